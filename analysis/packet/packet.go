@@ -1,0 +1,92 @@
+// Package packet reads a capture file as a stream of packets: container, link, IP and UDP layers, reassembled IP
+// fragments, and what an IPsec tunnel's packets are. It is the only user of gopacket.
+package packet
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Kind is what a packet is to an IPsec tunnel.
+type Kind uint8
+
+// The kinds of packets.
+const (
+	Other     Kind = iota
+	IKE            // an IKE message on UDP 500 or 4500, whole (the last fragment completes a fragmented one)
+	ESP            // protocol 50, or ESP in UDP
+	AH             // protocol 51
+	Keepalive      // the one-byte 0xFF of RFC 3948, Section 2.3
+	ICMP           // an ICMP or ICMPv6 error that quotes another packet
+	Fragment       // a fragment of a datagram that is not complete with it
+)
+
+func (k Kind) String() string {
+	return [...]string{"other", "IKE", "ESP", "AH", "NAT-keepalive", "ICMP", "fragment"}[k]
+}
+
+// Packet is one frame of a capture. A Reader reuses it: its slices are valid until the next call of Next.
+type Packet struct {
+	Frame     int   // counts from 1, as Wireshark numbers frames
+	Nanos     int64 // time of capture by the capturing clock, nanoseconds since 1970 UTC
+	CapLen    int   // bytes in the file
+	WireLen   int   // bytes on the wire
+	Interface int   // pcapng interface, else 0
+
+	Src, Dst         netip.Addr // invalid where the frame has no IP layer
+	SrcPort, DstPort uint16     // 0 where there is no UDP header
+	Proto            uint8      // IP protocol (the last next header of IPv6)
+	TTL              uint8
+	DSCP             uint8
+	IPID             uint32 // identification of IPv4, or of the IPv6 fragment header
+	IPLen            int    // of the IP datagram in bytes, header included, as it says itself
+
+	Kind       Kind
+	Marker     bool   // UDP 4500: a non-ESP marker stood before the IKE message
+	UDPEncap   bool   // ESP in UDP
+	TCPEncap   bool   // RFC 9329, recognised by its stream prefix or framing on TCP 4500
+	Payload    []byte // the IKE message, or what follows the IP/UDP header for any other kind
+	Truncated  bool   // CapLen < WireLen, and bytes of the tunnel's packet are missing
+	ChecksumOK bool   // UDP checksum right, zero, or not tellable
+
+	SPI, Seq uint32 // ESP and AH
+
+	FragOffset int   // bytes; only for packets that are fragments themselves
+	MoreFrags  bool  // ditto
+	IsFragment bool  // the frame itself is an IP fragment, also the one that completed Payload
+	Fragments  []int // frames of the reassembled datagram in order of arrival, nil for an unfragmented one
+	Datagram   int   // length of the reassembled datagram's IP payload in bytes, 0 for an unfragmented one
+
+	Error *ICMPError // for ICMP
+}
+
+// Time returns the time of capture.
+func (p *Packet) Time() time.Time { return time.Unix(0, p.Nanos).UTC() }
+
+// ICMPError is an ICMP (RFC 792) or ICMPv6 (RFC 4443) error and what it quotes.
+type ICMPError struct {
+	V6               bool
+	Type, Code       uint8
+	MTU              int        // next-hop MTU of fragmentation needed (3/4) or packet too big (2/0), else 0
+	Src, Dst         netip.Addr // of the quoted packet
+	SrcPort, DstPort uint16
+	Proto            uint8
+	IPID             uint32
+	Payload          []byte // the quoted bytes behind UDP and non-ESP marker, or behind IP for ESP; often cut
+}
+
+// FileInfo describes a capture file, complete when it was read to its end.
+type FileInfo struct {
+	Format   string // pcap, pcapng, dump
+	LinkType string // as libpcap describes it; of the first interface
+	SnapLen  int
+	SHA256   string // of the file as it lies on disk
+	Packets  int
+	Damage   *Damage // why reading ended early, or nil
+}
+
+// Damage says where a file ends inside a record or holds an impossible length. All before it was read.
+type Damage struct {
+	Offset int64
+	Reason string
+}

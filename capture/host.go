@@ -1,0 +1,21 @@
+// Package capture is the two-sided playbook: both routers in step, every change journalled before it is made, and
+// undone in reverse on every way out.
+package capture
+
+import (
+	"context"
+	"io"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// Host is a router as far as the playbook is concerned. It is used by one goroutine at a time.
+type Host interface {
+	// Exec runs one command and returns what the router printed. A rejected command is an *iosxe.Refusal in the
+	// error's chain. When the session broke, the error has a method SessionLost() bool that returns true, and whether
+	// the command was carried out is unknown; the next Exec opens a new session.
+	Exec(ctx context.Context, cmd iosxe.Command) (string, error)
+	// Fetch copies the router's file to w by SCP, over a connection of its own. progress may be nil; it is called
+	// with the bytes so far and the size that the router announced.
+	Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error)
+}

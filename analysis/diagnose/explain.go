@@ -1,0 +1,41 @@
+package diagnose
+
+import (
+	"slices"
+
+	"github.com/moncap/moncap/analysis/report"
+)
+
+//go:generate go run gen.go
+
+// Entry is one code of the catalogue: what may be concluded, what it must rest on, and what to do about it.
+type Entry struct {
+	Code     string
+	Severity report.Severity
+	Title    string   // for people, a few words
+	Certain  string   // what the captures must show for the confidence "certain"
+	Probable string   // what lowers it; empty: the finding is always certain
+	Action   string   // what the finding's actions cover, for those who write rules
+	Meaning  string   // for people: what has happened
+	Proof    string   // for people: what shows it
+	Todo     string   // for people: what to do next
+	Fields   []string // the finding's own fields in JSON
+}
+
+// Explain returns the catalogue's entry for a code.
+func Explain(code string) (Entry, bool) {
+	i := slices.IndexFunc(catalogue, func(e Entry) bool { return e.Code == code })
+	if i < 0 {
+		return Entry{}, false
+	}
+	return catalogue[i], true
+}
+
+// Codes returns every code in the catalogue's order.
+func Codes() []string {
+	codes := make([]string, len(catalogue))
+	for i, e := range catalogue {
+		codes[i] = e.Code
+	}
+	return codes
+}

@@ -1,0 +1,71 @@
+package diagnose
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+)
+
+func readCatalogue(t *testing.T, path string) []Entry {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		t.Skipf("%s is not here", path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []Entry
+	if err := yaml.Unmarshal(b, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// The generated Go and the YAML are one catalogue.
+func TestCatalogueIsGenerated(t *testing.T) {
+	if diff := cmp.Diff(readCatalogue(t, "findings.yaml"), catalogue); diff != "" {
+		t.Errorf("run go generate (-yaml +go):\n%s", diff)
+	}
+}
+
+// The project's copy says about each code what the contract says.
+func TestCatalogueKeepsTheContract(t *testing.T) {
+	contract := readCatalogue(t, filepath.Join("..", "..", "..", "shared", "findings.yaml"))
+	var codes []string
+	for _, want := range contract {
+		codes = append(codes, want.Code)
+		got, ok := Explain(want.Code)
+		if !ok {
+			t.Errorf("%s is missing", want.Code)
+			continue
+		}
+		got.Title, got.Meaning, got.Proof, got.Todo = "", "", "", ""
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-contract +ours):\n%s", want.Code, diff)
+		}
+	}
+	if !slices.Equal(codes, Codes()) {
+		t.Errorf("codes %v, want %v", Codes(), codes)
+	}
+}
+
+func TestEveryCodeIsExplained(t *testing.T) {
+	for _, code := range Codes() {
+		e, ok := Explain(code)
+		if !ok || e.Title == "" || e.Meaning == "" || e.Proof == "" || e.Todo == "" || e.Severity == "" {
+			t.Errorf("%s is not explained: %+v", code, e)
+		}
+		if strings.HasSuffix(e.Title, ".") || !strings.HasSuffix(e.Meaning, ".") {
+			t.Errorf("%s: a title is no sentence, a meaning is one", code)
+		}
+	}
+	if _, ok := Explain("no-such-code"); ok {
+		t.Error("an unknown code is explained")
+	}
+}

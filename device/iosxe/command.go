@@ -54,14 +54,14 @@ type RefusalKind uint8
 
 // The kinds of refusals.
 const (
-	Unclassified  RefusalKind = iota
-	InvalidInput              // % Invalid input, % Ambiguous command, % Incomplete command, % Unknown command
-	Unauthorized              // command authorization failed
-	Missing                   // the thing named does not exist
-	AlreadyThere              // it exists or is active already
-	NotActive                 // the capture is not active
-	NoSpace                   // no space left on the file system
-	Unsupported               // the platform cannot do it
+	Unclassified RefusalKind = iota
+	InvalidInput             // % Invalid input, % Ambiguous command, % Incomplete command, % Unknown command
+	Unauthorized             // command authorization failed
+	Missing                  // the thing named does not exist
+	AlreadyThere             // it exists or is active already
+	NotActive                // the capture is not active
+	NoSpace                  // no space left on the file system
+	Unsupported              // the platform cannot do it
 )
 
 func (r *Refusal) Error() string { return "router refused `" + r.Command + "`: " + r.Text }

@@ -1,0 +1,206 @@
+package iosxe
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// Effect says what a kind of command changes on the router.
+type Effect string
+
+// The effects of commands, from none to the largest.
+const (
+	Reads   Effect = "reads"         // nothing
+	Session Effect = "session"       // the terminal session that moncap itself opened
+	Memory  Effect = "memory"        // EXEC state that a reload forgets: capture points, debugs
+	Flash   Effect = "flash"         // a file in bootflash:
+	Tunnel  Effect = "tunnel"        // the tunnel: it renegotiates, or carries test traffic
+	Running Effect = "configuration" // the running configuration; never the startup configuration
+)
+
+// Description is one kind of command that moncap may send. In Syntax, `<x>` stands for a value, `[ x]` may be missing,
+// and `{a|b}` is a choice.
+type Description struct {
+	Name    string
+	Mode    Mode
+	Syntax  []string // the line; in configuration mode the first line, then those that may follow
+	Effect  Effect
+	Narrow  bool // the narrow account needs it: no configuration mode, no file, no SCP
+	Purpose string
+}
+
+// AllCommands describes every command that moncap can ever send to a router, for command authorization.
+func AllCommands() []Description {
+	all := append([]Description(nil), sessionCommands...)
+	all = append(all, changingCommands...)
+	return append(all, showCommands...)
+}
+
+var sessionCommands = []Description{
+	{"enable", Exec, []string{"enable"}, Session, false, "raises the session to level 15 when it starts below"},
+	{"configure", Exec, []string{"configure terminal"}, Session, false, "enters configuration mode around the access list"},
+	{"end", Exec, []string{"end"}, Session, false, "leaves configuration mode"},
+	{"exit", Exec, []string{"exit"}, Session, true, "ends the session"},
+	{"terminal-length", Exec, []string{"terminal length 0"}, Session, true, "turns the pager off"},
+	{"terminal-width", Exec, []string{"terminal width 512"}, Session, true, "keeps long lines whole"},
+}
+
+var changingCommands = []Description{
+	{"define-acl", Config, []string{
+		"{ip access-list extended|ipv6 access-list} <name>",
+		"permit {udp|esp|ahp} {any|host <ip>} {any|host <ip>}",
+		"permit icmp {any|host <ip>} {any|host <ip>} {unreachable|packet-too-big}",
+	}, Running, false, "makes the access list that picks the tunnel's packets"},
+	{"remove-acl", Config, []string{"no {ip access-list extended|ipv6 access-list} <name>"}, Running, false,
+		"removes it again"},
+	{"define-capture", Exec, []string{
+		"monitor capture <name> access-list <name> buffer[ circular] size <n> interface <interface> both",
+		"monitor capture <name> buffer[ circular] size <n> interface <interface> both match {ipv4|ipv6} host <ip> host <ip> bidirectional",
+	}, Memory, true, "defines the capture point"},
+	{"limit-capture", Exec, []string{"monitor capture <name> limit duration <n> packets <n>[ packet-len <n>][ pps <n>]"},
+		Memory, true, "bounds it, so that a forgotten capture stops by itself"},
+	{"start-capture", Exec, []string{"monitor capture <name> start"}, Memory, true, "starts the capture"},
+	{"stop-capture", Exec, []string{"monitor capture <name> stop"}, Memory, true, "stops it"},
+	{"clear-capture", Exec, []string{"monitor capture <name> clear"}, Memory, true, "empties its buffer"},
+	{"export-capture", Exec, []string{"monitor capture <name> export <file>"}, Flash, false, "writes its packets to a file"},
+	{"remove-capture", Exec, []string{"no monitor capture <name>"}, Memory, true, "removes the capture point"},
+	{"delete-file", Exec, []string{"delete /force <file>"}, Flash, false, "deletes the file that export wrote"},
+	{"clear-crypto-session", Exec, []string{"clear crypto session remote <ip>"}, Tunnel, false, "trigger, when asked: the tunnel renegotiates"},
+	{"clear-crypto-sa", Exec, []string{"clear crypto sa peer <ip>"}, Tunnel, false, "trigger, when asked: the child SAs renegotiate"},
+	{"clear-ikev2-sa", Exec, []string{"clear crypto ikev2 sa remote <ip>"}, Tunnel, false, "trigger, when asked: the IKEv2 SA renegotiates"},
+	{"ping", Exec, []string{"ping[ vrf <vrf>] <ip>[ source <interface>][ repeat <n>]"}, Tunnel, false, "trigger, when asked: interesting traffic"},
+	{"debug-condition", Exec, []string{"debug crypto condition peer ipv4 <ip>"}, Memory, false, "limits the debug to one peer, when asked"},
+	{"debug-ikev2", Exec, []string{"debug crypto ikev2"}, Memory, false, "traces IKEv2, when asked"},
+	{"no-debug-ikev2", Exec, []string{"no debug crypto ikev2"}, Memory, false, "ends the trace"},
+	{"no-debug-condition", Exec, []string{"no debug crypto condition peer ipv4 <ip>"}, Memory, false, "removes the limit"},
+}
+
+var showCommands = []Description{
+	{"show-captures", Exec, []string{"show monitor capture"}, Reads, true, "which capture points exist"},
+	{"show-capture", Exec, []string{"show monitor capture <name>"}, Reads, true, "state of the capture point"},
+	{"show-capture-parameter", Exec, []string{"show monitor capture <name> parameter"}, Reads, true, "how it was defined"},
+	{"show-capture-buffer", Exec, []string{"show monitor capture <name> buffer"}, Reads, true, "packets so far, and drops"},
+	{"show-capture-brief", Exec, []string{"show monitor capture <name> buffer brief"}, Reads, true, "a line a packet"},
+	{"show-capture-dump", Exec, []string{"show monitor capture <name> buffer dump"}, Reads, true, "the bytes, when SCP cannot be had"},
+	{"dir", Exec, []string{"dir bootflash:"}, Reads, false, "free space"},
+	{"dir-file", Exec, []string{"dir <file>"}, Reads, false, "whether the file exists, and its size"},
+	{"verify-md5", Exec, []string{"verify /md5 <file>"}, Reads, false, "checksum, to compare after the transfer"},
+	{"show-version", Exec, []string{"show version"}, Reads, true, "platform and software"},
+	{"show-clock", Exec, []string{"show clock detail"}, Reads, true, "the router's clock"},
+	{"show-ntp", Exec, []string{"show ntp status"}, Reads, true, "whether it is synchronised"},
+	{"show-privilege", Exec, []string{"show privilege"}, Reads, true, "what the account may do"},
+	{"show-interfaces", Exec, []string{"show ip interface brief"}, Reads, true, "whether the interface exists and is up"},
+	{"show-acl", Exec, []string{"show access-lists <name>"}, Reads, false, "whether the name is free"},
+	{"show-scp-server", Exec, []string{"show running-config | include ip scp server"}, Reads, false, "whether SCP is on"},
+	{"show-cpu", Exec, []string{"show processes cpu | include CPU utilization"}, Reads, true, "load"},
+	{"show-memory", Exec, []string{"show memory statistics"}, Reads, true, "free memory"},
+	{"show-users", Exec, []string{"show users"}, Reads, true, "terminal lines in use"},
+	{"show-lines", Exec, []string{"show line"}, Reads, true, "terminal lines there are"},
+	{"show-log", Exec, []string{"show logging"}, Reads, false, "what the debug wrote"},
+	{"show-debug", Exec, []string{"show debugging"}, Reads, false, "which debugs are on already"},
+	{"show-ikev2-sa", Exec, []string{"show crypto ikev2 sa detailed"}, Reads, true, "state of the IKEv2 SAs"},
+	{"show-ikev2-proposal", Exec, []string{"show crypto ikev2 proposal"}, Reads, true, "what is offered"},
+	{"show-ikev2-policy", Exec, []string{"show crypto ikev2 policy"}, Reads, true, "which proposal applies"},
+	{"show-ikev2-profile", Exec, []string{"show crypto ikev2 profile"}, Reads, true, "identities and authentication"},
+	{"show-ikev2-stats", Exec, []string{"show crypto ikev2 stats"}, Reads, true, "counters"},
+	{"show-ikev2-diagnose", Exec, []string{"show crypto ikev2 diagnose error"}, Reads, true, "the router's recent errors"},
+	{"show-event-trace", Exec, []string{"show monitor event-trace crypto ikev2 event all"}, Reads, true, "the always-on trace"},
+	{"show-isakmp-sa", Exec, []string{"show crypto isakmp sa"}, Reads, true, "state of the IKEv1 SAs"},
+	{"show-isakmp-policy", Exec, []string{"show crypto isakmp policy"}, Reads, true, "what is offered, IKEv1"},
+	{"show-transform-set", Exec, []string{"show crypto ipsec transform-set"}, Reads, true, "what is offered, IPsec"},
+	{"show-ipsec-profile", Exec, []string{"show crypto ipsec profile"}, Reads, true, "PFS, lifetimes"},
+	{"show-crypto-map", Exec, []string{"show crypto map"}, Reads, true, "what is protected"},
+	{"show-ipsec-sa", Exec, []string{"show crypto ipsec sa peer <ip>"}, Reads, true, "SPIs and counters"},
+	{"show-crypto-session", Exec, []string{"show crypto session remote <ip> detail"}, Reads, true, "state of the tunnel"},
+}
+
+// Allowed says whether cmd is one that AllCommands describes, line by line. A session sends nothing else.
+func Allowed(cmd Command) bool {
+	g, ok := grammar()[cmd.Name]
+	if !ok || g.mode != cmd.Mode || len(cmd.Lines) == 0 || cmd.Mode == Exec && len(cmd.Lines) != 1 {
+		return false
+	}
+	for i, line := range cmd.Lines {
+		if !g.line(i).MatchString(line) {
+			return false
+		}
+	}
+	for _, a := range cmd.Answers {
+		if a.Prompt == nil || a.Send != "" {
+			return false
+		}
+	}
+	return true
+}
+
+type lineGrammar struct {
+	mode        Mode
+	first, rest *regexp.Regexp
+}
+
+func (g lineGrammar) line(i int) *regexp.Regexp {
+	if i == 0 {
+		return g.first
+	}
+	return g.rest
+}
+
+var grammar = sync.OnceValue(func() map[string]lineGrammar {
+	m := map[string]lineGrammar{}
+	for _, d := range AllCommands() {
+		first, rest := d.Syntax, []string(nil)
+		if d.Mode == Config {
+			first, rest = d.Syntax[:1], d.Syntax[1:]
+		}
+		m[d.Name] = lineGrammar{d.Mode, syntaxPattern(first), syntaxPattern(rest)}
+	}
+	return m
+})
+
+// Values in a Syntax, as narrow as the constructors make them.
+var placeholders = strings.NewReplacer(
+	`<name>`, `[A-Za-z][A-Za-z0-9_-]{0,14}`,
+	`<interface>`, `[A-Za-z][A-Za-z-]{0,31}[0-9][0-9/.]{0,40}`,
+	`<file>`, `bootflash:[A-Za-z0-9][A-Za-z0-9._-]{0,62}`,
+	`<vrf>`, `[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}`,
+	`<ip>`, `[0-9A-Fa-f][0-9A-Fa-f.:]{1,44}|::[0-9A-Fa-f.:]{1,43}`,
+	`<n>`, `[0-9]{1,7}`,
+)
+
+var syntaxTokens = regexp.MustCompile(`<[a-z]+>|[\[\]{}|]|[^<\[\]{}|]+`)
+
+// syntaxPattern turns syntaxes into one expression that matches any of them whole. No syntax at all matches nothing.
+func syntaxPattern(syntaxes []string) *regexp.Regexp {
+	var alternatives []string
+	for _, s := range syntaxes {
+		// A pipe outside of braces is the CLI's own.
+		s = strings.ReplaceAll(s, " | ", " \x00 ")
+		var b strings.Builder
+		for _, t := range syntaxTokens.FindAllString(s, -1) {
+			b.WriteString(tokenPattern(t))
+		}
+		alternatives = append(alternatives, b.String())
+	}
+	if len(alternatives) == 0 {
+		return regexp.MustCompile(`[^\s\S]`)
+	}
+	return regexp.MustCompile(`\A(?:` + strings.Join(alternatives, "|") + `)\z`)
+}
+
+func tokenPattern(t string) string {
+	switch t {
+	case "[", "{":
+		return "(?:"
+	case "]":
+		return ")?"
+	case "}":
+		return ")"
+	case "|":
+		return "|"
+	}
+	if t[0] == '<' {
+		return "(?:" + placeholders.Replace(t) + ")"
+	}
+	return regexp.QuoteMeta(strings.ReplaceAll(t, "\x00", "|"))
+}

@@ -1,0 +1,92 @@
+package iosxe
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Refused looks for the router's refusal in the output of cmd and returns nil when there is none. Syslog lines are
+// dropped first; of a show command only the beginning counts, since the rest may quote anything.
+func Refused(cmd Command, output string) *Refusal {
+	lines := strings.Split(Clean(output), "\n")
+	if strings.HasPrefix(cmd.Name, "show-") {
+		lines = beginning(lines, 6)
+	}
+	for i, line := range lines {
+		kind, bad := classify(line)
+		if !bad {
+			continue
+		}
+		return &Refusal{Command: refusedLine(cmd, lines[:i]), Text: refusalText(lines[i:]), Kind: kind}
+	}
+	return nil
+}
+
+// beginning returns the lines up to the n-th that is not blank.
+func beginning(lines []string, n int) []string {
+	for i, l := range lines {
+		if strings.TrimSpace(l) == "" {
+			continue
+		}
+		if n--; n < 0 {
+			return lines[:i]
+		}
+	}
+	return lines
+}
+
+// The first rule that matches decides, so what says more stands above what says less.
+var refusals = []struct {
+	pattern *regexp.Regexp
+	kind    RefusalKind
+}{
+	{regexp.MustCompile(`(?i)^\s*%\s*(?:invalid input|ambiguous command|incomplete command|unknown command|unrecognized command|bad ip address)`), InvalidInput},
+	{regexp.MustCompile(`(?i)^(?:%\s*)?(?:command )?authori[sz]ation failed|^%\s*(?:access|permission) denied|^%\s*(?:error in authentication|bad secrets|bad passwords)|^privilege denied`), Unauthorized},
+	{regexp.MustCompile(`(?i)no space left|not enough (?:free )?space|insufficient (?:disk )?space|(?:disk|device|file ?system) (?:is )?full`), NoSpace},
+	{regexp.MustCompile(`(?i)^\s*%?error .*\(no such file or directory\)|^\s*%?error .*\(file not found\)`), Missing},
+	{regexp.MustCompile(`(?i)^\s*%?\s*capture (?:point )?(?:\S+ )?does not exist|^\s*non-existent access-list|^\s*class-map \S+ not found`), Missing},
+	{regexp.MustCompile(`(?i)^\s*%?\s*capture \S+ is not active|^\s*unable to deactivate capture`), NotActive},
+	{regexp.MustCompile(`(?i)^\s*%?\s*capture \S+ is (?:already )?(?:active|running|started)|^\s*%.*already (?:exists|active)|^\s*a file by .*already exists`), AlreadyThere},
+	{regexp.MustCompile(`(?i)^\s*%?\s*capture is not supported|^\s*%.*not supported|^\s*clear not supported`), Unsupported},
+	{regexp.MustCompile(`(?i)^\s*unable to (?:activate|configure|start|create) |^\s*failed to (?:export|attach|start|activate|open|create) ?|^\s*%?error (?:opening|deleting|copying|writing|reading|verifying|computing)`), Unclassified},
+}
+
+// A percent sign at the start of a line is how IOS complains, except for these.
+var remark = regexp.MustCompile(`(?i)^\s*%\s*warning`)
+
+func classify(line string) (RefusalKind, bool) {
+	for _, r := range refusals {
+		if r.pattern.MatchString(line) {
+			return r.kind, true
+		}
+	}
+	return Unclassified, strings.HasPrefix(strings.TrimSpace(line), "%") && !remark.MatchString(line)
+}
+
+// refusalText takes the complaint and what follows it, for the first line alone often does not say what failed.
+func refusalText(lines []string) string {
+	var text []string
+	for _, l := range beginning(lines, 2) {
+		if l = strings.TrimSpace(Printable(l)); l != "" {
+			text = append(text, l)
+		}
+	}
+	s := []rune(strings.Join(text, " "))
+	return string(s[:min(len(s), 300)])
+}
+
+// refusedLine finds which line of cmd was refused: the last one that the router had echoed by then.
+func refusedLine(cmd Command, before []string) string {
+	if len(cmd.Lines) == 0 {
+		return ""
+	}
+	last := cmd.Lines[0]
+	for _, l := range before {
+		for _, typed := range cmd.Lines {
+			if strings.HasSuffix(strings.TrimSpace(l), typed) {
+				last = typed
+			}
+		}
+	}
+	return last
+}

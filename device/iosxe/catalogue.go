@@ -11,12 +11,12 @@ type Effect string
 
 // The effects of commands, from none to the largest.
 const (
-	Reads   Effect = "reads"         // nothing
-	Session Effect = "session"       // the terminal session that moncap itself opened
-	Memory  Effect = "memory"        // EXEC state that a reload forgets: capture points, debugs
-	Flash   Effect = "flash"         // a file in bootflash:
-	Tunnel  Effect = "tunnel"        // the tunnel: it renegotiates, or carries test traffic
-	Running Effect = "configuration" // the running configuration; never the startup configuration
+	Reads    Effect = "reads"         // nothing
+	Terminal Effect = "terminal"      // the terminal session that moncap itself opened
+	Volatile Effect = "volatile"      // EXEC state that a reload forgets: capture points, debugs
+	Flash    Effect = "flash"         // a file in bootflash:
+	Tunnel   Effect = "tunnel"        // the tunnel: it renegotiates, or carries test traffic
+	Running  Effect = "configuration" // the running configuration; never the startup configuration
 )
 
 // Description is one kind of command that moncap may send. In Syntax, `<x>` stands for a value, `[ x]` may be missing,
@@ -38,12 +38,12 @@ func AllCommands() []Description {
 }
 
 var sessionCommands = []Description{
-	{"enable", Exec, []string{"enable"}, Session, false, "raises the session to level 15 when it starts below"},
-	{"configure", Exec, []string{"configure terminal"}, Session, false, "enters configuration mode around the access list"},
-	{"end", Exec, []string{"end"}, Session, false, "leaves configuration mode"},
-	{"exit", Exec, []string{"exit"}, Session, true, "ends the session"},
-	{"terminal-length", Exec, []string{"terminal length 0"}, Session, true, "turns the pager off"},
-	{"terminal-width", Exec, []string{"terminal width 512"}, Session, true, "keeps long lines whole"},
+	{"enable", Exec, []string{"enable"}, Terminal, false, "raises the session to level 15 when it starts below"},
+	{"configure", Exec, []string{"configure terminal"}, Terminal, false, "enters configuration mode around the access list"},
+	{"end", Exec, []string{"end"}, Terminal, false, "leaves configuration mode"},
+	{"exit", Exec, []string{"exit"}, Terminal, true, "ends the session"},
+	{"terminal-length", Exec, []string{"terminal length 0"}, Terminal, true, "turns the pager off"},
+	{"terminal-width", Exec, []string{"terminal width 512"}, Terminal, true, "keeps long lines whole"},
 }
 
 var changingCommands = []Description{
@@ -57,23 +57,23 @@ var changingCommands = []Description{
 	{"define-capture", Exec, []string{
 		"monitor capture <name> access-list <name> buffer[ circular] size <n> interface <interface> both",
 		"monitor capture <name> buffer[ circular] size <n> interface <interface> both match {ipv4|ipv6} host <ip> host <ip> bidirectional",
-	}, Memory, true, "defines the capture point"},
+	}, Volatile, true, "defines the capture point"},
 	{"limit-capture", Exec, []string{"monitor capture <name> limit duration <n> packets <n>[ packet-len <n>][ pps <n>]"},
-		Memory, true, "bounds it, so that a forgotten capture stops by itself"},
-	{"start-capture", Exec, []string{"monitor capture <name> start"}, Memory, true, "starts the capture"},
-	{"stop-capture", Exec, []string{"monitor capture <name> stop"}, Memory, true, "stops it"},
-	{"clear-capture", Exec, []string{"monitor capture <name> clear"}, Memory, true, "empties its buffer"},
+		Volatile, true, "bounds it, so that a forgotten capture stops by itself"},
+	{"start-capture", Exec, []string{"monitor capture <name> start"}, Volatile, true, "starts the capture"},
+	{"stop-capture", Exec, []string{"monitor capture <name> stop"}, Volatile, true, "stops it"},
+	{"clear-capture", Exec, []string{"monitor capture <name> clear"}, Volatile, true, "empties its buffer"},
 	{"export-capture", Exec, []string{"monitor capture <name> export <file>"}, Flash, false, "writes its packets to a file"},
-	{"remove-capture", Exec, []string{"no monitor capture <name>"}, Memory, true, "removes the capture point"},
+	{"remove-capture", Exec, []string{"no monitor capture <name>"}, Volatile, true, "removes the capture point"},
 	{"delete-file", Exec, []string{"delete /force <file>"}, Flash, false, "deletes the file that export wrote"},
 	{"clear-crypto-session", Exec, []string{"clear crypto session remote <ip>"}, Tunnel, false, "trigger, when asked: the tunnel renegotiates"},
 	{"clear-crypto-sa", Exec, []string{"clear crypto sa peer <ip>"}, Tunnel, false, "trigger, when asked: the child SAs renegotiate"},
 	{"clear-ikev2-sa", Exec, []string{"clear crypto ikev2 sa remote <ip>"}, Tunnel, false, "trigger, when asked: the IKEv2 SA renegotiates"},
 	{"ping", Exec, []string{"ping[ vrf <vrf>] <ip>[ source <interface>][ repeat <n>]"}, Tunnel, false, "trigger, when asked: interesting traffic"},
-	{"debug-condition", Exec, []string{"debug crypto condition peer ipv4 <ip>"}, Memory, false, "limits the debug to one peer, when asked"},
-	{"debug-ikev2", Exec, []string{"debug crypto ikev2"}, Memory, false, "traces IKEv2, when asked"},
-	{"no-debug-ikev2", Exec, []string{"no debug crypto ikev2"}, Memory, false, "ends the trace"},
-	{"no-debug-condition", Exec, []string{"no debug crypto condition peer ipv4 <ip>"}, Memory, false, "removes the limit"},
+	{"debug-condition", Exec, []string{"debug crypto condition peer ipv4 <ip>"}, Volatile, false, "limits the debug to one peer, when asked"},
+	{"debug-ikev2", Exec, []string{"debug crypto ikev2"}, Volatile, false, "traces IKEv2, when asked"},
+	{"no-debug-ikev2", Exec, []string{"no debug crypto ikev2"}, Volatile, false, "ends the trace"},
+	{"no-debug-condition", Exec, []string{"no debug crypto condition peer ipv4 <ip>"}, Volatile, false, "removes the limit"},
 }
 
 var showCommands = []Description{

@@ -1,0 +1,48 @@
+# Targets for people who work on moncap. `make help` lists them.
+GO ?= go
+FUZZTIME ?= 30s
+SOAKTIME ?= 10m
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -buildid=
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
+.PHONY: help build test race fuzz bench lint vuln soak release
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## build ./bin/moncap
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/moncap ./cmd/moncap
+
+test: ## run every test
+	$(GO) test ./...
+
+race: ## run every test with the race detector
+	$(GO) test -race ./...
+
+fuzz: ## run every fuzz target for FUZZTIME each
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$f"; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: ## run every benchmark once
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+lint: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools.mod staticcheck ./...
+
+vuln: ## check the dependencies against the Go vulnerability database, where it can be reached
+	$(GO) tool -modfile=tools.mod govulncheck ./...
+
+release: ## reproducible static builds of VERSION for every platform, with checksums, in ./dist
+	@mkdir -p dist; set -e; for p in $(PLATFORMS); do \
+		os=$${p%/*}; arch=$${p#*/}; ext=; [ $$os = windows ] && ext=.exe; \
+		echo "build $$os/$$arch"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" \
+			-o dist/moncap-$$os-$$arch$$ext ./cmd/moncap; \
+		$(GO) version -m dist/moncap-$$os-$$arch$$ext > dist/moncap-$$os-$$arch.modules.txt; \
+	done; cd dist && sha256sum moncap-* > SHA256SUMS

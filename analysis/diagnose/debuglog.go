@@ -1,0 +1,191 @@
+package diagnose
+
+import (
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// DebugLog is what the text of `debug crypto ikev2` says about packets.
+type DebugLog struct {
+	Packets     []DebugPacket
+	Lines       int       // lines that IKEv2 wrote, of any content
+	First, Last time.Time // of those lines, by the router's clock; zero when the log has no timestamps
+	Expected    []string  // policies that the router says it would have accepted, as printed
+}
+
+// DebugPacket is one `Sending Packet` or `Received Packet` block.
+type DebugPacket struct {
+	Line          int       // counts from 1
+	At            time.Time // by the router's clock and zone; year 0 unless the log gives it; zero: no timestamp
+	Sent          bool
+	Remote, Local netip.AddrPort
+	SPIi, SPIr    ike.SPI
+	MessageID     uint32
+	Exchange      string // as printed: IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL, ...
+	Response      bool
+	Payloads      []string // as printed: SA, KE, NOTIFY(NAT_DETECTION_SOURCE_IP), ENCR, ...
+}
+
+// String names the packet as the debug does.
+func (p DebugPacket) String() string {
+	kind := "REQUEST"
+	if p.Response {
+		kind = "RESPONSE"
+	}
+	return p.Exchange + " " + kind + " MID=" + strconv.FormatUint(uint64(p.MessageID), 10)
+}
+
+// A line of the log: sequence number, timestamp with zone, the writer's tag. IOS leaves out each of them by
+// configuration (`service timestamps`, `service sequence-numbers`); lines without all three continue the one before.
+var debugPrefix = regexp.MustCompile(`^\s*(?:<\d+>)?(?:(\d+): )?` +
+	`(?:(?:[\w.-]+: )?([*.]?)([A-Z][a-z]{2}\s+\d+(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?)(?: ([A-Z][\w+:-]*))?: ` +
+	`|(?:\d+[ywdh]\d+[wdh]|\d\d:\d\d:\d\d(?:\.\d+)?): )?` +
+	`((?i:IKEv2)(?:-[A-Z]+)?:|[%A-Z][A-Z0-9_-]{2,}:)?(.*)$`)
+
+const (
+	groupTime = 3
+	groupTag  = 5
+	groupText = 6
+)
+
+const maxDebugRecord = 8 << 10 // bytes of one record; more is not a packet block
+
+type debugRecord struct {
+	line int
+	at   time.Time
+	text strings.Builder
+}
+
+// ParseDebug reads the text of `debug crypto ikev2`, with or without timestamps and sequence numbers, from a console
+// or a log buffer. What it does not understand it passes over.
+func ParseDebug(text string) DebugLog {
+	var log DebugLog
+	var open *debugRecord
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimRight(line, " \r\n\t")
+		at, body, starts, ours := splitDebugLine(line)
+		switch {
+		case starts:
+			log.close(open)
+			open = nil
+			if ours {
+				log.note(at)
+				open = &debugRecord{line: n, at: at}
+				open.text.WriteString(body)
+			}
+		case open != nil && open.text.Len() < maxDebugRecord:
+			open.text.WriteByte(' ')
+			open.text.WriteString(strings.TrimSpace(line))
+		}
+	}
+	log.close(open)
+	return log
+}
+
+// splitDebugLine says whether a line starts a record, and whether IKEv2 wrote it.
+func splitDebugLine(line string) (at time.Time, body string, starts, ours bool) {
+	m := debugPrefix.FindStringSubmatch(line)
+	if m == nil {
+		return at, "", false, false
+	}
+	tag := m[groupTag]
+	ours = len(tag) >= 5 && strings.EqualFold(tag[:5], "IKEv2")
+	at = debugTime(m[groupTime])
+	starts = ours || !at.IsZero() || tag != ""
+	return at, m[groupText], starts, ours
+}
+
+func debugTime(s string) time.Time {
+	s = strings.Join(strings.Fields(s), " ")
+	for _, layout := range []string{"Jan 2 15:04:05", "Jan 2 2006 15:04:05"} { // a fraction is read without being named
+		if t, err := time.Parse(layout, s); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+func (l *DebugLog) note(at time.Time) {
+	l.Lines++
+	if at.IsZero() {
+		return
+	}
+	if l.First.IsZero() {
+		l.First = at
+	}
+	l.Last = at
+}
+
+var (
+	debugPacket = regexp.MustCompile(`(?i)\b(Sending|Received) Packet ?\[(?:To|From) (\S+?)\s?/\s?(?:From|To) (\S+?)(?:/VRF [^\]]*)?\]`)
+	debugSPIs   = regexp.MustCompile(`(?i)Initiator SPI ?: ?([0-9A-F]{16}) ?- ?Responder SPI ?: ?([0-9A-F]{16})`)
+	debugMID    = regexp.MustCompile(`(?i)Message id: ?(\d+)`)
+	debugKind   = regexp.MustCompile(`IKEv2 ([A-Z_]+) Exchange (REQUEST|RESPONSE)`)
+	debugInside = regexp.MustCompile(`Payload contents: ?(.*)`)
+	debugPolicy = regexp.MustCompile(`Expected Policies: ?: ?.*?(Proposal \d.*)`)
+)
+
+func (l *DebugLog) close(r *debugRecord) {
+	if r == nil {
+		return
+	}
+	text := r.text.String()
+	if m := debugPolicy.FindStringSubmatch(text); m != nil {
+		l.Expected = append(l.Expected, m[1])
+	}
+	if p, ok := parseDebugPacket(text); ok {
+		p.Line, p.At = r.line, r.at
+		l.Packets = append(l.Packets, p)
+	}
+}
+
+func parseDebugPacket(text string) (DebugPacket, bool) {
+	head, spis, mid, kind := debugPacket.FindStringSubmatch(text), debugSPIs.FindStringSubmatch(text),
+		debugMID.FindStringSubmatch(text), debugKind.FindStringSubmatch(text)
+	if head == nil || spis == nil || mid == nil || kind == nil {
+		return DebugPacket{}, false
+	}
+	id, err := strconv.ParseUint(mid[1], 10, 32)
+	if err != nil {
+		return DebugPacket{}, false
+	}
+	p := DebugPacket{
+		Sent:   strings.EqualFold(head[1], "Sending"),
+		Remote: addrPort(head[2]), Local: addrPort(head[3]),
+		SPIi: parseSPI(spis[1]), SPIr: parseSPI(spis[2]),
+		MessageID: uint32(id), Exchange: kind[1], Response: kind[2] == "RESPONSE",
+	}
+	if m := debugInside.FindStringSubmatch(text); m != nil {
+		p.Payloads = strings.Fields(m[1])
+	}
+	return p, true
+}
+
+// addrPort splits at the last colon: IOS prints IPv6 addresses without brackets.
+func addrPort(s string) netip.AddrPort {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return netip.AddrPort{}
+	}
+	a, err := netip.ParseAddr(s[:i])
+	port, perr := strconv.ParseUint(s[i+1:], 10, 16)
+	if err != nil || perr != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a, uint16(port))
+}
+
+func parseSPI(hex string) ike.SPI {
+	v, err := strconv.ParseUint(hex, 16, 64)
+	if err != nil {
+		return 0 // the pattern admits 16 hex digits only
+	}
+	return ike.SPI(v)
+}

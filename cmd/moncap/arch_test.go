@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/moncap/moncap/"
+
+// mayImport is the import table of the design: which of our packages each may use in production code.
+var mayImport = map[string][]string{
+	"cmd/moncap":        {"*"},
+	"device":            {"device/inventory", "device/iosxe"},
+	"device/inventory":  {},
+	"device/iosxe":      {},
+	"device/simulator":  {"analysis/ike"},
+	"capture":           {"device/iosxe", "capture/bundle"},
+	"capture/bundle":    {},
+	"analysis/ike":      {},
+	"analysis/packet":   {"analysis/ike"},
+	"analysis/packet/*": {"analysis/ike", "analysis/packet"},
+	"analysis/exchange": {"analysis/packet", "analysis/ike"},
+	"analysis/pair":     {"analysis/exchange", "analysis/packet", "analysis/ike"},
+	"analysis/diagnose": {"analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "analysis/report"},
+	"analysis/report":   {},
+	"analysis/render":   {"analysis/report", "analysis/packet"},
+	"analysis":          {"analysis/*"},
+	"testdata":          {},
+}
+
+// onlyImporter says which of our packages may import a third-party module, so that replacing one is a small change.
+var onlyImporter = map[string][]string{
+	"golang.org/x/crypto/ssh":          {"device", "device/simulator"},
+	"golang.org/x/sync":                {"capture"},
+	"golang.org/x/term":                {"cmd/moncap"},
+	"github.com/scrapli/scrapligo":     {"device"},
+	"github.com/skeema/knownhosts":     {"device"},
+	"github.com/kevinburke/ssh_config": {"device"},
+	"github.com/zalando/go-keyring":    {"device/inventory"},
+	"github.com/google/gopacket":       {"analysis/packet", "device/simulator"},
+	"gopkg.in/yaml.v3":                 {"device/inventory"},
+	"github.com/spf13/cobra":           {"cmd/moncap"},
+	"github.com/spf13/pflag":           {"cmd/moncap"},
+	"github.com/vbauerster/mpb":        {"cmd/moncap"},
+}
+
+// forbidden are packages that no production code of ours imports.
+var forbidden = map[string]string{
+	"log":       "log/slog with an explicit logger",
+	"testing":   "tests stay out of the binary",
+	"io/ioutil": "os and io",
+}
+
+type listedPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImportsFollowTheDesign(t *testing.T) {
+	for _, p := range listPackages(t) {
+		ours := strings.TrimPrefix(p.ImportPath, module)
+		allowed, ok := allowedImports(ours)
+		if !ok {
+			t.Errorf("%s has no line in the import table", ours)
+			continue
+		}
+		for _, imp := range p.Imports {
+			checkImport(t, ours, imp, allowed)
+		}
+	}
+}
+
+func checkImport(t *testing.T, ours, imp string, allowed []string) {
+	t.Helper()
+	if use, bad := forbidden[imp]; bad {
+		t.Errorf("%s imports %s; use instead: %s", ours, imp, use)
+	}
+	if dep, isOurs := strings.CutPrefix(imp, module); isOurs {
+		if !matchesAny(allowed, dep) {
+			t.Errorf("%s imports %s, which the design does not allow", ours, dep)
+		}
+		return
+	}
+	first, _, _ := strings.Cut(imp, "/")
+	if !strings.Contains(first, ".") || strings.HasPrefix(imp, "golang.org/x/crypto/") && !strings.HasPrefix(imp, "golang.org/x/crypto/ssh") {
+		return // the standard library, and its crypto supplement
+	}
+	for mod, importers := range onlyImporter {
+		if imp == mod || strings.HasPrefix(imp, mod+"/") {
+			if !slices.Contains(importers, ours) {
+				t.Errorf("%s imports %s; only %v may", ours, imp, importers)
+			}
+			return
+		}
+	}
+	t.Errorf("%s imports %s, which has no line in the table of third-party modules", ours, imp)
+}
+
+func allowedImports(pkg string) ([]string, bool) {
+	if a, ok := mayImport[pkg]; ok {
+		return a, true
+	}
+	for pattern, a := range mayImport {
+		if matchesAny([]string{pattern}, pkg) && pattern != "*" {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+func matchesAny(patterns []string, pkg string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		prefix, wild := strings.CutSuffix(p, "*")
+		return p == pkg || wild && strings.HasPrefix(pkg, prefix)
+	})
+}
+
+func listPackages(t *testing.T) []listedPackage {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"...", module+"testdata").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listedPackage
+	d := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p listedPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// gopacket.NewPacket walks every layer that it knows; its sFlow layer allocates 256 MiB from one 154-byte frame.
+func TestNobodyCallsNewPacket(t *testing.T) {
+	seen := 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		seen++
+		b, err := os.ReadFile(path)
+		if strings.Contains(string(b), "gopacket.NewPacket"+"(") {
+			t.Errorf("%s calls gopacket.NewPacket", path)
+		}
+		return err
+	})
+	if err != nil || seen == 0 {
+		t.Fatalf("read %d files: %v", seen, err)
+	}
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by release builds; other builds take it from the build information.
+var version string
+
+// environment is all that a run of moncap takes from outside, so that tests can run it in their own process.
+type environment struct {
+	args                 []string
+	stdin                io.Reader
+	stdout, stderr       io.Writer
+	getenv               func(string) string
+	stdoutTTY, stderrTTY bool
+	width                func() int
+}
+
+// The exit codes, one meaning each.
+const (
+	exitOK           = 0
+	exitWarnings     = 1
+	exitCritical     = 2
+	exitInconclusive = 3
+	exitFailed       = 4
+	exitDirty        = 5
+	exitUsage        = 64
+)
+
+const exitStatusHelp = `
+EXIT STATUS
+  0   the tunnel is established, no warning
+  1   established with warnings
+  2   a critical finding
+  3   inconclusive: no traffic, or one side only and nothing found
+  4   the run failed, the routers are clean
+  5   the run failed and something is left on a router; what, where, and the command that removes it are printed
+  64  wrong usage, inventory or input file`
+
+// exitError ends the program with a code. Without a cause nothing more is printed: the output has said it all.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usageError(err error) error { return &exitError{exitUsage, err} }
+
+// app is what all commands share.
+type app struct {
+	environment
+	inventory string
+	quiet     bool
+	verbose   bool
+	logFormat string
+	color     string
+	noInput   bool
+}
+
+func run(ctx context.Context, e environment) int {
+	a := &app{environment: e}
+	root := a.command()
+	root.SetArgs(e.args)
+	root.SetIn(e.stdin)
+	root.SetOut(e.stdout)
+	root.SetErr(e.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitUsage // what cobra itself rejects is wrong usage
+	if ee, ok := errors.AsType[*exitError](err); ok {
+		code = ee.code
+	}
+	a.printError(err)
+	return code
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "moncap",
+		Short: "Two-sided IPsec captures on IOS XE, and what they say",
+		Long: `moncap captures an IPsec tunnel's negotiation on both VPN gateways at once, through IOS XE's
+monitor capture over SSH, and says who dropped, refused or changed what, on which side, in which direction.
+
+Try it without a router:  moncap demo
+` + exitStatusHelp,
+		Version:       versionString(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return a.checkGlobals()
+		},
+	}
+	f := root.PersistentFlags()
+	f.StringVarP(&a.inventory, "inventory", "i", "", "inventory file (default $MONCAP_INVENTORY, then ./inventory.yaml)")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "log every command that is sent")
+	f.StringVar(&a.logFormat, "log-format", "text", "form of the log on stderr: text or json")
+	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never (NO_COLOR is honoured)")
+	f.BoolVar(&a.noInput, "no-input", false, "never ask on the terminal")
+	root.AddGroup(
+		&cobra.Group{ID: "live", Title: "Routers:"},
+		&cobra.Group{ID: "files", Title: "Files:"},
+		&cobra.Group{ID: "help", Title: "Practice and help:"},
+	)
+	root.SetHelpCommandGroupID("help")
+	root.SetCompletionCommandGroupID("help")
+	for _, group := range []struct {
+		id       string
+		commands []*cobra.Command
+	}{
+		{"live", a.liveCommands()},
+		{"files", a.fileCommands()},
+		{"help", a.helpCommands()},
+	} {
+		for _, c := range group.commands {
+			c.GroupID = group.id
+			root.AddCommand(c)
+		}
+	}
+	return root
+}
+
+func (a *app) checkGlobals() error {
+	if a.logFormat != "text" && a.logFormat != "json" {
+		return usageError(errors.New("--log-format: want text or json, got " + a.logFormat))
+	}
+	if a.color != "auto" && a.color != "always" && a.color != "never" {
+		return usageError(errors.New("--color: want auto, always or never, got " + a.color))
+	}
+	return nil
+}
+
+// logger writes to stderr: warnings always, everything with --verbose.
+func (a *app) logger() *slog.Logger {
+	level := slog.LevelWarn
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if a.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, o))
+}
+
+func versionString() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "devel"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+	}
+	return v
+}

@@ -1,0 +1,226 @@
+package inventory
+
+import (
+	"fmt"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// The bounds of a capture are those of a CSR1000V; the defaults hold a negotiation many times over.
+var (
+	defaultPeer = Peer{
+		Port:       22,
+		KnownHosts: "~/.ssh/known_hosts",
+		HostKey:    HostKeyStrict,
+		Platform:   PlatformIOSXE,
+		Limits:     Limits{CPUPercent: 80, MemoryPercent: 95, ClockSkew: time.Hour, Runs: 1},
+	}
+	defaultCapture = CaptureSettings{BufferMB: 10, Duration: time.Minute, Packets: 20000}
+)
+
+// The spellings of the platform that other inventories use.
+var platforms = map[string]string{
+	PlatformIOSXE: PlatformIOSXE, "cisco.ios.ios": PlatformIOSXE, "iosxe": PlatformIOSXE, "ios-xe": PlatformIOSXE,
+	"csr1000v": PlatformIOSXE, "c8000v": PlatformIOSXE,
+}
+
+func (p *parser) inventory(n *yaml.Node) *Inventory {
+	inv := &Inventory{File: p.file, Peers: map[string]*Peer{}, Tunnels: map[string]*Tunnel{}}
+	peer, capture := defaultPeer, defaultCapture
+	peer.KnownHosts = ExpandHome(peer.KnownHosts)
+	var peers, tunnels *yaml.Node
+	version := 0
+	keep := func(into **yaml.Node) func(string, *yaml.Node) {
+		return func(_ string, n *yaml.Node) { *into = n }
+	}
+	p.mapping("", n, keys{
+		"version": func(where string, n *yaml.Node) { p.number(where, n, &version, 1, 1) },
+		"defaults": func(where string, n *yaml.Node) {
+			ks := p.peerKeys(&peer)
+			ks["capture"] = func(where string, n *yaml.Node) { p.capture(where, n, &capture) }
+			p.mapping(where, n, ks)
+		},
+		"peers":   keep(&peers),
+		"tunnels": keep(&tunnels),
+	})
+	if version == 0 {
+		p.fail(n, "version", "want version: 1")
+	}
+	if peers == nil {
+		p.fail(n, "peers", "there are none")
+	} else {
+		p.peers(peers, peer, inv)
+	}
+	if tunnels != nil {
+		p.tunnels(tunnels, capture, inv)
+	}
+	return inv
+}
+
+// peerKeys are the keys that defaults and peers share.
+func (p *parser) peerKeys(peer *Peer) keys {
+	secret := func(into *SecretRef) func(string, *yaml.Node) {
+		return func(where string, n *yaml.Node) { p.secret(where, n, into) }
+	}
+	flag := func(into *bool) func(string, *yaml.Node) {
+		return func(where string, n *yaml.Node) { p.flag(where, n, into) }
+	}
+	path := func(into *string) func(string, *yaml.Node) {
+		return func(where string, n *yaml.Node) { p.path(where, n, into) }
+	}
+	return keys{
+		"port":           func(where string, n *yaml.Node) { p.number(where, n, &peer.Port, 1, 65535) },
+		"username":       func(where string, n *yaml.Node) { p.matching(where, n, &peer.Username, userPattern, "a user name") },
+		"password":       secret(&peer.Password),
+		"enable":         secret(&peer.Enable),
+		"key_file":       path(&peer.KeyFile),
+		"key_passphrase": secret(&peer.KeyPassphrase),
+		"agent":          flag(&peer.Agent),
+		"jump":           func(where string, n *yaml.Node) { p.jumps(where, n, &peer.Jump) },
+		"known_hosts":    path(&peer.KnownHosts),
+		"host_key": func(where string, n *yaml.Node) {
+			p.oneOf(where, n, &peer.HostKey, map[string]string{HostKeyStrict: HostKeyStrict, HostKeyAcceptNew: HostKeyAcceptNew},
+				"strict or accept-new (host keys are always checked; `moncap trust PEER` accepts one)")
+		},
+		"legacy_ssh": flag(&peer.LegacySSH),
+		"ssh_config": flag(&peer.SSHConfig),
+		"platform": func(where string, n *yaml.Node) {
+			p.oneOf(where, n, &peer.Platform, platforms, "cisco_iosxe")
+		},
+		"limits": func(where string, n *yaml.Node) { p.limits(where, n, &peer.Limits) },
+	}
+}
+
+func (p *parser) peers(n *yaml.Node, defaults Peer, inv *Inventory) {
+	p.entries("peers", n, func(key, value *yaml.Node) {
+		where := join("peers", key.Value)
+		if !namePattern.MatchString(key.Value) {
+			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
+			return
+		}
+		peer := defaults
+		peer.Name = key.Value
+		inv.Peers[peer.Name] = &peer
+		ks := p.peerKeys(&peer)
+		ks["host"] = func(where string, n *yaml.Node) { p.host(where, n, &peer.Host) }
+		ks["expect_hostname"] = func(where string, n *yaml.Node) {
+			p.matching(where, n, &peer.ExpectHostname, namePattern, "what the router calls itself in its prompt")
+		}
+		wanted := false
+		ks["wan"] = func(where string, n *yaml.Node) { wanted = true; p.wan(where, n, &peer.WAN) }
+		before := len(p.problems)
+		p.mapping(where, value, ks)
+		if len(p.problems) > before {
+			return // what follows would repeat it
+		}
+		p.complete(where, key, &peer, wanted)
+	})
+}
+
+func (p *parser) complete(where string, n *yaml.Node, peer *Peer, wan bool) {
+	if peer.Host == "" {
+		p.fail(n, where, "host is missing: the name or address of its management interface")
+	}
+	if peer.Username == "" && !peer.SSHConfig {
+		p.fail(n, where, "username is missing, here and in defaults")
+	}
+	if peer.Password.IsZero() && peer.KeyFile == "" && !peer.Agent && !peer.SSHConfig {
+		p.fail(n, where, "there is no way to log in: want password, key_file or agent, here or in defaults")
+	}
+	switch {
+	case !wan:
+		p.fail(n, where, "wan is missing: {interface: ..., address: ...}; the interface is never guessed")
+	case peer.WAN.Interface == "":
+		p.fail(n, where, "wan.interface is missing; it is never guessed")
+	case !peer.WAN.Address.IsValid():
+		p.fail(n, where, "wan.address is missing: the VPN address on the interface")
+	case peer.WAN.NATAddress.IsValid() && peer.WAN.NATAddress.Is4() != peer.WAN.Address.Is4():
+		p.fail(n, where, "wan.address and wan.nat_address are not of one family")
+	}
+}
+
+func (p *parser) wan(where string, n *yaml.Node, w *WAN) {
+	p.mapping(where, n, keys{
+		"interface": func(where string, n *yaml.Node) {
+			p.matching(where, n, &w.Interface, interfacePattern, "an interface like GigabitEthernet1 or TenGigabitEthernet0/0/1.101")
+		},
+		"address":     func(where string, n *yaml.Node) { p.address(where, n, &w.Address) },
+		"nat_address": func(where string, n *yaml.Node) { p.address(where, n, &w.NATAddress) },
+		"vrf":         func(where string, n *yaml.Node) { p.matching(where, n, &w.VRF, vrfPattern, "the name of a VRF") },
+	})
+}
+
+func (p *parser) limits(where string, n *yaml.Node, l *Limits) {
+	p.mapping(where, n, keys{
+		"cpu_percent":    func(where string, n *yaml.Node) { p.number(where, n, &l.CPUPercent, 1, 100) },
+		"memory_percent": func(where string, n *yaml.Node) { p.number(where, n, &l.MemoryPercent, 1, 100) },
+		"clock_skew": func(where string, n *yaml.Node) {
+			p.duration(where, n, &l.ClockSkew, time.Second, 100*365*24*time.Hour)
+		},
+		"runs": func(where string, n *yaml.Node) { p.number(where, n, &l.Runs, 1, 8) },
+	})
+}
+
+func (p *parser) capture(where string, n *yaml.Node, c *CaptureSettings) {
+	p.mapping(where, n, keys{
+		"buffer_mb":  func(where string, n *yaml.Node) { p.number(where, n, &c.BufferMB, 1, 100) },
+		"duration":   func(where string, n *yaml.Node) { p.duration(where, n, &c.Duration, time.Second, 24*time.Hour) },
+		"packets":    func(where string, n *yaml.Node) { p.number(where, n, &c.Packets, 1, 100000) },
+		"packet_len": func(where string, n *yaml.Node) { p.number(where, n, &c.PacketLen, 64, 9500) },
+		"pps":        func(where string, n *yaml.Node) { p.number(where, n, &c.PPS, 1, 1000000) },
+		"circular":   func(where string, n *yaml.Node) { p.flag(where, n, &c.Circular) },
+	})
+}
+
+func (p *parser) tunnels(n *yaml.Node, defaults CaptureSettings, inv *Inventory) {
+	p.entries("tunnels", n, func(key, value *yaml.Node) {
+		where := join("tunnels", key.Value)
+		if !namePattern.MatchString(key.Value) {
+			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
+			return
+		}
+		t := &Tunnel{Name: key.Value, Capture: defaults}
+		inv.Tunnels[t.Name] = t
+		peer := func(into **Peer) func(string, *yaml.Node) {
+			return func(where string, n *yaml.Node) { *into = p.peerNamed(where, n, inv) }
+		}
+		before := len(p.problems)
+		p.mapping(where, value, keys{
+			"a":       peer(&t.A),
+			"b":       peer(&t.B),
+			"capture": func(where string, n *yaml.Node) { p.capture(where, n, &t.Capture) },
+		})
+		if len(p.problems) == before {
+			if err := t.check(); err != nil {
+				p.fail(key, where, "%v", err)
+			}
+		}
+	})
+}
+
+func (p *parser) peerNamed(where string, n *yaml.Node, inv *Inventory) *Peer {
+	s, ok := p.scalar(where, n, "the name of a peer")
+	if !ok {
+		return nil
+	}
+	peer, ok := inv.Peers[s]
+	if !ok {
+		p.fail(n, where, "there is no peer %q; want one of %s", s, listed(inv.PeerNames()))
+	}
+	return peer
+}
+
+func (t *Tunnel) check() error {
+	switch {
+	case t.A == nil:
+		return fmt.Errorf("a is missing: the name of a peer")
+	case t.B == nil:
+		return fmt.Errorf("b is missing: the name of a peer")
+	case t.A == t.B:
+		return fmt.Errorf("a and b are the same peer")
+	case t.A.WAN.Address.IsValid() && t.B.WAN.Address.IsValid() && t.A.WAN.Address.Is4() != t.B.WAN.Address.Is4():
+		return fmt.Errorf("the VPN addresses %s and %s are not of one family", t.A.WAN.Address, t.B.WAN.Address)
+	}
+	return nil
+}

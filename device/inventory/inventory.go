@@ -1,0 +1,145 @@
+// Package inventory reads the file that names routers and tunnels: YAML in, validated values out.
+//
+// It is strict. An unknown key, a duplicate, a peer that is not there, an address that is none, or a name that could
+// not be typed at a router is an error that says where it stands and what was expected. Secrets are references to
+// where a secret is kept; one that is written in the file itself is an error.
+package inventory
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Inventory is what the file says: the peers, and the tunnels between them.
+type Inventory struct {
+	File    string
+	Peers   map[string]*Peer
+	Tunnels map[string]*Tunnel
+}
+
+// Peer is one router and the way to it.
+type Peer struct {
+	Name           string
+	Host           string // of the management interface: a name or an address
+	Port           int    // of the SSH server
+	Username       string
+	Password       SecretRef
+	Enable         SecretRef // the enable secret, where the login does not start at level 15
+	KeyFile        string
+	KeyPassphrase  SecretRef
+	Agent          bool   // offer the keys of the running ssh-agent
+	Jump           []Jump // in the order that they are passed
+	KnownHosts     string // file
+	HostKey        string // HostKeyStrict or HostKeyAcceptNew
+	LegacySSH      bool   // allow the algorithms that only old releases speak
+	SSHConfig      bool   // let ~/.ssh/config fill what is not set here
+	ExpectHostname string // what the router must call itself; empty: anything
+	Platform       string
+	WAN            WAN
+	Limits         Limits
+}
+
+// The policies for host keys.
+const (
+	HostKeyStrict    = "strict"     // an unknown host is refused
+	HostKeyAcceptNew = "accept-new" // an unknown host is recorded; a changed key is refused all the same
+)
+
+// PlatformIOSXE is the one platform that moncap drives.
+const PlatformIOSXE = "cisco_iosxe"
+
+// Address returns host and port for dialling.
+func (p *Peer) Address() string { return net.JoinHostPort(p.Host, strconv.Itoa(p.Port)) }
+
+// WAN is the router's end of the tunnel.
+type WAN struct {
+	Interface  string
+	Address    netip.Addr // the VPN address on the interface
+	NATAddress netip.Addr // what the other side sees instead; invalid without NAT
+	VRF        string     // of the interface; empty is the global table
+}
+
+// Limits are the bounds beyond which check refuses a router.
+type Limits struct {
+	CPUPercent    int           // five-minute load of the control plane
+	MemoryPercent int           // used memory of the processor pool
+	ClockSkew     time.Duration // between the router and this machine
+	Runs          int           // concurrent runs on this router
+}
+
+// Jump is a host on the way to a router.
+type Jump struct {
+	User string // empty: the peer's
+	Host string
+	Port int
+}
+
+func (j Jump) String() string {
+	s := net.JoinHostPort(j.Host, strconv.Itoa(j.Port))
+	if j.User != "" {
+		s = j.User + "@" + s
+	}
+	return s
+}
+
+// Tunnel is two peers with a tunnel between them.
+type Tunnel struct {
+	Name    string
+	A, B    *Peer
+	Capture CaptureSettings
+}
+
+// CaptureSettings bounds a capture of a tunnel.
+type CaptureSettings struct {
+	BufferMB  int
+	Duration  time.Duration
+	Packets   int
+	PacketLen int // bytes kept of each packet; 0: all
+	PPS       int // packets kept per second; 0: the router's default
+	Circular  bool
+}
+
+// Tunnel returns the tunnel called name. The error lists the names that there are.
+func (inv *Inventory) Tunnel(name string) (*Tunnel, error) {
+	if t, ok := inv.Tunnels[name]; ok {
+		return t, nil
+	}
+	return nil, fmt.Errorf("%s: no tunnel %q; it has %s", inv.File, name, listed(inv.TunnelNames()))
+}
+
+// Peer returns the peer called name. The error lists the names that there are.
+func (inv *Inventory) Peer(name string) (*Peer, error) {
+	if p, ok := inv.Peers[name]; ok {
+		return p, nil
+	}
+	return nil, fmt.Errorf("%s: no peer %q; it has %s", inv.File, name, listed(inv.PeerNames()))
+}
+
+// TunnelNames returns the names of all tunnels, sorted.
+func (inv *Inventory) TunnelNames() []string { return slices.Sorted(maps.Keys(inv.Tunnels)) }
+
+// PeerNames returns the names of all peers, sorted.
+func (inv *Inventory) PeerNames() []string { return slices.Sorted(maps.Keys(inv.Peers)) }
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	const most = 12
+	s := ""
+	for i, n := range names {
+		switch {
+		case i == most:
+			return s + fmt.Sprintf(" and %d more", len(names)-most)
+		case i > 0:
+			s += ", "
+		}
+		s += n
+	}
+	return s
+}

@@ -1,0 +1,156 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/zalando/go-keyring"
+)
+
+// Secret is a password, a passphrase or an enable secret. However it is printed or logged, it shows as ***.
+type Secret struct{ s string }
+
+// NewSecret wraps s.
+func NewSecret(s string) Secret { return Secret{s} }
+
+// Reveal returns the secret itself, for the one place that sends it.
+func (s Secret) Reveal() string { return s.s }
+
+const masked = "***"
+
+func (Secret) String() string               { return masked }
+func (Secret) GoString() string             { return masked }
+func (Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
+
+// LogValue keeps the secret out of logs.
+func (Secret) LogValue() slog.Value { return slog.StringValue(masked) }
+
+// SecretRef says where a secret is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME, or ask. The zero value is no
+// secret at all.
+type SecretRef struct{ scheme, value string }
+
+// keyringService is the service under which the operating system's keyring holds moncap's secrets.
+const keyringService = "moncap"
+
+// ParseSecretRef reads a reference. What looks like a secret itself is refused, and not repeated in the error.
+func ParseSecretRef(s string) (SecretRef, error) {
+	if s == "ask" {
+		return SecretRef{scheme: "ask"}, nil
+	}
+	scheme, value, ok := strings.Cut(s, ":")
+	switch {
+	case !ok:
+	case (scheme == "env" || scheme == "file" || scheme == "keyring" || scheme == "cmd") && strings.TrimSpace(value) != "":
+		return SecretRef{scheme, strings.TrimSpace(value)}, nil
+	}
+	return SecretRef{}, errors.New("want where the secret is kept, not the secret: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask")
+}
+
+// IsZero says whether r refers to nothing.
+func (r SecretRef) IsZero() bool { return r.scheme == "" }
+
+// Asks says whether r is typed by the operator.
+func (r SecretRef) Asks() bool { return r.scheme == "ask" }
+
+// String returns the reference, which is no secret.
+func (r SecretRef) String() string {
+	if r.scheme == "ask" || r.scheme == "" {
+		return r.scheme
+	}
+	return r.scheme + ":" + r.value
+}
+
+// Resolve fetches the secret. ask is used for the reference "ask"; what is asked for is said by prompt. Errors name
+// the reference, never what it yielded.
+func (r SecretRef) Resolve(ctx context.Context, prompt string, ask func(prompt string) (Secret, error)) (Secret, error) {
+	s, err := r.fetch(ctx, prompt, ask)
+	if err != nil {
+		return Secret{}, fmt.Errorf("secret %s: %w", r, err)
+	}
+	if s.s == "" {
+		return Secret{}, fmt.Errorf("secret %s: it is empty", r)
+	}
+	return s, nil
+}
+
+func (r SecretRef) fetch(ctx context.Context, prompt string, ask func(string) (Secret, error)) (Secret, error) {
+	switch r.scheme {
+	case "env":
+		v, ok := os.LookupEnv(r.value)
+		if !ok {
+			return Secret{}, errors.New("the environment variable is not set")
+		}
+		return Secret{v}, nil
+	case "file":
+		return secretFromFile(r.value)
+	case "cmd":
+		return secretFromCommand(ctx, r.value)
+	case "keyring":
+		v, err := keyring.Get(keyringService, r.value)
+		return Secret{v}, err
+	case "ask":
+		if ask == nil {
+			return Secret{}, errors.New("nobody can be asked")
+		}
+		return ask(prompt)
+	}
+	return Secret{}, errors.New("no secret is configured")
+}
+
+func secretFromFile(path string) (Secret, error) {
+	path = ExpandHome(path)
+	info, err := os.Stat(path)
+	if err != nil {
+		return Secret{}, withoutPath(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return Secret{}, fmt.Errorf("others can read the file (mode %04o); chmod 600 it", info.Mode().Perm())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Secret{}, withoutPath(err)
+	}
+	return Secret{strings.TrimRight(string(b), "\r\n")}, nil
+}
+
+func withoutPath(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// secretFromCommand runs a program and takes the first line that it prints, as pass(1) and its like put the secret
+// there. No shell is involved: the words are the program and its arguments.
+func secretFromCommand(ctx context.Context, line string) (Secret, error) {
+	words := strings.Fields(line)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr // it may have to ask for a PIN
+	out, err := cmd.Output()
+	if err != nil {
+		return Secret{}, fmt.Errorf("the command: %w", err)
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	return Secret{strings.TrimRight(first, "\r")}, nil
+}
+
+// ExpandHome replaces a leading ~/ with the home directory of the user.
+func ExpandHome(path string) string {
+	rest, ok := strings.CutPrefix(path, "~/")
+	if !ok {
+		return path
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return path
+	}
+	return filepath.Join(home, rest)
+}

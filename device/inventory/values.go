@@ -1,0 +1,188 @@
+package inventory
+
+import (
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// What may stand in the file where it will reach a router's command line. device/iosxe checks again what it types;
+// here the operator learns the line of the file.
+var (
+	namePattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	interfacePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10})?$`)
+	vrfPattern       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
+	hostPattern      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
+	userPattern      = regexp.MustCompile(`^[^\s"'$;|&<>\x00-\x1f\x7f@:]{1,64}$`)
+)
+
+func (p *parser) scalar(where string, n *yaml.Node, want string) (string, bool) {
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		p.fail(n, where, "want %s", want)
+		return "", false
+	}
+	return n.Value, true
+}
+
+func (p *parser) matching(where string, n *yaml.Node, into *string, re *regexp.Regexp, want string) {
+	s, ok := p.scalar(where, n, want)
+	if !ok {
+		return
+	}
+	if !re.MatchString(s) {
+		p.fail(n, where, "%q: want %s", s, want)
+		return
+	}
+	*into = s
+}
+
+func (p *parser) oneOf(where string, n *yaml.Node, into *string, accepted map[string]string, want string) {
+	s, ok := p.scalar(where, n, want)
+	if !ok {
+		return
+	}
+	v, ok := accepted[s]
+	if !ok {
+		p.fail(n, where, "%q: want %s", s, want)
+		return
+	}
+	*into = v
+}
+
+func (p *parser) path(where string, n *yaml.Node, into *string) {
+	if s, ok := p.scalar(where, n, "a path"); ok {
+		*into = ExpandHome(s)
+	}
+}
+
+func (p *parser) number(where string, n *yaml.Node, into *int, low, high int) {
+	s, ok := p.scalar(where, n, "a number")
+	if !ok {
+		return
+	}
+	v, err := strconv.Atoi(s)
+	if err != nil || v < low || v > high {
+		p.fail(n, where, "%q: want a number from %d to %d", s, low, high)
+		return
+	}
+	*into = v
+}
+
+func (p *parser) flag(where string, n *yaml.Node, into *bool) {
+	s, ok := p.scalar(where, n, "true or false")
+	if !ok {
+		return
+	}
+	if s != "true" && s != "false" {
+		p.fail(n, where, "%q: want true or false", s)
+		return
+	}
+	*into = s == "true"
+}
+
+func (p *parser) duration(where string, n *yaml.Node, into *time.Duration, low, high time.Duration) {
+	s, ok := p.scalar(where, n, "a duration like 60s or 10m")
+	if !ok {
+		return
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < low || d > high || d%time.Second != 0 {
+		p.fail(n, where, "%q: want a duration from %s to %s in whole seconds, like 60s or 10m", s, low, high)
+		return
+	}
+	*into = d
+}
+
+func (p *parser) address(where string, n *yaml.Node, into *netip.Addr) {
+	const want = "the IPv4 or IPv6 address of one host, without a prefix length"
+	s, ok := p.scalar(where, n, want)
+	if !ok {
+		return
+	}
+	a, err := netip.ParseAddr(s)
+	a = a.Unmap()
+	if err != nil || a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
+		p.fail(n, where, "%q: want %s", s, want)
+		return
+	}
+	*into = a
+}
+
+// secret never repeats the value: it may be a secret after all.
+func (p *parser) secret(where string, n *yaml.Node, into *SecretRef) {
+	s, ok := p.scalar(where, n, "where the secret is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask")
+	if !ok {
+		return
+	}
+	r, err := ParseSecretRef(s)
+	if err != nil {
+		p.fail(n, where, "%v", err)
+		return
+	}
+	*into = r
+}
+
+func (p *parser) host(where string, n *yaml.Node, into *string) {
+	const want = "a host name or an address"
+	s, ok := p.scalar(where, n, want)
+	if !ok {
+		return
+	}
+	if !validHost(s) {
+		p.fail(n, where, "%q: want %s", s, want)
+		return
+	}
+	*into = s
+}
+
+func validHost(s string) bool {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return !a.IsUnspecified()
+	}
+	return hostPattern.MatchString(s) && !strings.Contains(s, "..")
+}
+
+func (p *parser) jumps(where string, n *yaml.Node, into *[]Jump) {
+	list := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		list = n.Content
+	}
+	var jumps []Jump
+	for _, item := range list {
+		s, ok := p.scalar(where, item, "user@host:port")
+		if !ok {
+			continue
+		}
+		j, ok := parseJump(s)
+		if !ok {
+			p.fail(item, where, "%q: want [user@]host[:port]", s)
+			continue
+		}
+		jumps = append(jumps, j)
+	}
+	*into = jumps
+}
+
+func parseJump(s string) (Jump, bool) {
+	j := Jump{Port: 22}
+	if user, rest, ok := strings.Cut(s, "@"); ok {
+		if !userPattern.MatchString(user) {
+			return j, false
+		}
+		j.User, s = user, rest
+	}
+	if host, port, err := net.SplitHostPort(s); err == nil {
+		n, err := strconv.Atoi(port)
+		if err != nil || n < 1 || n > 65535 {
+			return j, false
+		}
+		s, j.Port = host, n
+	}
+	j.Host = strings.Trim(s, "[]")
+	return j, validHost(j.Host)
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/analysis/diagnose"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	format := "text"
+	c := &cobra.Command{
+		Use:   "explain [CODE]",
+		Short: "What a finding means, what proves it, what to do",
+		Example: `  moncap explain                    # all codes
+  moncap explain path-blocked`,
+		Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return diagnose.Codes(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("--format", format, "text", "json"); err != nil {
+				return err
+			}
+			entries, err := catalogueEntries(args)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return writeJSON(a.stdout, entries)
+			}
+			if len(args) == 0 {
+				return listEntries(a.stdout, entries)
+			}
+			return explainEntry(a.stdout, entries[0])
+		},
+	}
+	c.Flags().StringVar(&format, "format", format, "text or json")
+	return c
+}
+
+func catalogueEntries(args []string) ([]diagnose.Entry, error) {
+	codes := diagnose.Codes()
+	if len(args) == 1 {
+		if !slices.Contains(codes, args[0]) {
+			return nil, usageError(fmt.Errorf("explain: no finding %q; `moncap explain` lists them%s", args[0], didYouMean(args[0], codes)))
+		}
+		codes = args
+	}
+	var entries []diagnose.Entry
+	for _, code := range codes {
+		e, _ := diagnose.Explain(code)
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+func listEntries(w io.Writer, entries []diagnose.Entry) error {
+	for _, e := range entries {
+		if _, err := fmt.Fprintf(w, "%-34s %-9s %s\n", e.Code, e.Severity, e.Title); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func explainEntry(w io.Writer, e diagnose.Entry) error {
+	fmt.Fprintf(w, "%s (%s)\n%s\n", e.Code, e.Severity, e.Title)
+	for _, s := range []struct{ head, text string }{
+		{"What it means", e.Meaning}, {"What proves it", e.Proof}, {"What to do", e.Todo},
+	} {
+		if s.text != "" {
+			fmt.Fprintf(w, "\n%s\n%s\n", s.head, wrap(s.text, 78, "  "))
+		}
+	}
+	if len(e.Fields) > 0 {
+		fmt.Fprintf(w, "\nFields in JSON\n  %s\n", strings.Join(e.Fields, ", "))
+	}
+	return nil
+}
+
+// wrap breaks text into lines of at most width columns, each behind indent.
+func wrap(text string, width int, indent string) string {
+	var b strings.Builder
+	column := 0
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0 || column+1+len(word) > width:
+			if i > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteString(indent + word)
+			column = len(indent) + len(word)
+		default:
+			b.WriteString(" " + word)
+			column += 1 + len(word)
+		}
+	}
+	return b.String()
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func oneOf(flag, value string, accepted ...string) error {
+	if slices.Contains(accepted, value) {
+		return nil
+	}
+	return usageError(fmt.Errorf("%s: want %s, got %q", flag, strings.Join(accepted, ", "), value))
+}
+
+// didYouMean names the accepted word that is closest to what was typed, when one is close.
+func didYouMean(typed string, accepted []string) string {
+	best, distance := "", 4
+	for _, word := range accepted {
+		if d := editDistance(typed, word); d < distance {
+			best, distance = word, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", best)
+}
+
+// editDistance is the Levenshtein distance in bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

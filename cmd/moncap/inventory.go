@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/device/inventory"
+)
+
+const defaultInventory = "inventory.yaml"
+
+// inventoryPath is the file that -i, then $MONCAP_INVENTORY, then the current directory name.
+func (a *app) inventoryPath() string {
+	if a.inventory != "" {
+		return a.inventory
+	}
+	if p := a.getenv("MONCAP_INVENTORY"); p != "" {
+		return p
+	}
+	return defaultInventory
+}
+
+func (a *app) loadInventory() (*inventory.Inventory, error) {
+	path := a.inventoryPath()
+	inv, err := inventory.Load(path)
+	if err == nil {
+		return inv, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) && path == defaultInventory {
+		return nil, usageError(&hinted{errors.New("there is no inventory.yaml here"),
+			"name one with -i FILE or $MONCAP_INVENTORY; inventory.example.yaml of the project shows every key"})
+	}
+	return nil, usageError(err)
+}
+
+// hinted is an error with advice.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Hint() string  { return h.hint }
+func (h *hinted) Unwrap() error { return h.error }
+
+func (a *app) loadTunnel(name string) (*inventory.Tunnel, error) {
+	inv, err := a.loadInventory()
+	if err != nil {
+		return nil, err
+	}
+	t, err := inv.Tunnel(name)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	return t, nil
+}
+
+func (a *app) completeTunnels(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	inv, err := inventory.Load(a.inventoryPath())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return inv.TunnelNames(), cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) completePeers(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	inv, err := inventory.Load(a.inventoryPath())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return inv.PeerNames(), cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) inventoryCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "inventory",
+		Short:   "List or check the inventory",
+		Example: "  moncap inventory validate -i inventory.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	format := "text"
+	list := &cobra.Command{
+		Use:     "list",
+		Short:   "The tunnels and their peers",
+		Example: "  moncap inventory list --format json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := oneOf("--format", format, "text", "json"); err != nil {
+				return err
+			}
+			inv, err := a.loadInventory()
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return writeJSON(a.stdout, listing(inv))
+			}
+			return a.printInventory(inv)
+		},
+	}
+	list.Flags().StringVar(&format, "format", format, "text or json")
+	validate := &cobra.Command{
+		Use:     "validate",
+		Short:   "Check the inventory; connects to nothing",
+		Example: "  moncap inventory validate -i inventory.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			inv, err := a.loadInventory()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "%s: %d peers, %d tunnels, no errors\n", inv.File, len(inv.Peers), len(inv.Tunnels))
+			return err
+		},
+	}
+	c.AddCommand(list, validate)
+	return c
+}
+
+type listedPeer struct {
+	Name       string `json:"name"`
+	Host       string `json:"host"`
+	Interface  string `json:"interface"`
+	Address    string `json:"address"`
+	NATAddress string `json:"nat_address,omitempty"`
+	VRF        string `json:"vrf,omitempty"`
+	Secret     string `json:"secret,omitempty"` // where it is kept
+}
+
+type listedTunnel struct {
+	Name string     `json:"name"`
+	A    listedPeer `json:"a"`
+	B    listedPeer `json:"b"`
+}
+
+func listing(inv *inventory.Inventory) []listedTunnel {
+	out := []listedTunnel{}
+	for _, name := range inv.TunnelNames() {
+		t := inv.Tunnels[name]
+		out = append(out, listedTunnel{name, describePeer(t.A), describePeer(t.B)})
+	}
+	return out
+}
+
+func describePeer(p *inventory.Peer) listedPeer {
+	l := listedPeer{Name: p.Name, Host: p.Address(), Interface: p.WAN.Interface, Address: p.WAN.Address.String(), VRF: p.WAN.VRF, Secret: p.Password.String()}
+	if p.WAN.NATAddress.IsValid() {
+		l.NATAddress = p.WAN.NATAddress.String()
+	}
+	return l
+}
+
+func (a *app) printInventory(inv *inventory.Inventory) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "TUNNEL\tSIDE\tPEER\tMANAGEMENT\tINTERFACE\tVPN ADDRESS\tSEEN AS")
+	for _, t := range listing(inv) {
+		for i, p := range []listedPeer{t.A, t.B} {
+			fmt.Fprintf(w, "%s\t%c\t%s\t%s\t%s\t%s\t%s\n", t.Name, 'A'+i, p.Name, p.Host, p.Interface, p.Address, p.NATAddress)
+		}
+	}
+	return w.Flush()
+}
+
+// exists says whether path names something.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/device/inventory"
+)
+
+func (a *app) partnerKitCommand() *cobra.Command {
+	vendor, side := "iosxe", "b"
+	iface := ""
+	c := &cobra.Command{
+		Use:   "partner-kit TUNNEL",
+		Short: "What the other company types, when only one side is ours",
+		Long: `What the operator of the other gateway types to take the capture that ` + "`moncap analyze A.pcap B.pcap`" + ` joins with ours.
+Known platforms: ` + strings.Join(capture.PartnerVendors(), ", ") + ".",
+		Example: `  moncap partner-kit hq-branch --vendor fortigate
+  moncap partner-kit hq-branch --side a --vendor strongswan --interface eth0`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeTunnels,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := oneOf("--vendor", vendor, capture.PartnerVendors()...); err != nil {
+				return err
+			}
+			if err := oneOf("--side", strings.ToLower(side), "a", "b"); err != nil {
+				return err
+			}
+			t, err := a.loadTunnel(args[0])
+			if err != nil {
+				return err
+			}
+			partner, ours := t.B, t.A
+			if strings.EqualFold(side, "a") {
+				partner, ours = t.A, t.B
+			}
+			kit, err := capture.PartnerKit(vendor, partnerOf(t, partner, ours, iface))
+			if err != nil {
+				return usageError(err)
+			}
+			_, err = fmt.Fprint(a.stdout, kit)
+			return err
+		},
+	}
+	c.Flags().StringVar(&vendor, "vendor", vendor, "platform of their gateway: "+strings.Join(capture.PartnerVendors(), ", "))
+	c.Flags().StringVar(&side, "side", side, "which side of the tunnel is theirs: a or b")
+	c.Flags().StringVar(&iface, "interface", "", "their WAN interface; a placeholder when it is not known")
+	mustComplete(c, "vendor", capture.PartnerVendors())
+	return c
+}
+
+func partnerOf(t *inventory.Tunnel, partner, ours *inventory.Peer, iface string) capture.Partner {
+	remote := ours.WAN.Address
+	if ours.WAN.NATAddress.IsValid() {
+		remote = ours.WAN.NATAddress
+	}
+	return capture.Partner{Interface: iface, Local: partner.WAN.Address, Remote: remote, File: t.Name + "-" + partner.Name + ".pcap"}
+}
+
+// mustComplete offers values for a flag that the command has.
+func mustComplete(c *cobra.Command, flag string, values []string) {
+	err := c.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return slices.Clone(values), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // the flag was defined a few lines above
+	}
+}

@@ -23,7 +23,7 @@ func FullAccount(username string) []string {
 // needs aaa new-model.
 func NarrowAccount(username string) []string {
 	lines := []string{
-		"! Narrow account for run --zero-config: no configuration mode, no file, no SCP.",
+		"! Narrow account for run --zero-config: no configuration mode, no SCP, and moncap writes no file with it.",
 		"! Parser views need aaa new-model, and `enable view` to configure them. Try it in a lab first.",
 		"parser view MONCAP",
 		" secret <VIEW-SECRET>",

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/analysis"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/device/inventory"
+)
+
+// maxPiped bounds a capture that is read from stdin, since it is kept in memory.
+const maxPiped = 1 << 30
+
+type analyzeFlags struct {
+	outputFlags
+	tunnel         string
+	nameA, nameB   string
+	keys           string
+	debugA, debugB string
+	showA, showB   string
+}
+
+func (a *app) analyzeCommand() *cobra.Command {
+	var f analyzeFlags
+	c := &cobra.Command{
+		Use:   "analyze A.pcap [B.pcap]",
+		Short: "Compare and diagnose captures that exist already",
+		Long: `Compare two captures of one tunnel, taken at the same time on both gateways, and say what was lost, refused or
+changed, where and by whom. With one capture, everything that one side can prove. Any pcap, pcapng, their gzip, or the
+text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin.
+` + exitStatusHelp,
+		Example: `  moncap analyze site-a.pcap site-b.pcap
+  moncap analyze site-a.pcap site-b.pcap --tunnel hq-branch -i inventory.yaml --format html -o report.html
+  moncap analyze site-a.pcap --format json | jq -r .verdict.headline`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			d, err := a.analyzeFiles(cmd.Context(), args, f)
+			if err != nil {
+				return err
+			}
+			return a.show(d, f.outputFlags)
+		},
+	}
+	f.register(c)
+	fl := c.Flags()
+	fl.StringVar(&f.tunnel, "tunnel", "", "take names, addresses and interfaces of this tunnel of the inventory")
+	fl.StringVar(&f.nameA, "name-a", "", "what to call the first side")
+	fl.StringVar(&f.nameB, "name-b", "", "what to call the second side")
+	fl.StringVar(&f.keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
+	fl.StringVar(&f.debugA, "debug-a", "", "output of debug crypto ikev2 on the first side")
+	fl.StringVar(&f.debugB, "debug-b", "", "output of debug crypto ikev2 on the second side")
+	fl.StringVar(&f.showA, "show-a", "", "folder of show outputs of the first side, as a bundle has them")
+	fl.StringVar(&f.showB, "show-b", "", "folder of show outputs of the second side")
+	_ = c.RegisterFlagCompletionFunc("tunnel", a.completeTunnels)
+	return c
+}
+
+func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) (document, error) {
+	sides := [2]analysis.Side{{Name: "side A"}, {Name: "side B"}}
+	if f.tunnel != "" {
+		t, err := a.loadTunnel(f.tunnel)
+		if err != nil {
+			return document{}, err
+		}
+		sides = [2]analysis.Side{sideOf(t.A), sideOf(t.B)}
+	}
+	for i, extra := range []struct{ name, debug, show string }{{f.nameA, f.debugA, f.showA}, {f.nameB, f.debugB, f.showB}} {
+		if extra.name != "" {
+			sides[i].Name = extra.name
+		}
+		if err := addEvidence(&sides[i], extra.debug, extra.show); err != nil {
+			return document{}, usageError(err)
+		}
+	}
+	for i, file := range files {
+		if err := a.openCapture(&sides[i], file); err != nil {
+			return document{}, usageError(err)
+		}
+	}
+	keys, err := loadKeys(f.keys)
+	if err != nil {
+		return document{}, usageError(err)
+	}
+	var b *analysis.Side
+	if len(files) == 2 {
+		b = &sides[1]
+	}
+	r, err := analysis.Compare(ctx, sides[0], b, analysis.Options{Tunnel: f.tunnel, Version: versionString(), Keys: keys})
+	if err != nil {
+		return document{}, usageError(err)
+	}
+	d := document{report: r, a: sides[0].Open}
+	if b != nil {
+		d.b = b.Open
+	}
+	return d, nil
+}
+
+func sideOf(p *inventory.Peer) analysis.Side {
+	return analysis.Side{Name: p.Name, Address: p.WAN.Address, NATAddress: p.WAN.NATAddress, Interface: p.WAN.Interface}
+}
+
+func (a *app) openCapture(s *analysis.Side, file string) error {
+	s.File = file
+	if file == "-" {
+		open, err := inMemory(a.stdin, maxPiped)
+		if err != nil {
+			return fmt.Errorf("stdin: %w", err)
+		}
+		s.File, s.Open = "stdin", open
+		return nil
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return &hinted{fmt.Errorf("%s: it is a folder", file), "for a bundle of a run, use moncap report " + file}
+	}
+	s.Open = openFile(file)
+	return nil
+}
+
+func addEvidence(s *analysis.Side, debug, show string) error {
+	if debug != "" {
+		b, err := os.ReadFile(debug)
+		if err != nil {
+			return err
+		}
+		s.Debug = b
+	}
+	if show == "" {
+		return nil
+	}
+	config, err := readShows(os.DirFS(show))
+	if err != nil {
+		return err
+	}
+	if len(config) == 0 {
+		return fmt.Errorf("%s: no .txt file is in it", show)
+	}
+	s.Config = config
+	return nil
+}
+
+// readShows reads the show outputs of a folder, by the name of the command: show-ikev2-proposal.txt and so on.
+func readShows(dir fs.FS) (map[string]string, error) {
+	names, err := fs.Glob(dir, "*.txt")
+	if err != nil {
+		return nil, err
+	}
+	shows := map[string]string{}
+	for _, n := range names {
+		b, err := fs.ReadFile(dir, n)
+		if err != nil {
+			return nil, err
+		}
+		shows[strings.TrimSuffix(filepath.Base(n), ".txt")] = string(b)
+	}
+	return shows, nil
+}
+
+func loadKeys(path string) (*ike.Keys, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	keys, err := ike.ParseKeyTable(io.LimitReader(f, 16<<20))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return keys, nil
+}
+
+func (a *app) diffCommand() *cobra.Command {
+	format := "text"
+	c := &cobra.Command{
+		Use:   "diff RUN1 RUN2",
+		Short: "What changed between two runs of a tunnel",
+		Long:  "What is new, gone or changed between two runs of one tunnel. A run is a bundle's folder, or a report in JSON.",
+		Example: `  moncap diff runs/hq-branch-monday runs/hq-branch-tuesday
+  moncap diff monday.json tuesday.json --format json`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("--format", format, "text", "json"); err != nil {
+				return err
+			}
+			var reports [2]*report.Report
+			for i, path := range args {
+				r, err := a.loadReport(cmd.Context(), path)
+				if err != nil {
+					return usageError(err)
+				}
+				reports[i] = r
+			}
+			return a.showDiff(reports[0], reports[1], format)
+		},
+	}
+	c.Flags().StringVarP(&format, "format", "f", format, "text or json")
+	return c
+}
+
+// loadReport reads a report from a JSON file, or makes it again from a bundle.
+func (a *app) loadReport(ctx context.Context, path string) (*report.Report, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		d, err := a.bundleDocument(ctx, path, "")
+		return d.report, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := report.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}

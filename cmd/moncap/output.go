@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/analysis/render"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// formats are the forms of a report.
+var formats = []string{"text", "json", "html", "pcapng", "markdown", "junit", "mermaid"}
+
+// outputFlags say how a report is shown and where it goes.
+type outputFlags struct {
+	format string
+	file   string
+}
+
+func (o *outputFlags) register(c *cobra.Command) {
+	o.format = "text"
+	c.Flags().StringVarP(&o.format, "format", "f", o.format, "form of the report: "+strings.Join(formats, ", "))
+	c.Flags().StringVarP(&o.file, "output", "o", "", "write the report to this file instead of stdout")
+	mustComplete(c, "format", formats)
+}
+
+func (o *outputFlags) check() error { return oneOf("--format", o.format, formats...) }
+
+// document is a report with what some of its forms need beside it.
+type document struct {
+	report      *report.Report
+	a, b        func() (io.ReadCloser, error) // the captures; nil where there is none
+	transcripts map[report.Side]string
+}
+
+// show writes d as the flags say, and returns the verdict as the way to exit.
+func (a *app) show(d document, o outputFlags) error {
+	if o.format == "pcapng" && o.file == "" && a.stdoutTTY {
+		return usageError(errors.New("--format pcapng: it is binary; give a file with -o, or redirect stdout"))
+	}
+	err := a.writeTo(o.file, func(w io.Writer) error { return a.render(w, d, o.format, o.file == "") })
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	return verdictError(d.report)
+}
+
+func verdictError(r *report.Report) error {
+	if r.Verdict.ExitCode == exitOK {
+		return nil
+	}
+	return &exitError{code: r.Verdict.ExitCode}
+}
+
+// writeTo writes to stdout, or to a file that appears only when it is whole.
+func (a *app) writeTo(file string, write func(io.Writer) error) error {
+	if file == "" {
+		return write(a.stdout)
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), ".moncap-*")
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	defer os.Remove(f.Name())
+	err = errors.Join(write(f), f.Close())
+	if err != nil {
+		return fmt.Errorf("report: %s: %w", file, err)
+	}
+	return os.Rename(f.Name(), file)
+}
+
+func (a *app) render(w io.Writer, d document, format string, terminal bool) error {
+	switch format {
+	case "json":
+		return render.JSON(w, d.report)
+	case "html":
+		return render.HTML(w, d.report, render.HTMLOptions{Transcripts: d.transcripts})
+	case "markdown":
+		return render.Markdown(w, d.report)
+	case "junit":
+		return render.JUnit(w, d.report)
+	case "mermaid":
+		return render.Mermaid(w, d.report)
+	case "pcapng":
+		return renderPCAPNG(w, d)
+	}
+	return render.Text(w, d.report, a.textOptions(terminal))
+}
+
+func (a *app) textOptions(terminal bool) render.Options {
+	return render.Options{
+		Width:   a.columns(),
+		Unicode: a.useUnicode(),
+		Color:   terminal && a.useColor(a.stdoutTTY),
+		Verbose: a.verbose,
+	}
+}
+
+func renderPCAPNG(w io.Writer, d document) error {
+	var readers [2]io.Reader
+	for i, open := range []func() (io.ReadCloser, error){d.a, d.b} {
+		if open == nil {
+			continue
+		}
+		f, err := open()
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		readers[i] = f
+	}
+	return render.PCAPNG(w, d.report, readers[0], readers[1])
+}
+
+// openFile opens a capture again for a second reading.
+func openFile(path string) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return os.Open(path) }
+}
+
+// inMemory keeps a stream that can be read only once.
+func inMemory(r io.Reader, limit int64) (func() (io.ReadCloser, error), error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("more than %d bytes on stdin; write it to a file first", limit)
+	}
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }, nil
+}
+
+// worst returns the exit code that says most: something left on a router before all, then a run that failed, a
+// critical finding, an unclear result, warnings.
+func worst(codes []int) int {
+	order := []int{exitOK, exitWarnings, exitInconclusive, exitCritical, exitFailed, exitUsage, exitDirty}
+	code := exitOK
+	for _, c := range codes {
+		if slices.Index(order, c) > slices.Index(order, code) {
+			code = c
+		}
+	}
+	return code
+}

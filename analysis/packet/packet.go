@@ -27,11 +27,13 @@ func (k Kind) String() string {
 
 // Packet is one frame of a capture. A Reader reuses it: its slices are valid until the next call of Next.
 type Packet struct {
-	Frame     int   // counts from 1, as Wireshark numbers frames
-	Nanos     int64 // time of capture by the capturing clock, nanoseconds since 1970 UTC
-	CapLen    int   // bytes in the file
-	WireLen   int   // bytes on the wire
-	Interface int   // pcapng interface, else 0
+	Frame     int    // counts from 1, as Wireshark numbers frames
+	Nanos     int64  // time of capture by the capturing clock, nanoseconds since 1970 UTC
+	CapLen    int    // bytes in the file
+	WireLen   int    // bytes on the wire
+	Interface int    // pcapng interface, counted from 0 through the whole file, else 0
+	Link      uint16 // link type of that interface, as libpcap numbers them
+	Raw       []byte // the frame as it is in the file, CapLen bytes; valid until the next call of Next
 
 	Src, Dst         netip.Addr // invalid where the frame has no IP layer
 	SrcPort, DstPort uint16     // 0 where there is no UDP header
@@ -46,7 +48,7 @@ type Packet struct {
 	UDPEncap   bool   // ESP in UDP
 	TCPEncap   bool   // RFC 9329, recognised by its stream prefix or framing on TCP 4500
 	Payload    []byte // the IKE message, or what follows the IP/UDP header for any other kind
-	Truncated  bool   // CapLen < WireLen, and bytes of the tunnel's packet are missing
+	Truncated  bool   // bytes of the datagram are missing: cut by a snap length, or its length field lies
 	ChecksumOK bool   // UDP checksum right, zero, or not tellable
 
 	SPI, Seq uint32 // ESP and AH
@@ -56,6 +58,7 @@ type Packet struct {
 	IsFragment bool  // the frame itself is an IP fragment, also the one that completed Payload
 	Fragments  []int // frames of the reassembled datagram in order of arrival, nil for an unfragmented one
 	Datagram   int   // length of the reassembled datagram's IP payload in bytes, 0 for an unfragmented one
+	Overlap    bool  // its fragments overlapped with different bytes; those that came first were kept
 
 	Error *ICMPError // for ICMP
 }

@@ -1,0 +1,142 @@
+package capture
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+// Phase is one phase of the playbook.
+type Phase string
+
+// The phases, in their order.
+const (
+	PhaseCheck   Phase = "check"
+	PhaseACL     Phase = "acl"
+	PhaseDefine  Phase = "define"
+	PhaseStart   Phase = "start"
+	PhaseTrigger Phase = "trigger"
+	PhaseWait    Phase = "wait"
+	PhaseStop    Phase = "stop"
+	PhaseObserve Phase = "observe"
+	PhaseExport  Phase = "export"
+	PhaseFetch   Phase = "fetch"
+	PhaseClean   Phase = "clean"
+)
+
+// Phases lists the phases in their order.
+func Phases() []Phase {
+	return []Phase{PhaseCheck, PhaseACL, PhaseDefine, PhaseStart, PhaseTrigger, PhaseWait, PhaseStop, PhaseObserve,
+		PhaseExport, PhaseFetch, PhaseClean}
+}
+
+// Hosts are the two routers.
+type Hosts struct{ A, B Host }
+
+// Get returns the router of s.
+func (h Hosts) Get(s Side) Host {
+	if s == B {
+		return h.B
+	}
+	return h.A
+}
+
+// EventKind says what an Event reports.
+type EventKind uint8
+
+// What events report.
+const (
+	Began    EventKind = iota // the phase began
+	Ended                     // the phase ended; Err says whether well
+	Packets                   // Count packets are captured so far
+	Progress                  // Done bytes of Total are transferred
+	Note                      // Text is something that the operator should know
+)
+
+// Event is something that happened in a run, for a progress display.
+type Event struct {
+	Time  time.Time
+	Side  Side // empty: it concerns both
+	Phase Phase
+	Kind  EventKind
+	Count int
+	Done  int64
+	Total int64
+	Text  string
+	Err   error
+}
+
+// Options are how a run reports, how patient it is, and what time it is.
+type Options struct {
+	Events func(Event) // may be nil; called from one goroutine at a time
+	Log    *slog.Logger
+	// Timeouts bounds the phases of one side; what is missing or zero is DefaultTimeouts. PhaseWait is bounded by the
+	// duration of the settings.
+	Timeouts map[Phase]time.Duration
+	Poll     time.Duration // between two looks at a capture that runs; 1 s when zero
+	Retry    time.Duration // before the first repetition after a lost session, doubled each time; 500 ms when zero
+	Tool     string        // name and version of the program, for run.json
+	Stop     <-chan struct{}
+	// MaxDumpMB bounds what is read by `buffer dump` instead of SCP; 16 when zero.
+	MaxDumpMB int
+	DryRun    bool // Clean only: list what would be removed
+}
+
+// DefaultTimeouts bound the phases of one side.
+func DefaultTimeouts() map[Phase]time.Duration {
+	return map[Phase]time.Duration{
+		PhaseCheck: 2 * time.Minute, PhaseACL: time.Minute, PhaseDefine: time.Minute, PhaseStart: 30 * time.Second,
+		PhaseTrigger: 2 * time.Minute, PhaseStop: time.Minute, PhaseObserve: 5 * time.Minute,
+		PhaseExport: 5 * time.Minute, PhaseFetch: 30 * time.Minute, PhaseClean: 2 * time.Minute,
+	}
+}
+
+func (o Options) timeout(p Phase) time.Duration {
+	if d := o.Timeouts[p]; d > 0 {
+		return d
+	}
+	if d := DefaultTimeouts()[p]; d > 0 {
+		return d
+	}
+	return time.Minute
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Poll <= 0 {
+		o.Poll = time.Second
+	}
+	if o.Retry <= 0 {
+		o.Retry = 500 * time.Millisecond
+	}
+	if o.MaxDumpMB <= 0 {
+		o.MaxDumpMB = 16
+	}
+	o.Events = oneAtATime(o.Events)
+	return o
+}
+
+func oneAtATime(f func(Event)) func(Event) {
+	if f == nil {
+		return func(Event) {}
+	}
+	var mu sync.Mutex
+	return func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		e.Time = time.Now()
+		f(e)
+	}
+}
+
+// Result is what a run, or a part of one, came to. The same is in the bundle's run.json.
+type Result struct {
+	Run      *bundle.Run
+	StartGap time.Duration // between the two captures' starts
+	Kept     []Leftover    // what was left on purpose
+	Notes    []string
+}

@@ -1,0 +1,250 @@
+package capture
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// Plan is everything that a run will do on the two routers, validated, before anything is connected to.
+type Plan struct {
+	Tunnel   string
+	RunID    string
+	Settings Settings
+	A, B     SidePlan
+}
+
+// SidePlan is one router's part of a plan.
+type SidePlan struct {
+	Side      Side
+	Endpoint  Endpoint
+	Remote    netip.Addr // the other side's VPN address as this side sees it
+	Name      iosxe.Name // of the capture point
+	ACL       iosxe.Name // empty: the filter is inside the capture point
+	File      iosxe.File // empty: the packets are read by dump
+	Interface iosxe.Interface
+	Trigger   *iosxe.Trigger // nil: not on this side
+
+	entries   []iosxe.Entry
+	defineACL iosxe.Command
+	define    []iosxe.Command
+	debugOn   []iosxe.Command
+	debugOff  []iosxe.Command
+}
+
+// Step is one command of the plan.
+type Step struct {
+	Phase   Phase
+	Command iosxe.Command
+	Undo    []iosxe.Command // what takes it back; empty: it changes nothing, or another step's undo covers it
+	Note    string          // when it is not sent exactly once
+}
+
+// Get returns the plan of s.
+func (p *Plan) Get(s Side) *SidePlan {
+	if s == B {
+		return &p.B
+	}
+	return &p.A
+}
+
+func (s Settings) withDefaults() Settings {
+	if s.BufferMB == 0 {
+		s.BufferMB = 10
+	}
+	if s.Duration == 0 {
+		s.Duration = time.Minute
+	}
+	if s.Packets == 0 {
+		s.Packets = 20000
+	}
+	if s.MaxClockSkew == 0 {
+		s.MaxClockSkew = time.Hour
+	}
+	return s
+}
+
+// NewPlan validates two endpoints and the settings, and makes every command that a run of them will send. runID is the
+// run's; the default names are made of its last six letters and digits.
+func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, error) {
+	p := &Plan{Tunnel: tunnel, RunID: runID, Settings: s.withDefaults()}
+	fail := func(err error) (*Plan, error) { return nil, fmt.Errorf("tunnel %s: %w", tunnel, err) }
+	name, err := planName(s.Name, runID)
+	if err != nil {
+		return fail(err)
+	}
+	if a.Name == b.Name {
+		return fail(fmt.Errorf("peer %q is on both sides", a.Name))
+	}
+	for _, side := range []struct {
+		side        Side
+		own, remote Endpoint
+	}{{A, a, b}, {B, b, a}} {
+		sp, err := newSidePlan(side.side, side.own, side.remote, name, p.Settings)
+		if err != nil {
+			return fail(fmt.Errorf("peer %s: %w", side.own.Name, err))
+		}
+		*p.Get(side.side) = sp
+	}
+	if err := p.planTrigger(); err != nil {
+		return fail(err)
+	}
+	return p, nil
+}
+
+var notAlphanumeric = regexp.MustCompile(`[^a-z0-9]+`)
+
+func planName(name, runID string) (iosxe.Name, error) {
+	if name == "" {
+		id := notAlphanumeric.ReplaceAllString(strings.ToLower(runID), "")
+		if len(id) < 6 {
+			return iosxe.Name{}, fmt.Errorf("run %q: want six letters or digits at least", runID)
+		}
+		name = "mc" + id[len(id)-6:]
+	}
+	return iosxe.ParseName(name)
+}
+
+// guideName gives the file name of Cisco's guide, too.
+const guideName, guideFile = "cap", "capture.pcap"
+
+func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (SidePlan, error) {
+	p := SidePlan{Side: side, Endpoint: own, Remote: remote.seenAs(), Name: name}
+	var err error
+	if p.Interface, err = iosxe.ParseInterface(own.Interface); err != nil {
+		return p, err
+	}
+	if _, err = iosxe.ParseVRF(own.VRF); err != nil {
+		return p, err
+	}
+	local := own.Address.Unmap()
+	if !local.IsValid() || !p.Remote.IsValid() {
+		return p, fmt.Errorf("both VPN addresses are needed")
+	}
+	if local == p.Remote {
+		return p, fmt.Errorf("address %s is on both sides", local)
+	}
+	if !s.ZeroConfig {
+		if err := p.planFiles(local, s); err != nil {
+			return p, err
+		}
+	}
+	p.define, err = iosxe.DefineCapture(iosxe.CapturePoint{
+		Name: name, ACL: p.ACL, Local: local, Remote: p.Remote, Interface: p.Interface, BufferMB: s.BufferMB,
+		Circular: s.Circular, Duration: s.Duration, Packets: s.Packets, PacketLen: s.PacketLen, PPS: s.PPS,
+	})
+	if err != nil || !s.Debug {
+		return p, err
+	}
+	return p, p.planDebug()
+}
+
+func (p *SidePlan) planFiles(local netip.Addr, s Settings) (err error) {
+	p.ACL = p.Name
+	p.entries = aclEntries(local, p.Remote, s.ICMPFromAnyone)
+	if p.defineACL, err = iosxe.ACL(p.ACL, p.entries); err != nil {
+		return err
+	}
+	file := p.Name.String() + ".pcap"
+	if p.Name.String() == guideName {
+		file = guideFile
+	}
+	p.File, err = iosxe.ParseFile(file)
+	return err
+}
+
+func (p *SidePlan) planDebug() (err error) {
+	if p.debugOn, err = iosxe.DebugOn(p.Remote); err != nil {
+		return err
+	}
+	p.debugOff, err = iosxe.DebugOff(p.Remote)
+	return err
+}
+
+// aclEntries permit what belongs to the tunnel, either way. UDP goes without ports, because fragments have none.
+func aclEntries(local, remote netip.Addr, fromAnyone bool) []iosxe.Entry {
+	entries := []iosxe.Entry{
+		{Protocol: iosxe.UDP, From: local, To: remote},
+		{Protocol: iosxe.UDP, From: remote, To: local},
+		{Protocol: iosxe.ESP, From: local, To: remote},
+		{Protocol: iosxe.ESP, From: remote, To: local},
+	}
+	icmp := []iosxe.Protocol{iosxe.ICMPUnreachable}
+	if local.Is6() {
+		icmp = append(icmp, iosxe.ICMPTooBig)
+	}
+	for _, protocol := range icmp {
+		from := remote
+		if fromAnyone {
+			from = netip.Addr{}
+		}
+		entries = append(entries, iosxe.Entry{Protocol: protocol, From: local, To: remote},
+			iosxe.Entry{Protocol: protocol, From: from, To: local})
+	}
+	return entries
+}
+
+// planTrigger refuses a trigger that would tear down another tunnel than the one that is captured.
+func (p *Plan) planTrigger() error {
+	s := p.Settings
+	if s.Trigger == "" {
+		return nil
+	}
+	t, err := iosxe.ParseTrigger(s.Trigger)
+	if err != nil {
+		return err
+	}
+	side := s.TriggerSide
+	if side == "" {
+		side = A
+		if t.Clears && t.Target == p.B.Remote {
+			side = B
+		}
+	}
+	sp := p.Get(side)
+	if t.Clears && t.Target != sp.Remote {
+		return fmt.Errorf("trigger %q: side %s knows its peer as %s", s.Trigger, side, sp.Remote)
+	}
+	if s.ZeroConfig && t.Clears {
+		return fmt.Errorf("trigger %q: it is not for --zero-config", s.Trigger)
+	}
+	sp.Trigger = &t
+	return nil
+}
+
+// stored is the form of a plan in run.json: what it was made from. Reading makes it anew, so that nothing in a bundle
+// can become a command without having been validated.
+type stored struct {
+	Tunnel   string   `json:"tunnel"`
+	RunID    string   `json:"run_id"`
+	A        Endpoint `json:"a"`
+	B        Endpoint `json:"b"`
+	Settings Settings `json:"settings"`
+}
+
+func (p *Plan) encode() (json.RawMessage, error) {
+	return json.Marshal(stored{p.Tunnel, p.RunID, p.A.Endpoint, p.B.Endpoint, p.Settings})
+}
+
+// LoadPlan makes the plan of a bundle's run again.
+func LoadPlan(b *bundle.Bundle) (*Plan, error) {
+	run, err := b.Run()
+	if err != nil {
+		return nil, err
+	}
+	var s stored
+	if err := json.Unmarshal(run.Plan, &s); err != nil {
+		return nil, fmt.Errorf("bundle %s: run.json: plan: %w", b.Dir(), err)
+	}
+	p, err := NewPlan(s.Tunnel, s.A, s.B, s.Settings, s.RunID)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %s: run.json: plan: %w", b.Dir(), err)
+	}
+	return p, nil
+}

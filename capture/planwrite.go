@@ -1,0 +1,168 @@
+package capture
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// Steps lists every command of s in the order in which it would be sent, when nothing goes wrong.
+func (p *Plan) Steps(s Side) []Step {
+	sp := p.Get(s)
+	steps := sp.checkSteps(p.Settings)
+	steps = append(steps, sp.changeSteps()...)
+	if sp.Trigger != nil {
+		steps = append(steps, Step{Phase: PhaseTrigger, Command: sp.Trigger.Command})
+	}
+	steps = append(steps, Step{Phase: PhaseWait, Command: iosxe.ShowBuffer(sp.Name), Note: "every second"})
+	for _, c := range waitShows(p.Settings.Until) {
+		steps = append(steps, Step{Phase: PhaseWait, Command: c, Note: "every second"})
+	}
+	steps = append(steps, Step{Phase: PhaseStop, Command: iosxe.StopCapture(sp.Name)})
+	for _, c := range sp.observeCommands() {
+		steps = append(steps, Step{Phase: PhaseObserve, Command: c})
+	}
+	steps = append(steps, sp.collectSteps()...)
+	return append(steps, sp.cleanSteps(p.Settings.Keep)...)
+}
+
+func (p *SidePlan) checkSteps(s Settings) []Step {
+	var steps []Step
+	for _, c := range p.checkCommands(s) {
+		steps = append(steps, Step{Phase: PhaseCheck, Command: c})
+	}
+	return steps
+}
+
+func (p *SidePlan) changeSteps() []Step {
+	var steps []Step
+	if !p.ACL.IsZero() {
+		steps = append(steps, Step{Phase: PhaseACL, Command: p.defineACL, Undo: p.undo(kindACL)})
+	}
+	for i, c := range p.define {
+		step := Step{Phase: PhaseDefine, Command: c}
+		if i == 0 {
+			step.Undo = p.undo(kindCapture)
+		}
+		steps = append(steps, step)
+	}
+	for i, c := range p.debugOn {
+		step := Step{Phase: PhaseDefine, Command: c, Undo: p.debugOff[len(p.debugOff)-1-i:][:1]}
+		steps = append(steps, step)
+	}
+	return append(steps, Step{Phase: PhaseStart, Command: iosxe.StartCapture(p.Name), Undo: p.undo(kindActive)})
+}
+
+func (p *SidePlan) collectSteps() []Step {
+	if p.File.IsZero() {
+		return []Step{{Phase: PhaseFetch, Command: iosxe.ShowDump(p.Name)}}
+	}
+	return []Step{
+		{Phase: PhaseExport, Command: iosxe.DirFile(p.File)},
+		{Phase: PhaseExport, Command: iosxe.ExportCapture(p.Name, p.File), Undo: p.undo(kindFile)},
+		{Phase: PhaseExport, Command: iosxe.DirFile(p.File)},
+		{Phase: PhaseExport, Command: iosxe.VerifyMD5(p.File)},
+		{Phase: PhaseFetch, Command: iosxe.ShowDump(p.Name), Note: "only when SCP is impossible"},
+	}
+}
+
+func (p *SidePlan) cleanSteps(keep bool) []Step {
+	note := ""
+	if keep {
+		note = "only when the run fails: --keep"
+	}
+	var steps []Step
+	kinds := p.kinds()
+	slices.Reverse(kinds)
+	for _, k := range kinds {
+		if k == kindActive {
+			continue
+		}
+		for _, c := range p.undo(k) {
+			steps = append(steps, Step{Phase: PhaseClean, Command: c, Note: note})
+		}
+	}
+	return steps
+}
+
+// Write prints, router by router, every line that would be sent, in order, and what takes it back.
+func (p *Plan) Write(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "! tunnel %s: capture %s at most, %d packets, %d MB buffer on each side", p.Tunnel,
+		p.Settings.Duration, p.Settings.Packets, p.Settings.BufferMB)
+	if p.Settings.Until.Kind != UntilNothing {
+		fmt.Fprintf(&b, ", until %s", p.Settings.Until)
+	}
+	b.WriteString("\n")
+	for _, side := range []Side{A, B} {
+		p.writeSide(&b, side)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (p *Plan) writeSide(b *strings.Builder, side Side) {
+	sp := p.Get(side)
+	fmt.Fprintf(b, "\n! ===== side %s: %s, %s on %s", side, sp.Endpoint.Name, sp.Endpoint.Address, sp.Interface)
+	if sp.Endpoint.NATAddress.IsValid() {
+		fmt.Fprintf(b, ", seen by the other side as %s", sp.Endpoint.NATAddress)
+	}
+	b.WriteString("\n")
+	var phase Phase
+	for _, step := range p.Steps(side) {
+		if step.Phase != phase {
+			phase = step.Phase
+			fmt.Fprintf(b, "\n! --- %s%s\n", phase, p.phaseNote(sp, phase))
+		}
+		writeStep(b, step)
+	}
+}
+
+func (p *Plan) phaseNote(sp *SidePlan, phase Phase) string {
+	switch phase {
+	case PhaseStart, PhaseStop:
+		return " (both sides at the same moment)"
+	case PhaseWait:
+		return fmt.Sprintf(" (at most %s)", p.Settings.Duration)
+	case PhaseFetch:
+		if !sp.File.IsZero() {
+			return " (" + sp.File.String() + " by SCP, over a connection of its own)"
+		}
+	}
+	return ""
+}
+
+func writeStep(b *strings.Builder, s Step) {
+	indent := ""
+	if s.Command.Mode == iosxe.Config {
+		b.WriteString("configure terminal\n")
+		indent = " "
+	}
+	for i, line := range s.Command.Lines {
+		b.WriteString(indent + line)
+		if i == 0 && s.Note != "" {
+			b.WriteString("   ! " + s.Note)
+		}
+		if i == 0 && len(s.Undo) > 0 {
+			b.WriteString("   ! undone by: " + strings.Join(linesOf(s.Undo), "; "))
+		}
+		b.WriteString("\n")
+		if indent != "" {
+			indent = "  "
+		}
+	}
+	if s.Command.Mode == iosxe.Config {
+		b.WriteString("end\n")
+	}
+}
+
+func linesOf(commands []iosxe.Command) []string {
+	var lines []string
+	for _, c := range commands {
+		lines = append(lines, c.Lines...)
+	}
+	return lines
+}

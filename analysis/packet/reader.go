@@ -1,30 +1,130 @@
 package packet
 
 import (
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 )
 
 // Options say how a capture is read. The zero value is right for almost everybody.
 type Options struct {
-	NoHash     bool // leave FileInfo.SHA256 empty, which saves a third of the time
+	NoHash     bool // leave FileInfo.SHA256 empty, for speed
 	NoChecksum bool // do not verify UDP checksums: ChecksumOK is true everywhere
 }
 
-// Reader reads one capture, packet by packet. It is not safe for use by several goroutines.
-type Reader struct{}
+// Reader reads one capture, packet by packet. It is not safe for use by several goroutines. Its memory does not grow with
+// the file.
+type Reader struct {
+	disk    *disk
+	file    container
+	decoder decoder
+	record  record
+	info    FileInfo
+	done    bool
+	err     error
+}
 
 // NewReader finds out what r holds (pcap, pcapng, either in gzip, or the text of `show monitor capture NAME buffer dump`)
 // and reads its header. It returns an error for anything that is not a capture; damage behind the header is no error.
-func NewReader(r io.Reader, o Options) (*Reader, error) { return nil, errors.ErrUnsupported }
+func NewReader(r io.Reader, o Options) (*Reader, error) {
+	n := &Reader{disk: &disk{r: r}, decoder: decoder{links: newLinks(), noChecksum: o.NoChecksum}}
+	if !o.NoHash {
+		n.disk.hash = sha256.New()
+	}
+	src := newSource(n.disk)
+	if b, _ := src.peek(2); len(b) == 2 && b[0] == 0x1f && b[1] == 0x8b {
+		z, err := gzip.NewReader(src)
+		if err != nil {
+			return nil, fmt.Errorf("capture: gzip: %w", err)
+		}
+		src = newSource(z)
+	}
+	if err := n.open(src); err != nil {
+		if n.disk.err != nil {
+			err = n.disk.err
+		}
+		return nil, fmt.Errorf("capture: %w", err)
+	}
+	return n, nil
+}
+
+var (
+	errEmpty   = errors.New("the file is empty")
+	errUnknown = errors.New("neither pcap, pcapng, gzip nor a text of show monitor capture NAME buffer dump")
+)
+
+// open recognises the format by the first bytes.
+func (r *Reader) open(src *source) error {
+	head, err := src.peek(4)
+	if len(head) == 0 && err == io.EOF {
+		return errEmpty
+	}
+	if len(head) == 0 {
+		return err
+	}
+	if p, ok, err := newPcap(src); ok {
+		r.file, r.info = p, FileInfo{Format: "pcap"}
+		if err == nil {
+			r.info.LinkType, r.info.SnapLen = linkName(p.link), p.snapLen
+		}
+		return err
+	}
+	if p, ok, err := newPcapng(src); ok {
+		r.file, r.info = p, FileInfo{Format: "pcapng"}
+		if err == nil && len(p.all) > 0 {
+			r.info.LinkType, r.info.SnapLen = linkName(p.all[0].link), int(p.all[0].snapLen)
+		}
+		return err
+	}
+	if d, ok := newDump(src); ok {
+		r.file, r.info = d, FileInfo{Format: "dump", LinkType: linkName(linkEthernet)}
+		return nil
+	}
+	return errUnknown
+}
 
 // Next reads the next packet into p. It returns io.EOF at the end of the capture, also where the capture is damaged:
 // Info tells. Any other error is one of the reader below.
-func (r *Reader) Next(p *Packet) error { return errors.ErrUnsupported }
+func (r *Reader) Next(p *Packet) error {
+	if r.done {
+		return r.err
+	}
+	if err := r.file.next(&r.record); err != nil {
+		return r.end(err)
+	}
+	r.info.Packets++
+	*p = Packet{Frame: r.info.Packets}
+	r.decoder.decode(p, &r.record)
+	return nil
+}
+
+// end keeps why reading ended, and reads what is left of the file for its hash.
+func (r *Reader) end(err error) error {
+	r.done, r.err = true, io.EOF
+	if r.disk.err == nil && err != io.EOF {
+		if !errors.As(err, &r.info.Damage) { // not the container's own words: gzip's
+			r.info.Damage = &Damage{Reason: err.Error()}
+		}
+	}
+	if r.disk.err == nil && r.disk.hash != nil {
+		_, _ = io.Copy(io.Discard, r.disk) // disk keeps the error
+	}
+	if r.disk.err != nil {
+		r.err = fmt.Errorf("capture: read: %w", r.disk.err)
+		return r.err
+	}
+	if r.disk.hash != nil {
+		r.info.SHA256 = hex.EncodeToString(r.disk.hash.Sum(nil))
+	}
+	return r.err
+}
 
 // Info describes the file; it is complete after Next returned io.EOF.
-func (r *Reader) Info() FileInfo { return FileInfo{} }
+func (r *Reader) Info() FileInfo { return r.info }
 
 // All yields the packets of r. The packet is the same one every time, overwritten by the next step. An error ends
 // the sequence and is yielded with a nil packet.

@@ -1,0 +1,161 @@
+package packet
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+)
+
+// Limits of the reassembly, so that no file can fill the memory: 128 datagrams of 64 KB are 8 MB.
+const (
+	maxDatagrams    = 128
+	maxDatagramLen  = 1 << 16
+	maxFragments    = 1024        // of one datagram
+	fragmentTimeout = int64(60e9) // nanoseconds, of the capturing clock (RFC 8200, Section 4.5)
+)
+
+// fragmentKey names a datagram that is being put together (RFC 791, Section 3.2; RFC 8200, Section 4.5).
+type fragmentKey struct {
+	src, dst netip.Addr
+	id       uint32
+	iface    int
+}
+
+type span struct{ from, to int }
+
+// datagram is one that is being put together.
+type datagram struct {
+	data   []byte
+	have   []span // sorted, disjoint, not touching
+	total  int    // -1 until the last fragment was seen
+	frames []int
+	first  int64 // time of the fragment that came first
+	serial int   // orders the datagrams by arrival
+	clash  bool  // fragments overlapped with different bytes
+}
+
+// reassembly puts UDP datagrams together. Overlapping fragments are taken as a receiver that keeps what came first takes
+// them; the datagram is marked.
+type reassembly struct {
+	open   map[fragmentKey]*datagram
+	serial int
+}
+
+// fragment handles a packet that is an IP fragment itself: b is what follows the IP headers.
+func (d *decoder) fragment(p *Packet, proto uint8, b []byte) {
+	p.IsFragment, p.Kind, p.Payload = true, Fragment, b
+	if proto == protoESP && p.FragOffset == 0 {
+		esp(p, b) // the header is here; the rest has nothing to read
+		return
+	}
+	if proto != protoUDP {
+		return
+	}
+	if p.FragOffset == 0 && len(b) >= 4 {
+		p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	}
+	if p.Truncated {
+		return
+	}
+	whole := d.fragments.add(p, b)
+	if whole == nil {
+		return
+	}
+	p.Kind = Other
+	p.Fragments, p.Datagram, p.Overlap = whole.frames, whole.total, whole.clash
+	p.Payload = whole.data
+	d.udp(p, whole.data)
+}
+
+// add returns the datagram that p completes, or nil.
+func (r *reassembly) add(p *Packet, b []byte) *datagram {
+	end := p.FragOffset + len(b)
+	if len(b) == 0 || end > maxDatagramLen || p.MoreFrags && len(b)%8 != 0 {
+		return nil
+	}
+	key := fragmentKey{p.Src, p.Dst, p.IPID, p.Interface}
+	g := r.lookUp(key, p.Nanos)
+	if len(g.frames) == maxFragments {
+		return nil
+	}
+	g.frames = append(g.frames, p.Frame)
+	g.insert(p.FragOffset, b)
+	if !p.MoreFrags && g.total < 0 {
+		g.total = end
+	}
+	if g.total < 0 || len(g.have) != 1 || g.have[0].from != 0 || g.have[0].to < g.total {
+		return nil
+	}
+	g.data = g.data[:g.total]
+	delete(r.open, key)
+	return g
+}
+
+// lookUp returns the datagram of key; one that is too old is begun anew, and the oldest makes room for the next.
+func (r *reassembly) lookUp(key fragmentKey, now int64) *datagram {
+	g := r.open[key]
+	if age := int64(0); g != nil {
+		if age = now - g.first; age >= -fragmentTimeout && age <= fragmentTimeout {
+			return g
+		}
+	}
+	if r.open == nil {
+		r.open = map[fragmentKey]*datagram{}
+	}
+	if g == nil && len(r.open) >= maxDatagrams {
+		r.evict()
+	}
+	r.serial++
+	g = &datagram{total: -1, first: now, serial: r.serial}
+	r.open[key] = g
+	return g
+}
+
+func (r *reassembly) evict() {
+	var oldest fragmentKey
+	best := r.serial + 1
+	for k, g := range r.open {
+		if g.serial < best {
+			oldest, best = k, g.serial
+		}
+	}
+	delete(r.open, oldest)
+}
+
+// insert copies what no earlier fragment covered.
+func (g *datagram) insert(from int, b []byte) {
+	to := from + len(b)
+	if to > len(g.data) {
+		g.data = append(g.data, make([]byte, to-len(g.data))...)
+	}
+	at := from
+	for _, s := range g.have {
+		if s.to <= at || s.from >= to {
+			continue
+		}
+		if s.from > at {
+			copy(g.data[at:s.from], b[at-from:])
+		}
+		lo, hi := max(s.from, at), min(s.to, to)
+		g.clash = g.clash || !slices.Equal(g.data[lo:hi], b[lo-from:hi-from])
+		at = hi
+	}
+	if at < to {
+		copy(g.data[at:to], b[at-from:])
+	}
+	g.cover(span{from, to})
+}
+
+// cover adds s to the spans that are there and joins those that touch.
+func (g *datagram) cover(s span) {
+	i := 0
+	for i < len(g.have) && g.have[i].to < s.from {
+		i++
+	}
+	j := i
+	for j < len(g.have) && g.have[j].from <= s.to {
+		s.from, s.to = min(s.from, g.have[j].from), max(s.to, g.have[j].to)
+		j++
+	}
+	g.have = slices.Replace(g.have, i, j, s)
+}

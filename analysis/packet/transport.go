@@ -1,0 +1,191 @@
+package packet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+)
+
+// UDP and TCP ports of IKE (RFC 7296, Section 2; RFC 3947; RFC 9329).
+const (
+	portIKE  = 500
+	portNATT = 4500
+)
+
+// transport reads what IP carries.
+func (d *decoder) transport(p *Packet, proto uint8, b []byte) {
+	p.Payload = b
+	switch proto {
+	case protoUDP:
+		d.udp(p, b)
+	case protoESP:
+		esp(p, b)
+	case protoAH:
+		ah(p, b)
+	case protoTCP:
+		tcp(p, b)
+	case protoICMP:
+		d.icmp4(p, b)
+	case protoICMPv6:
+		d.icmp6(p, b)
+	}
+}
+
+// udp reads a datagram and what it carries on IKE's ports.
+func (d *decoder) udp(p *Packet, b []byte) {
+	if len(b) < 8 {
+		return
+	}
+	p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	switch length := int(binary.BigEndian.Uint16(b[4:])); {
+	case length > len(b):
+		p.Truncated = true
+	case length >= 8:
+		b = b[:length]
+	}
+	if !d.noChecksum && !p.Truncated {
+		p.ChecksumOK = udpChecksumOK(p.Src, p.Dst, b)
+	}
+	p.Payload = b[8:]
+	switch natt := p.SrcPort == portNATT || p.DstPort == portNATT; {
+	case natt && (p.SrcPort == portIKE || p.DstPort == portIKE) && !marked(p.Payload) && looksLikeIKE(p.Payload):
+		p.Kind = IKE // a NAT that happens to translate to one of the two ports
+	case natt:
+		natTraversal(p)
+	case p.SrcPort == portIKE || p.DstPort == portIKE:
+		onPortIKE(p)
+	}
+}
+
+// onPortIKE tells the keepalive that some NATs' clients send from port 500 too from messages.
+func onPortIKE(p *Packet) {
+	switch {
+	case isKeepalive(p.Payload):
+		p.Kind = Keepalive
+	case len(p.Payload) > 0:
+		p.Kind = IKE
+	}
+}
+
+// natTraversal tells IKE, ESP and keepalives on port 4500 apart (RFC 3948, Section 2).
+func natTraversal(p *Packet) {
+	b := p.Payload
+	switch {
+	case isKeepalive(b):
+		p.Kind = Keepalive
+	case marked(b):
+		p.Kind, p.Marker, p.Payload = IKE, true, b[4:]
+	case len(b) >= 4:
+		p.UDPEncap = true
+		esp(p, b)
+	}
+}
+
+func isKeepalive(b []byte) bool { return len(b) == 1 && b[0] == 0xff }
+
+// marked says whether b begins with the non-ESP marker; no ESP packet does, for SPI 0 is forbidden.
+func marked(b []byte) bool { return len(b) >= 4 && binary.BigEndian.Uint32(b) == 0 }
+
+func looksLikeIKE(b []byte) bool {
+	return len(b) >= 28 && (b[17]>>4 == 1 || b[17]>>4 == 2) && uint64(binary.BigEndian.Uint32(b[24:])) == uint64(len(b))
+}
+
+// esp reads the ESP header (RFC 4303, Section 2) as far as it is there.
+func esp(p *Packet, b []byte) {
+	p.Kind, p.Payload = ESP, b
+	if len(b) >= 4 {
+		p.SPI = binary.BigEndian.Uint32(b)
+	}
+	if len(b) >= 8 {
+		p.Seq = binary.BigEndian.Uint32(b[4:])
+	}
+}
+
+// ah reads the Authentication Header (RFC 4302, Section 2) as far as it is there.
+func ah(p *Packet, b []byte) {
+	p.Kind, p.Payload = AH, b
+	if len(b) >= 8 {
+		p.SPI = binary.BigEndian.Uint32(b[4:])
+	}
+	if len(b) >= 12 {
+		p.Seq = binary.BigEndian.Uint32(b[8:])
+	}
+}
+
+var tcpPrefix = []byte("IKETCP")
+
+// tcp recognises IKE and ESP in TCP (RFC 9329, Section 3): the stream's prefix, or a length that spans just this
+// segment. The stream is not put together.
+func tcp(p *Packet, b []byte) {
+	if len(b) < 20 || len(b) < int(b[12]>>4)*4 || b[12]>>4 < 5 {
+		return
+	}
+	sport, dport := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	p.SrcPort, p.DstPort, p.Payload = sport, dport, b[int(b[12]>>4)*4:]
+	if sport != portNATT && dport != portNATT {
+		return
+	}
+	segment, prefixed := bytes.CutPrefix(p.Payload, tcpPrefix)
+	p.TCPEncap = prefixed
+	if len(segment) < 6 {
+		return
+	}
+	length := int(binary.BigEndian.Uint16(segment))
+	if length < 6 || length > len(segment) || !prefixed && length != len(segment) {
+		return
+	}
+	p.TCPEncap = true
+	if b := segment[2:length]; marked(b) {
+		p.Kind, p.Marker, p.Payload = IKE, true, b[4:]
+	} else {
+		esp(p, b)
+	}
+}
+
+// udpChecksumOK verifies the checksum of a whole datagram (RFC 768). Zero means that there is none.
+func udpChecksumOK(src, dst netip.Addr, b []byte) bool {
+	if b[6] == 0 && b[7] == 0 {
+		return true
+	}
+	sum := uint64(protoUDP) + uint64(len(b))
+	sum += addressSum(src) + addressSum(dst)
+	return fold(sum+onesSum(b)) == 0xffff
+}
+
+func addressSum(a netip.Addr) uint64 {
+	if a.Is4() {
+		b := a.As4()
+		return uint64(binary.BigEndian.Uint32(b[:]))
+	}
+	b := a.As16()
+	return onesSum(b[:])
+}
+
+// onesSum adds b in words of 64 bits with the carry put back, which is congruent to the sum of its 16-bit words
+// (RFC 1071, Section 2), and returns it in less than 33 bits.
+func onesSum(b []byte) uint64 {
+	var sum, carry uint64
+	for len(b) >= 32 {
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[24:]), carry)
+		b = b[32:]
+	}
+	for len(b) >= 8 {
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
+		b = b[8:]
+	}
+	var tail [8]byte
+	copy(tail[:], b)
+	sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(tail[:]), carry)
+	return sum>>32 + sum&0xffffffff + carry
+}
+
+func fold(sum uint64) uint16 {
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return uint16(sum)
+}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/ike"
-	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/device/inventory"
 )
 
@@ -186,54 +185,4 @@ func loadKeys(path string) (*ike.Keys, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return keys, nil
-}
-
-func (a *app) diffCommand() *cobra.Command {
-	format := "text"
-	c := &cobra.Command{
-		Use:   "diff RUN1 RUN2",
-		Short: "What changed between two runs of a tunnel",
-		Long:  "What is new, gone or changed between two runs of one tunnel. A run is a bundle's folder, or a report in JSON.",
-		Example: `  moncap diff runs/hq-branch-monday runs/hq-branch-tuesday
-  moncap diff monday.json tuesday.json --format json`,
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("--format", format, "text", "json"); err != nil {
-				return err
-			}
-			var reports [2]*report.Report
-			for i, path := range args {
-				r, err := a.loadReport(cmd.Context(), path)
-				if err != nil {
-					return usageError(err)
-				}
-				reports[i] = r
-			}
-			return a.showDiff(reports[0], reports[1], format)
-		},
-	}
-	c.Flags().StringVarP(&format, "format", "f", format, "text or json")
-	return c
-}
-
-// loadReport reads a report from a JSON file, or makes it again from a bundle.
-func (a *app) loadReport(ctx context.Context, path string) (*report.Report, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		d, err := a.bundleDocument(ctx, path, "")
-		return d.report, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	r, err := report.Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return r, nil
 }

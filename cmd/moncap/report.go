@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/analysis"
+	"github.com/moncap/moncap/analysis/render"
+	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+func (a *app) reportCommand() *cobra.Command {
+	var o outputFlags
+	var keys string
+	again := false
+	c := &cobra.Command{
+		Use:   "report BUNDLE|TUNNEL",
+		Short: "Render the report of a run again",
+		Long: `Render the report of a run again, in any form. With the name of a tunnel it is the tunnel's latest run.
+The stored report is shown as it is; --again or --keys compares the captures anew.
+` + exitStatusHelp,
+		Example: `  moncap report runs/hq-branch-20261123-101500-ab12cd --format html -o report.html
+  moncap report hq-branch --format pcapng -o both.pcapng`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeTunnels,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			d, err := a.storedOrNew(cmd.Context(), args[0], keys, again)
+			if err != nil {
+				return err
+			}
+			return a.show(d, o)
+		},
+	}
+	o.register(c)
+	c.Flags().StringVar(&keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
+	c.Flags().BoolVar(&again, "again", false, "compare the captures anew")
+	return c
+}
+
+func (a *app) storedOrNew(ctx context.Context, arg, keys string, again bool) (document, error) {
+	dir, err := a.findBundle(arg)
+	if err != nil {
+		return document{}, err
+	}
+	d, err := a.bundleDocument(ctx, dir, keys, again)
+	if err != nil {
+		return d, usageError(err)
+	}
+	return d, nil
+}
+
+// bundleDocument is the report of a bundle: the stored one, or a new one where there is none, or when it is wanted.
+func (a *app) bundleDocument(ctx context.Context, dir, keys string, again bool) (document, error) {
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return document{}, err
+	}
+	defer b.Close()
+	d := document{transcripts: map[report.Side]string{}}
+	for _, s := range bundle.Sides() {
+		if d.transcripts[report.Side(s)], err = b.Transcript(s); err != nil {
+			return d, err
+		}
+	}
+	pathA, pathB := b.Captures()
+	d.a, d.b = openIf(pathA), openIf(pathB)
+	stored, err := b.Report()
+	if err != nil {
+		return d, err
+	}
+	if len(stored) > 0 && !again && keys == "" {
+		d.report, err = report.Read(bytes.NewReader(stored))
+		return d, err
+	}
+	d.report, err = a.compareBundle(ctx, b, keys)
+	return d, err
+}
+
+func openIf(path string) func() (io.ReadCloser, error) {
+	if path == "" {
+		return nil
+	}
+	return openFile(path)
+}
+
+// compareBundle compares the two captures of a bundle, or judges the one that it has.
+func (a *app) compareBundle(ctx context.Context, b *bundle.Bundle, keyFile string) (*report.Report, error) {
+	run, err := b.Run()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := loadKeys(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	pathA, pathB := b.Captures()
+	var sides []*analysis.Side
+	for _, s := range []struct {
+		side bundle.Side
+		path string
+	}{{bundle.A, pathA}, {bundle.B, pathB}} {
+		if s.path == "" {
+			continue
+		}
+		side, err := bundleSide(b, run.Router(s.side), s.side, s.path)
+		if err != nil {
+			return nil, err
+		}
+		sides = append(sides, side)
+	}
+	if len(sides) == 0 {
+		return nil, fmt.Errorf("%s: it holds no capture", b.Dir())
+	}
+	var second *analysis.Side
+	if len(sides) == 2 {
+		second = sides[1]
+	}
+	r, err := analysis.Compare(ctx, *sides[0], second, analysis.Options{Tunnel: run.Tunnel, Version: versionString(), Keys: keys})
+	if err != nil {
+		return nil, err
+	}
+	r.Run = runOf(run)
+	return r, nil
+}
+
+func bundleSide(b *bundle.Bundle, router *bundle.Router, side bundle.Side, path string) (*analysis.Side, error) {
+	config, err := b.Show(side)
+	if err != nil {
+		return nil, err
+	}
+	debug, err := b.Debug(side)
+	if err != nil {
+		return nil, err
+	}
+	return &analysis.Side{
+		Name: router.Peer, File: bundle.CaptureFile(side), Open: openFile(path), Address: router.Address,
+		NATAddress: router.NATAddress, Interface: router.Interface, Config: config, Debug: []byte(debug),
+	}, nil
+}
+
+// runOf tells in the report how the captures were taken.
+func runOf(r *bundle.Run) *report.Run {
+	out := &report.Run{ID: r.ID, Started: r.Started, StartGapMS: r.StartGapMS, Notes: r.Notes}
+	if !r.Ended.IsZero() {
+		out.DurationMS = r.Ended.Sub(r.Started).Milliseconds()
+	}
+	for _, p := range r.Phases {
+		out.Phases = append(out.Phases, report.Phase{Name: p.Name, AMS: p.AMS, BMS: p.BMS, Failed: p.Failed})
+	}
+	for _, s := range bundle.Sides() {
+		router := r.Router(s)
+		out.Routers = append(out.Routers, report.Router{
+			Side: report.Side(s), Peer: router.Peer, Hostname: router.Hostname, Platform: router.Model, Version: router.Software,
+			Transcript: bundle.TranscriptFile(s), Commands: router.Commands, Clean: router.Clean,
+		})
+	}
+	return out
+}
+
+// finishReport compares a run's captures and stores the report in its bundle.
+func (a *app) finishReport(ctx context.Context, dir, keys string) (document, error) {
+	d, err := a.bundleDocument(ctx, dir, keys, true)
+	if err != nil {
+		return d, err
+	}
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return d, err
+	}
+	defer b.Close()
+	var asJSON, asText bytes.Buffer
+	err = errors.Join(d.report.Write(&asJSON), render.Text(&asText, d.report, render.Options{Unicode: true}))
+	if err == nil {
+		err = errors.Join(b.WriteFile(bundle.ReportJSON, asJSON.Bytes()), b.WriteFile(bundle.ReportText, asText.Bytes()))
+	}
+	return d, err
+}
+
+// loadReport reads a report from a JSON file or from a bundle.
+func (a *app) loadReport(ctx context.Context, path string) (*report.Report, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		d, err := a.bundleDocument(ctx, filepath.Clean(path), "", false)
+		return d.report, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := report.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,322 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// captureFlags are the settings of a capture that the command line may change.
+type captureFlags struct {
+	name       string
+	bufferMB   int
+	duration   time.Duration
+	packets    int
+	packetLen  int
+	pps        int
+	circular   bool
+	until      string
+	trigger    string
+	side       string
+	keep       bool
+	zeroConfig bool
+	debug      bool
+}
+
+func (f *captureFlags) register(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.name, "name", "", "name of capture point and access list (default mc and six characters of the run)")
+	fl.IntVar(&f.bufferMB, "buffer", 0, "buffer in MB, 1 to 100 (default: the inventory's)")
+	fl.DurationVar(&f.duration, "duration", 0, "how long to capture; the routers stop by themselves after it (default: the inventory's)")
+	fl.IntVar(&f.packets, "packets", 0, "packets after which the routers stop by themselves, 1 to 100000 (default: the inventory's)")
+	fl.IntVar(&f.packetLen, "packet-len", 0, "bytes kept of each packet, 64 to 9500 (default: all)")
+	fl.IntVar(&f.pps, "pps", 0, "packets kept a second (default: the router's, 1000)")
+	fl.BoolVar(&f.circular, "circular", false, "overwrite the oldest packets when the buffer is full")
+	fl.StringVar(&f.until, "until", "none", "stop waiting when: established, failed, or packets=N on a side")
+	fl.StringVar(&f.trigger, "trigger", "", "command that makes the tunnel negotiate: "+strings.Join(iosxe.TriggerForms(), "; "))
+	fl.StringVar(&f.side, "trigger-side", "", "who is sent the trigger: a or b (default: the side whose peer it names)")
+	fl.BoolVar(&f.keep, "keep", false, "leave capture point, access list and file on the routers")
+	fl.BoolVar(&f.zeroConfig, "zero-config", false, "change no configuration and write no file on the routers; slower (see moncap account --narrow)")
+	fl.BoolVar(&f.debug, "debug", false, "trace IKEv2 for this one peer while capturing, and compare with the packets")
+	mustComplete(c, "until", []string{"established", "failed", "packets="})
+}
+
+// settings are the tunnel's of the inventory, with what the flags change.
+func (f *captureFlags) settings(t *inventory.Tunnel) (capture.Settings, error) {
+	until, err := capture.ParseUntil(f.until)
+	if err != nil {
+		return capture.Settings{}, usageError(err)
+	}
+	if f.side != "" && !strings.EqualFold(f.side, "a") && !strings.EqualFold(f.side, "b") {
+		return capture.Settings{}, usageError(fmt.Errorf("--trigger-side: want a or b, got %q", f.side))
+	}
+	c := t.Capture
+	return capture.Settings{
+		Name: f.name, BufferMB: orDefault(f.bufferMB, c.BufferMB), Duration: orDefault(f.duration, c.Duration),
+		Packets: orDefault(f.packets, c.Packets), PacketLen: orDefault(f.packetLen, c.PacketLen), PPS: orDefault(f.pps, c.PPS),
+		Circular: f.circular || c.Circular, Until: until, Trigger: f.trigger, TriggerSide: capture.Side(strings.ToUpper(f.side)),
+		Keep: f.keep, ZeroConfig: f.zeroConfig, Debug: f.debug, ICMPFromAnyone: true,
+		MaxClockSkew: max(t.A.Limits.ClockSkew, t.B.Limits.ClockSkew),
+	}, nil
+}
+
+func orDefault[T comparable](v, byDefault T) T {
+	var zero T
+	if v == zero {
+		return byDefault
+	}
+	return v
+}
+
+func (f *captureFlags) plan(t *inventory.Tunnel, runID string) (*capture.Plan, error) {
+	s, err := f.settings(t)
+	if err != nil {
+		return nil, err
+	}
+	p, err := capture.NewPlan(t.Name, endpointOf(t.A), endpointOf(t.B), s, runID)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	return p, nil
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var f captureFlags
+	c := &cobra.Command{
+		Use:               "plan TUNNEL",
+		Short:             "Every line that run would send to each router; connects to nothing",
+		Example:           "  moncap plan hq-branch --name cap",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeTunnels,
+		RunE:              func(_ *cobra.Command, args []string) error { return a.printPlan(args[0], &f) },
+	}
+	f.register(c)
+	return c
+}
+
+func (a *app) printPlan(tunnel string, f *captureFlags) error {
+	t, err := a.loadTunnel(tunnel)
+	if err != nil {
+		return err
+	}
+	p, err := f.plan(t, newRunID(time.Now()))
+	if err != nil {
+		return err
+	}
+	return p.Write(a.stdout)
+}
+
+type runFlags struct {
+	captureFlags
+	outputFlags
+	out      string
+	keys     string
+	all      bool
+	parallel int
+	dryRun   bool
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run TUNNEL...",
+		Short: "The playbook on both routers, then the report",
+		Long: `Check both routers, push the access list, define, start, wait, stop, observe, export, fetch by SCP, and leave the
+routers as they were; then compare both captures and say what is wrong. Ctrl-C stops at any point and cleans up.
+` + exitStatusHelp,
+		Example: `  moncap run hq-branch
+  moncap run hq-branch --until established --trigger "clear crypto session remote 192.168.2.1"
+  moncap run --all --parallel 4
+  moncap run hq-branch --format html -o report.html`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: a.completeTunnels,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			tunnels, err := a.chosenTunnels(args, f.all)
+			if err != nil {
+				return err
+			}
+			switch {
+			case f.dryRun:
+				return a.dryRun(tunnels, &f)
+			case len(tunnels) == 1:
+				return a.runOne(cmd.Context(), tunnels[0], &f)
+			}
+			return a.runSeveral(cmd.Context(), tunnels, &f)
+		},
+	}
+	f.captureFlags.register(c)
+	f.outputFlags.register(c)
+	fl := c.Flags()
+	fl.StringVar(&f.out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID, or under $MONCAP_RUNS)")
+	fl.StringVar(&f.keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
+	fl.BoolVar(&f.all, "all", false, "every tunnel of the inventory")
+	fl.IntVar(&f.parallel, "parallel", 1, "how many tunnels at the same time")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "print what would be sent and connect to nothing, as moncap plan does")
+	return c
+}
+
+func (a *app) chosenTunnels(names []string, all bool) ([]*inventory.Tunnel, error) {
+	inv, err := a.loadInventory()
+	if err != nil {
+		return nil, err
+	}
+	if all && len(names) == 0 {
+		names = inv.TunnelNames()
+	} else if all || len(names) == 0 {
+		return nil, usageError(errors.New("run: want the names of tunnels, or --all"))
+	}
+	var tunnels []*inventory.Tunnel
+	for _, n := range names {
+		t, err := inv.Tunnel(n)
+		if err != nil {
+			return nil, usageError(err)
+		}
+		tunnels = append(tunnels, t)
+	}
+	return tunnels, nil
+}
+
+func (a *app) dryRun(tunnels []*inventory.Tunnel, f *runFlags) error {
+	for _, t := range tunnels {
+		p, err := f.plan(t, newRunID(time.Now()))
+		if err != nil {
+			return err
+		}
+		if err := p.Write(a.stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) runOne(ctx context.Context, t *inventory.Tunnel, f *runFlags) error {
+	dir, err := a.playbook(ctx, a.newConnector(), t, f, nil)
+	if dir != "" {
+		a.progress("bundle: %s", dir)
+	}
+	if err != nil {
+		return err
+	}
+	d, err := a.finishReport(ctx, dir, f.keys)
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	return a.show(d, f.outputFlags)
+}
+
+// playbook runs it on one tunnel and returns the folder of the bundle. stop ends the wait early.
+func (a *app) playbook(ctx context.Context, c *connector, t *inventory.Tunnel, f *runFlags, stop <-chan struct{}) (string, error) {
+	runID := newRunID(time.Now())
+	plan, err := f.plan(t, runID)
+	if err != nil {
+		return "", err
+	}
+	b, err := a.createBundle(f.out, t.Name, runID)
+	if err != nil {
+		return "", err
+	}
+	defer b.Close()
+	s, err := c.open(t, b)
+	if err != nil {
+		return b.Dir(), &exitError{exitFailed, err}
+	}
+	defer s.Close()
+	view := a.newProgress(len(capture.Phases()), [2]string{t.A.Name, t.B.Name})
+	_, err = capture.Run(ctx, plan, s.hosts(), b, a.captureOptions(view, stop))
+	view.close()
+	return b.Dir(), runFailure(err)
+}
+
+func (a *app) captureOptions(view progressView, stop <-chan struct{}) capture.Options {
+	return capture.Options{
+		Events: func(e capture.Event) { showEvent(view, e) },
+		Log:    a.logger(),
+		Tool:   "moncap " + versionString(),
+		Stop:   stop,
+	}
+}
+
+func showEvent(v progressView, e capture.Event) {
+	side := string(e.Side)
+	switch e.Kind {
+	case capture.Began:
+		v.phase(side, string(e.Phase))
+	case capture.Ended:
+		if e.Err != nil {
+			v.failed(side, string(e.Phase), e.Err.Error())
+		}
+	case capture.Packets:
+		v.detail(side, fmt.Sprintf("%s: %d packets", e.Phase, e.Count))
+	case capture.Progress:
+		v.detail(side, fmt.Sprintf("%s: %d of %d KB", e.Phase, e.Done/1024, e.Total/1024))
+	case capture.Note:
+		v.note(e.Text)
+	}
+}
+
+// runSeveral runs the playbook on several tunnels and prints one line for each. Bundles hold the reports.
+func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *runFlags) error {
+	if f.out != "" || f.format != "text" || f.file != "" {
+		return usageError(errors.New("run: --out, --output and --format are for one tunnel; the bundles of several hold report.json each (moncap report BUNDLE)"))
+	}
+	quiet := *a
+	quiet.quiet = true // several progress displays would write over each other
+	c := a.newConnector()
+	limits := map[string]int{}
+	codes := make([]int, len(tunnels))
+	var mu sync.Mutex
+	var jobs []capture.Job
+	for i, t := range tunnels {
+		limits[t.A.Name], limits[t.B.Name] = t.A.Limits.Runs, t.B.Limits.Runs
+		jobs = append(jobs, capture.Job{Name: t.Name, Peers: []string{t.A.Name, t.B.Name}, Run: func(ctx context.Context) error {
+			line, code := quiet.runLine(ctx, c, t, f)
+			mu.Lock()
+			defer mu.Unlock()
+			codes[i] = code
+			_, err := fmt.Fprintln(a.stdout, printable(line))
+			return err
+		}})
+	}
+	errs := capture.RunAll(ctx, jobs, f.parallel, func(peer string) int { return limits[peer] })
+	for i, err := range errs {
+		if err != nil {
+			codes[i] = exitFailed
+			fmt.Fprintf(a.stdout, "%s: %s\n", tunnels[i].Name, printable(err.Error()))
+		}
+	}
+	if code := worst(codes); code != exitOK {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
+// runLine runs one tunnel of several and says in a line what came of it.
+func (a *app) runLine(ctx context.Context, c *connector, t *inventory.Tunnel, f *runFlags) (string, int) {
+	own := *f
+	dir, err := a.playbook(ctx, c, t, &own, nil)
+	if err != nil {
+		code := exitFailed
+		if ee, ok := errors.AsType[*exitError](err); ok {
+			code = ee.code
+		}
+		return fmt.Sprintf("%s: %s [%s]", t.Name, strings.ReplaceAll(err.Error(), "\n", "; "), dir), code
+	}
+	d, err := a.finishReport(ctx, dir, f.keys)
+	if err != nil {
+		return fmt.Sprintf("%s: %v [%s]", t.Name, err, dir), exitFailed
+	}
+	v := d.report.Verdict
+	return fmt.Sprintf("%s: %s: %s [%s]", t.Name, v.Outcome, v.Headline, dir), v.ExitCode
+}

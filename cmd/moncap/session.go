@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device"
+	"github.com/moncap/moncap/device/inventory"
+)
+
+// endpointOf is a peer as the playbook needs it.
+func endpointOf(p *inventory.Peer) capture.Endpoint {
+	return capture.Endpoint{
+		Name: p.Name, Address: p.WAN.Address, NATAddress: p.WAN.NATAddress, Interface: p.WAN.Interface, VRF: p.WAN.VRF,
+		Platform: p.Platform, ExpectHostname: p.ExpectHostname,
+		Limits: capture.Limits{MaxCPU: p.Limits.CPUPercent, MaxMemory: p.Limits.MemoryPercent},
+	}
+}
+
+// newRunID is the time and six random characters, which name what the run makes on the routers.
+func newRunID(now time.Time) string {
+	b := make([]byte, 3)
+	_, _ = rand.Read(b) // it never fails, as crypto/rand says
+	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b)
+}
+
+// sessions are the routers of one tunnel, and what has to be closed after them.
+type sessions struct {
+	a, b    *device.Router
+	closers []io.Closer
+}
+
+func (s *sessions) hosts() capture.Hosts { return capture.Hosts{A: s.a, B: s.b} }
+
+func (s *sessions) Close() error {
+	errs := []error{s.a.Close(), s.b.Close()}
+	for _, c := range s.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// connector makes the routers of all tunnels of one command, so that a refused credential is refused for all of them.
+type connector struct {
+	app     *app
+	lockout *device.Lockout
+	ask     *asker
+}
+
+func (a *app) newConnector() *connector {
+	return &connector{app: a, lockout: device.NewLockout(), ask: &asker{app: a}}
+}
+
+// open prepares the two routers of a tunnel. Nothing is dialled before the first command. Their transcripts go to the
+// bundle.
+func (c *connector) open(t *inventory.Tunnel, b *bundle.Bundle) (*sessions, error) {
+	s := &sessions{}
+	for i, peer := range []*inventory.Peer{t.A, t.B} {
+		f, err := b.AppendTranscript(bundle.Sides()[i])
+		if err != nil {
+			return nil, errors.Join(err, s.closeAll())
+		}
+		s.closers = append(s.closers, f)
+		r := c.router(peer, f)
+		if i == 0 {
+			s.a = r
+		} else {
+			s.b = r
+		}
+	}
+	return s, nil
+}
+
+func (s *sessions) closeAll() error {
+	var errs []error
+	for _, c := range s.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (c *connector) router(p *inventory.Peer, transcript io.Writer) *device.Router {
+	return device.New(*p, device.Options{
+		Ask:     c.ask.ask,
+		Record:  transcript,
+		Log:     c.app.logger().With("peer", p.Name),
+		Lockout: c.lockout,
+	})
+}
+
+// asker reads what the operator types. Two routers may ask at once, so it takes turns, and what was typed for a prompt
+// is not asked again.
+type asker struct {
+	app   *app
+	mu    sync.Mutex
+	typed map[string]string
+}
+
+func (k *asker) ask(prompt string, echo bool) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s, ok := k.typed[prompt]; ok && !echo {
+		return s, nil
+	}
+	s, err := k.app.readLine(prompt, echo)
+	if err != nil {
+		return "", err
+	}
+	if k.typed == nil {
+		k.typed = map[string]string{}
+	}
+	k.typed[prompt] = s
+	return s, nil
+}
+
+func (a *app) readLine(prompt string, echo bool) (string, error) {
+	f, ok := a.stdin.(*os.File)
+	if a.noInput || !ok || !term.IsTerminal(int(f.Fd())) {
+		return "", errNoInput
+	}
+	fmt.Fprint(a.stderr, printable(prompt))
+	if !strings.HasSuffix(prompt, " ") {
+		fmt.Fprint(a.stderr, " ")
+	}
+	if echo {
+		line, err := bufio.NewReader(f).ReadString('\n')
+		return strings.TrimRight(line, "\r\n"), err
+	}
+	b, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprintln(a.stderr)
+	return string(b), err
+}
+
+// runsDir is where bundles go when nothing else is said.
+func (a *app) runsDir() string {
+	if d := a.getenv("MONCAP_RUNS"); d != "" {
+		return d
+	}
+	return "runs"
+}
+
+// createBundle makes the folder of a run: dir, or a new one under the folder of runs.
+func (a *app) createBundle(dir, tunnel, runID string) (*bundle.Bundle, error) {
+	if dir == "" {
+		dir = filepath.Join(a.runsDir(), tunnel+"-"+runID)
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	b, err := bundle.Create(dir)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	return b, nil
+}
+
+// findBundle takes a bundle's folder, or the name of a tunnel: then it is the latest run of the tunnel.
+func (a *app) findBundle(arg string) (string, error) {
+	if exists(filepath.Join(arg, "run.json")) || exists(filepath.Join(arg, "journal.jsonl")) {
+		return arg, nil
+	}
+	entries, err := os.ReadDir(a.runsDir())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	latest, at := "", time.Time{}
+	for _, e := range entries {
+		dir := filepath.Join(a.runsDir(), e.Name())
+		r, err := readRun(dir)
+		if err == nil && r.Tunnel == arg && r.Started.After(at) {
+			latest, at = dir, r.Started
+		}
+	}
+	if latest == "" {
+		return "", usageError(&hinted{fmt.Errorf("%s: neither a bundle's folder nor a tunnel with a run in %s", arg, a.runsDir()),
+			"name the folder that the run printed, or set $MONCAP_RUNS to where runs are kept"})
+	}
+	return latest, nil
+}
+
+func readRun(dir string) (*bundle.Run, error) {
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	return b.Run()
+}
+
+// runFailure gives the error of a run its exit code.
+func runFailure(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, dirty := errors.AsType[*capture.DirtyError](err); dirty {
+		return &exitError{exitDirty, err}
+	}
+	return &exitError{exitFailed, err}
+}
+
+// interrupted says whether ctx was ended by the operator.
+func interrupted(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/inventory"
+)
+
+func (a *app) startCommand() *cobra.Command {
+	var f captureFlags
+	out, dryRun := "", false
+	c := &cobra.Command{
+		Use:   "start TUNNEL",
+		Short: "Check, define and start both captures, and leave them running",
+		Long: `Check both routers, define and start both captures, and leave them running. The routers stop by themselves after
+the duration. Collect them with ` + "`moncap collect TUNNEL`" + `, or throw them away with ` + "`moncap clean TUNNEL`.",
+		Example:           "  moncap start hq-branch --duration 30m\n  moncap status hq-branch\n  moncap collect hq-branch",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeTunnels,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if dryRun {
+				return a.printPlan(args[0], &f)
+			}
+			t, err := a.loadTunnel(args[0])
+			if err != nil {
+				return err
+			}
+			return a.start(cmd.Context(), t, &f, out)
+		},
+	}
+	f.register(c)
+	c.Flags().StringVar(&out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID)")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and connect to nothing")
+	return c
+}
+
+func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, out string) error {
+	runID := newRunID(time.Now())
+	plan, err := f.plan(t, runID)
+	if err != nil {
+		return err
+	}
+	b, err := a.createBundle(out, t.Name, runID)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	r, err := a.withSessions(t, b, func(s *sessions, view progressView) (*capture.Result, error) {
+		return capture.Start(ctx, plan, s.hosts(), b, a.captureOptions(view, nil))
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "capturing on both routers, started %.1f ms apart\nbundle: %s\n", r.StartGap.Seconds()*1000, b.Dir())
+	return err
+}
+
+// withSessions opens the routers of a bundle's tunnel for one step.
+func (a *app) withSessions(t *inventory.Tunnel, b *bundle.Bundle, step func(*sessions, progressView) (*capture.Result, error)) (*capture.Result, error) {
+	s, err := a.newConnector().open(t, b)
+	if err != nil {
+		return nil, &exitError{exitFailed, err}
+	}
+	defer s.Close()
+	view := a.newProgress(len(capture.Phases()), [2]string{t.A.Name, t.B.Name})
+	r, err := step(s, view)
+	view.close()
+	return r, runFailure(err)
+}
+
+type bundleStep func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error)
+
+// onBundle resumes the run of a bundle for one step.
+func (a *app) onBundle(ctx context.Context, arg string, dryRun bool, step bundleStep) (string, *capture.Result, error) {
+	dir, err := a.findBundle(arg)
+	if err != nil {
+		return "", nil, err
+	}
+	b, err := bundle.Resume(dir)
+	if err != nil {
+		return dir, nil, usageError(err)
+	}
+	defer b.Close()
+	t, err := a.bundleTunnel(b)
+	if err != nil {
+		return dir, nil, err
+	}
+	r, err := a.withSessions(t, b, func(s *sessions, view progressView) (*capture.Result, error) {
+		o := a.captureOptions(view, nil)
+		o.DryRun = dryRun
+		return step(ctx, b, s.hosts(), o)
+	})
+	return dir, r, err
+}
+
+// bundleTunnel finds the two peers of a bundle in the inventory, which knows how to log in to them.
+func (a *app) bundleTunnel(b *bundle.Bundle) (*inventory.Tunnel, error) {
+	run, err := b.Run()
+	if err != nil {
+		return nil, usageError(err)
+	}
+	inv, err := a.loadInventory()
+	if err != nil {
+		return nil, err
+	}
+	t := &inventory.Tunnel{Name: run.Tunnel}
+	for _, p := range []struct {
+		name string
+		into **inventory.Peer
+	}{{run.A.Peer, &t.A}, {run.B.Peer, &t.B}} {
+		if *p.into, err = inv.Peer(p.name); err != nil {
+			return nil, usageError(err)
+		}
+	}
+	return t, nil
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "status TUNNEL|BUNDLE",
+		Short:             "The state of captures that were started",
+		Example:           "  moncap status hq-branch",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeTunnels,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var all []capture.SideStatus
+			_, _, err := a.onBundle(cmd.Context(), args[0], false, func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error) {
+				var err error
+				all, err = capture.Status(ctx, b, h, o)
+				return nil, err
+			})
+			if err != nil {
+				return err
+			}
+			return a.printStatus(all)
+		},
+	}
+}
+
+func (a *app) printStatus(all []capture.SideStatus) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "SIDE\tPEER\tCAPTURE\tPACKETS\tDROPPED")
+	var errs []error
+	for _, s := range all {
+		state := "not there"
+		switch {
+		case s.Err != nil:
+			state = "unknown"
+			errs = append(errs, s.Err)
+		case s.Active:
+			state = "active"
+		case s.Exists:
+			state = "stopped"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\n", s.Side, s.Peer, state, s.Packets, s.Dropped)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := errors.Join(errs...); err != nil {
+		return &exitError{exitFailed, err}
+	}
+	return nil
+}
+
+func (a *app) stopCommand() *cobra.Command {
+	dryRun := false
+	c := &cobra.Command{
+		Use:               "stop TUNNEL|BUNDLE",
+		Short:             "Stop captures that were started; their packets stay on the routers",
+		Example:           "  moncap stop hq-branch\n  moncap collect hq-branch",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeTunnels,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if dryRun {
+				return a.explainBundle(args[0], "stop")
+			}
+			dir, _, err := a.onBundle(cmd.Context(), args[0], false, capture.Stop)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "stopped; fetch them with: moncap collect %s\n", dir)
+			return err
+		},
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and connect to nothing")
+	return c
+}
+
+func (a *app) collectCommand() *cobra.Command {
+	var o outputFlags
+	keys, dryRun := "", false
+	c := &cobra.Command{
+		Use:               "collect TUNNEL|BUNDLE",
+		Short:             "Stop, observe, export, fetch and clean up what start began; then the report",
+		Long:              "Stop, observe, export, fetch and clean up what start began; then the report.\n" + exitStatusHelp,
+		Example:           "  moncap collect hq-branch --format html -o report.html",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeTunnels,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			if dryRun {
+				return a.explainBundle(args[0], "stop, observe, export, fetch and remove")
+			}
+			dir, _, err := a.onBundle(cmd.Context(), args[0], false, capture.Collect)
+			if err != nil {
+				return err
+			}
+			d, err := a.finishReport(cmd.Context(), dir, keys)
+			if err != nil {
+				return &exitError{exitFailed, err}
+			}
+			return a.show(d, o)
+		},
+	}
+	o.register(c)
+	c.Flags().StringVar(&keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and connect to nothing")
+	return c
+}
+
+func (a *app) cleanCommand() *cobra.Command {
+	dryRun := false
+	c := &cobra.Command{
+		Use:   "clean BUNDLE|TUNNEL",
+		Short: "Remove what an interrupted run left on the routers",
+		Long: `Finish the journal of a run that was killed or lost its routers: remove, in reverse order, what the run made and
+nothing else. Running it again does no harm.`,
+		Example:           "  moncap clean runs/hq-branch-20261123-101500-ab12cd\n  moncap clean hq-branch --dry-run",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeTunnels,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if dryRun {
+				return a.explainBundle(args[0], "remove")
+			}
+			_, r, err := a.onBundle(cmd.Context(), args[0], false, capture.Clean)
+			if err != nil {
+				return err
+			}
+			if len(r.Notes) == 0 {
+				r.Notes = []string{"nothing was left"}
+			}
+			for _, n := range r.Notes {
+				fmt.Fprintln(a.stdout, printable(n))
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "list what would be removed and connect to nothing")
+	return c
+}
+
+// explainBundle lists what a step would touch, from the journal alone.
+func (a *app) explainBundle(arg, verb string) error {
+	dir, err := a.findBundle(arg)
+	if err != nil {
+		return err
+	}
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return usageError(err)
+	}
+	defer b.Close()
+	entries, err := b.Journal()
+	if err != nil {
+		return usageError(err)
+	}
+	open := bundle.OpenChanges(entries)
+	if len(open) == 0 {
+		_, err = fmt.Fprintln(a.stdout, "nothing is open in the journal of", dir)
+		return err
+	}
+	for _, c := range open {
+		fmt.Fprintf(a.stdout, "%s: would %s the %s %s\n", c.Peer, verb, c.Kind, c.Name)
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/device"
+)
+
+func (a *app) trustCommand() *cobra.Command {
+	yes := false
+	c := &cobra.Command{
+		Use:   "trust PEER",
+		Short: "Look at a router's host key, and accept it",
+		Long: `Show the host key that a router presents, its fingerprint, and whether it is known. Compare the fingerprint with
+` + "`show ip ssh`" + ` on the router's console before accepting it. A key that differs from the known one is never accepted
+here: remove the old line from known_hosts first.`,
+		Example:           "  moncap trust site-a\n  moncap trust site-a --yes",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completePeers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			inv, err := a.loadInventory()
+			if err != nil {
+				return err
+			}
+			p, err := inv.Peer(args[0])
+			if err != nil {
+				return usageError(err)
+			}
+			info, err := device.ScanHostKey(cmd.Context(), *p, device.Options{Ask: (&asker{app: a}).ask, Log: a.logger()})
+			if err != nil {
+				return &exitError{exitFailed, err}
+			}
+			fmt.Fprintf(a.stdout, "%s (%s): %s %s\n", p.Name, p.Address(), info.Algorithm, info.Fingerprint)
+			switch {
+			case info.Known:
+				_, err = fmt.Fprintf(a.stdout, "it is in %s already\n", p.KnownHosts)
+				return err
+			case info.Changed:
+				return &exitError{exitFailed, &hinted{errors.New(p.Name + ": the key differs from the one in " + p.KnownHosts),
+					"if the router was replaced, remove its old line from the file and run this again"}}
+			}
+			if !yes {
+				answer, err := a.readLine("accept it? [yes/no] ", true)
+				if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "yes") {
+					return &exitError{exitFailed, errors.Join(errors.New(p.Name+": the key was not accepted"), err)}
+				}
+			}
+			if err := device.AcceptHostKey(*p, info); err != nil {
+				return &exitError{exitFailed, err}
+			}
+			_, err = fmt.Fprintf(a.stdout, "added to %s\n", p.KnownHosts)
+			return err
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "accept the key without asking")
+	return c
+}

@@ -55,6 +55,10 @@ func (d *decoder) fragment(p *Packet, proto uint8, b []byte) {
 		p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	}
 	if p.Truncated {
+		if p.FragOffset == 0 { // it can never be completed, so it is read as far as it goes
+			p.Kind = Other
+			d.udp(p, b)
+		}
 		return
 	}
 	whole := d.fragments.add(p, b)

@@ -13,8 +13,8 @@ type Kind uint8
 // The kinds of packets.
 const (
 	Other     Kind = iota
-	IKE            // an IKE message on UDP 500 or 4500, whole (the last fragment completes a fragmented one)
-	ESP            // protocol 50, or ESP in UDP
+	IKE            // an IKE message on UDP 500 or 4500, whole unless Truncated (the last fragment completes a fragmented one)
+	ESP            // protocol 50, or ESP in UDP; of a fragmented packet its first fragment
 	AH             // protocol 51
 	Keepalive      // the one-byte 0xFF of RFC 3948, Section 2.3
 	ICMP           // an ICMP or ICMPv6 error that quotes another packet

@@ -1,6 +1,12 @@
 package capture
 
-import "github.com/moncap/moncap/device/iosxe"
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
 
 // checkCommands lists what check asks a router. With an account that can only capture and read, only what that may.
 func (p *SidePlan) checkCommands(s Settings) []iosxe.Command {
@@ -46,4 +52,70 @@ func (p *SidePlan) observeCommands() []iosxe.Command {
 		commands = append(commands, iosxe.ShowLog())
 	}
 	return commands
+}
+
+// observe reads what the routers know about the capture and the tunnel into the bundle. What a router refuses is noted.
+func (r *router) observe(ctx context.Context) error {
+	var refused []string
+	for _, cmd := range r.plan.observeCommands() {
+		began := time.Now()
+		out, err := r.repeat(ctx, cmd)
+		if refusalOf(err) != nil {
+			refused = append(refused, cmd.Name)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r.learn(cmd, out, began)
+		if err := r.u.b.SaveShow(r.side, cmd.Name, out); err != nil {
+			return err
+		}
+	}
+	if len(refused) > 0 {
+		r.note(PhaseObserve, "the router does not show: %s", strings.Join(refused, ", "))
+	}
+	return nil
+}
+
+// learn keeps what the result says about the router.
+func (r *router) learn(cmd iosxe.Command, out string, began time.Time) {
+	ended := time.Now()
+	switch cmd.Name {
+	case "show-capture-buffer":
+		if b, err := iosxe.ParseBuffer(out); err == nil {
+			r.info.Packets, r.info.Dropped = b.Packets, b.Dropped
+			if b.Dropped > 0 {
+				r.note(PhaseObserve, "the router dropped %d packets of the capture: the buffer was full, or more came a second than pps allows", b.Dropped)
+			}
+		}
+	case "show-clock":
+		if c, err := iosxe.ParseClock(out); err == nil {
+			r.keepClock(c, began, ended)
+		}
+	case "show-log":
+		if err := r.u.b.SaveDebug(r.side, debugLines(out)); err != nil {
+			r.note(PhaseObserve, "%v", err)
+		}
+	}
+}
+
+// debugLines picks what the IKEv2 debug wrote out of the router's log: its own lines, and those without a prefix that
+// continue them.
+func debugLines(log string) string {
+	var b strings.Builder
+	inside := false
+	for line := range strings.Lines(strings.ReplaceAll(log, "\r", "")) {
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case strings.Contains(line, "IKEv2:") || strings.Contains(line, "IKEv2-"):
+			inside = true
+		case trimmed == "" || iosxe.SyslogLine(strings.TrimRight(line, "\n")):
+			inside = false
+		}
+		if inside {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }

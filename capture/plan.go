@@ -31,7 +31,7 @@ type SidePlan struct {
 	Interface iosxe.Interface
 	Trigger   *iosxe.Trigger // nil: not on this side
 
-	entries   []iosxe.Entry
+	settings  Settings
 	defineACL iosxe.Command
 	define    []iosxe.Command
 	debugOn   []iosxe.Command
@@ -115,7 +115,7 @@ func planName(name, runID string) (iosxe.Name, error) {
 const guideName, guideFile = "cap", "capture.pcap"
 
 func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (SidePlan, error) {
-	p := SidePlan{Side: side, Endpoint: own, Remote: remote.seenAs(), Name: name}
+	p := SidePlan{Side: side, Endpoint: own, Remote: remote.seenAs(), Name: name, settings: s}
 	var err error
 	if p.Interface, err = iosxe.ParseInterface(own.Interface); err != nil {
 		return p, err
@@ -147,8 +147,8 @@ func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (
 
 func (p *SidePlan) planFiles(local netip.Addr, s Settings) (err error) {
 	p.ACL = p.Name
-	p.entries = aclEntries(local, p.Remote, s.ICMPFromAnyone)
-	if p.defineACL, err = iosxe.ACL(p.ACL, p.entries); err != nil {
+	entries := aclEntries(local, p.Remote, s.ICMPFromAnyone)
+	if p.defineACL, err = iosxe.ACL(p.ACL, entries); err != nil {
 		return err
 	}
 	file := p.Name.String() + ".pcap"

@@ -1,0 +1,119 @@
+package capture
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // what IOS XE computes; it finds transfer errors, it is no protection
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+// fetch brings the capture here: by SCP, or rebuilt from the dump.
+func (r *router) fetch(ctx context.Context) error {
+	f, err := r.u.b.CreateCapture(r.side)
+	if err != nil {
+		return err
+	}
+	if err := r.fill(ctx, f); err != nil {
+		return errors.Join(err, f.Abort())
+	}
+	return f.Commit()
+}
+
+func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
+	if !r.exported || r.dump != "" {
+		return r.fetchDump(ctx, f)
+	}
+	var scpErr error
+	for range 2 {
+		err := r.fetchSCP(ctx, f)
+		var local *localError
+		if err == nil || errors.As(err, &local) || ctx.Err() != nil {
+			return err
+		}
+		scpErr = err
+		if err := f.Restart(); err != nil {
+			return err
+		}
+		if refusalOf(err) != nil || lasting(err) {
+			break
+		}
+	}
+	r.dump = "SCP: " + scpErr.Error()
+	if err := r.fetchDump(ctx, f); err != nil {
+		return errors.Join(scpErr, err)
+	}
+	return nil
+}
+
+// lasting says whether the transfer cannot be had however often it is tried, as the session itself says.
+func lasting(err error) bool {
+	var l interface{ Lasting() bool }
+	return errors.As(err, &l) && l.Lasting()
+}
+
+func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
+	in := &intake{w: f, md5: md5.New(), sha: sha256.New(), limit: r.size} //nolint:gosec // see the import
+	n, err := r.host.Fetch(ctx, r.plan.File.String(), in, func(done, total int64) {
+		r.u.o.Events(Event{Side: r.side, Phase: PhaseFetch, Kind: Progress, Done: done, Total: total})
+	})
+	if in.err != nil {
+		return in.err
+	}
+	if err != nil {
+		return err
+	}
+	if r.size > 0 && in.n != r.size || n != in.n {
+		return fmt.Errorf("%s: the router says %d bytes, %d arrived", r.plan.File, r.size, in.n)
+	}
+	if sum := hex.EncodeToString(in.md5.Sum(nil)); r.info.MD5 != "" && sum != r.info.MD5 {
+		return fmt.Errorf("%s: MD5 is %s on the router, %s here", r.plan.File, r.info.MD5, sum)
+	}
+	r.take(in, bundle.SourceSCP)
+	return nil
+}
+
+func (r *router) take(in *intake, source string) {
+	r.info.Bytes, r.info.SHA256, r.info.Source = in.n, hex.EncodeToString(in.sha.Sum(nil)), source
+}
+
+// localError is a failure of this machine, which no other way of fetching helps against.
+type localError struct{ err error }
+
+func (e *localError) Error() string { return e.err.Error() }
+func (e *localError) Unwrap() error { return e.err }
+
+// intake writes what arrives, counts and sums it, and does not take more than was announced.
+type intake struct {
+	w        io.Writer
+	md5, sha hash.Hash
+	n, limit int64
+	err      error
+}
+
+// maxFile bounds a capture file whose size the router did not say: the largest buffer is 100 MB.
+const maxFile = 256 << 20
+
+func (in *intake) Write(p []byte) (int, error) {
+	limit := in.limit
+	if limit <= 0 {
+		limit = maxFile
+	}
+	if in.n+int64(len(p)) > limit {
+		in.err = fmt.Errorf("more than the announced %d bytes arrived", limit)
+		return 0, in.err
+	}
+	n, err := in.w.Write(p)
+	in.md5.Write(p[:n])
+	in.sha.Write(p[:n])
+	in.n += int64(n)
+	if err != nil {
+		in.err = &localError{err}
+	}
+	return n, in.err
+}

@@ -1,0 +1,178 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// router is one side while a run works with it. One goroutine at a time uses it.
+type router struct {
+	side Side
+	plan *SidePlan
+	host Host
+	u    *runner
+	info *bundle.Router
+
+	changes  []*change       // what was begun on the router, in order
+	known    map[string]bool // the IKE SAs with the peer that were there before the start
+	dump     string          // why SCP is not used; empty: it is
+	exported bool
+	size     int64  // of the exported file
+	first    window // when the first packet came, by this machine's clock
+	err      error  // why the side is given up
+}
+
+// window is a span of time in which something happened.
+type window struct{ from, to time.Time }
+
+// How often a command is repeated after the session broke: in a phase, and while cleaning up, when more depends on it.
+const (
+	phaseAttempts = 4
+	cleanAttempts = 6
+)
+
+// exec sends one command and keeps account of it.
+func (r *router) exec(ctx context.Context, cmd iosxe.Command) (string, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if r.host == nil {
+		return "", fmt.Errorf("no session with %s", r.plan.Endpoint.Name)
+	}
+	r.info.Commands = append(r.info.Commands, cmd.Lines...)
+	out, err := r.host.Exec(ctx, cmd)
+	if err != nil {
+		r.u.o.Log.LogAttrs(ctx, slog.LevelDebug, "command", slog.String("peer", r.plan.Endpoint.Name),
+			slog.String("command", cmd.Name), slog.Any("error", err))
+	}
+	return out, err
+}
+
+// repeat sends a command that may be sent twice, until the router answers it.
+func (r *router) repeat(ctx context.Context, cmd iosxe.Command) (string, error) {
+	return r.repeatAtMost(ctx, cmd, phaseAttempts)
+}
+
+func (r *router) repeatAtMost(ctx context.Context, cmd iosxe.Command, attempts int) (string, error) {
+	for n := 1; ; n++ {
+		out, err := r.exec(ctx, cmd)
+		if err == nil || !r.worthRepeating(ctx, err) || n >= attempts {
+			return out, err
+		}
+		if err := r.pause(ctx, n); err != nil {
+			return "", err
+		}
+	}
+}
+
+// worthRepeating says whether err may be different next time: not a refusal, and not our own giving up.
+func (r *router) worthRepeating(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && r.host != nil && refusalOf(err) == nil
+}
+
+// pause waits before the n-th repetition.
+func (r *router) pause(ctx context.Context, n int) error {
+	return sleep(ctx, r.u.o.Retry<<min(n-1, 5))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// note keeps something that the operator should know.
+func (r *router) note(phase Phase, format string, args ...any) {
+	r.u.note(r.side, phase, r.plan.Endpoint.Name+": "+fmt.Sprintf(format, args...))
+}
+
+// clock reads the router's clock against ours.
+func (r *router) clock(ctx context.Context) (iosxe.Clock, error) {
+	before := time.Now()
+	out, err := r.repeat(ctx, iosxe.ShowClock())
+	if err != nil {
+		return iosxe.Clock{}, err
+	}
+	after := time.Now()
+	c, err := iosxe.ParseClock(out)
+	if err != nil {
+		return c, err
+	}
+	r.keepClock(c, before, after)
+	return c, nil
+}
+
+func (r *router) keepClock(c iosxe.Clock, before, after time.Time) {
+	half := after.Sub(before) / 2
+	middle := before.Add(half)
+	ms := milliseconds(c.Instant(middle).Sub(middle))
+	r.info.ClockMS, r.info.ClockError = &ms, milliseconds(half)
+	switch {
+	case c.NotSet:
+		r.info.ClockNote = "the router does not vouch for its time"
+	case c.Unsynced:
+		r.info.ClockNote = "NTP has lost its servers"
+	default:
+		r.info.ClockNote = ""
+	}
+}
+
+// routerTime turns a time of this machine into one of the router's clock.
+func (r *router) routerTime(t time.Time) time.Time {
+	if r.info.ClockMS == nil {
+		return t
+	}
+	return t.Add(time.Duration(*r.info.ClockMS * float64(time.Millisecond)))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// barrier lets the sides go on only when all of them have arrived.
+type barrier struct {
+	mu      sync.Mutex
+	missing int
+	open    chan struct{}
+	broken  bool
+}
+
+func newBarrier(n int) *barrier { return &barrier{missing: n, open: make(chan struct{})} }
+
+var errOtherSide = errors.New("not started, because the other side could not be")
+
+// arrive waits for the others. It fails when one of them gave up.
+func (b *barrier) arrive(ctx context.Context) error {
+	b.leave(false)
+	select {
+	case <-b.open:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.broken {
+		return errOtherSide
+	}
+	return nil
+}
+
+// leave takes a side out; given up, the others are not to go on.
+func (b *barrier) leave(givenUp bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken = b.broken || givenUp
+	if b.missing--; b.missing == 0 {
+		close(b.open)
+	}
+}

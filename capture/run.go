@@ -1,0 +1,346 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+// runner is one run at work.
+type runner struct {
+	plan  *Plan
+	b     *bundle.Bundle // nil: only looking
+	o     Options
+	sides []*router
+
+	mu      sync.Mutex // guards what follows; the parts of run that belong to a side are that side's
+	run     *bundle.Run
+	started time.Time // when the captures were running on both sides
+	left    []Leftover
+	kept    []Leftover
+}
+
+func newRunner(p *Plan, h Hosts, b *bundle.Bundle, o Options, run *bundle.Run) *runner {
+	u := &runner{plan: p, b: b, o: o.withDefaults(), run: run}
+	for _, side := range bundle.Sides() {
+		sp := p.Get(side)
+		info := run.Router(side)
+		if info.Peer == "" {
+			*info = describeRouter(sp)
+		}
+		info.Failed = ""
+		u.sides = append(u.sides, &router{side: side, plan: sp, host: h.Get(side), u: u, info: info})
+	}
+	return u
+}
+
+func newRun(p *Plan, o Options) (*bundle.Run, error) {
+	plan, err := p.encode()
+	if err != nil {
+		return nil, err
+	}
+	return &bundle.Run{ID: p.RunID, Tunnel: p.Tunnel, Tool: o.Tool, Started: time.Now(), Plan: plan}, nil
+}
+
+func describeRouter(p *SidePlan) bundle.Router {
+	return bundle.Router{
+		Peer: p.Endpoint.Name, Address: p.Endpoint.Address, NATAddress: p.Endpoint.NATAddress,
+		Interface: p.Interface.String(), VRF: p.Endpoint.VRF, Capture: p.Name.String(), ACL: p.ACL.String(),
+		File: p.File.String(),
+	}
+}
+
+// resume loads the run of a bundle, to go on with it.
+func resume(b *bundle.Bundle, h Hosts, o Options) (*runner, error) {
+	p, err := LoadPlan(b)
+	if err != nil {
+		return nil, err
+	}
+	run, err := b.Run()
+	if err != nil {
+		return nil, err
+	}
+	u := newRunner(p, h, b, o, run)
+	entries, err := b.Journal()
+	if err != nil {
+		u.note("", "", err.Error())
+	}
+	for _, c := range bundle.OpenChanges(entries) {
+		u.adopt(c)
+	}
+	return u, nil
+}
+
+// adopt takes an open change of the journal over. One that the plan cannot have made is reported, and not touched.
+func (u *runner) adopt(c bundle.Change) {
+	i := slices.IndexFunc(u.sides, func(r *router) bool { return r.side == c.Side })
+	if i < 0 {
+		return
+	}
+	r := u.sides[i]
+	if !slices.Contains(r.plan.kinds(), c.Kind) || r.plan.nameOf(c.Kind) != c.Name {
+		u.note(c.Side, PhaseClean, fmt.Sprintf("the journal names %q %q, which this plan does not make: not touched", c.Kind, c.Name))
+		return
+	}
+	r.changes = append(r.changes, &change{kind: c.Kind, state: c.State})
+}
+
+// Run does the whole playbook on both routers, and undoes it on every way out. The result is there, and is in the
+// bundle, also when the run failed. Errors are a *PhaseError, or a *DirtyError when something is left on a router.
+func Run(ctx context.Context, p *Plan, h Hosts, b *bundle.Bundle, o Options) (*Result, error) {
+	u, err := begin(p, h, b, o)
+	if err != nil {
+		return nil, err
+	}
+	err = u.bringUp(ctx)
+	if err == nil {
+		err = u.phase(ctx, PhaseWait, nil, u.wait)
+	}
+	if err == nil {
+		err = u.collect(ctx)
+	}
+	return u.finish(ctx, err, err == nil && p.Settings.Keep)
+}
+
+func begin(p *Plan, h Hosts, b *bundle.Bundle, o Options) (*runner, error) {
+	run, err := newRun(p, o)
+	if err != nil {
+		return nil, err
+	}
+	u := newRunner(p, h, b, o, run)
+	if err := b.SaveRun(run); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// bringUp does the phases from check to trigger. Any failure of a side ends it.
+func (u *runner) bringUp(ctx context.Context) error {
+	gate := newBarrier(len(u.sides))
+	phases := []struct {
+		name Phase
+		do   func(context.Context, *router) error
+		when bool
+	}{
+		{PhaseCheck, func(ctx context.Context, r *router) error { return r.checkPhase(ctx) }, true},
+		{PhaseACL, func(ctx context.Context, r *router) error { return r.defineACL(ctx) }, !u.plan.Settings.ZeroConfig},
+		{PhaseDefine, func(ctx context.Context, r *router) error { return r.define(ctx) }, true},
+		{PhaseStart, func(ctx context.Context, r *router) error { return r.start(ctx, gate) }, true},
+		{PhaseTrigger, func(ctx context.Context, r *router) error { return r.trigger(ctx) }, u.plan.Settings.Trigger != ""},
+	}
+	for _, p := range phases {
+		if !p.when {
+			continue
+		}
+		if err := u.phase(ctx, p.name, p.do, nil); err != nil {
+			return err
+		}
+		if p.name == PhaseCheck {
+			if err := u.checkTogether(); err != nil {
+				return err
+			}
+		}
+		if p.name == PhaseStart {
+			u.measureStart()
+		}
+	}
+	return nil
+}
+
+// collect does the phases from stop to fetch. A side that fails is given up, and the other goes on: half of the
+// evidence is better than none.
+func (u *runner) collect(ctx context.Context) error {
+	var errs []error
+	for _, p := range []struct {
+		name Phase
+		do   func(context.Context, *router) error
+	}{
+		{PhaseStop, func(ctx context.Context, r *router) error { return r.stop(ctx) }},
+		{PhaseObserve, func(ctx context.Context, r *router) error { return r.observe(ctx) }},
+		{PhaseExport, func(ctx context.Context, r *router) error { return r.export(ctx) }},
+		{PhaseFetch, func(ctx context.Context, r *router) error { return r.fetch(ctx) }},
+	} {
+		if p.name == PhaseExport && u.plan.Settings.ZeroConfig {
+			continue
+		}
+		err := u.phase(ctx, p.name, p.do, nil)
+		if err == nil {
+			continue
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil || u.allFailed() {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (u *runner) allFailed() bool {
+	return !slices.ContainsFunc(u.sides, func(r *router) bool { return r.err == nil })
+}
+
+// phase does one phase: do on each side that is not given up, at the same time, within the phase's time limit; or
+// together once for both.
+func (u *runner) phase(ctx context.Context, name Phase, do func(context.Context, *router) error, together func(context.Context) error) error {
+	if ctx.Err() != nil {
+		return &PhaseError{Phase: name, Err: context.Cause(ctx)}
+	}
+	p := bundle.Phase{Name: string(name), Began: time.Now()}
+	u.o.Events(Event{Phase: name, Kind: Began})
+	var err error
+	if together != nil {
+		err = u.together(ctx, name, &p, together)
+	} else {
+		err = u.apart(ctx, name, &p, do)
+	}
+	if err != nil {
+		p.Failed = err.Error()
+	}
+	u.run.Phases = append(u.run.Phases, p)
+	u.o.Events(Event{Phase: name, Kind: Ended, Err: err})
+	if saveErr := u.save(); saveErr != nil && err == nil && name != PhaseClean {
+		err = &PhaseError{Phase: name, Err: saveErr}
+	}
+	return err
+}
+
+func (u *runner) together(ctx context.Context, name Phase, p *bundle.Phase, do func(context.Context) error) error {
+	began := time.Now()
+	err := do(ctx)
+	p.AMS = milliseconds(time.Since(began))
+	p.BMS = p.AMS
+	if err != nil {
+		return &PhaseError{Phase: name, Err: err}
+	}
+	return nil
+}
+
+func (u *runner) apart(ctx context.Context, name Phase, p *bundle.Phase, do func(context.Context, *router) error) error {
+	limit := u.o.timeout(name)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
+	defer cancel()
+	errs := make([]error, len(u.sides))
+	took := make([]float64, len(u.sides))
+	var wg sync.WaitGroup
+	for i, r := range u.sides {
+		if r.err != nil {
+			continue
+		}
+		wg.Go(func() {
+			began := time.Now()
+			u.o.Events(Event{Side: r.side, Phase: name, Kind: Began})
+			errs[i] = u.blame(name, r, do(ctx, r))
+			took[i] = milliseconds(time.Since(began))
+			u.o.Events(Event{Side: r.side, Phase: name, Kind: Ended, Err: errs[i]})
+		})
+	}
+	wg.Wait()
+	p.AMS, p.BMS = took[0], took[1]
+	// The side that was only held up by the other is not the cause.
+	if i := slices.IndexFunc(errs, func(e error) bool { return e != nil && !errors.Is(e, errOtherSide) }); i >= 0 {
+		errs = slices.DeleteFunc(errs, func(e error) bool { return errors.Is(e, errOtherSide) })
+	}
+	return errors.Join(slices.DeleteFunc(errs, func(e error) bool { return e == nil })...)
+}
+
+func (u *runner) blame(name Phase, r *router, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = &PhaseError{Phase: name, Side: r.side, Peer: r.plan.Endpoint.Name, Err: err}
+	r.err = err
+	r.info.Failed = err.Error()
+	return err
+}
+
+// finish cleans up, whatever happened before, and closes the books. keep leaves on the routers what is there.
+func (u *runner) finish(ctx context.Context, err error, keep bool) (*Result, error) {
+	if keep {
+		u.keepAll()
+	} else {
+		u.cleanAll(ctx)
+	}
+	return u.close(err)
+}
+
+func (u *runner) keepAll() {
+	for _, r := range u.sides {
+		u.kept = append(u.kept, r.kept()...)
+		r.info.Clean = len(r.kept()) == 0
+	}
+	u.run.Kept = len(u.kept) > 0
+}
+
+// cleanAll undoes both sides at the same time. It goes on when ctx was cancelled, within a limit of its own.
+func (u *runner) cleanAll(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	for _, r := range u.sides {
+		r.err = nil // a side that was given up is cleaned like the other
+	}
+	left := map[Side][]Leftover{}
+	var mu sync.Mutex
+	err := u.phase(ctx, PhaseClean, func(ctx context.Context, r *router) error {
+		l := r.cleanUp(ctx)
+		r.info.Clean = len(l) == 0
+		mu.Lock()
+		defer mu.Unlock()
+		left[r.side] = l
+		return nil
+	}, nil)
+	if err != nil {
+		u.note("", PhaseClean, err.Error())
+	}
+	u.left = append(left[A], left[B]...)
+}
+
+func (u *runner) close(err error) (*Result, error) {
+	u.run.Ended = time.Now()
+	u.run.Clean = len(u.left) == 0 && len(u.kept) == 0
+	u.run.Left = nil
+	for _, l := range slices.Concat(u.left, u.kept) {
+		u.run.Left = append(u.run.Left, l.record())
+	}
+	if err != nil {
+		u.run.Error = err.Error()
+	}
+	if saveErr := u.save(); saveErr != nil {
+		err = errors.Join(err, saveErr)
+	}
+	if len(u.left) > 0 {
+		err = &DirtyError{Left: u.left, Bundle: u.b.Dir(), Err: err}
+	}
+	return u.result(), err
+}
+
+func (u *runner) result() *Result {
+	return &Result{
+		Run: u.run, StartGap: time.Duration(u.run.StartGapMS * float64(time.Millisecond)), Kept: u.kept, Notes: u.run.Notes,
+	}
+}
+
+func (u *runner) save() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.b == nil {
+		return nil
+	}
+	return u.b.SaveRun(u.run)
+}
+
+// note keeps something that the operator should know, once.
+func (u *runner) note(side Side, phase Phase, text string) {
+	u.mu.Lock()
+	fresh := !slices.Contains(u.run.Notes, text)
+	if fresh {
+		u.run.Notes = append(u.run.Notes, text)
+	}
+	u.mu.Unlock()
+	if fresh {
+		u.o.Events(Event{Side: side, Phase: phase, Kind: Note, Text: text})
+	}
+}

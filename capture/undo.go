@@ -1,0 +1,121 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// cleanUp undoes what this side made, in reverse, and returns what it could not undo. A router that does not answer
+// any more is not asked again for each thing.
+func (r *router) cleanUp(ctx context.Context) []Leftover {
+	var left []Leftover
+	var dead error
+	for i := len(r.changes) - 1; i >= 0; i-- {
+		c := r.changes[i]
+		if c.state == bundle.Gone || c.state == bundle.Void {
+			continue
+		}
+		err := dead
+		if err == nil {
+			err = r.undoChange(ctx, c)
+		}
+		if err == nil {
+			continue
+		}
+		left = append(left, r.leftover(c.kind, err))
+		if refusalOf(err) == nil && !errors.Is(err, errForeign) {
+			dead = err
+		}
+	}
+	return left
+}
+
+// errForeign marks something that another hand made.
+var errForeign = errors.New("it is not what moncap defined")
+
+func (r *router) leftover(kind string, why error) Leftover {
+	l := Leftover{Side: r.side, Peer: r.plan.Endpoint.Name, What: describe(kind, r.plan.nameOf(kind))}
+	for _, cmd := range r.plan.undo(kind) {
+		if cmd.Mode == iosxe.Config {
+			l.Remove = append(l.Remove, "configure terminal")
+		}
+		l.Remove = append(l.Remove, cmd.Lines...)
+		if cmd.Mode == iosxe.Config {
+			l.Remove = append(l.Remove, "end")
+		}
+	}
+	if why != nil {
+		l.Why = why.Error()
+	}
+	return l
+}
+
+// undoChange takes one change back. When it is not known whether the change was made, or whether an attempt to take it
+// back got through, the router is looked at first.
+func (r *router) undoChange(ctx context.Context, c *change) error {
+	unsure := c.state == bundle.Intent
+	for n := 1; ; n++ {
+		gone, err := r.undoOnce(ctx, c.kind, unsure)
+		if gone {
+			r.markGone(c)
+			return nil
+		}
+		if errors.Is(err, errForeign) || n >= cleanAttempts || ctx.Err() != nil || r.host == nil {
+			return err
+		}
+		if refusalOf(err) != nil && n >= 2 {
+			return err
+		}
+		unsure = true
+		if err := r.pause(ctx, n); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *router) undoOnce(ctx context.Context, kind string, unsure bool) (gone bool, err error) {
+	if unsure {
+		there, err := r.look(ctx, kind, 1)
+		switch {
+		case err != nil && refusalOf(err) == nil:
+			return false, err
+		case err == nil && there == absent:
+			return true, nil
+		case err == nil && there == foreign:
+			return false, fmt.Errorf("%s: %w", describe(kind, r.plan.nameOf(kind)), errForeign)
+		}
+	}
+	err = r.remove(ctx, kind)
+	if kind == kindCapture && refusalOf(err) != nil {
+		// Some releases refuse to remove a capture that runs.
+		if err := r.remove(ctx, kindActive); err != nil {
+			return false, err
+		}
+		err = r.remove(ctx, kind)
+	}
+	return err == nil, err
+}
+
+// markGone records that a change was taken back. A journal that cannot be written any more does not undo that: a
+// later clean looks, and finds nothing.
+func (r *router) markGone(c *change) {
+	if err := r.mark(c, bundle.Gone); err != nil {
+		c.state = bundle.Gone
+		r.note(PhaseClean, "%v", err)
+	}
+}
+
+// kept lists what is left on purpose.
+func (r *router) kept() []Leftover {
+	var kept []Leftover
+	for _, c := range r.changes {
+		if c.state != bundle.Gone && c.state != bundle.Void {
+			kept = append(kept, r.leftover(c.kind, nil))
+		}
+	}
+	return kept
+}

@@ -1,0 +1,248 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// grace is how long a look that is under way when the wait ends may still take.
+const grace = 2 * time.Second
+
+// sighting is what one look at a side's capture found.
+type sighting struct {
+	seen    bool // the router answered
+	active  bool
+	packets int
+	fresh   int // IKE SAs with the peer that were not there before and are up
+	pending int // those that are being negotiated
+}
+
+// wait watches both captures until the duration is over, both have ended by themselves, or what was asked for came to
+// pass. A router that does not answer is asked again later: its capture runs on, and is stopped in the next phase.
+func (u *runner) wait(ctx context.Context) error {
+	deadline := time.NewTimer(time.Until(u.started.Add(u.plan.Settings.Duration)))
+	defer deadline.Stop()
+	ticker := time.NewTicker(u.o.Poll)
+	defer ticker.Stop()
+	var judge judge
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline.C:
+			return nil
+		case <-u.o.Stop:
+			return nil
+		case <-ticker.C:
+		}
+		seen, over, err := u.lookUntil(ctx, deadline.C)
+		if err != nil || over {
+			return err
+		}
+		if judge.over(u.plan.Settings.Until, seen) {
+			return nil
+		}
+	}
+}
+
+// lookUntil looks at both sides at the same time. When the wait ends meanwhile, the looks get a moment to finish, for
+// breaking one off costs the session.
+func (u *runner) lookUntil(ctx context.Context, deadline <-chan time.Time) (seen [2]sighting, over bool, err error) {
+	looking, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	for i, r := range u.sides {
+		wg.Go(func() { seen[i] = r.sight(looking, u.plan.Settings.Until) })
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return seen, false, nil
+	case <-ctx.Done():
+	case <-deadline:
+		over = true
+	case <-u.o.Stop:
+		over = true
+	}
+	if over {
+		_ = waitFor(ctx, done, grace)
+	}
+	stop(errors.New("the wait is over"))
+	<-done
+	if ctx.Err() != nil {
+		return seen, over, context.Cause(ctx)
+	}
+	return seen, over, nil
+}
+
+func waitFor(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// sight looks at a capture that runs. What goes wrong is only noted: the next look may find the router again.
+func (r *router) sight(ctx context.Context, until Until) (s sighting) {
+	began := time.Now()
+	out, err := r.exec(ctx, iosxe.ShowBuffer(r.plan.Name))
+	if err != nil {
+		r.lostSight(ctx, err)
+		return s
+	}
+	b, err := iosxe.ParseBuffer(out)
+	if err != nil {
+		return s
+	}
+	s.packets = b.Packets
+	r.u.o.Events(Event{Side: r.side, Phase: PhaseWait, Kind: Packets, Count: b.Packets})
+	r.bracketFirst(b.Packets, began, time.Now())
+	c, err := r.capture(ctx, 1)
+	if err != nil {
+		r.lostSight(ctx, err)
+		return s
+	}
+	s.active = c != nil && c.Active
+	s.seen = true
+	if until.Kind == UntilEstablished || until.Kind == UntilFailed {
+		s.fresh, s.pending, err = r.negotiated(ctx)
+		s.seen = err == nil
+	}
+	return s
+}
+
+func (r *router) lostSight(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		r.note(PhaseWait, "not reached while waiting: %v", err)
+	}
+}
+
+// bracketFirst narrows down when the first packet came: after the last look that saw none, before the first that saw
+// some.
+func (r *router) bracketFirst(packets int, began, ended time.Time) {
+	if !r.first.to.IsZero() {
+		return
+	}
+	if packets == 0 {
+		r.first.from = began
+		return
+	}
+	if r.first.from.IsZero() {
+		r.first.from = r.info.StartSent
+	}
+	r.first.to = ended
+}
+
+// negotiated counts the IKE SAs with the peer that were not there before the capture: those that are up, and those
+// that are not yet. An IKEv1 SA has no SPI in the listing, so it counts once it had been away.
+func (r *router) negotiated(ctx context.Context) (up, pending int, err error) {
+	sas, err := r.ikeSAs(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	present := map[string]bool{}
+	for _, sa := range sas {
+		key := saKey(sa)
+		present[key] = true
+		switch {
+		case r.known[key]:
+		case sa.Established():
+			up++
+		default:
+			pending++
+		}
+	}
+	for key := range r.known {
+		if !present[key] {
+			delete(r.known, key)
+		}
+	}
+	return up, pending, nil
+}
+
+// remember notes the IKE SAs that are there before the capture starts.
+func (r *router) remember(ctx context.Context) error {
+	sas, err := r.ikeSAs(ctx)
+	if err != nil {
+		return err
+	}
+	r.known = map[string]bool{}
+	for _, sa := range sas {
+		if sa.Established() {
+			r.known[saKey(sa)] = true
+		}
+	}
+	return nil
+}
+
+func saKey(sa iosxe.IKESA) string {
+	return fmt.Sprintf("%d %s %s %s %s", sa.Version, sa.Local, sa.Remote, sa.LocalSPI, sa.RemoteSPI)
+}
+
+// ikeSAs lists the IKE SAs between this side and its peer, of both versions. A version that the router refuses to show
+// has none.
+func (r *router) ikeSAs(ctx context.Context) ([]iosxe.IKESA, error) {
+	var sas []iosxe.IKESA
+	for _, show := range []struct {
+		cmd   iosxe.Command
+		parse func(string) []iosxe.IKESA
+	}{{iosxe.ShowIKEv2SA(), iosxe.ParseIKEv2SA}, {iosxe.ShowISAKMPSA(), iosxe.ParseISAKMPSA}} {
+		out, err := r.exec(ctx, show.cmd)
+		if refusalOf(err) != nil {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, sa := range show.parse(out) {
+			if r.withPeer(sa) {
+				sas = append(sas, sa)
+			}
+		}
+	}
+	return sas, nil
+}
+
+func (r *router) withPeer(sa iosxe.IKESA) bool {
+	is := func(a netip.AddrPort) bool { return a.Addr().Unmap() == r.plan.Remote }
+	return is(sa.Remote) || is(sa.Local)
+}
+
+// judge decides whether the wait is over by what was seen.
+type judge struct {
+	quiet int // looks in a row at which a negotiation had left nothing
+}
+
+func (j *judge) over(u Until, seen [2]sighting) bool {
+	a, b := seen[0], seen[1]
+	if a.seen && b.seen && !a.active && !b.active {
+		return true
+	}
+	switch u.Kind {
+	case UntilPackets:
+		return a.packets >= u.Packets || b.packets >= u.Packets
+	case UntilEstablished:
+		return a.seen && b.seen && a.fresh > 0 && b.fresh > 0
+	case UntilFailed:
+		over := a.seen && b.seen && a.packets+b.packets > 0 && a.fresh+a.pending+b.fresh+b.pending == 0
+		if !over {
+			j.quiet = 0
+			return false
+		}
+		j.quiet++
+		return j.quiet >= 3
+	}
+	return false
+}

@@ -1,0 +1,110 @@
+package exchange
+
+import (
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// Message is one IKE message: distinct bytes, and every time that they were seen.
+type Message struct {
+	ike.Header
+	Parsed     *ike.Message // never nil; its payloads alias Raw
+	Raw        []byte       // the longest copy of the message that the capture holds; not to be changed
+	Hash       uint64       // of the whole message, comparable within one process; of a truncated one, of its first PrefixLen bytes
+	Prefix     uint64       // hash of the first PrefixLen bytes
+	Truncated  bool         // no copy in this capture is whole
+	Role       Role         // of its sender
+	Kind       Kind
+	Payloads   []string        // names in order: "SA", "KE", "N(COOKIE)" is in Notifies, here it is "N"
+	Notifies   []Notify        // in clear
+	FirstInner ike.PayloadType // of SK and SKF: what stands first inside (RFC 7296, Section 3.14); v1 encrypted: the header's
+	SKLen      int             // length of the SK or SKF payload in bytes as its header says, 0 without
+	Fragment   int             // SKF: number of this fragment, counted from 1 (RFC 7383, Section 2.5)
+	Fragments  int             // SKF: of how many
+	Marker     bool            // a non-ESP marker stood before it
+	Sent       []Sight         // every sighting, in the order of the file, copies included
+}
+
+// PrefixLen is how many bytes of a message identify it when a capture is truncated: they reach into the first payload, and
+// every snap length of use holds them.
+const PrefixLen = 64
+
+// Notify is one Notify payload that could be read without keys.
+type Notify struct {
+	Number uint16
+	Name   string // of the registry of the message's version
+	Error  bool   // an error type
+	SPI    []byte
+	Data   []byte
+}
+
+// Role is the role in the IKE SA.
+type Role uint8
+
+// The roles of a message's sender. In IKEv1 they follow from the exchange's order.
+const (
+	UnknownRole Role = iota
+	Initiator
+	Responder
+)
+
+func (r Role) String() string { return [...]string{"unknown", "initiator", "responder"}[r] }
+
+// Kind says whether a message asks or answers.
+type Kind uint8
+
+// The kinds of messages. IKEv1 messages are requests, but those that the protocol's order makes an answer (MM2, MM4, MM6, AM2, QM2).
+const (
+	Request Kind = iota
+	Response
+)
+
+func (k Kind) String() string { return [...]string{"request", "response"}[k] }
+
+// Has says whether the message holds a Notify of type n in clear.
+func (m *Message) Has(n uint16) bool {
+	_, ok := m.Notify(n)
+	return ok
+}
+
+// Notify returns the first Notify payload of type n in clear.
+func (m *Message) Notify(n uint16) (Notify, bool) {
+	for _, x := range m.Notifies {
+		if x.Number == n {
+			return x, true
+		}
+	}
+	return Notify{}, false
+}
+
+// Errors returns the error Notify payloads in clear.
+func (m *Message) Errors() []Notify {
+	var all []Notify
+	for _, n := range m.Notifies {
+		if n.Error {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// Transmissions returns the sightings without copies.
+func (m *Message) Transmissions() []Sight {
+	var all []Sight
+	for _, s := range m.Sent {
+		if !s.Copy {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// Port returns the destination's or source's IKE port: 4500 when either is, else the destination port.
+func (s *Sight) Port() uint16 {
+	if s.Src.Port() == 4500 || s.Dst.Port() == 4500 {
+		return 4500
+	}
+	if s.Src.Port() == 500 {
+		return 500
+	}
+	return s.Dst.Port()
+}

@@ -1,0 +1,125 @@
+// Package exchange tells one side's story: what the IKE messages, ESP flows, ICMP errors and stray fragments of one
+// capture are, in one pass. It compares nothing and judges nothing; package pair joins two stories to one case.
+//
+// A story's memory grows with the distinct IKE messages, with ESP SAs and with the gaps in their sequence numbers, not
+// with the number of packets.
+package exchange
+
+import (
+	"net/netip"
+
+	"github.com/moncap/moncap/analysis/packet"
+)
+
+// Story is all that one capture holds of a tunnel. Times are nanoseconds since 1970 by the capturing router's clock.
+type Story struct {
+	Info        packet.FileInfo
+	Counts      Counts
+	First, Last int64       // earliest and latest time of any frame; both 0 for an empty capture
+	Messages    []*Message  // distinct IKE messages, in the order of their first transmission
+	Flows       []*Flow     // ESP and AH by addresses, SPI and encapsulation, in the order of their first packet
+	Keepalives  []*Stream   // NAT keepalives (RFC 3948, Section 2.3) by addresses
+	Others      []*Stream   // packets that are nothing to a tunnel, by addresses; at most MaxStreams, the rest only counted
+	ICMP        []*ICMP     // ICMP errors; at most MaxICMP, the rest only counted
+	Datagrams   []*Datagram // UDP datagrams of which fragments are missing
+	Faults      []Fault     // packets on the IKE ports that are no IKE message; at most MaxFaults
+	Addresses   []Address   // who sent and received IKE, ESP, AH and keepalives, by packets descending
+	Peak        Peak        // the busiest second
+	Forgotten   int         // IKE packets that are counted but not kept, beyond MaxMessages
+}
+
+// Limits that keep the memory for hostile captures bounded.
+const (
+	MaxMessages  = 1 << 20 // distinct IKE messages
+	MaxStreams   = 4096
+	MaxICMP      = 4096
+	MaxFaults    = 1024
+	MaxDatagrams = 1 << 14
+	MaxFlows     = 1 << 16
+)
+
+// Counts says how many packets of each kind there are. Duplicates are part of the other numbers.
+type Counts struct {
+	Packets, IKE, ESP, AH, Keepalives, ICMP, Fragments, Other int
+	Truncated                                                 int   // shorter in the file than on the wire
+	TruncatedIKE                                              int   // ditto, IKE messages
+	Duplicates                                                int   // the same datagram again within a few milliseconds, IP identification and all
+	Bytes                                                     int64 // on the wire
+}
+
+// Tunnel returns the number of packets that belong to a tunnel.
+func (c Counts) Tunnel() int { return c.IKE + c.ESP + c.AH + c.Keepalives }
+
+// Peak is the second with the most packets, to recognise a capture that reached its rate limit.
+type Peak struct {
+	Packets int   // in the busiest second
+	Second  int64 // since 1970
+	AtLeast int   // seconds that had at least nine tenths of the peak
+}
+
+// Address is one IP address of the tunnel's packets in one capture.
+type Address struct {
+	Addr           netip.Addr
+	Sent, Received int // IKE, ESP, AH and keepalive packets
+	FullTTL        int // of those sent, how many have a TTL that no router lowered yet: 255, 128 or 64
+	TTL            int // the highest TTL of those sent
+	IKEOnly        bool
+}
+
+// Stream counts packets from one address to another.
+type Stream struct {
+	Src, Dst            netip.AddrPort
+	Proto               uint8
+	Packets             int
+	First, Last         int64
+	FirstFrame, LastOne int   // frames
+	LongestGap          int64 // nanoseconds between two of them
+}
+
+// ICMP is an ICMP or ICMPv6 error and which packet of the tunnel it quotes.
+type ICMP struct {
+	Sight
+	packet.ICMPError          // Payload is nil: what mattered of it is below
+	SPI              uint32   // of quoted ESP
+	Message          *Message // the IKE message that it quotes, when this capture holds it
+	QuotesTunnel     bool     // the quoted packet is IKE, ESP or NAT-T
+}
+
+// Datagram is a fragmented UDP datagram that never became whole in this capture.
+type Datagram struct {
+	Src, Dst  netip.Addr
+	IPID      uint32
+	Frames    []int
+	First     int64
+	HasFirst  bool // the fragment with offset 0 is there
+	HasLast   bool // the fragment without the more-fragments bit is there
+	Bytes     int  // of IP payload, that are there
+	SrcPort   uint16
+	DstPort   uint16
+	DataStart []byte // at most 64 bytes of the IKE message, when HasFirst
+}
+
+// Fault is a packet on an IKE port that could not be read as IKE.
+type Fault struct {
+	Frame  int
+	Reason string
+}
+
+// Sight is one packet as one capture shows it.
+type Sight struct {
+	Frame      int
+	Nanos      int64
+	Src, Dst   netip.AddrPort
+	TTL, DSCP  uint8
+	Size       int    // on the wire, in bytes, link layer included; of a fragmented datagram, of its last frame
+	IPID       uint32 // 0 where there is none
+	Interface  int    // pcapng interface
+	Fragments  []int  // the frames of an IP-fragmented datagram, else nil
+	Datagram   int    // length of a fragmented datagram's IP payload, else 0
+	Truncated  bool
+	ChecksumOK bool
+	Copy       bool // the same datagram again within CopyWindow: same bytes, same IP identification
+}
+
+// CopyWindow is the time in which an identical datagram is a copy made by the capture or the path, and no retransmission.
+const CopyWindow = 5_000_000

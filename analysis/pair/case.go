@@ -1,0 +1,224 @@
+// Package pair joins two sides' stories to one case: which side is which, which packet here is which packet there, what
+// was lost between, how far the clocks are apart, who is translated by a NAT, and when each capture provably worked.
+// It states facts; package diagnose draws the conclusions.
+package pair
+
+import (
+	"net/netip"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// Side is one of the two sides, an index into the pairs of this package.
+type Side uint8
+
+// The sides.
+const (
+	A Side = iota
+	B
+)
+
+// Both lists the sides, to range over.
+var Both = [2]Side{A, B}
+
+// Other returns the opposite side.
+func (s Side) Other() Side { return 1 - s }
+
+func (s Side) String() string { return [...]string{"A", "B"}[s] }
+
+// Direction returns the way of what s sends: "A->B" or "B->A".
+func (s Side) Direction() string { return s.String() + "->" + s.Other().String() }
+
+// Case is two captures of one tunnel, joined. All times named aligned are nanoseconds since 1970 on A's clock.
+type Case struct {
+	Parties       [2]Party
+	Clock         *Clock          // nil when nothing relates the clocks
+	Conversations []*Conversation // in the order of their first packet
+	Flows         []*Flow         // ESP and AH
+	NAT           []Mapping
+	ICMP          []ICMP
+	Counts        Counts
+	Overlap       bool  // the captures overlap in aligned time, or one is empty
+	First, Last   int64 // aligned, of all packets
+	Swapped       bool  // the files were given the other way round than the addresses say, and were exchanged
+}
+
+// Party is one side of the tunnel and its capture.
+type Party struct {
+	Side       Side
+	Name       string
+	Interface  string
+	File       string
+	Story      *exchange.Story // nil: no capture of this side was given
+	Known      netip.Addr      // VPN address by the inventory; may be invalid
+	KnownNAT   netip.Addr      // by the inventory, how the other side sees it; may be invalid
+	Addresses  []netip.Addr    // own addresses as its own capture shows them; without a capture, as the other's does
+	Translated []netip.Addr    // own addresses as the other side's capture shows them, where they differ
+	Coverage   Coverage
+}
+
+// Coverage is when a capture provably worked, in aligned time.
+type Coverage struct {
+	From, To int64 // what is missing between them is lost; both 0 when nothing proves that the capture worked
+	SnapLen  int
+	Hidden   int     // packets that this side sent by the other's capture and that its own capture does not hold
+	HiddenAt []Sight // some of them, as the other side saw them
+}
+
+// Sight is a packet and in whose capture it is.
+type Sight struct {
+	Side Side
+	exchange.Sight
+}
+
+// Covers says whether the capture would have held a packet at the aligned time t.
+func (c Coverage) Covers(t int64) bool { return c.From != 0 && c.From <= t && t <= c.To }
+
+// Counts are the totals over IKE, ESP and AH.
+type Counts struct {
+	Matched int
+	Lost    [2]int // by sender
+	Only    [2]int // by the capture that alone holds them, copies included
+}
+
+// Conversation is all messages of one IKE SA, or of one attempt at one, with its COOKIE and INVALID_KE_PAYLOAD retries.
+type Conversation struct {
+	ID          string // "1", "2", ... in order of time
+	Version     int
+	Initiator   Side // of the IKE SA
+	SPIi, SPIr  ike.SPI
+	SPIrs       []ike.SPI         // all responder SPIs that answered SPIi, in order
+	Messages    []*Message        // in aligned order of the first transmission
+	Complete    bool              // it begins with IKE_SA_INIT, Main or Aggressive Mode message 1; else the captures began later
+	Rekeyed     *Conversation     // the IKE SA that this one replaced (CREATE_CHILD_SA), or nil
+	Successor   *Conversation     // the IKE SA that replaced this one, or nil
+	Previous    *Conversation     // the attempt that was given up before this one, same initiator, or nil
+	Next        *Conversation     // the attempt that followed after this one was given up, or nil
+	Suite       *ike.Suite        // negotiated algorithms by the clear messages; nil when unknown
+	Padding     [2]int            // by sender: bytes that its empty messages carry beyond the minimum; -1 when not learnt
+	First, Last int64             // aligned
+	Ends        [2]netip.AddrPort // each side as its own capture shows it last; else as the other's does
+}
+
+// Message is one IKE message of a conversation and what became of every transmission.
+type Message struct {
+	*exchange.Message                      // the better of the copies: the sender's own, unless the other's is more complete
+	Copies            [2]*exchange.Message // as each side's capture has it; nil where it was never seen
+	Conversation      *Conversation
+	From              Side
+	Transmissions     []*Transmission // in aligned order, duplicates included
+	Altered           bool            // the bytes differ between the sides
+	DifferAt          int             // Altered: offset of the first difference
+	Answers           *Message        // IKEv2 response: its request, if seen
+	AnsweredBy        *Message        // IKEv2 request: its response, if seen
+	Plain             Plaintext       // of an SK or SKF payload, or of an encrypted IKEv1 message
+	NATD              []NATD          // what its NAT detection hashes say
+	Inner             []ike.Payload   // decrypted with keys; nil without
+}
+
+// Plaintext bounds the bytes inside an encrypted payload, padding taken off (RFC 7296, Section 3.14).
+type Plaintext struct {
+	Known    bool
+	Min, Max int
+}
+
+// Transmission is one sending of a message, or one arrival that has no sending.
+type Transmission struct {
+	At          [2]*exchange.Sight // in each side's capture; nil where it is not
+	Fate        Fate
+	Duplicate   bool          // a further arrival of a sending, or a copy that a capture made
+	CopyOf      *Transmission // Duplicate: of which
+	CaptureCopy bool          // Duplicate: made by the capture itself, not by the path
+	Aligned     int64         // of its sending; of its arrival when only that was seen
+	Partial     []int         // frames of a fragmented datagram that arrived at the receiver, when not all did
+	Missing     bool          // sent, and not in the receiver's capture, for whatever reason
+}
+
+// Fate is what became of a transmission.
+type Fate uint8
+
+// The fates. Unknown: the receiving capture does not prove that it would have seen it.
+const (
+	Unknown Fate = iota
+	Delivered
+	Lost
+)
+
+func (f Fate) String() string { return [...]string{"unknown", "delivered", "lost"}[f] }
+
+// Delay returns the one-way delay in nanoseconds by the aligned clocks, uncertain by half of the smallest round trip.
+func (c *Case) Delay(t *Transmission, from Side) (int64, bool) {
+	if t.At[A] == nil || t.At[B] == nil {
+		return 0, false
+	}
+	return c.Aligned(t.At[from.Other()].Nanos, from.Other()) - c.Aligned(t.At[from].Nanos, from), true
+}
+
+// Flow is one ESP or AH SA in one direction, joined.
+type Flow struct {
+	SPI     uint32
+	From    Side
+	At      [2]*exchange.Flow   // nil where it was never seen
+	Sent    uint64              // distinct numbers at the sender that the receiver's capture covered; all distinct ones without a sender's capture
+	Lost    uint64              // of those, how many the receiver's capture lacks
+	Missing uint64              // at the sender and not at the receiver, for whatever reason
+	Gaps    []exchange.Interval // the lost runs, at most MaxGaps
+	Gap     []exchange.Point    // for every one of Gaps, a sampled packet of the sender near it, for evidence
+	Slow    int64               // the largest delay above the smallest, nanoseconds, by samples
+	Hidden  uint64              // at the receiver and not at the sender: the sender's capture lacks them
+}
+
+// MaxGaps bounds the gaps that a flow keeps; Lost counts all.
+const MaxGaps = 256
+
+// Clock relates the clocks: aligned = A's time = B's time - offset(t).
+type Clock struct {
+	Offset   int64  // B's clock minus A's in nanoseconds, in the middle of the overlap
+	Low      *int64 // hard bounds of Offset by the smallest delays; nil: not bounded
+	High     *int64
+	Drift    float64 // parts per million by which B's clock runs faster
+	HasDrift bool
+	RTT      int64  // smallest round trip seen, nanoseconds; 0 when not known
+	Pairs    [2]int // matched packets that were used, by sender
+	Method   string
+	Steps    []Step
+
+	segments []segment
+}
+
+// Step is a moment at which one of the clocks was set.
+type Step struct {
+	Aligned int64 // about when
+	By      int64 // nanoseconds, positive when B's clock jumped ahead of A's
+}
+
+// Mapping is an address and port of one side as itself and as the other side sees it. Only real translations are listed.
+type Mapping struct {
+	Side       Side
+	Original   netip.AddrPort // port 0: native ESP
+	Translated netip.AddrPort
+	Packets    int
+	First      [2]exchange.Sight // one pair that proves it
+	From, To   int64             // aligned
+	SPIi       ike.SPI           // of the first IKE message in it; 0 for ESP
+}
+
+// ICMP is an ICMP error with the side in whose capture it is.
+type ICMP struct {
+	*exchange.ICMP
+	Side    Side
+	Quoted  Side     // who sent the quoted packet
+	Message *Message // the quoted IKE message, if it is known
+	Mine    bool     // it quotes a packet of this tunnel
+}
+
+// NATD is one NAT detection hash recomputed (RFC 7296, Section 2.23; RFC 3947, Section 3.2).
+type NATD struct {
+	Source   bool           // of the sender's own address; else of where it was sent
+	Sent     bool           // it matches the address and port that the sender's capture shows
+	Received bool           // it matches the address and port that the receiver's capture shows
+	Address  netip.AddrPort // the address that it was made of, when it was found: seen, of the inventory, or by searching
+	How      string         // "capture", "inventory", "search"; empty: not found
+	Forced   bool           // it is no hash of any address that we know, though the packets were not translated
+}

@@ -1,0 +1,138 @@
+package pair
+
+import (
+	"iter"
+
+	"github.com/moncap/moncap/analysis/exchange"
+)
+
+// Story returns the story of s, nil when its capture was not given.
+func (c *Case) Story(s Side) *exchange.Story { return c.Parties[s].Story }
+
+// TwoSided says whether both captures were given.
+func (c *Case) TwoSided() bool { return c.Story(A) != nil && c.Story(B) != nil }
+
+// Observer returns a side whose capture holds packets that s sends: s itself, else the other one.
+func (c *Case) Observer(s Side) Side {
+	if c.Story(s) != nil {
+		return s
+	}
+	return s.Other()
+}
+
+// Aligned returns the time nanos of s's clock on A's clock.
+func (c *Case) Aligned(nanos int64, s Side) int64 {
+	if s == A || c.Clock == nil {
+		return nanos
+	}
+	return c.Clock.toA(nanos)
+}
+
+// Messages yields all messages, conversation by conversation.
+func (c *Case) Messages() iter.Seq[*Message] {
+	return func(yield func(*Message) bool) {
+		for _, v := range c.Conversations {
+			for _, m := range v.Messages {
+				if !yield(m) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Sent yields every sending of IKE from s to the port (0: any), without duplicates.
+func (c *Case) Sent(s Side, port uint16) iter.Seq2[*Message, *Transmission] {
+	return func(yield func(*Message, *Transmission) bool) {
+		for m := range c.Messages() {
+			if m.From != s {
+				continue
+			}
+			for _, t := range m.Transmissions {
+				if !t.Duplicate && (port == 0 || t.Port() == port) && !yield(m, t) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Tally counts sendings by what became of them.
+type Tally struct{ Sent, Delivered, Lost, Unknown, Missing int }
+
+// Tally counts the sendings of IKE from s to the port (0: any).
+func (c *Case) Tally(s Side, port uint16) Tally {
+	var n Tally
+	for _, t := range c.Sent(s, port) {
+		n.add(t)
+	}
+	return n
+}
+
+// Tally counts the sendings of m.
+func (m *Message) Tally() Tally {
+	var n Tally
+	for _, t := range m.Transmissions {
+		if !t.Duplicate {
+			n.add(t)
+		}
+	}
+	return n
+}
+
+func (n *Tally) add(t *Transmission) {
+	n.Sent++
+	switch t.Fate {
+	case Delivered:
+		n.Delivered++
+	case Lost:
+		n.Lost++
+	case Unknown:
+		n.Unknown++
+	}
+	if t.Missing {
+		n.Missing++
+	}
+}
+
+// Port returns the IKE port of the transmission: 500 or 4500, by the sender's capture when it has it.
+func (t *Transmission) Port() uint16 {
+	if s := t.Any(); s != nil {
+		return s.Port()
+	}
+	return 0
+}
+
+// Any returns the sighting of A, or else of B.
+func (t *Transmission) Any() *exchange.Sight {
+	if t.At[A] != nil {
+		return t.At[A]
+	}
+	return t.At[B]
+}
+
+// Requests returns the requests of the conversation that s sent.
+func (v *Conversation) Requests(s Side) []*Message { return v.filter(s, exchange.Request) }
+
+// Responses returns the responses of the conversation that s sent.
+func (v *Conversation) Responses(s Side) []*Message { return v.filter(s, exchange.Response) }
+
+func (v *Conversation) filter(s Side, k exchange.Kind) []*Message {
+	var all []*Message
+	for _, m := range v.Messages {
+		if m.From == s && m.Kind == k {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// Arrived says whether a transmission of m reached the capture of the receiver or, without that capture, whether it was answered.
+func (m *Message) Arrived() bool {
+	for _, t := range m.Transmissions {
+		if t.At[m.From.Other()] != nil {
+			return true
+		}
+	}
+	return m.AnsweredBy != nil
+}

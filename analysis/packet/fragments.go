@@ -39,6 +39,8 @@ type datagram struct {
 type reassembly struct {
 	open   map[fragmentKey]*datagram
 	serial int
+	spare  [][]byte  // buffers of datagrams that were given up
+	done   *datagram // the last whole one: its buffer is in use until the next fragment
 }
 
 // fragment handles a packet that is an IP fragment itself: b is what follows the IP headers.
@@ -73,6 +75,7 @@ func (d *decoder) fragment(p *Packet, proto uint8, b []byte) {
 
 // add returns the datagram that p completes, or nil.
 func (r *reassembly) add(p *Packet, b []byte) *datagram {
+	r.recycle()
 	end := p.FragOffset + len(b)
 	if len(b) == 0 || end > maxDatagramLen || p.MoreFrags && len(b)%8 != 0 {
 		return nil
@@ -92,7 +95,16 @@ func (r *reassembly) add(p *Packet, b []byte) *datagram {
 	}
 	g.data = g.data[:g.total]
 	delete(r.open, key)
+	r.done = g
 	return g
+}
+
+// recycle takes the buffer of the last whole datagram back.
+func (r *reassembly) recycle() {
+	if r.done != nil {
+		r.spare = append(r.spare, r.done.data[:0])
+		r.done = nil
+	}
 }
 
 // lookUp returns the datagram of key; one that is too old is begun anew, and the oldest makes room for the next.
@@ -110,7 +122,13 @@ func (r *reassembly) lookUp(key fragmentKey, now int64) *datagram {
 		r.evict()
 	}
 	r.serial++
+	if g != nil {
+		r.spare = append(r.spare, g.data[:0])
+	}
 	g = &datagram{total: -1, first: now, serial: r.serial}
+	if n := len(r.spare); n > 0 {
+		g.data, r.spare = r.spare[n-1], r.spare[:n-1]
+	}
 	r.open[key] = g
 	return g
 }
@@ -123,6 +141,7 @@ func (r *reassembly) evict() {
 			oldest, best = k, g.serial
 		}
 	}
+	r.spare = append(r.spare, r.open[oldest].data[:0])
 	delete(r.open, oldest)
 }
 
@@ -130,7 +149,7 @@ func (r *reassembly) evict() {
 func (g *datagram) insert(from int, b []byte) {
 	to := from + len(b)
 	if to > len(g.data) {
-		g.data = append(g.data, make([]byte, to-len(g.data))...)
+		g.data = slices.Grow(g.data, to-len(g.data))[:to] // what no fragment covers is never read
 	}
 	at := from
 	for _, s := range g.have {

@@ -1,0 +1,449 @@
+package capture
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// fakeCapture is a capture point of a fakeRouter.
+type fakeCapture struct {
+	filter, iface    string
+	active, started  bool
+	mb, packets, sec int
+	until            time.Time // when the router stops it by itself
+}
+
+// fakeRouter answers the playbook's commands from a state of its own.
+type fakeRouter struct {
+	host       string
+	address    string
+	acls       map[string][]string
+	captures   map[string]*fakeCapture
+	files      map[string][]byte
+	debugs     map[string]bool
+	frames     [][]byte
+	offset     time.Duration // of its clock
+	scpOff     bool
+	privilege  int
+	free       int64
+	cpu        int
+	ifState    string
+	sa         string // what `show crypto ikev2 sa detailed` prints once a capture runs
+	calls      []string
+	fault      func(n int, c iosxe.Command) *fault // for the n-th command, from 0
+	fetchFault func(n int, data []byte) ([]byte, error)
+	fetches    int
+	dead       bool
+}
+
+// fault is what happens to one command.
+type fault struct {
+	before, after error // instead of doing it; after having done it
+	half          bool  // do the first line only, then after
+	hang          bool
+	dead          bool // nothing answers from then on
+}
+
+type lostError struct{}
+
+func (lostError) Error() string     { return "connection reset by peer" }
+func (lostError) SessionLost() bool { return true }
+
+var errOdd = errors.New("an unknown dialog: overwrite?")
+
+func newFake(host, address string) *fakeRouter {
+	return &fakeRouter{
+		host: host, address: address, free: 1 << 30, privilege: 15, cpu: 3, ifState: "up                    up",
+		acls:     map[string][]string{"KEEP": {"permit ip any any"}},
+		captures: map[string]*fakeCapture{"other": {filter: "Capture all packets", iface: "GigabitEthernet2", mb: 10}},
+		files:    map[string][]byte{"keep.bin": []byte("keep")},
+		debugs:   map[string]bool{},
+		frames:   [][]byte{[]byte("a frame of forty-two bytes, more or less.."), []byte("another one")},
+	}
+}
+
+// state is everything that a run must leave as it was.
+func (f *fakeRouter) state() string {
+	var b strings.Builder
+	for _, n := range slices.Sorted(maps.Keys(f.acls)) {
+		fmt.Fprintf(&b, "acl %s %q\n", n, f.acls[n])
+	}
+	for _, n := range slices.Sorted(maps.Keys(f.captures)) {
+		fmt.Fprintf(&b, "capture %s %+v\n", n, *f.captures[n])
+	}
+	for _, n := range slices.Sorted(maps.Keys(f.files)) {
+		fmt.Fprintf(&b, "file %s %x\n", n, f.files[n])
+	}
+	fmt.Fprintf(&b, "debugs %v\n", slices.Sorted(maps.Keys(f.debugs)))
+	return b.String()
+}
+
+const latency = 10 * time.Millisecond
+
+func (f *fakeRouter) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
+	if !iosxe.Allowed(cmd) {
+		return "", fmt.Errorf("not on the allow-list: %q", cmd.Lines)
+	}
+	n := len(f.calls)
+	f.calls = append(f.calls, cmd.Name)
+	var now fault
+	if f.fault != nil {
+		if p := f.fault(n, cmd); p != nil {
+			now = *p
+		}
+	}
+	f.dead = f.dead || now.dead
+	if f.dead {
+		now = fault{before: lostError{}}
+	}
+	if now.hang {
+		<-ctx.Done()
+		return "", context.Cause(ctx)
+	}
+	if err := sleep(ctx, latency); err != nil {
+		return "", err
+	}
+	if now.before != nil {
+		return "", now.before
+	}
+	lines := cmd.Lines
+	if now.half {
+		lines = lines[:1]
+	}
+	out, err := f.do(cmd, lines)
+	if now.after != nil {
+		return "", now.after
+	}
+	return out, err
+}
+
+func (f *fakeRouter) do(cmd iosxe.Command, lines []string) (string, error) {
+	var out strings.Builder
+	if cmd.Mode == iosxe.Config {
+		f.configure(lines)
+	} else {
+		out.WriteString(f.answer(cmd.Name, strings.Fields(lines[0])))
+	}
+	if r := iosxe.Refused(cmd, out.String()); r != nil {
+		return out.String(), fmt.Errorf("%s: %w", f.host, r)
+	}
+	return out.String(), nil
+}
+
+func (f *fakeRouter) configure(lines []string) {
+	words := strings.Fields(lines[0])
+	name := words[len(words)-1]
+	if words[0] == "no" {
+		delete(f.acls, name)
+		return
+	}
+	for _, l := range lines[1:] {
+		if !slices.Contains(f.acls[name], l) {
+			f.acls[name] = append(f.acls[name], l)
+		}
+	}
+	if f.acls[name] == nil {
+		f.acls[name] = []string{}
+	}
+}
+
+func (f *fakeRouter) answer(name string, w []string) string {
+	switch name {
+	case "define-capture", "limit-capture", "start-capture", "stop-capture", "export-capture", "remove-capture":
+		return f.monitor(name, w)
+	case "show-captures", "show-capture", "show-capture-buffer", "show-capture-brief", "show-capture-dump":
+		return f.showCapture(name, w)
+	case "show-acl":
+		return f.showACL(w[len(w)-1])
+	case "dir", "dir-file", "delete-file", "verify-md5":
+		return f.flash(name, strings.TrimPrefix(w[len(w)-1], "bootflash:"))
+	case "debug-condition", "debug-ikev2":
+		f.debugs[strings.TrimPrefix(name, "no-")] = true
+	case "no-debug-condition", "no-debug-ikev2":
+		delete(f.debugs, strings.TrimPrefix(name, "no-"))
+	}
+	return f.system(name)
+}
+
+func (f *fakeRouter) system(name string) string {
+	switch name {
+	case "show-version":
+		return "Cisco IOS XE Software, Version 16.12.06\n" + f.host + " uptime is 3 days, 1 minute\n" +
+			"cisco CSR1000V (VXE) processor (revision VXE) with 2072040K/3075K bytes of memory.\n"
+	case "show-clock":
+		return time.Now().UTC().Add(f.offset).Format("15:04:05.000 UTC Mon Jan 2 2006") + "\nTime source is NTP\n"
+	case "show-privilege":
+		return fmt.Sprintf("Current privilege level is %d\n", f.privilege)
+	case "show-interfaces":
+		return "Interface              IP-Address      OK? Method Status                Protocol\n" +
+			"GigabitEthernet1       " + f.address + "     YES NVRAM  " + f.ifState + "\n"
+	case "show-cpu":
+		return fmt.Sprintf("CPU utilization for five seconds: 1%%/0%%; one minute: 2%%; five minutes: %d%%\n", f.cpu)
+	case "show-memory":
+		return "                Head    Total(b)     Used(b)     Free(b)   Lowest(b)  Largest(b)\n" +
+			"Processor  7F1C0C0  2000000000   400000000  1600000000  1500000000  1400000000\n"
+	case "show-users":
+		return "*  2 vty 0     moncap     idle                 00:00:00 10.0.0.1\n"
+	case "show-lines":
+		return "*     2 VTY  -\n      3 VTY  -\n      4 VTY  -\n"
+	case "show-scp-server":
+		if !f.scpOff {
+			return "ip scp server enable\n"
+		}
+	case "show-ikev2-sa":
+		if slices.ContainsFunc(slices.Collect(maps.Values(f.captures)), func(c *fakeCapture) bool { return c.active }) {
+			return f.sa
+		}
+	case "show-log":
+		return "Syslog logging: enabled\n*Apr  3 08:17:36.001: IKEv2:(SESSION ID = 7,SA ID = 1):Verify peer's policy\n" +
+			"Payload contents:\n*Apr  3 08:17:36.002: %SYS-5-CONFIG_I: Configured from console\n"
+	}
+	return ""
+}
+
+func (f *fakeRouter) monitor(kind string, w []string) string {
+	name := w[2]
+	if kind == "define-capture" {
+		f.captures[name] = &fakeCapture{filter: "Access-list: " + w[4], iface: w[len(w)-2], mb: 10}
+		if w[3] != "access-list" {
+			f.captures[name] = &fakeCapture{filter: strings.Join(w[9:], " "), iface: w[7], mb: 10}
+		}
+		return ""
+	}
+	if kind == "remove-capture" {
+		name = w[3]
+	}
+	c := f.captures[name]
+	if c == nil {
+		return "Capture does not exist\n"
+	}
+	f.tick(c)
+	switch kind {
+	case "limit-capture":
+		fmt.Sscanf(strings.Join(w[3:], " "), "limit duration %d packets %d", &c.sec, &c.packets)
+	case "start-capture":
+		c.active, c.started = true, true
+		c.until = time.Now().Add(time.Duration(c.sec) * time.Second)
+		return "Started capture point : " + name + "\n"
+	case "stop-capture":
+		if !c.active {
+			return "Capture " + name + " is not active\n\nUnable to deactivate Capture.\n"
+		}
+		c.active = false
+		return "Stopped capture point : " + name + "\n"
+	case "remove-capture":
+		if c.active {
+			return "Capture " + name + " is active\n"
+		}
+		delete(f.captures, name)
+	case "export-capture":
+		f.files[strings.TrimPrefix(w[4], "bootflash:")] = f.pcap()
+		return "Exported Successfully\n"
+	}
+	return ""
+}
+
+func (f *fakeRouter) tick(c *fakeCapture) {
+	if c.active && !time.Now().Before(c.until) {
+		c.active = false
+	}
+}
+
+func (f *fakeRouter) pcap() []byte {
+	var b strings.Builder
+	var packets []bundle.Packet
+	for i, frame := range f.frames {
+		packets = append(packets, bundle.Packet{Time: time.Unix(int64(1000+i), 0), Data: frame})
+	}
+	_ = bundle.WritePCAP(&b, packets)
+	return []byte(b.String())
+}
+
+func (f *fakeRouter) showCapture(kind string, w []string) string {
+	if kind == "show-captures" {
+		var b strings.Builder
+		for _, n := range slices.Sorted(maps.Keys(f.captures)) {
+			b.WriteString(f.status(n))
+		}
+		return b.String()
+	}
+	name := w[3]
+	c := f.captures[name]
+	if c == nil {
+		return "Capture does not exist\n"
+	}
+	f.tick(c)
+	frames := f.frames
+	if !c.started {
+		frames = nil
+	}
+	switch kind {
+	case "show-capture":
+		return f.status(name)
+	case "show-capture-buffer":
+		return fmt.Sprintf(" buffer size (KB) : 10240\n buffer used (KB) : 128\n packets in buf   : %d\n packets dropped  : 0\n packets per sec  : 1\n", len(frames))
+	case "show-capture-brief":
+		return f.brief(frames)
+	}
+	return dumpText(frames)
+}
+
+func (f *fakeRouter) status(name string) string {
+	c := f.captures[name]
+	f.tick(c)
+	status := "Inactive"
+	if c.active {
+		status = "Active"
+	}
+	return fmt.Sprintf(`
+Status Information for Capture %s
+  Target Type: 
+ Interface: %s, Direction: BOTH
+   Status : %s
+  Filter Details: 
+   %s
+  Buffer Details: 
+   Buffer Type: LINEAR (default)
+   Buffer Size (in MB): %d
+  Limit Details: 
+   Number of Packets to capture: %d
+   Packet Capture duration: %d
+   Packet Size to capture: 0 (no limit)
+`, name, c.iface, status, c.filter, c.mb, c.packets, c.sec)
+}
+
+func (f *fakeRouter) brief(frames [][]byte) string {
+	var b strings.Builder
+	for i, p := range frames {
+		fmt.Fprintf(&b, "   %d %4d %4d.%06d   192.168.1.1      ->  192.168.2.1       48 CS6  UDP\n", i, len(p), i, 250000)
+	}
+	return b.String()
+}
+
+func dumpText(frames [][]byte) string {
+	var b strings.Builder
+	for i, p := range frames {
+		fmt.Fprintf(&b, "%d\n", i)
+		for at := 0; at < len(p); at += 16 {
+			row := p[at:min(at+16, len(p))]
+			var groups []string
+			for g := range slices.Chunk(row, 4) {
+				groups = append(groups, strings.ToUpper(hex.EncodeToString(g)))
+			}
+			fmt.Fprintf(&b, "  %04X:  %-35s   %s\n", at, strings.Join(groups, " "), strings.Map(func(r rune) rune { return 'R' }, string(row)))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func (f *fakeRouter) showACL(name string) string {
+	entries, ok := f.acls[name]
+	if !ok {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Extended IP access list %s\n", name)
+	for i, e := range entries {
+		fmt.Fprintf(&b, "    %d %s\n", 10*(i+1), e)
+	}
+	return b.String()
+}
+
+func (f *fakeRouter) flash(kind, name string) string {
+	data, ok := f.files[name]
+	switch {
+	case kind == "dir":
+		var b strings.Builder
+		b.WriteString("Directory of bootflash:/\n\n")
+		for _, n := range slices.Sorted(maps.Keys(f.files)) {
+			fmt.Fprintf(&b, "   11  -rw-  %d  Nov 25 2016 19:32:53 +00:00  %s\n", len(f.files[n]), n)
+		}
+		fmt.Fprintf(&b, "\n1940303872 bytes total (%d bytes free)\n", f.free)
+		return b.String()
+	case !ok && kind == "delete-file":
+		return "%Error deleting bootflash:" + name + " (No such file or directory)\n"
+	case !ok:
+		return "%Error opening bootflash:/" + name + " (No such file or directory)\n"
+	case kind == "delete-file":
+		delete(f.files, name)
+	case kind == "dir-file":
+		return fmt.Sprintf("Directory of bootflash:/%s\n\n   12  -rw-  %d  Nov 25 2016 19:32:53 +00:00  %s\n\n1940303872 bytes total (%d bytes free)\n", name, len(data), name, f.free)
+	case kind == "verify-md5":
+		sum := md5.Sum(data)
+		return fmt.Sprintf("....Done!\nverify /md5 (bootflash:%s) = %x\n", name, sum)
+	}
+	return ""
+}
+
+func (f *fakeRouter) Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error) {
+	f.fetches++
+	if err := sleep(ctx, latency); err != nil {
+		return 0, err
+	}
+	data, ok := f.files[strings.TrimPrefix(file, "bootflash:")]
+	if f.dead || f.scpOff {
+		return 0, errors.New("scp: connection refused")
+	}
+	if !ok {
+		return 0, errors.New("scp: no such file")
+	}
+	var failure error
+	if f.fetchFault != nil {
+		data, failure = f.fetchFault(f.fetches, data)
+	}
+	n, err := w.Write(data)
+	if progress != nil {
+		progress(int64(n), int64(len(data)))
+	}
+	return int64(n), errors.Join(failure, err)
+}
+
+func endpoints() (a, b Endpoint) {
+	a = Endpoint{Name: "site-a", Address: netip.MustParseAddr("192.168.1.1"), Interface: "GigabitEthernet1"}
+	b = Endpoint{Name: "site-b", Address: netip.MustParseAddr("192.168.2.1"), Interface: "Gi1"}
+	return a, b
+}
+
+// lab is two fake routers, a plan for them and a bundle.
+type lab struct {
+	a, b   *fakeRouter
+	plan   *Plan
+	bundle *bundle.Bundle
+	opts   Options
+}
+
+func newLab(t *testing.T, s Settings) *lab {
+	t.Helper()
+	if s.Duration == 0 {
+		s.Duration = 5 * time.Second
+	}
+	ea, eb := endpoints()
+	p, err := NewPlan("hq-branch", ea, eb, s, "20260102-abc123")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bun, err := bundle.Create(t.TempDir() + "/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bun.Close() })
+	return &lab{a: newFake("R1", "192.168.1.1"), b: newFake("R2", "192.168.2.1"), plan: p, bundle: bun}
+}
+
+func (l *lab) hosts() Hosts { return Hosts{l.a, l.b} }
+
+func (l *lab) state() string { return "A\n" + l.a.state() + "B\n" + l.b.state() }

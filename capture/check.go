@@ -183,12 +183,20 @@ func (c *checker) clock(ctx context.Context) error {
 		c.add("clock", Warn, "%v", err)
 	case err != nil:
 		return err
+	case c.tooFar():
+		c.add("clock", Refuse, "%.0f ms from ours, the limit is %s", *c.r.info.ClockMS, c.r.plan.Endpoint.Limits.MaxSkew)
 	case c.r.info.ClockNote != "":
 		c.add("clock", Warn, "%.0f ms from ours; %s", *c.r.info.ClockMS, c.r.info.ClockNote)
 	default:
 		c.add("clock", OK, "%.0f ms from ours", *c.r.info.ClockMS)
 	}
 	return nil
+}
+
+func (c *checker) tooFar() bool {
+	limit := c.r.plan.Endpoint.Limits.MaxSkew
+	skew := time.Duration(*c.r.info.ClockMS * float64(time.Millisecond)).Abs()
+	return limit > 0 && skew > limit
 }
 
 func (r *router) limits() Limits {

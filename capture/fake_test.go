@@ -9,6 +9,8 @@ import (
 	"io"
 	"maps"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -418,6 +420,16 @@ func endpoints() (a, b Endpoint) {
 	return a, b
 }
 
+// scratch is a folder in memory where there is one: the matrix syncs thousands of journals.
+func scratch(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "capture-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // lab is two fake routers, a plan for them and a bundle.
 type lab struct {
 	a, b   *fakeRouter
@@ -436,7 +448,7 @@ func newLab(t *testing.T, s Settings) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bun, err := bundle.Create(t.TempDir() + "/run")
+	bun, err := bundle.Create(filepath.Join(scratch(t), "run"))
 	if err != nil {
 		t.Fatal(err)
 	}

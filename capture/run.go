@@ -279,6 +279,7 @@ func (u *runner) keepAll() {
 // cleanAll undoes both sides at the same time. It goes on when ctx was cancelled, within a limit of its own.
 func (u *runner) cleanAll(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
+	u.run.Kept = false
 	for _, r := range u.sides {
 		r.err = nil // a side that was given up is cleaned like the other
 	}

@@ -139,7 +139,6 @@ func Clean(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, 
 		u.keepAll()
 		return u.result(), nil
 	}
-	u.run.Kept = false
 	u.cleanAll(ctx)
 	return u.close(nil)
 }

@@ -174,6 +174,7 @@ func (b *Bundle) WriteFile(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	f.volatile = name != runFile // without run.json nothing could be cleaned up; the rest can be lost with the power
 	if _, err := f.Write(data); err != nil {
 		return errors.Join(b.fail(name, err), f.Abort())
 	}
@@ -198,9 +199,10 @@ func (b *Bundle) read(name string, limit int64) ([]byte, error) {
 
 // Partial is a file that is being written. It has a temporary name until Commit.
 type Partial struct {
-	b    *Bundle
-	f    *os.File
-	name string
+	b        *Bundle
+	f        *os.File
+	name     string
+	volatile bool // it need not be on the disk when it appears
 }
 
 func (b *Bundle) create(name string) (*Partial, error) {
@@ -208,7 +210,7 @@ func (b *Bundle) create(name string) (*Partial, error) {
 	if err != nil {
 		return nil, b.fail(name, err)
 	}
-	return &Partial{b, f, name}, nil
+	return &Partial{b: b, f: f, name: name}, nil
 }
 
 func temporary(name string) string { return path.Join(path.Dir(name), "."+path.Base(name)+".part") }
@@ -227,9 +229,13 @@ func (p *Partial) Restart() error {
 	return nil
 }
 
-// Commit makes the file appear under its name, after it is on the disk.
+// Commit makes the file appear under its name, whole; a capture file and run.json after they are on the disk.
 func (p *Partial) Commit() error {
-	if err := errors.Join(p.f.Sync(), p.f.Close()); err != nil {
+	var err error
+	if !p.volatile {
+		err = p.f.Sync()
+	}
+	if err := errors.Join(err, p.f.Close()); err != nil {
 		return errors.Join(p.b.fail(p.name, err), p.b.root.Remove(temporary(p.name)))
 	}
 	if err := p.b.root.Rename(temporary(p.name), p.name); err != nil {

@@ -9,7 +9,7 @@ type Message struct {
 	ike.Header
 	Parsed     *ike.Message // never nil; its payloads alias Raw
 	Raw        []byte       // the longest copy of the message that the capture holds; not to be changed
-	Hash       uint64       // of the whole message, comparable within one process; of a truncated one, of its first PrefixLen bytes
+	Hash       uint64       // of Raw as it was first seen, comparable within one process
 	Prefix     uint64       // hash of the first PrefixLen bytes
 	Truncated  bool         // no copy in this capture is whole
 	Role       Role         // of its sender

@@ -63,23 +63,22 @@ type Address struct {
 	Sent, Received int // IKE, ESP, AH and keepalive packets
 	FullTTL        int // of those sent, how many have a TTL that no router lowered yet: 255, 128 or 64
 	TTL            int // the highest TTL of those sent
-	IKEOnly        bool
 }
 
 // Stream counts packets from one address to another.
 type Stream struct {
-	Src, Dst            netip.AddrPort
-	Proto               uint8
-	Packets             int
-	First, Last         int64
-	FirstFrame, LastOne int   // frames
-	LongestGap          int64 // nanoseconds between two of them
+	Src, Dst              netip.AddrPort
+	Proto                 uint8
+	Packets               int
+	First, Last           int64
+	FirstFrame, LastFrame int   // frames
+	LongestGap            int64 // nanoseconds between two of them
 }
 
 // ICMP is an ICMP or ICMPv6 error and which packet of the tunnel it quotes.
 type ICMP struct {
 	Sight
-	packet.ICMPError          // Payload is nil: what mattered of it is below
+	packet.ICMPError          // the quoted packet, whose Src, Dst and IPID these are; Payload is nil
 	SPI              uint32   // of quoted ESP
 	Message          *Message // the IKE message that it quotes, when this capture holds it
 	QuotesTunnel     bool     // the quoted packet is IKE, ESP or NAT-T

@@ -1,0 +1,315 @@
+package exchange
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"net/netip"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/packet"
+)
+
+// Source is a stream of packets with what is known of its file: a packet.Reader.
+type Source interface {
+	Next(*packet.Packet) error
+	Info() packet.FileInfo
+}
+
+// checkEvery is how many packets are read between two looks at the context.
+const checkEvery = 4096
+
+// Read reads src to its end and tells its story. It ends early with ctx's cause; any other error is one of the source.
+// Damage in the file is no error: the story's Info says where it is.
+func Read(ctx context.Context, src Source) (*Story, error) {
+	t := newTeller()
+	var p packet.Packet
+	for n := 0; ; n++ {
+		if n%checkEvery == 0 && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		err := src.Next(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("packet %d: %w", n+1, err)
+		}
+		t.packet(&p)
+	}
+	t.story.Info = src.Info()
+	return t.finish(), nil
+}
+
+// seed makes hashes of two stories comparable; it differs from process to process.
+var seed = maphash.MakeSeed()
+
+// teller gathers a story.
+type teller struct {
+	story     Story
+	messages  map[uint64]*Message
+	flows     map[uint32]*Flow // chained by Flow.next
+	flowCount int
+	streams   map[streamKey]*Stream
+	datagrams map[datagramKey]*Datagram
+	quotes    [][]byte // what the ICMP errors quote, beside story.ICMP
+	seconds   seconds
+	arena     arena
+}
+
+type streamKey struct {
+	src, dst  netip.AddrPort
+	proto     uint8
+	keepalive bool
+}
+
+type datagramKey struct {
+	src, dst netip.Addr
+	id       uint32
+}
+
+func newTeller() *teller {
+	return &teller{
+		messages:  map[uint64]*Message{},
+		flows:     map[uint32]*Flow{},
+		streams:   map[streamKey]*Stream{},
+		datagrams: map[datagramKey]*Datagram{},
+	}
+}
+
+func (t *teller) packet(p *packet.Packet) {
+	c := &t.story.Counts
+	c.Packets++
+	c.Bytes += int64(p.WireLen)
+	if p.CapLen < p.WireLen {
+		c.Truncated++
+	}
+	if c.Packets == 1 {
+		t.story.First, t.story.Last = p.Nanos, p.Nanos
+	}
+	t.story.First, t.story.Last = min(t.story.First, p.Nanos), max(t.story.Last, p.Nanos)
+	t.seconds.count(p.Nanos)
+	switch p.Kind {
+	case packet.IKE:
+		c.IKE++
+		t.ike(p)
+	case packet.ESP, packet.AH:
+		if p.Kind == packet.AH {
+			c.AH++
+		} else {
+			c.ESP++
+		}
+		t.esp(p)
+	case packet.Keepalive:
+		c.Keepalives++
+		t.stream(p)
+	case packet.ICMP:
+		c.ICMP++
+		t.icmp(p)
+	case packet.Fragment:
+		c.Fragments++
+		t.fragment(p)
+	default:
+		c.Other++
+		t.stream(p)
+	}
+}
+
+func sight(p *packet.Packet) Sight {
+	return Sight{
+		Frame: p.Frame, Nanos: p.Nanos,
+		Src: netip.AddrPortFrom(p.Src, p.SrcPort), Dst: netip.AddrPortFrom(p.Dst, p.DstPort),
+		TTL: p.TTL, DSCP: p.DSCP, Size: p.WireLen, IPID: p.IPID, Interface: p.Interface,
+		Fragments: slices.Clone(p.Fragments), Datagram: p.Datagram,
+		Truncated: p.Truncated, ChecksumOK: p.ChecksumOK,
+	}
+}
+
+func (t *teller) ike(p *packet.Packet) {
+	if len(p.Fragments) > 0 {
+		delete(t.datagrams, datagramKey{p.Src, p.Dst, p.IPID})
+	}
+	if p.Truncated {
+		t.story.Counts.TruncatedIKE++
+	}
+	h, err := ike.ParseHeader(p.Payload)
+	if err != nil {
+		t.fault(p.Frame, err.Error())
+		return
+	}
+	hash := maphash.Bytes(seed, p.Payload)
+	m := t.messages[hash]
+	if m == nil {
+		if len(t.story.Messages) >= MaxMessages {
+			t.story.Forgotten++
+			return
+		}
+		m = newMessage(h, hash, t.arena.copy(p.Payload), p)
+		t.messages[hash] = m
+		t.story.Messages = append(t.story.Messages, m)
+	}
+	s := sight(p)
+	s.Copy = m.copied(&s)
+	if s.Copy {
+		t.story.Counts.Duplicates++
+	}
+	m.Sent = append(m.Sent, s)
+}
+
+func (t *teller) fault(frame int, reason string) {
+	if len(t.story.Faults) < MaxFaults {
+		t.story.Faults = append(t.story.Faults, Fault{frame, reason})
+	}
+}
+
+// copied says whether s is the same datagram as the one before it.
+func (m *Message) copied(s *Sight) bool {
+	for i := len(m.Sent) - 1; i >= 0 && i >= len(m.Sent)-4; i-- {
+		o := &m.Sent[i]
+		if d := s.Nanos - o.Nanos; d < -CopyWindow || d > CopyWindow {
+			continue
+		}
+		if s.IPID == o.IPID && (s.IPID != 0 || s.Src == o.Src && s.Dst == o.Dst) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *teller) esp(p *packet.Packet) {
+	f := t.flow(p)
+	if f == nil {
+		return
+	}
+	if p.IsFragment {
+		f.Fragmented++
+	}
+	f.DSCP[p.DSCP&63]++
+	if !f.add(p.Seq, Point{Nanos: p.Nanos, Frame: p.Frame, Size: p.WireLen}) {
+		t.story.Counts.Duplicates++
+	}
+}
+
+// flow returns the flow of p, nil when there are too many.
+func (t *teller) flow(p *packet.Packet) *Flow {
+	first := t.flows[p.SPI]
+	for f := first; f != nil; f = f.next {
+		if f.UDP == p.UDPEncap && f.Src.Addr() == p.Src && f.Dst.Addr() == p.Dst && f.AH == (p.Kind == packet.AH) {
+			return f
+		}
+	}
+	if len(t.story.Flows) >= MaxFlows {
+		return nil
+	}
+	f := &Flow{
+		SPI: p.SPI, UDP: p.UDPEncap, AH: p.Kind == packet.AH, TTL: p.TTL, next: first,
+		Src: netip.AddrPortFrom(p.Src, p.SrcPort), Dst: netip.AddrPortFrom(p.Dst, p.DstPort),
+	}
+	t.flows[p.SPI] = f
+	t.story.Flows = append(t.story.Flows, f)
+	return f
+}
+
+func (t *teller) stream(p *packet.Packet) {
+	alive := p.Kind == packet.Keepalive
+	k := streamKey{netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort), p.Proto, alive}
+	if !alive {
+		k.src, k.dst = netip.AddrPortFrom(p.Src, 0), netip.AddrPortFrom(p.Dst, 0)
+	}
+	s := t.streams[k]
+	if s == nil {
+		if len(t.streams) >= MaxStreams {
+			return
+		}
+		s = &Stream{Src: k.src, Dst: k.dst, Proto: p.Proto, First: p.Nanos, Last: p.Nanos, FirstFrame: p.Frame}
+		t.streams[k] = s
+		if alive {
+			t.story.Keepalives = append(t.story.Keepalives, s)
+		} else {
+			t.story.Others = append(t.story.Others, s)
+		}
+	}
+	s.LongestGap = max(s.LongestGap, p.Nanos-s.Last)
+	s.Packets++
+	s.Last, s.LastFrame = p.Nanos, p.Frame
+}
+
+func (t *teller) icmp(p *packet.Packet) {
+	if p.Error == nil || len(t.story.ICMP) >= MaxICMP {
+		return
+	}
+	e := &ICMP{Sight: sight(p), ICMPError: *p.Error}
+	e.Payload = nil
+	e.QuotesTunnel = quotesTunnel(p.Error)
+	t.story.ICMP = append(t.story.ICMP, e)
+	t.quotes = append(t.quotes, slices.Clone(p.Error.Payload))
+}
+
+// IP protocol numbers (IANA, protocol-numbers).
+const (
+	protoUDP = 17
+	protoESP = 50
+	protoAH  = 51
+)
+
+func quotesTunnel(e *packet.ICMPError) bool {
+	switch e.Proto {
+	case protoESP, protoAH:
+		return true
+	case protoUDP:
+		return ikePort(e.SrcPort) || ikePort(e.DstPort)
+	}
+	return false
+}
+
+func ikePort(p uint16) bool { return p == 500 || p == 4500 }
+
+// fragment keeps what is there of a UDP datagram until it is whole.
+func (t *teller) fragment(p *packet.Packet) {
+	if p.Proto != protoUDP {
+		return
+	}
+	k := datagramKey{p.Src, p.Dst, p.IPID}
+	d := t.datagrams[k]
+	if d == nil {
+		if len(t.datagrams) >= MaxDatagrams {
+			return
+		}
+		d = &Datagram{Src: p.Src, Dst: p.Dst, IPID: p.IPID, First: p.Nanos}
+		t.datagrams[k] = d
+	}
+	d.Frames = append(d.Frames, p.Frame)
+	d.Bytes += len(p.Payload)
+	d.HasLast = d.HasLast || !p.MoreFrags
+	if p.FragOffset == 0 {
+		d.HasFirst, d.SrcPort, d.DstPort = true, p.SrcPort, p.DstPort
+		d.DataStart = dataStart(p)
+	}
+}
+
+// dataStart returns the first bytes of the IKE message in a first fragment: behind the UDP header and the non-ESP marker.
+func dataStart(p *packet.Packet) []byte {
+	b := p.Payload[min(len(p.Payload), 8):]
+	if (p.SrcPort == 4500 || p.DstPort == 4500) && len(b) >= 4 && [4]byte(b) == [4]byte{} {
+		b = b[4:]
+	}
+	return slices.Clone(b[:min(len(b), PrefixLen)])
+}
+
+// finish puts together what needs the whole capture.
+func (t *teller) finish() *Story {
+	s := &t.story
+	for _, d := range t.datagrams {
+		s.Datagrams = append(s.Datagrams, d)
+	}
+	slices.SortFunc(s.Datagrams, func(a, b *Datagram) int { return cmp.Compare(a.Frames[0], b.Frames[0]) })
+	s.Peak = t.seconds.peak()
+	s.Addresses = addresses(s)
+	assignV1Roles(s.Messages)
+	t.resolveQuotes()
+	return s
+}

@@ -36,6 +36,8 @@ type Limits struct {
 	MaxCPU    int `json:"max_cpu,omitempty"`     // percent over five minutes
 	MaxMemory int `json:"max_memory,omitempty"`  // percent of the processor pool in use
 	MinFreeMB int `json:"min_free_mb,omitempty"` // of bootflash:, beyond the buffer
+	// MaxSkew is how far the router's clock may be from this machine's; zero: not looked at.
+	MaxSkew time.Duration `json:"max_skew_ns,omitempty"`
 }
 
 // DefaultLimits are what check holds a router to when nothing else is said.

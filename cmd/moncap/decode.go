@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/packet"
+)
+
+type decodeFlags struct {
+	format string
+	tree   bool
+	filter string
+	keys   string
+	count  int
+	utc    bool
+	bytes  bool
+}
+
+func (a *app) decodeCommand() *cobra.Command {
+	f := decodeFlags{format: "text"}
+	c := &cobra.Command{
+		Use:   "decode FILE",
+		Short: "Show every packet of a capture, payload by payload with -V",
+		Long: `List the packets of a capture as tshark does, with every IKE message decoded; -V shows each payload. FILE is a pcap or
+pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin.
+
+` + filterHelp,
+		Example: `  moncap decode capture.pcap
+  moncap decode capture.pcap -V --filter 'ike.exchange == IKE_SA_INIT && ip == 192.0.2.1'
+  moncap decode capture.pcap --format ndjson | jq -c '[.frame, .info]'
+  moncap decode capture.pcap -V --keys ikev2_decryption_table
+  ssh admin@router show monitor capture cap buffer dump | moncap decode -`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.decode(cmd.Context(), args[0], f)
+		},
+	}
+	fl := c.Flags()
+	fl.StringVarP(&f.format, "format", "f", f.format, "text, json (one array) or ndjson (one object a line)")
+	fl.BoolVarP(&f.tree, "tree", "V", false, "text: show every field of every payload")
+	fl.BoolVarP(&f.bytes, "bytes", "x", false, "text: show the bytes of IKE messages")
+	fl.StringVarP(&f.filter, "filter", "Y", "", "show only the packets that this filter describes")
+	fl.StringVar(&f.keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
+	fl.IntVarP(&f.count, "count", "c", 0, "stop after this many packets were shown")
+	fl.BoolVar(&f.utc, "utc", false, "text: the time of day in UTC instead of seconds since the first packet")
+	mustComplete(c, "format", []string{"text", "json", "ndjson"})
+	return c
+}
+
+func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
+	if err := oneOf("--format", f.format, "text", "json", "ndjson"); err != nil {
+		return err
+	}
+	keep, err := parseFilter(f.filter)
+	if err != nil {
+		return usageError(err)
+	}
+	keys, err := loadKeys(f.keys)
+	if err != nil {
+		return usageError(err)
+	}
+	in, name, err := a.openToDecode(file)
+	if err != nil {
+		return usageError(err)
+	}
+	defer in.Close()
+	r, err := packet.NewReader(in, packet.Options{NoHash: true})
+	if err != nil {
+		return usageError(fmt.Errorf("%s: %w", name, err))
+	}
+	out := bufio.NewWriterSize(a.stdout, 64<<10)
+	d := &decoding{reader: r, keys: newDecryption(keys), keep: keep, count: f.count, view: a.newView(out, f)}
+	err = errors.Join(d.run(ctx), out.Flush())
+	if err != nil {
+		return &exitError{exitFailed, fmt.Errorf("%s: %w", name, err)}
+	}
+	a.reportDamage(name, r.Info())
+	return nil
+}
+
+func (a *app) openToDecode(file string) (io.ReadCloser, string, error) {
+	if file == "-" {
+		return io.NopCloser(a.stdin), "stdin", nil
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, file, err
+	}
+	if info.IsDir() {
+		return nil, file, fmt.Errorf("%s: it is a folder", file)
+	}
+	f, err := os.Open(file)
+	return f, file, err
+}
+
+func (a *app) reportDamage(name string, i packet.FileInfo) {
+	if i.Damage != nil {
+		fmt.Fprintf(a.stderr, "moncap: %s: damaged at byte %d after %d packets: %s\n",
+			printable(name), i.Damage.Offset, i.Packets, printable(i.Damage.Reason))
+	}
+}
+
+// view shows packets in one of the forms.
+type view interface {
+	show(*decodedPacket) error
+	end() error
+}
+
+func (a *app) newView(w *bufio.Writer, f decodeFlags) view {
+	switch f.format {
+	case "json":
+		return &jsonView{w: w, array: true}
+	case "ndjson":
+		return &jsonView{w: w}
+	}
+	return &listView{w: w, tree: f.tree, bytes: f.bytes, utc: f.utc}
+}
+
+// decoding is one pass over a capture.
+type decoding struct {
+	reader *packet.Reader
+	keys   *decryption
+	keep   filter
+	view   view
+	count  int
+}
+
+func (d *decoding) run(ctx context.Context) error {
+	shown, first := 0, int64(0)
+	for p, err := range packet.All(d.reader) {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if p.Frame == 1 {
+			first = p.Nanos
+		}
+		one := decodePacket(p, d.keys)
+		one.first = first
+		if !d.keep(one) {
+			continue
+		}
+		if err := d.view.show(one); err != nil {
+			return err
+		}
+		if shown++; shown == d.count {
+			break
+		}
+	}
+	return d.view.end()
+}
+
+// decodedPacket is a packet with its IKE message, as all views and the filter see it.
+type decodedPacket struct {
+	p      *packet.Packet
+	first  int64        // time of the file's first packet
+	msg    *ike.Message // nil for anything else than IKE, and for less than a header
+	inner  *decrypted   // what the keys opened
+	reason string       // why an IKE packet has no message
+}
+
+func decodePacket(p *packet.Packet, keys *decryption) *decodedPacket {
+	d := &decodedPacket{p: p}
+	if p.Kind != packet.IKE {
+		return d
+	}
+	msg, err := ike.Parse(p.Payload)
+	if err != nil {
+		d.reason = err.Error()
+		return d
+	}
+	d.msg = msg
+	d.inner = keys.open(msg, p.Payload)
+	return d
+}
+
+// protocol is the packet's kind in the words of the output.
+func (d *decodedPacket) protocol() string {
+	if d.p.Kind == packet.Fragment {
+		return packet.Other.String()
+	}
+	return d.p.Kind.String()
+}
+
+// side is the letter of the capture that a packet came from, in a file that has one interface a side.
+func (d *decodedPacket) side() string {
+	if d.p.Interface < 26 {
+		return string(rune('A' + d.p.Interface))
+	}
+	return ""
+}
+
+func (d *decodedPacket) faults() []ike.Fault {
+	switch {
+	case d.msg == nil && d.reason == "":
+		return nil
+	case d.msg == nil:
+		return []ike.Fault{{Offset: 0, Reason: d.reason}}
+	case d.inner != nil:
+		return slices.Concat(d.msg.Faults, d.inner.faults)
+	}
+	return d.msg.Faults
+}

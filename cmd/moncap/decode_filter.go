@@ -1,0 +1,293 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const filterHelp = `The filter compares fields with ==, !=, <, <=, >, >= and joins comparisons with &&, || and !, in parentheses where
+needed. A field that a packet has not got makes its comparison false. Fields:
+  frame length port port.src port.dst                numbers
+  ip ip.src ip.dst                                   an address or a prefix such as 192.0.2.0/24
+  side                                               A or B: the first or second interface of a pcapng file
+  protocol                                           IKE, ESP, AH, NAT-keepalive, ICMP, other
+  ike.spi ike.spi_i ike.spi_r esp.spi                hex digits, with 0x or without
+  ike.exchange (or exchange), ike.payload, ike.notify   names or numbers
+  ike.message_id (or mid), ike.version, ike.flags       numbers; 1 and 2 stand for 1.0 and 2.0
+  ike esp ah icmp keepalive malformed fragment request response encrypted   alone: yes or no`
+
+// filter says whether a packet is shown.
+type filter func(*decodedPacket) bool
+
+// parseFilter reads a display filter; an empty one shows everything.
+func parseFilter(text string) (filter, error) {
+	if strings.TrimSpace(text) == "" {
+		return func(*decodedPacket) bool { return true }, nil
+	}
+	p := &filterParser{tokens: filterTokens(text)}
+	f, err := p.or(0)
+	if err == nil && p.peek() != "" {
+		err = fmt.Errorf("%q is in the way", p.peek())
+	}
+	if err != nil {
+		return nil, &hinted{fmt.Errorf("--filter: %w", err), `an example: --filter 'ike.exchange == IKE_AUTH && ip == 192.0.2.1'`}
+	}
+	return f, nil
+}
+
+// filterTokens splits at blanks and operators.
+func filterTokens(text string) []string {
+	var tokens []string
+	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
+		n := operatorLen(text)
+		for n == 0 {
+			n = strings.IndexFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\n()!=<>&|", r) })
+			if n < 0 {
+				n = len(text)
+			}
+		}
+		tokens = append(tokens, text[:n])
+		text = text[n:]
+	}
+	return tokens
+}
+
+func operatorLen(text string) int {
+	for _, o := range []string{"&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "(", ")"} {
+		if strings.HasPrefix(text, o) {
+			return len(o)
+		}
+	}
+	if strings.ContainsAny(text[:1], "=&|") {
+		return 1 // no operator; the parser will say so
+	}
+	return 0
+}
+
+type filterParser struct{ tokens []string }
+
+func (p *filterParser) peek() string {
+	if len(p.tokens) == 0 {
+		return ""
+	}
+	return p.tokens[0]
+}
+
+func (p *filterParser) take() string {
+	t := p.peek()
+	if t != "" {
+		p.tokens = p.tokens[1:]
+	}
+	return t
+}
+
+const maxFilterDepth = 100
+
+func (p *filterParser) or(depth int) (filter, error) {
+	f, err := p.and(depth)
+	for err == nil && (p.peek() == "||" || p.peek() == "or") {
+		p.take()
+		left := f
+		var right filter
+		right, err = p.and(depth)
+		f = func(d *decodedPacket) bool { return left(d) || right(d) }
+	}
+	return f, err
+}
+
+func (p *filterParser) and(depth int) (filter, error) {
+	f, err := p.unary(depth)
+	for err == nil && (p.peek() == "&&" || p.peek() == "and") {
+		p.take()
+		left := f
+		var right filter
+		right, err = p.unary(depth)
+		f = func(d *decodedPacket) bool { return left(d) && right(d) }
+	}
+	return f, err
+}
+
+func (p *filterParser) unary(depth int) (filter, error) {
+	if depth > maxFilterDepth {
+		return nil, errors.New("nested too deeply")
+	}
+	switch t := p.take(); t {
+	case "":
+		return nil, errors.New("it ends where a field should stand")
+	case "!", "not":
+		f, err := p.unary(depth + 1)
+		return func(d *decodedPacket) bool { return !f(d) }, err
+	case "(":
+		f, err := p.or(depth + 1)
+		if err == nil && p.take() != ")" {
+			err = errors.New("a parenthesis is not closed")
+		}
+		return f, err
+	default:
+		return p.comparison(t)
+	}
+}
+
+// flagFields stand alone.
+var flagFields = map[string]func(*decodedPacket) bool{
+	"ike":       func(d *decodedPacket) bool { return d.msg != nil },
+	"esp":       func(d *decodedPacket) bool { return d.protocol() == "ESP" },
+	"ah":        func(d *decodedPacket) bool { return d.protocol() == "AH" },
+	"icmp":      func(d *decodedPacket) bool { return d.protocol() == "ICMP" },
+	"keepalive": func(d *decodedPacket) bool { return d.protocol() == "NAT-keepalive" },
+	"malformed": func(d *decodedPacket) bool { return len(d.faults()) > 0 },
+	"fragment":  func(d *decodedPacket) bool { return d.p.IsFragment },
+	"request":   func(d *decodedPacket) bool { return d.msg != nil && d.msg.Major() == 2 && !d.msg.Response() },
+	"response":  func(d *decodedPacket) bool { return d.msg != nil && d.msg.Response() },
+	"encrypted": func(d *decodedPacket) bool { return d.msg != nil && d.encrypted() },
+}
+
+// comparison parses what follows the name of a field.
+func (p *filterParser) comparison(field string) (filter, error) {
+	op := p.peek()
+	if !slices.Contains([]string{"==", "!=", "<", "<=", ">", ">="}, op) {
+		if f, ok := flagFields[field]; ok {
+			return f, nil
+		}
+		return nil, fmt.Errorf("%q is no field that stands alone", field)
+	}
+	p.take()
+	value := strings.Trim(p.take(), `"'`)
+	if value == "" {
+		return nil, fmt.Errorf("%s %s: a value is missing", field, op)
+	}
+	if get, ok := numberFields[field]; ok {
+		return compareNumber(field, op, value, get)
+	}
+	match, err := equality(field, value)
+	if err != nil {
+		return nil, err
+	}
+	switch op {
+	case "==":
+		return func(d *decodedPacket) bool { yes, _ := match(d); return yes }, nil
+	case "!=":
+		return func(d *decodedPacket) bool { yes, has := match(d); return has && !yes }, nil
+	}
+	return nil, fmt.Errorf("%s: only == and != make sense", field)
+}
+
+// numberFields return the values that a packet has of a field.
+var numberFields = map[string]func(*decodedPacket) []uint64{
+	"frame":    func(d *decodedPacket) []uint64 { return []uint64{uint64(d.p.Frame)} },
+	"length":   func(d *decodedPacket) []uint64 { return []uint64{uint64(d.p.WireLen)} },
+	"port":     func(d *decodedPacket) []uint64 { return []uint64{uint64(d.p.SrcPort), uint64(d.p.DstPort)} },
+	"port.src": func(d *decodedPacket) []uint64 { return []uint64{uint64(d.p.SrcPort)} },
+	"port.dst": func(d *decodedPacket) []uint64 { return []uint64{uint64(d.p.DstPort)} },
+
+	"mid":            messageID,
+	"ike.message_id": messageID,
+	"ike.version":    ikeNumber(func(d *decodedPacket) uint64 { return uint64(d.msg.Major()) }),
+	"ike.flags":      ikeNumber(func(d *decodedPacket) uint64 { return uint64(d.msg.Flags) }),
+}
+
+func messageID(d *decodedPacket) []uint64 {
+	return ikeNumber(func(d *decodedPacket) uint64 { return uint64(d.msg.MessageID) })(d)
+}
+
+func ikeNumber(get func(*decodedPacket) uint64) func(*decodedPacket) []uint64 {
+	return func(d *decodedPacket) []uint64 {
+		if d.msg == nil {
+			return nil
+		}
+		return []uint64{get(d)}
+	}
+}
+
+func compareNumber(field, op, value string, get func(*decodedPacket) []uint64) (filter, error) {
+	want, err := strconv.ParseUint(strings.TrimSuffix(value, ".0"), 0, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %q is no number", field, value)
+	}
+	holds := map[string]func(int) bool{
+		"==": func(c int) bool { return c == 0 },
+		"<":  func(c int) bool { return c < 0 },
+		"<=": func(c int) bool { return c <= 0 },
+		">":  func(c int) bool { return c > 0 },
+		">=": func(c int) bool { return c >= 0 },
+	}[op]
+	return func(d *decodedPacket) bool {
+		values := get(d)
+		if op == "!=" {
+			return len(values) > 0 && !slices.Contains(values, want)
+		}
+		return slices.ContainsFunc(values, func(v uint64) bool { return holds(cmp.Compare(v, want)) })
+	}, nil
+}
+
+// matcher says whether a packet has the value, and whether it has the field at all.
+type matcher func(*decodedPacket) (yes, has bool)
+
+// equality makes the matcher of a field whose values are no plain numbers.
+func equality(field, value string) (matcher, error) {
+	switch field {
+	case "ip", "ip.src", "ip.dst":
+		return matchAddress(field, value)
+	case "ike.spi", "ike.spi_i", "ike.spi_r", "esp.spi":
+		return matchSPI(field, value)
+	case "side":
+		return matchNames(value, func(d *decodedPacket) []string { return []string{d.side()} }), nil
+	case "protocol":
+		return matchNames(value, func(d *decodedPacket) []string { return []string{d.protocol()} }), nil
+	case "exchange", "ike.exchange":
+		return matchNames(value, (*decodedPacket).exchangeNames), nil
+	case "ike.payload":
+		return matchNames(value, (*decodedPacket).payloadNames), nil
+	case "ike.notify":
+		return matchNames(value, (*decodedPacket).notifyNames), nil
+	}
+	return nil, fmt.Errorf("%q is no field", field)
+}
+
+func matchAddress(field, value string) (matcher, error) {
+	prefix, err := netip.ParsePrefix(value)
+	if err != nil {
+		a, err := netip.ParseAddr(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q is neither an address nor a prefix", field, value)
+		}
+		prefix = netip.PrefixFrom(a, a.BitLen())
+	}
+	return func(d *decodedPacket) (bool, bool) {
+		src, dst := prefix.Contains(d.p.Src), prefix.Contains(d.p.Dst)
+		return field != "ip.dst" && src || field != "ip.src" && dst, d.p.Src.IsValid()
+	}, nil
+}
+
+func matchSPI(field, value string) (matcher, error) {
+	digits := strings.TrimPrefix(strings.ToLower(value), "0x")
+	want, err := strconv.ParseUint(digits, 16, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %q are no hex digits", field, value)
+	}
+	if field == "esp.spi" {
+		return func(d *decodedPacket) (bool, bool) {
+			has := d.protocol() == "ESP" || d.protocol() == "AH"
+			return has && uint64(d.p.SPI) == want, has
+		}, nil
+	}
+	return func(d *decodedPacket) (bool, bool) {
+		if d.msg == nil {
+			return false, false
+		}
+		i, r := uint64(d.msg.SPIi) == want, uint64(d.msg.SPIr) == want
+		return field != "ike.spi_r" && i || field != "ike.spi_i" && r, true
+	}, nil
+}
+
+func matchNames(value string, get func(*decodedPacket) []string) matcher {
+	return func(d *decodedPacket) (bool, bool) {
+		names := get(d)
+		return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, value) }), len(names) > 0
+	}
+}

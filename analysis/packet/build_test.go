@@ -178,9 +178,13 @@ func (f *ngFile) iface(link uint16, snapLen uint32, resol byte, offset int64) *n
 }
 
 func (f *ngFile) enhanced(iface uint32, units uint64, frame []byte) *ngFile {
+	return f.captured(iface, units, frame, len(frame))
+}
+
+func (f *ngFile) captured(iface uint32, units uint64, frame []byte, wireLen int) *ngFile {
 	body := f.order.AppendUint32(nil, iface)
 	body = f.order.AppendUint32(f.order.AppendUint32(body, uint32(units>>32)), uint32(units))
-	body = f.order.AppendUint32(f.order.AppendUint32(body, uint32(len(frame))), uint32(len(frame)))
+	body = f.order.AppendUint32(f.order.AppendUint32(body, uint32(len(frame))), uint32(wireLen))
 	return f.block(blockEnhanced, append(body, frame...))
 }
 

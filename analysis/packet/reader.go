@@ -2,8 +2,6 @@ package packet
 
 import (
 	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +31,7 @@ type Reader struct {
 func NewReader(r io.Reader, o Options) (*Reader, error) {
 	n := &Reader{disk: &disk{r: r}, decoder: decoder{links: newLinks(), noChecksum: o.NoChecksum}}
 	if !o.NoHash {
-		n.disk.hash = sha256.New()
+		n.disk.sum = newFileHash()
 	}
 	src := newSource(n.disk)
 	if b, _ := src.peek(2); len(b) == 2 && b[0] == 0x1f && b[1] == 0x8b {
@@ -110,15 +108,15 @@ func (r *Reader) end(err error) error {
 			r.info.Damage = &Damage{Reason: err.Error()}
 		}
 	}
-	if r.disk.err == nil && r.disk.hash != nil {
+	if r.disk.err == nil && r.disk.sum != nil {
 		_, _ = io.Copy(io.Discard, r.disk) // disk keeps the error
 	}
 	if r.disk.err != nil {
 		r.err = fmt.Errorf("capture: read: %w", r.disk.err)
 		return r.err
 	}
-	if r.disk.hash != nil {
-		r.info.SHA256 = hex.EncodeToString(r.disk.hash.Sum(nil))
+	if r.disk.sum != nil {
+		r.info.SHA256 = r.disk.sum.hex()
 	}
 	return r.err
 }

@@ -1,8 +1,11 @@
 package packet
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"hash"
 	"io"
+	"sync"
 )
 
 const (
@@ -102,18 +105,56 @@ func (s *source) Read(p []byte) (int, error) {
 // disk is the file as it lies on disk: it computes its hash, and remembers an error of the medium, which is not
 // damage of the file.
 type disk struct {
-	r    io.Reader
-	hash hash.Hash // nil for none
-	err  error
+	r   io.Reader
+	sum *fileHash // nil for none
+	err error
 }
 
 func (d *disk) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
-	if d.hash != nil {
-		d.hash.Write(p[:n])
+	if d.sum != nil {
+		d.sum.write(p[:n])
 	}
 	if err != nil && err != io.EOF {
 		d.err = err
 	}
 	return n, err
+}
+
+// fileHash computes a SHA-256 beside the decoding, which takes about as long: while the packets of one piece of the
+// file are decoded, a goroutine hashes a copy of it. The next piece waits for it; it never waits for anybody itself.
+type fileHash struct {
+	hash  hash.Hash
+	piece []byte
+	busy  sync.WaitGroup
+	work  func() // made once, so that starting it allocates nothing
+}
+
+func newFileHash() *fileHash {
+	f := &fileHash{hash: sha256.New()}
+	f.work = func() {
+		defer f.busy.Done()
+		f.hash.Write(f.piece)
+	}
+	return f
+}
+
+// worthIt is the size in bytes from which a goroutine costs less than it saves.
+const worthIt = 32 << 10
+
+func (f *fileHash) write(p []byte) {
+	f.busy.Wait()
+	if len(p) < worthIt {
+		f.hash.Write(p)
+		return
+	}
+	f.piece = append(f.piece[:0], p...)
+	f.busy.Add(1)
+	go f.work()
+}
+
+// hex returns the hash of all that was written.
+func (f *fileHash) hex() string {
+	f.busy.Wait()
+	return hex.EncodeToString(f.hash.Sum(nil))
 }

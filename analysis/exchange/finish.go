@@ -212,3 +212,21 @@ func quotedMessage(e *ICMP, quoted []byte, bySPI map[ike.SPI][]*Message, all []*
 	}
 	return nil
 }
+
+// CopiesOwn says whether the capture doubles what the side with the addresses own sent itself: then it doubles everything, and no path
+// does.
+func (s *Story) CopiesOwn(own []netip.Addr) bool {
+	sent, copies := 0, 0
+	for _, m := range s.Messages {
+		for i := range m.Sent {
+			if !slices.Contains(own, m.Sent[i].Src.Addr()) {
+				continue
+			}
+			sent++
+			if m.Sent[i].Copy {
+				copies++
+			}
+		}
+	}
+	return copies > 0 && copies*4 >= sent
+}

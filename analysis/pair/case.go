@@ -56,6 +56,8 @@ type Party struct {
 	Addresses  []netip.Addr    // own addresses as its own capture shows them; without a capture, as the other's does
 	Translated []netip.Addr    // own addresses as the other side's capture shows them, where they differ
 	Coverage   Coverage
+
+	copiesOwn bool // its capture doubles packets
 }
 
 // Coverage is when a capture provably worked, in aligned time.

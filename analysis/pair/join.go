@@ -1,7 +1,9 @@
 package pair
 
 import (
-	"net/netip"
+	"cmp"
+	"errors"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -14,11 +16,183 @@ type Options struct {
 	NoSwap  bool      // keep a for A and b for B, also where the addresses say otherwise
 }
 
-// Join makes one case of two stories. b is nil when only one capture was given.
+// Join makes one case of two stories. b is nil when only one capture was given. The stories are not to be used by anybody else
+// afterwards.
 func Join(a, b *exchange.Story, o Options) (*Case, error) {
-	c := &Case{Parties: o.Parties}
-	c.Parties[A].Story, c.Parties[B].Story = a, b
-	return c, nil
+	if a == nil {
+		return nil, errors.New("compare: no capture of side A was given")
+	}
+	j := joiner{c: &Case{Parties: o.Parties}, keys: o.Keys}
+	for _, s := range Both {
+		j.c.Parties[s].Side = s
+	}
+	j.c.Parties[A].Story, j.c.Parties[B].Story = a, b
+	j.links = linkMessages(a, b)
+	if !o.NoSwap && swapped(&j.c.Parties, j.links) {
+		j.swap()
+	}
+	j.locate()
+	j.match()
+	j.converse()
+	j.cover()
+	j.judgeFates()
+	j.finishFlows()
+	j.translate()
+	j.icmp()
+	j.count()
+	return j.c, nil
 }
 
-var _ netip.Addr
+// joiner holds what Join needs while it works.
+type joiner struct {
+	c       *Case
+	links   []*link
+	compass *compass
+	rough   rough
+	keys    *ike.Keys
+	byLink  map[*exchange.Message]*Message
+}
+
+// swap exchanges the captures and leaves the names where the inventory has them.
+func (j *joiner) swap() {
+	p := &j.c.Parties
+	p[A].Story, p[B].Story = p[B].Story, p[A].Story
+	p[A].File, p[B].File = p[B].File, p[A].File
+	j.c.Swapped = true
+	if p[A].Story == nil {
+		p[A].Story = &exchange.Story{}
+	}
+	j.links = linkMessages(p[A].Story, p[B].Story)
+}
+
+// locate says of every message and flow who sent it, and joins what was altered on its way.
+func (j *joiner) locate() {
+	p := &j.c.Parties
+	j.compass = orient(p, j.links)
+	for _, l := range j.links {
+		l.from = j.sender(l)
+	}
+	if p[B].Story != nil {
+		j.links = linkAltered(j.links)
+	}
+	j.c.Flows = joinFlows(p, j.compass)
+	for _, s := range Both {
+		if p[s].Story == nil {
+			continue
+		}
+		own, remote := j.compass.ownAddresses(s, p[s].Story)
+		p[s].Addresses = own
+		if p[s.Other()].Story == nil {
+			p[s.Other()].Addresses = remote
+		}
+	}
+}
+
+func (j *joiner) sender(l *link) Side {
+	for _, s := range Both {
+		if m := l.at[s]; m != nil {
+			return j.compass.sender(s, m.Sent[0].Src.Addr())
+		}
+	}
+	return A
+}
+
+// match pairs the transmissions: first by what needs no clock, then by the clock that follows from it.
+func (j *joiner) match() {
+	j.rough = roughClock(j.links, j.c.Flows)
+	var all []observation
+	for _, l := range j.links {
+		matchLink(l, func(a int64) int64 { return j.rough.near(a, l.from) })
+		for _, t := range l.sends {
+			if t.At[A] != nil && t.At[B] != nil {
+				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.from})
+			}
+		}
+	}
+	for _, f := range j.c.Flows {
+		all = append(all, flowObservations(f)...)
+	}
+	j.c.Clock = fitClock(all)
+	for _, l := range j.links {
+		j.duplicates(l)
+		for _, t := range l.sends {
+			t.Aligned = j.aligned(t, l.from)
+		}
+		slices.SortStableFunc(l.sends, func(x, y *Transmission) int { return cmp.Compare(x.Aligned, y.Aligned) })
+	}
+}
+
+// aligned is the moment of sending, or else of arrival.
+func (j *joiner) aligned(t *Transmission, from Side) int64 {
+	for _, s := range [2]Side{from, from.Other()} {
+		if t.At[s] != nil {
+			return j.c.Aligned(t.At[s].Nanos, s)
+		}
+	}
+	return 0
+}
+
+// copyWindow is how long after an arrival an identical one without a sending is still a copy of it.
+const copyWindow = 400_000_000
+
+// duplicates recognises arrivals that are no sendings of their own, and adds the copies within each capture.
+func (j *joiner) duplicates(l *link) {
+	to := l.from.Other()
+	for _, t := range l.sends {
+		if t.At[l.from] != nil || t.At[to] == nil || l.at[l.from] == nil {
+			continue
+		}
+		if o := nearestArrival(l.sends, t, to); o != nil && sameDatagram(o.At[to], t.At[to]) {
+			t.Duplicate, t.CopyOf = true, o
+		}
+	}
+	for _, s := range Both {
+		if m := l.at[s]; m != nil {
+			l.sends = append(l.sends, copies(m, l.sends, s)...)
+		}
+	}
+}
+
+func sameDatagram(x, y *exchange.Sight) bool {
+	if x.IPID != 0 || y.IPID != 0 {
+		return x.IPID == y.IPID && x.Src == y.Src && distance(x.Nanos, y.Nanos) < longestDelay
+	}
+	return distance(x.Nanos, y.Nanos) <= copyWindow
+}
+
+// nearestArrival returns the transmission with a sending whose arrival at to is nearest to that of t.
+func nearestArrival(all []*Transmission, t *Transmission, to Side) *Transmission {
+	var best *Transmission
+	for _, o := range all {
+		if o == t || o.At[to] == nil || o.At[to.Other()] == nil {
+			continue
+		}
+		if best == nil || distance(o.At[to].Nanos, t.At[to].Nanos) < distance(best.At[to].Nanos, t.At[to].Nanos) {
+			best = o
+		}
+	}
+	return best
+}
+
+// copies makes the duplicate transmissions of the sightings that are copies of the one before them.
+func copies(m *exchange.Message, sends []*Transmission, s Side) []*Transmission {
+	var more []*Transmission
+	of := map[*exchange.Sight]*Transmission{}
+	for _, t := range sends {
+		if t.At[s] != nil {
+			of[t.At[s]] = t
+		}
+	}
+	var last *exchange.Sight
+	for i := range m.Sent {
+		x := &m.Sent[i]
+		if !x.Copy {
+			last = x
+			continue
+		}
+		t := &Transmission{Duplicate: true, CopyOf: of[last]}
+		t.At[s] = x
+		more = append(more, t)
+	}
+	return more
+}

@@ -1,0 +1,223 @@
+package pair
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+type conversationKey struct {
+	version int
+	spi     ike.SPI
+}
+
+// converse groups the messages by the initiator's SPI, which stays the same through COOKIE and INVALID_KE_PAYLOAD retries, and
+// links the conversations that belong together.
+func (j *joiner) converse() {
+	c := j.c
+	groups := map[conversationKey]*Conversation{}
+	j.byLink = make(map[*exchange.Message]*Message, len(j.links))
+	for _, l := range j.links {
+		m := &Message{Message: l.better(), Copies: l.at, From: l.from, Transmissions: l.sends, Altered: l.altered, DifferAt: l.differAt}
+		k := conversationKey{m.Major(), m.SPIi}
+		v := groups[k]
+		if v == nil {
+			v = &Conversation{Version: k.version, SPIi: k.spi, Padding: [2]int{-1, -1}}
+			groups[k] = v
+			c.Conversations = append(c.Conversations, v)
+		}
+		m.Conversation = v
+		v.Messages = append(v.Messages, m)
+		for _, x := range l.at {
+			if x != nil {
+				j.byLink[x] = m
+			}
+		}
+	}
+	for _, v := range c.Conversations {
+		v.settle(c)
+	}
+	slices.SortStableFunc(c.Conversations, func(x, y *Conversation) int {
+		return cmp.Or(cmp.Compare(x.First, y.First), cmp.Compare(x.SPIi, y.SPIi))
+	})
+	for i, v := range c.Conversations {
+		v.ID = strconv.Itoa(i + 1)
+	}
+	linkRekeys(c.Conversations)
+	linkAttempts(c.Conversations)
+	for _, v := range c.Conversations {
+		v.measure(j.keys)
+	}
+}
+
+// settle orders the messages of a conversation and sums up what they share.
+func (v *Conversation) settle(c *Case) {
+	slices.SortStableFunc(v.Messages, func(x, y *Message) int {
+		return cmp.Or(cmp.Compare(x.Transmissions[0].Aligned, y.Transmissions[0].Aligned), cmp.Compare(x.Kind, y.Kind))
+	})
+	v.First, v.Last = v.Messages[0].Transmissions[0].Aligned, v.Messages[0].Transmissions[0].Aligned
+	for _, m := range v.Messages {
+		for _, t := range m.Transmissions {
+			v.First, v.Last = min(v.First, t.Aligned), max(v.Last, t.Aligned)
+		}
+		if m.SPIr != 0 && !slices.Contains(v.SPIrs, m.SPIr) && len(v.SPIrs) < 64 {
+			v.SPIrs = append(v.SPIrs, m.SPIr)
+		}
+		v.Complete = v.Complete || begins(m.Message)
+	}
+	v.Initiator = v.initiator()
+	v.SPIr = v.responderSPI()
+	for _, s := range Both {
+		v.Ends[s] = v.end(c, s)
+	}
+	v.linkAnswers()
+}
+
+// begins says whether m is the first message of an IKE SA.
+func begins(m *exchange.Message) bool {
+	switch m.Exchange {
+	case ike.IKESAInit:
+		return m.Major() == 2 && m.Kind == exchange.Request
+	case ike.V1MainMode, ike.V1Aggressive:
+		return m.Major() == 1 && m.SPIr == 0
+	}
+	return false
+}
+
+func (v *Conversation) initiator() Side {
+	for _, m := range v.Messages {
+		switch m.Role {
+		case exchange.Initiator:
+			return m.From
+		case exchange.Responder:
+			return m.From.Other()
+		}
+	}
+	return v.Messages[0].From
+}
+
+// responderSPI is the one of the encrypted messages, else of the last answer that is more than a Notify.
+func (v *Conversation) responderSPI() ike.SPI {
+	var last ike.SPI
+	for _, m := range v.Messages {
+		if m.SPIr == 0 {
+			continue
+		}
+		if m.Encrypted() {
+			return m.SPIr
+		}
+		last = m.SPIr
+	}
+	return last
+}
+
+// end returns the address of s as its own capture shows it last, or as the other's does.
+func (v *Conversation) end(c *Case, s Side) netip.AddrPort {
+	for _, capture := range [2]Side{s, s.Other()} {
+		if c.Story(capture) == nil {
+			continue
+		}
+		for _, m := range slices.Backward(v.Messages) {
+			for _, t := range slices.Backward(m.Transmissions) {
+				if x := t.At[capture]; x != nil && m.From == s {
+					return x.Src
+				} else if x != nil {
+					return x.Dst
+				}
+			}
+		}
+	}
+	return netip.AddrPort{}
+}
+
+type askedKey struct {
+	id       uint32
+	exchange ike.ExchangeType
+	from     Side
+	version  int
+}
+
+// linkAnswers relates every response to its request: by message ID, exchange and direction; several requests of IKE_SA_INIT (cookie,
+// other group) to the last one before it. In IKEv1 the order of the exchange tells.
+func (v *Conversation) linkAnswers() {
+	open := map[askedKey]*Message{}
+	for _, m := range v.Messages {
+		if m.Kind == exchange.Request {
+			k := askedKey{m.MessageID, m.Exchange, m.From, v.Version}
+			if q := open[k]; q == nil || begins(m.Message) || v.Version == 1 {
+				open[k] = m
+			}
+			continue
+		}
+		q := open[askedKey{m.MessageID, m.Exchange, m.From.Other(), v.Version}]
+		if q == nil {
+			continue
+		}
+		m.Answers = q
+		if q.AnsweredBy == nil {
+			q.AnsweredBy = m
+		}
+	}
+}
+
+// linkRekeys finds the IKE SA that a conversation without a beginning replaced: the one between the same sides with the last answered
+// CREATE_CHILD_SA before it (RFC 7296, Section 1.3.2).
+func linkRekeys(all []*Conversation) {
+	for i, v := range all {
+		if v.Complete || v.Version != 2 {
+			continue
+		}
+		for _, old := range slices.Backward(all[:i]) {
+			if old.Successor == nil && old.Version == 2 && old.sameEnds(v) && old.rekeyedBefore(v) {
+				v.Rekeyed, old.Successor = old, v
+				break
+			}
+		}
+	}
+}
+
+func (v *Conversation) sameEnds(o *Conversation) bool {
+	return v.Ends[A].Addr() == o.Ends[A].Addr() && v.Ends[B].Addr() == o.Ends[B].Addr()
+}
+
+func (v *Conversation) rekeyedBefore(next *Conversation) bool {
+	for _, m := range v.Messages {
+		if m.Exchange == ike.CreateChildSA && m.Kind == exchange.Response && m.From != next.Initiator &&
+			m.FirstInner == ike.PayloadSA && m.Transmissions[0].Aligned <= next.First {
+			return true
+		}
+	}
+	return false
+}
+
+// handover is how long an attempt may go on after the next one began and still count as given up for it.
+const handover = 1_000_000_000
+
+// linkAttempts relates an attempt that never came to a result to the one that the same side made after it.
+func linkAttempts(all []*Conversation) {
+	last := map[Side]*Conversation{}
+	for _, v := range all {
+		if !v.Complete {
+			continue
+		}
+		p := last[v.Initiator]
+		if p != nil && p.sameEnds(v) && !p.settled() && p.Last <= v.First+handover {
+			v.Previous, p.Next = p, v
+		}
+		last[v.Initiator] = v
+	}
+}
+
+// settled says whether the conversation came as far as the responder's IKE_AUTH, or Quick Mode.
+func (v *Conversation) settled() bool {
+	for _, m := range v.Messages {
+		if m.Exchange == ike.IKEAuth && m.Kind == exchange.Response || m.Exchange == ike.V1QuickMode {
+			return true
+		}
+	}
+	return false
+}

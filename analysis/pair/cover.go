@@ -1,0 +1,164 @@
+package pair
+
+import (
+	"cmp"
+	"slices"
+)
+
+// margin is how long before its first and after its last packet a capture is still taken to have worked, when nothing speaks
+// against it: routers start and stop both captures of a run within seconds, and IKE repeats itself within seconds.
+const margin = 10_000_000_000
+
+// maxHiddenKept bounds Coverage.HiddenAt.
+const maxHiddenKept = 16
+
+// cover finds out when each capture provably worked. What the other side received from this one, and this one's own capture does not
+// hold, proves that it was blind at that moment.
+func (j *joiner) cover() {
+	c := j.c
+	first := true
+	for _, s := range Both {
+		story := c.Story(s)
+		if story == nil {
+			continue
+		}
+		v := &c.Parties[s].Coverage
+		v.SnapLen = story.Info.SnapLen
+		if story.Counts.Packets == 0 {
+			continue
+		}
+		from, to := c.Aligned(story.First, s), c.Aligned(story.Last, s)
+		if first {
+			c.First, c.Last, first = from, to, false
+		}
+		c.First, c.Last = min(c.First, from), max(c.Last, to)
+		v.From, v.To = from-margin, to+margin
+		c.Parties[s].copiesOwn = story.CopiesOwn(c.Parties[s].Addresses)
+		j.hidden(s, v, from, to)
+	}
+	c.Overlap = j.overlap()
+}
+
+// overlap says whether both captures worked at some common time.
+func (j *joiner) overlap() bool {
+	c := j.c
+	if !c.TwoSided() || c.Story(A).Counts.Packets == 0 || c.Story(B).Counts.Packets == 0 {
+		return true
+	}
+	return c.Story(A).First <= c.Aligned(c.Story(B).Last, B)+slack && c.Aligned(c.Story(B).First, B) <= c.Story(A).Last+slack
+}
+
+// slack is what the ends of two captures may miss each other by.
+const slack = margin
+
+// hidden cuts the margins of s where the other side's capture shows packets of s that its own lacks.
+func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
+	var blind []int64
+	for _, l := range j.links {
+		if l.from != s {
+			continue
+		}
+		for _, t := range l.sends {
+			if t.Duplicate || t.At[s] != nil || t.At[s.Other()] == nil {
+				continue
+			}
+			v.Hidden++
+			blind = append(blind, t.Aligned)
+			if len(v.HiddenAt) < maxHiddenKept {
+				v.HiddenAt = append(v.HiddenAt, Sight{s.Other(), *t.At[s.Other()]})
+			}
+		}
+	}
+	for _, f := range j.c.Flows {
+		if f.From != s || f.At[s.Other()] == nil {
+			continue
+		}
+		blind = append(blind, f.hiddenTimes(j.c)...)
+		v.Hidden += int(f.Hidden)
+	}
+	for _, t := range blind {
+		switch {
+		case t < from:
+			v.From = max(v.From, t+1)
+		case t > to:
+			v.To = min(v.To, t-1)
+		}
+	}
+	j.beforeFirst(s, v, from)
+	slices.SortFunc(v.HiddenAt, func(x, y Sight) int { return cmp.Compare(x.Frame, y.Frame) })
+}
+
+// beforeFirst: what s answered must have reached it. A request that s's capture does not hold, though its answer was sent, was not lost
+// but is from before the capture.
+func (j *joiner) beforeFirst(s Side, v *Coverage, from int64) {
+	for m := range j.c.Messages() {
+		if m.From == s || m.AnsweredBy == nil || m.Copies[s] != nil {
+			continue
+		}
+		if t := m.Transmissions[0].Aligned; t < from {
+			v.From = max(v.From, t+1)
+		}
+	}
+}
+
+// judgeFates says of every transmission what became of it.
+func (j *joiner) judgeFates() {
+	c := j.c
+	for m := range c.Messages() {
+		to := m.From.Other()
+		proven := m.AnsweredBy != nil && !m.seenAt(to) // it arrived, whatever the capture says
+		for _, t := range m.Transmissions {
+			t.Fate, t.Missing = Unknown, false
+			switch {
+			case t.At[to] != nil:
+				t.Fate = Delivered
+			case t.Duplicate || c.Story(to) == nil:
+			default:
+				t.Missing = true
+				t.Partial = c.arrivedParts(m, t)
+				if c.Overlap && !proven && c.Parties[to].Coverage.Covers(t.Aligned) {
+					t.Fate = Lost
+				}
+			}
+		}
+		m.settleDuplicates(c)
+	}
+}
+
+func (m *Message) seenAt(s Side) bool { return m.Copies[s] != nil }
+
+// settleDuplicates tells copies that a capture made from those that the path made: a copy of a packet that the side sent itself, or
+// with another TTL or interface than its twin, was made by the capture.
+func (m *Message) settleDuplicates(c *Case) {
+	for _, t := range m.Transmissions {
+		if !t.Duplicate {
+			continue
+		}
+		to := m.From.Other()
+		x := t.At[to]
+		if x == nil {
+			t.CaptureCopy = true
+			continue
+		}
+		t.CaptureCopy = c.Parties[to].copiesOwn
+		if t.CopyOf != nil && t.CopyOf.At[to] != nil {
+			twin := t.CopyOf.At[to]
+			t.CaptureCopy = t.CaptureCopy || twin.TTL != x.TTL || twin.Interface != x.Interface
+		}
+	}
+}
+
+// arrivedParts returns the frames of a fragmented datagram that the receiver has, when it does not have all.
+func (c *Case) arrivedParts(m *Message, t *Transmission) []int {
+	from, to := m.From, m.From.Other()
+	x := t.At[from]
+	if x == nil || len(x.Fragments) < 2 {
+		return nil
+	}
+	for _, d := range c.Story(to).Datagrams {
+		if d.IPID == x.IPID && distance(c.Aligned(d.First, to), t.Aligned) < longestDelay {
+			return d.Frames
+		}
+	}
+	return nil
+}

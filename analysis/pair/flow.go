@@ -1,0 +1,207 @@
+package pair
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+)
+
+type flowKey struct {
+	spi  uint32
+	from Side
+	ah   bool
+}
+
+// joinFlows groups the flows of both captures by SPI and direction.
+func joinFlows(parties *[2]Party, c *compass) []*Flow {
+	byKey := map[flowKey]*Flow{}
+	var all []*Flow
+	for _, s := range Both {
+		if parties[s].Story == nil {
+			continue
+		}
+		for _, f := range parties[s].Story.Flows {
+			k := flowKey{f.SPI, c.sender(s, f.Src.Addr()), f.AH}
+			o := byKey[k]
+			if o == nil {
+				o = &Flow{SPI: k.spi, From: k.from}
+				byKey[k] = o
+				all = append(all, o)
+			}
+			if o.At[s] == nil {
+				o.At[s] = f
+			} else {
+				o.At[s].Merge(f)
+			}
+		}
+	}
+	return all
+}
+
+// hiddenTimes returns the aligned times of packets at the receiver that the sender's capture lacks, as far as the samples show them,
+// and counts all of them.
+func (f *Flow) hiddenTimes(c *Case) []int64 {
+	to := f.From.Other()
+	r, s := f.At[to], f.At[f.From]
+	if r == nil || c.Story(f.From) == nil {
+		return nil
+	}
+	if s == nil {
+		s = &exchange.Flow{}
+	}
+	var times []int64
+	for gap := range r.Seqs.Minus(&s.Seqs) {
+		f.Hidden += gap.Len()
+		if len(times) < MaxGaps {
+			times = append(times, c.Aligned(timeOf(r, gap.Low), to), c.Aligned(timeOf(r, gap.High), to))
+		}
+	}
+	return times
+}
+
+// timeOf tells when f's number n was seen: exactly for the ends and samples, else between the samples around it.
+func timeOf(f *exchange.Flow, n uint64) int64 {
+	i, exact := slices.BinarySearchFunc(f.Samples, n, func(p exchange.Point, n uint64) int { return cmp.Compare(p.Seq, n) })
+	if exact {
+		return f.Samples[i].Nanos
+	}
+	before, after := f.First, f.Last
+	if i > 0 && i <= len(f.Samples) {
+		before = f.Samples[i-1]
+	}
+	if i < len(f.Samples) {
+		after = f.Samples[i]
+	}
+	switch {
+	case n <= before.Seq || after.Seq <= before.Seq:
+		return before.Nanos
+	case n >= after.Seq:
+		return after.Nanos
+	}
+	part := float64(n-before.Seq) / float64(after.Seq-before.Seq)
+	return before.Nanos + int64(part*float64(after.Nanos-before.Nanos))
+}
+
+// pointNear returns the sampled packet of f that is nearest to n.
+func pointNear(f *exchange.Flow, n uint64) exchange.Point {
+	best := f.First
+	near := func(p exchange.Point) uint64 { return max(p.Seq, n) - min(p.Seq, n) }
+	i, _ := slices.BinarySearchFunc(f.Samples, n, func(p exchange.Point, n uint64) int { return cmp.Compare(p.Seq, n) })
+	for _, k := range []int{i - 1, i} {
+		if k >= 0 && k < len(f.Samples) && near(f.Samples[k]) < near(best) {
+			best = f.Samples[k]
+		}
+	}
+	if near(f.Last) < near(best) {
+		best = f.Last
+	}
+	return best
+}
+
+// finishFlows counts what each flow lost while the receiver's capture worked.
+func (j *joiner) finishFlows() {
+	c := j.c
+	slices.SortStableFunc(c.Flows, func(x, y *Flow) int { return cmp.Compare(x.start(c), y.start(c)) })
+	for _, f := range c.Flows {
+		for _, s := range Both {
+			if f.At[s] != nil { // merged or reordered samples are searched by number
+				slices.SortStableFunc(f.At[s].Samples, func(x, y exchange.Point) int { return cmp.Compare(x.Seq, y.Seq) })
+			}
+		}
+		f.settle(c)
+	}
+}
+
+func (f *Flow) start(c *Case) int64 {
+	for _, s := range [2]Side{f.From, f.From.Other()} {
+		if f.At[s] != nil {
+			return c.Aligned(f.At[s].First.Nanos, s)
+		}
+	}
+	return 0
+}
+
+func (f *Flow) settle(c *Case) {
+	s, to := f.At[f.From], f.From.Other()
+	if s == nil {
+		f.Sent = f.At[to].Seqs.Len()
+		return
+	}
+	f.Sent = s.Seqs.Len()
+	r := f.At[to]
+	if r == nil {
+		r = &exchange.Flow{}
+	}
+	story := c.Story(to)
+	for gap := range s.Seqs.Minus(&r.Seqs) {
+		if story == nil {
+			return
+		}
+		f.Missing += gap.Len()
+		lost := c.coveredPart(f, s, r, gap)
+		f.Sent -= gap.Len() - lost.n
+		f.Lost += lost.n
+		if lost.n > 0 && len(f.Gaps) < MaxGaps {
+			f.Gaps = append(f.Gaps, lost.run)
+			f.Gap = append(f.Gap, pointNear(s, lost.run.Low))
+		}
+	}
+	f.Slow = f.spread()
+}
+
+type covered struct {
+	run exchange.Interval
+	n   uint64
+}
+
+// coveredPart cuts a gap to the numbers that were sent while the receiver's capture worked. Between two numbers that arrived it did.
+func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) covered {
+	v := &c.Parties[f.From.Other()].Coverage
+	if !c.Overlap || v.From == 0 {
+		return covered{}
+	}
+	if r.Packets > 0 && gap.Low > r.Seqs.Min() && gap.High < r.Seqs.Max() {
+		return covered{gap, gap.Len()}
+	}
+	at := func(n uint64) bool { return v.Covers(c.Aligned(timeOf(s, n), f.From)) }
+	low, high := gap.Low, gap.High
+	if !at(low) {
+		low = firstTrue(gap, at)
+	}
+	if low > gap.High {
+		return covered{}
+	}
+	if !at(high) {
+		high = firstTrue(exchange.Interval{Low: low, High: gap.High}, func(n uint64) bool { return !at(n) }) - 1
+	}
+	return covered{exchange.Interval{Low: low, High: high}, high - low + 1}
+}
+
+// firstTrue returns the first number of the run for which ok holds, given that it holds for all behind one; one more than the run
+// without any.
+func firstTrue(run exchange.Interval, ok func(uint64) bool) uint64 {
+	low, high := run.Low, run.High+1
+	for low < high {
+		mid := low + (high-low)/2
+		if ok(mid) {
+			high = mid
+		} else {
+			low = mid + 1
+		}
+	}
+	return low
+}
+
+// spread is by how much the sampled delays differ.
+func (f *Flow) spread() int64 {
+	all := flowObservations(f)
+	if len(all) == 0 {
+		return 0
+	}
+	low, high := all[0].diff(), all[0].diff()
+	for _, o := range all {
+		low, high = min(low, o.diff()), max(high, o.diff())
+	}
+	return high - low
+}

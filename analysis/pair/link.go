@@ -1,0 +1,148 @@
+package pair
+
+import (
+	"bytes"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// link is one IKE message in the captures that hold it: the same content, or content that was altered on its way.
+type link struct {
+	at       [2]*exchange.Message
+	from     Side
+	altered  bool
+	differAt int
+	sends    []*Transmission
+}
+
+// better returns the copy to read: the sender's, unless it is cut and the other one is not.
+func (l *link) better() *exchange.Message {
+	s, r := l.at[l.from], l.at[l.from.Other()]
+	switch {
+	case s == nil:
+		return r
+	case r != nil && s.Truncated && !r.Truncated:
+		return r
+	}
+	return s
+}
+
+// linkMessages finds every message of a in b by its content, first whole, then by what a truncated capture holds of it. Messages of
+// one capture alone come as links with one end. It is a hash join, linear in the number of messages.
+func linkMessages(a, b *exchange.Story) []*link {
+	links := make([]*link, 0, len(a.Messages))
+	if b == nil {
+		b = &exchange.Story{}
+	}
+	whole := make(map[uint64]*exchange.Message, len(b.Messages))
+	for _, m := range b.Messages {
+		whole[m.Hash] = m
+	}
+	taken := make(map[*exchange.Message]bool, len(b.Messages))
+	cut := cutIndex(b.Messages)
+	for _, m := range a.Messages {
+		other := whole[m.Hash]
+		if other == nil || taken[other] {
+			other = cut.find(m, taken)
+		}
+		if other != nil {
+			taken[other] = true
+		}
+		links = append(links, &link{at: [2]*exchange.Message{m, other}})
+	}
+	for _, m := range b.Messages {
+		if !taken[m] {
+			links = append(links, &link{at: [2]*exchange.Message{nil, m}})
+		}
+	}
+	return links
+}
+
+// byPrefix finds messages by their first bytes, for captures that are cut.
+type byPrefix map[uint64][]*exchange.Message
+
+func cutIndex(all []*exchange.Message) byPrefix {
+	x := byPrefix{}
+	for _, m := range all {
+		x[m.Prefix] = append(x[m.Prefix], m)
+	}
+	return x
+}
+
+func (x byPrefix) find(m *exchange.Message, taken map[*exchange.Message]bool) *exchange.Message {
+	for _, o := range x[m.Prefix] {
+		if !taken[o] && (o.Truncated || m.Truncated) && sameAsFar(m, o) {
+			return o
+		}
+	}
+	return nil
+}
+
+// sameAsFar says whether two copies agree as far as both go.
+func sameAsFar(m, o *exchange.Message) bool {
+	n := min(len(m.Raw), len(o.Raw))
+	return m.Length == o.Length && n >= ike.HeaderLen && bytes.Equal(m.Raw[:n], o.Raw[:n])
+}
+
+// identity is what an altered message still has in common with itself.
+type identity struct {
+	spiI, spiR ike.SPI
+	exchange   ike.ExchangeType
+	flags      ike.Flags
+	id         uint32
+	first      ike.PayloadType
+	fragment   int
+	from       Side
+}
+
+func identityOf(m *exchange.Message, from Side) identity {
+	i := identity{m.SPIi, m.SPIr, m.Exchange, m.Flags, m.MessageID, m.NextPayload, m.Fragment, from}
+	if m.Major() == 2 && m.Exchange == ike.IKESAInit {
+		i.first = 0 // a middle box may take payloads out
+	}
+	return i
+}
+
+// linkAltered joins what is left alone in A with what is left alone in B when it is the same message with other bytes: the n-th
+// with the n-th. One whose answer is there in the original bytes' capture is none the less altered.
+func linkAltered(links []*link) []*link {
+	lonely := map[identity][]*link{}
+	for _, l := range links {
+		if l.at[A] == nil && l.at[B] != nil {
+			k := identityOf(l.at[B], l.from)
+			lonely[k] = append(lonely[k], l)
+		}
+	}
+	gone := map[*link]bool{}
+	for _, l := range links {
+		if l.at[A] == nil || l.at[B] != nil {
+			continue
+		}
+		k := identityOf(l.at[A], l.from)
+		if len(lonely[k]) == 0 {
+			continue
+		}
+		o := lonely[k][0]
+		lonely[k] = lonely[k][1:]
+		l.at[B], l.altered, gone[o] = o.at[B], true, true
+		l.differAt = firstDifference(l.at[A].Raw, l.at[B].Raw)
+	}
+	kept := links[:0]
+	for _, l := range links {
+		if !gone[l] {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+func firstDifference(a, b []byte) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}

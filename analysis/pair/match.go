@@ -1,0 +1,282 @@
+package pair
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+)
+
+// rough is what is known of the offset before the ambiguous messages are matched: the offset near a moment, delay included, by
+// the direction of the packet.
+type rough struct {
+	at   [2][]observation // unambiguous pairs by sender, sorted by A's time
+	only int64            // without any: the offset that most possible pairs agree on
+	have bool
+}
+
+// near returns the offset of what from sent at A's time a: that of the pair which is closest in time, best of the same direction.
+func (r *rough) near(a int64, from Side) int64 {
+	at := r.at[from]
+	if len(at) == 0 {
+		at = r.at[from.Other()]
+	}
+	if len(at) == 0 {
+		return r.only
+	}
+	i, _ := slices.BinarySearchFunc(at, a, func(o observation, t int64) int { return cmp.Compare(o.a, t) })
+	if i == len(at) || i > 0 && a-at[i-1].a < at[i].a-a {
+		i--
+	}
+	return at[i].diff()
+}
+
+// agreement is how far offsets may lie apart and still mean the same offset: retransmissions are at least half a second apart.
+const agreement = 250_000_000
+
+// roughClock collects the pairs that need no clock to be recognised: messages that were seen once on either side, and ESP packets
+// by their number. What contradicts its neighbours was seen once on either side by two different losses, and is left out.
+func roughClock(links []*link, flows []*Flow) rough {
+	var r rough
+	var all []observation
+	for _, l := range links {
+		if x, y, ok := single(l); ok {
+			all = append(all, observation{x.Nanos, y.Nanos, l.from})
+		}
+	}
+	for _, f := range flows {
+		all = append(all, flowObservations(f)...)
+	}
+	slices.SortFunc(all, func(x, y observation) int { return cmp.Compare(x.a, y.a) })
+	for _, o := range consistent(all) {
+		r.at[o.from] = append(r.at[o.from], o)
+	}
+	r.have = len(all) > 0
+	if !r.have {
+		r.only, r.have = vote(links)
+	}
+	return r
+}
+
+func single(l *link) (a, b *exchange.Sight, ok bool) {
+	if l.at[A] == nil || l.at[B] == nil {
+		return nil, nil, false
+	}
+	x, y := originals(l.at[A]), originals(l.at[B])
+	if len(x) != 1 || len(y) != 1 {
+		return nil, nil, false
+	}
+	return x[0], y[0], true
+}
+
+// originals returns the sightings of m that are no copies, in order of time.
+func originals(m *exchange.Message) []*exchange.Sight {
+	if m == nil {
+		return nil
+	}
+	all := make([]*exchange.Sight, 0, len(m.Sent))
+	for i := range m.Sent {
+		if !m.Sent[i].Copy {
+			all = append(all, &m.Sent[i])
+		}
+	}
+	slices.SortStableFunc(all, func(x, y *exchange.Sight) int { return cmp.Compare(x.Nanos, y.Nanos) })
+	return all
+}
+
+// consistent drops a pair whose offset neither the pairs before it nor those behind it share, when these agree with each other.
+func consistent(all []observation) []observation {
+	if len(all) < 3 {
+		return all
+	}
+	const reach = 2
+	kept := make([]observation, 0, len(all))
+	for i, o := range all {
+		var around []observation
+		around = append(around, all[max(0, i-reach):i]...)
+		around = append(around, all[i+1:min(len(all), i+1+reach)]...)
+		near := 0
+		for _, x := range around {
+			if distance(x.diff(), o.diff()) <= agreement {
+				near++
+			}
+		}
+		m := medianDiff(around)
+		others := 0
+		for _, x := range around {
+			if distance(x.diff(), m) <= agreement {
+				others++
+			}
+		}
+		if near == 0 && others >= 2 {
+			continue
+		}
+		kept = append(kept, o)
+	}
+	return kept
+}
+
+func distance(a, b int64) int64 {
+	if a < b {
+		return b - a
+	}
+	return a - b
+}
+
+// vote takes all possible pairs of the retransmitted messages and returns the offset that most of them share; of equals, the one
+// that is nearest to no offset at all.
+func vote(links []*link) (int64, bool) {
+	const most, each = 1 << 16, 32
+	var diffs []int64
+	for _, l := range links {
+		x, y := originals(l.at[A]), originals(l.at[B])
+		for _, a := range x[:min(len(x), each)] {
+			for _, b := range y[:min(len(y), each)] {
+				if len(diffs) < most {
+					diffs = append(diffs, b.Nanos-a.Nanos)
+				}
+			}
+		}
+	}
+	if len(diffs) == 0 {
+		return 0, false
+	}
+	slices.Sort(diffs)
+	best, at := 0, int64(0)
+	for i, j := 0, 0; i < len(diffs); i++ {
+		for j < len(diffs) && diffs[j]-diffs[i] <= agreement {
+			j++
+		}
+		m := diffs[i+(j-i)/2]
+		if n := j - i; n > best || n == best && distance(m, 0) < distance(at, 0) {
+			best, at = n, m
+		}
+	}
+	return at, true
+}
+
+// flowObservations are the sampled packets that both captures hold.
+func flowObservations(f *Flow) []observation {
+	if f.At[A] == nil || f.At[B] == nil {
+		return nil
+	}
+	seen := make(map[uint64]int64, len(f.At[B].Samples))
+	for _, p := range f.At[B].Samples {
+		seen[p.Seq] = p.Nanos
+	}
+	var all []observation
+	for _, p := range f.At[A].Samples {
+		if t, ok := seen[p.Seq]; ok {
+			all = append(all, observation{p.Nanos, t, f.From})
+		}
+	}
+	return all
+}
+
+// Costs of a matching, in nanoseconds: a pair costs its distance from the expected moment, a sighting without a partner costs
+// half of the longest distance at which a pair is still believed.
+const (
+	longestDelay = 10_000_000_000
+	aloneCost    = longestDelay / 2
+	// denseLimit bounds the exact matching's table; more sightings than that are matched greedily.
+	denseLimit = 1 << 14
+)
+
+// matchTimes pairs times a with times b, both ascending, in order (the n-th copy of a packet never overtakes a later one that it is
+// told from by nothing), so that the sum of the costs is least. offset gives B's expected clock ahead of A's at a time of A. The
+// result holds for every a the index of its b, or -1.
+func matchTimes(a, b []int64, offset func(int64) int64) []int {
+	partner := make([]int, len(a))
+	for i := range partner {
+		partner[i] = -1
+	}
+	switch {
+	case len(a) == 0 || len(b) == 0:
+	case len(a)*len(b) > denseLimit:
+		matchGreedily(a, b, offset, partner)
+	default:
+		matchExactly(a, b, offset, partner)
+	}
+	return partner
+}
+
+// matchExactly is the alignment of two sequences by dynamic programming.
+func matchExactly(a, b []int64, offset func(int64) int64, partner []int) {
+	width := len(b) + 1
+	cost := make([]int64, (len(a)+1)*width)
+	expect := make([]int64, len(a))
+	for i := range a {
+		expect[i] = a[i] + offset(a[i])
+		cost[(i+1)*width] = int64(i+1) * aloneCost
+	}
+	for j := range b {
+		cost[j+1] = int64(j+1) * aloneCost
+	}
+	pairCost := func(i, j int) int64 {
+		if d := distance(b[j], expect[i]); d < longestDelay {
+			return d
+		}
+		return math.MaxInt64 / 4
+	}
+	for i := range a {
+		for j := range b {
+			cost[(i+1)*width+j+1] = min(cost[i*width+j]+pairCost(i, j), cost[i*width+j+1]+aloneCost, cost[(i+1)*width+j]+aloneCost)
+		}
+	}
+	for i, j := len(a), len(b); i > 0 && j > 0; {
+		switch cost[i*width+j] {
+		case cost[(i-1)*width+j-1] + pairCost(i-1, j-1):
+			partner[i-1] = j - 1
+			i, j = i-1, j-1
+		case cost[(i-1)*width+j] + aloneCost:
+			i--
+		default:
+			j--
+		}
+	}
+}
+
+// matchGreedily walks both sequences once: for floods of identical packets.
+func matchGreedily(a, b []int64, offset func(int64) int64, partner []int) {
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		expect := a[i] + offset(a[i])
+		switch d := b[j] - expect; {
+		case d < -agreement:
+			j++
+		case d > longestDelay, i+1 < len(a) && distance(b[j], a[i+1]+offset(a[i+1])) < distance(b[j], expect):
+			i++
+		default:
+			partner[i] = j
+			i, j = i+1, j+1
+		}
+	}
+}
+
+// matchLink makes the transmissions of l.
+func matchLink(l *link, offset func(int64) int64) {
+	x, y := originals(l.at[A]), originals(l.at[B])
+	partner := matchTimes(times(x), times(y), offset)
+	used := make([]bool, len(y))
+	l.sends = l.sends[:0]
+	for i, s := range x {
+		t := &Transmission{At: [2]*exchange.Sight{s, nil}}
+		if j := partner[i]; j >= 0 {
+			t.At[B], used[j] = y[j], true
+		}
+		l.sends = append(l.sends, t)
+	}
+	for j, s := range y {
+		if !used[j] {
+			l.sends = append(l.sends, &Transmission{At: [2]*exchange.Sight{nil, s}})
+		}
+	}
+}
+
+func times(all []*exchange.Sight) []int64 {
+	t := make([]int64, len(all))
+	for i, s := range all {
+		t[i] = s.Nanos
+	}
+	return t
+}

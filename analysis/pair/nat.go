@@ -1,0 +1,140 @@
+package pair
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+type mappingKey struct {
+	side                 Side
+	original, translated netip.AddrPort
+}
+
+// translate finds the address mappings that the pairs prove, and checks the NAT detection hashes against them.
+func (j *joiner) translate() {
+	c := j.c
+	byKey := map[mappingKey]*Mapping{}
+	var all []*Mapping
+	note := func(side Side, original, translated netip.AddrPort, seen Mapping) {
+		if original == translated {
+			return
+		}
+		k := mappingKey{side, original, translated}
+		m := byKey[k]
+		if m == nil {
+			m = &Mapping{Side: side, Original: original, Translated: translated, First: seen.First, From: seen.From, To: seen.To, SPIi: seen.SPIi}
+			byKey[k] = m
+			all = append(all, m)
+		}
+		m.Packets += seen.Packets
+		m.From, m.To = min(m.From, seen.From), max(m.To, seen.To)
+	}
+	for m := range c.Messages() {
+		for _, t := range m.Transmissions {
+			if t.At[A] == nil || t.At[B] == nil {
+				continue
+			}
+			seen := Mapping{Packets: 1, First: [2]exchange.Sight{*t.At[A], *t.At[B]}, From: t.Aligned, To: t.Aligned, SPIi: m.SPIi}
+			sent, got := t.At[m.From], t.At[m.From.Other()]
+			note(m.From, sent.Src, got.Src, seen)
+			note(m.From.Other(), got.Dst, sent.Dst, seen)
+		}
+	}
+	for _, f := range c.Flows {
+		if f.At[A] == nil || f.At[B] == nil {
+			continue
+		}
+		sent, got := f.At[f.From], f.At[f.From.Other()]
+		seen := Mapping{Packets: got.Packets, From: f.start(c), To: c.Aligned(sent.Last.Nanos, f.From)}
+		for _, s := range Both {
+			x := f.At[s]
+			seen.First[s] = exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
+		}
+		note(f.From, sent.Src, got.Src, seen)
+		note(f.From.Other(), got.Dst, sent.Dst, seen)
+	}
+	slices.SortStableFunc(all, func(x, y *Mapping) int { return cmp.Compare(x.From, y.From) })
+	for _, m := range all {
+		c.NAT = append(c.NAT, *m)
+		p := &c.Parties[m.Side]
+		if a := m.Translated.Addr(); a != m.Original.Addr() && !slices.Contains(p.Translated, a) {
+			p.Translated = append(p.Translated, a)
+		}
+	}
+	j.detect()
+}
+
+// Translates says whether a NAT on the path changes addresses or ports of s.
+func (c *Case) Translates(s Side) bool {
+	return slices.ContainsFunc(c.NAT, func(m Mapping) bool { return m.Side == s })
+}
+
+// icmp relates the ICMP errors to the sides and messages of the case.
+func (j *joiner) icmp() {
+	c := j.c
+	for _, s := range Both {
+		if c.Story(s) == nil {
+			continue
+		}
+		for _, e := range c.Story(s).ICMP {
+			x := ICMP{ICMP: e, Side: s, Quoted: j.compass.sender(s, e.ICMPError.Src), Message: j.byLink[e.Message]}
+			x.Mine = e.QuotesTunnel && (x.Message != nil || c.knows(e.ICMPError.Src) && c.knows(e.ICMPError.Dst))
+			c.ICMP = append(c.ICMP, x)
+		}
+	}
+	slices.SortStableFunc(c.ICMP, func(x, y ICMP) int {
+		return cmp.Compare(c.Aligned(x.Nanos, x.Side), c.Aligned(y.Nanos, y.Side))
+	})
+}
+
+// knows says whether a is an address of either side, before or after NAT.
+func (c *Case) knows(a netip.Addr) bool {
+	for _, s := range Both {
+		p := &c.Parties[s]
+		if a == p.Known || a == p.KnownNAT || slices.Contains(p.Addresses, a) || slices.Contains(p.Translated, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// count sums up what matched.
+func (j *joiner) count() {
+	c := j.c
+	for m := range c.Messages() {
+		for _, t := range m.Transmissions {
+			switch {
+			case t.At[A] != nil && t.At[B] != nil:
+				c.Counts.Matched++
+			case t.At[A] != nil:
+				c.Counts.Only[A]++
+			default:
+				c.Counts.Only[B]++
+			}
+			if t.Fate == Lost {
+				c.Counts.Lost[m.From]++
+			}
+		}
+	}
+	for _, f := range c.Flows {
+		to := f.From.Other()
+		if f.At[f.From] != nil {
+			c.Counts.Matched += int(f.At[f.From].Seqs.Len() - f.Missing)
+			c.Counts.Only[f.From] += int(f.Missing)
+			c.Counts.Lost[f.From] += int(f.Lost)
+		}
+		c.Counts.Only[to] += int(f.Hidden)
+	}
+	if !c.TwoSided() {
+		c.Counts = Counts{Only: c.Counts.Only}
+	}
+}
+
+// hashed reads the NAT detection payloads of the messages.
+func (j *joiner) detect() {}
+
+func (v *Conversation) measure(keys *ike.Keys) {}

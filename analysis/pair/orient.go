@@ -1,0 +1,278 @@
+package pair
+
+import (
+	"net/netip"
+
+	"github.com/moncap/moncap/analysis/exchange"
+)
+
+// Weights of the evidence for whose an address is. One fact of a stronger kind outweighs any number of weaker ones in practice.
+const (
+	byInventory = 1 << 40 // the inventory says so
+	byHops      = 1 << 20 // the TTL of the same packet is lower in the other capture
+	byGap       = 1 << 16 // the side that asks waits longer for the answer than the answering side takes
+	byTTL       = 1 << 4  // no router has lowered the TTL yet
+	byAbsence   = 1       // the other capture does not hold the packet
+	byOrder     = 0       // nothing: who sends first in the first file owns it
+)
+
+// endpoints is an unordered pair of addresses that exchange the tunnel's packets in one capture.
+type endpoints struct{ low, high netip.Addr }
+
+func endpointsOf(a, b netip.Addr) (e endpoints, fromLow bool) {
+	if a.Compare(b) <= 0 {
+		return endpoints{a, b}, true
+	}
+	return endpoints{b, a}, false
+}
+
+// compass finds out which addresses of a capture are the capturing side's own.
+type compass struct {
+	votes [2]map[endpoints]int // positive: the lower address is the side's own
+	own   [2]map[netip.Addr]bool
+	first [2]map[endpoints]netip.Addr // who sent first
+}
+
+func newCompass() *compass {
+	c := &compass{}
+	for _, s := range Both {
+		c.votes[s] = map[endpoints]int{}
+		c.own[s] = map[netip.Addr]bool{}
+		c.first[s] = map[endpoints]netip.Addr{}
+	}
+	return c
+}
+
+// vote says that in s's capture, the packets from src to dst were sent by s itself (weight > 0) or by the other side (weight < 0).
+func (c *compass) vote(s Side, src, dst netip.Addr, weight int) {
+	e, fromLow := endpointsOf(src, dst)
+	if !fromLow {
+		weight = -weight
+	}
+	c.votes[s][e] += weight
+	if _, ok := c.first[s][e]; !ok {
+		c.first[s][e] = src
+	}
+}
+
+// sender says whose packet x is, by the capture of s.
+func (c *compass) sender(s Side, src netip.Addr) Side {
+	if c.own[s][src] {
+		return s
+	}
+	return s.Other()
+}
+
+// orient finds the own addresses of both sides.
+func orient(parties *[2]Party, links []*link) *compass {
+	c := newCompass()
+	for _, s := range Both {
+		if parties[s].Story != nil {
+			c.alone(s, &parties[s], parties[s.Other()])
+		}
+	}
+	if parties[A].Story != nil && parties[B].Story != nil {
+		c.hops(links)
+		c.flowHops(parties[A].Story, parties[B].Story)
+		c.gaps(links)
+		c.absences(parties, links)
+	}
+	c.decide(links)
+	return c
+}
+
+// alone takes what one capture says by itself: the TTL, and the inventory's addresses.
+func (c *compass) alone(s Side, p *Party, other Party) {
+	one := func(src, dst netip.Addr, ttl uint8) {
+		switch {
+		case ttl == 255 || ttl == 128 || ttl == 64:
+			c.vote(s, src, dst, byTTL)
+		default:
+			c.vote(s, src, dst, -byTTL)
+		}
+		if src == p.Known || dst == other.Known || dst == other.KnownNAT {
+			c.vote(s, src, dst, byInventory)
+		}
+		if dst == p.Known || src == other.Known || src == other.KnownNAT {
+			c.vote(s, src, dst, -byInventory)
+		}
+	}
+	for _, m := range p.Story.Messages {
+		one(m.Sent[0].Src.Addr(), m.Sent[0].Dst.Addr(), m.Sent[0].TTL)
+	}
+	for _, f := range p.Story.Flows {
+		one(f.Src.Addr(), f.Dst.Addr(), f.TTL)
+	}
+}
+
+// hops compares the TTL of the same message in both captures: it is lower where it arrived.
+func (c *compass) hops(links []*link) {
+	for _, l := range links {
+		if l.at[A] != nil && l.at[B] != nil {
+			a, b := &l.at[A].Sent[0], &l.at[B].Sent[0]
+			c.compare(a.Src.Addr(), a.Dst.Addr(), b.Src.Addr(), b.Dst.Addr(), int(a.TTL)-int(b.TTL), byHops)
+		}
+	}
+}
+
+func (c *compass) compare(srcA, dstA, srcB, dstB netip.Addr, sign, weight int) {
+	switch {
+	case sign > 0:
+		c.vote(A, srcA, dstA, weight)
+		c.vote(B, srcB, dstB, -weight)
+	case sign < 0:
+		c.vote(A, srcA, dstA, -weight)
+		c.vote(B, srcB, dstB, weight)
+	}
+}
+
+func (c *compass) flowHops(a, b *exchange.Story) {
+	bySPI := map[uint32]*exchange.Flow{}
+	for _, f := range b.Flows {
+		bySPI[f.SPI] = f
+	}
+	for _, f := range a.Flows {
+		if o := bySPI[f.SPI]; o != nil {
+			c.compare(f.Src.Addr(), f.Dst.Addr(), o.Src.Addr(), o.Dst.Addr(), int(f.TTL)-int(o.TTL), byHops)
+		}
+	}
+}
+
+// gaps compares how long the answer takes in both captures: at the asking side the way there and back comes on top.
+func (c *compass) gaps(links []*link) {
+	requests := map[identity]*link{}
+	for _, l := range links {
+		if l.at[A] != nil && l.at[B] != nil && l.at[A].Kind == exchange.Request {
+			if k := askKey(l.at[A]); requests[k] == nil {
+				requests[k] = l
+			}
+		}
+	}
+	for _, l := range links {
+		if l.at[A] == nil || l.at[B] == nil || l.at[A].Kind != exchange.Response {
+			continue
+		}
+		q := requests[askKey(l.at[A])]
+		if q == nil || len(q.at[A].Sent) != len(q.at[B].Sent) || len(l.at[A].Sent) != len(l.at[B].Sent) {
+			continue
+		}
+		waitA := l.at[A].Sent[0].Nanos - q.at[A].Sent[0].Nanos
+		waitB := l.at[B].Sent[0].Nanos - q.at[B].Sent[0].Nanos
+		a, b := &q.at[A].Sent[0], &q.at[B].Sent[0]
+		c.compare(a.Src.Addr(), a.Dst.Addr(), b.Src.Addr(), b.Dst.Addr(), sign(waitA-waitB), byGap)
+	}
+}
+
+func sign(n int64) int {
+	switch {
+	case n > 0:
+		return 1
+	case n < 0:
+		return -1
+	}
+	return 0
+}
+
+// askKey is what an IKEv2 request and its response share.
+func askKey(m *exchange.Message) identity {
+	role := m.Role
+	if m.Kind == exchange.Response {
+		role = exchange.Initiator + exchange.Responder - role
+	}
+	return identity{spiI: m.SPIi, exchange: m.Exchange, id: m.MessageID, from: Side(role)}
+}
+
+// absences: a packet that only one capture holds was more likely lost after it than before it.
+func (c *compass) absences(parties *[2]Party, links []*link) {
+	for _, s := range Both {
+		if parties[s.Other()].Story.Counts.Packets == 0 {
+			continue
+		}
+		for _, l := range links {
+			if m := l.at[s]; m != nil && l.at[s.Other()] == nil {
+				c.vote(s, m.Sent[0].Src.Addr(), m.Sent[0].Dst.Addr(), byAbsence)
+			}
+		}
+	}
+}
+
+// decide turns votes into addresses. Where they say nothing, the matched messages carry A's answer over to B.
+func (c *compass) decide(links []*link) {
+	c.decideSide(A)
+	for _, l := range links {
+		if l.at[A] == nil || l.at[B] == nil {
+			continue
+		}
+		a, b := &l.at[A].Sent[0], &l.at[B].Sent[0]
+		if e, _ := endpointsOf(b.Src.Addr(), b.Dst.Addr()); c.votes[B][e] == 0 {
+			c.compare(a.Src.Addr(), a.Dst.Addr(), b.Src.Addr(), b.Dst.Addr(), map[bool]int{true: 1, false: -1}[c.own[A][a.Src.Addr()]], byTTL)
+		}
+	}
+	c.decideSide(B)
+}
+
+func (c *compass) decideSide(s Side) {
+	weight := map[netip.Addr]int{}
+	for e, n := range c.votes[s] {
+		if n == 0 {
+			n = c.tie(s, e)
+		}
+		weight[e.low] += n
+		weight[e.high] -= n
+	}
+	for a, n := range weight {
+		c.own[s][a] = n > 0
+	}
+}
+
+// tie breaks a draw: what is A's own address cannot be B's, and who spoke first in A's capture is taken for A.
+func (c *compass) tie(s Side, e endpoints) int {
+	switch {
+	case s == B && (c.own[A][e.low] != c.own[A][e.high]):
+		return map[bool]int{true: -1, false: 1}[c.own[A][e.low]]
+	case (s == A) == (c.first[s][e] == e.low):
+		return 1
+	}
+	return -1
+}
+
+// ownAddresses lists the addresses of s that its capture shows, busiest first.
+func (c *compass) ownAddresses(s Side, story *exchange.Story) (own, remote []netip.Addr) {
+	for _, a := range story.Addresses {
+		if c.own[s][a.Addr] {
+			own = append(own, a.Addr)
+		} else {
+			remote = append(remote, a.Addr)
+		}
+	}
+	return own, remote
+}
+
+// swapped says whether the inventory's addresses prove that the two captures were given the wrong way round.
+func swapped(parties *[2]Party, links []*link) bool {
+	if !parties[A].Known.IsValid() && !parties[B].Known.IsValid() {
+		return false
+	}
+	var blind [2]Party
+	for s := range parties {
+		blind[s].Story = parties[s].Story
+	}
+	c := orient(&blind, links)
+	score := 0
+	for _, s := range Both {
+		if blind[s].Story == nil {
+			continue
+		}
+		own, _ := c.ownAddresses(s, blind[s].Story)
+		for _, a := range own {
+			switch {
+			case !a.IsValid():
+			case a == parties[s].Known || a == parties[s].KnownNAT:
+				score++
+			case a == parties[s.Other()].Known || a == parties[s.Other()].KnownNAT:
+				score--
+			}
+		}
+	}
+	return score < 0
+}

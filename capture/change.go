@@ -147,6 +147,7 @@ func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command
 		if n >= phaseAttempts || !r.worthRepeating(ctx, err) {
 			return err
 		}
+		r.note("", "%s: looked at, and made again where it was missing, after: %v", describe(kind, r.plan.nameOf(kind)), err)
 		if err := r.pause(ctx, n); err != nil {
 			return err
 		}

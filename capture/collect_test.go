@@ -32,17 +32,6 @@ func on(name string, f *fault) func(int, iosxe.Command) *fault {
 	}
 }
 
-func once(name string, f *fault) func(int, iosxe.Command) *fault {
-	done := false
-	return func(_ int, c iosxe.Command) *fault {
-		if c.Name != name || done {
-			return nil
-		}
-		done = true
-		return f
-	}
-}
-
 // frames reads back what WritePCAP wrote.
 func frames(t *testing.T, path string) [][]byte {
 	t.Helper()

@@ -101,6 +101,12 @@ func lost(err error) bool {
 	return errors.As(err, &l) && l.SessionLost()
 }
 
+// lasting says whether an error stays however often the thing is tried, as the session itself says.
+func lasting(err error) bool {
+	var l interface{ Lasting() bool }
+	return errors.As(err, &l) && l.Lasting()
+}
+
 func refusalOf(err error) *iosxe.Refusal {
 	var r *iosxe.Refusal
 	if errors.As(err, &r) {

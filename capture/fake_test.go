@@ -57,6 +57,7 @@ type fault struct {
 	half          bool  // do the first line only, then after
 	hang          bool
 	dead          bool // nothing answers from then on
+	done          bool // with dead: the command itself was still carried out
 }
 
 type lostError struct{}
@@ -107,9 +108,11 @@ func (f *fakeRouter) Exec(ctx context.Context, cmd iosxe.Command) (string, error
 			now = *p
 		}
 	}
-	f.dead = f.dead || now.dead
-	if f.dead {
-		now = fault{before: lostError{}}
+	if f.dead || now.dead && !now.done {
+		now = fault{dead: true, before: lostError{}}
+	}
+	if f.dead = f.dead || now.dead; now.done {
+		now.after = lostError{}
 	}
 	if now.hang {
 		<-ctx.Done()

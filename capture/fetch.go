@@ -51,12 +51,6 @@ func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
 	return nil
 }
 
-// lasting says whether the transfer cannot be had however often it is tried, as the session itself says.
-func lasting(err error) bool {
-	var l interface{ Lasting() bool }
-	return errors.As(err, &l) && l.Lasting()
-}
-
 func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
 	in := &intake{w: f, md5: md5.New(), sha: sha256.New(), limit: r.size} //nolint:gosec // see the import
 	n, err := r.host.Fetch(ctx, r.plan.File.String(), in, func(done, total int64) {

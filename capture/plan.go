@@ -75,6 +75,9 @@ func (s Settings) withDefaults() Settings {
 func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, error) {
 	p := &Plan{Tunnel: tunnel, RunID: runID, Settings: s.withDefaults()}
 	fail := func(err error) (*Plan, error) { return nil, fmt.Errorf("tunnel %s: %w", tunnel, err) }
+	if s.ZeroConfig && s.Debug {
+		return fail(fmt.Errorf("debug needs an account that may do more than --zero-config is for: ask for one of them"))
+	}
 	name, err := planName(s.Name, runID)
 	if err != nil {
 		return fail(err)

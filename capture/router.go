@@ -26,7 +26,9 @@ type router struct {
 	exported bool
 	size     int64  // of the exported file
 	first    window // when the first packet came, by this machine's clock
-	err      error  // why the side is given up
+	blind    int    // looks in a row, in the wait, that the router did not answer
+	nextLook time.Time
+	err      error // why the side is given up
 }
 
 // window is a span of time in which something happened.
@@ -72,9 +74,10 @@ func (r *router) repeatAtMost(ctx context.Context, cmd iosxe.Command, attempts i
 	}
 }
 
-// worthRepeating says whether err may be different next time: not a refusal, and not our own giving up.
+// worthRepeating says whether err may be different next time: not a refusal, not our own giving up, and nothing that
+// the session calls lasting, as a password that was not accepted is.
 func (r *router) worthRepeating(ctx context.Context, err error) bool {
-	return ctx.Err() == nil && r.host != nil && refusalOf(err) == nil
+	return ctx.Err() == nil && r.host != nil && refusalOf(err) == nil && !lasting(err)
 }
 
 // pause waits before the n-th repetition.

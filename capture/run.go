@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/iosxe"
 )
 
 // runner is one run at work.
@@ -335,6 +336,7 @@ func (u *runner) save() error {
 
 // note keeps something that the operator should know, once.
 func (u *runner) note(side Side, phase Phase, text string) {
+	text = iosxe.Printable(text)
 	u.mu.Lock()
 	fresh := !slices.Contains(u.run.Notes, text)
 	if fresh {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,8 +141,19 @@ func checkCaptures(t *testing.T, l *lab) {
 	}
 }
 
+// matrix are the settings that every fault is tried with: together they send every command that the playbook has.
+var matrix = map[string]Settings{
+	"full":   {Debug: true, Trigger: "ping 192.168.2.1"},
+	"narrow": {ZeroConfig: true, Until: Until{Kind: UntilEstablished}},
+}
+
 func TestEveryCommandSurvivesEveryFault(t *testing.T) {
-	settings := Settings{Debug: true, Trigger: "ping 192.168.2.1"}
+	for name, settings := range matrix {
+		t.Run(name, func(t *testing.T) { everyFault(t, settings) })
+	}
+}
+
+func everyFault(t *testing.T, settings Settings) {
 	calls := trace(t, settings)
 	kinds := []struct {
 		name     string
@@ -177,8 +190,14 @@ func TestEveryCommandSurvivesEveryFault(t *testing.T) {
 }
 
 func TestEveryCommandCanBeInterrupted(t *testing.T) {
-	settings := Settings{Debug: true, Trigger: "ping 192.168.2.1"}
+	for name, settings := range matrix {
+		t.Run(name, func(t *testing.T) { everyInterruption(t, settings) })
+	}
+}
+
+func everyInterruption(t *testing.T, settings Settings) {
 	calls := trace(t, settings)
+	firstUndo := slices.IndexFunc(calls, func(name string) bool { return name == "delete-file" || name == "remove-capture" })
 	for _, at := range points(calls) {
 		for _, delay := range []time.Duration{0, latency / 2, latency} {
 			t.Run(fmt.Sprintf("%02d %s/%s", at, calls[at], delay), func(t *testing.T) {
@@ -196,8 +215,9 @@ func TestEveryCommandCanBeInterrupted(t *testing.T) {
 						return nil
 					}
 					_, err := Run(ctx, l.plan, l.hosts(), l.bundle, l.opts)
-					cleaning := at >= slices.Index(calls, "delete-file")
-					if !errors.Is(err, stop) && !cleaning {
+					// What comes with the last answer of the last phase may find everything done.
+					done := at >= firstUndo || at == firstUndo-1 && delay == latency
+					if !errors.Is(err, stop) && !done {
 						t.Errorf("the run did not end with its cause: %v", err)
 					}
 					var dirty *DirtyError
@@ -211,42 +231,61 @@ func TestEveryCommandCanBeInterrupted(t *testing.T) {
 	}
 }
 
-func TestCleanFinishesAKilledRunAtEveryJournalPoint(t *testing.T) {
-	settings := Settings{Debug: true}
+// snapshot copies what a killed process would have left of its bundle.
+func snapshot(t *testing.T, from string) string {
+	t.Helper()
+	to := filepath.Join(scratch(t), "killed")
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Error(err)
+	}
+	return to
+}
+
+// TestCleanFinishesAKilledRun kills the process at every command, before and after the router carried it out. What is
+// on the disk at that moment has to be enough.
+func TestCleanFinishesAKilledRun(t *testing.T) {
+	settings := matrix["full"]
 	calls := trace(t, settings)
 	for at := range calls {
-		t.Run(fmt.Sprintf("%02d %s", at, calls[at]), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, settings)
-				before := l.state()
-				killed := false
-				kill := func(n int, c iosxe.Command) *fault {
-					if killed = killed || n == at; killed {
-						return &fault{dead: true}
-					}
-					return nil
-				}
-				l.a.fault, l.b.fault = kill, kill
-				_, _ = Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
-				if err := l.bundle.Close(); err != nil {
-					t.Fatal(err)
-				}
-				l.a.fault, l.b.fault, l.a.dead, l.b.dead = nil, nil, false, false
-				again, err := bundle.Resume(l.bundle.Dir())
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer again.Close()
-				for range 2 { // the second finds nothing to do
-					if _, err := Clean(t.Context(), again, l.hosts(), l.opts); err != nil {
-						t.Error(err)
-					}
-				}
-				if diff := cmp.Diff(before, l.state()); diff != "" {
-					t.Error("routers changed:", diff)
-				}
+		for _, done := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%02d %s/%v", at, calls[at], done), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) { killAt(t, settings, at, done) })
 			})
-		})
+		}
+	}
+}
+
+func killAt(t *testing.T, settings Settings, at int, done bool) {
+	l := newLab(t, settings)
+	before := l.state()
+	var killed atomic.Bool
+	var left string
+	l.a.fault = func(n int, c iosxe.Command) *fault {
+		switch {
+		case n == at:
+			killed.Store(true)
+			left = snapshot(t, l.bundle.Dir())
+			return &fault{dead: true, done: done}
+		case killed.Load():
+			return &fault{dead: true}
+		}
+		return nil
+	}
+	l.b.fault = func(int, iosxe.Command) *fault { return &fault{dead: killed.Load()} }
+	_, _ = Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
+	l.a.fault, l.b.fault, l.a.dead, l.b.dead = nil, nil, false, false
+	again, err := bundle.Resume(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	for range 2 { // the second finds nothing to do
+		if result, err := Clean(t.Context(), again, l.hosts(), l.opts); err != nil || !result.Run.Clean {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff(before, l.state()); diff != "" {
+		t.Error("routers changed:", diff)
 	}
 }

@@ -64,7 +64,7 @@ func (r *router) undoChange(ctx context.Context, c *change) error {
 			r.markGone(c)
 			return nil
 		}
-		if errors.Is(err, errForeign) || n >= cleanAttempts || ctx.Err() != nil || r.host == nil {
+		if errors.Is(err, errForeign) || n >= cleanAttempts || ctx.Err() != nil || r.host == nil || lasting(err) {
 			return err
 		}
 		if refusalOf(err) != nil && n >= 2 {

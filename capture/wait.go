@@ -97,6 +97,9 @@ func waitFor(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
 // sight looks at a capture that runs. What goes wrong is only noted: the next look may find the router again.
 func (r *router) sight(ctx context.Context, until Until) (s sighting) {
 	began := time.Now()
+	if began.Before(r.nextLook) {
+		return s
+	}
 	out, err := r.exec(ctx, iosxe.ShowBuffer(r.plan.Name))
 	if err != nil {
 		r.lostSight(ctx, err)
@@ -117,16 +120,26 @@ func (r *router) sight(ctx context.Context, until Until) (s sighting) {
 	s.active = c != nil && c.Active
 	s.seen = true
 	if until.Kind == UntilEstablished || until.Kind == UntilFailed {
-		s.fresh, s.pending, err = r.negotiated(ctx)
-		s.seen = err == nil
+		if s.fresh, s.pending, err = r.negotiated(ctx); err != nil {
+			r.lostSight(ctx, err)
+			return sighting{packets: s.packets}
+		}
 	}
+	r.blind = 0
 	return s
 }
 
+// maxBlind is the longest time between two looks at a router that does not answer.
+const maxBlind = 30 * time.Second
+
+// lostSight lets a router that does not answer rest, longer each time: a new session is opened for each look.
 func (r *router) lostSight(ctx context.Context, err error) {
-	if ctx.Err() == nil {
-		r.note(PhaseWait, "not reached while waiting: %v", err)
+	if ctx.Err() != nil {
+		return
 	}
+	r.blind++
+	r.nextLook = time.Now().Add(min(r.u.o.Poll<<min(r.blind, 10), maxBlind))
+	r.note(PhaseWait, "not reached while waiting: %v", err)
 }
 
 // bracketFirst narrows down when the first packet came: after the last look that saw none, before the first that saw
@@ -148,7 +161,7 @@ func (r *router) bracketFirst(packets int, began, ended time.Time) {
 // negotiated counts the IKE SAs with the peer that were not there before the capture: those that are up, and those
 // that are not yet. An IKEv1 SA has no SPI in the listing, so it counts once it had been away.
 func (r *router) negotiated(ctx context.Context) (up, pending int, err error) {
-	sas, err := r.ikeSAs(ctx)
+	sas, err := r.ikeSAs(ctx, 1)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -174,7 +187,7 @@ func (r *router) negotiated(ctx context.Context) (up, pending int, err error) {
 
 // remember notes the IKE SAs that are there before the capture starts.
 func (r *router) remember(ctx context.Context) error {
-	sas, err := r.ikeSAs(ctx)
+	sas, err := r.ikeSAs(ctx, phaseAttempts)
 	if err != nil {
 		return err
 	}
@@ -193,13 +206,13 @@ func saKey(sa iosxe.IKESA) string {
 
 // ikeSAs lists the IKE SAs between this side and its peer, of both versions. A version that the router refuses to show
 // has none.
-func (r *router) ikeSAs(ctx context.Context) ([]iosxe.IKESA, error) {
+func (r *router) ikeSAs(ctx context.Context, attempts int) ([]iosxe.IKESA, error) {
 	var sas []iosxe.IKESA
 	for _, show := range []struct {
 		cmd   iosxe.Command
 		parse func(string) []iosxe.IKESA
 	}{{iosxe.ShowIKEv2SA(), iosxe.ParseIKEv2SA}, {iosxe.ShowISAKMPSA(), iosxe.ParseISAKMPSA}} {
-		out, err := r.exec(ctx, show.cmd)
+		out, err := r.repeatAtMost(ctx, show.cmd, attempts)
 		if refusalOf(err) != nil {
 			continue
 		}

@@ -250,7 +250,9 @@ func TestReadJournalNamesTheLineThatIsWrong(t *testing.T) {
 }
 
 func TestOpenChanges(t *testing.T) {
-	e := func(side Side, kind string, s State) Entry { return Entry{Side: side, Kind: kind, Name: "cap", State: s} }
+	e := func(side Side, kind string, s State) Entry {
+		return Entry{Side: side, Kind: kind, Name: "cap", State: s}
+	}
 	got := OpenChanges([]Entry{
 		e(A, "acl", Intent), e(B, "acl", Intent), e(A, "acl", Made), e(B, "acl", Void), e(A, "capture", Intent),
 		e(A, "file", Intent), e(A, "file", Made), e(A, "file", Gone), e(A, "file", Intent),

@@ -1,0 +1,305 @@
+package capture
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+func (c *checker) version(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "version", Warn, iosxe.ShowVersion())
+	if !ok {
+		return err
+	}
+	v, err := iosxe.ParseVersion(out)
+	if err != nil {
+		c.add("version", Warn, "%v", err)
+		return nil
+	}
+	info := c.r.info
+	info.Hostname, info.Model, info.Software, info.Serial = v.Hostname, v.Model, v.Software, v.Serial
+	want := c.r.plan.Endpoint.ExpectHostname
+	switch err := v.CaptureSupport(); {
+	case want != "" && !strings.EqualFold(want, v.Hostname):
+		c.add("hostname", Refuse, "the router calls itself %q, the inventory expects %q", v.Hostname, want)
+	case err != nil:
+		c.add("platform", Refuse, "%v", err)
+	case !v.KnownRouter():
+		c.add("platform", Warn, "%s, IOS XE %s: not a model that moncap was tried with", v.Model, v.Software)
+	default:
+		c.add("platform", OK, "%s, %s, IOS XE %s", v.Hostname, v.Model, v.Software)
+	}
+	return nil
+}
+
+func (c *checker) clock(ctx context.Context) error {
+	clock, err := c.r.clock(ctx)
+	switch {
+	case refusalOf(err) != nil:
+		c.add("clock", Warn, "%v", err)
+	case err != nil && c.r.info.ClockMS == nil && clock.Time.IsZero() && ctx.Err() == nil && !lost(err):
+		c.add("clock", Warn, "%v", err)
+	case err != nil:
+		return err
+	case c.tooFar():
+		c.add("clock", Refuse, "%.0f ms from ours, the limit is %s", *c.r.info.ClockMS, c.r.plan.Endpoint.Limits.MaxSkew)
+	case c.r.info.ClockNote != "":
+		c.add("clock", Warn, "%.0f ms from ours; %s", *c.r.info.ClockMS, c.r.info.ClockNote)
+	default:
+		c.add("clock", OK, "%.0f ms from ours", *c.r.info.ClockMS)
+	}
+	return nil
+}
+
+func (c *checker) tooFar() bool {
+	limit := c.r.plan.Endpoint.Limits.MaxSkew
+	skew := time.Duration(*c.r.info.ClockMS * float64(time.Millisecond)).Abs()
+	return limit > 0 && skew > limit
+}
+
+func (r *router) limits() Limits {
+	l, d := r.plan.Endpoint.Limits, DefaultLimits()
+	if l.MaxCPU == 0 {
+		l.MaxCPU = d.MaxCPU
+	}
+	if l.MaxMemory == 0 {
+		l.MaxMemory = d.MaxMemory
+	}
+	if l.MinFreeMB == 0 {
+		l.MinFreeMB = d.MinFreeMB
+	}
+	return l
+}
+
+func (c *checker) load(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "cpu", Warn, iosxe.ShowCPU())
+	if !ok {
+		return err
+	}
+	cpu, err := iosxe.ParseCPU(out)
+	limit := c.r.limits().MaxCPU
+	switch {
+	case err != nil:
+		c.add("cpu", Warn, "%v", err)
+	case cpu.FiveMinutes > limit:
+		c.add("cpu", Refuse, "%d%% over five minutes, the limit is %d%%", cpu.FiveMinutes, limit)
+	default:
+		c.add("cpu", OK, "%d%% over five minutes", cpu.FiveMinutes)
+	}
+	return nil
+}
+
+func (c *checker) memory(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "memory", Warn, iosxe.ShowMemory())
+	if !ok {
+		return err
+	}
+	m, err := iosxe.ParseMemory(out)
+	if err != nil || m.Total <= 0 {
+		c.add("memory", Warn, "it could not be read: %v", err)
+		return nil
+	}
+	used, limit := int(m.Used*100/m.Total), c.r.limits().MaxMemory
+	switch {
+	case used > limit:
+		c.add("memory", Refuse, "%d%% in use, the limit is %d%%", used, limit)
+	case m.Free < int64(c.r.plan.settings.BufferMB)<<20:
+		c.add("memory", Refuse, "%d MB free, the buffer takes %d MB", m.Free>>20, c.r.plan.settings.BufferMB)
+	default:
+		c.add("memory", OK, "%d%% in use", used)
+	}
+	return nil
+}
+
+func (c *checker) iface(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "interface", Warn, iosxe.ShowInterfaces())
+	if !ok {
+		return err
+	}
+	all, err := iosxe.ParseInterfaces(out)
+	if err != nil {
+		c.add("interface", Warn, "%v", err)
+		return nil
+	}
+	want := c.r.plan.Interface
+	for _, i := range all {
+		if !want.Is(i.Name) {
+			continue
+		}
+		c.interfaceState(i)
+		return nil
+	}
+	c.add("interface", Refuse, "%s does not exist; there are: %s", want, interfaceNames(all))
+	return nil
+}
+
+func (c *checker) interfaceState(i iosxe.InterfaceState) {
+	own := c.r.plan.Endpoint.Address.Unmap()
+	switch {
+	case !i.Up():
+		c.add("interface", Refuse, "%s is %s, line protocol %s", i.Name, i.Status, i.Protocol)
+	case own.Is4() && i.Address.IsValid() && i.Address != own:
+		c.add("interface", Warn, "%s has %s, the inventory says %s", i.Name, i.Address, own)
+	default:
+		c.add("interface", OK, "%s is up", i.Name)
+	}
+}
+
+func interfaceNames(all []iosxe.InterfaceState) string {
+	var names []string
+	for _, i := range all[:min(len(all), 20)] {
+		names = append(names, i.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (c *checker) names(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "capture point", Refuse, iosxe.ShowCaptures())
+	if !ok {
+		return err
+	}
+	all, err := iosxe.ParseCaptures(out)
+	if err != nil {
+		c.add("capture point", Refuse, "%v", err)
+		return nil
+	}
+	level := OK
+	for _, other := range all {
+		if other.Name == c.r.plan.Name.String() {
+			c.add("capture point", Refuse, "%s exists already; it is not touched: choose another --name", other.Name)
+			return nil
+		}
+		if other.Active {
+			level = Warn
+			c.add("capture point", Warn, "another capture runs: %s", other.Name)
+		}
+	}
+	if level == OK {
+		c.add("capture point", OK, "%s is free", c.r.plan.Name)
+	}
+	return nil
+}
+
+func (c *checker) acl(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "access list", Refuse, iosxe.ShowACL(c.r.plan.ACL))
+	if !ok {
+		return err
+	}
+	for _, l := range iosxe.ParseAccessLists(out) {
+		if l.Name == c.r.plan.ACL.String() {
+			c.add("access list", Refuse, "%s exists already; it is not touched: choose another --name", l.Name)
+			return nil
+		}
+	}
+	c.add("access list", OK, "%s is free", c.r.plan.ACL)
+	return nil
+}
+
+func (c *checker) privilege(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "privilege", Warn, iosxe.ShowPrivilege())
+	if !ok {
+		return err
+	}
+	level, err := iosxe.ParsePrivilege(out)
+	switch {
+	case err != nil:
+		c.add("privilege", Warn, "%v", err)
+	case level < 15:
+		c.add("privilege", Refuse, "level %d, an access list needs 15: set enable in the inventory, or use --zero-config", level)
+	default:
+		c.add("privilege", OK, "level %d", level)
+	}
+	return nil
+}
+
+func (c *checker) flash(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "bootflash", Warn, iosxe.Dir())
+	if !ok {
+		return err
+	}
+	d, err := iosxe.ParseDir(out)
+	if err != nil {
+		c.add("bootflash", Warn, "%v", err)
+		return nil
+	}
+	need := c.r.plan.settings.BufferMB + c.r.limits().MinFreeMB
+	_, there := d.File(c.r.plan.File.Base())
+	switch {
+	case there:
+		c.add("bootflash", Refuse, "%s exists already; it is not overwritten: choose another --name", c.r.plan.File)
+	case d.Free < 0:
+		c.add("bootflash", Warn, "the router does not say how much is free")
+	case d.Free < int64(need)<<20:
+		c.add("bootflash", Refuse, "%d MB free, %d MB needed (the buffer and %d MB to spare)", d.Free>>20, need, c.r.limits().MinFreeMB)
+	default:
+		c.add("bootflash", OK, "%d MB free", d.Free>>20)
+	}
+	return nil
+}
+
+// scp finds out whether the file can be fetched. When it cannot, the dump has to do, and has its limits.
+func (c *checker) scp(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "scp", Warn, iosxe.ShowSCPServer())
+	if !ok {
+		return err
+	}
+	if iosxe.ParseSCPServer(out) {
+		c.add("scp", OK, "the server is on")
+		return nil
+	}
+	c.r.dump = "the router's SCP server is off (ip scp server enable)"
+	mb, most := c.r.plan.settings.BufferMB, c.r.u.o.MaxDumpMB
+	if mb > most {
+		c.add("scp", Refuse, "%s, and a buffer of %d MB would take about %s to read by `buffer dump`: set buffer_mb to %d or less",
+			c.r.dump, mb, dumpTakes(mb), most)
+		return nil
+	}
+	c.add("scp", Warn, "%s: the capture will be rebuilt from `buffer dump`", c.r.dump)
+	return nil
+}
+
+// vtyInUse and vtyLine match a terminal line of `show users` and of `show line`.
+var (
+	vtyInUse = regexp.MustCompile(`(?mi)^\*?\s*\d+\s+vty\s+\d+`)
+	vtyLine  = regexp.MustCompile(`(?mi)^[*AI]?\s*\d+\s+(?:\d+\s+)?VTY\b`)
+)
+
+// lines counts the terminal lines: the transfer takes one more than the session has.
+func (c *checker) lines(ctx context.Context) error {
+	users, ok, err := c.ask(ctx, "vty lines", Warn, iosxe.ShowUsers())
+	if !ok {
+		return err
+	}
+	all, ok, err := c.ask(ctx, "vty lines", Warn, iosxe.ShowLines())
+	if !ok {
+		return err
+	}
+	used, total := len(vtyInUse.FindAllString(users, -1)), len(vtyLine.FindAllString(all, -1))
+	switch {
+	case total == 0:
+		c.add("vty lines", Warn, "their number could not be read")
+	case used >= total && !c.r.plan.File.IsZero():
+		c.add("vty lines", Warn, "%d of %d in use: none is left for the transfer", used, total)
+	default:
+		c.add("vty lines", OK, "%d of %d in use", used, total)
+	}
+	return nil
+}
+
+func (c *checker) debugs(ctx context.Context) error {
+	out, ok, err := c.ask(ctx, "debug", Refuse, iosxe.ShowDebug())
+	if !ok {
+		return err
+	}
+	for _, line := range iosxe.ParseDebug(out) {
+		if strings.Contains(strings.ToLower(line), "ikev2") || strings.Contains(strings.ToLower(line), "condition") {
+			c.add("debug", Refuse, "somebody debugs already (%s): --debug would end it afterwards", iosxe.Printable(line))
+			return nil
+		}
+	}
+	c.add("debug", OK, "no crypto debug is on")
+	return nil
+}

@@ -148,7 +148,7 @@ func (j *joiner) duplicates(l *link) {
 	}
 	for _, s := range Both {
 		if m := l.at[s]; m != nil {
-			l.sends = append(l.sends, copies(m, l.sends, s)...)
+			l.sends = append(l.sends, l.copies(m, s)...)
 		}
 	}
 }
@@ -175,10 +175,10 @@ func nearestArrival(all []*Transmission, t *Transmission, to Side) *Transmission
 }
 
 // copies makes the duplicate transmissions of the sightings that are copies of the one before them.
-func copies(m *exchange.Message, sends []*Transmission, s Side) []*Transmission {
+func (l *link) copies(m *exchange.Message, s Side) []*Transmission {
 	var more []*Transmission
 	of := map[*exchange.Sight]*Transmission{}
-	for _, t := range sends {
+	for _, t := range l.sends {
 		if t.At[s] != nil {
 			of[t.At[s]] = t
 		}
@@ -186,7 +186,7 @@ func copies(m *exchange.Message, sends []*Transmission, s Side) []*Transmission 
 	var last *exchange.Sight
 	for i := range m.Sent {
 		x := &m.Sent[i]
-		if !x.Copy {
+		if !x.Copy || l.unsure(s, x) {
 			last = x
 			continue
 		}

@@ -63,22 +63,24 @@ func single(l *link) (a, b *exchange.Sight, ok bool) {
 	if l.at[A] == nil || l.at[B] == nil {
 		return nil, nil, false
 	}
-	x, y := originals(l.at[A]), originals(l.at[B])
+	x, y := l.originals(A), l.originals(B)
 	if len(x) != 1 || len(y) != 1 {
 		return nil, nil, false
 	}
 	return x[0], y[0], true
 }
 
-// originals returns the sightings of m that are no copies, in order of time.
-func originals(m *exchange.Message) []*exchange.Sight {
+// originals returns the sightings in s's capture that are no copies, in order of time. Without an IP identification, what arrives at the
+// same moment may as well be two sendings that were held up together, so it counts until the sender's capture says otherwise.
+func (l *link) originals(s Side) []*exchange.Sight {
+	m := l.at[s]
 	if m == nil {
 		return nil
 	}
 	all := make([]*exchange.Sight, 0, len(m.Sent))
 	for i := range m.Sent {
-		if !m.Sent[i].Copy {
-			all = append(all, &m.Sent[i])
+		if x := &m.Sent[i]; !x.Copy || l.unsure(s, x) {
+			all = append(all, x)
 		}
 	}
 	slices.SortStableFunc(all, func(x, y *exchange.Sight) int { return cmp.Compare(x.Nanos, y.Nanos) })
@@ -130,7 +132,7 @@ func vote(links []*link) (int64, bool) {
 	const most, each = 1 << 16, 32
 	var diffs []int64
 	for _, l := range links {
-		x, y := originals(l.at[A]), originals(l.at[B])
+		x, y := l.originals(A), l.originals(B)
 		for _, a := range x[:min(len(x), each)] {
 			for _, b := range y[:min(len(y), each)] {
 				if len(diffs) < most {
@@ -255,7 +257,7 @@ func matchGreedily(a, b []int64, offset func(int64) int64, partner []int) {
 
 // matchLink makes the transmissions of l.
 func matchLink(l *link, offset func(int64) int64) {
-	x, y := originals(l.at[A]), originals(l.at[B])
+	x, y := l.originals(A), l.originals(B)
 	partner := matchTimes(times(x), times(y), offset)
 	used := make([]bool, len(y))
 	l.sends = l.sends[:0]
@@ -271,6 +273,11 @@ func matchLink(l *link, offset func(int64) int64) {
 			l.sends = append(l.sends, &Transmission{At: [2]*exchange.Sight{nil, s}})
 		}
 	}
+}
+
+// unsure says whether a copy in s's capture may be an arrival of its own.
+func (l *link) unsure(s Side, x *exchange.Sight) bool {
+	return s != l.from && x.IPID == 0 && l.at[l.from] != nil
 }
 
 func times(all []*exchange.Sight) []int64 {

@@ -1,0 +1,154 @@
+package simulator
+
+import (
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Router is one simulated router. All its methods may be called at any time, from any goroutine.
+type Router struct {
+	config  Config
+	faults  faults
+	grammar grammar
+	wg      sync.WaitGroup
+
+	mu        sync.Mutex
+	hostname  string
+	booted    time.Time
+	readyAt   time.Time // connections are refused before
+	running   settings
+	startup   settings
+	flash     map[string]file
+	flashFree int64
+	captures  []*capturePoint
+	logging   []string
+	debugs    map[string]bool
+	commands  []string
+	lines     map[int]*vty
+	listeners []net.Listener
+	kick      chan struct{} // tells the pump that its next moment may be another
+	quit      chan struct{} // closed by Close
+	chatter   time.Time     // when an unrelated log line appeared last
+	closed    bool
+}
+
+// New makes a router; Listen or Serve puts it on a network, Close ends it. The error says what in c cannot be.
+func New(c Config) (*Router, error) {
+	c, err := c.complete()
+	if err != nil {
+		return nil, err
+	}
+	now := c.Now()
+	r := &Router{config: c, grammar: newGrammar(), hostname: c.Hostname, booted: now.Add(-26 * time.Hour), chatter: now, flashFree: c.FlashFree,
+		flash: map[string]file{}, debugs: map[string]bool{}, lines: map[int]*vty{},
+		kick: make(chan struct{}, 1), quit: make(chan struct{})}
+	if r.running, err = newSettings(c); err != nil {
+		return nil, err
+	}
+	r.startup = r.running.clone()
+	for name, data := range c.Flash {
+		r.flash[name] = file{slices.Clone(data), r.clock()}
+	}
+	for _, f := range c.Faults {
+		r.faults.add(f)
+	}
+	r.wg.Go(r.pump)
+	return r, nil
+}
+
+// AddFault arms a fault.
+func (r *Router) AddFault(f Fault) { r.faults.add(f) }
+
+// Fired counts the faults that struck.
+func (r *Router) Fired() int {
+	r.faults.mu.Lock()
+	defer r.faults.mu.Unlock()
+	return r.faults.fired
+}
+
+// HostKey is the router's (first) public host key.
+func (r *Router) HostKey() ssh.PublicKey { return r.config.HostKeys[0].PublicKey() }
+
+// RunningConfig is the running configuration, without the lines that name a time.
+func (r *Router) RunningConfig() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.runningText()
+}
+
+// FlashFiles returns a copy of every file in bootflash:, by name.
+func (r *Router) FlashFiles() map[string][]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := map[string][]byte{}
+	for name, f := range r.flash {
+		all[name] = slices.Clone(f.data)
+	}
+	return all
+}
+
+// Commands returns every line that was received, in order, over all sessions: SCP requests too, answers to questions and
+// passwords not.
+func (r *Router) Commands() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.commands)
+}
+
+// CapturePoints names the capture points that exist.
+func (r *Router) CapturePoints() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := []string{}
+	for _, c := range r.captures {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// SetHostname changes the hostname, as somebody at another terminal would.
+func (r *Router) SetHostname(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hostname = name
+}
+
+// Sessions counts the terminal lines in use.
+func (r *Router) Sessions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.lines)
+}
+
+// Reload restarts the router: connections end, capture points, debugs and unsaved configuration are gone.
+func (r *Router) Reload() {
+	r.mu.Lock()
+	lines := slices.Collect(maps.Values(r.lines))
+	r.reboot()
+	r.mu.Unlock()
+	for _, l := range lines {
+		l.conn.reset()
+	}
+}
+
+func (r *Router) reboot() {
+	for _, c := range r.captures {
+		c.detach()
+	}
+	r.captures, r.logging = nil, nil
+	clear(r.debugs)
+	r.running = r.startup.clone()
+	r.hostname = r.config.Hostname
+	r.booted = r.config.Now()
+	r.readyAt = r.booted.Add(r.config.Knobs.BootTime)
+}
+
+// clock is the router's own time.
+func (r *Router) clock() time.Time {
+	return r.config.Now().Add(r.config.ClockOffset).In(r.config.Zone)
+}

@@ -1,0 +1,84 @@
+package simulator
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// The lines that the logging buffer holds.
+const maxLogging = 4096
+
+// log writes a line to the logging buffer and to the terminals that monitor. The router's lock is held.
+func (r *Router) log(text string) {
+	line := r.stamped(text)
+	if r.logging = append(r.logging, line); len(r.logging) > maxLogging {
+		r.logging = r.logging[1:]
+	}
+	for _, l := range r.lines {
+		if l.term != nil && l.term.monitor {
+			l.term.notify(line)
+		}
+	}
+}
+
+// stamped is a log line with its time; an asterisk says that the clock is not synchronised.
+func (r *Router) stamped(text string) string {
+	t := r.clock()
+	return r.mark() + fmt.Sprintf("%s %2d %s: %s", t.Format("Jan"), t.Day(), t.Format("15:04:05.000"), text)
+}
+
+func (r *Router) mark() string {
+	if r.config.NoNTP {
+		return "*"
+	}
+	return ""
+}
+
+// clockText is the time as show clock has it.
+func (r *Router) clockText() string {
+	return r.mark() + r.clock().Format("15:04:05.000 MST Mon Jan 2 2006")
+}
+
+// loadHeader is what `terminal exec prompt timestamp` puts before an output.
+func (r *Router) loadHeader() string {
+	source := "Time source is NTP, "
+	if r.config.NoNTP {
+		source = "No time source, "
+	}
+	cpu := r.cpu()
+	return fmt.Sprintf("Load for five secs: %d%%/0%%; one minute: %d%%; five minutes: %d%%\n%s%s\n\n", cpu, cpu, cpu, source, r.clockText())
+}
+
+func (r *Router) cpu() int { return or(r.config.Knobs.CPU, 2) }
+
+func (l *vty) remote() string {
+	host, _, err := net.SplitHostPort(l.conn.RemoteAddr().String())
+	if err != nil {
+		return "0.0.0.0"
+	}
+	return host
+}
+
+// span is a duration as uptime shows it.
+func span(d time.Duration) string {
+	minutes := int(d.Minutes())
+	var parts []string
+	for _, unit := range []struct {
+		name string
+		n    int
+	}{{"year", 365 * 24 * 60}, {"week", 7 * 24 * 60}, {"day", 24 * 60}, {"hour", 60}, {"minute", 1}} {
+		n := minutes / unit.n
+		minutes %= unit.n
+		if n == 0 && (unit.n != 1 || len(parts) > 0) {
+			continue
+		}
+		plural := "s"
+		if n == 1 {
+			plural = ""
+		}
+		parts = append(parts, fmt.Sprintf("%d %s%s", n, unit.name, plural))
+	}
+	return strings.Join(parts, ", ")
+}

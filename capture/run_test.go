@@ -100,6 +100,11 @@ func points(calls []string) []int {
 	return at
 }
 
+// reads says whether a command changes nothing, so that before and after it are the same.
+func reads(name string) bool {
+	return strings.HasPrefix(name, "show-") || strings.HasPrefix(name, "dir") || name == "verify-md5"
+}
+
 // checkOutcome holds a run that met a fault to what the playbook promises.
 func checkOutcome(t *testing.T, l *lab, before string, err error, mustWork bool) {
 	t.Helper()
@@ -171,6 +176,9 @@ func everyFault(t *testing.T, settings Settings) {
 	}
 	for _, at := range points(calls) {
 		for _, kind := range kinds {
+			if reads(calls[at]) && kind.fault.after != nil {
+				continue
+			}
 			t.Run(fmt.Sprintf("%02d %s/%s", at, calls[at], kind.name), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -201,6 +209,9 @@ func everyInterruption(t *testing.T, settings Settings) {
 	firstUndo := slices.IndexFunc(calls, func(name string) bool { return name == "delete-file" || name == "remove-capture" })
 	for _, at := range points(calls) {
 		for _, delay := range []time.Duration{0, latency / 2, latency} {
+			if reads(calls[at]) && delay != latency/2 {
+				continue
+			}
 			t.Run(fmt.Sprintf("%02d %s/%s", at, calls[at], delay), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
@@ -253,8 +264,11 @@ func snapshot(t *testing.T, from string) string {
 func TestCleanFinishesAKilledRun(t *testing.T) {
 	settings := matrix["full"]
 	calls := trace(t, settings)
-	for at := range calls {
+	for _, at := range points(calls) {
 		for _, done := range []bool{false, true} {
+			if reads(calls[at]) && done {
+				continue
+			}
 			t.Run(fmt.Sprintf("%02d %s/%v", at, calls[at], done), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) { killAt(t, settings, at, done) })

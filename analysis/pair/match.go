@@ -185,50 +185,70 @@ const (
 	denseLimit = 1 << 14
 )
 
-// matchTimes pairs times a with times b, both ascending, in order (the n-th copy of a packet never overtakes a later one that it is
-// told from by nothing), so that the sum of the costs is least. offset gives B's expected clock ahead of A's at a time of A. The
-// result holds for every a the index of its b, or -1.
-func matchTimes(a, b []int64, offset func(int64) int64) []int {
-	partner := make([]int, len(a))
+// matching is one question of which sending is which arrival.
+type matching struct {
+	a, b   []*exchange.Sight // in A's and B's capture, ascending in time
+	expect []int64           // for every one of a, its time on B's clock
+	from   Side
+	ids    bool // the IP identification survives the path
+}
+
+// early is how much earlier than expected a packet may arrive: the expectation is as uncertain as the jitter.
+const early = agreement
+
+// cost is that of taking a[i] and b[j] for the same packet; false where they cannot be.
+func (m *matching) cost(i, j int) (int64, bool) {
+	late := m.b[j].Nanos - m.expect[i]
+	if m.from == B {
+		late = -late
+	}
+	if late < -early || late >= longestDelay || m.ids && m.a[i].IPID != m.b[j].IPID {
+		return 0, false
+	}
+	return distance(late, 0), true
+}
+
+// solve pairs a with b in order (the n-th copy of a packet never overtakes a later one that it is told from by nothing), so that the sum
+// of the costs is least. The result holds for every one of a the index of its b, or -1.
+func (m *matching) solve() []int {
+	partner := make([]int, len(m.a))
 	for i := range partner {
 		partner[i] = -1
 	}
 	switch {
-	case len(a) == 0 || len(b) == 0:
-	case len(a)*len(b) > denseLimit:
-		matchGreedily(a, b, offset, partner)
+	case len(m.a) == 0 || len(m.b) == 0:
+	case len(m.a)*len(m.b) > denseLimit:
+		m.greedy(partner)
 	default:
-		matchExactly(a, b, offset, partner)
+		m.exact(partner)
 	}
 	return partner
 }
 
-// matchExactly is the alignment of two sequences by dynamic programming.
-func matchExactly(a, b []int64, offset func(int64) int64, partner []int) {
-	width := len(b) + 1
-	cost := make([]int64, (len(a)+1)*width)
-	expect := make([]int64, len(a))
-	for i := range a {
-		expect[i] = a[i] + offset(a[i])
-		cost[(i+1)*width] = int64(i+1) * aloneCost
-	}
-	for j := range b {
-		cost[j+1] = int64(j+1) * aloneCost
-	}
-	pairCost := func(i, j int) int64 {
-		if d := distance(b[j], expect[i]); d < longestDelay {
-			return d
+// exact is the alignment of two sequences by dynamic programming.
+func (m *matching) exact(partner []int) {
+	width := len(m.b) + 1
+	cost := make([]int64, (len(m.a)+1)*width)
+	together := func(i, j int) int64 {
+		if c, ok := m.cost(i, j); ok {
+			return c
 		}
 		return math.MaxInt64 / 4
 	}
-	for i := range a {
-		for j := range b {
-			cost[(i+1)*width+j+1] = min(cost[i*width+j]+pairCost(i, j), cost[i*width+j+1]+aloneCost, cost[(i+1)*width+j]+aloneCost)
+	for i := range m.a {
+		cost[(i+1)*width] = int64(i+1) * aloneCost
+	}
+	for j := range m.b {
+		cost[j+1] = int64(j+1) * aloneCost
+	}
+	for i := range m.a {
+		for j := range m.b {
+			cost[(i+1)*width+j+1] = min(cost[i*width+j]+together(i, j), cost[i*width+j+1]+aloneCost, cost[(i+1)*width+j]+aloneCost)
 		}
 	}
-	for i, j := len(a), len(b); i > 0 && j > 0; {
+	for i, j := len(m.a), len(m.b); i > 0 && j > 0; {
 		switch cost[i*width+j] {
-		case cost[(i-1)*width+j-1] + pairCost(i-1, j-1):
+		case cost[(i-1)*width+j-1] + together(i-1, j-1):
 			partner[i-1] = j - 1
 			i, j = i-1, j-1
 		case cost[(i-1)*width+j] + aloneCost:
@@ -239,14 +259,14 @@ func matchExactly(a, b []int64, offset func(int64) int64, partner []int) {
 	}
 }
 
-// matchGreedily walks both sequences once: for floods of identical packets.
-func matchGreedily(a, b []int64, offset func(int64) int64, partner []int) {
-	for i, j := 0, 0; i < len(a) && j < len(b); {
-		expect := a[i] + offset(a[i])
-		switch d := b[j] - expect; {
-		case d < -agreement:
+// greedy walks both sequences once: for floods of identical packets.
+func (m *matching) greedy(partner []int) {
+	for i, j := 0, 0; i < len(m.a) && j < len(m.b); {
+		d := m.b[j].Nanos - m.expect[i]
+		switch {
+		case d < -early:
 			j++
-		case d > longestDelay, i+1 < len(a) && distance(b[j], a[i+1]+offset(a[i+1])) < distance(b[j], expect):
+		case d > longestDelay, i+1 < len(m.a) && distance(m.b[j].Nanos, m.expect[i+1]) < distance(d, 0):
 			i++
 		default:
 			partner[i] = j
@@ -257,33 +277,42 @@ func matchGreedily(a, b []int64, offset func(int64) int64, partner []int) {
 
 // matchLink makes the transmissions of l.
 func matchLink(l *link, offset func(int64) int64) {
-	x, y := l.originals(A), l.originals(B)
-	partner := matchTimes(times(x), times(y), offset)
-	used := make([]bool, len(y))
+	m := matching{a: l.originals(A), b: l.originals(B), from: l.from}
+	m.ids = sharedIDs(m.a, m.b)
+	for _, s := range m.a {
+		m.expect = append(m.expect, s.Nanos+offset(s.Nanos))
+	}
+	partner := m.solve()
+	used := make([]bool, len(m.b))
 	l.sends = l.sends[:0]
-	for i, s := range x {
+	for i, s := range m.a {
 		t := &Transmission{At: [2]*exchange.Sight{s, nil}}
 		if j := partner[i]; j >= 0 {
-			t.At[B], used[j] = y[j], true
+			t.At[B], used[j] = m.b[j], true
 		}
 		l.sends = append(l.sends, t)
 	}
-	for j, s := range y {
+	for j, s := range m.b {
 		if !used[j] {
 			l.sends = append(l.sends, &Transmission{At: [2]*exchange.Sight{nil, s}})
 		}
 	}
 }
 
+// sharedIDs says whether the path leaves the IP identifications alone: some are the same on both sides. With as few as one packet on a
+// side it proves nothing that the times do not.
+func sharedIDs(a, b []*exchange.Sight) bool {
+	if len(a) > denseLimit || len(b) > denseLimit {
+		return false
+	}
+	seen := make(map[uint32]bool, len(a))
+	for _, s := range a {
+		seen[s.IPID] = s.IPID != 0
+	}
+	return slices.ContainsFunc(b, func(s *exchange.Sight) bool { return seen[s.IPID] })
+}
+
 // unsure says whether a copy in s's capture may be an arrival of its own.
 func (l *link) unsure(s Side, x *exchange.Sight) bool {
 	return s != l.from && x.IPID == 0 && l.at[l.from] != nil
-}
-
-func times(all []*exchange.Sight) []int64 {
-	t := make([]int64, len(all))
-	for i, s := range all {
-		t[i] = s.Nanos
-	}
-	return t
 }

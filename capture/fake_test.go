@@ -456,7 +456,8 @@ func newLab(t *testing.T, s Settings) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = bun.Close() })
-	return &lab{a: newFake("R1", "192.168.1.1"), b: newFake("R2", "192.168.2.1"), plan: p, bundle: bun}
+	// No look falls on the very end of the wait, so that every run sends the same.
+	return &lab{a: newFake("R1", "192.168.1.1"), b: newFake("R2", "192.168.2.1"), plan: p, bundle: bun, opts: Options{Poll: 900 * time.Millisecond}}
 }
 
 func (l *lab) hosts() Hosts { return Hosts{l.a, l.b} }

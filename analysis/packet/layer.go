@@ -1,0 +1,134 @@
+package packet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// layerTypeNumber is from the range that gopacket leaves to its users.
+const layerTypeNumber = 4500
+
+// LayerTypeIKE returns the layer type of IKE messages. It is made when it is first asked for: importing this package
+// changes nothing in gopacket.
+var LayerTypeIKE = sync.OnceValue(func() gopacket.LayerType {
+	return gopacket.RegisterLayerType(layerTypeNumber, gopacket.LayerTypeMetadata{
+		Name:    "IKE",
+		Decoder: gopacket.DecodeFunc(decodeIKELayer),
+	})
+})
+
+// RegisterIKE makes gopacket decode UDP ports 500 and 4500 with IKELayer, in the whole program. On port 4500 it takes IKE,
+// ESP in UDP and keepalives apart. Call it once, before packets are decoded; programs that use a DecodingLayerParser do
+// not need it.
+func RegisterIKE() {
+	layers.RegisterUDPPortLayerType(portIKE, LayerTypeIKE())
+	layers.RegisterUDPPortLayerType(portNATT, LayerTypeNATT())
+}
+
+// LayerTypeNATT returns the layer type of what UDP port 4500 carries (RFC 3948): its decoder adds an IKELayer, an ESP layer
+// or a payload.
+var LayerTypeNATT = sync.OnceValue(func() gopacket.LayerType {
+	return gopacket.RegisterLayerType(layerTypeNumber+1, gopacket.LayerTypeMetadata{
+		Name:    "NAT-T",
+		Decoder: gopacket.DecodeFunc(decodeNATTLayer),
+	})
+})
+
+// IKELayer is an IKE message as a gopacket layer. It is a DecodingLayer and a SerializableLayer.
+type IKELayer struct {
+	layers.BaseLayer
+	Message *ike.Message
+	Marker  bool // the non-ESP marker of UDP port 4500 stands before the message
+}
+
+var (
+	_ gopacket.ApplicationLayer  = (*IKELayer)(nil)
+	_ gopacket.DecodingLayer     = (*IKELayer)(nil)
+	_ gopacket.SerializableLayer = (*IKELayer)(nil)
+)
+
+// LayerType returns LayerTypeIKE().
+func (l *IKELayer) LayerType() gopacket.LayerType { return LayerTypeIKE() }
+
+// CanDecode returns LayerTypeIKE().
+func (l *IKELayer) CanDecode() gopacket.LayerClass { return LayerTypeIKE() }
+
+// NextLayerType says that nothing follows an IKE message.
+func (l *IKELayer) NextLayerType() gopacket.LayerType { return gopacket.LayerTypeZero }
+
+// Payload returns nil: an IKE message carries no other layer.
+func (l *IKELayer) Payload() []byte { return nil }
+
+// DecodeFromBytes reads a message, with or without the non-ESP marker. A message that is broken behind its header is
+// no error: its Faults say where.
+func (l *IKELayer) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
+	l.Marker = marked(data) && !looksLikeIKE(data)
+	b := data
+	if l.Marker {
+		b = data[4:]
+	}
+	m, err := ike.Parse(b)
+	if err != nil {
+		df.SetTruncated()
+		return fmt.Errorf("IKE layer: %w", err)
+	}
+	if uint64(m.Length) > uint64(len(b)) {
+		df.SetTruncated()
+	}
+	l.BaseLayer = layers.BaseLayer{Contents: data}
+	l.Message = m
+	return nil
+}
+
+// SerializeTo prepends the message. With FixLengths its lengths and chain are computed, else they are taken as they are.
+func (l *IKELayer) SerializeTo(b gopacket.SerializeBuffer, _ gopacket.SerializeOptions) error {
+	if l.Message == nil {
+		return errors.New("IKE layer: there is no message to serialise")
+	}
+	message, err := l.Message.Append(nil)
+	if err != nil {
+		return fmt.Errorf("IKE layer: %w", err)
+	}
+	if l.Marker {
+		message = append(make([]byte, 4, 4+len(message)), message...)
+	}
+	out, err := b.PrependBytes(len(message))
+	if err == nil {
+		copy(out, message)
+	}
+	return err
+}
+
+func decodeIKELayer(data []byte, p gopacket.PacketBuilder) error {
+	l := &IKELayer{}
+	if err := l.DecodeFromBytes(data, p); err != nil {
+		return err
+	}
+	p.AddLayer(l)
+	p.SetApplicationLayer(l)
+	return nil
+}
+
+// decodeNATTLayer does what gopacket's own ESP decoder does, but survives packets of less than eight bytes.
+func decodeNATTLayer(data []byte, p gopacket.PacketBuilder) error {
+	switch {
+	case marked(data):
+		return decodeIKELayer(data, p)
+	case len(data) < 8:
+		return p.NextDecoder(gopacket.LayerTypePayload)
+	}
+	p.AddLayer(&layers.IPSecESP{
+		BaseLayer: layers.BaseLayer{Contents: data},
+		SPI:       binary.BigEndian.Uint32(data),
+		Seq:       binary.BigEndian.Uint32(data[4:]),
+		Encrypted: data[8:],
+	})
+	return nil
+}

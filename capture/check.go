@@ -135,6 +135,8 @@ func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 	items := []func(context.Context) error{c.version, c.clock, c.load, c.memory, c.iface, c.names, c.lines}
 	if !r.plan.File.IsZero() {
 		items = append(items, c.privilege, c.acl, c.flash, c.scp)
+	} else {
+		items = append(items, c.dump)
 	}
 	if len(r.plan.debugOn) > 0 {
 		items = append(items, c.debugs)

@@ -251,13 +251,19 @@ func (c *checker) scp(ctx context.Context) error {
 		return nil
 	}
 	c.r.dump = "the router's SCP server is off (ip scp server enable)"
+	c.add("scp", Warn, "%s: the capture will be rebuilt from `buffer dump`", c.r.dump)
+	return c.dump(ctx)
+}
+
+// dump refuses a buffer that would take too long to read without SCP.
+func (c *checker) dump(context.Context) error {
 	mb, most := c.r.plan.settings.BufferMB, c.r.u.o.MaxDumpMB
 	if mb > most {
-		c.add("scp", Refuse, "%s, and a buffer of %d MB would take about %s to read by `buffer dump`: set buffer_mb to %d or less",
-			c.r.dump, mb, dumpTakes(mb), most)
+		c.add("dump", Refuse, "a buffer of %d MB would take about %s to read by `buffer dump`: set buffer_mb to %d or less",
+			mb, dumpTakes(mb), most)
 		return nil
 	}
-	c.add("scp", Warn, "%s: the capture will be rebuilt from `buffer dump`", c.r.dump)
+	c.add("dump", OK, "a full buffer takes about %s to read", dumpTakes(mb))
 	return nil
 }
 

@@ -65,7 +65,10 @@ func (r *router) trigger(ctx context.Context) error {
 	if r.plan.Trigger == nil {
 		return nil
 	}
-	_, err := r.exec(ctx, r.plan.Trigger.Command)
+	limit := r.u.o.timeout(PhaseTrigger) * 9 / 10 // so that a slow ping costs the trigger, and not the run
+	sending, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+	defer cancel()
+	_, err := r.exec(sending, r.plan.Trigger.Command)
 	if err != nil && refusalOf(err) == nil && ctx.Err() == nil {
 		r.note(PhaseTrigger, "trigger: %v; it may or may not have been carried out", err)
 		return nil

@@ -113,6 +113,7 @@ func Collect(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result
 		}
 		return u.close(err)
 	}
+	u.run.Error = ""
 	return u.finish(ctx, nil, u.plan.Settings.Keep)
 }
 

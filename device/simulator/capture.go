@@ -103,7 +103,6 @@ func addCapture(exec *node) {
 		e.next = append(e.next, limitNodes...)
 	}
 	capture := exec.add("monitor capture", "Packet Capture", 1, nil)
-	capture = capture.next[0]
 	capture.next = append(capture.next, value("WORD", "Name of the Capture", options...))
 	exec.add("no monitor capture WORD", "Packet Capture", 1, (*session).noCapture)
 }

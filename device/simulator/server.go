@@ -53,6 +53,8 @@ func (r *Router) Addr() string {
 // still booting, drops it at once.
 func (r *Router) Serve(conn net.Conn) {
 	c := &wire{Conn: conn}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	line := r.take(c)
 	if line == nil {
 		c.reset()
@@ -98,9 +100,8 @@ type vty struct {
 	idle   time.Time
 }
 
+// take finds a free line. The router's lock is held.
 func (r *Router) take(c *wire) *vty {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	now := r.config.Now()
 	if r.closed || now.Before(r.readyAt) {
 		return nil
@@ -149,7 +150,7 @@ func (r *Router) serve(l *vty) {
 		wg.Go(func() {
 			r.channel(l, channel, asks)
 			if !r.config.Knobs.KeepConnection {
-				_ = conn.Close()
+				l.conn.finish(conn)
 			}
 		})
 	}
@@ -342,6 +343,21 @@ func (w *wire) reset() {
 		_ = tcp.SetLinger(0)
 	}
 	_ = w.Conn.Close()
+}
+
+// How long a client may take to close its end after the router closed its own.
+const closing = 2 * time.Second
+
+// finish closes the connection from this side and leaves the client a moment to read what is under way.
+func (w *wire) finish(conn ssh.Conn) {
+	half, ok := w.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		_ = conn.Close()
+		return
+	}
+	timer := time.AfterFunc(closing, func() { _ = conn.Close() })
+	defer timer.Stop()
+	_ = conn.Wait()
 }
 
 func crlf(s string) string {

@@ -251,6 +251,10 @@ func (s *session) roots() []*node {
 func (s *session) reject(line string, bad *rejection) {
 	switch bad.kind {
 	case incomplete:
+		if strings.TrimSpace(line) == "show" {
+			s.put("%% Type \"show ?\" for a list of subcommands\n")
+			return
+		}
 		s.put("%% Incomplete command.\n\n")
 	case ambiguous:
 		s.put("%% Ambiguous command:  \"%s\"\n", line)

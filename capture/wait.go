@@ -21,6 +21,7 @@ type sighting struct {
 	packets int
 	fresh   int // IKE SAs with the peer that were not there before and are up
 	pending int // those that are being negotiated
+	old     int // those that were there before and still are
 }
 
 // wait watches both captures until the duration is over, both have ended by themselves, or what was asked for came to
@@ -124,6 +125,7 @@ func (r *router) sight(ctx context.Context, until Until) (s sighting) {
 			r.lostSight(ctx, err)
 			return sighting{packets: s.packets}
 		}
+		s.old = len(r.known)
 	}
 	r.blind = 0
 	return s
@@ -235,7 +237,8 @@ func (r *router) withPeer(sa iosxe.IKESA) bool {
 
 // judge decides whether the wait is over by what was seen.
 type judge struct {
-	quiet int // looks in a row at which a negotiation had left nothing
+	quiet int  // looks in a row at which a negotiation had left nothing
+	tried bool // a negotiation was under way at some look
 }
 
 func (j *judge) over(u Until, seen [2]sighting) bool {
@@ -249,13 +252,20 @@ func (j *judge) over(u Until, seen [2]sighting) bool {
 	case UntilEstablished:
 		return a.seen && b.seen && a.fresh > 0 && b.fresh > 0
 	case UntilFailed:
-		over := a.seen && b.seen && a.packets+b.packets > 0 && a.fresh+a.pending+b.fresh+b.pending == 0
-		if !over {
-			j.quiet = 0
-			return false
-		}
-		j.quiet++
-		return j.quiet >= 3
+		return j.failed(a, b)
 	}
 	return false
+}
+
+// failed says whether a negotiation was captured that has left no SA on either side, at three looks in a row. Packets
+// alone prove no negotiation while an SA of before is up: they may be its own.
+func (j *judge) failed(a, b sighting) bool {
+	j.tried = j.tried || a.pending+b.pending > 0
+	captured := a.packets+b.packets > 0 && (j.tried || a.old+b.old == 0)
+	if !a.seen || !b.seen || !captured || a.fresh+a.pending+b.fresh+b.pending > 0 {
+		j.quiet = 0
+		return false
+	}
+	j.quiet++
+	return j.quiet >= 3
 }

@@ -88,3 +88,30 @@ func TestStopEndsTheWait(t *testing.T) {
 		}
 	})
 }
+
+func TestFailedIsNotSaidOfAnOldTunnelsTraffic(t *testing.T) {
+	see := func(packets, fresh, pending, old int) [2]sighting {
+		s := sighting{seen: true, active: true, packets: packets, fresh: fresh, pending: pending, old: old}
+		return [2]sighting{s, s}
+	}
+	for _, tt := range []struct {
+		name string
+		see  [][2]sighting
+		want bool
+	}{
+		{"nothing at all", [][2]sighting{see(0, 0, 0, 0), see(0, 0, 0, 0), see(0, 0, 0, 0)}, false},
+		{"packets and no SA", [][2]sighting{see(2, 0, 0, 0), see(2, 0, 0, 0), see(2, 0, 0, 0)}, true},
+		{"an old SA's packets", [][2]sighting{see(2, 0, 0, 1), see(4, 0, 0, 1), see(6, 0, 0, 1)}, false},
+		{"an attempt beside an old SA", [][2]sighting{see(2, 0, 1, 1), see(4, 0, 0, 1), see(4, 0, 0, 1), see(4, 0, 0, 1)}, true},
+		{"it came up", [][2]sighting{see(2, 0, 1, 0), see(4, 1, 0, 0), see(4, 1, 0, 0), see(4, 1, 0, 0)}, false},
+	} {
+		var j judge
+		got := false
+		for _, s := range tt.see {
+			got = j.over(Until{Kind: UntilFailed}, s)
+		}
+		if got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

@@ -196,7 +196,7 @@ func (c *capturePoint) listing(detailed bool) string {
 		if ok {
 			src, dst = showAddress(f.src), showAddress(f.dst)
 		}
-		fmt.Fprintf(&b, "%4d %4d %5d.%06d   %-16s ->  %-16s %-2d %-4s %s\n", i, p.length, int(since.Seconds()), since.Microseconds()%1e6,
+		fmt.Fprintf(&b, "%4d %4d%5d.%06d   %-16s ->  %-16s %-2d %-4s %s\n", i, p.length, int(since.Seconds()), since.Microseconds()%1e6,
 			src, dst, f.dscp, dscpName(f.dscp), protocolName(f, ok))
 		if detailed {
 			b.WriteString(dumpText(p.data) + "\n")

@@ -158,13 +158,6 @@ func infoText(d *decodedPacket) string {
 	return text + notes(d)
 }
 
-func ikeInfo(d *decodedPacket) string {
-	if d.msg == nil {
-		return "Malformed: " + d.reason
-	}
-	return d.msg.Info()
-}
-
 // notes are what a reader should know of a packet beside what it says itself.
 func notes(d *decodedPacket) string {
 	var all []string

@@ -154,7 +154,7 @@ func (t *teller) ike(p *packet.Packet) {
 	}
 	s := sight(p)
 	s.Copy = m.copied(&s)
-	if s.Copy {
+	if s.Copy && s.IPID != 0 {
 		t.story.Counts.Duplicates++
 	}
 	m.Sent = append(m.Sent, s)

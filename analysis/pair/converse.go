@@ -142,24 +142,26 @@ type askedKey struct {
 }
 
 // linkAnswers relates every response to its request: by message ID, exchange and direction; several requests of IKE_SA_INIT (cookie,
-// other group) to the last one before it. In IKEv1 the order of the exchange tells.
+// other group) to the last one before it; all fragments of a request (RFC 7383) to the same answer. In IKEv1 the order of the exchange
+// tells.
 func (v *Conversation) linkAnswers() {
-	open := map[askedKey]*Message{}
+	open := map[askedKey][]*Message{}
 	for _, m := range v.Messages {
 		if m.Kind == exchange.Request {
 			k := askedKey{m.MessageID, m.Exchange, m.From, v.Version}
-			if q := open[k]; q == nil || begins(m.Message) || v.Version == 1 {
-				open[k] = m
+			if begins(m.Message) || v.Version == 1 {
+				open[k] = nil
 			}
+			open[k] = append(open[k], m)
 			continue
 		}
-		q := open[askedKey{m.MessageID, m.Exchange, m.From.Other(), v.Version}]
-		if q == nil {
-			continue
-		}
-		m.Answers = q
-		if q.AnsweredBy == nil {
-			q.AnsweredBy = m
+		for i, q := range open[askedKey{m.MessageID, m.Exchange, m.From.Other(), v.Version}] {
+			if i == 0 {
+				m.Answers = q
+			}
+			if q.AnsweredBy == nil {
+				q.AnsweredBy = m
+			}
 		}
 	}
 }

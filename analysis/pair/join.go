@@ -2,6 +2,7 @@ package pair
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"slices"
 
@@ -17,8 +18,8 @@ type Options struct {
 }
 
 // Join makes one case of two stories. b is nil when only one capture was given. The stories are not to be used by anybody else
-// afterwards.
-func Join(a, b *exchange.Story, o Options) (*Case, error) {
+// afterwards. Only the search for an address behind a NAT takes long; ctx ends it.
+func Join(ctx context.Context, a, b *exchange.Story, o Options) (*Case, error) {
 	if a == nil {
 		return nil, errors.New("compare: no capture of side A was given")
 	}
@@ -38,6 +39,7 @@ func Join(a, b *exchange.Story, o Options) (*Case, error) {
 	j.judgeFates()
 	j.finishFlows()
 	j.translate()
+	j.detect(ctx)
 	j.icmp()
 	j.count()
 	return j.c, nil

@@ -33,7 +33,7 @@ func readStory(t *testing.T, path string) *exchange.Story {
 func TestDump(t *testing.T) {
 	dirs, _ := filepath.Glob(incidents + "/*")
 	for _, d := range dirs {
-		c, err := Join(readStory(t, d+"/a.pcap"), readStory(t, d+"/b.pcap"), Options{})
+		c, err := Join(context.Background(), readStory(t, d+"/a.pcap"), readStory(t, d+"/b.pcap"), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

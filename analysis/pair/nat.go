@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
-	"github.com/moncap/moncap/analysis/ike"
 )
 
 type mappingKey struct {
@@ -65,7 +64,6 @@ func (j *joiner) translate() {
 			p.Translated = append(p.Translated, a)
 		}
 	}
-	j.detect()
 }
 
 // Translates says whether a NAT on the path changes addresses or ports of s.
@@ -133,8 +131,3 @@ func (j *joiner) count() {
 		c.Counts = Counts{Only: c.Counts.Only}
 	}
 }
-
-// hashed reads the NAT detection payloads of the messages.
-func (j *joiner) detect() {}
-
-func (v *Conversation) measure(keys *ike.Keys) {}

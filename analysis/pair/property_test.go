@@ -1,6 +1,7 @@
 package pair
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -42,7 +43,7 @@ func TestReportedLossesAreTheLossesMade(t *testing.T) {
 func mustJoin(t *testing.T, n *path) *Case {
 	t.Helper()
 	a, b := n.stories(t)
-	c, err := Join(a, b, Options{})
+	c, err := Join(context.Background(), a, b, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,3 +136,16 @@ func (m *Message) Arrived() bool {
 	}
 	return m.AnsweredBy != nil
 }
+
+// Copies counts the IKE packets that s's capture holds twice, by the capture's own fault.
+func (c *Case) Copies(s Side) int {
+	n := 0
+	for m := range c.Messages() {
+		for _, t := range m.Transmissions {
+			if t.CaptureCopy && t.At[s] != nil {
+				n++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,123 @@
+package pair
+
+import (
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// measure bounds the plaintext of the encrypted messages by the algorithms that were negotiated in clear, and by the padding that each
+// side shows in messages which hold nothing.
+func (v *Conversation) measure(keys *ike.Keys) {
+	v.Suite = v.suite()
+	if v.Version == 1 {
+		v.measureV1()
+		return
+	}
+	if v.Suite == nil {
+		return
+	}
+	for _, m := range v.Messages {
+		v.learnPadding(m)
+	}
+	for _, m := range v.Messages {
+		if m.SKLen > 0 {
+			m.Plain = v.plaintext(m)
+		}
+	}
+	v.sumFragments()
+}
+
+// suite reads the responder's selection; an IKE SA that replaced another has its own inside an encrypted message, and most likely the same.
+func (v *Conversation) suite() *ike.Suite {
+	var found *ike.Suite
+	for _, m := range v.Messages {
+		sa := m.SA()
+		if m.Exchange != ike.IKESAInit || m.Kind != exchange.Response || sa == nil || len(sa.Proposals) != 1 {
+			continue
+		}
+		if s, ok := ike.SuiteFrom(sa.Proposals[0]); ok {
+			found = &s
+		}
+	}
+	if found == nil && v.Rekeyed != nil {
+		return v.Rekeyed.suite()
+	}
+	return found
+}
+
+// body is the length of what an SK or SKF payload carries: initialization vector, ciphertext, integrity check value.
+func body(m *exchange.Message) int {
+	if m.Fragments > 0 {
+		return m.SKLen - 8
+	}
+	return m.SKLen - 4
+}
+
+func (v *Conversation) learnPadding(m *Message) {
+	if m.SKLen == 0 || m.FirstInner != ike.PayloadNone || m.Fragment > 1 {
+		return
+	}
+	if n, ok := v.Suite.LearnPadding(body(m.Message)); ok && (v.Padding[m.From] < 0 || n < v.Padding[m.From]) {
+		v.Padding[m.From] = n
+	}
+}
+
+func (v *Conversation) plaintext(m *Message) Plaintext {
+	low, high, ok := v.Suite.Plaintext(body(m.Message), v.Padding[m.From])
+	if p := v.Padding[m.From]; ok && v.Suite.AEAD && p > 0 {
+		high += p // the padding fills up to a multiple, so it may be anything up to that of an empty message
+	}
+	if m.FirstInner == ike.PayloadNone && m.Fragment <= 1 {
+		low, high = 0, 0
+	}
+	return Plaintext{ok, low, high}
+}
+
+type fragmentKey struct {
+	askedKey
+	kind exchange.Kind
+}
+
+// sumFragments gives the first fragment of a message (RFC 7383) the bounds of the whole.
+func (v *Conversation) sumFragments() {
+	whole := map[fragmentKey]*Message{}
+	key := func(m *Message) fragmentKey {
+		return fragmentKey{askedKey{m.MessageID, m.Exchange, m.From, v.Version}, m.Kind}
+	}
+	for _, m := range v.Messages {
+		if m.Fragment == 1 && whole[key(m)] == nil {
+			whole[key(m)] = m
+		}
+	}
+	counted := map[fragmentKey]map[int]bool{}
+	for _, m := range v.Messages {
+		k := key(m)
+		if first := whole[k]; m.Fragment > 1 && first != nil && !counted[k][m.Fragment] {
+			if counted[k] == nil {
+				counted[k] = map[int]bool{}
+			}
+			counted[k][m.Fragment] = true
+			first.Plain.Min += m.Plain.Min
+			first.Plain.Max += m.Plain.Max
+			first.Plain.Known = first.Plain.Known && m.Plain.Known
+		}
+	}
+	for k, first := range whole {
+		if len(counted[k]) < first.Fragments-1 {
+			first.Plain.Known = false
+		}
+	}
+}
+
+// v1Block is the longest cipher block of IKEv1, by which its padding is uncertain.
+const v1Block = 16
+
+// measureV1: IKEv1 encrypts everything behind the header in CBC mode, without initialization vector or integrity value (RFC 2409, Section
+// 5), and pads as it likes.
+func (v *Conversation) measureV1() {
+	for _, m := range v.Messages {
+		if m.Encrypted() && m.SKLen > 0 {
+			m.Plain = Plaintext{true, max(0, m.SKLen-v1Block), m.SKLen}
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package pair
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// detect recomputes the NAT detection hashes of all messages from the addresses that are known, and with one capture alone searches the
+// private address behind a NAT.
+func (j *joiner) detect(ctx context.Context) {
+	d := detector{c: j.c, ctx: ctx}
+	for m := range j.c.Messages() {
+		for _, h := range d.hashes(m) {
+			m.NATD = append(m.NATD, d.check(m, h))
+		}
+	}
+}
+
+// detector remembers what a search has found, and that it was made.
+type detector struct {
+	c        *Case
+	ctx      context.Context
+	found    []netip.AddrPort
+	searched [2]bool
+}
+
+// hash is one NAT detection hash and how to make it of an address.
+type hash struct {
+	source bool
+	data   []byte
+	make   func(netip.AddrPort) []byte
+}
+
+// hashes lists those of m: the notifications of IKEv2, or the NAT-D payloads of IKEv1, of which the first is of the destination
+// (RFC 3947, Section 3.2).
+func (d *detector) hashes(m *Message) []hash {
+	if m.Major() == 1 {
+		return d.hashesV1(m)
+	}
+	maker := func(a netip.AddrPort) []byte {
+		h := ike.NATDHash(m.SPIi, m.SPIr, a.Addr(), a.Port())
+		return h[:]
+	}
+	var all []hash
+	for _, n := range m.Notifies {
+		switch ike.NotifyType(n.Number) {
+		case ike.NATDetectionSourceIP:
+			all = append(all, hash{true, n.Data, maker})
+		case ike.NATDetectionDestinationIP:
+			all = append(all, hash{false, n.Data, maker})
+		}
+	}
+	return all
+}
+
+func (d *detector) hashesV1(m *Message) []hash {
+	algorithm := m.Conversation.hashV1()
+	maker := func(a netip.AddrPort) []byte {
+		return ike.NATDHashV1(algorithm, m.SPIi, m.SPIr, a.Addr(), a.Port())
+	}
+	var all []hash
+	for _, p := range m.Parsed.Payloads {
+		if t := p.Type(); t != ike.V1PayloadNATD && t != ike.V1PayloadNATDOld {
+			continue
+		}
+		if b, ok := p.(*ike.BytesV1); ok {
+			all = append(all, hash{len(all) > 0, b.Data, maker})
+		}
+	}
+	return all
+}
+
+// hashV1 is the hash algorithm that phase 1 agreed on: of the responder's selection.
+func (v *Conversation) hashV1() uint64 {
+	for _, m := range v.Messages {
+		sa := m.SAv1()
+		if m.Kind != exchange.Response || sa == nil {
+			continue
+		}
+		for _, p := range sa.Proposals {
+			for _, t := range p.Transforms {
+				if n, ok := t.Value(ike.V1Hash); ok {
+					return n
+				}
+			}
+		}
+	}
+	return 0
+}
+
+func (d *detector) check(m *Message, h hash) NATD {
+	r := NATD{Source: h.source}
+	is := func(a netip.AddrPort) bool { return a.Addr().IsValid() && bytes.Equal(h.make(a), h.data) }
+	for _, t := range m.Transmissions {
+		for _, s := range Both {
+			x := t.At[s]
+			if x == nil {
+				continue
+			}
+			a := x.Dst
+			if h.source {
+				a = x.Src
+			}
+			if !is(a) {
+				continue
+			}
+			r.Address, r.How = a, "capture"
+			r.Sent = r.Sent || s == m.From
+			r.Received = r.Received || s != m.From
+		}
+	}
+	if r.How == "" {
+		r.Address, r.How = d.find(m, h, is)
+	}
+	r.Forced = h.source && r.How == "" && d.c.TwoSided() && !d.c.Translates(m.From)
+	return r
+}
+
+// find looks for the address that a hash was made of among those that are known but were not seen on this message.
+func (d *detector) find(m *Message, h hash, is func(netip.AddrPort) bool) (netip.AddrPort, string) {
+	whose := m.From
+	if !h.source {
+		whose = whose.Other()
+	}
+	p := &d.c.Parties[whose]
+	known := append([]netip.Addr{p.Known, p.KnownNAT}, p.Addresses...)
+	for _, a := range append(known, p.Translated...) {
+		for _, port := range [...]uint16{500, 4500} {
+			if x := netip.AddrPortFrom(a, port); is(x) {
+				return x, "inventory"
+			}
+		}
+	}
+	for _, x := range d.found {
+		if is(x) {
+			return x, "search"
+		}
+	}
+	if d.c.Story(whose) != nil || d.searched[whose] || m.Major() != 2 || len(h.data) != 20 {
+		return netip.AddrPort{}, ""
+	}
+	d.searched[whose] = true
+	if x, ok := ike.SearchNATD(d.ctx, [20]byte(h.data), m.SPIi, m.SPIr, []uint16{500, 4500}); ok {
+		d.found = append(d.found, x)
+		return x, "search"
+	}
+	return netip.AddrPort{}, ""
+}

@@ -72,7 +72,7 @@ func TestPlanIsWhatRunSends(t *testing.T) {
 		planned := map[string]bool{}
 		sometimes := map[string]bool{}
 		for _, s := range l.plan.Steps(A) {
-			for _, line := range s.Command.Lines {
+			for _, line := range typed(s.Command) {
 				planned[line] = true
 				sometimes[line] = sometimes[line] || strings.HasPrefix(s.Note, "only")
 			}

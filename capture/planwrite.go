@@ -136,27 +136,29 @@ func (p *Plan) phaseNote(sp *SidePlan, phase Phase) string {
 }
 
 func writeStep(b *strings.Builder, s Step) {
-	indent := ""
-	if s.Command.Mode == iosxe.Config {
-		b.WriteString("configure terminal\n")
-		indent = " "
-	}
-	for i, line := range s.Command.Lines {
-		b.WriteString(indent + line)
-		if i == 0 && s.Note != "" {
-			b.WriteString("   ! " + s.Note)
+	first := s.Command.Lines[0]
+	for i, line := range typed(s.Command) {
+		if s.Command.Mode == iosxe.Config && line != "configure terminal" && line != "end" {
+			line = strings.Repeat(" ", min(i, 2)) + line
 		}
-		if i == 0 && len(s.Undo) > 0 {
-			b.WriteString("   ! undone by: " + strings.Join(linesOf(s.Undo), "; "))
+		b.WriteString(line)
+		if strings.TrimSpace(line) == first {
+			b.WriteString(s.remark())
 		}
 		b.WriteString("\n")
-		if indent != "" {
-			indent = "  "
-		}
 	}
-	if s.Command.Mode == iosxe.Config {
-		b.WriteString("end\n")
+}
+
+// remark is what the plan says behind a command, as a comment of IOS.
+func (s Step) remark() string {
+	var remark string
+	if s.Note != "" {
+		remark = "   ! " + s.Note
 	}
+	if len(s.Undo) > 0 {
+		remark += "   ! undone by: " + strings.Join(linesOf(s.Undo), "; ")
+	}
+	return remark
 }
 
 func linesOf(commands []iosxe.Command) []string {

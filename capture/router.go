@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,13 +49,21 @@ func (r *router) exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	if r.host == nil {
 		return "", fmt.Errorf("no session with %s", r.plan.Endpoint.Name)
 	}
-	r.info.Commands = append(r.info.Commands, cmd.Lines...)
+	r.info.Commands = append(r.info.Commands, typed(cmd)...)
 	out, err := r.host.Exec(ctx, cmd)
 	if err != nil {
 		r.u.o.Log.LogAttrs(ctx, slog.LevelDebug, "command", slog.String("peer", r.plan.Endpoint.Name),
 			slog.String("command", cmd.Name), slog.Any("error", err))
 	}
 	return out, err
+}
+
+// typed lists the lines that a command puts on the router's terminal.
+func typed(cmd iosxe.Command) []string {
+	if cmd.Mode != iosxe.Config {
+		return cmd.Lines
+	}
+	return slices.Concat([]string{"configure terminal"}, cmd.Lines, []string{"end"})
 }
 
 // repeat sends a command that may be sent twice, until the router answers it.

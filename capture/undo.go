@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/moncap/moncap/capture/bundle"
-	"github.com/moncap/moncap/device/iosxe"
 )
 
 // cleanUp undoes what this side made, in reverse, and returns what it could not undo. A router that does not answer
@@ -40,13 +39,7 @@ var errForeign = errors.New("it is not what moncap defined")
 func (r *router) leftover(kind string, why error) Leftover {
 	l := Leftover{Side: r.side, Peer: r.plan.Endpoint.Name, What: describe(kind, r.plan.nameOf(kind))}
 	for _, cmd := range r.plan.undo(kind) {
-		if cmd.Mode == iosxe.Config {
-			l.Remove = append(l.Remove, "configure terminal")
-		}
-		l.Remove = append(l.Remove, cmd.Lines...)
-		if cmd.Mode == iosxe.Config {
-			l.Remove = append(l.Remove, "end")
-		}
+		l.Remove = append(l.Remove, typed(cmd)...)
 	}
 	if why != nil {
 		l.Why = why.Error()

@@ -1,0 +1,181 @@
+package analysis
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// assemble puts the facts of a case and what was found in it into the document.
+func assemble(c *pair.Case, findings []report.Finding) *report.Report {
+	r := &report.Report{
+		Schema: report.Schema, Findings: findings, Clock: clock(c.Clock),
+		Sides:         report.Sides{A: sideInfo(&c.Parties[pair.A]), B: sideInfo(&c.Parties[pair.B])},
+		Conversations: []report.Conversation{},
+		Pairs: report.Pairs{
+			Matched: c.Counts.Matched, LostAtoB: c.Counts.Lost[pair.A], LostBtoA: c.Counts.Lost[pair.B],
+			OnlyA: c.Counts.Only[pair.A], OnlyB: c.Counts.Only[pair.B],
+		},
+	}
+	if r.Findings == nil {
+		r.Findings = []report.Finding{}
+	}
+	for _, m := range c.NAT {
+		r.NAT = append(r.NAT, report.Translation{
+			Side: side(m.Side), Original: m.Original.Addr().String(), OriginalPort: m.Original.Port(),
+			Translated: m.Translated.Addr().String(), Port: m.Translated.Port(), Packets: m.Packets,
+		})
+	}
+	for _, v := range c.Conversations {
+		r.Conversations = append(r.Conversations, conversation(c, v, findings))
+	}
+	for _, f := range c.Flows {
+		r.Flows = append(r.Flows, flow(c, f))
+	}
+	for _, e := range c.ICMP {
+		r.ICMP = append(r.ICMP, icmp(c, e))
+	}
+	return r
+}
+
+func side(s pair.Side) report.Side { return report.Side(s.String()) }
+
+func sideInfo(p *pair.Party) *report.SideInfo {
+	s := p.Story
+	if s == nil {
+		return nil
+	}
+	info := &report.SideInfo{
+		Name: p.Name, Addresses: texts(p.Addresses), Translated: texts(p.Translated), Interface: p.Interface,
+		File: p.File, SHA256: s.Info.SHA256, Format: s.Info.Format, LinkType: s.Info.LinkType,
+		Packets: s.Counts.Packets, IKE: s.Counts.IKE, ESP: s.Counts.ESP, ICMP: s.Counts.ICMP, Truncated: s.Counts.Truncated,
+		Duplicates: s.Counts.Duplicates,
+	}
+	info.Other = info.Packets - info.IKE - info.ESP - info.ICMP
+	if info.Name == "" {
+		info.Name = "side " + p.Side.String()
+	}
+	if d := s.Info.Damage; d != nil {
+		info.Damaged = fmt.Sprintf("byte %d: %s", d.Offset, d.Reason)
+	}
+	if s.Counts.Packets > 0 {
+		first, last := moment(s.First), moment(s.Last)
+		info.First, info.Last = &first, &last
+	}
+	return info
+}
+
+func texts(all []netip.Addr) []string {
+	var t []string
+	for _, a := range all {
+		t = append(t, a.String())
+	}
+	return t
+}
+
+func moment(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }
+
+func clock(c *pair.Clock) *report.Clock {
+	if c == nil {
+		return nil
+	}
+	r := &report.Clock{
+		OffsetMS: millis(c.Offset), LowMS: millisOf(c.Low), HighMS: millisOf(c.High),
+		Pairs: c.Pairs[pair.A] + c.Pairs[pair.B], Method: c.Method, Steps: len(c.Steps),
+	}
+	if c.HasDrift {
+		r.DriftPPM = &c.Drift
+	}
+	if c.RTT > 0 {
+		ms := millis(c.RTT)
+		r.RTTMS = &ms
+	}
+	return r
+}
+
+func millis(nanos int64) float64 { return float64(nanos) / 1e6 }
+
+func millisOf(nanos *int64) *float64 {
+	if nanos == nil {
+		return nil
+	}
+	ms := millis(*nanos)
+	return &ms
+}
+
+func sighting(c *pair.Case, s pair.Side, x *exchange.Sight) *report.Sighting {
+	if x == nil {
+		return nil
+	}
+	return &report.Sighting{
+		Frame: x.Frame, Time: moment(x.Nanos), AlignedNS: c.Aligned(x.Nanos, s) - c.First, Src: endpoint(x.Src), Dst: endpoint(x.Dst),
+		Size: x.Size, TTL: int(x.TTL), DSCP: int(x.DSCP), Fragments: x.Fragments,
+	}
+}
+
+// endpoint prints address and port, without a port for what has none.
+func endpoint(a netip.AddrPort) string {
+	if a.Port() == 0 {
+		return a.Addr().String()
+	}
+	return a.String()
+}
+
+func flow(c *pair.Case, f *pair.Flow) report.Flow {
+	r := report.Flow{
+		SPI: fmt.Sprintf("0x%08x", f.SPI), Direction: report.Direction(f.From.Direction()), Encapsulation: "esp", Lost: int(f.Lost),
+		A: flowSide(c, pair.A, f.At[pair.A]), B: flowSide(c, pair.B, f.At[pair.B]),
+	}
+	for _, s := range pair.Both {
+		if x := f.At[s]; x != nil && x.UDP {
+			r.Encapsulation = "udp"
+		} else if x != nil && x.AH {
+			r.Encapsulation = "ah"
+		}
+	}
+	return r
+}
+
+func flowSide(c *pair.Case, s pair.Side, f *exchange.Flow) *report.FlowSide {
+	if f == nil {
+		return nil
+	}
+	return &report.FlowSide{
+		Packets: f.Packets, FirstSeq: uint32(f.First.Seq), LastSeq: uint32(f.Last.Seq), First: moment(f.First.Nanos), Last: moment(f.Last.Nanos),
+		FirstNS: c.Aligned(f.First.Nanos, s) - c.First, LastNS: c.Aligned(f.Last.Nanos, s) - c.First, Frame: f.First.Frame, LastFrame: f.Last.Frame,
+	}
+}
+
+func icmp(c *pair.Case, e pair.ICMP) report.ICMP {
+	return report.ICMP{
+		Side: side(e.Side), Type: int(e.Type), Code: int(e.Code), Meaning: e.Meaning(), From: e.Sight.Src.Addr().String(), MTU: e.MTU,
+		Seen: *sighting(c, e.Side, &e.Sight),
+	}
+}
+
+// outcome says in one word how a conversation ended.
+func outcome(v *pair.Conversation, findings []report.Finding) string {
+	has := func(codes ...string) bool {
+		return slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Conversation == v.ID && slices.Contains(codes, f.Code) })
+	}
+	switch {
+	case has("sa-deleted"):
+		return "deleted"
+	case has("tunnel-established"):
+		return "established"
+	case has("auth-failed", "child-sa-refused", "responder-auth-rejected", "ike-proposal-mismatch", "ke-group-mismatch", "version-mismatch",
+		"psk-mismatch-v1", "quick-mode-refused", "error-notify", "redirected"):
+		return "refused"
+	}
+	for _, m := range v.Messages {
+		if m.Answers != nil && m.Arrived() {
+			return "incomplete"
+		}
+	}
+	return "unanswered"
+}

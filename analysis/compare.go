@@ -1,0 +1,119 @@
+// Package analysis compares two captures of one IPsec tunnel and says what was lost, refused or changed, where and by whom. It is the
+// pipeline in one page: packets, stories, case, findings, report; the work is in the packages below it.
+package analysis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+
+	"github.com/moncap/moncap/analysis/diagnose"
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/packet"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// Side is one gateway, its capture, and what else is known of it. Only Open is needed.
+type Side struct {
+	Name       string
+	File       string                        // what to call the capture in the report
+	Open       func() (io.ReadCloser, error) // opens the capture
+	Address    netip.Addr                    // VPN address, from the inventory; the zero Addr: not known
+	NATAddress netip.Addr                    // how the other side sees it, from the inventory
+	Interface  string                        // captured interface, for the actions
+	Config     map[string]string             // outputs of show commands, by name: "show-crypto-ikev2-proposal"
+	Debug      []byte                        // output of debug crypto ikev2
+}
+
+// Options are what a comparison may know beside the sides. The zero value is right without more knowledge.
+type Options struct {
+	Tunnel  string    // name of the tunnel, for the report
+	Version string    // of the program, for the report
+	Keys    *ike.Keys // opens encrypted messages
+	NoSwap  bool      // trust the order of the files, even when the addresses say that they are the wrong way round
+}
+
+// Compare reads both captures in parallel, joins and judges them. b is nil when there is but one. An error means that a capture could not
+// be opened or is no capture; a damaged, empty or unrelated one is a finding. When the inventory's addresses prove that the files were
+// given the wrong way round, they are exchanged and the report's Sides name the files as they were used.
+func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, error) {
+	sides := [2]*Side{&a, b}
+	stories, err := readBoth(ctx, sides)
+	if err != nil {
+		return nil, err
+	}
+	options := pair.Options{Keys: o.Keys, NoSwap: o.NoSwap}
+	var judged diagnose.Options
+	for i, s := range sides {
+		if s != nil {
+			options.Parties[i] = pair.Party{Name: s.Name, File: s.File, Interface: s.Interface, Known: s.Address, KnownNAT: s.NATAddress}
+			judged.Config[i], judged.Debug[i] = s.Config, s.Debug
+		}
+	}
+	c, err := pair.Join(ctx, stories[0], stories[1], options)
+	if err != nil {
+		return nil, err
+	}
+	findings := diagnose.Judge(c, judged)
+	r := assemble(c, findings)
+	r.Tunnel = o.Tunnel
+	r.Tool = report.Tool{Name: "moncap", Version: o.Version}
+	r.Verdict = diagnose.Verdict(c, findings)
+	return r, nil
+}
+
+// readBoth reads the captures at the same time; the first error stops both.
+func readBoth(ctx context.Context, sides [2]*Side) ([2]*exchange.Story, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var stories [2]*exchange.Story
+	var failed [2]error
+	var wait sync.WaitGroup
+	for i, s := range sides {
+		if s == nil {
+			continue
+		}
+		wait.Go(func() {
+			if stories[i], failed[i] = read(ctx, s); failed[i] != nil {
+				stop(failed[i])
+			}
+		})
+	}
+	wait.Wait()
+	if failed[0] != nil && failed[1] != nil && failed[0] == failed[1] {
+		return stories, failed[0]
+	}
+	return stories, errors.Join(failed[:]...)
+}
+
+func read(ctx context.Context, s *Side) (*exchange.Story, error) {
+	name := s.File
+	if name == "" {
+		name = s.Name
+	}
+	if s.Open == nil {
+		return nil, fmt.Errorf("%s: no capture was given", name)
+	}
+	f, err := s.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := packet.NewReader(f, packet.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	story, err := exchange.Read(ctx, r)
+	if err != nil {
+		if err == context.Cause(ctx) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return story, nil
+}

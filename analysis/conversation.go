@@ -1,0 +1,143 @@
+package analysis
+
+import (
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// conversation is v for the document.
+func conversation(c *pair.Case, v *pair.Conversation, findings []report.Finding) report.Conversation {
+	r := report.Conversation{
+		ID: v.ID, Version: v.Version, Initiator: side(v.Initiator), SPIi: v.SPIi.String(), SPIr: v.SPIr.String(),
+		Outcome: outcome(v, findings), Messages: []report.Message{},
+	}
+	for _, m := range v.Messages {
+		if o, ok := offer(m); ok {
+			r.Offers = append(r.Offers, o)
+		}
+		r.Messages = append(r.Messages, message(c, m))
+	}
+	return r
+}
+
+func message(c *pair.Case, m *pair.Message) report.Message {
+	r := report.Message{
+		Exchange: m.Exchange.String(), MessageID: m.MessageID, From: side(m.From), Role: m.Role.String(), Kind: m.Kind.String(),
+		Payloads: m.Payloads, Encrypted: m.Encrypted(), Length: int(m.Length), Port: m.Transmissions[0].Port(), Altered: m.Altered,
+		Note: m.Guess(),
+	}
+	if r.Payloads == nil {
+		r.Payloads = []string{}
+	}
+	if m.SKLen > 0 {
+		r.FirstInner = innerName(m)
+	}
+	if m.Plain.Known {
+		r.PlaintextMin, r.PlaintextMax = &m.Plain.Min, &m.Plain.Max
+	}
+	for _, n := range m.Notifies {
+		r.Notify = append(r.Notify, n.Name)
+	}
+	r.Detail = details(m.Message, m.Inner)
+	if a, b := m.Copies[pair.A], m.Copies[pair.B]; m.Altered {
+		r.Detail, r.DetailB = details(a, nil), details(b, nil)
+	}
+	for _, t := range m.Transmissions {
+		r.Transmissions = append(r.Transmissions, report.Transmission{
+			A: sighting(c, pair.A, t.At[pair.A]), B: sighting(c, pair.B, t.At[pair.B]), Fate: report.Fate(t.Fate.String()), Duplicate: t.Duplicate,
+		})
+	}
+	return r
+}
+
+// innerName names the first payload inside an encrypted message; nothing for an SKF fragment but the first.
+func innerName(m *pair.Message) string {
+	if m.Fragment > 1 {
+		return ""
+	}
+	if m.FirstInner == ike.PayloadNone {
+		return "nothing"
+	}
+	return ike.PayloadName(m.Major(), m.FirstInner)
+}
+
+// offer lists the proposals that m shows in clear.
+func offer(m *pair.Message) (report.Offer, bool) {
+	o := report.Offer{Side: side(m.From), Kind: "offered", Frame: frame(m)}
+	if m.Kind == exchange.Response {
+		o.Kind = "selected"
+	}
+	if sa := m.SA(); sa != nil {
+		for _, p := range sa.Proposals {
+			o.Proposals = append(o.Proposals, proposal(p))
+		}
+	}
+	if sa := m.SAv1(); sa != nil {
+		for _, p := range sa.Proposals {
+			o.Proposals = append(o.Proposals, proposalsV1(p)...)
+		}
+	}
+	return o, len(o.Proposals) > 0
+}
+
+// frame is the first frame that shows m, in the sender's capture when it has it.
+func frame(m *pair.Message) int {
+	for _, s := range [2]pair.Side{m.From, m.From.Other()} {
+		for _, t := range m.Transmissions {
+			if t.At[s] != nil {
+				return t.At[s].Frame
+			}
+		}
+	}
+	return 0
+}
+
+func proposal(p ike.Proposal) report.Proposal {
+	r := report.Proposal{Number: int(p.Number), Protocol: p.Protocol.String(), Transforms: []report.Transform{}}
+	for _, t := range p.Transforms {
+		r.Transforms = append(r.Transforms, report.Transform{
+			Type: t.Type.String(), ID: int(t.ID), Name: ike.TransformName(t.Type, t.ID), Bits: t.KeyBits(),
+		})
+	}
+	return r
+}
+
+// proposalsV1 gives every transform of an IKEv1 proposal as one proposal: in IKEv1 a transform is a whole set of algorithms.
+func proposalsV1(p ike.ProposalV1) []report.Proposal {
+	var all []report.Proposal
+	for _, t := range p.Transforms {
+		r := report.Proposal{Number: int(t.Number), Protocol: p.Protocol.String(), Transforms: []report.Transform{}}
+		for _, a := range t.Attributes {
+			name, value := ike.V1AttributeText(p.Protocol, a)
+			n, _ := a.Number()
+			r.Transforms = append(r.Transforms, report.Transform{Type: name, ID: int(n), Name: value})
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// details describes the payloads for a closer look.
+func details(m *exchange.Message, inner []ike.Payload) []report.Detail {
+	var all []report.Detail
+	for _, p := range m.Parsed.Payloads {
+		all = append(all, detail(m.Major(), p))
+	}
+	for _, p := range inner {
+		all = append(all, detail(m.Major(), p))
+	}
+	for _, f := range m.Parsed.Faults {
+		all = append(all, report.Detail{Name: "malformed", Lines: []string{f.String()}})
+	}
+	return all
+}
+
+func detail(major int, p ike.Payload) report.Detail {
+	d := report.Detail{Name: ike.PayloadName(major, p.Type())}
+	if x, ok := p.(interface{ Details() []string }); ok {
+		d.Lines = x.Details()
+	}
+	return d
+}

@@ -215,7 +215,7 @@ func TestOneDeadSideDoesNotCostTheOther(t *testing.T) {
 
 func TestKeepLeavesTheThingsAndCleanTakesThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, Settings{Keep: true})
+		l := newLab(t, Settings{Keep: true, Debug: true})
 		before := l.state()
 		result, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
 		if err != nil {
@@ -229,6 +229,9 @@ func TestKeepLeavesTheThingsAndCleanTakesThem(t *testing.T) {
 			"B access list mcabc123", "B capture point mcabc123", "B file bootflash:mcabc123.pcap"}
 		if diff := cmp.Diff(want, what); diff != "" || result.Run.Clean || !result.Run.Kept {
 			t.Errorf("clean %v, kept %v: %s", result.Run.Clean, result.Run.Kept, diff)
+		}
+		if len(l.a.debugs)+len(l.b.debugs) > 0 {
+			t.Error("a debug was left on")
 		}
 		listed, err := Clean(t.Context(), l.bundle, l.hosts(), Options{DryRun: true})
 		if err != nil || len(listed.Kept) != 6 || l.state() == before {

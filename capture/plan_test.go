@@ -37,10 +37,10 @@ func TestPlanIsTheGuidesWhenNamedCap(t *testing.T) {
 	for _, want := range []string{
 		"ip access-list extended cap",
 		"  permit udp host 192.168.1.1 host 192.168.2.1\n",
-		"monitor capture cap access-list cap buffer size 10 interface GigabitEthernet1 both   ! undone by: no monitor capture cap\n",
+		"monitor capture cap access-list cap buffer size 10 interface GigabitEthernet1 both\n! undone by: no monitor capture cap\n",
 		"monitor capture cap start",
 		"monitor capture cap stop\n",
-		"monitor capture cap export bootflash:capture.pcap   ! undone by: delete /force bootflash:capture.pcap\n",
+		"monitor capture cap export bootflash:capture.pcap\n! undone by: delete /force bootflash:capture.pcap\n",
 		"no ip access-list extended cap\nend\n",
 	} {
 		if !strings.Contains(text, want) {

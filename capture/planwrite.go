@@ -17,8 +17,8 @@ func (p *Plan) Steps(s Side) []Step {
 	if sp.Trigger != nil {
 		steps = append(steps, Step{Phase: PhaseTrigger, Command: sp.Trigger.Command})
 	}
-	steps = append(steps, Step{Phase: PhaseWait, Command: iosxe.ShowBuffer(sp.Name), Note: "every second"})
-	for _, c := range waitShows(p.Settings.Until) {
+	looks := []iosxe.Command{iosxe.ShowBuffer(sp.Name), iosxe.ShowCapture(sp.Name)}
+	for _, c := range append(looks, waitShows(p.Settings.Until)...) {
 		steps = append(steps, Step{Phase: PhaseWait, Command: c, Note: "every second"})
 	}
 	steps = append(steps, Step{Phase: PhaseStop, Command: iosxe.StopCapture(sp.Name)})
@@ -70,16 +70,16 @@ func (p *SidePlan) collectSteps() []Step {
 }
 
 func (p *SidePlan) cleanSteps(keep bool) []Step {
-	note := ""
-	if keep {
-		note = "only when the run fails: --keep"
-	}
 	var steps []Step
 	kinds := p.kinds()
 	slices.Reverse(kinds)
 	for _, k := range kinds {
 		if k == kindActive {
 			continue
+		}
+		note := ""
+		if keep && keepable(k) {
+			note = "only when the run fails, because of --keep"
 		}
 		for _, c := range p.undo(k) {
 			steps = append(steps, Step{Phase: PhaseClean, Command: c, Note: note})
@@ -135,30 +135,20 @@ func (p *Plan) phaseNote(sp *SidePlan, phase Phase) string {
 	return ""
 }
 
+// writeStep keeps remarks on lines of their own, because IOS takes `!` for a comment only at the beginning of a line.
 func writeStep(b *strings.Builder, s Step) {
-	first := s.Command.Lines[0]
+	if s.Note != "" {
+		b.WriteString("! " + s.Note + ":\n")
+	}
 	for i, line := range typed(s.Command) {
 		if s.Command.Mode == iosxe.Config && line != "configure terminal" && line != "end" {
 			line = strings.Repeat(" ", min(i, 2)) + line
 		}
-		b.WriteString(line)
-		if strings.TrimSpace(line) == first {
-			b.WriteString(s.remark())
-		}
-		b.WriteString("\n")
-	}
-}
-
-// remark is what the plan says behind a command, as a comment of IOS.
-func (s Step) remark() string {
-	var remark string
-	if s.Note != "" {
-		remark = "   ! " + s.Note
+		b.WriteString(line + "\n")
 	}
 	if len(s.Undo) > 0 {
-		remark += "   ! undone by: " + strings.Join(linesOf(s.Undo), "; ")
+		b.WriteString("! undone by: " + strings.Join(linesOf(s.Undo), "; ") + "\n")
 	}
-	return remark
 }
 
 func linesOf(commands []iosxe.Command) []string {

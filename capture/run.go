@@ -261,10 +261,9 @@ func (u *runner) blame(name Phase, r *router, err error) error {
 
 // finish cleans up, whatever happened before, and closes the books. keep leaves on the routers what is there.
 func (u *runner) finish(ctx context.Context, err error, keep bool) (*Result, error) {
-	if keep {
+	u.cleanAll(ctx, keep)
+	if keep && len(u.left) == 0 {
 		u.keepAll()
-	} else {
-		u.cleanAll(ctx)
 	}
 	return u.close(err)
 }
@@ -277,8 +276,9 @@ func (u *runner) keepAll() {
 	u.run.Kept = len(u.kept) > 0
 }
 
-// cleanAll undoes both sides at the same time. It goes on when ctx was cancelled, within a limit of its own.
-func (u *runner) cleanAll(ctx context.Context) {
+// cleanAll undoes both sides at the same time. It goes on when ctx was cancelled, within a limit of its own. With keep
+// it undoes only what is never kept.
+func (u *runner) cleanAll(ctx context.Context, keep bool) {
 	ctx = context.WithoutCancel(ctx)
 	u.run.Kept = false
 	for _, r := range u.sides {
@@ -287,7 +287,7 @@ func (u *runner) cleanAll(ctx context.Context) {
 	left := map[Side][]Leftover{}
 	var mu sync.Mutex
 	err := u.phase(ctx, PhaseClean, func(ctx context.Context, r *router) error {
-		l := r.cleanUp(ctx)
+		l := r.cleanUp(ctx, keep)
 		r.info.Clean = len(l) == 0
 		mu.Lock()
 		defer mu.Unlock()

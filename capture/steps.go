@@ -140,6 +140,6 @@ func Clean(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, 
 		u.keepAll()
 		return u.result(), nil
 	}
-	u.cleanAll(ctx)
+	u.cleanAll(ctx, false)
 	return u.close(nil)
 }

@@ -8,14 +8,17 @@ import (
 	"github.com/moncap/moncap/capture/bundle"
 )
 
-// cleanUp undoes what this side made, in reverse, and returns what it could not undo. A router that does not answer
-// any more is not asked again for each thing.
-func (r *router) cleanUp(ctx context.Context) []Leftover {
+// keepable says whether --keep leaves a thing: a debug is never left on.
+func keepable(kind string) bool { return kind != kindDebug && kind != kindCondition }
+
+// cleanUp undoes what this side made, in reverse, and returns what it could not undo; with keep only what is never
+// kept. A router that does not answer any more is not asked again for each thing.
+func (r *router) cleanUp(ctx context.Context, keep bool) []Leftover {
 	var left []Leftover
 	var dead error
 	for i := len(r.changes) - 1; i >= 0; i-- {
 		c := r.changes[i]
-		if c.state == bundle.Gone || c.state == bundle.Void {
+		if c.state == bundle.Gone || c.state == bundle.Void || keep && keepable(c.kind) {
 			continue
 		}
 		err := dead
@@ -102,7 +105,7 @@ func (r *router) markGone(c *change) {
 	}
 }
 
-// kept lists what is left on purpose.
+// kept lists what is, or may be, on the router still.
 func (r *router) kept() []Leftover {
 	var kept []Leftover
 	for _, c := range r.changes {

@@ -1,0 +1,279 @@
+package ike
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/moncap/moncap/testdata"
+)
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// RFC 4494, Section 4 names the vectors of RFC 4493; the XCBC ones are of RFC 3566, Section 4.6.
+func TestMACs(t *testing.T) {
+	key := unhex(t, "2b7e151628aed2a6abf7158809cf4f3c")
+	m40 := unhex(t, "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411")
+	for _, tt := range []struct {
+		b    []byte
+		want string
+	}{{nil, "bb1d6929e95937287fa37d12"}, {m40[:16], "070a16b46b4d4144f79bdd9d"}, {m40, "dfa66747de9ae63030ca3261"}} {
+		if got := hex.EncodeToString(cmac(key, tt.b)); got != tt.want {
+			t.Errorf("CMAC of %d bytes: %s, want %s", len(tt.b), got, tt.want)
+		}
+	}
+	key = unhex(t, "000102030405060708090a0b0c0d0e0f")
+	m := unhex(t, "000102030405060708090a0b0c0d0e0f10111213")
+	for _, tt := range []struct {
+		n    int
+		want string
+	}{{0, "75f0251d528ac01c4573dfd5"}, {3, "5b376580ae2f19afe7219cee"}, {16, "d2a246fa349b68a79998a439"}, {20, "47f51b4564966215b8985c63"}} {
+		if got := hex.EncodeToString(xcbc(key, m[:tt.n])); got != tt.want {
+			t.Errorf("XCBC of %d bytes: %s, want %s", tt.n, got, tt.want)
+		}
+	}
+}
+
+func TestIncidentsOpenWithTheirKeys(t *testing.T) {
+	opened := 0
+	dirs, err := fs.ReadDir(testdata.Incidents(), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range dirs {
+		table, err := fs.ReadFile(testdata.Incidents(), d.Name()+"/ikev2_decryption_table")
+		if err != nil {
+			continue
+		}
+		keys, err := ParseKeyTable(bytes.NewReader(table))
+		if err != nil {
+			t.Fatalf("%s: %v", d.Name(), err)
+		}
+		for _, side := range []string{"a.pcap", "b.pcap"} {
+			b, err := fs.ReadFile(testdata.Incidents(), d.Name()+"/"+side)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := NewOpener(keys)
+			for _, msg := range udpPayloads(bytes.NewReader(b)) {
+				opened += openOne(t, o, d.Name()+"/"+side, msg)
+			}
+		}
+	}
+	if opened < 40 {
+		t.Errorf("only %d messages were opened", opened)
+	}
+}
+
+func openOne(t *testing.T, o *Opener, from string, b []byte) int {
+	t.Helper()
+	m, err := Parse(b)
+	if err != nil || m.encryptedPayload() == nil || !o.keys.Has(m.SPIi, m.SPIr) {
+		return 0
+	}
+	in, err := o.Open(m, b)
+	if errors.Is(err, ErrMore) {
+		return 0
+	}
+	if err != nil || len(in.Faults) > 0 {
+		t.Errorf("%s: %s: %v %v", from, m.Info(), err, in)
+		return 0
+	}
+	if e := m.encryptedPayload(); e.Number == PayloadSK && len(in.Payloads) > 0 && in.Payloads[0].Type() != e.First {
+		t.Errorf("%s: %s: first inside is %v, announced was %v", from, m.Info(), in.Payloads[0].Type(), e.First)
+	}
+	bad := bytes.Clone(b)
+	bad[len(bad)-20] ^= 1
+	if _, err := NewOpener(o.keys).Open(m, bad); err == nil {
+		t.Errorf("%s: %s: an altered message was opened", from, m.Info())
+	}
+	return 1
+}
+
+// seal makes an IKE_AUTH request with one encrypted payload that holds a Nonce payload.
+func seal(t *testing.T, spec cipherSpec, key []byte) []byte {
+	t.Helper()
+	inner := append([]byte{0, 0, 0, 20}, bytes.Repeat([]byte{0x5a}, 16)...)
+	inner = append(inner, 0) // Pad Length
+	iv := []byte("12345678")
+	n := len(iv) + len(inner) + spec.icv
+	h := Header{SPIi: 1, SPIr: 2, NextPayload: PayloadSK, Version: 0x20, Exchange: IKEAuth, Flags: FlagInitiator, MessageID: 1, Length: uint32(HeaderLen + 4 + n)}
+	b := append(h.append(nil), byte(PayloadNonce), 0, 0, byte(4+n))
+	nonce := append(bytes.Clone(key[spec.keyLen:]), iv...)
+	var aead cipher.AEAD
+	var err error
+	if spec.id == 28 {
+		aead, err = chacha20poly1305.New(key[:spec.keyLen])
+	} else {
+		block, e := aes.NewCipher(key[:spec.keyLen])
+		if e != nil {
+			t.Fatal(e)
+		}
+		aead, err = cipher.NewGCM(block)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := aead.Seal(nil, nonce, inner, b)
+	return append(append(b, iv...), sealed[:len(inner)+spec.icv]...)
+}
+
+func TestAEADCiphersOpen(t *testing.T) {
+	for _, name := range []string{
+		"AES-GCM-128 with 8 octet ICV [RFC5282]", "AES-GCM-256 with 12 octet ICV [RFC5282]", "AES-GCM-256 with 16 octet ICV [RFC5282]", "CHACHA20_POLY1305",
+	} {
+		spec, err := cipherNamed(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := bytes.Repeat([]byte{3}, spec.keyLen+spec.salt)
+		line := fmt.Sprintf("%016x,%016x,%x,%x,%q,,,%q", 1, 2, key, key, name, "NONE [RFC4306]")
+		keys, err := ParseKeyTable(strings.NewReader(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := seal(t, spec, key)
+		m, err := Parse(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := NewOpener(keys).Open(m, b)
+		if err != nil || len(in.Payloads) != 1 || in.Payloads[0].Type() != PayloadNonce {
+			t.Errorf("%s: %v %+v", name, err, in)
+		}
+		b[len(b)-1] ^= 1
+		if _, err := NewOpener(keys).Open(m, b); !errors.Is(err, ErrIntegrity) {
+			t.Errorf("%s: altered: %v", name, err)
+		}
+	}
+}
+
+func TestKeyTableErrorsRepeatNoKey(t *testing.T) {
+	const canary = "c0ffee00c0ffee00"
+	for _, line := range []string{
+		"1,2,3", canary + "," + canary + ",zz" + canary + `,00,"AES-CBC-128",00,00,"NONE"`,
+		canary + "," + canary + "," + canary + "," + canary + `,"AES-CBC-128","","","HMAC_SHA1_96"`,
+		canary + "," + canary + "," + canary + "," + canary + `,"ROT13","","","NONE"`,
+	} {
+		_, err := ParseKeyTable(strings.NewReader("# keys\n" + line))
+		if err == nil || !strings.Contains(err.Error(), "line 2") || strings.Contains(err.Error(), canary) {
+			t.Errorf("%q gave %v", line, err)
+		}
+	}
+}
+
+func TestNATDHashesOfTheIncidents(t *testing.T) {
+	b, err := fs.ReadFile(testdata.Incidents(), "nat/b.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Parse(udpPayloads(bytes.NewReader(b))[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source, destination []byte
+	for _, p := range m.Payloads {
+		if n, ok := p.(*Notify); ok {
+			switch n.Number {
+			case NATDetectionSourceIP:
+				source = n.Data
+			case NATDetectionDestinationIP:
+				destination = n.Data
+			}
+		}
+	}
+	hashOf := func(a netip.Addr) []byte { h := NATDHash(m.SPIi, m.SPIr, a, 500); return h[:] }
+	if !bytes.Equal(destination, hashOf(testdata.B4)) {
+		t.Error("the destination hash is not B's address")
+	}
+	if bytes.Equal(source, hashOf(testdata.NAT)) || !bytes.Equal(source, hashOf(testdata.A4)) {
+		t.Error("the source hash must be of the address before the NAT")
+	}
+	found, ok := SearchNATD(t.Context(), [20]byte(source), m.SPIi, m.SPIr, []uint16{500})
+	if !ok || found != netip.AddrPortFrom(testdata.A4, 500) {
+		t.Errorf("search found %v, %v", found, ok)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, ok := SearchNATD(ctx, [20]byte{}, 1, 2, []uint16{500}); ok {
+		t.Error("found what is not there")
+	}
+}
+
+func TestPlaintextSizes(t *testing.T) {
+	gcm := Suite{ENCR: 20}
+	cbc := Suite{ENCR: 12, INTEG: 12}
+	if !gcm.sizes() || !cbc.sizes() {
+		t.Fatal("sizes are not known")
+	}
+	tests := []struct {
+		s             Suite
+		n, pad        int
+		low, high     int
+		ok            bool
+		learn, learns int
+	}{
+		{gcm, 8 + 9 + 16, 0, 8, 8, true, 0, 0},
+		{gcm, 8 + 9 + 16, -1, 0, 8, true, 0, 0},
+		{gcm, 8 + 17 + 16, 7, 9, 9, true, 0, 0},
+		{cbc, 16 + 16 + 16, 0, 0, 15, true, 0, 0},
+		{cbc, 16 + 80 + 16, -1, 64, 79, true, 0, 0},
+		{cbc, 16 + 81 + 16, -1, 0, 0, false, 0, 0},
+		{cbc, 16, -1, 0, 0, false, 0, 0},
+	}
+	for _, tt := range tests {
+		low, high, ok := tt.s.Plaintext(tt.n, tt.pad)
+		if low != tt.low || high != tt.high || ok != tt.ok {
+			t.Errorf("ENCR %d, body %d, padding %d: %d to %d, %v; want %d to %d, %v", tt.s.ENCR, tt.n, tt.pad, low, high, ok, tt.low, tt.high, tt.ok)
+		}
+	}
+	if p, ok := gcm.LearnPadding(8 + 8 + 16); !ok || p != 7 {
+		t.Errorf("padding %d, %v; want 7", p, ok)
+	}
+	if p, ok := cbc.LearnPadding(48); !ok || p != 0 {
+		t.Errorf("padding %d, %v; want 0", p, ok)
+	}
+}
+
+func TestVendorNames(t *testing.T) {
+	for id, want := range map[string]string{
+		"CISCO-DELETE-REASON": "Cisco Delete Reason Supported", "CISCOVPN-REV-02": "Cisco VPN Revision 2",
+		"CISCO-DYNAMIC-ROUTE": "Cisco Dynamic Route Supported", "FLEXVPN-SUPPORTED": "Cisco FlexVPN Supported", "CISCO-GRE-MODE\x02": "CISCO-GRE-MODE",
+		string(unhex(t, "882fe56d6fd20dbc2251613b2ebe5beb")):         "strongSwan",
+		string(unhex(t, "4a131c81070358455c5728f20e95452f")):         "RFC 3947 Negotiation of NAT-Traversal in the IKE",
+		string(unhex(t, "90cb80913ebb696e086381b5ec427b1f")):         "draft-ietf-ipsec-nat-t-ike-02\\n",
+		string(unhex(t, "afcad71368a1f1c96b8696fc77570100")):         "RFC 3706 DPD (Dead Peer Detection)",
+		string(unhex(t, "4048b7d56ebce88525e7de7f00d6c2d380000000")): "Cisco Fragmentation",
+	} {
+		if got := vendorText([]byte(id)); got != want {
+			t.Errorf("%q: %q, want %q", id, got, want)
+		}
+	}
+}
+
+func FuzzKeyTable(f *testing.F) {
+	f.Add(`0000000000000001,0000000000000002,00,00,"AES-CBC-128 [RFC3602]",00,00,"HMAC_SHA1_96 [RFC2404]"`)
+	f.Fuzz(func(t *testing.T, s string) {
+		k, err := ParseKeyTable(strings.NewReader(s))
+		if (k == nil) == (err == nil) {
+			t.Error("want keys or an error")
+		}
+	})
+}

@@ -243,7 +243,7 @@ func (u *runner) apart(ctx context.Context, name Phase, p *bundle.Phase, do func
 	wg.Wait()
 	p.AMS, p.BMS = took[0], took[1]
 	// The side that was only held up by the other is not the cause.
-	if i := slices.IndexFunc(errs, func(e error) bool { return e != nil && !errors.Is(e, errOtherSide) }); i >= 0 {
+	if slices.ContainsFunc(errs, func(e error) bool { return e != nil && !errors.Is(e, errOtherSide) }) {
 		errs = slices.DeleteFunc(errs, func(e error) bool { return errors.Is(e, errOtherSide) })
 	}
 	return errors.Join(slices.DeleteFunc(errs, func(e error) bool { return e == nil })...)

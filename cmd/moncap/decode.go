@@ -166,7 +166,7 @@ type decodedPacket struct {
 	p      *packet.Packet
 	first  int64        // time of the file's first packet
 	msg    *ike.Message // nil for anything else than IKE, and for less than a header
-	inner  *decrypted   // what the keys opened
+	inner  *decrypted   // what the keys opened, or nil
 	reason string       // why an IKE packet has no message
 }
 
@@ -203,12 +203,10 @@ func (d *decodedPacket) side() string {
 
 func (d *decodedPacket) faults() []ike.Fault {
 	switch {
-	case d.msg == nil && d.reason == "":
-		return nil
-	case d.msg == nil:
+	case d.msg != nil:
+		return slices.Concat(d.msg.Faults, d.inner.faults())
+	case d.reason != "":
 		return []ike.Fault{{Offset: 0, Reason: d.reason}}
-	case d.inner != nil:
-		return slices.Concat(d.msg.Faults, d.inner.faults)
 	}
-	return d.msg.Faults
+	return nil
 }

@@ -151,6 +151,9 @@ var flagFields = map[string]func(*decodedPacket) bool{
 func (p *filterParser) comparison(field string) (filter, error) {
 	op := p.peek()
 	if !slices.Contains([]string{"==", "!=", "<", "<=", ">", ">="}, op) {
+		if op == "=" || op == "&" || op == "|" {
+			return nil, fmt.Errorf("%q is no operator", op)
+		}
 		if f, ok := flagFields[field]; ok {
 			return f, nil
 		}

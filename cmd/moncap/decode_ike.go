@@ -26,13 +26,10 @@ func isEncrypted(p ike.Payload) bool {
 
 // payloads returns the chain, and behind it what the keys opened.
 func (d *decodedPacket) payloads() []ike.Payload {
-	switch {
-	case d.msg == nil:
+	if d.msg == nil {
 		return nil
-	case d.inner != nil:
-		return slices.Concat(d.msg.Payloads, d.inner.payloads)
 	}
-	return d.msg.Payloads
+	return slices.Concat(d.msg.Payloads, d.inner.payloads())
 }
 
 // exchangeNames are what the filter may call the exchange.
@@ -68,12 +65,12 @@ func (d *decodedPacket) notifyNames() []string {
 
 func payloadName(m *ike.Message, p ike.Payload) string { return ike.PayloadName(m.Major(), p.Type()) }
 
-// ikeInfo is the Info column of an IKE packet: the header in words, and a payload that is worth a word there.
+// ikeInfo is the Info column of an IKE packet: the header in words.
 func ikeInfo(d *decodedPacket) string {
 	if d.msg == nil {
 		return "Malformed: " + d.reason
 	}
-	return d.msg.Info() + d.inner.info()
+	return d.msg.Info()
 }
 
 // ikeNode is the message's part of the tree.
@@ -226,7 +223,7 @@ func (j jsonPayload) MarshalJSON() ([]byte, error) {
 		fields["critical"] = true
 	}
 	if j.inner != nil {
-		j.inner.addTo(fields)
+		j.inner.addTo(j.message, fields)
 	}
 	delete(fields, "type")
 	delete(fields, "name")

@@ -1,1 +1,332 @@
 package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moncap/moncap/testdata"
+)
+
+// decodeOutput runs moncap decode on a file from stdin.
+func decodeOutput(t *testing.T, file []byte, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), environment{
+		args: append([]string{"decode", "-"}, args...), stdin: bytes.NewReader(file), stdout: &out, stderr: &errs,
+		getenv: func(string) string { return "" }, width: func() int { return 80 },
+	})
+	return out.String(), errs.String(), code
+}
+
+func incident(t *testing.T, name string) testdata.Incident {
+	t.Helper()
+	i, err := testdata.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func TestDecodeListsLikeWireshark(t *testing.T) {
+	out, _, code := decodeOutput(t, incident(t, "psk-mismatch").A)
+	if code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	want := []string{
+		"IKE_SA_INIT MID=00 Initiator Request", "IKE_SA_INIT MID=00 Responder Response",
+		"IKE_AUTH MID=01 Initiator Request", "IKE_AUTH MID=01 Responder Response",
+	}
+	if len(lines) != 1+len(want) || strings.Join(strings.Fields(lines[0]), " ") != "No. Time Source Destination Protocol Length Info" {
+		t.Fatalf("list:\n%s", out)
+	}
+	for i, info := range want {
+		f := strings.Fields(lines[i+1])
+		if f[0] != fmt.Sprint(i+1) || f[4] != "ISAKMP" || !strings.HasSuffix(lines[i+1], info) {
+			t.Errorf("line %d: %s", i+1, lines[i+1])
+		}
+		if source := []string{"192.168.1.1", "192.168.2.1"}[i%2]; f[2] != source {
+			t.Errorf("line %d: source %s", i+1, f[2])
+		}
+	}
+}
+
+func TestDecodeTreeShowsEveryPayload(t *testing.T) {
+	out, _, _ := decodeOutput(t, incident(t, "ike-proposal-mismatch").A, "-V")
+	for _, want := range []string{
+		"Initiator SPI: 2b913a7d7ba9f5bd", "Payload: SA (33), 48 bytes at 28", "Transform ENCR (1): ENCR_AES_CBC (12), key length 256",
+		"Payload: KE (34)", "NAT_DETECTION_SOURCE_IP (16388)", "NO_PROPOSAL_CHOSEN (14)", "Flags: 0x20, responder, response", "Time to live: 64",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the tree has no %q:\n%s", want, out)
+		}
+	}
+}
+
+// object is a packet in JSON as the design promises it.
+type object struct {
+	Frame                int
+	Time, Src, Dst       string
+	Sport, Dport, Length int
+	Protocol, Info       string
+	Fragments            []int
+	IKE                  *struct {
+		Version   string
+		SPIi      string `json:"spi_i"`
+		SPIr      string `json:"spi_r"`
+		Exchange  int
+		Name      string `json:"exchange_name"`
+		Flags     int
+		MessageID int `json:"message_id"`
+		Length    int
+		Payloads  []map[string]any
+		Malformed []struct {
+			Offset int
+			Reason string
+		}
+	}
+	ESP *struct {
+		SPI          string
+		Seq          int
+		Encapsulated *bool `json:"udp_encapsulated"`
+	}
+}
+
+func objects(t *testing.T, ndjson string) []object {
+	t.Helper()
+	var all []object
+	for line := range strings.Lines(ndjson) {
+		var o object
+		if err := json.Unmarshal([]byte(line), &o); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+func TestDecodeNDJSON(t *testing.T) {
+	out, _, _ := decodeOutput(t, incident(t, "ike-proposal-mismatch").A, "--format", "ndjson")
+	all := objects(t, out)
+	if len(all) != 2 {
+		t.Fatalf("%d objects", len(all))
+	}
+	o := all[0]
+	if o.Frame != 1 || o.Src != "192.168.1.1" || o.Dst != "192.168.2.1" || o.Sport != 500 || o.Dport != 500 || o.Length != 506 ||
+		o.Protocol != "IKE" || o.Info != "IKE_SA_INIT MID=00 Initiator Request" || len(o.Time) != len("2026-11-23T15:52:58.476392000Z") {
+		t.Errorf("%+v", o)
+	}
+	m := o.IKE
+	if m == nil || m.Version != "2.0" || m.SPIi != "2b913a7d7ba9f5bd" || m.SPIr != strings.Repeat("0", 16) || m.Exchange != 34 ||
+		m.Name != "IKE_SA_INIT" || m.Flags != 8 || m.MessageID != 0 || m.Length != 464 {
+		t.Fatalf("%+v", m)
+	}
+	var chain []string
+	for _, p := range m.Payloads {
+		chain = append(chain, fmt.Sprintf("%v %v", p["type"], p["name"]))
+	}
+	if got := strings.Join(chain, ", "); got != "33 SA, 34 KE, 40 Nonce, 41 N, 41 N, 41 N, 41 N, 41 N" {
+		t.Errorf("chain %s", got)
+	}
+}
+
+func TestDecodeJSONIsOneArray(t *testing.T) {
+	for _, filter := range []string{"", "ike.version == 1"} {
+		out, _, _ := decodeOutput(t, incident(t, "esp-blocked-a-to-b").A, "--format", "json", "--filter", filter)
+		var all []object
+		if err := json.Unmarshal([]byte(out), &all); err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+		esp := 0
+		for _, o := range all {
+			if o.Protocol == "ESP" && o.ESP != nil && strings.HasPrefix(o.ESP.SPI, "0x") && o.ESP.Encapsulated != nil {
+				esp++
+			}
+		}
+		if want := map[string]int{"": 40}[filter]; esp != want {
+			t.Errorf("filter %q: %d ESP packets, want %d", filter, esp, want)
+		}
+	}
+}
+
+func TestDecodeNamesTheFragmentsOfAMessage(t *testing.T) {
+	out, _, _ := decodeOutput(t, incident(t, "ip-fragments-lost").A, "--format", "ndjson")
+	all := objects(t, out)
+	whole := all[3]
+	if all[2].IKE != nil || all[2].Protocol != "other" || whole.IKE == nil || fmt.Sprint(whole.Fragments) != "[3 4]" {
+		t.Errorf("%+v\n%+v", all[2], whole)
+	}
+}
+
+func TestDecodeFilter(t *testing.T) {
+	for filter, want := range map[string]int{
+		"":                               48,
+		"ike":                            4,
+		"esp":                            40,
+		"!ike && !esp":                   4,
+		"exchange == IKE_AUTH":           2,
+		"ike.exchange == 34 && response": 1,
+		"exchange==ike_auth||esp":        42,
+		"(request or response) and ip.src == 192.168.1.1": 2,
+		"ip == 192.168.0.0/16 && ike":                     4,
+		"ip.dst != 192.168.2.1 && ike":                    2,
+		"ike.payload == SK":                               2,
+		"ike.notify == NAT_DETECTION_SOURCE_IP":           2,
+		"encrypted":                                       2,
+		"frame <= 3":                                      3,
+		"frame > 3 && frame <= 5":                         2,
+		"length >= 100000":                                0,
+		"mid == 1":                                        2,
+		"ike.version == 2.0":                              4,
+		"port == 500 && ike":                              4,
+		"side == A":                                       48,
+		"side == B":                                       0,
+		"protocol == ESP":                                 40,
+		"malformed":                                       0,
+		"ike.version != 1":                                4,
+	} {
+		out, errs, code := decodeOutput(t, incident(t, "esp-blocked-a-to-b").A, "--format", "ndjson", "--filter", filter)
+		if got := len(objects(t, out)); got != want || code != exitOK {
+			t.Errorf("%q: %d packets, want %d; %s", filter, got, want, errs)
+		}
+	}
+}
+
+func TestDecodeFilterBySPI(t *testing.T) {
+	file := incident(t, "ike-proposal-mismatch").A
+	for filter, want := range map[string]int{
+		"ike.spi == 0x2b913a7d7ba9f5bd": 2,
+		"ike.spi_i == 2B913A7D7BA9F5BD": 2,
+		"ike.spi_r == 2b913a7d7ba9f5bd": 0,
+		"ike.spi == 1":                  0,
+		"ike.spi != 1":                  2,
+		`exchange == "IKE_SA_INIT"`:     2,
+		"esp.spi == 0x2b913a7d":         0,
+	} {
+		out, _, _ := decodeOutput(t, file, "--format", "ndjson", "--filter", filter)
+		if got := len(objects(t, out)); got != want {
+			t.Errorf("%q: %d packets, want %d", filter, got, want)
+		}
+	}
+}
+
+func TestDecodeRefusesWrongFilters(t *testing.T) {
+	for filter, want := range map[string]string{
+		"exchange =": "=", "nonsense": "nonsense", "ip == x": "neither an address", "ike &&": "ends where",
+		"(ike": "parenthesis", "ike ike": "in the way", "frame == many": "no number", "ike.spi == xyz": "hex",
+		"exchange < 3": "only == and !=", "colour == red": "no field", "frame ==": "missing", strings.Repeat("(", 500) + "ike": "deeply",
+	} {
+		_, errs, code := decodeOutput(t, incident(t, "healthy").A, "--filter", filter)
+		if code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%q: exit code %d, %s", filter, code, errs)
+		}
+	}
+}
+
+func TestDecodeCount(t *testing.T) {
+	out, _, _ := decodeOutput(t, incident(t, "esp-blocked-a-to-b").A, "--format", "ndjson", "-c", "3", "--filter", "esp")
+	if got := len(objects(t, out)); got != 3 {
+		t.Errorf("%d packets", got)
+	}
+}
+
+func TestDecodeSaysWhatIsDamaged(t *testing.T) {
+	file := incident(t, "healthy").A
+	out, errs, code := decodeOutput(t, file[:len(file)-5])
+	if code != exitOK || !strings.Contains(errs, "ends inside") || strings.Count(out, "\n") != 4 {
+		t.Errorf("exit code %d, %q\n%s", code, errs, out)
+	}
+	_, errs, code = decodeOutput(t, []byte("not a capture"))
+	if code != exitUsage || !strings.Contains(errs, "neither pcap") {
+		t.Errorf("exit code %d, %q", code, errs)
+	}
+}
+
+// rawIP makes a pcap file of one UDP datagram.
+func rawIP(payload []byte) []byte {
+	b, _ := hex.DecodeString("d4c3b2a1020004000000000000000000ffff000065000000" + "00000000" + "00000000")
+	n := uint32(28 + len(payload))
+	b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, n), n)
+	b = append(b, 0x45, 0, byte(n>>8), byte(n), 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2)
+	b = append(b, 1, 0xf4, 1, 0xf4, byte((n-20)>>8), byte(n-20), 0, 0)
+	return append(b, payload...)
+}
+
+// Text from packets must not reach the terminal as control characters, in any form of the output.
+func TestDecodeShowsNoControlCharacters(t *testing.T) {
+	evil := "\x1b]0;owned\x07\x1b[31m\u009b31m\u202e" + "end"
+	b, _ := hex.DecodeString("0102030405060708" + "0000000000000000" + "05100400" + "00000000" + "00000000") // aggressive mode, ID
+	id := append([]byte{0, 0, 0, byte(8 + len(evil)), 2, 17, 1, 0xf4}, evil...)
+	b = append(b, id...)
+	binary.BigEndian.PutUint32(b[24:], uint32(len(b)))
+	for _, args := range [][]string{nil, {"-V"}, {"-V", "-x"}, {"--format", "json"}, {"--format", "ndjson"}} {
+		out, _, code := decodeOutput(t, rawIP(b), args...)
+		if code != exitOK || !strings.Contains(out, "Aggressive") {
+			t.Errorf("%v: exit code %d: %s", args, code, out)
+		}
+		if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e') }); i >= 0 {
+			t.Errorf("%v: control character at %d in %q", args, i, out)
+		}
+	}
+}
+
+func TestDecodeMarksMalformedMessages(t *testing.T) {
+	file := incident(t, "ike-proposal-mismatch").B
+	at := bytes.Index(file, []byte{0x22, 0, 0, 0x30}) // the SA payload: next KE, 48 bytes
+	if at < 0 {
+		t.Fatal("no SA payload of 48 bytes")
+	}
+	file = bytes.Clone(file)
+	file[at+2] = 0x7f
+	out, _, _ := decodeOutput(t, file, "--format", "ndjson", "--filter", "malformed")
+	all := objects(t, out)
+	if len(all) != 1 || len(all[0].IKE.Malformed) == 0 || all[0].IKE.Malformed[0].Offset != 30 || all[0].IKE.Malformed[0].Reason == "" {
+		t.Errorf("%s", out)
+	}
+}
+
+func TestDecodeWithKeys(t *testing.T) {
+	keys := filepath.Join("..", "..", "testdata", "incidents", "ike-fragmentation", "ikev2_decryption_table")
+	out, errs, code := decodeOutput(t, incident(t, "ike-fragmentation").A, "--format", "ndjson", "--keys", keys)
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	var inner []string
+	states := map[string]int{}
+	for _, o := range objects(t, out) {
+		for _, p := range o.IKE.Payloads {
+			if state, ok := p["decryption"].(string); ok {
+				states[state]++
+			}
+			list, _ := p["payloads"].([]any)
+			for _, i := range list {
+				inner = append(inner, fmt.Sprint(i.(map[string]any)["name"]))
+			}
+		}
+	}
+	if states["done"] == 0 || len(states) != 2 || !slices.Contains(inner, "IDi") || !slices.Contains(inner, "AUTH") || !slices.Contains(inner, "TSr") {
+		t.Errorf("states %v, inner payloads %v", states, inner)
+	}
+	out, _, _ = decodeOutput(t, incident(t, "ike-fragmentation").A, "-V", "--keys", keys)
+	if !strings.Contains(out, "Decrypted: ") || !strings.Contains(out, "Payload: TSi (44)") {
+		t.Errorf("the tree shows nothing that was decrypted:\n%s", out)
+	}
+	out, _, _ = decodeOutput(t, incident(t, "ike-fragmentation").A, "--format", "ndjson", "--keys", keys, "--filter", "ike.payload == IDi")
+	if n := len(objects(t, out)); n != 1 {
+		t.Errorf("the filter finds %d messages by an inner payload, want 1", n)
+	}
+}
+
+func TestDecodeWithWrongKeys(t *testing.T) {
+	_, errs, code := decodeOutput(t, incident(t, "healthy").A, "--keys", filepath.Join("..", "..", "go.mod"))
+	if code != exitUsage || !strings.Contains(errs, "line 1") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}

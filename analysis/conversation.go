@@ -40,6 +40,9 @@ func message(c *pair.Case, m *pair.Message) report.Message {
 	for _, n := range m.Notifies {
 		r.Notify = append(r.Notify, n.Name)
 	}
+	for _, n := range m.InnerNotifies() {
+		r.Notify = append(r.Notify, n.Number.String())
+	}
 	r.Detail = details(m.Message, m.Inner)
 	if a, b := m.Copies[pair.A], m.Copies[pair.B]; m.Altered {
 		r.Detail, r.DetailB = details(a, nil), details(b, nil)

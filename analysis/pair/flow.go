@@ -195,7 +195,7 @@ func firstTrue(run exchange.Interval, ok func(uint64) bool) uint64 {
 
 // spread is by how much the sampled delays differ.
 func (f *Flow) spread() int64 {
-	all := flowObservations(f)
+	all := flowObservations(f, exchange.MaxSamples)
 	if len(all) == 0 {
 		return 0
 	}

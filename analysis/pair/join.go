@@ -111,9 +111,7 @@ func (j *joiner) match() {
 			}
 		}
 	}
-	for _, f := range j.c.Flows {
-		all = append(all, flowObservations(f)...)
-	}
+	all = append(all, espObservations(j.c.Flows)...)
 	j.c.Clock = fitClock(all)
 	for _, l := range j.links {
 		j.duplicates(l)

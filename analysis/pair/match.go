@@ -45,9 +45,7 @@ func roughClock(links []*link, flows []*Flow) rough {
 			all = append(all, observation{x.Nanos, y.Nanos, l.from})
 		}
 	}
-	for _, f := range flows {
-		all = append(all, flowObservations(f)...)
-	}
+	all = append(all, espObservations(flows)...)
 	slices.SortFunc(all, func(x, y observation) int { return cmp.Compare(x.a, y.a) })
 	for _, o := range consistent(all) {
 		r.at[o.from] = append(r.at[o.from], o)
@@ -94,29 +92,26 @@ func consistent(all []observation) []observation {
 	}
 	const reach = 2
 	kept := make([]observation, 0, len(all))
+	around := make([]observation, 0, 2*reach)
 	for i, o := range all {
-		var around []observation
-		around = append(around, all[max(0, i-reach):i]...)
+		around = append(around[:0], all[max(0, i-reach):i]...)
 		around = append(around, all[i+1:min(len(all), i+1+reach)]...)
-		near := 0
-		for _, x := range around {
-			if distance(x.diff(), o.diff()) <= agreement {
-				near++
-			}
+		if o.shared(around) > 0 || (observation{b: medianDiff(around)}).shared(around) < 2 {
+			kept = append(kept, o)
 		}
-		m := medianDiff(around)
-		others := 0
-		for _, x := range around {
-			if distance(x.diff(), m) <= agreement {
-				others++
-			}
-		}
-		if near == 0 && others >= 2 {
-			continue
-		}
-		kept = append(kept, o)
 	}
 	return kept
+}
+
+// shared counts those that have the same offset as o.
+func (o observation) shared(others []observation) int {
+	n := 0
+	for _, x := range others {
+		if distance(x.diff(), o.diff()) <= agreement {
+			n++
+		}
+	}
+	return n
 }
 
 func distance(a, b int64) int64 {
@@ -158,14 +153,33 @@ func vote(links []*link) (int64, bool) {
 	return at, true
 }
 
-// flowObservations are the sampled packets that both captures hold.
-func flowObservations(f *Flow) []observation {
+// maxObservations bounds the ESP packets that the clock is read from; every flow gives its share.
+const maxObservations = 1 << 14
+
+// espObservations are sampled packets that both captures hold.
+func espObservations(flows []*Flow) []observation {
+	var all []observation
+	share := max(4, maxObservations/max(1, len(flows)))
+	for _, f := range flows {
+		all = append(all, flowObservations(f, share)...)
+	}
+	return all
+}
+
+// flowObservations are at most about limit of f's sampled packets, evenly chosen.
+func flowObservations(f *Flow, limit int) []observation {
 	if f.At[A] == nil || f.At[B] == nil {
 		return nil
 	}
-	seen := make(map[uint64]int64, len(f.At[B].Samples))
+	step := max(f.At[A].SampleStep, f.At[B].SampleStep, 1)
+	for n := max(len(f.At[A].Samples), len(f.At[B].Samples)); n > limit; n /= 2 {
+		step *= 2 // a power of two, so that both sides choose the same numbers
+	}
+	seen := map[uint64]int64{}
 	for _, p := range f.At[B].Samples {
-		seen[p.Seq] = p.Nanos
+		if p.Seq&(step-1) == 0 {
+			seen[p.Seq] = p.Nanos
+		}
 	}
 	var all []observation
 	for _, p := range f.At[A].Samples {

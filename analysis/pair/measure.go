@@ -6,9 +6,10 @@ import (
 )
 
 // measure bounds the plaintext of the encrypted messages by the algorithms that were negotiated in clear, and by the padding that each
-// side shows in messages which hold nothing.
+// side shows in messages which hold nothing; with keys it reads them.
 func (v *Conversation) measure(keys *ike.Keys) {
 	v.Suite = v.suite()
+	defer v.open(keys)
 	if v.Version == 1 {
 		v.measureV1()
 		return
@@ -120,4 +121,44 @@ func (v *Conversation) measureV1() {
 			m.Plain = Plaintext{true, max(0, m.SKLen-v1Block), m.SKLen}
 		}
 	}
+}
+
+// open decrypts what the keys open. What was inside of a message in fragments (RFC 7383) goes to its first fragment.
+func (v *Conversation) open(keys *ike.Keys) {
+	if keys.Len() == 0 {
+		return
+	}
+	opener := ike.NewOpener(keys)
+	for _, m := range v.Messages {
+		inner, err := opener.Open(m.Parsed, m.Raw)
+		if err != nil || inner == nil {
+			continue
+		}
+		whole := m
+		if m.Fragment > 1 {
+			whole = v.firstFragment(m)
+		}
+		whole.Inner = inner.Payloads
+		whole.Plain = Plaintext{true, len(inner.Plaintext), len(inner.Plaintext)}
+	}
+}
+
+func (v *Conversation) firstFragment(m *Message) *Message {
+	for _, f := range v.Messages {
+		if f.Fragment == 1 && f.MessageID == m.MessageID && f.Exchange == m.Exchange && f.From == m.From && f.Kind == m.Kind {
+			return f
+		}
+	}
+	return m
+}
+
+// InnerNotifies returns the Notify payloads that keys made readable.
+func (m *Message) InnerNotifies() []*ike.Notify {
+	var all []*ike.Notify
+	for _, p := range m.Inner {
+		if n, ok := p.(*ike.Notify); ok {
+			all = append(all, n)
+		}
+	}
+	return all
 }

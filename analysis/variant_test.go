@@ -1,0 +1,60 @@
+package analysis
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// facts are what must stay the same, however the captures were taken.
+type facts struct {
+	Pairs         report.Pairs
+	NAT           []report.Translation
+	Conversations []string
+	Flows         []string
+}
+
+func factsOf(r *report.Report) facts {
+	f := facts{Pairs: r.Pairs, NAT: r.NAT}
+	for _, c := range r.Conversations {
+		line := fmt.Sprintf("v%d %s %s %s:", c.Version, c.Initiator, c.SPIi, c.SPIr)
+		for _, m := range c.Messages {
+			line += fmt.Sprintf("\n%s %s %d", m.From, m.Exchange, m.MessageID)
+			for _, t := range m.Transmissions {
+				if !t.Duplicate {
+					line += " " + string(t.Fate)
+				}
+			}
+		}
+		f.Conversations = append(f.Conversations, line)
+	}
+	for _, x := range r.Flows {
+		f.Flows = append(f.Flows, fmt.Sprint(x.SPI, x.Direction, x.Lost))
+	}
+	return f
+}
+
+// TestFactsSurviveVariants: who sent what, what arrived and what was lost does not depend on clocks, containers, copies or noise.
+func TestFactsSurviveVariants(t *testing.T) {
+	for _, name := range incidents(t) {
+		want := factsOf(variant{}.compare(t, name))
+		for _, v := range variants() {
+			if v.orCapture || v.swapped || v.keys {
+				continue
+			}
+			t.Run(name+"/"+v.name, func(t *testing.T) {
+				got := factsOf(v.compare(t, name))
+				got.Pairs.OnlyA, got.Pairs.OnlyB = want.Pairs.OnlyA, want.Pairs.OnlyB // copies count there
+				if v.name == "A doubled" || v.name == "B doubled" || v.name == "both doubled" {
+					got.NAT = want.NAT // counts packets
+				}
+				if d := cmp.Diff(want, got); d != "" {
+					t.Errorf("facts differ (-as it is +%s):\n%s", v.name, d)
+				}
+			})
+		}
+	}
+}

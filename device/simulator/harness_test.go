@@ -243,3 +243,5 @@ func ipFrame(src, dst string, protocol byte, fragment uint16, payload []byte) []
 	f = append(append(f, a.AsSlice()...), b.AsSlice()...)
 	return append(f, payload...)
 }
+
+func discard(r io.Reader) { _, _ = io.Copy(io.Discard, r) }

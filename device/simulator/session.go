@@ -195,17 +195,19 @@ func (s *session) perform(line string) {
 			return
 		}
 		full += " | " + filter
-		s.call(root, c, full)
-		s.filterOutput(keep)
+		if s.call(root, c, full) {
+			s.filterOutput(keep)
+		}
 		return
 	}
 	s.call(root, c, full)
 }
 
-func (s *session) call(root *node, c *call, full string) {
+// call runs what was understood, if the authorization server lets it.
+func (s *session) call(root *node, c *call, full string) bool {
 	if auth := s.router.config.Authorize; auth != nil && full != "exit" && !auth(full) {
 		s.put("Command authorization failed.\n\n")
-		return
+		return false
 	}
 	if s.mode != execMode && root == s.router.grammar.config && c.words[0] != "exit" && c.words[0] != "end" && c.words[0] != "do" {
 		s.mode = configMode
@@ -214,6 +216,7 @@ func (s *session) call(root *node, c *call, full string) {
 		s.put("%s", s.router.loadHeader())
 	}
 	c.run(s, c)
+	return true
 }
 
 // parse tries the grammar of the mode, then that of the modes around it.

@@ -27,10 +27,12 @@ const (
 	keyLineFeed    = 0x0a
 	keyReturn      = 0x0d
 	keyRedraw      = 0x12
+	keyPrevious    = 0x10 // the line before
 	keyKillLine    = 0x15
 	keyKillWord    = 0x17
 	keyKillAll     = 0x18
 	keyLeave       = 0x1a
+	keySequence    = 0x1b // begins the sequence of an arrow key
 	keyEscape      = 0x1e // Ctrl-Shift-6
 	keyDelete      = 0x7f
 )
@@ -47,8 +49,8 @@ type terminal struct {
 	left  []byte
 	stop  chan struct{}
 	once  sync.Once
-	eof   bool
-	skip  bool // the LF of a CR LF
+	skip  bool   // the LF of a CR LF
+	last  string // the line before
 
 	mu      sync.Mutex
 	out     bytes.Buffer // echo and text not sent yet
@@ -239,6 +241,9 @@ func (t *terminal) readLine(prompt, initial string, hidden bool, limit time.Dura
 		switch b {
 		case keyReturn, keyLineFeed:
 			t.print("\r\n")
+			if len(l.text) > 0 && !hidden {
+				t.last = string(l.text)
+			}
 			return string(l.text), '\n', nil
 		case keyInterrupt, keyLeave, keyEscape:
 			if b == keyInterrupt || b == keyLeave {
@@ -255,10 +260,31 @@ func (t *terminal) readLine(prompt, initial string, hidden bool, limit time.Dura
 				return string(l.text), b, nil
 			}
 			t.insert(l, b)
+		case keySequence:
+			if err := t.sequence(l, limit, shown); err != nil {
+				return "", 0, err
+			}
 		default:
 			t.edit(l, b)
 		}
 	}
+}
+
+// sequence reads the rest of an arrow key's sequence: ESC [ A and its kin.
+func (t *terminal) sequence(l *line, limit time.Duration, shown func() string) error {
+	b, err := t.key(limit, shown)
+	if err != nil || b != '[' {
+		return err
+	}
+	switch b, err = t.key(limit, shown); b {
+	case 'A':
+		t.edit(l, keyPrevious)
+	case 'C':
+		t.move(l, min(l.cursor+1, len(l.text)))
+	case 'D':
+		t.move(l, max(l.cursor-1, 0))
+	}
+	return err
 }
 
 func (l *line) visible() string {
@@ -281,6 +307,12 @@ func (t *terminal) edit(l *line, b byte) {
 		t.move(l, 0)
 	case keyEndOfLine:
 		t.move(l, len(l.text))
+	case keyPrevious:
+		t.move(l, len(l.text))
+		t.erase(l, len(l.text))
+		for i := range len(t.last) {
+			t.insert(l, t.last[i])
+		}
 	case keyRedraw:
 		t.print("\r\n" + l.prompt + l.visible())
 	default:

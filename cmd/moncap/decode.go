@@ -23,6 +23,8 @@ type decodeFlags struct {
 	count  int
 	utc    bool
 	bytes  bool
+
+	searchNAT bool
 }
 
 func (a *app) decodeCommand() *cobra.Command {
@@ -52,6 +54,7 @@ pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer du
 	fl.StringVar(&f.keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
 	fl.IntVarP(&f.count, "count", "c", 0, "stop after this many packets were shown")
 	fl.BoolVar(&f.utc, "utc", false, "text: the time of day in UTC instead of seconds since the first packet")
+	fl.BoolVar(&f.searchNAT, "nat-search", false, "find the private address behind a NAT by trying all; takes seconds a message")
 	mustComplete(c, "format", []string{"text", "json", "ndjson"})
 	return c
 }
@@ -78,7 +81,7 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 		return usageError(fmt.Errorf("%s: %w", name, err))
 	}
 	out := bufio.NewWriterSize(a.stdout, 64<<10)
-	d := &decoding{reader: r, keys: newDecryption(keys), keep: keep, count: f.count, view: a.newView(out, f)}
+	d := &decoding{reader: r, keys: newDecryption(keys), seen: newObserver(f.searchNAT), keep: keep, count: f.count, view: a.newView(out, f)}
 	err = errors.Join(d.run(ctx), out.Flush())
 	if err != nil {
 		return &exitError{exitFailed, fmt.Errorf("%s: %w", name, err)}
@@ -129,6 +132,7 @@ func (a *app) newView(w *bufio.Writer, f decodeFlags) view {
 type decoding struct {
 	reader *packet.Reader
 	keys   *decryption
+	seen   *observer
 	keep   filter
 	view   view
 	count  int
@@ -148,6 +152,7 @@ func (d *decoding) run(ctx context.Context) error {
 		}
 		one := decodePacket(p, d.keys)
 		one.first = first
+		one.observed = d.seen.observe(ctx, one)
 		if !d.keep(one) {
 			continue
 		}
@@ -168,6 +173,8 @@ type decodedPacket struct {
 	msg    *ike.Message // nil for anything else than IKE, and for less than a header
 	inner  *decrypted   // what the keys opened, or nil
 	reason string       // why an IKE packet has no message
+
+	observed map[ike.Payload][]observation
 }
 
 func decodePacket(p *packet.Packet, keys *decryption) *decodedPacket {

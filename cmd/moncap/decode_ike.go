@@ -94,6 +94,11 @@ func ikeNode(d *decodedPacket) node {
 	places := payloadPlaces(d.p.Payload)
 	for i, p := range m.Payloads {
 		kid := payloadNode(m, p)
+		for _, o := range d.observed[p] {
+			if o.text != "" {
+				kid.kids = append(kid.kids, leaf("%s", o.text))
+			}
+		}
 		if i < len(places) {
 			kid.text += fmt.Sprintf(", %d bytes at %d", places[i].length, places[i].offset)
 		}
@@ -189,7 +194,7 @@ func newJSONIKE(d *decodedPacket) *jsonIKE {
 	}
 	j := headerJSON(d.msg.Header)
 	for _, p := range d.msg.Payloads {
-		one := jsonPayload{message: d.msg, payload: p}
+		one := jsonPayload{message: d.msg, payload: p, observed: d.observed[p]}
 		if isEncrypted(p) {
 			one.inner = d.inner
 		}
@@ -209,9 +214,10 @@ func headerJSON(h ike.Header) *jsonIKE {
 
 // jsonPayload is a payload in JSON: type and name, then its own fields in alphabetical order.
 type jsonPayload struct {
-	message *ike.Message
-	payload ike.Payload
-	inner   *decrypted
+	message  *ike.Message
+	payload  ike.Payload
+	inner    *decrypted
+	observed []observation
 }
 
 func (j jsonPayload) MarshalJSON() ([]byte, error) {
@@ -221,6 +227,9 @@ func (j jsonPayload) MarshalJSON() ([]byte, error) {
 	}
 	if c, ok := j.payload.(interface{ Critical() bool }); ok && j.message.Major() == 2 && c.Critical() {
 		fields["critical"] = true
+	}
+	for _, o := range j.observed {
+		fields[o.field] = o.value
 	}
 	if j.inner != nil {
 		j.inner.addTo(j.message, fields)

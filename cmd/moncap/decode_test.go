@@ -330,3 +330,32 @@ func TestDecodeWithWrongKeys(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
+
+func TestDecodeSaysWhatEncryptedPayloadsHold(t *testing.T) {
+	out, _, _ := decodeOutput(t, incident(t, "psk-mismatch").A, "--format", "ndjson")
+	last := objects(t, out)[3].IKE.Payloads[0]
+	low, okLow := last["plaintext_min"].(float64)
+	high, okHigh := last["plaintext_max"].(float64)
+	if !okLow || !okHigh || low > 8 || high < 8 || high-low > 16 {
+		t.Errorf("an AUTHENTICATION_FAILED takes 8 bytes: %v", last)
+	}
+}
+
+func TestDecodeChecksNATDetection(t *testing.T) {
+	i := incident(t, "nat")
+	for side, c := range map[string]struct {
+		file []byte
+		want string
+	}{"A": {i.A, "true"}, "B": {i.B, "false"}} {
+		out, _, _ := decodeOutput(t, c.file, "--format", "ndjson", "-c", "1")
+		for _, p := range objects(t, out)[0].IKE.Payloads {
+			if p["notify_name"] == "NAT_DETECTION_SOURCE_IP" && fmt.Sprint(p["matches_packet"]) != c.want {
+				t.Errorf("side %s: matches_packet %v, want %s", side, p["matches_packet"], c.want)
+			}
+		}
+	}
+	out, _, _ := decodeOutput(t, i.B, "-V", "-c", "1", "--nat-search")
+	if !strings.Contains(out, "Is the hash of "+testdata.A4.String()+":500") {
+		t.Errorf("the private address was not found:\n%s", out)
+	}
+}

@@ -1,12 +1,16 @@
 package packet
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/testdata"
 )
 
 // compareIKE compares a message with what tshark says of it. Where tshark gives a message up as malformed, ours must
@@ -80,7 +84,12 @@ func flatten(m *ike.Message) flat {
 	for _, field := range transformFields {
 		f[field] = nil
 	}
-	for _, p := range m.Payloads {
+	f.chain(m.Payloads)
+	return f
+}
+
+func (f flat) chain(payloads []ike.Payload) {
+	for _, p := range payloads {
 		if _, ok := p.(*ike.Ciphertext); ok {
 			continue // tshark shows no chain of an encrypted IKEv1 message
 		}
@@ -96,7 +105,6 @@ func flatten(m *ike.Message) flat {
 			f.add("isakmp.notify.msgtype", uint64(p.Number))
 		}
 	}
-	return f
 }
 
 func (f flat) sa(sa *ike.SA) {
@@ -120,4 +128,71 @@ func (f flat) sa1(sa *ike.SAv1) {
 			f.add("isakmp.trans.id", uint64(t.ID))
 		}
 	}
+}
+
+// With the keys, tshark must see the same payloads inside of encrypted messages, SKF put together included.
+func TestTsharkSeesTheSameInside(t *testing.T) {
+	needTshark(t)
+	merged := (&ngFile{order: binary.LittleEndian}).section().iface(linkEthernet, 0, 9, 0)
+	var table strings.Builder
+	var packets []Packet
+	for name, file := range captures(t) {
+		incident, _, _ := strings.Cut(name, "/")
+		keys, err := fs.ReadFile(testdata.Incidents(), incident+"/ikev2_decryption_table")
+		if err != nil {
+			continue
+		}
+		table.Write(append(keys, '\n'))
+		all, _ := readAll(t, file)
+		for _, p := range all {
+			packets = append(packets, p)
+			merged.captured(0, uint64(p.Nanos), p.Raw, p.WireLen)
+		}
+	}
+	verdicts := askTshark(t, merged.b, keyOptions(table.String())...)
+	keys, err := ike.ParseKeyTable(strings.NewReader(table.String()))
+	if err != nil || len(verdicts) != len(packets) {
+		t.Fatalf("%d verdicts of %d packets, %v", len(verdicts), len(packets), err)
+	}
+	openers := map[string]*ike.Opener{}
+	opened := 0
+	for i, p := range packets {
+		m, err := ike.Parse(p.Payload)
+		if p.Kind != IKE || err != nil {
+			continue
+		}
+		f := flatten(m)
+		from := p.Src.String()
+		if openers[from] == nil {
+			openers[from] = ike.NewOpener(keys)
+		}
+		if o, err := openers[from].Open(m, p.Payload); err == nil && o != nil {
+			f.chain(o.Payloads)
+			opened++
+		}
+		for field, ours := range f {
+			if theirs := verdicts[i].numbers(field); !slices.Equal(ours, theirs) {
+				t.Errorf("message %s %s: %s: ours %v, tshark %v", m.SPIi, m.Info(), field, ours, theirs)
+			}
+		}
+	}
+	if opened < 20 {
+		t.Errorf("only %d messages were opened", opened)
+	}
+	t.Logf("%d messages opened", opened)
+}
+
+// keyOptions hands a key table to tshark, an option a line.
+func keyOptions(table string) []string {
+	var all []string
+	seen := map[string]bool{}
+	for line := range strings.Lines(table) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") || seen[line] {
+			continue
+		}
+		seen[line] = true
+		all = append(all, "-o", "uat:ikev2_decryption_table:"+line)
+	}
+	return all
 }

@@ -65,6 +65,9 @@ func sideInfo(p *pair.Party) *report.SideInfo {
 	}
 	if s.Counts.Packets > 0 {
 		first, last := moment(s.First), moment(s.Last)
+		if p.Untimed {
+			first, last = moment(p.Stamp), moment(p.Stamp)
+		}
 		info.First, info.Last = &first, &last
 	}
 	return info
@@ -108,12 +111,20 @@ func millisOf(nanos *int64) *float64 {
 	return &ms
 }
 
+// stamp is the time that s's capture gives a packet, also when it gives all of them the same.
+func stamp(c *pair.Case, s pair.Side, nanos int64) time.Time {
+	if p := &c.Parties[s]; p.Untimed {
+		return moment(p.Stamp)
+	}
+	return moment(nanos)
+}
+
 func sighting(c *pair.Case, s pair.Side, x *exchange.Sight) *report.Sighting {
 	if x == nil {
 		return nil
 	}
 	return &report.Sighting{
-		Frame: x.Frame, Time: moment(x.Nanos), AlignedNS: c.Aligned(x.Nanos, s) - c.First, Src: endpoint(x.Src), Dst: endpoint(x.Dst),
+		Frame: x.Frame, Time: stamp(c, s, x.Nanos), AlignedNS: c.Aligned(x.Nanos, s) - c.First, Src: endpoint(x.Src), Dst: endpoint(x.Dst),
 		Size: x.Size, TTL: int(x.TTL), DSCP: int(x.DSCP), Fragments: x.Fragments,
 	}
 }
@@ -146,7 +157,7 @@ func flowSide(c *pair.Case, s pair.Side, f *exchange.Flow) *report.FlowSide {
 		return nil
 	}
 	return &report.FlowSide{
-		Packets: f.Packets, FirstSeq: uint32(f.First.Seq), LastSeq: uint32(f.Last.Seq), First: moment(f.First.Nanos), Last: moment(f.Last.Nanos),
+		Packets: f.Packets, FirstSeq: uint32(f.First.Seq), LastSeq: uint32(f.Last.Seq), First: stamp(c, s, f.First.Nanos), Last: stamp(c, s, f.Last.Nanos),
 		FirstNS: c.Aligned(f.First.Nanos, s) - c.First, LastNS: c.Aligned(f.Last.Nanos, s) - c.First, Frame: f.First.Frame, LastFrame: f.Last.Frame,
 	}
 }

@@ -112,6 +112,14 @@ func shifted(d time.Duration, ppm float64) func([]record) []record {
 	}
 }
 
+// timeless gives all packets the same time, as some exports do.
+func timeless(all []record) []record {
+	return mapRecords(all, func(r record) []record {
+		r.nanos = all[0].nanos
+		return []record{r}
+	})
+}
+
 func cutTo(n int) func([]record) []record {
 	return func(all []record) []record {
 		return mapRecords(all, func(r record) []record {

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,6 +35,7 @@ func factsOf(r *report.Report) facts {
 	for _, x := range r.Flows {
 		f.Flows = append(f.Flows, fmt.Sprint(x.SPI, x.Direction, x.Lost))
 	}
+	slices.Sort(f.Flows)
 	return f
 }
 

@@ -56,6 +56,8 @@ type Party struct {
 	Addresses  []netip.Addr    // own addresses as its own capture shows them; without a capture, as the other's does
 	Translated []netip.Addr    // own addresses as the other side's capture shows them, where they differ
 	Coverage   Coverage
+	Untimed    bool  // the capture holds no times; those of its story are made up from the order of its packets
+	Stamp      int64 // Untimed: the one time that all its packets carry
 
 	copiesOwn bool // its capture doubles packets
 }
@@ -66,6 +68,8 @@ type Coverage struct {
 	SnapLen  int
 	Hidden   int     // packets that this side sent by the other's capture and that its own capture does not hold
 	HiddenAt []Sight // some of them, as the other side saw them
+	Unseen   int     // packets that must have reached this side, since it answered them, and that its own capture does not hold
+	UnseenAt []Sight // some of them, as the sender saw them
 }
 
 // Sight is a packet and in whose capture it is.
@@ -92,6 +96,7 @@ type Conversation struct {
 	SPIi, SPIr  ike.SPI
 	SPIrs       []ike.SPI         // all responder SPIs that answered SPIi, in order
 	Messages    []*Message        // in aligned order of the first transmission
+	Foreign     bool              // it is with an address that is none of the other side's; nothing in it counts as lost
 	Complete    bool              // it begins with IKE_SA_INIT, Main or Aggressive Mode message 1; else the captures began later
 	Rekeyed     *Conversation     // the IKE SA that this one replaced (CREATE_CHILD_SA), or nil
 	Successor   *Conversation     // the IKE SA that replaced this one, or nil

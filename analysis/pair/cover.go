@@ -2,6 +2,7 @@ package pair
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 )
 
@@ -33,6 +34,9 @@ func (j *joiner) cover() {
 		}
 		c.First, c.Last = min(c.First, from), max(c.Last, to)
 		v.From, v.To = from-margin, to+margin
+		if o := c.Story(s.Other()); o != nil && j.blind() {
+			v.From, v.To = min(v.From, c.Aligned(o.First, s.Other())-margin), max(v.To, c.Aligned(o.Last, s.Other())+margin)
+		}
 		c.Parties[s].copiesOwn = story.CopiesOwn(c.Parties[s].Addresses)
 		j.hidden(s, v, from, to)
 	}
@@ -104,6 +108,7 @@ func (j *joiner) beforeFirst(s Side, v *Coverage, from int64) {
 // judgeFates says of every transmission what became of it.
 func (j *joiner) judgeFates() {
 	c := j.c
+	c.findForeign()
 	for m := range c.Messages() {
 		to := m.From.Other()
 		proven := m.AnsweredBy != nil && !m.seenAt(to) // it arrived, whatever the capture says
@@ -116,7 +121,13 @@ func (j *joiner) judgeFates() {
 			default:
 				t.Missing = true
 				t.Partial = c.arrivedParts(m, t)
-				if c.Overlap && !proven && c.Parties[to].Coverage.Covers(t.Aligned) {
+				switch v := &c.Parties[to].Coverage; {
+				case proven && len(v.UnseenAt) < maxHiddenKept:
+					v.UnseenAt = append(v.UnseenAt, Sight{m.From, *t.Any()})
+					v.Unseen++
+				case proven:
+					v.Unseen++
+				case c.Overlap && !m.Conversation.Foreign && v.Covers(t.Aligned):
 					t.Fate = Lost
 				}
 			}
@@ -161,4 +172,49 @@ func (c *Case) arrivedParts(m *Message, t *Transmission) []int {
 		}
 	}
 	return nil
+}
+
+// findForeign marks the conversations with somebody else. Whose an address is, is known from the inventory, or from packets that matched.
+func (c *Case) findForeign() {
+	if !c.TwoSided() {
+		return
+	}
+	matched := slices.ContainsFunc(c.Conversations, (*Conversation).matched)
+	for _, v := range c.Conversations {
+		if v.matched() {
+			continue
+		}
+		for _, s := range Both {
+			p := &c.Parties[s]
+			if a, ok := v.target(s); ok && (matched || p.Known.IsValid()) && !p.is(a) {
+				v.Foreign = true
+			}
+		}
+	}
+}
+
+// matched says whether any packet of v is in both captures.
+func (v *Conversation) matched() bool {
+	return slices.ContainsFunc(v.Messages, func(m *Message) bool { return m.Copies[A] != nil && m.Copies[B] != nil })
+}
+
+// target is the address of s that the other side uses in v, by that side's own capture.
+func (v *Conversation) target(s Side) (netip.Addr, bool) {
+	other := s.Other()
+	for _, m := range v.Messages {
+		x := m.Copies[other]
+		switch {
+		case x == nil:
+		case m.From == other:
+			return x.Sent[0].Dst.Addr(), true
+		default:
+			return x.Sent[0].Src.Addr(), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// is says whether a is one of p's addresses, before or after translation.
+func (p *Party) is(a netip.Addr) bool {
+	return a == p.Known || a == p.KnownNAT || slices.Contains(p.Addresses, a) || slices.Contains(p.Translated, a)
 }

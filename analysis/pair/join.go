@@ -32,13 +32,14 @@ func Join(ctx context.Context, a, b *exchange.Story, o Options) (*Case, error) {
 	if !o.NoSwap && swapped(&j.c.Parties, j.links) {
 		j.swap()
 	}
+	j.retime()
 	j.locate()
 	j.match()
 	j.converse()
 	j.cover()
+	j.translate()
 	j.judgeFates()
 	j.finishFlows()
-	j.translate()
 	j.detect(ctx)
 	j.icmp()
 	j.count()
@@ -104,7 +105,7 @@ func (j *joiner) match() {
 	j.rough = roughClock(j.links, j.c.Flows)
 	var all []observation
 	for _, l := range j.links {
-		matchLink(l, func(a int64) int64 { return j.rough.near(a, l.from) })
+		matchLink(l, j.blind(), func(a int64) int64 { return j.rough.near(a, l.from) })
 		for _, t := range l.sends {
 			if t.At[A] != nil && t.At[B] != nil {
 				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.from})
@@ -112,7 +113,9 @@ func (j *joiner) match() {
 		}
 	}
 	all = append(all, espObservations(j.c.Flows)...)
-	j.c.Clock = fitClock(all)
+	if !j.blind() {
+		j.c.Clock = fitClock(all)
+	}
 	for _, l := range j.links {
 		j.duplicates(l)
 		for _, t := range l.sends {
@@ -121,6 +124,9 @@ func (j *joiner) match() {
 		slices.SortStableFunc(l.sends, func(x, y *Transmission) int { return cmp.Compare(x.Aligned, y.Aligned) })
 	}
 }
+
+// blind says that a capture has no times to match by, only an order.
+func (j *joiner) blind() bool { return j.c.Parties[A].Untimed || j.c.Parties[B].Untimed }
 
 // aligned is the moment of sending, or else of arrival.
 func (j *joiner) aligned(t *Transmission, from Side) int64 {

@@ -92,8 +92,7 @@ func (j *joiner) icmp() {
 // knows says whether a is an address of either side, before or after NAT.
 func (c *Case) knows(a netip.Addr) bool {
 	for _, s := range Both {
-		p := &c.Parties[s]
-		if a == p.Known || a == p.KnownNAT || slices.Contains(p.Addresses, a) || slices.Contains(p.Translated, a) {
+		if c.Parties[s].is(a) {
 			return true
 		}
 	}

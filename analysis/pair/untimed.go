@@ -1,0 +1,114 @@
+package pair
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+)
+
+// Some captures hold no times: texts of show monitor capture NAME buffer dump, and exports that give every packet the same one. Their order
+// is all that they say. Their packets are then put between those of the other capture, so that everything else works alike; when both
+// are without times, the frames of A count as one every untimedStep.
+
+// untimedStep is the made-up distance of two packets.
+const untimedStep = 100_000_000
+
+// untimed says whether the capture holds no times.
+func untimed(s *exchange.Story) bool {
+	return s != nil && s.Counts.Packets > 1 && s.First == s.Last
+}
+
+// timeline tells the time of a frame.
+type timeline []anchor
+
+// anchor is a frame whose time is known from the other capture.
+type anchor struct {
+	frame int
+	nanos int64
+}
+
+// retime gives captures without times some that put their packets in order.
+func (j *joiner) retime() {
+	p := &j.c.Parties
+	for _, s := range Both {
+		if untimed(p[s].Story) {
+			p[s].Untimed = true
+			p[s].Stamp = p[s].Story.First
+		}
+	}
+	if p[A].Untimed && (p[B].Untimed || p[B].Story == nil) {
+		timeline{{1, p[A].Stamp}}.apply(p[A].Story)
+	}
+	switch {
+	case p[A].Untimed && p[B].Story != nil && !p[B].Untimed:
+		j.timeline(A).apply(p[A].Story)
+	case p[B].Untimed:
+		j.timeline(B).apply(p[B].Story)
+	}
+}
+
+// timeline finds the packets of s that the other capture has once too.
+func (j *joiner) timeline(s Side) timeline {
+	var t timeline
+	for _, l := range j.links {
+		x, y := l.at[s], l.at[s.Other()]
+		if x != nil && y != nil && len(x.Sent) == 1 && len(y.Sent) == 1 {
+			t = append(t, anchor{x.Sent[0].Frame, y.Sent[0].Nanos})
+		}
+	}
+	if len(t) == 0 {
+		t = append(t, anchor{1, j.c.Parties[s.Other()].Story.First})
+	}
+	slices.SortFunc(t, func(a, b anchor) int { return cmp.Compare(a.frame, b.frame) })
+	rising := t[:1]
+	for _, a := range t[1:] {
+		if a.nanos > rising[len(rising)-1].nanos {
+			rising = append(rising, a)
+		}
+	}
+	return rising
+}
+
+// at is the time of a frame, between the anchors around it.
+func (t timeline) at(frame int) int64 {
+	i, exact := slices.BinarySearchFunc(t, frame, func(a anchor, f int) int { return cmp.Compare(a.frame, f) })
+	switch {
+	case exact:
+		return t[i].nanos
+	case i == 0:
+		return t[0].nanos - int64(t[0].frame-frame)*untimedStep
+	case i == len(t):
+		return t[i-1].nanos + int64(frame-t[i-1].frame)*untimedStep
+	}
+	a, b := t[i-1], t[i]
+	return a.nanos + (b.nanos-a.nanos)*int64(frame-a.frame)/int64(b.frame-a.frame)
+}
+
+func (t timeline) apply(s *exchange.Story) {
+	for _, m := range s.Messages {
+		for i := range m.Sent {
+			x := &m.Sent[i]
+			x.Nanos = t.at(x.Frame)
+			x.Copy = x.Copy && x.IPID != 0
+		}
+	}
+	for _, f := range s.Flows {
+		for _, p := range []*exchange.Point{&f.First, &f.Last, &f.LatePoint} {
+			p.Nanos = t.at(p.Frame)
+		}
+		for i := range f.Samples {
+			f.Samples[i].Nanos = t.at(f.Samples[i].Frame)
+		}
+	}
+	for _, k := range append(slices.Clone(s.Keepalives), s.Others...) {
+		k.First, k.Last = t.at(k.FirstFrame), t.at(k.LastFrame)
+	}
+	for _, d := range s.Datagrams {
+		d.First = t.at(d.Frames[0])
+	}
+	for _, e := range s.ICMP {
+		e.Nanos = t.at(e.Frame)
+	}
+	s.First, s.Last = t.at(1), t.at(s.Counts.Packets)
+}

@@ -1,6 +1,9 @@
 package simulator
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
 	"io"
 	"net"
 	"net/netip"
@@ -245,3 +248,21 @@ func ipFrame(src, dst string, protocol byte, fragment uint16, payload []byte) []
 }
 
 func discard(r io.Reader) { _, _ = io.Copy(io.Discard, r) }
+
+// newKey makes a user's key, and the file that OpenSSH keeps it in.
+func newKey(t *testing.T) (ssh.Signer, []byte) {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer, pem.EncodeToMemory(block)
+}

@@ -120,7 +120,8 @@ func TestLimitIsAnnounced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := login(t, start(t, Config{Knobs: Knobs{TerminalMonitor: true}}))
 		c.run("monitor capture c match any interface gi1 both limit duration 90")
-		c.run("monitor capture c start")
+		c.send("monitor capture c start\n")
+		c.until(regexp.MustCompile(`%BUFCAP-6-ENABLE: Capture Point c enabled\.\r\n`))
 		began := time.Now()
 		c.until(regexp.MustCompile(`%BUFCAP-6-DISABLE: Capture Point c disabled\.\r\n`))
 		if d := time.Since(began); d != 90*time.Second {

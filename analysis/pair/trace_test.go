@@ -45,6 +45,8 @@ type path struct {
 	nat       bool    // A is seen as natAddress
 	port      uint16  // A's port behind the NAT, 0: kept
 	withoutID bool    // no IP identification
+	flat      bool    // no router on the path lowers the TTL
+	natB      bool    // B is seen as natAddressB
 
 	sent [2][]packet.Packet // captures of A and B
 	lost [2]int
@@ -52,9 +54,10 @@ type path struct {
 }
 
 var (
-	addressA   = netip.MustParseAddr("192.168.1.1")
-	addressB   = netip.MustParseAddr("192.168.2.1")
-	natAddress = netip.MustParseAddr("198.51.100.1")
+	addressA    = netip.MustParseAddr("192.168.1.1")
+	addressB    = netip.MustParseAddr("192.168.2.1")
+	natAddress  = netip.MustParseAddr("198.51.100.1")
+	natAddressB = netip.MustParseAddr("203.0.113.9")
 )
 
 const start = int64(1_700_000_000_000_000_000)
@@ -74,7 +77,9 @@ func (n *path) send(from Side, t int64, p packet.Packet, protect bool) (int64, b
 		return 0, false
 	}
 	arrival := t + n.delay[from] + n.rnd.Int64N(n.jitter+1)
-	p.TTL -= 5
+	if !n.flat {
+		p.TTL -= 5
+	}
 	n.capture(from.Other(), from, arrival, p)
 	if n.rnd.Float64() < n.duplicate {
 		n.capture(from.Other(), from, arrival+1_000_000+n.rnd.Int64N(20_000_000), p)
@@ -91,6 +96,9 @@ func (n *path) capture(s, from Side, t int64, p packet.Packet) {
 		if n.port != 0 {
 			port = n.port
 		}
+	}
+	if s == A && n.natB {
+		other = natAddressB
 	}
 	if from == A {
 		p.Src, p.Dst, p.SrcPort = own, other, port

@@ -1,0 +1,79 @@
+package pair
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// observe makes n packets a direction, one every gap, with the delays and the clock that b gives for a time of A.
+func observe(n int, gap int64, clock func(int64) int64) []observation {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	var all []observation
+	for i := range n {
+		t := start + int64(i)*gap
+		all = append(all, observation{t, clock(t + 18e6 + rnd.Int64N(3e6)), A})
+		all = append(all, observation{t + 23e6 + rnd.Int64N(3e6), clock(t), B})
+	}
+	return all
+}
+
+func TestClock(t *testing.T) {
+	const second = int64(time.Second)
+	for _, c := range []struct {
+		name  string
+		n     int
+		gap   int64
+		clock func(int64) int64
+		drift float64
+		steps []int64
+	}{
+		{"same", 20, second, func(t int64) int64 { return t }, 0, nil},
+		{"a year ahead", 20, second, func(t int64) int64 { return t + 365*24*3600*second }, 0, nil},
+		{"drifting", 200, second, func(t int64) int64 { return t + (t-start)/20000 }, 50, nil},
+		{"set back by 150 ms", 100, second, stepped(50*second, -150_000_000), 0, []int64{-150_000_000}},
+		{"set ahead by 2 h", 100, second, stepped(50*second, 7200*second), 0, []int64{7200 * second}},
+		{"set ahead early", 100, second, stepped(4*second, 3*second), 0, []int64{3 * second}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := fitClock(observe(c.n, c.gap, c.clock))
+			if len(got.Steps) != len(c.steps) {
+				t.Fatalf("steps %v, want %v", got.Steps, c.steps)
+			}
+			for i, s := range got.Steps {
+				if distance(s.By, c.steps[i]) > 10e6 {
+					t.Errorf("step by %d, want %d", s.By, c.steps[i])
+				}
+			}
+			if got.HasDrift && distance(int64(got.Drift*10), int64(c.drift*10)) > 300 && len(c.steps) == 0 {
+				t.Errorf("drift %.1f ppm, want %.1f", got.Drift, c.drift)
+			}
+			for _, o := range observe(c.n, c.gap, c.clock) {
+				if o.from == B { // B sent at o.b, which is some 23 ms before o.a
+					if at := got.toA(o.b); distance(at, o.a-24e6) > 25e6 {
+						t.Fatalf("B's %d is A's %d, off by %d ms", o.b, at, (at-o.a+24e6)/1e6)
+					}
+				}
+			}
+		})
+	}
+}
+
+func stepped(after, by int64) func(int64) int64 {
+	return func(t int64) int64 {
+		if t >= start+after {
+			return t + by
+		}
+		return t
+	}
+}
+
+func TestClockOfOneDirection(t *testing.T) {
+	got := fitClock([]observation{{start, start + 5e9, A}, {start + 1e9, start + 6e9 + 1e6, A}})
+	if got.Low != nil || got.High == nil || *got.High != 5e9 || got.Offset != 5e9 {
+		t.Errorf("clock %+v, want the upper bound 5 s alone", got)
+	}
+	if got := fitClock(nil); got != nil {
+		t.Errorf("a clock of nothing: %+v", got)
+	}
+}

@@ -70,7 +70,7 @@ func (t *traffic) message(n *tunnel, step int) {
 	case saInit:
 		t.payloadsInit()
 	case auth:
-		t.payload(byte(payloadIDi+step&1), func() { t.random(8 + 208 + 12) })
+		t.payload(byte(payloadIDi+step&1), func() { t.random(8 + 208 + 16) })
 	default:
 		t.payload(0, func() { t.random(8 + 1 + 16) })
 	}
@@ -80,9 +80,9 @@ func (t *traffic) message(n *tunnel, step int) {
 
 func (t *traffic) payloadsInit() {
 	t.payload(payloadKE, func() {
-		t.frame = append(t.frame, 0, 0, 0, 44, 1, 1, 0, 4) // one proposal of four transforms
-		t.frame = append(t.frame, 3, 0, 0, 12, 1, 0, 0, 12, 0x80, 14, 1, 0)
-		t.frame = append(t.frame, 3, 0, 0, 8, 2, 0, 0, 5, 3, 0, 0, 8, 3, 0, 0, 12, 0, 0, 0, 8, 4, 0, 0, 14)
+		t.frame = append(t.frame, 0, 0, 0, 36, 1, 1, 0, 3) // one proposal: AES-GCM-16 with 256 bits, SHA-256, group 14
+		t.frame = append(t.frame, 3, 0, 0, 12, 1, 0, 0, 20, 0x80, 14, 1, 0)
+		t.frame = append(t.frame, 3, 0, 0, 8, 2, 0, 0, 5, 0, 0, 0, 8, 4, 0, 0, 14)
 	})
 	t.payload(payloadNonce, func() {
 		t.frame = append(t.frame, 0, 14, 0, 0)

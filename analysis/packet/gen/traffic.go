@@ -16,7 +16,6 @@ type tunnel struct {
 	a, b       uint32 // addresses
 	spiI, spiR uint64
 	step       int // of the negotiation
-	dpd        uint32
 	espSeq     [2]uint32
 	ipID       [2]uint16
 }

@@ -31,8 +31,9 @@ func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 			Translated: m.Translated.Addr().String(), Port: m.Translated.Port(), Packets: m.Packets,
 		})
 	}
+	about := codesOf(findings)
 	for _, v := range c.Conversations {
-		r.Conversations = append(r.Conversations, conversation(c, v, findings))
+		r.Conversations = append(r.Conversations, conversation(c, v, about.outcome(v)))
 	}
 	for _, f := range c.Flows {
 		r.Flows = append(r.Flows, flow(c, f))
@@ -169,18 +170,35 @@ func icmp(c *pair.Case, e pair.ICMP) report.ICMP {
 	}
 }
 
-// outcome says in one word how a conversation ended.
-func outcome(v *pair.Conversation, findings []report.Finding) string {
-	has := func(codes ...string) bool {
-		return slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Conversation == v.ID && slices.Contains(codes, f.Code) })
+// codes are the findings about each conversation.
+type codes map[string]map[string]bool
+
+func codesOf(findings []report.Finding) codes {
+	c := codes{}
+	for _, f := range findings {
+		if c[f.Conversation] == nil {
+			c[f.Conversation] = map[string]bool{}
+		}
+		c[f.Conversation][f.Code] = true
 	}
+	return c
+}
+
+// refusals are the findings that say that a side answered with no.
+var refusals = []string{
+	"auth-failed", "child-sa-refused", "responder-auth-rejected", "ike-proposal-mismatch", "ke-group-mismatch", "version-mismatch",
+	"psk-mismatch-v1", "quick-mode-refused", "error-notify", "redirected",
+}
+
+// outcome says in one word how a conversation ended.
+func (c codes) outcome(v *pair.Conversation) string {
+	has := c[v.ID]
 	switch {
-	case has("sa-deleted"):
+	case has["sa-deleted"]:
 		return "deleted"
-	case has("tunnel-established"):
+	case has["tunnel-established"]:
 		return "established"
-	case has("auth-failed", "child-sa-refused", "responder-auth-rejected", "ike-proposal-mismatch", "ke-group-mismatch", "version-mismatch",
-		"psk-mismatch-v1", "quick-mode-refused", "error-notify", "redirected"):
+	case slices.ContainsFunc(refusals, func(code string) bool { return has[code] }):
 		return "refused"
 	}
 	for _, m := range v.Messages {

@@ -8,10 +8,10 @@ import (
 )
 
 // conversation is v for the document.
-func conversation(c *pair.Case, v *pair.Conversation, findings []report.Finding) report.Conversation {
+func conversation(c *pair.Case, v *pair.Conversation, outcome string) report.Conversation {
 	r := report.Conversation{
 		ID: v.ID, Version: v.Version, Initiator: side(v.Initiator), SPIi: v.SPIi.String(), SPIr: v.SPIr.String(),
-		Outcome: outcome(v, findings), Messages: []report.Message{},
+		Outcome: outcome, Messages: []report.Message{},
 	}
 	for _, m := range v.Messages {
 		if o, ok := offer(m); ok {

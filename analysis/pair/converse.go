@@ -169,11 +169,12 @@ func (v *Conversation) linkAnswers() {
 // linkRekeys finds the IKE SA that a conversation without a beginning replaced: the one between the same sides with the last answered
 // CREATE_CHILD_SA before it (RFC 7296, Section 1.3.2).
 func linkRekeys(all []*Conversation) {
+	const reach = 256 // conversations to look back over; a flood of strange SPIs may not take quadratic time
 	for i, v := range all {
 		if v.Complete || v.Version != 2 {
 			continue
 		}
-		for _, old := range slices.Backward(all[:i]) {
+		for _, old := range slices.Backward(all[max(0, i-reach):i]) {
 			if old.Successor == nil && old.Version == 2 && old.sameEnds(v) && old.rekeyedBefore(v) {
 				v.Rekeyed, old.Successor = old, v
 				break

@@ -144,16 +144,19 @@ const copyWindow = 400_000_000
 // duplicates recognises arrivals that are no sendings of their own, and adds the copies within each capture.
 func (j *joiner) duplicates(l *link) {
 	to := l.from.Other()
-	for _, t := range l.sends {
-		if t.At[l.from] != nil || t.At[to] == nil || l.at[l.from] == nil {
-			continue
-		}
-		if o := nearestArrival(l.sends, t, to); o != nil && sameDatagram(o.At[to], t.At[to]) {
-			t.Duplicate, t.CopyOf = true, o
+	if l.at[A] != nil && l.at[B] != nil && len(l.sends) > 1 {
+		proper := arrivals(l.sends, to)
+		for _, t := range l.sends {
+			if t.At[l.from] != nil || t.At[to] == nil {
+				continue
+			}
+			if o := nearest(proper, t.At[to], to); o != nil && sameDatagram(o.At[to], t.At[to]) {
+				t.Duplicate, t.CopyOf = true, o
+			}
 		}
 	}
 	for _, s := range Both {
-		if m := l.at[s]; m != nil {
+		if m := l.at[s]; m != nil && len(m.Sent) > 1 {
 			l.sends = append(l.sends, l.copies(m, s)...)
 		}
 	}
@@ -166,15 +169,28 @@ func sameDatagram(x, y *exchange.Sight) bool {
 	return distance(x.Nanos, y.Nanos) <= copyWindow
 }
 
-// nearestArrival returns the transmission with a sending whose arrival at to is nearest to that of t.
-func nearestArrival(all []*Transmission, t *Transmission, to Side) *Transmission {
+// arrivals returns the transmissions with a sending and an arrival at to, in order of arrival.
+func arrivals(all []*Transmission, to Side) []*Transmission {
+	var proper []*Transmission
+	for _, t := range all {
+		if t.At[A] != nil && t.At[B] != nil {
+			proper = append(proper, t)
+		}
+	}
+	slices.SortStableFunc(proper, func(x, y *Transmission) int { return cmp.Compare(x.At[to].Nanos, y.At[to].Nanos) })
+	return proper
+}
+
+// nearest returns the one of proper that arrived nearest to x.
+func nearest(proper []*Transmission, x *exchange.Sight, to Side) *Transmission {
+	i, _ := slices.BinarySearchFunc(proper, x.Nanos, func(t *Transmission, n int64) int { return cmp.Compare(t.At[to].Nanos, n) })
 	var best *Transmission
-	for _, o := range all {
-		if o == t || o.At[to] == nil || o.At[to.Other()] == nil {
+	for _, k := range [2]int{i - 1, i} {
+		if k < 0 || k >= len(proper) {
 			continue
 		}
-		if best == nil || distance(o.At[to].Nanos, t.At[to].Nanos) < distance(best.At[to].Nanos, t.At[to].Nanos) {
-			best = o
+		if best == nil || distance(proper[k].At[to].Nanos, x.Nanos) < distance(best.At[to].Nanos, x.Nanos) {
+			best = proper[k]
 		}
 	}
 	return best

@@ -25,6 +25,7 @@ type decodeFlags struct {
 	bytes  bool
 
 	searchNAT bool
+	stats     bool
 }
 
 func (a *app) decodeCommand() *cobra.Command {
@@ -39,6 +40,7 @@ pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer du
 		Example: `  moncap decode capture.pcap
   moncap decode capture.pcap -V --filter 'ike.exchange == IKE_SA_INIT && ip == 192.0.2.1'
   moncap decode capture.pcap --format ndjson | jq -c '[.frame, .info]'
+  moncap decode large.pcap.gz --stats
   moncap decode capture.pcap -V --keys ikev2_decryption_table
   ssh admin@router show monitor capture cap buffer dump | moncap decode -`,
 		Args: cobra.ExactArgs(1),
@@ -54,7 +56,9 @@ pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer du
 	fl.StringVar(&f.keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
 	fl.IntVarP(&f.count, "count", "c", 0, "stop after this many packets were shown")
 	fl.BoolVar(&f.utc, "utc", false, "text: the time of day in UTC instead of seconds since the first packet")
+	fl.BoolVar(&f.stats, "stats", false, "count packets, exchanges and payloads instead of listing them: one fast pass")
 	fl.BoolVar(&f.searchNAT, "nat-search", false, "find the private address behind a NAT by trying all; takes seconds a message")
+	c.MarkFlagsMutuallyExclusive("stats", "filter")
 	mustComplete(c, "format", []string{"text", "json", "ndjson"})
 	return c
 }
@@ -81,7 +85,13 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 		return usageError(fmt.Errorf("%s: %w", name, err))
 	}
 	out := bufio.NewWriterSize(a.stdout, 64<<10)
-	d := &decoding{reader: r, keys: newDecryption(keys), seen: newObserver(f.searchNAT), keep: keep, count: f.count, view: a.newView(out, f)}
+	if f.stats {
+		return a.decodeStats(ctx, out, name, r, f.format)
+	}
+	d := &decoding{reader: r, keys: newDecryption(keys), keep: keep, count: f.count, view: a.newView(out, f)}
+	if f.tree || f.format != "text" { // nobody else shows what it finds
+		d.seen = newObserver(f.searchNAT)
+	}
 	err = errors.Join(d.run(ctx), out.Flush())
 	if err != nil {
 		return &exitError{exitFailed, fmt.Errorf("%s: %w", name, err)}
@@ -152,7 +162,9 @@ func (d *decoding) run(ctx context.Context) error {
 		}
 		one := decodePacket(p, d.keys)
 		one.first = first
-		one.observed = d.seen.observe(ctx, one)
+		if d.seen != nil {
+			one.observed = d.seen.observe(ctx, one)
+		}
 		if !d.keep(one) {
 			continue
 		}

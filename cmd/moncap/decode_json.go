@@ -2,9 +2,9 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -176,7 +176,7 @@ func escapeControls(b []byte) []byte {
 	unsafe := func(r rune) bool {
 		return r > 0x7e && r < 0x10000 && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r))
 	}
-	if bytes.IndexFunc(b, unsafe) < 0 {
+	if !slices.ContainsFunc(b, func(c byte) bool { return c > 0x7e }) {
 		return b
 	}
 	out := make([]byte, 0, len(b)+16)

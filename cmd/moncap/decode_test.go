@@ -359,3 +359,27 @@ func TestDecodeChecksNATDetection(t *testing.T) {
 		t.Errorf("the private address was not found:\n%s", out)
 	}
 }
+
+func TestDecodeStats(t *testing.T) {
+	file := incident(t, "esp-blocked-a-to-b").A
+	out, _, code := decodeOutput(t, file, "--stats")
+	if code != exitOK || !strings.HasPrefix(out, "48 packets, ") {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	for _, want := range []string{"40  ESP", "4  IKE", "2  IKE_SA_INIT", "2  IKE_AUTH", "2  SK (46)", "2  SA (33)"} {
+		if !strings.Contains(out, want+"\n") {
+			t.Errorf("no line %q in\n%s", want, out)
+		}
+	}
+	out, _, _ = decodeOutput(t, file, "--stats", "--format", "json")
+	var o struct {
+		Packets   int
+		Exchanges []named
+	}
+	if err := json.Unmarshal([]byte(out), &o); err != nil || o.Packets != 48 || len(o.Exchanges) != 2 {
+		t.Errorf("%v in %s", err, out)
+	}
+	if _, _, code = decodeOutput(t, file, "--stats", "--filter", "ike"); code != exitUsage {
+		t.Errorf("--stats with --filter gives exit code %d", code)
+	}
+}

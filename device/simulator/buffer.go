@@ -169,7 +169,7 @@ func (r *Router) keep(c *capturePoint, p Packet) {
 	if c.limits.every > 0 && (b.seen-1)%c.limits.every != 0 {
 		return
 	}
-	stamp := p.Stamp.Add(r.config.ClockOffset).Truncate(time.Microsecond)
+	stamp := r.own(p.Stamp).Truncate(time.Microsecond)
 	if !b.allowed(stamp, or(c.limits.pps, defaultPPS)) {
 		b.dropped++
 		return

@@ -38,6 +38,7 @@ type Config struct {
 	FlashFree  int64 // bytes free beside Flash; default: 1 GiB, negative: none
 
 	ClockOffset time.Duration    // what the router's clock is ahead of Now
+	ClockDrift  float64          // how much faster it runs, in parts per million
 	Zone        *time.Location   // default: UTC
 	NoNTP       bool             // the clock is not synchronised, so its times carry an asterisk
 	Now         func() time.Time // default: time.Now
@@ -50,8 +51,10 @@ type Config struct {
 
 	// Authorize, when set, is asked before every command, as a TACACS+ server is. It sees the command spelled out.
 	Authorize func(command string) bool
-	Faults    []Fault
-	Knobs     Knobs
+	// View, when set, is the parser view that the user is put into: the beginnings of the only commands there are.
+	View   []string
+	Faults []Fault
+	Knobs  Knobs
 }
 
 // Knobs are the ways in which real routers differ from each other, or from what a tool expects. The zero value is the
@@ -80,15 +83,18 @@ type Knobs struct {
 	ExecTimeout         time.Duration // an idle terminal is closed; default: 10 minutes, negative: never
 	BootTime            time.Duration // how long connections are refused after a reload
 	Latency             time.Duration // before the answer to each command
+	ByteDelay           time.Duration // before each byte that goes to a terminal
 
-	AskPPS         bool // the default limit of packets per second counts as set: setting it asks
-	StopWhenFull   bool // a full linear buffer ends the capture; otherwise the packets that follow are dropped
-	StopStatistics bool // `stop` prints the counters first
-	NoEPC          bool // the platform has no embedded packet capture
-	RefuseExport   bool // no export while the capture is active
-	DeleteActive   bool // `no monitor capture` takes an active capture too
-	CPU            int  // per cent, of five seconds, one and five minutes
-	MemoryFree     int  // per cent of the processor pool; default: 80
+	AskPPS          bool // the default limit of packets per second counts as set: setting it asks
+	StopWhenFull    bool // a full linear buffer ends the capture; otherwise the packets that follow are dropped
+	StopStatistics  bool // `stop` prints the counters first
+	NoEPC           bool // the platform has no embedded packet capture
+	RefuseExport    bool // no export while the capture is active
+	PcapNanoseconds bool // exports have nanosecond stamps
+	PcapRaw         bool // exports hold IP packets without their Ethernet headers
+	DeleteActive    bool // `no monitor capture` takes an active capture too
+	CPU             int  // per cent, of five seconds, one and five minutes
+	MemoryFree      int  // per cent of the processor pool; default: 80
 }
 
 // Interface is one interface of the router.

@@ -34,6 +34,7 @@ const (
 	Restart                     // the router reloads
 	FlashFull                   // the flash has no byte left, for this command
 	BufferFull                  // the buffers of all capture points are full from now on
+	ExportCut                   // the exported file lacks its last bytes
 )
 
 // What can happen to an SCP transfer. The "command" of a transfer is `scp -f PATH`.

@@ -168,7 +168,10 @@ func (s *session) exportCapture(name, path string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	data := c.buffer.pcap()
+	data := c.buffer.pcap(r.config.Knobs)
+	if s.cut {
+		data = data[:max(len(data)-5, 0)]
+	}
 	if need := int64(len(data) - len(old.data)); s.full || need > r.flashFree {
 		s.put("%%Error writing %s (No space left on device)\nFailed to Export\n", located(file))
 		return

@@ -5,12 +5,12 @@ type grammar struct {
 	exec, config, extNACL, ipv6ACL, iface, line *node
 }
 
-func newGrammar() grammar {
+func newGrammar(shows map[string]string) grammar {
 	g := grammar{&node{}, &node{}, &node{}, &node{}, &node{}, &node{}}
 	addSession(g.exec)
 	addCapture(g.exec)
 	addFiles(g.exec)
-	addShows(g.exec)
+	addShows(g.exec, shows)
 	addTunnel(g.exec)
 	addConfig(g)
 	addEntries(g)

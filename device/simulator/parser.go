@@ -16,7 +16,6 @@ type node struct {
 	value func(r *Router, tokens []token) (taken int, canonical string)
 	next  []*node
 	run   func(s *session, c *call)
-	eol   bool // the command may end here, and help says so
 }
 
 type token struct {

@@ -93,24 +93,28 @@ func ethernet(link uint32, data []byte) ([]byte, error) {
 	return append(head, payload...), nil
 }
 
-// pcap is the buffer as a file: little-endian, version 2.4, microseconds, Ethernet.
-func (b *buffer) pcap() []byte {
+// pcap is the buffer as a file: little-endian, version 2.4, and unless a knob says otherwise microseconds and Ethernet.
+func (b *buffer) pcap(k Knobs) []byte {
 	le := binary.LittleEndian
-	size := 24
-	for _, p := range b.packets {
-		size += 16 + len(p.data)
+	magic, unit, link, skip := uint32(0xa1b2c3d4), 1000, uint32(linkEthernet), 0
+	if k.PcapNanoseconds {
+		magic, unit = 0xa1b23c4d, 1
 	}
-	out := make([]byte, 0, size)
-	out = le.AppendUint32(out, 0xa1b2c3d4)
+	if k.PcapRaw {
+		link, skip = linkRaw, 14
+	}
+	out := make([]byte, 0, 24+b.bytes)
+	out = le.AppendUint32(out, magic)
 	out = le.AppendUint16(le.AppendUint16(out, 2), 4)
 	out = append(out, make([]byte, 8)...)
-	out = le.AppendUint32(le.AppendUint32(out, 65535), linkEthernet)
+	out = le.AppendUint32(le.AppendUint32(out, 65535), link)
 	for _, p := range b.packets {
+		data := p.data[min(skip, len(p.data)):]
 		out = le.AppendUint32(out, uint32(p.stamp.Unix()))
-		out = le.AppendUint32(out, uint32(p.stamp.Nanosecond()/1000))
-		out = le.AppendUint32(out, uint32(len(p.data)))
-		out = le.AppendUint32(out, uint32(max(p.length, len(p.data))))
-		out = append(out, p.data...)
+		out = le.AppendUint32(out, uint32(p.stamp.Nanosecond()/unit))
+		out = le.AppendUint32(out, uint32(len(data)))
+		out = le.AppendUint32(out, uint32(max(p.length-skip, len(data))))
+		out = append(out, data...)
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type Router struct {
 
 	mu        sync.Mutex
 	hostname  string
+	born      time.Time // when the clocks of the simulation began to differ
 	booted    time.Time
 	readyAt   time.Time // connections are refused before
 	running   settings
@@ -44,7 +46,7 @@ func New(c Config) (*Router, error) {
 		return nil, err
 	}
 	now := c.Now()
-	r := &Router{config: c, grammar: newGrammar(), hostname: c.Hostname, booted: now.Add(-26 * time.Hour), chatter: now, flashFree: c.FlashFree,
+	r := &Router{config: c, grammar: newGrammar(c.Show), hostname: c.Hostname, born: now, booted: now.Add(-26 * time.Hour), chatter: now, flashFree: c.FlashFree,
 		flash: map[string]file{}, debugs: map[string]bool{}, lines: map[int]*vty{},
 		kick: make(chan struct{}, 1), quit: make(chan struct{})}
 	if r.running, err = newSettings(c); err != nil {
@@ -149,6 +151,36 @@ func (r *Router) reboot() {
 }
 
 // clock is the router's own time.
-func (r *Router) clock() time.Time {
-	return r.config.Now().Add(r.config.ClockOffset).In(r.config.Zone)
+func (r *Router) clock() time.Time { return r.own(r.config.Now()) }
+
+// own is what the router's clock shows at a time.
+func (r *Router) own(t time.Time) time.Time {
+	drift := time.Duration(float64(t.Sub(r.born)) * r.config.ClockDrift / 1e6)
+	return t.Add(r.config.ClockOffset + drift).In(r.config.Zone)
 }
+
+// Type enters lines as somebody at the console would, at level 15, and returns what the router printed. It is for
+// preparing a router: faults, pauses and Commands do not concern it.
+func (r *Router) Type(lines ...string) string {
+	near, far := Pipe()
+	defer near.Close()
+	screen := &screen{Conn: far}
+	t := newTerminal(screen, window{})
+	s := &session{router: r, vty: &vty{user: "console", conn: &wire{Conn: far}}, term: t, privilege: 15, asked: 15, console: true}
+	close(t.input)
+	for _, line := range lines {
+		s.perform(line)
+		t.print(s.takeOutput())
+	}
+	s.endConfig()
+	t.flush()
+	return screen.text.String()
+}
+
+// screen keeps what is written to it.
+type screen struct {
+	net.Conn
+	text strings.Builder
+}
+
+func (s *screen) Write(p []byte) (int, error) { return s.text.Write(p) }

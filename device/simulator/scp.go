@@ -24,7 +24,7 @@ func (r *Router) scp(l *vty, channel ssh.Channel, command string) uint32 {
 	case !on:
 		_, _ = io.WriteString(channel, "Administratively disabled.\n")
 		return 1
-	case r.config.Privilege < 15 || r.config.Authorize != nil && !r.config.Authorize(command):
+	case r.config.Privilege < 15 || len(r.config.View) > 0 || r.config.Authorize != nil && !r.config.Authorize(command):
 		_, _ = io.WriteString(channel, "Privilege denied.\n")
 		return 1
 	case !strings.Contains(flags, "f") || strings.Contains(flags, "t"):

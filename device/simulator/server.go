@@ -264,7 +264,7 @@ func (r *Router) run(l *vty, channel ssh.Channel, shell bool, command string, si
 		return r.scp(l, channel, command)
 	}
 	t := newTerminal(channel, *size)
-	t.interactive = shell
+	t.interactive, t.slow = shell, r.config.Knobs.ByteDelay
 	t.monitor, t.redraw = r.config.Knobs.TerminalMonitor && shell, r.config.Knobs.LoggingSynchronous
 	r.mu.Lock()
 	l.term = t

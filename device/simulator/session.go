@@ -3,7 +3,7 @@ package simulator
 import (
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,12 +30,12 @@ type session struct {
 	mode      mode
 	acl       *accessList // being edited
 	iface     string      // being configured
-	changed   bool        // configuration mode was entered
+	console   bool        // typed by Type: nobody has to authorize it
 
 	out       strings.Builder
 	full      bool // the flash is full for this command
+	cut       bool // an export of this command lacks its end
 	leave     bool
-	lastLine  string
 	abandoned error
 }
 
@@ -119,7 +119,7 @@ func (s *session) obey(line string) error {
 	}
 	s.note(line)
 	hit := s.router.faults.strike(line)
-	s.full = false
+	s.full, s.cut = false, false
 	if d := s.router.config.Knobs.Latency; d > 0 {
 		if err := s.term.pause(d, s.router.quit); err != nil {
 			return s.interrupted(err)
@@ -165,7 +165,6 @@ func (s *session) note(line string) {
 	defer r.mu.Unlock()
 	r.commands = append(r.commands, line)
 	s.vty.idle = r.config.Now()
-	s.lastLine = line
 }
 
 // put adds to the output of the command. Lines end in a plain newline here.
@@ -205,7 +204,11 @@ func (s *session) perform(line string) {
 
 // call runs what was understood, if the authorization server lets it.
 func (s *session) call(root *node, c *call, full string) bool {
-	if auth := s.router.config.Authorize; auth != nil && full != "exit" && !auth(full) {
+	if view := s.router.config.View; len(view) > 0 && !s.console && !inView(view, c) {
+		s.reject(c.typed, &rejection{invalid, viewCaret(view, c)})
+		return false
+	}
+	if auth := s.router.config.Authorize; auth != nil && !s.console && full != "exit" && !auth(full) {
 		s.put("Command authorization failed.\n\n")
 		return false
 	}
@@ -217,6 +220,30 @@ func (s *session) call(root *node, c *call, full string) bool {
 	}
 	c.run(s, c)
 	return true
+}
+
+// Commands that every view has.
+var viewless = []string{"exit", "logout", "quit", "enable", "disable", "end"}
+
+// inView says whether a parser view includes a command.
+func inView(view []string, c *call) bool {
+	full := c.String() + " "
+	if slices.Contains(viewless, c.words[0]) {
+		return true
+	}
+	return slices.ContainsFunc(view, func(v string) bool { return strings.HasPrefix(full, v+" ") })
+}
+
+// viewCaret is where a command leaves what its view knows.
+func viewCaret(view []string, c *call) int {
+	all, deepest := tokens(c.typed), 0
+	for i := range c.words {
+		begin := strings.Join(c.words[:i+1], " ")
+		if slices.ContainsFunc(view, func(v string) bool { return strings.HasPrefix(v+" ", begin+" ") }) {
+			deepest = i + 1
+		}
+	}
+	return all[min(deepest, len(all)-1)].offset
 }
 
 // parse tries the grammar of the mode, then that of the modes around it.
@@ -349,86 +376,4 @@ func (s *session) question(text string, hidden bool) (string, bool) {
 		return "", false
 	}
 	return strings.TrimSpace(answer), end == '\n'
-}
-
-var pipeForm = regexp.MustCompile(`^(.*?)\s+\|\s*(.*)$`)
-
-// splitPipe separates a command from the filter of its output.
-func splitPipe(line string) (command, filter string, piped bool) {
-	if m := pipeForm.FindStringSubmatch(line); m != nil {
-		return m[1], m[2], true
-	}
-	return line, "", false
-}
-
-// outputFilter reads `include REGEX` and its kin; keep says which lines stay.
-func (s *session) outputFilter(c *call, filter string) (keep func([]string) []string, ok bool) {
-	word, pattern, _ := strings.Cut(strings.TrimSpace(filter), " ")
-	switch c.words[0] {
-	case "show", "dir", "more", "verify":
-	default:
-		return nil, false
-	}
-	re, err := regexp.Compile(strings.TrimSpace(pattern))
-	if err != nil || word == "" || pattern == "" {
-		return nil, false
-	}
-	for name, f := range pipeFilters {
-		if strings.HasPrefix(name, strings.ToLower(word)) {
-			return func(lines []string) []string { return f(lines, re) }, true
-		}
-	}
-	return nil, false
-}
-
-var pipeFilters = map[string]func([]string, *regexp.Regexp) []string{
-	"include": func(lines []string, re *regexp.Regexp) []string { return matching(lines, re, true) },
-	"exclude": func(lines []string, re *regexp.Regexp) []string { return matching(lines, re, false) },
-	"begin":   beginning,
-	"count": func(lines []string, re *regexp.Regexp) []string {
-		return []string{fmt.Sprintf("Number of lines which match regexp = %d", len(matching(lines, re, true)))}
-	},
-	"section": section,
-}
-
-func matching(lines []string, re *regexp.Regexp, want bool) []string {
-	var kept []string
-	for _, l := range lines {
-		if re.MatchString(l) == want {
-			kept = append(kept, l)
-		}
-	}
-	return kept
-}
-
-func beginning(lines []string, re *regexp.Regexp) []string {
-	for i, l := range lines {
-		if re.MatchString(l) {
-			return lines[i:]
-		}
-	}
-	return nil
-}
-
-// section keeps a matching line with the indented lines below it.
-func section(lines []string, re *regexp.Regexp) []string {
-	var kept []string
-	in := false
-	for _, l := range lines {
-		if !strings.HasPrefix(l, " ") {
-			in = re.MatchString(l)
-		}
-		if in || re.MatchString(l) {
-			kept = append(kept, l)
-		}
-	}
-	return kept
-}
-
-func (s *session) filterOutput(keep func([]string) []string) {
-	lines := keep(strings.Split(strings.TrimSuffix(s.out.String(), "\n"), "\n"))
-	s.out.Reset()
-	for _, l := range lines {
-		s.out.WriteString(l + "\n")
-	}
 }

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,11 +13,10 @@ type settings struct {
 	scp   bool
 	lists []*accessList
 	down  map[string]bool // interfaces that are shut down
-	notes map[string]string
 }
 
 func newSettings(c Config) (settings, error) {
-	s := settings{scp: !c.Knobs.NoSCP, down: map[string]bool{}, notes: map[string]string{}}
+	s := settings{scp: !c.Knobs.NoSCP, down: map[string]bool{}}
 	for _, i := range c.Interfaces {
 		s.down[i.Name] = i.Down
 	}
@@ -34,13 +34,7 @@ func newSettings(c Config) (settings, error) {
 
 func (s settings) clone() settings {
 	c := s
-	c.down, c.notes = map[string]bool{}, map[string]string{}
-	for k, v := range s.down {
-		c.down[k] = v
-	}
-	for k, v := range s.notes {
-		c.notes[k] = v
-	}
+	c.down = maps.Clone(s.down)
 	c.lists = nil
 	for _, l := range s.lists {
 		copied := *l
@@ -121,7 +115,7 @@ func number(s string) int {
 
 func addConfig(g grammar) {
 	c := g.config
-	c.add("hostname WORD", "Set system's network name", 15, func(s *session, c *call) { s.router.SetHostname(c.words[1]) })
+	c.add("hostname WORD", "Set system's network name", 15, (*session).rename)
 	c.add("ip access-list extended WORD", "Extended Access List", 15, func(s *session, c *call) { s.editList(c.words[3], false) })
 	c.add("ipv6 access-list WORD", "Configure access lists", 15, func(s *session, c *call) { s.editList(c.words[2], true) })
 	c.add("no ip access-list extended WORD", "Extended Access List", 15, func(s *session, c *call) { s.dropList(c.words[4], false) })
@@ -148,8 +142,16 @@ func addConfig(g grammar) {
 	g.line.add("transport input ssh", "Define which protocols to use", 15, func(*session, *call) {})
 }
 
+func (s *session) rename(c *call) {
+	if !hostnameForm.MatchString(c.words[1]) {
+		s.put("%% Hostname contains one or more illegal characters.\n\n")
+		return
+	}
+	s.router.SetHostname(c.words[1])
+}
+
 func (s *session) configure(*call) {
-	s.mode, s.changed = configMode, true
+	s.mode = configMode
 	s.put("Enter configuration commands, one per line.  End with CNTL/Z.\n")
 }
 

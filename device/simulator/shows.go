@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-func addShows(exec *node) {
+// addShows adds the show commands, and those that the configuration has an output for.
+func addShows(exec *node, shows map[string]string) {
 	show := func(syntax, help string, level int, f func(*session, *call)) {
 		exec.add("show "+syntax, help, level, func(s *session, c *call) {
 			if text, ok := s.router.config.Show[c.String()]; ok {
@@ -26,6 +27,9 @@ func addShows(exec *node) {
 	show("ntp status", "Network time protocol", 1, (*session).showNTP)
 	show("ntp associations", "Network time protocol", 1, (*session).showNTPPeers)
 	show("privilege", "Show current privilege level", 1, func(s *session, _ *call) {
+		if len(s.router.config.View) > 0 {
+			s.put("Currently in View Context with view 'MONCAP'\n")
+		}
 		s.put("Current privilege level is %d\n", s.privilege)
 	})
 	show("ip interface brief", "IP interface status and configuration", 1, (*session).showInterfaces)
@@ -46,6 +50,11 @@ func addShows(exec *node) {
 	show("debugging", "State of each debugging option", privileged, (*session).showDebugging)
 	show("ip ssh", "Information on SSH", 1, (*session).showSSH)
 	addCryptoShows(exec, show)
+	for full := range shows {
+		if rest, ok := strings.CutPrefix(full, "show "); ok {
+			show(rest, "Configured output", 1, func(*session, *call) {})
+		}
+	}
 }
 
 func (s *session) showVersion(*call) {

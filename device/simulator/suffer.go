@@ -52,6 +52,8 @@ func (s *session) one(f Fault) (carry bool, err error) {
 		return false, errEnded
 	case FlashFull:
 		s.full = true
+	case ExportCut:
+		s.cut = true
 	case BufferFull:
 		s.router.fillBuffers()
 	}

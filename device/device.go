@@ -1,0 +1,169 @@
+// Package device is an authenticated session with one router: Exec types a command and reads what comes back, Fetch
+// copies a file by SCP.
+//
+// The SSH connections are golang.org/x/crypto/ssh's and entirely ours: dialling, jump hosts, host keys, authentication and
+// algorithms. On top of one, scrapligo's channel reads and writes the terminal, through its custom transport; what a
+// prompt, a dialog and the end of an output are is decided here, because it depends on the router's own name. SCP has a
+// connection of its own: IOS XE refuses or mishandles a second channel on one.
+package device
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// Options are what a Router needs beside its entry in the inventory. The zero value works for peers whose secrets need
+// no asking.
+type Options struct {
+	// Ask asks the operator: for a secret without echo, or for the answer to an unknown question of the login. nil: nobody
+	// can be asked.
+	Ask func(prompt string, echo bool) (string, error)
+	// Record receives the dialogue with the router, secrets masked. It may be nil. Writes come from one goroutine at a time.
+	Record io.Writer
+	Log    *slog.Logger // nil: nothing is logged
+	// Lockout is shared by all Routers of a run: a credential that one of them saw refused is not sent again. nil: a
+	// Lockout of this Router's own.
+	Lockout  *Lockout
+	Timeouts Timeouts
+	// Dial opens the TCP connection to the first hop. nil: net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Timeouts bound the waiting for a router. Zero fields take the default.
+type Timeouts struct {
+	Dial    time.Duration // TCP and SSH handshake of every hop, login included; 20 s
+	Command time.Duration // a command's whole answer; 30 s
+	Idle    time.Duration // between two signs of life, of slow commands, bulk output and transfers; 60 s
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	set(&t.Dial, 20*time.Second)
+	set(&t.Command, 30*time.Second)
+	set(&t.Idle, time.Minute)
+	return t
+}
+
+// Router is one router. A session is opened by the first command, and again by the next one after it was lost. Exec and
+// Fetch may be called from one goroutine at a time; Close from any.
+type Router struct {
+	peer inventory.Peer
+	o    Options
+	rec  *recorder
+
+	mu       sync.Mutex
+	session  *session
+	hostname string
+	secrets  map[string]inventory.Secret // by reference and prompt, resolved once
+}
+
+// New makes a Router. It dials nothing.
+func New(peer inventory.Peer, o Options) *Router {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Lockout == nil {
+		o.Lockout = NewLockout()
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
+	}
+	o.Timeouts = o.Timeouts.withDefaults()
+	return &Router{peer: peer, o: o, rec: newRecorder(o.Record), secrets: map[string]inventory.Secret{}}
+}
+
+// Hostname returns what the router calls itself in its prompt; empty before the first session.
+func (r *Router) Hostname() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hostname
+}
+
+// Open opens the session when there is none.
+func (r *Router) Open(ctx context.Context) error {
+	_, err := r.open(ctx)
+	return err
+}
+
+func (r *Router) open(ctx context.Context) (*session, error) {
+	r.mu.Lock()
+	s := r.session
+	r.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := r.login(ctx)
+	if err != nil {
+		return nil, r.fail("login", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.session, r.hostname = s, s.hostname
+	return s, nil
+}
+
+// drop forgets a session that is of no use any more.
+func (r *Router) drop(s *session) {
+	r.mu.Lock()
+	if r.session == s {
+		r.session = nil
+	}
+	r.mu.Unlock()
+	_ = s.close() // it is broken already
+}
+
+// Close ends the session, if there is one. The Router can be used again.
+func (r *Router) Close() error {
+	r.mu.Lock()
+	s := r.session
+	r.session = nil
+	r.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	s.exit()
+	return s.close()
+}
+
+// Exec types cmd and returns what the router printed, without echo, prompt and syslog noise of its own making. The error
+// is a *Error; in its chain is an *iosxe.Refusal when the router refused the command. Only commands that iosxe.Allowed
+// knows are typed. When ctx ends, Exec returns at once and the session is given up.
+func (r *Router) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
+	if !iosxe.Allowed(cmd) {
+		return "", r.fail(cmd.Name, errors.New("it is not in the list of commands that may be sent"))
+	}
+	s, err := r.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	began := time.Now()
+	out, err := s.run(ctx, cmd)
+	r.o.Log.DebugContext(ctx, "command", "name", cmd.Name, "line", cmd.Lines[0], "took", time.Since(began).Round(time.Microsecond), "bytes", len(out))
+	if err == nil {
+		return out, nil
+	}
+	if _, refused := errors.AsType[*iosxe.Refusal](err); !refused {
+		r.drop(s)
+		return out, &Error{Peer: r.peer.Name, Op: cmd.Name, Err: err, lost: true}
+	}
+	return out, r.fail(cmd.Name, err)
+}
+
+func (r *Router) fail(op string, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Peer: r.peer.Name, Op: op, Err: err}
+}

@@ -1,0 +1,277 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kevinburke/ssh_config"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/moncap/moncap/device/inventory"
+)
+
+// path is a TCP connection to a router, and the SSH connections to jump hosts that carry it.
+type path struct {
+	conn net.Conn
+	hops []*ssh.Client
+}
+
+// Close closes everything, the far end first.
+func (p *path) Close() error {
+	var errs []error
+	if p.conn != nil {
+		errs = append(errs, p.conn.Close())
+	}
+	for _, c := range slices.Backward(p.hops) {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// hop is one host on the way, the router being the last.
+type hop struct {
+	user, host string
+	port       int
+	keyFiles   []string
+}
+
+func (h hop) address() string { return net.JoinHostPort(h.host, strconv.Itoa(h.port)) }
+
+// route is the way to the router: the inventory's, filled up from ~/.ssh/config where the peer wants that.
+func (r *Router) route() (jumps []hop, target hop, err error) {
+	target = hop{r.peer.Username, r.peer.Host, r.peer.Port, nil}
+	for _, j := range r.peer.Jump {
+		jumps = append(jumps, hop{j.User, j.Host, j.Port, nil})
+	}
+	if r.peer.SSHConfig {
+		proxy, err := configure(&target, r.peer.Port == 22)
+		if err != nil {
+			return nil, target, err
+		}
+		if len(jumps) == 0 {
+			jumps = proxy
+		}
+		for i := range jumps {
+			if _, err := configure(&jumps[i], jumps[i].port == 22); err != nil {
+				return nil, target, err
+			}
+		}
+	}
+	for i := range jumps {
+		if jumps[i].user == "" {
+			jumps[i].user = target.user
+		}
+	}
+	return jumps, target, nil
+}
+
+// configure fills h from the user's ssh_config and returns the ProxyJump that stands there.
+func configure(h *hop, standardPort bool) ([]hop, error) {
+	alias := h.host
+	get := func(key string) (string, error) { return ssh_config.GetStrict(alias, key) }
+	name, err := get("HostName")
+	if err != nil {
+		return nil, fmt.Errorf("ssh_config: %w", err)
+	}
+	if name != "" {
+		h.host = strings.ReplaceAll(name, "%h", alias)
+	}
+	if user, _ := get("User"); h.user == "" {
+		h.user = user
+	}
+	if port, _ := get("Port"); standardPort && port != "" {
+		if h.port, err = strconv.Atoi(port); err != nil {
+			return nil, fmt.Errorf("ssh_config: Port of %s: %w", alias, err)
+		}
+	}
+	files, err := ssh_config.GetAllStrict(alias, "IdentityFile")
+	if err != nil {
+		return nil, fmt.Errorf("ssh_config: %w", err)
+	}
+	for _, f := range files {
+		if f != ssh_config.Default("IdentityFile") {
+			h.keyFiles = append(h.keyFiles, inventory.ExpandHome(f))
+		}
+	}
+	proxy, _ := get("ProxyJump")
+	return proxyJumps(proxy)
+}
+
+func proxyJumps(list string) ([]hop, error) {
+	var all []hop
+	for item := range strings.SplitSeq(list, ",") {
+		item = strings.TrimPrefix(strings.TrimSpace(item), "ssh://")
+		if item == "" || item == "none" {
+			continue
+		}
+		h := hop{port: 22}
+		if user, rest, ok := strings.Cut(item, "@"); ok {
+			h.user, item = user, rest
+		}
+		h.host = item
+		if host, port, err := net.SplitHostPort(item); err == nil {
+			n, err := strconv.Atoi(port)
+			if err != nil {
+				return nil, fmt.Errorf("ssh_config: ProxyJump %q: port: %w", list, err)
+			}
+			h.host, h.port = host, n
+		}
+		all = append(all, h)
+	}
+	return all, nil
+}
+
+// reach opens a TCP connection to the router, through the jump hosts.
+func (r *Router) reach(ctx context.Context) (*path, error) {
+	jumps, target, err := r.route()
+	if err != nil {
+		return nil, err
+	}
+	p := &path{}
+	dial := r.o.Dial
+	for _, j := range jumps {
+		conn, err := dial(ctx, "tcp", j.address())
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("jump host %s: %w", j.address(), err), p.Close())
+		}
+		client, err := r.jumpClient(ctx, conn, j)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("jump host %s: %w", j.address(), err), conn.Close(), p.Close())
+		}
+		p.hops = append(p.hops, client)
+		dial = client.DialContext
+	}
+	if p.conn, err = dial(ctx, "tcp", target.address()); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// jumpClient logs in to a jump host: with keys, or with what the operator types. The router's password is not for it.
+func (r *Router) jumpClient(ctx context.Context, conn net.Conn, j hop) (*ssh.Client, error) {
+	h, err := loadHostKeys(r.peer.KnownHosts, r.peer.HostKey, j.address())
+	if err != nil {
+		return nil, err
+	}
+	config := r.clientConfig(j.user, h)
+	a := &authenticator{router: r, user: j.user, files: j.keyFiles, what: "jump host " + j.address()}
+	if config.Auth, err = a.methods(ctx); err != nil {
+		return nil, err
+	}
+	defer a.done()
+	return r.handshake(ctx, conn, j.address(), config, a)
+}
+
+// clientConfig has everything but the authentication.
+func (r *Router) clientConfig(user string, h *hostKeys) *ssh.ClientConfig {
+	c := &ssh.ClientConfig{
+		User:            user,
+		HostKeyCallback: h.check,
+		ClientVersion:   "SSH-2.0-moncap",
+		BannerCallback:  func(text string) error { r.rec.received(text); return nil },
+	}
+	r.algorithms(c, h.algorithms())
+	return c
+}
+
+// algorithms picks what is offered: what is known to be secure, and what only old releases need when the peer's entry
+// says so. Of host keys only the kinds that are known for the host are offered.
+func (r *Router) algorithms(c *ssh.ClientConfig, known []string) {
+	good, old := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
+	c.KeyExchanges, c.Ciphers, c.HostKeyAlgorithms = good.KeyExchanges, good.Ciphers, good.HostKeys
+	c.MACs = slices.DeleteFunc(slices.Clone(good.MACs), func(m string) bool { return m == ssh.HMACSHA1 })
+	if r.peer.LegacySSH {
+		notArcfour := func(s string) bool { return strings.HasPrefix(s, "arcfour") || s == "ssh-dss" }
+		c.KeyExchanges = append(c.KeyExchanges, old.KeyExchanges...)
+		c.Ciphers = append(c.Ciphers, slices.DeleteFunc(old.Ciphers, notArcfour)...)
+		c.MACs = append(c.MACs, append([]string{ssh.HMACSHA1}, old.MACs...)...)
+		c.HostKeyAlgorithms = append(c.HostKeyAlgorithms, slices.DeleteFunc(old.HostKeys, notArcfour)...)
+	}
+	if len(known) == 0 {
+		return
+	}
+	offered := c.HostKeyAlgorithms
+	c.HostKeyAlgorithms = slices.DeleteFunc(slices.Clone(known), func(s string) bool { return !slices.Contains(offered, s) })
+	if len(c.HostKeyAlgorithms) == 0 {
+		c.HostKeyAlgorithms = offered
+	}
+}
+
+// handshake makes conn an SSH connection. When ctx ends, conn is closed, which ends the handshake.
+func (r *Router) handshake(ctx context.Context, conn net.Conn, address string, config *ssh.ClientConfig, a *authenticator) (*ssh.Client, error) {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	c, chans, reqs, err := ssh.NewClientConn(conn, address, config)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, a.judge(err)
+	}
+	return ssh.NewClient(c, chans, reqs), nil
+}
+
+// connection is an SSH connection to the router with everything below it.
+type connection struct {
+	*ssh.Client
+	path *path
+}
+
+func (c *connection) close() error {
+	err := c.Client.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	_ = c.path.Close() // closed with the client, in most cases
+	return err
+}
+
+// connect opens an SSH connection to the router and logs in.
+func (r *Router) connect(ctx context.Context) (*connection, error) {
+	if r.peer.LegacySSH {
+		r.o.Log.WarnContext(ctx, "outdated SSH algorithms are allowed", "peer", r.peer.Name)
+	}
+	_, target, err := r.route()
+	if err != nil {
+		return nil, err
+	}
+	h, err := loadHostKeys(r.peer.KnownHosts, r.peer.HostKey, r.peer.Address())
+	if err != nil {
+		return nil, err
+	}
+	config := r.clientConfig(target.user, h)
+	a := &authenticator{router: r, user: target.user, files: target.keyFiles, password: true, what: r.peer.Name}
+	if config.Auth, err = a.methods(ctx); err != nil {
+		return nil, err
+	}
+	defer a.done()
+	// What is asked of the operator above takes the time it takes; the network does not.
+	ctx, cancel := context.WithTimeoutCause(ctx, r.o.Timeouts.Dial, fmt.Errorf("no login in %s", r.o.Timeouts.Dial))
+	defer cancel()
+	p, err := r.reach(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.Join(context.Cause(ctx), err)
+		}
+		return nil, err
+	}
+	client, err := r.handshake(ctx, p.conn, r.peer.Address(), config, a)
+	if err != nil {
+		return nil, errors.Join(err, ignoreClosed(p.Close()))
+	}
+	r.o.Log.DebugContext(ctx, "connected", "peer", r.peer.Name, "server", string(client.ServerVersion()), "at", time.Now())
+	return &connection{client, p}, nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,108 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/skeema/knownhosts"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// Error says what failed on which router.
+type Error struct {
+	Peer string
+	Op   string // the command's name, or login, fetch, host key
+	Err  error
+	lost bool
+}
+
+func (e *Error) Error() string { return e.Peer + ": " + e.Op + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// SessionLost says that the session broke in the middle of the command: whether it was carried out is unknown.
+func (e *Error) SessionLost() bool { return e.lost }
+
+// Lasting says that trying again would not help, and might do harm: what was refused at the login stays refused.
+func (e *Error) Lasting() bool {
+	for _, err := range []error{errRefused, errLockedOut, errHostname, errUnknownHost, errChangedKey} {
+		if errors.Is(e.Err, err) {
+			return true
+		}
+	}
+	return strings.Contains(e.Err.Error(), "no common algorithm")
+}
+
+// Errors of the login.
+var (
+	errRefused     = errors.New("the router refused the credentials")
+	errLockedOut   = errors.New("these credentials were refused before in this run and are not sent again, so that the account is not locked")
+	errHostname    = errors.New("it is not the router that was meant")
+	errUnknownHost = errors.New("its host key is not known")
+	errChangedKey  = errors.New("its host key is not the one that is known")
+	errNoAuth      = errors.New("there is no way to log in that the router offers")
+)
+
+// Errors of commands.
+var (
+	errTimeout = errors.New("no complete answer in time")
+	errTooMuch = errors.New("the output is too large")
+	errDialog  = errors.New("the router asks something unknown")
+	errClosed  = errors.New("the connection was closed by the router")
+)
+
+// Hint says what to do about the error; empty when nothing is known that the error does not say.
+func (e *Error) Hint() string {
+	text := e.Err.Error()
+	switch {
+	case errors.Is(e.Err, errUnknownHost):
+		return "look at the key and accept it with: moncap trust " + e.Peer
+	case errors.Is(e.Err, errChangedKey) || knownhosts.IsHostKeyChanged(e.Err):
+		return "if the router was replaced, remove its old line from known_hosts and run: moncap trust " + e.Peer
+	case errors.Is(e.Err, errRefused):
+		return "check username and password of " + e.Peer + " in the inventory; it is not tried again, to keep the account from being locked"
+	case errors.Is(e.Err, errHostname):
+		return "check host and expect_hostname of " + e.Peer + " in the inventory"
+	case strings.Contains(text, "no common algorithm"):
+		return "the router speaks only algorithms that are outdated; if it must be, set legacy_ssh: true for " + e.Peer
+	}
+	if r, ok := errors.AsType[*iosxe.Refusal](e.Err); ok && r.Kind == iosxe.Unauthorized {
+		return "moncap commands lists what the account must be allowed to do"
+	}
+	if ne, ok := errors.AsType[net.Error](e.Err); ok && ne.Timeout() {
+		return "is the management address right, and is SSH allowed from here?"
+	}
+	return ""
+}
+
+// Lockout remembers which credentials were refused, so that none is sent twice in a run. It is safe for concurrent use.
+type Lockout struct {
+	mu      sync.Mutex
+	refused map[string]bool
+}
+
+// NewLockout makes an empty one.
+func NewLockout() *Lockout { return &Lockout{refused: map[string]bool{}} }
+
+func (l *Lockout) add(credential string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refused[credential] = true
+}
+
+func (l *Lockout) has(credential string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused[credential]
+}
+
+// unexpected is a dialog that nothing answers.
+type unexpected struct{ question string }
+
+func (u *unexpected) Error() string { return fmt.Sprintf("%v: %q", errDialog, u.question) }
+func (u *unexpected) Unwrap() error { return errDialog }

@@ -1,0 +1,142 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/skeema/knownhosts"
+	"golang.org/x/crypto/ssh"
+	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/moncap/moncap/device/inventory"
+)
+
+// hostKeys checks the keys of one hop against a known_hosts file: hashed names, ports, @cert-authority and @revoked lines.
+type hostKeys struct {
+	file    string
+	db      *knownhosts.HostKeyDB // nil: the file is not there
+	policy  string
+	address string
+}
+
+func loadHostKeys(file, policy, address string) (*hostKeys, error) {
+	h := &hostKeys{file: file, policy: policy, address: address}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return h, nil
+	}
+	db, err := knownhosts.NewDB(file)
+	if err != nil {
+		return nil, fmt.Errorf("known hosts: %s: %w", file, err)
+	}
+	h.db = db
+	return h, nil
+}
+
+// algorithms are those of the keys that are known for the host; none when it is not known. Offering others would let a
+// host with two keys present the one that the file does not have.
+func (h *hostKeys) algorithms() []string {
+	if h.db == nil {
+		return nil
+	}
+	return h.db.HostKeyAlgorithms(h.address)
+}
+
+// check is the ssh.HostKeyCallback.
+func (h *hostKeys) check(name string, remote net.Addr, key ssh.PublicKey) error {
+	err := h.known(name, remote, key)
+	switch {
+	case err == nil:
+		return nil
+	case knownhosts.IsHostKeyChanged(err):
+		return fmt.Errorf("%s: %w: it presents %s", h.address, errChangedKey, ssh.FingerprintSHA256(key))
+	case knownhosts.IsHostUnknown(err) && h.policy == inventory.HostKeyAcceptNew:
+		return appendKnownHost(h.file, h.address, remote, key)
+	case knownhosts.IsHostUnknown(err):
+		return fmt.Errorf("%s: %w: it presents %s %s", h.address, errUnknownHost, key.Type(), ssh.FingerprintSHA256(key))
+	}
+	return err
+}
+
+func (h *hostKeys) known(name string, remote net.Addr, key ssh.PublicKey) error {
+	if h.db == nil {
+		return unknownError()
+	}
+	return h.db.HostKeyCallback()(name, remote, key)
+}
+
+// unknownError is what the library returns for a host that no line names.
+func unknownError() error { return &xknownhosts.KeyError{} }
+
+func appendKnownHost(file, address string, remote net.Addr, key ssh.PublicKey) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(knownhosts.WriteKnownHost(f, address, remote, key), f.Close())
+}
+
+// HostKeyInfo is the host key that a router presents.
+type HostKeyInfo struct {
+	Algorithm   string
+	Fingerprint string // SHA256:..., as ssh-keygen and `show ip ssh` tools print it
+	Known       bool   // the very key is in known_hosts
+	Changed     bool   // another key of the host is
+	key         ssh.PublicKey
+	remote      net.Addr
+}
+
+// errSeen ends a handshake of which only the host key was wanted.
+var errSeen = errors.New("the key was seen")
+
+// ScanHostKey asks a router for its host key without logging in. Jump hosts on the way are checked and logged in to.
+func ScanHostKey(ctx context.Context, peer inventory.Peer, o Options) (HostKeyInfo, error) {
+	r := New(peer, o)
+	var info HostKeyInfo
+	h, err := loadHostKeys(peer.KnownHosts, inventory.HostKeyStrict, peer.Address())
+	if err != nil {
+		return info, r.fail("host key", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.o.Timeouts.Dial)
+	defer cancel()
+	c, err := r.reach(ctx)
+	if err != nil {
+		return info, r.fail("host key", err)
+	}
+	defer c.Close()
+	config := r.clientConfig(peer.Username, h)
+	config.HostKeyCallback = func(name string, remote net.Addr, key ssh.PublicKey) error {
+		err := h.known(name, remote, key)
+		info = HostKeyInfo{Algorithm: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), Known: err == nil,
+			Changed: err != nil && knownhosts.IsHostKeyChanged(err), key: key, remote: remote}
+		return errSeen
+	}
+	_, _, _, err = ssh.NewClientConn(c.conn, peer.Address(), config)
+	if info.key == nil {
+		return info, r.fail("host key", err)
+	}
+	return info, nil
+}
+
+// AcceptHostKey adds the key to the peer's known_hosts file. A changed key is not accepted.
+func AcceptHostKey(peer inventory.Peer, info HostKeyInfo) error {
+	switch {
+	case info.key == nil:
+		return &Error{Peer: peer.Name, Op: "host key", Err: errors.New("there is no key to accept")}
+	case info.Changed:
+		return &Error{Peer: peer.Name, Op: "host key", Err: errChangedKey}
+	case info.Known:
+		return nil
+	}
+	if err := appendKnownHost(peer.KnownHosts, peer.Address(), info.remote, info.key); err != nil {
+		return &Error{Peer: peer.Name, Op: "host key", Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package device
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/device/simulator"
+)
+
+func TestLogin(t *testing.T) {
+	tests := []struct {
+		name   string
+		config simulator.Config
+		change func(*lab)
+		want   error
+	}{
+		{name: "password", config: simulator.Config{Knobs: simulator.Knobs{NoKeyboardInteractive: true}}},
+		{name: "keyboard-interactive", config: simulator.Config{Knobs: simulator.Knobs{NoPassword: true}}},
+		{name: "either", config: simulator.Config{}},
+		{name: "one try only", config: simulator.Config{Knobs: simulator.Knobs{AuthTries: 1}}},
+		{name: "banner that looks like a prompt", config: simulator.Config{Knobs: simulator.Knobs{Banner: "site-B#\n", MOTD: "site-B#\nwelcome>\n"}}},
+		{name: "old server version", config: simulator.Config{Knobs: simulator.Knobs{ServerVersion: "SSH-2.0-Cisco-2.0"}}},
+		{name: "level 1 and the enable secret", config: simulator.Config{Privilege: 1, Enable: canaryEnable}, change: func(l *lab) {
+			l.peer.Enable = secretFile(l.t, canaryEnable)
+		}},
+		{name: "the wrong password", change: func(l *lab) { l.peer.Password = secretFile(l.t, "wrong") }, want: errRefused},
+		{name: "the hostname that is expected", change: func(l *lab) { l.peer.ExpectHostname = "site-A" }},
+		{name: "another hostname", change: func(l *lab) { l.peer.ExpectHostname = "site-B" }, want: errHostname},
+		{name: "no password at all", change: func(l *lab) { l.peer.Password = inventory.SecretRef{} }, want: errNoAuth},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLab(t, tt.config)
+			if tt.change != nil {
+				tt.change(l)
+			}
+			r := l.router()
+			err := r.Open(t.Context())
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("error %v, want %v", err, tt.want)
+			}
+			noSecrets(t, err, l.record.String())
+			if tt.want != nil {
+				return
+			}
+			if r.Hostname() != "site-A" {
+				t.Errorf("hostname %q", r.Hostname())
+			}
+			out := l.exec(r, iosxe.ShowPrivilege())
+			if level, err := iosxe.ParsePrivilege(out); err != nil || level != 15 {
+				t.Errorf("level %d, %v: %q", level, err, out)
+			}
+		})
+	}
+}
+
+func TestARefusedPasswordIsNotSentTwice(t *testing.T) {
+	l := newLab(t, simulator.Config{Password: "another"})
+	l.o.Lockout = NewLockout()
+	first := l.router().Open(t.Context())
+	e, ok := errors.AsType[*Error](first)
+	if !ok || !errors.Is(first, errRefused) || !e.Lasting() || e.Hint() == "" {
+		t.Fatalf("first: %v", first)
+	}
+	dials := l.dialled()
+	if err := l.router().Open(t.Context()); !errors.Is(err, errLockedOut) {
+		t.Errorf("second: %v", err)
+	}
+	if l.dialled() != dials {
+		t.Error("the second login went to the router")
+	}
+	noSecrets(t, first, e.Hint(), l.record.String())
+}
+
+func TestWrongEnableSecret(t *testing.T) {
+	l := newLab(t, simulator.Config{Privilege: 1, Enable: canaryEnable})
+	l.peer.Enable = secretFile(t, "not-the-"+canaryEnable)
+	err := l.router().Open(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "enable") {
+		t.Fatalf("error %v", err)
+	}
+	noSecrets(t, err, l.record.String())
+}
+
+func TestOneTimePassword(t *testing.T) {
+	asked := ""
+	l := newLab(t, simulator.Config{Knobs: simulator.Knobs{NoPassword: true, OTP: "424242"}})
+	if err := l.router().Open(t.Context()); err == nil || errors.Is(err, errRefused) {
+		t.Errorf("nobody to ask: %v", err)
+	}
+	l.o.Ask = func(prompt string, echo bool) (string, error) { asked += prompt; return "424242", nil }
+	if err := l.router().Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(asked, "site-a") || strings.Contains(l.record.String(), "424242") {
+		t.Errorf("asked %q", asked)
+	}
+}
+
+func TestKeyFile(t *testing.T) {
+	dir := t.TempDir()
+	public, private := newKey(t)
+	plain, locked := filepath.Join(dir, "plain"), filepath.Join(dir, "locked")
+	writeKey(t, plain, private, "")
+	writeKey(t, locked, private, canary)
+	tests := []struct {
+		name   string
+		change func(*inventory.Peer)
+		ok     bool
+	}{
+		{"plain", func(p *inventory.Peer) { p.KeyFile = plain }, true},
+		{"encrypted", func(p *inventory.Peer) { p.KeyFile, p.KeyPassphrase = locked, secretFile(t, canary) }, true},
+		{"encrypted, no passphrase", func(p *inventory.Peer) { p.KeyFile = locked }, false},
+		{"encrypted, wrong passphrase", func(p *inventory.Peer) { p.KeyFile, p.KeyPassphrase = locked, secretFile(t, "x") }, false},
+		{"missing", func(p *inventory.Peer) { p.KeyFile = filepath.Join(dir, "none") }, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLab(t, simulator.Config{AuthorizedKeys: []ssh.PublicKey{public}})
+			l.peer.Password = inventory.SecretRef{}
+			tt.change(&l.peer)
+			err := l.router().Open(t.Context())
+			if (err == nil) != tt.ok {
+				t.Errorf("error %v", err)
+			}
+			noSecrets(t, err)
+		})
+	}
+}
+
+// A key that the router does not know must not keep the password from being tried.
+func TestKeyThenPassword(t *testing.T) {
+	_, private := newKey(t)
+	l := newLab(t, simulator.Config{})
+	l.peer.KeyFile = filepath.Join(t.TempDir(), "key")
+	writeKey(t, l.peer.KeyFile, private, "")
+	if err := l.router().Open(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCommandsOutsideOfTheListAreNotSent(t *testing.T) {
+	l := newLab(t, simulator.Config{})
+	_, err := l.router().Exec(t.Context(), iosxe.Command{Name: "show-version", Lines: []string{"reload"}})
+	if err == nil || l.dialled() != 0 {
+		t.Errorf("error %v, %d connections", err, l.dialled())
+	}
+}
+
+func TestAnOpenSessionIsUsedAgain(t *testing.T) {
+	l := newLab(t, simulator.Config{})
+	r := l.router()
+	for range 3 {
+		l.exec(r, iosxe.ShowClock())
+	}
+	if l.dialled() != 1 {
+		t.Errorf("%d connections", l.dialled())
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	l.exec(r, iosxe.ShowClock())
+	if l.dialled() != 2 {
+		t.Errorf("%d connections", l.dialled())
+	}
+}
+
+func writeKey(t *testing.T, path string, private any, passphrase string) {
+	t.Helper()
+	if err := os.WriteFile(path, marshalKey(t, private, passphrase), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,69 @@
+package device
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// recorder writes the dialogue with the router, with everything secret masked.
+type recorder struct {
+	mu      sync.Mutex
+	w       io.Writer
+	secrets []string
+}
+
+func newRecorder(w io.Writer) *recorder {
+	if w == nil {
+		w = io.Discard
+	}
+	return &recorder{w: w}
+}
+
+// hide has secret masked from now on.
+func (r *recorder) hide(secret string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if secret != "" {
+		r.secrets = append(r.secrets, secret)
+	}
+}
+
+// Configuration lines that carry secrets, should a router ever print one.
+var secretLine = regexp.MustCompile(`(?im)\b((?:password|secret|pre-shared-key|key-string|community|psk)(?:[ \t]+(?:local|remote|ascii|hex|address|[0-9]))*[ \t]+)\S.*$`)
+
+// mask replaces the secrets that are known, and what follows a word that announces one.
+func (r *recorder) mask(s string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, secret := range r.secrets {
+		s = strings.ReplaceAll(s, secret, "***")
+	}
+	return secretLine.ReplaceAllString(s, "${1}***")
+}
+
+// typed records what was sent, received what came back. A transcript that cannot be written must not fail a run that is
+// about to clean up, so errors are dropped here; the bundle's own files report a full disk.
+func (r *recorder) typed(line string) { r.write(">", r.mask(line)) }
+
+func (r *recorder) received(text string) { r.write("<", r.mask(iosxe.Printable(normalNewlines(text)))) }
+
+func (r *recorder) note(text string) { r.write("#", r.mask(text)) }
+
+func (r *recorder) write(mark, text string) {
+	stamp := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		fmt.Fprintf(r.w, "%s %s %s\n", stamp, mark, line)
+	}
+}
+
+func normalNewlines(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
+}

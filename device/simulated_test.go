@@ -1,0 +1,366 @@
+package device_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skeema/knownhosts"
+
+	"github.com/moncap/moncap/device"
+	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/device/simulator"
+)
+
+const canary = "c4n4ry-Pa55"
+
+// rig is a simulated router on loopback and the peer that leads to it.
+type rig struct {
+	sim  *simulator.Router
+	peer inventory.Peer
+}
+
+func newRig(t testing.TB, c simulator.Config) rig {
+	t.Helper()
+	if c.Hostname == "" {
+		c.Hostname = "site-A"
+	}
+	c.Password = canary
+	sim, err := simulator.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sim.Listen(t.Context(), "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sim.Close() })
+	host, port, err := net.SplitHostPort(sim.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	known := filepath.Join(dir, "known_hosts")
+	line := knownhosts.Line([]string{sim.Addr()}, sim.HostKey())
+	if err := os.WriteFile(known, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(dir, "password")
+	if err := os.WriteFile(secret, []byte(canary+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ref, err := inventory.ParseSecretRef("file:" + secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rig{sim, inventory.Peer{Name: "site-a", Host: host, Port: n, Username: "moncap", Password: ref, KnownHosts: known, HostKey: inventory.HostKeyStrict}}
+}
+
+func (r rig) router(t testing.TB, o device.Options) *device.Router {
+	t.Helper()
+	d := device.New(r.peer, o)
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func mustExec(t testing.TB, r *device.Router, cmd iosxe.Command) string {
+	t.Helper()
+	out, err := r.Exec(t.Context(), cmd)
+	if err != nil {
+		t.Fatalf("%s: %v", cmd.Lines[0], err)
+	}
+	return out
+}
+
+func name(t testing.TB, s string) iosxe.Name {
+	t.Helper()
+	n, err := iosxe.ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestExec(t *testing.T) {
+	var log bytes.Buffer
+	r := newRig(t, simulator.Config{}).router(t, device.Options{Record: &log})
+	v, err := iosxe.ParseVersion(mustExec(t, r, iosxe.ShowVersion()))
+	if err != nil || !strings.HasPrefix(v.Software, "16.12") {
+		t.Errorf("version %+v, %v", v, err)
+	}
+	if r.Hostname() != "site-A" {
+		t.Errorf("hostname %q", r.Hostname())
+	}
+	acl, err := iosxe.ACL(name(t, "mc1"), []iosxe.Entry{{Protocol: iosxe.UDP, From: netip.MustParseAddr("192.0.2.1"), To: netip.MustParseAddr("192.0.2.2")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, r, acl)
+	lists := iosxe.ParseAccessLists(mustExec(t, r, iosxe.ShowACL(name(t, "mc1"))))
+	if len(lists) != 1 || len(lists[0].Entries) != 1 {
+		t.Errorf("access lists %+v", lists)
+	}
+	mustExec(t, r, iosxe.NoACL(name(t, "mc1"), false))
+	if strings.Contains(log.String(), canary) {
+		t.Error("the password is in the transcript")
+	}
+	for _, want := range []string{"> show version", "> configure terminal", "> end"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the transcript lacks %q", want)
+		}
+	}
+}
+
+func TestRefusalsAreErrorsAndTheSessionLives(t *testing.T) {
+	r := newRig(t, simulator.Config{}).router(t, device.Options{})
+	_, err := r.Exec(t.Context(), iosxe.StartCapture(name(t, "nope")))
+	refusal, ok := errors.AsType[*iosxe.Refusal](err)
+	if !ok || refusal.Kind != iosxe.Missing {
+		t.Fatalf("got %v", err)
+	}
+	if e, ok := errors.AsType[*device.Error](err); !ok || e.SessionLost() || e.Peer != "site-a" {
+		t.Errorf("got %#v", err)
+	}
+	mustExec(t, r, iosxe.ShowClock())
+}
+
+func TestUnlistedCommandsAreNotSent(t *testing.T) {
+	g := newRig(t, simulator.Config{})
+	r := g.router(t, device.Options{})
+	if _, err := r.Exec(t.Context(), iosxe.Command{Name: "reload", Lines: []string{"reload"}}); err == nil {
+		t.Error("reload was sent")
+	}
+	if len(g.sim.Commands()) != 0 {
+		t.Errorf("sent: %q", g.sim.Commands())
+	}
+}
+
+func TestFetch(t *testing.T) {
+	body := bytes.Repeat([]byte("moncap\x00\xff"), 40000)
+	for _, form := range []string{"", "slash", "plain", "bare"} {
+		g := newRig(t, simulator.Config{Flash: map[string][]byte{"x.pcap": body}, Knobs: simulator.Knobs{SCPPath: form}})
+		var got bytes.Buffer
+		var last int64
+		n, err := g.router(t, device.Options{}).Fetch(t.Context(), "bootflash:x.pcap", &got, func(done, total int64) {
+			if total != int64(len(body)) {
+				t.Errorf("total %d", total)
+			}
+			last = done
+		})
+		if err != nil || n != int64(len(body)) || !bytes.Equal(got.Bytes(), body) || last != n {
+			t.Errorf("path form %q: %d bytes, progress %d, %v", form, n, last, err)
+		}
+	}
+}
+
+func TestFetchFaults(t *testing.T) {
+	body := bytes.Repeat([]byte{7}, 100000)
+	tests := []struct {
+		action simulator.Action
+		want   string
+	}{
+		{simulator.SCPNeverStarts, "scp"}, {simulator.SCPStops, "scp"}, {simulator.SCPStalls, "stands still"}, {simulator.SCPShort, "scp"},
+		{simulator.SCPLong, "scp"}, {simulator.SCPEndless, "which no capture has"}, {simulator.SCPError, "the router says"},
+	}
+	for _, tt := range tests {
+		g := newRig(t, simulator.Config{Flash: map[string][]byte{"x.pcap": body},
+			Faults: []simulator.Fault{{Match: regexp.MustCompile("^scp"), Action: tt.action, Times: -1, Text: "disk on fire"}}})
+		var got bytes.Buffer
+		_, err := g.router(t, device.Options{Timeouts: device.Timeouts{Idle: 300 * time.Millisecond}}).Fetch(t.Context(), "x.pcap", &got, nil)
+		if err == nil || !strings.Contains(err.Error(), tt.want) && !strings.Contains(err.Error(), "ended before") && !strings.Contains(err.Error(), "still") {
+			t.Errorf("action %d: %v", tt.action, err)
+		}
+		if int64(got.Len()) > int64(len(body)) {
+			t.Errorf("action %d: %d bytes were written", tt.action, got.Len())
+		}
+	}
+}
+
+func TestSCPThatIsOffIsARefusal(t *testing.T) {
+	g := newRig(t, simulator.Config{Knobs: simulator.Knobs{NoSCP: true}, Flash: map[string][]byte{"x.pcap": {1}}})
+	_, err := g.router(t, device.Options{}).Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)
+	if _, ok := errors.AsType[*iosxe.Refusal](err); !ok {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestARefusedPasswordIsSentOnce(t *testing.T) {
+	g := newRig(t, simulator.Config{})
+	g.peer.Username = "somebody"
+	lockout := device.NewLockout()
+	for i := range 3 {
+		r := g.router(t, device.Options{Lockout: lockout})
+		err := r.Open(t.Context())
+		if err == nil {
+			t.Fatal("logged in")
+		}
+		if e, ok := errors.AsType[*device.Error](err); !ok || !e.Lasting() || e.Hint() == "" && i == 0 {
+			t.Errorf("got %v", err)
+		}
+		if strings.Contains(err.Error(), canary) {
+			t.Error("the error has the password")
+		}
+		if i > 0 && !strings.Contains(err.Error(), "refused before") {
+			t.Errorf("sent again: %v", err)
+		}
+	}
+}
+
+func TestHostKeys(t *testing.T) {
+	g := newRig(t, simulator.Config{})
+	known := g.peer.KnownHosts
+	if err := os.Remove(known); err != nil {
+		t.Fatal(err)
+	}
+	err := g.router(t, device.Options{}).Open(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "not known") || !strings.Contains(err.(*device.Error).Hint(), "moncap trust site-a") {
+		t.Fatalf("unknown host: %v", err)
+	}
+	info, err := device.ScanHostKey(t.Context(), g.peer, device.Options{})
+	if err != nil || info.Known || info.Changed || !strings.HasPrefix(info.Fingerprint, "SHA256:") {
+		t.Fatalf("scan: %+v, %v", info, err)
+	}
+	if err := device.AcceptHostKey(g.peer, info); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.router(t, device.Options{}).Open(t.Context()); err != nil {
+		t.Errorf("after trust: %v", err)
+	}
+	other := newRig(t, simulator.Config{})
+	line := knownhosts.Line([]string{g.sim.Addr()}, other.sim.HostKey())
+	if err := os.WriteFile(known, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = g.router(t, device.Options{}).Open(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "not the one that is known") {
+		t.Errorf("changed key: %v", err)
+	}
+	info, err = device.ScanHostKey(t.Context(), g.peer, device.Options{})
+	if err != nil || !info.Changed || device.AcceptHostKey(g.peer, info) == nil {
+		t.Errorf("a changed key: %+v, %v", info, err)
+	}
+	g.peer.KnownHosts = filepath.Join(t.TempDir(), "new")
+	g.peer.HostKey = inventory.HostKeyAcceptNew
+	if err := g.router(t, device.Options{}).Open(t.Context()); err != nil {
+		t.Errorf("accept-new: %v", err)
+	}
+	g.peer.HostKey = inventory.HostKeyStrict
+	if err := g.router(t, device.Options{}).Open(t.Context()); err != nil {
+		t.Errorf("accept-new did not record the key: %v", err)
+	}
+}
+
+func TestExpectedHostname(t *testing.T) {
+	g := newRig(t, simulator.Config{Hostname: "other"})
+	g.peer.ExpectHostname = "site-A"
+	err := g.router(t, device.Options{}).Open(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `calls itself "other"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEnable(t *testing.T) {
+	g := newRig(t, simulator.Config{Privilege: 1, Enable: "en4ble-c4n4ry"})
+	t.Setenv("DEVICE_TEST_ENABLE", "en4ble-c4n4ry")
+	ref, err := inventory.ParseSecretRef("env:DEVICE_TEST_ENABLE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.peer.Enable = ref
+	var log bytes.Buffer
+	r := g.router(t, device.Options{Record: &log})
+	if n, err := iosxe.ParsePrivilege(mustExec(t, r, iosxe.ShowPrivilege())); err != nil || n != 15 {
+		t.Errorf("privilege %d, %v", n, err)
+	}
+	if strings.Contains(log.String(), "en4ble") {
+		t.Error("the enable secret is in the transcript")
+	}
+	t.Setenv("DEVICE_TEST_ENABLE", "wrong")
+	if err := g.router(t, device.Options{}).Open(t.Context()); err == nil {
+		t.Error("a wrong enable secret was taken")
+	}
+}
+
+func TestFaultsAtACommand(t *testing.T) {
+	at := regexp.MustCompile("^show clock")
+	tests := []struct {
+		name  string
+		fault simulator.Fault
+		lost  bool // want SessionLost
+		works bool // want no error
+	}{
+		{"FIN", simulator.Fault{Action: simulator.DropFIN}, true, false},
+		{"RST", simulator.Fault{Action: simulator.DropRST}, true, false},
+		{"silence", simulator.Fault{Action: simulator.Silence}, true, false},
+		{"no answer", simulator.Fault{Action: simulator.NeverAnswer}, true, false},
+		{"dialog", simulator.Fault{Action: simulator.UnknownDialog, Text: "Do you feel lucky? [confirm]"}, true, false},
+		{"late", simulator.Fault{Action: simulator.Delay, Delay: 100 * time.Millisecond}, false, true},
+		{"storm", simulator.Fault{Action: simulator.SyslogStorm}, false, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.fault.Match = at
+			g := newRig(t, simulator.Config{Knobs: simulator.Knobs{TerminalMonitor: true}, Faults: []simulator.Fault{tt.fault}})
+			r := g.router(t, device.Options{Timeouts: device.Timeouts{Command: 700 * time.Millisecond}})
+			mustExec(t, r, iosxe.ShowVersion())
+			out, err := r.Exec(t.Context(), iosxe.ShowClock())
+			e, _ := errors.AsType[*device.Error](err)
+			if (err == nil) != tt.works || tt.lost != (e != nil && e.SessionLost()) {
+				t.Errorf("got %q, %v", out, err)
+			}
+			if _, perr := iosxe.ParseClock(out); tt.works && perr != nil {
+				t.Errorf("%v", perr)
+			}
+			if out = mustExec(t, r, iosxe.ShowClock()); !strings.Contains(out, "Time source") {
+				t.Errorf("the next command gives %q", out)
+			}
+		})
+	}
+}
+
+func TestContextEndsACommandAtOnce(t *testing.T) {
+	g := newRig(t, simulator.Config{Faults: []simulator.Fault{{Match: regexp.MustCompile("^show clock"), Action: simulator.NeverAnswer}}})
+	r := g.router(t, device.Options{})
+	mustExec(t, r, iosxe.ShowVersion())
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	_, err := r.Exec(ctx, iosxe.ShowClock())
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	mustExec(t, r, iosxe.ShowClock())
+}
+
+func TestRenamedRouter(t *testing.T) {
+	g := newRig(t, simulator.Config{})
+	r := g.router(t, device.Options{Timeouts: device.Timeouts{Command: 500 * time.Millisecond}})
+	mustExec(t, r, iosxe.ShowVersion())
+	g.sim.SetHostname("renamed")
+	if _, err := r.Exec(t.Context(), iosxe.ShowClock()); err == nil {
+		return // it may go on with the new name
+	}
+	mustExec(t, r, iosxe.ShowClock())
+}
+
+func BenchmarkExec(b *testing.B) {
+	r := newRig(b, simulator.Config{}).router(b, device.Options{})
+	mustExec(b, r, iosxe.ShowClock())
+	for b.Loop() {
+		if _, err := r.Exec(b.Context(), iosxe.ShowClock()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -296,6 +296,13 @@ func (m *matching) greedy(partner []int) {
 // matchLink makes the transmissions of l.
 func matchLink(l *link, blind bool, offset func(int64) int64) {
 	m := matching{a: l.originals(A), b: l.originals(B), from: l.from, blind: blind}
+	if len(m.a) == 1 && len(m.b) == 1 {
+		m.expect = []int64{m.a[0].Nanos + offset(m.a[0].Nanos)}
+		if _, ok := m.cost(0, 0); ok {
+			l.sends = []*Transmission{{At: [2]*exchange.Sight{m.a[0], m.b[0]}}}
+			return
+		}
+	}
 	m.ids = sharedIDs(m.a, m.b)
 	for _, s := range m.a {
 		m.expect = append(m.expect, s.Nanos+offset(s.Nanos))

@@ -16,10 +16,20 @@ needed. A field that a packet has not got makes its comparison false. Fields:
   ip ip.src ip.dst                                   an address or a prefix such as 192.0.2.0/24
   side                                               A or B: the first or second interface of a pcapng file
   protocol                                           IKE, ESP, AH, NAT-keepalive, ICMP, other
-  ike.spi ike.spi_i ike.spi_r esp.spi                hex digits, with 0x or without
+  spi ike.spi ike.spi_i ike.spi_r esp.spi            hex digits, with 0x or without; spi is any of them
   ike.exchange (or exchange), ike.payload, ike.notify   names or numbers
   ike.message_id (or mid), ike.version, ike.flags       numbers; 1 and 2 stand for 1.0 and 2.0
-  ike esp ah icmp keepalive malformed fragment request response encrypted   alone: yes or no`
+  ike esp ah icmp keepalive malformed fragment request response encrypted   alone: yes or no
+Wireshark's names of these fields are understood too (isakmp.ispi, ip.addr, udp.port, frame.number, ...).`
+
+// wiresharkNames are the fields that Wireshark calls otherwise.
+var wiresharkNames = map[string]string{
+	"isakmp": "ike", "isakmp.ispi": "ike.spi_i", "isakmp.rspi": "ike.spi_r", "isakmp.exchangetype": "ike.exchange",
+	"isakmp.messageid": "ike.message_id", "isakmp.typepayload": "ike.payload", "isakmp.notify.msgtype": "ike.notify",
+	"isakmp.flags": "ike.flags", "ip.addr": "ip", "ipv6.addr": "ip", "ipv6.src": "ip.src", "ipv6.dst": "ip.dst",
+	"udp.port": "port", "udp.srcport": "port.src", "udp.dstport": "port.dst", "frame.number": "frame", "frame.len": "length",
+	"icmpv6": "icmp",
+}
 
 // filter says whether a packet is shown.
 type filter func(*decodedPacket) bool
@@ -149,6 +159,9 @@ var flagFields = map[string]func(*decodedPacket) bool{
 
 // comparison parses what follows the name of a field.
 func (p *filterParser) comparison(field string) (filter, error) {
+	if ours, ok := wiresharkNames[field]; ok {
+		field = ours
+	}
 	op := p.peek()
 	if !slices.Contains([]string{"==", "!=", "<", "<=", ">", ">="}, op) {
 		if op == "=" || op == "&" || op == "|" {
@@ -236,7 +249,7 @@ func equality(field, value string) (matcher, error) {
 	switch field {
 	case "ip", "ip.src", "ip.dst":
 		return matchAddress(field, value)
-	case "ike.spi", "ike.spi_i", "ike.spi_r", "esp.spi":
+	case "spi", "ike.spi", "ike.spi_i", "ike.spi_r", "esp.spi":
 		return matchSPI(field, value)
 	case "side":
 		return matchNames(value, func(d *decodedPacket) []string { return []string{d.side()} }), nil
@@ -273,14 +286,11 @@ func matchSPI(field, value string) (matcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %q are no hex digits", field, value)
 	}
-	if field == "esp.spi" {
-		return func(d *decodedPacket) (bool, bool) {
-			has := d.protocol() == "ESP" || d.protocol() == "AH"
-			return has && uint64(d.p.SPI) == want, has
-		}, nil
-	}
-	return func(d *decodedPacket) (bool, bool) {
-		if d.msg == nil {
+	return func(d *decodedPacket) (yes, has bool) {
+		if ipsec := d.protocol() == "ESP" || d.protocol() == "AH"; ipsec && !strings.HasPrefix(field, "ike") {
+			return uint64(d.p.SPI) == want, true
+		}
+		if d.msg == nil || field == "esp.spi" {
 			return false, false
 		}
 		i, r := uint64(d.msg.SPIi) == want, uint64(d.msg.SPIr) == want

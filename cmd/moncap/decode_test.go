@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/moncap/moncap/testdata"
 )
@@ -190,6 +191,9 @@ func TestDecodeFilter(t *testing.T) {
 		"side == B":                                       0,
 		"protocol == ESP":                                 40,
 		"malformed":                                       0,
+		"isakmp && ip.addr == 192.168.1.1":                4,
+		"isakmp.exchangetype == 35":                       2,
+		"frame.number == 3":                               1,
 		"ike.version != 1":                                4,
 	} {
 		out, errs, code := decodeOutput(t, incident(t, "esp-blocked-a-to-b").A, "--format", "ndjson", "--filter", filter)
@@ -205,6 +209,7 @@ func TestDecodeFilterBySPI(t *testing.T) {
 		"ike.spi == 0x2b913a7d7ba9f5bd": 2,
 		"ike.spi_i == 2B913A7D7BA9F5BD": 2,
 		"ike.spi_r == 2b913a7d7ba9f5bd": 0,
+		"spi == 0x2b913a7d7ba9f5bd":     2,
 		"ike.spi == 1":                  0,
 		"ike.spi != 1":                  2,
 		`exchange == "IKE_SA_INIT"`:     2,
@@ -382,4 +387,35 @@ func TestDecodeStats(t *testing.T) {
 	if _, _, code = decodeOutput(t, file, "--stats", "--filter", "ike"); code != exitUsage {
 		t.Errorf("--stats with --filter gives exit code %d", code)
 	}
+}
+
+// Whatever a message holds, every form of the output is well-formed and free of control characters.
+func FuzzDecode(f *testing.F) {
+	incidents, err := testdata.List()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, i := range incidents {
+		if len(i.A) > 24+16+42 {
+			f.Add(i.A[24+16+42 : min(len(i.A), 24+16+42+600)])
+		}
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		if len(message) > 60_000 {
+			return
+		}
+		file := rawIP(message)
+		for _, args := range [][]string{{"-V"}, {"--format", "ndjson"}} {
+			out, errs, code := decodeOutput(t, file, args...)
+			if code != exitOK || out == "" {
+				t.Fatalf("%v: exit code %d: %s", args, code, errs)
+			}
+			if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && unicode.IsControl(r) }); i >= 0 {
+				t.Fatalf("%v: control character at %d in %q", args, i, out)
+			}
+			if args[0] != "-V" && !json.Valid([]byte(out)) {
+				t.Fatalf("no JSON: %s", out)
+			}
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/moncap/moncap/analysis/exchange"
@@ -16,7 +17,6 @@ func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 	r := &report.Report{
 		Schema: report.Schema, Findings: findings, Clock: clock(c.Clock),
 		Sides:         report.Sides{A: sideInfo(&c.Parties[pair.A]), B: sideInfo(&c.Parties[pair.B])},
-		Conversations: []report.Conversation{},
 		Pairs: report.Pairs{
 			Matched: c.Counts.Matched, LostAtoB: c.Counts.Lost[pair.A], LostBtoA: c.Counts.Lost[pair.B],
 			OnlyA: c.Counts.Only[pair.A], OnlyB: c.Counts.Only[pair.B],
@@ -31,10 +31,7 @@ func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 			Translated: m.Translated.Addr().String(), Port: m.Translated.Port(), Packets: m.Packets,
 		})
 	}
-	about := codesOf(findings)
-	for _, v := range c.Conversations {
-		r.Conversations = append(r.Conversations, conversation(c, v, about.outcome(v)))
-	}
+	r.Conversations = conversations(c, codesOf(findings))
 	for _, f := range c.Flows {
 		r.Flows = append(r.Flows, flow(c, f))
 	}
@@ -42,6 +39,22 @@ func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 		r.ICMP = append(r.ICMP, icmp(c, e))
 	}
 	return r
+}
+
+// conversations are written by two at a time: with very many, this is most of the work.
+func conversations(c *pair.Case, about codes) []report.Conversation {
+	all := make([]report.Conversation, len(c.Conversations))
+	var wait sync.WaitGroup
+	for start := range 2 {
+		wait.Go(func() {
+			for i := start; i < len(all); i += 2 {
+				v := c.Conversations[i]
+				all[i] = conversation(c, v, about.outcome(v))
+			}
+		})
+	}
+	wait.Wait()
+	return all
 }
 
 func side(s pair.Side) report.Side { return report.Side(s.String()) }

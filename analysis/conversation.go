@@ -11,7 +11,7 @@ import (
 func conversation(c *pair.Case, v *pair.Conversation, outcome string) report.Conversation {
 	r := report.Conversation{
 		ID: v.ID, Version: v.Version, Initiator: side(v.Initiator), SPIi: v.SPIi.String(), SPIr: v.SPIr.String(),
-		Outcome: outcome, Messages: []report.Message{},
+		Outcome: outcome, Messages: make([]report.Message, 0, len(v.Messages)),
 	}
 	for _, m := range v.Messages {
 		if o, ok := offer(m); ok {
@@ -47,6 +47,7 @@ func message(c *pair.Case, m *pair.Message) report.Message {
 	if a, b := m.Copies[pair.A], m.Copies[pair.B]; m.Altered {
 		r.Detail, r.DetailB = details(a, nil), details(b, nil)
 	}
+	r.Transmissions = make([]report.Transmission, 0, len(m.Transmissions))
 	for _, t := range m.Transmissions {
 		r.Transmissions = append(r.Transmissions, report.Transmission{
 			A: sighting(c, pair.A, t.At[pair.A]), B: sighting(c, pair.B, t.At[pair.B]), Fate: report.Fate(t.Fate.String()), Duplicate: t.Duplicate,
@@ -124,7 +125,7 @@ func proposalsV1(p ike.ProposalV1) []report.Proposal {
 
 // details describes the payloads for a closer look.
 func details(m *exchange.Message, inner []ike.Payload) []report.Detail {
-	var all []report.Detail
+	all := make([]report.Detail, 0, len(m.Parsed.Payloads)+len(inner))
 	for _, p := range m.Parsed.Payloads {
 		all = append(all, detail(m.Major(), p))
 	}

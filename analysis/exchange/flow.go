@@ -37,7 +37,7 @@ type Flow struct {
 }
 
 // MaxSamples bounds the samples of a flow.
-const MaxSamples = 1024
+const MaxSamples = 256
 
 // Point is one ESP packet.
 type Point struct {

@@ -40,7 +40,10 @@ func linkMessages(a, b *exchange.Story) []*link {
 		whole[m.Hash] = m
 	}
 	taken := make(map[*exchange.Message]bool, len(b.Messages))
-	cut := cutIndex(b.Messages)
+	var cut byPrefix // only needed where a capture is cut
+	if b.Counts.TruncatedIKE > 0 || a.Counts.TruncatedIKE > 0 {
+		cut = cutIndex(b.Messages)
+	}
 	for _, m := range a.Messages {
 		other := whole[m.Hash]
 		if other == nil || taken[other] {

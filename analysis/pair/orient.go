@@ -26,19 +26,25 @@ func endpointsOf(a, b netip.Addr) (e endpoints, fromLow bool) {
 	return endpoints{b, a}, false
 }
 
+// tally is what the votes about one pair of addresses come to.
+type tally struct {
+	votes int        // positive: the lower address is the side's own
+	first netip.Addr // who sent first
+}
+
 // compass finds out which addresses of a capture are the capturing side's own.
 type compass struct {
-	votes [2]map[endpoints]int // positive: the lower address is the side's own
-	own   [2]map[netip.Addr]bool
-	first [2]map[endpoints]netip.Addr // who sent first
+	tallies [2]map[endpoints]*tally
+	own     [2]map[netip.Addr]bool
+	lastKey [2]endpoints // the pair of the last vote: most packets are between the same two
+	last    [2]*tally
 }
 
 func newCompass() *compass {
 	c := &compass{}
 	for _, s := range Both {
-		c.votes[s] = map[endpoints]int{}
+		c.tallies[s] = map[endpoints]*tally{}
 		c.own[s] = map[netip.Addr]bool{}
-		c.first[s] = map[endpoints]netip.Addr{}
 	}
 	return c
 }
@@ -49,10 +55,23 @@ func (c *compass) vote(s Side, src, dst netip.Addr, weight int) {
 	if !fromLow {
 		weight = -weight
 	}
-	c.votes[s][e] += weight
-	if _, ok := c.first[s][e]; !ok {
-		c.first[s][e] = src
+	t := c.last[s]
+	if t == nil || e != c.lastKey[s] {
+		if t = c.tallies[s][e]; t == nil {
+			t = &tally{first: src}
+			c.tallies[s][e] = t
+		}
+		c.last[s], c.lastKey[s] = t, e
 	}
+	t.votes += weight
+}
+
+// votes returns the sum for a pair of addresses.
+func (c *compass) votes(s Side, e endpoints) int {
+	if t := c.tallies[s][e]; t != nil {
+		return t.votes
+	}
+	return 0
 }
 
 // sender says whose packet x is, by the capture of s.
@@ -204,7 +223,7 @@ func (c *compass) decide(links []*link) {
 			continue
 		}
 		a, b := &l.at[A].Sent[0], &l.at[B].Sent[0]
-		if e, _ := endpointsOf(b.Src.Addr(), b.Dst.Addr()); c.votes[B][e] == 0 {
+		if e, _ := endpointsOf(b.Src.Addr(), b.Dst.Addr()); c.votes(B, e) == 0 {
 			c.compare(a.Src.Addr(), a.Dst.Addr(), b.Src.Addr(), b.Dst.Addr(), map[bool]int{true: 1, false: -1}[c.own[A][a.Src.Addr()]], byTTL)
 		}
 	}
@@ -213,9 +232,10 @@ func (c *compass) decide(links []*link) {
 
 func (c *compass) decideSide(s Side) {
 	weight := map[netip.Addr]int{}
-	for e, n := range c.votes[s] {
+	for e, t := range c.tallies[s] {
+		n := t.votes
 		if n == 0 {
-			n = c.tie(s, e)
+			n = c.tie(s, e, t.first)
 		}
 		weight[e.low] += n
 		weight[e.high] -= n
@@ -226,11 +246,11 @@ func (c *compass) decideSide(s Side) {
 }
 
 // tie breaks a draw: what is A's own address cannot be B's, and who spoke first in A's capture is taken for A.
-func (c *compass) tie(s Side, e endpoints) int {
+func (c *compass) tie(s Side, e endpoints, first netip.Addr) int {
 	switch {
 	case s == B && (c.own[A][e.low] != c.own[A][e.high]):
 		return map[bool]int{true: -1, false: 1}[c.own[A][e.low]]
-	case (s == A) == (c.first[s][e] == e.low):
+	case (s == A) == (first == e.low):
 		return 1
 	}
 	return -1

@@ -186,7 +186,7 @@ func acl(t testing.TB, s string) iosxe.Command {
 	return c
 }
 
-var anything = regexp.MustCompile(``)
-
 // matching is a fault at the commands that begin with prefix.
-func matching(prefix string) *regexp.Regexp { return regexp.MustCompile("^" + regexp.QuoteMeta(prefix)) }
+func matching(prefix string) *regexp.Regexp {
+	return regexp.MustCompile("^" + regexp.QuoteMeta(prefix))
+}

@@ -146,6 +146,8 @@ func TestEveryPrefix(t *testing.T) {
 		"pcap": plainPcap.file(frames...),
 		"pcapng": (&ngFile{order: binary.BigEndian}).section().iface(1, 0, 0, 0).enhanced(0, 1, frames[0]).
 			enhanced(0, 2, frames[1]).enhanced(0, 3, frames[2]).b,
+		"blocks first": (&ngFile{order: binary.LittleEndian}).section().block(0xbad, make([]byte, 40)).iface(1, 0, 0, 0).
+			block(4, make([]byte, 20)).enhanced(0, 1, frames[0]).b,
 		"gzip": gzipped(t, plainPcap.file(frames...)),
 	}
 	for name, file := range files {
@@ -168,7 +170,7 @@ func TestEveryPrefix(t *testing.T) {
 			}
 		}
 		// Between records a cut cannot be seen.
-		if want := map[string]int{"pcap": 3, "pcapng": 4, "gzip": 0}[name]; len(clean) != want {
+		if want := map[string]int{"pcap": 3, "pcapng": 4, "blocks first": 4, "gzip": 0}[name]; len(clean) != want {
 			t.Errorf("%s: %d cuts were taken for the end: %v", name, len(clean), clean)
 		}
 	}

@@ -35,7 +35,8 @@ type pcapngReader struct {
 	src   *source
 	order binary.ByteOrder
 	all   []ngInterface
-	base  int // index in all of the section's first interface
+	base  int   // index in all of the section's first interface
+	err   error // met before the first interface; next returns it
 }
 
 // newPcapng reads up to the first interface; ok is false when the file does not begin with a section header.
@@ -50,10 +51,13 @@ func newPcapng(src *source) (n *pcapngReader, ok bool, err error) {
 	}
 	for len(n.all) == 0 {
 		kind, length, err := n.blockHeader()
-		if err != nil || isPacketBlock(kind) {
-			break // next meets it again and says what is wrong
+		if err == nil && isPacketBlock(kind) {
+			break // next says what is wrong with that
 		}
-		if err := n.other(kind, length); err != nil {
+		if err == nil {
+			err = n.other(kind, length)
+		}
+		if n.err = err; err != nil {
 			break
 		}
 	}
@@ -103,7 +107,7 @@ func (n *pcapngReader) blockHeader() (kind, length uint32, err error) {
 }
 
 func (n *pcapngReader) next(r *record) error {
-	for {
+	for n.err == nil {
 		kind, length, err := n.blockHeader()
 		if err != nil {
 			return err
@@ -128,6 +132,7 @@ func (n *pcapngReader) next(r *record) error {
 		}
 		return nil
 	}
+	return n.err
 }
 
 // other handles the blocks that are no packets.

@@ -110,6 +110,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add(udp("192.168.1.1", "192.168.2.1", 500, 500, 4))
 	f.Add(ipFrame("fd00::1", "fd00::2", 44, 0, make([]byte, 30)))
 	f.Add(ipFrame("fd00::1", "fd00::2", 0, 0, make([]byte, 30)))
+	f.Add(ipFrame("fd00::1", "fd00::2", 60, 0, []byte{17, 255, 0, 0, 0, 0, 0, 0, 0, 0}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, ok := parseFrame(data)
 		if ok != got.ip {

@@ -66,7 +66,7 @@ func parseIPv6(p []byte) (frame, bool) {
 	for hops := 0; hops < 8; hops++ {
 		switch f.protocol {
 		case 0, 43, 60: // hop-by-hop, routing, destination options
-			if len(f.payload) < 8 || len(f.payload) < int(f.payload[1]+1)*8 {
+			if len(f.payload) < 8 || len(f.payload) < (int(f.payload[1])+1)*8 {
 				return f, true
 			}
 			f.protocol, f.payload = f.payload[0], f.payload[(int(f.payload[1])+1)*8:]

@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"analysis/diagnose": {"analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "analysis/report"},
 	"analysis/report":   {},
 	"analysis/render":   {"analysis/report", "analysis/packet"},
+	"analysis/redact":   {"analysis/packet", "analysis/ike"},
 	"analysis":          {"analysis/*"},
 	"testdata":          {},
 }

@@ -115,7 +115,7 @@ func (a *app) demo(ctx context.Context, incident testdata.Incident, speed float6
 	} else {
 		defer func() { a.progress("bundle: %s", f.out) }()
 	}
-	lab, err := startLab(incident, labOptions{dir: dir, speed: speed})
+	lab, err := startLab(ctx, incident, labOptions{dir: dir, speed: speed})
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
@@ -131,31 +131,6 @@ func (a *app) demo(ctx context.Context, incident testdata.Incident, speed float6
 	}
 	a.progress("run and report took %.1f s", time.Since(began).Seconds())
 	return a.show(d, f.outputFlags)
-}
-
-// demoTunnel is the tunnel between the two simulated routers, as an inventory would have it.
-func demoTunnel(incident testdata.Incident, dir string, ports [2]int) (*inventory.Tunnel, error) {
-	secret, err := inventory.ParseSecretRef("file:" + filepath.Join(dir, "password"))
-	if err != nil {
-		return nil, err
-	}
-	base := inventory.Peer{
-		Host: "127.0.0.1", Username: labUser, Password: secret, KnownHosts: filepath.Join(dir, "known_hosts"),
-		HostKey: inventory.HostKeyStrict, Platform: inventory.PlatformIOSXE,
-		WAN:    inventory.WAN{Interface: labInterface},
-		Limits: inventory.Limits{CPUPercent: 80, MemoryPercent: 95, ClockSkew: time.Hour, Runs: 1},
-	}
-	peerA, peerB := base, base
-	peerA.Name, peerA.Port, peerA.WAN.Address, peerA.ExpectHostname = "site-a", ports[0], testdata.A4, "site-A"
-	peerB.Name, peerB.Port, peerB.WAN.Address, peerB.ExpectHostname = "site-b", ports[1], testdata.B4, "site-B"
-	if incident.IPv6() {
-		peerA.WAN.Address, peerB.WAN.Address = testdata.A6, testdata.B6
-	}
-	if incident.Translated() {
-		peerA.WAN.NATAddress = testdata.NAT
-	}
-	return &inventory.Tunnel{Name: "demo", A: &peerA, B: &peerB,
-		Capture: inventory.CaptureSettings{BufferMB: 10, Duration: 10 * time.Minute, Packets: 20000}}, nil
 }
 
 // inventoryText writes a tunnel of the simulation as an inventory file.

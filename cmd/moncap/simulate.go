@@ -53,7 +53,7 @@ func (a *app) simulate(ctx context.Context, incident testdata.Incident, dir stri
 		return usageError(err)
 	}
 	o.dir = dir
-	lab, err := startLab(incident, o)
+	lab, err := startLab(ctx, incident, o)
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}

@@ -1,0 +1,90 @@
+package redact
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/moncap/moncap/analysis/packet"
+	"github.com/moncap/moncap/testdata"
+)
+
+func read(t *testing.T, b []byte) []packet.Packet {
+	t.Helper()
+	r, err := packet.NewReader(bytes.NewReader(b), packet.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []packet.Packet
+	for p, err := range packet.All(r) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := *p
+		q.Payload, q.Raw = bytes.Clone(p.Payload), bytes.Clone(p.Raw)
+		all = append(all, q)
+	}
+	return all
+}
+
+func TestIncidentsKeepTheirShapeAndLoseTheirAddresses(t *testing.T) {
+	incidents, err := testdata.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range incidents {
+		t.Run(i.Name, func(t *testing.T) {
+			r := newTest(t)
+			for _, b := range [][]byte{i.A, i.B} {
+				if err := r.Learn(bytes.NewReader(b)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, b := range [][]byte{i.A, i.B} {
+				var out bytes.Buffer
+				if err := r.PCAP(context.Background(), &out, bytes.NewReader(b)); err != nil {
+					t.Fatal(err)
+				}
+				compare(t, r, read(t, b), read(t, out.Bytes()))
+				leaks(t, r, read(t, out.Bytes()))
+			}
+		})
+	}
+}
+
+// An SPI may be any four bytes, those of an address as well, so ESP is left out.
+func leaks(t *testing.T, r *Redactor, packets []packet.Packet) {
+	t.Helper()
+	a4, n4, a6 := testdata.A4.As4(), testdata.NAT.As4(), testdata.A6.As16()
+	for _, p := range packets {
+		for _, leak := range [][]byte{a4[:], n4[:], a6[:]} {
+			if p.Kind != packet.ESP && bytes.Contains(p.Raw, leak) {
+				t.Errorf("frame %d: address % x is still in", p.Frame, leak)
+			}
+		}
+		for _, s := range r.hashes {
+			if bytes.Contains(p.Raw, s.from) {
+				t.Errorf("frame %d: a NAT detection hash is still in", p.Frame)
+			}
+		}
+	}
+}
+
+func compare(t *testing.T, r *Redactor, before, after []packet.Packet) {
+	t.Helper()
+	if len(before) != len(after) {
+		t.Fatalf("%d packets became %d", len(before), len(after))
+	}
+	for i, p := range before {
+		q := after[i]
+		if p.Kind != packet.Other && (p.Kind != q.Kind || p.SPI != q.SPI || p.Seq != q.Seq || len(p.Payload) != len(q.Payload)) {
+			t.Errorf("frame %d: %v of %d bytes became %v of %d", p.Frame, p.Kind, len(p.Payload), q.Kind, len(q.Payload))
+		}
+		if p.Nanos != q.Nanos || p.WireLen != q.WireLen || p.ChecksumOK != q.ChecksumOK && p.Kind != packet.Other {
+			t.Errorf("frame %d: time, length or checksum changed: %+v", p.Frame, q)
+		}
+		if p.Src.IsValid() && r.Addr(p.Src) != q.Src {
+			t.Errorf("frame %d: %s became %s, want %s", p.Frame, p.Src, q.Src, r.Addr(p.Src))
+		}
+	}
+}

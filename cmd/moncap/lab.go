@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/moncap/moncap/device"
+	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/simulator"
+	"github.com/moncap/moncap/testdata"
+)
+
+// What the simulated routers have in common. The password is no secret: it opens nothing but them.
+const (
+	labUser      = "moncap"
+	labPassword  = "practice"
+	labInterface = "GigabitEthernet1"
+)
+
+type labOptions struct {
+	dir   string // for the password and the host keys
+	ports [2]int // 0 picks one
+	speed float64
+}
+
+// lab is two simulated routers with an incident between them, and the tunnel that an inventory would have for them.
+type lab struct {
+	routers  [2]*simulator.Router
+	tunnel   *inventory.Tunnel
+	replayed <-chan struct{} // closed when all packets have passed
+}
+
+// Close ends the routers and waits for them.
+func (l *lab) Close() error {
+	var errs []error
+	for _, r := range l.routers {
+		if r != nil {
+			errs = append(errs, r.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// startLab starts the routers on loopback and accepts their host keys.
+func startLab(ctx context.Context, incident testdata.Incident, o labOptions) (_ *lab, err error) {
+	pair, err := simulator.NewPair(incident.A, incident.B, o.speed)
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{replayed: pair.Replayed()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	if err := os.WriteFile(filepath.Join(o.dir, "password"), []byte(labPassword+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	if l.tunnel, err = demoTunnel(incident, o.dir); err != nil {
+		return nil, err
+	}
+	sources := [2]simulator.Source{pair.A(), pair.B()}
+	for i, peer := range []*inventory.Peer{l.tunnel.A, l.tunnel.B} {
+		if err := l.start(ctx, i, peer, sources[i], o.ports[i]); err != nil {
+			return nil, fmt.Errorf("%s: %w", peer.Name, err)
+		}
+	}
+	return l, nil
+}
+
+func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets simulator.Source, port int) error {
+	wan := simulator.Interface{Name: labInterface, Address: peer.WAN.Address}
+	r, err := simulator.New(simulator.Config{
+		Hostname: peer.ExpectHostname, Username: labUser, Password: labPassword, Interfaces: []simulator.Interface{wan}, Packets: packets,
+	})
+	if err != nil {
+		return err
+	}
+	l.routers[i] = r
+	// Listen ends with Close and not with ctx: an interrupted run still has to clean up.
+	if err := r.Listen(context.WithoutCancel(ctx), net.JoinHostPort(peer.Host, strconv.Itoa(port))); err != nil {
+		return err
+	}
+	_, listens, err := net.SplitHostPort(r.Addr())
+	if err != nil {
+		return err
+	}
+	if peer.Port, err = strconv.Atoi(listens); err != nil {
+		return err
+	}
+	info, err := device.ScanHostKey(ctx, *peer, device.Options{})
+	if err != nil {
+		return err
+	}
+	return device.AcceptHostKey(*peer, info)
+}
+
+// demoTunnel is the tunnel between the two simulated routers, as an inventory would have it. The ports are not known yet.
+func demoTunnel(incident testdata.Incident, dir string) (*inventory.Tunnel, error) {
+	secret, err := inventory.ParseSecretRef("file:" + filepath.Join(dir, "password"))
+	if err != nil {
+		return nil, err
+	}
+	base := inventory.Peer{
+		Host: "127.0.0.1", Username: labUser, Password: secret, KnownHosts: filepath.Join(dir, "known_hosts"),
+		HostKey: inventory.HostKeyStrict, Platform: inventory.PlatformIOSXE,
+		WAN:    inventory.WAN{Interface: labInterface},
+		Limits: inventory.Limits{CPUPercent: 80, MemoryPercent: 95, ClockSkew: time.Hour, Runs: 1},
+	}
+	a, b := base, base
+	a.Name, a.WAN.Address, a.ExpectHostname = "site-a", testdata.A4, "site-A"
+	b.Name, b.WAN.Address, b.ExpectHostname = "site-b", testdata.B4, "site-B"
+	if incident.IPv6() {
+		a.WAN.Address, b.WAN.Address = testdata.A6, testdata.B6
+	}
+	if incident.Translated() {
+		a.WAN.NATAddress = testdata.NAT
+	}
+	return &inventory.Tunnel{Name: "demo", A: &a, B: &b,
+		Capture: inventory.CaptureSettings{BufferMB: 10, Duration: 10 * time.Minute, Packets: 20000}}, nil
+}

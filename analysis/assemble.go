@@ -16,7 +16,7 @@ import (
 func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 	r := &report.Report{
 		Schema: report.Schema, Findings: findings, Clock: clock(c.Clock),
-		Sides:         report.Sides{A: sideInfo(&c.Parties[pair.A]), B: sideInfo(&c.Parties[pair.B])},
+		Sides: report.Sides{A: sideInfo(&c.Parties[pair.A]), B: sideInfo(&c.Parties[pair.B])},
 		Pairs: report.Pairs{
 			Matched: c.Counts.Matched, LostAtoB: c.Counts.Lost[pair.A], LostBtoA: c.Counts.Lost[pair.B],
 			OnlyA: c.Counts.Only[pair.A], OnlyB: c.Counts.Only[pair.B],

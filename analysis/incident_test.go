@@ -79,6 +79,7 @@ func variants() []variant {
 		{name: "both doubled", a: doubled, b: doubled},
 		{name: "snap length 128", a: cutTo(128), b: cutTo(128), orCapture: true},
 		{name: "B snap length 128", b: cutTo(128)},
+		{name: "B snap length 64", b: cutTo(64), orCapture: true},
 		{name: "noise", a: noisy, b: noisy},
 		{name: "A without times", a: timeless},
 		{name: "B without times", b: timeless},

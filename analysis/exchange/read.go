@@ -138,6 +138,7 @@ func (t *teller) ike(p *packet.Packet) {
 	}
 	h, err := ike.ParseHeader(p.Payload)
 	if err != nil {
+		t.story.Unreadable++
 		t.fault(p.Frame, err.Error())
 		return
 	}

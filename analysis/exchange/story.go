@@ -25,6 +25,7 @@ type Story struct {
 	Faults      []Fault     // packets on the IKE ports that are no IKE message; at most MaxFaults
 	Addresses   []Address   // who sent and received IKE, ESP, AH and keepalives, by packets descending
 	Peak        Peak        // the busiest second
+	Unreadable  int         // IKE packets of which not even the header is there, mostly because of a short snap length
 	Forgotten   int         // IKE packets that are counted but not kept, beyond MaxMessages
 }
 

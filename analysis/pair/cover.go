@@ -127,7 +127,7 @@ func (j *joiner) judgeFates() {
 					v.Unseen++
 				case proven:
 					v.Unseen++
-				case c.Overlap && !m.Conversation.Foreign && v.Covers(t.Aligned):
+				case c.Overlap && !m.Conversation.Foreign && c.Story(to).Unreadable == 0 && v.Covers(t.Aligned):
 					t.Fate = Lost
 				}
 			}

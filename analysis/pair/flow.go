@@ -36,6 +36,13 @@ func joinFlows(parties *[2]Party, c *compass) []*Flow {
 			}
 		}
 	}
+	for _, f := range all {
+		for _, x := range f.At {
+			if x != nil { // samples are searched by number
+				slices.SortStableFunc(x.Samples, func(a, b exchange.Point) int { return cmp.Compare(a.Seq, b.Seq) })
+			}
+		}
+	}
 	return all
 }
 
@@ -104,11 +111,6 @@ func (j *joiner) finishFlows() {
 	c := j.c
 	slices.SortStableFunc(c.Flows, func(x, y *Flow) int { return cmp.Compare(x.start(c), y.start(c)) })
 	for _, f := range c.Flows {
-		for _, s := range Both {
-			if f.At[s] != nil { // merged or reordered samples are searched by number
-				slices.SortStableFunc(f.At[s].Samples, func(x, y exchange.Point) int { return cmp.Compare(x.Seq, y.Seq) })
-			}
-		}
 		f.settle(c)
 	}
 }

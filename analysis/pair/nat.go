@@ -102,6 +102,11 @@ func (c *Case) knows(a netip.Addr) bool {
 // count sums up what matched.
 func (j *joiner) count() {
 	c := j.c
+	if !c.TwoSided() {
+		n := c.Story(A).Counts
+		c.Counts.Only[A] = n.IKE + n.ESP + n.AH
+		return
+	}
 	for m := range c.Messages() {
 		for _, t := range m.Transmissions {
 			switch {
@@ -125,8 +130,5 @@ func (j *joiner) count() {
 			c.Counts.Lost[f.From] += int(f.Lost)
 		}
 		c.Counts.Only[to] += int(f.Hidden)
-	}
-	if !c.TwoSided() {
-		c.Counts = Counts{Only: c.Counts.Only}
 	}
 }

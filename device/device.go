@@ -154,7 +154,7 @@ func (r *Router) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	if err == nil {
 		return out, nil
 	}
-	if _, refused := errors.AsType[*iosxe.Refusal](err); !refused {
+	if !inStep(err) {
 		r.drop(s)
 		return out, &Error{Peer: r.peer.Name, Op: cmd.Name, Err: err, lost: true}
 	}

@@ -102,7 +102,10 @@ func (l *Lockout) has(credential string) bool {
 }
 
 // unexpected is a dialog that nothing answers.
-type unexpected struct{ question string }
+type unexpected struct {
+	question string
+	stuck    bool // breaking it off did not bring the prompt back
+}
 
 func (u *unexpected) Error() string { return fmt.Sprintf("%v: %q", errDialog, u.question) }
 func (u *unexpected) Unwrap() error { return errDialog }

@@ -1,14 +1,11 @@
 package device
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/moncap/moncap/device/iosxe"
 )
@@ -28,6 +25,7 @@ const (
 	maxOutput = 8 << 20
 	maxBulk   = 512 << 20
 	tailSize  = 2048 // how much of the end of an answer is searched for prompts and dialogs
+	mostAsked = 16   // dialogs of one command
 )
 
 const interrupt = "\x03"
@@ -58,24 +56,44 @@ func (r *Router) login(ctx context.Context) (_ *session, err error) {
 }
 
 func (s *session) setUp(ctx context.Context) error {
-	if _, err := s.until(ctx, want{timeout: s.router.o.Timeouts.Dial, passive: true}); err != nil {
+	if _, err := s.until(ctx, want{timeout: s.router.o.Timeouts.Dial}); err != nil {
 		return fmt.Errorf("waiting for the prompt: %w", err)
 	}
 	// A line of a banner may look like a prompt. The prompt behind the answer to a command is the router's.
 	for _, cmd := range []iosxe.Command{iosxe.TerminalLength(), iosxe.TerminalWidth()} {
-		out, err := s.ask(ctx, cmd.Lines[0], want{timeout: s.router.o.Timeouts.Command})
+		a, err := s.ask(ctx, cmd.Lines[0], want{timeout: s.router.o.Timeouts.Command})
+		s.router.rec.received(a.raw)
 		if err != nil {
 			return fmt.Errorf("%s: %w", cmd.Lines[0], err)
 		}
-		if s.learnName(out); s.hostname == "" {
+		if s.learnName(a.raw); s.hostname == "" {
 			return errors.New("no prompt can be made out")
 		}
 	}
-	if e := s.router.peer.ExpectHostname; e != "" && !strings.EqualFold(e, s.hostname) {
-		return fmt.Errorf("%w: it calls itself %q, expected is %q", errHostname, iosxe.Printable(s.hostname), e)
+	if err := s.meant(); err != nil {
+		return err
 	}
 	s.prompt = iosxe.Prompt(s.hostname)
 	return s.enable(ctx)
+}
+
+// meant checks that this is the router that the inventory speaks of. A name that it took while a session was watching is
+// as good as the one that is expected.
+func (s *session) meant() error {
+	expected, seen := s.router.peer.ExpectHostname, s.router.Hostname()
+	if expected == "" || strings.EqualFold(expected, s.hostname) || seen != "" && strings.EqualFold(seen, s.hostname) {
+		return nil
+	}
+	return fmt.Errorf("%w: it calls itself %q, expected is %q", errHostname, iosxe.Printable(s.hostname), expected)
+}
+
+// renamed goes on with the name that the router took in the middle of the session.
+func (s *session) renamed(to string) {
+	s.router.rec.note("the router calls itself " + to + " from now on")
+	s.hostname, s.prompt = to, iosxe.Prompt(to)
+	s.router.mu.Lock()
+	defer s.router.mu.Unlock()
+	s.router.hostname = to
 }
 
 // learnName takes the router's name from the prompt at the end of out.
@@ -103,18 +121,19 @@ func (s *session) enable(ctx context.Context) error {
 	if r.peer.Enable.IsZero() {
 		return nil
 	}
-	out, err := s.ask(ctx, "", want{timeout: r.o.Timeouts.Command})
-	if err != nil {
+	w := want{timeout: r.o.Timeouts.Command}
+	a, err := s.ask(ctx, "", w)
+	if err != nil || strings.HasSuffix(strings.TrimSpace(lastLine(a.raw)), "#") {
 		return err
-	}
-	if !strings.HasSuffix(strings.TrimSpace(lastLine(out)), ">") {
-		return nil
 	}
 	secret, err := r.secret(ctx, r.peer.Enable, "Enable secret of "+r.peer.Name+":")
 	if err != nil {
 		return err
 	}
-	if _, err = s.ask(ctx, "enable", want{timeout: r.o.Timeouts.Command, ends: iosxe.PasswordPrompt}); err != nil {
+	w.ends = iosxe.PasswordPrompt
+	a, err = s.ask(ctx, "enable", w)
+	r.rec.received(a.raw)
+	if err != nil {
 		return fmt.Errorf("enable: %w", err)
 	}
 	r.rec.typed("(enable secret)")
@@ -122,11 +141,13 @@ func (s *session) enable(ctx context.Context) error {
 		return err
 	}
 	// Refused, IOS asks twice more; the secret is not sent again.
-	out, err = s.until(ctx, want{timeout: r.o.Timeouts.Command, ends: iosxe.PasswordPrompt, orPrompt: true})
+	w.orPrompt = true
+	a, err = s.until(ctx, w)
+	r.rec.received(a.raw)
 	if err != nil {
 		return fmt.Errorf("enable: %w", err)
 	}
-	if !strings.HasSuffix(strings.TrimSpace(lastLine(out)), "#") {
+	if !strings.HasSuffix(strings.TrimSpace(lastLine(a.raw)), "#") {
 		return fmt.Errorf("enable: %w", errRefused)
 	}
 	return nil
@@ -139,8 +160,8 @@ func (s *session) run(ctx context.Context, cmd iosxe.Command) (string, error) {
 	defer stop()
 	w := s.wants(cmd)
 	if cmd.Mode == iosxe.Exec {
-		out, err := s.ask(ctx, cmd.Lines[0], w)
-		return s.result(ctx, cmd, out, err)
+		a, err := s.ask(ctx, cmd.Lines[0], w)
+		return s.result(ctx, cmd, a, err)
 	}
 	return s.configure(ctx, cmd, w)
 }
@@ -157,67 +178,61 @@ func (s *session) wants(cmd iosxe.Command) want {
 	return w
 }
 
+// configure types the lines of cmd in configuration mode. Whatever happens to them, the session leaves that mode.
 func (s *session) configure(ctx context.Context, cmd iosxe.Command, w want) (string, error) {
-	out, err := s.ask(ctx, "configure terminal", w)
-	all, err := s.result(ctx, cmd, out, err)
+	line := func(l string) (answer, string, error) {
+		a, err := s.ask(ctx, l, w)
+		out, err := s.result(ctx, iosxe.Command{Name: cmd.Name, Mode: cmd.Mode, Lines: []string{l}}, a, err)
+		return a, out, err
+	}
+	a, all, err := line("configure terminal")
 	if err != nil {
 		return all, err
 	}
-	for _, line := range cmd.Lines {
-		out, e := s.ask(ctx, line, w)
-		clean, e := s.result(ctx, iosxe.Command{Name: cmd.Name, Mode: cmd.Mode, Lines: []string{line}}, out, e)
-		all += clean
-		if e != nil {
-			err = e
+	for _, l := range cmd.Lines {
+		var out string
+		a, out, err = line(l)
+		all += out
+		if err != nil {
 			break
 		}
 	}
-	if _, refused := errors.AsType[*iosxe.Refusal](err); err != nil && !refused {
+	if err != nil && !inStep(err) {
 		return all, err
 	}
-	// Whatever happened, the session must not stay in configuration mode.
-	out, e := s.ask(ctx, "end", w)
-	if _, e = s.result(ctx, iosxe.Command{Name: "end", Lines: []string{"end"}}, out, e); e != nil {
+	if m := iosxe.AnyPrompt.FindStringSubmatch("\n" + lastLine(a.raw)); m != nil && m[2] == "" {
+		return all, err // an interrupt led out already
+	}
+	if _, _, e := line("end"); e != nil {
 		return all, e
 	}
 	return all, err
 }
 
+// inStep says whether the session is at a prompt after err.
+func inStep(err error) bool {
+	_, refused := errors.AsType[*iosxe.Refusal](err)
+	u, asked := errors.AsType[*unexpected](err)
+	return refused || asked && !u.stuck
+}
+
 // result cleans an answer and looks for a refusal in it.
-func (s *session) result(ctx context.Context, cmd iosxe.Command, out string, err error) (string, error) {
-	line := cmd.Lines[0]
-	s.router.rec.received(out)
-	out = s.body(line, out)
+func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err error) (string, error) {
+	s.router.rec.received(a.raw)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return out, err
+		return a.body, err
 	}
-	if r := iosxe.Refused(cmd, out); r != nil {
-		return iosxe.Clean(out), r
+	if r := iosxe.Refused(cmd, a.body); r != nil {
+		r.Text = s.router.rec.mask(r.Text)
+		return iosxe.Clean(a.body), r
 	}
 	if cmd.Bulk {
-		return out, nil // the reader of a dump is strict enough, and the copy is large
+		return a.body, nil // the reader of a dump is strict enough, and the copy is large
 	}
-	return iosxe.Clean(out), nil
-}
-
-// body takes the echo of the line and the prompt off an answer.
-func (s *session) body(line, out string) string {
-	if i := strings.Index(out, line); i >= 0 && i < tailSize {
-		out = strings.TrimLeft(out[i+len(line):], " ")
-		out = strings.TrimPrefix(out, "\n")
-	}
-	// What follows the prompt is the router talking to itself.
-	for range 2 {
-		loc := promptLine(s.prompt, out)
-		if loc < 0 {
-			break
-		}
-		out = out[:loc]
-	}
-	return out
+	return iosxe.Clean(a.body), nil
 }
 
 // promptLine finds where the last line that is a prompt begins, with only syslog behind it; -1 when there is none.
@@ -235,147 +250,6 @@ func promptLine(prompt *regexp.Regexp, out string) int {
 		end = start - 1
 	}
 	return -1
-}
-
-// want is what ends the reading of an answer.
-type want struct {
-	timeout  time.Duration
-	idle     bool           // the timeout runs from the last byte
-	passive  bool           // nothing was typed: the first prompt of the session
-	ends     *regexp.Regexp // ends the reading too
-	orPrompt bool           // with ends: a prompt ends it as well
-	answers  []iosxe.Answer
-	limit    int
-	twice    bool // a prompt counts when it comes again at an empty line
-}
-
-// ask types a line and reads until the prompt is there again.
-func (s *session) ask(ctx context.Context, line string, w want) (string, error) {
-	s.router.rec.typed(line)
-	if err := s.term.write([]byte(line + "\n")); err != nil {
-		return "", fmt.Errorf("%w: %w", errClosed, err)
-	}
-	if w.ends != nil {
-		out, err := s.until(ctx, w)
-		s.router.rec.received(out)
-		return out, err
-	}
-	return s.until(ctx, w)
-}
-
-// until reads until the answer is complete. It answers the dialogs that w knows, and breaks off any other.
-func (s *session) until(ctx context.Context, w want) (string, error) {
-	if w.limit == 0 {
-		w.limit = maxOutput
-	}
-	rd := &reading{session: s, want: w}
-	deadline := time.Now().Add(w.timeout)
-	for {
-		wait, cancel := context.WithDeadlineCause(ctx, rd.patience(deadline), errTimeout)
-		b, err := s.term.read(wait)
-		cancel()
-		if len(b) > 0 {
-			rd.out.Write(b)
-			if w.idle {
-				deadline = time.Now().Add(w.timeout)
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return rd.out.String(), errClosed
-		case rd.out.Len() > w.limit:
-			return rd.out.String(), errTooMuch
-		case err == nil:
-			if done, err := rd.look(); done || err != nil {
-				return rd.out.String(), err
-			}
-		case ctx.Err() != nil:
-			return rd.out.String(), context.Cause(ctx)
-		case rd.asked != "":
-			return rd.out.String(), rd.breakOff()
-		case !time.Now().Before(deadline):
-			return rd.out.String(), fmt.Errorf("%w (%s)", errTimeout, w.timeout)
-		}
-	}
-}
-
-// settle is how long a question must stand unanswered before it is taken for one: output may look like a question in the
-// middle of a line.
-const settle = 400 * time.Millisecond
-
-// reading is the state of one answer.
-type reading struct {
-	session  *session
-	want     want
-	out      bytes.Buffer
-	answered int    // how much of out the dialogs so far were part of
-	asked    string // a question that nothing answers, as it stands at the end
-	confirm  int    // with twice: where the answer ended when the empty line was sent
-}
-
-func (r *reading) patience(deadline time.Time) time.Time {
-	if r.asked != "" {
-		if soon := time.Now().Add(settle); soon.Before(deadline) {
-			return soon
-		}
-	}
-	return deadline
-}
-
-// look decides what the end of the answer so far is.
-func (r *reading) look() (done bool, err error) {
-	out := r.out.Bytes()
-	tail := string(out[max(r.answered, len(out)-tailSize):])
-	r.asked = ""
-	for _, a := range r.want.answers {
-		if a.Prompt.MatchString(tail) {
-			r.answered = len(out)
-			r.session.router.rec.typed(a.Send)
-			return false, r.session.term.write([]byte(a.Send + "\n"))
-		}
-	}
-	if r.want.ends != nil && r.want.ends.MatchString(tail) {
-		return true, nil
-	}
-	if r.want.ends == nil || r.want.orPrompt {
-		if promptLine(r.session.prompt, tail) >= 0 {
-			return r.complete(len(out))
-		}
-	}
-	switch {
-	case iosxe.Pager.MatchString(tail):
-		r.answered = len(out)
-		return false, r.session.term.write([]byte(" "))
-	case iosxe.Dialog.MatchString(tail) || r.want.ends == nil && iosxe.PasswordPrompt.MatchString(tail):
-		r.asked = lastLine(tail)
-	}
-	return false, nil
-}
-
-// complete takes a prompt for the end; of bulk output only when an empty line brings it again at once, because the output
-// is made of bytes that anybody may have sent.
-func (r *reading) complete(n int) (bool, error) {
-	if !r.want.twice {
-		return true, nil
-	}
-	if r.confirm > 0 && len(bytes.TrimSpace(r.out.Bytes()[r.confirm:])) > 0 {
-		rest := string(r.out.Bytes()[r.confirm:])
-		if strings.TrimSpace(rest[:max(promptLine(r.session.prompt, rest), 0)]) == "" {
-			return true, nil
-		}
-	}
-	r.confirm = n
-	return false, r.session.term.write([]byte("\n"))
-}
-
-// breakOff interrupts a question that nothing answers.
-func (r *reading) breakOff() error {
-	question := r.asked
-	r.session.router.rec.typed("(Ctrl-C)")
-	if err := r.session.term.write([]byte(interrupt)); err != nil {
-		return fmt.Errorf("%w: %w", errClosed, err)
-	}
-	return &unexpected{iosxe.Printable(question)}
 }
 
 // exit says goodbye, so that the router frees its terminal line at once.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/scrapli/scrapligo/channel"
 	"github.com/scrapli/scrapligo/driver/options"
@@ -15,8 +15,8 @@ import (
 )
 
 // terminal is a shell on the router, read and written through scrapligo's channel. scrapligo polls: it sleeps between two
-// reads, and its own prompt search runs over all of the output again and again. So its delays are set to the least, and
-// the end of an answer is found here.
+// reads, and its own prompt search runs over all of the output again and again. So its delay is set to nothing, its
+// queue is read when the transport knows that there is something in it, and the end of an answer is found here.
 type terminal struct {
 	shell *shell
 	ch    *channel.Channel
@@ -27,8 +27,9 @@ const (
 	termWidth  = 511
 	termHeight = 511
 	readSize   = 64 << 10
-	// Below a millisecond the operating system's timers decide.
-	readDelay = time.Microsecond
+	// scrapligo sleeps this long after every read. Its reads of our transport block, so no pause is needed, and even the
+	// shortest costs a millisecond.
+	readDelay = 0
 )
 
 func openTerminal(c *ssh.Client) (*terminal, error) {
@@ -57,22 +58,31 @@ func openTerminal(c *ssh.Client) (*terminal, error) {
 func (t *terminal) write(b []byte) error { return t.ch.Write(b, true) }
 
 // read returns what has come since the last call, waiting for something until ctx ends. io.EOF means that the session is
-// over; the last bytes come with it.
+// over and everything was read.
 func (t *terminal) read(ctx context.Context) ([]byte, error) {
-	const longest = 2 * time.Millisecond
-	for pause := 20 * time.Microsecond; ; pause = min(pause*2, longest) {
-		b, err := t.ch.ReadAll()
-		if err != nil {
-			return t.ch.Q.DequeueAll(), io.EOF
-		}
-		if len(b) > 0 {
+	for {
+		over := t.shell.over()
+		if b := t.pending(); len(b) > 0 {
 			return b, nil
 		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if over {
+			return nil, io.EOF
 		}
-		time.Sleep(pause)
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-t.shell.queued:
+		case <-t.shell.ended:
+		}
 	}
+}
+
+// pending takes what has come and was not read yet. It goes past scrapligo's own Read, which forgets what is in the queue
+// when the connection ends.
+func (t *terminal) pending() []byte {
+	b := t.ch.Q.DequeueAll()
+	t.shell.consumed()
+	return b
 }
 
 func (t *terminal) close() error {
@@ -81,21 +91,33 @@ func (t *terminal) close() error {
 	return errors.Join(err, t.ch.Close())
 }
 
-// shell is scrapligo's transport on an SSH session of ours.
+// shell is scrapligo's transport on an SSH session of ours. scrapligo's reader calls Read again when it has queued what
+// Read returned before, which makes each call the signal that there is something to take out of the queue.
 type shell struct {
 	session *ssh.Session
 	in      io.WriteCloser
 	out     io.Reader
-	once    sync.Once
-	err     error
+
+	queued chan struct{} // has a token when bytes were queued
+	ended  chan struct{} // closed when no more bytes come
+	closed chan struct{} // closed by Close
+	free   chan struct{} // has a token when the queue was emptied
+	ahead  atomic.Int64  // bytes in the queue, but for one read
+
+	once sync.Once
+	err  error
 }
+
+// maxAhead bounds what is read from a router that talks without being asked. More of it waits in the connection, whose
+// window makes the router wait.
+const maxAhead = 4 << 20
 
 func newShell(c *ssh.Client) (*shell, error) {
 	session, err := c.NewSession()
 	if err != nil {
 		return nil, err
 	}
-	s := &shell{session: session}
+	s := &shell{session: session, queued: make(chan struct{}, 1), ended: make(chan struct{}), closed: make(chan struct{}), free: make(chan struct{}, 1)}
 	if s.in, err = session.StdinPipe(); err == nil {
 		s.out, err = session.StdoutPipe()
 	}
@@ -111,12 +133,36 @@ func newShell(c *ssh.Client) (*shell, error) {
 	return s, nil
 }
 
+// over says whether the last byte has been queued.
+func (s *shell) over() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// consumed says that the queue is empty.
+func (s *shell) consumed() {
+	s.ahead.Store(0)
+	signal(s.free)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it is known already
+	}
+}
+
 // Open does nothing: the shell is open.
 func (s *shell) Open(*transport.Args) error { return nil }
 
 // Close ends the shell; twice does no harm.
 func (s *shell) Close() error {
 	s.once.Do(func() {
+		close(s.closed)
 		if s.err = s.session.Close(); errors.Is(s.err, io.EOF) {
 			s.err = nil // the router was first
 		}
@@ -129,15 +175,31 @@ func (s *shell) IsAlive() bool { return true }
 
 // Read returns at most n bytes. Any failure is the end, for scrapligo would go on polling after another error.
 func (s *shell) Read(n int) ([]byte, error) {
+	signal(s.queued)
+	for s.ahead.Load() > maxAhead {
+		select {
+		case <-s.free:
+		case <-s.closed:
+			return s.end()
+		}
+	}
 	b := make([]byte, n)
 	k, err := s.out.Read(b)
 	if k > 0 {
+		s.ahead.Add(int64(k))
 		return b[:k], nil
 	}
 	if err != nil {
-		return nil, io.EOF
+		return s.end()
 	}
 	return nil, nil
+}
+
+func (s *shell) end() ([]byte, error) {
+	if !s.over() {
+		close(s.ended)
+	}
+	return nil, io.EOF
 }
 
 // Write writes all of b.

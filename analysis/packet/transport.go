@@ -162,25 +162,27 @@ func addressSum(a netip.Addr) uint64 {
 	return onesSum(b[:])
 }
 
-// onesSum adds b in words of 64 bits with the carry put back, which is congruent to the sum of its 16-bit words
-// (RFC 1071, Section 2), and returns it in less than 33 bits.
+// onesSum is the sum of b's 16-bit words (RFC 1071). It adds 32-bit halves, which need no carry before 2^32 of them,
+// in the byte order that is cheap to load, and swaps the bytes of the result: Section 2 (B) and (C) there.
 func onesSum(b []byte) uint64 {
-	var sum, carry uint64
+	var even, odd uint64
 	for len(b) >= 32 {
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[8:]), carry)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[16:]), carry)
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b[24:]), carry)
+		v, w := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		x, y := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
+		even += v&0xffffffff + w&0xffffffff + x&0xffffffff + y&0xffffffff
+		odd += v>>32 + w>>32 + x>>32 + y>>32
 		b = b[32:]
 	}
 	for len(b) >= 8 {
-		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
+		v := binary.LittleEndian.Uint64(b)
+		even += v & 0xffffffff
+		odd += v >> 32
 		b = b[8:]
 	}
 	var tail [8]byte
 	copy(tail[:], b)
-	sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(tail[:]), carry)
-	return sum>>32 + sum&0xffffffff + carry
+	v := binary.LittleEndian.Uint64(tail[:])
+	return uint64(bits.ReverseBytes16(fold(even + odd + v&0xffffffff + v>>32)))
 }
 
 func fold(sum uint64) uint16 {

@@ -156,10 +156,10 @@ var errEntry = errors.New("not an access list entry")
 
 // parseRule reads the words of an entry after its sequence number, or of an inline filter after its action.
 func parseRule(words []string) (rule, error) {
-	r := rule{permit: words[0] == "permit", protocol: -1}
-	if len(words) < 4 {
-		return r, errEntry
+	if len(words) < 4 || words[0] != "permit" && words[0] != "deny" {
+		return rule{}, errEntry
 	}
+	r := rule{permit: words[0] == "permit", protocol: -1}
 	if p, ok := protocols[words[1]]; ok {
 		r.protocol = p
 	} else {

@@ -44,6 +44,9 @@ func TestAbbreviations(t *testing.T) {
 		{"sh mon cap x par", "interface GigabitEthernet2 IN"},
 		{"sh run | sec interface GigabitEthernet1", "ip address 192.168.1.1 255.255.255.0"},
 		{"sh run | count hostname", "= 1"},
+		{"conf t", "one per line"},
+		{"do sh run | i hostname", "hostname site-A"},
+		{"end", ""},
 	} {
 		if got := c.run(lines[0]); !strings.Contains(got, lines[1]) || strings.Contains(got, "%") {
 			t.Errorf("%s: %q, want %q in it", lines[0], got, lines[1])

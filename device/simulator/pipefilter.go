@@ -20,7 +20,7 @@ func splitPipe(line string) (command, filter string, piped bool) {
 func (s *session) outputFilter(c *call, filter string) (keep func([]string) []string, ok bool) {
 	word, pattern, _ := strings.Cut(strings.TrimSpace(filter), " ")
 	switch c.words[0] {
-	case "show", "dir", "more", "verify":
+	case "show", "dir", "more", "verify", "do":
 	default:
 		return nil, false
 	}

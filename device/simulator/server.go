@@ -121,8 +121,13 @@ func (r *Router) free(l *vty) {
 	delete(r.lines, l.number)
 }
 
+// How long a client may take to log in.
+const authTimeout = 120 * time.Second
+
 func (r *Router) serve(l *vty) {
-	conn, channels, requests, err := ssh.NewServerConn(l.conn, r.sshConfig(l))
+	timer := time.AfterFunc(authTimeout, func() { l.conn.Close() })
+	conn, channels, requests, err := ssh.NewServerConn(l.conn, r.sshConfig())
+	timer.Stop()
 	if err != nil {
 		return
 	}
@@ -156,7 +161,7 @@ func (r *Router) serve(l *vty) {
 	}
 }
 
-func (r *Router) sshConfig(l *vty) *ssh.ServerConfig {
+func (r *Router) sshConfig() *ssh.ServerConfig {
 	k := r.config.Knobs
 	c := &ssh.ServerConfig{Config: k.SSH, MaxAuthTries: k.AuthTries, ServerVersion: k.ServerVersion}
 	for _, key := range r.config.HostKeys {

@@ -235,6 +235,21 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// A client that does not log in gets its line taken away.
+func TestLoginTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{VTYs: 1})
+		near, far := Pipe()
+		r.Serve(far)
+		began := time.Now()
+		_, _ = io.Copy(io.Discard, near)
+		synctest.Wait()
+		if d := time.Since(began); d != authTimeout || r.Sessions() != 0 {
+			t.Errorf("ended after %s, %d lines in use", d, r.Sessions())
+		}
+	})
+}
+
 func TestPipeDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := Pipe()
@@ -265,6 +280,7 @@ func TestConfigErrors(t *testing.T) {
 		"interface": {Interfaces: []Interface{{Name: "wan"}}},
 		"path form": {Knobs: Knobs{SCPPath: "any"}},
 		"entry":     {ACLs: []ACL{{Name: "x", Entries: []string{"permit"}}}},
+		`entry ""`:  {ACLs: []ACL{{Name: "x", Entries: []string{""}}}},
 	} {
 		if _, err := New(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)

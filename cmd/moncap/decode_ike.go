@@ -82,29 +82,14 @@ func ikeNode(d *decodedPacket) node {
 	}
 	m := d.msg
 	n := leaf("Internet Key Exchange version %d.%d, %s", m.Version>>4, m.Version&15, m.Info())
-	n.kids = []node{
-		leaf("Initiator SPI: %s", m.SPIi),
-		leaf("Responder SPI: %s", m.SPIr),
-		leaf("Next payload: %s (%d)", ike.PayloadName(m.Major(), m.NextPayload), m.NextPayload),
-		leaf("Exchange: %s (%d)", m.Exchange, m.Exchange),
-		leaf("Flags: 0x%02x%s", uint8(m.Flags), flagNames(m.Header)),
-		leaf("Message ID: %d (0x%08x)", m.MessageID, m.MessageID),
-		leaf("Length: %d", m.Length),
-	}
+	n.kids = headerNodes(m)
 	places := payloadPlaces(d.p.Payload)
 	for i, p := range m.Payloads {
 		kid := payloadNode(m, p)
-		for _, o := range d.observed[p] {
-			if o.text != "" {
-				kid.kids = append(kid.kids, leaf("%s", o.text))
-			}
-		}
 		if i < len(places) {
 			kid.text += fmt.Sprintf(", %d bytes at %d", places[i].length, places[i].offset)
 		}
-		if isEncrypted(p) {
-			kid.kids = append(kid.kids, d.inner.nodes(m)...)
-		}
+		kid.kids = append(kid.kids, d.around(p)...)
 		n.kids = append(n.kids, kid)
 	}
 	if len(m.Trailing) > 0 {
@@ -114,6 +99,32 @@ func ikeNode(d *decodedPacket) node {
 		n.kids = append(n.kids, leaf("[Malformed: byte %d: %s]", f.Offset, f.Reason))
 	}
 	return n
+}
+
+func headerNodes(m *ike.Message) []node {
+	return []node{
+		leaf("Initiator SPI: %s", m.SPIi),
+		leaf("Responder SPI: %s", m.SPIr),
+		leaf("Next payload: %s (%d)", ike.PayloadName(m.Major(), m.NextPayload), m.NextPayload),
+		leaf("Exchange: %s (%d)", m.Exchange, m.Exchange),
+		leaf("Flags: 0x%02x%s", uint8(m.Flags), flagNames(m.Header)),
+		leaf("Message ID: %d (0x%08x)", m.MessageID, m.MessageID),
+		leaf("Length: %d", m.Length),
+	}
+}
+
+// around is what is known of a payload beside its own words: observations, and what the keys opened.
+func (d *decodedPacket) around(p ike.Payload) []node {
+	var all []node
+	for _, o := range d.observed[p] {
+		if o.text != "" {
+			all = append(all, leaf("%s", o.text))
+		}
+	}
+	if isEncrypted(p) {
+		all = append(all, d.inner.nodes(d.msg)...)
+	}
+	return all
 }
 
 // place is where a payload stands in its message.

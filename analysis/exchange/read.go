@@ -53,7 +53,6 @@ type teller struct {
 	story     Story
 	messages  map[uint64]*Message
 	flows     map[uint32]*Flow // chained by Flow.next
-	flowCount int
 	streams   map[streamKey]*Stream
 	datagrams map[datagramKey]*Datagram
 	quotes    [][]byte // what the ICMP errors quote, beside story.ICMP

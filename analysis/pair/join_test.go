@@ -10,8 +10,6 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-const incidents = "../../testdata/incidents"
-
 func readStory(t *testing.T, path string) *exchange.Story {
 	t.Helper()
 	f, err := os.Open(path)
@@ -30,47 +28,104 @@ func readStory(t *testing.T, path string) *exchange.Story {
 	return s
 }
 
-func TestDump(t *testing.T) {
-	dirs, _ := filepath.Glob(incidents + "/*")
-	for _, d := range dirs {
-		c, err := Join(context.Background(), readStory(t, d+"/a.pcap"), readStory(t, d+"/b.pcap"), Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("=== %s", filepath.Base(d))
-		for _, s := range Both {
-			p := c.Parties[s]
-			t.Logf("%s own=%v translated=%v cover=%d..%d counts=%+v", s, p.Addresses, p.Translated, p.Coverage.From, p.Coverage.To, p.Story.Counts)
-		}
-		if c.Clock != nil {
-			t.Logf("clock %+v", *c.Clock)
-		}
-		for _, v := range c.Conversations {
-			t.Logf("conv %s v%d init=%s %s %s ends=%v complete=%v prev=%v rekeyed=%v", v.ID, v.Version, v.Initiator, v.SPIi, v.SPIr, v.Ends, v.Complete, v.Previous != nil, v.Rekeyed != nil)
-			for _, m := range v.Messages {
-				s := ""
-				for _, x := range m.Transmissions {
-					s += " " + x.Fate.String()
-					if x.Duplicate {
-						s += "(dup)"
-					}
-					if x.At[A] != nil && x.At[B] != nil {
-						d, _ := c.Delay(x, m.From)
-						s += "(" + string(rune('0'+d/1e6)) + ")"
-					}
-				}
-				t.Logf("   %s x%d id=%d %s %s alt=%v ans=%v: %s", m.From, m.Exchange, m.MessageID, m.Kind, m.Role, m.Altered, m.Answers != nil, s)
+func joinIncident(t *testing.T, name string) *Case {
+	t.Helper()
+	dir := filepath.Join("..", "..", "testdata", "incidents", name)
+	c, err := Join(context.Background(), readStory(t, filepath.Join(dir, "a.pcap")), readStory(t, filepath.Join(dir, "b.pcap")), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestIncidents holds the joined incidents to what was done to their paths.
+func TestIncidents(t *testing.T) {
+	for _, want := range []struct {
+		name          string
+		conversations int
+		counts        Counts
+		translated    string // A's address as B sees it
+		icmp          int
+	}{
+		{"blocked-a-to-b", 2, Counts{Matched: 5, Lost: [2]int{10, 0}, Only: [2]int{10, 0}}, "", 0},
+		{"blocked-b-to-a", 1, Counts{Matched: 6, Lost: [2]int{0, 6}, Only: [2]int{0, 6}}, "", 0},
+		{"child-proposal-mismatch", 1, Counts{Matched: 4}, "", 0},
+		{"cookie", 2, Counts{Matched: 8, Lost: [2]int{2, 0}, Only: [2]int{2, 0}}, "", 0},
+		{"esp-blocked-a-to-b", 1, Counts{Matched: 24, Lost: [2]int{20, 0}, Only: [2]int{20, 0}}, "", 0},
+		{"icmp-admin-prohibited", 1, Counts{Only: [2]int{4, 0}}, "", 4},
+		{"ike-fragmentation", 1, Counts{Matched: 6}, "", 0},
+		{"ikev1-main-mode", 1, Counts{Matched: 9}, "", 0},
+		{"ikev1-psk-mismatch", 1, Counts{Matched: 12}, "", 0},
+		{"ip-fragments-lost", 1, Counts{Matched: 2, Lost: [2]int{5, 0}, Only: [2]int{5, 0}}, "", 0},
+		{"ipv6", 1, Counts{Matched: 5}, "", 0},
+		{"ke-group-retry", 1, Counts{Matched: 6}, "", 0},
+		{"nat", 1, Counts{Matched: 4}, "198.51.100.1", 0},
+		{"nat-pat", 1, Counts{Matched: 4}, "198.51.100.1", 0},
+		{"nat-t-blocked", 1, Counts{Matched: 2, Lost: [2]int{6, 0}, Only: [2]int{6, 0}}, "198.51.100.1", 0},
+		{"rekey-and-delete", 2, Counts{Matched: 14}, "", 0},
+		{"simultaneous-initiation", 2, Counts{Matched: 8}, "", 0},
+	} {
+		t.Run(want.name, func(t *testing.T) {
+			c := joinIncident(t, want.name)
+			if len(c.Conversations) != want.conversations || c.Counts != want.counts || len(c.ICMP) != want.icmp {
+				t.Errorf("%d conversations, %+v, %d ICMP errors; want %d, %+v, %d",
+					len(c.Conversations), c.Counts, len(c.ICMP), want.conversations, want.counts, want.icmp)
+			}
+			translated := ""
+			for _, a := range c.Parties[A].Translated {
+				translated += a.String()
+			}
+			if translated != want.translated || len(c.Parties[B].Translated) > 0 {
+				t.Errorf("A translated to %q and B to %v, want %q and none", translated, c.Parties[B].Translated, want.translated)
+			}
+		})
+	}
+}
+
+func TestLinksBetweenConversations(t *testing.T) {
+	if v := joinIncident(t, "cookie").Conversations; v[1].Previous != v[0] || v[0].Next != v[1] {
+		t.Error("the second attempt is not linked to the one that was given up")
+	}
+	v := joinIncident(t, "rekey-and-delete").Conversations
+	if v[1].Rekeyed != v[0] || v[0].Successor != v[1] || v[1].Initiator != B {
+		t.Error("the IKE SA that B rekeyed is not linked to the old one")
+	}
+	if v := joinIncident(t, "simultaneous-initiation").Conversations; v[1].Previous != nil || v[0].Initiator == v[1].Initiator {
+		t.Error("simultaneous initiations are no attempts after each other")
+	}
+}
+
+func TestPlaintextOfRefusals(t *testing.T) {
+	for name, want := range map[string]Plaintext{
+		"psk-mismatch":            {true, 0, 15},  // one Notify of 8 bytes in a block of 16
+		"child-proposal-mismatch": {true, 48, 63}, // IDr 12, AUTH 40, Notify 8
+	} {
+		for m := range joinIncident(t, name).Messages() {
+			if m.MessageID == 1 && m.Kind == exchange.Response && m.Plain != want {
+				t.Errorf("%s: plaintext %+v, want %+v", name, m.Plain, want)
 			}
 		}
-		for _, f := range c.Flows {
-			t.Logf("flow %08x %s sent=%d lost=%d missing=%d hidden=%d", f.SPI, f.From.Direction(), f.Sent, f.Lost, f.Missing, f.Hidden)
+	}
+}
+
+func TestNATDetection(t *testing.T) {
+	for m := range joinIncident(t, "nat").Messages() {
+		for _, d := range m.NATD {
+			// A's own address is hidden by the NAT, B's is not.
+			if hidden := d.Source == (m.From == A); d.Received == hidden || !d.Sent {
+				t.Errorf("message %d of %s, source %v: %+v", m.MessageID, m.From, d.Source, d)
+			}
 		}
-		for _, m := range c.NAT {
-			t.Logf("nat %s %s -> %s (%d)", m.Side, m.Original, m.Translated, m.Packets)
+	}
+	n := 0
+	for m := range joinIncident(t, "ikev1-main-mode").Messages() {
+		for _, d := range m.NATD {
+			if n++; !d.Sent || !d.Received {
+				t.Errorf("IKEv1, no NAT: %+v", d)
+			}
 		}
-		for _, e := range c.ICMP {
-			t.Logf("icmp in %s quoted %s %d/%d from %s msg=%v", e.Side, e.Quoted, e.Type, e.Code, e.Sight.Src, e.Message != nil)
-		}
-		t.Logf("counts %+v", c.Counts)
+	}
+	if n == 0 {
+		t.Error("no NAT-D payload of IKEv1 was checked")
 	}
 }

@@ -13,25 +13,33 @@ type mappingKey struct {
 	original, translated netip.AddrPort
 }
 
-// translate finds the address mappings that the pairs prove, and checks the NAT detection hashes against them.
+// mappings gathers translations.
+type mappings struct {
+	byKey map[mappingKey]*Mapping
+	all   []*Mapping
+}
+
+// note takes in that side's address original is seen as translated by the other side, as seen says.
+func (a *mappings) note(side Side, original, translated netip.AddrPort, seen Mapping) {
+	if original == translated {
+		return
+	}
+	k := mappingKey{side, original, translated}
+	m := a.byKey[k]
+	if m == nil {
+		seen.Side, seen.Original, seen.Translated = side, original, translated
+		a.byKey[k] = &seen
+		a.all = append(a.all, &seen)
+		return
+	}
+	m.Packets += seen.Packets
+	m.From, m.To = min(m.From, seen.From), max(m.To, seen.To)
+}
+
+// translate finds the address mappings that the pairs prove.
 func (j *joiner) translate() {
 	c := j.c
-	byKey := map[mappingKey]*Mapping{}
-	var all []*Mapping
-	note := func(side Side, original, translated netip.AddrPort, seen Mapping) {
-		if original == translated {
-			return
-		}
-		k := mappingKey{side, original, translated}
-		m := byKey[k]
-		if m == nil {
-			m = &Mapping{Side: side, Original: original, Translated: translated, First: seen.First, From: seen.From, To: seen.To, SPIi: seen.SPIi}
-			byKey[k] = m
-			all = append(all, m)
-		}
-		m.Packets += seen.Packets
-		m.From, m.To = min(m.From, seen.From), max(m.To, seen.To)
-	}
+	found := &mappings{byKey: map[mappingKey]*Mapping{}}
 	for m := range c.Messages() {
 		for _, t := range m.Transmissions {
 			if t.At[A] == nil || t.At[B] == nil {
@@ -39,31 +47,35 @@ func (j *joiner) translate() {
 			}
 			seen := Mapping{Packets: 1, First: [2]exchange.Sight{*t.At[A], *t.At[B]}, From: t.Aligned, To: t.Aligned, SPIi: m.SPIi}
 			sent, got := t.At[m.From], t.At[m.From.Other()]
-			note(m.From, sent.Src, got.Src, seen)
-			note(m.From.Other(), got.Dst, sent.Dst, seen)
+			found.note(m.From, sent.Src, got.Src, seen)
+			found.note(m.From.Other(), got.Dst, sent.Dst, seen)
 		}
 	}
 	for _, f := range c.Flows {
-		if f.At[A] == nil || f.At[B] == nil {
-			continue
+		if f.At[A] != nil && f.At[B] != nil {
+			sent, got := f.At[f.From], f.At[f.From.Other()]
+			found.note(f.From, sent.Src, got.Src, f.mapping(c))
+			found.note(f.From.Other(), got.Dst, sent.Dst, f.mapping(c))
 		}
-		sent, got := f.At[f.From], f.At[f.From.Other()]
-		seen := Mapping{Packets: got.Packets, From: f.start(c), To: c.Aligned(sent.Last.Nanos, f.From)}
-		for _, s := range Both {
-			x := f.At[s]
-			seen.First[s] = exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
-		}
-		note(f.From, sent.Src, got.Src, seen)
-		note(f.From.Other(), got.Dst, sent.Dst, seen)
 	}
-	slices.SortStableFunc(all, func(x, y *Mapping) int { return cmp.Compare(x.From, y.From) })
-	for _, m := range all {
+	slices.SortStableFunc(found.all, func(x, y *Mapping) int { return cmp.Compare(x.From, y.From) })
+	for _, m := range found.all {
 		c.NAT = append(c.NAT, *m)
 		p := &c.Parties[m.Side]
 		if a := m.Translated.Addr(); a != m.Original.Addr() && !slices.Contains(p.Translated, a) {
 			p.Translated = append(p.Translated, a)
 		}
 	}
+}
+
+// mapping is what f proves of a translation, but for the addresses.
+func (f *Flow) mapping(c *Case) Mapping {
+	seen := Mapping{Packets: f.At[f.From.Other()].Packets, From: f.start(c), To: c.Aligned(f.At[f.From].Last.Nanos, f.From)}
+	for _, s := range Both {
+		x := f.At[s]
+		seen.First[s] = exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
+	}
+	return seen
 }
 
 // Translates says whether a NAT on the path changes addresses or ports of s.

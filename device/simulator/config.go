@@ -29,13 +29,13 @@ type Config struct {
 	Privilege      int             // the user's level at login, 1 to 15; 0 stands for 15
 	HostKeys       []ssh.Signer    // default: a fresh Ed25519 key
 
-	Interfaces []Interface // default: GigabitEthernet1, 192.0.2.1/24, up
-	WAN        string      // the interface that Packets pass; default: the first one
-	VRFs       []string    // the VRFs that exist
-	ACLs       []ACL       // access lists of the startup configuration
-	VTYs       int         // terminal lines; a connection takes one; default: 5
-	Flash      map[string][]byte
-	FlashFree  int64 // bytes free beside Flash; default: 1 GiB, negative: none
+	Interfaces []Interface       // default: GigabitEthernet1, 192.0.2.1/24, up
+	WAN        string            // the interface that Packets pass; default: the first one
+	VRFs       []string          // the VRFs that exist
+	ACLs       []ACL             // access lists of the startup configuration
+	VTYs       int               // terminal lines; a connection takes one; default: 5
+	Flash      map[string][]byte // the files in bootflash:, by name
+	FlashFree  int64             // bytes free beside Flash; default: 1 GiB, negative: none
 
 	ClockOffset time.Duration    // what the router's clock is ahead of Now
 	ClockDrift  float64          // how much faster it runs, in parts per million
@@ -60,17 +60,17 @@ type Config struct {
 // Knobs are the ways in which real routers differ from each other, or from what a tool expects. The zero value is the
 // router of the tech note.
 type Knobs struct {
-	NoSCP                 bool   // `ip scp server enable` is not configured
-	SCPPath               string // the only path form that SCP takes: "slash" (bootflash:/x), "plain" (bootflash:x) or "bare" (x)
-	NoPassword            bool   // refuses SSH password authentication
-	NoKeyboardInteractive bool
-	OTP                   string // keyboard-interactive asks a second time, for this
-	AuthTries             int    // refused credentials before the connection is dropped; default: 3
-	MultipleChannels      bool   // IOS refuses a second session channel on a connection; this router does not
-	KeepConnection        bool   // IOS drops the connection when its channel ends; this router does not
-	NoExitStatus          bool   // the channel closes without an exit status
-	SSH                   ssh.Config
-	ServerVersion         string // default: SSH-2.0-Cisco-1.25
+	NoSCP                 bool       // `ip scp server enable` is not configured
+	SCPPath               string     // the only path form that SCP takes: "slash" (bootflash:/x), "plain" (bootflash:x) or "bare" (x)
+	NoPassword            bool       // refuses SSH password authentication
+	NoKeyboardInteractive bool       // refuses SSH keyboard-interactive authentication
+	OTP                   string     // keyboard-interactive asks a second time, for this
+	AuthTries             int        // refused credentials before the connection is dropped; default: 3
+	MultipleChannels      bool       // IOS refuses a second session channel on a connection; this router does not
+	KeepConnection        bool       // IOS drops the connection when its channel ends; this router does not
+	NoExitStatus          bool       // the channel closes without an exit status
+	SSH                   ssh.Config // the algorithms on offer; default: those of x/crypto/ssh
+	ServerVersion         string     // default: SSH-2.0-Cisco-1.25
 
 	Banner string // shown before authentication
 	MOTD   string // shown at login

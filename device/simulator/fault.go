@@ -28,7 +28,7 @@ const (
 	Delay                       // the answer comes after Fault.Delay
 	NeverAnswer                 // this command gets no answer; interrupting it brings the prompt back
 	ErrorText                   // Fault.Text is printed instead of what the command does
-	UnknownDialog               // Fault.Text is asked (or a question nobody knows), and waits for a key
+	UnknownDialog               // Fault.Text is asked (default: a question nobody knows), until the answer is yes or no
 	SyslogStorm                 // hundreds of syslog lines in the middle of the output
 	PromptChange                // the hostname becomes Fault.Text (default: Renamed)
 	Restart                     // the router reloads

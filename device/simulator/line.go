@@ -12,7 +12,6 @@ const (
 	keyInterrupt   = 0x03
 	keyEnd         = 0x04
 	keyEndOfLine   = 0x05
-	keyBell        = 0x07
 	keyBackspace   = 0x08
 	keyTab         = 0x09
 	keyLineFeed    = 0x0a
@@ -39,8 +38,8 @@ type line struct {
 	hidden bool // a password
 }
 
-// readLine edits one line after prompt. It returns the line without its end; help says that it ended in a question
-// mark, tab that it ended in a tabulator.
+// readLine edits one line after prompt, beginning with initial. It returns the line and what ended it: a newline, a
+// question mark, a tabulator, or a key that abandons the line.
 func (t *terminal) readLine(prompt, initial string, hidden bool, limit time.Duration) (text string, end byte, err error) {
 	l := &line{prompt: prompt, text: []byte(initial), cursor: len(initial), hidden: hidden}
 	t.print(prompt)
@@ -66,8 +65,8 @@ func (t *terminal) readLine(prompt, initial string, hidden bool, limit time.Dura
 			}
 			return string(l.text), '\n', nil
 		case keyInterrupt, keyLeave, keyEscape:
-			if b == keyInterrupt || b == keyLeave {
-				t.print(map[byte]string{keyInterrupt: "", keyLeave: "^Z"}[b])
+			if b == keyLeave {
+				t.print("^Z")
 			}
 			t.print("\r\n")
 			return string(l.text), b, nil

@@ -98,6 +98,7 @@ type vty struct {
 	since  time.Time
 	term   *terminal // of an interactive session
 	idle   time.Time
+	wg     sync.WaitGroup // all that runs for the connection
 }
 
 // take finds a free line. The router's lock is held.
@@ -131,13 +132,12 @@ func (r *Router) serve(l *vty) {
 	if err != nil {
 		return
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
+	defer l.wg.Wait()
 	defer conn.Close()
 	r.mu.Lock()
 	l.user = conn.User()
 	r.mu.Unlock()
-	wg.Go(func() { ssh.DiscardRequests(requests) })
+	l.wg.Go(func() { ssh.DiscardRequests(requests) })
 	var used atomic.Bool
 	for offer := range channels {
 		switch {
@@ -152,7 +152,7 @@ func (r *Router) serve(l *vty) {
 		if err != nil {
 			return
 		}
-		wg.Go(func() {
+		l.wg.Go(func() {
 			r.channel(l, channel, asks)
 			if !r.config.Knobs.KeepConnection {
 				l.conn.finish(conn)
@@ -239,11 +239,9 @@ func (r *Router) channel(l *vty, channel ssh.Channel, asks <-chan *ssh.Request) 
 				command = e.Command
 			}
 			reply(ask, true)
-			var wg sync.WaitGroup
-			wg.Go(func() { drain(asks) })
+			l.wg.Go(func() { drain(asks) })
 			status := r.run(l, channel, ask.Type == "shell", command, size)
 			r.exit(channel, status)
-			wg.Wait()
 			return
 		default: // the sftp subsystem too: IOS XE has none
 			reply(ask, false)
@@ -264,6 +262,7 @@ func (r *Router) exit(channel ssh.Channel, status uint32) {
 	channel.Close()
 }
 
+// run carries a shell, a command or a transfer out and returns its exit status.
 func (r *Router) run(l *vty, channel ssh.Channel, shell bool, command string, size *window) uint32 {
 	if !shell && (command == "scp" || strings.HasPrefix(command, "scp ")) {
 		return r.scp(l, channel, command)
@@ -275,8 +274,7 @@ func (r *Router) run(l *vty, channel ssh.Channel, shell bool, command string, si
 	l.term = t
 	r.mu.Unlock()
 	s := &session{router: r, vty: l, term: t, privilege: r.config.Privilege, asked: r.config.Privilege}
-	var wg sync.WaitGroup
-	wg.Go(t.read)
+	l.wg.Go(t.read)
 	if shell {
 		s.shell()
 	} else {
@@ -286,8 +284,6 @@ func (r *Router) run(l *vty, channel ssh.Channel, shell bool, command string, si
 	l.term = nil
 	r.mu.Unlock()
 	t.end()
-	r.exit(channel, 0)
-	wg.Wait()
 	return 0
 }
 

@@ -159,6 +159,37 @@ func TestEndOfChannel(t *testing.T) {
 	}
 }
 
+// A client that keeps its end of the channel open loses its line all the same.
+func TestClientThatDoesNotLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{})
+		near, far := Pipe()
+		r.Serve(far)
+		conn, channels, requests, err := ssh.NewClientConn(near, "pipe", clientConfig(r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go ssh.DiscardRequests(requests)
+		go func() {
+			for range channels {
+			}
+		}()
+		channel, asks, err := conn.OpenChannel("session", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go ssh.DiscardRequests(asks)
+		if _, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ C string }{"show clock"})); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(closing + time.Second)
+		if n := r.Sessions(); n != 0 {
+			t.Errorf("%d lines in use", n)
+		}
+		near.Close()
+	})
+}
+
 func TestLines(t *testing.T) {
 	r := start(t, Config{VTYs: 2})
 	first, second := login(t, r), login(t, r)

@@ -10,8 +10,8 @@ import (
 func (s *session) suffer(hit []Fault) (carry bool, err error) {
 	carry = true
 	for _, f := range hit {
-		go1, err := s.one(f)
-		carry = carry && go1
+		goes, err := s.one(f)
+		carry = carry && goes
 		if err != nil {
 			return false, err
 		}
@@ -22,6 +22,7 @@ func (s *session) suffer(hit []Fault) (carry bool, err error) {
 // forever is longer than any test or session.
 const forever = 365 * 24 * time.Hour
 
+// one lets one fault happen.
 func (s *session) one(f Fault) (carry bool, err error) {
 	s.term.flush()
 	switch f.Action {

@@ -15,13 +15,14 @@ var (
 	errIdle        = errors.New("idle for too long")
 )
 
-// terminal is one interactive line: it edits what is typed, echoes, pages, and mixes syslog lines in.
+// terminal is one interactive line: it edits what is typed, echoes, pages, and mixes syslog lines in. But for read, notify
+// and the flag monitor it belongs to the goroutine of its session.
 type terminal struct {
 	channel     io.ReadWriter
 	window      window
 	interactive bool
 	monitor     bool
-	slow        time.Duration // after each byte
+	slow        time.Duration // before each byte
 	redraw      bool          // draw the prompt and the line again after a syslog line
 
 	input chan []byte
@@ -31,7 +32,6 @@ type terminal struct {
 	skip  bool   // the LF of a CR LF
 	last  string // the line before
 
-	mu      sync.Mutex
 	out     bytes.Buffer // echo and text not sent yet
 	notices chan string
 	broken  bool
@@ -77,8 +77,6 @@ func (t *terminal) notify(line string) {
 
 // print queues text for the client.
 func (t *terminal) print(s string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.out.WriteString(s)
 	if i := strings.LastIndexAny(s, "\r\n"); i >= 0 {
 		t.column = len(s) - i - 1
@@ -89,8 +87,6 @@ func (t *terminal) print(s string) {
 
 // flush sends what is queued.
 func (t *terminal) flush() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	step := t.out.Len()
 	if t.slow > 0 {
 		step = 1

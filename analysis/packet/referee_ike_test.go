@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,4 +196,29 @@ func keyOptions(table string) []string {
 		all = append(all, "-o", "uat:ikev2_decryption_table:"+line)
 	}
 	return all
+}
+
+// The public captures that once crashed a decoder must be read, and what is broken in them be marked.
+func TestCrashCorpusIsMarked(t *testing.T) {
+	seen := 0
+	for name, file := range captures(t) {
+		if !regexp.MustCompile(`oobr|segfault|loop|short|no-none|truncated`).MatchString(name) {
+			continue
+		}
+		seen++
+		all, _ := readAll(t, file)
+		marked := slices.ContainsFunc(all, func(p Packet) bool {
+			if p.Kind != IKE {
+				return p.Truncated
+			}
+			m, err := ike.Parse(p.Payload)
+			return p.Truncated || err != nil || len(m.Faults) > 0
+		})
+		if sound := name == "tcpdump__isakmp-identification-segfault.pcap"; marked == sound { // a name of zeros is no fault
+			t.Errorf("%s: marked %v in %d packets", name, marked, len(all))
+		}
+	}
+	if seen == 0 {
+		t.Skip("../shared/corpus is absent")
+	}
 }

@@ -15,19 +15,21 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/iosxe"
 )
 
-// authenticator holds what one login may use. A password goes out once at most, by whichever method asks first.
+// authenticator holds what one login may use. A secret goes out once at most, by whichever method asks first.
 type authenticator struct {
 	router   *Router
 	user     string
+	address  string
 	files    []string // key files beside the peer's own
 	password bool     // the peer's password may be used
 	what     string   // for messages and prompts
 
 	secret  inventory.Secret
-	used    bool // the password was sent
-	refused bool // what was asked for could not be given
+	used    bool     // the password was given
+	sent    []string // which credentials went out
 	closers []io.Closer
 }
 
@@ -51,72 +53,97 @@ func (a *authenticator) methods(ctx context.Context) ([]ssh.AuthMethod, error) {
 		if a.secret, err = a.router.secret(ctx, a.router.peer.Password, "Password for "+a.user+" on "+a.what+":"); err != nil {
 			return nil, err
 		}
-		if a.router.o.Lockout.has(a.credential()) {
+		if a.router.o.Lockout.has(a.credential(a.secret.Reveal())) {
 			return nil, errLockedOut
 		}
 	}
-	return append(methods, ssh.KeyboardInteractive(a.answer), ssh.PasswordCallback(a.giveOnce)), nil
+	return append(methods, ssh.KeyboardInteractive(a.answer), ssh.PasswordCallback(a.givePassword)), nil
 }
 
-// credential names user and password without holding them.
-func (a *authenticator) credential() string {
-	sum := sha256.Sum256([]byte(a.user + "\x00" + a.secret.Reveal()))
-	return a.router.peer.Address() + " " + hex.EncodeToString(sum[:])
+// credential names user and secret without holding them.
+func (a *authenticator) credential(secret string) string {
+	sum := sha256.Sum256([]byte(a.user + "\x00" + secret))
+	return a.address + " " + hex.EncodeToString(sum[:])
+}
+
+// send notes that secret goes out, unless it was refused before.
+func (a *authenticator) send(secret string) (string, error) {
+	id := a.credential(secret)
+	if a.router.o.Lockout.has(id) {
+		return "", errLockedOut
+	}
+	a.sent = append(a.sent, id)
+	return secret, nil
 }
 
 var errSpent = errors.New("the password was sent already")
 
-func (a *authenticator) giveOnce() (string, error) {
-	if a.secret.Reveal() == "" {
+// givePassword is for the method that asks no question.
+func (a *authenticator) givePassword() (string, error) {
+	switch {
+	case a.used:
+		return "", errSpent
+	case a.secret.Reveal() != "":
+		a.used = true
+		return a.send(a.secret.Reveal())
+	case a.password || a.router.o.Ask == nil:
 		return "", errNoAuth
 	}
-	if a.used {
-		return "", errSpent
-	}
 	a.used = true
-	return a.secret.Reveal(), nil
+	return a.askFor("Password for "+a.user+":", false)
 }
 
 // answer gives the password to one question without echo that asks for it. Any other question goes to the operator, or
 // ends the login.
-func (a *authenticator) answer(name, instruction string, questions []string, echos []bool) ([]string, error) {
+func (a *authenticator) answer(_, _ string, questions []string, echos []bool) ([]string, error) {
 	answers := make([]string, len(questions))
 	for i, q := range questions {
+		var err error
 		if !echos[i] && !a.used && a.secret.Reveal() != "" && strings.Contains(strings.ToLower(q), "password") {
 			a.used = true
-			answers[i] = a.secret.Reveal()
-			continue
+			answers[i], err = a.send(a.secret.Reveal())
+		} else {
+			answers[i], err = a.askFor(q, echos[i])
 		}
-		if a.router.o.Ask == nil {
-			a.refused = true
-			return nil, fmt.Errorf("the login asks %q, and nobody can be asked", q)
-		}
-		s, err := a.router.o.Ask(a.what+": "+q, echos[i])
 		if err != nil {
-			a.refused = true
-			return nil, fmt.Errorf("the login asks %q: %w", q, err)
+			return nil, err
 		}
-		a.router.rec.hide(s)
-		answers[i] = s
 	}
 	return answers, nil
 }
 
-// judge tells a refused login from other failures, and remembers the credential.
+func (a *authenticator) askFor(question string, echo bool) (string, error) {
+	question = strings.TrimSpace(iosxe.Printable(question))
+	if a.router.o.Ask == nil {
+		return "", fmt.Errorf("%w: %q, and nobody can be asked", errUnanswered, question)
+	}
+	s, err := a.router.o.Ask(a.what+": "+question, echo)
+	if err != nil {
+		return "", fmt.Errorf("%w: %q: %w", errUnanswered, question, err)
+	}
+	if !echo {
+		a.router.rec.hide(s)
+	}
+	return a.send(s)
+}
+
+// judge tells a refused login from other failures, and remembers the credentials.
 func (a *authenticator) judge(err error) error {
 	text := err.Error()
-	if !strings.Contains(text, "unable to authenticate") && !errors.Is(err, errSpent) && !errors.Is(err, errNoAuth) &&
-		!strings.Contains(text, errSpent.Error()) && !strings.Contains(text, errNoAuth.Error()) {
-		return err
-	}
+	gone := strings.Contains(text, "ssh: disconnect")
+	refused := gone || strings.Contains(text, "unable to authenticate") || errors.Is(err, errSpent) || errors.Is(err, errNoAuth)
 	switch {
-	case a.refused:
+	case errors.Is(err, errLockedOut) || errors.Is(err, errUnanswered):
 		return err
-	case a.used:
-		a.router.o.Lockout.add(a.credential())
+	case refused && len(a.sent) > 0:
+		a.router.o.Lockout.add(a.sent...)
 		return fmt.Errorf("%w of user %s", errRefused, a.user)
+	case refused && !gone:
+		return fmt.Errorf("%w: user %s: %w", errNoAuth, a.user, err)
+	case errors.Is(err, io.EOF):
+		a.router.o.Lockout.doubt(a.sent...)
 	}
-	return fmt.Errorf("%w: user %s: %w", errNoAuth, a.user, err)
+	return err
 }
 
 // signers are the keys of the agent and of the key files.

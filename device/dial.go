@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +36,8 @@ func (p *path) Close() error {
 	return errors.Join(errs...)
 }
 
+const standardPort = 22
+
 // hop is one host on the way, the router being the last.
 type hop struct {
 	user, host string
@@ -50,7 +54,11 @@ func (r *Router) route() (jumps []hop, target hop, err error) {
 		jumps = append(jumps, hop{j.User, j.Host, j.Port, nil})
 	}
 	if r.peer.SSHConfig {
-		proxy, err := configure(&target, r.peer.Port == 22)
+		c, err := userConfig()
+		if err != nil {
+			return nil, target, err
+		}
+		proxy, err := configure(c, &target)
 		if err != nil {
 			return nil, target, err
 		}
@@ -58,7 +66,7 @@ func (r *Router) route() (jumps []hop, target hop, err error) {
 			jumps = proxy
 		}
 		for i := range jumps {
-			if _, err := configure(&jumps[i], jumps[i].port == 22); err != nil {
+			if _, err := configure(c, &jumps[i]); err != nil {
 				return nil, target, err
 			}
 		}
@@ -72,35 +80,53 @@ func (r *Router) route() (jumps []hop, target hop, err error) {
 }
 
 // configure fills h from the user's ssh_config and returns the ProxyJump that stands there.
-func configure(h *hop, standardPort bool) ([]hop, error) {
-	alias := h.host
-	get := func(key string) (string, error) { return ssh_config.GetStrict(alias, key) }
-	name, err := get("HostName")
-	if err != nil {
-		return nil, fmt.Errorf("ssh_config: %w", err)
+func configure(c *ssh_config.Config, h *hop) ([]hop, error) {
+	alias, values := h.host, map[string]string{}
+	for _, key := range []string{"HostName", "User", "Port", "ProxyJump"} {
+		v, err := c.Get(alias, key)
+		if err != nil {
+			return nil, fmt.Errorf("ssh_config: %s of %s: %w", key, alias, err)
+		}
+		values[key] = v
 	}
-	if name != "" {
+	if name := values["HostName"]; name != "" {
 		h.host = strings.ReplaceAll(name, "%h", alias)
 	}
-	if user, _ := get("User"); h.user == "" {
-		h.user = user
+	if h.user == "" {
+		h.user = values["User"]
 	}
-	if port, _ := get("Port"); standardPort && port != "" {
-		if h.port, err = strconv.Atoi(port); err != nil {
+	if port := values["Port"]; port != "" && h.port == standardPort {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
 			return nil, fmt.Errorf("ssh_config: Port of %s: %w", alias, err)
 		}
+		h.port = int(n)
 	}
-	files, err := ssh_config.GetAllStrict(alias, "IdentityFile")
+	files, err := c.GetAll(alias, "IdentityFile")
+	if err != nil {
+		return nil, fmt.Errorf("ssh_config: IdentityFile of %s: %w", alias, err)
+	}
+	for _, f := range files {
+		h.keyFiles = append(h.keyFiles, inventory.ExpandHome(f))
+	}
+	return proxyJumps(values["ProxyJump"])
+}
+
+// userConfig reads ~/.ssh/config; a missing one is empty.
+func userConfig() (*ssh_config.Config, error) {
+	f, err := os.Open(inventory.ExpandHome("~/.ssh/config"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &ssh_config.Config{}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ssh_config: %w", err)
 	}
-	for _, f := range files {
-		if f != ssh_config.Default("IdentityFile") {
-			h.keyFiles = append(h.keyFiles, inventory.ExpandHome(f))
-		}
+	defer f.Close()
+	c, err := ssh_config.Decode(f)
+	if err != nil {
+		return nil, fmt.Errorf("ssh_config: %s: %w", f.Name(), err)
 	}
-	proxy, _ := get("ProxyJump")
-	return proxyJumps(proxy)
+	return c, nil
 }
 
 func proxyJumps(list string) ([]hop, error) {
@@ -110,7 +136,7 @@ func proxyJumps(list string) ([]hop, error) {
 		if item == "" || item == "none" {
 			continue
 		}
-		h := hop{port: 22}
+		h := hop{port: standardPort}
 		if user, rest, ok := strings.Cut(item, "@"); ok {
 			h.user, item = user, rest
 		}
@@ -160,7 +186,7 @@ func (r *Router) jumpClient(ctx context.Context, conn net.Conn, j hop) (*ssh.Cli
 		return nil, err
 	}
 	config := r.clientConfig(j.user, h)
-	a := &authenticator{router: r, user: j.user, files: j.keyFiles, what: "jump host " + j.address()}
+	a := &authenticator{router: r, user: j.user, address: j.address(), files: j.keyFiles, what: "jump host " + j.address()}
 	if config.Auth, err = a.methods(ctx); err != nil {
 		return nil, err
 	}
@@ -241,12 +267,12 @@ func (r *Router) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := loadHostKeys(r.peer.KnownHosts, r.peer.HostKey, r.peer.Address())
+	h, err := loadHostKeys(r.peer.KnownHosts, r.peer.HostKey, target.address())
 	if err != nil {
 		return nil, err
 	}
 	config := r.clientConfig(target.user, h)
-	a := &authenticator{router: r, user: target.user, files: target.keyFiles, password: true, what: r.peer.Name}
+	a := &authenticator{router: r, user: target.user, address: target.address(), files: target.keyFiles, password: true, what: r.peer.Name}
 	if config.Auth, err = a.methods(ctx); err != nil {
 		return nil, err
 	}
@@ -261,7 +287,7 @@ func (r *Router) connect(ctx context.Context) (*connection, error) {
 		}
 		return nil, err
 	}
-	client, err := r.handshake(ctx, p.conn, r.peer.Address(), config, a)
+	client, err := r.handshake(ctx, p.conn, target.address(), config, a)
 	if err != nil {
 		return nil, errors.Join(err, ignoreClosed(p.Close()))
 	}

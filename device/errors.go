@@ -30,7 +30,7 @@ func (e *Error) SessionLost() bool { return e.lost }
 
 // Lasting says that trying again would not help, and might do harm: what was refused at the login stays refused.
 func (e *Error) Lasting() bool {
-	for _, err := range []error{errRefused, errLockedOut, errHostname, errUnknownHost, errChangedKey} {
+	for _, err := range []error{errRefused, errLockedOut, errNoAuth, errUnanswered, errHostname, errUnknownHost, errChangedKey} {
 		if errors.Is(e.Err, err) {
 			return true
 		}
@@ -46,6 +46,7 @@ var (
 	errUnknownHost = errors.New("its host key is not known")
 	errChangedKey  = errors.New("its host key is not the one that is known")
 	errNoAuth      = errors.New("there is no way to log in that the router offers")
+	errUnanswered  = errors.New("the login asks something that nothing answers")
 )
 
 // Errors of commands.
@@ -66,10 +67,15 @@ func (e *Error) Hint() string {
 		return "if the router was replaced, remove its old line from known_hosts and run: moncap trust " + e.Peer
 	case errors.Is(e.Err, errRefused):
 		return "check username and password of " + e.Peer + " in the inventory; it is not tried again, to keep the account from being locked"
+	case errors.Is(e.Err, errNoAuth):
+		return "set password, key_file or agent of " + e.Peer + " to what the router accepts"
 	case errors.Is(e.Err, errHostname):
 		return "check host and expect_hostname of " + e.Peer + " in the inventory"
 	case strings.Contains(text, "no common algorithm"):
 		return "the router speaks only algorithms that are outdated; if it must be, set legacy_ssh: true for " + e.Peer
+	}
+	if _, ok := errors.AsType[*scpRefusal](e.Err); ok {
+		return "SCP needs `ip scp server enable` on the router and an account that has level 15 at login: moncap account --full"
 	}
 	if r, ok := errors.AsType[*iosxe.Refusal](e.Err); ok && r.Kind == iosxe.Unauthorized {
 		return "moncap commands lists what the account must be allowed to do"
@@ -82,23 +88,35 @@ func (e *Error) Hint() string {
 
 // Lockout remembers which credentials were refused, so that none is sent twice in a run. It is safe for concurrent use.
 type Lockout struct {
-	mu      sync.Mutex
-	refused map[string]bool
+	mu    sync.Mutex
+	tries map[string]int
 }
 
-// NewLockout makes an empty one.
-func NewLockout() *Lockout { return &Lockout{refused: map[string]bool{}} }
+// lockedAt is the number of tries, counted by half, from which a credential is not sent any more.
+const lockedAt = 2
 
-func (l *Lockout) add(credential string) {
+// NewLockout makes an empty one.
+func NewLockout() *Lockout { return &Lockout{tries: map[string]int{}} }
+
+// add remembers credentials that were refused.
+func (l *Lockout) add(credentials ...string) { l.count(credentials, lockedAt) }
+
+// doubt remembers credentials upon which the connection was closed without a word: either a refusal, or an accident. An
+// accident does not happen twice.
+func (l *Lockout) doubt(credentials ...string) { l.count(credentials, 1) }
+
+func (l *Lockout) count(credentials []string, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.refused[credential] = true
+	for _, c := range credentials {
+		l.tries[c] += n
+	}
 }
 
 func (l *Lockout) has(credential string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.refused[credential]
+	return l.tries[credential] >= lockedAt
 }
 
 // unexpected is a dialog that nothing answers.

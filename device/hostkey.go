@@ -91,6 +91,7 @@ type HostKeyInfo struct {
 	Changed     bool   // another key of the host is
 	key         ssh.PublicKey
 	remote      net.Addr
+	address     string // as known_hosts names it
 }
 
 // errSeen ends a handshake of which only the host key was wanted.
@@ -99,28 +100,39 @@ var errSeen = errors.New("the key was seen")
 // ScanHostKey asks a router for its host key without logging in. Jump hosts on the way are checked and logged in to.
 func ScanHostKey(ctx context.Context, peer inventory.Peer, o Options) (HostKeyInfo, error) {
 	r := New(peer, o)
-	var info HostKeyInfo
-	h, err := loadHostKeys(peer.KnownHosts, inventory.HostKeyStrict, peer.Address())
+	info, err := r.scan(ctx)
 	if err != nil {
 		return info, r.fail("host key", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.o.Timeouts.Dial)
+	return info, nil
+}
+
+func (r *Router) scan(ctx context.Context) (info HostKeyInfo, err error) {
+	_, target, err := r.route()
+	if err != nil {
+		return info, err
+	}
+	h, err := loadHostKeys(r.peer.KnownHosts, inventory.HostKeyStrict, target.address())
+	if err != nil {
+		return info, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.o.Timeouts.Dial, fmt.Errorf("no host key in %s", r.o.Timeouts.Dial))
 	defer cancel()
-	c, err := r.reach(ctx)
+	p, err := r.reach(ctx)
 	if err != nil {
-		return info, r.fail("host key", err)
+		return info, err
 	}
-	defer c.Close()
-	config := r.clientConfig(peer.Username, h)
+	defer p.Close()
+	config := r.clientConfig(target.user, h)
 	config.HostKeyCallback = func(name string, remote net.Addr, key ssh.PublicKey) error {
 		err := h.known(name, remote, key)
 		info = HostKeyInfo{Algorithm: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), Known: err == nil,
-			Changed: err != nil && knownhosts.IsHostKeyChanged(err), key: key, remote: remote}
+			Changed: err != nil && knownhosts.IsHostKeyChanged(err), key: key, remote: remote, address: target.address()}
 		return errSeen
 	}
-	_, _, _, err = ssh.NewClientConn(c.conn, peer.Address(), config)
+	_, err = r.handshake(ctx, p.conn, target.address(), config, &authenticator{router: r})
 	if info.key == nil {
-		return info, r.fail("host key", err)
+		return info, err
 	}
 	return info, nil
 }
@@ -135,7 +147,7 @@ func AcceptHostKey(peer inventory.Peer, info HostKeyInfo) error {
 	case info.Known:
 		return nil
 	}
-	if err := appendKnownHost(peer.KnownHosts, peer.Address(), info.remote, info.key); err != nil {
+	if err := appendKnownHost(peer.KnownHosts, info.address, info.remote, info.key); err != nil {
 		return &Error{Peer: peer.Name, Op: "host key", Err: err}
 	}
 	return nil

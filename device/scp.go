@@ -25,6 +25,7 @@ func scpPaths(f iosxe.File) []string {
 // Errors of transfers.
 var (
 	errSCP      = errors.New("scp")
+	errNothing  = errors.New("scp: the connection ended before a file came")
 	errStalled  = errors.New("the transfer stands still")
 	errShort    = errors.New("the transfer ended before the file did")
 	errProtocol = errors.New("the router does not speak the SCP protocol")
@@ -50,14 +51,11 @@ func (r *Router) Fetch(ctx context.Context, file string, w io.Writer, progress f
 			return n, nil
 		}
 		no, ok := errors.AsType[*scpRefusal](err)
-		if !ok || n > 0 {
+		switch {
+		case n == 0 && (ok && no.missing() || errors.Is(err, errNothing)):
+			refused = err // another spelling may help
+		default:
 			return n, r.fail("fetch", fmt.Errorf("%s: %w", f, err))
-		}
-		if refused == nil || no.missing() {
-			refused = err
-		}
-		if !no.missing() {
-			break // another spelling would not help
 		}
 	}
 	return 0, r.fail("fetch", fmt.Errorf("%s: %w", f, refused))
@@ -163,7 +161,7 @@ func receive(from io.Reader, ack io.Writer, w io.Writer, progress func(done, tot
 		return n, fmt.Errorf("%w: %w", errSCP, err)
 	case status == 1 || status == 2:
 		return n, fmt.Errorf("%w: the router says: %s", errSCP, restOfLine(r))
-	case status != 0:
+	case status != 0 || r.Buffered() > 0:
 		return n, fmt.Errorf("%w: more bytes come than the header named", errSCP)
 	}
 	return n, acknowledge(ack)
@@ -181,7 +179,7 @@ func header(r *bufio.Reader, ack io.Writer) (int64, error) {
 	for range 2 {
 		kind, err := r.ReadByte()
 		if err != nil {
-			return 0, &scpRefusal{"nothing (the connection was closed before a file came)"}
+			return 0, fmt.Errorf("%w: %w", errNothing, err)
 		}
 		line := restOfLine(r)
 		switch kind {

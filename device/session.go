@@ -130,6 +130,10 @@ func (s *session) enable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	id := "enable " + (&authenticator{user: r.peer.Username, address: r.peer.Address()}).credential(secret.Reveal())
+	if r.o.Lockout.has(id) {
+		return fmt.Errorf("enable: %w", errLockedOut)
+	}
 	w.ends = iosxe.PasswordPrompt
 	a, err = s.ask(ctx, "enable", w)
 	r.rec.received(a.raw)
@@ -148,6 +152,7 @@ func (s *session) enable(ctx context.Context) error {
 		return fmt.Errorf("enable: %w", err)
 	}
 	if !strings.HasSuffix(strings.TrimSpace(lastLine(a.raw)), "#") {
+		r.o.Lockout.add(id)
 		return fmt.Errorf("enable: %w", errRefused)
 	}
 	return nil

@@ -16,7 +16,7 @@ func (m *Message) Guess() string {
 	if m.Major() != 2 || m.SKLen == 0 || m.Fragment > 1 || len(m.Inner) > 0 {
 		return ""
 	}
-	lone := m.Plain.Known && m.Plain.Min <= shortNotify
+	lone := m.Fragments <= 1 && m.Plain.Known && m.Plain.Min <= shortNotify
 	answer := m.Kind == exchange.Response
 	switch first := m.FirstInner; {
 	case m.Exchange == ike.IKEAuth && answer && first == ike.PayloadN && lone:

@@ -25,7 +25,6 @@ func (v *Conversation) measure(keys *ike.Keys) {
 			m.Plain = v.plaintext(m)
 		}
 	}
-	v.sumFragments()
 }
 
 // suite reads the responder's selection; an IKE SA that replaced another has its own inside an encrypted message, and most likely the same.
@@ -72,42 +71,6 @@ func (v *Conversation) plaintext(m *Message) Plaintext {
 		low, high = 0, 0
 	}
 	return Plaintext{ok, low, high}
-}
-
-type fragmentKey struct {
-	askedKey
-	kind exchange.Kind
-}
-
-// sumFragments gives the first fragment of a message (RFC 7383) the bounds of the whole.
-func (v *Conversation) sumFragments() {
-	whole := map[fragmentKey]*Message{}
-	key := func(m *Message) fragmentKey {
-		return fragmentKey{askedKey{m.MessageID, m.Exchange, m.From, v.Version}, m.Kind}
-	}
-	for _, m := range v.Messages {
-		if m.Fragment == 1 && whole[key(m)] == nil {
-			whole[key(m)] = m
-		}
-	}
-	counted := map[fragmentKey]map[int]bool{}
-	for _, m := range v.Messages {
-		k := key(m)
-		if first := whole[k]; m.Fragment > 1 && first != nil && !counted[k][m.Fragment] {
-			if counted[k] == nil {
-				counted[k] = map[int]bool{}
-			}
-			counted[k][m.Fragment] = true
-			first.Plain.Min += m.Plain.Min
-			first.Plain.Max += m.Plain.Max
-			first.Plain.Known = first.Plain.Known && m.Plain.Known
-		}
-	}
-	for k, first := range whole {
-		if len(counted[k]) < first.Fragments-1 {
-			first.Plain.Known = false
-		}
-	}
 }
 
 // v1Block is the longest cipher block of IKEv1, by which its padding is uncertain.

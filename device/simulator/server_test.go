@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -317,4 +318,36 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
+}
+
+// Several people at once on one router, with traffic, log lines and a reload in between.
+func TestManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := incident(t, "healthy")
+		pair, err := NewPair(a, b, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := start(t, Config{Packets: pair.A(), Flash: map[string][]byte{"f": content}, Knobs: Knobs{TerminalMonitor: true, SyslogEvery: time.Second}})
+		other := start(t, Config{Packets: pair.B()})
+		var wg sync.WaitGroup
+		for n := range 4 {
+			name := string(rune('a' + n))
+			c := open(t, []*Router{r, other}[n%2], 200, 0)
+			wg.Go(func() {
+				for _, line := range []string{"monitor capture " + name + " match any interface gi1 both", "monitor capture " + name + " start", "show logging",
+					"show users", "monitor capture " + name + " stop", "monitor capture " + name + " export flash:" + name, "dir", "show running-config", "no monitor capture " + name} {
+					c.send(line + "\n")
+					time.Sleep(time.Second)
+				}
+				c.send("exit\n")
+				c.rest()
+			})
+		}
+		wg.Wait()
+		if got := len(r.FlashFiles()) + len(other.FlashFiles()); got != 5 || len(r.CapturePoints())+len(other.CapturePoints()) != 0 {
+			t.Errorf("%d files, captures %v and %v", got, r.CapturePoints(), other.CapturePoints())
+		}
+		r.Reload()
+	})
 }

@@ -105,11 +105,19 @@ func protocolColumn(d *decodedPacket) string {
 }
 
 func otherProtocol(p *packet.Packet) string {
-	if !p.Src.IsValid() {
+	switch {
+	case p.Src.IsValid():
+		return protocolName(p.Proto)
+	case p.Link != linkEthernet || len(p.Raw) < 14:
 		return "-"
+	case p.Raw[12] == 0x08 && p.Raw[13] == 0x06:
+		return "ARP"
 	}
-	return protocolName(p.Proto)
+	return fmt.Sprintf("0x%x", p.Raw[12:14]) // EtherType
 }
+
+// linkEthernet is libpcap's number of the link type.
+const linkEthernet = 1
 
 func protocolName(n uint8) string {
 	switch n {

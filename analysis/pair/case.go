@@ -53,7 +53,7 @@ type Party struct {
 	Story      *exchange.Story // nil: no capture of this side was given
 	Known      netip.Addr      // VPN address by the inventory; may be invalid
 	KnownNAT   netip.Addr      // by the inventory, how the other side sees it; may be invalid
-	Addresses  []netip.Addr    // own addresses as its own capture shows them; without a capture, as the other's does
+	Addresses  []netip.Addr    // own addresses as its own capture shows them; when that shows none, as the other's does, unless Known is
 	Translated []netip.Addr    // own addresses as the other side's capture shows them, where they differ
 	Coverage   Coverage
 	Untimed    bool  // the capture holds no times; those of its story are made up from the order of its packets

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
@@ -79,14 +80,15 @@ func (j *joiner) locate() {
 		j.links = linkAltered(j.links)
 	}
 	j.c.Flows = joinFlows(p, j.compass)
+	var remote [2][]netip.Addr
 	for _, s := range Both {
-		if p[s].Story == nil {
-			continue
+		if p[s].Story != nil {
+			p[s].Addresses, remote[s] = j.compass.ownAddresses(s, p[s].Story)
 		}
-		own, remote := j.compass.ownAddresses(s, p[s].Story)
-		p[s].Addresses = own
-		if p[s.Other()].Story == nil {
-			p[s.Other()].Addresses = remote
+	}
+	for _, s := range Both {
+		if len(p[s].Addresses) == 0 && !p[s].Known.IsValid() {
+			p[s].Addresses = remote[s.Other()]
 		}
 	}
 }

@@ -9,10 +9,10 @@ import (
 func addCapture(exec *node) {
 	run := (*session).monitorCapture
 	value := func(word, help string, next ...*node) *node {
-		return &node{word: word, help: help, level: 1, value: values[word], next: next}
+		return &node{word: word, help: help, level: privileged, value: values[word], next: next}
 	}
 	word := func(word, help string, next ...*node) *node {
-		return &node{word: word, help: help, level: 1, next: next}
+		return &node{word: word, help: help, level: privileged, next: next}
 	}
 	var ends []*node // after which another option may come
 	end := func(n *node) *node {
@@ -39,14 +39,14 @@ func addCapture(exec *node) {
 		word("access-list", "access-list to be attached ", end(value("WORD", "access-list name"))),
 		word("buffer", "Buffer options", word("circular", "circular buffer", size()), size()),
 		word("class-map", "class name to attached ", end(value("WORD", "class-map name"))),
-		{word: "clear", help: "Clear Buffer", level: 1, run: run},
+		{word: "clear", help: "Clear Buffer", level: privileged, run: run},
 		word("control-plane", "Control Plane ", directions()...),
-		word("export", "Export Buffer", &node{word: "FILE", help: "Location of the file", level: 15, value: values["FILE"], run: run}),
+		word("export", "Export Buffer", &node{word: "FILE", help: "Location of the file", level: privileged, value: values["FILE"], run: run}),
 		word("interface", "Interface", value("INTERFACE", "Interface", directions()...)),
 		word("limit", "Limit Packets Captured", limitNodes...),
 		word("match", "Describe filters inline", matchGrammar(end)...),
-		{word: "start", help: "Enable Capture", level: 1, run: run},
-		{word: "stop", help: "Disable Capture ", level: 1, run: run},
+		{word: "start", help: "Enable Capture", level: privileged, run: run},
+		{word: "stop", help: "Disable Capture ", level: privileged, run: run},
 	}
 	for _, e := range ends {
 		e.next = append(e.next, options...)
@@ -54,21 +54,21 @@ func addCapture(exec *node) {
 	for _, e := range afterLimit {
 		e.next = append(e.next, limitNodes...)
 	}
-	capture := exec.add("monitor capture", "Packet Capture", 1, nil)
+	capture := exec.add("monitor capture", "Packet Capture", privileged, nil)
 	capture.next = append(capture.next, value("WORD", "Name of the Capture", options...))
-	exec.add("no monitor capture WORD", "Packet Capture", 1, (*session).noCapture)
+	exec.add("no monitor capture WORD", "Packet Capture", privileged, (*session).noCapture)
 }
 
 // matchGrammar is what follows `match`.
 func matchGrammar(end func(*node) *node) []*node {
 	family := func(six bool) []*node {
-		both := end(&node{word: "bidirectional", help: "Bidirectional filter", level: 1})
+		both := end(&node{word: "bidirectional", help: "Bidirectional filter", level: privileged})
 		port := func(next []*node, last bool) []*node {
-			n := &node{word: "<1-65535>", help: "Port number", level: 1, value: values["<1-65535>"], next: next}
+			n := &node{word: "<1-65535>", help: "Port number", level: privileged, value: values["<1-65535>"], next: next}
 			if last {
 				end(n)
 			}
-			return []*node{{word: "eq", help: "Match only packets on a given port number", level: 1, next: []*node{n}}}
+			return []*node{{word: "eq", help: "Match only packets on a given port number", level: privileged, next: []*node{n}}}
 		}
 		finish := func(n []*node) []*node {
 			for _, x := range n {
@@ -85,12 +85,12 @@ func matchGrammar(end func(*node) *node) []*node {
 			end(second[3].next[0])
 		}
 		first := operandGrammar(six, append(port(second, false), second...), nil)
-		names := []*node{}
+		var names []*node
 		for _, p := range []string{"udp", "tcp", "icmp"} {
-			names = append(names, &node{word: p, help: "Protocol", level: 1, next: first})
+			names = append(names, &node{word: p, help: "Protocol", level: privileged, next: first})
 		}
-		names = append(names, &node{word: "<0-255>", help: "An IP protocol number", level: 1, value: values["<0-255>"], next: first})
-		protocol := &node{word: "protocol", help: "Protocol", level: 1, next: names}
+		names = append(names, &node{word: "<0-255>", help: "An IP protocol number", level: privileged, value: values["<0-255>"], next: first})
+		protocol := &node{word: "protocol", help: "Protocol", level: privileged, next: names}
 		nodes := append([]*node{protocol}, first...)
 		for _, n := range nodes {
 			n.level = 1
@@ -98,26 +98,9 @@ func matchGrammar(end func(*node) *node) []*node {
 		return nodes
 	}
 	return []*node{
-		end(&node{word: "any", help: "all packets", level: 1}),
-		{word: "ipv4", help: "IPv4 packets only", level: 1, next: lowered(family(false))},
-		{word: "ipv6", help: "IPv6 packets only", level: 1, next: lowered(family(true))},
-		{word: "mac", help: "MAC filter configuration", level: 1},
+		end(&node{word: "any", help: "all packets", level: privileged}),
+		{word: "ipv4", help: "IPv4 packets only", level: privileged, next: family(false)},
+		{word: "ipv6", help: "IPv6 packets only", level: privileged, next: family(true)},
+		{word: "mac", help: "MAC filter configuration", level: privileged},
 	}
-}
-
-// lowered shows a part of the grammar to every level: an inline filter needs no configuration rights.
-func lowered(nodes []*node) []*node {
-	seen := map[*node]bool{}
-	var walk func([]*node)
-	walk = func(nodes []*node) {
-		for _, n := range nodes {
-			if !seen[n] {
-				seen[n] = true
-				n.level = 1
-				walk(n.next)
-			}
-		}
-	}
-	walk(nodes)
-	return nodes
 }

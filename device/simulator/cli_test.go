@@ -90,6 +90,9 @@ func TestLevels(t *testing.T) {
 	if got := c.run("show running-config"); !strings.Contains(got, "Invalid input") {
 		t.Errorf("level 1 sees the configuration: %s", got)
 	}
+	if got := c.run("monitor capture x start"); !strings.Contains(got, "Invalid input") {
+		t.Errorf("level 1 captures: %s", got)
+	}
 	password := regexp.MustCompile(`Password: $`)
 	c.send("enable\n")
 	for range 3 {

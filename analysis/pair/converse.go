@@ -138,7 +138,6 @@ type askedKey struct {
 	id       uint32
 	exchange ike.ExchangeType
 	from     Side
-	version  int
 }
 
 // linkAnswers relates every response to its request: by message ID, exchange and direction; several requests of IKE_SA_INIT (cookie,
@@ -146,22 +145,31 @@ type askedKey struct {
 // tells.
 func (v *Conversation) linkAnswers() {
 	open := map[askedKey][]*Message{}
+	inOrder := func(m *Message) bool { return v.Version == 1 || begins(m.Message) }
 	for _, m := range v.Messages {
-		if m.Kind == exchange.Request {
-			k := askedKey{m.MessageID, m.Exchange, m.From, v.Version}
-			if begins(m.Message) || v.Version == 1 {
-				open[k] = nil
-			}
+		if m.Kind == exchange.Request && !inOrder(m) {
+			k := askedKey{m.MessageID, m.Exchange, m.From}
 			open[k] = append(open[k], m)
-			continue
 		}
-		for i, q := range open[askedKey{m.MessageID, m.Exchange, m.From.Other(), v.Version}] {
-			if i == 0 {
-				m.Answers = q
-			}
-			if q.AnsweredBy == nil {
-				q.AnsweredBy = m
-			}
+	}
+	for _, m := range v.Messages {
+		switch {
+		case m.Kind == exchange.Response:
+			m.answer(open[askedKey{m.MessageID, m.Exchange, m.From.Other()}])
+		case inOrder(m):
+			open[askedKey{m.MessageID, m.Exchange, m.From}] = []*Message{m}
+		}
+	}
+}
+
+// answer makes m the answer of requests, which are fragments of one.
+func (m *Message) answer(requests []*Message) {
+	for i, q := range requests {
+		if i == 0 {
+			m.Answers = q
+		}
+		if q.AnsweredBy == nil {
+			q.AnsweredBy = m
 		}
 	}
 }

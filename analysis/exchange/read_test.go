@@ -1,0 +1,118 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/packet"
+)
+
+func read(t *testing.T, incident string) *Story {
+	t.Helper()
+	f, err := os.Open(filepath.Join("..", "..", "testdata", "incidents", incident, "a.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := packet.NewReader(f, packet.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Read(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestICMPQuotesTheMessage(t *testing.T) {
+	s := read(t, "icmp-admin-prohibited")
+	if len(s.ICMP) != 4 || len(s.Messages) != 1 {
+		t.Fatalf("%d ICMP errors, %d messages; want 4 and 1", len(s.ICMP), len(s.Messages))
+	}
+	for _, e := range s.ICMP {
+		if e.Message != s.Messages[0] || !e.QuotesTunnel || !e.Prohibited() || e.Meaning() != "administratively prohibited" {
+			t.Errorf("frame %d: %s, message found: %v", e.Frame, e.Meaning(), e.Message != nil)
+		}
+	}
+	if n := len(s.Messages[0].Transmissions()); n != 4 {
+		t.Errorf("%d transmissions, want 4", n)
+	}
+}
+
+func TestRolesOfIKEv1(t *testing.T) {
+	s := read(t, "ikev1-main-mode")
+	want := []struct {
+		role Role
+		kind Kind
+	}{
+		{Initiator, Request}, {Responder, Response}, {Initiator, Request}, {Responder, Response}, {Initiator, Request}, {Responder, Response},
+		{Initiator, Request}, {Responder, Response}, {Initiator, Request},
+	}
+	if len(s.Messages) != len(want) {
+		t.Fatalf("%d messages, want %d", len(s.Messages), len(want))
+	}
+	for i, m := range s.Messages {
+		if m.Role != want[i].role || m.Kind != want[i].kind {
+			t.Errorf("message %d is a %s of the %s, want a %s of the %s", i+1, m.Kind, m.Role, want[i].kind, want[i].role)
+		}
+	}
+	if m := s.Messages[4]; m.FirstInner != ike.V1PayloadID || m.SKLen == 0 || m.SAv1() != nil || s.Messages[0].SAv1() == nil {
+		t.Errorf("fifth message %+v, want an encrypted one that begins with an identity", m)
+	}
+}
+
+func TestClearPartsOfIKEv2(t *testing.T) {
+	s := read(t, "ike-fragmentation")
+	if init := s.Messages[0]; init.SA() == nil || init.KE() == nil || !init.Has(uint16(ike.FragmentationSupported)) || len(init.Errors()) > 0 {
+		t.Errorf("the first message lacks SA, KE or the notification of fragmentation: %v", init.Payloads)
+	}
+	parts := 0
+	for _, m := range s.Messages {
+		if m.Fragments > 0 {
+			parts++
+			if (m.Fragment == 1) != (m.FirstInner != ike.PayloadNone) {
+				t.Errorf("fragment %d of %d begins with payload %s", m.Fragment, m.Fragments, m.FirstInner)
+			}
+		}
+	}
+	if parts != 4 {
+		t.Errorf("%d fragments, want 4", parts)
+	}
+	refusal := read(t, "ike-proposal-mismatch").Messages[1]
+	if e := refusal.Errors(); len(e) != 1 || e[0].Name != "NO_PROPOSAL_CHOSEN" {
+		t.Errorf("errors %v, want NO_PROPOSAL_CHOSEN", e)
+	}
+}
+
+func TestFragmentedDatagramIsOneSighting(t *testing.T) {
+	s := read(t, "ip-fragments-lost")
+	if len(s.Datagrams) != 0 {
+		t.Errorf("%d incomplete datagrams in the sender's own capture, want none", len(s.Datagrams))
+	}
+	last := s.Messages[len(s.Messages)-1].Sent[0]
+	if len(last.Fragments) != 2 || last.Datagram < 1480 {
+		t.Errorf("sighting %+v, want two fragments of a large datagram", last)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Next(*packet.Packet) error { return f.err }
+func (f failing) Info() packet.FileInfo     { return packet.FileInfo{} }
+
+func TestReadEndsEarly(t *testing.T) {
+	broken := errors.New("the disk is gone")
+	if _, err := Read(context.Background(), failing{broken}); !errors.Is(err, broken) {
+		t.Errorf("error %v, want the source's", err)
+	}
+	ctx, stop := context.WithCancelCause(context.Background())
+	stop(broken)
+	if _, err := Read(ctx, failing{nil}); !errors.Is(err, broken) {
+		t.Errorf("error %v, want the context's cause", err)
+	}
+}

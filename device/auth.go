@@ -131,7 +131,9 @@ func (a *authenticator) askFor(question string, echo bool) (string, error) {
 func (a *authenticator) judge(err error) error {
 	text := err.Error()
 	gone := strings.Contains(text, "ssh: disconnect")
-	refused := gone || strings.Contains(text, "unable to authenticate") || errors.Is(err, errSpent) || errors.Is(err, errNoAuth)
+	// Message 51 is the plain no of a server that does not even ask its keyboard-interactive question.
+	refused := gone || strings.Contains(text, "unable to authenticate") || strings.Contains(text, "unexpected message type 51") ||
+		errors.Is(err, errSpent) || errors.Is(err, errNoAuth)
 	switch {
 	case errors.Is(err, errLockedOut) || errors.Is(err, errUnanswered):
 		return err

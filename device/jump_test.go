@@ -117,9 +117,7 @@ func (l *lab) behind(t *testing.T, address string, way ...bastion) {
 	if err := l.sim.Listen(t.Context(), address); err != nil {
 		t.Skip("cannot listen: ", err)
 	}
-	at := netip.MustParseAddrPort(l.sim.Addr())
-	l.peer.Host, l.peer.Port = at.Addr().String(), int(at.Port())
-	l.o.Dial = nil
+	l.reach(t, l.sim.Addr())
 	lines := []string{knownhosts.Line([]string{l.peer.Address()}, l.sim.HostKey())}
 	for _, b := range way {
 		l.peer.Jump = append(l.peer.Jump, b.host)
@@ -128,6 +126,15 @@ func (l *lab) behind(t *testing.T, address string, way ...bastion) {
 	if err := os.WriteFile(l.peer.KnownHosts, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// reach makes l a router at an address of the real network.
+func (l *lab) reach(t testing.TB, address string) {
+	t.Helper()
+	at := netip.MustParseAddrPort(address)
+	l.peer.Host, l.peer.Port = at.Addr().String(), int(at.Port())
+	l.o.Dial = nil
+	l.peer.KnownHosts = knownHostsFile(t, l.peer.Address(), l.sim.HostKey())
 }
 
 // works runs a command and a transfer.

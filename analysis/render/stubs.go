@@ -9,10 +9,6 @@ import (
 
 var errLater = errors.New("render: not written yet")
 
-// Text writes r for a terminal: the headline, what to do first, the two-sided ladder, findings, clocks, sides and
-// how far the captures can be trusted.
-func Text(w io.Writer, r *report.Report, o Options) error { return errLater }
-
 // HTML writes r as one self-contained page that needs no network and no script.
 func HTML(w io.Writer, r *report.Report, o HTMLOptions) error { return errLater }
 

@@ -1,0 +1,294 @@
+package render
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// Ladder is the two-sided sequence of a report, ready to be drawn: what each side sent, what became of it, in the order
+// of time on A's clock.
+type Ladder struct {
+	NAT    bool  // an address is translated between the sides
+	Rows   []Row // in order of time
+	Arrows int   // transmissions of IKE messages, drawn one by one or folded
+	Start  int64 // of the first row, in aligned nanoseconds
+	End    int64 // of the last one
+}
+
+// RowKind says what a row of a ladder shows.
+type RowKind uint8
+
+// The kinds of rows.
+const (
+	RowMessage RowKind = iota // one transmission of an IKE message
+	RowFlow                   // an ESP flow, at its first packet
+	RowICMP                   // an ICMP error
+	RowQuiet                  // nothing happened for a while
+	RowFold                   // many rows that say nothing special
+)
+
+// Row is one line of a ladder. Times are nanoseconds since the first packet of both captures, on A's clock.
+type Row struct {
+	Kind     RowKind
+	Number   int         // counts the rows that can be referred to, from 1
+	From     report.Side // who sent it; for ICMP, whose capture holds it
+	NS       int64       // when it was sent, or first seen
+	ArriveNS int64       // when it arrived; equal to NS when that was not seen
+	Fate     report.Fate
+	FrameA   int // 0: not in A's capture
+	FrameB   int // 0: not in B's capture
+	Findings []int
+
+	Conversation *report.Conversation
+	Message      *report.Message
+	Transmission *report.Transmission
+	Flow         *report.Flow
+	ICMP         *report.ICMP
+
+	Nth, Of int           // this transmission among all of its message, from 1
+	Since   time.Duration // since the transmission before it
+	Span    time.Duration // of a quiet span or a fold
+	Count   int           // transmissions in a fold
+	Lost    int           // lost ones in a fold
+}
+
+// quietSpan is how long nothing must happen before a ladder says so.
+const quietSpan = 2 * time.Second
+
+type frameOf struct {
+	side  report.Side
+	frame int
+}
+
+// NewLadder computes the ladder of r, with nothing folded.
+func NewLadder(r *report.Report) *Ladder {
+	l := &Ladder{NAT: len(r.NAT) > 0}
+	index := evidenceIndex(r)
+	for i := range r.Conversations {
+		l.addConversation(&r.Conversations[i])
+	}
+	l.addFlows(r.Flows)
+	for i := range r.ICMP {
+		l.addICMP(&r.ICMP[i])
+	}
+	slices.SortStableFunc(l.Rows, func(a, b Row) int { return cmp.Compare(a.NS, b.NS) })
+	for i := range l.Rows {
+		l.Rows[i].Number = i + 1
+		l.Rows[i].Findings = index.of(&l.Rows[i])
+	}
+	if n := len(l.Rows); n > 0 {
+		l.Start, l.End = l.Rows[0].NS, l.Rows[n-1].NS
+	}
+	l.Rows = withQuiet(l.Rows)
+	return l
+}
+
+func (l *Ladder) addConversation(c *report.Conversation) {
+	for i := range c.Messages {
+		m := &c.Messages[i]
+		before := int64(0)
+		for j := range m.Transmissions {
+			t := &m.Transmissions[j]
+			if t.A == nil && t.B == nil {
+				continue
+			}
+			row := messageRow(c, m, t)
+			row.Nth, row.Of = j+1, len(m.Transmissions)
+			if j > 0 {
+				row.Since = time.Duration(row.NS - before)
+			}
+			before = row.NS
+			l.Arrows++
+			l.Rows = append(l.Rows, row)
+		}
+	}
+}
+
+func messageRow(c *report.Conversation, m *report.Message, t *report.Transmission) Row {
+	sent, arrived := t.A, t.B
+	if m.From == report.B {
+		sent, arrived = t.B, t.A
+	}
+	row := Row{Kind: RowMessage, From: m.From, Fate: t.Fate, Conversation: c, Message: m, Transmission: t}
+	if sent == nil {
+		sent = arrived
+	}
+	row.NS, row.ArriveNS = sent.AlignedNS, sent.AlignedNS
+	if arrived != nil {
+		row.ArriveNS = arrived.AlignedNS
+	}
+	row.FrameA, row.FrameB = frame(t.A), frame(t.B)
+	return row
+}
+
+func frame(s *report.Sighting) int {
+	if s == nil {
+		return 0
+	}
+	return s.Frame
+}
+
+func (l *Ladder) addFlows(flows []report.Flow) {
+	for i := range flows {
+		f := &flows[i]
+		sent, arrived := f.A, f.B
+		if f.Direction.From() == report.B {
+			sent, arrived = f.B, f.A
+		}
+		row := Row{Kind: RowFlow, From: f.Direction.From(), Flow: f, Fate: flowFate(f, sent, arrived)}
+		if sent == nil {
+			sent = arrived
+		}
+		if sent == nil {
+			continue
+		}
+		row.NS, row.ArriveNS = sent.FirstNS, sent.FirstNS
+		if f.A != nil {
+			row.FrameA = f.A.Frame
+		}
+		if f.B != nil {
+			row.FrameB = f.B.Frame
+		}
+		l.Rows = append(l.Rows, row)
+	}
+}
+
+func flowFate(f *report.Flow, sent, arrived *report.FlowSide) report.Fate {
+	switch {
+	case sent != nil && arrived != nil:
+		return report.Delivered
+	case sent != nil && f.Lost > 0:
+		return report.Lost
+	}
+	return report.Unknown
+}
+
+func (l *Ladder) addICMP(e *report.ICMP) {
+	row := Row{Kind: RowICMP, From: e.Side, NS: e.Seen.AlignedNS, ArriveNS: e.Seen.AlignedNS, ICMP: e, Fate: report.Unknown}
+	if e.Side == report.B {
+		row.FrameB = e.Seen.Frame
+	} else {
+		row.FrameA = e.Seen.Frame
+	}
+	l.Rows = append(l.Rows, row)
+}
+
+type evidence map[frameOf][]int
+
+// evidenceIndex maps a frame to the findings that speak of it, as indices of report.Findings.
+func evidenceIndex(r *report.Report) evidence {
+	index := evidence{}
+	for i, f := range r.Findings {
+		for _, e := range f.Evidence {
+			k := frameOf{e.Side, e.Frame}
+			if !slices.Contains(index[k], i) {
+				index[k] = append(index[k], i)
+			}
+		}
+	}
+	return index
+}
+
+func (e evidence) of(row *Row) []int {
+	var out []int
+	add := func(side report.Side, frames ...int) {
+		for _, f := range frames {
+			out = append(out, e[frameOf{side, f}]...)
+		}
+	}
+	add(report.A, row.FrameA)
+	add(report.B, row.FrameB)
+	if t := row.Transmission; t != nil {
+		if t.A != nil {
+			add(report.A, t.A.Fragments...)
+		}
+		if t.B != nil {
+			add(report.B, t.B.Fragments...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func withQuiet(rows []Row) []Row {
+	out := make([]Row, 0, len(rows)+len(rows)/4)
+	for i, row := range rows {
+		if i > 0 {
+			if span := time.Duration(row.NS - rows[i-1].NS); span >= quietSpan {
+				out = append(out, Row{Kind: RowQuiet, NS: rows[i-1].NS, Span: span})
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// Fold returns the ladder with at most about limit rows: first the stretches that no finding speaks of become one row
+// each, and if that is not enough, others too. A limit of 0 folds nothing.
+func (l *Ladder) Fold(limit int) *Ladder {
+	if limit <= 0 || len(l.Rows) <= limit {
+		return l
+	}
+	out := *l
+	out.Rows = foldRuns(l.Rows, func(r *Row) bool { return len(r.Findings) == 0 })
+	if len(out.Rows) > limit {
+		head, tail := out.Rows[:limit/2], out.Rows[len(out.Rows)-limit/2:]
+		middle := foldAll(out.Rows[limit/2 : len(out.Rows)-limit/2])
+		out.Rows = slices.Concat(head, middle, tail)
+	}
+	return &out
+}
+
+// keepAround is how many rows stay at either end of a folded stretch.
+const keepAround = 3
+
+func foldRuns(rows []Row, plain func(*Row) bool) []Row {
+	var out []Row
+	for i := 0; i < len(rows); {
+		j := i
+		for j < len(rows) && plain(&rows[j]) {
+			j++
+		}
+		if j == i {
+			out = append(out, rows[i])
+			i++
+			continue
+		}
+		if j-i > 2*keepAround+4 {
+			out = append(out, rows[i:i+keepAround]...)
+			out = append(out, foldAll(rows[i+keepAround:j-keepAround])...)
+			out = append(out, rows[j-keepAround:j]...)
+		} else {
+			out = append(out, rows[i:j]...)
+		}
+		i = j
+	}
+	return out
+}
+
+func foldAll(rows []Row) []Row {
+	if len(rows) == 0 {
+		return nil
+	}
+	first, last := rows[0], rows[len(rows)-1]
+	fold := Row{Kind: RowFold, NS: first.NS, ArriveNS: last.NS, Number: first.Number, Span: time.Duration(last.NS - first.NS)}
+	for _, r := range rows {
+		switch r.Kind {
+		case RowMessage:
+			fold.Count++
+			if r.Fate == report.Lost {
+				fold.Lost++
+			}
+		case RowFold:
+			fold.Count += r.Count
+			fold.Lost += r.Lost
+		}
+		fold.Findings = append(fold.Findings, r.Findings...)
+	}
+	slices.Sort(fold.Findings)
+	fold.Findings = slices.Compact(fold.Findings)
+	return []Row{fold}
+}

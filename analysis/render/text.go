@@ -1,0 +1,344 @@
+package render
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// page writes wrapped, coloured text.
+type page struct {
+	w     *bufio.Writer
+	r     *report.Report
+	o     Options
+	width int
+}
+
+// Text writes r for a terminal: the headline, what to do first, the two-sided ladder, findings, clocks, sides and
+// how far the captures can be trusted.
+func Text(w io.Writer, r *report.Report, o Options) error {
+	p := newPage(w, r, o)
+	p.headline()
+	p.first()
+	p.ladder(NewLadder(r))
+	p.findings()
+	p.sides()
+	p.clock()
+	p.nat()
+	p.flows()
+	p.run()
+	return p.w.Flush()
+}
+
+func newPage(w io.Writer, r *report.Report, o Options) *page {
+	width := o.Width
+	if width == 0 {
+		width = 80
+	}
+	return &page{bufio.NewWriter(w), r, o, max(width, 60)}
+}
+
+// ANSI colours (ECMA-48, Section 8.3.117).
+const (
+	bold   = "1"
+	dim    = "2"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	cyan   = "36"
+)
+
+func (p *page) paint(color, s string) string {
+	if !p.o.Color || color == "" || s == "" {
+		return s
+	}
+	return "\x1b[" + color + "m" + s + "\x1b[0m"
+}
+
+func (p *page) sign(unicode, ascii string) string {
+	if p.o.Unicode {
+		return unicode
+	}
+	return ascii
+}
+
+// line writes text of our own with everything beyond ASCII taken out where the terminal cannot show it.
+func (p *page) line(parts ...string) {
+	s := strings.TrimRight(strings.Join(parts, ""), " ")
+	if !p.o.Unicode {
+		s = ascii(s)
+	}
+	_, _ = p.w.WriteString(s + "\n")
+}
+
+func ascii(s string) string {
+	s = strings.NewReplacer("µ", "u", "·", "-", "→", "->", "×", "x", "–", "-", "—", "-", "’", "'", "…", "...", "≥", ">=", "≤", "<=", "±", "+-").Replace(s)
+	return strings.Map(func(r rune) rune {
+		if r > 126 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func (p *page) section(title string) {
+	p.line()
+	p.line(p.paint(bold, title))
+}
+
+// wrap writes text in lines of the page's width: first in front of the first line, rest in front of the others.
+func (p *page) wrap(first, rest, text, color string) {
+	for i, l := range wrapped(text, p.width-max(width(first), width(rest))) {
+		lead := rest
+		if i == 0 {
+			lead = first
+		}
+		p.line(lead, p.paint(color, l))
+	}
+}
+
+func width(s string) int {
+	n, escape := 0, false
+	for _, r := range s {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case escape:
+			escape = r != 'm'
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+func wrapped(text string, limit int) []string {
+	limit = max(limit, 20)
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		for utf8.RuneCountInString(word) > limit {
+			if line != "" {
+				lines, line = append(lines, line), ""
+			}
+			head := []rune(word)[:limit]
+			lines, word = append(lines, string(head)), word[len(string(head)):]
+		}
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > limit:
+			lines, line = append(lines, line), word
+		default:
+			line += " " + word
+		}
+	}
+	if line != "" || len(lines) == 0 {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func (p *page) headline() {
+	v := p.r.Verdict
+	color := map[report.Outcome]string{report.Established: green, report.Degraded: yellow, report.Failed: red}[v.Outcome]
+	sign := map[report.Outcome]string{report.Established: p.sign("✔", "OK"), report.Failed: p.sign("✘", "X")}[v.Outcome]
+	if sign == "" {
+		sign = "!"
+	}
+	if v.Outcome == report.Inconclusive {
+		sign = "?"
+	}
+	title := strings.ToUpper(clean(string(v.Outcome)))
+	if p.r.Tunnel != "" {
+		title += "  " + clean(p.r.Tunnel)
+	}
+	p.line(p.paint(color+";1", sign+" "+title))
+	p.wrap("  ", "  ", clean(v.Headline), bold)
+}
+
+func (p *page) first() {
+	f := firstActions(p.r)
+	if f == nil {
+		return
+	}
+	p.section("What to do first")
+	for i, a := range f.Actions {
+		p.action(fmt.Sprintf("  %d. ", i+1), a)
+	}
+}
+
+func (p *page) action(lead string, a report.Action) {
+	why := clean(a.Why)
+	where := actionWhere(p.r, a)
+	text := strings.ToUpper(where[:1]) + where[1:]
+	if why != "" {
+		text += ": " + why
+	}
+	indent := strings.Repeat(" ", width(lead))
+	p.wrap(lead, indent, text, "")
+	for _, c := range a.Commands {
+		// A command is never wrapped: it is there to be copied.
+		p.line(indent, "  ", p.paint(cyan, clean(c)))
+	}
+}
+
+func (p *page) findings() {
+	p.section("Findings")
+	if len(p.r.Findings) == 0 {
+		p.line("  none")
+		return
+	}
+	indices, depth := order(p.r.Findings)
+	for n, i := range indices {
+		if n > 0 {
+			p.line()
+		}
+		p.finding(i, depth[n])
+	}
+}
+
+func severityColor(s report.Severity) string {
+	return map[report.Severity]string{report.Critical: red, report.Warning: yellow, report.Info: cyan}[s]
+}
+
+func (p *page) finding(i, depth int) {
+	f := p.r.Findings[i]
+	indent := "  " + strings.Repeat("   ", depth)
+	mark := ""
+	if depth > 0 {
+		mark = p.sign("└ ", "+ ")
+	}
+	label := fmt.Sprintf("[%d] %s%s", i+1, mark, strings.ToUpper(clean(string(f.Severity))))
+	p.line(indent, p.paint(severityColor(f.Severity)+";1", label), " ", p.paint(dim, clean(f.Code)+", "+clean(string(f.Confidence))))
+	indent += "    "
+	p.wrap(indent, indent, clean(f.Title), bold)
+	p.wrap(indent, indent, clean(f.Explanation), "")
+	if f.CausedBy != "" && depth == 0 {
+		p.wrap(indent, indent, "caused by "+clean(f.CausedBy), dim)
+	}
+	p.evidence(indent, f.Evidence)
+	if depth == 0 || f.Severity == report.Critical {
+		for _, a := range f.Actions {
+			p.action(indent+p.sign("→ ", "> "), a)
+		}
+	}
+}
+
+// shownEvidence bounds the frames that a finding lists when not everything is wanted.
+const shownEvidence = 6
+
+func (p *page) evidence(indent string, list []report.Evidence) {
+	left := 0
+	if !p.o.Verbose && len(list) > shownEvidence {
+		left = len(list) - shownEvidence
+		list = list[:shownEvidence]
+	}
+	for _, e := range list {
+		p.wrap(indent+p.sign("· ", "- "), indent+"  ", evidenceText(e), dim)
+	}
+	if left > 0 {
+		p.line(indent, "  ", p.paint(dim, fmt.Sprintf("and %s more", count(left, "frame"))))
+	}
+}
+
+func (p *page) field(name, text string) {
+	lead := fmt.Sprintf("  %-10s ", name)
+	p.wrap(lead, strings.Repeat(" ", len(lead)), text, "")
+}
+
+func (p *page) sides() {
+	p.section("Captures")
+	for _, side := range []report.Side{report.A, report.B} {
+		s := p.r.Sides.Get(side)
+		if s == nil {
+			p.field("side "+string(side), "no capture")
+			continue
+		}
+		p.field("side "+string(side), sideLine(s))
+		p.field("", sideCounts(s))
+		p.field("", sideSpan(s)+"; "+clean(s.Format+", "+s.LinkType+", "+s.File))
+		if s.Damaged != "" {
+			p.field("", "the file is damaged: "+clean(s.Damaged))
+		}
+	}
+	p.field("pairs", pairsText(p.r.Pairs))
+}
+
+func sideLine(s *report.SideInfo) string {
+	parts := []string{clean(s.Name)}
+	if s.Interface != "" {
+		parts = append(parts, clean(s.Interface))
+	}
+	parts = append(parts, cleanAll(s.Addresses)...)
+	text := strings.Join(parts, "  ")
+	if len(s.Translated) > 0 {
+		text += ", seen from the other side as " + strings.Join(cleanAll(s.Translated), ", ")
+	}
+	return text
+}
+
+func (p *page) clock() { p.field("clocks", clockText(p.r.Clock)) }
+
+func (p *page) nat() {
+	for i, t := range p.r.NAT {
+		name := "NAT"
+		if i > 0 {
+			name = ""
+		}
+		p.field(name, natText(p.r, t))
+	}
+}
+
+func (p *page) flows() {
+	if len(p.r.Flows) == 0 {
+		return
+	}
+	p.section("ESP")
+	flows := p.r.Flows
+	const most = 20
+	for i, f := range flows {
+		if i == most && !p.o.Verbose {
+			p.line("  ", fmt.Sprintf("and %s more", count(len(flows)-most, "flow")))
+			return
+		}
+		color := ""
+		if f.Lost > 0 {
+			color = red
+		}
+		p.wrap("  ", "    ", fmt.Sprintf("%s  %s  %s", string(f.Direction), flowTitle(&f), flowCounts(&f)), color)
+	}
+}
+
+func (p *page) run() {
+	run := p.r.Run
+	if run == nil {
+		return
+	}
+	p.section("Run " + clean(run.ID))
+	p.field("started", fmt.Sprintf("%s, took %s; the captures started %s apart",
+		run.Started.UTC().Format("2006-01-02 15:04:05 UTC"), millis(float64(run.DurationMS)), millis(run.StartGapMS)))
+	for _, ph := range run.Phases {
+		text := fmt.Sprintf("A %-9s B %s", millis(ph.AMS), millis(ph.BMS))
+		if ph.Failed != "" {
+			text += "  failed: " + clean(ph.Failed)
+		}
+		p.field(clean(ph.Name), text)
+	}
+	for _, rt := range run.Routers {
+		state := "left clean"
+		if !rt.Clean {
+			state = "NOT CLEAN"
+		}
+		p.field("side "+string(rt.Side), strings.Join(slices.DeleteFunc(cleanAll([]string{rt.Peer, rt.Hostname, rt.Platform, rt.Version, state}),
+			func(s string) bool { return s == "" }), ", "))
+	}
+	for _, n := range run.Notes {
+		p.field("note", clean(n))
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -142,7 +143,7 @@ func (a *authenticator) judge(err error) error {
 		return fmt.Errorf("%w of user %s", errRefused, a.user)
 	case refused && !gone:
 		return fmt.Errorf("%w: user %s: %w", errNoAuth, a.user, err)
-	case errors.Is(err, io.EOF):
+	case hungUp(err):
 		a.router.o.Lockout.doubt(a.sent...)
 	}
 	return err
@@ -159,12 +160,18 @@ func (a *authenticator) signers(ctx context.Context) ([]ssh.Signer, error) {
 		}
 		all = append(all, signers...)
 	}
-	files := a.files
 	if peer.KeyFile != "" {
-		files = append([]string{peer.KeyFile}, files...)
+		s, err := a.keyFile(ctx, peer.KeyFile)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
 	}
-	for _, f := range files {
+	for _, f := range a.files {
 		s, err := a.keyFile(ctx, f)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // ssh_config may name keys that this machine does not have
+		}
 		if err != nil {
 			return nil, err
 		}

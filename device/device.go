@@ -121,7 +121,7 @@ func (r *Router) drop(s *session) {
 		r.session = nil
 	}
 	r.mu.Unlock()
-	_ = s.close() // it is broken already
+	s.abandon()
 }
 
 // Close ends the session, if there is one. The Router can be used again.

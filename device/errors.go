@@ -3,9 +3,11 @@ package device
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/skeema/knownhosts"
 
@@ -57,6 +59,11 @@ var (
 	errClosed  = errors.New("the connection was closed by the router")
 )
 
+// hungUp says whether the other end closed the connection without a word.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET)
+}
+
 // Hint says what to do about the error; empty when nothing is known that the error does not say.
 func (e *Error) Hint() string {
 	text := e.Err.Error()
@@ -71,6 +78,10 @@ func (e *Error) Hint() string {
 		return "set password, key_file or agent of " + e.Peer + " to what the router accepts"
 	case errors.Is(e.Err, errHostname):
 		return "check host and expect_hostname of " + e.Peer + " in the inventory"
+	case strings.Contains(text, "oo many authentication failures"):
+		return "the router was offered more keys than it takes; set key_file of " + e.Peer + " instead of agent"
+	case e.Op == "login" && hungUp(e.Err):
+		return "all terminal lines of the router may be in use, or SSH from here is not permitted: show users, show line, access-class"
 	case strings.Contains(text, "no common algorithm"):
 		return "the router speaks only algorithms that are outdated; if it must be, set legacy_ssh: true for " + e.Peer
 	}

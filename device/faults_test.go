@@ -245,3 +245,120 @@ func TestFetchToAFullDisk(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Messages that keep coming are signs of life, but not for ever.
+func TestChatterInsteadOfAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		rd := &reading{want: want{line: "verify", idle: true, timeout: time.Minute}, prompt: iosxe.AnyPrompt,
+			deadline: began.Add(time.Minute), last: began.Add(mostIdle * time.Minute)}
+		for time.Now().Before(rd.patience()) {
+			time.Sleep(20 * time.Second)
+			rd.take([]byte("%SYS-5-CONFIG_I: Configured\n"))
+			rd.look()
+		}
+		if took := time.Since(began); took < 20*time.Minute || took > 30*time.Minute {
+			t.Errorf("it is waited for %s", took)
+		}
+	})
+}
+
+func TestCloseWhileACommandRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("show clock"), Action: simulator.NeverAnswer}}})
+		r := l.router()
+		l.exec(r, iosxe.ShowPrivilege())
+		time.AfterFunc(time.Second, func() { _ = r.Close() })
+		began := time.Now()
+		if _, err := r.Exec(t.Context(), iosxe.ShowClock()); !errors.Is(err, errClosed) || time.Since(began) != time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+		if l.sim.Sessions() != 0 {
+			t.Errorf("%d lines are taken", l.sim.Sessions())
+		}
+	})
+}
+
+func TestNoFreeLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{VTYs: 1})
+		first, second := l.router(), l.router()
+		l.exec(first, iosxe.ShowClock())
+		err := second.Open(t.Context())
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Lasting() || e.SessionLost() || !strings.Contains(e.Hint(), "terminal lines") {
+			t.Fatalf("%v", err)
+		}
+		if err := first.Close(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		l.exec(second, iosxe.ShowClock())
+	})
+}
+
+func TestFetchFaults(t *testing.T) {
+	body := bytes.Repeat([]byte("moncap\x00\xff"), 40000)
+	tests := []struct {
+		action simulator.Action
+		times  int
+		text   string
+		want   error
+	}{
+		{simulator.SCPStops, -1, "", errShort},
+		{simulator.SCPShort, -1, "", errShort},
+		{simulator.SCPLong, -1, "", errSCP},
+		{simulator.SCPEndless, -1, "", errSCP},
+		{simulator.SCPNoEnd, -1, "", nil},
+		{simulator.SCPEvilName, -1, "../../etc/passwd", nil},
+		{simulator.DropFIN, -1, "", errNothing},
+		{simulator.DropFIN, 1, "", nil},
+		{simulator.DropRST, 1, "", nil},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, simulator.Config{VTYs: 16, Flash: map[string][]byte{"x.pcap": body},
+				Faults: []simulator.Fault{{Match: matching("scp"), Action: tt.action, Times: tt.times, Text: tt.text}}})
+			var got bytes.Buffer
+			n, err := l.router().Fetch(t.Context(), "x.pcap", &got, nil)
+			if !errors.Is(err, tt.want) || n != int64(got.Len()) {
+				t.Errorf("action %d: %d bytes, %v", tt.action, n, err)
+			}
+			if err == nil && !bytes.Equal(got.Bytes(), body) || got.Len() > len(body) {
+				t.Errorf("action %d: %d bytes are not the file", tt.action, got.Len())
+			}
+			if e, ok := errors.AsType[*Error](err); ok && e.Lasting() {
+				t.Errorf("action %d: %v is for good", tt.action, err)
+			}
+			noSecrets(t, err, l.record.String())
+		})
+	}
+}
+
+func TestFetchRefusals(t *testing.T) {
+	tests := []struct {
+		name   string
+		config simulator.Config
+		kind   iosxe.RefusalKind
+		tries  int
+	}{
+		{"server off", simulator.Config{Knobs: simulator.Knobs{NoSCP: true}}, iosxe.Unsupported, 1},
+		{"level 1", simulator.Config{Privilege: 1}, iosxe.Unauthorized, 1},
+		{"missing", simulator.Config{}, iosxe.Missing, 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.config.VTYs = 16
+			l := newLab(t, tt.config)
+			_, err := l.router().Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)
+			r, ok := errors.AsType[*iosxe.Refusal](err)
+			if !ok || r.Kind != tt.kind || l.dialled() != tt.tries {
+				t.Errorf("%v, %d connections", err, l.dialled())
+			}
+			if e, ok := errors.AsType[*Error](err); !ok || e.SessionLost() || e.Hint() == "" {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

@@ -35,6 +35,10 @@ const (
 	afterBreak = 5 * time.Second        // what an interrupt may take
 )
 
+// mostIdle bounds a command whose timeout runs from the last byte, in timeouts: a router that chatters and never answers is
+// not waited for all day.
+const mostIdle = 30
+
 // ask types a line and reads until the prompt is there again.
 func (s *session) ask(ctx context.Context, line string, w want) (answer, error) {
 	if b := s.term.pending(); len(b) > 0 {
@@ -53,7 +57,8 @@ func (s *session) until(ctx context.Context, w want) (answer, error) {
 	if w.limit == 0 {
 		w.limit = maxOutput
 	}
-	rd := &reading{want: w, prompt: s.prompt, named: s.hostname != "", deadline: time.Now().Add(w.timeout)}
+	now := time.Now()
+	rd := &reading{want: w, prompt: s.prompt, named: s.hostname != "", deadline: now.Add(w.timeout), last: now.Add(mostIdle * w.timeout)}
 	for {
 		wait, cancel := context.WithDeadlineCause(ctx, rd.patience(), errTimeout)
 		b, err := s.term.read(wait)
@@ -140,6 +145,7 @@ type reading struct {
 	prompt   *regexp.Regexp
 	named    bool // the prompt is of one router, and not of any
 	deadline time.Time
+	last     time.Time // the deadline does not move beyond it
 
 	out      bytes.Buffer
 	echo     int    // where the answer begins, behind the echo; 0: not heard yet
@@ -159,8 +165,8 @@ type reading struct {
 // take appends what came.
 func (r *reading) take(b []byte) {
 	r.out.Write(b)
-	if r.want.idle && len(b) > 0 {
-		r.deadline = time.Now().Add(r.want.timeout)
+	if later := time.Now().Add(r.want.timeout); r.want.idle && len(b) > 0 && later.Before(r.last) {
+		r.deadline = later
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 
 	"github.com/moncap/moncap/device/iosxe"
 )
@@ -17,6 +18,7 @@ type session struct {
 	term     *terminal
 	hostname string
 	prompt   *regexp.Regexp
+	busy     atomic.Bool // a command is in flight
 }
 
 // Bounds of one answer. A bulk answer is the dump of a buffer: at four characters a byte, more than the largest buffer
@@ -38,7 +40,7 @@ func (r *Router) login(ctx context.Context) (_ *session, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, conn.close())
+			_ = conn.close() // err says what is wrong
 		}
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = conn.close() })
@@ -50,7 +52,9 @@ func (r *Router) login(ctx context.Context) (_ *session, err error) {
 	s := &session{router: r, conn: conn, term: term, prompt: iosxe.AnyPrompt}
 	r.rec.note("connected to " + r.peer.Address())
 	if err := s.setUp(ctx); err != nil {
-		return nil, errors.Join(err, ignoreClosed(term.close()))
+		_ = conn.close() // the reader of the terminal ends with it
+		_ = term.close()
+		return nil, err
 	}
 	return s, nil
 }
@@ -163,6 +167,8 @@ func (s *session) run(ctx context.Context, cmd iosxe.Command) (string, error) {
 	// A command in flight cannot be taken back: when ctx ends, the connection is given up, which ends every wait.
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.close() })
 	defer stop()
+	s.busy.Store(true)
+	defer s.busy.Store(false)
 	w := s.wants(cmd)
 	if cmd.Mode == iosxe.Exec {
 		a, err := s.ask(ctx, cmd.Lines[0], w)
@@ -257,9 +263,19 @@ func promptLine(prompt *regexp.Regexp, out string) int {
 	return -1
 }
 
-// exit says goodbye, so that the router frees its terminal line at once.
-func (s *session) exit() { _ = s.term.write([]byte("exit\n")) }
+// exit says goodbye, so that the router frees its terminal line at once. To a command in flight it would be an answer.
+func (s *session) exit() {
+	if !s.busy.Load() {
+		_ = s.term.write([]byte("exit\n"))
+	}
+}
 
 func (s *session) close() error {
 	return errors.Join(ignoreClosed(s.term.close()), s.conn.close())
+}
+
+// abandon closes a session that may be broken, the connection first: nothing can be written to it any more.
+func (s *session) abandon() {
+	_ = s.conn.close()
+	_ = s.term.close()
 }

@@ -166,29 +166,6 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-func TestFetchFaults(t *testing.T) {
-	body := bytes.Repeat([]byte{7}, 100000)
-	tests := []struct {
-		action simulator.Action
-		want   string
-	}{
-		{simulator.SCPNeverStarts, "scp"}, {simulator.SCPStops, "scp"}, {simulator.SCPStalls, "stands still"}, {simulator.SCPShort, "scp"},
-		{simulator.SCPLong, "scp"}, {simulator.SCPEndless, "which no capture has"}, {simulator.SCPError, "the router says"},
-	}
-	for _, tt := range tests {
-		g := newRig(t, simulator.Config{Flash: map[string][]byte{"x.pcap": body},
-			Faults: []simulator.Fault{{Match: regexp.MustCompile("^scp"), Action: tt.action, Times: -1, Text: "disk on fire"}}})
-		var got bytes.Buffer
-		_, err := g.router(t, device.Options{Timeouts: device.Timeouts{Idle: 300 * time.Millisecond}}).Fetch(t.Context(), "x.pcap", &got, nil)
-		if err == nil || !strings.Contains(err.Error(), tt.want) && !strings.Contains(err.Error(), "ended before") && !strings.Contains(err.Error(), "still") {
-			t.Errorf("action %d: %v", tt.action, err)
-		}
-		if int64(got.Len()) > int64(len(body)) {
-			t.Errorf("action %d: %d bytes were written", tt.action, got.Len())
-		}
-	}
-}
-
 func TestSCPThatIsOffIsARefusal(t *testing.T) {
 	g := newRig(t, simulator.Config{Knobs: simulator.Knobs{NoSCP: true}, Flash: map[string][]byte{"x.pcap": {1}}})
 	_, err := g.router(t, device.Options{}).Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)

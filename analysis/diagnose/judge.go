@@ -1,6 +1,9 @@
 package diagnose
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -11,10 +14,187 @@ type Options struct {
 	Debug  [2][]byte            // output of debug crypto ikev2
 }
 
-// Judge returns the findings of a case, the root causes first.
-func Judge(c *pair.Case, o Options) []report.Finding { return nil }
+// rule draws one kind of conclusion. Its code is that of its findings in the catalogue.
+type rule struct {
+	code string
+	find func(*judge) []report.Finding
+}
 
-// Verdict sums the findings up.
-func Verdict(c *pair.Case, findings []report.Finding) report.Verdict {
-	return report.Verdict{Outcome: report.Inconclusive, ExitCode: 3}
+// rules are asked in this order; a rule may look at what those before it found. What the captures themselves lack comes
+// first, since it limits what may be said about the rest.
+var rules = []rule{
+	{"capture-one-sided", captureOneSided}, {"capture-empty", captureEmpty}, {"capture-windows-disjoint", captureDisjoint},
+	{"capture-damaged", captureDamaged}, {"capture-truncated-packets", captureTruncated}, {"capture-duplicates", captureDuplicates},
+	{"capture-filter-incomplete", captureFilter}, {"capture-buffer-full", captureBufferFull}, {"capture-rate-limited", captureRateLimited},
+	{"clock-offset", clockOffset}, {"malformed-message", malformedMessage},
+	{"no-ike-traffic", noIKETraffic},
+	{"nat-detected", natDetected}, {"nat-port-rewritten", natPortRewritten}, {"nat-mapping-changed", natMappingChanged},
+	{"udp-encapsulation-forced", encapsulationForced},
+	{"icmp-rejected", icmpRejected}, {"packet-too-big", packetTooBig},
+	{"ip-fragments-lost", ipFragmentsLost}, {"ike-fragments-lost", ikeFragmentsLost}, {"mtu-black-hole", mtuBlackHole},
+	{"ike-fragmentation-not-negotiated", fragmentationOff},
+	{"wrong-peer-address", wrongPeer},
+	{"nat-t-blocked", natTBlocked}, {"path-blocked", pathBlocked}, {"path-loss", pathLoss},
+	{"payload-altered", payloadAltered}, {"duplicated-on-path", duplicatedOnPath}, {"reordered-on-path", reorderedOnPath},
+	{"dscp-rewritten", dscpRewritten}, {"slow-path", slowPath},
+	{"version-mismatch", versionMismatch}, {"ike-proposal-mismatch", proposalMismatch}, {"ke-group-mismatch", groupMismatch},
+	{"ke-group-retry", groupRetry}, {"cookie-challenge", cookieChallenge}, {"redirected", redirected},
+	{"selection-not-offered", selectionNotOffered}, {"additional-key-exchange", additionalKeyExchange}, {"weak-crypto", weakCrypto},
+	{"simultaneous-initiation", simultaneousInitiation}, {"half-open-flood", halfOpenFlood},
+	{"auth-failed", authFailed}, {"child-sa-refused", childRefused}, {"responder-auth-rejected", responderRejected},
+	{"psk-mismatch-v1", pskMismatchV1}, {"quick-mode-refused", quickModeRefused},
+	{"tunnel-established", tunnelEstablished},
+	{"nat-float-missing", natFloatMissing}, {"nat-keepalive-missing", natKeepaliveMissing},
+	{"rekey", rekey}, {"rekey-collision", rekeyCollision}, {"rekey-failed", rekeyFailed}, {"dpd-timeout", dpdTimeout},
+	{"sa-deleted", saDeleted}, {"invalid-spi", invalidSPI}, {"error-notify", errorNotify},
+	{"esp-blocked", espBlocked}, {"esp-one-way", espOneWay}, {"esp-loss", espLoss}, {"esp-replay-window-exceeded", espReplay},
+	{"quick-mode-stalled", quickModeStalled}, {"main-mode-stalled", mainModeStalled},
+	{"peer-not-answering", peerNotAnswering}, {"response-ignored", responseIgnored}, {"retransmissions-exhausted", exhausted},
+	{"debug-agrees", debugAgrees}, {"debug-sent-not-captured", debugNotCaptured}, {"debug-captured-not-received", debugNotReceived},
+}
+
+// judge holds the case, what was worked out of it once, and what was found so far.
+type judge struct {
+	c      *pair.Case
+	o      Options
+	talks  []*talk
+	found  []report.Finding
+	debugs [2]*debugMatch
+}
+
+// Judge returns the findings of a case: root causes first, what follows from them behind, facts last.
+func Judge(c *pair.Case, o Options) []report.Finding {
+	j := &judge{c: c, o: o}
+	for _, v := range c.Conversations {
+		j.talks = append(j.talks, newTalk(c, v))
+	}
+	for _, r := range rules {
+		for _, f := range r.find(j) {
+			f.Code = r.code
+			entry, _ := Explain(r.code)
+			if f.Severity == "" {
+				f.Severity = entry.Severity
+			}
+			f.Title = entry.Title
+			j.found = append(j.found, f)
+		}
+	}
+	j.linkCauses()
+	rank(j.found)
+	return j.found
+}
+
+// has says whether a code was found, of the conversation when one is named.
+func (j *judge) has(conversation string, codes ...string) bool {
+	return slices.ContainsFunc(j.found, func(f report.Finding) bool {
+		return slices.Contains(codes, f.Code) && (conversation == "" || f.Conversation == conversation)
+	})
+}
+
+// hasDirection says whether a code was found for what s sends.
+func (j *judge) hasDirection(s pair.Side, codes ...string) bool {
+	return slices.ContainsFunc(j.found, func(f report.Finding) bool {
+		return slices.Contains(codes, f.Code) && f.Fields["direction"] == s.Direction()
+	})
+}
+
+// name is a side for people: its name, and its address when that is known.
+func (j *judge) name(s pair.Side) string {
+	p := &j.c.Parties[s]
+	n := p.Name
+	if n == "" {
+		n = "side " + s.String()
+	}
+	if a := j.address(s); a != "" {
+		return n + " (" + a + ")"
+	}
+	return n
+}
+
+// address is a side's VPN address as its own router knows it; empty when that is not known.
+func (j *judge) address(s pair.Side) string {
+	p := &j.c.Parties[s]
+	switch {
+	case p.Known.IsValid():
+		return p.Known.String()
+	case len(p.Addresses) > 0:
+		return p.Addresses[0].String()
+	}
+	return ""
+}
+
+// seenAs is a side's address as the other side sees it.
+func (j *judge) seenAs(s pair.Side) string {
+	p := &j.c.Parties[s]
+	switch {
+	case len(p.Translated) > 0:
+		return p.Translated[0].String()
+	case p.KnownNAT.IsValid():
+		return p.KnownNAT.String()
+	}
+	return j.address(s)
+}
+
+// iface is the captured interface of a side; empty when it is not known.
+func (j *judge) iface(s pair.Side) string { return j.c.Parties[s].Interface }
+
+func sideOf(s pair.Side) report.Side { return report.Side(s.String()) }
+
+// exec is an action of show commands on a side.
+func (j *judge) exec(s pair.Side, why string, commands ...string) report.Action {
+	return report.Action{Side: sideOf(s), Device: j.c.Parties[s].Name, Mode: "exec", Commands: commands, Why: why}
+}
+
+// config is an action of configuration lines on a side: a suggestion, which moncap never types.
+func (j *judge) config(s pair.Side, why string, commands ...string) report.Action {
+	return report.Action{Side: sideOf(s), Device: j.c.Parties[s].Name, Mode: "config", Commands: commands, Why: why}
+}
+
+// path is an action on a device between the sides.
+func path(why string, commands ...string) report.Action {
+	return report.Action{Mode: "path", Commands: commands, Why: why}
+}
+
+// sights are the evidence of transmissions: each as both captures show it, at most a few.
+func sights(note string, transmissions ...*pair.Transmission) []report.Evidence {
+	const most = 8
+	var all []report.Evidence
+	for _, t := range transmissions {
+		for _, s := range pair.Both {
+			if x := t.At[s]; x != nil && len(all) < most {
+				all = append(all, report.Evidence{Side: sideOf(s), Frame: x.Frame, Note: note})
+			}
+		}
+	}
+	return all
+}
+
+// evidence shows a message by its transmissions.
+func evidence(note string, messages ...*pair.Message) []report.Evidence {
+	var all []report.Evidence
+	for _, m := range messages {
+		if m == nil {
+			continue
+		}
+		all = append(all, sights(note, m.Transmissions...)...)
+	}
+	return all
+}
+
+// plural counts things in words.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func millis(nanos int64) float64 { return float64(nanos/1e3) / 1e3 }
+
+// certainIf is certain when it is proven, else probable.
+func certainIf(proven bool) report.Confidence {
+	if proven {
+		return report.Certain
+	}
+	return report.Probable
 }

@@ -1,0 +1,358 @@
+package diagnose
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// What the captures themselves lack limits what may be said about everything else.
+
+func captureOneSided(j *judge) []report.Finding {
+	if j.c.TwoSided() {
+		return nil
+	}
+	have := pair.A
+	if j.c.Story(pair.A) == nil {
+		have = pair.B
+	}
+	return []report.Finding{{
+		Confidence:  report.Certain,
+		Explanation: fmt.Sprintf("Only the capture of %s was given. What the other side received or sent can only be concluded from what came back.", j.name(have)),
+		Actions: []report.Action{{Side: sideOf(have.Other()), Mode: "exec", Commands: []string{"moncap partner-kit TUNNEL"},
+			Why: "prints what the operator of the other side types to take the second capture"}},
+	}}
+}
+
+func captureEmpty(j *judge) []report.Finding {
+	if !j.c.TwoSided() {
+		return nil
+	}
+	var all []report.Finding
+	for _, s := range pair.Both {
+		mine, other := j.c.Story(s).Counts.Tunnel(), j.c.Story(s.Other()).Counts.Tunnel()
+		if mine > 0 || other == 0 {
+			continue
+		}
+		why := "it may be on another interface, its access list may name other addresses, or the packets take another way"
+		all = append(all, report.Finding{
+			Confidence: report.Certain,
+			Explanation: fmt.Sprintf("The capture of %s holds no packet of the tunnel, while %s saw %s. Nothing proves that it worked: %s.",
+				j.name(s), j.name(s.Other()), plural(other, "packet", "packets"), why),
+			Fields: map[string]any{"side": s.String()},
+			Actions: []report.Action{j.exec(s, "interface, direction and filter of the capture, and which way the packets take",
+				"show monitor capture", "show ip cef "+orWord(j.seenAs(s.Other()), "the peer"), "show crypto session")},
+		})
+	}
+	return all
+}
+
+func orWord(s, word string) string {
+	if s == "" {
+		return word
+	}
+	return s
+}
+
+func captureDisjoint(j *judge) []report.Finding {
+	if !j.c.TwoSided() || j.c.Overlap || j.has("", "capture-empty") {
+		return nil
+	}
+	return []report.Finding{{
+		Confidence:  certainIf(j.c.Clock != nil),
+		Explanation: "The two captures do not overlap in time, so what one of them lacks was not lost: it was not captured. They may be of different runs.",
+		Actions:     []report.Action{{Mode: "exec", Commands: []string{"show clock detail", "show ntp status"}, Why: "whether the captures were taken at the same time"}},
+	}}
+}
+
+// eachStory draws one finding for each capture of which f says something.
+func (j *judge) eachStory(f func(s pair.Side) *report.Finding) []report.Finding {
+	var all []report.Finding
+	for _, s := range pair.Both {
+		if j.c.Story(s) == nil {
+			continue
+		}
+		if found := f(s); found != nil {
+			found.Confidence = report.Certain
+			if found.Fields == nil {
+				found.Fields = map[string]any{}
+			}
+			found.Fields["side"] = s.String()
+			all = append(all, *found)
+		}
+	}
+	return all
+}
+
+func captureDamaged(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		d := j.c.Story(s).Info.Damage
+		if d == nil {
+			return nil
+		}
+		return &report.Finding{
+			Explanation: fmt.Sprintf("The file of %s is damaged at byte %d: %s. The %s before it were used.", j.name(s), d.Offset, d.Reason,
+				plural(j.c.Story(s).Counts.Packets, "packet", "packets")),
+			Fields:  map[string]any{"offset": d.Offset},
+			Actions: []report.Action{j.exec(s, "fetch the file again and compare size and checksum", "dir bootflash:")},
+		}
+	})
+}
+
+func captureTruncated(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		n := j.c.Story(s).Counts.TruncatedIKE
+		if n == 0 {
+			return nil
+		}
+		return &report.Finding{
+			Explanation: fmt.Sprintf("The capture of %s cut %s short. They were read as far as they go, and compared as far as both sides hold them.",
+				j.name(s), plural(n, "IKE message", "IKE messages")),
+			Fields:  map[string]any{"packets": n},
+			Actions: []report.Action{j.exec(s, "no packet-len limit, or a larger one", "show monitor capture")},
+		}
+	})
+}
+
+func captureDuplicates(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		n := j.c.Copies(s)
+		if n == 0 {
+			return nil
+		}
+		return &report.Finding{
+			Explanation: fmt.Sprintf("The capture of %s holds %s twice: two interfaces or both directions of one path were attached. The copies are not counted as retransmissions.",
+				j.name(s), plural(n, "packet", "packets")),
+			Fields: map[string]any{"packets": n},
+		}
+	})
+}
+
+func captureFilter(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		c := j.c.Parties[s].Coverage
+		hidden := c.Hidden + c.Unseen
+		fragments := 0
+		for _, d := range j.c.Story(s).Datagrams {
+			if d.HasFirst && !d.HasLast && j.own(s, d.Src.String()) {
+				fragments++
+			}
+		}
+		if hidden+fragments == 0 || j.has("", "capture-empty") {
+			return nil
+		}
+		f := &report.Finding{
+			Explanation: fmt.Sprintf("The capture of %s lacks %s that it must have sent or received: its filter does not match them. Nothing is lost.",
+				j.name(s), plural(hidden+fragments, "packet", "packets")),
+			Fields: map[string]any{"hidden": hidden + fragments},
+			Actions: []report.Action{j.exec(s, "the filter must permit both directions, UDP without ports (fragments carry none) and protocol 50",
+				"show monitor capture", "show access-lists")},
+		}
+		for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
+			for _, x := range at[:min(len(at), 3)] {
+				f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
+			}
+		}
+		return f
+	})
+}
+
+// own says whether an address is one of s's own.
+func (j *judge) own(s pair.Side, addr string) bool {
+	for _, a := range j.c.Parties[s].Addresses {
+		if a.String() == addr {
+			return true
+		}
+	}
+	return addr != "" && addr == j.address(s)
+}
+
+var (
+	droppedPattern = regexp.MustCompile(`(?i)packets dropped\s*:\s*(\d+)`)
+	sizePattern    = regexp.MustCompile(`(?i)buffer size \(KB\)\s*:\s*(\d+)`)
+	usedPattern    = regexp.MustCompile(`(?i)buffer used \(KB\)\s*:\s*(\d+)`)
+	ppsPattern     = regexp.MustCompile(`(?i)(?:packets to capture per second|packets per second)\s*:\s*(\d+)`)
+)
+
+func number(p *regexp.Regexp, text string) int {
+	m := p.FindStringSubmatch(text)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1]) // digits, and too many of them are as good as none
+	return n
+}
+
+// captureState is what the router said of its capture when the run looked.
+func (j *judge) captureState(s pair.Side) string {
+	var b strings.Builder
+	for _, name := range []string{"show-capture", "show-captures", "show-capture-buffer", "show-capture-parameter"} {
+		b.WriteString(j.o.Config[s][name] + "\n")
+	}
+	return b.String()
+}
+
+func captureBufferFull(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		state := j.captureState(s)
+		dropped, size, used := number(droppedPattern, state), number(sizePattern, state), number(usedPattern, state)
+		if dropped == 0 && (size == 0 || used < size) {
+			return nil
+		}
+		return &report.Finding{
+			Explanation: fmt.Sprintf("The router of %s says that its buffer (%d KB) holds %d KB and that %s were dropped: later packets are not in the file, and their absence means nothing.",
+				j.name(s), size, used, plural(dropped, "packet", "packets")),
+			Actions: []report.Action{j.exec(s, "a larger or circular buffer, or a filter without ESP", "show monitor capture")},
+		}
+	})
+}
+
+// defaultPPS is the limit of a capture point that names none.
+const defaultPPS = 1000
+
+func captureRateLimited(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		peak := j.c.Story(s).Peak
+		limit := number(ppsPattern, j.captureState(s))
+		if limit == 0 {
+			limit = defaultPPS
+		}
+		// A ceiling shows as several seconds at the limit, none of them far above.
+		if peak.Packets < limit*95/100 || peak.Packets > limit*11/10 || peak.AtLeast < 3 {
+			return nil
+		}
+		return &report.Finding{
+			Explanation: fmt.Sprintf("The capture of %s holds %d packets in its busiest second and %d seconds near it, which is its limit of packets a second: others passed uncaptured.",
+				j.name(s), peak.Packets, peak.AtLeast),
+			Fields:  map[string]any{"pps": limit},
+			Actions: []report.Action{j.exec(s, "a higher pps limit, or a filter without ESP", "show monitor capture")},
+		}
+	})
+}
+
+func clockOffset(j *judge) []report.Finding {
+	c := j.c.Clock
+	if c == nil || !j.c.TwoSided() {
+		return nil
+	}
+	ms := millis(c.Offset)
+	f := report.Finding{
+		Confidence: certainIf(c.Low != nil && c.High != nil),
+		Severity:   report.Info,
+		Fields:     map[string]any{"offset_ms": ms, "low_ms": bound(c.Low), "high_ms": bound(c.High), "drift_ppm": nil},
+	}
+	if c.HasDrift {
+		f.Fields["drift_ppm"] = c.Drift
+	}
+	ahead, behind := pair.B, pair.A
+	if ms < 0 {
+		ahead, behind = pair.A, pair.B
+	}
+	f.Explanation = fmt.Sprintf("The clock of %s is %s ahead of %s's. All times were aligned with it.", j.name(ahead), duration(math.Abs(ms)), j.name(behind))
+	if math.Abs(ms) > 1000 {
+		f.Severity = report.Warning
+		f.Actions = []report.Action{j.exec(pair.A, "both routers' clocks against a common source", "show ntp status", "show clock detail"),
+			j.exec(pair.B, "both routers' clocks against a common source", "show ntp status", "show clock detail")}
+	}
+	return []report.Finding{f}
+}
+
+func bound(n *int64) any {
+	if n == nil {
+		return nil
+	}
+	return millis(*n)
+}
+
+// duration prints milliseconds in the unit that suits them.
+func duration(ms float64) string {
+	switch {
+	case ms < 10:
+		return fmt.Sprintf("%.2f ms", ms)
+	case ms < 1000:
+		return fmt.Sprintf("%.0f ms", ms)
+	case ms < 120e3:
+		return fmt.Sprintf("%.1f s", ms/1000)
+	case ms < 2*3600e3:
+		return fmt.Sprintf("%.0f min", ms/60e3)
+	case ms < 72*3600e3:
+		return fmt.Sprintf("%.1f h", ms/3600e3)
+	}
+	return fmt.Sprintf("%.1f days", ms/86400e3)
+}
+
+func malformedMessage(j *judge) []report.Finding {
+	const most = 20
+	var all []report.Finding
+	for m := range j.c.Messages() {
+		for _, s := range pair.Both {
+			copy := m.Copies[s]
+			if copy == nil || copy.Truncated || len(copy.Parsed.Faults) == 0 || len(copy.Sent) == 0 || len(all) >= most {
+				continue
+			}
+			frame, fault := copy.Sent[0].Frame, copy.Parsed.Faults[0]
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: m.Conversation.ID,
+				Explanation: fmt.Sprintf("An %s message of %s in the capture of %s contradicts itself at byte %d: %s.", m.Exchange, j.name(m.From), j.name(s), fault.Offset, fault.Reason),
+				Fields:      map[string]any{"side": s.String(), "frame": frame, "offset": fault.Offset},
+				Evidence:    []report.Evidence{{Side: sideOf(s), Frame: frame, Note: fault.String()}},
+			})
+		}
+	}
+	for _, s := range pair.Both {
+		story := j.c.Story(s)
+		if story == nil {
+			continue
+		}
+		for _, f := range story.Faults[:min(len(story.Faults), most)] {
+			all = append(all, report.Finding{
+				Confidence:  report.Certain,
+				Explanation: fmt.Sprintf("A packet on the IKE port in the capture of %s is no IKE message: %s.", j.name(s), f.Reason),
+				Fields:      map[string]any{"side": s.String(), "frame": f.Frame},
+				Evidence:    []report.Evidence{{Side: sideOf(s), Frame: f.Frame, Note: f.Reason}},
+			})
+		}
+	}
+	return all
+}
+
+func noIKETraffic(j *judge) []report.Finding {
+	packets := 0
+	for _, s := range pair.Both {
+		if story := j.c.Story(s); story != nil {
+			if story.Counts.IKE > 0 {
+				return nil
+			}
+			packets += story.Counts.Packets
+		}
+	}
+	if hasESP(j.c) {
+		return nil // an established tunnel needs no IKE for hours
+	}
+	f := report.Finding{
+		// Empty captures do not prove that they would have seen anything.
+		Confidence:  certainIf(packets > 0 && j.c.TwoSided()),
+		Explanation: "No capture holds an IKE message between the peers: nothing triggered the tunnel, or IKE leaves by an interface that was not captured.",
+	}
+	for _, s := range pair.Both {
+		if j.c.Story(s) != nil {
+			f.Actions = append(f.Actions, j.exec(s, "whether the tunnel is configured on this interface, and where the route to the peer leads",
+				"show crypto session", "show crypto map", "show ip route "+orWord(j.seenAs(s.Other()), "PEER")))
+		}
+	}
+	return []report.Finding{f}
+}
+
+func hasESP(c *pair.Case) bool {
+	for _, s := range pair.Both {
+		if story := c.Story(s); story != nil && story.Counts.ESP+story.Counts.AH > 0 {
+			return true
+		}
+	}
+	return false
+}

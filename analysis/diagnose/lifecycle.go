@@ -1,0 +1,454 @@
+package diagnose
+
+import (
+	"encoding/hex"
+	"fmt"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// rekeyRefused says whether an answer to CREATE_CHILD_SA is a refusal: one bare Notify, or an error that keys made readable.
+func rekeyRefused(m *pair.Message) bool {
+	if len(m.Inner) > 0 {
+		for _, n := range m.InnerNotifies() {
+			if n.Number.IsError() {
+				return true
+			}
+		}
+		return false
+	}
+	return m.FirstInner == ike.PayloadN && m.Plain.Known && m.Plain.Min <= 10 && m.Plain.Max <= largestBare+2
+}
+
+func rekey(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		count := [2]int{}
+		var shown []*pair.Message
+		for _, m := range t.requestsOf(ike.CreateChildSA) {
+			if m.AnsweredBy != nil && !rekeyRefused(m.AnsweredBy) {
+				count[m.From]++
+				shown = append(shown, m)
+			}
+		}
+		for _, s := range pair.Both {
+			if count[s] == 0 {
+				continue
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: t.ID,
+				Explanation: fmt.Sprintf("%s made new keys %s.", j.name(s), plural(count[s], "time", "times")),
+				Evidence:    evidence("CREATE_CHILD_SA", shown...),
+				Fields:      map[string]any{"initiator": s.String(), "count": count[s]},
+			})
+		}
+	}
+	return all
+}
+
+// overlapping is a CREATE_CHILD_SA request of the other side that crossed m.
+func (t *talk) overlapping(m *pair.Message) *pair.Message {
+	for _, o := range t.requestsOf(ike.CreateChildSA) {
+		if o.From == m.From || o.AnsweredBy == nil || m.AnsweredBy == nil {
+			continue
+		}
+		if o.Transmissions[0].Aligned < m.AnsweredBy.Transmissions[0].Aligned && m.Transmissions[0].Aligned < o.AnsweredBy.Transmissions[0].Aligned {
+			return o
+		}
+	}
+	return nil
+}
+
+func rekeyCollision(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		for _, m := range t.requestsOf(ike.CreateChildSA) {
+			o := t.overlapping(m)
+			if o == nil || m.From != pair.A {
+				continue
+			}
+			outcome := "both answered"
+			if rekeyRefused(m.AnsweredBy) || rekeyRefused(o.AnsweredBy) {
+				outcome = "one refused"
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: t.ID,
+				Explanation: "Both sides made new keys at the same moment; the protocol resolves it and one of the new SAs is deleted.",
+				Evidence:    evidence("CREATE_CHILD_SA of both sides", m, o),
+				Fields:      map[string]any{"outcome": outcome},
+			})
+		}
+	}
+	return all
+}
+
+func rekeyFailed(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		for _, m := range t.requestsOf(ike.CreateChildSA) {
+			refused := m.AnsweredBy != nil && rekeyRefused(m.AnsweredBy)
+			if !refused && (m.AnsweredBy != nil || len(sendings(m)) < 2 && j.nearEnd(m)) || refused && t.overlapping(m) != nil || j.retriedRekey(t, m) {
+				continue
+			}
+			how := "stays unanswered"
+			if refused {
+				how = fmt.Sprintf("is refused by %s", j.name(m.From.Other()))
+			}
+			all = append(all, report.Finding{
+				Confidence: certainIf(!refused || len(m.AnsweredBy.Inner) > 0), Conversation: t.ID,
+				Explanation: fmt.Sprintf("The attempt of %s to make new keys %s: the tunnel ends when the old ones expire.", j.name(m.From), how),
+				Evidence:    evidence("CREATE_CHILD_SA", m, m.AnsweredBy),
+				Actions: []report.Action{j.exec(pair.A, "PFS, transform set and selectors: a difference shows first when keys are renewed", "show crypto map", "show crypto ipsec profile", "show crypto ipsec transform-set"),
+					j.exec(pair.B, "PFS, transform set and selectors: a difference shows first when keys are renewed", "show crypto map", "show crypto ipsec profile", "show crypto ipsec transform-set")},
+				Fields: map[string]any{"side": m.From.Other().String()},
+			})
+		}
+	}
+	return all
+}
+
+// retriedRekey says whether a later attempt succeeded, as after INVALID_KE_PAYLOAD or TEMPORARY_FAILURE.
+func (j *judge) retriedRekey(t *talk, m *pair.Message) bool {
+	for _, o := range t.requestsOf(ike.CreateChildSA) {
+		if o.From == m.From && o.MessageID > m.MessageID && o.AnsweredBy != nil && !rekeyRefused(o.AnsweredBy) {
+			return true
+		}
+	}
+	return false
+}
+
+// sendings are the transmissions of m without duplicates.
+func sendings(m *pair.Message) []*pair.Transmission {
+	var all []*pair.Transmission
+	for _, t := range m.Transmissions {
+		if !t.Duplicate {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// nearEnd says whether m was sent so late that its answer may not have been captured any more.
+func (j *judge) nearEnd(m *pair.Message) bool {
+	return j.c.Last-m.Transmissions[len(m.Transmissions)-1].Aligned < 2e9
+}
+
+func dpdTimeout(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		if t.Version != 2 || t.end != established && t.Complete {
+			continue
+		}
+		for _, m := range t.requestsOf(ike.Informational) {
+			n := len(sendings(m))
+			if m.AnsweredBy != nil || n < 3 || m.FirstInner == ike.PayloadD {
+				continue
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: t.ID,
+				Explanation: fmt.Sprintf("%s asked %s %s whether it is still there and got no answer: the SA will be deleted.", j.name(m.From), j.name(m.From.Other()), plural(n, "time", "times")),
+				Evidence:    evidence("unanswered", m),
+				Actions: []report.Action{j.exec(m.From.Other(), "whether it lost the SA or was reloaded", "show crypto ikev2 sa detailed", "show version | include uptime"),
+					j.exec(m.From, "the way to the peer", "show crypto ikev2 sa detailed", "ping "+orWord(j.seenAs(m.From.Other()), "PEER"))},
+				Fields: map[string]any{"side": m.From.Other().String(), "requests": n},
+			})
+			break
+		}
+	}
+	return all
+}
+
+func saDeleted(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		if t.Successor != nil || t.end == childDenied || t.end == responderDenied {
+			continue
+		}
+		m, proven := t.deletion()
+		if m == nil {
+			continue
+		}
+		sa := "the IKE SA"
+		f := report.Finding{
+			Confidence: certainIf(proven), Conversation: t.ID, Severity: report.Warning,
+			Explanation: fmt.Sprintf("%s deleted %s %s after it began.", j.name(m.From), sa, duration(millis(m.Transmissions[0].Aligned-t.First))),
+			Evidence:    evidence("Delete", m),
+			Actions:     []report.Action{j.exec(m.From, "why", "show logging", "show crypto ikev2 diagnose error")},
+			Fields:      map[string]any{"deleting_side": m.From.String(), "after_ms": millis(m.Transmissions[0].Aligned - t.First)},
+		}
+		if t.Next != nil || j.otherLives(t) {
+			f.Severity = report.Info // the other SA of a collision, or a new one, took over
+			f.Explanation += " Another SA goes on."
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// deletion is the message that ended the IKE SA: its Delete, or an INFORMATIONAL that begins with one and after which the
+// SPI pair is never used again.
+func (t *talk) deletion() (*pair.Message, bool) {
+	for i, m := range t.Messages {
+		info := t.Version == 2 && m.Exchange == ike.Informational && m.Kind == exchange.Request || t.Version == 1 && m.Exchange == ike.V1Informational
+		if !info {
+			continue
+		}
+		for _, p := range append(m.Parsed.Payloads, m.Inner...) {
+			switch d := p.(type) {
+			case *ike.Delete:
+				if d.Protocol == ike.ProtocolIKE {
+					return m, true
+				}
+			case *ike.DeleteV1:
+				if d.Protocol == ike.ProtocolIKE {
+					return m, true
+				}
+			}
+		}
+		if t.Version == 2 && m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i, m) && (!m.Plain.Known || m.Plain.Min <= bareNotify) {
+			return m, false
+		}
+	}
+	return nil, false
+}
+
+func (t *talk) silentAfter(i int, m *pair.Message) bool {
+	for _, o := range t.Messages[i+1:] {
+		if o != m.AnsweredBy {
+			return false
+		}
+	}
+	return true
+}
+
+// otherLives says whether another conversation was established and not deleted.
+func (j *judge) otherLives(t *talk) bool {
+	for _, u := range j.talks {
+		if u == t || u.end != established {
+			continue
+		}
+		if m, _ := u.deletion(); m == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func invalidSPI(j *judge) []report.Finding {
+	var all []report.Finding
+	for m := range j.c.Messages() {
+		if m.Has(uint16(ike.InvalidIKESPI)) || m.Has(uint16(ike.InvalidSPI)) {
+			n, ok := m.Notify(uint16(ike.InvalidSPI))
+			spi := hex.EncodeToString(n.Data)
+			if !ok {
+				spi = m.SPIi.String()
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: m.Conversation.ID,
+				Explanation: fmt.Sprintf("%s received the SPI %s, which it does not know: it lost the SA that %s still uses.", j.name(m.From), spi, j.name(m.From.Other())),
+				Evidence:    evidence("INVALID_SPI", m),
+				Actions: []report.Action{j.exec(m.From.Other(), "let the tunnel negotiate anew", "clear crypto session remote "+orWord(j.seenAs(m.From), "PEER")),
+					j.config(m.From, "tell the peer at once (a suggestion)", "crypto isakmp invalid-spi-recovery")},
+				Fields: map[string]any{"side": m.From.String(), "spi": spi},
+			})
+		}
+	}
+	return all
+}
+
+// covered are the error notifications that have findings of their own.
+var covered = map[uint16]bool{
+	uint16(ike.NoProposalChosen): true, uint16(ike.InvalidKEPayload): true, uint16(ike.InvalidMajorVersion): true,
+	uint16(ike.InvalidIKESPI): true, uint16(ike.InvalidSPI): true, uint16(ike.AuthenticationFailed): true,
+}
+
+func errorNotify(j *judge) []report.Finding {
+	var all []report.Finding
+	for m := range j.c.Messages() {
+		for _, n := range m.Errors() {
+			if covered[n.Number] || m.Conversation.Version == 1 && (badMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
+				continue
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: m.Conversation.ID,
+				Explanation: fmt.Sprintf("%s reports %s in clear. Such notifications are not authenticated: anybody on the path may have sent it.", j.name(m.From), n.Name),
+				Evidence:    evidence(n.Name, m),
+				Actions:     []report.Action{j.exec(m.From, "the reason, in its own words", "show logging", "show crypto ikev2 diagnose error")},
+				Fields:      map[string]any{"side": m.From.String(), "notify": n.Name},
+			})
+		}
+	}
+	return all
+}
+
+// opening says whether m belongs to the negotiation itself; what follows has findings of its own.
+func opening(m *pair.Message) bool {
+	switch m.Exchange {
+	case ike.IKESAInit, ike.IKEAuth, ike.IKEIntermediate, ike.IKESessionResume, ike.V1MainMode, ike.V1Aggressive, ike.V1QuickMode:
+		return true
+	}
+	return false
+}
+
+func peerNotAnswering(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		if t.Foreign || t.end == established || j.has(t.ID, "psk-mismatch-v1", "quick-mode-refused", "error-notify") {
+			continue
+		}
+		m := j.unanswered(t)
+		if m == nil || j.hasDirection(m.From, "icmp-rejected") {
+			continue
+		}
+		peer := m.From.Other()
+		n := m.Tally().Delivered
+		if !j.c.TwoSided() {
+			n = len(sendings(m))
+		}
+		if n < 2 && j.nearEnd(m) {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence: certainIf(n >= 2), Conversation: t.ID,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s, which its own capture shows, and it sent nothing back.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(peer)),
+			Evidence:    evidence("arrived, and not answered", m),
+			Actions: []report.Action{j.exec(peer, "why it drops the request: no profile or policy for this peer, VRF, control-plane policing, IKE off",
+				"show crypto ikev2 diagnose error", "show crypto ikev2 stats", "show crypto ikev2 profile", "show crypto ikev2 policy", "show policy-map control-plane", "show ip access-lists")},
+			Fields: map[string]any{"silent_side": peer.String(), "phase": m.Exchange.String(), "requests": n},
+		})
+	}
+	return all
+}
+
+// unanswered is the message of the negotiation that arrived and to which the other side sent nothing: no answer, and no
+// message of any kind after it.
+func (j *judge) unanswered(t *talk) *pair.Message {
+	for _, m := range t.Messages {
+		if !opening(m) || m.Kind != exchange.Request || m.AnsweredBy != nil || j.c.Story(m.From.Other()) == nil {
+			continue
+		}
+		arrived := int64(-1)
+		for _, x := range m.Transmissions {
+			if x.At[m.From.Other()] != nil && !x.Duplicate {
+				arrived = x.Aligned
+				break
+			}
+		}
+		if arrived < 0 || t.spokeAfter(m.From.Other(), arrived) || t.Version == 1 && !t.lastOf(m) {
+			continue
+		}
+		return m
+	}
+	return nil
+}
+
+// spokeAfter says whether s sent anything in the conversation after a moment.
+func (t *talk) spokeAfter(s pair.Side, at int64) bool {
+	for _, m := range t.Messages {
+		if m.From != s {
+			continue
+		}
+		for _, x := range m.Transmissions {
+			if x.Aligned >= at && !x.Duplicate {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (t *talk) lastOf(m *pair.Message) bool { return t.Messages[len(t.Messages)-1] == m }
+
+func responseIgnored(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		for _, m := range t.Messages {
+			r := m.AnsweredBy
+			if m.Kind != exchange.Request || r == nil || j.c.Story(m.From) == nil {
+				continue
+			}
+			at, responses := j.firstArrival(r)
+			if at < 0 {
+				continue
+			}
+			late := 0
+			for _, x := range sendings(m) {
+				// What was on its way to the wire when the answer came is no proof.
+				if x.Aligned > at+100e6 {
+					late++
+				}
+			}
+			if late < 2 {
+				continue
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: t.ID,
+				Explanation: fmt.Sprintf("The answer of %s to an %s arrived at %s, and it sent the request %s more: it ignores the answer.", j.name(r.From), m.Exchange, j.name(m.From), plural(late, "time", "times")),
+				Evidence:    append(evidence("the answer arrives", r), evidence("sent again all the same", m)...),
+				Actions: []report.Action{j.exec(m.From, "why it does not take the answer: a filter behind the capture, control-plane policing, another VRF, a broken checksum",
+					"show ip access-lists", "show policy-map control-plane", "show crypto ikev2 stats")},
+				Fields: map[string]any{"ignoring_side": m.From.String(), "phase": m.Exchange.String(), "responses": responses},
+			})
+			break
+		}
+	}
+	return all
+}
+
+// firstArrival is when m first reached the receiver's capture, aligned, and how often it did; -1 when it never did.
+func (j *judge) firstArrival(m *pair.Message) (at int64, count int) {
+	at = -1
+	to := m.From.Other()
+	for _, x := range m.Transmissions {
+		if s := x.At[to]; s != nil {
+			count++
+			if n := j.c.Aligned(s.Nanos, to); at < 0 || n < at {
+				at = n
+			}
+		}
+	}
+	return at, count
+}
+
+func exhausted(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		for _, m := range t.Messages {
+			sent := sendings(m)
+			if m.Kind != exchange.Request || len(sent) < 3 || j.answerArrived(m) {
+				continue
+			}
+			gaps := []float64{}
+			for i := 1; i < len(sent); i++ {
+				gaps = append(gaps, millis(sent[i].Aligned-sent[i-1].Aligned))
+			}
+			// It gave up when longer than its last interval nothing more came, or a new attempt began.
+			quiet := j.c.Last - sent[len(sent)-1].Aligned
+			if t.Next == nil && float64(quiet)/1e6 < gaps[len(gaps)-1] {
+				continue
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: t.ID,
+				Explanation: fmt.Sprintf("%s sent an %s %d times and gave up.", j.name(m.From), m.Exchange, len(sent)),
+				Evidence:    evidence("sent again and again", m),
+				Fields:      map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent), "intervals_ms": gaps},
+			})
+		}
+	}
+	return all
+}
+
+// answerArrived says whether the answer to m reached who asked.
+func (j *judge) answerArrived(m *pair.Message) bool {
+	if m.AnsweredBy == nil {
+		return false
+	}
+	if j.c.Story(m.From) == nil {
+		return true
+	}
+	at, _ := j.firstArrival(m.AnsweredBy)
+	return at >= 0
+}

@@ -1,0 +1,289 @@
+package diagnose
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// mappings are the translations of s, by what the pairs prove.
+func (j *judge) mappings(s pair.Side) []pair.Mapping {
+	var all []pair.Mapping
+	for _, m := range j.c.NAT {
+		if m.Side == s {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func natDetected(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, s := range pair.Both {
+		if f, ok := j.natOfPairs(s); ok {
+			all = append(all, f)
+		} else if f, ok := j.natOfHashes(s); ok {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func (j *judge) natOfPairs(s pair.Side) (report.Finding, bool) {
+	maps := j.mappings(s)
+	if len(maps) == 0 {
+		return report.Finding{}, false
+	}
+	first, preserved := maps[0], true
+	for _, m := range maps {
+		preserved = preserved && m.Original.Port() == m.Translated.Port()
+	}
+	verified := j.hashesConfirm(s)
+	how := ""
+	if verified {
+		how = " Its NAT detection hash confirms it."
+	}
+	return report.Finding{
+		Confidence:  report.Certain,
+		Explanation: fmt.Sprintf("A NAT between the sides translates %s from %s to %s.%s", j.partyName(s), first.Original.Addr(), first.Translated.Addr(), how),
+		Evidence: []report.Evidence{
+			{Side: "A", Frame: first.First[pair.A].Frame, Note: "as " + first.First[pair.A].Src.String() + " to " + first.First[pair.A].Dst.String()},
+			{Side: "B", Frame: first.First[pair.B].Frame, Note: "the same packet as " + first.First[pair.B].Src.String() + " to " + first.First[pair.B].Dst.String()},
+		},
+		Fields: map[string]any{"translated_side": s.String(), "original": first.Original.Addr().String(), "translated": first.Translated.Addr().String(),
+			"port_preserved": preserved, "hash_verified": verified},
+	}, true
+}
+
+func (j *judge) partyName(s pair.Side) string {
+	if n := j.c.Parties[s].Name; n != "" {
+		return n
+	}
+	return "side " + s.String()
+}
+
+// hashesConfirm says whether a NAT detection hash of s's own address matches what s's capture shows and not what the other
+// side's does.
+func (j *judge) hashesConfirm(s pair.Side) bool {
+	for m := range j.c.Messages() {
+		for _, d := range m.NATD {
+			if d.Forced {
+				continue
+			}
+			if m.From == s && d.Source && d.Sent && !d.Received || m.From != s && !d.Source && d.Sent && !d.Received {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// natOfHashes finds a NAT from one capture alone: the hash of the sender's address does not match where the packet came
+// from, or the hash of where it was sent does not match where it arrived.
+func (j *judge) natOfHashes(s pair.Side) (report.Finding, bool) {
+	if j.c.TwoSided() {
+		return report.Finding{}, false
+	}
+	for m := range j.c.Messages() {
+		for _, d := range m.NATD {
+			about := m.From
+			if !d.Source {
+				about = m.From.Other()
+			}
+			observer := j.c.Observer(m.From)
+			if about != s || d.Forced || observer == s || d.Sent || d.Received || len(m.Transmissions) == 0 {
+				continue
+			}
+			seen := m.Transmissions[0].At[observer]
+			if seen == nil {
+				continue
+			}
+			end := seen.Src
+			if !d.Source {
+				end = seen.Dst
+			}
+			if d.Address == end {
+				continue
+			}
+			f := report.Finding{
+				Confidence: report.Probable, Conversation: m.Conversation.ID,
+				Explanation: fmt.Sprintf("A NAT seems to translate %s: its NAT detection hash is not of %s, from where its packets come.", j.partyName(s), end),
+				Evidence:    evidence("the NAT detection hash does not match the address", m),
+				Fields: map[string]any{"translated_side": s.String(), "original": nil, "translated": end.Addr().String(),
+					"port_preserved": nil, "hash_verified": false},
+			}
+			if d.Address.IsValid() {
+				f.Explanation = fmt.Sprintf("A NAT translates %s: its NAT detection hash is that of %s, and its packets come from %s.", j.partyName(s), d.Address, end)
+				f.Fields["original"], f.Fields["hash_verified"] = d.Address.Addr().String(), true
+				f.Fields["port_preserved"] = d.Address.Port() == end.Port()
+			}
+			return f, true
+		}
+	}
+	return report.Finding{}, false
+}
+
+func natPortRewritten(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, s := range pair.Both {
+		for _, m := range j.mappings(s) {
+			if m.Original.Port() == 0 || m.Original.Port() == m.Translated.Port() {
+				continue
+			}
+			all = append(all, report.Finding{
+				Confidence:  report.Certain,
+				Explanation: fmt.Sprintf("The NAT changes the UDP source port of %s from %d to %d. Filters on the way must not insist on source port %d.", j.partyName(s), m.Original.Port(), m.Translated.Port(), m.Original.Port()),
+				Evidence:    []report.Evidence{{Side: "A", Frame: m.First[pair.A].Frame}, {Side: "B", Frame: m.First[pair.B].Frame}},
+				Fields:      map[string]any{"original_port": int(m.Original.Port()), "translated_port": int(m.Translated.Port())},
+			})
+			break
+		}
+	}
+	return all
+}
+
+func natMappingChanged(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, s := range pair.Both {
+		last := map[[2]any]pair.Mapping{}
+		for _, m := range j.mappings(s) {
+			k := [2]any{m.Original, m.SPIi}
+			before, ok := last[k]
+			last[k] = m
+			if !ok || before.Translated == m.Translated || m.SPIi == 0 {
+				continue
+			}
+			all = append(all, report.Finding{
+				Confidence:  report.Certain,
+				Explanation: fmt.Sprintf("The NAT changed its mapping of %s inside one IKE SA, from %s to %s: answers to the old one no longer arrive.", j.partyName(s), before.Translated, m.Translated),
+				Evidence:    []report.Evidence{{Side: "A", Frame: m.First[pair.A].Frame}, {Side: "B", Frame: m.First[pair.B].Frame}},
+				Actions:     []report.Action{j.config(s, "keepalives more often than the NAT forgets", "crypto ikev2 nat keepalive 20")},
+				Fields:      map[string]any{"before": before.Translated.String(), "after": m.Translated.String()},
+			})
+		}
+	}
+	return all
+}
+
+func encapsulationForced(j *judge) []report.Finding {
+	for m := range j.c.Messages() {
+		for _, d := range m.NATD {
+			if d.Forced && !j.has("", "nat-detected") {
+				return []report.Finding{{
+					Confidence: report.Certain, Conversation: m.Conversation.ID,
+					Explanation: fmt.Sprintf("%s sends a NAT detection hash of no address at all, so that both sides use UDP encapsulation although no NAT is there.", j.name(m.From)),
+					Evidence:    evidence("the NAT detection hash is of no known address", m),
+				}}
+			}
+		}
+	}
+	return nil
+}
+
+func natFloatMissing(j *judge) []report.Finding {
+	if !j.has("", "nat-detected") {
+		return nil
+	}
+	for _, t := range j.talks {
+		for _, m := range t.Messages {
+			if !m.Encrypted() || m.Conversation.Version == 1 && m.Exchange == ike.V1Informational {
+				continue
+			}
+			port := m.Transmissions[0].Port()
+			if port == 4500 {
+				break
+			}
+			if port == 500 {
+				s := j.translatedSide()
+				return []report.Finding{{
+					Confidence: report.Certain, Conversation: t.ID,
+					Explanation: fmt.Sprintf("%s is behind a NAT, and %s went on over UDP 500: NAT traversal is off on a side, so ESP will not get through the NAT.", j.name(s), m.Exchange),
+					Evidence:    evidence("behind a NAT, and still on UDP 500", m),
+					Actions: []report.Action{
+						j.config(pair.A, "NAT traversal must be on", "crypto ipsec nat-transparency udp-encapsulation"),
+						j.config(pair.B, "NAT traversal must be on", "crypto ipsec nat-transparency udp-encapsulation"),
+					},
+				}}
+			}
+		}
+	}
+	return nil
+}
+
+func (j *judge) translatedSide() pair.Side {
+	for _, f := range j.found {
+		if f.Code == "nat-detected" && f.Fields["translated_side"] == "B" {
+			return pair.B
+		}
+	}
+	return pair.A
+}
+
+// idle is the longest silence that a NAT's mapping is trusted to survive (RFC 3948, Section 4: 20 seconds by default).
+const idle = 30e9
+
+func natKeepaliveMissing(j *judge) []report.Finding {
+	t := j.establishedTalk()
+	if t == nil || !j.has("", "nat-detected") {
+		return nil
+	}
+	s := j.translatedSide()
+	story := j.c.Story(j.c.Observer(s))
+	if story == nil || len(story.Keepalives) > 0 {
+		return nil
+	}
+	last, gap := int64(0), int64(0)
+	see := func(at int64) {
+		if last != 0 && at-last > gap {
+			gap = at - last
+		}
+		last = max(last, at)
+	}
+	for _, m := range t.Messages {
+		for _, x := range m.Transmissions {
+			see(x.Aligned)
+		}
+	}
+	if hasESP(j.c) || gap < idle {
+		return nil
+	}
+	return []report.Finding{{
+		Confidence: report.Certain, Conversation: t.ID,
+		Explanation: fmt.Sprintf("%s is behind a NAT and was silent for %s without a NAT keepalive: the NAT may have forgotten its mapping.", j.name(s), duration(millis(gap))),
+		Actions:     []report.Action{j.config(s, "keepalives more often than the NAT forgets", "crypto ikev2 nat keepalive 20", "crypto isakmp nat keepalive 20")},
+	}}
+}
+
+func wrongPeer(j *judge) []report.Finding {
+	var all []report.Finding
+	seen := map[netip.Addr]bool{}
+	for _, t := range j.talks {
+		if !t.Foreign {
+			continue
+		}
+		for _, m := range t.Messages {
+			if m.Kind != exchange.Request || m.From != t.Initiator || m.AnsweredBy != nil {
+				continue
+			}
+			x := m.Transmissions[0].At[j.c.Observer(m.From)]
+			if x == nil || seen[x.Dst.Addr()] || !j.own(m.From, x.Src.Addr().String()) {
+				continue
+			}
+			seen[x.Dst.Addr()] = true
+			peer := m.From.Other()
+			all = append(all, report.Finding{
+				Confidence: certainIf(j.c.Parties[peer].Known.IsValid()), Conversation: t.ID,
+				Explanation: fmt.Sprintf("%s sends its requests to %s, which is not an address of %s; none arrives there.", j.name(m.From), x.Dst.Addr(), j.name(peer)),
+				Evidence:    evidence("to an address that is not the peer's", m),
+				Actions: []report.Action{j.exec(m.From, "which peer address is configured", "show crypto map", "show crypto ikev2 profile"),
+					j.config(m.From, "the peer's address", "set peer "+orWord(j.seenAs(peer), "PEER"))},
+				Fields: map[string]any{"side": m.From.String(), "sent_to": x.Dst.Addr().String(), "expected": j.seenAs(peer)},
+			})
+		}
+	}
+	return all
+}

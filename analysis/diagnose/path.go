@@ -1,0 +1,438 @@
+package diagnose
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// ports are those of IKE.
+var ports = []uint16{500, 4500}
+
+// stretch is what happened to the sendings of one side to one port, in order of time.
+type stretch struct {
+	side      pair.Side
+	port      uint16
+	sent      []*pair.Transmission
+	messages  map[*pair.Transmission]*pair.Message
+	lost      int
+	missing   int // not at the receiver, for whatever reason
+	delivered int
+	tail      []*pair.Transmission // all since the last that arrived: nothing passes any more
+}
+
+// stretchOf gathers the unfragmented sendings of s to a port. Fragmented datagrams have their own findings, and what went
+// to strangers says nothing about the path.
+func (j *judge) stretchOf(s pair.Side, port uint16) stretch {
+	st := stretch{side: s, port: port, messages: map[*pair.Transmission]*pair.Message{}}
+	for m, t := range j.c.Sent(s, port) {
+		if m.Conversation != nil && m.Conversation.Foreign || fragmented(t) {
+			continue
+		}
+		st.sent = append(st.sent, t)
+		st.messages[t] = m
+	}
+	slices.SortStableFunc(st.sent, func(a, b *pair.Transmission) int {
+		switch {
+		case a.Aligned < b.Aligned:
+			return -1
+		case a.Aligned > b.Aligned:
+			return 1
+		}
+		return 0
+	})
+	for _, t := range st.sent {
+		switch t.Fate {
+		case pair.Lost:
+			st.lost++
+			st.tail = append(st.tail, t)
+		case pair.Delivered:
+			st.delivered++
+			st.tail = nil
+		default:
+			if t.Missing {
+				st.tail = append(st.tail, t)
+			}
+		}
+		if t.Missing {
+			st.missing++
+		}
+	}
+	return st
+}
+
+func fragmented(t *pair.Transmission) bool {
+	for _, x := range t.At {
+		if x != nil && len(x.Fragments) > 0 {
+			return true
+		}
+	}
+	return t.Partial != nil
+}
+
+// blocked says whether nothing of the stretch passes, or nothing any more after something did: then the last of it must be
+// several sendings, of which those that are proven lost are counted.
+func (st stretch) blocked() (lost []*pair.Transmission, certain, ok bool) {
+	if st.delivered == 0 && st.missing > 0 {
+		return st.tail, st.lost >= 2, st.missing == len(st.sent)
+	}
+	proven := 0
+	for _, t := range st.tail {
+		if t.Fate == pair.Lost {
+			proven++
+		}
+	}
+	// Something passed before: three in a row that do not, one of them repeated, are no chance any more.
+	return st.tail, true, proven >= 3 && proven == len(st.tail)
+}
+
+// phase names the exchange that the first of the lost packets belongs to.
+func (st stretch) phase(lost []*pair.Transmission) string {
+	if len(lost) == 0 {
+		return ""
+	}
+	return st.messages[lost[0]].Exchange.String()
+}
+
+func (j *judge) stretches() []stretch {
+	var all []stretch
+	if !j.c.TwoSided() {
+		return nil
+	}
+	for _, s := range pair.Both {
+		for _, p := range ports {
+			if st := j.stretchOf(s, p); len(st.sent) > 0 {
+				all = append(all, st)
+			}
+		}
+	}
+	return all
+}
+
+func natTBlocked(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, st := range j.stretches() {
+		lost, certain, ok := st.blocked()
+		if st.port != 4500 || !ok || st.delivered > 0 || j.stretchOf(st.side, 500).delivered == 0 || j.refusedBy(st.side) {
+			continue
+		}
+		from, to := j.name(st.side), j.name(st.side.Other())
+		all = append(all, report.Finding{
+			Confidence: certainIf(certain),
+			Explanation: fmt.Sprintf("UDP 500 from %s reaches %s, UDP 4500 does not: %d sent, 0 arrived. With a NAT in between, everything after IKE_SA_INIT travels on UDP 4500.",
+				from, to, len(st.sent)),
+			Evidence: sights("sent, and not in the other capture", lost...),
+			Actions: []report.Action{
+				path("a filter between the two gateways drops UDP 4500", j.permit(st.side, 4500)...),
+				j.exec(st.side, "the way to the peer", "traceroute "+j.seenAs(st.side.Other())),
+			},
+			Fields: map[string]any{"direction": st.side.Direction(), "lost": len(lost), "sent": len(st.sent)},
+		})
+	}
+	return all
+}
+
+// permit are the lines that a filter on the path needs, for what s sends.
+func (j *judge) permit(s pair.Side, port uint16) []string {
+	src, dst := j.seenAs(s), j.seenAs(s.Other())
+	if src == "" || dst == "" {
+		return []string{fmt.Sprintf("permit udp any any eq %d", port)}
+	}
+	return []string{fmt.Sprintf("permit udp host %s host %s eq %d", src, dst, port)}
+}
+
+// refusedBy says whether an ICMP error tells already who refuses what s sends.
+func (j *judge) refusedBy(s pair.Side) bool { return j.hasDirection(s, "icmp-rejected") }
+
+func pathBlocked(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, st := range j.stretches() {
+		lost, certain, ok := st.blocked()
+		if !ok || j.has("", "capture-windows-disjoint") {
+			continue
+		}
+		if slices.ContainsFunc(j.found, func(f report.Finding) bool {
+			return f.Code == "nat-t-blocked" && f.Fields["direction"] == st.side.Direction()
+		}) && st.port == 4500 {
+			continue
+		}
+		sent := len(st.sent)
+		if st.delivered > 0 {
+			sent = len(lost)
+		}
+		f := report.Finding{
+			Confidence:  certainIf(certain && !j.has("", "capture-empty")),
+			Explanation: j.explainBlocked(st, lost, sent),
+			Evidence:    sights("sent, and not in the other capture", lost...),
+			Actions: []report.Action{
+				path("a device between the two gateways drops them: access lists, firewalls, routing", j.permit(st.side, st.port)...),
+				j.exec(st.side, "the way to the peer", "traceroute "+orWord(j.seenAs(st.side.Other()), "PEER"), "show ip route "+orWord(j.seenAs(st.side.Other()), "PEER")),
+			},
+			Fields: map[string]any{"direction": st.side.Direction(), "protocol": "udp", "port": int(st.port), "phase": st.phase(lost), "lost": len(lost), "sent": sent},
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func (j *judge) explainBlocked(st stretch, lost []*pair.Transmission, sent int) string {
+	from, to := j.name(st.side), j.name(st.side.Other())
+	text := fmt.Sprintf("UDP %d from %s to %s is dropped between them: %d sent, 0 arrived", st.port, from, to, sent)
+	if st.delivered > 0 {
+		text = fmt.Sprintf("UDP %d from %s to %s passes at first and then no more: since %s, %d sent, 0 arrived", st.port, from, to, st.phase(lost), sent)
+	}
+	back := j.stretchOf(st.side.Other(), st.port)
+	switch {
+	case back.delivered > 0:
+		text += "; the other direction passes"
+	case back.missing > 0:
+		text += "; nor does the other direction pass"
+	}
+	return text + "."
+}
+
+func pathLoss(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, st := range j.stretches() {
+		if _, _, blocked := st.blocked(); blocked || st.lost == 0 || st.delivered == 0 {
+			continue
+		}
+		var lost []*pair.Transmission
+		for _, t := range st.sent {
+			if t.Fate == pair.Lost {
+				lost = append(lost, t)
+			}
+		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain,
+			Explanation: fmt.Sprintf("UDP %d from %s to %s: %d of %d packets were lost between them.", st.port, j.name(st.side), j.name(st.side.Other()),
+				st.lost, len(st.sent)),
+			Evidence: sights("sent, and not in the other capture", lost...),
+			Actions: []report.Action{j.exec(st.side, "errors and drops on the WAN interface", "show interfaces "+orWord(j.iface(st.side), "GigabitEthernet1"),
+				"show policy-map interface "+orWord(j.iface(st.side), "GigabitEthernet1"))},
+			Fields: map[string]any{"direction": st.side.Direction(), "protocol": "udp", "port": int(st.port), "lost": st.lost, "sent": len(st.sent),
+				"loss_ratio": ratio(st.lost, len(st.sent))},
+		})
+	}
+	return all
+}
+
+func ratio(n, of int) float64 {
+	if of == 0 {
+		return 0
+	}
+	return float64(int(float64(n)/float64(of)*1e4+0.5)) / 1e4
+}
+
+func icmpRejected(j *judge) []report.Finding {
+	type key struct {
+		from, direction string
+		typ, code       uint8
+	}
+	count := map[key]int{}
+	first := map[key]pair.ICMP{}
+	var order []key
+	for _, e := range j.c.ICMP {
+		if !e.Mine || e.TooBig() {
+			continue
+		}
+		k := key{e.Sight.Src.Addr().String(), e.Quoted.Direction(), e.Type, e.Code}
+		if count[k]++; count[k] == 1 {
+			first[k] = e
+			order = append(order, k)
+		}
+	}
+	var all []report.Finding
+	for _, k := range order {
+		e := first[k]
+		who := k.from
+		for _, s := range pair.Both {
+			if j.own(s, k.from) || k.from == j.seenAs(s) {
+				who = j.name(s)
+			}
+		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain,
+			Explanation: fmt.Sprintf("%s refuses what %s sends and says so (%s): ICMP type %d code %d, %s.", who, j.name(e.Quoted), e.Meaning(), k.typ, k.code,
+				plural(count[k], "time", "times")),
+			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
+			Actions:  []report.Action{j.icmpAction(e, k.from)},
+			Fields: map[string]any{"icmp_type": int(k.typ), "icmp_code": int(k.code), "meaning": e.Meaning(), "rejected_by": k.from,
+				"direction": k.direction},
+		})
+	}
+	return all
+}
+
+func (j *judge) icmpAction(e pair.ICMP, from string) report.Action {
+	peer := e.Quoted.Other()
+	switch {
+	case e.Prohibited():
+		return path("the filter on "+from+" must let UDP 500, UDP 4500 and protocol 50 pass", append(j.permit(e.Quoted, 500), j.permit(e.Quoted, 4500)...)...)
+	case !e.V6 && e.Code == 3 && e.Type == 3, e.V6 && e.Type == 1 && e.Code == 4:
+		return j.exec(peer, "IKE does not listen there: whether crypto is applied to the interface", "show udp", "show crypto map", "show crypto ikev2 profile")
+	case !e.V6 && e.Type == 3 && e.Code == 2:
+		return path(from+" does not take protocol 50 (ESP)", "permit esp host "+j.seenAs(e.Quoted)+" host "+j.seenAs(peer))
+	}
+	return path(from+" has no way to "+e.ICMPError.Dst.String(), "show ip route "+e.ICMPError.Dst.String())
+}
+
+func payloadAltered(j *judge) []report.Finding {
+	var all []report.Finding
+	for m := range j.c.Messages() {
+		if !m.Altered {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain, Conversation: m.Conversation.ID,
+			Explanation: fmt.Sprintf("An %s message of %s arrives with other bytes than it was sent with, from byte %d on: a device on the path rewrites IKE.",
+				m.Exchange, j.name(m.From), m.DifferAt),
+			Evidence: evidence("the same message, with different bytes", m),
+			Actions:  []report.Action{path("an application gateway for IPsec on a NAT or firewall: turn it off", "no ip nat service ipsec-esp enable")},
+			Fields:   map[string]any{"direction": m.From.Direction(), "first_difference_offset": m.DifferAt},
+		})
+	}
+	return all
+}
+
+func duplicatedOnPath(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, s := range pair.Both {
+		var twice []*pair.Transmission
+		for m := range j.c.Messages() {
+			if m.From != s {
+				continue
+			}
+			for _, t := range m.Transmissions {
+				if t.Duplicate && !t.CaptureCopy && t.At[s] == nil {
+					twice = append(twice, t)
+				}
+			}
+		}
+		if len(twice) == 0 || !j.c.TwoSided() {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence:  report.Certain,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s more often than they were sent.", plural(len(twice), "packet", "packets"), j.name(s), j.name(s.Other())),
+			Evidence:    sights("arrived again", twice...),
+			Fields:      map[string]any{"direction": s.Direction(), "count": len(twice)},
+		})
+	}
+	return all
+}
+
+func reorderedOnPath(j *judge) []report.Finding {
+	var all []report.Finding
+	if !j.c.TwoSided() {
+		return nil
+	}
+	for _, s := range pair.Both {
+		var order []*pair.Transmission
+		for _, t := range j.c.Sent(s, 0) {
+			if t.At[pair.A] != nil && t.At[pair.B] != nil {
+				order = append(order, t)
+			}
+		}
+		slices.SortStableFunc(order, func(x, y *pair.Transmission) int { return x.At[s].Frame - y.At[s].Frame })
+		var late []*pair.Transmission
+		highest := 0
+		for _, t := range order {
+			if f := t.At[s.Other()].Frame; f < highest {
+				late = append(late, t)
+			} else {
+				highest = f
+			}
+		}
+		count := len(late)
+		for _, f := range j.c.Flows {
+			if x := f.At[s.Other()]; f.From == s && x != nil && f.At[s] != nil && x.Reordered > f.At[s].Reordered {
+				count += x.Reordered - f.At[s].Reordered
+			}
+		}
+		if count == 0 {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence:  report.Certain,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s behind later ones.", plural(count, "packet", "packets"), j.name(s), j.name(s.Other())),
+			Evidence:    sights("arrived late", late...),
+			Fields:      map[string]any{"direction": s.Direction(), "count": count},
+		})
+	}
+	return all
+}
+
+func dscpRewritten(j *judge) []report.Finding {
+	var all []report.Finding
+	if !j.c.TwoSided() {
+		return nil
+	}
+	for _, s := range pair.Both {
+		changed := map[[2]uint8][]*pair.Transmission{}
+		for _, t := range j.c.Sent(s, 0) {
+			mine, other := t.At[s], t.At[s.Other()]
+			if mine != nil && other != nil && mine.DSCP != other.DSCP {
+				k := [2]uint8{mine.DSCP, other.DSCP}
+				changed[k] = append(changed[k], t)
+			}
+		}
+		for k, ts := range changed {
+			all = append(all, report.Finding{
+				Confidence:  report.Certain,
+				Explanation: fmt.Sprintf("What %s sends with DSCP %d arrives at %s with DSCP %d.", j.name(s), k[0], j.name(s.Other()), k[1]),
+				Evidence:    sights("DSCP differs", ts[0]),
+				Fields:      map[string]any{"direction": s.Direction(), "dscp_sent": int(k[0]), "dscp_received": int(k[1])},
+			})
+		}
+	}
+	slices.SortFunc(all, func(a, b report.Finding) int {
+		return a.Fields["dscp_sent"].(int)*256 + a.Fields["dscp_received"].(int) - b.Fields["dscp_sent"].(int)*256 - b.Fields["dscp_received"].(int)
+	})
+	return all
+}
+
+func slowPath(j *judge) []report.Finding {
+	// An answer that arrives after its request was sent again shows a round trip beyond the timer.
+	for m := range j.c.Messages() {
+		if m.Kind != exchange.Request || m.AnsweredBy == nil || len(m.Transmissions) < 2 {
+			continue
+		}
+		r := m.AnsweredBy
+		first, answered := m.Transmissions[0], j.arrival(r)
+		if answered == nil || first.Fate != pair.Delivered || r.Transmissions[0].Aligned > m.Transmissions[1].Aligned+500e6 {
+			continue
+		}
+		took := j.c.Aligned(answered.At[r.From.Other()].Nanos, r.From.Other()) - first.Aligned
+		arrived, ok := j.c.Delay(first, m.From)
+		if !ok || arrived+j.delay(answered, r.From) < (m.Transmissions[1].Aligned-first.Aligned) {
+			continue
+		}
+		return []report.Finding{{
+			Confidence: report.Certain, Conversation: m.Conversation.ID,
+			Explanation: fmt.Sprintf("The path is slower than the retransmission timer: the answer to an %s of %s took %s, of which the path took %s.", m.Exchange, j.name(m.From),
+				duration(millis(took)), duration(millis(arrived+j.delay(answered, r.From)))),
+			Evidence: evidence("sent again before the answer could arrive", m),
+			Fields:   map[string]any{"rtt_ms": millis(arrived + j.delay(answered, r.From))},
+		}}
+	}
+	return nil
+}
+
+// arrival is the first sending of m that both captures show.
+func (j *judge) arrival(m *pair.Message) *pair.Transmission {
+	for _, t := range m.Transmissions {
+		if t.At[pair.A] != nil && t.At[pair.B] != nil && !t.Duplicate {
+			return t
+		}
+	}
+	return nil
+}
+
+func (j *judge) delay(t *pair.Transmission, from pair.Side) int64 {
+	d, _ := j.c.Delay(t, from)
+	return d
+}

@@ -1,0 +1,215 @@
+package diagnose
+
+import (
+	"fmt"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+func packetTooBig(j *judge) []report.Finding {
+	var all []report.Finding
+	seen := map[string]bool{}
+	for _, e := range j.c.ICMP {
+		if !e.Mine || !e.TooBig() {
+			continue
+		}
+		from := e.Sight.Src.Addr().String()
+		k := fmt.Sprint(from, e.Quoted, e.MTU)
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		all = append(all, report.Finding{
+			Confidence:  report.Certain,
+			Explanation: fmt.Sprintf("%s says that packets of %s do not fit: the next link takes %d bytes.", from, j.name(e.Quoted), e.MTU),
+			Evidence:    []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
+			Actions: []report.Action{
+				j.config(e.Quoted, "IKE messages that fit", "crypto ikev2 fragmentation mtu "+fmt.Sprint(max(e.MTU-28, 576))),
+				j.config(e.Quoted, "traffic that fits, behind the tunnel's own bytes", "ip tcp adjust-mss 1360", "crypto ipsec df-bit clear"),
+			},
+			Fields: map[string]any{"direction": e.Quoted.Direction(), "mtu": e.MTU, "reported_by": from},
+		})
+	}
+	return all
+}
+
+func ipFragmentsLost(j *judge) []report.Finding {
+	if !j.c.TwoSided() {
+		return nil
+	}
+	var all []report.Finding
+	for _, s := range pair.Both {
+		var lost []*pair.Transmission
+		var message *pair.Message
+		for m, t := range j.c.Sent(s, 0) {
+			mine := t.At[s]
+			if mine == nil || len(mine.Fragments) == 0 || t.At[s.Other()] != nil || t.Fate != pair.Lost {
+				continue
+			}
+			if message == nil {
+				message = m
+			}
+			lost = append(lost, t)
+		}
+		if len(lost) == 0 || !j.otherwisePasses(s) {
+			continue
+		}
+		first := lost[0]
+		all = append(all, report.Finding{
+			Confidence: report.Certain, Conversation: message.Conversation.ID,
+			Explanation: fmt.Sprintf("An %s of %s has %d bytes and travels in %d IP fragments; %d of them arrive at %s, while unfragmented packets pass: a device on the path drops IP fragments.",
+				message.Exchange, j.name(s), first.At[s].Datagram, len(first.At[s].Fragments), len(first.Partial), j.name(s.Other())),
+			Evidence: sights("sent in IP fragments that do not all arrive", lost...),
+			Actions: []report.Action{
+				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
+				j.config(pair.B, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
+				path("let IP fragments of UDP 500 and 4500 pass", "permit udp host "+orWord(j.seenAs(s), "any")+" host "+orWord(j.seenAs(s.Other()), "any")+" fragments"),
+			},
+			Fields: map[string]any{"direction": s.Direction(), "datagram_size": first.At[s].Datagram, "fragments_sent": len(first.At[s].Fragments),
+				"fragments_seen": len(first.Partial)},
+		})
+	}
+	return all
+}
+
+// otherwisePasses says whether unfragmented packets of s arrive.
+func (j *judge) otherwisePasses(s pair.Side) bool {
+	for _, t := range j.c.Sent(s, 0) {
+		if !fragmented(t) && t.Fate == pair.Delivered {
+			return true
+		}
+	}
+	return false
+}
+
+func ikeFragmentsLost(j *judge) []report.Finding {
+	if !j.c.TwoSided() {
+		return nil
+	}
+	type key struct {
+		conversation *pair.Conversation
+		id           uint32
+		from         pair.Side
+		parts        int
+		request      bool
+	}
+	sent, arrived := map[key]int{}, map[key]int{}
+	missing := map[key][]*pair.Message{}
+	var order []key
+	for m := range j.c.Messages() {
+		if m.Fragments == 0 {
+			continue
+		}
+		k := key{m.Conversation, m.MessageID, m.From, m.Fragments, m.Kind == 0}
+		if sent[k]++; sent[k] == 1 {
+			order = append(order, k)
+		}
+		if n := m.Tally(); n.Delivered > 0 {
+			arrived[k]++
+		} else if n.Lost > 0 {
+			missing[k] = append(missing[k], m)
+		}
+	}
+	var all []report.Finding
+	for _, k := range order {
+		if len(missing[k]) == 0 || arrived[k] == 0 {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain, Conversation: k.conversation.ID,
+			Explanation: fmt.Sprintf("Of the %d IKE fragments of an %s of %s, %d never arrive at %s.", sent[k], missing[k][0].Exchange, j.name(k.from), len(missing[k]), j.name(k.from.Other())),
+			Evidence:    evidence("sent, and not in the other capture", missing[k]...),
+			Actions:     []report.Action{j.config(k.from, "smaller fragments", "crypto ikev2 fragmentation mtu 1000")},
+			Fields:      map[string]any{"direction": k.from.Direction(), "fragments_sent": sent[k], "fragments_seen": arrived[k]},
+		})
+	}
+	return all
+}
+
+// fewest is how many packets on each side of a size make it a limit and no chance.
+const fewest = 5
+
+func mtuBlackHole(j *judge) []report.Finding {
+	if !j.c.TwoSided() || j.has("", "packet-too-big", "ip-fragments-lost") {
+		return nil
+	}
+	var all []report.Finding
+	for _, s := range pair.Both {
+		largest, smallest := 0, 1<<30
+		var lost []*pair.Transmission
+		delivered := 0
+		for _, t := range j.c.Sent(s, 0) {
+			mine := t.At[s]
+			if mine == nil || fragmented(t) {
+				continue
+			}
+			switch t.Fate {
+			case pair.Lost:
+				lost = append(lost, t)
+				smallest = min(smallest, mine.Size)
+			case pair.Delivered:
+				delivered++
+				largest = max(largest, mine.Size)
+			}
+		}
+		if len(lost) < fewest || delivered < fewest || smallest <= largest {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence:  report.Probable,
+			Explanation: fmt.Sprintf("From %s to %s, packets up to %d bytes arrive and those from %d bytes on do not, and nobody says why: a link takes less than it should.", j.name(s), j.name(s.Other()), largest, smallest),
+			Evidence:    sights("too large, it seems", lost...),
+			Actions:     []report.Action{j.config(s, "smaller IKE messages and traffic", "crypto ikev2 fragmentation mtu 1200", "ip tcp adjust-mss 1360")},
+			Fields:      map[string]any{"direction": s.Direction(), "largest_delivered": largest, "smallest_lost": smallest},
+		})
+	}
+	return all
+}
+
+func fragmentationOff(j *judge) []report.Finding {
+	for _, t := range j.talks {
+		if t.Version != 2 || !t.Complete || !j.needsFragments(t) {
+			continue
+		}
+		announced := [2]bool{}
+		asked := [2]bool{}
+		for _, m := range t.Messages {
+			if m.Exchange == ike.IKESAInit && m.SA() != nil {
+				asked[m.From] = true
+				announced[m.From] = announced[m.From] || m.Has(uint16(ike.FragmentationSupported))
+			}
+		}
+		var missing []pair.Side
+		for _, s := range pair.Both {
+			if asked[s] && !announced[s] {
+				missing = append(missing, s)
+			}
+		}
+		if len(missing) == 0 {
+			continue
+		}
+		f := report.Finding{
+			Confidence: report.Certain, Conversation: t.ID,
+			Explanation: fmt.Sprintf("%s does not announce IKE fragmentation, and a message is too large for one packet, so it travels in IP fragments, which devices on the way often drop.", j.name(missing[0])),
+		}
+		for _, s := range missing {
+			f.Actions = append(f.Actions, j.config(s, "announce IKE fragmentation", "crypto ikev2 fragmentation mtu 1200"))
+		}
+		return []report.Finding{f}
+	}
+	return nil
+}
+
+// needsFragments says whether a message of the conversation left in IP fragments.
+func (j *judge) needsFragments(t *talk) bool {
+	for _, m := range t.Messages {
+		for _, x := range m.Transmissions {
+			if fragmented(x) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,323 @@
+package diagnose
+
+import (
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+)
+
+// ending is how far a conversation came.
+type ending uint8
+
+const (
+	unfinished ending = iota
+	established
+	authRefused     // the responder refused the initiator's authentication
+	childDenied     // the IKE SA stands, its child SA was refused
+	responderDenied // the initiator refused the responder's authentication
+)
+
+// talk is a conversation with what was worked out of it.
+type talk struct {
+	*pair.Conversation
+	end     ending
+	certain bool
+	answer  answer // the IKE_AUTH response that decided
+}
+
+// answer is a message from its outside: one SK payload, or the SKF fragments that make one.
+type answer struct {
+	messages []*pair.Message
+	first    ike.PayloadType
+	min, max int  // bytes of plaintext
+	known    bool // min and max are
+	whole    bool // all fragments are there
+	inner    []ike.Payload
+}
+
+func newTalk(c *pair.Case, v *pair.Conversation) *talk {
+	t := &talk{Conversation: v}
+	if v.Version == 2 {
+		t.judgeV2(c)
+	} else {
+		t.judgeV1(c)
+	}
+	return t
+}
+
+// responder is the side that answers the IKE SA.
+func (t *talk) responder() pair.Side { return t.Initiator.Other() }
+
+// messagesOf yields the messages of an exchange and kind.
+func (t *talk) messagesOf(x ike.ExchangeType, k exchange.Kind) []*pair.Message {
+	var all []*pair.Message
+	for _, m := range t.Messages {
+		if m.Exchange == x && m.Kind == k {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// lastAnswer gathers the last response of an exchange from the responder of the IKE SA. A response that never reached the
+// initiator counts as well: it was given.
+func (t *talk) lastAnswer(x ike.ExchangeType) (answer, bool) {
+	var id uint32
+	found := false
+	for _, m := range t.messagesOf(x, exchange.Response) {
+		if m.From != t.Initiator && (!found || m.MessageID > id) {
+			id, found = m.MessageID, true
+		}
+	}
+	if !found {
+		return answer{}, false
+	}
+	var parts []*pair.Message
+	for _, m := range t.messagesOf(x, exchange.Response) {
+		if m.From != t.Initiator && m.MessageID == id {
+			parts = append(parts, m)
+		}
+	}
+	return gather(parts), true
+}
+
+// gather makes one answer of one message or of its fragments.
+func gather(parts []*pair.Message) answer {
+	a := answer{messages: parts, known: true, first: ike.PayloadNone}
+	total := 1
+	seen := map[int]bool{}
+	for _, m := range parts {
+		if len(m.Inner) > 0 {
+			a.inner = m.Inner
+		}
+		if m.Fragments > 0 {
+			total = m.Fragments
+			if seen[m.Fragment] {
+				continue
+			}
+			seen[m.Fragment] = true
+		} else {
+			seen[1] = true
+		}
+		if m.Fragment <= 1 {
+			a.first = m.FirstInner
+		}
+		a.known = a.known && m.Plain.Known
+		a.min, a.max = a.min+m.Plain.Min, a.max+m.Plain.Max
+	}
+	a.whole = len(seen) >= total
+	return a
+}
+
+// Sizes of payloads, generic header included (RFC 7296, Section 3): the least that a successful IKE_AUTH response holds
+// beside identity and AUTH is SA (36), TSi (24) and TSr (24); an identity has 12 at least, being an address or a name.
+const (
+	bareNotify   = 8
+	largestBare  = 23 // a bare Notify with all the padding that a sender may add
+	leastChild   = 36 + 24 + 24
+	leastID      = 12
+	generousID   = 48 // a long name
+	vendorID     = 20
+	moreNotifies = 24
+)
+
+func (t *talk) judgeV2(c *pair.Case) {
+	a, ok := t.lastAnswer(ike.IKEAuth)
+	if !ok {
+		t.proveByTraffic(c)
+		return
+	}
+	t.answer = a
+	if len(a.inner) > 0 {
+		t.readInner(a.inner)
+		return
+	}
+	switch {
+	case !a.known && a.first == ike.PayloadN:
+		t.end = authRefused
+	case !a.known:
+		t.end = unfinished
+	case a.first == ike.PayloadN && a.min <= bareNotify && a.max <= largestBare:
+		t.end = authRefused
+	case a.first == ike.PayloadEAP || a.first == ike.PayloadNone:
+		t.end = unfinished
+	default:
+		t.judgeRoom(a)
+	}
+	t.lookLater(c)
+}
+
+// readInner decides by what keys made readable.
+func (t *talk) readInner(inner []ike.Payload) {
+	t.certain = true
+	var failed bool
+	for _, p := range inner {
+		switch x := p.(type) {
+		case *ike.SA:
+			t.end = established
+			return
+		case *ike.Notify:
+			if x.Number == ike.AuthenticationFailed {
+				t.end = authRefused
+				return
+			}
+			failed = failed || x.Number.IsError()
+		}
+	}
+	if failed {
+		t.end = childDenied
+		if inner[0].Type() == ike.PayloadN {
+			t.end = authRefused
+		}
+	}
+}
+
+// judgeRoom decides whether the response has room for a child SA beside identity and authentication.
+func (t *talk) judgeRoom(a answer) {
+	auth := 8 + 20
+	if t.Suite != nil && t.Suite.PRFLen() > 0 {
+		auth = 8 + t.Suite.PRFLen()
+	}
+	least := leastID + auth + leastChild
+	most := generousID + auth + vendorID + moreNotifies // of a refusal with a pre-shared key
+	switch {
+	case a.max < least:
+		t.end = childDenied
+	case a.min > most && a.first != ike.PayloadN:
+		t.end, t.certain = established, !t.certificates()
+	default:
+		t.end = established
+	}
+}
+
+// certificates says whether a side asked for certificates, so that AUTH may be a signature of any size.
+func (t *talk) certificates() bool {
+	for _, m := range t.Messages {
+		for _, p := range m.Parsed.Payloads {
+			if p.Type() == ike.PayloadCREQ && m.Major() == 2 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// soon is how long after IKE_AUTH a side's reaction belongs to it.
+const soon = 5e9
+
+// lookLater corrects the judgement by what followed: traffic proves success, an error or a Delete at once disproves it.
+func (t *talk) lookLater(c *pair.Case) {
+	if t.end != established {
+		return
+	}
+	if t.rejected() != nil {
+		t.end, t.certain = responderDenied, false
+		return
+	}
+	if !t.certain && t.deletedAtOnce() && !hasTraffic(c, t) {
+		t.end = childDenied
+		return
+	}
+	if hasTraffic(c, t) || t.answeredLater() {
+		t.certain = true
+	}
+}
+
+// proveByTraffic is for captures that began behind the negotiation.
+func (t *talk) proveByTraffic(c *pair.Case) {
+	if t.answeredLater() {
+		t.end, t.certain = established, true
+	}
+}
+
+// rejected is the INFORMATIONAL request with which an initiator refuses the responder's authentication: one bare Notify
+// right after the answer (RFC 7296, Section 2.21.2).
+func (t *talk) rejected() *pair.Message {
+	for _, m := range t.messagesOf(ike.Informational, exchange.Request) {
+		if m.From != t.Initiator || m.FirstInner != ike.PayloadN || !t.follows(m) {
+			continue
+		}
+		if len(m.Inner) > 0 {
+			for _, n := range m.InnerNotifies() {
+				if n.Number == ike.AuthenticationFailed {
+					return m
+				}
+			}
+			continue
+		}
+		if m.Plain.Known && m.Plain.Min <= bareNotify && m.Plain.Max <= largestBare && m.MessageID == t.answer.messages[0].MessageID+1 {
+			return m
+		}
+	}
+	return nil
+}
+
+func (t *talk) deletedAtOnce() bool {
+	for _, m := range t.messagesOf(ike.Informational, exchange.Request) {
+		if m.FirstInner == ike.PayloadD && t.follows(m) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *talk) follows(m *pair.Message) bool {
+	if len(t.answer.messages) == 0 || len(m.Transmissions) == 0 {
+		return false
+	}
+	at := t.answer.messages[0].Transmissions[0].Aligned
+	return m.Transmissions[0].Aligned >= at && m.Transmissions[0].Aligned <= at+soon
+}
+
+// answeredLater says whether an exchange of the established SA was answered: a rekey, or a liveness check. A Delete and its
+// answer say nothing about what they end.
+func (t *talk) answeredLater() bool {
+	for _, m := range t.Messages {
+		if m.Kind != exchange.Request || m.AnsweredBy == nil || m.FirstInner == ike.PayloadD || m.FirstInner == ike.PayloadN && m.Exchange == ike.Informational {
+			continue
+		}
+		if m.Exchange == ike.CreateChildSA || m.Exchange == ike.Informational {
+			return true
+		}
+	}
+	return false
+}
+
+// hasTraffic says whether ESP of both directions was sent after the conversation began and before the next one did.
+func hasTraffic(c *pair.Case, t *talk) bool {
+	var sent [2]bool
+	for _, f := range c.Flows {
+		for _, s := range pair.Both {
+			if x := f.At[s]; x != nil && c.Aligned(x.First.Nanos, s) >= t.First && (t.Next == nil || c.Aligned(x.First.Nanos, s) < t.Next.First) {
+				sent[f.From] = true
+			}
+		}
+	}
+	return sent[0] && sent[1]
+}
+
+// judgeV1 looks for the three messages of Quick Mode (RFC 2409, Section 5.5).
+func (t *talk) judgeV1(c *pair.Case) {
+	count := map[uint32]int{}
+	for _, m := range t.Messages {
+		if m.Exchange != ike.V1QuickMode {
+			continue
+		}
+		if count[m.MessageID]++; count[m.MessageID] >= 3 {
+			t.end, t.certain = established, true
+		}
+	}
+	if t.end == unfinished && hasTraffic(c, t) && len(count) > 0 {
+		t.end, t.certain = established, true
+	}
+}
+
+// establishedTalk returns a conversation that came up, or nil.
+func (j *judge) establishedTalk() *talk {
+	for _, t := range j.talks {
+		if t.end == established {
+			return t
+		}
+	}
+	return nil
+}

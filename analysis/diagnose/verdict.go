@@ -1,0 +1,206 @@
+package diagnose
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// causes say which findings explain which: a follower hangs under the first of its causes that was found for the same
+// conversation or direction.
+var causes = map[string][]string{
+	"path-blocked":                {"icmp-rejected", "packet-too-big", "wrong-peer-address"},
+	"nat-t-blocked":               {"icmp-rejected"},
+	"path-loss":                   {"icmp-rejected", "packet-too-big", "mtu-black-hole", "ip-fragments-lost", "ike-fragments-lost"},
+	"esp-blocked":                 {"icmp-rejected", "nat-float-missing", "packet-too-big"},
+	"esp-loss":                    {"packet-too-big", "mtu-black-hole", "icmp-rejected"},
+	"esp-one-way":                 {"esp-blocked"},
+	"mtu-black-hole":              {"packet-too-big"},
+	"ip-fragments-lost":           {"packet-too-big", "icmp-rejected"},
+	"ike-fragments-lost":          {"path-blocked", "mtu-black-hole"},
+	"retransmissions-exhausted":   lostCauses,
+	"peer-not-answering":          {"ip-fragments-lost", "ike-fragments-lost", "version-mismatch", "icmp-rejected", "debug-captured-not-received", "psk-mismatch-v1"},
+	"response-ignored":            {"payload-altered"},
+	"main-mode-stalled":           append([]string{"peer-not-answering", "response-ignored"}, lostCauses...),
+	"quick-mode-stalled":          append([]string{"peer-not-answering", "response-ignored", "quick-mode-refused"}, lostCauses...),
+	"dpd-timeout":                 lostCauses,
+	"rekey-failed":                lostCauses,
+	"sa-deleted":                  append([]string{"dpd-timeout", "rekey-failed", "child-sa-refused", "responder-auth-rejected", "auth-failed", "simultaneous-initiation"}, lostCauses...),
+	"nat-keepalive-missing":       {"nat-mapping-changed"},
+	"invalid-spi":                 {"nat-mapping-changed", "simultaneous-initiation"},
+	"malformed-message":           {"payload-altered"},
+	"error-notify":                {"version-mismatch", "psk-mismatch-v1", "ike-proposal-mismatch", "payload-altered"},
+	"ike-proposal-mismatch":       {"version-mismatch", "payload-altered"},
+	"ke-group-mismatch":           {"path-blocked"},
+	"auth-failed":                 {"payload-altered"},
+	"half-open-flood":             lostCauses,
+	"debug-captured-not-received": {},
+}
+
+// lostCauses are what keeps packets, or their answers, from arriving or being answered.
+var lostCauses = []string{
+	"icmp-rejected", "packet-too-big", "wrong-peer-address", "nat-t-blocked", "path-blocked", "ip-fragments-lost", "ike-fragments-lost", "mtu-black-hole",
+	"nat-mapping-changed", "version-mismatch", "psk-mismatch-v1", "ike-proposal-mismatch", "peer-not-answering", "response-ignored", "path-loss",
+}
+
+// linkCauses hangs what follows under its root.
+func (j *judge) linkCauses() {
+	for i := range j.found {
+		f := &j.found[i]
+		for _, code := range causes[f.Code] {
+			if code != f.Code && slices.ContainsFunc(j.found, func(c report.Finding) bool { return c.Code == code && related(c, *f) }) {
+				f.CausedBy = code
+				break
+			}
+		}
+	}
+}
+
+// related says whether a cause and its follower can be about the same thing: the same conversation, where both name one.
+func related(cause, follower report.Finding) bool {
+	return cause.Conversation == "" || follower.Conversation == "" || cause.Conversation == follower.Conversation ||
+		follower.Code == "retransmissions-exhausted" || follower.Code == "sa-deleted"
+}
+
+var severities = []report.Severity{report.Critical, report.Warning, report.Info}
+
+// order is the place of a finding in the report: critical roots, what follows from them, then the rest.
+func order(f report.Finding) int {
+	n := slices.Index(severities, f.Severity) * 2
+	if f.CausedBy != "" {
+		n++
+	}
+	return n
+}
+
+// rank sorts findings: the gravest first, roots before what follows from them; among equals the rules' order stays.
+func rank(all []report.Finding) {
+	slices.SortStableFunc(all, func(a, b report.Finding) int {
+		if c := cmp.Compare(order(a), order(b)); c != 0 {
+			return c
+		}
+		return cmp.Compare(slices.Index(confidences, a.Confidence), slices.Index(confidences, b.Confidence))
+	})
+}
+
+var confidences = []report.Confidence{report.Certain, report.Probable, report.Possible}
+
+// The exit codes of the command line, by what was found.
+const (
+	exitEstablished  = 0
+	exitWarnings     = 1
+	exitCritical     = 2
+	exitInconclusive = 3
+)
+
+// Verdict sums the findings up in one word, one sentence and one exit code.
+func Verdict(c *pair.Case, findings []report.Finding) report.Verdict {
+	up, critical, warning := false, false, false
+	for _, f := range findings {
+		up = up || f.Code == "tunnel-established"
+		critical = critical || f.Severity == report.Critical
+		warning = warning || f.Severity == report.Warning
+	}
+	v := report.Verdict{Outcome: report.Inconclusive, ExitCode: exitInconclusive, Headline: inconclusive(c, findings)}
+	switch {
+	case critical && up && !dead(findings):
+		v.Outcome, v.ExitCode = report.Degraded, exitCritical
+	case critical:
+		v.Outcome, v.ExitCode = report.Failed, exitCritical
+	case up && warning:
+		v.Outcome, v.ExitCode = report.Degraded, exitWarnings
+		if !slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Severity == report.Warning && !aboutCapture(f.Code) }) {
+			v.Outcome = report.Established
+		}
+	case up:
+		v.Outcome, v.ExitCode = report.Established, exitEstablished
+	}
+	if v.Outcome != report.Inconclusive {
+		v.Headline = headline(findings)
+	}
+	if c != nil && onlyTraffic(c) && !critical {
+		v.Outcome, v.ExitCode, v.Headline = trafficVerdict(warning)
+	}
+	return v
+}
+
+// dead are the findings after which an established tunnel carries nothing any more.
+func dead(findings []report.Finding) bool {
+	return slices.ContainsFunc(findings, func(f report.Finding) bool {
+		switch f.Code {
+		case "esp-blocked", "dpd-timeout":
+			return true
+		}
+		return false
+	})
+}
+
+func aboutCapture(code string) bool {
+	return strings.HasPrefix(code, "capture-") || code == "clock-offset"
+}
+
+// onlyTraffic says whether the captures hold ESP in both directions and no negotiation: a tunnel at work.
+func onlyTraffic(c *pair.Case) bool {
+	if len(c.Conversations) > 0 {
+		return false
+	}
+	var sent [2]bool
+	for _, f := range c.Flows {
+		sent[f.From] = true
+	}
+	return sent[0] && sent[1]
+}
+
+func trafficVerdict(warning bool) (report.Outcome, int, string) {
+	const text = "Protected traffic passes in both directions; no negotiation was captured."
+	if warning {
+		return report.Degraded, exitWarnings, text
+	}
+	return report.Established, exitEstablished, text
+}
+
+// headline is the explanation of the first finding, cut to its first sentence.
+func headline(findings []report.Finding) string {
+	lead := findings[0]
+	if lead.Severity != report.Critical {
+		// With nothing critical, that the tunnel is up is the news.
+		for _, f := range findings {
+			if f.Code == "tunnel-established" {
+				lead = f
+				break
+			}
+		}
+	}
+	text := firstSentence(lead.Explanation)
+	if lead.Code == "tunnel-established" {
+		if i := slices.IndexFunc(findings, func(f report.Finding) bool { return f.Severity == report.Warning && !aboutCapture(f.Code) }); i >= 0 {
+			text += " But: " + firstSentence(findings[i].Explanation)
+		}
+	}
+	return text
+}
+
+// firstSentence ends at a full stop that is followed by a capital, so that addresses and abbreviations stay whole.
+func firstSentence(s string) string {
+	for i := 0; i+2 < len(s); i++ {
+		if s[i] == '.' && s[i+1] == ' ' && s[i+2] >= 'A' && s[i+2] <= 'Z' {
+			return s[:i+1]
+		}
+	}
+	return s
+}
+
+func inconclusive(c *pair.Case, findings []report.Finding) string {
+	for _, f := range findings {
+		if f.Code != "capture-one-sided" && f.Code != "clock-offset" && f.Severity != report.Info {
+			return firstSentence(f.Explanation)
+		}
+	}
+	if c != nil && len(c.Conversations) > 0 {
+		return "The captures hold a negotiation that neither came up nor was refused in them."
+	}
+	return "The captures do not show whether the tunnel works."
+}

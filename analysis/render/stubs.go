@@ -21,10 +21,6 @@ func JUnit(w io.Writer, r *report.Report) error { return errLater }
 // Mermaid writes the ladder of r as a Mermaid sequence diagram.
 func Mermaid(w io.Writer, r *report.Report) error { return errLater }
 
-// PCAPNG writes both captures as one pcapng file with two interfaces, on A's clock and in time order, with comments
-// on the packets that findings speak of. A side without a capture is nil.
-func PCAPNG(w io.Writer, r *report.Report, a, b io.Reader) error { return errLater }
-
 // Change is one difference between two reports of the same tunnel.
 type Change struct {
 	Kind    string // new, gone, changed

@@ -184,6 +184,9 @@ func (p *page) arrow(row *Row, group []Row) {
 		after = p.paint(dim, "? ") + after
 	}
 	p.framed(row, p.paint(color, p.shaft(row, title, payloads, encrypted)), after)
+	if !p.o.Verbose && payloads != "" && row.Nth == 1 && !p.fits(title, payloads) {
+		p.noteLines(payloads)
+	}
 	if sent := countMessages(group); sent > 1 {
 		p.note(p.sign("×", "x") + fmt.Sprintf("%d: again after %s", sent, intervals(group, p.span()-20)))
 	}
@@ -192,6 +195,11 @@ func (p *page) arrow(row *Row, group []Row) {
 	} else if m := row.Message; m != nil && m.Note != "" && row.Nth == 1 {
 		p.noteLines(clean(m.Note))
 	}
+}
+
+// fits says whether an arrow has room for a message's payloads behind its name.
+func (p *page) fits(title, payloads string) bool {
+	return utf8.RuneCountInString(title)+utf8.RuneCountInString(payloads)+3 <= p.span()-8
 }
 
 func (p *page) noteLines(text string) {
@@ -260,7 +268,7 @@ func (p *page) shaft(row *Row, title, payloads string, encrypted bool) string {
 	}
 	room := p.span()
 	label := title
-	if payloads != "" && utf8.RuneCountInString(label+payloads)+3 <= room-8 {
+	if payloads != "" && p.fits(title, payloads) {
 		label += "  " + payloads
 	}
 	label = " " + shorten(label, room-8) + " "

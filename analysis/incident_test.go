@@ -142,6 +142,7 @@ func TestIncidents(t *testing.T) {
 		want := readTruth(t, name)
 		for _, v := range variants() {
 			t.Run(name+"/"+v.name, func(t *testing.T) {
+				want := want
 				if v.swapped {
 					want = want.mirrored()
 				}

@@ -603,31 +603,47 @@ func onlyWeakV1(sa *ike.SAv1, x ike.ExchangeType) []string {
 	return slices.Compact(names)
 }
 
+// together is how soon after the other side's negotiation one of one's own is begun for the same reason: the traffic, or the
+// configuration, that started both.
+const together = 3e9
+
 func simultaneousInitiation(j *judge) []report.Finding {
 	for i, t := range j.talks {
 		for _, u := range j.talks[i+1:] {
-			if t.Initiator == u.Initiator || !t.Complete || !u.Complete || t.Rekeyed != nil || u.Rekeyed != nil || t.Foreign || u.Foreign {
+			if t.Initiator == u.Initiator || !t.opens() || !u.opens() {
 				continue
 			}
 			first, second := t, u
 			if u.First < t.First {
 				first, second = u, t
 			}
-			if done := first.completed(); done != 0 && second.First >= done || second.First > first.Last && done != 0 {
+			done := first.completed()
+			if done == 0 {
+				done = first.Last
+			}
+			if second.First > done+together || first.deletedBefore(second.First) {
 				continue
 			}
-			if second.First > first.Last+60e9 {
-				continue
+			text := "both began a negotiation before either was complete"
+			if second.First >= done {
+				text = "each began a negotiation of its own within moments"
 			}
 			return []report.Finding{{
-				Confidence: report.Certain, Conversation: second.ID,
-				Explanation: fmt.Sprintf("%s and %s both began a negotiation before either was complete. It is harmless unless the two SAs keep replacing each other.", j.name(first.Initiator), j.name(second.Initiator)),
+				Confidence: certainIf(second.First < done), Conversation: second.ID,
+				Explanation: fmt.Sprintf("%s and %s %s. It is harmless unless the two SAs keep replacing each other.", j.name(first.Initiator), j.name(second.Initiator), text),
 				Evidence:    evidence("an initial request of each side", first.Messages[0], second.Messages[0]),
-				Fields:      map[string]any{},
 			}}
 		}
 	}
 	return nil
+}
+
+// opens says whether t is a negotiation from its first message on, with the peer, and no rekey.
+func (t *talk) opens() bool { return t.Complete && !t.Foreign && t.Rekeyed == nil && len(t.Messages) > 0 }
+
+func (t *talk) deletedBefore(at int64) bool {
+	m, _ := t.deletion()
+	return m != nil && m.Transmissions[0].Aligned < at
 }
 
 // completed is when the IKE SA was complete, aligned; 0 when it never was.

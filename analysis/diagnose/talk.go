@@ -214,12 +214,10 @@ func (t *talk) lookLater(c *pair.Case) {
 		t.end, t.certain = responderDenied, false
 		return
 	}
-	if !t.certain && t.deletedAtOnce() && !hasTraffic(c, t) {
-		t.end = childDenied
-		return
-	}
 	if hasTraffic(c, t) || t.answeredLater() {
 		t.certain = true
+	} else if !t.certain && t.deletedAtOnce() {
+		t.end = childDenied
 	}
 }
 

@@ -229,14 +229,18 @@ func inStep(err error) bool {
 
 // result cleans an answer and looks for a refusal in it.
 func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err error) (string, error) {
-	s.router.rec.received(a.raw)
+	s.record(cmd, a)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return a.body, err
 	}
-	if r := iosxe.Refused(cmd, a.body); r != nil {
+	said := a.body
+	if cmd.Bulk {
+		said = said[:min(len(said), tailSize)] // a refusal is short
+	}
+	if r := iosxe.Refused(cmd, said); r != nil {
 		r.Text = s.router.rec.mask(r.Text)
 		return iosxe.Clean(a.body), r
 	}
@@ -244,6 +248,17 @@ func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err e
 		return a.body, nil // the reader of a dump is strict enough, and the copy is large
 	}
 	return iosxe.Clean(a.body), nil
+}
+
+// record notes an answer; of the dump of a buffer only how it begins and ends, for its bytes are kept as a capture.
+func (s *session) record(cmd iosxe.Command, a answer) {
+	raw := a.raw
+	if cmd.Bulk && len(raw) > 4*tailSize {
+		s.router.rec.received(raw[:tailSize])
+		s.router.rec.note(fmt.Sprintf("(%d bytes of output)", len(raw)-2*tailSize))
+		raw = raw[len(raw)-tailSize:]
+	}
+	s.router.rec.received(raw)
 }
 
 // promptLine finds where the last line that is a prompt begins, with only syslog behind it; -1 when there is none.

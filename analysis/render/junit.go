@@ -1,0 +1,138 @@
+package render
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/moncap/moncap/analysis/report"
+)
+
+type junitSuites struct {
+	XMLName  xml.Name   `xml:"testsuites"`
+	Name     string     `xml:"name,attr"`
+	Tests    int        `xml:"tests,attr"`
+	Failures int        `xml:"failures,attr"`
+	Suite    junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name       string          `xml:"name,attr"`
+	Tests      int             `xml:"tests,attr"`
+	Failures   int             `xml:"failures,attr"`
+	Errors     int             `xml:"errors,attr"`
+	Skipped    int             `xml:"skipped,attr"`
+	Properties []junitProperty `xml:"properties>property"`
+	Cases      []junitCase     `xml:"testcase"`
+}
+
+type junitProperty struct {
+	Name  string `xml:"name,attr"`
+	Value string `xml:"value,attr"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Failure *junitMessage `xml:"failure"`
+	Skipped *junitMessage `xml:"skipped"`
+	Out     string        `xml:"system-out,omitempty"`
+}
+
+type junitMessage struct {
+	Message string `xml:"message,attr"`
+	Type    string `xml:"type,attr,omitempty"`
+	Text    string `xml:",chardata"`
+}
+
+// JUnit writes r as JUnit XML: one test case for each finding, and for each check that found nothing.
+//
+// Critical findings and warnings are failures; information is in the output of a passed case. An inconclusive outcome
+// is a skipped case.
+func JUnit(w io.Writer, r *report.Report) error {
+	name := clean(r.Tunnel)
+	if name == "" {
+		name = "tunnel"
+	}
+	s := junitSuite{Name: name, Cases: junitChecks(r)}
+	s.Properties = []junitProperty{{"outcome", clean(string(r.Verdict.Outcome))}, {"headline", clean(r.Verdict.Headline)}}
+	for _, f := range r.Findings {
+		s.Cases = append(s.Cases, junitFinding(r, f))
+	}
+	for i := range s.Cases {
+		s.Cases[i].Class = "moncap." + name
+		s.Tests++
+		if s.Cases[i].Failure != nil {
+			s.Failures++
+		}
+		if s.Cases[i].Skipped != nil {
+			s.Skipped++
+		}
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	if err := e.Encode(junitSuites{Name: "moncap", Tests: s.Tests, Failures: s.Failures, Suite: s}); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func junitChecks(r *report.Report) []junitCase {
+	outcome := junitCase{Name: "the tunnel is established"}
+	switch r.Verdict.Outcome {
+	case report.Failed:
+		outcome.Failure = &junitMessage{Message: clean(r.Verdict.Headline), Type: "failed"}
+	case report.Inconclusive:
+		outcome.Skipped = &junitMessage{Message: clean(r.Verdict.Headline)}
+	default:
+		outcome.Out = clean(r.Verdict.Headline)
+	}
+	cases := []junitCase{outcome, junitLoss("no packet is lost from A to B", r.Pairs.LostAtoB), junitLoss("no packet is lost from B to A", r.Pairs.LostBtoA)}
+	for _, side := range []report.Side{report.A, report.B} {
+		c := junitCase{Name: "the capture of side " + string(side) + " is whole"}
+		switch s := r.Sides.Get(side); {
+		case s == nil:
+			c.Skipped = &junitMessage{Message: "there is no capture"}
+		case s.Damaged != "":
+			c.Failure = &junitMessage{Message: clean(s.Damaged), Type: "damaged"}
+		case s.Truncated > 0:
+			c.Failure = &junitMessage{Message: count(s.Truncated, "packet") + " cut short", Type: "truncated"}
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+func junitLoss(name string, lost int) junitCase {
+	c := junitCase{Name: name}
+	if lost > 0 {
+		c.Failure = &junitMessage{Message: count(lost, "packet") + " lost", Type: "lost"}
+	}
+	return c
+}
+
+func junitFinding(r *report.Report, f report.Finding) junitCase {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s\nconfidence: %s\n", clean(f.Explanation), clean(string(f.Confidence)))
+	for _, e := range f.Evidence {
+		fmt.Fprintf(&text, "%s\n", evidenceText(e))
+	}
+	for _, a := range f.Actions {
+		fmt.Fprintf(&text, "%s: %s\n", actionWhere(r, a), clean(a.Why))
+		for _, c := range a.Commands {
+			fmt.Fprintf(&text, "    %s\n", clean(c))
+		}
+	}
+	c := junitCase{Name: clean(f.Code + ": " + f.Title)}
+	if f.Severity == report.Info {
+		c.Out = text.String()
+		return c
+	}
+	c.Failure = &junitMessage{Message: clean(f.Title), Type: clean(string(f.Severity)), Text: text.String()}
+	return c
+}

@@ -37,6 +37,7 @@ func TestCommandTimeouts(t *testing.T) {
 		{"closed", iosxe.ShowClock(), simulator.Fault{Action: simulator.DropFIN}, 0, errClosed},
 		{"closed in the middle", iosxe.ShowVersion(), simulator.Fault{Action: simulator.DropRST, When: simulator.During}, 0, errClosed},
 		{"closed after", iosxe.ShowVersion(), simulator.Fault{Action: simulator.DropFIN, When: simulator.After}, 0, errClosed},
+		{"storm", iosxe.ShowClock(), simulator.Fault{Action: simulator.SyslogStorm}, 0, nil},
 		{"reload", iosxe.ShowClock(), simulator.Fault{Action: simulator.Restart}, 0, errClosed},
 		{"unknown dialog", iosxe.ShowClock(), simulator.Fault{Action: simulator.UnknownDialog, Text: "Erase everything? [confirm]"}, settle, errDialog},
 	}
@@ -44,11 +45,14 @@ func TestCommandTimeouts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tt.fault.Match = matching(tt.cmd.Lines[0])
-				l := newLab(t, simulator.Config{Faults: []simulator.Fault{tt.fault}, Flash: map[string][]byte{"x.pcap": {1}}})
+				l := newLab(t, simulator.Config{Knobs: simulator.Knobs{TerminalMonitor: true}, Faults: []simulator.Fault{tt.fault}, Flash: map[string][]byte{"x.pcap": {1}}})
 				r := l.router()
 				l.exec(r, iosxe.ShowPrivilege())
 				began := time.Now()
-				_, err := r.Exec(t.Context(), tt.cmd)
+				out, err := r.Exec(t.Context(), tt.cmd)
+				if strings.Contains(out, "%") {
+					t.Errorf("messages in the output: %q", out)
+				}
 				if took := time.Since(began); took < tt.took || took > tt.took+time.Second {
 					t.Errorf("it took %s", took)
 				}

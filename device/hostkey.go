@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,13 +75,27 @@ func unknownError() error { return &xknownhosts.KeyError{} }
 
 func appendKnownHost(file, address string, remote net.Addr, key ssh.PublicKey) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
+		return fmt.Errorf("known hosts: %w", err)
 	}
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("known hosts: %w", err)
 	}
-	return errors.Join(knownhosts.WriteKnownHost(f, address, remote, key), f.Close())
+	var line bytes.Buffer
+	if info, err := f.Stat(); err == nil && info.Size() > 0 {
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
+			line.WriteByte('\n') // somebody's editor left the last line open
+		}
+	}
+	err = knownhosts.WriteKnownHost(&line, address, remote, key)
+	if err == nil {
+		_, err = f.Write(line.Bytes())
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("known hosts: %s: %w", file, err)
+	}
+	return nil
 }
 
 // HostKeyInfo is the host key that a router presents.

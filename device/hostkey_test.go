@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -88,7 +90,10 @@ func TestOnlyKnownKindsOfKeysAreOffered(t *testing.T) {
 func TestTrust(t *testing.T) {
 	l := newLab(t, simulator.Config{})
 	key := l.sim.HostKey()
-	l.peer.KnownHosts = knownHostsFile(t, "192.0.2.10:22")
+	open := knownhosts.Line([]string{"192.0.2.99"}, newSigner(t).PublicKey()) // without a newline
+	if err := os.WriteFile(l.peer.KnownHosts, []byte(open), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	info, err := ScanHostKey(t.Context(), l.peer, l.o)
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +106,9 @@ func TestTrust(t *testing.T) {
 	}
 	if err := l.router().Open(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if b, err := os.ReadFile(l.peer.KnownHosts); err != nil || !strings.HasPrefix(string(b), open+"\n") {
+		t.Errorf("the file was damaged: %q, %v", b, err)
 	}
 	if info, err = ScanHostKey(t.Context(), l.peer, l.o); err != nil || !info.Known {
 		t.Errorf("%+v, %v", info, err)
@@ -160,17 +168,16 @@ func TestLegacyAlgorithms(t *testing.T) {
 	}
 }
 
-func TestScanEndsWithItsContext(t *testing.T) {
-	l := newLab(t, simulator.Config{})
-	far := make(chan net.Conn, 1)
-	l.o.Dial = func(context.Context, string, string) (net.Conn, error) {
+func TestScanEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{})
 		near, mute := simulator.Pipe()
-		far <- mute
-		return near, nil
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { defer (<-far).Close(); cancel() }()
-	if _, err := ScanHostKey(ctx, l.peer, l.o); err == nil {
-		t.Error("a host that says nothing has a key")
-	}
+		defer mute.Close()
+		l.o.Dial = func(context.Context, string, string) (net.Conn, error) { return near, nil }
+		began := time.Now()
+		_, err := ScanHostKey(t.Context(), l.peer, l.o)
+		if err == nil || !strings.Contains(err.Error(), "no host key in 20s") || time.Since(began) != 20*time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
 }

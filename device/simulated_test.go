@@ -2,17 +2,14 @@ package device_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/skeema/knownhosts"
 
@@ -269,56 +266,6 @@ func TestEnable(t *testing.T) {
 	if err := g.router(t, device.Options{}).Open(t.Context()); err == nil {
 		t.Error("a wrong enable secret was taken")
 	}
-}
-
-func TestFaultsAtACommand(t *testing.T) {
-	at := regexp.MustCompile("^show clock")
-	tests := []struct {
-		name  string
-		fault simulator.Fault
-		lost  bool // want SessionLost
-		works bool // want no error
-	}{
-		{"FIN", simulator.Fault{Action: simulator.DropFIN}, true, false},
-		{"RST", simulator.Fault{Action: simulator.DropRST}, true, false},
-		{"silence", simulator.Fault{Action: simulator.Silence}, true, false},
-		{"no answer", simulator.Fault{Action: simulator.NeverAnswer}, true, false},
-		{"dialog", simulator.Fault{Action: simulator.UnknownDialog, Text: "Do you feel lucky? [confirm]"}, false, false},
-		{"late", simulator.Fault{Action: simulator.Delay, Delay: 100 * time.Millisecond}, false, true},
-		{"storm", simulator.Fault{Action: simulator.SyslogStorm}, false, true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.fault.Match = at
-			g := newRig(t, simulator.Config{Knobs: simulator.Knobs{TerminalMonitor: true}, Faults: []simulator.Fault{tt.fault}})
-			r := g.router(t, device.Options{Timeouts: device.Timeouts{Command: 700 * time.Millisecond}})
-			mustExec(t, r, iosxe.ShowVersion())
-			out, err := r.Exec(t.Context(), iosxe.ShowClock())
-			e, _ := errors.AsType[*device.Error](err)
-			if (err == nil) != tt.works || tt.lost != (e != nil && e.SessionLost()) {
-				t.Errorf("got %q, %v", out, err)
-			}
-			if _, perr := iosxe.ParseClock(out); tt.works && perr != nil {
-				t.Errorf("%v", perr)
-			}
-			if out = mustExec(t, r, iosxe.ShowClock()); !strings.Contains(out, "Time source") {
-				t.Errorf("the next command gives %q", out)
-			}
-		})
-	}
-}
-
-func TestContextEndsACommandAtOnce(t *testing.T) {
-	g := newRig(t, simulator.Config{Faults: []simulator.Fault{{Match: regexp.MustCompile("^show clock"), Action: simulator.NeverAnswer}}})
-	r := g.router(t, device.Options{})
-	mustExec(t, r, iosxe.ShowVersion())
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, cancel)
-	_, err := r.Exec(ctx, iosxe.ShowClock())
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	mustExec(t, r, iosxe.ShowClock())
 }
 
 func TestRenamedRouter(t *testing.T) {

@@ -139,7 +139,7 @@ type Transmission struct {
 	CaptureCopy bool          // Duplicate: made by the capture itself, not by the path
 	Aligned     int64         // of its sending; of its arrival when only that was seen
 	Partial     []int         // frames of a fragmented datagram that arrived at the receiver, when not all did
-	Missing     bool          // sent, and not in the receiver's capture, for whatever reason
+	Missing     bool          // sent, not in the receiver's capture for whatever reason, and not proven to have arrived by an answer
 }
 
 // Fate is what became of a transmission.

@@ -119,7 +119,7 @@ func (j *joiner) judgeFates() {
 				t.Fate = Delivered
 			case t.Duplicate || c.Story(to) == nil:
 			default:
-				t.Missing = true
+				t.Missing = !proven
 				t.Partial = c.arrivedParts(m, t)
 				switch v := &c.Parties[to].Coverage; {
 				case proven && len(v.UnseenAt) < maxHiddenKept:

@@ -228,6 +228,22 @@ func (c *compass) decide(links []*link) {
 		}
 	}
 	c.decideSide(B)
+	c.settleConflicts()
+}
+
+// settleConflicts: one address cannot be both sides' own, as the same capture given twice would have it. The weaker evidence yields.
+func (c *compass) settleConflicts() {
+	for e, a := range c.tallies[A] {
+		b := c.tallies[B][e]
+		if b == nil || c.own[A][e.low] == c.own[A][e.high] || c.own[A][e.low] != c.own[B][e.low] || c.own[A][e.high] != c.own[B][e.high] {
+			continue
+		}
+		weaker := B
+		if max(b.votes, -b.votes) > max(a.votes, -a.votes) {
+			weaker = A
+		}
+		c.own[weaker][e.low], c.own[weaker][e.high] = c.own[weaker][e.high], c.own[weaker][e.low]
+	}
 }
 
 func (c *compass) decideSide(s Side) {

@@ -81,6 +81,21 @@ func TestSwappedFilesAreExchanged(t *testing.T) {
 	}
 }
 
+// TestSameCaptureTwice: two equal files, as a builder without a path writes them, are still two sides.
+func TestSameCaptureTwice(t *testing.T) {
+	n := calm()
+	n.talk(3)
+	n.sent[B] = slices.Clone(n.sent[A])
+	c := mustJoin(t, n)
+	a, b := c.Parties[A].Addresses, c.Parties[B].Addresses
+	if len(a) != 1 || len(b) != 1 || a[0] == b[0] {
+		t.Fatalf("A owns %v, B %v; want one address each", a, b)
+	}
+	if c.Counts.Lost != [2]int{} || c.Counts.Matched != 6 {
+		t.Errorf("counts %+v, want 6 matched and nothing lost", c.Counts)
+	}
+}
+
 func TestOneCapture(t *testing.T) {
 	n := calm()
 	n.talk(3)

@@ -17,6 +17,7 @@ const maxHiddenKept = 16
 // hold, proves that it was blind at that moment.
 func (j *joiner) cover() {
 	c := j.c
+	c.Overlap = j.overlap()
 	first := true
 	for _, s := range Both {
 		story := c.Story(s)
@@ -38,9 +39,10 @@ func (j *joiner) cover() {
 			v.From, v.To = min(v.From, c.Aligned(o.First, s.Other())-margin), max(v.To, c.Aligned(o.Last, s.Other())+margin)
 		}
 		c.Parties[s].copiesOwn = story.CopiesOwn(c.Parties[s].Addresses)
-		j.hidden(s, v, from, to)
+		if c.Overlap { // captures of different times know nothing of each other
+			j.hidden(s, v, from, to)
+		}
 	}
-	c.Overlap = j.overlap()
 }
 
 // overlap says whether both captures worked at some common time.
@@ -122,6 +124,7 @@ func (j *joiner) judgeFates() {
 				t.Missing = !proven
 				t.Partial = c.arrivedParts(m, t)
 				switch v := &c.Parties[to].Coverage; {
+				case proven && !c.Overlap:
 				case proven && len(v.UnseenAt) < maxHiddenKept:
 					v.UnseenAt = append(v.UnseenAt, Sight{m.From, *t.Any()})
 					v.Unseen++

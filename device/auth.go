@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -160,7 +161,10 @@ func (a *authenticator) signers(ctx context.Context) ([]ssh.Signer, error) {
 		}
 		all = append(all, signers...)
 	}
-	if peer.KeyFile != "" {
+	named, inAgent := onlyKey(all, peer.KeyFile)
+	if inAgent {
+		all = named
+	} else if peer.KeyFile != "" {
 		s, err := a.keyFile(ctx, peer.KeyFile)
 		if err != nil {
 			return nil, err
@@ -178,6 +182,28 @@ func (a *authenticator) signers(ctx context.Context) ([]ssh.Signer, error) {
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// onlyKey looks among the agent's keys for the one that key_file names, by the public half beside it. With it the others
+// need not be offered, which would use up the tries that a router allows, nor the file be decrypted.
+func onlyKey(signers []ssh.Signer, keyFile string) ([]ssh.Signer, bool) {
+	if keyFile == "" || len(signers) == 0 {
+		return nil, false
+	}
+	b, err := os.ReadFile(keyFile + ".pub")
+	if err != nil {
+		return nil, false
+	}
+	public, _, _, _, err := ssh.ParseAuthorizedKey(b)
+	if err != nil {
+		return nil, false
+	}
+	for _, s := range signers {
+		if bytes.Equal(s.PublicKey().Marshal(), public.Marshal()) {
+			return []ssh.Signer{s}, true
+		}
+	}
+	return nil, false
 }
 
 func (a *authenticator) agentSigners(ctx context.Context) ([]ssh.Signer, error) {

@@ -54,3 +54,46 @@ func BenchmarkBulk(b *testing.B) {
 	}
 	b.SetBytes(int64(n))
 }
+
+// An account that may not even turn the pager off gets its output page by page.
+func TestPager(t *testing.T) {
+	var want strings.Builder
+	for i := range 1700 {
+		want.WriteString("line " + strings.Repeat("x", i%60) + "\n")
+	}
+	l := newLab(t, simulator.Config{Show: map[string]string{"show logging": want.String()},
+		Authorize: func(command string) bool { return !strings.HasPrefix(command, "terminal") }})
+	r := l.router()
+	out := l.exec(r, iosxe.ShowLog())
+	if !strings.Contains(l.record.String(), "--More--") {
+		t.Error("there was no pager")
+	}
+	if strings.TrimSpace(out) != strings.TrimSpace(want.String()) {
+		got, lines := strings.Split(strings.TrimSpace(out), "\n"), strings.Split(strings.TrimSpace(want.String()), "\n")
+		for i := range min(len(got), len(lines)) {
+			if got[i] != lines[i] {
+				t.Fatalf("line %d is %q, want %q", i, got[i], lines[i])
+			}
+		}
+		t.Fatalf("%d lines, want %d", len(got), len(lines))
+	}
+}
+
+// What the account may not do is said by the router, and the next command is tried all the same.
+func TestCommandAuthorization(t *testing.T) {
+	l := newLab(t, simulator.Config{Authorize: func(command string) bool {
+		return !strings.Contains(command, "clock") && !strings.HasPrefix(command, "configure")
+	}})
+	r := l.router()
+	for _, cmd := range []iosxe.Command{iosxe.ShowClock(), acl(t, "mc1")} {
+		_, err := r.Exec(t.Context(), cmd)
+		refusal, ok := errors.AsType[*iosxe.Refusal](err)
+		if e, isError := errors.AsType[*Error](err); !ok || refusal.Kind != iosxe.Unauthorized || !isError || !strings.Contains(e.Hint(), "moncap commands") || e.SessionLost() {
+			t.Errorf("%s: %v", cmd.Name, err)
+		}
+	}
+	l.exec(r, iosxe.ShowPrivilege())
+	if l.dialled() != 1 {
+		t.Errorf("%d sessions", l.dialled())
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -82,7 +83,9 @@ func newLab(t testing.TB, c simulator.Config) *lab {
 	l := &lab{t: t, sim: sim, record: &transcript{}}
 	l.peer = inventory.Peer{Name: "site-a", Host: "192.0.2.10", Port: 22, Username: "moncap", Password: secretFile(t, canary),
 		HostKey: inventory.HostKeyStrict, KnownHosts: knownHostsFile(t, "192.0.2.10:22", sim.HostKey())}
-	l.o = Options{Record: l.record, Dial: l.dial}
+	// The log goes where the transcript goes: neither may have a secret.
+	log := slog.New(slog.NewTextHandler(l.record, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	l.o = Options{Record: l.record, Dial: l.dial, Log: log}
 	return l
 }
 

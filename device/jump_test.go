@@ -225,6 +225,33 @@ func TestAgentForTheRouter(t *testing.T) {
 	if err := l.router().Open(t.Context()); err != nil {
 		t.Error(err)
 	}
+	// With many keys in the agent, only the one that is named is offered, and its file not even read.
+	for range 8 {
+		_, other := newKey(t)
+		if err := keys.Add(agent.AddedKey{PrivateKey: other}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, last := newKey(t)
+	if err := keys.Remove(public); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []ed25519.PrivateKey{last, private} {
+		if err := keys.Add(agent.AddedKey{PrivateKey: k}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := l.router().Open(t.Context())
+	if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Hint(), "key_file") {
+		t.Errorf("all keys: %v", err)
+	}
+	l.peer.KeyFile = filepath.Join(t.TempDir(), "id")
+	if err := os.WriteFile(l.peer.KeyFile+".pub", ssh.MarshalAuthorizedKey(public), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.router().Open(t.Context()); err != nil {
+		t.Error(err)
+	}
 	t.Setenv("SSH_AUTH_SOCK", "")
 	if err := l.router().Open(t.Context()); err == nil || !strings.Contains(err.Error(), "SSH_AUTH_SOCK") {
 		t.Error(err)

@@ -137,7 +137,9 @@ func (t *teller) ike(p *packet.Packet) {
 	}
 	h, err := ike.ParseHeader(p.Payload)
 	if err != nil {
-		t.story.Unreadable++
+		if p.Truncated {
+			t.story.Unreadable++
+		}
 		t.fault(p.Frame, err.Error())
 		return
 	}

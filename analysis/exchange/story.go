@@ -25,7 +25,7 @@ type Story struct {
 	Faults      []Fault     // packets on the IKE ports that are no IKE message; at most MaxFaults
 	Addresses   []Address   // who sent and received IKE, ESP, AH and keepalives, by packets descending
 	Peak        Peak        // the busiest second
-	Unreadable  int         // IKE packets of which not even the header is there, mostly because of a short snap length
+	Unreadable  int         // IKE packets that were cut before the end of the IKE header
 	Forgotten   int         // IKE packets that are counted but not kept, beyond MaxMessages
 }
 

@@ -8,6 +8,9 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/device"
 )
 
 // version is set by release builds; other builds take it from the build information.
@@ -21,6 +24,8 @@ type environment struct {
 	getenv               func(string) string
 	stdoutTTY, stderrTTY bool
 	width                func() int
+	// tune shortens waits in tests; nil in the program.
+	tune func(*device.Options, *capture.Options)
 }
 
 // The exit codes, one meaning each.

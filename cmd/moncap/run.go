@@ -240,12 +240,16 @@ func (a *app) playbook(ctx context.Context, c *connector, t *inventory.Tunnel, f
 }
 
 func (a *app) captureOptions(view progressView, stop <-chan struct{}) capture.Options {
-	return capture.Options{
+	o := capture.Options{
 		Events: func(e capture.Event) { showEvent(view, e) },
 		Log:    a.logger(),
 		Tool:   "moncap " + versionString(),
 		Stop:   stop,
 	}
+	if a.tune != nil {
+		a.tune(nil, &o)
+	}
+	return o
 }
 
 func showEvent(v progressView, e capture.Event) {

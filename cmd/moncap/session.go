@@ -27,7 +27,7 @@ func endpointOf(p *inventory.Peer) capture.Endpoint {
 	return capture.Endpoint{
 		Name: p.Name, Address: p.WAN.Address, NATAddress: p.WAN.NATAddress, Interface: p.WAN.Interface, VRF: p.WAN.VRF,
 		Platform: p.Platform, ExpectHostname: p.ExpectHostname,
-		Limits: capture.Limits{MaxCPU: p.Limits.CPUPercent, MaxMemory: p.Limits.MemoryPercent},
+		Limits: capture.Limits{MaxCPU: p.Limits.CPUPercent, MaxMemory: p.Limits.MemoryPercent, MaxSkew: p.Limits.ClockSkew},
 	}
 }
 
@@ -94,12 +94,11 @@ func (s *sessions) closeAll() error {
 }
 
 func (c *connector) router(p *inventory.Peer, transcript io.Writer) *device.Router {
-	return device.New(*p, device.Options{
-		Ask:     c.ask.ask,
-		Record:  transcript,
-		Log:     c.app.logger().With("peer", p.Name),
-		Lockout: c.lockout,
-	})
+	o := device.Options{Ask: c.ask.ask, Record: transcript, Log: c.app.logger().With("peer", p.Name), Lockout: c.lockout}
+	if c.app.tune != nil {
+		c.app.tune(&o, nil)
+	}
+	return device.New(*p, o)
 }
 
 // asker reads what the operator types. Two routers may ask at once, so it takes turns, and what was typed for a prompt

@@ -76,6 +76,12 @@ func (f *faults) add(fault Fault) {
 	f.armed = append(f.armed, fault)
 }
 
+func (f *faults) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.armed = nil
+}
+
 // strike returns the faults that hit this command, in the order in which they were added, and counts them off.
 func (f *faults) strike(line string) []Fault {
 	f.mu.Lock()

@@ -66,6 +66,9 @@ func New(c Config) (*Router, error) {
 // AddFault arms a fault.
 func (r *Router) AddFault(f Fault) { r.faults.add(f) }
 
+// ClearFaults disarms all faults.
+func (r *Router) ClearFaults() { r.faults.clear() }
+
 // Fired counts the faults that struck.
 func (r *Router) Fired() int {
 	r.faults.mu.Lock()

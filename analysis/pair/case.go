@@ -166,6 +166,7 @@ func (c *Case) Delay(t *Transmission, from Side) (int64, bool) {
 type Flow struct {
 	SPI     uint32
 	From    Side
+	Foreign bool                // it is with an address that is none of the other side's; nothing in it counts as lost
 	At      [2]*exchange.Flow   // nil where it was never seen
 	Sent    uint64              // distinct numbers at the sender that the receiver's capture covered; all distinct ones without a sender's capture
 	Lost    uint64              // of those, how many the receiver's capture lacks

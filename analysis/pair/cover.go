@@ -61,7 +61,7 @@ const slack = margin
 func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 	var blind []int64
 	for _, l := range j.links {
-		if l.from != s {
+		if l.from != s || j.byLink[l.better()].Conversation.Foreign {
 			continue
 		}
 		for _, t := range l.sends {
@@ -76,7 +76,7 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 		}
 	}
 	for _, f := range j.c.Flows {
-		if f.From != s || f.At[s.Other()] == nil {
+		if f.From != s || f.Foreign || f.At[s.Other()] == nil {
 			continue
 		}
 		blind = append(blind, f.hiddenTimes(j.c)...)
@@ -98,7 +98,7 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 // but is from before the capture.
 func (j *joiner) beforeFirst(s Side, v *Coverage, from int64) {
 	for m := range j.c.Messages() {
-		if m.From == s || m.AnsweredBy == nil || m.Copies[s] != nil {
+		if m.From == s || m.AnsweredBy == nil || m.Copies[s] != nil || m.Conversation.Foreign {
 			continue
 		}
 		if t := m.Transmissions[0].Aligned; t < from {
@@ -110,10 +110,9 @@ func (j *joiner) beforeFirst(s Side, v *Coverage, from int64) {
 // judgeFates says of every transmission what became of it.
 func (j *joiner) judgeFates() {
 	c := j.c
-	c.findForeign()
 	for m := range c.Messages() {
 		to := m.From.Other()
-		proven := m.AnsweredBy != nil && !m.seenAt(to) // it arrived, whatever the capture says
+		proven := m.AnsweredBy != nil && !m.seenAt(to) && !m.Conversation.Foreign // it arrived, whatever the capture says
 		for _, t := range m.Transmissions {
 			t.Fate, t.Missing = Unknown, false
 			switch {
@@ -121,7 +120,7 @@ func (j *joiner) judgeFates() {
 				t.Fate = Delivered
 			case t.Duplicate || c.Story(to) == nil:
 			default:
-				t.Missing = !proven
+				t.Missing = !proven && !m.Conversation.Foreign
 				t.Partial = c.arrivedParts(m, t)
 				switch v := &c.Parties[to].Coverage; {
 				case proven && !c.Overlap:
@@ -177,20 +176,36 @@ func (c *Case) arrivedParts(m *Message, t *Transmission) []int {
 	return nil
 }
 
-// findForeign marks the conversations with somebody else. Whose an address is, is known from the inventory, or from packets that matched.
+// findForeign marks the conversations and flows with somebody else. Whose an address is, is known from the inventory, or from packets
+// that matched.
 func (c *Case) findForeign() {
 	if !c.TwoSided() {
 		return
 	}
-	matched := slices.ContainsFunc(c.Conversations, (*Conversation).matched)
+	matched := slices.ContainsFunc(c.Conversations, (*Conversation).matched) ||
+		slices.ContainsFunc(c.Flows, func(f *Flow) bool { return f.At[A] != nil && f.At[B] != nil })
+	stranger := func(s Side, a netip.Addr) bool {
+		p := &c.Parties[s]
+		return (matched || p.Known.IsValid()) && !p.is(a)
+	}
 	for _, v := range c.Conversations {
 		if v.matched() {
 			continue
 		}
 		for _, s := range Both {
-			p := &c.Parties[s]
-			if a, ok := v.target(s); ok && (matched || p.Known.IsValid()) && !p.is(a) {
+			if a, ok := v.target(s); ok && stranger(s, a) {
 				v.Foreign = true
+			}
+		}
+	}
+	for _, f := range c.Flows {
+		for _, s := range Both {
+			if x := f.At[s.Other()]; x != nil && f.At[s] == nil {
+				a := x.Dst.Addr()
+				if f.From == s {
+					a = x.Src.Addr()
+				}
+				f.Foreign = stranger(s, a)
 			}
 		}
 	}

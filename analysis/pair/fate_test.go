@@ -103,6 +103,13 @@ func TestStranger(t *testing.T) {
 	n := calm()
 	n.talk(3)
 	stranger := netip.MustParseAddr("203.0.113.77")
+	for i := range uint32(40) { // B has a tunnel with another peer
+		p := packet.Packet{Kind: packet.ESP, Proto: 50, SPI: 0x77 + i%2, Seq: i/2 + 1, Src: addressB, Dst: stranger, Nanos: start + int64(i)*1e8, TTL: 255}
+		if i%2 == 1 {
+			p.Src, p.Dst, p.TTL = p.Dst, p.Src, 250
+		}
+		n.sent[B] = append(n.sent[B], p)
+	}
 	for i := range uint32(3) {
 		p := n.ikePacket(999, 0, A, A, ike.IKESAInit, 0, false)
 		p.Src, p.Dst, p.Nanos, p.TTL, p.IPID = addressA, stranger, start+int64(i)*1e9, 255, 9000+i
@@ -111,6 +118,14 @@ func TestStranger(t *testing.T) {
 	c := mustJoin(t, n)
 	if c.Counts.Lost != [2]int{} {
 		t.Errorf("lost %v, want nothing", c.Counts.Lost)
+	}
+	if h := c.Parties[A].Coverage.Hidden + c.Parties[B].Coverage.Hidden; h != 0 {
+		t.Errorf("%d packets called hidden, want none", h)
+	}
+	for _, f := range c.Flows {
+		if !f.Foreign || f.Lost+f.Missing+f.Hidden != 0 {
+			t.Errorf("flow %+v, want it foreign and nothing of it lost", f)
+		}
 	}
 	for _, v := range c.Conversations {
 		if v.Foreign != (v.SPIi == 999) {

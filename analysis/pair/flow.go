@@ -136,6 +136,9 @@ func (f *Flow) settle(c *Case) {
 		r = &exchange.Flow{}
 	}
 	story := c.Story(to)
+	if f.Foreign {
+		return
+	}
 	for gap := range s.Seqs.Minus(&r.Seqs) {
 		if story == nil {
 			return

@@ -35,7 +35,7 @@ func TestBulkOutputWithPromptsInIt(t *testing.T) {
 }
 
 func TestTooMuchOutput(t *testing.T) {
-	l := newLab(t, simulator.Config{Show: map[string]string{"show clock detail": strings.Repeat("tick\n", maxOutput/4)}})
+	l := newLab(t, simulator.Config{Show: map[string]string{"show clock detail": strings.Repeat(strings.Repeat("tick ", 20)+"\n", maxOutput/90)}})
 	r := l.router()
 	_, err := r.Exec(t.Context(), iosxe.ShowClock())
 	if e, ok := errors.AsType[*Error](err); !ok || !errors.Is(err, errTooMuch) || !e.SessionLost() {

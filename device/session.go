@@ -27,7 +27,8 @@ const (
 	maxOutput = 8 << 20
 	maxBulk   = 512 << 20
 	tailSize  = 2048 // how much of the end of an answer is searched for prompts and dialogs
-	mostAsked = 16   // dialogs of one command
+	maxRecord = 1 << 20
+	mostAsked = 16 // dialogs of one command
 )
 
 const interrupt = "\x03"
@@ -250,10 +251,11 @@ func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err e
 	return iosxe.Clean(a.body), nil
 }
 
-// record notes an answer; of the dump of a buffer only how it begins and ends, for its bytes are kept as a capture.
+// record notes an answer; of the dump of a buffer only how it begins and ends, for its bytes are kept as a capture, and
+// likewise of what nobody would read.
 func (s *session) record(cmd iosxe.Command, a answer) {
 	raw := a.raw
-	if cmd.Bulk && len(raw) > 4*tailSize {
+	if cmd.Bulk && len(raw) > 4*tailSize || len(raw) > maxRecord {
 		s.router.rec.received(raw[:tailSize])
 		s.router.rec.note(fmt.Sprintf("(%d bytes of output)", len(raw)-2*tailSize))
 		raw = raw[len(raw)-tailSize:]

@@ -5,6 +5,7 @@
 package report
 
 import (
+	_ "embed" // schema.json
 	"encoding/json"
 	"fmt"
 	"io"
@@ -455,3 +456,8 @@ func Read(rd io.Reader) (*Report, error) {
 	}
 	return &r, nil
 }
+
+// JSONSchema is the JSON Schema (draft 2020-12) of a Report's JSON form.
+//
+//go:embed schema.json
+var JSONSchema []byte

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -210,6 +209,3 @@ func runFailure(err error) error {
 	}
 	return &exitError{exitFailed, err}
 }
-
-// interrupted says whether ctx was ended by the operator.
-func interrupted(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

@@ -155,7 +155,7 @@ func newSideView(r *report.Report, side report.Side) sideView {
 func actionViews(r *report.Report, actions []report.Action) []actionView {
 	var out []actionView
 	for _, a := range actions {
-		out = append(out, actionView{actionWhere(r, a), clean(a.Why), cleanAll(a.Commands)})
+		out = append(out, actionView{capital(actionWhere(r, a)), clean(a.Why), cleanAll(a.Commands)})
 	}
 	return out
 }
@@ -275,15 +275,41 @@ func (rv *rowView) arrow(r *report.Report, row *Row, before []Row) {
 		rv.Seen = sightings(r, row)
 	}
 	if row.Of > 1 {
-		rv.Again = fmt.Sprintf("%d of %d", row.Nth, row.Of)
+		rv.Again = fmt.Sprintf("· sent %d times%s", row.Of, pauses(row.Message))
 		if row.Nth > 1 {
-			rv.Again += ", after " + duration(row.Since.Round(10*time.Microsecond))
+			rv.Again = fmt.Sprintf("· %d of %d, again after %s", row.Nth, row.Of, duration(row.Since.Round(10*time.Microsecond)))
 		}
 	}
 	if row.Nth > 1 && len(before) > 0 && sameMessage(before, row) {
 		rv.Class += " again"
 	}
 	rv.Describe = fmt.Sprintf("%s, %s from %s, %s", seconds(row.NS)+" s", rv.Label, sideName(r, row.From), rv.Fate)
+}
+
+// pauses lists the times between the sendings of m, the first few.
+func pauses(m *report.Message) string {
+	const most = 6
+	var list []string
+	before := int64(0)
+	for i := range m.Transmissions {
+		t := &m.Transmissions[i]
+		if t.A == nil && t.B == nil {
+			continue
+		}
+		at := messageRow(nil, m, t).NS
+		if i > 0 {
+			list = append(list, duration(time.Duration(at-before).Round(time.Millisecond)))
+		}
+		before = at
+		if len(list) == most && i+1 < len(m.Transmissions) {
+			list = append(list, "...")
+			break
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return ", again after " + strings.Join(list, ", ")
 }
 
 func sameMessage(before []Row, row *Row) bool {

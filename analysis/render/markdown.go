@@ -53,7 +53,7 @@ func (m *mdPage) top() {
 
 func (m *mdPage) actions(actions []report.Action) {
 	for i, a := range actions {
-		m.printf("\n%d. %s: %s\n", i+1, md(actionWhere(m.r, a)), md(a.Why))
+		m.printf("\n%d. %s: %s\n", i+1, md(capital(actionWhere(m.r, a))), md(a.Why))
 		if len(a.Commands) == 0 {
 			continue
 		}

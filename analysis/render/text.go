@@ -175,8 +175,7 @@ func (p *page) first() {
 
 func (p *page) action(lead string, a report.Action) {
 	why := clean(a.Why)
-	where := actionWhere(p.r, a)
-	text := strings.ToUpper(where[:1]) + where[1:]
+	text := capital(actionWhere(p.r, a))
 	if why != "" {
 		text += ": " + why
 	}

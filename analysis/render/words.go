@@ -102,11 +102,6 @@ func route(r *report.Report, d report.Direction) string {
 	return sideName(r, d.From()) + " to " + sideName(r, d.To())
 }
 
-// messageTitle names a message without its payloads.
-func messageTitle(m *report.Message) string {
-	return clean(fmt.Sprintf("%s %s, ID %d", m.Exchange, m.Kind, m.MessageID))
-}
-
 // payloadText lists a message's payloads, and of an encrypted one what is in clear of it.
 func payloadText(m *report.Message) string {
 	list := slices.Clone(m.Payloads)
@@ -218,6 +213,13 @@ func actionWhere(r *report.Report, a report.Action) string {
 	return where
 }
 
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
 func evidenceText(e report.Evidence) string {
 	s := fmt.Sprintf("%s frame %d", e.Side, e.Frame)
 	if e.Note != "" {
@@ -239,7 +241,7 @@ func clockText(c *report.Clock) string {
 		ahead = fmt.Sprintf("B's clock is %s %s A's", millis(math.Abs(c.OffsetMS)), word)
 	}
 	if c.LowMS != nil && c.HighMS != nil {
-		ahead += fmt.Sprintf(" (between %s and %s)", millis(*c.LowMS), millis(*c.HighMS))
+		ahead += fmt.Sprintf(" (between %.3f and %.3f ms)", *c.LowMS, *c.HighMS)
 	}
 	if c.DriftPPM != nil {
 		ahead += fmt.Sprintf(", drift %.1f ppm", *c.DriftPPM)

@@ -1,0 +1,149 @@
+package render_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moncap/moncap/analysis/render"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+type drawing struct {
+	ext  string
+	draw func(io.Writer, *report.Report) error
+}
+
+func drawings() []drawing {
+	text := func(o render.Options) func(io.Writer, *report.Report) error {
+		return func(w io.Writer, r *report.Report) error { return render.Text(w, r, o) }
+	}
+	return []drawing{{"txt", text(render.Options{Unicode: true})}, {"ascii.txt", text(render.Options{})},
+		{"verbose.txt", text(render.Options{Unicode: true, Width: 100, Verbose: true})},
+		{"md", render.Markdown}, {"mmd", render.Mermaid}, {"xml", render.JUnit}}
+}
+
+func TestGolden(t *testing.T) {
+	for name, r := range fixtures() {
+		for _, d := range drawings() {
+			var got bytes.Buffer
+			if err := d.draw(&got, r); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", name+"."+d.ext)
+			if *update {
+				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("%s: -want +got, -update writes it anew:\n%s", file, diff)
+			}
+		}
+	}
+}
+
+func TestTextIsHarmlessAndFits(t *testing.T) {
+	control := regexp.MustCompile(`[\x00-\x09\x0b-\x1f\x7f\x{202e}]`)
+	for name, r := range fixtures() {
+		for _, width := range []int{0, 60, 80, 132} {
+			var b bytes.Buffer
+			if err := render.Text(&b, r, render.Options{Unicode: true, Width: width}); err != nil {
+				t.Fatal(err)
+			}
+			if m := control.FindString(b.String()); m != "" {
+				t.Errorf("%s: %q in the text", name, m)
+			}
+			if width == 0 {
+				width = 80
+			}
+			for line := range strings.Lines(b.String()) {
+				if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > width && strings.Contains(line, "│") {
+					t.Errorf("%s: %d columns, want %d at most: %s", name, n, width, line)
+				}
+			}
+		}
+	}
+}
+
+func TestColourAddsNothingElse(t *testing.T) {
+	var plain, colour bytes.Buffer
+	for b, on := range map[*bytes.Buffer]bool{&plain: false, &colour: true} {
+		if err := render.Text(b, blocked(), render.Options{Unicode: true, Color: on}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stripped := regexp.MustCompile(`\x1b\[[0-9;]*m`).ReplaceAllString(colour.String(), "")
+	trim := func(s string) string { return regexp.MustCompile(` +\n`).ReplaceAllString(s, "\n") }
+	if diff := cmp.Diff(trim(plain.String()), trim(stripped)); diff != "" {
+		t.Error(diff)
+	}
+	if colour.Len() == plain.Len() {
+		t.Error("no colour")
+	}
+}
+
+func TestJUnitCounts(t *testing.T) {
+	var b bytes.Buffer
+	if err := render.JUnit(&b, blocked()); err != nil {
+		t.Fatal(err)
+	}
+	var suites struct {
+		Tests    int `xml:"tests,attr"`
+		Failures int `xml:"failures,attr"`
+		Cases    []struct {
+			Failure *struct{} `xml:"failure"`
+		} `xml:"testsuite>testcase"`
+	}
+	if err := xml.Unmarshal(b.Bytes(), &suites); err != nil {
+		t.Fatal(err)
+	}
+	failures := 0
+	for _, c := range suites.Cases {
+		if c.Failure != nil {
+			failures++
+		}
+	}
+	// The outcome, the loss from A to B, and both findings.
+	if suites.Tests != len(suites.Cases) || suites.Failures != failures || failures != 4 {
+		t.Errorf("%+v, %d failures", suites, failures)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	if d := render.Diff(blocked(), blocked()); len(d) != 0 {
+		t.Errorf("a report differs from itself: %v", d)
+	}
+	got := map[string]string{}
+	changes := render.Diff(established(), blocked())
+	for _, c := range changes {
+		got[c.Subject] = c.Kind
+	}
+	want := map[string]string{"outcome": "changed", "finding nat-t-blocked A->B": "new", "finding ike-auth-timeout": "new",
+		"NAT of A, port 500": "new", "packets lost from A to B": "changed", "software of A": "new"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if changes[0].Subject != "outcome" {
+		t.Errorf("the first change is %q", changes[0].Subject)
+	}
+	var b bytes.Buffer
+	if err := render.DiffText(&b, blocked(), established(), render.Options{}); err != nil || !strings.Contains(b.String(), "- gone  finding nat-t-blocked A->B") {
+		t.Errorf("%v:\n%s", err, b.String())
+	}
+}

@@ -254,6 +254,9 @@ func clockOffset(j *judge) []report.Finding {
 		ahead, behind = pair.A, pair.B
 	}
 	f.Explanation = fmt.Sprintf("The clock of %s is %s ahead of %s's. All times were aligned with it.", j.name(ahead), duration(math.Abs(ms)), j.name(behind))
+	if math.Abs(ms) < 1 {
+		f.Explanation = "The routers' clocks agree to within a millisecond."
+	}
 	if math.Abs(ms) > 1000 {
 		f.Severity = report.Warning
 		f.Actions = []report.Action{j.exec(pair.A, "both routers' clocks against a common source", "show ntp status", "show clock detail"),

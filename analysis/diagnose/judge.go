@@ -60,11 +60,12 @@ type judge struct {
 	talks  []*talk
 	found  []report.Finding
 	debugs [2]*debugMatch
+	sent   map[[2]int]stretch // by side and port
 }
 
 // Judge returns the findings of a case: root causes first, what follows from them behind, facts last.
 func Judge(c *pair.Case, o Options) []report.Finding {
-	j := &judge{c: c, o: o}
+	j := &judge{c: c, o: o, sent: map[[2]int]stretch{}}
 	for _, v := range c.Conversations {
 		j.talks = append(j.talks, newTalk(c, v))
 	}

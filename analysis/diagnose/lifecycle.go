@@ -427,12 +427,14 @@ func exhausted(j *judge) []report.Finding {
 			}
 			// It gave up when longer than its last interval nothing more came, or a new attempt began.
 			quiet := j.c.Last - sent[len(sent)-1].Aligned
-			if t.Next == nil && float64(quiet)/1e6 < gaps[len(gaps)-1] {
-				continue
+			gaveUp := t.Next != nil || float64(quiet)/1e6 >= gaps[len(gaps)-1]
+			how := "and gave up"
+			if !gaveUp {
+				how = "without an answer until the capture ended"
 			}
 			all = append(all, report.Finding{
-				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("%s sent an %s %d times and gave up.", j.name(m.From), m.Exchange, len(sent)),
+				Confidence: certainIf(gaveUp), Conversation: t.ID,
+				Explanation: fmt.Sprintf("%s sent an %s %d times %s.", j.name(m.From), m.Exchange, len(sent), how),
 				Evidence:    evidence("sent again and again", m),
 				Fields:      map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent), "intervals_ms": gaps},
 			})

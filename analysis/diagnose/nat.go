@@ -95,12 +95,15 @@ func (j *judge) natOfHashes(s pair.Side) (report.Finding, bool) {
 				about = m.From.Other()
 			}
 			observer := j.c.Observer(m.From)
-			if about != s || d.Forced || observer == s || d.Sent || d.Received || len(m.Transmissions) == 0 {
+			if about != s || d.Forced || d.Sent || d.Received || len(m.Transmissions) == 0 {
 				continue
 			}
 			seen := m.Transmissions[0].At[observer]
-			if seen == nil {
+			if seen == nil || observer == s && d.Source {
 				continue
+			}
+			if observer == s {
+				return j.natOfOwnHash(s, m, d, seen.Dst), true
 			}
 			end := seen.Src
 			if !d.Source {
@@ -125,6 +128,23 @@ func (j *judge) natOfHashes(s pair.Side) (report.Finding, bool) {
 		}
 	}
 	return report.Finding{}, false
+}
+
+// natOfOwnHash is for the capture of the translated side itself: the other side's hash of where it sends is not of the
+// address at which the packet arrives.
+func (j *judge) natOfOwnHash(s pair.Side, m *pair.Message, d pair.NATD, own netip.AddrPort) report.Finding {
+	f := report.Finding{
+		Confidence: report.Probable, Conversation: m.Conversation.ID,
+		Explanation: fmt.Sprintf("A NAT seems to translate %s: the other side's NAT detection hash is not of %s, where its packets arrive.", j.partyName(s), own),
+		Evidence:    evidence("the NAT detection hash does not match the address", m),
+		Fields: map[string]any{"translated_side": s.String(), "original": own.Addr().String(), "translated": nil,
+			"port_preserved": nil, "hash_verified": false},
+	}
+	if d.Address.IsValid() {
+		f.Explanation = fmt.Sprintf("A NAT translates %s from %s to %s: the other side's NAT detection hash is of that address.", j.partyName(s), own, d.Address)
+		f.Fields["translated"], f.Fields["port_preserved"], f.Fields["hash_verified"] = d.Address.Addr().String(), d.Address.Port() == own.Port(), true
+	}
+	return f
 }
 
 func natPortRewritten(j *judge) []report.Finding {

@@ -639,7 +639,9 @@ func simultaneousInitiation(j *judge) []report.Finding {
 }
 
 // opens says whether t is a negotiation from its first message on, with the peer, and no rekey.
-func (t *talk) opens() bool { return t.Complete && !t.Foreign && t.Rekeyed == nil && len(t.Messages) > 0 }
+func (t *talk) opens() bool {
+	return t.Complete && !t.Foreign && t.Rekeyed == nil && len(t.Messages) > 0
+}
 
 func (t *talk) deletedBefore(at int64) bool {
 	m, _ := t.deletion()

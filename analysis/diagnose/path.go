@@ -27,6 +27,16 @@ type stretch struct {
 // stretchOf gathers the unfragmented sendings of s to a port. Fragmented datagrams have their own findings, and what went
 // to strangers says nothing about the path.
 func (j *judge) stretchOf(s pair.Side, port uint16) stretch {
+	key := [2]int{int(s), int(port)}
+	st, ok := j.sent[key]
+	if !ok {
+		st = j.newStretch(s, port)
+		j.sent[key] = st
+	}
+	return st
+}
+
+func (j *judge) newStretch(s pair.Side, port uint16) stretch {
 	st := stretch{side: s, port: port, messages: map[*pair.Transmission]*pair.Message{}}
 	for m, t := range j.c.Sent(s, port) {
 		if m.Conversation != nil && m.Conversation.Foreign || fragmented(t) {

@@ -70,6 +70,9 @@ var severities = []report.Severity{report.Critical, report.Warning, report.Info}
 // order is the place of a finding in the report: critical roots, what follows from them, then the rest.
 func order(f report.Finding) int {
 	n := slices.Index(severities, f.Severity) * 2
+	if f.Severity == report.Info && f.Code != "tunnel-established" {
+		n++ // that the tunnel is up comes before lesser facts
+	}
 	if f.CausedBy != "" {
 		n++
 	}

@@ -100,8 +100,8 @@ func (c *connector) router(p *inventory.Peer, transcript io.Writer) *device.Rout
 	return device.New(*p, o)
 }
 
-// asker reads what the operator types. Two routers may ask at once, so it takes turns, and what was typed for a prompt
-// is not asked again.
+// asker reads what the operator types. Two routers may ask at once, so it takes turns. A secret of the inventory is asked
+// for once; what a login asks beside it, a one-time password for instance, is asked anew every time.
 type asker struct {
 	app   *app
 	mu    sync.Mutex
@@ -111,7 +111,8 @@ type asker struct {
 func (k *asker) ask(prompt string, echo bool) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if s, ok := k.typed[prompt]; ok && !echo {
+	lasting := !echo && (strings.HasPrefix(prompt, "Password for ") || strings.HasPrefix(prompt, "Enable secret of ") || strings.HasPrefix(prompt, "Passphrase of "))
+	if s, ok := k.typed[prompt]; ok && lasting {
 		return s, nil
 	}
 	s, err := k.app.readLine(prompt, echo)

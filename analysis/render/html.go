@@ -103,6 +103,7 @@ type transcriptView struct{ Name, Text string }
 type offersView struct {
 	Columns []string
 	Rows    []offerRow
+	Differ  bool // something is marked
 }
 
 type offerRow struct {
@@ -154,7 +155,7 @@ func newSideView(r *report.Report, side report.Side) sideView {
 
 func actionViews(r *report.Report, actions []report.Action) []actionView {
 	var out []actionView
-	for _, a := range actions {
+	for _, a := range merged(actions) {
 		out = append(out, actionView{capital(actionWhere(r, a)), clean(a.Why), cleanAll(a.Commands)})
 	}
 	return out

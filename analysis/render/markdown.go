@@ -52,7 +52,7 @@ func (m *mdPage) top() {
 }
 
 func (m *mdPage) actions(actions []report.Action) {
-	for i, a := range actions {
+	for i, a := range merged(actions) {
 		m.printf("\n%d. %s: %s\n", i+1, md(capital(actionWhere(m.r, a))), md(a.Why))
 		if len(a.Commands) == 0 {
 			continue
@@ -75,8 +75,8 @@ func (m *mdPage) findings() {
 	indices, depth := order(m.r.Findings)
 	for n, i := range indices {
 		f := m.r.Findings[i]
-		m.printf("| %d | %s | %s%s (`%s`) | %s | %s |\n", i+1, md(string(f.Severity)), strings.Repeat("&nbsp;&nbsp;", depth[n]), md(f.Title),
-			mdCode(f.Code), md(string(f.Confidence)), mdFrames(f.Evidence))
+		m.printf("| %d | %s | %s%s (%s) | %s | %s |\n", i+1, md(string(f.Severity)), strings.Repeat("&nbsp;&nbsp;", depth[n]), md(f.Title),
+			md(f.Code), md(string(f.Confidence)), mdFrames(f.Evidence))
 	}
 	for _, i := range indices {
 		f := m.r.Findings[i]

@@ -22,7 +22,9 @@ func newOffersView(r *report.Report) offersView {
 		for _, o := range offers {
 			var cells []offerCell
 			for _, name := range namesOf(o, kind) {
-				cells = append(cells, offerCell{name, !otherHas(offers, o.Side, kind, name)})
+				differ := !otherHas(offers, o.Side, kind, name)
+				v.Differ = v.Differ || differ
+				cells = append(cells, offerCell{name, differ})
 			}
 			row.Cells = append(row.Cells, cells)
 		}

@@ -168,7 +168,7 @@ func (p *page) first() {
 		return
 	}
 	p.section("What to do first")
-	for i, a := range f.Actions {
+	for i, a := range merged(f.Actions) {
 		p.action(fmt.Sprintf("  %d. ", i+1), a)
 	}
 }
@@ -223,7 +223,7 @@ func (p *page) finding(i, depth int) {
 	}
 	p.evidence(indent, f.Evidence)
 	if depth == 0 || f.Severity == report.Critical {
-		for _, a := range f.Actions {
+		for _, a := range merged(f.Actions) {
 			p.action(indent+p.sign("→ ", "> "), a)
 		}
 	}

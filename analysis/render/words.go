@@ -109,6 +109,9 @@ func payloadText(m *report.Message) string {
 		for i, p := range list {
 			if p == "SK" || p == "SKF" || strings.HasPrefix(p, "Encrypted") {
 				list[i] = p + "{" + m.FirstInner + "...}"
+				if m.FirstInner == "nothing" {
+					list[i] = p + "{}"
+				}
 			}
 		}
 	}
@@ -197,6 +200,22 @@ func firstActions(r *report.Report) *report.Finding {
 	return nil
 }
 
+// merged makes one action of neighbours that ask the same of both sides.
+func merged(actions []report.Action) []report.Action {
+	var out []report.Action
+	for _, a := range actions {
+		if n := len(out); n > 0 {
+			last := &out[n-1]
+			if last.Side != a.Side && last.Device == a.Device && last.Mode == a.Mode && last.Why == a.Why && slices.Equal(last.Commands, a.Commands) {
+				last.Side = ""
+				continue
+			}
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
 func actionWhere(r *report.Report, a report.Action) string {
 	where := "on both routers"
 	switch {
@@ -233,7 +252,7 @@ func clockText(c *report.Clock) string {
 		return "The clocks cannot be compared: no packet was seen on both sides."
 	}
 	ahead := "B's clock agrees with A's"
-	if c.OffsetMS != 0 {
+	if math.Abs(c.OffsetMS) >= 0.01 {
 		word := "ahead of"
 		if c.OffsetMS < 0 {
 			word = "behind"

@@ -206,8 +206,9 @@ func merged(actions []report.Action) []report.Action {
 	for _, a := range actions {
 		if n := len(out); n > 0 {
 			last := &out[n-1]
-			if last.Side != a.Side && last.Device == a.Device && last.Mode == a.Mode && last.Why == a.Why && slices.Equal(last.Commands, a.Commands) {
-				last.Side = ""
+			sides := last.Side != "" && a.Side == last.Side.Other()
+			if sides && last.Mode == a.Mode && last.Why == a.Why && slices.Equal(last.Commands, a.Commands) {
+				last.Side, last.Device = "", ""
 				continue
 			}
 		}

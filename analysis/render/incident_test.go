@@ -1,0 +1,63 @@
+package render_test
+
+import (
+	"bytes"
+	"io"
+	"testing"
+
+	"github.com/moncap/moncap/analysis"
+	"github.com/moncap/moncap/analysis/packet"
+	"github.com/moncap/moncap/analysis/render"
+	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/testdata"
+)
+
+func incident(t testing.TB, name string) (*report.Report, testdata.Incident) {
+	t.Helper()
+	i, err := testdata.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(b []byte) func() (io.ReadCloser, error) {
+		return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+	}
+	b := analysis.Side{Name: "site-b", File: "b.pcap", Open: open(i.B), Interface: "GigabitEthernet1"}
+	r, err := analysis.Compare(t.Context(), analysis.Side{Name: "site-a", File: "a.pcap", Open: open(i.A), Interface: "GigabitEthernet1"}, &b,
+		analysis.Options{Tunnel: "hq-branch", Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, i
+}
+
+func TestIncidents(t *testing.T) {
+	all, err := testdata.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range all {
+		r, _ := incident(t, i.Name)
+		if got, want := drawn(t, page(t, r)), transmissions(r); got != want || want == 0 {
+			t.Errorf("%s: %d transmissions are drawn, want %d", i.Name, got, want)
+		}
+		var ng bytes.Buffer
+		if err := render.PCAPNG(&ng, r, bytes.NewReader(i.A), bytes.NewReader(i.B)); err != nil {
+			t.Errorf("%s: %v", i.Name, err)
+			continue
+		}
+		in, err := packet.NewReader(&ng, packet.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, err := range packet.All(in) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if want := r.Sides.A.Packets + r.Sides.B.Packets; n != want {
+			t.Errorf("%s: %d packets in one file, want %d", i.Name, n, want)
+		}
+	}
+}

@@ -27,6 +27,9 @@ fuzz: ## run every fuzz target for FUZZTIME each
 		done; \
 	done
 
+soak: ## throw random faults at runs for SOAKTIME; a failure names the seed that repeats it
+	MONCAP_SOAK=$(SOAKTIME) $(GO) test -run '^TestSoak$$' -count 1 -timeout 0 -v ./cmd/moncap
+
 bench: ## run every benchmark once
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 

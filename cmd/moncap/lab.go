@@ -27,6 +27,8 @@ type labOptions struct {
 	dir   string // for the password and the host keys
 	ports [2]int // 0 picks one
 	speed float64
+	// change makes the routers of a test different; nil elsewhere.
+	change func(*simulator.Config)
 }
 
 // lab is two simulated routers with an incident between them, and the tunnel that an inventory would have for them.
@@ -67,24 +69,28 @@ func startLab(ctx context.Context, incident testdata.Incident, o labOptions) (_ 
 	}
 	sources := [2]simulator.Source{pair.A(), pair.B()}
 	for i, peer := range []*inventory.Peer{l.tunnel.A, l.tunnel.B} {
-		if err := l.start(ctx, i, peer, sources[i], o.ports[i]); err != nil {
+		if err := l.start(ctx, i, peer, sources[i], o); err != nil {
 			return nil, fmt.Errorf("%s: %w", peer.Name, err)
 		}
 	}
 	return l, nil
 }
 
-func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets simulator.Source, port int) error {
-	wan := simulator.Interface{Name: labInterface, Address: peer.WAN.Address}
-	r, err := simulator.New(simulator.Config{
-		Hostname: peer.ExpectHostname, Username: labUser, Password: labPassword, Interfaces: []simulator.Interface{wan}, Packets: packets,
-	})
+func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets simulator.Source, o labOptions) error {
+	c := simulator.Config{
+		Hostname: peer.ExpectHostname, Username: labUser, Password: labPassword, Packets: packets,
+		Interfaces: []simulator.Interface{{Name: labInterface, Address: peer.WAN.Address}},
+	}
+	if o.change != nil {
+		o.change(&c)
+	}
+	r, err := simulator.New(c)
 	if err != nil {
 		return err
 	}
 	l.routers[i] = r
 	// Listen ends with Close and not with ctx: an interrupted run still has to clean up.
-	if err := r.Listen(context.WithoutCancel(ctx), net.JoinHostPort(peer.Host, strconv.Itoa(port))); err != nil {
+	if err := r.Listen(context.WithoutCancel(ctx), net.JoinHostPort(peer.Host, strconv.Itoa(o.ports[i]))); err != nil {
 		return err
 	}
 	_, listens, err := net.SplitHostPort(r.Addr())

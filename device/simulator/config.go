@@ -51,7 +51,8 @@ type Config struct {
 
 	// Authorize, when set, is asked before every command, as a TACACS+ server is. It sees the command spelled out.
 	Authorize func(command string) bool
-	// View, when set, is the parser view that the user is put into: the beginnings of the only commands there are.
+	// View, when set, is the parser view that the user is put into: the beginnings of the only commands there are. It
+	// takes the place of Privilege.
 	View   []string
 	Faults []Fault
 	Knobs  Knobs

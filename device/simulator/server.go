@@ -273,7 +273,11 @@ func (r *Router) run(l *vty, channel ssh.Channel, shell bool, command string, si
 	r.mu.Lock()
 	l.term = t
 	r.mu.Unlock()
-	s := &session{router: r, vty: l, term: t, privilege: r.config.Privilege, asked: r.config.Privilege}
+	level := r.config.Privilege
+	if len(r.config.View) > 0 {
+		level = privileged // in a view its commands are all there is, whatever level they have outside of it
+	}
+	s := &session{router: r, vty: l, term: t, privilege: level, asked: level}
 	l.wg.Go(t.read)
 	if shell {
 		s.shell()

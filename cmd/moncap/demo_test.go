@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/device/simulator"
+	"github.com/moncap/moncap/testdata"
+)
+
+// TestDemoTellsTheTruth plays every incident through simulated routers, SSH, SCP and both captures, to the report.
+func TestDemoTellsTheTruth(t *testing.T) {
+	incidents, err := testdata.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range incidents {
+		t.Run(i.Name, func(t *testing.T) {
+			t.Parallel()
+			r := moncap(t, "demo", i.Name, "--speed", "1000", "--format", "json")
+			if r.code > exitInconclusive {
+				t.Fatalf("exit %d\n%s", r.code, r.stderr)
+			}
+			rep, err := report.Read(strings.NewReader(r.stdout))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rep.Verdict.ExitCode != r.code || rep.Run == nil || len(rep.Run.Phases) < 9 {
+				t.Errorf("exit %d, verdict %+v, run %+v", r.code, rep.Verdict, rep.Run)
+			}
+			expectTruth(t, i.Name, r.stdout)
+		})
+	}
+}
+
+func expectTruth(t *testing.T, name, asJSON string) {
+	t.Helper()
+	var truth struct {
+		Expect  []map[string]any
+		MustNot []string `yaml:"must_not"`
+	}
+	b, err := os.ReadFile(filepath.Join("..", "..", "testdata", "incidents", name, "truth.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(b, &truth); err != nil {
+		t.Fatal(err)
+	}
+	var doc struct{ Findings []map[string]any }
+	if err := json.Unmarshal([]byte(asJSON), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range truth.Expect {
+		if !slices.ContainsFunc(doc.Findings, func(f map[string]any) bool {
+			for k, v := range want {
+				if fmt.Sprint(f[k]) != fmt.Sprint(v) {
+					return false
+				}
+			}
+			return true
+		}) {
+			t.Errorf("no finding %v", want)
+		}
+	}
+	for _, f := range doc.Findings {
+		if code, _ := f["code"].(string); slices.Contains(truth.MustNot, code) {
+			t.Errorf("%s must not be reported", code)
+		}
+	}
+}
+
+func TestDemoList(t *testing.T) {
+	r := moncap(t, "demo", "--list")
+	if r.code != exitOK || strings.Count(r.stdout, "\n") < 20 || !strings.Contains(r.stdout, "blocked-a-to-b") {
+		t.Errorf("exit %d\n%s", r.code, r.stdout)
+	}
+	r = moncap(t, "demo", "heathy")
+	if r.code != exitUsage || !strings.Contains(r.stderr, "did you mean healthy?") {
+		t.Errorf("exit %d\n%s", r.code, r.stderr)
+	}
+}
+
+func TestFormatsOfOneRun(t *testing.T) {
+	l := newTestLab(t, "nat-t-blocked")
+	out := filepath.Join(l.dir, "bundle")
+	r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s")
+	if r.code != exitCritical || !strings.Contains(r.stdout, "UDP 4500") {
+		t.Fatalf("exit %d\n%s\n%s", r.code, r.stdout, r.stderr)
+	}
+	for format, want := range map[string]string{
+		"text": "UDP 4500", "json": `"schema": "moncap.report/v1"`, "html": "<svg", "markdown": "#", "junit": "<testsuite", "mermaid": "sequenceDiagram",
+	} {
+		r := moncap(t, "report", out, "--format", format)
+		if r.code != exitCritical || !strings.Contains(r.stdout, want) {
+			t.Errorf("%s: exit %d, %d bytes\n%s", format, r.code, len(r.stdout), r.stderr)
+		}
+	}
+	file := filepath.Join(l.dir, "both.pcapng")
+	if r := moncap(t, "report", out, "--format", "pcapng", "-o", file); r.code != exitCritical {
+		t.Errorf("pcapng: exit %d\n%s", r.code, r.stderr)
+	}
+	if r := moncap(t, "decode", file, "--format", "ndjson"); r.code != exitOK || strings.Count(r.stdout, "\n") < 8 {
+		t.Errorf("the pcapng read back: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	zip := filepath.Join(l.dir, "case.zip")
+	if r := moncap(t, "bundle", out, "--redact", "-o", zip); r.code != exitOK {
+		t.Errorf("bundle: exit %d\n%s", r.code, r.stderr)
+	}
+	if r := moncap(t, "diff", out, out); r.code != exitOK {
+		t.Errorf("diff: exit %d\n%s", r.code, r.stderr)
+	}
+	checkBundle(t, out, labPassword)
+}
+
+func TestStepByStep(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	out := filepath.Join(l.dir, "bundle")
+	steps := [][]string{
+		{"check", "demo", "-i", l.inventory},
+		{"start", "demo", "-i", l.inventory, "--out", out, "--duration", "60s"},
+		{"status", out, "-i", l.inventory},
+		{"stop", out, "-i", l.inventory},
+		{"clean", out, "-i", l.inventory, "--dry-run"},
+		{"collect", out, "-i", l.inventory},
+		{"clean", out, "-i", l.inventory},
+	}
+	for _, args := range steps {
+		r := moncap(t, args...)
+		if r.code != exitOK {
+			t.Fatalf("%v: exit %d\n%s%s", args, r.code, r.stdout, r.stderr)
+		}
+		t.Logf("%v: %s", args[0], strings.SplitN(r.stdout, "\n", 2)[0])
+	}
+	if dirty := l.dirty(); len(dirty) > 0 {
+		t.Errorf("%v is not as it was", dirty)
+	}
+}
+
+// TestNarrowAccount runs with the account that `moncap account --narrow` prints, as the router's own parser view.
+func TestNarrowAccount(t *testing.T) {
+	i, err := testdata.Load("healthy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	l, err := startLab(context.Background(), i, labOptions{dir: dir, speed: 1000, change: func(c *simulator.Config) {
+		c.View = iosxe.NarrowCommands()
+		c.Privilege = 1
+		c.Knobs.NoSCP = true
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file := filepath.Join(dir, "inventory.yaml")
+	if err := os.WriteFile(file, []byte(inventoryText(l.tunnel)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := moncap(t, "run", "demo", "-i", file, "--out", filepath.Join(dir, "bundle"), "--zero-config", "--until", "packets=4", "--duration", "5s")
+	if r.code != exitOK || !strings.Contains(r.stdout, "ESTABLISHED") {
+		t.Errorf("zero-config: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	for _, router := range l.routers {
+		for _, c := range router.Commands() {
+			if strings.HasPrefix(c, "configure") || strings.Contains(c, "export") || strings.HasPrefix(c, "scp") {
+				t.Errorf("sent with the narrow account: %s", c)
+			}
+		}
+	}
+	if r := moncap(t, "run", "demo", "-i", file, "--out", filepath.Join(dir, "full"), "--duration", "1s"); r.code != exitFailed {
+		t.Errorf("the full playbook with the narrow account: exit %d\n%s", r.code, r.stderr)
+	}
+}
+
+func TestSeveralTunnels(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	b, err := os.ReadFile(l.inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b) + "  again: {a: site-a, b: site-b, capture: {duration: 1s}}\n"
+	if err := os.WriteFile(l.inventory, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := program{}
+	t.Chdir(l.dir)
+	r := p.run(t.Context(), "run", "--all", "--parallel", "2", "-i", l.inventory, "--duration", "1s", "--until", "packets=4")
+	lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
+	if r.code != exitOK || len(lines) != 2 || !strings.Contains(r.stdout, "demo: established") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if dirty := l.dirty(); len(dirty) > 0 {
+		t.Errorf("%v is not as it was", dirty)
+	}
+}
+
+// TestSimulate reaches the practice routers with OpenSSH, as people would.
+func TestSimulate(t *testing.T) {
+	if _, err := exec.LookPath("ssh"); err != nil {
+		t.Skip("ssh is not installed")
+	}
+	l := newTestLab(t, "healthy")
+	host, port, err := net.SplitHostPort(l.routers[0].Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := filepath.Join(l.dir, "askpass")
+	if err := os.WriteFile(ask, []byte("#!/bin/sh\necho "+labPassword+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "ssh", "-o", "UserKnownHostsFile="+filepath.Join(l.dir, "known_hosts"), "-p", port, labUser+"@"+host, "show clock")
+	cmd.Env = append(os.Environ(), "SSH_ASKPASS="+ask, "SSH_ASKPASS_REQUIRE=force", "DISPLAY=none")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "UTC") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

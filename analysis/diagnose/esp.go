@@ -89,9 +89,8 @@ func espLoss(j *judge) []report.Finding {
 		found := report.Finding{
 			Confidence:  report.Certain,
 			Explanation: fmt.Sprintf("%d of %d ESP packets of SPI %s from %s to %s were lost on the path.", f.Lost, f.Sent, spiText(f.SPI), j.name(f.From), j.name(f.From.Other())),
-			Actions: []report.Action{j.exec(f.From, "errors and drops on the WAN interface", "show interfaces "+orWord(j.iface(f.From), "GigabitEthernet1"),
-				"show policy-map interface "+orWord(j.iface(f.From), "GigabitEthernet1"))},
-			Fields: map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "lost": f.Lost, "sent": f.Sent, "loss_ratio": ratio(int(f.Lost), int(f.Sent))},
+			Actions:     []report.Action{j.exec(f.From, "errors and drops on the WAN interface", j.showInterface(f.From)...)},
+			Fields:      map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "lost": f.Lost, "sent": f.Sent, "loss_ratio": ratio(int(f.Lost), int(f.Sent))},
 		}
 		for i, p := range f.Gap[:min(len(f.Gap), 4)] {
 			if p.Frame > 0 {

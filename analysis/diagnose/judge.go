@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -77,6 +78,9 @@ func Judge(c *pair.Case, o Options) []report.Finding {
 				f.Severity = entry.Severity
 			}
 			f.Title = entry.Title
+			if strings.HasPrefix(f.Explanation, "side ") {
+				f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
+			}
 			j.found = append(j.found, f)
 		}
 	}
@@ -138,6 +142,15 @@ func (j *judge) seenAs(s pair.Side) string {
 
 // iface is the captured interface of a side; empty when it is not known.
 func (j *judge) iface(s pair.Side) string { return j.c.Parties[s].Interface }
+
+// showInterface are the commands that show errors and drops: of the captured interface, of all when it is not known.
+func (j *judge) showInterface(s pair.Side) []string {
+	name := j.iface(s)
+	if name == "" {
+		return []string{"show interfaces", "show policy-map interface"}
+	}
+	return []string{"show interfaces " + name, "show policy-map interface " + name}
+}
 
 func sideOf(s pair.Side) report.Side { return report.Side(s.String()) }
 

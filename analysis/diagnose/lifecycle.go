@@ -26,23 +26,21 @@ func rekeyRefused(m *pair.Message) bool {
 func rekey(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		count := [2]int{}
-		var shown []*pair.Message
+		var done [2][]*pair.Message
 		for _, m := range t.requestsOf(ike.CreateChildSA) {
 			if m.AnsweredBy != nil && !rekeyRefused(m.AnsweredBy) {
-				count[m.From]++
-				shown = append(shown, m)
+				done[m.From] = append(done[m.From], m)
 			}
 		}
 		for _, s := range pair.Both {
-			if count[s] == 0 {
+			if len(done[s]) == 0 {
 				continue
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("%s made new keys %s.", j.name(s), plural(count[s], "time", "times")),
-				Evidence:    evidence("CREATE_CHILD_SA", shown...),
-				Fields:      map[string]any{"initiator": s.String(), "count": count[s]},
+				Explanation: fmt.Sprintf("%s made new keys %s.", j.name(s), plural(len(done[s]), "time", "times")),
+				Evidence:    evidence("CREATE_CHILD_SA", done[s]...),
+				Fields:      map[string]any{"initiator": s.String(), "count": len(done[s])},
 			})
 		}
 	}
@@ -171,13 +169,13 @@ func saDeleted(j *judge) []report.Finding {
 		if m == nil {
 			continue
 		}
-		sa := "the IKE SA"
+		after := millis(m.Transmissions[0].Aligned - t.origin())
 		f := report.Finding{
 			Confidence: certainIf(proven), Conversation: t.ID, Severity: report.Warning,
-			Explanation: fmt.Sprintf("%s deleted %s %s after it began.", j.name(m.From), sa, duration(millis(m.Transmissions[0].Aligned-t.First))),
+			Explanation: fmt.Sprintf("%s deleted the IKE SA %s after its negotiation began.", j.name(m.From), duration(after)),
 			Evidence:    evidence("Delete", m),
 			Actions:     []report.Action{j.exec(m.From, "why", "show logging", "show crypto ikev2 diagnose error")},
-			Fields:      map[string]any{"deleting_side": m.From.String(), "after_ms": millis(m.Transmissions[0].Aligned - t.First)},
+			Fields:      map[string]any{"deleting_side": m.From.String(), "after_ms": after},
 		}
 		if t.Next != nil || j.otherLives(t) {
 			f.Severity = report.Info // the other SA of a collision, or a new one, took over
@@ -186,6 +184,15 @@ func saDeleted(j *judge) []report.Finding {
 		all = append(all, f)
 	}
 	return all
+}
+
+// origin is when the negotiation began that this IKE SA goes back to: through every rekey.
+func (t *talk) origin() int64 {
+	v := t.Conversation
+	for v.Rekeyed != nil {
+		v = v.Rekeyed
+	}
+	return v.First
 }
 
 // deletion is the message that ended the IKE SA: its Delete, or an INFORMATIONAL that begins with one and after which the

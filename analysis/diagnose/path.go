@@ -221,8 +221,7 @@ func pathLoss(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("UDP %d from %s to %s: %d of %d packets were lost between them.", st.port, j.name(st.side), j.name(st.side.Other()),
 				st.lost, len(st.sent)),
 			Evidence: sights("sent, and not in the other capture", lost...),
-			Actions: []report.Action{j.exec(st.side, "errors and drops on the WAN interface", "show interfaces "+orWord(j.iface(st.side), "GigabitEthernet1"),
-				"show policy-map interface "+orWord(j.iface(st.side), "GigabitEthernet1"))},
+			Actions:  []report.Action{j.exec(st.side, "errors and drops on the WAN interface", j.showInterface(st.side)...)},
 			Fields: map[string]any{"direction": st.side.Direction(), "protocol": "udp", "port": int(st.port), "lost": st.lost, "sent": len(st.sent),
 				"loss_ratio": ratio(st.lost, len(st.sent))},
 		})

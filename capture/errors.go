@@ -21,8 +21,11 @@ func (e *PhaseError) Error() string {
 	if e.Side == "" {
 		return fmt.Sprintf("%s: %v", e.Phase, e.Err)
 	}
-	return fmt.Sprintf("%s (side %s): %s: %v", e.Peer, e.Side, e.Phase, e.Err)
+	return fmt.Sprintf("%s (side %s): %s: %s", e.Peer, e.Side, e.Phase, e.Cause())
 }
+
+// Cause is what failed, without the name of the peer, which a session puts before its own errors.
+func (e *PhaseError) Cause() string { return strings.TrimPrefix(e.Err.Error(), e.Peer+": ") }
 
 // Unwrap returns the cause.
 func (e *PhaseError) Unwrap() error { return e.Err }

@@ -258,8 +258,9 @@ func showEvent(v progressView, e capture.Event) {
 	case capture.Began:
 		v.phase(side, string(e.Phase))
 	case capture.Ended:
-		if e.Err != nil {
-			v.failed(side, string(e.Phase), e.Err.Error())
+		// What ends the phase for both is the run's own error, which is printed at the end.
+		if failed, ok := errors.AsType[*capture.PhaseError](e.Err); ok && side != "" {
+			v.failed(side, string(e.Phase), failed.Cause())
 		}
 	case capture.Packets:
 		v.detail(side, fmt.Sprintf("%s: %d packets", e.Phase, e.Count))

@@ -119,6 +119,9 @@ const (
 	generousID   = 48 // a long name
 	vendorID     = 20
 	moreNotifies = 24
+	// leastCertified is the least that a refusal holds when certificates are used: identity, AUTH and Notify beside the
+	// certificate itself, which has 250 bytes at least with the smallest keys (RFC 7296, Section 3.6).
+	leastCertified = leastID + 5 + 250 + 8 + 64 + bareNotify
 )
 
 func (t *talk) judgeV2(c *pair.Case) {
@@ -184,7 +187,7 @@ func (t *talk) judgeRoom(a answer) {
 	case a.max < least:
 		t.end = childDenied
 	case a.min > most && a.first != ike.PayloadN:
-		t.end, t.certain = established, !t.certificates()
+		t.end, t.certain = established, !t.certificates() || a.max < leastCertified
 	default:
 		t.end = established
 	}

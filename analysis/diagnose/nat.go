@@ -218,9 +218,9 @@ func natFloatMissing(j *judge) []report.Finding {
 				break
 			}
 			if port == 500 {
-				s := j.translatedSide()
+				s, sure := j.translatedSide()
 				return []report.Finding{{
-					Confidence: report.Certain, Conversation: t.ID,
+					Confidence: certainIf(sure), Conversation: t.ID,
 					Explanation: fmt.Sprintf("%s is behind a NAT, and %s went on over UDP 500: NAT traversal is off on a side, so ESP will not get through the NAT.", j.name(s), m.Exchange),
 					Evidence:    evidence("behind a NAT, and still on UDP 500", m),
 					Actions: []report.Action{
@@ -234,13 +234,20 @@ func natFloatMissing(j *judge) []report.Finding {
 	return nil
 }
 
-func (j *judge) translatedSide() pair.Side {
+// translatedSide is the side behind the NAT that was found, and whether it is proven to be there: by pairs, or by a hash
+// whose address is known. A hash of no known address may be made up.
+func (j *judge) translatedSide() (s pair.Side, sure bool) {
+	s = pair.A
 	for _, f := range j.found {
-		if f.Code == "nat-detected" && f.Fields["translated_side"] == "B" {
-			return pair.B
+		if f.Code != "nat-detected" {
+			continue
+		}
+		sure = sure || f.Confidence == report.Certain || f.Fields["hash_verified"] == true
+		if f.Fields["translated_side"] == "B" {
+			s = pair.B
 		}
 	}
-	return pair.A
+	return s, sure
 }
 
 // idle is the longest silence that a NAT's mapping is trusted to survive (RFC 3948, Section 4: 20 seconds by default).
@@ -251,7 +258,7 @@ func natKeepaliveMissing(j *judge) []report.Finding {
 	if t == nil || !j.has("", "nat-detected") {
 		return nil
 	}
-	s := j.translatedSide()
+	s, _ := j.translatedSide()
 	story := j.c.Story(j.c.Observer(s))
 	if story == nil || len(story.Keepalives) > 0 {
 		return nil

@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"slices"
+
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
@@ -210,6 +212,9 @@ const soon = 5e9
 
 // lookLater corrects the judgement by what followed: traffic proves success, an error or a Delete at once disproves it.
 func (t *talk) lookLater(c *pair.Case) {
+	if t.end == childDenied && t.childLater() {
+		t.end, t.certain = established, true
+	}
 	if t.end != established {
 		return
 	}
@@ -282,6 +287,14 @@ func (t *talk) answeredLater() bool {
 		}
 	}
 	return false
+}
+
+// childLater says whether a child SA, or a new IKE SA, was made after IKE_AUTH: a childless beginning (RFC 6023), or one
+// whose first child SA was refused.
+func (t *talk) childLater() bool {
+	return slices.ContainsFunc(t.requestsOf(ike.CreateChildSA), func(m *pair.Message) bool {
+		return m.AnsweredBy != nil && !rekeyRefused(m.AnsweredBy)
+	})
 }
 
 // hasTraffic says whether ESP of both directions was sent after the conversation began and before the next one did.

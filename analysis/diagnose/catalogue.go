@@ -270,7 +270,7 @@ var catalogue = []Entry{
 	},
 	{
 		Code: "retransmissions-exhausted", Severity: "warning",
-		Title:   "A side gave up after repeating a request",
+		Title:   "A request was repeated without an answer",
 		Certain: "a request was sent again until the sender gave up (no further copy, or a new SPI begins)",
 		Meaning: "A request was sent again and again without an answer that counted, until the sender stopped or began anew with another SPI.",
 		Proof:   "The copies of one request with their growing intervals, and nothing more of it, or a new SPI, after the last.",
@@ -603,7 +603,7 @@ var catalogue = []Entry{
 	},
 	{
 		Code: "clock-offset", Severity: "info",
-		Title:    "The routers' clocks differ",
+		Title:    "Offset between the routers' clocks",
 		Certain:  "offset between the two routers' clocks, with its bounds, from paired packets in both directions; warning above 1 s",
 		Probable: "one direction only: a bound, not an estimate",
 		Meaning:  "The offset between the two clocks, with its bounds. Times of both sides were aligned with it. Above one second certificates and log comparison suffer.",

@@ -440,7 +440,7 @@ func exhausted(j *judge) []report.Finding {
 				how = "without an answer until the capture ended"
 			}
 			all = append(all, report.Finding{
-				Confidence: certainIf(gaveUp), Conversation: t.ID,
+				Confidence: report.Certain, Conversation: t.ID,
 				Explanation: fmt.Sprintf("%s sent an %s %d times %s.", j.name(m.From), m.Exchange, len(sent), how),
 				Evidence:    evidence("sent again and again", m),
 				Fields:      map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent), "intervals_ms": gaps},

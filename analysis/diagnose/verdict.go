@@ -104,7 +104,8 @@ func Verdict(c *pair.Case, findings []report.Finding) report.Verdict {
 	up, critical, warning := false, false, false
 	for _, f := range findings {
 		up = up || f.Code == "tunnel-established"
-		critical = critical || f.Severity == report.Critical
+		// Without traffic nothing is known of the tunnel: that is inconclusive, however urgent.
+		critical = critical || f.Severity == report.Critical && f.Code != "no-ike-traffic"
 		warning = warning || f.Severity == report.Warning
 	}
 	v := report.Verdict{Outcome: report.Inconclusive, ExitCode: exitInconclusive, Headline: inconclusive(c, findings)}
@@ -204,6 +205,9 @@ func inconclusive(c *pair.Case, findings []report.Finding) string {
 	}
 	if c != nil && len(c.Conversations) > 0 {
 		return "The captures hold a negotiation that neither came up nor was refused in them."
+	}
+	if c != nil && !c.TwoSided() && !hasESP(c) {
+		return "The capture holds no IKE message: nothing triggered the tunnel, or IKE leaves by another interface."
 	}
 	return "The captures do not show whether the tunnel works."
 }

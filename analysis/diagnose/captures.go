@@ -255,7 +255,7 @@ func clockOffset(j *judge) []report.Finding {
 	}
 	f.Explanation = fmt.Sprintf("The clock of %s is %s ahead of %s's. All times were aligned with it.", j.name(ahead), duration(math.Abs(ms)), j.name(behind))
 	if math.Abs(ms) < 1 {
-		f.Explanation = "The routers' clocks agree to within a millisecond."
+		f.Title, f.Explanation = "The routers' clocks agree", "The routers' clocks agree to within a millisecond."
 	}
 	if math.Abs(ms) > 1000 {
 		f.Severity = report.Warning

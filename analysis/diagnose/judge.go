@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,7 +78,7 @@ func Judge(c *pair.Case, o Options) []report.Finding {
 			if f.Severity == "" {
 				f.Severity = entry.Severity
 			}
-			f.Title = entry.Title
+			f.Title = cmp.Or(f.Title, entry.Title)
 			if strings.HasPrefix(f.Explanation, "side ") {
 				f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
 			}

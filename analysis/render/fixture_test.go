@@ -80,7 +80,7 @@ func initial(s *story) {
 }
 
 func transform(kind, name string, bits int) report.Transform {
-	return report.Transform{Type: kind, Name: name, Bits: bits}
+	return report.Transform{Type: kind, Name: name, Bits: bits, ID: map[string]int{"MODP-2048": 14, "ECP-256": 19}[name]}
 }
 
 func blocked() *report.Report {

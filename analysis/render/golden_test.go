@@ -29,7 +29,7 @@ func drawings() []drawing {
 	text := func(o render.Options) func(io.Writer, *report.Report) error {
 		return func(w io.Writer, r *report.Report) error { return render.Text(w, r, o) }
 	}
-	return []drawing{{"txt", text(render.Options{Unicode: true})}, {"ascii.txt", text(render.Options{})},
+	return []drawing{{"txt", text(render.Options{Unicode: true})}, {"ascii.txt", text(render.Options{})}, {"narrow.txt", text(render.Options{Unicode: true, Width: 40})},
 		{"verbose.txt", text(render.Options{Unicode: true, Width: 100, Verbose: true})},
 		{"md", render.Markdown}, {"mmd", render.Mermaid}, {"xml", render.JUnit}}
 }
@@ -61,7 +61,7 @@ func TestGolden(t *testing.T) {
 func TestTextIsHarmlessAndFits(t *testing.T) {
 	control := regexp.MustCompile(`[\x00-\x09\x0b-\x1f\x7f\x{202e}]`)
 	for name, r := range fixtures() {
-		for _, width := range []int{0, 60, 80, 132} {
+		for _, width := range []int{0, 40, 60, 80, 132, 200} {
 			var b bytes.Buffer
 			if err := render.Text(&b, r, render.Options{Unicode: true, Width: width}); err != nil {
 				t.Fatal(err)

@@ -33,14 +33,18 @@ func HTML(w io.Writer, r *report.Report, o HTMLOptions) error {
 // view is what the template prints. All text in it is clean; the template escapes it.
 type view struct {
 	Title, Outcome, Headline string
+	Tunnel, Counts           string
+	Facts                    [][2]string
 	First                    []actionView
-	NAT                      bool
+	NAT                      string // what is translated between the sides
+
 	A, B                     sideView
 	Rows                     []rowView
 	Arrows                   int
-	Findings, Debug          []findingView
+	Findings, Debug, Quality []findingView
+	Differences              []differenceView
 	Clock, Pairs             string
-	Translations             [][3]string
+	Translations             [][4]string
 	Offers                   offersView
 	Flows                    [][3]string
 	Run                      *runView
@@ -49,7 +53,7 @@ type view struct {
 }
 
 type sideView struct {
-	Letter, Name, Address, Line, Counts, Span, File, Hash, Damaged string
+	Letter, Name, Address, Line, Counts, Quality, Span, File, Hash string
 	Present                                                        bool
 }
 
@@ -62,36 +66,31 @@ type findingView struct {
 	ID, Number, Depth                                       int
 	Code, Severity, Confidence, Title, Explanation, Because string
 	Evidence                                                []evidenceView
-	More                                                    int
+	First                                                   bool // its actions stand above all
 	Actions                                                 []actionView
 }
 
+// evidenceView is what some frames prove; each leads to its arrow.
 type evidenceView struct {
-	Row  int
+	Note  string
+	Sides []evidenceSide
+}
+
+type evidenceSide struct {
+	Word   string // A frame, B frames
+	Frames []frameView
+	More   int
+}
+
+type frameView struct {
+	Row  int // 0: nowhere
 	Text string
-}
-
-type rowView struct {
-	Kind, Class, ID, Time, FrameA, FrameB, Label, Payloads, Fate, Again, Note, Describe string
-	Number, Gap, Count                                                                  int
-	Arrow                                                                               arrowView
-	Findings                                                                            []int
-	Seen                                                                                []string
-	Detail, DetailB                                                                     []report.Detail
-}
-
-// arrowView is the geometry of an arrow: the width in percent, the height in pixels.
-type arrowView struct {
-	X1, X2 int
-	Y1, Y2 int
-	Head   string // path of the head, around its own origin
-	Cross  bool
-	Open   bool // nobody knows where it ends
 }
 
 type runView struct {
 	ID, Text string
 	Phases   [][4]string
+	Failed   bool // one of them
 	Routers  []string
 	Notes    []string
 }
@@ -117,9 +116,12 @@ type offerCell struct {
 func newView(r *report.Report, o HTMLOptions) *view {
 	l := NewLadder(r)
 	folded := l.Fold(htmlLimit)
-	v := &view{Outcome: clean(string(r.Verdict.Outcome)), Headline: clean(r.Verdict.Headline), NAT: l.NAT, Arrows: l.Arrows,
-		Clock: clockText(r.Clock), Pairs: pairsText(r.Pairs), Tool: clean(strings.TrimSpace(r.Tool.Name + " " + r.Tool.Version)),
-		A: newSideView(r, report.A), B: newSideView(r, report.B), Offers: newOffersView(r)}
+	v := &view{Outcome: clean(string(r.Verdict.Outcome)), Headline: clean(r.Verdict.Headline), Arrows: l.Arrows, Tunnel: clean(r.Tunnel),
+		Clock: clockText(r.Clock), Pairs: pairsText(r), Tool: clean(strings.TrimSpace(r.Tool.Name + " " + r.Tool.Version)),
+		A: newSideView(r, report.A), B: newSideView(r, report.B), Offers: newOffersView(r), Differences: differences(r), Facts: facts(r), Counts: severities(r)}
+	if l.NAT {
+		v.NAT = natSummary(r)
+	}
 	v.Title = strings.TrimSpace(clean(r.Tunnel) + " " + v.Outcome)
 	if f := firstActions(r); f != nil {
 		v.First = actionViews(r, f.Actions)
@@ -127,8 +129,8 @@ func newView(r *report.Report, o HTMLOptions) *view {
 	v.rows(r, folded)
 	v.findings(r, folded)
 	for _, t := range r.NAT {
-		v.Translations = append(v.Translations, [3]string{sideName(r, t.Side), endpoint(t.Original, t.OriginalPort),
-			endpoint(t.Translated, t.Port) + ", " + count(t.Packets, "packet")})
+		v.Translations = append(v.Translations, [4]string{sideName(r, t.Side), endpoint(t.Original, t.OriginalPort),
+			endpoint(t.Translated, t.Port), thousands(t.Packets)})
 	}
 	for _, f := range r.Flows {
 		v.Flows = append(v.Flows, [3]string{route(r, f.Direction), flowTitle(&f), flowCounts(&f)})
@@ -143,12 +145,70 @@ func newSideView(r *report.Report, side report.Side) sideView {
 	if s == nil {
 		return v
 	}
-	v.Present, v.Line, v.Counts, v.Span = true, sideLine(s), sideCounts(s), sideSpan(s)
-	v.File, v.Hash, v.Damaged = clean(s.File+", "+s.Format+", "+s.LinkType), clean(s.SHA256), clean(s.Damaged)
+	v.Present, v.Line, v.Counts, v.Span, v.Quality = true, sideLine(s), sideCounts(s), sideSpan(s), quality(s)
+	v.File, v.Hash = clean(s.File+", "+s.Format+", "+s.LinkType), clean(s.SHA256)
 	if len(s.Addresses) > 0 {
 		v.Address = clean(s.Addresses[0])
 	}
 	return v
+}
+
+// facts are what is worth knowing before anything else, in a few words each.
+func facts(r *report.Report) [][2]string {
+	var out [][2]string
+	for _, side := range []report.Side{report.A, report.B} {
+		if s := r.Sides.Get(side); s != nil && s.First != nil {
+			out = append(out, [2]string{"Captured", sideSpan(s)})
+			break
+		}
+	}
+	out = append(out, [2]string{"Packets", pairsText(r)}, [2]string{"Clocks", clockText(r.Clock)})
+	var trust []string
+	for _, side := range []report.Side{report.A, report.B} {
+		text := "no capture"
+		if s := r.Sides.Get(side); s != nil {
+			text = quality(s)
+		}
+		trust = append(trust, text)
+	}
+	if trust[0] == trust[1] {
+		return append(out, [2]string{"Captures", "both: " + trust[0]})
+	}
+	return append(out, [2]string{"Captures", "A: " + trust[0] + ". B: " + trust[1]})
+}
+
+// severities counts the findings of each severity.
+func severities(r *report.Report) string {
+	var list []string
+	for _, k := range []struct {
+		severity  report.Severity
+		one, many string
+	}{{report.Critical, "critical", "critical"}, {report.Warning, "warning", "warnings"}, {report.Info, "note", "notes"}} {
+		n := 0
+		for _, f := range r.Findings {
+			if f.Severity == k.severity {
+				n++
+			}
+		}
+		switch {
+		case n == 1:
+			list = append(list, "1 "+k.one)
+		case n > 1:
+			list = append(list, fmt.Sprint(n, " ", k.many))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// natSummary names each translated address once.
+func natSummary(r *report.Report) string {
+	var list []string
+	for _, t := range r.NAT {
+		if text := clean(t.Original) + " \u2192 " + clean(t.Translated); !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 func actionViews(r *report.Report, actions []report.Action) []actionView {
@@ -165,18 +225,17 @@ func (v *view) findings(r *report.Report, l *Ladder) {
 	for n, i := range indices {
 		f := r.Findings[i]
 		fv := findingView{ID: i + 1, Number: i + 1, Depth: depth[n], Code: clean(f.Code), Severity: clean(string(f.Severity)),
-			Confidence: clean(string(f.Confidence)), Title: clean(f.Title), Explanation: clean(f.Explanation), Because: clean(f.CausedBy),
+			Confidence: clean(string(f.Confidence)), Title: clean(f.Title), Explanation: clean(f.Explanation), Because: clean(f.CausedBy), First: first(r, i),
 			Actions: actionViews(r, f.Actions)}
-		for j, e := range f.Evidence {
-			if j == 40 {
-				fv.More = len(f.Evidence) - j
-				break
-			}
-			fv.Evidence = append(fv.Evidence, evidenceView{rows.of(e, i), evidenceText(e)})
+		for _, e := range proofs(f.Evidence) {
+			fv.Evidence = append(fv.Evidence, rows.proofView(e, i))
 		}
 		v.Findings = append(v.Findings, fv)
 		if strings.HasPrefix(f.Code, "debug") {
 			v.Debug = append(v.Debug, fv)
+		}
+		if strings.HasPrefix(f.Code, "capture-") {
+			v.Quality = append(v.Quality, fv)
 		}
 	}
 }
@@ -216,11 +275,46 @@ func (x rowIndex) fragments(side report.Side, s *report.Sighting, row int) {
 	}
 }
 
-func (x rowIndex) of(e report.Evidence, finding int) int {
-	if n := x.frames[frameOf{e.Side, e.Frame}]; n > 0 {
+func (x rowIndex) of(at frameOf, finding int) int {
+	if n := x.frames[at]; n > 0 {
 		return n
 	}
 	return x.findings[finding]
+}
+
+// shownFrames bounds the frames that are links of their own; more become runs.
+const shownFrames = 24
+
+func (x rowIndex) proofView(p proof, finding int) evidenceView {
+	v := evidenceView{Note: p.note}
+	for i, side := range []report.Side{report.A, report.B} {
+		frames := p.frames[i]
+		if len(frames) == 0 {
+			continue
+		}
+		s := evidenceSide{Word: string(side) + " frame"}
+		if len(frames) > 1 {
+			s.Word += "s"
+		}
+		list := runs(frames)
+		if len(frames) <= shownFrames {
+			list = nil
+			for _, f := range frames {
+				list = append(list, run{f, f})
+			}
+		}
+		shown := 0
+		for j, r := range list {
+			if j == shownFrames {
+				s.More = len(frames) - shown
+				break
+			}
+			shown += r.high - r.low + 1
+			s.Frames = append(s.Frames, frameView{x.of(frameOf{side, r.low}, finding), r.String()})
+		}
+		v.Sides = append(v.Sides, s)
+	}
+	return v
 }
 
 func (v *view) run(r *report.Report, o HTMLOptions) {
@@ -231,6 +325,7 @@ func (v *view) run(r *report.Report, o HTMLOptions) {
 			millis(float64(run.DurationMS)), millis(run.StartGapMS))
 		for _, p := range run.Phases {
 			rv.Phases = append(rv.Phases, [4]string{clean(p.Name), millis(p.AMS), millis(p.BMS), clean(p.Failed)})
+			rv.Failed = rv.Failed || p.Failed != ""
 		}
 		for _, rt := range run.Routers {
 			state := "left clean"

@@ -2,50 +2,87 @@ package render
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
 	"github.com/moncap/moncap/analysis/report"
 )
 
+// rowView is a row of the ladder as the page shows it.
+type rowView struct {
+	Kind, Class                string // arrow, icmp, quiet, fold; and its CSS classes
+	Number, Count              int    // the row's number, and how many transmissions it accounts for
+	Label, Payloads, Again     string
+	Note, Fate, Describe       string
+	TimeA, TimeB               string // seconds on A's clock, by side
+	FrameA, FrameB             string
+	GoneA, GoneB               bool // the time says that it is lost
+	Height, At, Gap            int  // pixels: of the row, from its top to the arrow's tail, and above its words
+	Arrow                      arrowView
+	Findings                   []int
+	Seen                       []string
+	Detail, DetailB            []report.Detail
+	Direction                  string // for the table
+	Repeat                     bool   // not the first transmission
+	start, arrive, top, bottom int64  // nanoseconds and pixels, for the geometry
+}
+
 func (v *view) rows(r *report.Report, l *Ladder) {
 	before := l.Start
 	for i := range l.Rows {
 		row := &l.Rows[i]
-		rv := rowView{Number: row.Number, Time: seconds(row.NS), FrameA: number(row.FrameA), FrameB: number(row.FrameB), Gap: gap(row.NS - before)}
-		before = row.NS
+		rv := rowView{Number: row.Number, FrameA: number(row.FrameA), FrameB: number(row.FrameB), start: row.NS, arrive: row.ArriveNS}
 		for _, f := range row.Findings {
 			rv.Findings = append(rv.Findings, f+1)
 		}
+		lines := 1
 		switch row.Kind {
 		case RowQuiet:
 			rv.Kind, rv.Label = "quiet", duration(row.Span)+" quiet"
 		case RowFold:
 			rv.Kind, rv.Label, rv.Count = "fold", foldText(row), row.Count
+			rv.TimeA = instant(row.NS)
 		case RowICMP:
-			rv.Kind, rv.Class = "icmp", strings.ToLower(string(row.From))
-			rv.Label = fmt.Sprintf("ICMP %d/%d from %s: %s", row.ICMP.Type, row.ICMP.Code, clean(row.ICMP.From), clean(row.ICMP.Meaning))
+			rv.icmp(r, row)
+			lines = 2
 		default:
-			rv.arrow(r, row, l.Rows[:i])
+			rv.message(r, row)
+			rv.Gap = gap(row.NS - before)
+			lines = rv.lines()
 		}
+		rv.measure(lines)
+		before = max(before, row.NS)
 		v.Rows = append(v.Rows, rv)
 	}
+	drawArrows(v.Rows, l.Rows)
 }
 
-// gap is the space in pixels that stands for a time: it grows with its logarithm.
-func gap(ns int64) int {
-	ms := float64(ns) / 1e6
-	if ms <= 1 {
-		return 0
+// instant is a point of time on the page, in seconds on A's clock.
+func instant(ns int64) string { return fmt.Sprintf("%.4f", float64(ns)/1e9) }
+
+func (rv *rowView) icmp(r *report.Report, row *Row) {
+	rv.Kind, rv.Class = "icmp", strings.ToLower(string(row.From))
+	rv.Label = fmt.Sprintf("ICMP %d/%d from %s", row.ICMP.Type, row.ICMP.Code, clean(row.ICMP.From))
+	rv.Note = clean(row.ICMP.Meaning)
+	rv.Direction = "seen by " + sideName(r, row.From)
+	rv.times(row.From, row.NS)
+	rv.Describe = fmt.Sprintf("%s s, %s, seen by %s: %s", instant(row.NS), rv.Label, sideName(r, row.From), rv.Note)
+	rv.Seen = []string{sightingText(r, row.From, &row.ICMP.Seen)}
+}
+
+func (rv *rowView) times(side report.Side, ns int64) {
+	if side == report.B {
+		rv.TimeB = instant(ns)
+	} else {
+		rv.TimeA = instant(ns)
 	}
-	return min(int(5*math.Log10(ms)), 24)
 }
 
-func (rv *rowView) arrow(r *report.Report, row *Row, before []Row) {
+func (rv *rowView) message(r *report.Report, row *Row) {
 	rv.Kind, rv.Label, rv.Fate, rv.Count = "arrow", rowTitle(row), row.fateText(), 1
 	rv.Class = strings.ToLower(string(row.From)) + " " + strings.ReplaceAll(clean(string(row.Fate)), " ", "")
-	rv.Arrow = geometry(row)
+	rv.Direction = sideName(r, row.From) + " to " + sideName(r, row.From.Other())
+	rv.clocks(row)
 	if row.Flow != nil {
 		rv.Class += " flow sealed"
 		rv.Count = 0 // no IKE message
@@ -56,19 +93,67 @@ func (rv *rowView) arrow(r *report.Report, row *Row, before []Row) {
 		if m.Encrypted {
 			rv.Class += " sealed"
 		}
+		if n := fragments(row.Transmission); n > 1 {
+			rv.Payloads += fmt.Sprintf(", in %d IP fragments", n)
+		}
 		rv.Detail, rv.DetailB = cleanDetails(m.Detail), cleanDetails(m.DetailB)
 		rv.Seen = sightings(r, row)
 	}
-	if row.Of > 1 {
-		rv.Again = fmt.Sprintf("· sent %d times%s", row.Of, pauses(row.Message))
-		if row.Nth > 1 {
-			rv.Again = fmt.Sprintf("· %d of %d, again after %s", row.Nth, row.Of, duration(row.Since.Round(10*time.Microsecond)))
+	if row.Nth > 1 {
+		rv.Repeat = true
+		rv.Class += " again"
+		rv.Again = fmt.Sprintf("%d of %d, +%s", row.Nth, row.Of, duration(row.Since.Round(10*time.Microsecond)))
+	} else if row.Of > 1 {
+		rv.Again = fmt.Sprintf("sent %d times%s", row.Of, pauses(row.Message))
+	}
+	rv.Describe = fmt.Sprintf("%s s, %s, %s, %s", instant(row.NS), rv.Label, rv.Direction, rv.Fate)
+}
+
+// fragments is how many IP fragments a transmission came in, on the side that saw most of them.
+func fragments(t *report.Transmission) int {
+	n := 0
+	for _, s := range []*report.Sighting{t.A, t.B} {
+		if s != nil {
+			n = max(n, len(s.Fragments))
 		}
 	}
-	if row.Nth > 1 && len(before) > 0 && sameMessage(before, row) {
-		rv.Class += " again"
+	return n
+}
+
+// clocks are the times at which either side saw the packet.
+func (rv *rowView) clocks(row *Row) {
+	sent, arrived := row.FrameA > 0, row.FrameB > 0
+	if row.From == report.B {
+		sent, arrived = arrived, sent
 	}
-	rv.Describe = fmt.Sprintf("%s, %s from %s, %s", seconds(row.NS)+" s", rv.Label, sideName(r, row.From), rv.Fate)
+	if sent {
+		rv.times(row.From, row.NS)
+	}
+	if arrived {
+		rv.times(row.From.Other(), row.ArriveNS)
+	}
+	if row.Fate != report.Lost {
+		return
+	}
+	if row.From == report.A {
+		rv.TimeB, rv.GoneB = "lost", true
+	} else {
+		rv.TimeA, rv.GoneA = "lost", true
+	}
+}
+
+// lines is how many lines of words stand over the arrow: the style sheet keeps each to one.
+func (rv *rowView) lines() int {
+	n := 1
+	if rv.Repeat {
+		return n
+	}
+	for _, s := range []string{rv.Payloads, rv.Note, rv.Again} {
+		if s != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // pauses lists the times between the sendings of m, the first few.
@@ -97,15 +182,6 @@ func pauses(m *report.Message) string {
 	return ", again after " + strings.Join(list, ", ")
 }
 
-func sameMessage(before []Row, row *Row) bool {
-	for i := len(before) - 1; i >= 0; i-- {
-		if before[i].Kind != RowQuiet {
-			return before[i].Message == row.Message
-		}
-	}
-	return false
-}
-
 func cleanDetails(list []report.Detail) []report.Detail {
 	out := make([]report.Detail, len(list))
 	for i, d := range list {
@@ -124,15 +200,7 @@ func sightings(r *report.Report, row *Row) []string {
 			out = append(out, sideName(r, s.side)+": not in the capture")
 			continue
 		}
-		text := fmt.Sprintf("%s: frame %d, %s UTC, %s to %s, %s", sideName(r, s.side), s.at.Frame,
-			s.at.Time.UTC().Format("15:04:05.000000"), clean(s.at.Src), clean(s.at.Dst), count(s.at.Size, "byte"))
-		if s.at.TTL > 0 {
-			text += fmt.Sprintf(", TTL %d, DSCP %d", s.at.TTL, s.at.DSCP)
-		}
-		if len(s.at.Fragments) > 0 {
-			text += ", in " + count(len(s.at.Fragments), "fragment")
-		}
-		out = append(out, text)
+		out = append(out, sightingText(r, s.side, s.at))
 	}
 	if d := time.Duration(row.ArriveNS - row.NS); d > 0 {
 		out = append(out, "under way for "+duration(d))
@@ -140,22 +208,14 @@ func sightings(r *report.Report, row *Row) []string {
 	return out
 }
 
-// geometry draws an arrow from the sender's line; the slope grows with the time under way.
-func geometry(row *Row) arrowView {
-	ms := math.Max(float64(row.ArriveNS-row.NS)/1e6, 0)
-	a := arrowView{X1: 0, X2: 100, Y1: 5, Y2: 5 + min(2+int(4*math.Log10(1+10*ms)), 14), Head: "M0 0L-11 -5V5Z"}
-	half := false
-	if row.Fate == report.Lost {
-		a.Cross, half, a.Y2, a.X2 = true, true, 8, 62
+func sightingText(r *report.Report, side report.Side, at *report.Sighting) string {
+	text := fmt.Sprintf("%s: frame %d, %s UTC, %s to %s, %s", sideName(r, side), at.Frame,
+		at.Time.UTC().Format("15:04:05.000000"), clean(at.Src), clean(at.Dst), count(at.Size, "byte"))
+	if at.TTL > 0 {
+		text += fmt.Sprintf(", TTL %d, DSCP %d", at.TTL, at.DSCP)
 	}
-	if row.Fate == report.Unknown && (row.FrameA == 0 || row.FrameB == 0) {
-		a.Open, half, a.Y2, a.X2 = true, true, 8, 85
+	if len(at.Fragments) > 0 {
+		text += ", in " + count(len(at.Fragments), "fragment")
 	}
-	if row.From == report.B {
-		a.X1, a.X2, a.Head = 100, 100-a.X2, "M0 0L11 -5V5Z"
-	}
-	if half {
-		a.Head = ""
-	}
-	return a
+	return text
 }

@@ -14,6 +14,9 @@ type junitSuites struct {
 	Name     string     `xml:"name,attr"`
 	Tests    int        `xml:"tests,attr"`
 	Failures int        `xml:"failures,attr"`
+	Errors   int        `xml:"errors,attr"`
+	Skipped  int        `xml:"skipped,attr"`
+	Time     string     `xml:"time,attr"`
 	Suite    junitSuite `xml:"testsuite"`
 }
 
@@ -23,6 +26,8 @@ type junitSuite struct {
 	Failures   int             `xml:"failures,attr"`
 	Errors     int             `xml:"errors,attr"`
 	Skipped    int             `xml:"skipped,attr"`
+	Time       string          `xml:"time,attr"`
+	Timestamp  string          `xml:"timestamp,attr,omitempty"`
 	Properties []junitProperty `xml:"properties>property"`
 	Cases      []junitCase     `xml:"testcase"`
 }
@@ -35,6 +40,7 @@ type junitProperty struct {
 type junitCase struct {
 	Class   string        `xml:"classname,attr"`
 	Name    string        `xml:"name,attr"`
+	Time    string        `xml:"time,attr"`
 	Failure *junitMessage `xml:"failure"`
 	Skipped *junitMessage `xml:"skipped"`
 	Out     string        `xml:"system-out,omitempty"`
@@ -60,8 +66,10 @@ func JUnit(w io.Writer, r *report.Report) error {
 	for _, f := range r.Findings {
 		s.Cases = append(s.Cases, junitFinding(r, f))
 	}
+	s.Time, s.Timestamp = junitTime(r)
+	numberNames(s.Cases)
 	for i := range s.Cases {
-		s.Cases[i].Class = "moncap." + name
+		s.Cases[i].Class, s.Cases[i].Time = "moncap."+name, "0"
 		s.Tests++
 		if s.Cases[i].Failure != nil {
 			s.Failures++
@@ -75,11 +83,34 @@ func JUnit(w io.Writer, r *report.Report) error {
 	}
 	e := xml.NewEncoder(w)
 	e.Indent("", "  ")
-	if err := e.Encode(junitSuites{Name: "moncap", Tests: s.Tests, Failures: s.Failures, Suite: s}); err != nil {
+	if err := e.Encode(junitSuites{Name: "moncap", Tests: s.Tests, Failures: s.Failures, Skipped: s.Skipped, Time: s.Time, Suite: s}); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
+}
+
+// junitTime is how long the run took in seconds, and when it began, without a time zone as the schema wants it.
+func junitTime(r *report.Report) (took, began string) {
+	switch {
+	case r.Run != nil:
+		return fmt.Sprintf("%.3f", float64(r.Run.DurationMS)/1e3), r.Run.Started.UTC().Format("2006-01-02T15:04:05")
+	case r.Sides.A != nil && r.Sides.A.First != nil:
+		return "0", r.Sides.A.First.UTC().Format("2006-01-02T15:04:05")
+	}
+	return "0", ""
+}
+
+// numberNames makes the names of cases different: readers take cases of one name for one.
+func numberNames(cases []junitCase) {
+	seen := map[string]int{}
+	for i := range cases {
+		name := cases[i].Name
+		seen[name]++
+		if n := seen[name]; n > 1 {
+			cases[i].Name = fmt.Sprintf("%s (%d)", name, n)
+		}
+	}
 }
 
 func junitChecks(r *report.Report) []junitCase {
@@ -119,8 +150,8 @@ func junitLoss(name string, lost int) junitCase {
 func junitFinding(r *report.Report, f report.Finding) junitCase {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\nconfidence: %s\n", clean(f.Explanation), clean(string(f.Confidence)))
-	for _, e := range f.Evidence {
-		fmt.Fprintf(&text, "%s\n", evidenceText(e))
+	for _, e := range proofs(f.Evidence) {
+		fmt.Fprintf(&text, "%s\n", e.text(true))
 	}
 	for _, a := range f.Actions {
 		fmt.Fprintf(&text, "%s: %s\n", actionWhere(r, a), clean(a.Why))

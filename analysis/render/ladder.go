@@ -48,6 +48,8 @@ type Row struct {
 	Flow         *report.Flow
 	ICMP         *report.ICMP
 
+	Again []Row // later transmissions with the same fate, or the same ICMP error again, where they are shown as one
+
 	Nth, Of int           // this transmission among all of its message, from 1
 	Since   time.Duration // since the transmission before it
 	Span    time.Duration // of a quiet span or a fold
@@ -215,15 +217,74 @@ func (e evidence) of(row *Row) []int {
 
 func withQuiet(rows []Row) []Row {
 	out := make([]Row, 0, len(rows)+len(rows)/4)
+	last := int64(0)
 	for i, row := range rows {
 		if i > 0 {
-			if span := time.Duration(row.NS - rows[i-1].NS); span >= quietSpan {
-				out = append(out, Row{Kind: RowQuiet, NS: rows[i-1].NS, Span: span})
+			if span := time.Duration(row.NS - last); span >= quietSpan {
+				out = append(out, Row{Kind: RowQuiet, NS: last, Span: span})
 			}
 		}
+		last = max(last, row.lastNS())
 		out = append(out, row)
 	}
 	return out
+}
+
+func (r *Row) lastNS() int64 {
+	if n := len(r.Again); n > 0 {
+		return r.Again[n-1].NS
+	}
+	return r.NS
+}
+
+// sameAs is what rows have in common that Grouped makes one of.
+type sameAs struct {
+	message    *report.Message
+	fate       report.Fate
+	side       report.Side
+	kind, code int
+	from, text string
+}
+
+func (r *Row) same() (sameAs, bool) {
+	switch r.Kind {
+	case RowMessage:
+		return sameAs{message: r.Message, fate: r.Fate}, r.Of > 1
+	case RowICMP:
+		return sameAs{side: r.From, kind: r.ICMP.Type, code: r.ICMP.Code, from: r.ICMP.From, text: r.ICMP.Meaning}, true
+	}
+	return sameAs{}, false
+}
+
+// Grouped returns the ladder with one row for all transmissions of a message that had the same fate, at the first of them,
+// and one for an ICMP error that comes again and again.
+func (l *Ladder) Grouped() *Ladder {
+	out := *l
+	out.Rows = make([]Row, 0, len(l.Rows))
+	at := map[sameAs]int{}
+	for _, row := range l.Rows {
+		if row.Kind == RowQuiet {
+			continue
+		}
+		k, ok := row.same()
+		i, seen := at[k]
+		switch {
+		case ok && seen:
+			first := &out.Rows[i]
+			first.Again = append(first.Again, row)
+			first.Findings = append(slices.Clone(first.Findings), row.Findings...)
+			continue
+		case ok:
+			at[k] = len(out.Rows)
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	for i := range out.Rows {
+		slices.Sort(out.Rows[i].Findings)
+		out.Rows[i].Findings = slices.Compact(out.Rows[i].Findings)
+	}
+	out.Rows = withQuiet(out.Rows)
+	return &out
 }
 
 // Fold returns the ladder with at most about limit rows: first the stretches that no finding speaks of become one row
@@ -278,9 +339,9 @@ func foldAll(rows []Row) []Row {
 	for _, r := range rows {
 		switch r.Kind {
 		case RowMessage:
-			fold.Count++
+			fold.Count += 1 + len(r.Again)
 			if r.Fate == report.Lost {
-				fold.Lost++
+				fold.Lost += 1 + len(r.Again)
 			}
 		case RowFold:
 			fold.Count += r.Count

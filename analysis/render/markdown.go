@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/report"
@@ -30,7 +31,7 @@ type mdPage struct {
 // printf writes; an error of a bufio.Writer stays until Flush.
 func (m *mdPage) printf(format string, args ...any) { _, _ = fmt.Fprintf(m.w, format, args...) }
 
-var mdEscaper = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "|", `\|`, "#", `\#`, "~", `\~`, "@", "&#64;", "!", `\!`)
+var mdEscaper = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "|", `\|`, "#", `\#`, "~", `\~`, "@", "&#64;", "!", `\!`, "://", "&#58;//", "www.", "www&#46;")
 
 // md makes text harmless in Markdown: no markup, no links, no HTML, no mentions.
 func md(s string) string { return mdEscaper.Replace(clean(s)) }
@@ -81,25 +82,36 @@ func (m *mdPage) findings() {
 	for _, i := range indices {
 		f := m.r.Findings[i]
 		m.printf("\n**%d. %s**\n\n%s\n", i+1, md(f.Title), md(f.Explanation))
+		if len(f.Evidence) > 0 {
+			m.printf("\n")
+		}
+		for _, e := range proofs(f.Evidence) {
+			m.printf("- %s\n", md(e.text(false)))
+		}
+		if f.Severity != report.Info && !first(m.r, i) {
+			m.actions(f.Actions)
+		}
 	}
 }
 
 func mdFrames(list []report.Evidence) string {
-	text := ""
-	for i, e := range list {
-		if i == shownEvidence {
-			return text + ", ..."
-		}
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("%s %d", e.Side, e.Frame)
+	var all proof
+	for _, p := range proofs(noteless(list)) {
+		all = p
 	}
-	return text
+	return md(all.text(false))
+}
+
+func noteless(list []report.Evidence) []report.Evidence {
+	out := slices.Clone(list)
+	for i := range out {
+		out[i].Note = ""
+	}
+	return out
 }
 
 func (m *mdPage) ladder() {
-	l := NewLadder(m.r).Fold(mdLimit)
+	l := NewLadder(m.r).Grouped().Fold(mdLimit)
 	if len(l.Rows) == 0 {
 		return
 	}
@@ -117,15 +129,13 @@ func (m *mdPage) row(row *Row) {
 		m.printf("| %s | | | | *%s* | |\n", seconds(row.NS), foldText(row))
 	case RowICMP:
 		m.printf("| %s | %s | ! | %s | ICMP %d/%d from %s: %s | |\n", seconds(row.NS), mdFrame(row.FrameA), mdFrame(row.FrameB),
-			row.ICMP.Type, row.ICMP.Code, md(row.ICMP.From), md(row.ICMP.Meaning))
+			row.ICMP.Type, row.ICMP.Code, md(row.ICMP.From), md(row.ICMP.Meaning+againText(row)))
 	default:
 		what := rowTitle(row)
 		if row.Message != nil {
 			what += " " + payloadText(row.Message)
 		}
-		if row.Of > 1 {
-			what += fmt.Sprintf(" (%d of %d)", row.Nth, row.Of)
-		}
+		what += againText(row)
 		m.printf("| %s | %s | %s | %s | %s | %s |\n", seconds(row.NS), mdFrame(row.FrameA), mdArrow(row), mdFrame(row.FrameB), md(what), row.fateText())
 	}
 }
@@ -152,15 +162,12 @@ func (m *mdPage) captures() {
 	m.printf("\n## Captures\n\n")
 	for _, side := range []report.Side{report.A, report.B} {
 		if s := m.r.Sides.Get(side); s != nil {
-			m.printf("- Side %s: %s; %s; %s\n", side, md(sideLine(s)), md(sideCounts(s)), md(sideSpan(s)))
-			if s.Damaged != "" {
-				m.printf("  The file is damaged: %s\n", md(s.Damaged))
-			}
+			m.printf("- Side %s: %s; %s; %s\n", side, md(sideLine(s)), md(sideCounts(s)+"; "+quality(s)), md(sideSpan(s)))
 		} else {
 			m.printf("- Side %s: no capture\n", side)
 		}
 	}
-	m.printf("- %s\n- %s\n", md(pairsText(m.r.Pairs)), md(clockText(m.r.Clock)))
+	m.printf("- %s\n- %s\n", md(pairsText(m.r)), md(clockText(m.r.Clock)))
 	for _, t := range m.r.NAT {
 		m.printf("- NAT at %s\n", md(natText(m.r, t)))
 	}

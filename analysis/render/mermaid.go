@@ -19,7 +19,7 @@ func Mermaid(w io.Writer, r *report.Report) error {
 	if r.Verdict.Headline != "" {
 		put("    Note over A,B: %s", mermaid(r.Verdict.Headline))
 	}
-	for _, row := range NewLadder(r).Fold(mdLimit).Rows {
+	for _, row := range NewLadder(r).Grouped().Fold(mdLimit).Rows {
 		mermaidRow(put, &row)
 	}
 	return out.Flush()
@@ -32,15 +32,13 @@ func mermaidRow(put func(string, ...any), row *Row) {
 	case RowFold:
 		put("    Note over A,B: %s", mermaid(foldText(row)))
 	case RowICMP:
-		put("    Note over %s: ICMP %d/%d from %s: %s", row.From, row.ICMP.Type, row.ICMP.Code, mermaid(row.ICMP.From), mermaid(row.ICMP.Meaning))
+		put("    Note over %s: ICMP %d/%d from %s: %s", row.From, row.ICMP.Type, row.ICMP.Code, mermaid(row.ICMP.From), mermaid(row.ICMP.Meaning+againText(row)))
 	default:
 		label := rowTitle(row)
 		if row.Message != nil {
 			label += " " + payloadText(row.Message)
 		}
-		if row.Of > 1 {
-			label += fmt.Sprintf(" (%d of %d)", row.Nth, row.Of)
-		}
+		label += againText(row)
 		put("    %s%s%s: %s s %s", row.From, mermaidArrow(row), row.From.Other(), seconds(row.NS), mermaid(label))
 	}
 }

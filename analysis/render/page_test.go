@@ -2,19 +2,17 @@ package render_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/testdata"
 )
 
 func page(t testing.TB, r *report.Report) string {
@@ -108,77 +106,134 @@ func BenchmarkHTML20000(b *testing.B) {
 	}
 }
 
-func chromium(t *testing.T, args ...string) string {
-	t.Helper()
-	bin, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("chromium is not installed")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	common := []string{"--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr", "--user-data-dir=" + t.TempDir()}
-	cmd := exec.CommandContext(ctx, bin, append(common, args...)...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("chromium: %v\n%s", err, errs.String())
-	}
-	for line := range strings.Lines(errs.String()) {
-		if strings.Contains(line, ":CONSOLE") {
-			t.Errorf("console: %s", line)
-		}
-	}
-	return out.String()
+// pageState is what a script in the page sees of it.
+type pageState struct {
+	Arrows, Findings, Rows int
+	Wide                   bool // something is broader than the window
+	Background             string
+	Low                    []string // texts without enough contrast
 }
 
-// probe is a script for the test alone: what a keyboard reaches, and what the page fetched.
-const probe = `<script>
-const r = {arrows: document.querySelectorAll('svg.arrow').length, findings: 0, fetched: performance.getEntriesByType('resource').length,
-  wide: document.documentElement.scrollWidth > window.innerWidth, bg: getComputedStyle(document.body).backgroundColor};
-for (const f of document.querySelectorAll('article.finding')) { f.focus(); if (document.activeElement === f) r.findings++; }
-document.documentElement.innerHTML = 'PROBE' + JSON.stringify(r) + 'END';
-</script></body>`
+const pageScript = `(() => {
+  const lum = c => { const [r, g, b] = c.match(/[\d.]+/g).slice(0, 3).map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 });
+    return .2126 * r + .7152 * g + .0722 * b };
+  const back = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (c !== 'rgba(0, 0, 0, 0)') return c } return 'rgb(255,255,255)' };
+  const low = [];
+  for (const e of document.querySelectorAll('body *')) {
+    if (!e.checkVisibility() || ![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+    const a = lum(getComputedStyle(e).color), b = lum(back(e));
+    if ((Math.max(a, b) + .05) / (Math.min(a, b) + .05) < 4.5) low.push(e.textContent.slice(0, 40));
+  }
+  return {arrows: document.querySelectorAll('svg.arrow').length, findings: document.querySelectorAll('article.finding').length,
+    rows: document.querySelectorAll('.row[tabindex]').length,
+    wide: document.documentElement.scrollWidth > document.documentElement.clientWidth, background: getComputedStyle(document.body).backgroundColor, low};
+})()`
 
 func TestBrowser(t *testing.T) {
-	r := blocked()
-	html := page(t, r)
-	dir := t.TempDir()
-	file := filepath.Join(dir, "report.html")
-	plain := filepath.Join(dir, "plain.html")
-	html2 := strings.Replace(html, "default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';", 1)
-	if err := os.WriteFile(file, []byte(strings.Replace(html2, "</body>", probe, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(plain, []byte(html), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	chromium(t, "--dump-dom", "file://"+plain)
-	for _, dark := range []bool{false, true} {
-		args := []string{"--window-size=500,900", "--dump-dom", "file://" + file}
-		background := `"rgb(255, 255, 255)"`
-		if dark {
-			args = append([]string{"--blink-settings=preferredColorScheme=0"}, args...)
-			background = `"rgb(18, 22, 27)"`
+	b := newBrowser(t)
+	for name, r := range pages(t) {
+		html := page(t, r)
+		for _, width := range []int{1280, 400} {
+			for scheme, background := range map[string]string{"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 27)"} {
+				b.open(html, width, scheme)
+				var s pageState
+				b.eval(pageScript, &s)
+				at := fmt.Sprintf("%s, %d pixels, %s", name, width, scheme)
+				if want := transmissions(r) + len(r.Flows); s.Arrows != want || s.Findings != len(r.Findings) {
+					t.Errorf("%s: %d arrows and %d findings, want %d and %d", at, s.Arrows, s.Findings, want, len(r.Findings))
+				}
+				if s.Wide || s.Background != background {
+					t.Errorf("%s: too wide: %v; background %s, want %s", at, s.Wide, s.Background, background)
+				}
+				if len(s.Low) > 0 {
+					t.Errorf("%s: not enough contrast (WCAG 2.2, 1.4.3): %q", at, s.Low)
+				}
+				if out := os.Getenv("MONCAP_SCREENSHOTS"); out != "" {
+					b.picture(filepath.Join(out, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)))
+				}
+			}
 		}
-		want := fmt.Sprintf(`"arrows":%d,"findings":%d,"fetched":0,"wide":false,"bg":%s`, transmissions(r), len(r.Findings), background)
-		if got := chromium(t, args...); !strings.Contains(got, want) {
-			t.Errorf("dark %v: %s\nwant %s", dark, got, want)
+		keyboard(t, b, name, len(r.Findings))
+		screenReader(t, b, name)
+		if len(b.console) > 0 {
+			t.Errorf("%s: console: %s", name, b.console)
 		}
-	}
-	if out := os.Getenv("MONCAP_SCREENSHOTS"); out != "" {
-		for name, r := range fixtures() {
-			shoot(t, out, name, page(t, r))
+		for _, url := range b.requests {
+			if !strings.HasPrefix(url, "file://") && url != "data:," {
+				t.Errorf("%s: the page asked for %s", name, url)
+			}
+		}
+		if out := os.Getenv("MONCAP_SCREENSHOTS"); out != "" {
+			b.print(filepath.Join(out, name+".pdf"))
 		}
 	}
 }
 
-// shoot takes the pictures that are to be looked at.
-func shoot(t *testing.T, dir, name, html string) {
-	file := filepath.Join(dir, name+".html")
-	if err := os.WriteFile(file, []byte(html), 0o600); err != nil {
-		t.Fatal(err)
+// keyboard walks through the page with Tab: every row of the ladder and every finding must come by, with a visible outline, and a
+// row must show its message's payloads.
+func keyboard(t *testing.T, b *browser, name string, findings int) {
+	t.Helper()
+	type focus struct {
+		ID, Outline string
+		Tip         bool
 	}
-	for _, width := range []int{1280, 500} {
-		chromium(t, fmt.Sprintf("--window-size=%d,2200", width), fmt.Sprintf("--screenshot=%s/%s-%d.png", dir, name, width), "file://"+file)
+	reached := map[string]focus{}
+	for range 3000 {
+		b.tab()
+		var f focus
+		b.eval(`(e => { const s = getComputedStyle(e), t = e.querySelector(':scope > .tip'); return {id: e === document.body ? 'body' : e.id,
+			outline: s.outlineStyle, tip: !t || getComputedStyle(t).display === 'block'} })(document.activeElement)`, &f)
+		if f.ID == "body" {
+			break
+		}
+		reached[f.ID] = f
 	}
+	var rows []string
+	b.eval(`[...document.querySelectorAll('.row[tabindex]')].map(e => e.id)`, &rows)
+	for i := range findings {
+		rows = append(rows, fmt.Sprintf("f%d", i+1))
+	}
+	for _, id := range rows {
+		if f, ok := reached[id]; !ok || f.Outline == "none" || !f.Tip {
+			t.Errorf("%s: #%s by keyboard: reached %v, %+v", name, id, ok, f)
+		}
+	}
+}
+
+// screenReader checks that the page has its landmarks, one title, and a table that says what the ladder draws.
+func screenReader(t *testing.T, b *browser, name string) {
+	t.Helper()
+	var summaries int
+	b.eval(`(l => { l.forEach(e => e.open = true); return l.length })(document.querySelectorAll('details'))`, &summaries)
+	roles := b.roles()
+	for _, want := range []string{"main", "banner", "navigation", "contentinfo", "table", "region", "list"} {
+		if len(roles[want]) == 0 {
+			t.Errorf("%s: a screen reader finds no %s", name, want)
+		}
+	}
+	var unnamed []string
+	b.eval(`[...document.querySelectorAll('a, [tabindex], summary')].filter(e => !(e.textContent.trim() || e.getAttribute('aria-label'))).map(e => e.outerHTML)`, &unnamed)
+	var titles int
+	b.eval(`document.querySelectorAll('h1').length`, &titles)
+	if len(unnamed) > 0 || titles != 1 {
+		t.Errorf("%s: without a name: %q; %d titles", name, unnamed, titles)
+	}
+}
+
+// pages are the reports that a browser is to show: the made ones and some incidents, all of them for pictures.
+func pages(t *testing.T) map[string]*report.Report {
+	all := fixtures()
+	for _, name := range []string{"nat-pat", "blocked-a-to-b", "ip-fragments-lost"} {
+		all[name], _ = incident(t, name)
+	}
+	if os.Getenv("MONCAP_SCREENSHOTS") != "" {
+		incidents, err := testdata.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range incidents {
+			all[i.Name], _ = incident(t, i.Name)
+		}
+	}
+	return all
 }

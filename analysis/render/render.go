@@ -13,7 +13,7 @@ import (
 
 // Options says what a terminal can show. The zero value is 80 columns of ASCII without colour.
 type Options struct {
-	Width   int  // columns; 0 means 80, and less than 60 is taken as 60
+	Width   int  // columns; 0 means 80, and less than 40 is taken as 40
 	Unicode bool // lines, arrows and crosses beyond ASCII
 	Color   bool // ANSI colours
 	Verbose bool // every payload of every message, nothing folded

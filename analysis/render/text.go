@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -17,6 +18,7 @@ type page struct {
 	r     *report.Report
 	o     Options
 	width int
+	cols  columns // of the ladder
 }
 
 // Text writes r for a terminal: the headline, what to do first, the two-sided ladder, findings, clocks, sides and
@@ -40,8 +42,14 @@ func newPage(w io.Writer, r *report.Report, o Options) *page {
 	if width == 0 {
 		width = 80
 	}
-	return &page{bufio.NewWriter(w), r, o, max(width, 60)}
+	return &page{w: bufio.NewWriter(w), r: r, o: o, width: max(width, minWidth)}
 }
+
+// The ladder takes all columns that there are; sentences are easier to read in shorter lines.
+const (
+	minWidth   = 40
+	proseWidth = 100
+)
 
 // ANSI colours (ECMA-48, Section 8.3.117).
 const (
@@ -93,7 +101,7 @@ func (p *page) section(title string) {
 
 // wrap writes text in lines of the page's width: first in front of the first line, rest in front of the others.
 func (p *page) wrap(first, rest, text, color string) {
-	for i, l := range wrapped(text, p.width-max(width(first), width(rest))) {
+	for i, l := range wrapped(text, min(p.width, proseWidth)-max(width(first), width(rest))) {
 		lead := rest
 		if i == 0 {
 			lead = first
@@ -117,11 +125,26 @@ func width(s string) int {
 	return n
 }
 
+// units stay on the line of their number.
+var units = []string{"s", "s,", "ms", "ms,", "µs", "µs,", "min", "min,", "h", "MB", "ppm"}
+
+func glued(words []string) []string {
+	var out []string
+	for _, w := range words {
+		if n := len(out); n > 0 && slices.Contains(units, w) && strings.ContainsAny(out[n-1][len(out[n-1])-1:], "0123456789") {
+			out[n-1] += " " + w
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
 func wrapped(text string, limit int) []string {
 	limit = max(limit, 20)
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range glued(strings.Fields(text)) {
 		for utf8.RuneCountInString(word) > limit {
 			if line != "" {
 				lines, line = append(lines, line), ""
@@ -214,7 +237,14 @@ func (p *page) finding(i, depth int) {
 		mark = p.sign("└ ", "+ ")
 	}
 	label := fmt.Sprintf("[%d] %s%s", i+1, mark, strings.ToUpper(clean(string(f.Severity))))
-	p.line(indent, p.paint(severityColor(f.Severity)+";1", label), " ", p.paint(dim, clean(f.Code)+", "+clean(string(f.Confidence))))
+	code := clean(f.Code) + ", " + clean(string(f.Confidence))
+	heading := p.paint(severityColor(f.Severity)+";1", label)
+	if width(indent+label)+1+width(code) <= p.width {
+		p.line(indent, heading, " ", p.paint(dim, code))
+	} else {
+		p.line(indent, heading)
+		p.wrap(indent+"    ", indent+"    ", code, dim)
+	}
 	indent += "    "
 	p.wrap(indent, indent, clean(f.Title), bold)
 	p.wrap(indent, indent, clean(f.Explanation), "")
@@ -222,27 +252,19 @@ func (p *page) finding(i, depth int) {
 		p.wrap(indent, indent, "caused by "+clean(f.CausedBy), dim)
 	}
 	p.evidence(indent, f.Evidence)
-	if depth == 0 || f.Severity == report.Critical {
+	switch {
+	case first(p.r, i):
+		p.line(indent, p.sign("→ ", "> "), "What to do: see above.")
+	case depth == 0 || f.Severity == report.Critical:
 		for _, a := range merged(f.Actions) {
 			p.action(indent+p.sign("→ ", "> "), a)
 		}
 	}
 }
 
-// shownEvidence bounds the frames that a finding lists when not everything is wanted.
-const shownEvidence = 6
-
 func (p *page) evidence(indent string, list []report.Evidence) {
-	left := 0
-	if !p.o.Verbose && len(list) > shownEvidence {
-		left = len(list) - shownEvidence
-		list = list[:shownEvidence]
-	}
-	for _, e := range list {
-		p.wrap(indent+p.sign("· ", "- "), indent+"  ", evidenceText(e), dim)
-	}
-	if left > 0 {
-		p.line(indent, "  ", p.paint(dim, fmt.Sprintf("and %s more", count(left, "frame"))))
+	for _, e := range proofs(list) {
+		p.wrap(indent+p.sign("· ", "- "), indent+"  ", e.text(p.o.Verbose), dim)
 	}
 }
 
@@ -260,13 +282,10 @@ func (p *page) sides() {
 			continue
 		}
 		p.field("side "+string(side), sideLine(s))
-		p.field("", sideCounts(s))
-		p.field("", sideSpan(s)+"; "+clean(s.Format+", "+s.LinkType+", "+s.File))
-		if s.Damaged != "" {
-			p.field("", "the file is damaged: "+clean(s.Damaged))
-		}
+		p.field("", sideCounts(s)+"; "+quality(s))
+		p.field("", strings.TrimPrefix(sideSpan(s)+"; ", "; ")+clean(s.File+", "+s.Format+", "+s.LinkType))
 	}
-	p.field("pairs", pairsText(p.r.Pairs))
+	p.field("pairs", pairsText(p.r))
 }
 
 func sideLine(s *report.SideInfo) string {
@@ -322,13 +341,7 @@ func (p *page) run() {
 	p.section("Run " + clean(run.ID))
 	p.field("started", fmt.Sprintf("%s, took %s; the captures started %s apart",
 		run.Started.UTC().Format("2006-01-02 15:04:05 UTC"), millis(float64(run.DurationMS)), millis(run.StartGapMS)))
-	for _, ph := range run.Phases {
-		text := fmt.Sprintf("A %-9s B %s", millis(ph.AMS), millis(ph.BMS))
-		if ph.Failed != "" {
-			text += "  failed: " + clean(ph.Failed)
-		}
-		p.field(clean(ph.Name), text)
-	}
+	p.phases(run.Phases)
 	for _, rt := range run.Routers {
 		state := "left clean"
 		if !rt.Clean {
@@ -339,5 +352,28 @@ func (p *page) run() {
 	}
 	for _, n := range run.Notes {
 		p.field("note", clean(n))
+	}
+}
+
+// phases says how long each took on the slower side, and every one in full that failed or when all is wanted.
+func (p *page) phases(phases []report.Phase) {
+	var list []string
+	for _, ph := range phases {
+		if ph.Failed == "" && !p.o.Verbose {
+			list = append(list, clean(ph.Name)+" "+millis(math.Max(ph.AMS, ph.BMS)))
+		}
+	}
+	if len(list) > 0 {
+		p.field("phases", strings.Join(list, ", "))
+	}
+	for _, ph := range phases {
+		if ph.Failed == "" && !p.o.Verbose {
+			continue
+		}
+		text := fmt.Sprintf("A %s, B %s", millis(ph.AMS), millis(ph.BMS))
+		if ph.Failed != "" {
+			text += "; failed: " + clean(ph.Failed)
+		}
+		p.field(clean(ph.Name), text)
 	}
 }

@@ -12,54 +12,40 @@ import (
 // textLimit is how many rows a text ladder shows before stretches of it are folded.
 const textLimit = 60
 
-// Columns of the text ladder: the time, A's frame and line, the arrow, B's line and frame, what became of it.
-const (
-	timeColumn  = 10
-	frameColumn = 6
-	afterColumn = 12
-)
+// columns are the widths of a text ladder: the time, A's frame, between the lines, B's frame, what became of it.
+type columns struct{ time, frame, span, after int }
 
-func (p *page) span() int { return p.width - timeColumn - 2*frameColumn - 2 - afterColumn }
+// narrow is the width below which an arrow has no room for words in it.
+const narrow = 72
+
+func (p *page) fit(l *Ladder) columns {
+	frames := 0
+	for i := range l.Rows {
+		frames = max(frames, l.Rows[i].FrameA, l.Rows[i].FrameB)
+	}
+	c := columns{time: max(len(seconds(l.End))+2, 7), frame: max(len(number(frames))+2, 4), after: 14}
+	if p.width < narrow {
+		c.time, c.after = 0, 5
+	}
+	c.span = max(p.width-c.time-2*c.frame-2-c.after, 10)
+	return c
+}
 
 func (p *page) ladder(l *Ladder) {
 	if len(l.Rows) == 0 {
 		return
 	}
-	rows := l.Fold(textLimit).Rows
-	if p.o.Verbose {
-		rows = l.Rows
+	p.cols = p.fit(l)
+	rows := l.Rows
+	if !p.o.Verbose {
+		rows = l.Grouped().Fold(textLimit).Rows
 	}
 	p.section("Ladder  (seconds on A's clock; #frame)")
 	p.ladderHead(l)
-	for i := 0; i < len(rows); i++ {
-		run := 1
-		if !p.o.Verbose {
-			run = retransmissions(rows[i:])
-		}
-		p.ladderRow(&rows[i], rows[i:i+run])
-		i += run - 1
+	for i := range rows {
+		p.ladderRow(&rows[i])
 	}
-	p.line(p.lifelines(strings.Repeat(" ", p.span())))
-}
-
-// retransmissions counts the rows from the first on that send one message again with the same fate; quiet spans between
-// them belong to them.
-func retransmissions(rows []Row) int {
-	n := 1
-	first := &rows[0]
-	if first.Kind != RowMessage {
-		return 1
-	}
-	for i := 1; i < len(rows); i++ {
-		if rows[i].Kind == RowQuiet {
-			continue
-		}
-		if rows[i].Message != first.Message || rows[i].Fate != first.Fate || rows[i].Kind != RowMessage {
-			break
-		}
-		n = i + 1
-	}
-	return n
+	p.line(p.lifelines(strings.Repeat(" ", p.cols.span)))
 }
 
 func (p *page) ladderHead(l *Ladder) {
@@ -75,12 +61,18 @@ func (p *page) ladderHead(l *Ladder) {
 	if l.NAT {
 		middle = p.sign("╎ NAT ╎", "| NAT |")
 	}
+	if p.width < narrow {
+		middle = "" // no room beside the addresses
+	}
 	p.line(p.paint(dim, p.headLine(address(report.A), address(report.B), middle)))
+	if l.NAT && middle == "" {
+		p.note("NAT")
+	}
 }
 
 func (p *page) headLine(left, right, middle string) string {
-	room := p.span() + 2
-	pad := strings.Repeat(" ", timeColumn+frameColumn)
+	room := p.cols.span + 2
+	pad := strings.Repeat(" ", p.cols.time+p.cols.frame)
 	half := (room - utf8.RuneCountInString(middle)) / 2
 	left, right = shorten(left, half-1), shorten(right, half-1)
 	gap := room - utf8.RuneCountInString(left) - utf8.RuneCountInString(right)
@@ -100,10 +92,10 @@ func shorten(s string, limit int) string {
 
 func (p *page) lifelines(middle string) string {
 	bar := p.paint(dim, p.sign("│", "|"))
-	return strings.Repeat(" ", timeColumn+frameColumn) + bar + middle + bar
+	return strings.Repeat(" ", p.cols.time+p.cols.frame) + bar + middle + bar
 }
 
-func (p *page) ladderRow(row *Row, group []Row) {
+func (p *page) ladderRow(row *Row) {
 	switch row.Kind {
 	case RowQuiet:
 		p.note(p.sign("⋮ ", ": ") + duration(row.Span) + " quiet")
@@ -112,7 +104,7 @@ func (p *page) ladderRow(row *Row, group []Row) {
 	case RowICMP:
 		p.icmp(row)
 	default:
-		p.arrow(row, group)
+		p.arrow(row)
 	}
 }
 
@@ -126,27 +118,36 @@ func foldText(row *Row) string {
 
 // note writes words into the middle of the ladder.
 func (p *page) note(text string) {
-	text = shorten(text, p.span())
-	room := p.span() - utf8.RuneCountInString(text)
+	text = shorten(text, p.cols.span)
+	room := p.cols.span - utf8.RuneCountInString(text)
 	p.line(p.lifelines(strings.Repeat(" ", room/2) + p.paint(dim, text) + strings.Repeat(" ", room-room/2)))
 }
 
 func (p *page) icmp(row *Row) {
 	e := row.ICMP
 	text := fmt.Sprintf("ICMP %d/%d from %s", e.Type, e.Code, clean(e.From))
-	if row.From == report.B {
-		text = fmt.Sprintf("%*s ", p.span()-1, shorten(text, p.span()-2))
-	} else {
-		text = fmt.Sprintf(" %-*s", p.span()-1, shorten(text, p.span()-2))
+	if p.width < narrow {
+		p.above(row, text)
+		text = ""
 	}
-	p.framed(row, p.paint(yellow, text), p.refs(row.Findings))
-	p.note(clean(e.Meaning))
+	if row.From == report.B {
+		text = fmt.Sprintf("%*s ", p.cols.span-1, shorten(text, p.cols.span-2))
+	} else {
+		text = fmt.Sprintf(" %-*s", p.cols.span-1, shorten(text, p.cols.span-2))
+	}
+	p.framed(row, p.paint(yellow, text), p.refs(row.Findings, p.cols.after))
+	p.noteLines(clean(e.Meaning))
+	p.again(row)
 }
 
 func (p *page) framed(row *Row, middle, after string) {
 	bar := p.paint(dim, p.sign("│", "|"))
-	p.line(fmt.Sprintf("%*s", timeColumn-1, seconds(row.NS)), " ", p.paint(dim, fmt.Sprintf("%*s", frameColumn-1, number(row.FrameA))), " ",
-		bar, middle, bar, " ", p.paint(dim, fmt.Sprintf("%-*s", frameColumn-1, number(row.FrameB))), after)
+	at := ""
+	if p.cols.time > 0 {
+		at = fmt.Sprintf("%*s ", p.cols.time-1, seconds(row.NS))
+	}
+	p.line(at, p.paint(dim, fmt.Sprintf("%*s", p.cols.frame-1, number(row.FrameA))), " ",
+		bar, middle, bar, " ", p.paint(dim, fmt.Sprintf("%-*s", p.cols.frame-1, number(row.FrameB))), after)
 }
 
 func number(frame int) string {
@@ -156,40 +157,47 @@ func number(frame int) string {
 	return fmt.Sprintf("#%d", frame)
 }
 
-func (p *page) refs(findings []int) string {
-	if len(findings) == 0 {
-		return ""
-	}
+// refs are the numbers of the findings that speak of a row, as many as there is room for.
+func (p *page) refs(findings []int, room int) string {
 	text := ""
-	for i, f := range findings {
-		if i == 3 {
+	for _, f := range findings {
+		next := fmt.Sprintf("[%d]", f+1)
+		if len(text)+len(next) >= room {
 			return text + "+"
 		}
-		text += fmt.Sprintf("[%d]", f+1)
+		text += next
 	}
 	return text
 }
 
-func (p *page) arrow(row *Row, group []Row) {
+// above writes what a row is about over its arrow, where a terminal is too narrow for words in it.
+func (p *page) above(row *Row, words string) {
+	lead := fmt.Sprintf("%7s ", seconds(row.NS))
+	p.wrap(lead, strings.Repeat(" ", len(lead)), strings.TrimSpace(words+" "+p.refs(row.Findings, 40)), "")
+}
+
+func (p *page) arrow(row *Row) {
 	title, payloads, encrypted := rowTitle(row), "", false
 	if m := row.Message; m != nil {
 		payloads, encrypted = payloadText(m), m.Encrypted
 	}
-	after := p.refs(groupFindings(group))
-	color := ""
+	color, fate := "", ""
 	switch row.Fate {
 	case report.Lost:
-		color, after = red, p.paint(red, "lost ")+after
+		color, fate = red, "lost "
 	case report.Unknown:
-		after = p.paint(dim, "? ") + after
+		fate = "? "
 	}
-	p.framed(row, p.paint(color, p.shaft(row, title, payloads, encrypted)), after)
-	if !p.o.Verbose && payloads != "" && row.Nth == 1 && !p.fits(title, payloads) {
+	refs := p.refs(row.Findings, p.cols.after-len(fate))
+	if p.width < narrow {
+		p.above(row, title+"  "+payloads)
+		title, refs = "", ""
+	}
+	p.framed(row, p.paint(color, p.shaft(row, title, payloads, encrypted)), p.paint(color, fate)+refs)
+	if p.width >= narrow && !p.o.Verbose && payloads != "" && row.Nth == 1 && !p.fits(title, payloads) {
 		p.noteLines(payloads)
 	}
-	if sent := countMessages(group); sent > 1 {
-		p.note(p.sign("×", "x") + fmt.Sprintf("%d: again after %s", sent, intervals(group, p.span()-20)))
-	}
+	p.again(row)
 	if p.o.Verbose {
 		p.details(row)
 	} else if m := row.Message; m != nil && m.Note != "" && row.Nth == 1 {
@@ -197,58 +205,51 @@ func (p *page) arrow(row *Row, group []Row) {
 	}
 }
 
+// again says how often and after which times a row came again.
+func (p *page) again(row *Row) {
+	if len(row.Again) > 0 {
+		p.noteLines(p.sign("×", "x") + strings.TrimPrefix(againText(row), ", ×"))
+	}
+}
+
+// againText says for a line of words how often a row came, and after which times again.
+func againText(row *Row) string {
+	switch n := len(row.Again); {
+	case n > 0:
+		return fmt.Sprintf(", ×%d: again after %s", n+1, againAfter(row))
+	case row.Of > 1:
+		return fmt.Sprintf(", %d of %d", row.Nth, row.Of)
+	}
+	return ""
+}
+
+// shownPauses bounds the intervals that are written out.
+const shownPauses = 8
+
+// againAfter lists the times between the transmissions that a row stands for.
+func againAfter(row *Row) string {
+	var list []string
+	before := row.NS
+	for i, g := range row.Again {
+		if i == shownPauses {
+			list = append(list, "...")
+			break
+		}
+		list = append(list, duration(time.Duration(g.NS-before).Round(time.Millisecond)))
+		before = g.NS
+	}
+	return strings.Join(list, ", ")
+}
+
 // fits says whether an arrow has room for a message's payloads behind its name.
 func (p *page) fits(title, payloads string) bool {
-	return utf8.RuneCountInString(title)+utf8.RuneCountInString(payloads)+3 <= p.span()-8
+	return utf8.RuneCountInString(title)+utf8.RuneCountInString(payloads)+3 <= p.cols.span-8
 }
 
 func (p *page) noteLines(text string) {
-	for _, l := range wrapped(text, p.span()-2) {
+	for _, l := range wrapped(text, p.cols.span-2) {
 		p.note(l)
 	}
-}
-
-func countMessages(group []Row) int {
-	n := 0
-	for _, g := range group {
-		if g.Kind == RowMessage {
-			n++
-		}
-	}
-	return n
-}
-
-func groupFindings(group []Row) []int {
-	var out []int
-	seen := map[int]bool{}
-	for _, g := range group {
-		for _, f := range g.Findings {
-			if !seen[f] {
-				seen[f] = true
-				out = append(out, f)
-			}
-		}
-	}
-	return out
-}
-
-// intervals lists the times between the transmissions of a group.
-func intervals(group []Row, room int) string {
-	text := ""
-	for _, g := range group[1:] {
-		if g.Kind != RowMessage {
-			continue
-		}
-		next := duration(g.Since.Round(time.Millisecond))
-		if utf8.RuneCountInString(text)+len(next) > room {
-			return text + ", ..."
-		}
-		if text != "" {
-			text += ", "
-		}
-		text += next
-	}
-	return text
 }
 
 func rowTitle(row *Row) string {
@@ -266,12 +267,15 @@ func (p *page) shaft(row *Row, title, payloads string, encrypted bool) string {
 	if encrypted || row.Flow != nil {
 		stroke = p.sign("╌", "~")
 	}
-	room := p.span()
-	label := title
-	if payloads != "" && p.fits(title, payloads) {
-		label += "  " + payloads
+	room := p.cols.span
+	label := ""
+	if title != "" {
+		label = title
+		if payloads != "" && p.fits(title, payloads) {
+			label += "  " + payloads
+		}
+		label = " " + shorten(label, room-8) + " "
 	}
-	label = " " + shorten(label, room-8) + " "
 	body := room - 3 - utf8.RuneCountInString(label)
 	end, stop := p.sign("▶", ">"), room
 	if row.From == report.B {
@@ -296,7 +300,7 @@ func (p *page) details(row *Row) {
 	if m == nil {
 		return
 	}
-	indent := strings.Repeat(" ", timeColumn+frameColumn+2)
+	indent := strings.Repeat(" ", p.cols.time+p.cols.frame+2)
 	p.wrap(indent, indent+"  ", payloadText(m), dim)
 	if m.Note != "" {
 		p.wrap(indent, indent+"  ", clean(m.Note), "")

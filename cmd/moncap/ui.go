@@ -8,6 +8,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -82,8 +83,12 @@ func (a *app) useUnicode() bool {
 	return true
 }
 
+// columns is how wide the text may be: what COLUMNS says, else the terminal, else 80.
 func (a *app) columns() int {
-	if w := a.width(); a.stdoutTTY && w >= 40 {
+	if w, err := strconv.Atoi(a.getenv("COLUMNS")); err == nil && w >= 20 && w <= 1000 {
+		return w
+	}
+	if w := a.width(); a.stdoutTTY && w >= 20 {
 		return w
 	}
 	return 80

@@ -363,7 +363,7 @@ func mainModeStalled(j *judge) []report.Finding {
 		if phase1[0].Exchange == ike.V1Aggressive {
 			need = 3
 		}
-		if len(phase1) >= need || j.has(t.ID, "psk-mismatch-v1", "ike-proposal-mismatch", "version-mismatch", "error-notify") {
+		if len(phase1) >= need || j.has(t.ID, "psk-mismatch-v1", "ike-proposal-mismatch", "error-notify") || j.has("", "version-mismatch") {
 			continue
 		}
 		last := phase1[len(phase1)-1]

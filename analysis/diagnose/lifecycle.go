@@ -215,11 +215,29 @@ func (t *talk) deletion() (*pair.Message, bool) {
 				}
 			}
 		}
-		if t.Version == 2 && m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i, m) && (!m.Plain.Known || m.Plain.Min <= bareNotify) {
+		if t.Version == 2 && m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i, m) && (!m.Plain.Known || m.Plain.Min <= bareNotify) && !t.endsReplaced(i) {
 			return m, false
 		}
 	}
 	return nil, false
+}
+
+// endsReplaced says whether the Delete at i is that of an SA which a CREATE_CHILD_SA exchange before it replaced: each of
+// these is followed by one (RFC 7296, Section 2.8). One that is known to have 8 bytes is of an IKE SA and ends a replaced IKE SA only.
+func (t *talk) endsReplaced(i int) bool {
+	d := t.Messages[i]
+	ofIKE := d.Plain.Known && d.Plain.Min == bareNotify && d.Plain.Max == bareNotify
+	open := 0
+	for _, m := range t.Messages[:i] {
+		switch {
+		case m.Kind != exchange.Request:
+		case m.Exchange == ike.CreateChildSA && m.AnsweredBy != nil && !rekeyRefused(m.AnsweredBy) && (!ofIKE || m.FirstInner == ike.PayloadSA):
+			open++
+		case m.Exchange == ike.Informational && m.FirstInner == ike.PayloadD:
+			open--
+		}
+	}
+	return open > 0
 }
 
 func (t *talk) silentAfter(i int, m *pair.Message) bool {

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -169,12 +170,11 @@ func natPortRewritten(j *judge) []report.Finding {
 func natMappingChanged(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, s := range pair.Both {
-		last := map[[2]any]pair.Mapping{}
+		last := map[netip.AddrPort]pair.Mapping{}
 		for _, m := range j.mappings(s) {
-			k := [2]any{m.Original, m.SPIi}
-			before, ok := last[k]
-			last[k] = m
-			if !ok || before.Translated == m.Translated || m.SPIi == 0 {
+			before, ok := last[m.Original]
+			last[m.Original] = m
+			if !ok || before.Translated == m.Translated || !j.sameSA(before, m) {
 				continue
 			}
 			all = append(all, report.Finding{
@@ -187,6 +187,15 @@ func natMappingChanged(j *judge) []report.Finding {
 		}
 	}
 	return all
+}
+
+// sameSA says whether two mappings of one address and port are of one IKE SA: by their SPI; with ESP, when no negotiation began
+// between the two.
+func (j *judge) sameSA(before, after pair.Mapping) bool {
+	if before.SPIi != 0 && after.SPIi != 0 {
+		return before.SPIi == after.SPIi
+	}
+	return !slices.ContainsFunc(j.talks, func(t *talk) bool { return t.Complete && t.First > before.From && t.First <= after.From })
 }
 
 func encapsulationForced(j *judge) []report.Finding {

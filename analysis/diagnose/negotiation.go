@@ -48,7 +48,7 @@ func proposalMismatch(j *judge) []report.Finding {
 	reported := map[pair.Side]bool{}
 	for _, t := range j.talks {
 		m := t.noProposal()
-		if m == nil || t.initAnswered() || t.end == established || j.has(t.ID, "version-mismatch") || reported[m.From] {
+		if m == nil || t.initAnswered() || t.end == established || j.has("", "version-mismatch") || reported[m.From] {
 			continue
 		}
 		reported[m.From] = true

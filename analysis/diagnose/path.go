@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
@@ -83,20 +84,54 @@ func fragmented(t *pair.Transmission) bool {
 	return t.Partial != nil
 }
 
-// blocked says whether nothing of the stretch passes, or nothing any more after something did: then the last of it must be
-// several sendings, of which those that are proven lost are counted.
+// blocked says whether nothing of the stretch passes; or nothing any more after something did; or nothing of one exchange,
+// again and again, while others do. Of the latter two, several sendings must be proven lost.
 func (st stretch) blocked() (lost []*pair.Transmission, certain, ok bool) {
 	if st.delivered == 0 && st.missing > 0 {
 		return st.tail, st.lost >= 2, st.missing == len(st.sent)
 	}
-	proven := 0
-	for _, t := range st.tail {
-		if t.Fate == pair.Lost {
-			proven++
+	if len(st.tail) > 0 && st.system(st.tail) {
+		return st.tail, true, true
+	}
+	for _, t := range st.sent {
+		if all, whole := st.exchangeOf(t); t.Fate == pair.Lost && whole && st.system(all) {
+			return all, true, true
 		}
 	}
-	// Something passed before: three in a row that do not, one of them repeated, are no chance any more.
-	return st.tail, true, proven >= 3 && proven == len(st.tail)
+	return nil, false, false
+}
+
+// exchangeOf returns the sendings of the same exchange as t, and whether all of them were lost.
+func (st stretch) exchangeOf(t *pair.Transmission) (all []*pair.Transmission, whole bool) {
+	whole = true
+	for _, o := range st.sent {
+		if st.messages[o].Exchange == st.messages[t].Exchange {
+			all = append(all, o)
+			whole = whole && o.Fate == pair.Lost
+		}
+	}
+	return all, whole
+}
+
+// system says whether the lost are no chance: three in a row, one of them repeated, unless the path loses so many of the
+// other exchanges that as many are to be expected.
+func (st stretch) system(lost []*pair.Transmission) bool {
+	const fewest, rare = 3, 0.01
+	for _, t := range lost {
+		if t.Fate != pair.Lost {
+			return false
+		}
+	}
+	others, gone := 0, 0
+	for _, t := range st.sent {
+		if st.messages[t].Exchange != st.messages[lost[0]].Exchange && !slices.Contains(lost, t) {
+			others++
+			if t.Fate == pair.Lost {
+				gone++
+			}
+		}
+	}
+	return len(lost) >= fewest && math.Pow(ratio(gone, others), float64(len(lost))) <= rare
 }
 
 // phase names the exchange that the first of the lost packets belongs to.
@@ -192,7 +227,10 @@ func (j *judge) explainBlocked(st stretch, lost []*pair.Transmission, sent int) 
 	from, to := j.name(st.side), j.name(st.side.Other())
 	text := fmt.Sprintf("UDP %d from %s to %s is dropped between them: %d sent, 0 arrived", st.port, from, to, sent)
 	if st.delivered > 0 {
-		text = fmt.Sprintf("UDP %d from %s to %s passes at first and then no more: since %s, %d sent, 0 arrived", st.port, from, to, st.phase(lost), sent)
+		text = fmt.Sprintf("UDP %d from %s to %s passes at first and then no more: from %s on, %d sent, 0 arrived", st.port, from, to, st.phase(lost), sent)
+		if len(st.tail) == 0 || st.tail[0] != lost[0] {
+			text = fmt.Sprintf("UDP %d from %s to %s passes, but for %s: %d sent, 0 arrived", st.port, from, to, st.phase(lost), sent)
+		}
 	}
 	back := j.stretchOf(st.side.Other(), st.port)
 	switch {
@@ -257,14 +295,13 @@ func icmpRejected(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, k := range order {
 		e := first[k]
-		who := k.from
-		for _, s := range pair.Both {
-			if j.own(s, k.from) || k.from == j.seenAs(s) {
-				who = j.name(s)
-			}
+		who := j.refuser(e)
+		about := ""
+		if e.Message != nil && e.Message.Conversation.Foreign {
+			about = e.Message.Conversation.ID // it says nothing of the path to the peer
 		}
 		all = append(all, report.Finding{
-			Confidence: report.Certain,
+			Confidence: report.Certain, Conversation: about,
 			Explanation: fmt.Sprintf("%s refuses what %s sends and says so (%s): ICMP type %d code %d, %s.", who, j.name(e.Quoted), e.Meaning(), k.typ, k.code,
 				plural(count[k], "time", "times")),
 			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
@@ -276,9 +313,33 @@ func icmpRejected(j *judge) []report.Finding {
 	return all
 }
 
+// refuser names who sent an ICMP error: the side itself, when the address is its own, or the NAT before it, when it is the translated one
+// and the side's own capture does not hold the error.
+func (j *judge) refuser(e pair.ICMP) string {
+	from := e.Sight.Src.Addr().String()
+	for _, s := range pair.Both {
+		switch {
+		case j.own(s, from):
+			return j.name(s)
+		case j.byNAT(e, s):
+			return "The NAT before " + j.name(s)
+		case from == j.seenAs(s):
+			return j.name(s) + ", or the NAT before it,"
+		}
+	}
+	return from
+}
+
+func (j *judge) byNAT(e pair.ICMP, s pair.Side) bool {
+	from := e.Sight.Src.Addr().String()
+	return e.Side != s && from == j.seenAs(s) && !j.own(s, from) && j.c.Story(s) != nil && len(j.c.Story(s).ICMP) == 0
+}
+
 func (j *judge) icmpAction(e pair.ICMP, from string) report.Action {
 	peer := e.Quoted.Other()
 	switch {
+	case j.byNAT(e, peer):
+		return path("the NAT has no mapping for it, or no longer: keepalives on the side behind it, or static mappings of UDP 500 and 4500", "show ip nat translations")
 	case e.Prohibited():
 		return path("the filter on "+from+" must let UDP 500, UDP 4500 and protocol 50 pass", append(j.permit(e.Quoted, 500), j.permit(e.Quoted, 4500)...)...)
 	case !e.V6 && e.Code == 3 && e.Type == 3, e.V6 && e.Type == 1 && e.Code == 4:

@@ -128,46 +128,6 @@ func ikeFragmentsLost(j *judge) []report.Finding {
 	return all
 }
 
-// fewest is how many packets on each side of a size make it a limit and no chance.
-const fewest = 5
-
-func mtuBlackHole(j *judge) []report.Finding {
-	if !j.c.TwoSided() || j.has("", "packet-too-big", "ip-fragments-lost") {
-		return nil
-	}
-	var all []report.Finding
-	for _, s := range pair.Both {
-		largest, smallest := 0, 1<<30
-		var lost []*pair.Transmission
-		delivered := 0
-		for _, t := range j.c.Sent(s, 0) {
-			mine := t.At[s]
-			if mine == nil || fragmented(t) {
-				continue
-			}
-			switch t.Fate {
-			case pair.Lost:
-				lost = append(lost, t)
-				smallest = min(smallest, mine.Size)
-			case pair.Delivered:
-				delivered++
-				largest = max(largest, mine.Size)
-			}
-		}
-		if len(lost) < fewest || delivered < fewest || smallest <= largest {
-			continue
-		}
-		all = append(all, report.Finding{
-			Confidence:  report.Probable,
-			Explanation: fmt.Sprintf("From %s to %s, packets up to %d bytes arrive and those from %d bytes on do not, and nobody says why: a link takes less than it should.", j.name(s), j.name(s.Other()), largest, smallest),
-			Evidence:    sights("too large, it seems", lost...),
-			Actions:     []report.Action{j.config(s, "smaller IKE messages and traffic", "crypto ikev2 fragmentation mtu 1200", "ip tcp adjust-mss 1360")},
-			Fields:      map[string]any{"direction": s.Direction(), "largest_delivered": largest, "smallest_lost": smallest},
-		})
-	}
-	return all
-}
-
 func fragmentationOff(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		if t.Version != 2 || !t.Complete || !j.needsFragments(t) {

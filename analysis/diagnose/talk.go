@@ -98,6 +98,8 @@ func gather(parts []*pair.Message) answer {
 				continue
 			}
 			seen[m.Fragment] = true
+		} else if seen[1] {
+			continue // the same answer once more, with bytes that were altered on the way
 		} else {
 			seen[1] = true
 		}
@@ -115,6 +117,7 @@ func gather(parts []*pair.Message) answer {
 // beside identity and AUTH is SA (36), TSi (24) and TSr (24); an identity has 12 at least, being an address or a name.
 const (
 	bareNotify   = 8
+	bareEAP      = 8  // EAP-Failure or EAP-Success: 4 bytes behind the generic header (RFC 3748, Section 4.2)
 	largestBare  = 23 // a bare Notify with all the padding that a sender may add
 	leastChild   = 36 + 24 + 24
 	leastID      = 12
@@ -135,6 +138,7 @@ func (t *talk) judgeV2(c *pair.Case) {
 	t.answer = a
 	if len(a.inner) > 0 {
 		t.readInner(a.inner)
+		t.lookForRejection()
 		return
 	}
 	switch {
@@ -144,12 +148,21 @@ func (t *talk) judgeV2(c *pair.Case) {
 		t.end = unfinished
 	case a.first == ike.PayloadN && a.min <= bareNotify && a.max <= largestBare:
 		t.end = authRefused
+	case a.first == ike.PayloadEAP && a.min <= bareEAP && a.max <= largestBare && !t.askedAfter(a):
+		t.end = authRefused // EAP-Success would be followed by the initiator's AUTH (RFC 7296, Section 2.16)
 	case a.first == ike.PayloadEAP || a.first == ike.PayloadNone:
 		t.end = unfinished
 	default:
 		t.judgeRoom(a)
 	}
 	t.lookLater(c)
+}
+
+// askedAfter says whether the initiator went on with IKE_AUTH after an answer.
+func (t *talk) askedAfter(a answer) bool {
+	return slices.ContainsFunc(t.requestsOf(ike.IKEAuth), func(m *pair.Message) bool {
+		return m.From == t.Initiator && m.MessageID > a.messages[0].MessageID
+	})
 }
 
 // readInner decides by what keys made readable.
@@ -215,11 +228,7 @@ func (t *talk) lookLater(c *pair.Case) {
 	if t.end == childDenied && t.childLater() {
 		t.end, t.certain = established, true
 	}
-	if t.end != established {
-		return
-	}
-	if t.rejected() != nil {
-		t.end, t.certain = responderDenied, false
+	if t.lookForRejection() || t.end != established {
 		return
 	}
 	if hasTraffic(c, t) || t.answeredLater() {
@@ -229,9 +238,18 @@ func (t *talk) lookLater(c *pair.Case) {
 	}
 }
 
-// proveByTraffic is for captures that began behind the negotiation.
+// lookForRejection corrects the judgement where the initiator refused what the responder answered, the last round of EAP included.
+func (t *talk) lookForRejection() bool {
+	if t.end != established && (t.end != unfinished || t.answer.first != ike.PayloadEAP) || t.rejected() == nil {
+		return false
+	}
+	t.end, t.certain = responderDenied, false
+	return true
+}
+
+// proveByTraffic is for captures that began behind the negotiation, or that hold its large messages in pieces only.
 func (t *talk) proveByTraffic(c *pair.Case) {
-	if t.answeredLater() {
+	if t.answeredLater() || t.initAnswered() && hasTraffic(c, t) {
 		t.end, t.certain = established, true
 	}
 }

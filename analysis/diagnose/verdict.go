@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 var causes = map[string][]string{
 	"path-blocked":                {"icmp-rejected", "packet-too-big", "wrong-peer-address"},
 	"nat-t-blocked":               {"icmp-rejected"},
+	"icmp-rejected":               {"wrong-peer-address", "nat-mapping-changed"},
 	"path-loss":                   {"icmp-rejected", "packet-too-big", "mtu-black-hole", "ip-fragments-lost", "ike-fragments-lost"},
 	"esp-blocked":                 {"icmp-rejected", "nat-float-missing", "packet-too-big"},
 	"esp-loss":                    {"packet-too-big", "mtu-black-hole", "icmp-rejected"},
@@ -22,7 +24,7 @@ var causes = map[string][]string{
 	"ip-fragments-lost":           {"packet-too-big", "icmp-rejected"},
 	"ike-fragments-lost":          {"path-blocked", "mtu-black-hole"},
 	"retransmissions-exhausted":   lostCauses,
-	"peer-not-answering":          {"ip-fragments-lost", "ike-fragments-lost", "version-mismatch", "icmp-rejected", "debug-captured-not-received", "psk-mismatch-v1"},
+	"peer-not-answering":          {"ip-fragments-lost", "ike-fragments-lost", "version-mismatch", "icmp-rejected", "debug-captured-not-received", "psk-mismatch-v1", "payload-altered"},
 	"response-ignored":            {"payload-altered"},
 	"main-mode-stalled":           append([]string{"peer-not-answering", "response-ignored"}, lostCauses...),
 	"quick-mode-stalled":          append([]string{"peer-not-answering", "response-ignored", "quick-mode-refused"}, lostCauses...),
@@ -33,7 +35,7 @@ var causes = map[string][]string{
 	"invalid-spi":                 {"nat-mapping-changed", "simultaneous-initiation"},
 	"malformed-message":           {"payload-altered"},
 	"error-notify":                {"version-mismatch", "psk-mismatch-v1", "ike-proposal-mismatch", "payload-altered"},
-	"ike-proposal-mismatch":       {"version-mismatch", "payload-altered"},
+	"ike-proposal-mismatch":       {"wrong-peer-address", "payload-altered"},
 	"ke-group-mismatch":           {"path-blocked"},
 	"auth-failed":                 {"payload-altered"},
 	"half-open-flood":             lostCauses,
@@ -43,7 +45,7 @@ var causes = map[string][]string{
 // lostCauses are what keeps packets, or their answers, from arriving or being answered.
 var lostCauses = []string{
 	"icmp-rejected", "packet-too-big", "wrong-peer-address", "nat-t-blocked", "path-blocked", "ip-fragments-lost", "ike-fragments-lost", "mtu-black-hole",
-	"nat-mapping-changed", "version-mismatch", "psk-mismatch-v1", "ike-proposal-mismatch", "peer-not-answering", "response-ignored", "path-loss",
+	"nat-mapping-changed", "version-mismatch", "payload-altered", "psk-mismatch-v1", "ike-proposal-mismatch", "peer-not-answering", "response-ignored", "path-loss",
 }
 
 // linkCauses hangs what follows under its root.
@@ -61,6 +63,17 @@ func (j *judge) linkCauses() {
 
 // related says whether a cause and its follower can be about the same thing: the same conversation, where both name one.
 func related(cause, follower report.Finding) bool {
+	switch {
+	case cause.Code == "version-mismatch":
+		return true // of all attempts between the two
+	case follower.Code == "icmp-rejected" && cause.Code == "nat-mapping-changed":
+		return strings.HasPrefix(fmt.Sprint(cause.Fields["before"]), fmt.Sprint(follower.Fields["rejected_by"])+":")
+	case follower.Code == "icmp-rejected":
+		return cause.Conversation == follower.Conversation
+	case cause.Code == "wrong-peer-address" && follower.Code == "ike-proposal-mismatch":
+		// Who knows the peer by another address has no policy for the true one.
+		return cause.Fields["side"] == follower.Fields["refusing_side"] && follower.Fields["mismatch"] == "excluded"
+	}
 	return cause.Conversation == "" || follower.Conversation == "" || cause.Conversation == follower.Conversation ||
 		follower.Code == "retransmissions-exhausted" || follower.Code == "sa-deleted"
 }
@@ -168,8 +181,8 @@ func trafficVerdict(warning bool) (report.Outcome, int, string) {
 
 // headline is the explanation of the first finding, cut to its first sentence.
 func headline(findings []report.Finding) string {
-	lead := findings[0]
-	if lead.Severity != report.Critical {
+	lead := rootOf(findings[0], findings)
+	if findings[0].Severity != report.Critical {
 		// With nothing critical, that the tunnel is up is the news.
 		for _, f := range findings {
 			if f.Code == "tunnel-established" {
@@ -185,6 +198,18 @@ func headline(findings []report.Finding) string {
 		}
 	}
 	return text
+}
+
+// rootOf follows a finding to what it hangs under: a warning may be the root of something critical.
+func rootOf(f report.Finding, all []report.Finding) report.Finding {
+	for range len(all) {
+		i := slices.IndexFunc(all, func(c report.Finding) bool { return c.Code == f.CausedBy && related(c, f) })
+		if f.CausedBy == "" || i < 0 {
+			return f
+		}
+		f = all[i]
+	}
+	return f
 }
 
 // firstSentence ends at a full stop that is followed by a capital, so that addresses and abbreviations stay whole.

@@ -9,7 +9,7 @@ import (
 // Flow is one ESP or AH SA in one direction, as one capture shows it.
 type Flow struct {
 	SPI        uint32
-	Src, Dst   netip.AddrPort // ports are 0 for native ESP; with a changing NAT mapping, those of the first packet
+	Src, Dst   netip.AddrPort // ports are 0 for native ESP; a changing NAT mapping makes flows of their own
 	UDP        bool           // ESP in UDP (RFC 3948)
 	AH         bool
 	Packets    int

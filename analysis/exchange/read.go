@@ -199,8 +199,9 @@ func (t *teller) esp(p *packet.Packet) {
 // flow returns the flow of p, nil when there are too many.
 func (t *teller) flow(p *packet.Packet) *Flow {
 	first := t.flows[p.SPI]
+	src, dst := netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)
 	for f := first; f != nil; f = f.next {
-		if f.UDP == p.UDPEncap && f.Src.Addr() == p.Src && f.Dst.Addr() == p.Dst && f.AH == (p.Kind == packet.AH) {
+		if f.UDP == p.UDPEncap && f.Src == src && f.Dst == dst && f.AH == (p.Kind == packet.AH) {
 			return f
 		}
 	}
@@ -208,8 +209,7 @@ func (t *teller) flow(p *packet.Packet) *Flow {
 		return nil
 	}
 	f := &Flow{
-		SPI: p.SPI, UDP: p.UDPEncap, AH: p.Kind == packet.AH, TTL: p.TTL, next: first,
-		Src: netip.AddrPortFrom(p.Src, p.SrcPort), Dst: netip.AddrPortFrom(p.Dst, p.DstPort),
+		SPI: p.SPI, UDP: p.UDPEncap, AH: p.Kind == packet.AH, TTL: p.TTL, next: first, Src: src, Dst: dst,
 	}
 	t.flows[p.SPI] = f
 	t.story.Flows = append(t.story.Flows, f)

@@ -175,6 +175,8 @@ type Flow struct {
 	Gap     []exchange.Point    // for every one of Gaps, a sampled packet of the sender near it, for evidence
 	Slow    int64               // the largest delay above the smallest, nanoseconds, by samples
 	Hidden  uint64              // at the receiver and not at the sender: the sender's capture lacks them
+
+	moved [2][]exchange.Flow // its parts from or to other addresses than those of At, as they were before they were merged
 }
 
 // MaxGaps bounds the gaps that a flow keeps; Lost counts all.

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
 )
 
 // margin is how long before its first and after its last packet a capture is still taken to have worked, when nothing speaks
@@ -112,7 +115,7 @@ func (j *joiner) judgeFates() {
 	c := j.c
 	for m := range c.Messages() {
 		to := m.From.Other()
-		proven := m.AnsweredBy != nil && !m.seenAt(to) && !m.Conversation.Foreign // it arrived, whatever the capture says
+		proven := c.acknowledged(m) && !m.seenAt(to) && !m.Conversation.Foreign // it arrived, whatever the capture says
 		for _, t := range m.Transmissions {
 			t.Fate, t.Missing = Unknown, false
 			switch {
@@ -136,6 +139,33 @@ func (j *joiner) judgeFates() {
 		}
 		m.settleDuplicates(c)
 	}
+}
+
+// acknowledged says whether the receiver's own later packets prove that m arrived: the answer to a request; to an answer of the
+// negotiation, the request of the next exchange, which is made of it (RFC 7296, Section 1.2), or ESP by the keys that it agreed on.
+func (c *Case) acknowledged(m *Message) bool {
+	switch {
+	case m.AnsweredBy != nil:
+		return true
+	case m.Kind != exchange.Response || m.SPIr == 0:
+		return false
+	case m.Exchange == ike.IKEAuth && c.sendsESP(m.From.Other(), m.Transmissions[0].Aligned):
+		return true
+	case m.Exchange != ike.IKESAInit && m.Exchange != ike.IKEIntermediate && m.Exchange != ike.IKEAuth:
+		return false
+	}
+	return slices.ContainsFunc(m.Conversation.Messages, func(o *Message) bool {
+		return o.From != m.From && o.Kind == exchange.Request && o.SPIr == m.SPIr && o.MessageID > m.MessageID
+	})
+}
+
+// sendsESP says whether s began to send ESP of an SA at or soon after a moment.
+func (c *Case) sendsESP(s Side, at int64) bool {
+	const soon = 60_000_000_000
+	return slices.ContainsFunc(c.Flows, func(f *Flow) bool {
+		began := f.start(c)
+		return f.From == s && !f.Foreign && began >= at && began < at+soon
+	})
 }
 
 func (m *Message) seenAt(s Side) bool { return m.Copies[s] != nil }

@@ -32,6 +32,7 @@ func joinFlows(parties *[2]Party, c *compass) []*Flow {
 			if o.At[s] == nil {
 				o.At[s] = f
 			} else {
+				o.moved[s] = append(o.moved[s], *f)
 				o.At[s].Merge(f)
 			}
 		}

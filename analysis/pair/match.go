@@ -307,7 +307,7 @@ func matchLink(l *link, blind bool, offset func(int64) int64) {
 	for _, s := range m.a {
 		m.expect = append(m.expect, s.Nanos+offset(s.Nanos))
 	}
-	partner := m.solve()
+	partner := m.byID()
 	used := make([]bool, len(m.b))
 	l.sends = l.sends[:0]
 	for i, s := range m.a {
@@ -322,6 +322,55 @@ func matchLink(l *link, blind bool, offset func(int64) int64) {
 			l.sends = append(l.sends, &Transmission{At: [2]*exchange.Sight{nil, s}})
 		}
 	}
+}
+
+// byID pairs what has an IP identification of its own, whatever overtook it, and the rest by its order.
+func (m *matching) byID() []int {
+	if !m.ids {
+		return m.solve()
+	}
+	first, partner := m.distinct()
+	rest := matching{from: m.from, ids: m.ids, blind: m.blind}
+	var ai, bi []int
+	for i := range m.a {
+		if partner[i] < 0 {
+			ai, rest.a, rest.expect = append(ai, i), append(rest.a, m.a[i]), append(rest.expect, m.expect[i])
+		}
+	}
+	for j := range m.b {
+		if !first[j] {
+			bi, rest.b = append(bi, j), append(rest.b, m.b[j])
+		}
+	}
+	for k, j := range rest.solve() {
+		if j >= 0 {
+			partner[ai[k]] = bi[j]
+		}
+	}
+	return partner
+}
+
+// distinct pairs the sightings whose IP identification is on each side but once.
+func (m *matching) distinct() (taken []bool, partner []int) {
+	taken, partner = make([]bool, len(m.b)), make([]int, len(m.a))
+	count, at := map[uint32]int{}, map[uint32]int{}
+	for _, s := range m.a {
+		count[s.IPID]++
+	}
+	for j, s := range m.b {
+		count[s.IPID] += 1 << 32
+		at[s.IPID] = j
+	}
+	for i, s := range m.a {
+		partner[i] = -1
+		if s.IPID == 0 || count[s.IPID] != 1<<32+1 {
+			continue
+		}
+		if _, ok := m.cost(i, at[s.IPID]); ok {
+			partner[i], taken[at[s.IPID]] = at[s.IPID], true
+		}
+	}
+	return taken, partner
 }
 
 // sharedIDs says whether the path leaves the IP identifications alone: some are the same on both sides. With as few as one packet on a

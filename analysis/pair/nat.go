@@ -56,6 +56,7 @@ func (j *joiner) translate() {
 			sent, got := f.At[f.From], f.At[f.From.Other()]
 			found.note(f.From, sent.Src, got.Src, f.mapping(c))
 			found.note(f.From.Other(), got.Dst, sent.Dst, f.mapping(c))
+			f.noteMoves(c, found)
 		}
 	}
 	slices.SortStableFunc(found.all, func(x, y *Mapping) int { return cmp.Compare(x.From, y.From) })
@@ -65,6 +66,22 @@ func (j *joiner) translate() {
 		if a := m.Translated.Addr(); a != m.Original.Addr() && !slices.Contains(p.Translated, a) {
 			p.Translated = append(p.Translated, a)
 		}
+	}
+}
+
+// noteMoves adds the translations that took the place of f's first one, as the receiver's capture shows them.
+func (f *Flow) noteMoves(c *Case, found *mappings) {
+	sent, to := f.At[f.From], f.From.Other()
+	for i := range f.moved[to] {
+		x := &f.moved[to][i]
+		if x.Src == f.At[to].Src {
+			continue
+		}
+		seen := f.mapping(c)
+		seen.Packets, seen.From, seen.To = x.Packets, c.Aligned(x.First.Nanos, to), c.Aligned(x.Last.Nanos, to)
+		seen.First[to] = exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
+		seen.First[f.From] = exchange.Sight{Frame: pointNear(sent, x.First.Seq).Frame, Src: sent.Src, Dst: sent.Dst}
+		found.note(f.From, sent.Src, x.Src, seen)
 	}
 }
 

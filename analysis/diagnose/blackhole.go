@@ -1,0 +1,91 @@
+package diagnose
+
+import (
+	"fmt"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// fewest is how many packets on each side of a size make it a limit and no chance.
+const fewest = 5
+
+func mtuBlackHole(j *judge) []report.Finding {
+	if !j.c.TwoSided() || j.has("", "packet-too-big", "ip-fragments-lost") {
+		return nil
+	}
+	var all []report.Finding
+	for _, s := range pair.Both {
+		z := j.sizesOf(s)
+		if z.lost < fewest || z.delivered < fewest || len(z.different) < 2 || z.smallest <= z.largest {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence:  report.Probable,
+			Explanation: fmt.Sprintf("From %s to %s, frames of up to %d bytes arrive and those from %d bytes on do not, and nobody says why: a link takes less than it should.", j.name(s), j.name(s.Other()), z.largest, z.smallest),
+			Evidence:    z.evidence,
+			Actions:     []report.Action{j.config(s, "smaller IKE messages and traffic", "crypto ikev2 fragmentation mtu 1200", "ip tcp adjust-mss 1360")},
+			Fields:      map[string]any{"direction": s.Direction(), "largest_delivered": z.largest, "smallest_lost": z.smallest},
+		})
+	}
+	return all
+}
+
+// sizes are those of what a side sent, on the wire of its own capture, by what became of it.
+type sizes struct {
+	delivered, lost   int
+	largest, smallest int          // of the delivered, of the lost
+	different         map[any]bool // what was lost, repetitions of the same told as one: a single message may be lost for what it is
+	evidence          []report.Evidence
+}
+
+func (j *judge) sizesOf(s pair.Side) sizes {
+	z := sizes{smallest: 1 << 30, different: map[any]bool{}}
+	for m, t := range j.c.Sent(s, 0) {
+		x := t.At[s]
+		if x == nil || fragmented(t) {
+			continue
+		}
+		switch t.Fate {
+		case pair.Lost:
+			z.lose(m.Hash, x.Size, s, x.Frame)
+		case pair.Delivered:
+			z.deliver(x.Size)
+		}
+	}
+	for _, f := range j.c.Flows {
+		sent, got := f.At[s], f.At[s.Other()]
+		if f.From == s && sent != nil && got != nil {
+			z.addFlow(f, s, sent, got)
+		}
+	}
+	return z
+}
+
+// addFlow takes the sampled packets of a flow in; of a short flow these are all.
+func (z *sizes) addFlow(f *pair.Flow, s pair.Side, sent, got *exchange.Flow) {
+	for _, p := range sent.Samples {
+		switch {
+		case got.Seqs.Has(p.Seq):
+			z.deliver(p.Size)
+		case f.Lost > 0 && p.Seq > got.Seqs.Min() && p.Seq < got.Seqs.Max():
+			z.lose([2]uint64{uint64(f.SPI), p.Seq}, p.Size, s, p.Frame)
+		}
+	}
+}
+
+func (z *sizes) deliver(size int) {
+	z.delivered++
+	z.largest = max(z.largest, size)
+}
+
+func (z *sizes) lose(what any, size int, s pair.Side, frame int) {
+	const shown = 8
+	z.lost++
+	z.smallest = min(z.smallest, size)
+	z.different[what] = true
+	if len(z.evidence) < shown {
+		z.evidence = append(z.evidence, report.Evidence{Side: sideOf(s), Frame: frame, Note: "too large, it seems"})
+	}
+}

@@ -74,12 +74,15 @@ func ifIP(etherType uint16, offset int) int {
 }
 
 // mac replaces a unicast MAC address by a locally administered one.
+// Of the multicast ones those of solicited nodes end as an address does (RFC 2464, Section 7; RFC 4291, Section 2.7.1).
 func (r *Redactor) mac(b []byte) {
-	if b[0]&1 != 0 {
-		return
+	switch {
+	case b[0] == 0x33 && b[1] == 0x33 && b[2] == 0xff:
+		copy(b[3:], r.digest("mac", string(b[3:]))[:3])
+	case b[0]&1 == 0:
+		copy(b, r.digest("mac", string(b)))
+		b[0] = b[0]&^1 | 2
 	}
-	copy(b, r.digest("mac", string(b)))
-	b[0] = b[0]&^1 | 2
 }
 
 // ipHeader is where things are in a packet.
@@ -88,8 +91,10 @@ type ipHeader struct {
 	src, dst []byte // the addresses, in place
 	proto    uint8
 	payload  []byte // behind the headers
+	options  []byte // of the IPv4 header
 	first    bool   // no fragment, or the first one
 	whole    bool   // no fragment at all
+	offset   int    // of a fragment, in bytes
 	checksum []byte // of the IPv4 header; nil in IPv6
 }
 
@@ -105,8 +110,8 @@ func parseIP(b []byte) (ipHeader, bool) {
 		return ipHeader{}, false
 	}
 	frag := binary.BigEndian.Uint16(b[6:])
-	return ipHeader{src: b[12:16], dst: b[16:20], proto: b[9], payload: b[n:], checksum: b[10:12],
-		first: frag&0x1fff == 0, whole: frag&0x3fff == 0}, true
+	return ipHeader{src: b[12:16], dst: b[16:20], proto: b[9], payload: b[n:], checksum: b[10:12], options: b[20:n],
+		first: frag&0x1fff == 0, whole: frag&0x3fff == 0, offset: int(frag&0x1fff) * 8}, true
 }
 
 func parseIP6(b []byte) (ipHeader, bool) {
@@ -130,7 +135,8 @@ func parseIP6(b []byte) (ipHeader, bool) {
 				return h, true
 			}
 			h.whole = false
-			h.first = binary.BigEndian.Uint16(h.payload[2:])&0xfff8 == 0
+			h.offset = int(binary.BigEndian.Uint16(h.payload[2:]) & 0xfff8)
+			h.first = h.offset == 0
 			h.proto, h.payload = h.payload[0], h.payload[8:]
 		default:
 			return h, true
@@ -140,8 +146,9 @@ func parseIP6(b []byte) (ipHeader, bool) {
 }
 
 // packet makes the IP packet b anonymous in place. tunnel says that it belongs to the tunnel; of any other nothing but
-// the headers is kept. It returns the change of the ones' complement sum of all bytes of b, for a checksum around it.
-func (r *Redactor) packet(b []byte, tunnel bool) uint32 {
+// the headers is kept. part is what the datagram becomes that b is a fragment of, where all of it is known. It returns the
+// change of the ones' complement sum of all bytes of b, for a checksum around it.
+func (r *Redactor) packet(b []byte, tunnel bool, part *datagram) uint32 {
 	before := sum(b)
 	h, ok := parseIP(b)
 	if !ok {
@@ -150,19 +157,52 @@ func (r *Redactor) packet(b []byte, tunnel bool) uint32 {
 	}
 	addresses := r.replace(h.src) + r.replace(h.dst)
 	if h.checksum != nil {
-		adjust(h.checksum, addresses)
+		adjust(h.checksum, addresses+noOptions(h.options))
 	}
 	switch {
 	case !tunnel:
 		clear(h.payload)
+	case h.proto == 17 && part != nil:
+		part.copyTo(h, addresses)
 	case h.proto == 17 && h.first:
 		r.udp(h, addresses)
 	case h.proto == 17:
-		r.replaceHashes(h.payload)
+		clear(h.payload) // a fragment whose datagram is not whole: nobody can say what it holds
+	case h.proto == 50 && h.first:
+		r.spi(h.payload)
 	case (h.proto == 1 || h.proto == 58) && h.first:
 		r.icmp(h, addresses)
 	}
 	return difference(before, sum(b))
+}
+
+// noOptions makes options no-operations (RFC 791, Section 3.1), for routes and time stamps in them carry addresses. It returns the
+// change of the checksum.
+func noOptions(options []byte) uint32 {
+	before := sum(options)
+	for i := range options {
+		options[i] = 1
+	}
+	return difference(before, sum(options))
+}
+
+// spi replaces the SPI at the beginning of b if it reads as an address of the case, and returns the change of the checksum.
+func (r *Redactor) spi(b []byte) uint32 {
+	if len(b) < 4 {
+		return 0
+	}
+	before := sum(b[:4])
+	if a := netip.AddrFrom4([4]byte(b)); r.seen.addresses[a] {
+		copy(b, r.spiOf(a))
+	}
+	return difference(before, sum(b[:4]))
+}
+
+// spiOf is what stands for an SPI that reads as the address a; not one of the reserved ones (RFC 4303, Section 2.1).
+func (r *Redactor) spiOf(a netip.Addr) []byte {
+	spi := r.digest("spi", a.String())[:4]
+	spi[0] |= 0x80
+	return spi
 }
 
 // replace makes the address in b anonymous and returns the change of the checksum.
@@ -181,17 +221,24 @@ func (r *Redactor) udp(h ipHeader, addresses uint32) {
 	if len(h.payload) < 8 {
 		return
 	}
-	change := r.replaceHashes(h.payload[8:])
-	before := sum(h.payload[8:])
-	if m := ikeMessage(h.payload); m != nil && h.whole {
-		r.replaceIdentities(m)
+	b := h.payload[8:]
+	change := uint32(0)
+	switch m := ikeMessage(h.payload); {
+	case m != nil:
+		change = r.message(m)
+	case port4500(h.payload):
+		change = r.spi(b)
+	default:
+		change = r.replaceKnown(b)
 	}
-	change += difference(before, sum(h.payload[8:]))
-	checksum := h.payload[6:8]
+	adjustUDP(h.payload[6:8], addresses+change)
+}
+
+func adjustUDP(checksum []byte, change uint32) {
 	if binary.BigEndian.Uint16(checksum) == 0 {
 		return // the sender computed none
 	}
-	adjust(checksum, addresses+change)
+	adjust(checksum, change)
 	if binary.BigEndian.Uint16(checksum) == 0 {
 		binary.BigEndian.PutUint16(checksum, 0xffff)
 	}
@@ -204,7 +251,7 @@ func (r *Redactor) icmp(h ipHeader, addresses uint32) {
 	}
 	change := uint32(0)
 	if quotes(h) {
-		change = r.packet(h.payload[8:], true)
+		change = r.packet(h.payload[8:], true, nil)
 	} else {
 		before := sum(h.payload[4:])
 		clear(h.payload[8:]) // neighbour discovery and pings carry addresses of their own
@@ -259,8 +306,12 @@ func ikeMessage(udp []byte) []byte {
 	switch {
 	case src == 500 || dst == 500:
 		return b
-	case (src == 4500 || dst == 4500) && len(b) > 4 && binary.BigEndian.Uint32(b) == 0:
+	case port4500(udp) && len(b) > 4 && binary.BigEndian.Uint32(b) == 0:
 		return b[4:]
 	}
 	return nil
+}
+
+func port4500(udp []byte) bool {
+	return binary.BigEndian.Uint16(udp) == 4500 || binary.BigEndian.Uint16(udp[2:]) == 4500
 }

@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -28,7 +27,10 @@ type Redactor struct {
 	secret []byte            // for everything that is replaced by a hash
 	names  map[string]string // in lower case
 	seen   natd              // what Learn saw of NAT detection
-	hashes map[uint64]swap   // NAT detection data by its first 8 bytes
+	known  map[uint64]swap   // NAT detection data and names of messages, by their first 8 bytes
+	fresh  map[string]bool   // what those become
+	// How else the addresses may be written in texts, and what that becomes.
+	numerals map[string]string
 }
 
 // New makes a Redactor from a key of KeyLen bytes. names are the words to be replaced wherever they stand alone: the
@@ -45,10 +47,14 @@ func New(key []byte, names []string) (*Redactor, error) {
 	r.block.Encrypt(r.pad[:], key[16:])
 	for _, n := range names {
 		if n = strings.TrimSpace(n); n != "" {
-			r.names[strings.ToLower(n)] = "name-" + hex.EncodeToString(r.digest("name", strings.ToLower(n))[:3])
+			r.addName(strings.ToLower(n))
 		}
 	}
 	return r, nil
+}
+
+func (r *Redactor) addName(lower string) {
+	r.names[lower] = "name-" + hex.EncodeToString(r.digest("name", lower)[:3])
 }
 
 func (r *Redactor) digest(what, s string) []byte {
@@ -59,8 +65,8 @@ func (r *Redactor) digest(what, s string) []byte {
 
 // Addr returns the address that stands for a. It preserves prefixes (Xu, Fan, Ammar and Moon, "Prefix-Preserving IP
 // Address Anonymization", 2002) and the kind of an address: private stays private, so that what a search through the
-// private ranges finds, it still finds. Loopback, multicast, link-local and unspecified addresses are kept, for they
-// say nothing.
+// private ranges finds, it still finds. Loopback, multicast, IPv4 link-local and unspecified addresses are kept,
+// for they say nothing.
 func (r *Redactor) Addr(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || kindOf(a) == kept {
@@ -85,17 +91,24 @@ const (
 	oneNine  // 192.168.0.0/16
 	unique   // fc00::/7
 	global   // other IPv6
+	link     // fe80::/64: often made of a MAC address (RFC 4291, Appendix A)
+	node     // ff02::1:ff00:0/104: ends as an address does
 )
 
 var (
-	net10    = netip.MustParsePrefix("10.0.0.0/8")
-	net172   = netip.MustParsePrefix("172.16.0.0/12")
-	net192   = netip.MustParsePrefix("192.168.0.0/16")
-	reserved = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("240.0.0.0/4")}
+	net10     = netip.MustParsePrefix("10.0.0.0/8")
+	net172    = netip.MustParsePrefix("172.16.0.0/12")
+	solicited = netip.MustParsePrefix("ff02::1:ff00:0/104")
+	net192    = netip.MustParsePrefix("192.168.0.0/16")
+	reserved  = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("240.0.0.0/4")}
 )
 
 func kindOf(a netip.Addr) kind {
 	switch {
+	case solicited.Contains(a):
+		return node
+	case a.Is6() && a.IsLinkLocalUnicast():
+		return link
 	case a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.IsUnspecified():
 		return kept
 	case slices.ContainsFunc(reserved, func(p netip.Prefix) bool { return p.Contains(a) }):
@@ -125,6 +138,10 @@ func fixedBits(k kind) int {
 		return 16
 	case global:
 		return 3
+	case link:
+		return 64
+	case node:
+		return 104
 	}
 	return 0
 }
@@ -154,67 +171,4 @@ func (r *Redactor) flip(addr []byte, bit int) bool {
 	var out [16]byte
 	r.block.Encrypt(out[:], block[:])
 	return out[0]&0x80 != 0
-}
-
-var (
-	wordPattern = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._-]*`)
-	// Anything that may be an address: what ParseAddr does not take stays as it is.
-	ip4Pattern = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
-	ip6Pattern = regexp.MustCompile(`(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:\.\d{1,3}\.\d{1,3}\.\d{1,3})?`)
-	macPattern = regexp.MustCompile(`(?i)\b[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}\b`)
-	idPattern  = regexp.MustCompile(`(?i)\b[A-Z0-9._%+-]+@[A-Z0-9.-]+\.[A-Z]{2,}\b`)
-	serial     = regexp.MustCompile(`(?m)^(Processor board ID )\S+`)
-)
-
-// Text replaces addresses, the names that New was given, MAC addresses, mail-like identities and serial numbers.
-func (r *Redactor) Text(s string) string {
-	s = idPattern.ReplaceAllStringFunc(s, func(m string) string {
-		return "id-" + hex.EncodeToString(r.digest("id", strings.ToLower(m))[:4]) + "@example.invalid"
-	})
-	s = ip4Pattern.ReplaceAllStringFunc(s, r.addressText)
-	s = ip6Pattern.ReplaceAllStringFunc(s, r.addressText)
-	s = macPattern.ReplaceAllStringFunc(s, func(m string) string {
-		h := hex.EncodeToString(r.digest("mac", strings.ToLower(m))[:6])
-		return h[:4] + "." + h[4:8] + "." + h[8:]
-	})
-	s = serial.ReplaceAllString(s, "${1}REDACTED")
-	if len(r.names) == 0 {
-		return s
-	}
-	return wordPattern.ReplaceAllStringFunc(s, r.nameText)
-}
-
-func (r *Redactor) addressText(m string) string {
-	a, err := netip.ParseAddr(m)
-	if err != nil {
-		return m
-	}
-	if bits := maskBits(a); bits {
-		return m
-	}
-	return r.Addr(a).String()
-}
-
-// maskBits says whether a is a netmask or a wildcard mask, which is no address.
-func maskBits(a netip.Addr) bool {
-	if !a.Is4() {
-		return false
-	}
-	b := a.As4()
-	v := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	return ^v&(^v+1) == 0 || v&(v+1) == 0
-}
-
-// nameText replaces a name, also as the beginning of a file's name or with a router's prompt behind it.
-func (r *Redactor) nameText(word string) string {
-	lower := strings.ToLower(word)
-	if to, ok := r.names[lower]; ok {
-		return to
-	}
-	for name, to := range r.names {
-		if rest, ok := strings.CutPrefix(lower, name); ok && strings.ContainsAny(rest[:1], "._-") {
-			return to + word[len(word)-len(rest):]
-		}
-	}
-	return word
 }

@@ -31,7 +31,7 @@ func TestAddressesKeepTheirKindAndTheirPrefixes(t *testing.T) {
 	r := newTest(t)
 	groups := [][]string{
 		{"192.168.1.1", "192.168.1.2", "192.168.2.1"}, {"10.0.0.1", "10.0.0.2", "10.1.0.1"}, {"172.16.5.1", "172.31.5.1"},
-		{"198.51.100.1", "198.51.100.2", "198.51.1.1"}, {"2001:db8::1", "2001:db8::2", "2001:db8:1::1"}, {"fd00:1::1", "fd00:2::1"},
+		{"198.51.100.1", "198.51.100.2", "198.51.1.1"}, {"2001:db8::1", "2001:db8::2", "2001:db8:1::1"}, {"fd00:1::1", "fd00:2::1"}, {"fe80::1", "fe80::211:22ff:fe33:4455"}, {"ff02::1:ff33:4455", "ff02::1:ff33:4456"},
 	}
 	for _, g := range groups {
 		for _, s := range g {
@@ -47,7 +47,7 @@ func TestAddressesKeepTheirKindAndTheirPrefixes(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []string{"127.0.0.1", "224.0.0.5", "fe80::1", "ff02::1", "0.0.0.0", "255.255.255.255"} {
+	for _, s := range []string{"127.0.0.1", "224.0.0.5", "169.254.1.1", "ff02::1", "0.0.0.0", "255.255.255.255"} {
 		if a := netip.MustParseAddr(s); r.Addr(a) != a {
 			t.Errorf("%s became %s", a, r.Addr(a))
 		}

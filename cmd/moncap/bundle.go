@@ -4,14 +4,12 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,8 +18,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/moncap/moncap/analysis"
-	"github.com/moncap/moncap/analysis/redact"
 	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture/bundle"
@@ -45,7 +41,7 @@ lead to the same findings.`,
 				return err
 			}
 			if out == "" {
-				out = filepath.Base(filepath.Clean(dir)) + ".zip"
+				out = packedName(dir, redacted)
 			}
 			files, err := a.packed(cmd.Context(), dir, redacted)
 			if err != nil {
@@ -63,6 +59,14 @@ lead to the same findings.`,
 	return c
 }
 
+// packedName is the zip's name by default; a redacted one must not name the tunnel.
+func packedName(dir string, redacted bool) string {
+	if !redacted {
+		return filepath.Base(filepath.Clean(dir)) + ".zip"
+	}
+	return "moncap-" + time.Now().UTC().Format("20060102-150405") + "-redacted.zip"
+}
+
 // packedFile is one file of the zip.
 type packedFile struct {
 	name string
@@ -75,155 +79,119 @@ func (a *app) packed(ctx context.Context, dir string, redacted bool) ([]packedFi
 	}
 	var files []packedFile
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") || d.Name() == "lock" {
+		if err != nil || d.IsDir() || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") || d.Name() == "lock" || notPacked(path) {
 			return err
 		}
 		b, err := os.ReadFile(filepath.Join(dir, path))
 		files = append(files, packedFile{path, b})
 		return err
 	})
-	return files, err
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.bundleDocument(ctx, dir, "", false)
+	if err != nil {
+		return nil, err
+	}
+	return withReports(files, d.report, false)
 }
 
-// redactBundle makes the files of a bundle that name nobody.
-func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error) {
-	b, err := bundle.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	run, err := b.Run()
-	if err != nil {
-		return nil, err
-	}
-	key := make([]byte, redact.KeyLen)
-	_, _ = rand.Read(key) // it never fails, as crypto/rand says
-	r, err := redact.New(key, []string{run.Tunnel, run.A.Peer, run.B.Peer, run.A.Hostname, run.B.Hostname, run.A.Serial, run.B.Serial})
-	if err != nil {
-		return nil, err
-	}
-	sides, files, err := redactCaptures(ctx, b, run, r)
-	if err != nil {
-		return nil, err
-	}
-	d, err := a.bundleDocument(ctx, dir, "", true)
-	if err != nil {
-		return nil, err
-	}
-	again, err := analysis.Compare(ctx, sides[0], second(sides), analysis.Options{Tunnel: r.Text(run.Tunnel), Version: versionString()})
-	if err != nil {
-		return nil, err
-	}
-	if err := sameFindings(d.report, again); err != nil {
-		return nil, err
-	}
-	texts, err := redactTexts(b, r)
-	if err != nil {
-		return nil, err
-	}
-	files = append(files, texts...)
-	var asJSON, asText bytes.Buffer
-	err = errors.Join(again.Write(&asJSON), render.Text(&asText, again, render.Options{Unicode: true}))
-	return append(files, packedFile{bundle.ReportJSON, asJSON.Bytes()}, packedFile{bundle.ReportText, asText.Bytes()}), err
+// notPacked says whether a file of a run's folder is none of a support case: keys that somebody put there, and zips.
+func notPacked(path string) bool {
+	name := strings.ToLower(filepath.Base(path))
+	return strings.Contains(name, "decryption_table") || strings.HasSuffix(name, ".key") || strings.HasSuffix(name, ".keys") || strings.HasSuffix(name, ".zip")
 }
 
-func second(sides []analysis.Side) *analysis.Side {
-	if len(sides) < 2 {
-		return nil
-	}
-	return &sides[1]
-}
-
-// redactCaptures returns the redacted captures, as sides to compare and as files.
-func redactCaptures(ctx context.Context, b *bundle.Bundle, run *bundle.Run, r *redact.Redactor) ([]analysis.Side, []packedFile, error) {
-	paths := map[bundle.Side]string{}
-	paths[bundle.A], paths[bundle.B] = b.Captures()
-	known := []netip.Addr{run.A.Address, run.B.Address, run.A.NATAddress, run.B.NATAddress}
-	for _, s := range bundle.Sides() {
-		if err := withFile(paths[s], func(f io.Reader) error { return r.Learn(f, known...) }); err != nil {
-			return nil, nil, err
-		}
-	}
-	var sides []analysis.Side
+// textsOf are what the routers said in a run: transcripts, observations, debugs.
+func textsOf(b *bundle.Bundle) ([]packedFile, error) {
 	var files []packedFile
 	for _, s := range bundle.Sides() {
-		if paths[s] == "" {
-			continue
-		}
-		var out bytes.Buffer
-		if err := withFile(paths[s], func(f io.Reader) error { return r.PCAP(ctx, &out, f) }); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", bundle.CaptureFile(s), err)
-		}
-		side, err := bundleSide(b, run.Router(s), s, paths[s])
-		if err != nil {
-			return nil, nil, err
-		}
-		side.Name, side.Interface = r.Text(side.Name), r.Text(side.Interface)
-		side.Address, side.NATAddress = r.Addr(side.Address), r.Addr(side.NATAddress)
-		for k, v := range side.Config {
-			side.Config[k] = r.Text(v)
-		}
-		side.Debug = []byte(r.Text(string(side.Debug)))
-		side.Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil }
-		sides = append(sides, *side)
-		files = append(files, packedFile{bundle.CaptureFile(s), out.Bytes()})
-	}
-	if len(sides) == 0 {
-		return nil, nil, fmt.Errorf("%s: it holds no capture", b.Dir())
-	}
-	return sides, files, nil
-}
-
-func withFile(path string, f func(io.Reader) error) error {
-	if path == "" {
-		return nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return f(file)
-}
-
-func redactTexts(b *bundle.Bundle, r *redact.Redactor) ([]packedFile, error) {
-	var files []packedFile
-	for _, s := range bundle.Sides() {
-		transcript, err := b.Transcript(s)
-		if err != nil {
+		folder := strings.ToLower(string(s)) + "/"
+		transcript, err1 := b.Transcript(s)
+		debug, err2 := b.Debug(s)
+		shows, err3 := b.Show(s)
+		if err := errors.Join(err1, err2, err3); err != nil {
 			return nil, err
 		}
 		if transcript != "" {
-			files = append(files, packedFile{bundle.TranscriptFile(s), []byte(r.Text(transcript))})
+			files = append(files, packedFile{bundle.TranscriptFile(s), []byte(transcript)})
 		}
-		shows, err := b.Show(s)
-		if err != nil {
-			return nil, err
+		if debug != "" {
+			files = append(files, packedFile{folder + "debug.txt", []byte(debug)})
 		}
 		for name, text := range shows {
-			files = append(files, packedFile{strings.ToLower(string(s)) + "/show/" + name + ".txt", []byte(r.Text(text))})
+			files = append(files, packedFile{folder + "show/" + name + ".txt", []byte(text)})
 		}
 	}
 	slices.SortFunc(files, func(x, y packedFile) int { return strings.Compare(x.name, y.name) })
 	return files, nil
 }
 
-// sameFindings checks that redaction changed nothing that matters.
-func sameFindings(before, after *report.Report) error {
-	codes := func(r *report.Report) []string {
-		var all []string
-		for _, f := range r.Findings {
-			all = append(all, f.Code+" "+string(f.Severity))
+// withReports adds the report in the forms that people and programs read, both captures in one file, and what is what.
+func withReports(files []packedFile, r *report.Report, redacted bool) ([]packedFile, error) {
+	find := func(name string) []byte {
+		i := slices.IndexFunc(files, func(f packedFile) bool { return f.name == name })
+		if i < 0 {
+			return nil
 		}
-		slices.Sort(all)
-		return all
+		return files[i].data
 	}
-	b, a := codes(before), codes(after)
-	if before.Verdict.Outcome == after.Verdict.Outcome && slices.Equal(b, a) {
-		return nil
+	transcripts := map[report.Side]string{}
+	var captures [2]io.Reader
+	for i, s := range bundle.Sides() {
+		transcripts[report.Side(s)] = string(find(bundle.TranscriptFile(s)))
+		if c := find(bundle.CaptureFile(s)); c != nil {
+			captures[i] = bytes.NewReader(c)
+		}
 	}
-	return fmt.Errorf("the redacted captures lead to other findings (%s), so they are not written; without redaction: %s",
-		strings.Join(a, ", "), strings.Join(b, ", "))
+	for _, form := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{
+		{bundle.ReportJSON, r.Write},
+		{bundle.ReportText, func(w io.Writer) error { return render.Text(w, r, render.Options{Unicode: true}) }},
+		{"report.html", func(w io.Writer) error { return render.HTML(w, r, render.HTMLOptions{Transcripts: transcripts}) }},
+		{"both.pcapng", func(w io.Writer) error { return render.PCAPNG(w, r, captures[0], captures[1]) }},
+		{"README.txt", func(w io.Writer) error { return writeReadMe(w, r, redacted) }},
+	} {
+		var b bytes.Buffer
+		if err := form.write(&b); err != nil {
+			return nil, fmt.Errorf("%s: %w", form.name, err)
+		}
+		if i := slices.IndexFunc(files, func(f packedFile) bool { return f.name == form.name }); i >= 0 {
+			files[i].data = b.Bytes()
+			continue
+		}
+		files = append(files, packedFile{form.name, b.Bytes()})
+	}
+	return files, nil
+}
+
+func writeReadMe(w io.Writer, r *report.Report, redacted bool) error {
+	when := ""
+	if r.Run != nil {
+		when = fmt.Sprintf("Run %s, begun %s.\n", r.Run.ID, r.Run.Started.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	privacy := "Nothing was anonymised: addresses, names and identities are the real ones. Secrets are masked."
+	if redacted {
+		privacy = "Addresses, names, identities and certificates were replaced, the same one by the same other one everywhere;\n" +
+			"prefixes were kept, checksums and NAT detection made right again, and the changed captures lead to the same findings."
+	}
+	_, err := fmt.Fprintf(w, `An IPsec tunnel's negotiation, captured on both gateways with moncap %s.
+%s
+%s: %s
+
+%s
+
+report.html    what happened, for a browser
+report.txt     the same as text; report.json for programs
+both.pcapng    both captures in one file on one clock, with the findings as packet comments, for Wireshark
+a.pcap b.pcap  the captures of either side
+a/ b/          what was sent to each router and what it answered
+run.json       how the captures were taken
+SHA256SUMS     check with: sha256sum -c SHA256SUMS
+`, r.Tool.Version, when, strings.ToUpper(string(r.Verdict.Outcome)), r.Verdict.Headline, privacy)
+	return err
 }
 
 // writeZip writes the files and SHA256SUMS, without times, so that the same files make the same zip.

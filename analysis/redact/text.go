@@ -1,0 +1,229 @@
+package redact
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+var (
+	wordPattern = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._-]*`)
+	// Anything that may be an address: what ParseAddr does not take stays as it is.
+	ip4Pattern = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
+	ip6Pattern = regexp.MustCompile(`(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:\.\d{1,3}\.\d{1,3}\.\d{1,3})?`)
+	macPattern = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})\b`)
+	// An identity, or a name of the DNS. Names of files are none.
+	idPattern  = regexp.MustCompile(`(?i)\b[A-Z0-9._%+-]+@[A-Z0-9-]+(?:\.[A-Z0-9-]+)*\b`)
+	dnsPattern = regexp.MustCompile(`(?i)\b(?:[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?\.)+[A-Z]{2,}\b`)
+	token      = regexp.MustCompile(strings.Join([]string{macPattern.String(), idPattern.String(), dnsPattern.String(), ip4Pattern.String(), ip6Pattern.String()}, "|"))
+	fileEnding = regexp.MustCompile(`(?i)\.(?:pcapn?g?|cap|txt|log|bin|pkg|conf|cfg|json|jsonl|html|md|xml|zip|part|go|spa|smu|dat|pem|key)$`)
+	vendor     = regexp.MustCompile(`(?i)(?:^|\.)cisco\.com$`) // in every output of show version
+	serial     = regexp.MustCompile(`(?im)(^Processor board ID )\S+|(\bSN:\s*|\bserial number\s*:?\s*)[A-Z0-9]{6,}`)
+	numeral    = regexp.MustCompile(`\b(?:0[xX])?[0-9A-Fa-f]{8}\b|\b\d{8,10}\b|\b(?:0[xX])?[0-9A-Fa-f]{32}\b`)
+)
+
+// learnt are the places of IOS XE output where a name stands that somebody chose.
+var learnt = []*regexp.Regexp{
+	regexp.MustCompile(`(?im)^\s*hostname (\S+)`),
+	regexp.MustCompile(`(?im)^\s*(?:IKEv2 profile|Keyring|Trustpoint(?:\(s\))?|Peer name|IKEv2 policy|IKEv2 proposal|IPSEC profile|ISAKMP profile)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`),
+	regexp.MustCompile(`(?i)\bcrypto (?:map|ikev2 (?:profile|keyring|policy|proposal)|isakmp profile|ipsec (?:profile|transform-set)|pki trustpoint|keyring) (?:tag: )?"?([A-Za-z0-9][^\s",:]*)`),
+	regexp.MustCompile(`(?i)\b(?:Crypto map tag|Transform set|Profile|profile name|vrf|ivrf|fvrf|protected vrf)\s*[:=]\s*\(?"?([A-Za-z0-9][^\s",:)]*)`),
+	regexp.MustCompile(`(?i)\bip access-list (?:extended|standard) (\S+)`),
+	regexp.MustCompile(`(?i)\b(?:Extended|Standard) IP access list (\S+)`),
+	regexp.MustCompile(`(?i)\b(?:user(?:name)?|logged in as)\s*[:= ]\s*"?([A-Za-z0-9][^\s",:\]]*)`),
+	regexp.MustCompile(`(?i)\bconfigured from \S+ by ([A-Za-z0-9]\S*) on`),
+	regexp.MustCompile(`(?im)^\*?\s*\d+ (?:vty|con|aux|tty) \d+\s+([A-Za-z][^\s,:]*)\s+(?:idle|\S*\b)`),
+	regexp.MustCompile(`(?i)\b(?:cn|ou|o)\s*=\s*([A-Za-z0-9][^,+"\n]*)`),
+}
+
+// identities are the places where IOS XE shows an identity of IKE.
+var identities = regexp.MustCompile(`(?i)\b(?:fqdn|key-id|user-fqdn|email)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`)
+
+// plain are words that stand in those places and name nobody.
+var plain = setOf(`default none any global all local remote address match map profile policy proposal keyring tunnel transport crypto ipsec ikev1 ikev2
+	isakmp interface gigabitethernet1 yes no enabled disabled name host idle location line user username type mode ios cisco udp esp tcp icmp permit deny
+	entry empty not set is configured using the for and of with authentication encryption integrity pre-share rsa-sig psk moncap moncap-suggestion`)
+
+func setOf(words string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		set[w] = true
+	}
+	return set
+}
+
+// LearnText keeps the names that a router's output tells in places where operators choose them: profiles, key rings, access lists,
+// VRFs, identities and users. All texts of a case must be learnt before the first Text.
+func (r *Redactor) LearnText(s string) {
+	for _, p := range learnt {
+		for _, m := range p.FindAllStringSubmatch(s, -1) {
+			if n, ok := chosen(m[1]); ok {
+				r.addName(n)
+			}
+		}
+	}
+	for _, m := range identities.FindAllStringSubmatch(s, -1) {
+		r.addIdentity(m[1])
+	}
+}
+
+// chosen says whether a word is a name that somebody chose, and returns it in lower case.
+func chosen(n string) (string, bool) {
+	lower := strings.ToLower(strings.Trim(strings.TrimSpace(n), `.'"`))
+	_, err := netip.ParseAddr(lower)
+	return lower, len(lower) >= 3 && !plain[lower] && err != nil && strings.Trim(lower, "0123456789") != ""
+}
+
+// addIdentity makes an identity in texts what it becomes in the captures.
+func (r *Redactor) addIdentity(id string) {
+	n, ok := chosen(id)
+	if _, known := r.names[n]; ok && !known {
+		r.names[n] = r.identityText(n)
+	}
+}
+
+// Text replaces addresses, the names that New was given and LearnText found, MAC addresses, identities, names of the DNS and serial
+// numbers. An identity becomes what it becomes in a capture.
+func (r *Redactor) Text(s string) string {
+	s = token.ReplaceAllStringFunc(s, r.tokenText)
+	s = serial.ReplaceAllString(s, "${1}${2}REDACTED")
+	if len(r.numerals) > 0 {
+		s = numeral.ReplaceAllStringFunc(s, r.numeralText)
+	}
+	if len(r.names) == 0 {
+		return s
+	}
+	return wordPattern.ReplaceAllStringFunc(s, r.nameText)
+}
+
+// tokenText replaces what the patterns find, by the first that takes all of it.
+func (r *Redactor) tokenText(m string) string {
+	switch {
+	case whole(macPattern, m):
+		return r.macText(m)
+	case whole(idPattern, m):
+		return r.identityText(m)
+	case whole(dnsPattern, m):
+		if fileEnding.MatchString(m) || vendor.MatchString(m) || r.named(m) {
+			return m
+		}
+		return r.identityText(m)
+	}
+	return r.addressText(m)
+}
+
+func whole(p *regexp.Regexp, m string) bool {
+	at := p.FindStringIndex(m)
+	return at != nil && at[0] == 0 && at[1] == len(m)
+}
+
+func (r *Redactor) identityText(m string) string {
+	b := []byte(m)
+	r.disguise(b)
+	return string(b)
+}
+
+// macText replaces a MAC address as the captures do, in the form in which it is written.
+func (r *Redactor) macText(m string) string {
+	digits := strings.NewReplacer(".", "", ":", "", "-", "").Replace(m)
+	b, err := hex.DecodeString(digits)
+	if err != nil {
+		return m
+	}
+	r.mac(b)
+	out, fresh := []byte(m), hex.EncodeToString(b)
+	k := 0
+	for i, c := range out {
+		if c != '.' && c != ':' && c != '-' {
+			out[i] = fresh[k]
+			k++
+		}
+	}
+	return string(out)
+}
+
+// prepareNumerals lists how else the addresses of the case may be written: as one number, decimal or hexadecimal. An SPI may be such
+// a number too, and becomes what it becomes in a capture.
+func (r *Redactor) prepareNumerals() {
+	r.numerals = map[string]string{}
+	for a := range r.seen.addresses {
+		if !a.Is4() {
+			r.numerals[hex.EncodeToString(a.AsSlice())] = hex.EncodeToString(r.Addr(a).AsSlice())
+			continue
+		}
+		from, to := a.As4(), r.spiOf(a)
+		r.numerals[hex.EncodeToString(from[:])] = hex.EncodeToString(to)
+		r.numerals[strconv.FormatUint(uint64(binary.BigEndian.Uint32(from[:])), 10)] = strconv.FormatUint(uint64(binary.BigEndian.Uint32(to)), 10)
+	}
+}
+
+func (r *Redactor) numeralText(m string) string {
+	digits, prefix := m, ""
+	if len(m) > 2 && (m[1] == 'x' || m[1] == 'X') {
+		prefix, digits = m[:2], m[2:]
+	}
+	to, ok := r.numerals[strings.ToLower(digits)]
+	switch {
+	case !ok:
+		return m
+	case digits != strings.ToLower(digits):
+		to = strings.ToUpper(to)
+	}
+	return prefix + to
+}
+
+func (r *Redactor) addressText(m string) string {
+	a, err := netip.ParseAddr(m)
+	if err != nil {
+		return m
+	}
+	if bits := maskBits(a); bits {
+		return m
+	}
+	return r.Addr(a).String()
+}
+
+// maskBits says whether a is a netmask or a wildcard mask, which is no address.
+func maskBits(a netip.Addr) bool {
+	if !a.Is4() {
+		return false
+	}
+	b := a.As4()
+	v := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	return ^v&(^v+1) == 0 || v&(v+1) == 0
+}
+
+// nameText replaces a name, also as the beginning of a file's name or with a router's prompt behind it.
+func (r *Redactor) nameText(word string) string {
+	lower := strings.ToLower(word)
+	if to, ok := r.names[lower]; ok {
+		return to
+	}
+	for i := len(lower) - 1; i > 0; i-- { // the longest name first
+		if to, ok := r.names[lower[:i]]; ok && strings.ContainsRune("._-", rune(lower[i])) {
+			return to + r.nameRest(word[i:])
+		}
+	}
+	return r.nameRest(word)
+}
+
+// nameRest replaces names behind a separator, as in the folder of a tunnel or in the name of a side's file.
+func (r *Redactor) nameRest(word string) string {
+	for i := range len(word) - 1 {
+		if strings.ContainsRune("._-", rune(word[i])) {
+			if to := r.nameText(word[i+1:]); to != word[i+1:] {
+				return word[:i+1] + to
+			}
+		}
+	}
+	return word
+}
+
+// named says whether a word is one of the names that have a replacement of their own.
+func (r *Redactor) named(word string) bool {
+	_, ok := r.names[strings.ToLower(word)]
+	return ok
+}

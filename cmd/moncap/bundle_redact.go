@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/moncap/moncap/analysis"
+	"github.com/moncap/moncap/analysis/redact"
+	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+// redactBundle makes the files of a bundle that name nobody.
+func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error) {
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	run, err := b.Run()
+	if err != nil {
+		return nil, err
+	}
+	key := make([]byte, redact.KeyLen)
+	_, _ = rand.Read(key) // it never fails, as crypto/rand says
+	r, err := redact.New(key, []string{run.Tunnel, run.A.Peer, run.B.Peer, run.A.Hostname, run.B.Hostname, run.A.Serial, run.B.Serial})
+	if err != nil {
+		return nil, err
+	}
+	texts, err := textsOf(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range texts {
+		r.LearnText(string(t.data))
+	}
+	sides, files, err := redactCaptures(ctx, b, run, r)
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.bundleDocument(ctx, dir, "", true)
+	if err != nil {
+		return nil, err
+	}
+	again, err := analysis.Compare(ctx, sides[0], second(sides), analysis.Options{Tunnel: r.Text(run.Tunnel), Version: versionString()})
+	if err != nil {
+		return nil, err
+	}
+	if err := sameVerdict(d.report, again); err != nil {
+		return nil, err
+	}
+	document, err := redactRun(run, files, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(document.data, run); err != nil {
+		return nil, err
+	}
+	again.Run = runOf(run)
+	files = append(files, document)
+	for _, t := range texts {
+		files = append(files, packedFile{t.name, []byte(r.Text(string(t.data)))})
+	}
+	return withReports(files, again, true)
+}
+
+// redactRun makes the record of a run name nobody; its checksums become those of the redacted captures, and what only this machine
+// needs to go on with the run is left out.
+func redactRun(run *bundle.Run, captures []packedFile, r *redact.Redactor) (packedFile, error) {
+	own := *run
+	own.Plan = nil
+	for _, s := range bundle.Sides() {
+		router := own.Router(s)
+		router.MD5, router.SHA256, router.Bytes, router.Serial = "", "", 0, ""
+		for _, f := range captures {
+			if f.name == bundle.CaptureFile(s) {
+				sum := sha256.Sum256(f.data)
+				router.SHA256, router.Bytes = hex.EncodeToString(sum[:]), int64(len(f.data))
+			}
+		}
+	}
+	b, err := json.Marshal(&own)
+	if err != nil {
+		return packedFile{}, err
+	}
+	var anonymous bundle.Run
+	if err := json.Unmarshal([]byte(r.Text(string(b))), &anonymous); err != nil {
+		return packedFile{}, err
+	}
+	anonymous.Schema, anonymous.Tool = own.Schema, own.Tool // they read as names of the DNS
+	b, err = json.MarshalIndent(&anonymous, "", "  ")
+	return packedFile{"run.json", b}, err
+}
+
+func second(sides []analysis.Side) *analysis.Side {
+	if len(sides) < 2 {
+		return nil
+	}
+	return &sides[1]
+}
+
+// redactCaptures returns the redacted captures, as sides to compare and as files.
+func redactCaptures(ctx context.Context, b *bundle.Bundle, run *bundle.Run, r *redact.Redactor) ([]analysis.Side, []packedFile, error) {
+	paths := map[bundle.Side]string{}
+	paths[bundle.A], paths[bundle.B] = b.Captures()
+	known := []netip.Addr{run.A.Address, run.B.Address, run.A.NATAddress, run.B.NATAddress}
+	for _, s := range bundle.Sides() {
+		if err := withFile(paths[s], func(f io.ReadSeeker) error { return r.Learn(f, known...) }); err != nil {
+			return nil, nil, err
+		}
+	}
+	var sides []analysis.Side
+	var files []packedFile
+	for _, s := range bundle.Sides() {
+		if paths[s] == "" {
+			continue
+		}
+		var out bytes.Buffer
+		if err := withFile(paths[s], func(f io.ReadSeeker) error { return r.PCAP(ctx, &out, f) }); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", bundle.CaptureFile(s), err)
+		}
+		side, err := bundleSide(b, run.Router(s), s, paths[s])
+		if err != nil {
+			return nil, nil, err
+		}
+		side.Name, side.Interface = r.Text(side.Name), r.Text(side.Interface)
+		side.Address, side.NATAddress = r.Addr(side.Address), r.Addr(side.NATAddress)
+		for k, v := range side.Config {
+			side.Config[k] = r.Text(v)
+		}
+		side.Debug = []byte(r.Text(string(side.Debug)))
+		side.Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil }
+		sides = append(sides, *side)
+		files = append(files, packedFile{bundle.CaptureFile(s), out.Bytes()})
+	}
+	if len(sides) == 0 {
+		return nil, nil, fmt.Errorf("%s: it holds no capture", b.Dir())
+	}
+	return sides, files, nil
+}
+
+func withFile(path string, f func(io.ReadSeeker) error) error {
+	if path == "" {
+		return nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return f(file)
+}
+
+func frames(f report.Finding) string {
+	var list []string
+	for _, e := range f.Evidence {
+		list = append(list, fmt.Sprint(e.Side, e.Frame))
+	}
+	return strings.Join(list, " ")
+}
+
+// sameVerdict checks that redaction changed nothing that matters: the outcome, and every finding with its evidence.
+func sameVerdict(before, after *report.Report) error {
+	all := func(r *report.Report) []string {
+		list := []string{fmt.Sprintf("%s %d", r.Verdict.Outcome, r.Verdict.ExitCode)}
+		for _, f := range r.Findings {
+			list = append(list, fmt.Sprint(f.Code, " ", f.Severity, " ", f.Confidence, " ", f.Fields["direction"], f.Fields["side"], " ", frames(f)))
+		}
+		slices.Sort(list[1:])
+		return list
+	}
+	b, a := all(before), all(after)
+	if slices.Equal(b, a) {
+		return nil
+	}
+	return fmt.Errorf("the redacted captures lead to other findings (%s), so they are not written; without redaction: %s",
+		strings.Join(a, ", "), strings.Join(b, ", "))
+}

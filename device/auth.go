@@ -3,8 +3,6 @@ package device
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -30,12 +28,16 @@ type authenticator struct {
 	what     string   // for messages and prompts
 
 	secret  inventory.Secret
-	used    bool     // the password was given
-	sent    []string // which credentials went out
+	used    bool // the password was given
+	sent    []credential
 	closers []io.Closer
+	leave   func() // gives the turn to try the password to the next login; nil: none was taken
 }
 
 func (a *authenticator) done() {
+	if a.leave != nil {
+		a.leave()
+	}
 	for _, c := range a.closers {
 		_ = c.Close() // connections to the agent
 	}
@@ -55,17 +57,15 @@ func (a *authenticator) methods(ctx context.Context) ([]ssh.AuthMethod, error) {
 		if a.secret, err = a.router.secret(ctx, a.router.peer.Password, "Password for "+a.user+" on "+a.what+":"); err != nil {
 			return nil, err
 		}
-		if a.router.o.Lockout.has(a.credential(a.secret.Reveal())) {
-			return nil, errLockedOut
+		if a.leave, err = a.router.o.Lockout.enter(ctx, a.credential(a.secret.Reveal())); err != nil {
+			return nil, err
 		}
 	}
 	return append(methods, ssh.KeyboardInteractive(a.answer), ssh.PasswordCallback(a.givePassword)), nil
 }
 
-// credential names user and secret without holding them.
-func (a *authenticator) credential(secret string) string {
-	sum := sha256.Sum256([]byte(a.user + "\x00" + secret))
-	return a.address + " " + hex.EncodeToString(sum[:])
+func (a *authenticator) credential(secret string) credential {
+	return newCredential("login", a.user, secret, a.address)
 }
 
 // send notes that secret goes out, unless it was refused before.

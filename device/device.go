@@ -63,6 +63,8 @@ type Router struct {
 	o    Options
 	rec  *recorder
 
+	warnLegacy sync.Once
+
 	mu       sync.Mutex
 	session  *session
 	hostname string
@@ -165,5 +167,5 @@ func (r *Router) fail(op string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	return &Error{Peer: r.peer.Name, Op: op, Err: err}
+	return &Error{Peer: r.peer.Name, Op: op, Err: err, legacy: r.peer.LegacySSH}
 }

@@ -65,10 +65,8 @@ func (r *Router) route() (jumps []hop, target hop, err error) {
 		if len(jumps) == 0 {
 			jumps = proxy
 		}
-		for i := range jumps {
-			if _, err := configure(c, &jumps[i]); err != nil {
-				return nil, target, err
-			}
+		if jumps, err = configureJumps(c, jumps, 0); err != nil {
+			return nil, target, err
 		}
 	}
 	for i := range jumps {
@@ -77,6 +75,32 @@ func (r *Router) route() (jumps []hop, target hop, err error) {
 		}
 	}
 	return jumps, target, nil
+}
+
+// mostNested bounds the jump hosts of jump hosts: ProxyJump lines may lead round in a circle.
+const mostNested = 8
+
+// configureJumps fills the jump hosts from the user's ssh_config. The first of them may have jump hosts of its own there;
+// the others are reached through the one before.
+func configureJumps(c *ssh_config.Config, jumps []hop, nested int) ([]hop, error) {
+	var all []hop
+	for i, j := range jumps {
+		alias := j.host
+		before, err := configure(c, &j)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 && len(before) > 0 {
+			if nested == mostNested {
+				return nil, fmt.Errorf("ssh_config: ProxyJump of %s leads round in a circle", alias)
+			}
+			if all, err = configureJumps(c, before, nested+1); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, j)
+	}
+	return all, nil
 }
 
 // configure fills h from the user's ssh_config and returns the ProxyJump that stands there.
@@ -185,39 +209,40 @@ func (r *Router) jumpClient(ctx context.Context, conn net.Conn, j hop) (*ssh.Cli
 	if err != nil {
 		return nil, err
 	}
-	config := r.clientConfig(j.user, h)
+	config := r.clientConfig(j.user, h.algorithms(), false) // the router's age says nothing of a jump host's
+	config.HostKeyCallback = h.check
 	a := &authenticator{router: r, user: j.user, address: j.address(), files: j.keyFiles, what: "jump host " + j.address()}
+	defer a.done()
 	if config.Auth, err = a.methods(ctx); err != nil {
 		return nil, err
 	}
-	defer a.done()
 	return r.handshake(ctx, conn, j.address(), config, a)
 }
 
-// clientConfig has everything but the authentication.
-func (r *Router) clientConfig(user string, h *hostKeys) *ssh.ClientConfig {
+// clientConfig has everything but the authentication and the check of the host key. known are the algorithms of the keys
+// that are known for the host; legacy allows what only old releases need.
+func (r *Router) clientConfig(user string, known []string, legacy bool) *ssh.ClientConfig {
 	c := &ssh.ClientConfig{
-		User:            user,
-		HostKeyCallback: h.check,
-		ClientVersion:   "SSH-2.0-moncap",
-		BannerCallback:  func(text string) error { r.rec.received(text); return nil },
+		User:           user,
+		ClientVersion:  "SSH-2.0-moncap",
+		BannerCallback: func(text string) error { r.rec.received(text); return nil },
 	}
-	r.algorithms(c, h.algorithms())
+	algorithms(c, known, legacy)
 	return c
 }
 
-// algorithms picks what is offered: what is known to be secure, and what only old releases need when the peer's entry
-// says so. Of host keys only the kinds that are known for the host are offered.
-func (r *Router) algorithms(c *ssh.ClientConfig, known []string) {
+// algorithms picks what is offered: what is known to be secure, and behind it what only old releases need when the peer's
+// entry says so. Of host keys only the kinds that are known for the host are offered.
+func algorithms(c *ssh.ClientConfig, known []string, legacy bool) {
 	good, old := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
 	c.KeyExchanges, c.Ciphers, c.HostKeyAlgorithms = good.KeyExchanges, good.Ciphers, good.HostKeys
 	c.MACs = slices.DeleteFunc(slices.Clone(good.MACs), func(m string) bool { return m == ssh.HMACSHA1 })
-	if r.peer.LegacySSH {
-		notArcfour := func(s string) bool { return strings.HasPrefix(s, "arcfour") || s == "ssh-dss" }
+	if legacy {
+		tooOld := func(s string) bool { return strings.HasPrefix(s, "arcfour") || strings.HasPrefix(s, "ssh-dss") }
 		c.KeyExchanges = append(c.KeyExchanges, old.KeyExchanges...)
-		c.Ciphers = append(c.Ciphers, slices.DeleteFunc(old.Ciphers, notArcfour)...)
+		c.Ciphers = append(c.Ciphers, slices.DeleteFunc(old.Ciphers, tooOld)...)
 		c.MACs = append(c.MACs, append([]string{ssh.HMACSHA1}, old.MACs...)...)
-		c.HostKeyAlgorithms = append(c.HostKeyAlgorithms, slices.DeleteFunc(old.HostKeys, notArcfour)...)
+		c.HostKeyAlgorithms = append(c.HostKeyAlgorithms, slices.DeleteFunc(old.HostKeys, tooOld)...)
 	}
 	if len(known) == 0 {
 		return
@@ -240,6 +265,7 @@ func (r *Router) handshake(ctx context.Context, conn net.Conn, address string, c
 		}
 		return nil, a.judge(err)
 	}
+	r.o.Lockout.accept(a.sent...)
 	return ssh.NewClient(c, chans, reqs), nil
 }
 
@@ -261,7 +287,9 @@ func (c *connection) close() error {
 // connect opens an SSH connection to the router and logs in.
 func (r *Router) connect(ctx context.Context) (*connection, error) {
 	if r.peer.LegacySSH {
-		r.o.Log.WarnContext(ctx, "outdated SSH algorithms are allowed", "peer", r.peer.Name)
+		r.warnLegacy.Do(func() {
+			r.o.Log.WarnContext(ctx, "outdated SSH algorithms are allowed, because of legacy_ssh", "peer", r.peer.Name)
+		})
 	}
 	_, target, err := r.route()
 	if err != nil {
@@ -271,12 +299,13 @@ func (r *Router) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := r.clientConfig(target.user, h)
+	config := r.clientConfig(target.user, h.algorithms(), r.peer.LegacySSH)
+	config.HostKeyCallback = h.check
 	a := &authenticator{router: r, user: target.user, address: target.address(), files: target.keyFiles, password: true, what: r.peer.Name}
+	defer a.done()
 	if config.Auth, err = a.methods(ctx); err != nil {
 		return nil, err
 	}
-	defer a.done()
 	// What is asked of the operator above takes the time it takes; the network does not.
 	ctx, cancel := context.WithTimeoutCause(ctx, r.o.Timeouts.Dial, fmt.Errorf("no login in %s", r.o.Timeouts.Dial))
 	defer cancel()
@@ -289,7 +318,7 @@ func (r *Router) connect(ctx context.Context) (*connection, error) {
 	}
 	client, err := r.handshake(ctx, p.conn, target.address(), config, a)
 	if err != nil {
-		return nil, errors.Join(err, ignoreClosed(p.Close()))
+		return nil, errors.Join(h.explain(err), ignoreClosed(p.Close()))
 	}
 	r.o.Log.DebugContext(ctx, "connected", "peer", r.peer.Name, "server", string(client.ServerVersion()), "at", time.Now())
 	return &connection{client, p}, nil

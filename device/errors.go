@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/skeema/knownhosts"
@@ -16,10 +15,11 @@ import (
 
 // Error says what failed on which router.
 type Error struct {
-	Peer string
-	Op   string // the command's name, or login, fetch, host key
-	Err  error
-	lost bool
+	Peer   string
+	Op     string // the command's name, or login, fetch, host key
+	Err    error
+	lost   bool
+	legacy bool // outdated algorithms are allowed already
 }
 
 func (e *Error) Error() string { return e.Peer + ": " + e.Op + ": " + e.Err.Error() }
@@ -32,7 +32,7 @@ func (e *Error) SessionLost() bool { return e.lost }
 
 // Lasting says that trying again would not help, and might do harm: what was refused at the login stays refused.
 func (e *Error) Lasting() bool {
-	for _, err := range []error{errRefused, errLockedOut, errNoAuth, errUnanswered, errHostname, errUnknownHost, errChangedKey} {
+	for _, err := range []error{errRefused, errLockedOut, errNoAuth, errUnanswered, errHostname, errUnknownHost, errChangedKey, errRevokedKey} {
 		if errors.Is(e.Err, err) {
 			return true
 		}
@@ -47,6 +47,7 @@ var (
 	errHostname    = errors.New("it is not the router that was meant")
 	errUnknownHost = errors.New("its host key is not known")
 	errChangedKey  = errors.New("its host key is not the one that is known")
+	errRevokedKey  = errors.New("its host key is marked @revoked")
 	errNoAuth      = errors.New("there is no way to log in that the router offers")
 	errUnanswered  = errors.New("the login asks something that nothing answers")
 )
@@ -72,6 +73,8 @@ func (e *Error) Hint() string {
 		return "look at the key and accept it with: moncap trust " + e.Peer
 	case errors.Is(e.Err, errChangedKey) || knownhosts.IsHostKeyChanged(e.Err):
 		return "if the router was replaced, remove its old line from known_hosts and run: moncap trust " + e.Peer
+	case errors.Is(e.Err, errRevokedKey):
+		return "somebody may have the key: give the router a new one, and find out what answers there"
 	case errors.Is(e.Err, errRefused):
 		return "check username and password of " + e.Peer + " in the inventory; it is not tried again, to keep the account from being locked"
 	case errors.Is(e.Err, errNoAuth):
@@ -82,6 +85,10 @@ func (e *Error) Hint() string {
 		return "the router was offered more keys than it takes; set key_file of " + e.Peer + " instead of agent"
 	case e.Op == "login" && hungUp(e.Err):
 		return "all terminal lines of the router may be in use, or SSH from here is not permitted: show users, show line, access-class"
+	case strings.Contains(text, "no common algorithm") && strings.Contains(text, "jump host"):
+		return "the jump host speaks only algorithms that are outdated, which moncap does not allow for jump hosts"
+	case strings.Contains(text, "no common algorithm") && e.legacy:
+		return "moncap and the router have no algorithm in common, even with legacy_ssh: the lists in the message say which is missing"
 	case strings.Contains(text, "no common algorithm"):
 		return "the router speaks only algorithms that are outdated; if it must be, set legacy_ssh: true for " + e.Peer
 	}
@@ -95,39 +102,6 @@ func (e *Error) Hint() string {
 		return "is the management address right, and is SSH allowed from here?"
 	}
 	return ""
-}
-
-// Lockout remembers which credentials were refused, so that none is sent twice in a run. It is safe for concurrent use.
-type Lockout struct {
-	mu    sync.Mutex
-	tries map[string]int
-}
-
-// lockedAt is the number of tries, counted by half, from which a credential is not sent any more.
-const lockedAt = 2
-
-// NewLockout makes an empty one.
-func NewLockout() *Lockout { return &Lockout{tries: map[string]int{}} }
-
-// add remembers credentials that were refused.
-func (l *Lockout) add(credentials ...string) { l.count(credentials, lockedAt) }
-
-// doubt remembers credentials upon which the connection was closed without a word: either a refusal, or an accident. An
-// accident does not happen twice.
-func (l *Lockout) doubt(credentials ...string) { l.count(credentials, 1) }
-
-func (l *Lockout) count(credentials []string, n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range credentials {
-		l.tries[c] += n
-	}
-}
-
-func (l *Lockout) has(credential string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tries[credential] >= lockedAt
 }
 
 // unexpected is a dialog that nothing answers.

@@ -9,12 +9,15 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
 	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/iosxe"
 )
 
 // hostKeys checks the keys of one hop against a known_hosts file: hashed names, ports, @cert-authority and @revoked lines.
@@ -59,6 +62,23 @@ func (h *hostKeys) check(name string, remote net.Addr, key ssh.PublicKey) error 
 		return appendKnownHost(h.file, h.address, remote, key)
 	case knownhosts.IsHostUnknown(err):
 		return fmt.Errorf("%s: %w: it presents %s %s", h.address, errUnknownHost, key.Type(), ssh.FingerprintSHA256(key))
+	case revoked(err):
+		return fmt.Errorf("%s: %w: %s", h.address, errRevokedKey, ssh.FingerprintSHA256(key))
+	}
+	return err
+}
+
+func revoked(err error) bool {
+	_, ok := errors.AsType[*xknownhosts.RevokedError](err)
+	return ok
+}
+
+// explain tells a host that has no key of a kind that is known from one that speaks only outdated algorithms.
+func (h *hostKeys) explain(err error) error {
+	none, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err)
+	if known := h.algorithms(); ok && strings.HasPrefix(none.What, "host key") && len(known) > 0 {
+		return fmt.Errorf("%s: %w: known are %s, it offers %s", h.address, errChangedKey, strings.Join(known, ", "),
+			iosxe.Printable(strings.Join(none.RequestedAlgorithms, ", ")))
 	}
 	return err
 }
@@ -104,6 +124,7 @@ type HostKeyInfo struct {
 	Fingerprint string // SHA256:..., as ssh-keygen and `show ip ssh` tools print it
 	Known       bool   // the very key is in known_hosts
 	Changed     bool   // another key of the host is
+	Revoked     bool   // the key is marked @revoked
 	key         ssh.PublicKey
 	remote      net.Addr
 	address     string // as known_hosts names it
@@ -138,11 +159,14 @@ func (r *Router) scan(ctx context.Context) (info HostKeyInfo, err error) {
 		return info, err
 	}
 	defer p.Close()
-	config := r.clientConfig(target.user, h)
+	config := r.clientConfig(target.user, nil, r.peer.LegacySSH)
+	// Any key is worth seeing, but one that is known is preferred.
+	known := h.algorithms()
+	config.HostKeyAlgorithms = append(known, slices.DeleteFunc(slices.Clone(config.HostKeyAlgorithms), func(s string) bool { return slices.Contains(known, s) })...)
 	config.HostKeyCallback = func(name string, remote net.Addr, key ssh.PublicKey) error {
 		err := h.known(name, remote, key)
 		info = HostKeyInfo{Algorithm: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), Known: err == nil,
-			Changed: err != nil && knownhosts.IsHostKeyChanged(err), key: key, remote: remote, address: target.address()}
+			Changed: err != nil && knownhosts.IsHostKeyChanged(err), Revoked: revoked(err), key: key, remote: remote, address: target.address()}
 		return errSeen
 	}
 	_, err = r.handshake(ctx, p.conn, target.address(), config, &authenticator{router: r})
@@ -152,13 +176,15 @@ func (r *Router) scan(ctx context.Context) (info HostKeyInfo, err error) {
 	return info, nil
 }
 
-// AcceptHostKey adds the key to the peer's known_hosts file. A changed key is not accepted.
+// AcceptHostKey adds the key to the peer's known_hosts file. A key that changed or was revoked is not accepted.
 func AcceptHostKey(peer inventory.Peer, info HostKeyInfo) error {
 	switch {
 	case info.key == nil:
 		return &Error{Peer: peer.Name, Op: "host key", Err: errors.New("there is no key to accept")}
 	case info.Changed:
 		return &Error{Peer: peer.Name, Op: "host key", Err: errChangedKey}
+	case info.Revoked:
+		return &Error{Peer: peer.Name, Op: "host key", Err: errRevokedKey}
 	case info.Known:
 		return nil
 	}

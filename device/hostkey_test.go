@@ -31,6 +31,9 @@ func TestHostKeys(t *testing.T) {
 		{"unknown", line("192.0.2.11:22", router.PublicKey()), inventory.HostKeyStrict, errUnknownHost},
 		{"empty file", "", inventory.HostKeyStrict, errUnknownHost},
 		{"another port", line("192.0.2.10:2222", router.PublicKey()), inventory.HostKeyStrict, errUnknownHost},
+		{"revoked", "@revoked " + line("*", router.PublicKey()) + "\n" + line("192.0.2.10:22", router.PublicKey()), inventory.HostKeyStrict, errRevokedKey},
+		{"revoked, though new ones are accepted", "@revoked " + line("*", router.PublicKey()), inventory.HostKeyAcceptNew, errRevokedKey},
+		{"known by a key of another kind", line("192.0.2.10:22", newECDSASigner(t).PublicKey()), inventory.HostKeyStrict, errChangedKey},
 		{"changed", line("192.0.2.10:22", other.PublicKey()), inventory.HostKeyStrict, errChangedKey},
 		{"changed, though new ones are accepted", line("192.0.2.10:22", other.PublicKey()), inventory.HostKeyAcceptNew, errChangedKey},
 		{"new", "", inventory.HostKeyAcceptNew, nil},
@@ -48,7 +51,7 @@ func TestHostKeys(t *testing.T) {
 			}
 			if tt.want != nil {
 				e, ok := errors.AsType[*Error](err)
-				if !ok || !strings.Contains(e.Hint(), "moncap trust site-a") || !e.Lasting() {
+				if !ok || !strings.Contains(e.Hint(), "moncap trust site-a") && tt.want != errRevokedKey || e.Hint() == "" || !e.Lasting() {
 					t.Errorf("hint %q", e.Hint())
 				}
 			}
@@ -119,6 +122,19 @@ func TestTrust(t *testing.T) {
 	}
 	if err := AcceptHostKey(l.peer, info); !errors.Is(err, errChangedKey) {
 		t.Errorf("a changed key: %v", err)
+	}
+	l.peer.KnownHosts = knownHostsFile(t, "192.0.2.10:22", newECDSASigner(t).PublicKey())
+	if info, err = ScanHostKey(t.Context(), l.peer, l.o); err != nil || !info.Changed {
+		t.Errorf("a key of another kind: %+v, %v", info, err)
+	}
+	if err := os.WriteFile(l.peer.KnownHosts, []byte("@revoked "+knownhosts.Line([]string{"*"}, key)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if info, err = ScanHostKey(t.Context(), l.peer, l.o); err != nil || !info.Revoked || info.Known {
+		t.Errorf("a revoked key: %+v, %v", info, err)
+	}
+	if err := AcceptHostKey(l.peer, info); !errors.Is(err, errRevokedKey) {
+		t.Errorf("a revoked key: %v", err)
 	}
 	if err := AcceptHostKey(l.peer, HostKeyInfo{}); err == nil {
 		t.Error("no key was accepted")

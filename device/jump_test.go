@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kevinburke/ssh_config"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -60,6 +61,9 @@ func startBastion(t *testing.T, options ...string) bastion {
 	for _, o := range append(options, "ListenAddress=127.0.0.1", "AuthorizedKeysFile="+filepath.Join(dir, "authorized"), "StrictModes=no", "UsePAM=no",
 		"PasswordAuthentication=no", "PidFile=none", "AllowTcpForwarding=yes") {
 		args = append(args, "-o", o)
+	}
+	if os.Geteuid() == 0 {
+		_ = os.MkdirAll("/run/sshd", 0o755) // where root's sshd puts itself; without it, the log says so below
 	}
 	cmd := exec.Command(sshd, args...)
 	var log bytes.Buffer
@@ -314,6 +318,36 @@ func TestProxyJump(t *testing.T) {
 		got, err := proxyJumps(list)
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%q: %v, %v", list, got, err)
+		}
+	}
+	config, err := ssh_config.Decode(strings.NewReader(`
+Host inner
+  ProxyJump outer,second
+Host outer
+  HostName 192.0.2.1
+  ProxyJump outermost
+Host second
+  ProxyJump ignored
+Host round
+  ProxyJump about
+Host about
+  ProxyJump round
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for list, want := range map[string]string{"inner": "outermost 192.0.2.1 second inner", "second": "ignored second", "round": "circle"} {
+		all, err := configureJumps(config, []hop{{host: list, port: 22}}, 0)
+		got := fmt.Sprint(err)
+		if err == nil {
+			var names []string
+			for _, h := range all {
+				names = append(names, h.host)
+			}
+			got = strings.Join(names, " ")
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: the way is %s, want %s", list, got, want)
 		}
 	}
 	if _, err := proxyJumps("bastion:ssh"); err == nil {

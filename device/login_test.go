@@ -1,10 +1,13 @@
 package device
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -77,6 +80,80 @@ func TestARefusedPasswordIsNotSentTwice(t *testing.T) {
 		t.Error("the second login went to the router")
 	}
 	noSecrets(t, first, e.Hint(), l.record.String())
+}
+
+// Many routers ask one AAA server, which counts refusals by account and not by router. So of many logins that begin at
+// once, one alone finds out that the password is wrong.
+func TestARefusedPasswordIsSentToOneRouterOnly(t *testing.T) {
+	lockout := NewLockout()
+	routers := make([]*Router, 8)
+	var transcripts []*transcript
+	for i := range routers {
+		l := newLab(t, simulator.Config{Password: "another", Knobs: simulator.Knobs{NoKeyboardInteractive: true}})
+		l.peer.Host = fmt.Sprintf("192.0.2.%d", 10+i)
+		l.peer.Password = secretFile(t, canary)
+		l.peer.KnownHosts = knownHostsFile(t, l.peer.Address(), l.sim.HostKey())
+		l.o.Lockout = lockout
+		routers[i] = l.router()
+		transcripts = append(transcripts, l.record)
+	}
+	errs := make([]error, len(routers))
+	var wg sync.WaitGroup
+	for i, r := range routers {
+		wg.Go(func() { errs[i] = r.Open(t.Context()) })
+	}
+	wg.Wait()
+	refused := 0
+	for _, err := range errs {
+		switch {
+		case errors.Is(err, errRefused):
+			refused++
+		case !errors.Is(err, errLockedOut):
+			t.Errorf("%v", err)
+		}
+	}
+	if refused != 1 {
+		t.Errorf("the password went out %d times", refused)
+	}
+	noSecrets(t, errs, transcripts)
+}
+
+// A router that let the account in before is cleaned up with it, whatever another router says meanwhile.
+func TestAnAcceptedPasswordStaysGoodWhereItWasAccepted(t *testing.T) {
+	good, bad := newLab(t, simulator.Config{}), newLab(t, simulator.Config{Password: "another"})
+	bad.peer.Host = "192.0.2.11"
+	bad.peer.KnownHosts = knownHostsFile(t, bad.peer.Address(), bad.sim.HostKey())
+	good.o.Lockout = NewLockout()
+	bad.o.Lockout = good.o.Lockout
+	r := good.router()
+	good.exec(r, iosxe.ShowClock())
+	if err := bad.router().Open(t.Context()); !errors.Is(err, errRefused) {
+		t.Errorf("%v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	good.exec(r, iosxe.ShowClock())
+}
+
+func TestALoginWaitsForTheOneThatTriesItsPassword(t *testing.T) {
+	l, c := NewLockout(), newCredential("login", "u", "p", "a")
+	leave, err := l.enter(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := l.enter(ctx, c); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting when the run is over: %v", err)
+	}
+	l.accept(c)
+	leave()
+	for range 2 { // nobody has to wait any more
+		if _, err := l.enter(ctx, c); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestWrongEnableSecret(t *testing.T) {

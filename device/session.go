@@ -135,10 +135,12 @@ func (s *session) enable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	id := "enable " + (&authenticator{user: r.peer.Username, address: r.peer.Address()}).credential(secret.Reveal())
-	if r.o.Lockout.has(id) {
-		return fmt.Errorf("enable: %w", errLockedOut)
+	id := newCredential("enable", r.peer.Username, secret.Reveal(), r.peer.Address())
+	leave, err := r.o.Lockout.enter(ctx, id)
+	if err != nil {
+		return fmt.Errorf("enable: %w", err)
 	}
+	defer leave()
 	w.ends = iosxe.PasswordPrompt
 	a, err = s.ask(ctx, "enable", w)
 	r.rec.received(a.raw)
@@ -160,6 +162,7 @@ func (s *session) enable(ctx context.Context) error {
 		r.o.Lockout.add(id)
 		return fmt.Errorf("enable: %w", errRefused)
 	}
+	r.o.Lockout.accept(id)
 	return nil
 }
 

@@ -39,6 +39,9 @@ func (p *parser) inventory(n *yaml.Node) *Inventory {
 		"defaults": func(where string, n *yaml.Node) {
 			ks := p.peerKeys(&peer)
 			ks["capture"] = func(where string, n *yaml.Node) { p.capture(where, n, &capture) }
+			ks["legacy_ssh"] = func(where string, n *yaml.Node) {
+				p.fail(n, where, "outdated algorithms are allowed router by router: set legacy_ssh under the peers that need it")
+			}
 			p.mapping(where, n, ks)
 		},
 		"peers":   keep(&peers),
@@ -83,7 +86,6 @@ func (p *parser) peerKeys(peer *Peer) keys {
 			p.oneOf(where, n, &peer.HostKey, map[string]string{HostKeyStrict: HostKeyStrict, HostKeyAcceptNew: HostKeyAcceptNew},
 				"strict or accept-new (host keys are always checked; `moncap trust PEER` accepts one)")
 		},
-		"legacy_ssh": flag(&peer.LegacySSH),
 		"ssh_config": flag(&peer.SSHConfig),
 		"platform": func(where string, n *yaml.Node) {
 			p.oneOf(where, n, &peer.Platform, platforms, "cisco_iosxe")
@@ -103,6 +105,7 @@ func (p *parser) peers(n *yaml.Node, defaults Peer, inv *Inventory) {
 		peer.Name = key.Value
 		inv.Peers[peer.Name] = &peer
 		ks := p.peerKeys(&peer)
+		ks["legacy_ssh"] = func(where string, n *yaml.Node) { p.flag(where, n, &peer.LegacySSH) }
 		ks["host"] = func(where string, n *yaml.Node) { p.host(where, n, &peer.Host) }
 		ks["expect_hostname"] = func(where string, n *yaml.Node) {
 			p.matching(where, n, &peer.ExpectHostname, namePattern, "what the router calls itself in its prompt")

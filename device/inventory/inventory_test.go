@@ -57,6 +57,7 @@ tunnels:
 func TestWhatIsWrongIsNamedWithItsLine(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"unknown key", "host: 192.0.2.1,", "host: 192.0.2.1, hots: x,", "inv.yaml:4: peers.a.hots: unknown key; want one of"},
+		{"legacy for all", "username: u,", "username: u, legacy_ssh: true,", "inv.yaml:2: defaults.legacy_ssh: outdated algorithms are allowed router by router"},
 		{"duplicate peer", "  b: {host", "  a: {host", "inv.yaml:5: peers.a: it stands on line 4 already"},
 		{"missing peer", "b: b}", "b: c}", `inv.yaml:7: tunnels.t.b: there is no peer "c"; want one of a, b`},
 		{"no address", "10.0.0.1}", "10.0.0.300}", `inv.yaml:4: peers.a.wan.address: "10.0.0.300": want the IPv4 or IPv6 address`},

@@ -1,0 +1,112 @@
+package device
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+)
+
+// Lockout remembers which credentials were refused, so that none is sent twice in a run, to whichever router: they often
+// ask one and the same server, which counts. Until a credential was accepted once, one login at a time tries it. It is
+// safe for concurrent use.
+type Lockout struct {
+	mu      sync.Mutex
+	trying  map[string]chan struct{} // by credential: closed when the login that tries it is over
+	proven  map[string]bool          // accepted somewhere
+	tries   map[string]int           // by credential: refusals, counted by half
+	good    map[credential]bool      // accepted there
+	refused map[credential]bool      // refused there
+}
+
+// credential is a user with a secret, at a router. It names the secret without holding it.
+type credential struct{ id, address string }
+
+func newCredential(kind, user, secret, address string) credential {
+	sum := sha256.Sum256([]byte(kind + "\x00" + user + "\x00" + secret))
+	return credential{hex.EncodeToString(sum[:]), address}
+}
+
+// lockedAt is the number of refusals, counted by half, from which a credential is not sent any more.
+const lockedAt = 2
+
+// NewLockout makes an empty one.
+func NewLockout() *Lockout {
+	return &Lockout{trying: map[string]chan struct{}{}, proven: map[string]bool{}, tries: map[string]int{},
+		good: map[credential]bool{}, refused: map[credential]bool{}}
+}
+
+// enter waits for the turn to try a credential. leave must be called when it is known what became of it.
+func (l *Lockout) enter(ctx context.Context, c credential) (leave func(), err error) {
+	for {
+		l.mu.Lock()
+		other, busy := l.trying[c.id]
+		if l.proven[c.id] || !busy {
+			break
+		}
+		l.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return func() {}, context.Cause(ctx)
+		}
+	}
+	defer l.mu.Unlock()
+	switch {
+	case l.locked(c):
+		return func() {}, errLockedOut
+	case l.proven[c.id]:
+		return func() {}, nil
+	}
+	mine := make(chan struct{})
+	l.trying[c.id] = mine
+	return sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.trying, c.id)
+		close(mine)
+	}), nil
+}
+
+// locked says whether c is not to be sent. What this very router accepted before is good there, whatever another says:
+// it has to be cleaned up.
+func (l *Lockout) locked(c credential) bool {
+	return l.refused[c] || !l.good[c] && l.tries[c.id] >= lockedAt
+}
+
+func (l *Lockout) has(c credential) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.locked(c)
+}
+
+// accept remembers credentials that let somebody in.
+func (l *Lockout) accept(all ...credential) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range all {
+		l.good[c], l.proven[c.id] = true, true
+	}
+}
+
+// add remembers credentials that were refused.
+func (l *Lockout) add(all ...credential) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range all {
+		l.refused[c] = true
+		l.tries[c.id] += lockedAt
+	}
+}
+
+// doubt remembers credentials upon which the connection was closed without a word: either a refusal, or an accident. An
+// accident does not happen twice, and what was accepted there before is not doubted.
+func (l *Lockout) doubt(all ...credential) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range all {
+		if !l.good[c] {
+			l.tries[c.id]++
+		}
+	}
+}

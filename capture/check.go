@@ -133,10 +133,14 @@ func (c *checker) ask(ctx context.Context, item string, level Level, cmd iosxe.C
 func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 	c := &checker{r: r}
 	items := []func(context.Context) error{c.version, c.clock, c.load, c.memory, c.iface, c.names, c.lines}
-	if !r.plan.File.IsZero() {
-		items = append(items, c.privilege, c.acl, c.flash, c.scp)
-	} else {
+	if !r.plan.ACL.IsZero() {
+		items = append(items, c.privilege, c.acl)
+	}
+	switch {
+	case r.plan.byDump():
 		items = append(items, c.dump)
+	case r.plan.Upload == "":
+		items = append(items, c.flash, c.scp)
 	}
 	if len(r.plan.debugOn) > 0 {
 		items = append(items, c.debugs)

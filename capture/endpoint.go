@@ -68,7 +68,10 @@ type Settings struct {
 	// ZeroConfig changes no configuration and writes no file: the filter is in the capture point, the packets are read
 	// by `buffer dump`. An account without configuration mode and SCP is enough.
 	ZeroConfig bool `json:"zero_config,omitempty"`
-	Debug      bool `json:"debug,omitempty"` // trace IKEv2 for this one peer while capturing
+	// ViaExport has the routers push the captures to an SCP server, in the form of iosxe.ParseUpload, from where they are
+	// fetched. No file is written in bootflash.
+	ViaExport string `json:"via_export,omitempty"`
+	Debug     bool   `json:"debug,omitempty"` // trace IKEv2 for this one peer while capturing
 	// ICMPFromAnyone lets ICMP unreachables of any router on the way pass the filter, not only the peer's own.
 	ICMPFromAnyone bool `json:"icmp_from_anyone,omitempty"`
 	// MaxClockSkew is how far the two routers' clocks may be apart; one hour when zero.

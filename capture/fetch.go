@@ -53,7 +53,7 @@ func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
 
 func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
 	in := &intake{w: f, md5: md5.New(), sha: sha256.New(), limit: r.size} //nolint:gosec // see the import
-	n, err := r.host.Fetch(ctx, r.plan.File.String(), in, func(done, total int64) {
+	n, err := r.host.Fetch(ctx, r.plan.source(), in, func(done, total int64) {
 		r.u.o.Events(Event{Side: r.side, Phase: PhaseFetch, Kind: Progress, Done: done, Total: total})
 	})
 	if in.err != nil {
@@ -63,10 +63,10 @@ func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
 		return err
 	}
 	if r.size > 0 && in.n != r.size || n != in.n {
-		return fmt.Errorf("%s: the router says %d bytes, %d arrived", r.plan.File, r.size, in.n)
+		return fmt.Errorf("%s: the router says %d bytes, %d arrived", r.plan.source(), r.size, in.n)
 	}
 	if sum := hex.EncodeToString(in.md5.Sum(nil)); r.info.MD5 != "" && sum != r.info.MD5 {
-		return fmt.Errorf("%s: MD5 is %s on the router, %s here", r.plan.File, r.info.MD5, sum)
+		return fmt.Errorf("%s: MD5 is %s on the router, %s here", r.plan.source(), r.info.MD5, sum)
 	}
 	r.take(in, bundle.SourceSCP)
 	return nil

@@ -12,9 +12,11 @@ import (
 func (p *SidePlan) checkCommands(s Settings) []iosxe.Command {
 	commands := []iosxe.Command{iosxe.ShowVersion(), iosxe.ShowClock(), iosxe.ShowCPU(), iosxe.ShowMemory(),
 		iosxe.ShowInterfaces(), iosxe.ShowCaptures(), iosxe.ShowUsers(), iosxe.ShowLines()}
+	if !p.ACL.IsZero() {
+		commands = append(commands, iosxe.ShowPrivilege(), iosxe.ShowACL(p.ACL))
+	}
 	if !p.File.IsZero() {
-		commands = append(commands, iosxe.ShowPrivilege(), iosxe.ShowACL(p.ACL), iosxe.Dir(),
-			iosxe.ShowSCPServer())
+		commands = append(commands, iosxe.Dir(), iosxe.ShowSCPServer())
 	}
 	if s.Debug {
 		commands = append(commands, iosxe.ShowDebug())

@@ -100,6 +100,9 @@ func (r *router) export(ctx context.Context) error {
 	if r.dump != "" {
 		return nil
 	}
+	if r.plan.Upload != "" {
+		return r.push(ctx)
+	}
 	if c := r.open(kindFile); c != nil { // of a collect that failed
 		if err := r.undoChange(ctx, c); err != nil {
 			return err
@@ -122,6 +125,32 @@ func (r *router) export(ctx context.Context) error {
 	}
 	r.exported = true
 	return r.measureFile(ctx)
+}
+
+// push has the router write the packets to a server. Nothing is made on the router.
+func (r *router) push(ctx context.Context) error {
+	out, err := r.repeat(ctx, r.plan.export)
+	if refusal := refusalOf(err); refusal != nil {
+		r.dump = "the export to the server was refused: " + refusal.Text
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.exported = true
+	r.note(PhaseExport, "the capture was pushed to %s and stays there; the router does not check the server's host key", r.plan.Upload)
+	if r.size, err = iosxe.ParseUploadSize(out); err != nil {
+		r.note(PhaseExport, "%v: what is fetched is compared with nothing", err)
+	}
+	return nil
+}
+
+// source is where the capture is fetched from.
+func (p *SidePlan) source() string {
+	if p.Upload != "" {
+		return p.Upload
+	}
+	return p.File.String()
 }
 
 // measureFile asks for size and checksum before the file is fetched.

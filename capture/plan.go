@@ -27,11 +27,13 @@ type SidePlan struct {
 	Remote    netip.Addr // the other side's VPN address as this side sees it
 	Name      iosxe.Name // of the capture point
 	ACL       iosxe.Name // empty: the filter is inside the capture point
-	File      iosxe.File // empty: the packets are read by dump
+	File      iosxe.File // empty: no file is written in bootflash
+	Upload    string     // URL that the router pushes the capture to; empty with File empty: the packets are read by dump
 	Interface iosxe.Interface
 	Trigger   *iosxe.Trigger // nil: not on this side
 
 	settings  Settings
+	export    iosxe.Command // the one that pushes to Upload
 	defineACL iosxe.Command
 	define    []iosxe.Command
 	debugOn   []iosxe.Command
@@ -75,6 +77,9 @@ func (s Settings) withDefaults() Settings {
 func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, error) {
 	p := &Plan{Tunnel: tunnel, RunID: runID, Settings: s.withDefaults()}
 	fail := func(err error) (*Plan, error) { return nil, fmt.Errorf("tunnel %s: %w", tunnel, err) }
+	if s.ZeroConfig && s.ViaExport != "" {
+		return fail(fmt.Errorf("--zero-config reads the packets by dump, --via-export has them pushed: ask for one of them"))
+	}
 	if s.ZeroConfig && s.Debug {
 		return fail(fmt.Errorf("debug needs an account that may do more than --zero-config is for: ask for one of them"))
 	}
@@ -158,9 +163,28 @@ func (p *SidePlan) planFiles(local netip.Addr, s Settings) (err error) {
 	if p.Name.String() == guideName {
 		file = guideFile
 	}
-	p.File, err = iosxe.ParseFile(file)
-	return err
+	if p.File, err = iosxe.ParseFile(file); err != nil || s.ViaExport == "" {
+		return err
+	}
+	return p.planUpload(s.ViaExport)
 }
+
+// planUpload puts a server in the place of bootflash. Both sides push to one folder, so the names differ.
+func (p *SidePlan) planUpload(url string) error {
+	u, err := iosxe.ParseUpload(url)
+	if err != nil {
+		return err
+	}
+	f, err := iosxe.ParseFile(p.Name.String() + "-" + strings.ToLower(string(p.Side)) + ".pcap")
+	if err != nil {
+		return err
+	}
+	p.export, p.Upload, p.File = iosxe.ExportUpload(p.Name, u, f), u.URL(f), iosxe.File{}
+	return nil
+}
+
+// byDump says whether the packets are read by `buffer dump` from the first.
+func (p *SidePlan) byDump() bool { return p.File.IsZero() && p.Upload == "" }
 
 func (p *SidePlan) planDebug() (err error) {
 	if p.debugOn, err = iosxe.DebugOn(p.Remote); err != nil {

@@ -57,8 +57,14 @@ func (p *SidePlan) changeSteps() []Step {
 }
 
 func (p *SidePlan) collectSteps() []Step {
-	if p.File.IsZero() {
+	if p.byDump() {
 		return []Step{{Phase: PhaseFetch, Command: iosxe.ShowDump(p.Name)}}
+	}
+	if p.Upload != "" {
+		return []Step{
+			{Phase: PhaseExport, Command: p.export, Note: "the router asks for the server's password, which is no part of the command"},
+			{Phase: PhaseFetch, Command: iosxe.ShowDump(p.Name), Note: "only when the server cannot be used"},
+		}
 	}
 	return []Step{
 		{Phase: PhaseExport, Command: iosxe.DirFile(p.File)},
@@ -128,6 +134,9 @@ func (p *Plan) phaseNote(sp *SidePlan, phase Phase) string {
 	case PhaseWait:
 		return fmt.Sprintf(" (at most %s)", p.Settings.Duration)
 	case PhaseFetch:
+		if sp.Upload != "" {
+			return " (" + sp.Upload + ", read from that server)"
+		}
 		if !sp.File.IsZero() {
 			return " (" + sp.File.String() + " by SCP, over a connection of its own)"
 		}

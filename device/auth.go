@@ -20,12 +20,13 @@ import (
 
 // authenticator holds what one login may use. A secret goes out once at most, by whichever method asks first.
 type authenticator struct {
-	router   *Router
-	user     string
-	address  string
-	files    []string // key files beside the peer's own
-	password bool     // the peer's password may be used
-	what     string   // for messages and prompts
+	router    *Router
+	user      string
+	address   string
+	files     []string // key files beside the peer's own
+	elsewhere bool     // it is not the router: the peer's entry says nothing of its keys
+	password  inventory.SecretRef
+	what      string // for messages and prompts
 
 	secret  inventory.Secret
 	used    bool // the password was given
@@ -53,8 +54,8 @@ func (a *authenticator) methods(ctx context.Context) ([]ssh.AuthMethod, error) {
 	if len(signers) > 0 {
 		methods = append(methods, ssh.PublicKeys(signers...))
 	}
-	if a.password && !a.router.peer.Password.IsZero() {
-		if a.secret, err = a.router.secret(ctx, a.router.peer.Password, "Password for "+a.user+" on "+a.what+":"); err != nil {
+	if !a.password.IsZero() {
+		if a.secret, err = a.router.secret(ctx, a.password, "Password for "+a.user+" on "+a.what+":"); err != nil {
 			return nil, err
 		}
 		if a.leave, err = a.router.o.Lockout.enter(ctx, a.credential(a.secret.Reveal())); err != nil {
@@ -88,7 +89,7 @@ func (a *authenticator) givePassword() (string, error) {
 	case a.secret.Reveal() != "":
 		a.used = true
 		return a.send(a.secret.Reveal())
-	case a.password || a.router.o.Ask == nil:
+	case !a.password.IsZero() || !a.elsewhere || a.router.o.Ask == nil:
 		return "", errNoAuth
 	}
 	a.used = true
@@ -154,7 +155,7 @@ func (a *authenticator) judge(err error) error {
 func (a *authenticator) signers(ctx context.Context) ([]ssh.Signer, error) {
 	var all []ssh.Signer
 	peer := a.router.peer
-	if peer.Agent || !a.password && os.Getenv("SSH_AUTH_SOCK") != "" {
+	if peer.Agent || a.elsewhere && os.Getenv("SSH_AUTH_SOCK") != "" {
 		signers, err := a.agentSigners(ctx)
 		if err != nil && peer.Agent {
 			return nil, err

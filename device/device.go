@@ -33,6 +33,8 @@ type Options struct {
 	// Lockout of this Router's own.
 	Lockout  *Lockout
 	Timeouts Timeouts
+	// UploadPassword is what iosxe.ExportUpload's server asks for, of the router and of us.
+	UploadPassword inventory.SecretRef
 	// Dial opens the TCP connection to the first hop. nil: net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }

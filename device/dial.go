@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/iosxe"
 )
 
 // path is a TCP connection to a router, and the SSH connections to jump hosts that carry it.
@@ -211,7 +212,7 @@ func (r *Router) jumpClient(ctx context.Context, conn net.Conn, j hop) (*ssh.Cli
 	}
 	config := r.clientConfig(j.user, h.algorithms(), false) // the router's age says nothing of a jump host's
 	config.HostKeyCallback = h.check
-	a := &authenticator{router: r, user: j.user, address: j.address(), files: j.keyFiles, what: "jump host " + j.address()}
+	a := &authenticator{router: r, user: j.user, address: j.address(), files: j.keyFiles, elsewhere: true, what: "jump host " + j.address()}
 	defer a.done()
 	if config.Auth, err = a.methods(ctx); err != nil {
 		return nil, err
@@ -295,13 +296,27 @@ func (r *Router) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := loadHostKeys(r.peer.KnownHosts, r.peer.HostKey, target.address())
+	a := &authenticator{router: r, user: target.user, address: target.address(), files: target.keyFiles, password: r.peer.Password, what: r.peer.Name}
+	return r.logInTo(ctx, a, r.peer.LegacySSH, r.reach)
+}
+
+// connectServer logs in to a server that routers push captures to.
+func (r *Router) connectServer(ctx context.Context, u iosxe.Upload) (*connection, error) {
+	a := &authenticator{router: r, user: u.User, address: u.Address(), password: r.o.UploadPassword, elsewhere: true, what: u.Address()}
+	return r.logInTo(ctx, a, false, func(ctx context.Context) (*path, error) {
+		conn, err := r.o.Dial(ctx, "tcp", u.Address())
+		return &path{conn: conn}, err
+	})
+}
+
+// logInTo opens an SSH connection by the way that reach opens.
+func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, reach func(context.Context) (*path, error)) (*connection, error) {
+	h, err := loadHostKeys(r.peer.KnownHosts, r.peer.HostKey, a.address)
 	if err != nil {
 		return nil, err
 	}
-	config := r.clientConfig(target.user, h.algorithms(), r.peer.LegacySSH)
+	config := r.clientConfig(a.user, h.algorithms(), legacy)
 	config.HostKeyCallback = h.check
-	a := &authenticator{router: r, user: target.user, address: target.address(), files: target.keyFiles, password: true, what: r.peer.Name}
 	defer a.done()
 	if config.Auth, err = a.methods(ctx); err != nil {
 		return nil, err
@@ -309,14 +324,14 @@ func (r *Router) connect(ctx context.Context) (*connection, error) {
 	// What is asked of the operator above takes the time it takes; the network does not.
 	ctx, cancel := context.WithTimeoutCause(ctx, r.o.Timeouts.Dial, fmt.Errorf("no login in %s", r.o.Timeouts.Dial))
 	defer cancel()
-	p, err := r.reach(ctx)
+	p, err := reach(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = errors.Join(context.Cause(ctx), err)
 		}
 		return nil, err
 	}
-	client, err := r.handshake(ctx, p.conn, target.address(), config, a)
+	client, err := r.handshake(ctx, p.conn, a.address, config, a)
 	if err != nil {
 		return nil, errors.Join(h.explain(err), ignoreClosed(p.Close()))
 	}

@@ -65,10 +65,15 @@ func hungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET)
 }
 
+// opServer is the Op of what failed at a server that the router pushes captures to.
+const opServer = "server"
+
 // Hint says what to do about the error; empty when nothing is known that the error does not say.
 func (e *Error) Hint() string {
 	text := e.Err.Error()
 	switch {
+	case e.Op == opServer:
+		return "the server of --via-export must let moncap read the file, too: its host key in known_hosts, a key or --via-export-password"
 	case errors.Is(e.Err, errUnknownHost):
 		return "look at the key and accept it with: moncap trust " + e.Peer
 	case errors.Is(e.Err, errChangedKey) || knownhosts.IsHostKeyChanged(e.Err):

@@ -21,12 +21,16 @@ type want struct {
 	ends     *regexp.Regexp // ends the reading, and a prompt does not
 	orPrompt bool           // with ends: a prompt ends it as well
 	answers  []iosxe.Answer
-	limit    int  // bytes
-	twice    bool // a prompt counts when it comes again at an empty line
+	secret   string // answers the first question for a password; "": nothing does
+	limit    int    // bytes
+	twice    bool   // a prompt counts when it comes again at an empty line
 }
 
 // answer is what a router wrote: all of it, and the part between the echo of the line and the prompt.
-type answer struct{ raw, body string }
+type answer struct {
+	raw, body string
+	told      bool // the secret of want went out
+}
 
 // How long the router must be quiet before something unusual is believed.
 const (
@@ -152,6 +156,8 @@ type reading struct {
 	searched int    // where the search for the echo goes on
 	replied  int    // what was before this was replied to
 	replies  int    // dialogs so far
+	told     bool   // want.secret went out
+	refused  bool   // it was asked for again
 	asked    string // a question that nothing answers, as it stands at the end
 	unheard  bool   // a prompt stands at the end, but the echo was not heard
 	again    int    // with want.twice: where the answer ended when the empty line was sent
@@ -174,6 +180,8 @@ func (r *reading) take(b []byte) {
 func (r *reading) patience() time.Time {
 	soon := r.deadline
 	switch {
+	case r.refused:
+		soon = time.Now()
 	case r.asked != "" || r.strange != "":
 		soon = time.Now().Add(settle)
 	case r.unheard:
@@ -203,7 +211,14 @@ func (r *reading) look() (reply []byte, known bool) {
 			return []byte(a.Send + "\n"), true
 		}
 	}
+	asks := r.want.secret != "" && iosxe.PasswordPrompt.MatchString(tail)
+	if asks && !r.told {
+		r.replied, r.told = len(out), true
+		return []byte(r.want.secret + "\n"), true // it is masked where it is recorded
+	}
 	switch {
+	case asks:
+		r.asked, r.refused = lastLine(tail), true
 	case r.want.ends != nil && r.want.ends.MatchString(tail):
 		r.done = true
 	case (r.want.ends == nil || r.want.orPrompt) && promptLine(r.prompt, tail) >= 0:
@@ -270,7 +285,7 @@ func (r *reading) complete(n int) (reply []byte) {
 
 // answer is what was read, with the echo and the prompts taken off the body.
 func (r *reading) answer(prompt *regexp.Regexp) answer {
-	a := answer{raw: r.out.String()}
+	a := answer{raw: r.out.String(), told: r.told}
 	a.body = strings.TrimPrefix(strings.TrimLeft(a.raw[r.echo:], " "), "\n")
 	// What follows the prompt is the router talking to itself. Of bulk output there are two.
 	for range 2 {

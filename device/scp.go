@@ -34,9 +34,13 @@ var (
 // maxFetch bounds a transfer: the largest buffer of a capture is 100 MB, and its file little more.
 const maxFetch = 4 << 30
 
-// Fetch copies the router's file to w by SCP, on a connection of its own, and returns its size. Nothing of what the router
-// calls the file is used. progress may be nil. An error of w ends the transfer.
+// Fetch copies the router's file to w by SCP, on a connection of its own, and returns its size; or the file that the router
+// pushed to a server, when file is the URL of iosxe.Upload. Nothing of what the other end calls the file is used. progress
+// may be nil. An error of w ends the transfer.
 func (r *Router) Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error) {
+	if u, f, err := iosxe.ParseUploaded(file); err == nil {
+		return r.fetchUploaded(ctx, u, f, w, progress)
+	}
 	f, err := iosxe.ParseFile(file)
 	if err != nil {
 		return 0, r.fail("fetch", err)
@@ -85,11 +89,31 @@ func (e *scpRefusal) Unwrap() error {
 	return r
 }
 
+func (r *Router) fetchUploaded(ctx context.Context, u iosxe.Upload, f iosxe.File, w io.Writer, progress func(done, total int64)) (int64, error) {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	conn, err := r.connectServer(ctx, u)
+	if err != nil {
+		return 0, r.fail(opServer, fmt.Errorf("%s: %w", u.Address(), err))
+	}
+	n, err := r.fetchOn(ctx, conn, u.Path(f), w, progress)
+	if err != nil {
+		return n, r.fail(opServer, fmt.Errorf("%s: %w", u.URL(f), err))
+	}
+	return n, nil
+}
+
 func (r *Router) fetchPath(ctx context.Context, path string, w io.Writer, progress func(done, total int64)) (int64, error) {
 	conn, err := r.connect(ctx)
 	if err != nil {
 		return 0, err
 	}
+	return r.fetchOn(ctx, conn, path, w, progress)
+}
+
+// fetchOn does one transfer on conn, and closes it.
+func (r *Router) fetchOn(ctx context.Context, conn *connection, path string, w io.Writer, progress func(done, total int64)) (int64, error) {
 	defer conn.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -174,11 +174,56 @@ func (s *session) run(ctx context.Context, cmd iosxe.Command) (string, error) {
 	s.busy.Store(true)
 	defer s.busy.Store(false)
 	w := s.wants(cmd)
+	if cmd.Password {
+		return s.upload(ctx, cmd, w)
+	}
 	if cmd.Mode == iosxe.Exec {
 		a, err := s.ask(ctx, cmd.Lines[0], w)
 		return s.result(ctx, cmd, a, err)
 	}
 	return s.configure(ctx, cmd, w)
+}
+
+// deniedByServer matches a router's word on a server that does not let it in.
+var deniedByServer = regexp.MustCompile(`(?i)authenti|denied|permission|password (?:is )?(?:incorrect|wrong)`)
+
+// upload types a command that has the router log in to a server. The server's password goes out once: when it is asked for
+// again, it was refused.
+func (s *session) upload(ctx context.Context, cmd iosxe.Command, w want) (string, error) {
+	no := func(why string) (string, error) {
+		return "", &iosxe.Refusal{Command: cmd.Lines[0], Text: why, Kind: iosxe.Unauthorized}
+	}
+	u, _, err := iosxe.ParseUploaded(cmd.Lines[0][strings.LastIndexByte(cmd.Lines[0], ' ')+1:])
+	if err != nil {
+		return "", err
+	}
+	secret, err := s.router.secret(ctx, s.router.o.UploadPassword, "Password for "+u.User+" on "+u.Address()+":")
+	if err != nil {
+		return no(err.Error())
+	}
+	id := newCredential("login", u.User, secret.Reveal(), u.Address())
+	leave, err := s.router.o.Lockout.enter(ctx, id)
+	if err != nil {
+		return no(err.Error())
+	}
+	defer leave()
+	w.secret = secret.Reveal()
+	a, err := s.ask(ctx, cmd.Lines[0], w)
+	if asked, ok := errors.AsType[*unexpected](err); ok && !asked.stuck && iosxe.PasswordPrompt.MatchString("\n"+asked.question) {
+		s.router.o.Lockout.add(id)
+		s.record(cmd, a)
+		return no("the server did not accept the password of " + u.User)
+	}
+	out, err := s.result(ctx, cmd, a, err)
+	switch {
+	case a.told && err == nil:
+		s.router.o.Lockout.accept(id)
+	case a.told && deniedByServer.MatchString(a.body):
+		s.router.o.Lockout.add(id)
+	case a.told:
+		s.router.o.Lockout.doubt(id)
+	}
+	return out, err
 }
 
 func (s *session) wants(cmd iosxe.Command) want {

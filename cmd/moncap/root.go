@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"runtime/debug"
@@ -75,6 +76,8 @@ type app struct {
 	logFormat string
 	color     string
 	noInput   bool
+
+	uploadPassword uploadPassword
 }
 
 func run(ctx context.Context, e environment) int {
@@ -147,6 +150,9 @@ Try it without a router:  moncap demo
 func (a *app) checkGlobals() error {
 	if a.logFormat != "text" && a.logFormat != "json" {
 		return usageError(errors.New("--log-format: want text or json, got " + a.logFormat))
+	}
+	if a.uploadPassword.err != nil {
+		return usageError(fmt.Errorf("--via-export-password: %w", a.uploadPassword.err))
 	}
 	if a.color != "auto" && a.color != "always" && a.color != "never" {
 		return usageError(errors.New("--color: want auto, always or never, got " + a.color))

@@ -30,6 +30,7 @@ type captureFlags struct {
 	keep       bool
 	zeroConfig bool
 	debug      bool
+	viaExport  string
 }
 
 func (f *captureFlags) register(c *cobra.Command) {
@@ -46,8 +47,28 @@ func (f *captureFlags) register(c *cobra.Command) {
 	fl.StringVar(&f.side, "trigger-side", "", "who is sent the trigger: a or b (default: the side whose peer it names)")
 	fl.BoolVar(&f.keep, "keep", false, "leave capture point, access list and file on the routers")
 	fl.BoolVar(&f.zeroConfig, "zero-config", false, "change no configuration and write no file on the routers; slower (see moncap account --narrow)")
+	fl.StringVar(&f.viaExport, "via-export", "", "let the routers push the captures to an SCP server, scp://USER@HOST[:PORT][/FOLDER], and fetch them there")
 	fl.BoolVar(&f.debug, "debug", false, "trace IKEv2 for this one peer while capturing, and compare with the packets")
 	mustComplete(c, "until", []string{"established", "failed", "packets="})
+}
+
+// uploadPassword is the flag that says where the password of --via-export's server is kept. The password itself is refused.
+type uploadPassword struct {
+	ref inventory.SecretRef
+	err error
+}
+
+func (p *uploadPassword) String() string { return p.ref.String() }
+func (p *uploadPassword) Type() string   { return "reference" }
+
+// Set keeps an error to itself: the one that cobra would make of it repeats the value, which may be a password.
+func (p *uploadPassword) Set(s string) error {
+	p.ref, p.err = inventory.ParseSecretRef(s)
+	return nil
+}
+
+func (a *app) registerUploadPassword(c *cobra.Command) {
+	c.Flags().Var(&a.uploadPassword, "via-export-password", "where the password of that server is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask")
 }
 
 // settings are the tunnel's of the inventory, with what the flags change.
@@ -64,7 +85,7 @@ func (f *captureFlags) settings(t *inventory.Tunnel) (capture.Settings, error) {
 		Name: f.name, BufferMB: orDefault(f.bufferMB, c.BufferMB), Duration: orDefault(f.duration, c.Duration),
 		Packets: orDefault(f.packets, c.Packets), PacketLen: orDefault(f.packetLen, c.PacketLen), PPS: orDefault(f.pps, c.PPS),
 		Circular: f.circular || c.Circular, Until: until, Trigger: f.trigger, TriggerSide: capture.Side(strings.ToUpper(f.side)),
-		Keep: f.keep, ZeroConfig: f.zeroConfig, Debug: f.debug, ICMPFromAnyone: true,
+		Keep: f.keep, ZeroConfig: f.zeroConfig, ViaExport: f.viaExport, Debug: f.debug, ICMPFromAnyone: true,
 		MaxClockSkew: max(t.A.Limits.ClockSkew, t.B.Limits.ClockSkew),
 	}, nil
 }
@@ -158,6 +179,7 @@ routers as they were; then compare both captures and say what is wrong. Ctrl-C s
 	}
 	f.captureFlags.register(c)
 	f.outputFlags.register(c)
+	a.registerUploadPassword(c)
 	fl := c.Flags()
 	fl.StringVar(&f.out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID, or under $MONCAP_RUNS)")
 	fl.StringVar(&f.keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")

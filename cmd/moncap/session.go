@@ -61,6 +61,9 @@ type connector struct {
 }
 
 func (a *app) newConnector() *connector {
+	if a.uploadPassword.ref.IsZero() {
+		_ = a.uploadPassword.Set("ask") // it is a reference
+	}
 	return &connector{app: a, lockout: device.NewLockout(), ask: &asker{app: a}}
 }
 
@@ -93,7 +96,8 @@ func (s *sessions) closeAll() error {
 }
 
 func (c *connector) router(p *inventory.Peer, transcript io.Writer) *device.Router {
-	o := device.Options{Ask: c.ask.ask, Record: transcript, Log: c.app.logger().With("peer", p.Name), Lockout: c.lockout}
+	o := device.Options{Ask: c.ask.ask, Record: transcript, Log: c.app.logger().With("peer", p.Name), Lockout: c.lockout,
+		UploadPassword: c.app.uploadPassword.ref}
 	if c.app.tune != nil {
 		c.app.tune(&o, nil)
 	}

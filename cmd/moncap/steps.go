@@ -37,6 +37,7 @@ the duration. Collect them with ` + "`moncap collect TUNNEL`" + `, or throw them
 		},
 	}
 	f.register(c)
+	a.registerUploadPassword(c)
 	c.Flags().StringVar(&out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID)")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and connect to nothing")
 	return c
@@ -224,6 +225,7 @@ func (a *app) collectCommand() *cobra.Command {
 		},
 	}
 	o.register(c)
+	a.registerUploadPassword(c)
 	c.Flags().StringVar(&keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and connect to nothing")
 	return c

@@ -27,7 +27,9 @@ type Command struct {
 	// matches is aborted and reported.
 	Answers []Answer
 	Slow    bool // may take long for its nature (export, verify): wait for progress, not for a fixed time
-	Bulk    bool // the output is large (buffer dump): it is streamed and its end is not guessed from prompt-like lines
+	// Password says that the router asks for the password of the server that the line names.
+	Password bool
+	Bulk     bool // the output is large (buffer dump): it is streamed and its end is not guessed from prompt-like lines
 }
 
 // Answer is the reply to one dialog of the router.

@@ -75,7 +75,7 @@ func everyCommand(t *testing.T) []Command {
 		ShowACL(n), ShowSCPServer(), ShowCPU(), ShowMemory(), ShowUsers(), ShowLines(), ShowLog(), ShowDebug(), ShowIKEv2SA(),
 		ShowIKEv2Proposal(), ShowIKEv2Policy(), ShowIKEv2Profile(), ShowIKEv2Stats(), ShowIKEv2Diagnose(), ShowEventTrace(), ShowISAKMPSA(),
 		ShowISAKMPPolicy(), ShowTransformSet(), ShowIPsecProfile(), ShowCryptoMap(), StartCapture(n), StopCapture(n), ClearCapture(n),
-		ExportCapture(n, f), NoCapture(n), NoACL(n, false), NoACL(n, true),
+		ExportCapture(n, f), ExportUpload(n, upload(t, "scp://ops@192.0.2.5"), f), ExportUpload(n, upload(t, "scp://ops@[2001:db8::5]:2222//srv/pcap"), f), NoCapture(n), NoACL(n, false), NoACL(n, true),
 	}
 	add := func(cs []Command, err error) {
 		t.Helper()

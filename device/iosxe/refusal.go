@@ -48,7 +48,7 @@ var refusals = []struct {
 	{regexp.MustCompile(`(?i)^\s*%?\s*capture \S+ is not active|^\s*unable to deactivate capture`), NotActive},
 	{regexp.MustCompile(`(?i)^\s*%?\s*capture \S+ is (?:already )?(?:active|running|started)|^\s*%.*already (?:exists|active)|^\s*a file by .*already exists`), AlreadyThere},
 	{regexp.MustCompile(`(?i)^\s*%?\s*capture is not supported|^\s*%.*not supported|^\s*clear not supported`), Unsupported},
-	{regexp.MustCompile(`(?i)^\s*unable to (?:activate|configure|start|create) |^\s*failed to (?:export|attach|start|activate|open|create) ?|^\s*%?error (?:opening|deleting|copying|writing|reading|verifying|computing)`), Unclassified},
+	{regexp.MustCompile(`(?i)^\s*unable to (?:activate|configure|start|create) |^\s*failed to (?:export|attach|start|activate|open|create) ?|^\s*%?error (?:opening|deleting|connecting|copying|writing|reading|verifying|computing)`), Unclassified},
 }
 
 // A percent sign at the start of a line is how IOS complains, except for these.

@@ -156,6 +156,9 @@ func (s *session) exportCapture(name, path string) {
 	case active && r.config.Knobs.RefuseExport:
 		s.put("Capture %s is active\n\nFailed to Export\n", name)
 		return
+	case strings.HasPrefix(path, "scp://"):
+		s.exportUpload(c, path)
+		return
 	case !local:
 		s.put("%%Error opening %s (No such file or directory)\nFailed to Export\n", path)
 		return

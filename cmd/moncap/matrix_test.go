@@ -1,19 +1,30 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/gopacket/pcapgo"
+
 	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/device/simulator"
 )
 
@@ -23,6 +34,7 @@ var struck = map[capture.Phase]string{
 	capture.PhaseACL:     `^ip access-list extended`,
 	capture.PhaseDefine:  `^monitor capture \S+ access-list`,
 	capture.PhaseStart:   `^monitor capture \S+ start`,
+	capture.PhaseTrigger: `^clear crypto session`,
 	capture.PhaseWait:    `^show monitor capture \S+ buffer$`,
 	capture.PhaseStop:    `^monitor capture \S+ stop`,
 	capture.PhaseObserve: `^show crypto ikev2 proposal`,
@@ -69,8 +81,14 @@ func special() map[capture.Phase][]strike {
 		return strike{name, simulator.Fault{Action: a, Text: "no such luck"}}
 	}
 	return map[capture.Phase][]strike{
-		capture.PhaseWait:   {{"buffer full", simulator.Fault{Action: simulator.BufferFull}}},
-		capture.PhaseExport: {{"flash full", simulator.Fault{Action: simulator.FlashFull}}, {"export cut", simulator.Fault{Action: simulator.ExportCut}}},
+		capture.PhaseCheck:   {{"flash full", simulator.Fault{Action: simulator.FlashFull, Match: regexp.MustCompile(`^dir`)}}},
+		capture.PhaseTrigger: {{"buffer full", simulator.Fault{Action: simulator.BufferFull}}},
+		capture.PhaseWait:    {{"buffer full", simulator.Fault{Action: simulator.BufferFull}}},
+		capture.PhaseStop:    {{"buffer full", simulator.Fault{Action: simulator.BufferFull}}},
+		capture.PhaseExport: {
+			{"flash full", simulator.Fault{Action: simulator.FlashFull}}, {"export cut", simulator.Fault{Action: simulator.ExportCut}},
+			{"checksum never comes", simulator.Fault{Action: simulator.NeverAnswer, Match: regexp.MustCompile(`^verify`)}},
+		},
 		capture.PhaseFetch: {
 			scp("SCP never starts", simulator.SCPNeverStarts), scp("SCP stops", simulator.SCPStops), scp("SCP stalls", simulator.SCPStalls),
 			scp("SCP too short", simulator.SCPShort), scp("SCP too long", simulator.SCPLong), scp("SCP corrupt", simulator.SCPCorrupt),
@@ -81,60 +99,131 @@ func special() map[capture.Phase][]strike {
 	}
 }
 
-// TestEveryPhaseSurvivesEveryFault is the matrix: every phase times every fault, on side A, over real SSH and SCP. Whatever
-// happens, the run succeeds, or it fails with a message and clean routers, or it says what is left and `moncap clean`
-// removes it later.
+// matrixCase is one cell of the matrix: something that goes wrong in one phase, on side A or on this machine.
+type matrixCase struct {
+	phase capture.Phase
+	name  string
+	play  func(t *testing.T, phase capture.Phase) string // returns the outcome
+}
+
+// commonCases are what goes wrong in any phase.
+func commonCases(phase capture.Phase) []matrixCase {
+	var all []matrixCase
+	for _, s := range strikes() {
+		all = append(all, matrixCase{phase, s.name, s.play})
+	}
+	return append(all,
+		matrixCase{phase, "local disk full", fillDisk},
+		matrixCase{phase, "SIGTERM", signalled(syscall.SIGTERM)},
+		matrixCase{phase, "SIGKILL", signalled(syscall.SIGKILL)},
+	)
+}
+
+func matrixCases() []matrixCase {
+	var all []matrixCase
+	for _, phase := range capture.Phases() {
+		all = append(all, commonCases(phase)...)
+		for _, s := range special()[phase] {
+			all = append(all, matrixCase{phase, s.name, s.play})
+		}
+	}
+	return all
+}
+
+// TestEveryPhaseSurvivesEveryFault is the matrix: every phase times every fault, over real SSH and SCP. Whatever happens,
+// the run succeeds, or it fails with a message and clean routers, or it says what is left and `moncap clean` removes it
+// later. Flash, configuration and capture points of both routers are compared with what they were.
 func TestEveryPhaseSurvivesEveryFault(t *testing.T) {
 	var mu sync.Mutex
 	outcomes := map[string]int{}
 	t.Run("matrix", func(t *testing.T) {
-		for _, phase := range capture.Phases() {
-			if struck[phase] == "" {
-				continue // the trigger is a command like any other
-			}
-			for _, s := range append(strikes(), special()[phase]...) {
-				t.Run(fmt.Sprintf("%s/%s", phase, s.name), func(t *testing.T) {
-					t.Parallel()
-					outcome := strikeOnce(t, phase, s)
-					mu.Lock()
-					defer mu.Unlock()
-					outcomes[outcome]++
-				})
-			}
+		for _, c := range matrixCases() {
+			t.Run(fmt.Sprintf("%s/%s", c.phase, c.name), func(t *testing.T) {
+				t.Parallel()
+				outcome := c.play(t, c.phase)
+				mu.Lock()
+				defer mu.Unlock()
+				outcomes[outcome]++
+			})
 		}
 	})
-	t.Logf("outcomes: %v", outcomes)
+	t.Logf("%d cases, outcomes: %v", len(matrixCases()), outcomes)
+	nothingRuns(t)
 }
 
-func strikeOnce(t *testing.T, phase capture.Phase, s strike) string {
+// The size of the matrix stands in the README.
+func TestREADMEStatesTheMatrix(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	specials := 0
+	for _, s := range special() {
+		specials += len(s)
+	}
+	want := fmt.Sprintf("%d phases times %d faults, and %d more that only one phase can meet: %d cases",
+		len(capture.Phases()), len(commonCases(capture.PhaseCheck)), specials, len(matrixCases()))
+	if text := strings.Join(strings.Fields(string(b)), " "); !strings.Contains(text, want) {
+		t.Errorf("README.md does not say %q", want)
+	}
+}
+
+// nothingRuns fails when something that a run or a router began goes on.
+func nothingRuns(t *testing.T) {
+	t.Helper()
+	var left []string
+	for range 200 { // a connection may still be closing
+		left = nil
+		stacks := make([]byte, 16<<20)
+		for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(stack, "github.com/moncap/") && !strings.Contains(stack, "testing.tRunner") {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines are left:\n%s", len(left), strings.Join(left, "\n\n"))
+}
+
+// matrixRun is what every case runs.
+func (l *testLab) matrixRun(out string) []string {
+	return []string{"run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--quiet",
+		"--trigger", "clear crypto session remote " + l.tunnel.B.WAN.Address.String()}
+}
+
+func (s strike) play(t *testing.T, phase capture.Phase) string {
 	l := newTestLab(t, "healthy")
-	s.fault.Match = regexp.MustCompile(struck[phase])
+	if s.fault.Match == nil {
+		s.fault.Match = regexp.MustCompile(struck[phase])
+	}
 	l.routers[0].AddFault(s.fault)
 	out := filepath.Join(l.dir, "bundle")
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	r := program{}.run(ctx, "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--quiet")
+	r := program{}.run(ctx, l.matrixRun(out)...)
 	if ctx.Err() != nil {
 		t.Fatalf("the run did not end in time\n%s", r.stderr)
 	}
 	if l.routers[0].Fired() == 0 {
 		t.Fatalf("the fault never struck\n%s", strings.Join(l.routers[0].Commands(), "\n"))
 	}
-	checkBundle(t, out, labPassword)
-	for _, text := range []string{r.stdout, r.stderr} {
-		if strings.Contains(text, labPassword) {
-			t.Error("the password was printed")
-		}
-	}
-	return l.judge(t, s, r, out)
-}
-
-// judge holds the outcome against what is allowed.
-func (l *testLab) judge(t *testing.T, s strike, r result, out string) string {
-	t.Helper()
 	if s.fault.Action == simulator.PromptChange {
 		l.routers[0].SetHostname("site-A") // it was no change of ours, and shows in the configuration
 	}
+	return l.judge(t, r, out, s.fault.Action != simulator.ExportCut, "site-a")
+}
+
+// judge holds the outcome against what is allowed. A message names one of who: the peer, or what failed here.
+func (l *testLab) judge(t *testing.T, r result, out string, whole bool, who ...string) string {
+	t.Helper()
+	checkBundle(t, out, labPassword)
+	if strings.Contains(r.stdout+r.stderr, labPassword) {
+		t.Error("the password was printed")
+	}
+	checkCaptures(t, out, whole)
 	dirty := l.dirty()
 	switch {
 	case r.code <= exitInconclusive:
@@ -146,26 +235,137 @@ func (l *testLab) judge(t *testing.T, s strike, r result, out string) string {
 		if len(dirty) > 0 {
 			t.Errorf("exit 4 says clean, and %v is not as it was\n%s", dirty, r.stderr)
 		}
-		if !strings.Contains(r.stderr, "site-a") {
-			t.Errorf("the message names no peer:\n%s", r.stderr)
-		}
+		l.checkMessage(t, r, who)
 		return "failed clean"
 	case r.code == exitDirty:
-		l.heal(t, s)
-		again := program{}.run(t.Context(), "clean", out, "-i", l.inventory, "--quiet")
-		if dirty := l.dirty(); again.code != exitOK || len(dirty) > 0 {
-			t.Errorf("moncap clean: exit %d, dirty %v\n%s\nthe run had said:\n%s", again.code, dirty, again.stderr, r.stderr)
+		if !strings.Contains(r.stderr, "left on a router") || !strings.Contains(r.stderr, "remove with: ") || !strings.Contains(r.stderr, "moncap clean "+out) {
+			t.Errorf("what is left, and how it is removed, is not said:\n%s", r.stderr)
 		}
+		l.cleanLater(t, out, r)
 		return "left something, cleaned later"
 	}
 	t.Errorf("exit %d\n%s", r.code, r.stderr)
 	return "wrong"
 }
 
-// heal takes the faults that last for ever away: the router comes back with what it had, as after a network outage.
-func (l *testLab) heal(t *testing.T, s strike) {
+// namesPhase matches a message that says in which phase what failed.
+var namesPhase = regexp.MustCompile(`(?m)^moncap: .*\b(check|acl|define|start|trigger|wait|stop|observe|export|fetch|clean|report|bundle [^:]+): \S.*\S`)
+
+func (l *testLab) checkMessage(t *testing.T, r result, who []string) {
+	t.Helper()
+	if !namesPhase.MatchString(r.stderr) {
+		t.Errorf("the message names no phase and no cause:\n%s", r.stderr)
+	}
+	if !slices.ContainsFunc(who, func(w string) bool { return strings.Contains(r.stderr, w) }) {
+		t.Errorf("the message names none of %q:\n%s", who, r.stderr)
+	}
+}
+
+// cleanLater finishes the job when what was wrong is over: the router can be reached again, the disk has room.
+func (l *testLab) cleanLater(t *testing.T, out string, r result) {
 	t.Helper()
 	l.routers[0].ClearFaults()
+	again := program{}.run(t.Context(), "clean", out, "-i", l.inventory, "--quiet")
+	if dirty := l.dirty(); again.code != exitOK || len(dirty) > 0 {
+		t.Errorf("moncap clean: exit %d, dirty %v\n%s\nthe run had said:\n%s", again.code, dirty, again.stderr, r.stderr)
+	}
+}
+
+// checkCaptures holds every capture file of a bundle against what run.json says of it: a file that is there is the whole
+// file. Phases are held to their limits.
+func checkCaptures(t *testing.T, dir string, whole bool) {
+	t.Helper()
+	run := readTestRun(t, dir)
+	for _, side := range bundle.Sides() {
+		b, err := os.ReadFile(filepath.Join(dir, bundle.CaptureFile(side)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		info := run.Router(side)
+		if sum := sha256.Sum256(b); err != nil || info.SHA256 != hex.EncodeToString(sum[:]) || info.Bytes != int64(len(b)) {
+			t.Errorf("%s is not what run.json says (%v)", bundle.CaptureFile(side), err)
+		}
+		if n, err := countPackets(b); whole && (err != nil || info.Packets > 0 && n != info.Packets) {
+			t.Errorf("%s: %d packets, the router had %d (%v)", bundle.CaptureFile(side), n, info.Packets, err)
+		}
+	}
+	for _, p := range run.Phases {
+		limit := capture.DefaultTimeouts()[capture.Phase(p.Name)]
+		if took := time.Duration(max(p.AMS, p.BMS)) * time.Millisecond; limit > 0 && took > limit+5*time.Second {
+			t.Errorf("%s took %s, its limit is %s", p.Name, took, limit)
+		}
+	}
+}
+
+func countPackets(b []byte) (n int, err error) {
+	r, err := pcapgo.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return 0, err
+	}
+	for ; ; n++ {
+		if _, _, err := r.ReadPacketData(); errors.Is(err, io.EOF) {
+			return n, nil
+		} else if err != nil {
+			return n, err
+		}
+	}
+}
+
+// signalled has moncap, as a process of its own, get a signal while the router lets it wait in the phase.
+func signalled(sig syscall.Signal) func(*testing.T, capture.Phase) string {
+	return func(t *testing.T, phase capture.Phase) string {
+		l := newTestLab(t, "healthy")
+		l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(struck[phase]), Action: simulator.Delay, Delay: 500 * time.Millisecond})
+		out := filepath.Join(l.dir, "bundle")
+		cmd := start(t, l.matrixRun(out)...)
+		l.received(t, 0, struck[phase])
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // its exit code is looked at
+		r := result{code: cmd.ProcessState.ExitCode(), stderr: fmt.Sprint(cmd.Stderr)}
+		if sig != syscall.SIGKILL {
+			return l.judge(t, r, out, true, "site-a", "terminated signal received")
+		}
+		checkCaptures(t, out, true)
+		l.cleanLater(t, out, r)
+		return "killed, cleaned later"
+	}
+}
+
+// fillDisk has the file system of the bundle run full as the phase begins.
+func fillDisk(t *testing.T, phase capture.Phase) string {
+	l := newTestLab(t, "healthy")
+	disk := filepath.Join(l.dir, "disk")
+	if err := os.Mkdir(disk, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "moncap-test", disk).CombinedOutput(); err != nil {
+		t.Skipf("no small file system can be had: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", disk).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	filler, out := filepath.Join(disk, "filler"), filepath.Join(disk, "bundle")
+	var once sync.Once
+	p := program{events: func(e capture.Event) {
+		if e.Kind == capture.Began && e.Phase == phase {
+			once.Do(func() { _ = os.WriteFile(filler, make([]byte, 2<<20), 0o600) }) // it fails when the disk is full
+		}
+	}}
+	r := p.run(t.Context(), l.matrixRun(out)...)
+	if info, err := os.Stat(filler); err != nil || info.Size() == 0 {
+		t.Fatalf("the disk was not filled: %v", err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if r.code > exitInconclusive && !strings.Contains(r.stderr, "no space left on device") {
+		t.Errorf("the cause is not said:\n%s", r.stderr)
+	}
+	return l.judge(t, r, out, true, "site-", "bundle")
 }
 
 func TestInterruptLeavesBothRoutersAsTheyWere(t *testing.T) {
@@ -219,35 +419,6 @@ func (l *testLab) received(t *testing.T, router int, pattern string) {
 			if re.MatchString(c) {
 				return
 			}
-		}
-	}
-}
-
-func TestSignals(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
-		for _, phase := range []capture.Phase{capture.PhaseACL, capture.PhaseWait} {
-			t.Run(fmt.Sprintf("%s/%s", sig, phase), func(t *testing.T) {
-				t.Parallel()
-				l := newTestLab(t, "healthy")
-				out := filepath.Join(l.dir, "bundle")
-				cmd := start(t, "run", "demo", "-i", l.inventory, "--out", out, "--duration", "60s")
-				l.received(t, 0, struck[phase])
-				if err := cmd.Process.Signal(sig); err != nil {
-					t.Fatal(err)
-				}
-				err := cmd.Wait()
-				if sig == syscall.SIGKILL {
-					r := moncap(t, "clean", out, "-i", l.inventory, "--quiet")
-					if r.code != exitOK {
-						t.Errorf("clean after SIGKILL: exit %d\n%s", r.code, r.stderr)
-					}
-				} else if code := cmd.ProcessState.ExitCode(); code != exitFailed {
-					t.Errorf("exit %d, %v\n%s", code, err, cmd.Stderr)
-				}
-				if dirty := l.dirty(); len(dirty) > 0 {
-					t.Errorf("%v is not as it was\n%s", dirty, cmd.Stderr)
-				}
-			})
 		}
 	}
 }

@@ -233,9 +233,14 @@ func (a *app) runOne(ctx context.Context, t *inventory.Tunnel, f *runFlags) erro
 	}
 	d, err := a.finishReport(ctx, dir, f.keys)
 	if err != nil {
-		return &exitError{exitFailed, err}
+		return noReport(dir, err)
 	}
 	return a.show(d, f.outputFlags)
+}
+
+// noReport is the error when the routers were done with, and the report could not be made, of an interrupt for one.
+func noReport(dir string, err error) error {
+	return &exitError{exitFailed, &hinted{fmt.Errorf("report: %w", err), "both routers are clean and the captures are in the bundle: moncap report " + dir}}
 }
 
 // playbook runs it on one tunnel and returns the folder of the bundle. stop ends the wait early.

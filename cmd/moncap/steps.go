@@ -219,7 +219,7 @@ func (a *app) collectCommand() *cobra.Command {
 			}
 			d, err := a.finishReport(cmd.Context(), dir, keys)
 			if err != nil {
-				return &exitError{exitFailed, err}
+				return noReport(dir, err)
 			}
 			return a.show(d, o)
 		},

@@ -156,6 +156,9 @@ func flow(c *pair.Case, f *pair.Flow) report.Flow {
 		SPI: fmt.Sprintf("0x%08x", f.SPI), Direction: report.Direction(f.From.Direction()), Encapsulation: "esp", Lost: int(f.Lost),
 		A: flowSide(c, pair.A, f.At[pair.A]), B: flowSide(c, pair.B, f.At[pair.B]),
 	}
+	for _, g := range f.Gaps {
+		r.LostSequences = append(r.LostSequences, [2]uint64{g.Low, g.High})
+	}
 	for _, s := range pair.Both {
 		if x := f.At[s]; x != nil && x.UDP {
 			r.Encapsulation = "udp"

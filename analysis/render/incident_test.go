@@ -61,3 +61,17 @@ func TestIncidents(t *testing.T) {
 		}
 	}
 }
+
+// Every lost packet has its comment: the lost messages with all their fragments, and ESP.
+func TestEveryLostPacketIsCommented(t *testing.T) {
+	for name, want := range map[string]int{"esp-blocked-a-to-b": 20, "ip-fragments-lost": 10, "blocked-b-to-a": 6, "healthy": 0} {
+		r, i := incident(t, name)
+		var ng bytes.Buffer
+		if err := render.PCAPNG(&ng, r, bytes.NewReader(i.A), bytes.NewReader(i.B)); err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Count(ng.Bytes(), []byte("LOST: ")); got != want {
+			t.Errorf("%s: %d packets are marked as lost, want %d", name, got, want)
+		}
+	}
+}

@@ -99,13 +99,6 @@ func TestLongPageIsFolded(t *testing.T) {
 	}
 }
 
-func BenchmarkHTML20000(b *testing.B) {
-	r := long(20000)
-	for b.Loop() {
-		page(b, r)
-	}
-}
-
 // pageState is what a script in the page sees of it.
 type pageState struct {
 	Arrows, Findings, Rows int

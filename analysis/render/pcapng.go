@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/moncap/moncap/analysis/packet"
 	"github.com/moncap/moncap/analysis/report"
@@ -18,7 +21,8 @@ import (
 // The captures are read as streams and each is taken to be in time order itself; a packet that is not stays behind the
 // one before it, as it is in its capture.
 func PCAPNG(w io.Writer, r *report.Report, a, b io.Reader) error {
-	n := &ngWriter{w: bufio.NewWriter(w), r: r, comments: packetComments(r), interfaces: map[ngInterface]uint32{}}
+	n := &ngWriter{w: bufio.NewWriter(w), r: r, comments: packetComments(r), interfaces: map[ngInterface]uint32{},
+		own: [2]map[netip.Addr]bool{ownAddresses(r.Sides.A), ownAddresses(r.Sides.B)}, lost: lostFlows(r)}
 	n.section(n.headline())
 	sources, err := n.open(a, b)
 	defer func() {
@@ -28,6 +32,9 @@ func PCAPNG(w io.Writer, r *report.Report, a, b io.Reader) error {
 	}()
 	if err != nil {
 		return err
+	}
+	for _, s := range sources { // also of an empty capture: there it is, with nothing in it
+		n.iface(s.key())
 	}
 	for {
 		s := earliest(sources)
@@ -51,10 +58,13 @@ const (
 	blockPacket    = 6
 
 	optComment     = 1
+	optFlags       = 2
 	optUserApp     = 4
 	optName        = 2
 	optDescription = 3
 	optResolution  = 9
+	optHardware    = 15
+	optSystem      = 12
 
 	maxComment = 4096 // bytes; an option can hold 65535
 )
@@ -63,6 +73,7 @@ type ngInterface struct {
 	side  report.Side
 	index int
 	link  uint16
+	snap  int
 }
 
 type ngWriter struct {
@@ -70,7 +81,15 @@ type ngWriter struct {
 	r          *report.Report
 	comments   map[frameOf][]string
 	interfaces map[ngInterface]uint32
+	own        [2]map[netip.Addr]bool // the addresses of each side
+	lost       map[lostFlow][][2]uint64
 	buf        []byte
+}
+
+// lostFlow is an ESP SA of which packets are lost.
+type lostFlow struct {
+	spi  uint32
+	from report.Side
 }
 
 // ngSource is one capture, read ahead by one packet.
@@ -78,6 +97,7 @@ type ngSource struct {
 	side  report.Side
 	shift int64 // nanoseconds, to be subtracted
 	head  *packet.Packet
+	in    *packet.Reader
 	next  func() (*packet.Packet, error, bool)
 	stop  func()
 }
@@ -95,7 +115,7 @@ func (n *ngWriter) open(a, b io.Reader) ([]*ngSource, error) {
 		if err != nil {
 			return sources, fmt.Errorf("side %s: %w", in.side, err)
 		}
-		s := &ngSource{side: in.side}
+		s := &ngSource{side: in.side, in: reader}
 		if in.side == report.B && n.r.Clock != nil {
 			s.shift = int64(n.r.Clock.OffsetMS * 1e6)
 		}
@@ -119,6 +139,15 @@ func (s *ngSource) advance() error {
 	return nil
 }
 
+// key is the interface of the packet ahead; Ethernet where there is none.
+func (s *ngSource) key() ngInterface {
+	k := ngInterface{side: s.side, link: 1, snap: s.in.Info().SnapLen}
+	if s.head != nil {
+		k.index, k.link = s.head.Interface, s.head.Link
+	}
+	return k
+}
+
 func (s *ngSource) nanos() int64 { return s.head.Nanos - s.shift }
 
 func earliest(sources []*ngSource) *ngSource {
@@ -133,7 +162,58 @@ func earliest(sources []*ngSource) *ngSource {
 
 func (n *ngWriter) headline() string {
 	v := n.r.Verdict
-	return clean(fmt.Sprintf("%s: %s", v.Outcome, v.Headline))
+	text := clean(fmt.Sprintf("%s: %s", v.Outcome, v.Headline))
+	if n.r.Sides.B != nil {
+		text += " Times are of A's clock. " + clockText(n.r.Clock)
+	}
+	return text
+}
+
+func ownAddresses(s *report.SideInfo) map[netip.Addr]bool {
+	own := map[netip.Addr]bool{}
+	if s != nil {
+		for _, text := range s.Addresses {
+			if a, err := netip.ParseAddr(text); err == nil {
+				own[a] = true
+			}
+		}
+	}
+	return own
+}
+
+func lostFlows(r *report.Report) map[lostFlow][][2]uint64 {
+	out := map[lostFlow][][2]uint64{}
+	for _, f := range r.Flows {
+		spi, err := strconv.ParseUint(strings.TrimPrefix(f.SPI, "0x"), 16, 32)
+		if err == nil && len(f.LostSequences) > 0 {
+			k := lostFlow{uint32(spi), f.Direction.From()}
+			out[k] = append(out[k], f.LostSequences...)
+		}
+	}
+	return out
+}
+
+// isLost says whether an ESP packet is one of those that are proven lost.
+func (n *ngWriter) isLost(s *ngSource) bool {
+	p := s.head
+	if p.Kind != packet.ESP && p.Kind != packet.AH {
+		return false
+	}
+	return slices.ContainsFunc(n.lost[lostFlow{p.SPI, s.side}], func(run [2]uint64) bool {
+		return run[0]&0xffffffff <= uint64(p.Seq) && uint64(p.Seq) <= run[1]&0xffffffff // the high half of the number is not sent (RFC 4303, Section 2.2.1)
+	})
+}
+
+// direction is a packet's flags: 1 inbound, 2 outbound (draft-ietf-opsawg-pcapng, Section 4.3); 0 where it is neither.
+func (n *ngWriter) direction(s *ngSource) uint32 {
+	own := n.own[sideIndex(s.side)]
+	switch {
+	case own[s.head.Src]:
+		return 2
+	case own[s.head.Dst]:
+		return 1
+	}
+	return 0
 }
 
 func (n *ngWriter) begin(kind uint32) {
@@ -200,7 +280,8 @@ func (n *ngWriter) iface(k ngInterface) uint32 {
 	n.interfaces[k] = id
 	n.begin(blockInterface)
 	n.buf = binary.LittleEndian.AppendUint16(n.buf, k.link)
-	n.buf = append(n.buf, 0, 0, 0, 0, 0, 0) // reserved, no snap length
+	n.buf = append(n.buf, 0, 0) // reserved
+	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(max(k.snap, 0)))
 	name, description := sideName(n.r, k.side), "side "+string(k.side)
 	if s := n.r.Sides.Get(k.side); s != nil {
 		if s.Interface != "" {
@@ -217,6 +298,14 @@ func (n *ngWriter) iface(k ngInterface) uint32 {
 	n.text(optName, name)
 	n.text(optDescription, description)
 	n.option(optResolution, []byte{9})
+	if n.r.Run != nil {
+		for _, router := range n.r.Run.Routers {
+			if router.Side == k.side {
+				n.text(optSystem, clean(strings.TrimSpace("Cisco IOS XE "+router.Version)))
+				n.text(optHardware, clean(router.Platform))
+			}
+		}
+	}
 	_ = n.end() // an error of a bufio.Writer stays: the packet's block returns it
 	return id
 }
@@ -226,7 +315,7 @@ func (n *ngWriter) packet(s *ngSource) error {
 	if len(p.Raw) > 1<<24 {
 		return fmt.Errorf("side %s: frame %d: %d bytes are no packet", s.side, p.Frame, len(p.Raw))
 	}
-	id := n.iface(ngInterface{s.side, p.Interface, p.Link})
+	id := n.iface(s.key())
 	at := uint64(max(s.nanos(), 0))
 	n.begin(blockPacket)
 	n.buf = binary.LittleEndian.AppendUint32(n.buf, id)
@@ -236,8 +325,14 @@ func (n *ngWriter) packet(s *ngSource) error {
 	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(max(p.WireLen, len(p.Raw))))
 	n.buf = append(n.buf, p.Raw...)
 	n.pad()
+	if d := n.direction(s); d > 0 {
+		n.option(optFlags, binary.LittleEndian.AppendUint32(nil, d))
+	}
 	for _, c := range n.comments[frameOf{s.side, p.Frame}] {
 		n.text(optComment, c)
+	}
+	if n.isLost(s) {
+		n.text(optComment, fmt.Sprintf("LOST: sequence number %d never arrived at %s", p.Seq, sideName(n.r, s.side.Other())))
 	}
 	return n.end()
 }
@@ -259,13 +354,29 @@ func packetComments(r *report.Report) map[frameOf][]string {
 		}
 	}
 	for _, row := range NewLadder(r).Rows {
-		if row.Kind == RowMessage && row.Fate == report.Lost {
-			k, to := frameOf{row.From, row.FrameA}, row.From.Other()
-			if row.From == report.B {
-				k.frame = row.FrameB
-			}
-			out[k] = append(out[k], fmt.Sprintf("LOST: never arrived at %s (transmission %d of %d)", sideName(r, to), row.Nth, row.Of))
+		if row.Kind != RowMessage || row.Fate != report.Lost {
+			continue
+		}
+		text := fmt.Sprintf("LOST: never arrived at %s (transmission %d of %d)", sideName(r, row.From.Other()), row.Nth, row.Of)
+		sent := row.Transmission.A
+		if row.From == report.B {
+			sent = row.Transmission.B
+		}
+		for _, f := range framesOf(sent) {
+			k := frameOf{row.From, f}
+			out[k] = append(out[k], text)
 		}
 	}
 	return out
+}
+
+// framesOf are the frames of a packet: one, or those of its fragments.
+func framesOf(s *report.Sighting) []int {
+	switch {
+	case s == nil:
+		return nil
+	case len(s.Fragments) > 0:
+		return s.Fragments
+	}
+	return []int{s.Frame}
 }

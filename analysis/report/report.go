@@ -371,6 +371,8 @@ type Flow struct {
 	A             *FlowSide `json:"a"`
 	B             *FlowSide `json:"b"`
 	Lost          int       `json:"lost"`
+	// LostSequences are the runs of sequence numbers that are proven lost, first and last of each; the first 256 of them.
+	LostSequences [][2]uint64 `json:"lost_sequences,omitempty"`
 }
 
 // FlowSide is what one capture holds of a flow.
@@ -440,7 +442,7 @@ type Router struct {
 // Write writes r as indented JSON.
 func (r *Report) Write(w io.Writer) error {
 	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
+	e.SetIndent("", " ")
 	e.SetEscapeHTML(false)
 	return e.Encode(r)
 }

@@ -57,7 +57,7 @@ text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin.
 	fl.StringVar(&f.tunnel, "tunnel", "", "take names, addresses and interfaces of this tunnel of the inventory")
 	fl.StringVar(&f.nameA, "name-a", "", "what to call the first side")
 	fl.StringVar(&f.nameB, "name-b", "", "what to call the second side")
-	fl.StringVar(&f.keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
+	fl.StringVar(&f.keys, "keys", "", "file of IKEv2 keys, as Wireshark's ikev2_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	fl.StringVar(&f.debugA, "debug-a", "", "output of debug crypto ikev2 on the first side")
 	fl.StringVar(&f.debugB, "debug-b", "", "output of debug crypto ikev2 on the second side")
 	fl.StringVar(&f.showA, "show-a", "", "folder of show outputs of the first side, as a bundle has them")
@@ -100,7 +100,7 @@ func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) 
 	if err != nil {
 		return document{}, usageError(err)
 	}
-	d := document{report: r, a: sides[0].Open}
+	d := document{report: r, a: sides[0].Open, keys: f.keys}
 	if b != nil {
 		d.b = b.Open
 	}

@@ -39,6 +39,7 @@ type document struct {
 	report      *report.Report
 	a, b        func() (io.ReadCloser, error) // the captures; nil where there is none
 	transcripts map[report.Side]string
+	keys        string // the file of keys that were given, if any
 }
 
 // show writes d as the flags say, and returns the verdict as the way to exit.
@@ -47,6 +48,13 @@ func (a *app) show(d document, o outputFlags) error {
 		return usageError(errors.New("--format pcapng: it is binary; give a file with -o, or redirect stdout"))
 	}
 	err := a.writeTo(o.file, func(w io.Writer) error { return a.render(w, d, o.format, o.file == "") })
+	if err == nil && o.format == "pcapng" && d.keys != "" {
+		if o.file != "" {
+			err = a.writeKeys(d, o.file)
+		} else {
+			a.progress("keys: without -o there is no file to write them beside")
+		}
+	}
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}

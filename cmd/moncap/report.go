@@ -43,7 +43,7 @@ The stored report is shown as it is; --again or --keys compares the captures ane
 		},
 	}
 	o.register(c)
-	c.Flags().StringVar(&keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
+	c.Flags().StringVar(&keys, "keys", "", "file of IKEv2 keys, as Wireshark's ikev2_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	c.Flags().BoolVar(&again, "again", false, "compare the captures anew")
 	return c
 }
@@ -67,7 +67,7 @@ func (a *app) bundleDocument(ctx context.Context, dir, keys string, again bool) 
 		return document{}, err
 	}
 	defer b.Close()
-	d := document{transcripts: map[report.Side]string{}}
+	d := document{transcripts: map[report.Side]string{}, keys: keys}
 	for _, s := range bundle.Sides() {
 		if d.transcripts[report.Side(s)], err = b.Transcript(s); err != nil {
 			return d, err

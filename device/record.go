@@ -47,6 +47,22 @@ func (r *recorder) mask(s string) string {
 	return secretLine.ReplaceAllString(s, "${1}***")
 }
 
+// shortest is the length from which a secret is masked in outputs that are parsed, too: what is shorter may well be a word
+// of them.
+const shortest = 6
+
+// maskKnown replaces the secrets of the session.
+func (r *recorder) maskKnown(s string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, secret := range r.secrets {
+		if len(secret) >= shortest {
+			s = strings.ReplaceAll(s, secret, "***")
+		}
+	}
+	return s
+}
+
 // typed records what was sent, received what came back. A transcript that cannot be written must not fail a run that is
 // about to clean up, so errors are dropped here; the bundle's own files report a full disk.
 func (r *recorder) typed(line string) { r.write(">", r.mask(line)) }

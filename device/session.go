@@ -291,12 +291,18 @@ func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err e
 	}
 	if r := iosxe.Refused(cmd, said); r != nil {
 		r.Text = s.router.rec.mask(r.Text)
-		return iosxe.Clean(a.body), r
+		return s.presentable(a.body), r
 	}
 	if cmd.Bulk {
 		return a.body, nil // the reader of a dump is strict enough, and the copy is large
 	}
-	return iosxe.Clean(a.body), nil
+	return s.presentable(a.body), nil
+}
+
+// presentable is an output as the rest of the program sees it, and keeps it: without control characters, and without the
+// secrets of this session, should the router say one of them.
+func (s *session) presentable(out string) string {
+	return s.router.rec.maskKnown(iosxe.Printable(iosxe.Clean(out)))
 }
 
 // record notes an answer; of the dump of a buffer only how it begins and ends, for its bytes are kept as a capture, and

@@ -87,10 +87,7 @@ type describedCommand struct {
 func describedCommands() []describedCommand {
 	var out []describedCommand
 	for _, d := range iosxe.AllCommands() {
-		mode := "exec"
-		if d.Mode == iosxe.Config {
-			mode = "config"
-		}
+		mode := [...]string{iosxe.Exec: "exec", iosxe.Config: "config", iosxe.Transfer: "transfer"}[d.Mode]
 		out = append(out, describedCommand{d.Name, mode, d.Syntax, string(d.Effect), d.Narrow, d.Purpose})
 	}
 	return out

@@ -43,6 +43,7 @@ var sessionCommands = []Description{
 	{"end", Exec, []string{"end"}, Terminal, false, "leaves configuration mode"},
 	{"exit", Exec, []string{"exit"}, Terminal, true, "ends the session"},
 	{"terminal-length", Exec, []string{"terminal length 0"}, Terminal, true, "turns the pager off"},
+	{"scp", Transfer, []string{"scp -f {bootflash:/|bootflash:|}<name>.pcap"}, Reads, false, "fetches the file that export wrote"},
 	{"terminal-width", Exec, []string{"terminal width 512"}, Terminal, true, "keeps long lines whole"},
 }
 
@@ -119,7 +120,7 @@ var showCommands = []Description{
 // Allowed says whether cmd is one that AllCommands describes, line by line. A session sends nothing else.
 func Allowed(cmd Command) bool {
 	g, ok := grammar()[cmd.Name]
-	if !ok || g.mode != cmd.Mode || len(cmd.Lines) == 0 || cmd.Mode == Exec && len(cmd.Lines) != 1 {
+	if !ok || g.mode != cmd.Mode || cmd.Mode == Transfer || len(cmd.Lines) == 0 || cmd.Mode == Exec && len(cmd.Lines) != 1 {
 		return false
 	}
 	for i, line := range cmd.Lines {

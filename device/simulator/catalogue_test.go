@@ -14,6 +14,9 @@ import (
 func TestCatalogueIsUnderstood(t *testing.T) {
 	bad := regexp.MustCompile(`Invalid input|Incomplete command|Ambiguous|Unknown command`)
 	for _, d := range iosxe.AllCommands() {
+		if d.Mode == iosxe.Transfer {
+			continue // nothing that is typed
+		}
 		r := newRouter(t, simulator.Config{Flash: map[string][]byte{"f": nil}, ACLs: []simulator.ACL{{Name: "x", Entries: []string{"permit ip any any"}}}})
 		for _, lines := range blocks(d) {
 			if out := r.Type(lines...); bad.MatchString(out) {

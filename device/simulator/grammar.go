@@ -2,11 +2,11 @@ package simulator
 
 // grammar is what can be typed, mode by mode.
 type grammar struct {
-	exec, config, extNACL, ipv6ACL, iface, line *node
+	exec, config, extNACL, ipv6ACL, iface, line, view *node
 }
 
 func newGrammar(shows map[string]string) grammar {
-	g := grammar{&node{}, &node{}, &node{}, &node{}, &node{}, &node{}}
+	g := grammar{&node{}, &node{}, &node{}, &node{}, &node{}, &node{}, &node{}}
 	addSession(g.exec)
 	addCapture(g.exec)
 	addFiles(g.exec)
@@ -14,6 +14,7 @@ func newGrammar(shows map[string]string) grammar {
 	addTunnel(g.exec)
 	addConfig(g)
 	addEntries(g)
+	addAccounts(g)
 	return g
 }
 

@@ -14,6 +14,7 @@ import (
 
 // scp serves one transfer of the legacy protocol, as source (`scp -f PATH`). It returns the exit status.
 func (r *Router) scp(l *vty, channel ssh.Channel, command string) uint32 {
+	may := r.rights(l.user)
 	r.mu.Lock()
 	r.commands = append(r.commands, command)
 	on := r.running.scp
@@ -24,7 +25,7 @@ func (r *Router) scp(l *vty, channel ssh.Channel, command string) uint32 {
 	case !on:
 		_, _ = io.WriteString(channel, "Administratively disabled.\n")
 		return 1
-	case r.config.Privilege < 15 || len(r.config.View) > 0 || r.config.Authorize != nil && !r.config.Authorize(command):
+	case may.level < 15 || len(may.view) > 0 || r.config.Authorize != nil && !r.config.Authorize(command):
 		_, _ = io.WriteString(channel, "Privilege denied.\n")
 		return 1
 	case !strings.Contains(flags, "f") || strings.Contains(flags, "t"):

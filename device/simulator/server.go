@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
@@ -186,14 +185,6 @@ func (r *Router) sshConfig() *ssh.ServerConfig {
 
 var errRefused = errors.New("authentication failed")
 
-func (r *Router) authenticate(user, password string) error {
-	given := subtle.ConstantTimeCompare([]byte(password), []byte(r.config.Password))
-	if user != r.config.Username || given != 1 {
-		return errRefused
-	}
-	return nil
-}
-
 func (r *Router) ask(m ssh.ConnMetadata, challenge ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	answers, err := challenge("", "", []string{"Password: "}, []bool{false})
 	if err != nil || len(answers) != 1 || r.authenticate(m.User(), answers[0]) != nil {
@@ -273,11 +264,12 @@ func (r *Router) run(l *vty, channel ssh.Channel, shell bool, command string, si
 	r.mu.Lock()
 	l.term = t
 	r.mu.Unlock()
-	level := r.config.Privilege
-	if len(r.config.View) > 0 {
+	may := r.rights(l.user)
+	level := may.level
+	if len(may.view) > 0 {
 		level = privileged // in a view its commands are all there is, whatever level they have outside of it
 	}
-	s := &session{router: r, vty: l, term: t, privilege: level, asked: level}
+	s := &session{router: r, vty: l, term: t, privilege: level, asked: level, commands: may.view}
 	l.wg.Go(t.read)
 	if shell {
 		s.shell()

@@ -18,6 +18,7 @@ const (
 	ipv6ACLMode   mode = "config-ipv6-acl"
 	interfaceMode mode = "config-if"
 	lineMode      mode = "config-line"
+	viewMode      mode = "config-view"
 )
 
 // session is one user at one terminal.
@@ -30,6 +31,8 @@ type session struct {
 	mode      mode
 	acl       *accessList // being edited
 	iface     string      // being configured
+	view      string      // being configured
+	commands  []string    // of the parser view that the user is in; empty: in none
 	console   bool        // typed by Type: nobody has to authorize it
 
 	out       strings.Builder
@@ -204,7 +207,7 @@ func (s *session) perform(line string) {
 
 // call runs what was understood, if the authorization server lets it.
 func (s *session) call(root *node, c *call, full string) bool {
-	if view := s.router.config.View; len(view) > 0 && !s.console && !inView(view, c) {
+	if view := s.commands; len(view) > 0 && !s.console && !inView(view, c) {
 		s.reject(c.typed, &rejection{invalid, viewCaret(view, c)})
 		return false
 	}
@@ -272,6 +275,8 @@ func (s *session) roots() []*node {
 		return []*node{s.router.grammar.extNACL, s.router.grammar.config}
 	case ipv6ACLMode:
 		return []*node{s.router.grammar.ipv6ACL, s.router.grammar.config}
+	case viewMode:
+		return []*node{s.router.grammar.view, s.router.grammar.config}
 	case interfaceMode:
 		return []*node{s.router.grammar.iface, s.router.grammar.config}
 	}

@@ -13,10 +13,13 @@ type settings struct {
 	scp   bool
 	lists []*accessList
 	down  map[string]bool // interfaces that are shut down
+
+	accounts map[string]account // beside the one of Config
+	views    map[string]*parserView
 }
 
 func newSettings(c Config) (settings, error) {
-	s := settings{scp: !c.Knobs.NoSCP, down: map[string]bool{}}
+	s := settings{scp: !c.Knobs.NoSCP, down: map[string]bool{}, accounts: map[string]account{}, views: map[string]*parserView{}}
 	for _, i := range c.Interfaces {
 		s.down[i.Name] = i.Down
 	}
@@ -34,7 +37,11 @@ func newSettings(c Config) (settings, error) {
 
 func (s settings) clone() settings {
 	c := s
-	c.down = maps.Clone(s.down)
+	c.down, c.accounts, c.views = maps.Clone(s.down), maps.Clone(s.accounts), map[string]*parserView{}
+	for name, v := range s.views {
+		copied := parserView{v.secret, slices.Clone(v.include)}
+		c.views[name] = &copied
+	}
 	c.lists = nil
 	for _, l := range s.lists {
 		copied := *l
@@ -66,6 +73,7 @@ func (r *Router) runningText() string {
 		line("vrf definition %s\n !\n address-family ipv4\n exit-address-family\n!", v)
 	}
 	line("username %s privilege %d secret 9 $9$Yx0p1kD2hV3mQU$hidden\n!", r.config.Username, r.config.Privilege)
+	r.running.accountText(line)
 	for _, i := range r.config.Interfaces {
 		r.interfaceText(line, i)
 	}

@@ -27,7 +27,7 @@ func addShows(exec *node, shows map[string]string) {
 	show("ntp status", "Network time protocol", 1, (*session).showNTP)
 	show("ntp associations", "Network time protocol", 1, (*session).showNTPPeers)
 	show("privilege", "Show current privilege level", 1, func(s *session, _ *call) {
-		if len(s.router.config.View) > 0 {
+		if len(s.commands) > 0 {
 			s.put("Currently in View Context with view 'MONCAP'\n")
 		}
 		s.put("Current privilege level is %d\n", s.privilege)

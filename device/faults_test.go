@@ -302,6 +302,21 @@ func TestNoFreeLine(t *testing.T) {
 	})
 }
 
+// With a single terminal line, a transfer takes the one that the command line had.
+func TestFetchOverTheOnlyLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{VTYs: 1, Flash: flash})
+		r := l.router()
+		for range 2 {
+			l.works(t, r)
+			time.Sleep(time.Second) // the router frees the line
+		}
+		if l.dialled() < 4 {
+			t.Errorf("%d connections", l.dialled())
+		}
+	})
+}
+
 func TestFetchFaults(t *testing.T) {
 	body := bytes.Repeat([]byte("moncap\x00\xff"), 40000)
 	tests := []struct {

@@ -105,11 +105,46 @@ func (r *Router) fetchUploaded(ctx context.Context, u iosxe.Upload, f iosxe.File
 }
 
 func (r *Router) fetchPath(ctx context.Context, path string, w io.Writer, progress func(done, total int64)) (int64, error) {
-	conn, err := r.connect(ctx)
+	conn, err := r.connectLine(ctx)
 	if err != nil {
 		return 0, err
 	}
 	return r.fetchOn(ctx, conn, path, w, progress)
+}
+
+// lineWaits are the pauses that a router gets to free a terminal line.
+var lineWaits = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond, time.Second}
+
+// connectLine connects for a transfer. A router without a free terminal line hangs up; then the command line's session
+// gives up its own, and is opened again by the next command.
+func (r *Router) connectLine(ctx context.Context) (*connection, error) {
+	conn, err := r.connect(ctx)
+	if err == nil || !hungUp(err) || !r.giveLine() {
+		return conn, err
+	}
+	for _, wait := range lineWaits {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if conn, err = r.connect(ctx); err == nil || !hungUp(err) {
+			return conn, err
+		}
+	}
+	return nil, err
+}
+
+// giveLine ends the session for the sake of its terminal line, and says whether there was one.
+func (r *Router) giveLine() bool {
+	r.mu.Lock()
+	open := r.session != nil
+	r.mu.Unlock()
+	if open {
+		r.rec.note("the terminal line is given up for the transfer")
+		_ = r.Close() // the connection may be gone already
+	}
+	return open
 }
 
 // fetchOn does one transfer on conn, and closes it.

@@ -153,6 +153,10 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "The playbook on both routers, then the report",
 		Long: `Check both routers, push the access list, define, start, wait, stop, observe, export, fetch by SCP, and leave the
 routers as they were; then compare both captures and say what is wrong. Ctrl-C stops at any point and cleans up.
+
+Several tunnels get a line each, and a bundle each that holds the report. A router is in as many runs at a time as its
+limits.runs in the inventory says (1), so the hub of many tunnels is not overloaded. The exit code is the worst one; from
+the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 ` + exitStatusHelp,
 		Example: `  moncap run hq-branch
   moncap run hq-branch --until established --trigger "clear crypto session remote 192.168.2.1"
@@ -306,13 +310,24 @@ func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *ru
 	quiet := *a
 	quiet.quiet = true // several progress displays would write over each other
 	c := a.newConnector()
-	limits := map[string]int{}
+	limits := map[string]int{} // by address: a router may have several entries, one for each of its interfaces
+	limit := func(p *inventory.Peer) {
+		runs := p.Limits.Runs
+		if f.name != "" {
+			runs = 1 // one name on one router at a time
+		}
+		if l, ok := limits[p.Address()]; ok {
+			runs = min(runs, l)
+		}
+		limits[p.Address()] = runs
+	}
 	codes := make([]int, len(tunnels))
 	var mu sync.Mutex
 	var jobs []capture.Job
 	for i, t := range tunnels {
-		limits[t.A.Name], limits[t.B.Name] = t.A.Limits.Runs, t.B.Limits.Runs
-		jobs = append(jobs, capture.Job{Name: t.Name, Peers: []string{t.A.Name, t.B.Name}, Run: func(ctx context.Context) error {
+		limit(t.A)
+		limit(t.B)
+		jobs = append(jobs, capture.Job{Name: t.Name, Peers: []string{t.A.Address(), t.B.Address()}, Run: func(ctx context.Context) error {
 			line, code := quiet.runLine(ctx, c, t, f)
 			mu.Lock()
 			defer mu.Unlock()

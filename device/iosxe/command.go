@@ -14,9 +14,9 @@ type Mode uint8
 
 // The modes that commands are entered in.
 const (
-	Exec   Mode = iota // privileged EXEC
-	Config             // global configuration and its submodes; the session enters and leaves it around the lines
-	Transfer           // an SSH exec request on a connection of its own: no terminal sees it, authorization may
+	Exec     Mode = iota // privileged EXEC
+	Config               // global configuration and its submodes; the session enters and leaves it around the lines
+	Transfer             // an SSH exec request on a connection of its own: no terminal sees it, authorization may
 )
 
 // Command is something to type at a router: one line, or several lines of configuration that belong together.

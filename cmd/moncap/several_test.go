@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/device/simulator"
+)
+
+// hub makes an inventory in which many tunnels end at site-a, some of them at a second entry of the same router.
+func (l *testLab) hub(t *testing.T, tunnels, runs int) {
+	t.Helper()
+	b, err := os.ReadFile(l.inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(strings.TrimSpace(line), "site-a: ") {
+			lines = append(lines, strings.Replace(line, "site-a: {", fmt.Sprintf("hub-again: {limits: {runs: %d}, ", runs), 1))
+		}
+		lines = append(lines, strings.Replace(line, "defaults: {", fmt.Sprintf("defaults: {limits: {runs: %d}, ", runs), 1))
+	}
+	for i := range tunnels {
+		lines = append(lines, fmt.Sprintf("  t%d: {a: %s, b: site-b, capture: {duration: 3s}}\n", i, []string{"site-a", "hub-again"}[i%2]))
+	}
+	if err := os.WriteFile(l.inventory, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// most watches how many sessions and capture points a router has at a time, until the test asks.
+func most(r *simulator.Router) func() (sessions, captures int) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	var sessions, captures int
+	wg.Go(func() {
+		for ; ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
+			sessions, captures = max(sessions, r.Sessions()), max(captures, len(r.CapturePoints()))
+		}
+	})
+	return func() (int, int) {
+		cancel()
+		wg.Wait()
+		return sessions, captures
+	}
+}
+
+// TestHubIsNotOverloaded runs more tunnels at once than the hub has terminal lines for.
+func TestHubIsNotOverloaded(t *testing.T) {
+	for _, tt := range []struct{ vtys, runs, sessions int }{{2, 1, 2}, {5, 2, 4}, {1, 1, 1}} {
+		t.Run(fmt.Sprintf("%d lines, %d runs", tt.vtys, tt.runs), func(t *testing.T) {
+			l := newLabWith(t, "healthy", func(c *simulator.Config) { c.VTYs = tt.vtys })
+			l.hub(t, 4, tt.runs)
+			seen := most(l.routers[0])
+			t.Chdir(l.dir)
+			r := moncap(t, "run", "t0", "t1", "t2", "t3", "--parallel", "4", "-i", l.inventory, "--until", "packets=4")
+			sessions, captures := seen()
+			if sessions > tt.sessions || captures > tt.runs {
+				t.Errorf("%d sessions and %d capture points at a time", sessions, captures)
+			}
+			if r.code != exitOK || strings.Count(r.stdout, ": established: ") != 4 || strings.Count(r.stdout, "\n") != 4 {
+				t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+			}
+			l.nothingLeft(t, r)
+		})
+	}
+}
+
+// TestWorstExitCode lets one of two tunnels fail.
+func TestWorstExitCode(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	l.hub(t, 2, 1)
+	b, err := os.ReadFile(l.inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(b), "hub-again: {", "hub-again: {expect_hostname: somebody-else, ", 1)
+	if err := os.WriteFile(l.inventory, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(l.dir)
+	r := moncap(t, "run", "t0", "t1", "-i", l.inventory, "--until", "packets=4", "--parallel", "2")
+	lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
+	if r.code != exitFailed || len(lines) != 2 || !strings.Contains(r.stdout, "t0: established") || !strings.Contains(r.stdout, "not the router that was meant") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	l.nothingLeft(t, r)
+	for codes, want := range map[[3]int]int{{0, 5, 4}: 5, {1, 3, 0}: 3, {2, 3, 1}: 2, {4, 2, 64}: 64, {0, 1, 0}: 1, {0, 0, 0}: 0} {
+		if got := worst(codes[:]); got != want {
+			t.Errorf("the worst of %v is %d", codes, got)
+		}
+	}
+}
+
+// A password that one router refuses is not tried at the routers of the other tunnels.
+func TestARefusedPasswordEndsAllTunnels(t *testing.T) {
+	l := newLabWith(t, "healthy", func(c *simulator.Config) { c.Password, c.Knobs.NoKeyboardInteractive = "another", true })
+	l.hub(t, 4, 1)
+	t.Chdir(l.dir)
+	r := moncap(t, "run", "--all", "--parallel", "3", "-i", l.inventory)
+	if r.code != exitFailed || strings.Count(r.stdout, "refused the credentials") != 1 || strings.Count(r.stdout, "not sent again") < 4 {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if b, err := filepath.Glob(filepath.Join(l.dir, "runs", "*")); err != nil || len(b) != 5 {
+		t.Errorf("%d bundles, %v", len(b), err)
+	}
+}

@@ -301,7 +301,7 @@ func malformedMessage(j *judge) []report.Finding {
 			frame, fault := copy.Sent[0].Frame, copy.Parsed.Faults[0]
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("An %s message of %s in the capture of %s contradicts itself at byte %d: %s.", m.Exchange, j.name(m.From), j.name(s), fault.Offset, fault.Reason),
+				Explanation: fmt.Sprintf("%s message of %s in the capture of %s contradicts itself at byte %d: %s.", capital(one(m.Exchange)), j.name(m.From), j.name(s), fault.Offset, fault.Reason),
 				Fields:      map[string]any{"side": s.String(), "frame": frame, "offset": fault.Offset},
 				Evidence:    []report.Evidence{{Side: sideOf(s), Frame: frame, Note: fault.String()}},
 			})

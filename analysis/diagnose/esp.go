@@ -88,7 +88,7 @@ func espLoss(j *judge) []report.Finding {
 		}
 		found := report.Finding{
 			Confidence:  report.Certain,
-			Explanation: fmt.Sprintf("%d of %d ESP packets of SPI %s from %s to %s were lost on the path.", f.Lost, f.Sent, spiText(f.SPI), j.name(f.From), j.name(f.From.Other())),
+			Explanation: fmt.Sprintf("%d of %d ESP packets of SPI %s from %s to %s %s lost on the path.", f.Lost, f.Sent, spiText(f.SPI), j.name(f.From), j.name(f.From.Other()), was(int(f.Lost))),
 			Actions:     []report.Action{j.exec(f.From, "errors and drops on the WAN interface", j.showInterface(f.From)...)},
 			Fields:      map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "lost": f.Lost, "sent": f.Sent, "loss_ratio": ratio(int(f.Lost), int(f.Sent))},
 		}

@@ -88,7 +88,7 @@ func rekeyFailed(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		for _, m := range t.requestsOf(ike.CreateChildSA) {
 			refused := m.AnsweredBy != nil && rekeyRefused(m.AnsweredBy)
-			if !refused && (m.AnsweredBy != nil || len(sendings(m)) < 2 && j.nearEnd(m)) || refused && t.overlapping(m) != nil || j.retriedRekey(t, m) {
+			if !refused && (j.answerArrived(m) || len(sendings(m)) < 2 && j.nearEnd(m)) || refused && t.overlapping(m) != nil || j.retriedRekey(t, m) {
 				continue
 			}
 			how := "stays unanswered"
@@ -142,7 +142,7 @@ func dpdTimeout(j *judge) []report.Finding {
 		}
 		for _, m := range t.requestsOf(ike.Informational) {
 			n := len(sendings(m))
-			if m.AnsweredBy != nil || n < 3 || m.FirstInner == ike.PayloadD {
+			if j.answerArrived(m) || n < 3 || m.FirstInner == ike.PayloadD {
 				continue
 			}
 			all = append(all, report.Finding{
@@ -395,23 +395,14 @@ func responseIgnored(j *judge) []report.Finding {
 			if m.Kind != exchange.Request || r == nil || j.c.Story(m.From) == nil {
 				continue
 			}
-			at, responses := j.firstArrival(r)
-			if at < 0 {
-				continue
-			}
-			late := 0
-			for _, x := range sendings(m) {
-				// What was on its way to the wire when the answer came is no proof.
-				if x.Aligned > at+100e6 {
-					late++
-				}
-			}
+			_, responses := firstArrival(j.c, r)
+			late := repeatedAfter(j.c, m)
 			if late < 2 {
 				continue
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("The answer of %s to an %s arrived at %s, and it sent the request %s more: it ignores the answer.", j.name(r.From), m.Exchange, j.name(m.From), plural(late, "time", "times")),
+				Explanation: fmt.Sprintf("The answer of %s to %s arrived at %s, and it sent the request %s more: it ignores the answer.", j.name(r.From), one(m.Exchange), j.name(m.From), plural(late, "time", "times")),
 				Evidence:    append(evidence("the answer arrives", r), evidence("sent again all the same", m)...),
 				Actions: []report.Action{j.exec(m.From, "why it does not take the answer: a filter behind the capture, control-plane policing, another VRF, a broken checksum",
 					"show ip access-lists", "show policy-map control-plane", "show crypto ikev2 stats")},
@@ -421,21 +412,6 @@ func responseIgnored(j *judge) []report.Finding {
 		}
 	}
 	return all
-}
-
-// firstArrival is when m first reached the receiver's capture, aligned, and how often it did; -1 when it never did.
-func (j *judge) firstArrival(m *pair.Message) (at int64, count int) {
-	at = -1
-	to := m.From.Other()
-	for _, x := range m.Transmissions {
-		if s := x.At[to]; s != nil {
-			count++
-			if n := j.c.Aligned(s.Nanos, to); at < 0 || n < at {
-				at = n
-			}
-		}
-	}
-	return at, count
 }
 
 func exhausted(j *judge) []report.Finding {
@@ -459,7 +435,7 @@ func exhausted(j *judge) []report.Finding {
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("%s sent an %s %d times %s.", j.name(m.From), m.Exchange, len(sent), how),
+				Explanation: fmt.Sprintf("%s sent %s %d times %s.", j.name(m.From), one(m.Exchange), len(sent), how),
 				Evidence:    evidence("sent again and again", m),
 				Fields:      map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent), "intervals_ms": gaps},
 			})
@@ -476,6 +452,6 @@ func (j *judge) answerArrived(m *pair.Message) bool {
 	if j.c.Story(m.From) == nil {
 		return true
 	}
-	at, _ := j.firstArrival(m.AnsweredBy)
+	at, _ := firstArrival(j.c, m.AnsweredBy)
 	return at >= 0
 }

@@ -256,8 +256,8 @@ func pathLoss(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("UDP %d from %s to %s: %d of %d packets were lost between them.", st.port, j.name(st.side), j.name(st.side.Other()),
-				st.lost, len(st.sent)),
+			Explanation: fmt.Sprintf("UDP %d from %s to %s: %d of %d packets %s lost between them.", st.port, j.name(st.side), j.name(st.side.Other()),
+				st.lost, len(st.sent), was(st.lost)),
 			Evidence: sights("sent, and not in the other capture", lost...),
 			Actions:  []report.Action{j.exec(st.side, "errors and drops on the WAN interface", j.showInterface(st.side)...)},
 			Fields: map[string]any{"direction": st.side.Direction(), "protocol": "udp", "port": int(st.port), "lost": st.lost, "sent": len(st.sent),
@@ -358,8 +358,8 @@ func payloadAltered(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: m.Conversation.ID,
-			Explanation: fmt.Sprintf("An %s message of %s arrives with other bytes than it was sent with, from byte %d on: a device on the path rewrites IKE.",
-				m.Exchange, j.name(m.From), m.DifferAt),
+			Explanation: fmt.Sprintf("%s message of %s arrives with other bytes than it was sent with, from byte %d on: a device on the path rewrites IKE.",
+				capital(one(m.Exchange)), j.name(m.From), m.DifferAt),
 			Evidence: evidence("the same message, with different bytes", m),
 			Actions:  []report.Action{path("an application gateway for IPsec on a NAT or firewall: turn it off", "no ip nat service ipsec-esp enable")},
 			Fields:   map[string]any{"direction": m.From.Direction(), "first_difference_offset": m.DifferAt},
@@ -387,7 +387,7 @@ func duplicatedOnPath(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence:  report.Certain,
-			Explanation: fmt.Sprintf("%s of %s arrived at %s more often than they were sent.", plural(len(twice), "packet", "packets"), j.name(s), j.name(s.Other())),
+			Explanation: fmt.Sprintf("%s of %s arrived at %s more often than sent.", plural(len(twice), "packet", "packets"), j.name(s), j.name(s.Other())),
 			Evidence:    sights("arrived again", twice...),
 			Fields:      map[string]any{"direction": s.Direction(), "count": len(twice)},
 		})
@@ -483,7 +483,7 @@ func slowPath(j *judge) []report.Finding {
 		}
 		return []report.Finding{{
 			Confidence: report.Certain, Conversation: m.Conversation.ID,
-			Explanation: fmt.Sprintf("The path is slower than the retransmission timer: the answer to an %s of %s took %s, of which the path took %s.", m.Exchange, j.name(m.From),
+			Explanation: fmt.Sprintf("The path is slower than the retransmission timer: the answer to %s of %s took %s, of which the path took %s.", one(m.Exchange), j.name(m.From),
 				duration(millis(took)), duration(millis(arrived+j.delay(answered, r.From)))),
 			Evidence: evidence("sent again before the answer could arrive", m),
 			Fields:   map[string]any{"rtt_ms": millis(arrived + j.delay(answered, r.From))},

@@ -139,6 +139,7 @@ func (t *talk) judgeV2(c *pair.Case) {
 	if len(a.inner) > 0 {
 		t.readInner(a.inner)
 		t.lookForRejection()
+		t.mustArrive(c)
 		return
 	}
 	switch {
@@ -156,6 +157,7 @@ func (t *talk) judgeV2(c *pair.Case) {
 		t.judgeRoom(a)
 	}
 	t.lookLater(c)
+	t.mustArrive(c)
 }
 
 // askedAfter says whether the initiator went on with IKE_AUTH after an answer.
@@ -247,6 +249,52 @@ func (t *talk) lookForRejection() bool {
 	return true
 }
 
+// mustArrive takes success back where the answer that would have made it never reached the initiator, or it would not have it.
+func (t *talk) mustArrive(c *pair.Case) {
+	if t.end != established || hasTraffic(c, t) || t.answeredLater() {
+		return
+	}
+	for _, m := range t.answer.messages {
+		n := m.Tally()
+		if n.Lost > 0 && n.Lost == n.Sent || m.Answers != nil && repeatedAfter(c, m.Answers) >= 2 {
+			t.end, t.certain = unfinished, false
+			return
+		}
+	}
+}
+
+// repeatedAfter counts how often a request was sent again after its answer had arrived. What was on its way to the wire when the
+// answer came is no proof.
+func repeatedAfter(c *pair.Case, q *pair.Message) int {
+	const grace = 100e6
+	at, _ := firstArrival(c, q.AnsweredBy)
+	if at < 0 {
+		return 0
+	}
+	late := 0
+	for _, x := range sendings(q) {
+		if x.Aligned > at+grace {
+			late++
+		}
+	}
+	return late
+}
+
+// firstArrival is when m first reached the receiver's capture, aligned, and how often it did; -1 when it never did.
+func firstArrival(c *pair.Case, m *pair.Message) (at int64, count int) {
+	at = -1
+	to := m.From.Other()
+	for _, x := range m.Transmissions {
+		if s := x.At[to]; s != nil {
+			count++
+			if n := c.Aligned(s.Nanos, to); at < 0 || n < at {
+				at = n
+			}
+		}
+	}
+	return at, count
+}
+
 // proveByTraffic is for captures that began behind the negotiation, or that hold its large messages in pieces only.
 func (t *talk) proveByTraffic(c *pair.Case) {
 	if t.answeredLater() || t.initAnswered() && hasTraffic(c, t) {
@@ -332,7 +380,7 @@ func hasTraffic(c *pair.Case, t *talk) bool {
 func (t *talk) judgeV1(c *pair.Case) {
 	count := map[uint32]int{}
 	for _, m := range t.Messages {
-		if m.Exchange != ike.V1QuickMode {
+		if n := m.Tally(); m.Exchange != ike.V1QuickMode || n.Lost > 0 && n.Lost == n.Sent {
 			continue
 		}
 		if count[m.MessageID]++; count[m.MessageID] >= 3 {

@@ -137,7 +137,52 @@ func linkAltered(links []*link) []*link {
 			kept = append(kept, l)
 		}
 	}
+	linkAlteredOnce(kept)
 	return kept
+}
+
+// linkAlteredOnce finds the sending of an arrival with other bytes where most copies of the message arrived as they were sent: the
+// n-th of the sendings is the n-th of the arrivals.
+func linkAlteredOnce(links []*link) {
+	whole := map[identity]*link{}
+	for _, l := range links {
+		if l.at[A] != nil && l.at[B] != nil && !l.altered {
+			whole[identityOf(l.at[l.from], l.from)] = l
+		}
+	}
+	for _, o := range links {
+		to := o.from.Other()
+		if o.at[to] == nil || o.at[o.from] != nil {
+			continue
+		}
+		l := whole[identityOf(o.at[to], o.from)]
+		if l == nil || len(o.at[to].Sent) != 1 || len(l.originals(o.from)) <= len(l.originals(to)) {
+			continue
+		}
+		before := 0
+		for _, x := range l.originals(to) {
+			if x.Nanos < o.at[to].Sent[0].Nanos {
+				before++
+			}
+		}
+		o.at[o.from] = l.split(l.originals(o.from)[before])
+		o.altered, o.differAt = true, firstDifference(o.at[A].Raw, o.at[B].Raw)
+	}
+}
+
+// split takes a sending of l's sender out and returns it as a message of its own.
+func (l *link) split(x *exchange.Sight) *exchange.Message {
+	m := l.at[l.from]
+	part := *m
+	part.Sent = []exchange.Sight{*x}
+	rest := make([]exchange.Sight, 0, len(m.Sent)-1)
+	for i := range m.Sent {
+		if &m.Sent[i] != x {
+			rest = append(rest, m.Sent[i])
+		}
+	}
+	m.Sent = rest
+	return &part
 }
 
 func firstDifference(a, b []byte) int {

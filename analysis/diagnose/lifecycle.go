@@ -362,12 +362,27 @@ func (j *judge) unanswered(t *talk) *pair.Message {
 				break
 			}
 		}
-		if arrived < 0 || t.spokeAfter(m.From.Other(), arrived) || t.Version == 1 && !t.lastOf(m) {
+		if arrived < 0 || t.spokeAfter(m.From.Other(), arrived) || t.Version == 1 && !t.lastOf(m) || !t.wholeAt(m, m.From.Other()) {
 			continue
 		}
 		return m
 	}
 	return nil
+}
+
+// wholeAt says whether s's capture holds all fragments of the message that m is or belongs to (RFC 7383): one that lacks a part of it
+// can neither be answered nor taken for an answer.
+func (t *talk) wholeAt(m *pair.Message, s pair.Side) bool {
+	if m.Fragments == 0 {
+		return true
+	}
+	parts := map[int]bool{}
+	for _, o := range t.Messages {
+		if o.MessageID == m.MessageID && o.Exchange == m.Exchange && o.Kind == m.Kind && o.From == m.From && o.Fragments == m.Fragments && o.Copies[s] != nil {
+			parts[o.Fragment] = true
+		}
+	}
+	return len(parts) >= m.Fragments
 }
 
 // spokeAfter says whether s sent anything in the conversation after a moment.
@@ -392,7 +407,7 @@ func responseIgnored(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		for _, m := range t.Messages {
 			r := m.AnsweredBy
-			if m.Kind != exchange.Request || r == nil || j.c.Story(m.From) == nil {
+			if m.Kind != exchange.Request || r == nil || j.c.Story(m.From) == nil || !t.wholeAt(r, m.From) {
 				continue
 			}
 			_, responses := firstArrival(j.c, r)
@@ -431,7 +446,10 @@ func exhausted(j *judge) []report.Finding {
 			gaveUp := t.Next != nil || float64(quiet)/1e6 >= gaps[len(gaps)-1]
 			how := "and gave up"
 			if !gaveUp {
-				how = "without an answer until the capture ended"
+				how = "until the capture ended"
+			}
+			if m.AnsweredBy != nil && j.c.Story(m.From) == nil {
+				how += fmt.Sprintf(", though %s answered: the answers do not arrive, or are ignored", j.name(m.From.Other()))
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: t.ID,
@@ -444,13 +462,13 @@ func exhausted(j *judge) []report.Finding {
 	return all
 }
 
-// answerArrived says whether the answer to m reached who asked.
+// answerArrived says whether the answer to m reached who asked. Without the capture of that side, one that goes on asking did not get it.
 func (j *judge) answerArrived(m *pair.Message) bool {
 	if m.AnsweredBy == nil {
 		return false
 	}
 	if j.c.Story(m.From) == nil {
-		return true
+		return repeatedAfter(j.c, m) < 2
 	}
 	at, _ := firstArrival(j.c, m.AnsweredBy)
 	return at >= 0

@@ -201,6 +201,8 @@ func (t *talk) judgeRoom(a answer) {
 	least := leastID + auth + leastChild
 	most := generousID + auth + vendorID + moreNotifies // of a refusal with a pre-shared key
 	switch {
+	case a.max < least && t.childless(leastID+auth+leastChild):
+		t.end = unfinished
 	case a.max < least:
 		t.end = childDenied
 	case a.min > most && a.first != ike.PayloadN:
@@ -208,6 +210,16 @@ func (t *talk) judgeRoom(a answer) {
 	default:
 		t.end = established
 	}
+}
+
+// childless says whether the initiator asked for no child SA (RFC 6023): the responder announced that it need not, and the request
+// has no room for one either.
+func (t *talk) childless(least int) bool {
+	announced := slices.ContainsFunc(t.messagesOf(ike.IKESAInit, exchange.Response), func(m *pair.Message) bool {
+		return m.Has(uint16(ike.ChildlessIKEv2Supported))
+	})
+	asked := t.messagesOf(ike.IKEAuth, exchange.Request)
+	return announced && len(asked) == 1 && asked[0].Plain.Known && asked[0].Plain.Max < least
 }
 
 // certificates says whether a side asked for certificates, so that AUTH may be a signature of any size.
@@ -267,6 +279,9 @@ func (t *talk) mustArrive(c *pair.Case) {
 // answer came is no proof.
 func repeatedAfter(c *pair.Case, q *pair.Message) int {
 	const grace = 100e6
+	if q.AnsweredBy == nil {
+		return 0
+	}
 	at, _ := firstArrival(c, q.AnsweredBy)
 	if at < 0 {
 		return 0
@@ -280,10 +295,14 @@ func repeatedAfter(c *pair.Case, q *pair.Message) int {
 	return late
 }
 
-// firstArrival is when m first reached the receiver's capture, aligned, and how often it did; -1 when it never did.
+// firstArrival is when m first reached the receiver's capture, aligned, and how often it did; -1 when it never did. Without that
+// capture, what was sent counts as arrived: the doubt is about the receiver then.
 func firstArrival(c *pair.Case, m *pair.Message) (at int64, count int) {
 	at = -1
 	to := m.From.Other()
+	if c.Story(to) == nil {
+		to = m.From
+	}
 	for _, x := range m.Transmissions {
 		if s := x.At[to]; s != nil {
 			count++

@@ -114,7 +114,7 @@ func (a *app) inventoryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.stdout, "%s: %d peers, %d tunnels, no errors\n", inv.File, len(inv.Peers), len(inv.Tunnels))
+			_, err = fmt.Fprintf(a.stdout, "%s: %s, %s, no errors\n", inv.File, counted(len(inv.Peers), "peer"), counted(len(inv.Tunnels), "tunnel"))
 			return err
 		},
 	}
@@ -164,6 +164,13 @@ func (a *app) printInventory(inv *inventory.Inventory) error {
 		}
 	}
 	return w.Flush()
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // exists says whether path names something.

@@ -70,7 +70,7 @@ func startLab(ctx context.Context, incident testdata.Incident, o labOptions) (_ 
 	sources := [2]simulator.Source{pair.A(), pair.B()}
 	for i, peer := range []*inventory.Peer{l.tunnel.A, l.tunnel.B} {
 		if err := l.start(ctx, i, peer, sources[i], o); err != nil {
-			return nil, fmt.Errorf("%s: %w", peer.Name, err)
+			return nil, err
 		}
 	}
 	return l, nil
@@ -91,7 +91,7 @@ func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets si
 	l.routers[i] = r
 	// Listen ends with Close and not with ctx: an interrupted run still has to clean up.
 	if err := r.Listen(context.WithoutCancel(ctx), net.JoinHostPort(peer.Host, strconv.Itoa(o.ports[i]))); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", peer.Name, err)
 	}
 	_, listens, err := net.SplitHostPort(r.Addr())
 	if err != nil {

@@ -35,7 +35,7 @@ type captureFlags struct {
 
 func (f *captureFlags) register(c *cobra.Command) {
 	fl := c.Flags()
-	fl.StringVar(&f.name, "name", "", "name of capture point and access list (default mc and six characters of the run)")
+	fl.StringVar(&f.name, "name", "", "name of capture point and access list (default: the inventory's, else mc and six characters of the run)")
 	fl.IntVar(&f.bufferMB, "buffer", 0, "buffer in MB, 1 to 100 (default: the inventory's)")
 	fl.DurationVar(&f.duration, "duration", 0, "how long to capture; the routers stop by themselves after it (default: the inventory's)")
 	fl.IntVar(&f.packets, "packets", 0, "packets after which the routers stop by themselves, 1 to 100000 (default: the inventory's)")
@@ -82,7 +82,7 @@ func (f *captureFlags) settings(t *inventory.Tunnel) (capture.Settings, error) {
 	}
 	c := t.Capture
 	return capture.Settings{
-		Name: f.name, BufferMB: orDefault(f.bufferMB, c.BufferMB), Duration: orDefault(f.duration, c.Duration),
+		Name: orDefault(f.name, c.Name), BufferMB: orDefault(f.bufferMB, c.BufferMB), Duration: orDefault(f.duration, c.Duration),
 		Packets: orDefault(f.packets, c.Packets), PacketLen: orDefault(f.packetLen, c.PacketLen), PPS: orDefault(f.pps, c.PPS),
 		Circular: f.circular || c.Circular, Until: until, Trigger: f.trigger, TriggerSide: capture.Side(strings.ToUpper(f.side)),
 		Keep: f.keep, ZeroConfig: f.zeroConfig, ViaExport: f.viaExport, Debug: f.debug, ICMPFromAnyone: true,

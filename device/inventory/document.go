@@ -30,30 +30,41 @@ func (p *parser) inventory(n *yaml.Node) *Inventory {
 	peer, capture := defaultPeer, defaultCapture
 	peer.KnownHosts = ExpandHome(peer.KnownHosts)
 	var peers, tunnels *yaml.Node
-	version := 0
+	versioned, loginUnread := false, false
 	keep := func(into **yaml.Node) func(string, *yaml.Node) {
 		return func(_ string, n *yaml.Node) { *into = n }
 	}
+	if n.Kind != yaml.MappingNode {
+		p.fail(n, "", "want the keys version, defaults, peers and tunnels")
+		return inv
+	}
 	p.mapping("", n, keys{
-		"version": func(where string, n *yaml.Node) { p.number(where, n, &version, 1, 1) },
+		"version": func(where string, n *yaml.Node) {
+			versioned = true
+			if n.Kind != yaml.ScalarNode || n.Value != "1" {
+				p.fail(n, where, "want version: 1, the only one that there is")
+			}
+		},
 		"defaults": func(where string, n *yaml.Node) {
 			ks := p.peerKeys(&peer)
 			ks["capture"] = func(where string, n *yaml.Node) { p.capture(where, n, &capture) }
 			ks["legacy_ssh"] = func(where string, n *yaml.Node) {
 				p.fail(n, where, "outdated algorithms are allowed router by router: set legacy_ssh under the peers that need it")
 			}
+			before := len(p.problems)
 			p.mapping(where, n, ks)
+			loginUnread = len(p.problems) > before
 		},
 		"peers":   keep(&peers),
 		"tunnels": keep(&tunnels),
 	})
-	if version == 0 {
-		p.fail(n, "version", "want version: 1")
+	if !versioned {
+		p.fail(n, "version", "it is missing; want version: 1")
 	}
 	if peers == nil {
 		p.fail(n, "peers", "there are none")
 	} else {
-		p.peers(peers, peer, inv)
+		p.peers(peers, peer, loginUnread, inv)
 	}
 	if tunnels != nil {
 		p.tunnels(tunnels, capture, inv)
@@ -94,7 +105,9 @@ func (p *parser) peerKeys(peer *Peer) keys {
 	}
 }
 
-func (p *parser) peers(n *yaml.Node, defaults Peer, inv *Inventory) {
+// peers reads the peers. loginUnread says that something in defaults could not be read, so that how to log in may be what is
+// missing there.
+func (p *parser) peers(n *yaml.Node, defaults Peer, loginUnread bool, inv *Inventory) {
 	p.entries("peers", n, func(key, value *yaml.Node) {
 		where := join("peers", key.Value)
 		if !namePattern.MatchString(key.Value) {
@@ -117,19 +130,25 @@ func (p *parser) peers(n *yaml.Node, defaults Peer, inv *Inventory) {
 		if len(p.problems) > before {
 			return // what follows would repeat it
 		}
+		if !loginUnread {
+			p.login(where, key, &peer)
+		}
 		p.complete(where, key, &peer, wanted)
 	})
 }
 
-func (p *parser) complete(where string, n *yaml.Node, peer *Peer, wan bool) {
-	if peer.Host == "" {
-		p.fail(n, where, "host is missing: the name or address of its management interface")
-	}
+func (p *parser) login(where string, n *yaml.Node, peer *Peer) {
 	if peer.Username == "" && !peer.SSHConfig {
 		p.fail(n, where, "username is missing, here and in defaults")
 	}
 	if peer.Password.IsZero() && peer.KeyFile == "" && !peer.Agent && !peer.SSHConfig {
 		p.fail(n, where, "there is no way to log in: want password, key_file or agent, here or in defaults")
+	}
+}
+
+func (p *parser) complete(where string, n *yaml.Node, peer *Peer, wan bool) {
+	if peer.Host == "" {
+		p.fail(n, where, "host is missing: the name or address of its management interface")
 	}
 	switch {
 	case !wan:
@@ -167,6 +186,9 @@ func (p *parser) limits(where string, n *yaml.Node, l *Limits) {
 
 func (p *parser) capture(where string, n *yaml.Node, c *CaptureSettings) {
 	p.mapping(where, n, keys{
+		"name": func(where string, n *yaml.Node) {
+			p.matching(where, n, &c.Name, captureNamePattern, "a letter and at most 14 more letters, digits, '_' or '-', for the capture point and its access list")
+		},
 		"buffer_mb":  func(where string, n *yaml.Node) { p.number(where, n, &c.BufferMB, 1, 100) },
 		"duration":   func(where string, n *yaml.Node) { p.duration(where, n, &c.Duration, time.Second, 24*time.Hour) },
 		"packets":    func(where string, n *yaml.Node) { p.number(where, n, &c.Packets, 1, 100000) },
@@ -209,7 +231,7 @@ func (p *parser) peerNamed(where string, n *yaml.Node, inv *Inventory) *Peer {
 	}
 	peer, ok := inv.Peers[s]
 	if !ok {
-		p.fail(n, where, "there is no peer %q; want one of %s", s, listed(inv.PeerNames()))
+		p.fail(n, where, "there is no peer %s; want one of %s", quoted(s), listed(inv.PeerNames()))
 	}
 	return peer
 }
@@ -224,6 +246,11 @@ func (t *Tunnel) check() error {
 		return fmt.Errorf("a and b are the same peer")
 	case t.A.WAN.Address.IsValid() && t.B.WAN.Address.IsValid() && t.A.WAN.Address.Is4() != t.B.WAN.Address.Is4():
 		return fmt.Errorf("the VPN addresses %s and %s are not of one family", t.A.WAN.Address, t.B.WAN.Address)
+	}
+	for _, side := range []struct{ own, remote *Peer }{{t.A, t.B}, {t.B, t.A}} {
+		if seen := side.remote.WAN.seenAs(); seen.IsValid() && side.own.WAN.Address == seen {
+			return fmt.Errorf("%s and %s have the same VPN address %s", side.own.Name, side.remote.Name, seen)
+		}
 	}
 	return nil
 }

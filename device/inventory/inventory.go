@@ -64,6 +64,14 @@ type WAN struct {
 	VRF        string     // of the interface; empty is the global table
 }
 
+// seenAs is the address that the other side sends to.
+func (w WAN) seenAs() netip.Addr {
+	if w.NATAddress.IsValid() {
+		return w.NATAddress
+	}
+	return w.Address
+}
+
 // Limits are the bounds beyond which check refuses a router.
 type Limits struct {
 	CPUPercent    int           // five-minute load of the control plane
@@ -96,6 +104,7 @@ type Tunnel struct {
 
 // CaptureSettings bounds a capture of a tunnel.
 type CaptureSettings struct {
+	Name      string // of capture point and access list; empty: one made for each run
 	BufferMB  int
 	Duration  time.Duration
 	Packets   int

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestExampleIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := CaptureSettings{BufferMB: 20, Duration: 5 * time.Minute, Packets: 50000, PacketLen: 1600, PPS: 2000}
+	want := CaptureSettings{Name: "plant", BufferMB: 20, Duration: 5 * time.Minute, Packets: 50000, PacketLen: 1600, PPS: 2000}
 	if plant.Capture != want {
 		t.Errorf("capture settings %+v, want %+v", plant.Capture, want)
 	}
@@ -71,11 +72,22 @@ func TestWhatIsWrongIsNamedWithItsLine(t *testing.T) {
 		{"same peer twice", "b: b}", "b: a}", "inv.yaml:7: tunnels.t: a and b are the same peer"},
 		{"families", "10.0.0.2}", "2001:db8::2}", "inv.yaml:7: tunnels.t: the VPN addresses 10.0.0.1 and 2001:db8::2 are not of one family"},
 		{"version", "version: 1", "version: 2", "inv.yaml:1: version"},
-		{"no version", "version: 1\n", "\n", "version: want version: 1"},
+		{"no version", "version: 1\n", "\n", "inv.yaml:2: version: it is missing; want version: 1"},
 		{"insecure", `"env:P"`, `"env:P", host_key: insecure`, "inv.yaml:2: defaults.host_key"},
 		{"port", "host: 192.0.2.1", "host: 192.0.2.1, port: 99999", `inv.yaml:4: peers.a.port: "99999": want a number from 1 to 65535`},
 		{"duration", "b: b}", "b: b, capture: {duration: 90}}", "inv.yaml:7: tunnels.t.capture.duration"},
 		{"merge key", "  b: {host: 192.0.2.2,", "  b: {<<: {}, host: 192.0.2.2,", "inv.yaml:5: peers.b: want a plain key"},
+		{"same address", "10.0.0.2}", "10.0.0.1}", "inv.yaml:7: tunnels.t: a and b have the same VPN address 10.0.0.1"},
+		{"same address by NAT", "10.0.0.2}", "10.0.0.2, nat_address: 10.0.0.1}", "inv.yaml:7: tunnels.t: a and b have the same VPN address 10.0.0.1"},
+		{"loopback", "10.0.0.1}", "127.0.0.1}", `inv.yaml:4: peers.a.wan.address: "127.0.0.1": want`},
+		{"capture name", "b: b}", "b: b, capture: {name: a/b}}", `inv.yaml:7: tunnels.t.capture.name: "a/b": want a letter`},
+		{"second document", "tunnels:", "---\ntunnels:", "inv.yaml:6: a second document begins"},
+		{"no YAML", "tunnels:", "tunnels: }", "inv.yaml:6: want YAML: "},
+		{"open quote", "host: 192.0.2.2", `host: "192.0.2.2`, "want YAML: "},
+		{"tab", "  t:", "\tt:", "inv.yaml:7: want YAML: "},
+		{"NUL", "  t:", "  t\x00:", "inv.yaml:7: want text in UTF-8"},
+		{"UTF-16", "b: b", "b: \xff\xfe", "inv.yaml:7: want text in UTF-8"},
+		{"unknown alias", "b: b}", "b: *b}", "inv.yaml:7: want YAML: unknown anchor"},
 		{"not a mapping", "  b: {host: 192.0.2.2, wan: {interface: Gi1, address: 10.0.0.2}}", "  b: [1]", "inv.yaml:5: peers.b: want a mapping"},
 	}
 	for _, tt := range tests {
@@ -91,6 +103,57 @@ func TestWhatIsWrongIsNamedWithItsLine(t *testing.T) {
 				t.Error("the error repeats the secret")
 			}
 		})
+	}
+}
+
+// Each line of a message is one mistake of the file, not another consequence of it.
+func TestOneMistakeIsOneLine(t *testing.T) {
+	tests := []struct{ name, text string }{
+		{"secret", strings.Replace(valid, "env:P", "hunter2", 1)},
+		{"version", strings.Replace(valid, "version: 1", "version: 3", 1)},
+		{"list", "[1, 2]"},
+		{"empty", "# nothing"},
+		{"long value", strings.Replace(valid, "10.0.0.1", strings.Repeat("9", 1e6), 1)},
+		{"deep nesting", strings.Repeat("[", 1e5)},
+		{"bad bytes", valid + "\xff\xfe"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("f", strings.NewReader(tt.text))
+			if err == nil || strings.Count(err.Error(), "\n") != 0 || len(err.Error()) > 300 || !strings.HasPrefix(err.Error(), "f:") {
+				t.Errorf("want one short line with file and line, got\n%v", err)
+			}
+		})
+	}
+}
+
+// TestExampleHasEveryKey keeps the example the place where people look keys up.
+func TestExampleHasEveryKey(t *testing.T) {
+	b, err := os.ReadFile("../../inventory.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An unknown key makes the parser name those that it knows, so one in each mapping makes it name them all.
+	const unknown = `
+zz: 1
+defaults: {zz: 1, limits: {zz: 1}}
+peers: {p: {zz: 1, wan: {zz: 1}}}
+tunnels: {t: {zz: 1, capture: {zz: 1}}}
+`
+	_, err = Parse("f", strings.NewReader(unknown))
+	all := map[string]bool{}
+	for _, m := range regexp.MustCompile(`unknown key; want one of (.*)`).FindAllStringSubmatch(fmt.Sprint(err), -1) {
+		for k := range strings.SplitSeq(m[1], ", ") {
+			all[k] = true
+		}
+	}
+	if len(all) < 35 {
+		t.Fatalf("only %d keys are known: %v", len(all), err)
+	}
+	for k := range all {
+		if !regexp.MustCompile(`(?m)(?:^|[ {])` + regexp.QuoteMeta(k) + `:`).Match(b) {
+			t.Errorf("the example does not show %s", k)
+		}
 	}
 }
 

@@ -1,13 +1,18 @@
 package inventory
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -35,16 +40,75 @@ func Parse(file string, r io.Reader) (*Inventory, error) {
 	if len(b) > maxSize {
 		return nil, fmt.Errorf("%s: larger than %d bytes", file, maxSize)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(b, &doc); err != nil {
-		return nil, fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+	doc, err := document(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%w", file, err)
 	}
 	p := &parser{file: file}
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 {
-		return nil, fmt.Errorf("%s: it is empty; want version, peers and tunnels", file)
-	}
-	inv := p.inventory(doc.Content[0])
+	inv := p.inventory(doc)
 	return inv, p.err()
+}
+
+// document reads the one document of an inventory file. Errors begin with the line.
+func document(b []byte) (*yaml.Node, error) {
+	if line := unreadable(b); line > 0 {
+		return nil, fmt.Errorf("%d: want text in UTF-8 without control characters", line)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	var doc, second yaml.Node
+	err := d.Decode(&doc)
+	switch {
+	case err == io.EOF || err == nil && len(doc.Content) == 0:
+		return nil, errors.New("1: it is empty; want version, peers and tunnels")
+	case err != nil:
+		return nil, syntaxError(b, err)
+	}
+	if err := d.Decode(&second); err == nil {
+		return nil, fmt.Errorf("%d: a second document begins; want one in the file", second.Line)
+	} else if err != io.EOF {
+		return nil, syntaxError(b, err)
+	}
+	return doc.Content[0], nil
+}
+
+var (
+	yamlLine    = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	yamlUnknown = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+)
+
+// syntaxError puts the line in front, as in the errors of ours. yaml.v3 counts the lines of what its grammar does not
+// expect from 0, and names none for what it finds earlier or later.
+func syntaxError(text []byte, err error) error {
+	m := yamlLine.FindStringSubmatch(err.Error())
+	if m == nil {
+		return fmt.Errorf("1: want YAML: %w", err)
+	}
+	what := strings.TrimPrefix(err.Error(), m[0])
+	line, _ := strconv.Atoi(m[1])
+	if line == 0 || strings.HasPrefix(what, "did not find expected") {
+		line++
+	}
+	if m := yamlUnknown.FindStringSubmatch(what); m != nil {
+		before, _, _ := bytes.Cut(text, []byte("*"+m[1]))
+		line = 1 + bytes.Count(before, []byte("\n"))
+	}
+	return fmt.Errorf("%d: want YAML: %s", line, what)
+}
+
+// unreadable finds the line of the first byte that no text has, which yaml.v3 does not name; 0: there is none.
+func unreadable(text []byte) int {
+	line := 1
+	for rest := text; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && n == 1 || r < ' ' && !unicode.IsSpace(r) || r == 0x7f {
+			return line
+		}
+		if r == '\n' {
+			line++
+		}
+		rest = rest[n:]
+	}
+	return 0
 }
 
 type problem struct {
@@ -83,7 +147,7 @@ func (p *parser) mapping(where string, n *yaml.Node, ks keys) {
 		at := join(where, key.Value)
 		read, ok := ks[key.Value]
 		if !ok {
-			p.fail(key, at, "unknown key; want one of %s", listed(sortedKeys(ks)))
+			p.fail(key, at, "unknown key; want one of %s", strings.Join(sortedKeys(ks), ", "))
 			return
 		}
 		read(at, value)
@@ -92,27 +156,28 @@ func (p *parser) mapping(where string, n *yaml.Node, ks keys) {
 
 // entries reads a mapping whose keys are names, and refuses a key that comes twice.
 func (p *parser) entries(where string, n *yaml.Node, each func(key, value *yaml.Node)) {
-	if n.Kind == yaml.AliasNode || n.Kind != yaml.MappingNode {
-		p.fail(n, where, "want a mapping of keys and values")
+	if n.Kind != yaml.MappingNode {
+		p.fail(n, where, "want a mapping of keys and values, written out")
 		return
 	}
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
+			p.fail(key, where, "want a plain key")
+			continue
+		}
 		if first, dup := seen[key.Value]; dup {
 			p.fail(key, join(where, key.Value), "it stands on line %d already", first)
 			continue
 		}
 		seen[key.Value] = key.Line
-		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
-			p.fail(key, where, "want a plain key")
-			continue
-		}
 		each(key, value)
 	}
 }
 
 func join(where, key string) string {
+	key = shortened(key)
 	if where == "" {
 		return key
 	}

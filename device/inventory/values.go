@@ -14,12 +14,26 @@ import (
 // What may stand in the file where it will reach a router's command line. device/iosxe checks again what it types;
 // here the operator learns the line of the file.
 var (
-	namePattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	interfacePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10})?$`)
-	vrfPattern       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
-	hostPattern      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
-	userPattern      = regexp.MustCompile(`^[^\s"'$;|&<>\x00-\x1f\x7f@:]{1,64}$`)
+	namePattern        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	interfacePattern   = regexp.MustCompile(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?$`)
+	captureNamePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
+	vrfPattern         = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
+	hostPattern        = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
+	userPattern        = regexp.MustCompile(`^[^\s"'$;|&<>\x00-\x1f\x7f@:]{1,64}$`)
 )
+
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// quoted shows a value in an error, as much of it as helps.
+func quoted(s string) string { return strconv.Quote(shortened(s)) }
+
+func shortened(s string) string {
+	const most = 80
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return s
+}
 
 func (p *parser) scalar(where string, n *yaml.Node, want string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
@@ -35,7 +49,7 @@ func (p *parser) matching(where string, n *yaml.Node, into *string, re *regexp.R
 		return
 	}
 	if !re.MatchString(s) {
-		p.fail(n, where, "%q: want %s", s, want)
+		p.fail(n, where, "%s: want %s", quoted(s), want)
 		return
 	}
 	*into = s
@@ -48,7 +62,7 @@ func (p *parser) oneOf(where string, n *yaml.Node, into *string, accepted map[st
 	}
 	v, ok := accepted[s]
 	if !ok {
-		p.fail(n, where, "%q: want %s", s, want)
+		p.fail(n, where, "%s: want %s", quoted(s), want)
 		return
 	}
 	*into = v
@@ -67,7 +81,7 @@ func (p *parser) number(where string, n *yaml.Node, into *int, low, high int) {
 	}
 	v, err := strconv.Atoi(s)
 	if err != nil || v < low || v > high {
-		p.fail(n, where, "%q: want a number from %d to %d", s, low, high)
+		p.fail(n, where, "%s: want a number from %d to %d", quoted(s), low, high)
 		return
 	}
 	*into = v
@@ -79,7 +93,7 @@ func (p *parser) flag(where string, n *yaml.Node, into *bool) {
 		return
 	}
 	if s != "true" && s != "false" {
-		p.fail(n, where, "%q: want true or false", s)
+		p.fail(n, where, "%s: want true or false", quoted(s))
 		return
 	}
 	*into = s == "true"
@@ -92,7 +106,7 @@ func (p *parser) duration(where string, n *yaml.Node, into *time.Duration, low, 
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < low || d > high || d%time.Second != 0 {
-		p.fail(n, where, "%q: want a duration from %s to %s in whole seconds, like 60s or 10m", s, low, high)
+		p.fail(n, where, "%s: want a duration from %s to %s in whole seconds, like 60s or 10m", quoted(s), low, high)
 		return
 	}
 	*into = d
@@ -106,8 +120,8 @@ func (p *parser) address(where string, n *yaml.Node, into *netip.Addr) {
 	}
 	a, err := netip.ParseAddr(s)
 	a = a.Unmap()
-	if err != nil || a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
-		p.fail(n, where, "%q: want %s", s, want)
+	if err != nil || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a == limitedBroadcast || a.Zone() != "" {
+		p.fail(n, where, "%s: want %s", quoted(s), want)
 		return
 	}
 	*into = a
@@ -134,7 +148,7 @@ func (p *parser) host(where string, n *yaml.Node, into *string) {
 		return
 	}
 	if !validHost(s) {
-		p.fail(n, where, "%q: want %s", s, want)
+		p.fail(n, where, "%s: want %s", quoted(s), want)
 		return
 	}
 	*into = s
@@ -160,7 +174,7 @@ func (p *parser) jumps(where string, n *yaml.Node, into *[]Jump) {
 		}
 		j, ok := parseJump(s)
 		if !ok {
-			p.fail(item, where, "%q: want [user@]host[:port]", s)
+			p.fail(item, where, "%s: want [user@]host[:port]", quoted(s))
 			continue
 		}
 		jumps = append(jumps, j)

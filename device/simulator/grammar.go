@@ -39,6 +39,7 @@ func addSession(exec *node) {
 	exec.add("terminal no monitor", "Negate a command or set its defaults", privileged, func(s *session, _ *call) { s.monitor(false) })
 	exec.add("configure terminal", "Configure from the terminal", privileged, (*session).configure)
 	exec.add("reload", "Halt and perform a cold restart", privileged, (*session).reload)
+	exec.add("write", "Write running configuration to memory, network, or terminal", privileged, (*session).save)
 	exec.add("write memory", "Write to NV memory", privileged, (*session).save)
 	exec.add("copy running-config startup-config", "Copy from one file to another", privileged, (*session).save)
 }

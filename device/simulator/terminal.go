@@ -189,12 +189,10 @@ func (t *terminal) pause(d time.Duration, stop <-chan struct{}) error {
 
 // page prints the output of a command, a screen at a time if the terminal has a length.
 func (t *terminal) page(text string) error {
-	if len(t.notices) > 0 { // a log line comes in the middle of the output
-		line, rest, _ := strings.Cut(text, "\n")
-		if rest != "" {
-			t.print(line + "\n")
-			text = rest
-		}
+	// A log line comes in the middle of an output of several lines; after one line the prompt is sooner.
+	if line, rest, _ := strings.Cut(text, "\n"); rest != "" && len(t.notices) > 0 {
+		t.print(line + "\n")
+		text = rest
 		t.drainNotices()
 	}
 	if !t.interactive || t.window.length == 0 {

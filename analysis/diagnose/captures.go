@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -24,8 +25,8 @@ func captureOneSided(j *judge) []report.Finding {
 	return []report.Finding{{
 		Confidence:  report.Certain,
 		Explanation: fmt.Sprintf("Only the capture of %s was given. What the other side received or sent can only be concluded from what came back.", j.name(have)),
-		Actions: []report.Action{{Side: sideOf(have.Other()), Mode: "exec", Commands: []string{"moncap partner-kit TUNNEL"},
-			Why: "prints what the operator of the other side types to take the second capture"}},
+		Actions: []report.Action{j.exec(have.Other(), "the second capture, at the same time, on the interface that leads to the peer; moncap partner-kit prints every line of it",
+			j.toward(have.Other(), "show ip cef %s", "show monitor capture")...)},
 	}}
 }
 
@@ -46,7 +47,7 @@ func captureEmpty(j *judge) []report.Finding {
 				j.name(s), j.name(s.Other()), plural(other, "packet", "packets"), why),
 			Fields: map[string]any{"side": s.String()},
 			Actions: []report.Action{j.exec(s, "interface, direction and filter of the capture, and which way the packets take",
-				"show monitor capture", "show ip cef "+orWord(j.seenAs(s.Other()), "the peer"), "show crypto session")},
+				j.toward(s, "show monitor capture", "show ip cef %s", "show crypto session")...)},
 		})
 	}
 	return all
@@ -66,7 +67,8 @@ func captureDisjoint(j *judge) []report.Finding {
 	return []report.Finding{{
 		Confidence:  certainIf(j.c.Clock != nil),
 		Explanation: "The two captures do not overlap in time, so what one of them lacks was not lost: it was not captured. They may be of different runs.",
-		Actions:     []report.Action{{Mode: "exec", Commands: []string{"show clock detail", "show ntp status"}, Why: "whether the captures were taken at the same time"}},
+		Actions: []report.Action{j.exec(pair.A, "whether the captures were taken at the same time", "show clock detail", "show ntp status"),
+			j.exec(pair.B, "whether the captures were taken at the same time", "show clock detail", "show ntp status")},
 	}}
 }
 
@@ -137,12 +139,13 @@ func captureFilter(j *judge) []report.Finding {
 	return j.eachStory(func(s pair.Side) *report.Finding {
 		c := j.c.Parties[s].Coverage
 		hidden := c.Hidden + c.Unseen
-		fragments := 0
+		var incomplete []*exchange.Datagram
 		for _, d := range j.c.Story(s).Datagrams {
 			if d.HasFirst && !d.HasLast && j.own(s, d.Src.String()) {
-				fragments++
+				incomplete = append(incomplete, d)
 			}
 		}
+		fragments := len(incomplete)
 		if hidden+fragments == 0 || j.has("", "capture-empty") {
 			return nil
 		}
@@ -152,6 +155,9 @@ func captureFilter(j *judge) []report.Finding {
 			Fields: map[string]any{"hidden": hidden + fragments},
 			Actions: []report.Action{j.exec(s, "the filter must permit both directions, UDP without ports (fragments carry none) and protocol 50",
 				"show monitor capture", "show access-lists")},
+		}
+		for _, d := range incomplete {
+			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: d.Frames[0], Note: "a first fragment without those that must follow"})
 		}
 		for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
 			for _, x := range at[:min(len(at), 3)] {
@@ -325,26 +331,22 @@ func malformedMessage(j *judge) []report.Finding {
 }
 
 func noIKETraffic(j *judge) []report.Finding {
-	if !j.c.TwoSided() {
-		return nil // the other side may have tried
+	if !j.c.TwoSided() || hasESP(j.c) {
+		return nil // an established tunnel needs no IKE for hours
 	}
 	for _, s := range pair.Both {
-		if story := j.c.Story(s); story != nil && story.Counts.IKE > 0 {
+		// An empty capture does not prove that it would have seen anything: see Verdict.
+		if n := j.c.Story(s).Counts; n.IKE > 0 || n.Packets == 0 {
 			return nil
 		}
-	}
-	if hasESP(j.c) {
-		return nil // an established tunnel needs no IKE for hours
 	}
 	f := report.Finding{
 		Confidence:  report.Certain,
 		Explanation: "No capture holds an IKE message between the peers: nothing triggered the tunnel, or IKE leaves by an interface that was not captured.",
 	}
 	for _, s := range pair.Both {
-		if j.c.Story(s) != nil {
-			f.Actions = append(f.Actions, j.exec(s, "whether the tunnel is configured on this interface, and where the route to the peer leads",
-				"show crypto session", "show crypto map", "show ip route "+orWord(j.seenAs(s.Other()), "PEER")))
-		}
+		f.Actions = append(f.Actions, j.exec(s, "whether the tunnel is configured on this interface, and where the route to the peer leads",
+			j.toward(s, "show crypto session", "show crypto map", "show ip route %s")...))
 	}
 	return []report.Finding{f}
 }

@@ -124,7 +124,7 @@ func debugNotCaptured(j *judge) []report.Finding {
 				Confidence:  report.Certain,
 				Explanation: fmt.Sprintf("The debug of %s (line %d) says that it sent %s, and its own capture does not have it: the packet never left by the captured interface.", j.name(s), p.Line, p),
 				Actions: []report.Action{j.exec(s, "what drops it inside the router, or another interface by which it leaves",
-					"show ip cef "+orWord(j.seenAs(s.Other()), "PEER"), "show platform hardware qfp active statistics drop", "show policy-map control-plane")},
+					j.toward(s, "show ip cef %s", "show platform hardware qfp active statistics drop", "show policy-map control-plane")...)},
 				Fields: map[string]any{"side": s.String(), "message": p.String(), "debug_line": p.Line},
 			})
 			break

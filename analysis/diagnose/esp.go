@@ -30,16 +30,16 @@ func espBlocked(j *judge) []report.Finding {
 		if mine == nil || f.At[f.From.Other()] != nil || f.Lost == 0 || !j.ikePasses(f.From) {
 			continue
 		}
-		what, permit := "protocol 50 (ESP)", "permit esp host "+orWord(j.seenAs(f.From), "any")+" host "+orWord(j.seenAs(f.From.Other()), "any")
+		what, permit := "protocol 50 (ESP)", j.permit(f.From, "esp", "")
 		if mine.UDP {
-			what, permit = "ESP in UDP 4500", j.permit(f.From, 4500)[0]
+			what, permit = "ESP in UDP 4500", j.permitPort(f.From, 4500)
 		}
 		all = append(all, report.Finding{
 			Confidence:  certainIf(f.Lost >= 2),
 			Explanation: fmt.Sprintf("IKE from %s to %s passes, %s does not: %d packets of SPI %s were sent, 0 arrived.", j.name(f.From), j.name(f.From.Other()), what, mine.Packets, spiText(f.SPI)),
 			Evidence:    []report.Evidence{{Side: sideOf(f.From), Frame: mine.First.Frame, Note: "ESP leaves and does not arrive"}},
-			Actions: []report.Action{path("a filter between the two gateways drops "+what, permit),
-				j.exec(f.From.Other(), "whether anything was decrypted", "show crypto ipsec sa peer "+orWord(j.seenAs(f.From), "PEER"))},
+			Actions: []report.Action{path(f.From, "a filter between the two gateways drops "+what, permit),
+				j.exec(f.From.Other(), "whether anything was decrypted", j.toward(f.From.Other(), "show crypto ipsec sa peer %s")...)},
 			Fields: map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "encapsulation": encapsulation(mine), "sent": mine.Packets},
 		})
 	}
@@ -73,7 +73,7 @@ func espOneWay(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("%s sends protected traffic and it arrives at %s, which sends none: it does not encrypt what should come back.", j.name(talker), j.name(s)),
 			Evidence:    []report.Evidence{{Side: sideOf(s), Frame: f.At[s].First.Frame, Note: "ESP arrives, none goes back"}},
 			Actions: []report.Action{j.exec(s, "encaps and decaps, the route back, crypto ACL and NAT exemption",
-				"show crypto ipsec sa peer "+orWord(j.seenAs(talker), "PEER"), "show ip route", "show crypto map", "show ip nat translations")},
+				j.toward(s, "show crypto ipsec sa peer %s", "show ip route", "show crypto map", "show ip nat translations")...)},
 			Fields: map[string]any{"silent_side": s.String(), "spi": spiText(f.SPI)},
 		}}
 	}

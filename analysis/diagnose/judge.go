@@ -156,8 +156,43 @@ func (j *judge) showInterface(s pair.Side) []string {
 
 func sideOf(s pair.Side) report.Side { return report.Side(s.String()) }
 
+// toward completes commands with the address of the other side as s sees it; those that need it are left out when it is not known.
+func (j *judge) toward(s pair.Side, commands ...string) []string {
+	var all []string
+	to := j.seenAs(s.Other())
+	for _, c := range commands {
+		switch {
+		case !strings.Contains(c, "%s"):
+			all = append(all, c)
+		case to != "":
+			all = append(all, fmt.Sprintf(ofFamily(c, to), to))
+		}
+	}
+	return all
+}
+
+// ofFamily puts a command that names the IP version right for an address.
+func ofFamily(command, address string) string {
+	if rest, ok := strings.CutPrefix(command, "show ip "); ok && strings.Contains(address, ":") {
+		return "show ipv6 " + rest
+	}
+	return command
+}
+
+// permit is the line that a filter on the way of what s sends needs; rest is what follows the addresses.
+func (j *judge) permit(s pair.Side, protocol, rest string) string {
+	src, dst := j.seenAs(s), j.seenAs(s.Other())
+	if src == "" || dst == "" {
+		return strings.TrimSpace("permit " + protocol + " any any " + rest)
+	}
+	return strings.TrimSpace(fmt.Sprintf("permit %s host %s host %s %s", protocol, src, dst, rest))
+}
+
 // exec is an action of show commands on a side.
 func (j *judge) exec(s pair.Side, why string, commands ...string) report.Action {
+	if len(commands) == 0 {
+		commands = []string{"show crypto session"}
+	}
 	return report.Action{Side: sideOf(s), Device: j.c.Parties[s].Name, Mode: "exec", Commands: commands, Why: why}
 }
 
@@ -166,18 +201,20 @@ func (j *judge) config(s pair.Side, why string, commands ...string) report.Actio
 	return report.Action{Side: sideOf(s), Device: j.c.Parties[s].Name, Mode: "config", Commands: commands, Why: why}
 }
 
-// path is an action on a device between the sides.
-func path(why string, commands ...string) report.Action {
-	return report.Action{Mode: "path", Commands: commands, Why: why}
+// onPath says of an action that it is for a device between the sides.
+const onPath = "path"
+
+// path are configuration lines for a device between the sides, on the way of what s sends.
+func path(s pair.Side, why string, commands ...string) report.Action {
+	return report.Action{Side: sideOf(s.Other()), Where: onPath, Mode: "config", Commands: commands, Why: why}
 }
 
-// sights are the evidence of transmissions: each as both captures show it, at most a few.
+// sights are the evidence of transmissions: each as both captures show it.
 func sights(note string, transmissions ...*pair.Transmission) []report.Evidence {
-	const most = 8
 	var all []report.Evidence
 	for _, t := range transmissions {
 		for _, s := range pair.Both {
-			if x := t.At[s]; x != nil && len(all) < most {
+			if x := t.At[s]; x != nil {
 				all = append(all, report.Evidence{Side: sideOf(s), Frame: x.Frame, Note: note})
 			}
 		}

@@ -95,14 +95,18 @@ func rekeyFailed(j *judge) []report.Finding {
 			if refused {
 				how = fmt.Sprintf("is refused by %s", j.name(m.From.Other()))
 			}
-			all = append(all, report.Finding{
-				Confidence: certainIf(!refused || len(m.AnsweredBy.Inner) > 0), Conversation: t.ID,
+			f := report.Finding{
+				Confidence: report.Certain, Conversation: t.ID, // one bare Notify is no new SA, whichever it is
 				Explanation: fmt.Sprintf("The attempt of %s to make new keys %s: the tunnel ends when the old ones expire.", j.name(m.From), how),
 				Evidence:    evidence("CREATE_CHILD_SA", m, m.AnsweredBy),
 				Actions: []report.Action{j.exec(pair.A, "PFS, transform set and selectors: a difference shows first when keys are renewed", "show crypto map", "show crypto ipsec profile", "show crypto ipsec transform-set"),
 					j.exec(pair.B, "PFS, transform set and selectors: a difference shows first when keys are renewed", "show crypto map", "show crypto ipsec profile", "show crypto ipsec transform-set")},
 				Fields: map[string]any{"side": m.From.Other().String()},
-			})
+			}
+			if refused {
+				j.compareChildConfig(&f)
+			}
+			all = append(all, f)
 		}
 	}
 	return all
@@ -131,7 +135,7 @@ func sendings(m *pair.Message) []*pair.Transmission {
 
 // nearEnd says whether m was sent so late that its answer may not have been captured any more.
 func (j *judge) nearEnd(m *pair.Message) bool {
-	return j.c.Last-m.Transmissions[len(m.Transmissions)-1].Aligned < 2e9
+	return j.c.Last-m.Transmissions[len(m.Transmissions)-1].Aligned < patience
 }
 
 func dpdTimeout(j *judge) []report.Finding {
@@ -150,7 +154,7 @@ func dpdTimeout(j *judge) []report.Finding {
 				Explanation: fmt.Sprintf("%s asked %s %s whether it is still there and got no answer: the SA will be deleted.", j.name(m.From), j.name(m.From.Other()), plural(n, "time", "times")),
 				Evidence:    evidence("unanswered", m),
 				Actions: []report.Action{j.exec(m.From.Other(), "whether it lost the SA or was reloaded", "show crypto ikev2 sa detailed", "show version | include uptime"),
-					j.exec(m.From, "the way to the peer", "show crypto ikev2 sa detailed", "ping "+orWord(j.seenAs(m.From.Other()), "PEER"))},
+					j.exec(m.From, "the way to the peer", j.toward(m.From, "show crypto ikev2 sa detailed", "ping %s")...)},
 				Fields: map[string]any{"side": m.From.Other().String(), "requests": n},
 			})
 			break
@@ -162,7 +166,8 @@ func dpdTimeout(j *judge) []report.Finding {
 func saDeleted(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		if t.Successor != nil || t.end == childDenied || t.end == responderDenied {
+		// Of two SAs of a collision, and of one that a new one took over from, the end is no loss.
+		if t.Successor != nil || t.end == childDenied || t.end == responderDenied || t.Next != nil || j.otherLives(t) {
 			continue
 		}
 		m, proven := t.deletion()
@@ -170,18 +175,13 @@ func saDeleted(j *judge) []report.Finding {
 			continue
 		}
 		after := millis(m.Transmissions[0].Aligned - t.origin())
-		f := report.Finding{
-			Confidence: certainIf(proven), Conversation: t.ID, Severity: report.Warning,
+		all = append(all, report.Finding{
+			Confidence: certainIf(proven), Conversation: t.ID,
 			Explanation: fmt.Sprintf("%s deleted the IKE SA %s after its negotiation began.", j.name(m.From), duration(after)),
 			Evidence:    evidence("Delete", m),
 			Actions:     []report.Action{j.exec(m.From, "why", "show logging", "show crypto ikev2 diagnose error")},
 			Fields:      map[string]any{"deleting_side": m.From.String(), "after_ms": after},
-		}
-		if t.Next != nil || j.otherLives(t) {
-			f.Severity = report.Info // the other SA of a collision, or a new one, took over
-			f.Explanation += " Another SA goes on."
-		}
-		all = append(all, f)
+		})
 	}
 	return all
 }
@@ -275,7 +275,7 @@ func invalidSPI(j *judge) []report.Finding {
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
 				Explanation: fmt.Sprintf("%s received the SPI %s, which it does not know: it lost the SA that %s still uses.", j.name(m.From), spi, j.name(m.From.Other())),
 				Evidence:    evidence("INVALID_SPI", m),
-				Actions: []report.Action{j.exec(m.From.Other(), "let the tunnel negotiate anew", "clear crypto session remote "+orWord(j.seenAs(m.From), "PEER")),
+				Actions: []report.Action{j.exec(m.From.Other(), "let the tunnel negotiate anew", j.toward(m.From.Other(), "clear crypto session remote %s")...),
 					j.config(m.From, "tell the peer at once (a suggestion)", "crypto isakmp invalid-spi-recovery")},
 				Fields: map[string]any{"side": m.From.String(), "spi": spi},
 			})
@@ -333,11 +333,11 @@ func peerNotAnswering(j *judge) []report.Finding {
 		if !j.c.TwoSided() {
 			n = len(sendings(m))
 		}
-		if n < 2 && j.nearEnd(m) {
+		if n < 2 && j.endsWith(peer, m) {
 			continue
 		}
 		all = append(all, report.Finding{
-			Confidence: certainIf(n >= 2), Conversation: t.ID,
+			Confidence: report.Certain, Conversation: t.ID,
 			Explanation: fmt.Sprintf("%s of %s arrived at %s, which its own capture shows, and it sent nothing back.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(peer)),
 			Evidence:    evidence("arrived, and not answered", m),
 			Actions: []report.Action{j.exec(peer, "why it drops the request: no profile or policy for this peer, VRF, control-plane policing, IKE off",
@@ -347,6 +347,15 @@ func peerNotAnswering(j *judge) []report.Finding {
 	}
 	return all
 }
+
+// endsWith says whether the capture of s ends so soon after m that it would not show an answer.
+func (j *judge) endsWith(s pair.Side, m *pair.Message) bool {
+	last := m.Transmissions[len(m.Transmissions)-1].Aligned
+	return j.c.Aligned(j.c.Story(s).Last, s)-last < patience
+}
+
+// patience is how long an answer is waited for.
+const patience = 2e9
 
 // unanswered is the message of the negotiation that arrived and to which the other side sent nothing: no answer, and no
 // message of any kind after it.
@@ -441,11 +450,11 @@ func exhausted(j *judge) []report.Finding {
 			for i := 1; i < len(sent); i++ {
 				gaps = append(gaps, millis(sent[i].Aligned-sent[i-1].Aligned))
 			}
-			// It gave up when longer than its last interval nothing more came, or a new attempt began.
+			// It gave up when longer than its last interval nothing more came, or a new attempt began. Whether it did or the
+			// capture ended first, no answer came to any of them.
 			quiet := j.c.Last - sent[len(sent)-1].Aligned
-			gaveUp := t.Next != nil || float64(quiet)/1e6 >= gaps[len(gaps)-1]
 			how := "and gave up"
-			if !gaveUp {
+			if t.Next == nil && float64(quiet)/1e6 < gaps[len(gaps)-1] {
 				how = "until the capture ended"
 			}
 			if m.AnsweredBy != nil && j.c.Story(m.From) == nil {

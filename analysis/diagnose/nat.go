@@ -228,8 +228,11 @@ func natFloatMissing(j *judge) []report.Finding {
 			}
 			if port == 500 {
 				s, sure := j.translatedSide()
+				if !sure {
+					return nil
+				}
 				return []report.Finding{{
-					Confidence: certainIf(sure), Conversation: t.ID,
+					Confidence: report.Certain, Conversation: t.ID,
 					Explanation: fmt.Sprintf("%s is behind a NAT, and %s went on over UDP 500: NAT traversal is off on a side, so ESP will not get through the NAT.", j.name(s), m.Exchange),
 					Evidence:    evidence("behind a NAT, and still on UDP 500", m),
 					Actions: []report.Action{
@@ -273,15 +276,20 @@ func natKeepaliveMissing(j *judge) []report.Finding {
 		return nil
 	}
 	last, gap := int64(0), int64(0)
-	see := func(at int64) {
-		if last != 0 && at-last > gap {
-			gap = at - last
+	var before, ends *pair.Transmission // of the longest silence
+	for _, m := range t.Messages {
+		for _, x := range m.Transmissions {
+			if last != 0 && x.Aligned-last > gap {
+				gap, ends = x.Aligned-last, x
+			}
+			last = max(last, x.Aligned)
 		}
-		last = max(last, at)
 	}
 	for _, m := range t.Messages {
 		for _, x := range m.Transmissions {
-			see(x.Aligned)
+			if ends != nil && x.Aligned <= ends.Aligned-gap {
+				before = x
+			}
 		}
 	}
 	if hasESP(j.c) || gap < idle {
@@ -290,8 +298,18 @@ func natKeepaliveMissing(j *judge) []report.Finding {
 	return []report.Finding{{
 		Confidence: report.Certain, Conversation: t.ID,
 		Explanation: fmt.Sprintf("%s is behind a NAT and was silent for %s without a NAT keepalive: the NAT may have forgotten its mapping.", j.name(s), duration(millis(gap))),
+		Evidence:    append(sights("the last packet before the silence", before), sights("the first one after it", ends)...),
 		Actions:     []report.Action{j.config(s, "keepalives more often than the NAT forgets", "crypto ikev2 nat keepalive 20", "crypto isakmp nat keepalive 20")},
 	}}
+}
+
+// setPeer are the lines that name the right peer, of a crypto map or of a tunnel interface.
+func (j *judge) setPeer(s pair.Side) []report.Action {
+	to := j.toward(s, "set peer %s")
+	if len(to) == 0 {
+		return nil
+	}
+	return []report.Action{j.config(s, "the peer's address in the crypto map entry (a suggestion; with tunnel protection: tunnel destination)", to...)}
 }
 
 func wrongPeer(j *judge) []report.Finding {
@@ -315,8 +333,8 @@ func wrongPeer(j *judge) []report.Finding {
 				Confidence: certainIf(j.c.Parties[peer].Known.IsValid()), Conversation: t.ID,
 				Explanation: fmt.Sprintf("%s sends its requests to %s, which is not an address of %s; none arrives there.", j.name(m.From), x.Dst.Addr(), j.name(peer)),
 				Evidence:    evidence("to an address that is not the peer's", m),
-				Actions: []report.Action{j.exec(m.From, "which peer address is configured", "show crypto map", "show crypto ikev2 profile"),
-					j.config(m.From, "the peer's address", "set peer "+orWord(j.seenAs(peer), "PEER"))},
+				Actions: append([]report.Action{j.exec(m.From, "which peer address is configured", "show crypto map", "show crypto ikev2 profile", "show running-config | section interface Tunnel")},
+					j.setPeer(m.From)...),
 				Fields: map[string]any{"side": m.From.String(), "sent_to": x.Dst.Addr().String(), "expected": j.seenAs(peer)},
 			})
 		}

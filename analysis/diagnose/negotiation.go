@@ -43,12 +43,19 @@ func (t *talk) noProposal() *pair.Message {
 	return nil
 }
 
+// cameUpAfter says whether t, or a later negotiation of the same two ends, came up.
+func (j *judge) cameUpAfter(t *talk) bool {
+	return slices.ContainsFunc(j.talks, func(x *talk) bool {
+		return x.end == established && x.First >= t.First && x.Ends[pair.A].Addr() == t.Ends[pair.A].Addr() && x.Ends[pair.B].Addr() == t.Ends[pair.B].Addr()
+	})
+}
+
 func proposalMismatch(j *judge) []report.Finding {
 	var all []report.Finding
 	reported := map[pair.Side]bool{}
 	for _, t := range j.talks {
 		m := t.noProposal()
-		if m == nil || t.initAnswered() || t.end == established || j.has("", "version-mismatch") || reported[m.From] {
+		if m == nil || t.initAnswered() || j.cameUpAfter(t) || j.has("", "version-mismatch") || reported[m.From] {
 			continue
 		}
 		reported[m.From] = true
@@ -435,7 +442,9 @@ func selectionNotOffered(j *judge) []report.Finding {
 					Confidence: report.Certain, Conversation: m.Conversation.ID,
 					Explanation: fmt.Sprintf("%s chose %s, which %s did not offer.", j.name(m.From), transformName(t), j.name(m.From.Other())),
 					Evidence:    evidence("offer and selection", m.Answers, m),
-					Fields:      map[string]any{"refusing_side": m.From.Other().String(), "transform": transformName(t)},
+					Actions: []report.Action{j.exec(m.From, "what it selects from, and its software's known defects", "show crypto ikev2 proposal", "show version"),
+						j.exec(m.From.Other(), "what it offers", "show crypto ikev2 proposal")},
+					Fields: map[string]any{"refusing_side": m.From.Other().String(), "transform": transformName(t)},
 				})
 			}
 		}
@@ -511,12 +520,22 @@ func weakCrypto(j *judge) []report.Finding {
 			Confidence: report.Certain, Conversation: t.ID,
 			Explanation: fmt.Sprintf("The negotiation uses algorithms that are broken or deprecated: %s.", strings.Join(weak, ", ")),
 			Evidence:    evidence("the transforms in clear", m),
-			Actions:     []report.Action{{Mode: "config", Commands: []string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256", " group 19 14"}, Why: "stronger algorithms on both sides (a suggestion)"}},
+			Actions:     j.stronger(t.Version),
 			Fields:      map[string]any{"transforms": weak},
 		})
 		return all
 	}
 	return all
+}
+
+// stronger are the lines that configure algorithms of today on both sides.
+func (j *judge) stronger(version int) []report.Action {
+	lines := []string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256", " group 19 14"}
+	if version == 1 {
+		lines = []string{"crypto isakmp policy 10", " encryption aes 256", " hash sha256", " group 14"}
+	}
+	const why = "stronger algorithms on both sides (a suggestion)"
+	return []report.Action{j.config(pair.A, why, lines...), j.config(pair.B, why, lines...)}
 }
 
 // weak lists the weak algorithms that were chosen or, where nothing was chosen, that are all that was offered.
@@ -610,7 +629,7 @@ const together = 3e9
 func simultaneousInitiation(j *judge) []report.Finding {
 	for i, t := range j.talks {
 		for _, u := range j.talks[i+1:] {
-			if t.Initiator == u.Initiator || !t.opens() || !u.opens() {
+			if t.Initiator == u.Initiator || t.Version != u.Version || !t.opens() || !u.opens() {
 				continue
 			}
 			first, second := t, u
@@ -629,7 +648,7 @@ func simultaneousInitiation(j *judge) []report.Finding {
 				text = "each began a negotiation of its own within moments"
 			}
 			return []report.Finding{{
-				Confidence: certainIf(second.First < done), Conversation: second.ID,
+				Confidence: report.Certain, Conversation: second.ID,
 				Explanation: fmt.Sprintf("%s and %s %s. It is harmless unless the two SAs keep replacing each other.", j.name(first.Initiator), j.name(second.Initiator), text),
 				Evidence:    evidence("an initial request of each side", first.Messages[0], second.Messages[0]),
 			}}
@@ -666,9 +685,13 @@ func halfOpenFlood(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, s := range pair.Both {
 		open := 0
+		var first []*pair.Message
 		for _, t := range j.talks {
-			if t.Initiator == s && t.Complete && t.end == unfinished && len(t.messagesOf(ike.IKEAuth, exchange.Request)) == 0 && t.Version == 2 {
-				open++
+			if t.Initiator != s || !t.Complete || t.end != unfinished || len(t.messagesOf(ike.IKEAuth, exchange.Request)) > 0 || t.Version != 2 {
+				continue
+			}
+			if open++; open <= flood {
+				first = append(first, t.Messages[0])
 			}
 		}
 		if open < flood {
@@ -677,6 +700,7 @@ func halfOpenFlood(j *judge) []report.Finding {
 		all = append(all, report.Finding{
 			Confidence:  report.Certain,
 			Explanation: fmt.Sprintf("%d initial requests from %s have different SPIs and none goes on: a flood, or an initiator that starts anew without end.", open, j.name(s)),
+			Evidence:    evidence("one of the initial requests", first...),
 			Actions:     []report.Action{j.config(s.Other(), "limit half-open negotiations (a suggestion)", "crypto ikev2 cookie-challenge 50", "crypto ikev2 limit max-in-negotation-sa 100")},
 			Fields:      map[string]any{"side": s.String(), "half_open": open},
 		})

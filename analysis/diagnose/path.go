@@ -23,6 +23,7 @@ type stretch struct {
 	missing   int // not at the receiver, for whatever reason
 	delivered int
 	tail      []*pair.Transmission // all since the last that arrived: nothing passes any more
+	empty     bool                 // the receiver's capture holds nothing of the tunnel, so that nothing proves that it worked
 }
 
 // stretchOf gathers the unfragmented sendings of s to a port. Fragmented datagrams have their own findings, and what went
@@ -39,6 +40,9 @@ func (j *judge) stretchOf(s pair.Side, port uint16) stretch {
 
 func (j *judge) newStretch(s pair.Side, port uint16) stretch {
 	st := stretch{side: s, port: port, messages: map[*pair.Transmission]*pair.Message{}}
+	if to := j.c.Story(s.Other()); to != nil {
+		st.empty = to.Counts.Tunnel() == 0
+	}
 	for m, t := range j.c.Sent(s, port) {
 		if m.Conversation != nil && m.Conversation.Foreign || fragmented(t) {
 			continue
@@ -88,7 +92,7 @@ func fragmented(t *pair.Transmission) bool {
 // again and again, while others do. Of the latter two, several sendings must be proven lost.
 func (st stretch) blocked() (lost []*pair.Transmission, certain, ok bool) {
 	if st.delivered == 0 && st.missing > 0 {
-		return st.tail, st.lost >= 2, st.missing == len(st.sent)
+		return st.tail, st.lost >= 2, st.missing == len(st.sent) && (st.lost > 0 || st.empty)
 	}
 	if len(st.tail) > 0 && st.system(st.tail) {
 		return st.tail, true, true
@@ -171,8 +175,8 @@ func natTBlocked(j *judge) []report.Finding {
 				from, to, len(st.sent)),
 			Evidence: sights("sent, and not in the other capture", lost...),
 			Actions: []report.Action{
-				path("a filter between the two gateways drops UDP 4500", j.permit(st.side, 4500)...),
-				j.exec(st.side, "the way to the peer", "traceroute "+j.seenAs(st.side.Other())),
+				path(st.side, "a filter between the two gateways drops UDP 4500", j.permitPort(st.side, 4500)),
+				j.exec(st.side, "the way to the peer", j.toward(st.side, "traceroute %s", "show ip route %s")...),
 			},
 			Fields: map[string]any{"direction": st.side.Direction(), "lost": len(lost), "sent": len(st.sent)},
 		})
@@ -180,13 +184,9 @@ func natTBlocked(j *judge) []report.Finding {
 	return all
 }
 
-// permit are the lines that a filter on the path needs, for what s sends.
-func (j *judge) permit(s pair.Side, port uint16) []string {
-	src, dst := j.seenAs(s), j.seenAs(s.Other())
-	if src == "" || dst == "" {
-		return []string{fmt.Sprintf("permit udp any any eq %d", port)}
-	}
-	return []string{fmt.Sprintf("permit udp host %s host %s eq %d", src, dst, port)}
+// permitPort is the line that a filter on the path needs, for what s sends to an IKE port.
+func (j *judge) permitPort(s pair.Side, port uint16) string {
+	return j.permit(s, "udp", fmt.Sprintf("eq %d", port))
 }
 
 // refusedBy says whether an ICMP error tells already who refuses what s sends.
@@ -213,8 +213,8 @@ func pathBlocked(j *judge) []report.Finding {
 			Explanation: j.explainBlocked(st, lost, sent),
 			Evidence:    sights("sent, and not in the other capture", lost...),
 			Actions: []report.Action{
-				path("a device between the two gateways drops them: access lists, firewalls, routing", j.permit(st.side, st.port)...),
-				j.exec(st.side, "the way to the peer", "traceroute "+orWord(j.seenAs(st.side.Other()), "PEER"), "show ip route "+orWord(j.seenAs(st.side.Other()), "PEER")),
+				path(st.side, "a device between the two gateways drops them: access lists, firewalls, routing", j.permitPort(st.side, st.port)),
+				j.exec(st.side, "the way to the peer", j.toward(st.side, "traceroute %s", "show ip route %s")...),
 			},
 			Fields: map[string]any{"direction": st.side.Direction(), "protocol": "udp", "port": int(st.port), "phase": st.phase(lost), "lost": len(lost), "sent": sent},
 		}
@@ -341,13 +341,16 @@ func (j *judge) icmpAction(e pair.ICMP, from string) report.Action {
 	case j.byNAT(e, peer):
 		return path("the NAT has no mapping for it, or no longer: keepalives on the side behind it, or static mappings of UDP 500 and 4500", "show ip nat translations")
 	case e.Prohibited():
-		return path("the filter on "+from+" must let UDP 500, UDP 4500 and protocol 50 pass", append(j.permit(e.Quoted, 500), j.permit(e.Quoted, 4500)...)...)
+		return path(e.Quoted, "the filter on "+from+" must let UDP 500, UDP 4500 and protocol 50 pass", j.permitPort(e.Quoted, 500), j.permitPort(e.Quoted, 4500), j.permit(e.Quoted, "esp", ""))
 	case !e.V6 && e.Code == 3 && e.Type == 3, e.V6 && e.Type == 1 && e.Code == 4:
 		return j.exec(peer, "IKE does not listen there: whether crypto is applied to the interface", "show udp", "show crypto map", "show crypto ikev2 profile")
 	case !e.V6 && e.Type == 3 && e.Code == 2:
-		return path(from+" does not take protocol 50 (ESP)", "permit esp host "+j.seenAs(e.Quoted)+" host "+j.seenAs(peer))
+		return path(e.Quoted, from+" does not take protocol 50 (ESP)", j.permit(e.Quoted, "esp", ""))
 	}
-	return path(from+" has no way to "+e.ICMPError.Dst.String(), "show ip route "+e.ICMPError.Dst.String())
+	dst := e.ICMPError.Dst.String()
+	a := j.exec(peer, from+" has no way to "+dst+": its routing table and neighbours", fmt.Sprintf(ofFamily("show ip route %s", dst), dst), fmt.Sprintf(ofFamily("show ip cef %s", dst), dst))
+	a.Device, a.Where = from, onPath
+	return a
 }
 
 func payloadAltered(j *judge) []report.Finding {
@@ -361,7 +364,7 @@ func payloadAltered(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("%s message of %s arrives with other bytes than it was sent with, from byte %d on: a device on the path rewrites IKE.",
 				capital(one(m.Exchange)), j.name(m.From), m.DifferAt),
 			Evidence: evidence("the same message, with different bytes", m),
-			Actions:  []report.Action{path("an application gateway for IPsec on a NAT or firewall: turn it off", "no ip nat service ipsec-esp enable")},
+			Actions:  []report.Action{path(m.From, "an application gateway for IPsec on a NAT or firewall: turn it off", "no ip nat service ipsec-esp enable")},
 			Fields:   map[string]any{"direction": m.From.Direction(), "first_difference_offset": m.DifferAt},
 		})
 	}
@@ -417,10 +420,11 @@ func reorderedOnPath(j *judge) []report.Finding {
 				highest = f
 			}
 		}
-		count := len(late)
+		count, shown := len(late), sights("arrived late", late...)
 		for _, f := range j.c.Flows {
 			if x := f.At[s.Other()]; f.From == s && x != nil && f.At[s] != nil && x.Reordered > f.At[s].Reordered {
 				count += x.Reordered - f.At[s].Reordered
+				shown = append(shown, report.Evidence{Side: sideOf(s.Other()), Frame: x.LatePoint.Frame, Note: "the ESP packet farthest behind"})
 			}
 		}
 		if count == 0 {
@@ -429,7 +433,7 @@ func reorderedOnPath(j *judge) []report.Finding {
 		all = append(all, report.Finding{
 			Confidence:  report.Certain,
 			Explanation: fmt.Sprintf("%s of %s arrived at %s behind later ones.", plural(count, "packet", "packets"), j.name(s), j.name(s.Other())),
-			Evidence:    sights("arrived late", late...),
+			Evidence:    shown,
 			Fields:      map[string]any{"direction": s.Direction(), "count": count},
 		})
 	}

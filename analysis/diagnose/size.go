@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
@@ -65,7 +66,7 @@ func ipFragmentsLost(j *judge) []report.Finding {
 			Actions: []report.Action{
 				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
 				j.config(pair.B, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
-				path("let IP fragments of UDP 500 and 4500 pass", "permit udp host "+orWord(j.seenAs(s), "any")+" host "+orWord(j.seenAs(s.Other()), "any")+" fragments"),
+				path(s, "let IP fragments of UDP 500 and 4500 pass", j.permit(s, "udp", "fragments")),
 			},
 			Fields: map[string]any{"direction": s.Direction(), "datagram_size": first.At[s].Datagram, "fragments_sent": len(first.At[s].Fragments),
 				"fragments_seen": len(first.Partial)},
@@ -130,15 +131,19 @@ func ikeFragmentsLost(j *judge) []report.Finding {
 
 func fragmentationOff(j *judge) []report.Finding {
 	for _, t := range j.talks {
-		if t.Version != 2 || !t.Complete || !j.needsFragments(t) {
+		if t.Version != 2 || !t.Complete || len(j.fragmented(t)) == 0 {
 			continue
 		}
 		announced := [2]bool{}
 		asked := [2]bool{}
+		var silent []*pair.Message
 		for _, m := range t.Messages {
 			if m.Exchange == ike.IKESAInit && m.SA() != nil {
 				asked[m.From] = true
 				announced[m.From] = announced[m.From] || m.Has(uint16(ike.FragmentationSupported))
+				if !m.Has(uint16(ike.FragmentationSupported)) {
+					silent = append(silent, m)
+				}
 			}
 		}
 		var missing []pair.Side
@@ -152,6 +157,7 @@ func fragmentationOff(j *judge) []report.Finding {
 		}
 		f := report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
+			Evidence:    append(evidence("IKEV2_FRAGMENTATION_SUPPORTED is missing", silent...), evidence("too large for one packet", j.fragmented(t)...)...),
 			Explanation: fmt.Sprintf("%s does not announce IKE fragmentation, and a message is too large for one packet, so it travels in IP fragments, which devices on the way often drop.", j.name(missing[0])),
 		}
 		for _, s := range missing {
@@ -162,14 +168,13 @@ func fragmentationOff(j *judge) []report.Finding {
 	return nil
 }
 
-// needsFragments says whether a message of the conversation left in IP fragments.
-func (j *judge) needsFragments(t *talk) bool {
+// fragmented are the messages of the conversation that left in IP fragments.
+func (j *judge) fragmented(t *talk) []*pair.Message {
+	var all []*pair.Message
 	for _, m := range t.Messages {
-		for _, x := range m.Transmissions {
-			if fragmented(x) {
-				return true
-			}
+		if slices.ContainsFunc(m.Transmissions, fragmented) {
+			all = append(all, m)
 		}
 	}
-	return false
+	return all
 }

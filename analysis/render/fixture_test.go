@@ -96,7 +96,7 @@ func blocked() *report.Report {
 			Explanation: "Port 500 passes in both directions, and none of 4 packets to port 4500 arrived.",
 			Evidence:    []report.Evidence{{Side: report.A, Frame: 3, Note: "first packet to port 4500"}, {Side: report.A, Frame: 4}, {Side: report.A, Frame: 20}},
 			Actions: []report.Action{{Side: report.A, Mode: "exec", Commands: []string{"show ip access-lists", "traceroute 192.168.2.1 port 4500"}, Why: "see whether an ACL of its own drops it."},
-				{Mode: "path", Device: "the firewall", Commands: []string{}, Why: "let UDP 4500 through."}},
+				{Side: report.B, Where: "path", Device: "the firewall", Mode: "config", Commands: []string{}, Why: "let UDP 4500 through."}},
 			Fields: map[string]any{"direction": "A->B"}},
 		{Code: "ike-auth-timeout", Severity: report.Warning, Confidence: report.Probable, CausedBy: "nat-t-blocked", Conversation: "c1",
 			Title: "The initiator gave up", Explanation: "It sent IKE_AUTH 4 times.", Evidence: []report.Evidence{{Side: report.A, Frame: 6}}},

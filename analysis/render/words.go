@@ -213,7 +213,7 @@ func merged(actions []report.Action) []report.Action {
 		if n := len(out); n > 0 {
 			last := &out[n-1]
 			sides := last.Side != "" && a.Side == last.Side.Other()
-			if sides && last.Mode == a.Mode && last.Why == a.Why && slices.Equal(last.Commands, a.Commands) {
+			if sides && last.Mode == a.Mode && last.Where == a.Where && last.Why == a.Why && slices.Equal(last.Commands, a.Commands) {
 				last.Side, last.Device = "", ""
 				continue
 			}
@@ -228,10 +228,10 @@ func actionWhere(r *report.Report, a report.Action) string {
 	switch {
 	case a.Device != "":
 		where = "on " + clean(a.Device)
+	case a.Where == "path":
+		where = "between the routers"
 	case a.Side != "":
 		where = "on " + sideName(r, a.Side)
-	case a.Mode == "path":
-		where = "between the routers"
 	}
 	if a.Mode == "config" {
 		where += ", configuration"

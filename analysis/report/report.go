@@ -205,9 +205,10 @@ type Evidence struct {
 
 // Action is what the operator should do next.
 type Action struct {
-	Side     Side     `json:"side,omitempty"` // empty: in between, or both
+	Side     Side     `json:"side"`
 	Device   string   `json:"device,omitempty"`
-	Mode     string   `json:"mode"` // exec, config, or path for a device that is neither side
+	Where    string   `json:"where,omitempty"` // "path": on a device between the sides, before the side that it names
+	Mode     string   `json:"mode"`            // exec, config
 	Commands []string `json:"commands"`
 	Why      string   `json:"why"`
 }

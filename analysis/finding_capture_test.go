@@ -1,0 +1,143 @@
+package analysis
+
+import (
+	"time"
+
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// buffer is the output of `show monitor capture NAME buffer`.
+func buffer(used, dropped string) string {
+	return lines(" buffer size (KB) : 10240", " buffer used (KB) : "+used, " packets in buf   : 4711", " packets dropped  : "+dropped, " packets per sec  : 12")
+}
+
+func withBuffer(text string) func(*scene) {
+	return func(s *scene) {
+		s.side[1].Config = map[string]string{"show-capture-buffer": text}
+		healthy(s)
+	}
+}
+
+// busy is so many ESP packets in each of the given seconds.
+func busy(seconds, each int) func(*scene) {
+	return func(s *scene) {
+		s.now = time.Duration(0)
+		n := uint32(0)
+		for i := range seconds {
+			for range each {
+				n++
+				s.esp(int(n%2), 0xa0000001+n%2<<28, n/2+1, 60, false)
+			}
+			s.now = time.Duration(i+1) * time.Second
+		}
+	}
+}
+
+func clocks(ahead time.Duration) func(*scene) {
+	return func(s *scene) { s.ahead = ahead; healthy(s) }
+}
+
+func captureCases() []findingCase {
+	hiddenAnswers := func(s *scene) {
+		a := s.sa(0)
+		for i, m := range [][]byte{a.init(false, proposals(gcm(19))), a.init(true, proposals(gcm(19))),
+			a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer)} {
+			s.ike(i%2, 500, m, fate{hidden: i%2 == 1})
+		}
+	}
+	return []findingCase{
+		{"capture-one-sided", hit, "A's", func(s *scene) { healthy(s); s.alone = true }, nil},
+		{"capture-one-sided", near, "B's is empty", func(s *scene) { s.repeat(3, 0, 500, s.sa(0).init(false, proposals(gcm(19))), lost) }, nil},
+		{"capture-one-sided", none, "healthy", healthy, nil},
+
+		{"capture-empty", hit, "B's", func(s *scene) { s.repeat(3, 0, 500, s.sa(0).init(false, proposals(gcm(19))), lost) }, map[string]any{"side": "B"}},
+		{"capture-empty", hit, "B's holds only noise", func(s *scene) {
+			s.noise(1)
+			healthy(s)
+			s.rows[1] = s.rows[1][:1]
+		}, map[string]any{"side": "B"}},
+		{"capture-empty", near, "both are", func(*scene) {}, nil},
+		{"capture-empty", near, "it holds one packet", func(s *scene) { healthy(s); s.rows[1] = s.rows[1][:1] }, nil},
+		{"capture-empty", none, "healthy", healthy, nil},
+
+		{"capture-windows-disjoint", hit, "an hour between them", func(s *scene) {
+			healthy(s)
+			n := len(s.rows[1])
+			s.wait(time.Hour)
+			s.sa(0).up()
+			s.rows[0], s.rows[1] = s.rows[0][:n], s.rows[1][n:]
+		}, nil},
+		{"capture-windows-disjoint", near, "only the clocks are", clocks(time.Hour), nil},
+		{"capture-windows-disjoint", near, "one ends in the middle of the other", func(s *scene) { healthy(s); s.rows[1] = s.rows[1][:8] }, nil},
+		{"capture-windows-disjoint", none, "healthy", healthy, nil},
+
+		{"capture-truncated-packets", hit, "120 bytes", func(s *scene) { s.snap[1] = 120; healthy(s) }, map[string]any{"side": "B", "packets": 8}},
+		{"capture-truncated-packets", near, "only ESP is cut", func(s *scene) {
+			s.sa(0).up()
+			s.snap[1] = 120
+			s.traffic(5, false)
+		}, nil},
+		{"capture-truncated-packets", none, "healthy", healthy, nil},
+
+		{"capture-buffer-full", hit, "packets were dropped", withBuffer(buffer("10240", "31")), map[string]any{"side": "B"}},
+		{"capture-buffer-full", hit, "its size was reached", withBuffer(buffer("10240", "0")), map[string]any{"side": "B"}},
+		{"capture-buffer-full", near, "half full", withBuffer(buffer("5120", "0")), nil},
+		{"capture-buffer-full", none, "nothing was collected", healthy, nil},
+
+		{"capture-rate-limited", hit, "a ceiling of 1000", busy(4, 1000), map[string]any{"pps": 1000}},
+		{"capture-rate-limited", near, "far below", busy(4, 400), nil},
+		{"capture-rate-limited", near, "far above: no limit was there", busy(4, 1500), nil},
+		{"capture-rate-limited", none, "healthy", healthy, nil},
+
+		{"capture-filter-incomplete", hit, "one direction only", hiddenAnswers, map[string]any{"side": "B", "hidden": 2}},
+		{"capture-filter-incomplete", hit, "500 without 4500", func(s *scene) {
+			s.seen[0] = sceneNAT
+			a := s.sa(0)
+			a.open()
+			s.ike(0, 4500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), lost)
+			s.ike(1, 4500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer), fate{hidden: true})
+		}, map[string]any{"side": "B", "hidden": 2}},
+		{"capture-filter-incomplete", hit, "the second fragment of its own", func(s *scene) {
+			a := s.sa(0)
+			a.open()
+			m := a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000)
+			s.ike(0, 500, m, fate{mtu: 1480, lost: true})
+			s.rows[0] = s.rows[0][:len(s.rows[0])-1]
+		}, map[string]any{"side": "A"}},
+		{"capture-filter-incomplete", near, "the answers are lost", answersLost, nil},
+		{"capture-filter-incomplete", near, "a fragment is lost", bigAuth(1), nil},
+		{"capture-filter-incomplete", none, "healthy", healthy, nil},
+
+		{"capture-duplicates", hit, "everything twice", func(s *scene) { s.twins[1] = true; healthy(s) }, map[string]any{"side": "B"}},
+		{"capture-duplicates", near, "the path delivers one twice", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))), fate{twice: true})
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+		}, nil},
+		{"capture-duplicates", none, "healthy", healthy, nil},
+
+		{"capture-damaged", hit, "it ends inside a record", func(s *scene) {
+			healthy(s)
+			file := pcap(s.sorted(1))
+			s.side[1].Open = opener(file[:len(file)-10])
+		}, map[string]any{"side": "B"}},
+		{"capture-damaged", near, "it ends between two records", func(s *scene) { healthy(s); s.rows[1] = s.rows[1][:len(s.rows[1])-1] }, nil},
+		{"capture-damaged", none, "healthy", healthy, nil},
+
+		{"clock-offset", hit, "37 s", clocks(37500 * time.Millisecond), map[string]any{"offset_ms": 37500, "severity": "warning", "confidence": "certain"}},
+		{"clock-offset", hit, "behind", clocks(-2 * time.Hour), map[string]any{"severity": "warning"}},
+		{"clock-offset", hit, "20 ms", clocks(20 * time.Millisecond), map[string]any{"severity": "info", "confidence": "certain"}},
+		{"clock-offset", hit, "one direction only", answersLost, map[string]any{"confidence": "probable"}},
+		{"clock-offset", near, "nothing is in both", func(s *scene) { s.repeat(3, 0, 500, s.sa(0).init(false, proposals(gcm(19))), lost); s.noise(1) }, nil},
+		{"clock-offset", none, "one capture", func(s *scene) { healthy(s); s.alone = true }, nil},
+
+		{"malformed-message", hit, "a length that cannot be", func(s *scene) {
+			a := s.sa(0)
+			m := a.init(false, proposals(gcm(19)))
+			m[ike.HeaderLen+2] = 0x7f
+			s.ike(0, 500, m)
+		}, map[string]any{"side": "A", "frame": 1}},
+		{"malformed-message", near, "the capture cuts it", func(s *scene) { s.snap = [2]int{120, 120}; healthy(s) }, nil},
+		{"malformed-message", none, "healthy", healthy, nil},
+	}
+}

@@ -1,0 +1,103 @@
+package analysis
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// logged is what a debug writes of one packet.
+func logged(sent bool, a *sa, x string, id int, response bool) string {
+	verb, ends, kind, r := "Received", "From 192.168.2.1:500/To 192.168.1.1:500", "REQUEST", a.r
+	if sent {
+		verb, ends = "Sending", "To 192.168.2.1:500/From 192.168.1.1:500"
+	}
+	if response {
+		kind = "RESPONSE"
+	} else if id == 0 {
+		r = 0
+	}
+	return fmt.Sprintf("*Nov 14 22:13:20.001: IKEv2:(SESSION ID = 7,SA ID = 1):%s Packet [%s/VRF i0:f0] \n"+
+		"Initiator SPI : %s - Responder SPI : %s Message id: %d\nIKEv2 %s Exchange %s \nPayload contents: \n SA KE N \n\n",
+		verb, ends, strings.ToUpper(a.i.String()), strings.ToUpper(r.String()), id, x, kind)
+}
+
+// negotiated is the debug of A for a negotiation that it began.
+func negotiated(a *sa) []string {
+	return []string{logged(true, a, "IKE_SA_INIT", 0, false), logged(false, a, "IKE_SA_INIT", 0, true),
+		logged(true, a, "IKE_AUTH", 1, false), logged(false, a, "IKE_AUTH", 1, true)}
+}
+
+// debugged is a negotiation whose debug at A is what change makes of the right one.
+func debugged(change func(all []string) []string) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0).up()
+		s.side[0].Debug = []byte(strings.Join(change(negotiated(a)), ""))
+		s.wait(time.Second)
+		s.noise(0)
+		s.noise(1)
+	}
+}
+
+func debugCases() []findingCase {
+	whole := debugged(func(all []string) []string { return all })
+	without := func(i int) func(*scene) {
+		return debugged(func(all []string) []string { return append(all[:i:i], all[i+1:]...) })
+	}
+	cut := debugged(func(all []string) []string { return all[2:] })
+	ended := debugged(func(all []string) []string { return all[:2] })
+	neverSent := func(s *scene) {
+		a := s.sa(0)
+		a.open()
+		s.side[0].Debug = []byte(strings.Join(negotiated(a)[:3], ""))
+		s.wait(20 * time.Second)
+		s.ike(1, 500, s.sa(1).init(false, proposals(gcm(19))))
+		s.side[0].Debug = append(s.side[0].Debug, logged(false, s.lastSA(1), "IKE_SA_INIT", 0, false)...)
+		s.wait(time.Second)
+		s.noise(0)
+	}
+	return []findingCase{
+		{"debug-agrees", hit, "all four", whole, map[string]any{"side": "A", "matched": 4}},
+		{"debug-agrees", near, "one was not received", without(1), nil},
+		{"debug-agrees", near, "one was not captured", neverSent, nil},
+		{"debug-agrees", none, "no debug", healthy, nil},
+
+		{"debug-sent-not-captured", hit, "IKE_AUTH never left", neverSent, map[string]any{"side": "A", "message": "IKE_AUTH REQUEST MID=1"}},
+		{"debug-sent-not-captured", near, "all are there", whole, nil},
+		{"debug-sent-not-captured", near, "of a time before the capture", func(s *scene) {
+			old := s.sa(0)
+			s.side[0].Debug = []byte(strings.Join(negotiated(old), ""))
+			s.wait(time.Hour)
+			a := s.sa(0).up()
+			s.side[0].Debug = append(s.side[0].Debug, strings.Join(negotiated(a), "")...)
+		}, nil},
+		{"debug-sent-not-captured", near, "the capture began in the middle of the negotiation", func(s *scene) {
+			a := s.sa(0).up()
+			s.side[0].Debug = []byte(strings.Join(negotiated(a), ""))
+			s.rows[0] = s.rows[0][2:]
+		}, nil},
+		{"debug-sent-not-captured", none, "no debug", healthy, nil},
+
+		{"debug-captured-not-received", hit, "the answer to IKE_SA_INIT", func(s *scene) {
+			a := s.sa(0)
+			for range 3 {
+				s.ike(0, 500, a.init(false, proposals(gcm(19))))
+				s.ike(1, 500, a.init(true, proposals(gcm(19))))
+				s.wait(2 * time.Second)
+				s.side[0].Debug = append(s.side[0].Debug, logged(true, a, "IKE_SA_INIT", 0, false)...)
+			}
+		}, map[string]any{"side": "A", "message": "IKE_SA_INIT RESPONSE MID=0"}},
+		{"debug-captured-not-received", near, "all are there", whole, nil},
+		{"debug-captured-not-received", near, "the log was rotated: its beginning is gone", cut, nil},
+		{"debug-captured-not-received", near, "the log was cut: its end is gone", ended, nil},
+		{"debug-captured-not-received", none, "no debug", healthy, nil},
+	}
+}
+
+// lastSA is the IKE SA that was made last.
+func (s *scene) lastSA(from int) *sa {
+	n := ike.SPI(s.id-1)<<32 | 0x0a11
+	return &sa{s: s, i: n | 1<<60, r: n | 2<<60, from: from}
+}

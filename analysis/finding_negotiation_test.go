@@ -1,0 +1,232 @@
+package analysis
+
+import (
+	"strings"
+	"time"
+
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// refusedOffer: A offers, B refuses in clear.
+func refusedOffer(s *scene, offer ...[]ike.Transform) {
+	a := s.sa(0)
+	s.ike(0, 500, a.init(false, proposals(offer...)))
+	s.ike(1, 500, a.refusal(ike.NoProposalChosen))
+	s.wait(time.Second)
+}
+
+// counterOffer: B initiates with an offer of its own, and A refuses or does not answer.
+func counterOffer(s *scene, offer ...[]ike.Transform) {
+	b := s.sa(1)
+	s.ike(1, 500, b.init(false, proposals(offer...)))
+	s.ike(0, 500, b.refusal(ike.NoProposalChosen))
+	s.wait(time.Second)
+}
+
+// groupRefused: B wants group 19, and A offers the groups given, one a round.
+func groupRefused(groups ...uint16) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		for _, g := range groups {
+			s.ike(0, 500, a.init(false, proposals(gcm(g))))
+			if g == 19 {
+				s.ike(1, 500, a.init(true, proposals(gcm(19))))
+				a.auth(ike.PayloadIDr, sizeAnswer)
+				return
+			}
+			s.ike(1, 500, a.refusal(ike.InvalidKEPayload, 0, 19))
+			s.wait(time.Second)
+		}
+	}
+}
+
+func cookie(answered bool) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		s.ike(0, 500, a.init(false, proposals(gcm(19))))
+		s.ike(1, 500, a.refusal(ike.Cookie, 1, 2, 3, 4, 5, 6, 7, 8))
+		if !answered {
+			return
+		}
+		s.ike(0, 500, a.init(false, proposals(gcm(19)), &ike.Notify{Number: ike.Cookie, Data: []byte{1, 2, 3, 4, 5, 6, 7, 8}}))
+		s.ike(1, 500, a.init(true, proposals(gcm(19))))
+		a.auth(ike.PayloadIDr, sizeAnswer)
+	}
+}
+
+// halfOpen is n attempts with ever new SPIs.
+func halfOpen(n int, answered bool) func(*scene) {
+	return func(s *scene) {
+		for range n {
+			if a := s.sa(0); answered {
+				a.up()
+			} else {
+				s.ike(0, 500, a.init(false, proposals(gcm(19))))
+				s.ike(1, 500, a.init(true, proposals(gcm(19))))
+			}
+			s.wait(100 * time.Millisecond)
+		}
+	}
+}
+
+func weakSuite(encr, prf, integ, group uint16) []ike.Transform {
+	return []ike.Transform{{Type: ike.TransformENCR, ID: encr}, {Type: ike.TransformPRF, ID: prf}, {Type: ike.TransformINTEG, ID: integ},
+		{Type: ike.TransformKE, ID: group}}
+}
+
+func chosen(offer *ike.SA, choice []ike.Transform) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		s.ike(0, 500, a.init(false, offer))
+		s.ike(1, 500, a.init(true, proposals(choice)))
+		a.auth(ike.PayloadIDr, sizeAnswer)
+	}
+}
+
+func intermediate(done bool) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		hybrid := append(gcm(19), ike.Transform{Type: ike.TransformADDKE1, ID: 36})
+		s.ike(0, 500, a.init(false, proposals(hybrid), supported(ike.IntermediateSupported)))
+		s.ike(1, 500, a.init(true, proposals(hybrid), supported(ike.IntermediateSupported)))
+		s.ike(0, 500, a.sealed(ike.IKEIntermediate, 0, 1, false, ike.PayloadKE, 1192))
+		if done {
+			s.ike(1, 500, a.sealed(ike.IKEIntermediate, 1, 1, true, ike.PayloadKE, 1096))
+		}
+	}
+}
+
+func versions(second func(*scene)) func(*scene) {
+	return func(s *scene) {
+		s.repeat(3, 0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{})
+		second(s)
+	}
+}
+
+func negotiationCases() []findingCase {
+	mainMode := func(s *scene) {
+		b := s.v1(1)
+		s.repeat(3, 1, 500, b.message(ike.V1MainMode, 1, 0, true, saV1(modern(14, 1))), fate{})
+	}
+	return []findingCase{
+		{"ike-proposal-mismatch", hit, "nothing is known of B", func(s *scene) { refusedOffer(s, cbc(128, 14)) },
+			map[string]any{"refusing_side": "B", "mismatch": "unproven", "confidence": "certain", "suggestion": nil}},
+		{"ike-proposal-mismatch", hit, "B's own offer differs", func(s *scene) { refusedOffer(s, cbc(128, 14)); counterOffer(s, gcm(19)) },
+			map[string]any{"refusing_side": "B", "mismatch": "proven"}},
+		{"ike-proposal-mismatch", hit, "B's own offer is the same", func(s *scene) { refusedOffer(s, gcm(19)); counterOffer(s, gcm(19)) },
+			map[string]any{"refusing_side": "B", "mismatch": "excluded"}},
+		{"ike-proposal-mismatch", hit, "B's configuration differs", func(s *scene) {
+			s.side[1].Config = map[string]string{"show-ikev2-proposal": " IKEv2 proposal: P1\n     Encryption : AES-CBC-256\n     Integrity  : SHA256\n" +
+				"     PRF        : SHA256\n     DH Group   : DH_GROUP_256_ECP/Group 19\n"}
+			refusedOffer(s, cbc(128, 14))
+		}, map[string]any{"mismatch": "proven", "accepted_by_refuser": "[ENCR_AES_CBC_256 + AUTH_HMAC_SHA2_256_128 + PRF_HMAC_SHA2_256 + group 19]"}},
+		{"ike-proposal-mismatch", near, "a later attempt succeeds", func(s *scene) { refusedOffer(s, cbc(128, 14)); healthy(s) }, nil},
+		{"ike-proposal-mismatch", none, "healthy", healthy, nil},
+
+		{"ke-group-mismatch", hit, "A insists", groupRefused(14, 14, 14), map[string]any{"refusing_side": "B", "offered_group": 14, "wanted_group": 19}},
+		{"ke-group-mismatch", near, "A yields", groupRefused(14, 19), nil},
+		{"ke-group-mismatch", none, "healthy", healthy, nil},
+
+		{"ke-group-retry", hit, "one round", groupRefused(14, 19), map[string]any{"offered_group": 14, "wanted_group": 19}},
+		{"ke-group-retry", near, "A insists", groupRefused(14, 14), nil},
+		{"ke-group-retry", none, "healthy", healthy, nil},
+
+		{"cookie-challenge", hit, "answered", cookie(true), map[string]any{"challenging_side": "B"}},
+		{"cookie-challenge", near, "not answered", cookie(false), nil},
+		{"cookie-challenge", none, "healthy", healthy, nil},
+
+		{"version-mismatch", hit, "INVALID_MAJOR_VERSION", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.ike(1, 500, a.refusal(ike.InvalidMajorVersion))
+		}, map[string]any{"side_a_version": 2, "side_b_version": 1, "confidence": "certain"}},
+		{"version-mismatch", hit, "each begins its own", versions(mainMode), map[string]any{"side_a_version": 2, "side_b_version": 1, "confidence": "certain"}},
+		{"version-mismatch", hit, "IKEv1 unanswered by a side that speaks IKEv2 only", func(s *scene) {
+			b := s.v1(1)
+			s.repeat(3, 1, 500, b.message(ike.V1MainMode, 1, 0, true, saV1(modern(14, 1))), fate{})
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))), fate{to: sceneNAT, lost: true})
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+		}, map[string]any{"side_a_version": 2, "side_b_version": 1}},
+		{"version-mismatch", near, "both versions, and one comes up", func(s *scene) { mainMode(s); healthy(s) }, nil},
+		{"version-mismatch", near, "both speak IKEv2", blockedAtoB, nil},
+		{"version-mismatch", none, "healthy", healthy, nil},
+
+		{"redirected", hit, "to an address", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19)), &ike.Notify{Number: 16406}))
+			s.ike(1, 500, a.refusal(ike.Redirect, 1, 4, 203, 0, 113, 9))
+		}, map[string]any{"to": "203.0.113.9"}},
+		{"redirected", near, "only supported", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19)), &ike.Notify{Number: 16406}))
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+		}, nil},
+		{"redirected", none, "healthy", healthy, nil},
+
+		{"selection-not-offered", hit, "another key length", chosen(proposals(cbc(256, 14)), cbc(128, 14)),
+			map[string]any{"refusing_side": "A", "transform": "ENCR_AES_CBC_128"}},
+		{"selection-not-offered", near, "one of two", chosen(proposals(cbc(256, 14), cbc(128, 14)), cbc(128, 14)), nil},
+		{"selection-not-offered", none, "healthy", healthy, nil},
+
+		{"additional-key-exchange", hit, "ML-KEM-768", intermediate(true), map[string]any{"methods": "[ML_KEM_768]"}},
+		{"additional-key-exchange", near, "never answered", intermediate(false), nil},
+		{"additional-key-exchange", none, "healthy", healthy, nil},
+
+		{"weak-crypto", hit, "3DES, MD5 and group 2", chosen(proposals(weakSuite(3, 1, 1, 2)), weakSuite(3, 1, 1, 2)),
+			map[string]any{"transforms": "[ENCR_3DES PRF_HMAC_MD5 AUTH_HMAC_MD5_96 group 2]"}},
+		{"weak-crypto", hit, "aggressive mode", func(s *scene) {
+			a := s.v1(0)
+			s.ike(0, 500, a.message(ike.V1Aggressive, 0, 0, true, saV1(modern(14, 1))))
+			s.ike(1, 500, a.message(ike.V1Aggressive, 1, 0, false, saV1(modern(14, 1))))
+		}, nil},
+		{"weak-crypto", near, "offered beside better, which is chosen", chosen(proposals(weakSuite(3, 1, 1, 2), gcm(19)), gcm(19)), nil},
+		{"weak-crypto", none, "healthy", healthy, nil},
+
+		{"half-open-flood", hit, "thirty", halfOpen(30, false), map[string]any{"side": "A", "half_open": 30}},
+		{"half-open-flood", near, "ten", halfOpen(10, false), nil},
+		{"half-open-flood", near, "thirty that come up", halfOpen(30, true), nil},
+		{"half-open-flood", none, "healthy", healthy, nil},
+
+		{"error-notify", hit, "INVALID_SYNTAX", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.ike(1, 500, a.refusal(ike.InvalidSyntax))
+		}, map[string]any{"side": "B", "notify": "INVALID_SYNTAX"}},
+		{"error-notify", near, "one with a finding of its own", func(s *scene) { refusedOffer(s, cbc(128, 14)) }, nil},
+		{"error-notify", none, "healthy", healthy, nil},
+
+		{"invalid-spi", hit, "INVALID_IKE_SPI", func(s *scene) {
+			a := s.sa(0).up()
+			s.ike(0, 500, a.sealed(ike.Informational, 0, 2, false, ike.PayloadNone, 0))
+			s.ike(1, 500, a.plain(ike.Informational, 1, 2, true, &ike.Notify{Number: ike.InvalidIKESPI}))
+		}, map[string]any{"side": "B"}},
+		{"invalid-spi", hit, "INVALID_SPI", func(s *scene) {
+			healthy(s)
+			a := s.sa(1)
+			a.r = 0
+			s.ike(1, 500, a.plain(ike.Informational, 1, 0, false, &ike.Notify{Number: ike.InvalidSPI, Data: []byte{0xa0, 0, 0, 1}}))
+		}, map[string]any{"side": "B", "spi": "a0000001"}},
+		{"invalid-spi", near, "another error", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.ike(1, 500, a.refusal(ike.InvalidSyntax))
+		}, nil},
+		{"invalid-spi", none, "healthy", healthy, nil},
+
+		{"no-ike-traffic", hit, "both captures hold other packets", func(s *scene) {
+			known(s)
+			for range 5 {
+				s.noise(0)
+				s.noise(1)
+			}
+		}, map[string]any{"confidence": "certain"}},
+		{"no-ike-traffic", near, "both captures are empty", func(*scene) {}, nil},
+		{"no-ike-traffic", near, "ESP of a tunnel that is up", func(s *scene) { s.traffic(10, false) }, nil},
+		{"no-ike-traffic", near, "one capture", func(s *scene) { s.noise(0); s.alone = true }, nil},
+		{"no-ike-traffic", none, "healthy", healthy, nil},
+	}
+}
+
+// lines joins lines of a router's output.
+func lines(all ...string) string { return strings.Join(all, "\n") + "\n" }

@@ -1,0 +1,222 @@
+package analysis
+
+import (
+	"time"
+
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+func healthy(s *scene) {
+	a := s.sa(0).up()
+	s.traffic(10, false)
+	a.dpd(0)
+	a.dpd(1)
+}
+
+func healthyNAT(s *scene) {
+	s.seen[0] = sceneNAT
+	a := s.sa(0).up()
+	s.traffic(10, true)
+	a.dpd(0)
+}
+
+// blockedAtoB: all that A sends vanishes, what B sends arrives.
+func blockedAtoB(s *scene) {
+	a, b := s.sa(0), s.sa(1)
+	mine, theirs := a.init(false, proposals(gcm(19))), b.init(false, proposals(gcm(19)))
+	for range 3 {
+		s.ike(0, 500, mine, lost)
+		s.ike(1, 500, theirs)
+		s.ike(0, 500, b.init(true, proposals(gcm(19))), lost)
+		s.wait(2 * time.Second)
+	}
+}
+
+func answersLost(s *scene) {
+	a := s.sa(0)
+	for range 3 {
+		s.ike(0, 500, a.init(false, proposals(gcm(19))))
+		s.ike(1, 500, a.init(true, proposals(gcm(19))), lost)
+		s.wait(2 * time.Second)
+	}
+}
+
+// lossyStart: the first request is lost, the next arrives.
+func lossyStart(s *scene) {
+	a := s.sa(0)
+	s.noise(1)
+	s.ike(0, 500, a.init(false, proposals(gcm(19))), lost)
+	s.wait(time.Second)
+	a.up()
+	a.dpd(0)
+}
+
+func natTBlocked(s *scene) {
+	s.seen[0] = sceneNAT
+	a := s.sa(0)
+	a.open()
+	s.repeat(4, 0, 4500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), lost)
+}
+
+func rejectedBy(kind, code byte) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		m := a.init(false, proposals(gcm(19)))
+		s.noise(1)
+		for range 3 {
+			s.ike(0, 500, m, lost)
+			s.icmp(0, "203.0.113.1", kind, code, 1400)
+			s.wait(time.Second)
+		}
+		s.noise(1)
+	}
+}
+
+func pathCases() []findingCase {
+	return []findingCase{
+		{"path-blocked", hit, "A to B", blockedAtoB, map[string]any{"direction": "A->B", "protocol": "udp", "port": 500, "phase": "IKE_SA_INIT",
+			"lost": 6, "sent": 6, "confidence": "certain"}},
+		{"path-blocked", hit, "answers", answersLost, map[string]any{"direction": "B->A", "lost": 3, "sent": 3, "confidence": "certain"}},
+		{"path-blocked", hit, "the other capture is empty", func(s *scene) {
+			s.repeat(4, 0, 500, s.sa(0).init(false, proposals(gcm(19))), lost)
+		}, map[string]any{"direction": "A->B", "confidence": "probable"}},
+		{"path-blocked", hit, "after it was up", func(s *scene) {
+			a := s.sa(0).up()
+			a.dpd(0)
+			s.wait(time.Minute)
+			for range 5 {
+				s.ike(1, 500, a.sealed(ike.Informational, 1, 0, false, ike.PayloadNone, 0))
+				s.ike(0, 500, a.sealed(ike.Informational, 0, 0, true, ike.PayloadNone, 0), lost)
+				s.wait(5 * time.Second)
+			}
+		}, map[string]any{"direction": "A->B", "phase": "INFORMATIONAL", "lost": 5, "sent": 5}},
+		{"path-blocked", near, "one of them arrives", lossyStart, nil},
+		{"path-blocked", near, "it arrives and is not answered", func(s *scene) {
+			s.repeat(4, 0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{})
+		}, nil},
+		{"path-blocked", none, "healthy", healthy, nil},
+
+		{"nat-t-blocked", hit, "A to B", natTBlocked, map[string]any{"direction": "A->B", "lost": 4, "sent": 4, "confidence": "certain"}},
+		{"nat-t-blocked", near, "only some are lost", func(s *scene) {
+			s.seen[0] = sceneNAT
+			a := s.sa(0)
+			a.open()
+			s.ike(0, 4500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), lost)
+			s.wait(time.Second)
+			a.port = 4500
+			a.auth(ike.PayloadIDr, sizeAnswer)
+			a.dpd(0)
+		}, nil},
+		{"nat-t-blocked", near, "500 is blocked as well", blockedAtoB, nil},
+		{"nat-t-blocked", none, "healthy behind a NAT", healthyNAT, nil},
+
+		{"path-loss", hit, "the first request", lossyStart, map[string]any{"direction": "A->B", "protocol": "udp", "port": 500, "lost": 1, "confidence": "certain"}},
+		{"path-loss", near, "all are lost", blockedAtoB, nil},
+		{"path-loss", near, "the capture of B began later", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))), lost)
+			s.wait(time.Minute)
+			a.up()
+			a.dpd(0)
+		}, nil},
+		{"path-loss", none, "healthy", healthy, nil},
+
+		{"icmp-rejected", hit, "a filter", rejectedBy(3, 13), map[string]any{"icmp_type": 3, "icmp_code": 13, "rejected_by": "203.0.113.1", "direction": "A->B",
+			"meaning": "administratively prohibited"}},
+		{"icmp-rejected", hit, "no route", rejectedBy(3, 0), map[string]any{"icmp_code": 0}},
+		{"icmp-rejected", hit, "a loop", rejectedBy(11, 0), map[string]any{"icmp_type": 11}},
+		{"icmp-rejected", hit, "the peer itself", func(s *scene) {
+			a := s.sa(0)
+			for range 3 {
+				s.ike(0, 500, a.init(false, proposals(gcm(19))))
+				s.icmp(0, sceneB.String(), 3, 3, 0)
+				s.wait(time.Second)
+			}
+		}, map[string]any{"icmp_code": 3, "rejected_by": sceneB.String()}},
+		{"icmp-rejected", near, "it quotes another tunnel", func(s *scene) {
+			healthy(s)
+			s.ike(0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{to: sceneNAT, lost: true, hidden: true})
+			s.last[14+16], s.last[14+12] = 7, 7
+			s.icmp(0, "203.0.113.1", 3, 13, 0)
+		}, nil},
+		{"icmp-rejected", near, "too big", rejectedBy(3, 4), nil},
+		{"icmp-rejected", none, "healthy", healthy, nil},
+
+		{"payload-altered", hit, "a byte of IKE_AUTH", func(s *scene) {
+			a := s.sa(0)
+			a.open()
+			s.repeat(3, 0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), fate{altered: 60})
+		}, map[string]any{"direction": "A->B", "first_difference_offset": 60, "confidence": "certain"}},
+		{"payload-altered", near, "B's capture cuts packets", func(s *scene) {
+			s.snap[1] = 120
+			healthy(s)
+		}, nil},
+		{"payload-altered", none, "healthy", healthy, nil},
+
+		{"duplicated-on-path", hit, "one request arrives twice", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))), fate{twice: true})
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+			a.auth(ike.PayloadIDr, sizeAnswer)
+		}, map[string]any{"direction": "A->B", "count": 1}},
+		{"duplicated-on-path", near, "the capture doubles", func(s *scene) {
+			s.twins[1] = true
+			healthy(s)
+		}, nil},
+		{"duplicated-on-path", near, "it was sent twice", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.wait(time.Second)
+			a.up()
+		}, nil},
+		{"duplicated-on-path", none, "healthy", healthy, nil},
+
+		{"reordered-on-path", hit, "fragments overtake", func(s *scene) {
+			a := s.sa(0)
+			a.open()
+			for i := uint16(1); i <= 3; i++ {
+				s.ike(0, 500, a.sealedPart(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 400, i, 3), fate{late: time.Duration(3-i) * 20 * time.Millisecond})
+			}
+			s.wait(100 * time.Millisecond)
+			s.ike(1, 500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer))
+		}, map[string]any{"direction": "A->B", "count": 2}},
+		{"reordered-on-path", near, "a varying delay", func(s *scene) {
+			a := s.sa(0).up()
+			s.ike(0, 500, a.sealed(ike.Informational, 0, 2, false, ike.PayloadNone, 0), fate{late: 50 * time.Millisecond})
+			s.wait(time.Second)
+			a.id[0]++
+			a.dpd(0)
+		}, nil},
+		{"reordered-on-path", none, "healthy", healthy, nil},
+
+		{"dscp-rewritten", hit, "CS6 becomes another", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))), fate{dscp: 10})
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+			a.auth(ike.PayloadIDr, sizeAnswer)
+		}, map[string]any{"direction": "A->B", "dscp_sent": 48, "dscp_received": 10}},
+		{"dscp-rewritten", near, "ESP has another than IKE", healthy, nil},
+		{"dscp-rewritten", none, "one capture", func(s *scene) { healthy(s); s.alone = true }, nil},
+
+		{"slow-path", hit, "three seconds there and back", func(s *scene) {
+			s.delay = 1500 * time.Millisecond
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.wait(2 * time.Second)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+			s.wait(3 * time.Second)
+			a.auth(ike.PayloadIDr, sizeAnswer)
+		}, map[string]any{"confidence": "certain"}},
+		{"slow-path", near, "the peer is slow, not the path", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.wait(2 * time.Second)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.wait(100 * time.Millisecond)
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+			a.auth(ike.PayloadIDr, sizeAnswer)
+		}, nil},
+		{"slow-path", none, "healthy", healthy, nil},
+	}
+}

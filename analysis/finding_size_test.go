@@ -1,0 +1,92 @@
+package analysis
+
+import (
+	"time"
+
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// bigAuth sends an IKE_AUTH request of 2,000 bytes in IP fragments, three times; keep of them arrive.
+func bigAuth(keep int) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		a.open()
+		s.repeat(3, 0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000), fate{mtu: 1480, keep: keep})
+		s.wait(time.Second)
+		a.port = 500
+		if keep == 0 {
+			s.ike(1, 500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer))
+		}
+	}
+}
+
+// skf sends an IKE_AUTH request in three IKE fragments, of which the second has the given fates, one a round.
+func skf(fates ...fate) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		a.open()
+		for _, second := range fates {
+			for i := uint16(1); i <= 3; i++ {
+				f := fate{}
+				if i == 2 {
+					f = second
+				}
+				s.ike(0, 500, a.sealedPart(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 400, i, 3), f)
+			}
+			s.wait(2 * time.Second)
+		}
+		if !fates[len(fates)-1].lost {
+			s.ike(1, 500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer))
+		}
+		s.noise(1)
+	}
+}
+
+// largeRekey: small messages pass, a large request is sent n times with the fate.
+func largeRekey(n int, f fate) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0).up()
+		for range 6 {
+			a.dpd(0)
+		}
+		s.repeat(n, 0, 500, a.sealed(ike.CreateChildSA, 0, a.id[0], false, ike.PayloadSA, 1400), f)
+		a.dpd(1)
+	}
+}
+
+func sizeCases() []findingCase {
+	return []findingCase{
+		{"ip-fragments-lost", hit, "the second one", bigAuth(1), map[string]any{"direction": "A->B", "fragments_sent": 2, "fragments_seen": 1, "confidence": "certain"}},
+		{"ip-fragments-lost", near, "all arrive", bigAuth(0), nil},
+		{"ip-fragments-lost", near, "A's own capture lacks the second", func(s *scene) {
+			a := s.sa(0)
+			a.open()
+			m := a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000)
+			s.ike(0, 500, m, fate{mtu: 1480, hidden: true, keep: 1})
+			s.ike(0, 500, m, fate{mtu: 1480, hidden: true, keep: 1})
+		}, nil},
+		{"ip-fragments-lost", none, "nothing is fragmented", healthy, nil},
+
+		{"ike-fragments-lost", hit, "the second of three", skf(lost, lost, lost), map[string]any{"direction": "A->B", "fragments_sent": 3, "fragments_seen": 2}},
+		{"ike-fragments-lost", near, "it arrives in the second round", skf(lost, fate{}), nil},
+		{"ike-fragments-lost", none, "nothing is fragmented", healthy, nil},
+
+		{"packet-too-big", hit, "the next hop takes 1400", rejectedBy(3, 4), map[string]any{"direction": "A->B", "mtu": 1400, "reported_by": "203.0.113.1"}},
+		{"packet-too-big", near, "another reason", rejectedBy(3, 13), nil},
+		{"packet-too-big", none, "healthy", healthy, nil},
+
+		{"mtu-black-hole", hit, "large ones vanish", largeRekey(5, lost), map[string]any{"direction": "A->B", "confidence": "probable"}},
+		{"mtu-black-hole", near, "four are too few", largeRekey(4, lost), nil},
+		{"mtu-black-hole", near, "small ones vanish too", blockedAtoB, nil},
+		{"mtu-black-hole", none, "healthy", healthy, nil},
+
+		{"ike-fragmentation-not-negotiated", hit, "and IP fragments are needed", bigAuth(0), map[string]any{"confidence": "certain"}},
+		{"ike-fragmentation-not-negotiated", near, "both announce it", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19)), supported(ike.FragmentationSupported)))
+			s.ike(1, 500, a.init(true, proposals(gcm(19)), supported(ike.FragmentationSupported)))
+			s.ike(0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000), fate{mtu: 1480})
+		}, nil},
+		{"ike-fragmentation-not-negotiated", none, "everything fits", healthy, nil},
+	}
+}

@@ -51,7 +51,11 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 	var judged diagnose.Options
 	for i, s := range sides {
 		if s != nil {
-			options.Parties[i] = pair.Party{Name: s.Name, File: s.File, Interface: s.Interface, Known: s.Address, KnownNAT: s.NATAddress}
+			l := diagnose.LimitsOf(s.Config, stories[i])
+			options.Parties[i] = pair.Party{
+				Name: s.Name, File: s.File, Interface: s.Interface, Known: s.Address, KnownNAT: s.NATAddress,
+				FullAtEnd: l.Full && !l.Circular, FullAtStart: l.Full && l.Circular, Leaky: l.RateReached,
+			}
 			judged.Config[i], judged.Debug[i] = s.Config, s.Debug
 		}
 	}

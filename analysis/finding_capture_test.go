@@ -71,7 +71,7 @@ func captureCases() []findingCase {
 		{"capture-windows-disjoint", near, "one ends in the middle of the other", func(s *scene) { healthy(s); s.rows[1] = s.rows[1][:8] }, nil},
 		{"capture-windows-disjoint", none, "healthy", healthy, nil},
 
-		{"capture-truncated-packets", hit, "120 bytes", func(s *scene) { s.snap[1] = 120; healthy(s) }, map[string]any{"side": "B", "packets": 8}},
+		{"capture-truncated-packets", hit, "120 bytes", func(s *scene) { s.snap[1] = 120; healthy(s) }, map[string]any{"side": "B", "packets": 4}},
 		{"capture-truncated-packets", near, "only ESP is cut", func(s *scene) {
 			s.sa(0).up()
 			s.snap[1] = 120

@@ -9,7 +9,7 @@ import (
 )
 
 // logged is what a debug writes of one packet.
-func logged(sent bool, a *sa, x string, id int, response bool) string {
+func (s *scene) logged(ago time.Duration, sent bool, a *sa, x string, id int, response bool) string {
 	verb, ends, kind, r := "Received", "From 192.168.2.1:500/To 192.168.1.1:500", "REQUEST", a.r
 	if sent {
 		verb, ends = "Sending", "To 192.168.2.1:500/From 192.168.1.1:500"
@@ -19,15 +19,18 @@ func logged(sent bool, a *sa, x string, id int, response bool) string {
 	} else if id == 0 {
 		r = 0
 	}
-	return fmt.Sprintf("*Nov 14 22:13:20.001: IKEv2:(SESSION ID = 7,SA ID = 1):%s Packet [%s/VRF i0:f0] \n"+
+	// The router's zone is not that of its capture.
+	at := time.Unix(0, sceneStart+int64(s.now-ago)).UTC().Add(90 * time.Minute)
+	return at.Format("*Jan _2 15:04:05.000: ") + fmt.Sprintf("IKEv2:(SESSION ID = 7,SA ID = 1):%s Packet [%s/VRF i0:f0] \n"+
 		"Initiator SPI : %s - Responder SPI : %s Message id: %d\nIKEv2 %s Exchange %s \nPayload contents: \n SA KE N \n\n",
 		verb, ends, strings.ToUpper(a.i.String()), strings.ToUpper(r.String()), id, x, kind)
 }
 
 // negotiated is the debug of A for a negotiation that it began.
 func negotiated(a *sa) []string {
-	return []string{logged(true, a, "IKE_SA_INIT", 0, false), logged(false, a, "IKE_SA_INIT", 0, true),
-		logged(true, a, "IKE_AUTH", 1, false), logged(false, a, "IKE_AUTH", 1, true)}
+	const ms = time.Millisecond
+	return []string{a.s.logged(60*ms, true, a, "IKE_SA_INIT", 0, false), a.s.logged(31*ms, false, a, "IKE_SA_INIT", 0, true),
+		a.s.logged(20*ms, true, a, "IKE_AUTH", 1, false), a.s.logged(-9*ms, false, a, "IKE_AUTH", 1, true)}
 }
 
 // debugged is a negotiation whose debug at A is what change makes of the right one.
@@ -51,10 +54,11 @@ func debugCases() []findingCase {
 	neverSent := func(s *scene) {
 		a := s.sa(0)
 		a.open()
+		s.wait(40 * time.Millisecond)
 		s.side[0].Debug = []byte(strings.Join(negotiated(a)[:3], ""))
 		s.wait(20 * time.Second)
 		s.ike(1, 500, s.sa(1).init(false, proposals(gcm(19))))
-		s.side[0].Debug = append(s.side[0].Debug, logged(false, s.lastSA(1), "IKE_SA_INIT", 0, false)...)
+		s.side[0].Debug = append(s.side[0].Debug, s.logged(-9*time.Millisecond, false, s.lastSA(1), "IKE_SA_INIT", 0, false)...)
 		s.wait(time.Second)
 		s.noise(0)
 	}
@@ -86,7 +90,7 @@ func debugCases() []findingCase {
 				s.ike(0, 500, a.init(false, proposals(gcm(19))))
 				s.ike(1, 500, a.init(true, proposals(gcm(19))))
 				s.wait(2 * time.Second)
-				s.side[0].Debug = append(s.side[0].Debug, logged(true, a, "IKE_SA_INIT", 0, false)...)
+				s.side[0].Debug = append(s.side[0].Debug, s.logged(2*time.Second, true, a, "IKE_SA_INIT", 0, false)...)
 			}
 		}, map[string]any{"side": "A", "message": "IKE_SA_INIT RESPONSE MID=0"}},
 		{"debug-captured-not-received", near, "all are there", whole, nil},

@@ -198,7 +198,7 @@ func peerCases() []findingCase {
 			s.wait(time.Minute)
 			s.noise(0)
 			s.noise(1)
-		}, map[string]any{"side": "A", "phase": "IKE_SA_INIT", "transmissions": 4, "intervals_ms": "[1005 2005 4005]"}},
+		}, map[string]any{"side": "A", "phase": "IKE_SA_INIT", "transmissions": 4, "intervals_ms": "[1020 2020 4020]"}},
 		{"retransmissions-exhausted", near, "the third was answered", func(s *scene) {
 			a := s.sa(0)
 			s.repeat(2, 0, 500, a.init(false, proposals(gcm(19))), lost)

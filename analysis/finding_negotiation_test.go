@@ -169,7 +169,7 @@ func negotiationCases() []findingCase {
 		{"selection-not-offered", near, "one of two", chosen(proposals(cbc(256, 14), cbc(128, 14)), cbc(128, 14)), nil},
 		{"selection-not-offered", none, "healthy", healthy, nil},
 
-		{"additional-key-exchange", hit, "ML-KEM-768", intermediate(true), map[string]any{"methods": "[ML_KEM_768]"}},
+		{"additional-key-exchange", hit, "ML-KEM-768", intermediate(true), map[string]any{"methods": "[ml-kem-768]"}},
 		{"additional-key-exchange", near, "never answered", intermediate(false), nil},
 		{"additional-key-exchange", none, "healthy", healthy, nil},
 
@@ -221,7 +221,7 @@ func negotiationCases() []findingCase {
 				s.noise(1)
 			}
 		}, map[string]any{"confidence": "certain"}},
-		{"no-ike-traffic", near, "both captures are empty", func(*scene) {}, nil},
+		{"no-ike-traffic", hit, "both captures are empty", func(*scene) {}, map[string]any{"confidence": "certain"}},
 		{"no-ike-traffic", near, "ESP of a tunnel that is up", func(s *scene) { s.traffic(10, false) }, nil},
 		{"no-ike-traffic", near, "one capture", func(s *scene) { s.noise(0); s.alone = true }, nil},
 		{"no-ike-traffic", none, "healthy", healthy, nil},

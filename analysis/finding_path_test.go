@@ -136,7 +136,7 @@ func pathCases() []findingCase {
 		{"icmp-rejected", near, "it quotes another tunnel", func(s *scene) {
 			healthy(s)
 			s.ike(0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{to: sceneNAT, lost: true, hidden: true})
-			s.last[14+16], s.last[14+12] = 7, 7
+			s.last[14+16], s.last[14+12], s.last[14+28+4] = 7, 7, 0x77
 			s.icmp(0, "203.0.113.1", 3, 13, 0)
 		}, nil},
 		{"icmp-rejected", near, "too big", rejectedBy(3, 4), nil},
@@ -175,7 +175,7 @@ func pathCases() []findingCase {
 			a := s.sa(0)
 			a.open()
 			for i := uint16(1); i <= 3; i++ {
-				s.ike(0, 500, a.sealedPart(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 400, i, 3), fate{late: time.Duration(3-i) * 20 * time.Millisecond})
+				s.ike(0, 500, a.sealedPart(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 400, i, 3), fate{late: time.Duration(3-i) * 50 * time.Millisecond})
 			}
 			s.wait(100 * time.Millisecond)
 			s.ike(1, 500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer))

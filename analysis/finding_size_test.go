@@ -49,7 +49,8 @@ func largeRekey(n int, f fate) func(*scene) {
 		for range 6 {
 			a.dpd(0)
 		}
-		s.repeat(n, 0, 500, a.sealed(ike.CreateChildSA, 0, a.id[0], false, ike.PayloadSA, 1400), f)
+		s.repeat(n-2, 0, 500, a.sealed(ike.CreateChildSA, 0, a.id[0], false, ike.PayloadSA, 1400), f)
+		s.repeat(2, 0, 500, a.sealed(ike.CreateChildSA, 0, a.id[0]+1, false, ike.PayloadSA, 1380), f)
 		a.dpd(1)
 	}
 }

@@ -81,7 +81,7 @@ func (s *scene) ends(from, at int, f fate) (src, dst netip.Addr) {
 // ike sends an IKE message of side from after a moment.
 func (s *scene) ike(from int, port uint16, message []byte, fates ...fate) {
 	s.t.Helper()
-	s.now += 5 * time.Millisecond
+	s.now += 20 * time.Millisecond
 	f := oneFate(fates)
 	s.id++
 	for at := range 2 {

@@ -3,9 +3,6 @@ package diagnose
 import (
 	"fmt"
 	"math"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/pair"
@@ -178,58 +175,33 @@ func (j *judge) own(s pair.Side, addr string) bool {
 	return addr != "" && addr == j.address(s)
 }
 
-var (
-	droppedPattern = regexp.MustCompile(`(?i)packets dropped\s*:\s*(\d+)`)
-	sizePattern    = regexp.MustCompile(`(?i)buffer size \(KB\)\s*:\s*(\d+)`)
-	usedPattern    = regexp.MustCompile(`(?i)buffer used \(KB\)\s*:\s*(\d+)`)
-	ppsPattern     = regexp.MustCompile(`(?i)(?:packets to capture per second|packets per second)\s*:\s*(\d+)`)
-)
-
-func number(p *regexp.Regexp, text string) int {
-	m := p.FindStringSubmatch(text)
-	if m == nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(m[1]) // digits, and too many of them are as good as none
-	return n
-}
-
-// captureState is what the router said of its capture when the run looked.
-func (j *judge) captureState(s pair.Side) string {
-	var b strings.Builder
-	for _, name := range []string{"show-capture", "show-captures", "show-capture-buffer", "show-capture-parameter"} {
-		b.WriteString(j.o.Config[s][name] + "\n")
-	}
-	return b.String()
-}
-
 func captureBufferFull(j *judge) []report.Finding {
 	return j.eachStory(func(s pair.Side) *report.Finding {
-		state := j.captureState(s)
-		dropped, size, used := number(droppedPattern, state), number(sizePattern, state), number(usedPattern, state)
-		if dropped == 0 && (size == 0 || used < size) {
+		l := LimitsOf(j.o.Config[s], j.c.Story(s))
+		if !l.Full {
 			return nil
 		}
+		dropped := "."
+		if l.Dropped > 0 {
+			dropped = fmt.Sprintf(" and that it dropped %s.", plural(l.Dropped, "packet", "packets"))
+		}
+		which := "Later"
+		if l.Circular {
+			which = "Earlier"
+		}
 		return &report.Finding{
-			Explanation: fmt.Sprintf("The router of %s says that its buffer (%d KB) holds %d KB and that %s were dropped: later packets are not in the file, and their absence means nothing.",
-				j.name(s), size, used, plural(dropped, "packet", "packets")),
-			Actions: []report.Action{j.exec(s, "a larger or circular buffer, or a filter without ESP", "show monitor capture")},
+			Explanation: fmt.Sprintf("The router of %s says that its buffer of %d KB holds %d KB%s %s packets are not in the file, and their absence means nothing.",
+				j.name(s), l.Size, l.Used, dropped, which),
+			Actions: []report.Action{j.exec(s, "a larger buffer, or a filter without ESP", "show monitor capture")},
 		}
 	})
 }
 
-// defaultPPS is the limit of a capture point that names none.
-const defaultPPS = 1000
-
 func captureRateLimited(j *judge) []report.Finding {
 	return j.eachStory(func(s pair.Side) *report.Finding {
-		peak := j.c.Story(s).Peak
-		limit := number(ppsPattern, j.captureState(s))
-		if limit == 0 {
-			limit = defaultPPS
-		}
-		// A ceiling shows as several seconds at the limit, none of them far above.
-		if peak.Packets < limit*95/100 || peak.Packets > limit*11/10 || peak.AtLeast < 3 {
+		peak, l := j.c.Story(s).Peak, LimitsOf(j.o.Config[s], j.c.Story(s))
+		limit := l.PPS
+		if !l.RateReached {
 			return nil
 		}
 		return &report.Finding{
@@ -334,15 +306,18 @@ func noIKETraffic(j *judge) []report.Finding {
 	if !j.c.TwoSided() || hasESP(j.c) {
 		return nil // an established tunnel needs no IKE for hours
 	}
+	proof := ""
 	for _, s := range pair.Both {
-		// An empty capture does not prove that it would have seen anything: see Verdict.
-		if n := j.c.Story(s).Counts; n.IKE > 0 || n.Packets == 0 {
+		if j.c.Story(s).Counts.IKE > 0 {
 			return nil
+		}
+		if j.c.Story(s).Counts.Packets == 0 {
+			proof += fmt.Sprintf(" The capture of %s is empty, so nothing proves that it would have seen one.", j.name(s))
 		}
 	}
 	f := report.Finding{
 		Confidence:  report.Certain,
-		Explanation: "No capture holds an IKE message between the peers: nothing triggered the tunnel, or IKE leaves by an interface that was not captured.",
+		Explanation: "No capture holds an IKE message between the peers: nothing triggered the tunnel, or IKE leaves by an interface that was not captured." + proof,
 	}
 	for _, s := range pair.Both {
 		f.Actions = append(f.Actions, j.exec(s, "whether the tunnel is configured on this interface, and where the route to the peer leads",

@@ -59,6 +59,11 @@ type Party struct {
 	Untimed    bool  // the capture holds no times; those of its story are made up from the order of its packets
 	Stamp      int64 // Untimed: the one time that all its packets carry
 
+	// What is known of the capture beside its packets; to be given to Join.
+	FullAtEnd   bool // it was full and took nothing after its last packet
+	FullAtStart bool // it was full and forgot what came before its first packet: a circular buffer
+	Leaky       bool // it left packets out in between, as at its rate limit: what it lacks proves nothing
+
 	copiesOwn bool // its capture doubles packets
 }
 
@@ -70,6 +75,8 @@ type Coverage struct {
 	HiddenAt []Sight // some of them, as the other side saw them
 	Unseen   int     // packets that must have reached this side, since it answered them, and that its own capture does not hold
 	UnseenAt []Sight // some of them, as the sender saw them
+
+	hides [kinds]bool // what its filter does not let through
 }
 
 // Sight is a packet and in whose capture it is.
@@ -175,6 +182,8 @@ type Flow struct {
 	Gap     []exchange.Point    // for every one of Gaps, a sampled packet of the sender near it, for evidence
 	Slow    int64               // the largest delay above the smallest, nanoseconds, by samples
 	Hidden  uint64              // at the receiver and not at the sender: the sender's capture lacks them
+
+	firstHidden uint64 // the first of Hidden
 
 	moved [2][]exchange.Flow // its parts from or to other addresses than those of At, as they were before they were merged
 }

@@ -41,10 +41,25 @@ func (j *joiner) cover() {
 		if o := c.Story(s.Other()); o != nil && j.blind() {
 			v.From, v.To = min(v.From, c.Aligned(o.First, s.Other())-margin), max(v.To, c.Aligned(o.Last, s.Other())+margin)
 		}
+		v.limit(&c.Parties[s], from, to)
 		c.Parties[s].copiesOwn = story.CopiesOwn(c.Parties[s].Addresses)
 		if c.Overlap { // captures of different times know nothing of each other
 			j.hidden(s, v, from, to)
+			v.hides = j.hiddenKinds(s)
 		}
+	}
+}
+
+// limit takes the margins off a capture that is known to have been full, and all trust off one that left packets out.
+func (v *Coverage) limit(p *Party, from, to int64) {
+	if p.FullAtEnd {
+		v.To = to
+	}
+	if p.FullAtStart {
+		v.From = from
+	}
+	if p.Leaky {
+		v.From, v.To = 0, 0
 	}
 }
 
@@ -84,6 +99,9 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 		}
 		blind = append(blind, f.hiddenTimes(j.c)...)
 		v.Hidden += int(f.Hidden)
+		if r := f.At[s.Other()]; f.Hidden > 0 && len(v.HiddenAt) < maxHiddenKept {
+			v.HiddenAt = append(v.HiddenAt, Sight{s.Other(), sightOf(r, pointNear(r, f.firstHidden))})
+		}
 	}
 	for _, t := range blind {
 		switch {
@@ -132,7 +150,7 @@ func (j *joiner) judgeFates() {
 					v.Unseen++
 				case proven:
 					v.Unseen++
-				case c.Overlap && !m.Conversation.Foreign && c.Story(to).Unreadable == 0 && v.Covers(t.Aligned):
+				case c.Overlap && !m.Conversation.Foreign && c.Story(to).Unreadable == 0 && v.Covers(t.Aligned) && !v.hides[t.kind()]:
 					t.Fate = Lost
 				}
 			}
@@ -216,7 +234,7 @@ func (c *Case) findForeign() {
 		slices.ContainsFunc(c.Flows, func(f *Flow) bool { return f.At[A] != nil && f.At[B] != nil })
 	stranger := func(s Side, a netip.Addr) bool {
 		p := &c.Parties[s]
-		return (matched || p.Known.IsValid()) && !p.is(a)
+		return (matched || p.Known.IsValid()) && !p.Is(a)
 	}
 	for _, v := range c.Conversations {
 		if v.matched() {
@@ -262,7 +280,7 @@ func (v *Conversation) target(s Side) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// is says whether a is one of p's addresses, before or after translation.
-func (p *Party) is(a netip.Addr) bool {
+// Is says whether a is one of p's addresses, before or after translation.
+func (p *Party) Is(a netip.Addr) bool {
 	return a == p.Known || a == p.KnownNAT || slices.Contains(p.Addresses, a) || slices.Contains(p.Translated, a)
 }

@@ -60,6 +60,9 @@ func (f *Flow) hiddenTimes(c *Case) []int64 {
 	}
 	var times []int64
 	for gap := range r.Seqs.Minus(&s.Seqs) {
+		if f.Hidden == 0 {
+			f.firstHidden = gap.Low
+		}
 		f.Hidden += gap.Len()
 		if len(times) < MaxGaps {
 			times = append(times, c.Aligned(timeOf(r, gap.Low), to), c.Aligned(timeOf(r, gap.High), to))
@@ -164,7 +167,7 @@ type covered struct {
 // coveredPart cuts a gap to the numbers that were sent while the receiver's capture worked. Between two numbers that arrived it did.
 func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) covered {
 	v := &c.Parties[f.From.Other()].Coverage
-	if !c.Overlap || v.From == 0 {
+	if !c.Overlap || v.From == 0 || v.hides[f.kind()] {
 		return covered{}
 	}
 	if r.Packets > 0 && gap.Low > r.Seqs.Min() && gap.High < r.Seqs.Max() {

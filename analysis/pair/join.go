@@ -63,6 +63,7 @@ func (j *joiner) swap() {
 	p := &j.c.Parties
 	p[A].Story, p[B].Story = p[B].Story, p[A].Story
 	p[A].File, p[B].File = p[B].File, p[A].File
+	p[A].Leaky, p[B].Leaky = p[B].Leaky, p[A].Leaky // that shows in the capture; whether it was full, its router said
 	j.c.Swapped = true
 	if p[A].Story == nil {
 		p[A].Story = &exchange.Story{}

@@ -121,7 +121,7 @@ func (j *joiner) icmp() {
 // knows says whether a is an address of either side, before or after NAT.
 func (c *Case) knows(a netip.Addr) bool {
 	for _, s := range Both {
-		if c.Parties[s].is(a) {
+		if c.Parties[s].Is(a) {
 			return true
 		}
 	}

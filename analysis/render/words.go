@@ -233,7 +233,7 @@ func actionWhere(r *report.Report, a report.Action) string {
 	case a.Side != "":
 		where = "on " + sideName(r, a.Side)
 	}
-	if a.Mode == "config" {
+	if a.Mode == "config" && a.Where == "" {
 		where += ", configuration"
 	}
 	return where

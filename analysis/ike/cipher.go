@@ -33,7 +33,7 @@ type integSpec struct {
 	name   string
 	keyLen int
 	icv    int
-	sum    func(key, b []byte) []byte // nil for none
+	sum    func(key, b []byte) []byte // nil for none, and for those of Wireshark that are not to be verified
 }
 
 func cipherNamed(field string) (cipherSpec, error) {
@@ -42,6 +42,9 @@ func cipherNamed(field string) (cipherSpec, error) {
 		for _, c := range []cipherSpec{
 			{name: fmt.Sprintf("aescbc%d", bits), id: 12, iv: 16},
 			{name: fmt.Sprintf("aesctr%d", bits), id: 13, iv: 8, salt: 4},
+			{name: fmt.Sprintf("aesccm%dwith8octeticv", bits), id: 14, iv: 8, salt: 3, icv: 8, aead: true},
+			{name: fmt.Sprintf("aesccm%dwith12octeticv", bits), id: 15, iv: 8, salt: 3, icv: 12, aead: true},
+			{name: fmt.Sprintf("aesccm%dwith16octeticv", bits), id: 16, iv: 8, salt: 3, icv: 16, aead: true},
 			{name: fmt.Sprintf("aesgcm%dwith8octeticv", bits), id: 18, iv: 8, salt: 4, icv: 8, aead: true},
 			{name: fmt.Sprintf("aesgcm%dwith12octeticv", bits), id: 19, iv: 8, salt: 4, icv: 12, aead: true},
 			{name: fmt.Sprintf("aesgcm%dwith16octeticv", bits), id: 20, iv: 8, salt: 4, icv: 16, aead: true},
@@ -85,6 +88,11 @@ func integNamed(field string) (integSpec, error) {
 		{"hmacsha2512256", 64, 32, hmacSum(sha512.New, 32)},
 		{"aesxcbc96", 16, 12, xcbc},
 		{"aescmac96", 16, 12, cmac},
+		{"any96bitsofauthentication", 0, 12, nil},
+		{"any128bitsofauthentication", 0, 16, nil},
+		{"any160bitsofauthentication", 0, 20, nil},
+		{"any192bitsofauthentication", 0, 24, nil},
+		{"any256bitsofauthentication", 0, 32, nil},
 	} {
 		if n == s.name {
 			return s, nil
@@ -158,7 +166,10 @@ func (s *saKeys) openCBC(side int, iv, text, tag, covered []byte) ([]byte, error
 func (s *saKeys) openAEAD(key, iv, text, tag, header []byte) ([]byte, error) {
 	nonce := append(append([]byte{}, key[s.cipher.keyLen:]...), iv...)
 	key = key[:s.cipher.keyLen]
-	if s.cipher.id == 18 {
+	switch s.cipher.id {
+	case 14, 15, 16:
+		return openCCM(key, nonce, text, tag, header)
+	case 18:
 		return openGCM8(key, nonce, text, tag, header)
 	}
 	var aead cipher.AEAD

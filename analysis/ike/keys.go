@@ -11,8 +11,11 @@ import (
 	"strings"
 )
 
-// Keys are the keys of IKE SAs, by their SPIs.
-type Keys struct{ sas map[[2]SPI]*saKeys }
+// Keys are the keys of IKE SAs, by their SPIs; of IKEv1 by the initiator's cookie.
+type Keys struct {
+	sas map[[2]SPI]*saKeys
+	v1  map[SPI][]byte
+}
 
 // saKeys are the keys of one IKE SA; index 0 protects what the original initiator sends.
 type saKeys struct {
@@ -27,7 +30,7 @@ func (k *Keys) Len() int {
 	if k == nil {
 		return 0
 	}
-	return len(k.sas)
+	return len(k.sas) + len(k.v1)
 }
 
 // Has says whether there are keys of the IKE SA with these SPIs.
@@ -35,14 +38,15 @@ func (k *Keys) Has(spiI, spiR SPI) bool {
 	if k == nil {
 		return false
 	}
-	return k.sas[[2]SPI{spiI, spiR}] != nil
+	return k.sas[[2]SPI{spiI, spiR}] != nil || k.v1[spiI] != nil
 }
 
 // ParseKeyTable reads keys in the form of Wireshark's ikev2_decryption_table: a line an IKE SA with initiator SPI, responder
-// SPI, SK_ei, SK_er, encryption algorithm, SK_ai, SK_ar, integrity algorithm. The error names the line and what is wrong
+// SPI, SK_ei, SK_er, encryption algorithm, SK_ai, SK_ar, integrity algorithm. A line of an initiator's cookie and an encryption key
+// is one of its ikev1_decryption_table. The error names the line and what is wrong
 // with it, and never repeats a key.
 func ParseKeyTable(r io.Reader) (*Keys, error) {
-	keys := &Keys{sas: map[[2]SPI]*saKeys{}}
+	keys := &Keys{sas: map[[2]SPI]*saKeys{}, v1: map[SPI][]byte{}}
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -64,8 +68,12 @@ func (k *Keys) add(line string) error {
 	if err != nil {
 		return errors.New("it is no comma-separated line")
 	}
-	if len(fields) != 8 {
-		return fmt.Errorf("%d fields, want 8", len(fields))
+	switch len(fields) {
+	case 2:
+		return k.addV1(fields)
+	case 8:
+	default:
+		return fmt.Errorf("%d fields, want 8 (2 for IKEv1)", len(fields))
 	}
 	var raw [8][]byte
 	for _, i := range []int{0, 1, 2, 3, 5, 6} {
@@ -132,9 +140,11 @@ type Opened struct {
 }
 
 // Opener decrypts the messages of captures. It keeps the fragments of unfinished SKF messages (RFC 7383, Section 2.6).
+// Of IKEv1 it keeps what the messages in clear negotiated, so it must be shown those too, in their order.
 type Opener struct {
 	keys    *Keys
 	pending map[fragmentKey]*fragmentSet
+	v1      map[SPI]*phase1
 }
 
 // maxPending bounds the unfinished messages that an Opener keeps.
@@ -155,17 +165,24 @@ type fragmentSet struct {
 
 // NewOpener makes an Opener; keys may be nil, then it opens nothing.
 func NewOpener(keys *Keys) *Opener {
-	return &Opener{keys: keys, pending: map[fragmentKey]*fragmentSet{}}
+	return &Opener{keys: keys, pending: map[fragmentKey]*fragmentSet{}, v1: map[SPI]*phase1{}}
 }
 
 // Open decrypts the message m, which is b on the wire, and verifies its integrity. The error is ErrNoKeys, ErrIntegrity, or
 // ErrMore for a fragment that does not complete its message; a message without an encrypted payload gives nil and no error.
 func (o *Opener) Open(m *Message, b []byte) (*Opened, error) {
+	if m.Major() == 1 {
+		if c := m.ciphertext(); c != nil {
+			return o.openV1(m, c)
+		}
+		o.learnV1(m)
+		return nil, nil
+	}
 	e := m.encryptedPayload()
 	if e == nil {
 		return nil, nil
 	}
-	if !o.keys.Has(m.SPIi, m.SPIr) {
+	if o.keys == nil || o.keys.sas[[2]SPI{m.SPIi, m.SPIr}] == nil {
 		return nil, ErrNoKeys
 	}
 	if int64(m.Length) > int64(len(b)) {
@@ -201,6 +218,14 @@ func (m *Message) encryptedPayload() *Encrypted {
 		}
 	}
 	return nil
+}
+
+func (m *Message) ciphertext() *Ciphertext {
+	if len(m.Payloads) != 1 {
+		return nil
+	}
+	c, _ := m.Payloads[0].(*Ciphertext)
+	return c
 }
 
 // collect keeps a fragment and returns the whole plaintext with the last missing one.

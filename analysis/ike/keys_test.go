@@ -206,13 +206,13 @@ func TestNATDHashesOfTheIncidents(t *testing.T) {
 	if bytes.Equal(source, hashOf(testdata.NAT)) || !bytes.Equal(source, hashOf(testdata.A4)) {
 		t.Error("the source hash must be of the address before the NAT")
 	}
-	found, ok := SearchNATD(t.Context(), [20]byte(source), m.SPIi, m.SPIr, []uint16{500})
+	found, ok := SearchNATD(t.Context(), source, m.SPIi, m.SPIr, []uint16{500})
 	if !ok || found != netip.AddrPortFrom(testdata.A4, 500) {
 		t.Errorf("search found %v, %v", found, ok)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, ok := SearchNATD(ctx, [20]byte{}, 1, 2, []uint16{500}); ok {
+	if _, ok := SearchNATD(ctx, make([]byte, 20), 1, 2, []uint16{500}); ok {
 		t.Error("found what is not there")
 	}
 }
@@ -232,7 +232,9 @@ func TestPlaintextSizes(t *testing.T) {
 	}{
 		{gcm, 8 + 9 + 16, 0, 8, 8, true, 0, 0},
 		{gcm, 8 + 9 + 16, -1, 0, 8, true, 0, 0},
-		{gcm, 8 + 17 + 16, 7, 9, 9, true, 0, 0},
+		{gcm, 8 + 16 + 16, 7, 8, 15, true, 0, 0}, // filled up to a multiple of 8: 8 to 15 bytes and the Pad Length make 16
+		{gcm, 8 + 8 + 16, 7, 0, 7, true, 0, 0},
+		{cbc, 16 + 32 + 16, 16, 0, 31, true, 0, 0},
 		{cbc, 16 + 16 + 16, 0, 0, 15, true, 0, 0},
 		{cbc, 16 + 80 + 16, -1, 64, 79, true, 0, 0},
 		{cbc, 16 + 81 + 16, -1, 0, 0, false, 0, 0},

@@ -25,7 +25,7 @@ var payloadNamesV1 = map[PayloadType]string{
 	PayloadNone: "none", V1PayloadSA: "SA", V1PayloadP: "P", V1PayloadT: "T", V1PayloadKE: "KE", V1PayloadID: "ID", V1PayloadCERT: "CERT",
 	V1PayloadCR: "CR", V1PayloadHASH: "HASH", V1PayloadSIG: "SIG", V1PayloadNONCE: "NONCE", V1PayloadN: "N", V1PayloadD: "D",
 	V1PayloadVID: "VID", V1PayloadATTR: "ATTR", V1PayloadNATD: "NAT-D", V1PayloadNATOA: "NAT-OA", V1PayloadNATDOld: "NAT-D",
-	V1PayloadNATOAOld: "NAT-OA", V1PayloadFrag: "FRAG",
+	V1PayloadNATOAOld: "NAT-OA", V1PayloadFrag: "FRAG", 15: "SAK", 16: "SAT", 17: "KD", 18: "SEQ", 19: "POP", 22: "GAP",
 }
 
 // PayloadName returns the name of a payload type in the notation of RFC 7296 or RFC 2408. major is the major version.
@@ -116,6 +116,7 @@ func (t TransformType) String() string {
 func TransformName(t TransformType, id uint16) string {
 	table := map[TransformType]map[uint16]string{
 		TransformENCR: encrNames, TransformPRF: prfNames, TransformINTEG: integNames, TransformKE: keNames, TransformESN: esnNames,
+		13: {1: "KW_5649_128", 2: "KW_5649_192", 3: "KW_5649_256", 4: "KW_ARX"}, 14: {1: "Implicit", 2: "Digital Signature"},
 	}[t]
 	if t >= TransformADDKE1 && t <= TransformADDKE7 {
 		table = keNames
@@ -157,7 +158,14 @@ var keNames = map[uint16]string{
 	33: "GOST3410_2012_256", 34: "GOST3410_2012_512", 35: "ml-kem-512", 36: "ml-kem-768", 37: "ml-kem-1024",
 }
 
-var esnNames = map[uint16]string{0: "No Extended Sequence Numbers", 1: "Extended Sequence Numbers"}
+// esnNames are those of RFC 9827; until then 0 was "No Extended Sequence Numbers", 1 "Extended Sequence Numbers".
+var esnNames = map[uint16]string{0: "32-bit Sequential Numbers", 1: "Partially Transmitted 64-bit Sequential Numbers", 2: "32-bit Unspecified Numbers"}
+
+// SelectorType returns the name of a kind of traffic selectors.
+func SelectorType(n uint8) string {
+	names := map[uint8]string{7: "TS_IPV4_ADDR_RANGE", 8: "TS_IPV6_ADDR_RANGE", 9: "TS_FC_ADDR_RANGE", 10: "TS_SECLABEL"}
+	return nameOr(names[n], "TS type", n)
+}
 
 // AuthMethod returns the IANA name of an authentication method of IKEv2.
 func AuthMethod(n uint8) string {
@@ -197,15 +205,16 @@ func ConfigType(n uint8) string {
 
 // ConfigAttributeName returns the name of a configuration attribute.
 func ConfigAttributeName(n uint16) string {
-	names := map[uint16]string{
-		1: "INTERNAL_IP4_ADDRESS", 2: "INTERNAL_IP4_NETMASK", 3: "INTERNAL_IP4_DNS", 4: "INTERNAL_IP4_NBNS", 6: "INTERNAL_IP4_DHCP",
-		7: "APPLICATION_VERSION", 8: "INTERNAL_IP6_ADDRESS", 10: "INTERNAL_IP6_DNS", 12: "INTERNAL_IP6_DHCP", 13: "INTERNAL_IP4_SUBNET",
-		14: "SUPPORTED_ATTRIBUTES", 15: "INTERNAL_IP6_SUBNET", 16: "MIP6_HOME_PREFIX", 17: "INTERNAL_IP6_LINK", 18: "INTERNAL_IP6_PREFIX",
-		19: "HOME_AGENT_ADDRESS", 20: "P_CSCF_IP4_ADDRESS", 21: "P_CSCF_IP6_ADDRESS", 22: "FTT_KAT", 23: "EXTERNAL_SOURCE_IP4_NAT_INFO",
-		24: "TIMEOUT_PERIOD_FOR_LIVENESS_CHECK", 25: "INTERNAL_DNS_DOMAIN", 26: "INTERNAL_DNSSEC_TA", 27: "ENCDNS_IP4", 28: "ENCDNS_IP6",
-		29: "ENCDNS_DIGEST_INFO",
-	}
-	return nameOr(names[n&0x7fff], "attribute", n&0x7fff)
+	return nameOr(configNames[n&0x7fff], "attribute", n&0x7fff)
+}
+
+var configNames = map[uint16]string{
+	1: "INTERNAL_IP4_ADDRESS", 2: "INTERNAL_IP4_NETMASK", 3: "INTERNAL_IP4_DNS", 4: "INTERNAL_IP4_NBNS", 5: "INTERNAL_ADDRESS_EXPIRY", 6: "INTERNAL_IP4_DHCP",
+	7: "APPLICATION_VERSION", 8: "INTERNAL_IP6_ADDRESS", 10: "INTERNAL_IP6_DNS", 11: "INTERNAL_IP6_NBNS", 12: "INTERNAL_IP6_DHCP", 13: "INTERNAL_IP4_SUBNET",
+	14: "SUPPORTED_ATTRIBUTES", 15: "INTERNAL_IP6_SUBNET", 16: "MIP6_HOME_PREFIX", 17: "INTERNAL_IP6_LINK", 18: "INTERNAL_IP6_PREFIX",
+	19: "HOME_AGENT_ADDRESS", 20: "P_CSCF_IP4_ADDRESS", 21: "P_CSCF_IP6_ADDRESS", 22: "FTT_KAT", 23: "EXTERNAL_SOURCE_IP4_NAT_INFO",
+	24: "TIMEOUT_PERIOD_FOR_LIVENESS_CHECK", 25: "INTERNAL_DNS_DOMAIN", 26: "INTERNAL_DNSSEC_TA", 27: "ENCDNS_IP4", 28: "ENCDNS_IP6",
+	29: "ENCDNS_DIGEST_INFO",
 }
 
 // EAPCode returns the name of an EAP code (RFC 3748, Section 4).

@@ -96,10 +96,8 @@ func (m *Message) chain(next PayloadType, b []byte, at int) []Payload {
 			break
 		}
 		at = end
-		if next == PayloadSK || next == PayloadSKF {
-			if m.Major() == 2 {
-				break // what it names as next is inside (RFC 7296, Section 3.14)
-			}
+		if m.Major() == 2 && (next == PayloadSK || next == PayloadSKF) {
+			following = PayloadNone // what it names as next is inside, and it is the last (RFC 7296, Section 3.14)
 		}
 		next = following
 	}
@@ -288,6 +286,9 @@ func Walk(b []byte, f func(t PayloadType, offset int, body []byte) bool) (Header
 	next, at := h.NextPayload, HeaderLen
 	for range maxPayloads {
 		if next == PayloadNone {
+			if at < len(b) {
+				fault = Fault{at, "bytes behind the last payload"}
+			}
 			return h, fault
 		}
 		if len(b)-at < genericLen {
@@ -304,10 +305,10 @@ func Walk(b []byte, f func(t PayloadType, offset int, body []byte) bool) (Header
 		if !f(next, at, b[at+genericLen:at+n]) {
 			return h, fault
 		}
-		if h.Major() == 2 && (next == PayloadSK || next == PayloadSKF) {
-			return h, fault
+		last := h.Major() == 2 && (next == PayloadSK || next == PayloadSKF)
+		if next, at = PayloadType(b[at]), at+n; last {
+			next = PayloadNone
 		}
-		next, at = PayloadType(b[at]), at+n
 	}
 	return h, Fault{at, "too many payloads"}
 }

@@ -88,6 +88,10 @@ func identity(kind uint8, b []byte) string {
 		if isText(b) {
 			return string(b)
 		}
+	case 9: // DER_ASN1_DN
+		if name, ok := distinguishedName(b); ok {
+			return name
+		}
 	}
 	return hex.EncodeToString(b)
 }
@@ -279,7 +283,7 @@ func (t *TS) Type() PayloadType { return t.Number }
 
 func (s Selector) String() string {
 	if !s.Start.IsValid() {
-		return fmt.Sprintf("type %d: %x", s.Kind, s.Raw)
+		return fmt.Sprintf("%s: %x", SelectorType(s.Kind), s.Raw)
 	}
 	text := s.Start.String() + "-" + s.End.String()
 	if s.Protocol != 0 {

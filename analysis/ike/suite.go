@@ -79,33 +79,27 @@ func (s Suite) PRFLen() int {
 }
 
 // Plaintext returns the smallest and largest number of bytes of payloads inside an SK payload with a body of n bytes (IV,
-// ciphertext and ICV, without fragment numbers): RFC 7296, Section 3.14. padding is how many bytes beyond what the cipher
-// needs the sender is known to add, or -1 when that is not known; then up to 15 bytes are allowed for. It is false when
-// the body is too short for the suite, or no multiple of the block.
+// ciphertext and ICV, without fragment numbers): RFC 7296, Section 3.14. padding is what LearnPadding found of the sender, or
+// -1 when that is not known; then up to 15 bytes are allowed for. It is false when the body is too short for the suite, or no
+// multiple of the block.
 func (s Suite) Plaintext(n, padding int) (low, high int, ok bool) {
 	ciphertext := n - s.IV - s.ICV
 	if ciphertext < 1 || s.Block == 0 || ciphertext%s.Block != 0 {
 		return 0, 0, false
 	}
-	high = ciphertext - 1 // Pad Length
-	switch {
-	case s.Block > 1:
-		low = high - (s.Block - 1)
-		if padding < 0 {
-			break
+	if padding < 0 {
+		padding = 0
+		if s.Block == 1 {
+			padding = 15
 		}
-		low -= padding
-		high -= padding
-	case padding < 0:
-		low = high - 15
-	default:
-		low, high = high-padding, high-padding
 	}
-	return max(low, 0), max(high, 0), true
+	high = ciphertext - 1 // Pad Length
+	return max(high-padding-(s.Block-1), 0), high, true
 }
 
-// LearnPadding returns how many bytes beyond what the cipher needs a sender added to a message that holds no payload,
-// from the length of its SK body. Those are the messages that a liveness check and its answer are.
+// LearnPadding returns how many bytes beyond what the cipher needs a sender added to a message that holds no payload, from the
+// length of its SK body. Those are the messages that a liveness check and its answer are. A sender that fills up to a multiple
+// of 8 adds 7 to those, and anything up to 7 to others.
 func (s Suite) LearnPadding(n int) (int, bool) {
 	ciphertext := n - s.IV - s.ICV
 	if ciphertext < 1 || s.Block == 0 || ciphertext%s.Block != 0 {

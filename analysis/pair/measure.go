@@ -64,9 +64,6 @@ func (v *Conversation) learnPadding(m *Message) {
 
 func (v *Conversation) plaintext(m *Message) Plaintext {
 	low, high, ok := v.Suite.Plaintext(body(m.Message), v.Padding[m.From])
-	if p := v.Padding[m.From]; ok && v.Suite.AEAD && p > 0 {
-		high += p // the padding fills up to a multiple, so it may be anything up to that of an empty message
-	}
 	if m.FirstInner == ike.PayloadNone && m.Fragment <= 1 {
 		low, high = 0, 0
 	}

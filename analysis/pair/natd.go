@@ -140,11 +140,11 @@ func (d *detector) find(m *Message, h hash, is func(netip.AddrPort) bool) (netip
 			return x, "search"
 		}
 	}
-	if d.c.Story(whose) != nil || d.searched[whose] || m.Major() != 2 || len(h.data) != 20 {
+	if d.c.Story(whose) != nil || d.searched[whose] {
 		return netip.AddrPort{}, ""
 	}
 	d.searched[whose] = true
-	if x, ok := ike.SearchNATD(d.ctx, [20]byte(h.data), m.SPIi, m.SPIr, []uint16{500, 4500}); ok {
+	if x, ok := ike.SearchNATD(d.ctx, h.data, m.SPIi, m.SPIr, []uint16{500, 4500}); ok {
 		d.found = append(d.found, x)
 		return x, "search"
 	}

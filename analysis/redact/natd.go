@@ -100,9 +100,9 @@ func (r *Redactor) prepare(ctx context.Context) {
 		}
 		d := r.seen.hashes[h]
 		end, ok := r.source(h, d, ports)
-		if !ok && !d.v1 && searches < maxSearches {
+		if !ok && searches < maxSearches {
 			searches++
-			end, ok = ike.SearchNATD(ctx, [20]byte([]byte(h)), d.spiI, d.spiR, []uint16{500, 4500})
+			end, ok = ike.SearchNATD(ctx, []byte(h), d.spiI, d.spiR, []uint16{500, 4500})
 		}
 		to := r.digest("natd", h)
 		for len(to) < len(h) {
@@ -145,5 +145,5 @@ func (d detection) hash(a netip.Addr, port uint16, size int) []byte {
 		h := ike.NATDHash(d.spiI, d.spiR, a, port)
 		return h[:]
 	}
-	return ike.NATDHashV1(map[int]uint64{16: 1, 20: 2, 32: 4, 48: 5, 64: 6}[size], d.spiI, d.spiR, a, port)
+	return ike.NATDHashV1(ike.NATDAlgorithm(size), d.spiI, d.spiR, a, port)
 }

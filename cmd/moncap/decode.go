@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 
@@ -53,7 +54,7 @@ pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer du
 	fl.BoolVarP(&f.tree, "tree", "V", false, "text: show every field of every payload")
 	fl.BoolVarP(&f.bytes, "bytes", "x", false, "text: show the bytes of IKE messages")
 	fl.StringVarP(&f.filter, "filter", "Y", "", "show only the packets that this filter describes")
-	fl.StringVar(&f.keys, "keys", "", "IKEv2 keys, as in Wireshark's ikev2_decryption_table")
+	fl.StringVar(&f.keys, "keys", "", "keys, as in Wireshark's ikev2_decryption_table or ikev1_decryption_table")
 	fl.IntVarP(&f.count, "count", "c", 0, "stop after this many packets were shown")
 	fl.BoolVar(&f.utc, "utc", false, "text: the time of day in UTC instead of seconds since the first packet")
 	fl.BoolVar(&f.stats, "stats", false, "count packets, exchanges and payloads instead of listing them: one fast pass")
@@ -88,9 +89,9 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 	if f.stats {
 		return a.decodeStats(ctx, out, name, r, f.format)
 	}
-	d := &decoding{reader: r, keys: newDecryption(keys), keep: keep, count: f.count, view: a.newView(out, f)}
+	d := &decoding{reader: r, messages: messageDecoder{keys: newDecryption(keys)}, keep: keep, count: f.count, view: a.newView(out, f)}
 	if f.tree || f.format != "text" { // nobody else shows what it finds
-		d.seen = newObserver(f.searchNAT)
+		d.messages.seen = newObserver(f.searchNAT)
 	}
 	err = errors.Join(d.run(ctx), out.Flush())
 	if err != nil {
@@ -140,12 +141,11 @@ func (a *app) newView(w *bufio.Writer, f decodeFlags) view {
 
 // decoding is one pass over a capture.
 type decoding struct {
-	reader *packet.Reader
-	keys   *decryption
-	seen   *observer
-	keep   filter
-	view   view
-	count  int
+	reader   *packet.Reader
+	messages messageDecoder
+	keep     filter
+	view     view
+	count    int
 }
 
 func (d *decoding) run(ctx context.Context) error {
@@ -160,11 +160,8 @@ func (d *decoding) run(ctx context.Context) error {
 		if p.Frame == 1 {
 			first = p.Nanos
 		}
-		one := decodePacket(p, d.keys)
+		one := d.messages.decode(ctx, p)
 		one.first = first
-		if d.seen != nil {
-			one.observed = d.seen.observe(ctx, one)
-		}
 		if !d.keep(one) {
 			continue
 		}
@@ -187,9 +184,18 @@ type decodedPacket struct {
 	reason string       // why an IKE packet has no message
 
 	observed map[ike.Payload][]observation
+
+	whole *decodedPacket // the message that this fragment of an IKEv1 message completes, or nil
 }
 
-func decodePacket(p *packet.Packet, keys *decryption) *decodedPacket {
+// messageDecoder decodes the IKE messages of packets, with what it learnt from those before.
+type messageDecoder struct {
+	keys  *decryption
+	seen  *observer // nil for none
+	parts ike.Assembler
+}
+
+func (r *messageDecoder) decode(ctx context.Context, p *packet.Packet) *decodedPacket {
 	d := &decodedPacket{p: p}
 	if p.Kind != packet.IKE {
 		return d
@@ -200,8 +206,24 @@ func decodePacket(p *packet.Packet, keys *decryption) *decodedPacket {
 		return d
 	}
 	d.msg = msg
-	d.inner = keys.open(msg, p.Payload)
+	d.inner = r.keys.open(msg, p.Payload)
+	if r.seen != nil {
+		d.observed = r.seen.observe(ctx, d)
+	}
+	d.whole = r.assemble(ctx, d)
 	return d
+}
+
+// assemble decodes the message whose last missing fragment d is. There are no fragments of fragments.
+func (r *messageDecoder) assemble(ctx context.Context, d *decodedPacket) *decodedPacket {
+	w := r.parts.Add(d.msg, netip.AddrPortFrom(d.p.Src, d.p.SrcPort), d.p.Frame)
+	if w == nil {
+		return nil
+	}
+	p := *d.p
+	p.Payload, p.Fragments = w.Bytes, w.Frames
+	nested := messageDecoder{keys: r.keys, seen: r.seen}
+	return nested.decode(ctx, &p)
 }
 
 // protocol is the packet's kind in the words of the output.

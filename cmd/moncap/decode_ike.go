@@ -24,12 +24,12 @@ func isEncrypted(p ike.Payload) bool {
 	return false
 }
 
-// payloads returns the chain, and behind it what the keys opened.
+// payloads returns the chain, and behind it what the keys opened and what fragments of IKEv1 hold.
 func (d *decodedPacket) payloads() []ike.Payload {
-	if d.msg == nil {
+	if d == nil || d.msg == nil {
 		return nil
 	}
-	return slices.Concat(d.msg.Payloads, d.inner.payloads())
+	return slices.Concat(d.msg.Payloads, d.inner.payloads(), d.whole.payloads())
 }
 
 // exchangeNames are what the filter may call the exchange.
@@ -124,6 +124,11 @@ func (d *decodedPacket) around(p ike.Payload) []node {
 	if isEncrypted(p) {
 		all = append(all, d.inner.nodes(d.msg)...)
 	}
+	if d.whole != nil {
+		n := leaf("[Completes the message of frames %s: %d bytes]", intList(d.whole.p.Fragments), len(d.whole.p.Payload))
+		n.kids = []node{ikeNode(d.whole)}
+		all = append(all, n)
+	}
 	return all
 }
 
@@ -205,7 +210,7 @@ func newJSONIKE(d *decodedPacket) *jsonIKE {
 	}
 	j := headerJSON(d.msg.Header)
 	for _, p := range d.msg.Payloads {
-		one := jsonPayload{message: d.msg, payload: p, observed: d.observed[p]}
+		one := jsonPayload{message: d.msg, payload: p, observed: d.observed[p], whole: d.whole}
 		if isEncrypted(p) {
 			one.inner = d.inner
 		}
@@ -229,6 +234,7 @@ type jsonPayload struct {
 	payload  ike.Payload
 	inner    *decrypted
 	observed []observation
+	whole    *decodedPacket // that a fragment of IKEv1 completes
 }
 
 func (j jsonPayload) MarshalJSON() ([]byte, error) {
@@ -244,6 +250,9 @@ func (j jsonPayload) MarshalJSON() ([]byte, error) {
 	}
 	if j.inner != nil {
 		j.inner.addTo(j.message, fields)
+	}
+	if j.whole != nil {
+		fields["message"], fields["fragments"] = newJSONIKE(j.whole), j.whole.p.Fragments
 	}
 	delete(fields, "type")
 	delete(fields, "name")

@@ -176,6 +176,7 @@ func notes(d *decodedPacket) string {
 	}
 	p := d.p
 	add(len(p.Fragments) > 0, fmt.Sprintf("reassembled from frames %s", intList(p.Fragments)))
+	add(d.whole != nil, "completes a message in fragments")
 	add(p.Overlap, "fragments overlap with different bytes")
 	add(p.TCPEncap, "in TCP")
 	add(p.Truncated, "cut")

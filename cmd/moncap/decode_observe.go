@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
@@ -40,10 +41,8 @@ func newObserver(searchNAT bool) *observer {
 
 // observe returns the observations on each payload of d's message.
 func (o *observer) observe(ctx context.Context, d *decodedPacket) map[ike.Payload][]observation {
-	if d.msg == nil || d.msg.Major() != 2 {
-		return nil
-	}
 	all := map[ike.Payload][]observation{}
+	hashes := 0
 	for _, p := range d.msg.Payloads {
 		switch p := p.(type) {
 		case *ike.SA:
@@ -52,6 +51,11 @@ func (o *observer) observe(ctx context.Context, d *decodedPacket) map[ike.Payloa
 			all[p] = o.natDetection(ctx, d, p)
 		case *ike.Encrypted:
 			all[p] = o.plaintext(d.msg, p)
+		case *ike.BytesV1:
+			if p.Number == ike.V1PayloadNATD || p.Number == ike.V1PayloadNATDOld {
+				all[p] = o.natDetectionV1(ctx, d, p, hashes)
+				hashes++
+			}
 		}
 	}
 	return all
@@ -87,7 +91,7 @@ func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) []observation {
 	}
 	if p.Number == ike.PayloadSK && p.First == ike.PayloadNone {
 		if n, ok := s.suite.LearnPadding(len(p.Data)); ok {
-			s.padding[side] = n
+			s.padding[side] = max(n, s.padding[side])
 		}
 	}
 	low, high, ok := s.suite.Plaintext(len(p.Data), s.padding[side])
@@ -110,11 +114,37 @@ func (o *observer) natDetection(ctx context.Context, d *decodedPacket, n *ike.No
 	} else if n.Number != ike.NATDetectionSourceIP {
 		return nil
 	}
-	if len(n.Data) != 20 || !at.IsValid() {
+	if len(n.Data) != 20 {
 		return nil
 	}
-	want := [20]byte(n.Data)
-	if want == ike.NATDHash(d.msg.SPIi, d.msg.SPIr, at.Addr(), at.Port()) {
+	return o.hashOf(ctx, d, n.Data, at, func(a netip.AddrPort) []byte {
+		h := ike.NATDHash(d.msg.SPIi, d.msg.SPIr, a.Addr(), a.Port())
+		return h[:]
+	})
+}
+
+// natDetectionV1 does the same for a NAT-D payload, of which the first is of the destination and the others of the source
+// (RFC 3947, Section 3.2). The negotiated hash algorithm shows in its length.
+func (o *observer) natDetectionV1(ctx context.Context, d *decodedPacket, p *ike.BytesV1, before int) []observation {
+	algorithm := ike.NATDAlgorithm(len(p.Data))
+	if algorithm == 0 {
+		return nil
+	}
+	at := netip.AddrPortFrom(d.p.Src, d.p.SrcPort)
+	if before == 0 {
+		at = netip.AddrPortFrom(d.p.Dst, d.p.DstPort)
+	}
+	return o.hashOf(ctx, d, p.Data, at, func(a netip.AddrPort) []byte {
+		return ike.NATDHashV1(algorithm, d.msg.SPIi, d.msg.SPIr, a.Addr(), a.Port())
+	})
+}
+
+// hashOf says whether want is the hash of an address, and else what it is the hash of, if that is to be searched.
+func (o *observer) hashOf(ctx context.Context, d *decodedPacket, want []byte, at netip.AddrPort, hash func(netip.AddrPort) []byte) []observation {
+	if !at.IsValid() {
+		return nil
+	}
+	if bytes.Equal(want, hash(at)) {
 		return []observation{{"matches_packet", true, fmt.Sprintf("[Is the hash of %s: not translated up to here]", at)}}
 	}
 	all := []observation{{"matches_packet", false, fmt.Sprintf("[Is not the hash of %s: a NAT is between, or the hash is made up]", at)}}

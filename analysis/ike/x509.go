@@ -1,0 +1,78 @@
+package ike
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// distinguishedName reads a name in ASN.1, as identities and certificate requests carry it (RFC 7296, Section 3.5).
+func distinguishedName(b []byte) (string, bool) {
+	var name pkix.RDNSequence
+	rest, err := asn1.Unmarshal(b, &name)
+	return name.String(), err == nil && len(rest) == 0 && len(name) > 0
+}
+
+// algorithmNames are those of signatures (RFC 7427, Appendix A; RFC 8420; FIPS 204).
+var algorithmNames = map[string]string{
+	"1.2.840.113549.1.1.5": "sha1WithRSAEncryption", "1.2.840.113549.1.1.10": "RSASSA-PSS", "1.2.840.113549.1.1.11": "sha256WithRSAEncryption",
+	"1.2.840.113549.1.1.12": "sha384WithRSAEncryption", "1.2.840.113549.1.1.13": "sha512WithRSAEncryption",
+	"1.2.840.10040.4.3": "dsa-with-sha1", "2.16.840.1.101.3.4.3.2": "dsa-with-sha256",
+	"1.2.840.10045.4.1": "ecdsa-with-SHA1", "1.2.840.10045.4.3.2": "ecdsa-with-SHA256", "1.2.840.10045.4.3.3": "ecdsa-with-SHA384",
+	"1.2.840.10045.4.3.4": "ecdsa-with-SHA512", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448",
+	"2.16.840.1.101.3.4.3.17": "ML-DSA-44", "2.16.840.1.101.3.4.3.18": "ML-DSA-65", "2.16.840.1.101.3.4.3.19": "ML-DSA-87",
+}
+
+// algorithmName names an AlgorithmIdentifier in ASN.1, by its number where its name is not known.
+func algorithmName(b []byte) string {
+	var a pkix.AlgorithmIdentifier
+	if _, err := asn1.Unmarshal(b, &a); err != nil {
+		return hex.EncodeToString(b)
+	}
+	oid := a.Algorithm.String()
+	if n, ok := algorithmNames[oid]; ok {
+		return n
+	}
+	return oid
+}
+
+// certificate says what a certificate is of, as far as it can be read; nil for other encodings.
+func certificate(encoding uint8, b []byte) []string {
+	switch encoding {
+	case 4, 5, 10:
+		return x509Lines(b)
+	case 12, 13: // RFC 7296, Section 3.6
+		if len(b) > 20 {
+			return []string{fmt.Sprintf("SHA-1 %x", b[:20]), "URL " + string(b[20:])}
+		}
+	}
+	return nil
+}
+
+func x509Lines(b []byte) []string {
+	c, err := x509.ParseCertificate(b)
+	if err != nil {
+		return nil
+	}
+	return []string{
+		"subject " + c.Subject.String(), "issuer " + c.Issuer.String(),
+		"valid from " + c.NotBefore.UTC().Format(time.RFC3339) + " to " + c.NotAfter.UTC().Format(time.RFC3339),
+		fmt.Sprintf("serial number %x", c.SerialNumber), "signed with " + c.SignatureAlgorithm.String(),
+	}
+}
+
+func certFields(encoding uint8, b []byte) map[string]any {
+	f := map[string]any{"encoding": int(encoding), "encoding_name": CertEncoding(encoding), "data": hex.EncodeToString(b)}
+	if encoding != 4 && encoding != 5 && encoding != 10 {
+		return f
+	}
+	if c, err := x509.ParseCertificate(b); err == nil {
+		f["subject"], f["issuer"] = c.Subject.String(), c.Issuer.String()
+		f["not_before"], f["not_after"] = c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339)
+		f["serial"], f["signature_algorithm"] = fmt.Sprintf("%x", c.SerialNumber), c.SignatureAlgorithm.String()
+	}
+	return f
+}

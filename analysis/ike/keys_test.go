@@ -3,17 +3,12 @@ package ike
 import (
 	"bytes"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"strings"
 	"testing"
-
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/moncap/moncap/testdata"
 )
@@ -107,70 +102,13 @@ func openOne(t *testing.T, o *Opener, from string, b []byte) int {
 	return 1
 }
 
-// seal makes an IKE_AUTH request with one encrypted payload that holds a Nonce payload.
-func seal(t *testing.T, spec cipherSpec, key []byte) []byte {
-	t.Helper()
-	inner := append([]byte{0, 0, 0, 20}, bytes.Repeat([]byte{0x5a}, 16)...)
-	inner = append(inner, 0) // Pad Length
-	iv := []byte("12345678")
-	n := len(iv) + len(inner) + spec.icv
-	h := Header{SPIi: 1, SPIr: 2, NextPayload: PayloadSK, Version: 0x20, Exchange: IKEAuth, Flags: FlagInitiator, MessageID: 1, Length: uint32(HeaderLen + 4 + n)}
-	b := append(h.append(nil), byte(PayloadNonce), 0, 0, byte(4+n))
-	nonce := append(bytes.Clone(key[spec.keyLen:]), iv...)
-	var aead cipher.AEAD
-	var err error
-	if spec.id == 28 {
-		aead, err = chacha20poly1305.New(key[:spec.keyLen])
-	} else {
-		block, e := aes.NewCipher(key[:spec.keyLen])
-		if e != nil {
-			t.Fatal(e)
-		}
-		aead, err = cipher.NewGCM(block)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealed := aead.Seal(nil, nonce, inner, b)
-	return append(append(b, iv...), sealed[:len(inner)+spec.icv]...)
-}
-
-func TestAEADCiphersOpen(t *testing.T) {
-	for _, name := range []string{
-		"AES-GCM-128 with 8 octet ICV [RFC5282]", "AES-GCM-256 with 12 octet ICV [RFC5282]", "AES-GCM-256 with 16 octet ICV [RFC5282]", "CHACHA20_POLY1305",
-	} {
-		spec, err := cipherNamed(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		key := bytes.Repeat([]byte{3}, spec.keyLen+spec.salt)
-		line := fmt.Sprintf("%016x,%016x,%x,%x,%q,,,%q", 1, 2, key, key, name, "NONE [RFC4306]")
-		keys, err := ParseKeyTable(strings.NewReader(line))
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := seal(t, spec, key)
-		m, err := Parse(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, err := NewOpener(keys).Open(m, b)
-		if err != nil || len(in.Payloads) != 1 || in.Payloads[0].Type() != PayloadNonce {
-			t.Errorf("%s: %v %+v", name, err, in)
-		}
-		b[len(b)-1] ^= 1
-		if _, err := NewOpener(keys).Open(m, b); !errors.Is(err, ErrIntegrity) {
-			t.Errorf("%s: altered: %v", name, err)
-		}
-	}
-}
-
 func TestKeyTableErrorsRepeatNoKey(t *testing.T) {
 	const canary = "c0ffee00c0ffee00"
 	for _, line := range []string{
 		"1,2,3", canary + "," + canary + ",zz" + canary + `,00,"AES-CBC-128",00,00,"NONE"`,
 		canary + "," + canary + "," + canary + "," + canary + `,"AES-CBC-128","","","HMAC_SHA1_96"`,
 		canary + "," + canary + "," + canary + "," + canary + `,"ROT13","","","NONE"`,
+		canary + ",zz" + canary, canary + "00," + canary,
 	} {
 		_, err := ParseKeyTable(strings.NewReader("# keys\n" + line))
 		if err == nil || !strings.Contains(err.Error(), "line 2") || strings.Contains(err.Error(), canary) {
@@ -214,6 +152,33 @@ func TestNATDHashesOfTheIncidents(t *testing.T) {
 	cancel()
 	if _, ok := SearchNATD(ctx, make([]byte, 20), 1, 2, []uint16{500}); ok {
 		t.Error("found what is not there")
+	}
+}
+
+// The length of a hash tells its algorithm, in the search too.
+func TestSearchOfBothVersions(t *testing.T) {
+	at := netip.MustParseAddrPort("192.168.200.7:4500")
+	for algorithm := range uint64(8) {
+		hash := NATDHashV1(algorithm, 3, 4, at.Addr(), at.Port())
+		if (hash == nil) != (NATDAlgorithm(len(hash)) == 0) || hash != nil && NATDAlgorithm(len(hash)) != algorithm {
+			t.Errorf("algorithm %d: %d bytes", algorithm, len(hash))
+		}
+		if hash == nil {
+			continue
+		}
+		found, ok := SearchNATD(t.Context(), hash, 3, 4, []uint16{4500})
+		if !ok || found != at {
+			t.Errorf("algorithm %d: found %v, %v", algorithm, found, ok)
+		}
+	}
+	if _, ok := SearchNATD(t.Context(), make([]byte, 19), 3, 4, []uint16{500}); ok {
+		t.Error("19 bytes are no hash")
+	}
+}
+
+func BenchmarkSearchNATD(b *testing.B) {
+	for b.Loop() {
+		SearchNATD(b.Context(), make([]byte, 20), 1, 2, []uint16{500})
 	}
 }
 
@@ -263,10 +228,33 @@ func TestVendorNames(t *testing.T) {
 		string(unhex(t, "90cb80913ebb696e086381b5ec427b1f")):         "draft-ietf-ipsec-nat-t-ike-02\\n",
 		string(unhex(t, "afcad71368a1f1c96b8696fc77570100")):         "RFC 3706 DPD (Dead Peer Detection)",
 		string(unhex(t, "4048b7d56ebce88525e7de7f00d6c2d380000000")): "Cisco Fragmentation",
+		string(unhex(t, "4048b7d56ebce88525e7de7f00d6c2d3")):         "Fragmentation",
+		string(unhex(t, "12f5f28c457168a9702d9fe274cc0100")):         "Cisco Unity",
+		string(unhex(t, "1f07f70eaa6514d3b0fa96542a500100")):         "Cisco VPN Concentrator",
+		string(unhex(t, "09002689dfd6b712")):                         "XAUTH",
+		string(unhex(t, "42ea5b6f898d9773a575df26e7dd19e1")):         "draft-ietf-ipsec-nat-t-ike-09",
+		string(unhex(t, "27bab5dc01ea0760ea4e3190ac27c0d0")):         "draft-stenberg-ipsec-nat-traversal-01",
+		string(unhex(t, "7003cbc1097dbe9c2600ba6983bc8b35")):         "KAME racoon",
+		string(unhex(t, "f64260af2e2742daddd56987068a99a0")):         "SSH Communications Security IPSEC Express version 4.0.0",
+		"CISCO(COPYRIGHT)&Copyright (c) 2009 Cisco Systems, Inc.":    "Cisco Copyright",
+		"\x01\x02": "0102", "my own product": "my own product",
 	} {
 		if got := vendorText([]byte(id)); got != want {
 			t.Errorf("%q: %q, want %q", id, got, want)
 		}
+	}
+}
+
+func TestManyVendorsAreKnown(t *testing.T) {
+	seen := map[string]bool{}
+	for _, v := range vendors {
+		if seen[v.id] || v.id == "" || v.name == "" {
+			t.Errorf("%q %x is there twice, or empty", v.name, v.id)
+		}
+		seen[v.id] = true
+	}
+	if len(vendors) < 100 {
+		t.Errorf("only %d", len(vendors))
 	}
 }
 

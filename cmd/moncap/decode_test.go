@@ -296,6 +296,86 @@ func TestDecodeChecksNATDetection(t *testing.T) {
 	}
 }
 
+func TestDecodeChecksNATDetectionOfIKEv1(t *testing.T) {
+	out, _, _ := decodeOutput(t, incident(t, "ikev1-main-mode").A, "--format", "ndjson", "--filter", "ike.payload == NAT-D")
+	seen := 0
+	for _, o := range objects(t, out) {
+		for _, p := range o.IKE.Payloads {
+			if p["name"] == "NAT-D" {
+				seen++
+				if p["matches_packet"] != true {
+					t.Errorf("frame %d: %v", o.Frame, p)
+				}
+			}
+		}
+	}
+	if seen != 4 {
+		t.Errorf("%d NAT-D payloads, want 4", seen)
+	}
+}
+
+func TestDecodeWithKeysOfIKEv1(t *testing.T) {
+	keys := filepath.Join("..", "..", "testdata", "incidents", "ikev1-main-mode", "ikev1_decryption_table")
+	out, errs, code := decodeOutput(t, incident(t, "ikev1-main-mode").A, "-V", "--keys", keys)
+	if code != exitOK || !strings.Contains(out, "ID_IPV4_ADDR_SUBNET: 10.2.0.0/255.255.255.0") || strings.Contains(out, "makes no sense") {
+		t.Errorf("exit code %d: %s\n%s", code, errs, out)
+	}
+}
+
+// A message in Cisco's fragments is shown whole with the fragment that completes it, in every form.
+func TestDecodeAssemblesFragmentsOfIKEv1(t *testing.T) {
+	message := func(next, exchange byte, payload ...byte) []byte {
+		b, _ := hex.DecodeString("01020304050607080910111213141516")
+		b = append(b, next, 0x10, exchange, 0, 0, 0, 0, 0, 0, 0, 0, byte(28+len(payload)))
+		return append(b, payload...)
+	}
+	whole := message(13, 2, append([]byte{0, 0, 0, 12}, "CISCO-XY"...)...)
+	fragment := func(part, last byte, data []byte) []byte {
+		return message(132, 2, append([]byte{0, 0, 0, byte(8 + len(data)), 0, 1, part, last}, data...)...)
+	}
+	file := append(rawIP(fragment(2, 1, whole[20:])), rawIP(fragment(1, 0, whole[:20]))[24:]...)
+	out, _, code := decodeOutput(t, file, "--format", "ndjson", "--filter", "ike.payload == VID")
+	all := objects(t, out)
+	if code != exitOK || len(all) != 1 || all[0].Frame != 2 {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	p := all[0].IKE.Payloads[0]
+	inner, _ := p["message"].(map[string]any)
+	if p["name"] != "FRAG" || fmt.Sprint(p["fragments"]) != "[1 2]" || inner["exchange"] != float64(2) || !strings.Contains(fmt.Sprint(inner["payloads"]), "vendor:Cisco") {
+		t.Errorf("%v", p)
+	}
+	out, _, _ = decodeOutput(t, file, "-V")
+	if !strings.Contains(out, "[Completes the message of frames 1, 2: 40 bytes]") || strings.Count(out, "Payload: VID (13)") != 1 {
+		t.Errorf("%s", out)
+	}
+}
+
+// A sender that fills AEAD plaintext up to a multiple of eight is known by its empty messages; from then on the range is exact to
+// that, not to fifteen bytes.
+func TestDecodeLearnsThePaddingHabit(t *testing.T) {
+	message := func(next, exchange, flags byte, payload []byte) []byte {
+		b, _ := hex.DecodeString("01020304050607080910111213141516")
+		b = append(b, next, 0x20, exchange, flags, 0, 0, 0, 0, 0, 0, 0, byte(28+len(payload)))
+		return append(b, payload...)
+	}
+	selection, _ := hex.DecodeString("00000028" + "00000024" + "01010003" + "0300000c01000014800e0100" + "0300000802000005" + "000000080400000e")
+	file := rawIP(message(33, 34, 0x20, selection)) // AES-GCM-16
+	for _, sk := range []struct{ first, ciphertext byte }{{42, 16}, {0, 8}, {42, 16}, {0, 16}} {
+		n := 4 + 8 + sk.ciphertext + 16
+		payload := append([]byte{sk.first, 0, 0, n}, make([]byte, n-4)...)
+		file = append(file, rawIP(message(46, 37, 8, payload))[24:]...)
+	}
+	out, _, _ := decodeOutput(t, file, "--format", "ndjson", "--filter", "encrypted")
+	var got []string
+	for _, o := range objects(t, out) {
+		got = append(got, fmt.Sprint(o.IKE.Payloads[0]["plaintext_min"], "-", o.IKE.Payloads[0]["plaintext_max"]))
+	}
+	// Not known; an empty message of 8 bytes; 16 bytes are then 8 to 15 of payloads.
+	if want := []string{"0-15", "0-0", "8-15", "0-0"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func TestDecodeStats(t *testing.T) {
 	file := incident(t, "esp-blocked-a-to-b").A
 	out, _, code := decodeOutput(t, file, "--stats")

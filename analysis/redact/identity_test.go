@@ -154,7 +154,7 @@ func TestSearchFindsOnlyTheNewAddress(t *testing.T) {
 		n := natd{hashes: map[string]detection{}, addresses: map[netip.Addr]bool{}, ports: map[uint16]bool{}, names: map[string]bool{}, identities: map[string]bool{}}
 		n.take(&p)
 		for h, d := range n.hashes {
-			a, ok := ike.SearchNATD(t.Context(), [20]byte([]byte(h)), d.spiI, d.spiR, []uint16{500, 4500})
+			a, ok := ike.SearchNATD(t.Context(), []byte(h), d.spiI, d.spiR, []uint16{500, 4500})
 			if !ok {
 				continue
 			}

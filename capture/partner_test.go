@@ -47,3 +47,34 @@ func TestPartnerKitRefuses(t *testing.T) {
 		t.Error("a missing address was accepted")
 	}
 }
+
+// Every kit starts, stops, exports and removes, and says what becomes of the file.
+func TestPartnerKitIsWhole(t *testing.T) {
+	p := Partner{Tunnel: "hq-branch", Local: netip.MustParseAddr("203.0.113.9"), Remote: netip.MustParseAddr("198.51.100.1"), Interface: "wan7", File: "x.pcap"}
+	for vendor, wants := range map[string][]string{
+		"iosxe":      {"mcpartner start", "mcpartner stop", "export bootflash:x.pcap", "no monitor capture mcpartner", "no ip access-list", "delete /force"},
+		"asa":        {"match ip host 203.0.113.9 host 198.51.100.1", "match icmp any host 203.0.113.9", "no capture mcpartner interface wan7", "copy /noconfirm /pcap", "delete /noconfirm"},
+		"fortigate":  {"diagnose sniffer packet wan7 '(host 203.0.113.9 and host 198.51.100.1) or (icmp and host 203.0.113.9)' 6 0 a", "Ctrl-C", "fgt2eth"},
+		"panos":      {"set capture on", "set capture off", "scp export filter-pcap", "delete debug-filter file mc-tx.pcap", "mergecap"},
+		"strongswan": {"timeout 600 tcpdump", "Ctrl-C", "rm x.pcap"},
+	} {
+		got, err := PartnerKit(vendor, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range append(wants, "moncap analyze --tunnel hq-branch OURS.pcap x.pcap") {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %q is missing in\n%s", vendor, want, got)
+			}
+		}
+		for line := range strings.Lines(got) {
+			if strings.HasPrefix(line, "# ") == strings.HasPrefix(line, "! ") && strings.Contains(line, "Send x.pcap") {
+				t.Errorf("%s: a remark that the gateway takes for a command: %s", vendor, line)
+			}
+		}
+	}
+	p.SideA = true
+	if got, err := PartnerKit("asa", p); err != nil || !strings.Contains(got, "x.pcap OURS.pcap") {
+		t.Errorf("side A: %v\n%s", err, got)
+	}
+}

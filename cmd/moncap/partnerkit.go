@@ -38,7 +38,7 @@ Known platforms: ` + strings.Join(capture.PartnerVendors(), ", ") + ".",
 			if strings.EqualFold(side, "a") {
 				partner, ours = t.A, t.B
 			}
-			kit, err := capture.PartnerKit(vendor, partnerOf(t, partner, ours, iface))
+			kit, err := capture.PartnerKit(vendor, partnerOf(t, partner, ours, vendor, iface))
 			if err != nil {
 				return usageError(err)
 			}
@@ -48,17 +48,23 @@ Known platforms: ` + strings.Join(capture.PartnerVendors(), ", ") + ".",
 	}
 	c.Flags().StringVar(&vendor, "vendor", vendor, "platform of their gateway: "+strings.Join(capture.PartnerVendors(), ", "))
 	c.Flags().StringVar(&side, "side", side, "which side of the tunnel is theirs: a or b")
-	c.Flags().StringVar(&iface, "interface", "", "their WAN interface; a placeholder when it is not known")
+	c.Flags().StringVar(&iface, "interface", "", "their WAN interface; without it the inventory's on IOS XE, else a placeholder")
 	mustComplete(c, "vendor", capture.PartnerVendors())
+	mustComplete(c, "side", []string{"a", "b"})
 	return c
 }
 
-func partnerOf(t *inventory.Tunnel, partner, ours *inventory.Peer, iface string) capture.Partner {
+// partnerOf is the other end as its operator sees the tunnel: us behind our NAT, and itself in front of its own.
+func partnerOf(t *inventory.Tunnel, partner, ours *inventory.Peer, vendor, iface string) capture.Partner {
 	remote := ours.WAN.Address
 	if ours.WAN.NATAddress.IsValid() {
 		remote = ours.WAN.NATAddress
 	}
-	return capture.Partner{Interface: iface, Local: partner.WAN.Address, Remote: remote, File: t.Name + "-" + partner.Name + ".pcap"}
+	if iface == "" && vendor == "iosxe" {
+		iface = partner.WAN.Interface
+	}
+	return capture.Partner{Tunnel: t.Name, Interface: iface, Local: partner.WAN.Address, Remote: remote,
+		File: t.Name + "-" + partner.Name + ".pcap", SideA: partner == t.A}
 }
 
 // mustComplete offers values for a flag that the command has.

@@ -4,18 +4,146 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moncap/moncap/analysis/report"
 )
 
+// DiffSchema names the JSON form of a Difference.
+const DiffSchema = "moncap.diff/v1"
+
+// Difference is what changed between two runs of one tunnel.
+type Difference struct {
+	Schema   string   `json:"schema"`
+	Sentence string   `json:"sentence"`        // what it comes down to
+	Notes    []string `json:"notes,omitempty"` // why it may not be what was meant: other tunnels, the later run first
+	Before   RunName  `json:"before"`
+	After    RunName  `json:"after"`
+	Changes  []Change `json:"changes"` // the most important first
+}
+
+// RunName says which run it is, and what came of it.
+type RunName struct {
+	Tunnel   string         `json:"tunnel,omitempty"`
+	ID       string         `json:"id,omitempty"`
+	Time     *time.Time     `json:"time"` // when it began; nil where nothing tells
+	Outcome  report.Outcome `json:"outcome"`
+	Headline string         `json:"headline"`
+}
+
 // Change is one difference between two reports of the same tunnel.
 type Change struct {
-	Kind    string // new, gone, changed
-	Subject string // what it is about: "outcome", "finding path-blocked A->B", "NAT of A", ...
-	Before  string
-	After   string
+	Kind    string `json:"kind"`    // new, gone, changed
+	Subject string `json:"subject"` // what it is about: "outcome", "finding path-blocked A->B", "NAT of A", ...
+	Before  string `json:"before,omitempty"`
+	After   string `json:"after,omitempty"`
+}
+
+// Compare says what differs between two runs.
+func Compare(before, after *report.Report) *Difference {
+	d := &Difference{Schema: DiffSchema, Before: runName(before), After: runName(after), Changes: Diff(before, after)}
+	if d.Changes == nil {
+		d.Changes = []Change{}
+	}
+	d.Notes = doubts(before, after, d)
+	d.Sentence = sentence(*d)
+	return d
+}
+
+func runName(r *report.Report) RunName {
+	n := RunName{Tunnel: clean(r.Tunnel), Outcome: r.Verdict.Outcome, Headline: clean(r.Verdict.Headline)}
+	if r.Run != nil {
+		n.ID, n.Time = clean(r.Run.ID), &r.Run.Started
+		return n
+	}
+	for _, s := range []*report.SideInfo{r.Sides.A, r.Sides.B} {
+		if s != nil && s.First != nil && (n.Time == nil || s.First.Before(*n.Time)) {
+			n.Time = s.First
+		}
+	}
+	return n
+}
+
+// doubts are reasons why the comparison may not be what was meant.
+func doubts(before, after *report.Report, d *Difference) []string {
+	var notes []string
+	if b, a := d.Before.Time, d.After.Time; b != nil && a != nil && a.Before(*b) {
+		notes = append(notes, fmt.Sprintf("The first run is the later one: %s, the second is of %s. What is called new here has gone since, and what is called gone is new.",
+			moment(*b), moment(*a)))
+	}
+	b, a := sideNames(before), sideNames(after)
+	switch {
+	case b == a || b[0] == "" || a[0] == "":
+	case b[0] == a[1] && b[1] == a[0]:
+		notes = append(notes, "The sides are the other way round: side A of the one run is side B of the other.")
+	default:
+		notes = append(notes, fmt.Sprintf("These are runs of different tunnels: %s and %s.", tunnelText(d.Before, b), tunnelText(d.After, a)))
+	}
+	return notes
+}
+
+// sideNames are what tells two tunnels apart: the peers' names, or their addresses where there are no names.
+func sideNames(r *report.Report) (names [2]string) {
+	for i, s := range []*report.SideInfo{r.Sides.A, r.Sides.B} {
+		switch {
+		case s == nil:
+		case s.Name != "" && !strings.HasPrefix(s.Name, "side "):
+			names[i] = clean(s.Name)
+		case len(s.Addresses) > 0:
+			names[i] = clean(s.Addresses[0])
+		}
+	}
+	return names
+}
+
+func tunnelText(n RunName, sides [2]string) string {
+	text := strings.Trim(sides[0]+" - "+sides[1], " -")
+	if n.Tunnel != "" {
+		text = n.Tunnel + " (" + text + ")"
+	}
+	return text
+}
+
+func moment(t time.Time) string { return t.UTC().Format("Mon 2 Jan 2006 15:04 UTC") }
+
+// sentence says in one line what two runs differ in: the reason of the later outcome, and since when.
+func sentence(d Difference) string {
+	since := ""
+	if d.After.Time != nil && (d.Before.Time == nil || !d.After.Time.Before(*d.Before.Time)) {
+		since = "Since " + moment(*d.After.Time) + ": "
+	}
+	d.Before.Headline, d.After.Headline = brief(d.Before.Headline), brief(d.After.Headline)
+	up := func(o report.Outcome) bool { return o == report.Established || o == report.Degraded }
+	switch b, a := d.Before, d.After; {
+	case len(d.Changes) == 0:
+		return "Nothing has changed: " + a.Headline
+	case up(b.Outcome) && !up(a.Outcome):
+		return since + a.Headline + " Before, the tunnel came up."
+	case !up(b.Outcome) && up(a.Outcome):
+		return since + "the tunnel comes up. Before: " + b.Headline
+	case b.Outcome != a.Outcome:
+		return since + a.Headline + " Before: " + b.Headline
+	case up(a.Outcome):
+		return fmt.Sprintf("The tunnel comes up as before; %s.", countOf(d.Changes))
+	case slices.ContainsFunc(d.Changes, func(c Change) bool { return c.Kind == "new" && strings.HasPrefix(c.After, string(report.Critical)) }):
+		return since + "for another reason than before: " + a.Headline
+	}
+	return fmt.Sprintf("%s as before; %s.", capital(strings.TrimSuffix(d.After.Headline, ".")), countOf(d.Changes))
+}
+
+// aside is an explanation in brackets, which a sentence about something else can do without.
+var aside = regexp.MustCompile(` \([^()]{40,}\)`)
+
+func brief(headline string) string { return aside.ReplaceAllString(headline, "") }
+
+func countOf(changes []Change) string {
+	if len(changes) == 1 {
+		return "1 difference"
+	}
+	return fmt.Sprintf("%d differences", len(changes))
 }
 
 // Diff returns what differs between two runs of one tunnel, the most important first.
@@ -170,18 +298,30 @@ func sideTexts(r *report.Report) []item {
 // DiffText writes the differences between two runs for a terminal.
 func DiffText(w io.Writer, before, after *report.Report, o Options) error {
 	p := newPage(w, after, o)
-	changes := Diff(before, after)
-	if len(changes) == 0 {
-		p.line("No difference.")
+	d := Compare(before, after)
+	for _, n := range d.Notes {
+		p.wrap("! ", "  ", n, yellow)
+	}
+	p.wrap("", "", d.Sentence, bold)
+	if len(d.Changes) == 0 {
 		return p.w.Flush()
 	}
-	p.wrap("before  ", "        ", clean(before.Verdict.Headline), "")
-	p.wrap("after   ", "        ", clean(after.Verdict.Headline), bold)
 	p.line()
-	for _, c := range changes {
+	p.wrap("before  ", "        ", d.Before.text(), "")
+	p.wrap("after   ", "        ", d.After.text(), "")
+	p.line()
+	for _, c := range d.Changes {
 		p.change(c)
 	}
 	return p.w.Flush()
+}
+
+func (n RunName) text() string {
+	text := clean(string(n.Outcome)) + ": " + n.Headline
+	if n.Time != nil {
+		text = moment(*n.Time) + ", " + text
+	}
+	return text
 }
 
 func (p *page) change(c Change) {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -145,5 +146,38 @@ func TestDiff(t *testing.T) {
 	var b bytes.Buffer
 	if err := render.DiffText(&b, blocked(), established(), render.Options{}); err != nil || !strings.Contains(b.String(), "- gone  finding nat-t-blocked A->B") {
 		t.Errorf("%v:\n%s", err, b.String())
+	}
+}
+
+func later(r *report.Report, by time.Duration) *report.Report {
+	at := epoch.Add(by)
+	r.Sides.A.First, r.Run = &at, nil
+	r.Sides.B.First = &at
+	return r
+}
+
+func TestDifferenceInASentence(t *testing.T) {
+	const day = 24 * time.Hour
+	swapped, other := later(blocked(), day), later(blocked(), day)
+	swapped.Sides.A.Name, swapped.Sides.B.Name = "site-b", "site-a"
+	other.Sides.B.Name = "site-c"
+	for _, c := range []struct {
+		name          string
+		before, after *report.Report
+		want, note    string
+	}{
+		{"it broke", established(), later(blocked(), day), "Since Tue 24 Nov 2026 10:00 UTC: UDP 4500 from site-a never arrives at site-b: a device between them drops it. Before, the tunnel came up.", ""},
+		{"it works again", blocked(), later(established(), day), "Since Tue 24 Nov 2026 10:00 UTC: the tunnel comes up. Before: UDP 4500 from site-a", ""},
+		{"another reason", blocked(), later(mismatch(), day), "Since Tue 24 Nov 2026 10:00 UTC: for another reason than before: site-b refuses", ""},
+		{"nothing", blocked(), blocked(), "Nothing has changed: UDP 4500", ""},
+		{"wrong order", later(blocked(), day), established(), "the tunnel comes up. Before:", "The first run is the later one"},
+		{"swapped", established(), swapped, "Since", "The sides are the other way round"},
+		{"other tunnel", established(), other, "Since", "runs of different tunnels: hq-branch (site-a - site-b) and hq-branch (site-a - site-c)"},
+	} {
+		d := render.Compare(c.before, c.after)
+		notes := strings.Join(d.Notes, " ")
+		if !strings.HasPrefix(d.Sentence, c.want) || (c.note == "") != (notes == "") || !strings.Contains(notes, c.note) {
+			t.Errorf("%s: %q, notes %q", c.name, d.Sentence, d.Notes)
+		}
 	}
 }

@@ -12,7 +12,7 @@ func (a *app) diffCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff RUN1 RUN2",
 		Short: "What changed between two runs of a tunnel",
-		Long:  "What is new, gone or changed between two runs of one tunnel. A run is a bundle's folder, or a report in JSON.",
+		Long:  "What is new, gone or changed between two runs of one tunnel. A run is a bundle's folder, or a report in JSON; the earlier one comes first.",
 		Example: `  moncap diff runs/hq-branch-monday runs/hq-branch-tuesday
   moncap diff monday.json tuesday.json --format json`,
 		Args: cobra.ExactArgs(2),
@@ -37,11 +37,7 @@ func (a *app) diffCommand() *cobra.Command {
 
 func (a *app) showDiff(before, after *report.Report, format string) error {
 	if format == "json" {
-		changes := render.Diff(before, after)
-		if changes == nil {
-			changes = []render.Change{}
-		}
-		return writeJSON(a.stdout, changes)
+		return writeJSON(a.stdout, render.Compare(before, after))
 	}
 	return render.DiffText(a.stdout, before, after, a.textOptions(true))
 }

@@ -53,6 +53,7 @@ const (
 	Packets                   // Count packets are captured so far
 	Progress                  // Done bytes of Total are transferred
 	Note                      // Text is something that the operator should know
+	Removing                  // Text is a thing that is being taken off a router again
 )
 
 // Event is something that happened in a run, for a progress display.

@@ -23,6 +23,7 @@ func (r *router) cleanUp(ctx context.Context, keep bool) []Leftover {
 		}
 		err := dead
 		if err == nil {
+			r.u.o.Events(Event{Side: r.side, Phase: PhaseClean, Kind: Removing, Text: describe(c.kind, r.plan.nameOf(c.kind))})
 			err = r.undoChange(ctx, c)
 		}
 		if err == nil {

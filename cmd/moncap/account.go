@@ -72,6 +72,7 @@ the same list: nothing else is sent. <name>, <ip>, <n> stand for validated value
 		},
 	}
 	c.Flags().StringVar(&format, "format", format, "text or json")
+	mustComplete(c, "format", []string{"text", "json"})
 	return c
 }
 

@@ -34,7 +34,7 @@ prefixes are preserved, checksums and NAT detection are made right again, and it
 lead to the same findings.`,
 		Example:           "  moncap bundle hq-branch --redact -o case.zip",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeTunnels,
+		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := a.findBundle(args[0])
 			if err != nil {

@@ -32,7 +32,7 @@ EXIT STATUS
   64  wrong usage or inventory`,
 		Example:           "  moncap check hq-branch\n  moncap check hq-branch --record dialogue/",
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: a.completeTunnels,
+		ValidArgsFunction: a.completeTunnel,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneOf("--format", format, "text", "json"); err != nil {
 				return err
@@ -46,6 +46,7 @@ EXIT STATUS
 	}
 	f.register(c)
 	c.Flags().StringVarP(&format, "format", "f", format, "text or json")
+	mustComplete(c, "format", []string{"text", "json"})
 	c.Flags().StringVar(&record, "record", "", "save the dialogue with each router in this folder")
 	return c
 }
@@ -128,8 +129,8 @@ func (a *app) checkTunnel(ctx context.Context, c *connector, t *inventory.Tunnel
 		return nil, err
 	}
 	defer s.Close()
-	view := a.newProgress(1, [2]string{t.A.Name, t.B.Name})
-	results, err := capture.Check(ctx, plan, s.hosts(), a.captureOptions(view, nil))
+	view := a.newProgress(ctx, 1, [2]string{t.A.Name, t.B.Name})
+	results, err := capture.Check(ctx, plan, s.hosts(), a.captureOptions(ctx, view, nil))
 	view.close()
 	if err == nil && record != "" {
 		err = recordShows(ctx, s)

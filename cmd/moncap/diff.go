@@ -15,7 +15,8 @@ func (a *app) diffCommand() *cobra.Command {
 		Long:  "What is new, gone or changed between two runs of one tunnel. A run is a bundle's folder, or a report in JSON; the earlier one comes first.",
 		Example: `  moncap diff runs/hq-branch-monday runs/hq-branch-tuesday
   moncap diff monday.json tuesday.json --format json`,
-		Args: cobra.ExactArgs(2),
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneOf("--format", format, "text", "json"); err != nil {
 				return err
@@ -32,6 +33,7 @@ func (a *app) diffCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVarP(&format, "format", "f", format, "text or json")
+	mustComplete(c, "format", []string{"text", "json"})
 	return c
 }
 

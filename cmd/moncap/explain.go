@@ -21,7 +21,7 @@ func (a *app) explainCommand() *cobra.Command {
   moncap explain path-blocked`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return diagnose.Codes(), cobra.ShellCompDirectiveNoFileComp
+			return describedCodes(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneOf("--format", format, "text", "json"); err != nil {
@@ -41,7 +41,18 @@ func (a *app) explainCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&format, "format", format, "text or json")
+	mustComplete(c, "format", []string{"text", "json"})
 	return c
+}
+
+// describedCodes are all codes with their titles, for a shell that shows them.
+func describedCodes() []string {
+	var out []string
+	for _, code := range diagnose.Codes() {
+		e, _ := diagnose.Explain(code)
+		out = append(out, code+"\t"+e.Title)
+	}
+	return out
 }
 
 func catalogueEntries(args []string) ([]diagnose.Entry, error) {

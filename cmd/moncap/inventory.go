@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -59,12 +61,45 @@ func (a *app) loadTunnel(name string) (*inventory.Tunnel, error) {
 	return t, nil
 }
 
-func (a *app) completeTunnels(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeTunnels(_ *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
 	inv, err := inventory.Load(a.inventoryPath())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return inv.TunnelNames(), cobra.ShellCompDirectiveNoFileComp
+	return slices.DeleteFunc(inv.TunnelNames(), func(n string) bool { return slices.Contains(typed, n) }), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeTunnel is completeTunnels for commands that take one.
+func (a *app) completeTunnel(c *cobra.Command, typed []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(typed) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.completeTunnels(c, typed, word)
+}
+
+// completeRun offers tunnels, for their latest run, and the folders of runs.
+func (a *app) completeRun(c *cobra.Command, typed []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(typed) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names, _ := a.completeTunnels(c, typed, word)
+	return append(names, a.runFolders()...), cobra.ShellCompDirectiveDefault
+}
+
+// completeRuns offers the folders of runs; reports in JSON are files, which the shell offers itself.
+func (a *app) completeRuns(_ *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(typed) > 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return slices.DeleteFunc(a.runFolders(), func(n string) bool { return slices.Contains(typed, n) }), cobra.ShellCompDirectiveDefault
+}
+
+func (a *app) runFolders() []string {
+	found, _ := filepath.Glob(filepath.Join(a.runsDir(), "*", "run.json")) // the pattern is a good one unless the folder's name is not
+	for i := range found {
+		found[i] = filepath.Dir(found[i])
+	}
+	return found
 }
 
 func (a *app) completePeers(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -104,6 +139,7 @@ func (a *app) inventoryCommand() *cobra.Command {
 		},
 	}
 	list.Flags().StringVar(&format, "format", format, "text or json")
+	mustComplete(list, "format", []string{"text", "json"})
 	validate := &cobra.Command{
 		Use:     "validate",
 		Short:   "Check the inventory; connects to nothing",

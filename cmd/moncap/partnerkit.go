@@ -22,7 +22,7 @@ Known platforms: ` + strings.Join(capture.PartnerVendors(), ", ") + ".",
 		Example: `  moncap partner-kit hq-branch --vendor fortigate
   moncap partner-kit hq-branch --side a --vendor strongswan --interface eth0`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeTunnels,
+		ValidArgsFunction: a.completeTunnel,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := oneOf("--vendor", vendor, capture.PartnerVendors()...); err != nil {
 				return err

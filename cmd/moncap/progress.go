@@ -1,13 +1,18 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/moncap/moncap/capture"
 )
 
 // progressView shows how a run goes on: two bars that move on a terminal, a line for each event that matters
@@ -16,17 +21,47 @@ type progressView interface {
 	phase(side, name string)       // a phase begins on a side
 	detail(side, text string)      // packets so far, bytes fetched
 	failed(side, name, why string) // a phase failed
+	removing(side, what string)    // a thing is being taken off a router after an interrupt
 	note(text string)              // for both sides
 	close()                        // waits until all is drawn
 }
 
-// newProgress picks the view: nothing with --quiet, bars on a terminal, lines elsewhere.
-func (a *app) newProgress(phases int, names [2]string) progressView {
+// newProgress picks the view: nothing with --quiet, bars on a terminal, lines elsewhere. Of a run that changes something on the routers
+// it says, when it is interrupted, that they are cleaned.
+func (a *app) newProgress(ctx context.Context, phases int, names [2]string) progressView {
+	v := a.progressFor(phases, names)
+	if phases == 1 {
+		return v
+	}
+	said := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(said)
+		v.note("interrupted: what was made on the routers is being removed; a second Ctrl-C ends at once and leaves it there")
+	})
+	return &interruptible{v, func() {
+		if !stop() {
+			<-said
+		}
+	}}
+}
+
+// interruptible is a view that does not outlive the run.
+type interruptible struct {
+	progressView
+	stop func() // waits for what is being said
+}
+
+func (v *interruptible) close() {
+	v.stop()
+	v.progressView.close()
+}
+
+func (a *app) progressFor(phases int, names [2]string) progressView {
 	switch {
 	case a.quiet:
 		return quietView{}
 	case a.stderrTTY && a.getenv("TERM") != "dumb" && a.logFormat == "text" && !a.verbose:
-		return newBars(a.stderr, phases, names)
+		return newBars(a.stderr, a.barColumns(), phases, names)
 	}
 	return &lineView{w: a.stderr, names: names}
 }
@@ -36,6 +71,7 @@ type quietView struct{}
 func (quietView) phase(string, string)          {}
 func (quietView) detail(string, string)         {}
 func (quietView) failed(string, string, string) {}
+func (quietView) removing(string, string)       {}
 func (quietView) note(string)                   {}
 func (quietView) close()                        {}
 
@@ -64,6 +100,10 @@ func (v *lineView) failed(side, name, why string) {
 	fmt.Fprintf(v.w, "%s: %s: %s\n", sideName(v.names, side), name, printable(why))
 }
 
+func (v *lineView) removing(side, what string) {
+	v.note(sideName(v.names, side) + ": removing " + what)
+}
+
 func (v *lineView) note(text string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -87,58 +127,142 @@ type barView struct {
 	p     *mpb.Progress
 	total int64
 	bars  map[string]*mpb.Bar
-	mu    sync.Mutex
-	text  map[string]string
+	room  int // columns for words behind a bar
+	names [2]string
+
+	mu     sync.Mutex
+	text   map[string]string
+	began  map[string]time.Time // when the phase under way began
+	broken bool                 // a phase failed
+	undone bool                 // an interrupted run was taken back
 }
 
-func newBars(w io.Writer, phases int, names [2]string) *barView {
+// barColumns is how wide bars may be: the terminal, or 80.
+func (a *app) barColumns() int {
+	if w := a.width(); w > 0 {
+		return w
+	}
+	return 80
+}
+
+// barWidth is how much of a terminal a bar takes beside its words.
+func barWidth(columns int) int {
+	switch {
+	case columns >= 70:
+		return 20
+	case columns >= 50:
+		return 10
+	}
+	return 0
+}
+
+func newBars(w io.Writer, columns, phases int, names [2]string) *barView {
+	bar := barWidth(columns)
 	v := &barView{
-		p:     mpb.New(mpb.WithOutput(w), mpb.WithWidth(20), mpb.WithRefreshRate(80*time.Millisecond), mpb.WithAutoRefresh()),
-		total: int64(phases), bars: map[string]*mpb.Bar{}, text: map[string]string{},
+		p:     mpb.New(mpb.WithOutput(w), mpb.WithWidth(bar), mpb.WithRefreshRate(80*time.Millisecond), mpb.WithAutoRefresh()),
+		total: int64(phases), bars: map[string]*mpb.Bar{}, text: map[string]string{}, began: map[string]time.Time{},
+	}
+	longest := 0
+	for i, n := range names {
+		v.names[i] = cutTo(printable(n), max(columns/3, 8))
+		longest = max(longest, utf8.RuneCountInString(v.names[i]))
+	}
+	v.room = max(columns-longest-bar-4, 8)
+	var style mpb.BarFillerBuilder = mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding("-").Rbound("]")
+	if bar == 0 {
+		style = mpb.NopStyle()
 	}
 	for i, side := range []string{"A", "B"} {
-		v.bars[side] = v.p.AddBar(v.total,
-			mpb.PrependDecorators(decor.Name(printable(names[i]), decor.WCSyncSpaceR)),
+		v.bars[side] = v.p.New(v.total, style,
+			mpb.PrependDecorators(decor.Name(v.names[i], decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return v.now(side) })),
 		)
 	}
 	return v
 }
 
+// cutTo shortens s to at most n characters.
+func cutTo(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:max(n-2, 0)]) + ".."
+}
+
+// now is what stands behind a bar: what goes on, and for how long when that is more than a moment.
 func (v *barView) now(side string) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.text[side]
+	text := v.text[side]
+	if at := v.began[side]; !at.IsZero() {
+		if d := time.Since(at); d >= 2*time.Second {
+			text += fmt.Sprintf(", %d s", int(d.Seconds()))
+		}
+	}
+	return cutTo(text, v.room)
 }
 
-func (v *barView) set(side, text string) {
+// sides are the sides that an event is about.
+func sides(side string) []string {
+	if side == "" {
+		return []string{"A", "B"}
+	}
+	return []string{side}
+}
+
+func (v *barView) phase(side, name string) {
+	for _, s := range sides(side) {
+		v.mu.Lock()
+		v.text[s], v.began[s] = printable(name), time.Now()
+		v.mu.Unlock()
+		if at := int64(phaseIndex(name)); v.bars[s] != nil && at > v.bars[s].Current() {
+			v.bars[s].SetCurrent(min(at, v.total-1))
+		}
+	}
+}
+
+// phaseIndex is the place of a phase in the playbook.
+func phaseIndex(name string) int { return slices.Index(capture.Phases(), capture.Phase(name)) }
+
+func (v *barView) detail(side, text string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.text[side] = printable(text)
 }
 
-func (v *barView) phase(side, name string) {
-	v.set(side, name)
-	if b := v.bars[side]; b != nil && b.Current() < v.total-1 {
-		b.Increment()
-	}
+func (v *barView) failed(side, name, why string) {
+	v.mu.Lock()
+	v.broken = true
+	v.text[side], v.began[side] = printable(name)+" failed", time.Time{}
+	v.mu.Unlock()
+	fmt.Fprintf(v.p, "%s: %s: %s\n", sideName(v.names, side), name, printable(why))
 }
 
-func (v *barView) detail(side, text string) { v.set(side, text) }
-
-func (v *barView) failed(side, name, why string) {
-	v.set(side, name+" failed")
-	fmt.Fprintf(v.p, "%s: %s: %s\n", side, name, printable(why))
+func (v *barView) removing(side, what string) {
+	v.mu.Lock()
+	v.undone = true
+	v.mu.Unlock()
+	v.note(sideName(v.names, side) + ": removing " + what)
 }
 
 func (v *barView) note(text string) { fmt.Fprintln(v.p, printable(text)) }
 
 func (v *barView) close() {
-	for side, b := range v.bars {
-		if v.now(side) != "" {
-			b.SetCurrent(v.total)
+	for _, side := range sides("") {
+		v.mu.Lock()
+		used := v.text[side] != ""
+		v.began[side] = time.Time{}
+		switch {
+		case used && v.undone:
+			v.text[side] = "interrupted, cleaned up"
+		case used && !v.broken:
+			v.text[side] = "done"
 		}
-		b.Abort(false)
+		v.mu.Unlock()
+		if used {
+			v.bars[side].SetCurrent(v.total)
+		}
+		v.bars[side].Abort(false)
 	}
 	v.p.Wait()
 }

@@ -124,6 +124,8 @@ Try it without a router:  moncap demo
 	f.StringVar(&a.logFormat, "log-format", "text", "form of the log on stderr: text or json")
 	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never (NO_COLOR is honoured)")
 	f.BoolVar(&a.noInput, "no-input", false, "never ask on the terminal")
+	mustComplete(root, "color", []string{"auto", "always", "never"})
+	mustComplete(root, "log-format", []string{"text", "json"})
 	root.AddGroup(
 		&cobra.Group{ID: "live", Title: "Routers:"},
 		&cobra.Group{ID: "files", Title: "Files:"},
@@ -144,7 +146,26 @@ Try it without a router:  moncap demo
 			root.AddCommand(c)
 		}
 	}
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	exampleFor(root, "  moncap help run", "help")
+	exampleFor(root, "  source <(moncap completion bash)", "completion")
+	for shell, example := range map[string]string{
+		"bash":       "  source <(moncap completion bash)                                    # for this shell\n  moncap completion bash > /etc/bash_completion.d/moncap             # for good",
+		"zsh":        "  source <(moncap completion zsh)                                     # for this shell\n  moncap completion zsh > \"${fpath[1]}/_moncap\"                       # for good",
+		"fish":       "  moncap completion fish | source                                     # for this shell\n  moncap completion fish > ~/.config/fish/completions/moncap.fish     # for good",
+		"powershell": "  moncap completion powershell | Out-String | Invoke-Expression",
+	} {
+		exampleFor(root, example, "completion", shell)
+	}
 	return root
+}
+
+// exampleFor gives an example to a command that cobra made.
+func exampleFor(root *cobra.Command, example string, path ...string) {
+	if c, _, err := root.Find(path); err == nil && c != root {
+		c.Example = example
+	}
 }
 
 func (a *app) checkGlobals() error {

@@ -49,6 +49,7 @@ func (f *captureFlags) register(c *cobra.Command) {
 	fl.BoolVar(&f.zeroConfig, "zero-config", false, "change no configuration and write no file on the routers; slower (see moncap account --narrow)")
 	fl.StringVar(&f.viaExport, "via-export", "", "let the routers push the captures to an SCP server, scp://USER@HOST[:PORT][/FOLDER], and fetch them there")
 	fl.BoolVar(&f.debug, "debug", false, "trace IKEv2 for this one peer while capturing, and compare with the packets")
+	mustComplete(c, "trigger-side", []string{"a", "b"})
 	mustComplete(c, "until", []string{"established", "failed", "packets="})
 }
 
@@ -117,7 +118,7 @@ func (a *app) planCommand() *cobra.Command {
 		Short:             "Every line that run would send to each router; connects to nothing",
 		Example:           "  moncap plan hq-branch --name cap",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeTunnels,
+		ValidArgsFunction: a.completeTunnel,
 		RunE:              func(_ *cobra.Command, args []string) error { return a.printPlan(args[0], &f) },
 	}
 	f.register(c)
@@ -264,15 +265,18 @@ func (a *app) playbook(ctx context.Context, c *connector, t *inventory.Tunnel, f
 		return b.Dir(), &exitError{exitFailed, err}
 	}
 	defer s.Close()
-	view := a.newProgress(len(capture.Phases()), [2]string{t.A.Name, t.B.Name})
-	_, err = capture.Run(ctx, plan, s.hosts(), b, a.captureOptions(view, stop))
+	view := a.newProgress(ctx, len(capture.Phases()), [2]string{t.A.Name, t.B.Name})
+	r, err := capture.Run(ctx, plan, s.hosts(), b, a.captureOptions(ctx, view, stop))
 	view.close()
+	if err != nil && r != nil && r.Run != nil && r.Run.Clean {
+		a.progress("nothing of the run is left on the routers")
+	}
 	return b.Dir(), runFailure(err)
 }
 
-func (a *app) captureOptions(view progressView, stop <-chan struct{}) capture.Options {
+func (a *app) captureOptions(ctx context.Context, view progressView, stop <-chan struct{}) capture.Options {
 	o := capture.Options{
-		Events: func(e capture.Event) { showEvent(view, e) },
+		Events: func(e capture.Event) { showEvent(ctx, view, e) },
 		Log:    a.logger(),
 		Tool:   "moncap " + versionString(),
 		Stop:   stop,
@@ -283,7 +287,7 @@ func (a *app) captureOptions(view progressView, stop <-chan struct{}) capture.Op
 	return o
 }
 
-func showEvent(v progressView, e capture.Event) {
+func showEvent(ctx context.Context, v progressView, e capture.Event) {
 	side := string(e.Side)
 	switch e.Kind {
 	case capture.Began:
@@ -296,10 +300,29 @@ func showEvent(v progressView, e capture.Event) {
 	case capture.Packets:
 		v.detail(side, fmt.Sprintf("%s: %d packets", e.Phase, e.Count))
 	case capture.Progress:
-		v.detail(side, fmt.Sprintf("%s: %d of %d KB", e.Phase, e.Done/1024, e.Total/1024))
+		v.detail(side, fmt.Sprintf("%s: %s", e.Phase, transferred(e.Done, e.Total)))
+	case capture.Removing:
+		v.detail(side, fmt.Sprintf("%s: %s", e.Phase, e.Text))
+		if ctx.Err() != nil {
+			v.removing(side, e.Text)
+		}
 	case capture.Note:
 		v.note(e.Text)
 	}
+}
+
+// transferred is a bar of a transfer, and its size.
+func transferred(done, total int64) string {
+	if total <= 0 {
+		return fmt.Sprintf("%d KB", done/1024)
+	}
+	const width = 10
+	full := int(min(done, total) * width / total)
+	size := fmt.Sprintf("%.1f MB", float64(total)/(1<<20))
+	if total < 1<<20 {
+		size = fmt.Sprintf("%d KB", (total+1023)/1024)
+	}
+	return fmt.Sprintf("[%s%s] %d%% of %s", strings.Repeat("#", full), strings.Repeat(".", width-full), min(done, total)*100/total, size)
 }
 
 // runSeveral runs the playbook on several tunnels and prints one line for each. Bundles hold the reports.

@@ -24,7 +24,7 @@ func (a *app) startCommand() *cobra.Command {
 the duration. Collect them with ` + "`moncap collect TUNNEL`" + `, or throw them away with ` + "`moncap clean TUNNEL`.",
 		Example:           "  moncap start hq-branch --duration 30m\n  moncap status hq-branch\n  moncap collect hq-branch",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeTunnels,
+		ValidArgsFunction: a.completeTunnel,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dryRun {
 				return a.printPlan(args[0], &f)
@@ -54,8 +54,8 @@ func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, o
 		return err
 	}
 	defer b.Close()
-	r, err := a.withSessions(t, b, func(s *sessions, view progressView) (*capture.Result, error) {
-		return capture.Start(ctx, plan, s.hosts(), b, a.captureOptions(view, nil))
+	r, err := a.withSessions(ctx, t, b, func(s *sessions, view progressView) (*capture.Result, error) {
+		return capture.Start(ctx, plan, s.hosts(), b, a.captureOptions(ctx, view, nil))
 	})
 	if err != nil {
 		return err
@@ -65,13 +65,13 @@ func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, o
 }
 
 // withSessions opens the routers of a bundle's tunnel for one step.
-func (a *app) withSessions(t *inventory.Tunnel, b *bundle.Bundle, step func(*sessions, progressView) (*capture.Result, error)) (*capture.Result, error) {
+func (a *app) withSessions(ctx context.Context, t *inventory.Tunnel, b *bundle.Bundle, step func(*sessions, progressView) (*capture.Result, error)) (*capture.Result, error) {
 	s, err := a.newConnector().open(t, b)
 	if err != nil {
 		return nil, &exitError{exitFailed, err}
 	}
 	defer s.Close()
-	view := a.newProgress(len(capture.Phases()), [2]string{t.A.Name, t.B.Name})
+	view := a.newProgress(ctx, len(capture.Phases()), [2]string{t.A.Name, t.B.Name})
 	r, err := step(s, view)
 	view.close()
 	return r, runFailure(err)
@@ -94,8 +94,8 @@ func (a *app) onBundle(ctx context.Context, arg string, dryRun bool, step bundle
 	if err != nil {
 		return dir, nil, err
 	}
-	r, err := a.withSessions(t, b, func(s *sessions, view progressView) (*capture.Result, error) {
-		o := a.captureOptions(view, nil)
+	r, err := a.withSessions(ctx, t, b, func(s *sessions, view progressView) (*capture.Result, error) {
+		o := a.captureOptions(ctx, view, nil)
 		o.DryRun = dryRun
 		return step(ctx, b, s.hosts(), o)
 	})
@@ -130,7 +130,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short:             "The state of captures that were started",
 		Example:           "  moncap status hq-branch",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeTunnels,
+		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var all []capture.SideStatus
 			_, _, err := a.onBundle(cmd.Context(), args[0], false, func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error) {
@@ -179,7 +179,7 @@ func (a *app) stopCommand() *cobra.Command {
 		Short:             "Stop captures that were started; their packets stay on the routers",
 		Example:           "  moncap stop hq-branch\n  moncap collect hq-branch",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeTunnels,
+		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dryRun {
 				return a.explainBundle(args[0], "stop")
@@ -205,7 +205,7 @@ func (a *app) collectCommand() *cobra.Command {
 		Long:              "Stop, observe, export, fetch and clean up what start began; then the report.\n" + exitStatusHelp,
 		Example:           "  moncap collect hq-branch --format html -o report.html",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeTunnels,
+		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err
@@ -240,7 +240,7 @@ func (a *app) cleanCommand() *cobra.Command {
 nothing else. Running it again does no harm.`,
 		Example:           "  moncap clean runs/hq-branch-20261123-101500-ab12cd\n  moncap clean hq-branch --dry-run",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeTunnels,
+		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dryRun {
 				return a.explainBundle(args[0], "remove")

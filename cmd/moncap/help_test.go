@@ -1,0 +1,103 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// TestEveryCommandHasAnExample looks at each command's help: an example that begins with the program, and of those that end with a
+// verdict the exit codes.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	var look func(c *cobra.Command)
+	look = func(c *cobra.Command) {
+		if c.HasParent() && !strings.Contains(c.Example, "moncap ") {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		if c.Flags().Lookup("output") != nil && c.Name() != "bundle" && !strings.Contains(c.Long, "EXIT STATUS") {
+			t.Errorf("%s does not say how it exits", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+	}
+	look((&app{}).command())
+}
+
+func TestManPages(t *testing.T) {
+	dir := t.TempDir()
+	if r := moncap(t, "man", dir); r.code != exitOK {
+		t.Fatalf("exit %d\n%s", r.code, r.stderr)
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
+	if err != nil || len(pages) < 25 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "moncap-run.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{".TH MONCAP\\-RUN 1", ".SH EXIT STATUS", ".SH EXAMPLES", ".SH ENVIRONMENT", ".BR moncap\\-collect (1)"} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("moncap-run.1 has no %q", want)
+		}
+	}
+	if bin, err := exec.LookPath("mandoc"); err == nil {
+		for _, p := range pages {
+			if out, err := exec.CommandContext(t.Context(), bin, "-T", "lint", "-W", "warning", p).CombinedOutput(); err != nil {
+				t.Errorf("mandoc: %s", out)
+			}
+		}
+	}
+	if bin, err := exec.LookPath("groff"); err == nil {
+		out, err := exec.CommandContext(t.Context(), bin, append([]string{"-man", "-Tutf8", "-ww", "-z"}, pages...)...).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Errorf("groff: %v\n%s", err, out)
+		}
+	}
+}
+
+// TestCompletion asks the program as a shell's completion script does.
+func TestCompletion(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "inventory.yaml")
+	text := `{version: 1, defaults: {username: u, password: "env:P"}, peers: {hq: {host: 192.0.2.1, wan: {interface: Gi1, address: 192.0.2.1}},
+ branch: {host: 192.0.2.2, wan: {interface: Gi1, address: 192.0.2.2}}}, tunnels: {hq-branch: {a: hq, b: branch}}}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		words []string
+		want  []string
+	}{
+		{[]string{"run", ""}, []string{"hq-branch"}},
+		{[]string{"check", ""}, []string{"hq-branch"}},
+		{[]string{"clean", ""}, []string{"hq-branch"}},
+		{[]string{"run", "hq-branch", ""}, nil},
+		{[]string{"trust", ""}, []string{"branch", "hq"}},
+		{[]string{"explain", "path-b"}, []string{"path-blocked"}},
+		{[]string{"demo", "nat-t"}, []string{"nat-t-blocked"}},
+		{[]string{"simulate", "nat-t"}, []string{"nat-t-blocked"}},
+		{[]string{"report", "x", "--format", "pc"}, []string{"pcapng"}},
+		{[]string{"partner-kit", "hq-branch", "--vendor", "for"}, []string{"fortigate"}},
+		{[]string{"run", "--color", ""}, []string{"always", "auto", "never"}},
+	} {
+		r := moncap(t, append([]string{"__complete", "-i", file}, c.words...)...)
+		var got []string
+		for line := range strings.Lines(r.stdout) {
+			word, _, _ := strings.Cut(strings.TrimSpace(line), "\t")
+			if word != "" && word[0] != ':' && strings.HasPrefix(word, c.words[len(c.words)-1]) { // the shell filters
+				got = append(got, word)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q, want %q\n%s", c.words, got, c.want, r.stderr)
+		}
+	}
+}

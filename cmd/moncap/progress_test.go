@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/moncap/moncap/capture"
+)
+
+func progressApp(tty bool, width int) (*app, *bytes.Buffer) {
+	var out bytes.Buffer
+	return &app{environment: environment{stderr: &out, stderrTTY: tty, getenv: func(string) string { return "" }, width: func() int { return width }}, logFormat: "text"}, &out
+}
+
+// play lets a view see a run: every phase, packets, a transfer, and what is taken off again.
+func play(ctx context.Context, v progressView) {
+	for _, phase := range capture.Phases() {
+		showEvent(ctx, v, capture.Event{Phase: phase, Kind: capture.Began})
+		switch phase {
+		case capture.PhaseWait:
+			showEvent(ctx, v, capture.Event{Side: capture.A, Phase: phase, Kind: capture.Packets, Count: 12})
+		case capture.PhaseFetch:
+			showEvent(ctx, v, capture.Event{Side: capture.B, Phase: phase, Kind: capture.Progress, Done: 1 << 20, Total: 4 << 20})
+		case capture.PhaseClean:
+			showEvent(ctx, v, capture.Event{Side: capture.B, Phase: phase, Kind: capture.Removing, Text: "access list mc123456"})
+		}
+	}
+}
+
+func TestProgressInLines(t *testing.T) {
+	a, out := progressApp(false, 0)
+	v := a.newProgress(t.Context(), len(capture.Phases()), [2]string{"hq", "branch"})
+	play(t.Context(), v)
+	showEvent(t.Context(), v, capture.Event{Side: capture.A, Phase: capture.PhaseFetch, Kind: capture.Ended, Err: &capture.PhaseError{Phase: capture.PhaseFetch, Err: errors.New("no\x1b[2Jspace")}})
+	v.close()
+	want := "check\nacl\ndefine\nstart\ntrigger\nwait\nstop\nobserve\nexport\nfetch\nclean\nhq: fetch: no[2Jspace\n"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+}
+
+func TestAnInterruptSaysWhatIsCleaned(t *testing.T) {
+	for _, tty := range []bool{false, true} {
+		a, out := progressApp(tty, 100)
+		ctx, cancel := context.WithCancel(t.Context())
+		v := a.newProgress(ctx, len(capture.Phases()), [2]string{"hq", "branch"})
+		cancel()
+		play(ctx, v)
+		v.close()
+		for _, want := range []string{"interrupted: what was made on the routers is being removed", "branch: removing access list mc123456"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("terminal %v: %q is missing in %q", tty, want, out)
+			}
+		}
+	}
+}
+
+func TestBarsFitTheTerminal(t *testing.T) {
+	for _, width := range []int{40, 60, 100} {
+		a, _ := progressApp(true, width)
+		v := a.newProgress(t.Context(), len(capture.Phases()), [2]string{strings.Repeat("a-long-name-", 8), "b"})
+		bars := v.(*interruptible).progressView.(*barView)
+		play(t.Context(), v)
+		for _, side := range sides("") {
+			if n := len(bars.now(side)) + len(bars.names[0]) + barWidth(width) + 4; n > width {
+				t.Errorf("width %d: side %s takes %d columns", width, side, n)
+			}
+		}
+		v.close()
+	}
+}
+
+func TestTransferred(t *testing.T) {
+	for want, x := range map[string][2]int64{"[##........] 25% of 4.0 MB": {1 << 20, 4 << 20}, "[##########] 100% of 2 KB": {1500, 1500}, "3 KB": {3 << 10, 0}} {
+		if got := transferred(x[0], x[1]); got != want {
+			t.Errorf("%d of %d: %q, want %q", x[0], x[1], got, want)
+		}
+	}
+}

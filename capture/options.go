@@ -139,5 +139,6 @@ type Result struct {
 	Run      *bundle.Run
 	StartGap time.Duration // between the two captures' starts
 	Kept     []Leftover    // what was left on purpose
+	Removed  []Leftover    // what was taken back
 	Notes    []string
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type runner struct {
 	started time.Time // when the captures were running on both sides
 	left    []Leftover
 	kept    []Leftover
+	removed []Leftover
 }
 
 func newRunner(p *Plan, h Hosts, b *bundle.Bundle, o Options, run *bundle.Run) *runner {
@@ -264,8 +266,15 @@ func (u *runner) finish(ctx context.Context, err error, keep bool) (*Result, err
 	u.cleanAll(ctx, keep)
 	if keep && len(u.left) == 0 {
 		u.keepAll()
+		u.noteKept()
 	}
 	return u.close(err)
+}
+
+func (u *runner) tookBack(l Leftover) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.removed = append(u.removed, l)
 }
 
 func (u *runner) keepAll() {
@@ -274,6 +283,19 @@ func (u *runner) keepAll() {
 		r.info.Clean = len(r.kept()) == 0
 	}
 	u.run.Kept = len(u.kept) > 0
+}
+
+// noteKept says what --keep left, and how it goes.
+func (u *runner) noteKept() {
+	for _, r := range u.sides {
+		var what []string
+		for _, l := range r.kept() {
+			what = append(what, l.What)
+		}
+		if len(what) > 0 {
+			r.note(PhaseClean, "left on it as asked: %s (moncap clean removes them)", strings.Join(what, ", "))
+		}
+	}
 }
 
 // cleanAll undoes both sides at the same time. It goes on when ctx was cancelled, within a limit of its own. With keep
@@ -321,7 +343,7 @@ func (u *runner) close(err error) (*Result, error) {
 
 func (u *runner) result() *Result {
 	return &Result{
-		Run: u.run, StartGap: time.Duration(u.run.StartGapMS * float64(time.Millisecond)), Kept: u.kept, Notes: u.run.Notes,
+		Run: u.run, StartGap: time.Duration(u.run.StartGapMS * float64(time.Millisecond)), Kept: u.kept, Removed: u.removed, Notes: u.run.Notes,
 	}
 }
 

@@ -56,9 +56,9 @@ func (r *router) leftover(kind string, why error) Leftover {
 func (r *router) undoChange(ctx context.Context, c *change) error {
 	unsure := c.state == bundle.Intent
 	for n := 1; ; n++ {
-		gone, err := r.undoOnce(ctx, c.kind, unsure)
-		if gone {
-			r.markGone(c)
+		removed, err := r.undoOnce(ctx, c.kind, unsure)
+		if err == nil {
+			r.markGone(c, removed || n > 1)
 			return nil
 		}
 		if errors.Is(err, errForeign) || n >= cleanAttempts || ctx.Err() != nil || r.host == nil || lasting(err) {
@@ -74,14 +74,15 @@ func (r *router) undoChange(ctx context.Context, c *change) error {
 	}
 }
 
-func (r *router) undoOnce(ctx context.Context, kind string, unsure bool) (gone bool, err error) {
+// undoOnce takes a thing back. removed says that it was there, as far as is known.
+func (r *router) undoOnce(ctx context.Context, kind string, unsure bool) (removed bool, err error) {
 	if unsure {
 		there, err := r.look(ctx, kind, 1)
 		switch {
 		case err != nil && refusalOf(err) == nil:
 			return false, err
 		case err == nil && there == absent:
-			return true, nil
+			return false, nil
 		case err == nil && there == foreign:
 			return false, fmt.Errorf("%s: %w", describe(kind, r.plan.nameOf(kind)), errForeign)
 		}
@@ -99,7 +100,10 @@ func (r *router) undoOnce(ctx context.Context, kind string, unsure bool) (gone b
 
 // markGone records that a change was taken back. A journal that cannot be written any more does not undo that: a
 // later clean looks, and finds nothing.
-func (r *router) markGone(c *change) {
+func (r *router) markGone(c *change, removed bool) {
+	if removed && c.kind != kindActive { // it goes with its capture point
+		r.u.tookBack(r.leftover(c.kind, nil))
+	}
 	if err := r.mark(c, bundle.Gone); err != nil {
 		c.state = bundle.Gone
 		r.note(PhaseClean, "%v", err)

@@ -326,8 +326,11 @@ func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, rea
 	defer cancel()
 	p, err := reach(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
-			err = errors.Join(context.Cause(ctx), err)
+		switch {
+		case errors.Is(ctx.Err(), context.Canceled):
+			return nil, context.Cause(ctx)
+		case ctx.Err() != nil:
+			return nil, errors.Join(context.Cause(ctx), err)
 		}
 		return nil, err
 	}

@@ -328,10 +328,7 @@ func (v *view) run(r *report.Report, o HTMLOptions) {
 			rv.Failed = rv.Failed || p.Failed != ""
 		}
 		for _, rt := range run.Routers {
-			state := "left clean"
-			if !rt.Clean {
-				state = "NOT CLEAN"
-			}
+			state := leftState(run, rt)
 			rv.Routers = append(rv.Routers, fmt.Sprintf("%s: %s", sideName(r, rt.Side), strings.Join(slices.DeleteFunc(
 				cleanAll([]string{rt.Hostname, rt.Platform, rt.Version, state}), func(s string) bool { return s == "" }), ", ")))
 			commands[rt.Side] = strings.Join(cleanAll(rt.Commands), "\n")

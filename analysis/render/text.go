@@ -343,16 +343,24 @@ func (p *page) run() {
 		run.Started.UTC().Format("2006-01-02 15:04:05 UTC"), millis(float64(run.DurationMS)), millis(run.StartGapMS)))
 	p.phases(run.Phases)
 	for _, rt := range run.Routers {
-		state := "left clean"
-		if !rt.Clean {
-			state = "NOT CLEAN"
-		}
+		state := leftState(run, rt)
 		p.field("side "+string(rt.Side), strings.Join(slices.DeleteFunc(cleanAll([]string{rt.Peer, rt.Hostname, rt.Platform, rt.Version, state}),
 			func(s string) bool { return s == "" }), ", "))
 	}
 	for _, n := range run.Notes {
 		p.field("note", clean(n))
 	}
+}
+
+// leftState says how a run left a router.
+func leftState(run *report.Run, rt report.Router) string {
+	switch {
+	case rt.Clean:
+		return "left clean"
+	case run.Kept:
+		return "left as asked"
+	}
+	return "NOT CLEAN"
 }
 
 // phases says how long each took on the slower side, and every one in full that failed or when all is wanted.

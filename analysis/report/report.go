@@ -418,6 +418,7 @@ type Run struct {
 	Phases     []Phase   `json:"phases"`
 	Routers    []Router  `json:"routers"`
 	Notes      []string  `json:"notes,omitempty"`
+	Kept       bool      `json:"kept,omitempty"` // it was asked to leave things on the routers
 }
 
 // Phase is one step of the playbook and how long it took.

@@ -148,6 +148,39 @@ func TestStepByStep(t *testing.T) {
 	}
 }
 
+// A tunnel's name means the run that still has something on the routers, also when a later run was refused.
+func TestTunnelNameFindsTheOpenRun(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	runs := filepath.Join(l.dir, "runs")
+	p := program{env: map[string]string{"MONCAP_RUNS": runs}}
+	want := func(code int, contains string, args ...string) result {
+		t.Helper()
+		r := p.run(t.Context(), append(args, "-i", l.inventory)...)
+		if r.code != code || !strings.Contains(r.stdout+r.stderr, contains) {
+			t.Fatalf("%v: exit %d, want %d and %q\n%s%s", args, r.code, code, contains, r.stdout, r.stderr)
+		}
+		return r
+	}
+	want(exitOK, "capturing on both routers", "start", "demo", "--name", "cap", "--duration", "60s")
+	want(exitFailed, "cap exists already", "run", "demo", "--name", "cap", "--duration", "1s")
+	want(exitOK, "active", "status", "demo")
+	want(exitOK, "stopped; fetch them", "stop", "demo")
+	want(exitOK, "ESTABLISHED", "collect", "demo")
+	want(exitFailed, "no capture on its routers any more", "collect", "demo")
+	if dirty := l.dirty(); len(dirty) > 0 {
+		t.Errorf("%v is not as it was", dirty)
+	}
+	r := want(exitOK, "left as asked", "run", "demo", "--name", "kept", "--keep", "--until", "packets=4", "--duration", "5s")
+	if !strings.Contains(r.stderr, "site-a: left on it as asked: access list kept, capture point kept") {
+		t.Errorf("what was kept is not said:\n%s", r.stderr)
+	}
+	want(exitOK, "site-a: removed capture point kept", "clean", "demo")
+	want(exitOK, "nothing was left", "clean", "demo")
+	if dirty := l.dirty(); len(dirty) > 0 {
+		t.Errorf("%v is not as it was", dirty)
+	}
+}
+
 // TestNarrowAccount runs with the account that `moncap account --narrow` prints, as the router's own parser view.
 func TestNarrowAccount(t *testing.T) {
 	i, err := testdata.Load("healthy")

@@ -105,13 +105,14 @@ type result struct {
 type program struct {
 	tune   func(*device.Options, *capture.Options)
 	events func(capture.Event)
+	env    map[string]string
 }
 
 func (p program) run(ctx context.Context, args ...string) result {
 	var stdout, stderr lockedBuffer
 	code := run(ctx, environment{
 		args: args, stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr,
-		getenv: func(string) string { return "" }, width: func() int { return 0 },
+		getenv: func(k string) string { return p.env[k] }, width: func() int { return 0 },
 		tune: func(d *device.Options, c *capture.Options) {
 			if d != nil {
 				d.Timeouts = device.Timeouts{Dial: 2 * time.Second, Command: 400 * time.Millisecond, Idle: 400 * time.Millisecond}

@@ -151,7 +151,7 @@ func bundleSide(b *bundle.Bundle, router *bundle.Router, side bundle.Side, path 
 
 // runOf tells in the report how the captures were taken.
 func runOf(r *bundle.Run) *report.Run {
-	out := &report.Run{ID: r.ID, Started: r.Started, StartGapMS: r.StartGapMS, Notes: r.Notes}
+	out := &report.Run{ID: r.ID, Started: r.Started, StartGapMS: r.StartGapMS, Notes: r.Notes, Kept: r.Kept}
 	if !r.Ended.IsZero() {
 		out.DurationMS = r.Ended.Sub(r.Started).Milliseconds()
 	}

@@ -173,35 +173,57 @@ func (a *app) createBundle(dir, tunnel, runID string) (*bundle.Bundle, error) {
 
 // findBundle takes a bundle's folder, or the name of a tunnel: then it is the latest run of the tunnel.
 func (a *app) findBundle(arg string) (string, error) {
-	if exists(filepath.Join(arg, "run.json")) || exists(filepath.Join(arg, "journal.jsonl")) {
+	if isBundle(arg) {
 		return arg, nil
 	}
+	return a.latestRun(arg, func(*bundle.Bundle) bool { return true })
+}
+
+// findOpenBundle is findBundle for what goes on with a run: of a tunnel's runs it takes the latest with something on
+// its routers, since a later one may have failed without leaving anything.
+func (a *app) findOpenBundle(arg string) (string, error) {
+	if isBundle(arg) {
+		return arg, nil
+	}
+	dir, err := a.latestRun(arg, func(b *bundle.Bundle) bool {
+		entries, err := b.Journal()
+		return err != nil || len(bundle.OpenChanges(entries)) > 0
+	})
+	if err != nil {
+		return a.findBundle(arg)
+	}
+	return dir, nil
+}
+
+func isBundle(dir string) bool {
+	return exists(filepath.Join(dir, "run.json")) || exists(filepath.Join(dir, "journal.jsonl"))
+}
+
+// latestRun returns the folder of the latest run of a tunnel that is wanted.
+func (a *app) latestRun(tunnel string, wanted func(*bundle.Bundle) bool) (string, error) {
 	entries, err := os.ReadDir(a.runsDir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
 	latest, at := "", time.Time{}
 	for _, e := range entries {
-		dir := filepath.Join(a.runsDir(), e.Name())
-		r, err := readRun(dir)
-		if err == nil && r.Tunnel == arg && r.Started.After(at) {
-			latest, at = dir, r.Started
+		b, err := bundle.Open(filepath.Join(a.runsDir(), e.Name()))
+		if err != nil {
+			continue
+		}
+		r, err := b.Run()
+		if err == nil && r.Tunnel == tunnel && r.Started.After(at) && wanted(b) {
+			latest, at = b.Dir(), r.Started
+		}
+		if err := b.Close(); err != nil {
+			return "", err
 		}
 	}
 	if latest == "" {
-		return "", usageError(&hinted{fmt.Errorf("%s: neither a bundle's folder nor a tunnel with a run in %s", arg, a.runsDir()),
+		return "", usageError(&hinted{fmt.Errorf("%s: neither a bundle's folder nor a tunnel with a run in %s", tunnel, a.runsDir()),
 			"name the folder that the run printed, or set $MONCAP_RUNS to where runs are kept"})
 	}
 	return latest, nil
-}
-
-func readRun(dir string) (*bundle.Run, error) {
-	b, err := bundle.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	return b.Run()
 }
 
 // runFailure gives the error of a run its exit code.

@@ -81,7 +81,7 @@ type bundleStep func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o c
 
 // onBundle resumes the run of a bundle for one step.
 func (a *app) onBundle(ctx context.Context, arg string, dryRun bool, step bundleStep) (string, *capture.Result, error) {
-	dir, err := a.findBundle(arg)
+	dir, err := a.findOpenBundle(arg)
 	if err != nil {
 		return "", nil, err
 	}
@@ -138,7 +138,7 @@ func (a *app) statusCommand() *cobra.Command {
 				all, err = capture.Status(ctx, b, h, o)
 				return nil, err
 			})
-			if err != nil {
+			if err != nil && len(all) == 0 {
 				return err
 			}
 			return a.printStatus(all)
@@ -249,11 +249,14 @@ nothing else. Running it again does no harm.`,
 			if err != nil {
 				return err
 			}
-			if len(r.Notes) == 0 {
-				r.Notes = []string{"nothing was left"}
+			if len(r.Removed) == 0 {
+				_, err = fmt.Fprintln(a.stdout, "nothing was left")
+				return err
 			}
-			for _, n := range r.Notes {
-				fmt.Fprintln(a.stdout, printable(n))
+			for _, l := range r.Removed {
+				if _, err := fmt.Fprintf(a.stdout, "%s: removed %s\n", l.Peer, l.What); err != nil {
+					return err
+				}
 			}
 			return nil
 		},
@@ -264,7 +267,7 @@ nothing else. Running it again does no harm.`,
 
 // explainBundle lists what a step would touch, from the journal alone.
 func (a *app) explainBundle(arg, verb string) error {
-	dir, err := a.findBundle(arg)
+	dir, err := a.findOpenBundle(arg)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,18 @@ func sample(t *testing.T, name string) string {
 	return text
 }
 
+// samplesMatching lists the samples of which there must be some in the project.
 func samplesMatching(t *testing.T, pattern string) []string {
+	t.Helper()
+	names := recorded(t, pattern)
+	if len(names) == 0 {
+		t.Fatalf("no sample matches %s", pattern)
+	}
+	return names
+}
+
+// recorded lists the samples that are here.
+func recorded(t *testing.T, pattern string) []string {
 	t.Helper()
 	seen := map[string]bool{}
 	var names []string
@@ -40,9 +51,6 @@ func samplesMatching(t *testing.T, pattern string) []string {
 				names = append(names, n)
 			}
 		}
-	}
-	if len(names) == 0 {
-		t.Fatalf("no sample matches %s", pattern)
 	}
 	return names
 }

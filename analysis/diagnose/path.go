@@ -234,6 +234,9 @@ func (j *judge) explainBlocked(st stretch, lost []*pair.Transmission, sent int) 
 	}
 	back := j.stretchOf(st.side.Other(), st.port)
 	switch {
+	case st.empty:
+		return fmt.Sprintf("UDP %d from %s to %s: %d sent, and nothing came back. The capture of %s is empty, so whether the path drops them or that capture misses them cannot be told.",
+			st.port, from, to, sent, to)
 	case back.delivered > 0:
 		text += "; the other direction passes"
 	case back.missing > 0:
@@ -380,7 +383,7 @@ func duplicatedOnPath(j *judge) []report.Finding {
 				continue
 			}
 			for _, t := range m.Transmissions {
-				if t.Duplicate && !t.CaptureCopy && t.At[s] == nil {
+				if t.Duplicate && !t.CaptureCopy && t.At[s] == nil && t.CopyOf != nil && t.CopyOf.At[s] != nil {
 					twice = append(twice, t)
 				}
 			}

@@ -143,10 +143,12 @@ func (t *talk) judgeV2(c *pair.Case) {
 		return
 	}
 	switch {
-	case !a.known && a.first == ike.PayloadN:
+	case !a.known && a.first == ike.PayloadN && a.short() && !t.answeredLater():
 		t.end = authRefused
 	case !a.known:
-		t.end = unfinished
+		if t.end = unfinished; hasTraffic(c, t) || t.answeredLater() {
+			t.end, t.certain = established, true
+		}
 	case a.first == ike.PayloadN && a.min <= bareNotify && a.max <= largestBare:
 		t.end = authRefused
 	case a.first == ike.PayloadEAP && a.min <= bareEAP && a.max <= largestBare && !t.askedAfter(a):
@@ -158,6 +160,14 @@ func (t *talk) judgeV2(c *pair.Case) {
 	}
 	t.lookLater(c)
 	t.mustArrive(c)
+}
+
+// largestShort is the most that an SK payload with one bare Notify has, whatever the algorithms: IV and ICV of 16 and 32 bytes.
+const largestShort = 4 + 16 + largestBare + 1 + 32
+
+// short says whether an answer of algorithms that are not known can be one bare Notify.
+func (a answer) short() bool {
+	return len(a.messages) == 1 && a.messages[0].SKLen <= largestShort
 }
 
 // askedAfter says whether the initiator went on with IKE_AUTH after an answer.

@@ -13,7 +13,7 @@ import (
 // causes say which findings explain which: a follower hangs under the first of its causes that was found for the same
 // conversation or direction.
 var causes = map[string][]string{
-	"path-blocked":                {"icmp-rejected", "packet-too-big", "wrong-peer-address"},
+	"path-blocked":                {"icmp-rejected", "packet-too-big", "wrong-peer-address", "mtu-black-hole", "capture-empty"},
 	"nat-t-blocked":               {"icmp-rejected"},
 	"icmp-rejected":               {"wrong-peer-address", "nat-mapping-changed"},
 	"path-loss":                   {"icmp-rejected", "packet-too-big", "mtu-black-hole", "ip-fragments-lost", "ike-fragments-lost"},
@@ -66,6 +66,10 @@ func related(cause, follower report.Finding) bool {
 	switch {
 	case cause.Code == "version-mismatch":
 		return true // of all attempts between the two
+	case cause.Code == "capture-empty":
+		return strings.HasSuffix(fmt.Sprint(follower.Fields["direction"]), fmt.Sprint("->", cause.Fields["side"]))
+	case cause.Fields["direction"] != nil && follower.Fields["direction"] != nil && cause.Fields["direction"] != follower.Fields["direction"]:
+		return false
 	case follower.Code == "icmp-rejected" && cause.Code == "nat-mapping-changed":
 		return strings.HasPrefix(fmt.Sprint(cause.Fields["before"]), fmt.Sprint(follower.Fields["rejected_by"])+":")
 	case follower.Code == "icmp-rejected":
@@ -80,26 +84,77 @@ func related(cause, follower report.Finding) bool {
 
 var severities = []report.Severity{report.Critical, report.Warning, report.Info}
 
-// order is the place of a finding in the report: critical roots, what follows from them, then the rest.
+// order is the place of a finding in the report by itself.
 func order(f report.Finding) int {
 	n := slices.Index(severities, f.Severity) * 2
 	if f.Severity == report.Info && f.Code != "tunnel-established" {
 		n++ // that the tunnel is up comes before lesser facts
 	}
-	if f.CausedBy != "" {
-		n++
-	}
 	return n
 }
 
-// rank sorts findings: the gravest first, roots before what follows from them; among equals the rules' order stays.
+// place is where a finding goes: with its root, and behind it.
+type place struct {
+	finding  report.Finding
+	root     int // index of its root before sorting
+	gravest  int // order of the gravest that hangs under the same root
+	follows  bool
+	position int
+}
+
+// rank sorts findings: each root with what follows from it, the gravest group first; among equals the rules' order stays.
 func rank(all []report.Finding) {
-	slices.SortStableFunc(all, func(a, b report.Finding) int {
-		if c := cmp.Compare(order(a), order(b)); c != 0 {
-			return c
+	places := make([]place, len(all))
+	gravest := map[int]int{}
+	for i, f := range all {
+		root := rootIndex(i, all)
+		places[i] = place{finding: f, root: root, follows: root != i, position: i}
+		if n, ok := gravest[root]; !ok || order(f) < n {
+			gravest[root] = order(f)
 		}
-		return cmp.Compare(slices.Index(confidences, a.Confidence), slices.Index(confidences, b.Confidence))
+	}
+	for i := range places {
+		places[i].gravest = gravest[places[i].root]
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		ra, rb := all[a.root], all[b.root]
+		return cmp.Or(
+			cmp.Compare(a.gravest, b.gravest),
+			cmp.Compare(order(ra), order(rb)),
+			cmp.Compare(slices.Index(confidences, ra.Confidence), slices.Index(confidences, rb.Confidence)),
+			cmp.Compare(a.root, b.root),
+			compareBool(a.follows, b.follows),
+			cmp.Compare(order(a.finding), order(b.finding)),
+			cmp.Compare(a.position, b.position))
 	})
+	sorted := make([]report.Finding, len(all))
+	for i, p := range places {
+		sorted[i] = p.finding
+	}
+	copy(all, sorted)
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// rootIndex follows a finding to what it hangs under: a warning may be the root of something critical.
+func rootIndex(i int, all []report.Finding) int {
+	for range len(all) {
+		f := all[i]
+		k := slices.IndexFunc(all, func(c report.Finding) bool { return c.Code == f.CausedBy && related(c, f) })
+		if f.CausedBy == "" || k < 0 || k == i {
+			return i
+		}
+		i = k
+	}
+	return i
 }
 
 var confidences = []report.Confidence{report.Certain, report.Probable, report.Possible}
@@ -181,8 +236,8 @@ func trafficVerdict(warning bool) (report.Outcome, int, string) {
 
 // headline is the explanation of the first finding, cut to its first sentence.
 func headline(findings []report.Finding) string {
-	lead := rootOf(findings[0], findings)
-	if findings[0].Severity != report.Critical {
+	lead := findings[0]
+	if !slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Severity == report.Critical }) {
 		// With nothing critical, that the tunnel is up is the news.
 		for _, f := range findings {
 			if f.Code == "tunnel-established" {
@@ -198,18 +253,6 @@ func headline(findings []report.Finding) string {
 		}
 	}
 	return text
-}
-
-// rootOf follows a finding to what it hangs under: a warning may be the root of something critical.
-func rootOf(f report.Finding, all []report.Finding) report.Finding {
-	for range len(all) {
-		i := slices.IndexFunc(all, func(c report.Finding) bool { return c.Code == f.CausedBy && related(c, f) })
-		if f.CausedBy == "" || i < 0 {
-			return f
-		}
-		f = all[i]
-	}
-	return f
 }
 
 // firstSentence ends at a full stop that is followed by a capital, so that addresses and abbreviations stay whole.

@@ -76,7 +76,8 @@ type Coverage struct {
 	Unseen   int     // packets that must have reached this side, since it answered them, and that its own capture does not hold
 	UnseenAt []Sight // some of them, as the sender saw them
 
-	hides [kinds]bool // what its filter does not let through
+	first, last int64       // its first and last packet
+	hides       [kinds]bool // what its filter does not let through
 }
 
 // Sight is a packet and in whose capture it is.

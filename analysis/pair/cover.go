@@ -37,9 +37,14 @@ func (j *joiner) cover() {
 			c.First, c.Last, first = from, to, false
 		}
 		c.First, c.Last = min(c.First, from), max(c.Last, to)
+		if story.Counts.Tunnel() == 0 {
+			continue // it worked, but maybe on another interface
+		}
 		v.From, v.To = from-margin, to+margin
+		v.first, v.last = from, to
 		if o := c.Story(s.Other()); o != nil && j.blind() {
 			v.From, v.To = min(v.From, c.Aligned(o.First, s.Other())-margin), max(v.To, c.Aligned(o.Last, s.Other())+margin)
+			v.first, v.last = v.From, v.To
 		}
 		v.limit(&c.Parties[s], from, to)
 		c.Parties[s].copiesOwn = story.CopiesOwn(c.Parties[s].Addresses)
@@ -49,6 +54,10 @@ func (j *joiner) cover() {
 		}
 	}
 }
+
+// saw says whether the capture holds packets before and after the aligned time t. Of a flow that it holds in part, the ends prove
+// nothing else: the margins are for what it holds nothing of.
+func (v *Coverage) saw(t int64) bool { return v.first <= t && t <= v.last }
 
 // limit takes the margins off a capture that is known to have been full, and all trust off one that left packets out.
 func (v *Coverage) limit(p *Party, from, to int64) {

@@ -173,7 +173,10 @@ func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) 
 	if r.Packets > 0 && gap.Low > r.Seqs.Min() && gap.High < r.Seqs.Max() {
 		return covered{gap, gap.Len()}
 	}
-	at := func(n uint64) bool { return v.Covers(c.Aligned(timeOf(s, n), f.From)) }
+	at := func(n uint64) bool {
+		t := c.Aligned(timeOf(s, n), f.From)
+		return v.Covers(t) && (r.Packets == 0 || v.saw(t))
+	}
 	low, high := gap.Low, gap.High
 	if !at(low) {
 		low = firstTrue(gap, at)

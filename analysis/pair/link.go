@@ -2,6 +2,7 @@ package pair
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -126,10 +127,13 @@ func linkAltered(links []*link) []*link {
 		if len(lonely[k]) == 0 {
 			continue
 		}
-		o := lonely[k][0]
-		lonely[k] = lonely[k][1:]
-		l.at[B], l.altered, gone[o] = o.at[B], true, true
-		l.differAt = firstDifference(l.at[A].Raw, l.at[B].Raw)
+		i := max(0, slices.IndexFunc(lonely[k], func(o *link) bool { return cutShort(l.at[A], o.at[B]) }))
+		o := lonely[k][i]
+		lonely[k] = slices.Delete(lonely[k], i, i+1)
+		l.at[B], gone[o] = o.at[B], true
+		if l.altered = !cutShort(l.at[A], l.at[B]); l.altered {
+			l.differAt = firstDifference(l.at[A].Raw, l.at[B].Raw)
+		}
 	}
 	kept := links[:0]
 	for _, l := range links {
@@ -184,6 +188,9 @@ func (l *link) split(x *exchange.Sight) *exchange.Message {
 	m.Sent = rest
 	return &part
 }
+
+// cutShort says whether two copies differ only because a capture cut one of them: shorter even than what identifies them elsewhere.
+func cutShort(m, o *exchange.Message) bool { return (m.Truncated || o.Truncated) && sameAsFar(m, o) }
 
 func firstDifference(a, b []byte) int {
 	n := min(len(a), len(b))

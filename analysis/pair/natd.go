@@ -116,7 +116,7 @@ func (d *detector) check(m *Message, h hash) NATD {
 	if r.How == "" {
 		r.Address, r.How = d.find(m, h, is)
 	}
-	r.Forced = h.source && r.How == "" && d.c.TwoSided() && !d.c.Translates(m.From)
+	r.Forced = h.source && r.How == "" && m.Copies[A] != nil && m.Copies[B] != nil && !d.c.Translates(m.From)
 	return r
 }
 

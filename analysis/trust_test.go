@@ -1,0 +1,198 @@
+package analysis
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// needBoth are the findings that no capture proves alone.
+var needBoth = []string{"path-blocked", "nat-t-blocked", "path-loss", "ip-fragments-lost", "ike-fragments-lost", "mtu-black-hole", "esp-blocked", "esp-loss",
+	"payload-altered", "duplicated-on-path", "reordered-on-path", "dscp-rewritten", "slow-path", "nat-port-rewritten", "nat-mapping-changed",
+	"peer-not-answering", "udp-encapsulation-forced", "no-ike-traffic", "capture-empty", "capture-windows-disjoint", "clock-offset", "wrong-peer-address"}
+
+// Each capture of each incident alone: no claim about the side that was not captured.
+func TestOneCaptureOfEveryIncident(t *testing.T) {
+	for _, name := range incidents(t) {
+		for _, file := range []string{"a.pcap", "b.pcap"} {
+			t.Run(name+"/"+file, func(t *testing.T) {
+				side := Side{Name: "site-a", File: file, Open: opener(pcap(readRecords(t, incident(name, file))))}
+				r, err := Compare(context.Background(), side, nil, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sound(t, r)
+				found := flatten(t, r)
+				if len(found.of("capture-one-sided")) != 1 || r.Sides.B != nil || r.Clock != nil {
+					t.Errorf("it is not said that there is one capture only: %v", found.codes())
+				}
+				for _, f := range r.Findings {
+					if slices.Contains(needBoth, f.Code) {
+						t.Errorf("%s from one capture: %s", f.Code, f.Explanation)
+					}
+				}
+				for _, c := range r.Conversations {
+					for _, m := range c.Messages {
+						for _, x := range m.Transmissions {
+							if x.Fate == report.Lost || x.B != nil {
+								t.Errorf("%s: %+v in one capture", m.Exchange, x)
+							}
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// What one capture proves by itself stays proven without the other.
+func TestOneCaptureProves(t *testing.T) {
+	for name, codes := range map[string][]string{
+		"healthy": {"tunnel-established"}, "psk-mismatch": {"auth-failed"}, "child-proposal-mismatch": {"child-sa-refused"},
+		"ike-proposal-mismatch": {"ike-proposal-mismatch"}, "ke-group-retry": {"ke-group-retry", "tunnel-established"}, "cookie": {"cookie-challenge"},
+		"icmp-admin-prohibited": {"icmp-rejected", "retransmissions-exhausted"}, "ikev1-main-mode": {"tunnel-established"},
+		"ikev1-psk-mismatch": {"psk-mismatch-v1"}, "blocked-a-to-b": {"retransmissions-exhausted"}, "rekey-and-delete": {"rekey"},
+		"nat": {"nat-detected", "tunnel-established"}, "nat-t-blocked": {"nat-detected", "retransmissions-exhausted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Compare(context.Background(), Side{Open: opener(pcap(readRecords(t, incident(name, "a.pcap"))))}, nil, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := flatten(t, r)
+			for _, c := range codes {
+				if len(found.of(c)) == 0 {
+					t.Errorf("no %s among %v", c, found.codes())
+				}
+			}
+		})
+	}
+}
+
+// An empty capture proves nothing: what is said of the path without it is that nothing can be told.
+func TestAnEmptyCaptureProvesNothing(t *testing.T) {
+	for _, name := range incidents(t) {
+		for emptied := range 2 {
+			t.Run(name+"/"+string(rune('A'+emptied)), func(t *testing.T) {
+				rows := [2][]record{readRecords(t, incident(name, "a.pcap")), readRecords(t, incident(name, "b.pcap"))}
+				rows[emptied] = nil
+				if len(rows[1-emptied]) == 0 {
+					t.Skip("the other one is empty too")
+				}
+				b := Side{Name: "site-b", Open: opener(pcap(rows[1]))}
+				r, err := Compare(context.Background(), Side{Name: "site-a", Open: opener(pcap(rows[0]))}, &b, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sound(t, r)
+				if r.Pairs.LostAtoB+r.Pairs.LostBtoA+r.Pairs.Matched > 0 {
+					t.Errorf("pairs %+v", r.Pairs)
+				}
+				about := func(f report.Finding) bool {
+					return slices.Contains(needBoth, f.Code) && f.Code != "capture-empty" && f.Code != "wrong-peer-address"
+				}
+				for _, f := range r.Findings {
+					guess := f.Code == "path-blocked" && f.Confidence != report.Certain && f.CausedBy != ""
+					if about(f) && !guess {
+						t.Errorf("%s, %s: %s", f.Code, f.Confidence, f.Explanation)
+					}
+				}
+				if found := flatten(t, r); len(found.of("capture-empty")) != 1 {
+					t.Errorf("capture-empty is not among %v", found.codes())
+				}
+			})
+		}
+	}
+}
+
+// Limits of the capture that should have seen what is missing.
+func TestLostIsOnlySaidOfACaptureThatWorked(t *testing.T) {
+	requests := func(n int, wait time.Duration) func(*scene) {
+		return func(s *scene) {
+			a := s.sa(0)
+			m := a.init(false, proposals(gcm(19)))
+			for range n {
+				s.ike(0, 500, m, lost)
+				s.wait(wait)
+			}
+		}
+	}
+	alive := func(s *scene) { s.ike(1, 500, s.sa(1).init(false, proposals(gcm(19)))) }
+	for name, c := range map[string]struct {
+		play func(*scene)
+		lost int
+	}{
+		"it worked before and after": {func(s *scene) { alive(s); requests(3, time.Second)(s); alive(s) }, 3},
+		"it began a minute later":    {func(s *scene) { requests(3, time.Second)(s); s.wait(time.Minute); alive(s) }, 0},
+		"it ended a minute before":   {func(s *scene) { alive(s); s.wait(time.Minute); requests(3, time.Second)(s) }, 0},
+		"it ended in between":        {func(s *scene) { alive(s); requests(4, 8*time.Second)(s) }, 2},
+		"clocks an hour apart": {func(s *scene) {
+			s.ahead = time.Hour
+			alive(s)
+			requests(3, time.Second)(s)
+			alive(s)
+		}, 3},
+		"clocks an hour apart, it began later": {func(s *scene) {
+			s.ahead = time.Hour
+			requests(3, time.Second)(s)
+			s.wait(time.Minute)
+			alive(s)
+		}, 0},
+		"its buffer was full": {func(s *scene) {
+			s.side[1].Config = map[string]string{"show-capture-buffer": buffer("10240", "9")}
+			alive(s)
+			requests(3, time.Second)(s)
+		}, 0},
+		"its circular buffer was full": {func(s *scene) {
+			s.side[1].Config = map[string]string{"show-capture": "   Buffer Type: CIRCULAR\n", "show-capture-buffer": buffer("10240", "0")}
+			requests(3, time.Second)(s)
+			alive(s)
+		}, 0},
+		"it reached its rate limit": {func(s *scene) {
+			busy(4, 1000)(s)
+			requests(3, time.Second)(s)
+			alive(s)
+		}, 0},
+		"its filter hides port 4500": {func(s *scene) {
+			a := s.sa(0)
+			a.open()
+			s.ike(1, 4500, a.sealed(ike.Informational, 1, 0, false, ike.PayloadNone, 0), fate{hidden: true})
+			s.repeat(3, 0, 4500, a.sealed(ike.Informational, 0, 2, false, ike.PayloadNone, 0), lost)
+			alive(s)
+		}, 0},
+		"its filter hides fragments": {func(s *scene) {
+			a := s.sa(0)
+			a.open()
+			s.ike(1, 500, a.sealed(ike.Informational, 1, 0, false, ike.PayloadN, 2000), fate{mtu: 1480, hidden: true})
+			s.repeat(3, 0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000), fate{mtu: 1480, lost: true})
+			alive(s)
+		}, 0},
+		"its filter hides ESP": {func(s *scene) {
+			s.sa(0).up().dpd(0)
+			s.stream(1, 5, func(int) fate { return fate{hidden: true} })
+			s.stream(0, 5, vanishes)
+			alive(s)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			c.play(s)
+			r := s.compare()
+			sound(t, r)
+			if r.Pairs.LostAtoB != c.lost {
+				t.Errorf("%d are lost, want %d: %v", r.Pairs.LostAtoB, c.lost, flatten(t, r).codes())
+			}
+			blocked := flatten(t, r).of("path-blocked")
+			if len(blocked) > 0 && c.lost == 0 {
+				t.Errorf("and yet %v", blocked)
+			}
+			if c.lost >= 2 && (len(blocked) != 1 || blocked[0]["confidence"] != "certain") {
+				t.Errorf("path-blocked: %v", blocked)
+			}
+		})
+	}
+}

@@ -51,6 +51,7 @@ type Row struct {
 	Again []Row // later transmissions with the same fate, or the same ICMP error again, where they are shown as one
 
 	Nth, Of int           // this transmission among all of its message, from 1
+	Serial  int           // of the message in its exchange, from 1
 	Since   time.Duration // since the transmission before it
 	Span    time.Duration // of a quiet span or a fold
 	Count   int           // transmissions in a fold
@@ -89,8 +90,15 @@ func NewLadder(r *report.Report) *Ladder {
 }
 
 func (l *Ladder) addConversation(c *report.Conversation) {
+	type exchange struct {
+		name string
+		id   uint32
+	}
+	serial := map[exchange]int{}
 	for i := range c.Messages {
 		m := &c.Messages[i]
+		e := exchange{m.Exchange, m.MessageID}
+		serial[e]++
 		before := int64(0)
 		for j := range m.Transmissions {
 			t := &m.Transmissions[j]
@@ -98,7 +106,7 @@ func (l *Ladder) addConversation(c *report.Conversation) {
 				continue
 			}
 			row := messageRow(c, m, t)
-			row.Nth, row.Of = j+1, len(m.Transmissions)
+			row.Nth, row.Of, row.Serial = j+1, len(m.Transmissions), serial[e]
 			if j > 0 {
 				row.Since = time.Duration(row.NS - before)
 			}

@@ -60,5 +60,5 @@ func mermaidArrow(row *Row) string {
 
 // mermaid writes what the diagram's grammar would read as its own by entity codes.
 func mermaid(s string) string {
-	return strings.NewReplacer("#", "#35;", ";", "#59;", "<", "#lt;", ">", "#gt;", `"`, "#quot;", "%%", "#37;#37;").Replace(clean(s))
+	return strings.NewReplacer("#", "#35;", ";", "#59;", "<", "#lt;", ">", "#gt;", `"`, "#quot;", "%%", "#37;#37;", "$$", "#36;#36;").Replace(clean(s))
 }

@@ -126,12 +126,12 @@ func width(s string) int {
 }
 
 // units stay on the line of their number.
-var units = []string{"s", "s,", "ms", "ms,", "µs", "µs,", "min", "min,", "h", "MB", "ppm"}
+var units = []string{"s", "ms", "µs", "min", "h", "MB", "ppm"}
 
 func glued(words []string) []string {
 	var out []string
 	for _, w := range words {
-		if n := len(out); n > 0 && slices.Contains(units, w) && strings.ContainsAny(out[n-1][len(out[n-1])-1:], "0123456789") {
+		if n := len(out); n > 0 && slices.Contains(units, strings.TrimRight(w, ".,;:)")) && strings.ContainsAny(out[n-1][len(out[n-1])-1:], "0123456789") {
 			out[n-1] += " " + w
 			continue
 		}

@@ -252,14 +252,6 @@ func (p *page) noteLines(text string) {
 	}
 }
 
-func rowTitle(row *Row) string {
-	if row.Flow != nil {
-		return flowTitle(row.Flow)
-	}
-	m := row.Message
-	return clean(fmt.Sprintf("%s %s %d", m.Exchange, m.Kind, m.MessageID))
-}
-
 // shaft draws an arrow as wide as the ladder, its label in the line: dashed where the content is encrypted, and ending
 // in a cross where it is lost.
 func (p *page) shaft(row *Row, title, payloads string, encrypted bool) string {

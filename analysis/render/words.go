@@ -118,6 +118,33 @@ func payloadText(m *report.Message) string {
 	return clean(strings.Join(list, " "))
 }
 
+func rowTitle(row *Row) string {
+	if row.Flow != nil {
+		return flowTitle(row.Flow)
+	}
+	m := row.Message
+	if row.Conversation != nil && row.Conversation.Version == 1 {
+		return titleV1(row)
+	}
+	return clean(fmt.Sprintf("%s %s %d", m.Exchange, m.Kind, m.MessageID))
+}
+
+// titleV1 names a message of IKEv1 as people count them: Main Mode 5, Quick Mode 1 with its message ID. There are no requests and
+// responses.
+func titleV1(row *Row) string {
+	m, name := row.Message, row.Message.Exchange
+	if _, known, ok := strings.Cut(name, "("); ok {
+		name = strings.TrimSuffix(known, ")")
+	}
+	if !strings.HasPrefix(name, "Informational") {
+		name = fmt.Sprintf("%s %d", name, row.Serial)
+	}
+	if m.MessageID != 0 {
+		name = fmt.Sprintf("%s (%08x)", name, m.MessageID)
+	}
+	return clean(name)
+}
+
 func (r *Row) fateText() string {
 	switch {
 	case r.Fate == report.Lost:

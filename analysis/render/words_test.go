@@ -58,3 +58,55 @@ func TestFoldAccountsForEveryMessage(t *testing.T) {
 		}
 	}
 }
+
+func TestTitles(t *testing.T) {
+	v1 := &report.Conversation{Version: 1, Messages: []report.Message{
+		{Exchange: "Identity Protection (Main Mode)", Transmissions: []report.Transmission{{A: &report.Sighting{Frame: 1}}}},
+		{Exchange: "Identity Protection (Main Mode)", Transmissions: []report.Transmission{{A: &report.Sighting{Frame: 2}}}},
+		{Exchange: "Quick Mode", MessageID: 0xabc, Transmissions: []report.Transmission{{A: &report.Sighting{Frame: 3}}}},
+		{Exchange: "Informational", MessageID: 0xabcdef01, Transmissions: []report.Transmission{{A: &report.Sighting{Frame: 4}}}}}}
+	l := &Ladder{}
+	l.addConversation(v1)
+	for i, want := range []string{"Main Mode 1", "Main Mode 2", "Quick Mode 1 (00000abc)", "Informational (abcdef01)"} {
+		if got := rowTitle(&l.Rows[i]); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestClockText(t *testing.T) {
+	ms := func(v float64) *float64 { return &v }
+	for want, c := range map[string]*report.Clock{
+		"The clocks agree to within 63 µs (4 pairs).":                      {OffsetMS: 0.023, LowMS: ms(-0.016), HighMS: ms(0.063), Pairs: 4},
+		"B's clock is 2.5 s ahead of A's, give or take 2 ms (9 pairs, m).": {OffsetMS: 2500, LowMS: ms(2498), HighMS: ms(2502), Pairs: 9, Method: "m"},
+		"B's clock is at most 10 ms behind A's (1 pair).":                  {OffsetMS: -10, LowMS: ms(-10), Pairs: 1},
+		"B's clock is at least 5 ms ahead of A's (1 pair).":                {OffsetMS: 5, LowMS: ms(5), Pairs: 1},
+		"B's clock is at most 7 ms ahead of A's (1 pair).":                 {OffsetMS: 7, HighMS: ms(7), Pairs: 1},
+		"B's clock is at least 7 ms behind A's (1 pair).":                  {OffsetMS: -7, HighMS: ms(-7), Pairs: 1},
+		"The clocks cannot be compared: no packet was seen on both sides.": nil,
+		"B's clock is 60 s behind A's, and drifts by 20.0 ppm (1 pair).":   {OffsetMS: -60000, LowMS: ms(-60000), HighMS: ms(-60000), DriftPPM: ms(20), Pairs: 1},
+	} {
+		if got := clockText(c); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestProofsSayThingsOnce(t *testing.T) {
+	var list []report.Evidence
+	for _, f := range []int{2, 3, 4, 9, 6, 7, 2} {
+		list = append(list, report.Evidence{Side: report.A, Frame: f, Note: "lost"})
+	}
+	list = append(list, report.Evidence{Side: report.B, Frame: 5, Note: "lost"}, report.Evidence{Side: report.B, Frame: 8})
+	p := proofs(list)
+	if len(p) != 2 || p[0].text(false) != "A frames 2-4, 6, 7, 9; B frame 5: lost" || p[1].text(false) != "B frame 8" {
+		t.Errorf("%+v", p)
+	}
+	list = nil
+	for f := range 40 {
+		list = append(list, report.Evidence{Side: report.A, Frame: 2*f + 1})
+	}
+	if got := proofs(list)[0].text(false); got != "A frames 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, and 28 more" {
+		t.Errorf("%q", got)
+	}
+}

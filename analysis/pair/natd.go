@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -13,6 +14,9 @@ import (
 // private address behind a NAT.
 func (j *joiner) detect(ctx context.Context) {
 	d := detector{c: j.c, ctx: ctx}
+	for _, s := range Both {
+		d.known[s] = candidates(&j.c.Parties[s])
+	}
 	for m := range j.c.Messages() {
 		for _, h := range d.hashes(m) {
 			m.NATD = append(m.NATD, d.check(m, h))
@@ -24,8 +28,23 @@ func (j *joiner) detect(ctx context.Context) {
 type detector struct {
 	c        *Case
 	ctx      context.Context
+	known    [2][]netip.AddrPort
 	found    []netip.AddrPort
 	searched [2]bool
+}
+
+// maxCandidates bounds the addresses of a side that a hash is tried with beside the ones that its message was seen with: a hub has many.
+const maxCandidates = 16
+
+// candidates are the addresses of p, with either port.
+func candidates(p *Party) []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, a := range slices.Concat([]netip.Addr{p.Known, p.KnownNAT}, p.Addresses, p.Translated) {
+		if x := netip.AddrPortFrom(a, 500); a.IsValid() && len(all) < 2*maxCandidates && !slices.Contains(all, x) {
+			all = append(all, x, netip.AddrPortFrom(a, 4500))
+		}
+	}
+	return all
 }
 
 // hash is one NAT detection hash and how to make it of an address.
@@ -126,13 +145,9 @@ func (d *detector) find(m *Message, h hash, is func(netip.AddrPort) bool) (netip
 	if !h.source {
 		whose = whose.Other()
 	}
-	p := &d.c.Parties[whose]
-	known := append([]netip.Addr{p.Known, p.KnownNAT}, p.Addresses...)
-	for _, a := range append(known, p.Translated...) {
-		for _, port := range [...]uint16{500, 4500} {
-			if x := netip.AddrPortFrom(a, port); is(x) {
-				return x, "inventory"
-			}
+	for _, x := range d.known[whose] {
+		if is(x) {
+			return x, "inventory"
 		}
 	}
 	for _, x := range d.found {

@@ -10,14 +10,15 @@ import (
 type pcapFile struct {
 	file *os.File
 	w    *bufio.Writer
+	snap int // bytes of a packet that are kept; 0: all
 }
 
-func createPcap(path string) (*pcapFile, error) {
+func createPcap(path string, snap int) (*pcapFile, error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
-	p := &pcapFile{f, bufio.NewWriterSize(f, 1<<20)}
+	p := &pcapFile{f, bufio.NewWriterSize(f, 1<<20), snap}
 	var h [24]byte
 	binary.LittleEndian.PutUint32(h[:], 0xa1b23c4d)
 	binary.LittleEndian.PutUint16(h[4:], 2)
@@ -32,8 +33,11 @@ func (p *pcapFile) add(nanos int64, frame []byte) error {
 	var h [16]byte
 	binary.LittleEndian.PutUint32(h[:], uint32(nanos/1e9))
 	binary.LittleEndian.PutUint32(h[4:], uint32(nanos%1e9))
-	binary.LittleEndian.PutUint32(h[8:], uint32(len(frame)))
 	binary.LittleEndian.PutUint32(h[12:], uint32(len(frame)))
+	if p.snap > 0 && len(frame) > p.snap {
+		frame = frame[:p.snap]
+	}
+	binary.LittleEndian.PutUint32(h[8:], uint32(len(frame)))
 	if _, err := p.w.Write(h[:]); err != nil {
 		return err
 	}

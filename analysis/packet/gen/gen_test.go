@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,11 +15,11 @@ import (
 func generate(t *testing.T, s settings) settings {
 	t.Helper()
 	dir := t.TempDir()
-	s.a, s.tunnels, s.seed = filepath.Join(dir, "a.pcap"), 7, 3
+	s.a, s.tunnels, s.seed, s.exchanges = filepath.Join(dir, "a.pcap"), 7, 3, 20
 	if s.b != "" {
 		s.b = filepath.Join(dir, "b.pcap")
 	}
-	if err := s.run(); err != nil {
+	if err := s.run(io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -107,7 +108,7 @@ func TestTheSameSeedGivesTheSameFile(t *testing.T) {
 }
 
 func TestWrongSettings(t *testing.T) {
-	good := settings{packets: 1, kind: "ike", tunnels: 1, a: "x"}
+	good := settings{packets: 1, kind: "ike", tunnels: 1, exchanges: 2, a: "x"}
 	for name, spoil := range map[string]func(*settings){
 		"no file":      func(s *settings) { s.a = "" },
 		"unknown kind": func(s *settings) { s.kind = "gre" },

@@ -7,33 +7,40 @@ import (
 )
 
 const (
-	started = int64(1_700_000_000e9) // of the first packet, nanoseconds since 1970
-	gap     = int64(20e3)            // nanoseconds between two packets
+	started   = int64(1_700_000_000e9) // of the first packet, nanoseconds since 1970
+	gap       = int64(20e3)            // nanoseconds between two packets
+	ikeShare  = 10                     // of mixed traffic, at most one packet in so many is IKE
+	hops      = 3                      // routers on the path
+	portIKE   = 500
+	portNATT  = 4500
+	protoUDP  = 17
+	protoESP  = 50
+	ipStart   = 14 // of an Ethernet frame
+	dataStart = ipStart + 20
 )
-
-// tunnel is one pair of gateways and where its traffic has got to.
-type tunnel struct {
-	a, b       uint32 // addresses
-	spiI, spiR uint64
-	step       int // of the negotiation
-	espSeq     [2]uint32
-	ipID       [2]uint16
-}
 
 // traffic makes packets and hands them to both sides.
 type traffic struct {
 	settings
 	rng     *rand.Rand
+	now     int64
 	tunnels []tunnel
-	frame   []byte
+	turn    int
+	frame   []byte // as it leaves its sender
+	made    totals
 	late    [2]arrivals // on the way to side A and to side B
 	free    [][]byte    // frames that arrived, to be used again
 }
 
 func newTraffic(s settings) *traffic {
-	t := &traffic{settings: s, rng: rand.New(rand.NewPCG(s.seed, 0)), tunnels: make([]tunnel, s.tunnels)}
+	t := &traffic{settings: s, rng: rand.New(rand.NewPCG(s.seed, 0)), tunnels: make([]tunnel, s.tunnels), now: started}
+	translated := int(s.nat * float64(s.tunnels))
 	for i := range t.tunnels {
-		t.tunnels[i] = tunnel{a: 0x0a010000 + uint32(i), b: 0x0a020000 + uint32(i)}
+		t.tunnels[i] = tunnel{a: 0x0a010000 + uint32(i), b: 0x0a020000 + uint32(i), exchanges: s.exchanges}
+		t.tunnels[i].seenAs = t.tunnels[i].a
+		if i < translated {
+			t.tunnels[i].seenAs, t.tunnels[i].port = 0xc6336400+uint32(i>>8), uint16(20000+i&0xff)
+		}
 	}
 	return t
 }
@@ -61,50 +68,91 @@ func (a *arrivals) Pop() any {
 // write makes all packets. In the file of a side stand what it sent and what arrived, in the order of its clock.
 func (t *traffic) write(a, b *pcapFile) error {
 	files := [2]*pcapFile{a, b}
-	for i := range t.packets {
-		now := started + int64(i)*gap
-		if err := t.deliver(files, now); err != nil {
+	for t.made.Sent[0]+t.made.Sent[1] < t.packets {
+		if err := t.deliver(files, t.now); err != nil {
 			return err
 		}
-		from := t.make(i)
-		if b == nil {
-			if err := a.add(now, t.frame); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := files[from].add(now+t.clock(from), t.frame); err != nil {
+		if err := t.next(files); err != nil {
 			return err
 		}
-		if t.rng.Float64() >= t.loss {
-			t.send(1-from, now)
+		t.now += gap
+	}
+	return t.deliver(files, t.now+2*int64(t.delay))
+}
+
+// next sends the next packet of the tunnel whose turn it is, unless it has to wait.
+func (t *traffic) next(files [2]*pcapFile) error {
+	n := &t.tunnels[t.turn%len(t.tunnels)]
+	round := t.turn / len(t.tunnels)
+	t.turn++
+	isIKE := t.kind == "ike" || t.kind == "mixed" && round%ikeShare == 0
+	switch {
+	case isIKE && t.now >= n.due:
+		from := t.ike(n)
+		delivered, err := t.send(files, n, from)
+		n.sent(t.now, int64(t.delay), delivered)
+		return err
+	case t.kind == "ike":
+		return nil
+	}
+	_, err := t.send(files, n, t.esp(n, round&1))
+	return err
+}
+
+// send writes the frame down at its sender and puts it on its way, on which it may be lost.
+func (t *traffic) send(files [2]*pcapFile, n *tunnel, from int) (delivered bool, err error) {
+	t.made.Sent[from]++
+	if files[1] == nil {
+		return true, files[0].add(t.now, t.frame)
+	}
+	view := t.copied()
+	if from == 1 {
+		n.translate(view)
+	}
+	if err := files[from].add(t.clock(from, t.now), view); err != nil {
+		return false, err
+	}
+	t.free = append(t.free, view)
+	if t.rng.Float64() < t.loss {
+		if from == 0 {
+			t.made.LostAtoB++
+		} else {
+			t.made.LostBtoA++
 		}
+		return false, nil
 	}
-	return t.deliver(files, started+int64(t.packets)*gap+2*int64(t.delay))
-}
-
-func (t *traffic) clock(side int) int64 {
-	if side == 1 {
-		return int64(t.offset)
+	view = t.copied()
+	if from == 0 {
+		n.translate(view)
 	}
-	return 0
-}
-
-// send puts the frame on its way; the delay varies by a tenth.
-func (t *traffic) send(to int, now int64) {
-	var copied []byte
-	if n := len(t.free); n > 0 {
-		copied, t.free = t.free[n-1][:0], t.free[:n-1]
-	}
+	view[ipStart+8] -= hops
+	checksumIP(view)
 	jitter := int64(float64(t.delay) * 0.1 * t.rng.Float64())
-	heap.Push(&t.late[to], arrival{now + int64(t.delay) + jitter, append(copied, t.frame...)})
+	heap.Push(&t.late[1-from], arrival{t.now + int64(t.delay) + jitter, view})
+	return true, nil
+}
+
+func (t *traffic) copied() []byte {
+	var b []byte
+	if n := len(t.free); n > 0 {
+		b, t.free = t.free[n-1][:0], t.free[:n-1]
+	}
+	return append(b, t.frame...)
+}
+
+// clock is the time that a side gives to a moment.
+func (t *traffic) clock(side int, at int64) int64 {
+	if side == 0 {
+		return at
+	}
+	return at + int64(t.offset) + int64(t.drift*float64(at-started)/1e6)
 }
 
 func (t *traffic) deliver(files [2]*pcapFile, until int64) error {
 	for side := range t.late {
 		for len(t.late[side]) > 0 && t.late[side][0].at <= until {
 			p := heap.Pop(&t.late[side]).(arrival)
-			if err := files[side].add(p.at+t.clock(side), p.frame); err != nil {
+			if err := files[side].add(t.clock(side, p.at), p.frame); err != nil {
 				return err
 			}
 			t.free = append(t.free, p.frame)
@@ -113,17 +161,7 @@ func (t *traffic) deliver(files [2]*pcapFile, until int64) error {
 	return nil
 }
 
-// make builds the i-th packet in t.frame and returns the side that sends it: 0 for A.
-func (t *traffic) make(i int) int {
-	n := &t.tunnels[i%len(t.tunnels)]
-	round := i / len(t.tunnels)
-	if t.kind == "esp" || t.kind == "mixed" && round%10 != 0 {
-		return t.esp(n, round)
-	}
-	return t.ike(n)
-}
-
-// begin starts a frame: Ethernet and IPv4, the lengths still open.
+// begin starts a frame as it is between side A and the translator: Ethernet and IPv4, the lengths still open.
 func (t *traffic) begin(n *tunnel, from int, proto, dscp byte) {
 	src, dst := n.a, n.b
 	if from == 1 {
@@ -138,10 +176,27 @@ func (t *traffic) begin(n *tunnel, from int, proto, dscp byte) {
 	t.frame = binary.BigEndian.AppendUint32(f, dst)
 }
 
+// beginUDP starts a UDP datagram without a checksum.
+func (t *traffic) beginUDP(n *tunnel, from int, dscp byte, port uint16) {
+	t.begin(n, from, protoUDP, dscp)
+	t.frame = binary.BigEndian.AppendUint16(t.frame, port)
+	t.frame = binary.BigEndian.AppendUint16(t.frame, port)
+	t.frame = append(t.frame, 0, 0, 0, 0)
+}
+
 // finish fills in the lengths and the checksum of IP.
 func (t *traffic) finish() {
-	ip := t.frame[14:]
+	ip := t.frame[ipStart:]
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
+	if ip[9] == protoUDP {
+		binary.BigEndian.PutUint16(ip[24:], uint16(len(ip)-20))
+	}
+	checksumIP(t.frame)
+}
+
+func checksumIP(frame []byte) {
+	ip := frame[ipStart:]
+	ip[10], ip[11] = 0, 0
 	binary.BigEndian.PutUint16(ip[10:], ^sum(0, ip[:20]))
 }
 

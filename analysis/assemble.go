@@ -14,8 +14,9 @@ import (
 
 // assemble puts the facts of a case and what was found in it into the document.
 func assemble(c *pair.Case, findings []report.Finding) *report.Report {
+	shown, more := shorten(findings)
 	r := &report.Report{
-		Schema: report.Schema, Findings: findings, Clock: clock(c.Clock),
+		Schema: report.Schema, Findings: shown, Clock: clock(c.Clock),
 		Sides: report.Sides{A: sideInfo(&c.Parties[pair.A]), B: sideInfo(&c.Parties[pair.B])},
 		Pairs: report.Pairs{
 			Matched: c.Counts.Matched, LostAtoB: c.Counts.Lost[pair.A], LostBtoA: c.Counts.Lost[pair.B],
@@ -31,7 +32,8 @@ func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 			Translated: m.Translated.Addr().String(), Port: m.Translated.Port(), Packets: m.Packets,
 		})
 	}
-	r.Conversations = conversations(c, codesOf(findings))
+	r.Conversations = conversations(c, codesOf(findings), listed(c, shown))
+	r.Omitted = omitted(r, more)
 	for _, f := range c.Flows {
 		r.Flows = append(r.Flows, flow(c, f))
 	}
@@ -42,14 +44,14 @@ func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 }
 
 // conversations are written by two at a time: with very many, this is most of the work.
-func conversations(c *pair.Case, about codes) []report.Conversation {
+func conversations(c *pair.Case, about codes, listed []int) []report.Conversation {
 	all := make([]report.Conversation, len(c.Conversations))
 	var wait sync.WaitGroup
 	for start := range 2 {
 		wait.Go(func() {
 			for i := start; i < len(all); i += 2 {
 				v := c.Conversations[i]
-				all[i] = conversation(c, v, about.outcome(v))
+				all[i] = conversation(c, v, about.outcome(v), listed[i])
 			}
 		})
 	}

@@ -7,13 +7,13 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// conversation is v for the document.
-func conversation(c *pair.Case, v *pair.Conversation, outcome string) report.Conversation {
+// conversation is v for the document, with its first listed messages.
+func conversation(c *pair.Case, v *pair.Conversation, outcome string, listed int) report.Conversation {
 	r := report.Conversation{
 		ID: v.ID, Version: v.Version, Initiator: side(v.Initiator), SPIi: v.SPIi.String(), SPIr: v.SPIr.String(),
-		Outcome: outcome, Messages: make([]report.Message, 0, len(v.Messages)),
+		Outcome: outcome, Messages: make([]report.Message, 0, listed), Omitted: len(v.Messages) - listed,
 	}
-	for _, m := range v.Messages {
+	for _, m := range v.Messages[:listed] {
 		if o, ok := offer(m); ok {
 			r.Offers = append(r.Offers, o)
 		}
@@ -47,8 +47,10 @@ func message(c *pair.Case, m *pair.Message) report.Message {
 	if a, b := m.Copies[pair.A], m.Copies[pair.B]; m.Altered {
 		r.Detail, r.DetailB = details(a, nil), details(b, nil)
 	}
-	r.Transmissions = make([]report.Transmission, 0, len(m.Transmissions))
-	for _, t := range m.Transmissions {
+	listed := m.Transmissions[:min(len(m.Transmissions), maxTransmissions)]
+	r.Omitted = len(m.Transmissions) - len(listed)
+	r.Transmissions = make([]report.Transmission, 0, len(listed))
+	for _, t := range listed {
 		r.Transmissions = append(r.Transmissions, report.Transmission{
 			A: sighting(c, pair.A, t.At[pair.A]), B: sighting(c, pair.B, t.At[pair.B]), Fate: report.Fate(t.Fate.String()), Duplicate: t.Duplicate,
 		})

@@ -22,6 +22,7 @@ type Message struct {
 	Fragments  int             // SKF: of how many
 	Marker     bool            // a non-ESP marker stood before it
 	Sent       []Sight         // every sighting, in the order of the file, copies included
+	Index      int             // its place in Story.Messages
 }
 
 // PrefixLen is how many bytes of a message identify it when a capture is truncated: they reach into the first payload, and

@@ -53,6 +53,7 @@ type teller struct {
 	story     Story
 	messages  map[uint64]*Message
 	flows     map[uint32]*Flow // chained by Flow.next
+	recent    [1 << recentBits]*Flow
 	streams   map[streamKey]*Stream
 	datagrams map[datagramKey]*Datagram
 	quotes    [][]byte // what the ICMP errors quote, beside story.ICMP
@@ -152,6 +153,7 @@ func (t *teller) ike(p *packet.Packet) {
 		}
 		m = newMessage(h, hash, t.arena.copy(p.Payload), p)
 		t.messages[hash] = m
+		m.Index = len(t.story.Messages)
 		t.story.Messages = append(t.story.Messages, m)
 	}
 	s := sight(p)
@@ -196,20 +198,64 @@ func (t *teller) esp(p *packet.Packet) {
 	}
 }
 
+// recentBits sizes the table of recent flows, which spares most packets a look into the map.
+const recentBits = 9
+
 // flow returns the flow of p, nil when there are too many.
 func (t *teller) flow(p *packet.Packet) *Flow {
+	const golden = 0x9e3779b1 // 2^32 by the golden ratio spreads the SPIs (Knuth, TAOCP 3, Section 6.4)
+	recent := &t.recent[p.SPI*golden>>(32-recentBits)]
+	if f := *recent; f != nil && f.SPI == p.SPI && f.has(p) {
+		return f
+	}
+	f := t.find(p)
+	if f != nil {
+		*recent = f
+	}
+	return f
+}
+
+// has says whether p is of the flow, given that the SPI is.
+func (f *Flow) has(p *packet.Packet) bool {
+	return f.alike(p) && f.Src.Port() == p.SrcPort && f.Dst.Port() == p.DstPort
+}
+
+// alike says so of a packet whose ports may have been translated anew.
+func (f *Flow) alike(p *packet.Packet) bool {
+	return f.UDP == p.UDPEncap && f.Src.Addr() == p.Src && f.Dst.Addr() == p.Dst && f.AH == (p.Kind == packet.AH)
+}
+
+// Bounds on the flows of one SPI, which are searched one after the other. A NAT mapping changes now and then, not with every packet, and
+// no SPI is that of very many gateways.
+const (
+	maxMappings = 64
+	maxSharing  = 256
+)
+
+// find returns the flow of p, or makes it.
+func (t *teller) find(p *packet.Packet) *Flow {
 	first := t.flows[p.SPI]
-	src, dst := netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)
+	mappings, sharing := 0, 0
 	for f := first; f != nil; f = f.next {
-		if f.UDP == p.UDPEncap && f.Src == src && f.Dst == dst && f.AH == (p.Kind == packet.AH) {
+		if f.has(p) {
 			return f
+		}
+		if f.alike(p) {
+			mappings++
+		}
+		if mappings == maxMappings {
+			return f
+		}
+		if sharing++; sharing == maxSharing {
+			return nil
 		}
 	}
 	if len(t.story.Flows) >= MaxFlows {
 		return nil
 	}
 	f := &Flow{
-		SPI: p.SPI, UDP: p.UDPEncap, AH: p.Kind == packet.AH, TTL: p.TTL, next: first, Src: src, Dst: dst,
+		SPI: p.SPI, UDP: p.UDPEncap, AH: p.Kind == packet.AH, TTL: p.TTL, next: first,
+		Src: netip.AddrPortFrom(p.Src, p.SrcPort), Dst: netip.AddrPortFrom(p.Dst, p.DstPort),
 	}
 	t.flows[p.SPI] = f
 	t.story.Flows = append(t.story.Flows, f)

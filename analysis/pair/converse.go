@@ -20,9 +20,10 @@ type conversationKey struct {
 func (j *joiner) converse() {
 	c := j.c
 	groups := map[conversationKey]*Conversation{}
-	j.byLink = make(map[*exchange.Message]*Message, len(j.links))
-	for _, l := range j.links {
-		m := &Message{Message: l.better(), Copies: l.at, From: l.from, Transmissions: l.sends, Altered: l.altered, DifferAt: l.differAt}
+	all := make([]Message, len(j.links))
+	for i, l := range j.links {
+		m := &all[i]
+		*m = Message{Message: l.better(), Copies: l.at, From: l.from, Transmissions: l.sends, Altered: l.altered, DifferAt: l.differAt}
 		k := conversationKey{m.Major(), m.SPIi}
 		v := groups[k]
 		if v == nil {
@@ -32,11 +33,7 @@ func (j *joiner) converse() {
 		}
 		m.Conversation = v
 		v.Messages = append(v.Messages, m)
-		for _, x := range l.at {
-			if x != nil {
-				j.byLink[x] = m
-			}
-		}
+		l.message = m
 	}
 	for _, v := range c.Conversations {
 		v.settle(c)

@@ -88,7 +88,7 @@ const slack = margin
 func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 	var blind []int64
 	for _, l := range j.links {
-		if l.from != s || j.byLink[l.better()].Conversation.Foreign {
+		if l.from != s || l.message.Conversation.Foreign {
 			continue
 		}
 		for _, t := range l.sends {

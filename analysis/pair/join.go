@@ -55,7 +55,6 @@ type joiner struct {
 	compass *compass
 	rough   rough
 	keys    *ike.Keys
-	byLink  map[*exchange.Message]*Message
 }
 
 // swap exchanges the captures and leaves the names where the inventory has them.
@@ -106,8 +105,9 @@ func (j *joiner) sender(l *link) Side {
 
 // match pairs the transmissions: first by what needs no clock, then by the clock that follows from it.
 func (j *joiner) match() {
-	j.rough = roughClock(j.links, j.c.Flows)
-	var all []observation
+	esp := espObservations(j.c.Flows)
+	j.rough = roughClock(j.links, esp)
+	all := make([]observation, 0, len(j.links)+len(esp))
 	for _, l := range j.links {
 		matchLink(l, j.blind(), func(a int64) int64 { return j.rough.near(a, l.from) })
 		for _, t := range l.sends {
@@ -116,7 +116,7 @@ func (j *joiner) match() {
 			}
 		}
 	}
-	all = append(all, espObservations(j.c.Flows)...)
+	all = append(all, esp...)
 	if !j.blind() {
 		j.c.Clock = fitClock(all)
 	}
@@ -125,7 +125,9 @@ func (j *joiner) match() {
 		for _, t := range l.sends {
 			t.Aligned = j.aligned(t, l.from)
 		}
-		slices.SortStableFunc(l.sends, func(x, y *Transmission) int { return cmp.Compare(x.Aligned, y.Aligned) })
+		if len(l.sends) > 1 {
+			slices.SortStableFunc(l.sends, func(x, y *Transmission) int { return cmp.Compare(x.Aligned, y.Aligned) })
+		}
 	}
 }
 

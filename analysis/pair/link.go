@@ -15,6 +15,7 @@ type link struct {
 	altered  bool
 	differAt int
 	sends    []*Transmission
+	message  *Message // what came of it
 }
 
 // better returns the copy to read: the sender's, unless it is cut and the other one is not.
@@ -32,31 +33,33 @@ func (l *link) better() *exchange.Message {
 // linkMessages finds every message of a in b by its content, first whole, then by what a truncated capture holds of it. Messages of
 // one capture alone come as links with one end. It is a hash join, linear in the number of messages.
 func linkMessages(a, b *exchange.Story) []*link {
-	links := make([]*link, 0, len(a.Messages))
 	if b == nil {
 		b = &exchange.Story{}
 	}
+	links := make([]*link, 0, max(len(a.Messages), len(b.Messages)))
+	fromA := make([]link, len(a.Messages))
 	whole := make(map[uint64]*exchange.Message, len(b.Messages))
 	for _, m := range b.Messages {
 		whole[m.Hash] = m
 	}
-	taken := make(map[*exchange.Message]bool, len(b.Messages))
+	taken := make([]bool, len(b.Messages))
 	var cut byPrefix // only needed where a capture is cut
 	if b.Counts.TruncatedIKE > 0 || a.Counts.TruncatedIKE > 0 {
 		cut = cutIndex(b.Messages)
 	}
-	for _, m := range a.Messages {
+	for i, m := range a.Messages {
 		other := whole[m.Hash]
-		if other == nil || taken[other] {
+		if other == nil || taken[other.Index] {
 			other = cut.find(m, taken)
 		}
 		if other != nil {
-			taken[other] = true
+			taken[other.Index] = true
 		}
-		links = append(links, &link{at: [2]*exchange.Message{m, other}})
+		fromA[i].at = [2]*exchange.Message{m, other}
+		links = append(links, &fromA[i])
 	}
 	for _, m := range b.Messages {
-		if !taken[m] {
+		if !taken[m.Index] {
 			links = append(links, &link{at: [2]*exchange.Message{nil, m}})
 		}
 	}
@@ -74,9 +77,9 @@ func cutIndex(all []*exchange.Message) byPrefix {
 	return x
 }
 
-func (x byPrefix) find(m *exchange.Message, taken map[*exchange.Message]bool) *exchange.Message {
+func (x byPrefix) find(m *exchange.Message, taken []bool) *exchange.Message {
 	for _, o := range x[m.Prefix] {
-		if !taken[o] && (o.Truncated || m.Truncated) && sameAsFar(m, o) {
+		if !taken[o.Index] && (o.Truncated || m.Truncated) && sameAsFar(m, o) {
 			return o
 		}
 	}

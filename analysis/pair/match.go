@@ -37,15 +37,15 @@ const agreement = 250_000_000
 
 // roughClock collects the pairs that need no clock to be recognised: messages that were seen once on either side, and ESP packets
 // by their number. What contradicts its neighbours was seen once on either side by two different losses, and is left out.
-func roughClock(links []*link, flows []*Flow) rough {
+func roughClock(links []*link, esp []observation) rough {
 	var r rough
-	var all []observation
+	all := make([]observation, 0, len(links)+len(esp))
 	for _, l := range links {
 		if x, y, ok := single(l); ok {
 			all = append(all, observation{x.Nanos, y.Nanos, l.from})
 		}
 	}
-	all = append(all, espObservations(flows)...)
+	all = append(all, esp...)
 	slices.SortFunc(all, func(x, y observation) int { return cmp.Compare(x.a, y.a) })
 	for _, o := range consistent(all) {
 		r.at[o.from] = append(r.at[o.from], o)
@@ -60,6 +60,9 @@ func roughClock(links []*link, flows []*Flow) rough {
 func single(l *link) (a, b *exchange.Sight, ok bool) {
 	if l.at[A] == nil || l.at[B] == nil {
 		return nil, nil, false
+	}
+	if len(l.at[A].Sent) == 1 && len(l.at[B].Sent) == 1 {
+		return &l.at[A].Sent[0], &l.at[B].Sent[0], true
 	}
 	x, y := l.originals(A), l.originals(B)
 	if len(x) != 1 || len(y) != 1 {
@@ -212,15 +215,17 @@ type matching struct {
 const early = agreement
 
 // cost is that of taking a[i] and b[j] for the same packet; false where they cannot be.
-func (m *matching) cost(i, j int) (int64, bool) {
-	late := m.b[j].Nanos - m.expect[i]
+func (m *matching) cost(i, j int) (int64, bool) { return m.costOf(m.a[i], m.b[j], m.expect[i]) }
+
+func (m *matching) costOf(a, b *exchange.Sight, expect int64) (int64, bool) {
+	late := b.Nanos - expect
 	if m.from == B {
 		late = -late
 	}
 	if m.blind {
-		return min(distance(late, 0), aloneCost), !m.ids || m.a[i].IPID == m.b[j].IPID
+		return min(distance(late, 0), aloneCost), !m.ids || a.IPID == b.IPID
 	}
-	if late < -early || late >= longestDelay || m.ids && m.a[i].IPID != m.b[j].IPID {
+	if late < -early || late >= longestDelay || m.ids && a.IPID != b.IPID {
 		return 0, false
 	}
 	return distance(late, 0), true
@@ -295,15 +300,16 @@ func (m *matching) greedy(partner []int) {
 
 // matchLink makes the transmissions of l.
 func matchLink(l *link, blind bool, offset func(int64) int64) {
-	m := matching{a: l.originals(A), b: l.originals(B), from: l.from, blind: blind}
-	if len(m.a) == 1 && len(m.b) == 1 {
-		m.expect = []int64{m.a[0].Nanos + offset(m.a[0].Nanos)}
-		if _, ok := m.cost(0, 0); ok {
-			l.sends = []*Transmission{{At: [2]*exchange.Sight{m.a[0], m.b[0]}}}
+	m := matching{from: l.from, blind: blind}
+	if x, y, ok := single(l); ok {
+		if _, ok := m.costOf(x, y, x.Nanos+offset(x.Nanos)); ok {
+			l.sends = []*Transmission{{At: [2]*exchange.Sight{x, y}}}
 			return
 		}
 	}
+	m.a, m.b = l.originals(A), l.originals(B)
 	m.ids = sharedIDs(m.a, m.b)
+	m.expect = make([]int64, 0, len(m.a))
 	for _, s := range m.a {
 		m.expect = append(m.expect, s.Nanos+offset(s.Nanos))
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
 )
 
 type mappingKey struct {
@@ -19,21 +20,31 @@ type mappings struct {
 	all   []*Mapping
 }
 
-// note takes in that side's address original is seen as translated by the other side, as seen says.
-func (a *mappings) note(side Side, original, translated netip.AddrPort, seen Mapping) {
+// sighted are packets that prove a mapping.
+type sighted struct {
+	packets  int
+	from, to int64              // aligned
+	first    [2]*exchange.Sight // one of them
+	spiI     ike.SPI
+}
+
+// note takes in that side's address original is seen as translated by the other side, as x says.
+func (a *mappings) note(side Side, original, translated netip.AddrPort, x *sighted) {
 	if original == translated {
 		return
 	}
 	k := mappingKey{side, original, translated}
 	m := a.byKey[k]
 	if m == nil {
-		seen.Side, seen.Original, seen.Translated = side, original, translated
-		a.byKey[k] = &seen
-		a.all = append(a.all, &seen)
-		return
+		m = &Mapping{
+			Side: side, Original: original, Translated: translated, First: [2]exchange.Sight{*x.first[A], *x.first[B]},
+			From: x.from, To: x.to, SPIi: x.spiI,
+		}
+		a.byKey[k] = m
+		a.all = append(a.all, m)
 	}
-	m.Packets += seen.Packets
-	m.From, m.To = min(m.From, seen.From), max(m.To, seen.To)
+	m.Packets += x.packets
+	m.From, m.To = min(m.From, x.from), max(m.To, x.to)
 }
 
 // translate finds the address mappings that the pairs prove.
@@ -45,17 +56,18 @@ func (j *joiner) translate() {
 			if t.At[A] == nil || t.At[B] == nil {
 				continue
 			}
-			seen := Mapping{Packets: 1, First: [2]exchange.Sight{*t.At[A], *t.At[B]}, From: t.Aligned, To: t.Aligned, SPIi: m.SPIi}
+			seen := sighted{1, t.Aligned, t.Aligned, t.At, m.SPIi}
 			sent, got := t.At[m.From], t.At[m.From.Other()]
-			found.note(m.From, sent.Src, got.Src, seen)
-			found.note(m.From.Other(), got.Dst, sent.Dst, seen)
+			found.note(m.From, sent.Src, got.Src, &seen)
+			found.note(m.From.Other(), got.Dst, sent.Dst, &seen)
 		}
 	}
 	for _, f := range c.Flows {
 		if f.At[A] != nil && f.At[B] != nil {
+			seen := f.sighted(c)
 			sent, got := f.At[f.From], f.At[f.From.Other()]
-			found.note(f.From, sent.Src, got.Src, f.mapping(c))
-			found.note(f.From.Other(), got.Dst, sent.Dst, f.mapping(c))
+			found.note(f.From, sent.Src, got.Src, &seen)
+			found.note(f.From.Other(), got.Dst, sent.Dst, &seen)
 			f.noteMoves(c, found)
 		}
 	}
@@ -77,20 +89,19 @@ func (f *Flow) noteMoves(c *Case, found *mappings) {
 		if x.Src == f.At[to].Src {
 			continue
 		}
-		seen := f.mapping(c)
-		seen.Packets, seen.From, seen.To = x.Packets, c.Aligned(x.First.Nanos, to), c.Aligned(x.Last.Nanos, to)
-		seen.First[to] = exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
-		seen.First[f.From] = exchange.Sight{Frame: pointNear(sent, x.First.Seq).Frame, Src: sent.Src, Dst: sent.Dst}
-		found.note(f.From, sent.Src, x.Src, seen)
+		seen := sighted{packets: x.Packets, from: c.Aligned(x.First.Nanos, to), to: c.Aligned(x.Last.Nanos, to)}
+		seen.first[to] = &exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
+		seen.first[f.From] = &exchange.Sight{Frame: pointNear(sent, x.First.Seq).Frame, Src: sent.Src, Dst: sent.Dst}
+		found.note(f.From, sent.Src, x.Src, &seen)
 	}
 }
 
-// mapping is what f proves of a translation, but for the addresses.
-func (f *Flow) mapping(c *Case) Mapping {
-	seen := Mapping{Packets: f.At[f.From.Other()].Packets, From: f.start(c), To: c.Aligned(f.At[f.From].Last.Nanos, f.From)}
+// sighted is what f proves of a translation.
+func (f *Flow) sighted(c *Case) sighted {
+	seen := sighted{packets: f.At[f.From.Other()].Packets, from: f.start(c), to: c.Aligned(f.At[f.From].Last.Nanos, f.From)}
 	for _, s := range Both {
 		x := f.At[s]
-		seen.First[s] = exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
+		seen.first[s] = &exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
 	}
 	return seen
 }
@@ -103,12 +114,13 @@ func (c *Case) Translates(s Side) bool {
 // icmp relates the ICMP errors to the sides and messages of the case.
 func (j *joiner) icmp() {
 	c := j.c
+	quoted := j.quotable()
 	for _, s := range Both {
 		if c.Story(s) == nil {
 			continue
 		}
 		for _, e := range c.Story(s).ICMP {
-			x := ICMP{ICMP: e, Side: s, Quoted: j.compass.sender(s, e.ICMPError.Src), Message: j.byLink[e.Message]}
+			x := ICMP{ICMP: e, Side: s, Quoted: j.compass.sender(s, e.ICMPError.Src), Message: quoted[e.Message]}
 			x.Mine = e.QuotesTunnel && (x.Message != nil || c.knows(e.ICMPError.Src) && c.knows(e.ICMPError.Dst))
 			c.ICMP = append(c.ICMP, x)
 		}
@@ -116,6 +128,22 @@ func (j *joiner) icmp() {
 	slices.SortStableFunc(c.ICMP, func(x, y ICMP) int {
 		return cmp.Compare(c.Aligned(x.Nanos, x.Side), c.Aligned(y.Nanos, y.Side))
 	})
+}
+
+// quotable finds the messages of the case by those of the captures; nothing when no ICMP error asks for one.
+func (j *joiner) quotable() map[*exchange.Message]*Message {
+	found := map[*exchange.Message]*Message{}
+	if !slices.ContainsFunc(Both[:], func(s Side) bool { return j.c.Story(s) != nil && len(j.c.Story(s).ICMP) > 0 }) {
+		return found
+	}
+	for _, l := range j.links {
+		for _, x := range l.at {
+			if x != nil {
+				found[x] = l.message
+			}
+		}
+	}
+	return found
 }
 
 // knows says whether a is an address of either side, before or after NAT.

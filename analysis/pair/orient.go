@@ -36,8 +36,12 @@ type tally struct {
 type compass struct {
 	tallies [2]map[endpoints]*tally
 	own     [2]map[netip.Addr]bool
-	lastKey [2]endpoints // the pair of the last vote: most packets are between the same two
-	last    [2]*tally
+	recent  [2][256]recentTally // votes come in thousands for the same pairs
+}
+
+type recentTally struct {
+	of endpoints
+	*tally
 }
 
 func newCompass() *compass {
@@ -55,15 +59,17 @@ func (c *compass) vote(s Side, src, dst netip.Addr, weight int) {
 	if !fromLow {
 		weight = -weight
 	}
-	t := c.last[s]
-	if t == nil || e != c.lastKey[s] {
-		if t = c.tallies[s][e]; t == nil {
+	low, high := e.low.As16(), e.high.As16()
+	recent := &c.recent[s][low[15]^high[15]<<1^low[14]<<4]
+	if recent.tally == nil || recent.of != e {
+		t := c.tallies[s][e]
+		if t == nil {
 			t = &tally{first: src}
 			c.tallies[s][e] = t
 		}
-		c.last[s], c.lastKey[s] = t, e
+		*recent = recentTally{e, t}
 	}
-	t.votes += weight
+	recent.votes += weight
 }
 
 // votes returns the sum for a pair of addresses.

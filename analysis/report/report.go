@@ -75,7 +75,15 @@ type Report struct {
 	Flows         []Flow         `json:"esp_flows,omitempty"`
 	ICMP          []ICMP         `json:"icmp,omitempty"`
 	Pairs         Pairs          `json:"pairs"`
+	Omitted       *Omitted       `json:"omitted,omitempty"`
 	Run           *Run           `json:"run,omitempty"`
+}
+
+// Omitted says what a report of very many tunnels leaves out to stay readable; it is nil when nothing is left out. What is counted
+// elsewhere in the report, and the verdict, count it all the same.
+type Omitted struct {
+	Findings map[string]int `json:"findings,omitempty"` // further ones, by code
+	Messages int            `json:"messages,omitempty"` // of the conversations whose messages are not listed
 }
 
 // Tool says which program made the report.
@@ -280,6 +288,7 @@ type Conversation struct {
 	Outcome   string    `json:"outcome"` // established, refused, unanswered, incomplete, deleted
 	Offers    []Offer   `json:"offers,omitempty"`
 	Messages  []Message `json:"messages"`
+	Omitted   int       `json:"omitted_messages,omitempty"` // how many messages it has that are not listed
 }
 
 // Offer is a set of proposals in clear: offered by the initiator, or selected by the responder.
@@ -325,6 +334,7 @@ type Message struct {
 	Port          uint16         `json:"port"`
 	Altered       bool           `json:"altered,omitempty"` // its bytes differ between the sides
 	Transmissions []Transmission `json:"transmissions"`
+	Omitted       int            `json:"omitted_transmissions,omitempty"` // how many more there are
 }
 
 // Detail is one payload of a message in text.

@@ -77,7 +77,7 @@ func NewLadder(r *report.Report) *Ladder {
 	for i := range r.ICMP {
 		l.addICMP(&r.ICMP[i])
 	}
-	slices.SortStableFunc(l.Rows, func(a, b Row) int { return cmp.Compare(a.NS, b.NS) })
+	l.Rows = inOrder(l.Rows)
 	for i := range l.Rows {
 		l.Rows[i].Number = i + 1
 		l.Rows[i].Findings = index.of(&l.Rows[i])
@@ -87,6 +87,20 @@ func NewLadder(r *report.Report) *Ladder {
 	}
 	l.Rows = withQuiet(l.Rows)
 	return l
+}
+
+// inOrder sorts rows by time. They are large, so that their places are sorted instead of them.
+func inOrder(rows []Row) []Row {
+	places := make([]int, len(rows))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(rows[a].NS, rows[b].NS) })
+	sorted := make([]Row, 0, len(rows))
+	for _, i := range places {
+		sorted = append(sorted, rows[i])
+	}
+	return sorted
 }
 
 func (l *Ladder) addConversation(c *report.Conversation) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -84,8 +85,11 @@ func (p *page) line(parts ...string) {
 	_, _ = p.w.WriteString(s + "\n")
 }
 
+// plainer spells what a terminal without Unicode cannot show.
+var plainer = strings.NewReplacer("µ", "u", "·", "-", "→", "->", "×", "x", "–", "-", "—", "-", "’", "'", "…", "...", "≥", ">=", "≤", "<=", "±", "+-")
+
 func ascii(s string) string {
-	s = strings.NewReplacer("µ", "u", "·", "-", "→", "->", "×", "x", "–", "-", "—", "-", "’", "'", "…", "...", "≥", ">=", "≤", "<=", "±", "+-").Replace(s)
+	s = plainer.Replace(s)
 	return strings.Map(func(r rune) rune {
 		if r > 126 {
 			return '?'
@@ -222,6 +226,22 @@ func (p *page) findings() {
 			p.line()
 		}
 		p.finding(i, depth[n])
+	}
+	p.omitted()
+}
+
+// omitted says what the report of very many tunnels does not list.
+func (p *page) omitted() {
+	o := p.r.Omitted
+	if o == nil {
+		return
+	}
+	p.line()
+	for _, code := range slices.Sorted(maps.Keys(o.Findings)) {
+		p.line(fmt.Sprintf("  and %s of %s", count(o.Findings[code], "more finding"), clean(code)))
+	}
+	if o.Messages > 0 {
+		p.line(fmt.Sprintf("  %s are counted but not listed", count(o.Messages, "message")))
 	}
 }
 

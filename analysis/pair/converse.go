@@ -175,17 +175,28 @@ func (m *Message) answer(requests []*Message) {
 // CREATE_CHILD_SA before it (RFC 7296, Section 1.3.2).
 func linkRekeys(all []*Conversation) {
 	const reach = 256 // conversations to look back over; a flood of strange SPIs may not take quadratic time
-	for i, v := range all {
-		if v.Complete || v.Version != 2 {
-			continue
-		}
-		for _, old := range slices.Backward(all[max(0, i-reach):i]) {
-			if old.Successor == nil && old.Version == 2 && old.sameEnds(v) && old.rekeyedBefore(v) {
-				v.Rekeyed, old.Successor = old, v
-				break
+	var rekeyed []*Conversation
+	for _, v := range all {
+		if !v.Complete && v.Version == 2 {
+			for _, old := range slices.Backward(rekeyed[max(0, len(rekeyed)-reach):]) {
+				if old.Successor == nil && old.sameEnds(v) && old.rekeyedBefore(v) {
+					v.Rekeyed, old.Successor = old, v
+					break
+				}
 			}
 		}
+		if v.Version == 2 && v.rekeys() {
+			rekeyed = append(rekeyed, v)
+		}
 	}
+}
+
+// rekeys says whether v has a CREATE_CHILD_SA exchange that may be a rekey of itself.
+func (v *Conversation) rekeys() bool { return slices.ContainsFunc(v.Messages, (*Message).mayRekey) }
+
+// mayRekey says whether m may be the answer to a rekey of its IKE SA: the first payload inside is the new SA.
+func (m *Message) mayRekey() bool {
+	return m.Exchange == ike.CreateChildSA && m.Kind == exchange.Response && m.FirstInner == ike.PayloadSA
 }
 
 func (v *Conversation) sameEnds(o *Conversation) bool {
@@ -194,8 +205,7 @@ func (v *Conversation) sameEnds(o *Conversation) bool {
 
 func (v *Conversation) rekeyedBefore(next *Conversation) bool {
 	for _, m := range v.Messages {
-		if m.Exchange == ike.CreateChildSA && m.Kind == exchange.Response && m.From != next.Initiator &&
-			m.FirstInner == ike.PayloadSA && m.Transmissions[0].Aligned <= next.First {
+		if m.mayRekey() && m.From != next.Initiator && m.Transmissions[0].Aligned <= next.First {
 			return true
 		}
 	}

@@ -627,34 +627,47 @@ func onlyWeakV1(sa *ike.SAv1, x ike.ExchangeType) []string {
 const together = 3e9
 
 func simultaneousInitiation(j *judge) []report.Finding {
-	for i, t := range j.talks {
-		for _, u := range j.talks[i+1:] {
-			if t.Initiator == u.Initiator || t.Version != u.Version || !t.opens() || !u.opens() {
-				continue
-			}
-			first, second := t, u
-			if u.First < t.First {
-				first, second = u, t
-			}
-			done := first.completed()
-			if done == 0 {
-				done = first.Last
-			}
-			if second.First > done+together || first.deletedBefore(second.First) {
-				continue
-			}
-			text := "both began a negotiation before either was complete"
-			if second.First >= done {
-				text = "each began a negotiation of its own within moments"
-			}
-			return []report.Finding{{
-				Confidence: report.Certain, Conversation: second.ID,
-				Explanation: fmt.Sprintf("%s and %s %s. It is harmless unless the two SAs keep replacing each other.", j.name(first.Initiator), j.name(second.Initiator), text),
-				Evidence:    evidence("an initial request of each side", first.Messages[0], second.Messages[0]),
-			}}
+	for i, second := range j.rivals() {
+		if second == nil {
+			continue
 		}
+		first := j.talks[i]
+		done := first.completed()
+		if done == 0 {
+			done = first.Last
+		}
+		if second.First > done+together || first.deletedBefore(second.First) {
+			continue
+		}
+		text := "both began a negotiation before either was complete"
+		if second.First >= done {
+			text = "each began a negotiation of its own within moments"
+		}
+		return []report.Finding{{
+			Confidence: report.Certain, Conversation: second.ID,
+			Explanation: fmt.Sprintf("%s and %s %s. It is harmless unless the two SAs keep replacing each other.", j.name(first.Initiator), j.name(second.Initiator), text),
+			Evidence:    evidence("an initial request of each side", first.Messages[0], second.Messages[0]),
+		}}
 	}
 	return nil
+}
+
+// rivals returns for every talk that opens the next one of its version that the other side opened. The talks are in the order of their beginnings, so
+// that no later one is nearer.
+func (j *judge) rivals() []*talk {
+	rivals := make([]*talk, len(j.talks))
+	type opener struct {
+		side    pair.Side
+		version int
+	}
+	next := map[opener]*talk{}
+	for i, t := range slices.Backward(j.talks) {
+		if t.opens() {
+			rivals[i] = next[opener{t.Initiator.Other(), t.Version}]
+			next[opener{t.Initiator, t.Version}] = t
+		}
+	}
+	return rivals
 }
 
 // opens says whether t is a negotiation from its first message on, with the peer, and no rekey.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -97,7 +98,13 @@ func (st stretch) blocked() (lost []*pair.Transmission, certain, ok bool) {
 	if len(st.tail) > 0 && st.system(st.tail) {
 		return st.tail, true, true
 	}
+	asked := map[ike.ExchangeType]bool{}
 	for _, t := range st.sent {
+		x := st.messages[t].Exchange
+		if asked[x] {
+			continue
+		}
+		asked[x] = true
 		if all, whole := st.exchangeOf(t); t.Fate == pair.Lost && whole && st.system(all) {
 			return all, true, true
 		}
@@ -127,8 +134,12 @@ func (st stretch) system(lost []*pair.Transmission) bool {
 		}
 	}
 	others, gone := 0, 0
+	among := make(map[*pair.Transmission]bool, len(lost))
+	for _, t := range lost {
+		among[t] = true
+	}
 	for _, t := range st.sent {
-		if st.messages[t].Exchange != st.messages[lost[0]].Exchange && !slices.Contains(lost, t) {
+		if st.messages[t].Exchange != st.messages[lost[0]].Exchange && !among[t] {
 			others++
 			if t.Fate == pair.Lost {
 				gone++

@@ -33,8 +33,8 @@ func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 		})
 	}
 	r.Conversations = conversations(c, codesOf(findings), listed(c, shown))
-	r.Omitted = omitted(r, more)
-	for _, f := range c.Flows {
+	r.Omitted = omitted(c, r, more)
+	for _, f := range c.Flows[:min(len(c.Flows), maxFlows)] {
 		r.Flows = append(r.Flows, flow(c, f))
 	}
 	for _, e := range c.ICMP {

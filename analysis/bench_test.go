@@ -15,6 +15,7 @@ type traffic struct {
 	sides [2][]byte
 	now   int64
 	count [2]int
+	lost  [2]int // by sender
 	id    uint16
 }
 
@@ -28,7 +29,7 @@ func newTraffic() *traffic {
 }
 
 // send puts one packet from side s into both captures, or only into the sender's when it is lost.
-func (t *traffic) send(s int, proto byte, payload []byte) {
+func (t *traffic) send(s int, proto byte, payload []byte) (arrived bool) {
 	t.now += 4000
 	t.id++
 	frame := make([]byte, 34, 34+len(payload))
@@ -43,7 +44,10 @@ func (t *traffic) send(s int, proto byte, payload []byte) {
 	if t.rnd.IntN(50) != 0 {
 		frame[22] -= 3
 		t.put(1-s, t.now+20_000_000, frame)
+		return true
 	}
+	t.lost[s]++
+	return false
 }
 
 func (t *traffic) put(s int, at int64, frame []byte) {
@@ -95,7 +99,9 @@ func (t *traffic) informational(s int, spi uint64, id uint32) {
 		for i := 32; i < len(m); i++ {
 			m[i] = byte(t.rnd.Uint32())
 		}
-		t.send(from, 17, udp(4500, b))
+		if !t.send(from, 17, udp(4500, b)) && answer == 0 {
+			return // nothing to answer
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ const (
 	maxOfCode        = 100  // findings of one code
 	maxMessages      = 5000 // messages that are listed, of all conversations
 	maxTransmissions = 1000 // transmissions that are listed of one message
+	maxFlows         = 2000 // ESP SAs, each in one direction
 )
 
 // shorten keeps the first findings of every code; more counts the others.
@@ -56,12 +57,17 @@ func listed(c *pair.Case, findings []report.Finding) []int {
 }
 
 // omitted sums up what r leaves out; nil when that is nothing.
-func omitted(r *report.Report, findings map[string]int) *report.Omitted {
-	o := report.Omitted{Findings: findings}
+func omitted(c *pair.Case, r *report.Report, findings map[string]int) *report.Omitted {
+	o := report.Omitted{Findings: findings, Flows: max(0, len(c.Flows)-maxFlows)}
+	for _, s := range pair.Both {
+		if story := c.Story(s); story != nil {
+			o.Packets += story.Forgotten
+		}
+	}
 	for _, v := range r.Conversations {
 		o.Messages += v.Omitted
 	}
-	if o.Findings == nil && o.Messages == 0 {
+	if o.Findings == nil && o.Messages+o.Flows+o.Packets == 0 {
 		return nil
 	}
 	return &o

@@ -62,15 +62,20 @@ type judge struct {
 	o      Options
 	talks  []*talk
 	found  []report.Finding
+	known  map[topic]bool // what was found so far
 	debugs [2]*debugMatch
 	sent   map[[2]int]stretch // by side and port
 }
 
+// topic is a code that was found about a conversation, or at all when no conversation is named.
+type topic struct{ conversation, code string }
+
 // Judge returns the findings of a case: root causes first, what follows from them behind, facts last.
 func Judge(c *pair.Case, o Options) []report.Finding {
-	j := &judge{c: c, o: o, sent: map[[2]int]stretch{}}
+	j := &judge{c: c, o: o, sent: map[[2]int]stretch{}, known: map[topic]bool{}}
+	esp := espStartsOf(c)
 	for _, v := range c.Conversations {
-		j.talks = append(j.talks, newTalk(c, v))
+		j.talks = append(j.talks, newTalk(esp, v))
 	}
 	for _, r := range rules {
 		for _, f := range r.find(j) {
@@ -84,6 +89,7 @@ func Judge(c *pair.Case, o Options) []report.Finding {
 				f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
 			}
 			j.found = append(j.found, f)
+			j.known[topic{"", f.Code}], j.known[topic{f.Conversation, f.Code}] = true, true
 		}
 	}
 	j.linkCauses()
@@ -93,9 +99,7 @@ func Judge(c *pair.Case, o Options) []report.Finding {
 
 // has says whether a code was found, of the conversation when one is named.
 func (j *judge) has(conversation string, codes ...string) bool {
-	return slices.ContainsFunc(j.found, func(f report.Finding) bool {
-		return slices.Contains(codes, f.Code) && (conversation == "" || f.Conversation == conversation)
-	})
+	return slices.ContainsFunc(codes, func(code string) bool { return j.known[topic{conversation, code}] })
 }
 
 // hasDirection says whether a code was found for what s sends.

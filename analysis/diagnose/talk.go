@@ -37,12 +37,12 @@ type answer struct {
 	inner    []ike.Payload
 }
 
-func newTalk(c *pair.Case, v *pair.Conversation) *talk {
+func newTalk(esp *espStarts, v *pair.Conversation) *talk {
 	t := &talk{Conversation: v}
 	if v.Version == 2 {
-		t.judgeV2(c)
+		t.judgeV2(esp)
 	} else {
-		t.judgeV1(c)
+		t.judgeV1(esp)
 	}
 	return t
 }
@@ -129,24 +129,24 @@ const (
 	leastCertified = leastID + 5 + 250 + 8 + 64 + bareNotify
 )
 
-func (t *talk) judgeV2(c *pair.Case) {
+func (t *talk) judgeV2(esp *espStarts) {
 	a, ok := t.lastAnswer(ike.IKEAuth)
 	if !ok {
-		t.proveByTraffic(c)
+		t.proveByTraffic(esp)
 		return
 	}
 	t.answer = a
 	if len(a.inner) > 0 {
 		t.readInner(a.inner)
 		t.lookForRejection()
-		t.mustArrive(c)
+		t.mustArrive(esp)
 		return
 	}
 	switch {
 	case !a.known && a.first == ike.PayloadN && a.short() && !t.answeredLater():
 		t.end = authRefused
 	case !a.known:
-		if t.end = unfinished; hasTraffic(c, t) || t.answeredLater() {
+		if t.end = unfinished; esp.during(t) || t.answeredLater() {
 			t.end, t.certain = established, true
 		}
 	case a.first == ike.PayloadN && a.min <= bareNotify && a.max <= largestBare:
@@ -158,8 +158,8 @@ func (t *talk) judgeV2(c *pair.Case) {
 	default:
 		t.judgeRoom(a)
 	}
-	t.lookLater(c)
-	t.mustArrive(c)
+	t.lookLater(esp)
+	t.mustArrive(esp)
 }
 
 // largestShort is the most that an SK payload with one bare Notify has, whatever the algorithms: IV and ICV of 16 and 32 bytes.
@@ -248,14 +248,14 @@ func (t *talk) certificates() bool {
 const soon = 5e9
 
 // lookLater corrects the judgement by what followed: traffic proves success, an error or a Delete at once disproves it.
-func (t *talk) lookLater(c *pair.Case) {
+func (t *talk) lookLater(esp *espStarts) {
 	if t.end == childDenied && t.childLater() {
 		t.end, t.certain = established, true
 	}
 	if t.lookForRejection() || t.end != established {
 		return
 	}
-	if hasTraffic(c, t) || t.answeredLater() {
+	if esp.during(t) || t.answeredLater() {
 		t.certain = true
 	} else if !t.certain && t.deletedAtOnce() {
 		t.end = childDenied
@@ -272,13 +272,13 @@ func (t *talk) lookForRejection() bool {
 }
 
 // mustArrive takes success back where the answer that would have made it never reached the initiator, or it would not have it.
-func (t *talk) mustArrive(c *pair.Case) {
-	if t.end != established || hasTraffic(c, t) || t.answeredLater() {
+func (t *talk) mustArrive(esp *espStarts) {
+	if t.end != established || esp.during(t) || t.answeredLater() {
 		return
 	}
 	for _, m := range t.answer.messages {
 		n := m.Tally()
-		if n.Lost > 0 && n.Lost == n.Sent || m.Answers != nil && repeatedAfter(c, m.Answers) >= 2 {
+		if n.Lost > 0 && n.Lost == n.Sent || m.Answers != nil && repeatedAfter(esp.c, m.Answers) >= 2 {
 			t.end, t.certain = unfinished, false
 			return
 		}
@@ -325,8 +325,8 @@ func firstArrival(c *pair.Case, m *pair.Message) (at int64, count int) {
 }
 
 // proveByTraffic is for captures that began behind the negotiation, or that hold its large messages in pieces only.
-func (t *talk) proveByTraffic(c *pair.Case) {
-	if t.answeredLater() || t.initAnswered() && hasTraffic(c, t) {
+func (t *talk) proveByTraffic(esp *espStarts) {
+	if t.answeredLater() || t.initAnswered() && esp.during(t) {
 		t.end, t.certain = established, true
 	}
 }
@@ -392,21 +392,39 @@ func (t *talk) childLater() bool {
 	})
 }
 
-// hasTraffic says whether ESP of both directions was sent after the conversation began and before the next one did.
-func hasTraffic(c *pair.Case, t *talk) bool {
-	var sent [2]bool
+// espStarts knows when the ESP of a case began.
+type espStarts struct {
+	c      *pair.Case
+	starts [2][]int64 // aligned times of every flow's first packet in each capture, by sender, ascending
+}
+
+func espStartsOf(c *pair.Case) *espStarts {
+	e := espStarts{c: c}
 	for _, f := range c.Flows {
 		for _, s := range pair.Both {
-			if x := f.At[s]; x != nil && c.Aligned(x.First.Nanos, s) >= t.First && (t.Next == nil || c.Aligned(x.First.Nanos, s) < t.Next.First) {
-				sent[f.From] = true
+			if x := f.At[s]; x != nil {
+				e.starts[f.From] = append(e.starts[f.From], c.Aligned(x.First.Nanos, s))
 			}
 		}
 	}
-	return sent[0] && sent[1]
+	slices.Sort(e.starts[pair.A])
+	slices.Sort(e.starts[pair.B])
+	return &e
+}
+
+// during says whether ESP of both directions began after the conversation did and before the next one.
+func (e *espStarts) during(t *talk) bool {
+	for _, starts := range e.starts {
+		i, _ := slices.BinarySearch(starts, t.First)
+		if i == len(starts) || t.Next != nil && starts[i] >= t.Next.First {
+			return false
+		}
+	}
+	return true
 }
 
 // judgeV1 looks for the three messages of Quick Mode (RFC 2409, Section 5.5).
-func (t *talk) judgeV1(c *pair.Case) {
+func (t *talk) judgeV1(esp *espStarts) {
 	count := map[uint32]int{}
 	for _, m := range t.Messages {
 		if n := m.Tally(); m.Exchange != ike.V1QuickMode || n.Lost > 0 && n.Lost == n.Sent {
@@ -416,7 +434,7 @@ func (t *talk) judgeV1(c *pair.Case) {
 			t.end, t.certain = established, true
 		}
 	}
-	if t.end == unfinished && hasTraffic(c, t) && len(count) > 0 {
+	if t.end == unfinished && esp.during(t) && len(count) > 0 {
 		t.end, t.certain = established, true
 	}
 }

@@ -50,10 +50,14 @@ var lostCauses = []string{
 
 // linkCauses hangs what follows under its root.
 func (j *judge) linkCauses() {
+	of := map[string][]int{} // findings by code
+	for i := range j.found {
+		of[j.found[i].Code] = append(of[j.found[i].Code], i)
+	}
 	for i := range j.found {
 		f := &j.found[i]
 		for _, code := range causes[f.Code] {
-			if code != f.Code && slices.ContainsFunc(j.found, func(c report.Finding) bool { return c.Code == code && related(c, *f) }) {
+			if code != f.Code && slices.ContainsFunc(of[code], func(i int) bool { return related(j.found[i], *f) }) {
 				f.CausedBy = code
 				break
 			}

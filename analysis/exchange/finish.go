@@ -216,10 +216,14 @@ func quotedMessage(e *ICMP, quoted []byte, bySPI map[ike.SPI][]*Message, all []*
 // CopiesOwn says whether the capture doubles what the side with the addresses own sent itself: then it doubles everything, and no path
 // does.
 func (s *Story) CopiesOwn(own []netip.Addr) bool {
+	mine := make(map[netip.Addr]bool, len(own))
+	for _, a := range own {
+		mine[a] = true
+	}
 	sent, copies := 0, 0
 	for _, m := range s.Messages {
 		for i := range m.Sent {
-			if !slices.Contains(own, m.Sent[i].Src.Addr()) {
+			if !mine[m.Sent[i].Src.Addr()] {
 				continue
 			}
 			sent++

@@ -187,6 +187,7 @@ func (m *Message) copied(s *Sight) bool {
 func (t *teller) esp(p *packet.Packet) {
 	f := t.flow(p)
 	if f == nil {
+		t.story.Forgotten++
 		return
 	}
 	if p.IsFragment {

@@ -26,7 +26,7 @@ type Story struct {
 	Addresses   []Address   // who sent and received IKE, ESP, AH and keepalives, by packets descending
 	Peak        Peak        // the busiest second
 	Unreadable  int         // IKE packets that were cut before the end of the IKE header
-	Forgotten   int         // IKE packets that are counted but not kept, beyond MaxMessages
+	Forgotten   int         // packets that are counted but not kept, beyond MaxMessages or MaxFlows
 }
 
 // Limits that keep the memory for hostile captures bounded.

@@ -65,6 +65,7 @@ type Party struct {
 	Leaky       bool // it left packets out in between, as at its rate limit: what it lacks proves nothing
 
 	copiesOwn bool // its capture doubles packets
+	mine      map[netip.Addr]bool
 }
 
 // Coverage is when a capture provably worked, in aligned time.

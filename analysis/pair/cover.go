@@ -291,5 +291,5 @@ func (v *Conversation) target(s Side) (netip.Addr, bool) {
 
 // Is says whether a is one of p's addresses, before or after translation.
 func (p *Party) Is(a netip.Addr) bool {
-	return a == p.Known || a == p.KnownNAT || slices.Contains(p.Addresses, a) || slices.Contains(p.Translated, a)
+	return a == p.Known || a == p.KnownNAT || p.mine[a]
 }

@@ -72,11 +72,20 @@ func (j *joiner) translate() {
 		}
 	}
 	slices.SortStableFunc(found.all, func(x, y *Mapping) int { return cmp.Compare(x.From, y.From) })
+	translated := [2]map[netip.Addr]bool{{}, {}}
 	for _, m := range found.all {
 		c.NAT = append(c.NAT, *m)
 		p := &c.Parties[m.Side]
-		if a := m.Translated.Addr(); a != m.Original.Addr() && !slices.Contains(p.Translated, a) {
+		if a := m.Translated.Addr(); a != m.Original.Addr() && !translated[m.Side][a] {
+			translated[m.Side][a] = true
 			p.Translated = append(p.Translated, a)
+		}
+	}
+	for _, s := range Both {
+		p := &c.Parties[s]
+		p.mine = translated[s]
+		for _, a := range p.Addresses {
+			p.mine[a] = true
 		}
 	}
 }

@@ -243,6 +243,9 @@ func (p *page) omitted() {
 	if o.Messages > 0 {
 		p.line(fmt.Sprintf("  %s are counted but not listed", count(o.Messages, "message")))
 	}
+	if o.Packets > 0 {
+		p.line(fmt.Sprintf("  %s were left aside: there are more SPIs than can be kept", count(o.Packets, "packet")))
+	}
 }
 
 func severityColor(s report.Severity) string {

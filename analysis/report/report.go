@@ -84,6 +84,8 @@ type Report struct {
 type Omitted struct {
 	Findings map[string]int `json:"findings,omitempty"` // further ones, by code
 	Messages int            `json:"messages,omitempty"` // of the conversations whose messages are not listed
+	Flows    int            `json:"esp_flows,omitempty"`
+	Packets  int            `json:"packets,omitempty"` // that are in no count but those of the sides: there are too many SPIs
 }
 
 // Tool says which program made the report.

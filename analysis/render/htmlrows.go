@@ -22,6 +22,7 @@ type rowView struct {
 	Findings                   []int
 	Seen                       []string
 	Detail, DetailB            []report.Detail
+	Shown                      string // whose capture shows Detail
 	Direction                  string // for the table
 	Repeat                     bool   // not the first transmission
 	start, arrive, top, bottom int64  // nanoseconds and pixels, for the geometry
@@ -62,8 +63,8 @@ func instant(ns int64) string { return fmt.Sprintf("%.4f", float64(ns)/1e9) }
 
 func (rv *rowView) icmp(r *report.Report, row *Row) {
 	rv.Kind, rv.Class = "icmp", strings.ToLower(string(row.From))
-	rv.Label = fmt.Sprintf("ICMP %d/%d from %s", row.ICMP.Type, row.ICMP.Code, clean(row.ICMP.From))
-	rv.Note = clean(row.ICMP.Meaning)
+	rv.Label = fmt.Sprintf("ICMP %d/%d", row.ICMP.Type, row.ICMP.Code)
+	rv.Note = clean(row.ICMP.From + ": " + row.ICMP.Meaning)
 	rv.Direction = "seen by " + sideName(r, row.From)
 	rv.times(row.From, row.NS)
 	rv.Describe = fmt.Sprintf("%s s, %s, seen by %s: %s", instant(row.NS), rv.Label, sideName(r, row.From), rv.Note)
@@ -98,6 +99,13 @@ func (rv *rowView) message(r *report.Report, row *Row) {
 		}
 		rv.Detail, rv.DetailB = cleanDetails(m.Detail), cleanDetails(m.DetailB)
 		rv.Seen = sightings(r, row)
+		rv.Shown = "Payloads, the same in both captures"
+		switch {
+		case row.FrameA == 0:
+			rv.Shown = "Payloads as B's capture shows them"
+		case row.FrameB == 0, len(rv.DetailB) > 0:
+			rv.Shown = "Payloads as A's capture shows them"
+		}
 	}
 	if row.Nth > 1 {
 		rv.Repeat = true

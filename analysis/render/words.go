@@ -102,20 +102,51 @@ func route(r *report.Report, d report.Direction) string {
 	return sideName(r, d.From()) + " to " + sideName(r, d.To())
 }
 
-// payloadText lists a message's payloads, and of an encrypted one what is in clear of it.
+// payloadText lists a message's payloads, and of an encrypted one what is in clear of it. Notifications that change what happens
+// have their names; neighbours of one kind are counted.
 func payloadText(m *report.Message) string {
 	list := slices.Clone(m.Payloads)
-	if m.Encrypted && m.FirstInner != "" {
-		for i, p := range list {
-			if p == "SK" || p == "SKF" || strings.HasPrefix(p, "Encrypted") {
-				list[i] = p + "{" + m.FirstInner + "...}"
-				if m.FirstInner == "nothing" {
-					list[i] = p + "{}"
-				}
+	nth := 0
+	for i, p := range list {
+		switch {
+		case m.Encrypted && m.FirstInner != "" && (p == "SK" || p == "SKF" || strings.HasPrefix(p, "Encrypted")):
+			list[i] = p + "{" + m.FirstInner + "...}"
+			if m.FirstInner == "nothing" {
+				list[i] = p + "{}"
 			}
+		case p == "N":
+			if nth < len(m.Notify) && !routine(m.Notify[nth]) {
+				list[i] = "N(" + m.Notify[nth] + ")"
+			}
+			nth++
 		}
 	}
-	return clean(strings.Join(list, " "))
+	return clean(strings.Join(counted(list), " "))
+}
+
+// routine says whether a notification only tells what a peer can do, so that its name is no news.
+func routine(name string) bool {
+	return strings.HasPrefix(name, "NAT_DETECTION_") || strings.Contains(name, "SUPPORTED") || strings.HasPrefix(name, "SIGNATURE_HASH_ALGORITHMS") ||
+		strings.HasPrefix(name, "IPCOMP") || strings.HasPrefix(name, "INITIAL_CONTACT") || strings.HasPrefix(name, "USE_") ||
+		strings.HasPrefix(name, "ESP_TFC") || strings.HasPrefix(name, "NON_FIRST_FRAGMENTS") || name == "" || name[0] >= '0' && name[0] <= '9'
+}
+
+// counted makes one of neighbours that are the same: N N N is N×3.
+func counted(list []string) []string {
+	var out []string
+	for i := 0; i < len(list); {
+		j := i
+		for j < len(list) && list[j] == list[i] {
+			j++
+		}
+		if j-i > 2 {
+			out = append(out, fmt.Sprintf("%s×%d", list[i], j-i))
+		} else {
+			out = append(out, list[i:j]...)
+		}
+		i = j
+	}
+	return out
 }
 
 func rowTitle(row *Row) string {

@@ -7,23 +7,38 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"regexp"
 	"strconv"
 	"strings"
 )
 
 // dumpReader reads the text of `show monitor capture NAME buffer dump`: an index on a line of its own, then lines of
 // an address, up to 16 bytes in hex columns, and the same as characters. Only the hex columns are read: what stands in
-// the character column is the packets' own and may look like anything. The text has no times.
+// the character column is the packets' own and may look like anything. What else a terminal's log holds between is passed over.
+// The text has no times, but for a `buffer brief` of the same capture before it.
 type dumpReader struct {
 	lines  *bufio.Scanner
 	offset int64 // of the line that was read last
 	length int64 // of all lines before the next
 	index  int
 	open   bool // an index was read and its packet is being collected
-	done   int  // packets handed out
+	gap    bool // a line of it is missing: nothing more is collected
+	done   int  // packets handed out, those that are missing included
 	data   []byte
 	spare  []byte // the packet that was handed out, to be overwritten
+	brief  map[int]briefLine
+	damage *Damage // the first thing that was missing
 }
+
+// briefLine is what `buffer brief` says of a packet.
+type briefLine struct {
+	size  int
+	nanos int64 // since the first packet
+}
+
+// maxBrief bounds the lines of a brief listing that are kept.
+const maxBrief = 1 << 20
 
 // newDump reads to the first packet of the text; ok is false when the stream is no text, or has no packet and does
 // not mention the command either.
@@ -37,14 +52,64 @@ func newDump(src *source) (d *dumpReader, ok bool) {
 	d.lines.Split(d.split)
 	named := false
 	for d.lines.Scan() {
-		line := strings.TrimSpace(d.lines.Text())
+		line := typed(d.lines.Bytes())
 		named = named || strings.Contains(line, "buffer dump")
 		if n, ok := dumpIndex(line); ok {
 			d.open, d.index = true, n
 			return d, true
 		}
+		d.readBrief(line)
 	}
 	return d, named
+}
+
+// typed is a line as a terminal shows it: backspaces and returns move the cursor back, so that what erases the prompt of a pager
+// does, and escape sequences are gone.
+func typed(b []byte) string {
+	if bytes.IndexByte(b, '\b') < 0 && bytes.IndexByte(b, '\r') < 0 && bytes.IndexByte(b, 0x1b) < 0 && !bytes.Contains(b, pager) {
+		return string(bytes.TrimSpace(b))
+	}
+	b = terminalEscape.ReplaceAll(b, nil)
+	shown, at := make([]byte, 0, len(b)), 0
+	for _, c := range b {
+		switch c {
+		case '\b':
+			at = max(0, at-1)
+		case '\r':
+			at = 0
+		default:
+			if at == len(shown) {
+				shown = append(shown, c)
+			} else {
+				shown[at] = c
+			}
+			at++
+		}
+	}
+	return string(bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(shown), pager)))
+}
+
+var (
+	pager          = []byte("--More--")
+	terminalEscape = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
+)
+
+// readBrief reads `   0  118    0.000000   192.0.2.1  ->  192.0.2.2 ...`.
+func (d *dumpReader) readBrief(line string) {
+	f := strings.Fields(line)
+	if len(f) < 6 || f[4] != "->" || len(d.brief) >= maxBrief {
+		return
+	}
+	index, err1 := strconv.Atoi(f[0])
+	size, err2 := strconv.Atoi(f[1])
+	seconds, err3 := strconv.ParseFloat(f[2], 64)
+	if err1 != nil || err2 != nil || err3 != nil || seconds < 0 || seconds > 1e9 {
+		return
+	}
+	if d.brief == nil {
+		d.brief = map[int]briefLine{}
+	}
+	d.brief[index] = briefLine{size, int64(math.Round(seconds * 1e9))}
 }
 
 // isText tells texts from binary files by their control characters; terminals leave some escapes and bells in logs.
@@ -73,68 +138,75 @@ func (d *dumpReader) split(data []byte, atEOF bool) (int, []byte, error) {
 
 func (d *dumpReader) next(r *record) error {
 	for d.lines.Scan() {
-		line := strings.TrimSpace(d.lines.Text())
+		line := typed(d.lines.Bytes())
 		if at, b, ok := dumpLine(line); ok && d.open {
-			if err := d.add(at, b); err != nil {
-				return d.damage(err)
-			}
+			d.add(at, b)
 			continue
 		}
 		n, ok := dumpIndex(line)
 		if !ok {
 			continue
 		}
-		err := d.finish(r)
-		d.open, d.index = true, n
-		return d.damage(err)
-	}
-	if err := d.lines.Err(); err != nil {
-		if errors.Is(err, bufio.ErrTooLong) {
-			return d.damage(err)
+		whole := d.open && d.finish(r)
+		d.open, d.gap, d.index = true, false, n
+		if whole {
+			return nil
 		}
+	}
+	if err := d.lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		d.miss("%v", err)
+	} else if err != nil {
 		return err
 	}
-	if !d.open {
-		return io.EOF
-	}
-	if err := d.finish(r); err != nil {
-		return d.damage(err)
-	}
-	return nil
-}
-
-func (d *dumpReader) damage(err error) error {
-	if err == nil {
+	if whole := d.open && d.finish(r); whole {
+		d.open = false
 		return nil
 	}
-	return &Damage{d.offset, err.Error()}
-}
-
-// add appends a line's bytes. A gap in the addresses means that a line is missing.
-func (d *dumpReader) add(at int, b []byte) error {
-	if at != len(d.data) {
-		return fmt.Errorf("packet %d: the line of address %04X follows %d bytes", d.index, at, len(d.data))
-	}
-	if len(d.data)+len(b) > maxRecord {
-		return fmt.Errorf("packet %d has more than %d bytes", d.index, maxRecord)
-	}
-	d.data = append(d.data, b...)
-	return nil
-}
-
-// finish hands out the packet that was collected.
-func (d *dumpReader) finish(r *record) error {
 	d.open = false
+	if d.damage != nil {
+		return d.damage
+	}
+	return io.EOF
+}
+
+// miss keeps the first thing that is missing in the text; what can be read is read on.
+func (d *dumpReader) miss(format string, args ...any) {
+	if d.damage == nil {
+		d.damage = &Damage{d.offset, fmt.Sprintf(format, args...)}
+	}
+}
+
+// add appends a line's bytes. A gap in the addresses means that a line is missing: the packet is cut there.
+func (d *dumpReader) add(at int, b []byte) {
+	switch {
+	case d.gap:
+	case at != len(d.data):
+		d.miss("packet %d is cut: the line of address %04X follows %d bytes", d.index, at, len(d.data))
+		d.gap = true
+	case len(d.data)+len(b) > maxRecord:
+		d.miss("packet %d has more than %d bytes", d.index, maxRecord)
+		d.gap = true
+	default:
+		d.data = append(d.data, b...)
+	}
+}
+
+// finish hands out the packet that was collected, if it has any bytes.
+func (d *dumpReader) finish(r *record) bool {
 	if len(d.data) == 0 {
-		return fmt.Errorf("packet %d has no bytes", d.index)
+		d.miss("packet %d has no bytes", d.index)
+		return false
 	}
 	if d.index != d.done {
-		return fmt.Errorf("packet %d follows where %d should", d.index, d.done)
+		d.miss("packet %d follows where %d should", d.index, d.done)
 	}
-	d.done++
+	d.done = d.index + 1
 	*r = record{link: dumpLink(d.data), data: d.data, wireLen: len(d.data)}
+	if b, ok := d.brief[d.index]; ok {
+		r.nanos, r.wireLen = b.nanos, max(b.size, r.wireLen)
+	}
 	d.data, d.spare = d.spare[:0], d.data
-	return nil
+	return true
 }
 
 // dumpLink says what a packet of a dump begins with: Ethernet, but IP on interfaces that have no link layer.

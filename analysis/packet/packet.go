@@ -85,10 +85,11 @@ type FileInfo struct {
 	SnapLen  int
 	SHA256   string // of the file as it lies on disk
 	Packets  int
-	Damage   *Damage // why reading ended early, or nil
+	Damage   *Damage // why reading ended early, or what a text lacks, or nil
 }
 
-// Damage says where a file ends inside a record or holds an impossible length. All before it was read.
+// Damage says where a file ends inside a record or holds an impossible length, all before which was read; or where a text first lacks
+// lines, which cuts that packet.
 type Damage struct {
 	Offset int64
 	Reason string

@@ -84,13 +84,27 @@ func (p *payloadParser) sa() Payload {
 		if !ok {
 			break
 		}
-		at += n
-		if last := p.b[at-n]; last == 0 && at < len(p.b) {
-			p.fault(at, "SA payload: %d bytes behind the last proposal", len(p.b)-at)
+		if !p.follows("proposal", at, at+n, len(p.b), 2) {
 			break
 		}
+		at += n
 	}
 	return sa
+}
+
+// follows says whether the proposal or transform at offset at is followed by another one, and notes where what it says of that, more
+// or 0, is not what is there. end is its own end, of is the end of what it is in (RFC 7296, Sections 3.3.1 and 3.3.2).
+func (p *payloadParser) follows(what string, at, end, of int, more byte) bool {
+	switch says := p.b[at]; {
+	case says == 0 && end < of:
+		p.fault(end, "%d bytes behind the last %s", of-end, what)
+		return false
+	case says != 0 && end == of:
+		p.fault(at, "the last %s says that another one follows", what)
+	case says != 0 && says != more:
+		p.fault(at, "%s: %d where %d or 0 must stand", what, says, more)
+	}
+	return end < of
 }
 
 // proposal reads the proposal at offset at and returns its length; ok is false where it cannot be read to its end.
@@ -115,6 +129,9 @@ func (p *payloadParser) proposal(at int) (prop Proposal, n int, ok bool) {
 			return prop, n, false
 		}
 		prop.Transforms = append(prop.Transforms, t)
+		if !p.follows("transform", at+pos, at+pos+used, at+n, 3) {
+			break
+		}
 		pos += used
 	}
 	if count != len(prop.Transforms) {

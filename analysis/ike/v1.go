@@ -143,48 +143,50 @@ func (p *payloadParser) saV1() Payload {
 	}
 	s := &SAv1{Generic: p.generic, DOI: binary.BigEndian.Uint32(p.b), Situation: binary.BigEndian.Uint32(p.b[4:])}
 	for at := 8; at < len(p.b); {
-		prop, n, more, ok := p.proposalV1(at)
+		prop, n, ok := p.proposalV1(at)
 		if n > 0 {
 			s.Proposals = append(s.Proposals, prop)
 		}
 		if !ok {
 			break
 		}
-		at += n
-		if !more && at < len(p.b) {
-			p.fault(at, "SA payload: %d bytes behind the last proposal", len(p.b)-at)
+		if !p.follows("proposal", at, at+n, len(p.b), byte(V1PayloadP)) {
 			break
 		}
+		at += n
 	}
 	return s
 }
 
-func (p *payloadParser) proposalV1(at int) (prop ProposalV1, n int, more, ok bool) {
+func (p *payloadParser) proposalV1(at int) (prop ProposalV1, n int, ok bool) {
 	b := p.b[at:]
 	if len(b) < 8 {
 		p.fault(at, "proposal: %d bytes are left", len(b))
-		return prop, 0, false, false
+		return prop, 0, false
 	}
 	n = int(binary.BigEndian.Uint16(b[2:]))
 	prop = ProposalV1{Generic: Generic{b[1]}, Number: b[4], Protocol: Protocol(b[5])}
 	spi, count := int(b[6]), int(b[7])
 	if n < 8+spi || n > len(b) {
 		p.fault(at+2, "proposal %d: length %d, SPI of %d bytes, %d bytes are left", prop.Number, n, spi, len(b))
-		return prop, max(n, 1), false, false
+		return prop, max(n, 1), false
 	}
 	prop.SPI = nilIfEmpty(b[8 : 8+spi])
 	for pos := 8 + spi; pos < n; {
 		t, used, good := p.transformV1(at+pos, b[pos:n])
 		if !good {
-			return prop, n, false, false
+			return prop, n, false
 		}
 		prop.Transforms = append(prop.Transforms, t)
+		if !p.follows("transform", at+pos, at+pos+used, at+n, byte(V1PayloadT)) {
+			break
+		}
 		pos += used
 	}
 	if count != len(prop.Transforms) {
 		p.fault(at+7, "proposal %d: %d transforms are announced, %d are there", prop.Number, count, len(prop.Transforms))
 	}
-	return prop, n, b[0] != 0, true
+	return prop, n, true
 }
 
 func (p *payloadParser) transformV1(at int, b []byte) (t TransformV1, n int, ok bool) {

@@ -87,14 +87,18 @@ func (l *IKELayer) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) erro
 	return nil
 }
 
-// SerializeTo prepends the message. With FixLengths its lengths and chain are computed, else they are taken as they are.
-func (l *IKELayer) SerializeTo(b gopacket.SerializeBuffer, _ gopacket.SerializeOptions) error {
+// SerializeTo prepends the message. The chain of types and the payloads' lengths are made from the payloads; the length in the header too
+// with FixLengths, else it is the message's own.
+func (l *IKELayer) SerializeTo(b gopacket.SerializeBuffer, o gopacket.SerializeOptions) error {
 	if l.Message == nil {
 		return errors.New("IKE layer: there is no message to serialise")
 	}
 	message, err := l.Message.Append(nil)
 	if err != nil {
 		return fmt.Errorf("IKE layer: %w", err)
+	}
+	if !o.FixLengths {
+		binary.BigEndian.PutUint32(message[24:], l.Message.Length)
 	}
 	if l.Marker {
 		message = append(make([]byte, 4, 4+len(message)), message...)

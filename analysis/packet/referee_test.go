@@ -23,6 +23,11 @@ var refereeFields = []string{
 	"isakmp.exchangetype", "isakmp.messageid", "isakmp.flags", "isakmp.ispi", "isakmp.rspi", "isakmp.length",
 	"isakmp.typepayload", "isakmp.tf.type", "isakmp.tf.id.encr", "isakmp.tf.id.prf", "isakmp.tf.id.integ", "isakmp.tf.id.dh",
 	"isakmp.tf.id.esn", "isakmp.trans.id", "isakmp.notify.msgtype", "_ws.malformed",
+	"isakmp.prop.number", "isakmp.prop.protoid", "isakmp.trans.number", "isakmp.ike2.attr.key_length", "isakmp.key_exchange.dh_group",
+	"isakmp.frag.number", "isakmp.frag.total", "isakmp.id.type", "isakmp.auth.method", "isakmp.cert.encoding", "isakmp.delete.protoid",
+	"isakmp.notify.data.accepted_dh_group", "isakmp.notify.data.signature_hash_algorithms", "isakmp.cfg.type", "isakmp.ts.number",
+	"isakmp.vid_bytes", "isakmp.nonce", "isakmp.version", "isakmp.ts.start_ipv4", "isakmp.ts.end_ipv4", "isakmp.ts.start_ipv6",
+	"isakmp.ike.attr.type", "isakmp.ipsec.attr.type", "isakmp.criticalpayload",
 }
 
 // verdict is what tshark says of one frame: the values of each field.

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -224,49 +221,14 @@ func headerJSON(h ike.Header) *jsonIKE {
 	return &jsonIKE{
 		Version: fmt.Sprintf("%d.%d", h.Version>>4, h.Version&15), SPIi: h.SPIi.String(), SPIr: h.SPIr.String(),
 		Exchange: uint8(h.Exchange), Name: h.Exchange.String(), Flags: uint8(h.Flags), MessageID: h.MessageID, Length: h.Length,
-		Payloads: []any{},
 	}
 }
 
-// jsonPayload is a payload in JSON: type and name, then its own fields in alphabetical order.
+// jsonPayload is what a payload's JSON is made of.
 type jsonPayload struct {
 	message  *ike.Message
 	payload  ike.Payload
 	inner    *decrypted
 	observed []observation
 	whole    *decodedPacket // that a fragment of IKEv1 completes
-}
-
-func (j jsonPayload) MarshalJSON() ([]byte, error) {
-	fields := map[string]any{}
-	if d, ok := j.payload.(ike.Described); ok {
-		maps.Copy(fields, d.Fields())
-	}
-	if c, ok := j.payload.(interface{ Critical() bool }); ok && j.message.Major() == 2 && c.Critical() {
-		fields["critical"] = true
-	}
-	for _, o := range j.observed {
-		fields[o.field] = o.value
-	}
-	if j.inner != nil {
-		j.inner.addTo(j.message, fields)
-	}
-	if j.whole != nil {
-		fields["message"], fields["fragments"] = newJSONIKE(j.whole), j.whole.p.Fragments
-	}
-	delete(fields, "type")
-	delete(fields, "name")
-	b, err := json.Marshal(fields)
-	if err != nil {
-		return nil, err
-	}
-	name, err := json.Marshal(payloadName(j.message, j.payload))
-	if err != nil {
-		return nil, err
-	}
-	head := fmt.Appendf(nil, `{"type":%d,"name":%s`, j.payload.Type(), name)
-	if rest := bytes.TrimPrefix(b, []byte("{")); len(rest) > 1 {
-		return append(append(head, ','), rest...), nil
-	}
-	return append(head, '}'), nil
 }

@@ -41,7 +41,7 @@ type jsonPacket struct {
 	TCP       bool      `json:"tcp_encapsulated,omitempty"`
 	Fragment  *jsonFrag `json:"fragment,omitempty"`
 	Fragments []int     `json:"fragments,omitempty"` // frames that the message came in
-	IKE       *jsonIKE  `json:"ike,omitempty"`
+	IKE       *jsonIKE  `json:"-"`                   // "ike", written behind the others
 	ESP       *jsonESP  `json:"esp,omitempty"`
 	AH        *jsonAH   `json:"ah,omitempty"`
 	ICMP      *jsonICMP `json:"icmp,omitempty"`
@@ -52,22 +52,20 @@ type jsonFrag struct {
 	More   bool `json:"more"`
 }
 
+// jsonIKE is a message; its members have the names of the fields of its header.
 type jsonIKE struct {
-	Version   string      `json:"version"`
-	SPIi      string      `json:"spi_i"`
-	SPIr      string      `json:"spi_r"`
-	Exchange  uint8       `json:"exchange"`
-	Name      string      `json:"exchange_name"`
-	Flags     uint8       `json:"flags"`
-	MessageID uint32      `json:"message_id"`
-	Length    uint32      `json:"length"`
-	Payloads  []any       `json:"payloads"`
-	Malformed []jsonFault `json:"malformed,omitempty"`
+	Version, SPIi, SPIr string
+	Exchange            uint8
+	Name                string
+	Flags               uint8
+	MessageID, Length   uint32
+	Payloads            []jsonPayload
+	Malformed           []jsonFault
 }
 
 type jsonFault struct {
-	Offset int    `json:"offset"`
-	Reason string `json:"reason"`
+	Offset int
+	Reason string
 }
 
 type jsonESP struct {
@@ -94,9 +92,13 @@ type jsonICMP struct {
 }
 
 func (j *jsonView) show(d *decodedPacket) error {
-	b, err := json.Marshal(newJSONPacket(d))
+	o := newJSONPacket(d)
+	b, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("frame %d: %w", d.p.Frame, err)
+	}
+	if o.IKE != nil {
+		b = append(o.IKE.append(append(b[:len(b)-1], `,"ike":`...)), '}')
 	}
 	b = escapeControls(b)
 	switch {

@@ -112,12 +112,14 @@ func (t TransformType) String() string {
 	return fmt.Sprintf("type %d", uint8(t))
 }
 
+var transformNames = map[TransformType]map[uint16]string{
+	TransformENCR: encrNames, TransformPRF: prfNames, TransformINTEG: integNames, TransformKE: keNames, TransformESN: esnNames,
+	13: {1: "KW_5649_128", 2: "KW_5649_192", 3: "KW_5649_256", 4: "KW_ARX"}, 14: {1: "Implicit", 2: "Digital Signature"},
+}
+
 // TransformName returns the IANA name of a transform.
 func TransformName(t TransformType, id uint16) string {
-	table := map[TransformType]map[uint16]string{
-		TransformENCR: encrNames, TransformPRF: prfNames, TransformINTEG: integNames, TransformKE: keNames, TransformESN: esnNames,
-		13: {1: "KW_5649_128", 2: "KW_5649_192", 3: "KW_5649_256", 4: "KW_ARX"}, 14: {1: "Implicit", 2: "Digital Signature"},
-	}[t]
+	table := transformNames[t]
 	if t >= TransformADDKE1 && t <= TransformADDKE7 {
 		table = keNames
 	}

@@ -37,13 +37,13 @@ func BenchmarkFetch(b *testing.B) {
 
 	b.Run("moncap", func(b *testing.B) {
 		b.SetBytes(size)
-		r := l.router()
+		r, last := l.router(), int64(0)
 		for b.Loop() {
 			f, err := os.Create(to)
 			if err != nil {
 				b.Fatal(err)
 			}
-			if n, err := r.Fetch(b.Context(), "x.pcap", f, nil); err != nil || n != size {
+			if n, err := r.Fetch(b.Context(), "x.pcap", f, func(done, _ int64) { last = done }); err != nil || n != size || last != size {
 				b.Fatal(n, err)
 			}
 			if err := f.Close(); err != nil {

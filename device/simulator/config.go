@@ -41,6 +41,7 @@ type Config struct {
 	ClockDrift  float64          // how much faster it runs, in parts per million
 	Zone        *time.Location   // default: UTC
 	NoNTP       bool             // the clock is not synchronised, so its times carry an asterisk
+	NTPLost     bool             // NTP has lost its servers, so its times carry a full stop
 	Now         func() time.Time // default: time.Now
 
 	Packets Source // what passes the WAN interface; default: nothing
@@ -86,16 +87,17 @@ type Knobs struct {
 	Latency             time.Duration // before the answer to each command
 	ByteDelay           time.Duration // before each byte that goes to a terminal
 
-	AskPPS          bool // the default limit of packets per second counts as set: setting it asks
-	StopWhenFull    bool // a full linear buffer ends the capture; otherwise the packets that follow are dropped
-	StopStatistics  bool // `stop` prints the counters first
-	NoEPC           bool // the platform has no embedded packet capture
-	RefuseExport    bool // no export while the capture is active
-	PcapNanoseconds bool // exports have nanosecond stamps
-	PcapRaw         bool // exports hold IP packets without their Ethernet headers
-	DeleteActive    bool // `no monitor capture` takes an active capture too
-	CPU             int  // per cent, of five seconds, one and five minutes
-	MemoryFree      int  // per cent of the processor pool; default: 80
+	AskPPS          bool   // the default limit of packets per second counts as set: setting it asks
+	StopWhenFull    bool   // a full linear buffer ends the capture; otherwise the packets that follow are dropped
+	StopStatistics  bool   // `stop` prints the counters first
+	NoEPC           bool   // the platform has no embedded packet capture
+	RefuseExport    bool   // no export while the capture is active
+	PcapNanoseconds bool   // exports have nanosecond stamps
+	PcapRaw         bool   // exports hold IP packets without their Ethernet headers
+	DeleteActive    bool   // `no monitor capture` takes an active capture too
+	Timestamps      string // of log lines: "" (datetime msec), "none", or "zone" (with sequence numbers, too)
+	CPU             int    // per cent, of five seconds, one and five minutes
+	MemoryFree      int    // per cent of the processor pool; default: 80
 }
 
 // Interface is one interface of the router.
@@ -169,6 +171,11 @@ func (c Config) check() error {
 		if !interfaceForm.MatchString(i.Name) {
 			return fmt.Errorf("simulator %s: interface %q: want a full name as GigabitEthernet1", c.Hostname, i.Name)
 		}
+	}
+	switch c.Knobs.Timestamps {
+	case "", "none", "zone":
+	default:
+		return fmt.Errorf("simulator %s: timestamps %q: want none or zone", c.Hostname, c.Knobs.Timestamps)
 	}
 	switch c.Knobs.SCPPath {
 	case "", "slash", "plain", "bare":

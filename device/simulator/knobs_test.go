@@ -84,6 +84,38 @@ func TestClocks(t *testing.T) {
 	})
 }
 
+// Every form of log lines and times of day that was recorded is one that a knob makes.
+func TestTimeForms(t *testing.T) {
+	debug := "IKEv2:(SESSION ID = 31,SA ID = 1):Generating IKE_SA_INIT message"
+	for _, tt := range []struct {
+		name, file, line string
+		config           Config
+	}{
+		{"msec", "debug-crypto-ikev2-timestamped.txt", `^\*[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}: IKEv2`, Config{NoNTP: true}},
+		{"none", "debug-crypto-ikev2-plain-xe16.7.txt", `^IKEv2:\(SESSION ID = \d+,SA ID = \d+\):`, Config{Knobs: Knobs{Timestamps: "none"}}},
+		{"zone", "debug-crypto-ikev2-seqnum-tz.txt", `^\d+: [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3} [A-Z]{3}: IKEv2`,
+			Config{Zone: time.FixedZone("GMT", 0), Knobs: Knobs{Timestamps: "zone"}}},
+		{"NTP lost", "genie-ShowClock-output2.txt", `^\.\d\d:\d\d:\d\d\.\d{3} [A-Z]{3} [A-Z][a-z]{2} [A-Z][a-z]{2} \d+ \d{4}`, Config{NTPLost: true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			form := regexp.MustCompile(`(?m)` + tt.line)
+			if !form.MatchString(sample(t, tt.file)) {
+				t.Fatalf("not recorded in %s", tt.file)
+			}
+			tt.config.DebugLog = []string{debug}
+			r := start(t, tt.config)
+			r.Type("debug crypto ikev2")
+			out := strings.ReplaceAll(r.Type("show logging")+r.Type("show clock detail")+r.Type("show ntp status"), "\r\n", "\n")
+			if !form.MatchString(out) {
+				t.Errorf("not printed:\n%s", out)
+			}
+			if lost := strings.Contains(out, "unsynchronized"); lost != tt.config.NTPLost {
+				t.Errorf("unsynchronised: %v", lost)
+			}
+		})
+	}
+}
+
 func TestShowOverrides(t *testing.T) {
 	r := start(t, Config{Show: map[string]string{"show crypto ikev2 sa detailed": "one SA", "show crypto pki trustpoints": "none here\n", "show crypto ipsec sa peer 192.168.2.1": "one child"}})
 	for line, want := range map[string]string{"sh crypto ikev2 sa det": "one SA\n", "show crypto pki trust": "none here\n",

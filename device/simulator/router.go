@@ -29,6 +29,7 @@ type Router struct {
 	flashFree int64
 	captures  []*capturePoint
 	logging   []string
+	logged    int // lines since the beginning
 	debugs    map[string]bool
 	commands  []string
 	lines     map[int]*vty

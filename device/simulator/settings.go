@@ -63,7 +63,7 @@ func (r *Router) runningText() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	short := strings.Join(strings.Split(r.config.Version, ".")[:2], ".")
-	line("version %s\nservice timestamps debug datetime msec\nservice timestamps log datetime msec", short)
+	line("version %s\n%s", short, r.timestampText())
 	line("platform console virtual\n!\nhostname %s\n!\nboot-start-marker\nboot-end-marker\n!", r.hostname)
 	if r.config.Enable != "" {
 		line("enable secret 9 $9$7cFqP4Xn1UZ0eE$hidden\n!")

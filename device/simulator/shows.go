@@ -105,7 +105,11 @@ func (s *session) showNTP(*call) {
 		s.put("%%NTP is not enabled.\n")
 		return
 	}
-	s.put("Clock is synchronized, stratum 3, reference is 203.0.113.123  \nnominal freq is 250.0000 Hz, actual freq is 249.9990 Hz, precision is 2**10\n"+
+	state := "synchronized, stratum 3"
+	if s.router.config.NTPLost {
+		state = "unsynchronized, stratum 16"
+	}
+	s.put("Clock is "+state+", reference is 203.0.113.123  \nnominal freq is 250.0000 Hz, actual freq is 249.9990 Hz, precision is 2**10\n"+
 		"ntp uptime is 9360000 (1/100 of seconds), resolution is 4016\nreference time is E5A2D3C1.76C8B5F0 (%s)\n"+
 		"clock offset is 0.5000 msec, root delay is 12.41 msec\nroot dispersion is 16.92 msec, peer dispersion is 4.05 msec\n"+
 		"loopfilter state is 'CTRL' (Normal Controlled Loop), drift is 0.000004173 s/s\nsystem poll interval is 128, last update was 97 sec ago.\n",

@@ -23,15 +23,39 @@ func (r *Router) log(text string) {
 	}
 }
 
-// stamped is a log line with its time; an asterisk says that the clock is not synchronised.
+// stamped is a log line with its time, as `service timestamps` has it.
 func (r *Router) stamped(text string) string {
+	r.logged++
 	t := r.clock()
-	return r.mark() + fmt.Sprintf("%s %2d %s: %s", t.Format("Jan"), t.Day(), t.Format("15:04:05.000"), text)
+	day := fmt.Sprintf("%s %2d ", t.Format("Jan"), t.Day())
+	switch r.config.Knobs.Timestamps {
+	case "none":
+		return text
+	case "zone":
+		return fmt.Sprintf("%06d: %s%s: %s", r.logged, r.mark(), day+t.Format("15:04:05.000 MST"), text)
+	}
+	return r.mark() + day + t.Format("15:04:05.000: ") + text
 }
 
+// timestampText is the configuration that makes log lines as they are.
+func (r *Router) timestampText() string {
+	switch r.config.Knobs.Timestamps {
+	case "none":
+		return "no service timestamps debug uptime\nno service timestamps log uptime"
+	case "zone":
+		return "service timestamps debug datetime msec localtime show-timezone\n" +
+			"service timestamps log datetime msec localtime show-timezone\nservice sequence-numbers"
+	}
+	return "service timestamps debug datetime msec\nservice timestamps log datetime msec"
+}
+
+// mark is what stands before a time: an asterisk when the clock was never set by NTP, a full stop when NTP is lost.
 func (r *Router) mark() string {
-	if r.config.NoNTP {
+	switch {
+	case r.config.NoNTP:
 		return "*"
+	case r.config.NTPLost:
+		return "."
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -214,6 +215,43 @@ func TestNarrowAccount(t *testing.T) {
 	}
 	if r := moncap(t, "run", "demo", "-i", file, "--out", filepath.Join(dir, "full"), "--duration", "1s"); r.code != exitFailed {
 		t.Errorf("the full playbook with the narrow account: exit %d\n%s", r.code, r.stderr)
+	}
+}
+
+// TestTalkativeRouters runs the playbook while both routers log to the session all the time, in every form of log lines.
+func TestTalkativeRouters(t *testing.T) {
+	i, err := testdata.Load("healthy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []string{"", "none", "zone"} {
+		t.Run("timestamps "+form, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			l, err := startLab(context.Background(), i, labOptions{dir: dir, speed: 1000, change: func(c *simulator.Config) {
+				c.Knobs = simulator.Knobs{TerminalMonitor: true, SyslogEvery: 3 * time.Millisecond, Timestamps: form, ExecPromptTimestamp: true,
+					LoggingSynchronous: form == "none", SecurityWarnings: true, MOTD: "site-A#\n*** authorised > users # only ***\n"}
+				c.NTPLost = form == "zone"
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			file := filepath.Join(dir, "inventory.yaml")
+			if err := os.WriteFile(file, []byte(inventoryText(l.tunnel)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			before := [2]routerState{stateOf(l.routers[0]), stateOf(l.routers[1])}
+			r := moncap(t, "run", "demo", "-i", file, "--out", filepath.Join(dir, "bundle"), "--until", "packets=4", "--duration", "10s", "--format", "json")
+			if r.code != exitOK || strings.Contains(r.stdout, "rebuilt from") {
+				t.Errorf("exit %d\n%s", r.code, r.stderr)
+			}
+			for i, router := range l.routers {
+				if !stateOf(router).equal(before[i]) {
+					t.Errorf("router %d is not as it was", i)
+				}
+			}
+		})
 	}
 }
 

@@ -24,7 +24,7 @@ func conversation(c *pair.Case, v *pair.Conversation, outcome string, listed int
 
 func message(c *pair.Case, m *pair.Message) report.Message {
 	r := report.Message{
-		Exchange: m.Exchange.String(), MessageID: m.MessageID, From: side(m.From), Role: m.Role.String(), Kind: m.Kind.String(),
+		Exchange: m.Exchange.String(), MessageID: m.MessageID, From: side(m.From), Role: role(m), Kind: m.Kind.String(),
 		Payloads: m.Payloads, Encrypted: m.Encrypted(), Length: int(m.Length), Port: m.Transmissions[0].Port(), Altered: m.Altered,
 		Note: m.Guess(),
 	}
@@ -56,6 +56,17 @@ func message(c *pair.Case, m *pair.Message) report.Message {
 		})
 	}
 	return r
+}
+
+// role is that of m's sender in the IKE SA; a header of IKEv1 does not say it, who began the conversation does.
+func role(m *pair.Message) string {
+	switch {
+	case m.Role != exchange.UnknownRole:
+		return m.Role.String()
+	case m.From == m.Conversation.Initiator:
+		return exchange.Initiator.String()
+	}
+	return exchange.Responder.String()
 }
 
 // innerName names the first payload inside an encrypted message; nothing for an SKF fragment but the first.

@@ -146,7 +146,9 @@ func TestIncidents(t *testing.T) {
 				if v.swapped {
 					want = want.mirrored()
 				}
-				got := flatten(t, v.compare(t, name))
+				r := v.compare(t, name)
+				sound(t, r)
+				got := flatten(t, r)
 				if v.orCapture && got.aboutCapture() {
 					return
 				}

@@ -2,7 +2,6 @@ package diagnose
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,134 +11,147 @@ import (
 
 // The configuration that a run collected says what packets cannot: the very lines that differ.
 
-// proposalWords turns the words of `show crypto ikev2 proposal` into the names that offers have.
-var proposalWords = map[string]string{
-	"AES-CBC-128": "ENCR_AES_CBC_128", "AES-CBC-192": "ENCR_AES_CBC_192", "AES-CBC-256": "ENCR_AES_CBC_256", "AES-GCM-128": "ENCR_AES_GCM_16_128",
-	"AES-GCM-256": "ENCR_AES_GCM_16_256", "3DES": "ENCR_3DES", "DES": "ENCR_DES",
-	"SHA96": "AUTH_HMAC_SHA1_96", "MD596": "AUTH_HMAC_MD5_96", "SHA256": "AUTH_HMAC_SHA2_256_128", "SHA384": "AUTH_HMAC_SHA2_384_192",
-	"SHA512": "AUTH_HMAC_SHA2_512_256",
+// childConfig is what a side's configuration says of its child SAs with the peer.
+type childConfig struct {
+	entry      *childEntry
+	transforms []string // as they are configured, of the sets that the entry uses
+	modes      []string
+	permits    []string
 }
 
-var prfWords = map[string]string{"SHA1": "PRF_HMAC_SHA1", "MD5": "PRF_HMAC_MD5", "SHA256": "PRF_HMAC_SHA2_256", "SHA384": "PRF_HMAC_SHA2_384", "SHA512": "PRF_HMAC_SHA2_512"}
-
-var (
-	proposalLine = regexp.MustCompile(`(?i)^\s*(Encryption|Integrity|PRF|DH Group)\s*:\s*(.+?)\s*$`)
-	groupWord    = regexp.MustCompile(`(?i)(?:Group\s*|/Group\s*)(\d+)`)
-)
-
-// configuredProposals reads `show crypto ikev2 proposal`: a block a proposal, each kind of algorithm on a line.
-func configuredProposals(text string) []set {
-	var all []set
-	current := set{}
-	flush := func() {
-		if len(current) > 0 {
-			all = append(all, current)
-			current = set{}
+// childConfigOf picks the crypto map entry for the peer, else an entry without a peer (a dynamic map), else the IPsec profile that is
+// not the default one.
+func (j *judge) childConfigOf(s pair.Side) *childConfig {
+	shows := j.o.Config[s]
+	entries := append(childEntries(shown(shows, "show-crypto-map")), childEntries(shown(shows, "show-ipsec-profile"))...)
+	e := j.entryFor(s, entries)
+	if e == nil {
+		return nil
+	}
+	c := &childConfig{entry: e, permits: e.permits}
+	sets := transformSets(shown(shows, "show-transform-set"))
+	for _, name := range e.transforms {
+		if t, ok := sets[name]; ok {
+			c.transforms = append(c.transforms, t.transforms)
+			c.modes = append(c.modes, t.mode)
 		}
 	}
-	for line := range strings.Lines(text) {
-		if strings.Contains(strings.ToLower(line), "proposal:") {
-			flush()
-		}
-		m := proposalLine.FindStringSubmatch(line)
-		if m == nil {
-			continue
-		}
-		switch strings.ToLower(m[1]) {
-		case "encryption":
-			current["ENCR"] = translated(m[2], proposalWords)
-		case "integrity":
-			current["INTEG"] = translated(m[2], proposalWords)
-		case "prf":
-			current["PRF"] = translated(m[2], prfWords)
-		case "dh group":
-			for _, g := range groupWord.FindAllStringSubmatch(m[2], -1) {
-				current["KE"] = append(current["KE"], "group "+g[1])
-			}
-		}
+	if len(c.permits) == 0 && e.acl != "" {
+		c.permits = permitsOf(shown(shows, "show-acl"), e.acl)
 	}
-	flush()
-	return slices.DeleteFunc(all, func(s set) bool { return len(s["ENCR"]) == 0 || len(s["KE"]) == 0 })
+	return c
 }
 
-func translated(words string, names map[string]string) []string {
+func (j *judge) entryFor(s pair.Side, entries []*childEntry) *childEntry {
+	peer := &j.c.Parties[s.Other()]
+	names := func(e *childEntry) bool {
+		return slices.ContainsFunc(e.peers, func(p string) bool {
+			return p == j.seenAs(s.Other()) || p == j.address(s.Other()) || p == peer.KnownNAT.String()
+		})
+	}
+	for _, fits := range []func(*childEntry) bool{
+		names,
+		func(e *childEntry) bool { return !e.profile && len(e.peers) == 0 },
+		func(e *childEntry) bool { return e.profile && e.name != "default" },
+		func(e *childEntry) bool { return e.profile },
+	} {
+		if i := slices.IndexFunc(entries, fits); i >= 0 {
+			return entries[i]
+		}
+	}
+	return nil
+}
+
+// permitsOf are the permit lines of one access list in `show access-lists`.
+func permitsOf(text, name string) []string {
 	var all []string
-	for _, w := range strings.Fields(strings.ReplaceAll(words, ",", " ")) {
-		if n, ok := names[strings.ToUpper(w)]; ok {
-			all = append(all, n)
+	inside := false
+	for line := range strings.Lines(text) {
+		if m := aclName.FindStringSubmatch(line); m != nil {
+			inside = m[1] == name
+		} else if m := aclLine.FindStringSubmatch(line); m != nil && inside {
+			all = append(all, words(m[1]))
 		}
 	}
 	return all
 }
 
-// childFacts are the lines of a side's configuration that both sides of a child SA must agree on.
-type childFacts struct {
-	transforms []string // { esp-aes 256 esp-sha256-hmac }
-	mode       []string // Tunnel, Transport
-	pfs        []string
-	acl        []string // permit lines of the crypto ACL
-}
-
-var (
-	transformLine = regexp.MustCompile(`(?i)^\s*Transform set \S+:\s*\{\s*(.*?)\s*\}`)
-	modeLine      = regexp.MustCompile(`(?i)will negotiate = \{\s*(\w+)`)
-	pfsLine       = regexp.MustCompile(`(?i)^\s*PFS \(Y/N\):\s*(\S+)`)
-	groupLine     = regexp.MustCompile(`(?i)^\s*DH group:\s*(\S+)`)
-	aclLine       = regexp.MustCompile(`(?i)^\s*access-list \S+ (permit .+?)\s*$`)
-)
-
-func childFactsOf(shows map[string]string) childFacts {
-	var f childFacts
-	gather := func(re *regexp.Regexp, into *[]string, texts ...string) {
-		for _, t := range texts {
-			for line := range strings.Lines(t) {
-				if m := re.FindStringSubmatch(strings.TrimRight(line, "\r\n")); m != nil {
-					*into = append(*into, strings.Join(strings.Fields(strings.ReplaceAll(m[1], " ,", "")), " "))
-				}
-			}
-		}
-		slices.Sort(*into)
-		*into = slices.Compact(*into)
-	}
-	gather(transformLine, &f.transforms, shows["show-transform-set"])
-	gather(modeLine, &f.mode, shows["show-transform-set"])
-	gather(pfsLine, &f.pfs, shows["show-crypto-map"], shows["show-ipsec-profile"])
-	gather(groupLine, &f.pfs, shows["show-crypto-map"], shows["show-ipsec-profile"])
-	gather(aclLine, &f.acl, shows["show-crypto-map"])
-	return f
-}
-
 // compareChildConfig adds to a refusal of phase 2 what the configurations of both sides say about it.
 func (j *judge) compareChildConfig(f *report.Finding) {
-	if len(j.o.Config[pair.A]) == 0 || len(j.o.Config[pair.B]) == 0 {
+	a, b := j.childConfigOf(pair.A), j.childConfigOf(pair.B)
+	if a == nil || b == nil {
 		return
 	}
-	a, b := childFactsOf(j.o.Config[pair.A]), childFactsOf(j.o.Config[pair.B])
 	differs := map[string]any{}
-	for _, x := range []struct {
-		what string
-		a, b []string
-	}{{"transform sets", a.transforms, b.transforms}, {"mode", a.mode, b.mode}, {"PFS", a.pfs, b.pfs}} {
-		if len(x.a) == 0 || len(x.b) == 0 || slices.ContainsFunc(x.a, func(s string) bool { return slices.Contains(x.b, s) }) {
-			continue
-		}
-		differs[x.what] = map[string]any{"A": x.a, "B": x.b}
-		f.Explanation += fmt.Sprintf(" The configured %s differ: %s has %s, %s has %s.", x.what, j.partyName(pair.A), strings.Join(x.a, "; "), j.partyName(pair.B), strings.Join(x.b, "; "))
-		if x.what == "transform sets" {
-			f.Actions = append(f.Actions, j.config(pair.B, "the transform set of the other side (a suggestion)", "crypto ipsec transform-set MONCAP-SUGGESTION "+x.a[0]))
+	note := func(what string, mine, theirs []string, lines ...string) {
+		differs[what] = map[string]any{"A": mine, "B": theirs}
+		f.Explanation += fmt.Sprintf(" The configured %s differ: %s has %s, %s has %s.", what, j.partyName(pair.A), strings.Join(mine, "; "), j.partyName(pair.B), strings.Join(theirs, "; "))
+		if len(lines) > 0 {
+			f.Actions = append(f.Actions, j.config(pair.B, "what "+j.partyName(pair.A)+" has (a suggestion)", lines...))
 		}
 	}
-	if missing := unmirrored(a.acl, b.acl); len(missing) > 0 {
-		differs["crypto ACL"] = map[string]any{"A": a.acl, "B": b.acl}
-		f.Explanation += fmt.Sprintf(" The crypto ACLs do not mirror each other: %s of %s has no mirror on %s.", strings.Join(missing, "; "), j.partyName(pair.A), j.partyName(pair.B))
-		var lines []string
-		for _, m := range missing {
-			lines = append(lines, mirrored(m))
-		}
-		f.Actions = append(f.Actions, j.config(pair.B, "the mirror of the other side's lines (a suggestion)", lines...))
+	if disjoint(a.transforms, b.transforms) {
+		note("transform sets", a.transforms, b.transforms, "crypto ipsec transform-set "+b.entry.transforms[0]+" "+a.transforms[0])
+	} else if disjoint(a.modes, b.modes) {
+		note("modes", a.modes, b.modes, "crypto ipsec transform-set "+b.entry.transforms[0]+" "+b.transforms[0], " mode "+a.modes[0])
 	}
+	if a.entry.pfs != b.entry.pfs {
+		set := " set pfs " + a.entry.pfs
+		if a.entry.pfs == "N" {
+			set = " no set pfs"
+		}
+		note("PFS groups", []string{a.entry.pfsText()}, []string{b.entry.pfsText()}, b.entry.context(), set)
+	}
+	j.compareACLs(f, a, b, differs)
 	if len(differs) > 0 {
 		f.Fields["configuration_differs"] = differs
+	}
+}
+
+func disjoint(a, b []string) bool {
+	return len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+}
+
+func (e *childEntry) pfsText() string {
+	if e.pfs == "N" {
+		return "none"
+	}
+	return e.pfs
+}
+
+// context is the line under which the entry is configured.
+func (e *childEntry) context() string {
+	if e.profile {
+		return "crypto ipsec profile " + e.name
+	}
+	return "crypto map " + e.name + " ipsec-isakmp"
+}
+
+func (j *judge) compareACLs(f *report.Finding, a, b *childConfig, differs map[string]any) {
+	missing := [2][]string{unmirrored(a.permits, b.permits), unmirrored(b.permits, a.permits)}
+	if len(missing[0])+len(missing[1]) == 0 {
+		return
+	}
+	differs["crypto ACL"] = map[string]any{"A": a.permits, "B": b.permits}
+	f.Explanation += " The crypto ACLs do not mirror each other:"
+	sep := ""
+	for _, s := range pair.Both {
+		if len(missing[s]) > 0 {
+			f.Explanation += fmt.Sprintf("%s %s of %s has no mirror on %s", sep, strings.Join(missing[s], "; "), j.partyName(s), j.partyName(s.Other()))
+			sep = ";"
+		}
+	}
+	f.Explanation += "."
+	var lines []string
+	for _, m := range missing[0] {
+		lines = append(lines, " "+mirrored(m))
+	}
+	for _, m := range missing[1] {
+		lines = append(lines, " no "+m)
+	}
+	if b.entry.acl != "" {
+		f.Actions = append(f.Actions, j.config(pair.B, "the mirror of what "+j.partyName(pair.A)+" has (a suggestion)",
+			append([]string{"ip access-list extended " + b.entry.acl}, lines...)...))
 	}
 }
 
@@ -159,22 +171,22 @@ func unmirrored(a, b []string) []string {
 
 // mirrored exchanges source and destination of a permit line; empty for a line with ports or options.
 func mirrored(line string) string {
-	words := strings.Fields(line)
-	if len(words) < 4 || words[0] != "permit" {
+	all := strings.Fields(line)
+	if len(all) < 4 || all[0] != "permit" {
 		return ""
 	}
-	src, rest, ok1 := operand(words[2:])
+	src, rest, ok1 := operand(all[2:])
 	dst, rest, ok2 := operand(rest)
 	if !ok1 || !ok2 || len(rest) > 0 {
 		return ""
 	}
-	return strings.Join(append(append([]string{"permit", words[1]}, dst...), src...), " ")
+	return strings.Join(append(append([]string{"permit", all[1]}, dst...), src...), " ")
 }
 
 func operand(words []string) (op, rest []string, ok bool) {
 	switch {
-	case len(words) >= 1 && words[0] == "any":
-		return words[:1], words[1:], true
+	case len(words) >= 1 && (words[0] == "any" || strings.Contains(words[0], "/")):
+		return words[:1], words[1:], true // any, or an IPv6 prefix
 	case len(words) >= 2:
 		return words[:2], words[2:], true // host ADDRESS, or ADDRESS WILDCARD
 	}

@@ -66,8 +66,8 @@ func proposalMismatch(j *judge) []report.Finding {
 
 func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 	refuser := m.From
-	offered := j.offersOf(refuser.Other(), t)
-	own, source := j.knownOf(refuser)
+	offered := j.offersOf(refuser.Other(), t, t.Version)
+	own, source := j.knownOf(refuser, t.Version)
 	f := report.Finding{
 		Confidence: report.Certain, Conversation: t.ID, Evidence: evidence("NO_PROPOSAL_CHOSEN", m),
 		Fields: map[string]any{"refusing_side": refuser.String(), "offered": names(offered), "accepted_by_refuser": nil, "mismatch": "unproven", "suggestion": nil},
@@ -79,7 +79,7 @@ func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 	}
 	if len(own) > 0 {
 		f.Fields["accepted_by_refuser"] = names(own)
-		differing := differences(offered, own)
+		mine, theirs, differing := closest(offered, own)
 		if len(differing) == 0 {
 			f.Fields["mismatch"] = "excluded"
 			text += fmt.Sprintf(" It would accept that by %s (%s), so the algorithms are not the reason: no policy or profile of it matches this peer, address or VRF.", source, strings.Join(names(own), "; "))
@@ -87,8 +87,11 @@ func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 		} else {
 			f.Fields["mismatch"] = "proven"
 			f.Fields["differs"] = differing
-			f.Fields["suggestion"] = suggestion(offered, own, differing)
-			text += fmt.Sprintf(" By %s it wants: %s. They have nothing in common in: %s.", source, strings.Join(names(own), "; "), strings.Join(differing, ", "))
+			if lines := j.suggest(refuser.Other(), t.Version, theirs); len(lines) > 0 {
+				f.Fields["suggestion"] = lines
+			}
+			text += fmt.Sprintf(" By %s it wants: %s.", source, strings.Join(names(own), "; "))
+			text += j.tellDifferences(f.Fields, refuser, mine, theirs, differing)
 		}
 	} else {
 		text += " Which of them it would have taken does not show in the captures."
@@ -105,10 +108,10 @@ func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 type set map[string][]string
 
 // offersOf are the IKE proposals that s offered, in t or, where t is nil, in any conversation that it began.
-func (j *judge) offersOf(s pair.Side, t *talk) []set {
+func (j *judge) offersOf(s pair.Side, t *talk, version int) []set {
 	var all []set
 	for _, x := range j.talks {
-		if t != nil && x != t || x.Initiator != s {
+		if t != nil && x != t || x.Initiator != s || x.Version != version {
 			continue
 		}
 		for _, m := range x.Messages {
@@ -154,6 +157,9 @@ func v1Set(p ike.Protocol, t ike.TransformV1) set {
 		switch a.Type {
 		case ike.V1Encryption, ike.V1Hash, ike.V1AuthMethod, ike.V1Group, ike.V1KeyLength:
 			name, value := ike.V1AttributeText(p, a)
+			if n, ok := a.Number(); ok && a.Type == ike.V1Group {
+				value = fmt.Sprintf("group %d", n) // as it is configured
+			}
 			x[name] = append(x[name], value)
 		}
 	}
@@ -190,20 +196,16 @@ func names(sets []set) []string {
 	return all
 }
 
-// differences are the kinds of transforms in which the closest two sets have nothing in common; none when two agree.
-func differences(a, b []set) []string {
-	var best []string
-	for _, x := range a {
-		for _, y := range b {
-			if d := differing(x, y); best == nil || len(d) < len(best) {
-				best = d
-				if len(d) == 0 {
-					return nil
-				}
+// closest are the two sets of a and b that agree best, and the kinds of transforms in which they have nothing in common.
+func closest(a, b []set) (x, y set, kindsThatDiffer []string) {
+	for _, p := range a {
+		for _, q := range b {
+			if d := differing(p, q); x == nil || len(d) < len(kindsThatDiffer) {
+				x, y, kindsThatDiffer = p, q, d
 			}
 		}
 	}
-	return best
+	return x, y, kindsThatDiffer
 }
 
 func differing(x, y set) []string {
@@ -222,57 +224,6 @@ func differing(x, y set) []string {
 		}
 	}
 	return d
-}
-
-// knownOf is what s is known to accept, and from where: its own offers in the captures, or its configuration.
-func (j *judge) knownOf(s pair.Side) ([]set, string) {
-	if own := j.offersOf(s, nil); len(own) > 0 {
-		return own, "its own offers in the captures"
-	}
-	if own := configuredProposals(j.o.Config[s]["show-ikev2-proposal"]); len(own) > 0 {
-		return own, "its configuration"
-	}
-	return nil, ""
-}
-
-// suggestion is the configuration that adds what the other side has.
-func suggestion(offered, wanted []set, differing []string) []string {
-	if len(wanted) == 0 {
-		return nil
-	}
-	w := wanted[0]
-	if len(w["ENCR"]) == 0 {
-		return nil
-	}
-	lines := []string{"crypto ikev2 proposal MONCAP-SUGGESTION"}
-	for _, x := range []struct{ kind, keyword string }{{"ENCR", "encryption"}, {"INTEG", "integrity"}, {"PRF", "prf"}, {"KE", "group"}} {
-		var words []string
-		for _, n := range w[x.kind] {
-			if word := configWord(n); word != "" {
-				words = append(words, word)
-			}
-		}
-		if len(words) > 0 {
-			lines = append(lines, " "+x.keyword+" "+strings.Join(words, " "))
-		}
-	}
-	return lines
-}
-
-// configWords are the names of algorithms in IOS XE's configuration of IKEv2 proposals.
-var configWords = map[string]string{
-	"ENCR_AES_CBC_128": "aes-cbc-128", "ENCR_AES_CBC_192": "aes-cbc-192", "ENCR_AES_CBC_256": "aes-cbc-256",
-	"ENCR_AES_GCM_16_128": "aes-gcm-128", "ENCR_AES_GCM_16_256": "aes-gcm-256", "ENCR_3DES": "3des", "ENCR_DES": "des",
-	"AUTH_HMAC_SHA1_96": "sha1", "AUTH_HMAC_MD5_96": "md5", "AUTH_HMAC_SHA2_256_128": "sha256", "AUTH_HMAC_SHA2_384_192": "sha384",
-	"AUTH_HMAC_SHA2_512_256": "sha512", "PRF_HMAC_SHA1": "sha1", "PRF_HMAC_MD5": "md5", "PRF_HMAC_SHA2_256": "sha256",
-	"PRF_HMAC_SHA2_384": "sha384", "PRF_HMAC_SHA2_512": "sha512",
-}
-
-func configWord(name string) string {
-	if n, ok := strings.CutPrefix(name, "group "); ok {
-		return n
-	}
-	return configWords[name]
 }
 
 // wanted is the group that an INVALID_KE_PAYLOAD asks for (RFC 7296, Section 1.2).

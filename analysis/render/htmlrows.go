@@ -164,10 +164,9 @@ func (rv *rowView) lines() int {
 	return n
 }
 
-// pauses lists the times between the sendings of m, the first few.
+// pauses lists the times between the sendings of m.
 func pauses(m *report.Message) string {
-	const most = 6
-	var list []string
+	var list []time.Duration
 	before := int64(0)
 	for i := range m.Transmissions {
 		t := &m.Transmissions[i]
@@ -176,18 +175,14 @@ func pauses(m *report.Message) string {
 		}
 		at := messageRow(nil, m, t).NS
 		if i > 0 {
-			list = append(list, duration(time.Duration(at-before).Round(time.Millisecond)))
+			list = append(list, time.Duration(at-before))
 		}
 		before = at
-		if len(list) == most && i+1 < len(m.Transmissions) {
-			list = append(list, "...")
-			break
-		}
 	}
 	if len(list) == 0 {
 		return ""
 	}
-	return ", again after " + strings.Join(list, ", ")
+	return ", again after " + intervals(list)
 }
 
 func cleanDetails(list []report.Detail) []report.Detail {

@@ -223,22 +223,15 @@ func againText(row *Row) string {
 	return ""
 }
 
-// shownPauses bounds the intervals that are written out.
-const shownPauses = 8
-
 // againAfter lists the times between the transmissions that a row stands for.
 func againAfter(row *Row) string {
-	var list []string
+	var list []time.Duration
 	before := row.NS
-	for i, g := range row.Again {
-		if i == shownPauses {
-			list = append(list, "...")
-			break
-		}
-		list = append(list, duration(time.Duration(g.NS-before).Round(time.Millisecond)))
+	for _, g := range row.Again {
+		list = append(list, time.Duration(g.NS-before))
 		before = g.NS
 	}
-	return strings.Join(list, ", ")
+	return intervals(list)
 }
 
 // fits says whether an arrow has room for a message's payloads behind its name.

@@ -51,6 +51,31 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Abs().Minutes())%60)
 }
 
+// shownIntervals bounds the times that are written out.
+const shownIntervals = 8
+
+// intervals lists times, with the unit once where seconds suit them all: 0.5, 0.75, 1.12 s.
+func intervals(list []time.Duration) string {
+	more := ""
+	if len(list) > shownIntervals {
+		list, more = list[:shownIntervals], ", ..."
+	}
+	inSeconds := !slices.ContainsFunc(list, func(d time.Duration) bool { return d < 100*time.Millisecond || d >= 2*time.Minute })
+	var words []string
+	for _, d := range list {
+		if inSeconds {
+			words = append(words, trimmed(d.Seconds()))
+		} else {
+			words = append(words, duration(d.Round(time.Millisecond)))
+		}
+	}
+	text := strings.Join(words, ", ")
+	if inSeconds && len(list) > 0 {
+		text += " s"
+	}
+	return text + more
+}
+
 func trimmed(v float64) string {
 	digits := 2
 	if math.Abs(v) >= 10 {

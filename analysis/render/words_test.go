@@ -110,3 +110,15 @@ func TestProofsSayThingsOnce(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestIntervals(t *testing.T) {
+	for want, ms := range map[string][]int{"0.5, 0.75, 1.13, 16 s": {501, 750, 1126, 16000}, "20 ms, 1 s": {20, 1000}, "": nil, "1, 1, 1, 1, 1, 1, 1, 1 s, ...": {1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000}} {
+		var list []time.Duration
+		for _, n := range ms {
+			list = append(list, time.Duration(n)*time.Millisecond)
+		}
+		if got := intervals(list); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

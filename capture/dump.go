@@ -2,7 +2,7 @@ package capture
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // only so that every intake is alike
+	"crypto/md5" // #nosec G501 -- only so that every intake is alike
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -26,7 +26,7 @@ func (r *router) fetchDump(ctx context.Context, f *bundle.Partial) error {
 	if err != nil {
 		return err
 	}
-	in := &intake{w: f, md5: md5.New(), sha: sha256.New()} //nolint:gosec // see the import
+	in := &intake{w: f, md5: md5.New(), sha: sha256.New()} // #nosec G401 -- see the import
 	if err := bundle.WritePCAP(in, packets); err != nil {
 		return &localError{err}
 	}

@@ -2,7 +2,7 @@ package capture
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // what IOS XE computes; it finds transfer errors, it is no protection
+	"crypto/md5" // #nosec G501 -- what IOS XE computes; it finds transfer errors, it is no protection
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -52,7 +52,7 @@ func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
 }
 
 func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
-	in := &intake{w: f, md5: md5.New(), sha: sha256.New(), limit: r.size} //nolint:gosec // see the import
+	in := &intake{w: f, md5: md5.New(), sha: sha256.New(), limit: r.size} // #nosec G401 -- see the import
 	n, err := r.host.Fetch(ctx, r.plan.source(), in, func(done, total int64) {
 		r.u.o.Events(Event{Side: r.side, Phase: PhaseFetch, Kind: Progress, Done: done, Total: total})
 	})

@@ -3,10 +3,10 @@ package ike
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/des"
+	"crypto/des" // #nosec G502 -- to read what peers negotiated
 	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha1"
+	"crypto/md5" // #nosec G501 -- to read what peers negotiated
+	"crypto/sha1" // #nosec G505 -- to read what peers negotiated
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"

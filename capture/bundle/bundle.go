@@ -48,7 +48,7 @@ type Bundle struct {
 
 // Create makes the folder dir, which must not exist or be empty, and locks it.
 func Create(dir string) (*Bundle, error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return nil, fmt.Errorf("bundle: %w", err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -57,7 +57,7 @@ func Create(dir string) (*Bundle, error) {
 	if err := wantEmpty(dir); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil { // #nosec G302 -- it is a folder
 		return nil, fmt.Errorf("bundle: %w", err)
 	}
 	b, err := open(dir, true)

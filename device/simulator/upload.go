@@ -77,7 +77,7 @@ func (s *session) logIn(to *url.URL) (*ssh.Client, error) {
 		User: to.User.Username(), Timeout: 10 * time.Second, ClientVersion: "SSH-2.0-Cisco-1.25",
 		Auth: []ssh.AuthMethod{ssh.RetryableAuthMethod(ssh.PasswordCallback(ask), uploadTries)},
 		// IOS XE checks no host key here; a simulation of it must not, either.
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), //nolint:gosec // see above
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // #nosec G106 -- see above
 	})
 }
 

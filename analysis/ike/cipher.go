@@ -5,7 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/des" // #nosec G502 -- to read what peers negotiated
 	"crypto/hmac"
-	"crypto/md5" // #nosec G501 -- to read what peers negotiated
+	"crypto/md5"  // #nosec G501 -- to read what peers negotiated
 	"crypto/sha1" // #nosec G505 -- to read what peers negotiated
 	"crypto/sha256"
 	"crypto/sha512"

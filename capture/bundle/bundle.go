@@ -57,7 +57,8 @@ func Create(dir string) (*Bundle, error) {
 	if err := wantEmpty(dir); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(dir, 0o700); err != nil { // #nosec G302 -- it is a folder
+	// #nosec G302 -- it is a folder
+	if err := os.Chmod(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("bundle: %w", err)
 	}
 	b, err := open(dir, true)

@@ -20,7 +20,8 @@ func (a *app) manCommand() *cobra.Command {
   man moncap-run`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil { // #nosec G301 -- man pages are for everybody
+			// #nosec G301 -- man pages are for everybody
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return usageError(fmt.Errorf("man: %w", err))
 			}
 			return writeManPages(args[0], cmd.Root())

@@ -133,7 +133,7 @@ func withoutPath(err error) error {
 func secretFromCommand(ctx context.Context, line string) (Secret, error) {
 	words := strings.Fields(line)
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...) // #nosec G204 -- the operator's own command, without a shell
-	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr // it may have to ask for a PIN
+	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr             // it may have to ask for a PIN
 	out, err := cmd.Output()
 	if err != nil {
 		return Secret{}, fmt.Errorf("the command: %w", err)

@@ -58,7 +58,7 @@ type Settings struct {
 	Duration  time.Duration `json:"duration_ns"`    // after which a router stops by itself; 60 s when zero
 	Packets   int           `json:"packets"`        // the same by packets, 1 to 100,000; 20,000 when zero
 	PacketLen int           `json:"packet_len,omitempty"`
-	PPS       int           `json:"pps,omitempty"` // packets kept a second; the router's default when zero
+	PPS       int           `json:"pps,omitempty"` // packets kept a second; 1000 when zero, as IOS XE has it
 	Circular  bool          `json:"circular,omitempty"`
 	Until     Until         `json:"until,omitzero"` // what ends the wait before the duration does
 	// Trigger is a command that makes the tunnel negotiate, in one of the forms of iosxe.TriggerForms.

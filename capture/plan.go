@@ -66,6 +66,9 @@ func (s Settings) withDefaults() Settings {
 	if s.Packets == 0 {
 		s.Packets = 20000
 	}
+	if s.PPS == 0 {
+		s.PPS = 1000 // IOS XE's own default; said aloud, for whoever reads the plan or the router
+	}
 	if s.MaxClockSkew == 0 {
 		s.MaxClockSkew = time.Hour
 	}

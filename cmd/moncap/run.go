@@ -40,7 +40,7 @@ func (f *captureFlags) register(c *cobra.Command) {
 	fl.DurationVar(&f.duration, "duration", 0, "how long to capture; the routers stop by themselves after it (default: the inventory's)")
 	fl.IntVar(&f.packets, "packets", 0, "packets after which the routers stop by themselves, 1 to 100000 (default: the inventory's)")
 	fl.IntVar(&f.packetLen, "packet-len", 0, "bytes kept of each packet, 64 to 9500 (default: all)")
-	fl.IntVar(&f.pps, "pps", 0, "packets kept a second (default: the router's, 1000)")
+	fl.IntVar(&f.pps, "pps", 0, "packets kept a second, 1 to 1000000 (default: the inventory's, or 1000 as IOS XE has it)")
 	fl.BoolVar(&f.circular, "circular", false, "overwrite the oldest packets when the buffer is full")
 	fl.StringVar(&f.until, "until", "none", "stop waiting when: established, failed, or packets=N on a side")
 	fl.StringVar(&f.trigger, "trigger", "", "command that makes the tunnel negotiate: "+strings.Join(iosxe.TriggerForms(), "; "))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,10 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moncap/moncap/device"
+	"github.com/moncap/moncap/device/inventory"
 )
 
 func (a *app) trustCommand() *cobra.Command {
-	yes := false
+	yes, dryRun := false, false
 	c := &cobra.Command{
 		Use:   "trust PEER",
 		Short: "Look at a router's host key, and accept it",
@@ -30,32 +32,43 @@ here: remove the old line from known_hosts first.`,
 			if err != nil {
 				return usageError(err)
 			}
-			info, err := device.ScanHostKey(cmd.Context(), *p, device.Options{Ask: (&asker{app: a}).ask, Log: a.logger()})
-			if err != nil {
-				return &exitError{exitFailed, err}
-			}
-			fmt.Fprintf(a.stdout, "%s (%s): %s %s\n", p.Name, p.Address(), info.Algorithm, info.Fingerprint)
-			switch {
-			case info.Known:
-				_, err = fmt.Fprintf(a.stdout, "it is in %s already\n", p.KnownHosts)
-				return err
-			case info.Changed:
-				return &exitError{exitFailed, &hinted{errors.New(p.Name + ": the key differs from the one in " + p.KnownHosts),
-					"if the router was replaced, remove its old line from the file and run this again"}}
-			}
-			if !yes {
-				answer, err := a.readLine("accept it? [yes/no] ", true)
-				if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "yes") {
-					return &exitError{exitFailed, errors.Join(errors.New(p.Name+": the key was not accepted"), err)}
-				}
-			}
-			if err := device.AcceptHostKey(*p, info); err != nil {
-				return &exitError{exitFailed, err}
-			}
-			_, err = fmt.Fprintf(a.stdout, "added to %s\n", p.KnownHosts)
-			return err
+			return a.trust(cmd.Context(), p, yes, dryRun)
 		},
 	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "only look at the key, and write nothing")
 	c.Flags().BoolVar(&yes, "yes", false, "accept the key without asking")
 	return c
+}
+
+func (a *app) trust(ctx context.Context, p *inventory.Peer, yes, dryRun bool) error {
+	info, err := device.ScanHostKey(ctx, *p, device.Options{Ask: (&asker{app: a}).ask, Log: a.logger()})
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	fmt.Fprintf(a.stdout, "%s (%s): %s %s\n", p.Name, p.Address(), info.Algorithm, info.Fingerprint)
+	switch {
+	case info.Known:
+		_, err = fmt.Fprintf(a.stdout, "it is in %s already\n", p.KnownHosts)
+		return err
+	case info.Revoked:
+		return &exitError{exitFailed, &hinted{errors.New(p.Name + ": the key is marked @revoked in " + p.KnownHosts),
+			"somebody may have the key: give the router a new one, and find out what answers there"}}
+	case info.Changed:
+		return &exitError{exitFailed, &hinted{errors.New(p.Name + ": the key differs from the one in " + p.KnownHosts),
+			"if the router was replaced, remove its old line from the file and run this again"}}
+	case dryRun:
+		_, err = fmt.Fprintf(a.stdout, "it is not known; without --dry-run it would be added to %s\n", p.KnownHosts)
+		return err
+	}
+	if !yes {
+		answer, err := a.readLine("accept it? [yes/no] ", true)
+		if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "yes") {
+			return &exitError{exitFailed, errors.Join(errors.New(p.Name+": the key was not accepted"), err)}
+		}
+	}
+	if err := device.AcceptHostKey(*p, info); err != nil {
+		return &exitError{exitFailed, err}
+	}
+	_, err = fmt.Fprintf(a.stdout, "added to %s\n", p.KnownHosts)
+	return err
 }

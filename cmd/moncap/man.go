@@ -31,6 +31,7 @@ func (a *app) manCommand() *cobra.Command {
 
 func writeManPages(dir string, c *cobra.Command) error {
 	name := pageName(c)
+	// #nosec G306 -- man pages are for everybody
 	if err := os.WriteFile(filepath.Join(dir, name+".1"), []byte(manPage(c)), 0o644); err != nil {
 		return usageError(fmt.Errorf("man: %w", err))
 	}

@@ -224,7 +224,7 @@ func (p *payloadParser) delete() Payload {
 	}
 	d := &Delete{Generic: p.generic, Protocol: Protocol(p.b[0]), SPISize: p.b[1]}
 	size, count := int(p.b[1]), int(binary.BigEndian.Uint16(p.b[2:]))
-	if size*count != len(p.b)-4 {
+	if size*count != len(p.b)-4 || size == 0 && count > 0 {
 		p.fault(2, "D payload: %d SPIs of %d bytes in %d bytes", count, size, len(p.b)-4)
 		if size == 0 || size*count > len(p.b)-4 {
 			return nil

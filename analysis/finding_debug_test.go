@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -104,4 +105,89 @@ func debugCases() []findingCase {
 func (s *scene) lastSA(from int) *sa {
 	n := ike.SPI(s.id-1)<<32 | 0x0a11
 	return &sa{s: s, i: n | 1<<60, r: n | 2<<60, from: from}
+}
+
+// debugStyles are the ways in which routers stamp the lines of their debugs.
+var debugStyles = map[string]func(at time.Time) string{
+	"plain":             func(time.Time) string { return "IKEv2:" },
+	"as the guide":      func(time.Time) string { return "Ikev2:" },
+	"msec":              func(at time.Time) string { return at.Format("*Jan _2 15:04:05.000: ") + "IKEv2:" },
+	"sequence and zone": func(at time.Time) string { return "2328304: " + at.Format("Jan _2 15:04:05.000 ") + "GMT: IKEv2:" },
+	"year":              func(at time.Time) string { return at.Format("*Jan _2 2006 15:04:05.000: ") + "IKEv2:" },
+	"seconds":           func(at time.Time) string { return at.Format(".Jan _2 15:04:05: ") + "IKEv2:" },
+	"uptime":            func(time.Time) string { return "1w2d: IKEv2:" },
+	"packet debug":      func(at time.Time) string { return "000123: " + at.Format("*Jan _2 15:04:05.000 ") + "CEST: IKEv2-PAK:" },
+}
+
+// Whatever the style, a whole log agrees, and a packet that never left is found.
+func TestDebugStyles(t *testing.T) {
+	for name, style := range debugStyles {
+		for _, own := range []bool{false, true} { // Message id on a line of its own
+			t.Run(fmt.Sprint(name, own), func(t *testing.T) {
+				restyle := func(log []byte) []byte {
+					var b strings.Builder
+					for line := range strings.Lines(string(log)) {
+						if at, rest, ok := strings.Cut(line, ": IKEv2:"); ok {
+							when, err := time.Parse("*Jan _2 15:04:05.000", at)
+							if err != nil {
+								t.Fatal(err)
+							}
+							line = style(when.AddDate(2023, 0, 0)) + rest
+						}
+						if own {
+							line = strings.Replace(line, " Message id:", "\nMessage id:", 1)
+						}
+						b.WriteString(line)
+					}
+					return []byte(b.String())
+				}
+				s := newScene(t)
+				debugged(func(all []string) []string { return all })(s)
+				s.side[0].Debug = restyle(s.side[0].Debug)
+				if found := flatten(t, s.compare()); !found.has(map[string]any{"code": "debug-agrees", "matched": 4}) {
+					t.Errorf("%s\n%v", s.side[0].Debug, found.codes())
+				}
+				s = newScene(t)
+				a := s.sa(0)
+				a.open()
+				s.wait(40 * time.Millisecond)
+				s.side[0].Debug = restyle([]byte(strings.Join(negotiated(a)[:3], "")))
+				s.wait(20 * time.Second)
+				s.noise(0)
+				want := map[string]any{"code": "debug-sent-not-captured", "side": "A", "message": "IKE_AUTH REQUEST MID=1"}
+				if found := flatten(t, s.compare()); !found.has(want) {
+					t.Errorf("%s\n%v", s.side[0].Debug, found.codes())
+				}
+			})
+		}
+	}
+}
+
+// A hub's log names other peers too, and a log may hold another run, or nothing of use: none of it accuses.
+func TestDebugsThatProveNothing(t *testing.T) {
+	for name, change := range map[string]func(s *scene, log string) string{
+		"another peer": func(_ *scene, log string) string {
+			return log + strings.NewReplacer("192.168.2.1", "203.0.113.77", "Responder SPI", "Responder SPI").Replace(strings.ReplaceAll(log, "10000", "1FFFF"))
+		},
+		"another run": func(_ *scene, log string) string {
+			return strings.ReplaceAll(log, "Initiator SPI : 1", "Initiator SPI : 7")
+		},
+		"nothing":        func(*scene, string) string { return "R1#show logging\nSyslog logging: enabled\n" },
+		"cut in a block": func(_ *scene, log string) string { return log[:len(log)*3/4] },
+		"rotated":        func(_ *scene, log string) string { return log[len(log)/3:] },
+		"binary":         func(*scene, string) string { return "\x00\xff\xfe" + strings.Repeat("IKEv2:", 9) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			debugged(func(all []string) []string { return all })(s)
+			s.side[0].Debug = []byte(change(s, string(s.side[0].Debug)))
+			r := s.compare()
+			sound(t, r)
+			for _, code := range []string{"debug-sent-not-captured", "debug-captured-not-received"} {
+				if found := flatten(t, r).of(code); len(found) > 0 {
+					t.Errorf("%v\n%s", found[0]["explanation"], s.side[0].Debug)
+				}
+			}
+		})
+	}
 }

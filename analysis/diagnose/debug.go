@@ -44,6 +44,7 @@ type debugJoin struct {
 	sights   []*exchange.Sight
 	shift    int64 // from the log's times to the capture's
 	timed    bool
+	fine     bool // the log's times have fractions of a second
 }
 
 // debugOf joins the log of s with its capture, once.
@@ -64,6 +65,9 @@ func (j *judge) debugOf(s pair.Side) *debugMatch {
 	}
 	d.log.Packets = x.ofPeer(d.log.Packets)
 	d.lines = len(d.log.Packets)
+	for _, p := range d.log.Packets {
+		x.fine = x.fine || p.At.Nanosecond() > 0
+	}
 	x.match()
 	x.findUnsent()
 	x.findUnheard()
@@ -181,7 +185,7 @@ func (x *debugJoin) captureWorked(i, first, last int) bool {
 	p, c := x.d.log.Packets[i], x.j.c
 	if x.timed && !p.At.IsZero() {
 		at := p.At.UnixNano() + x.shift
-		return at >= c.Story(x.s).First && c.Parties[x.s].Coverage.Covers(c.Aligned(at, x.s))
+		return (x.fine || i > first) && at >= c.Story(x.s).First && c.Parties[x.s].Coverage.Covers(c.Aligned(at, x.s))
 	}
 	return i > first && (i < last || x.knowsSPI(p.SPIi))
 }

@@ -47,6 +47,9 @@ var debugPrefix = regexp.MustCompile(`^\s*(?:<\d+>)?(?:(\d+): )?` +
 	`|(?:\d+[ywdh]\d+[wdh]|\d\d:\d\d:\d\d(?:\.\d+)?): )?` +
 	`((?i:IKEv2)(?:-[A-Z]+)?:|[%A-Z][A-Z0-9_-]{2,}:)?(.*)$`)
 
+// continues tells the lines of a packet's block that a router, or a relaying log host, stamped one by one.
+var continues = regexp.MustCompile(`(?i)^\s*(?:Initiator SPI ?:|Message id:|IKEv2 [A-Z_]+ Exchange |Payload contents:|(?:[A-Za-z]+(?:\([A-Z0-9_]+\))? ?)+$)`)
+
 const (
 	groupTime = 3
 	groupTag  = 5
@@ -72,6 +75,9 @@ func ParseDebug(text string) DebugLog {
 		line = strings.TrimRight(line, " \r\n\t")
 		at, body, starts, ours := splitDebugLine(line)
 		switch {
+		case starts && open != nil && !ours && !strings.Contains(line, ": %") && continues.MatchString(body) && open.text.Len() < maxDebugRecord:
+			open.text.WriteByte(' ')
+			open.text.WriteString(strings.TrimSpace(body))
 		case starts:
 			log.close(open)
 			open = nil

@@ -35,6 +35,14 @@ func TestParseDebugStyles(t *testing.T) {
 	for name, prefix := range styles {
 		t.Run(name, func(t *testing.T) {
 			noise := "%LINK-3-UPDOWN: Interface GigabitEthernet1, changed state to up\n"
+			if stamp, _, timed := strings.Cut(prefix, "IKEv2:"); timed && strings.Contains(stamp, ":36") {
+				each := strings.NewReplacer("\nInitiator", "\n"+stamp+"Initiator", "\nMessage", "\n"+stamp+"Message", "\nIKEv2", "\n"+stamp+"IKEv2",
+					"\nPayload", "\n"+stamp+"Payload", "\n SA", "\n"+stamp+" SA", "\n VID", "\n"+stamp+" VID")
+				stamped := ParseDebug(each.Replace(prefix + send + prefix + receive))
+				if len(stamped.Packets) != 2 || len(stamped.Packets[0].Payloads) != 5 || stamped.Packets[1].MessageID != 1 {
+					t.Errorf("every line stamped: %+v", stamped)
+				}
+			}
 			log := ParseDebug(prefix + "Generating IKE_SA_INIT message\n" + prefix + send + noise + prefix + receive + prefix + "Deleting SA\n")
 			if len(log.Packets) != 2 || log.Lines != 4 {
 				t.Fatalf("%d packets in %d lines, want 2 in 4: %+v", len(log.Packets), log.Lines, log)

@@ -465,7 +465,9 @@ func exhausted(j *judge) []report.Finding {
 				Confidence: report.Certain, Conversation: t.ID,
 				Explanation: fmt.Sprintf("%s sent %s %d times %s.", j.name(m.From), one(m.Exchange), len(sent), how),
 				Evidence:    evidence("sent again and again", m),
-				Fields:      map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent), "intervals_ms": gaps},
+				Actions: []report.Action{j.exec(m.From, "the way to the peer, and what IKE says of it",
+					j.toward(m.From, "show ip route %s", "traceroute %s", "show crypto ikev2 stats")...)},
+				Fields: map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent), "intervals_ms": gaps},
 			})
 		}
 	}

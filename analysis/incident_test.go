@@ -40,9 +40,13 @@ func readTruth(t *testing.T, name string) truth {
 
 func incidents(t *testing.T) []string {
 	t.Helper()
-	found, err := filepath.Glob(incident("*", "truth.yaml"))
-	if err != nil || len(found) == 0 {
-		t.Fatalf("no incidents: %v", err)
+	var found []string
+	for _, pattern := range []string{incident("*", "truth.yaml"), filepath.Join("testdata", "*", "truth.yaml")} {
+		some, err := filepath.Glob(pattern)
+		if err != nil || len(some) == 0 {
+			t.Fatalf("no incidents by %s: %v", pattern, err)
+		}
+		found = append(found, some...)
 	}
 	for i, f := range found {
 		found[i] = filepath.Base(filepath.Dir(f))
@@ -59,6 +63,8 @@ type variant struct {
 	keys    bool
 	// orCapture: instead of the verdict, a finding about the capture will do.
 	orCapture bool
+	// cut: the capture does not hold what tells sizes and offsets; the rest of the verdict must be there.
+	cut bool
 }
 
 func same(all []record) []record { return all }
@@ -78,7 +84,7 @@ func variants() []variant {
 		{name: "B doubled", b: doubled},
 		{name: "both doubled", a: doubled, b: doubled},
 		{name: "snap length 128", a: cutTo(128), b: cutTo(128), orCapture: true},
-		{name: "B snap length 128", b: cutTo(128)},
+		{name: "B snap length 128", b: cutTo(128), cut: true},
 		{name: "B snap length 64", b: cutTo(64), orCapture: true},
 		{name: "noise", a: noisy, b: noisy},
 		{name: "A without times", a: timeless},
@@ -146,6 +152,9 @@ func TestIncidents(t *testing.T) {
 				if v.swapped {
 					want = want.mirrored()
 				}
+				if v.cut {
+					want = want.withoutSizes()
+				}
 				r := v.compare(t, name)
 				sound(t, r)
 				got := flatten(t, r)
@@ -165,9 +174,25 @@ func (w truth) mirrored() truth {
 	for _, e := range w.Expect {
 		e = maps.Clone(e)
 		for k, x := range e {
-			if o, ok := other[x]; ok {
-				e[k] = o
+			if s, ok := x.(string); ok && other[s] != nil {
+				e[k] = other[s]
 			}
+		}
+		if a, ok := e["side_a_version"]; ok {
+			e["side_a_version"], e["side_b_version"] = e["side_b_version"], a
+		}
+		m.Expect = append(m.Expect, e)
+	}
+	return m
+}
+
+// withoutSizes leaves out what only whole packets tell.
+func (w truth) withoutSizes() truth {
+	m := truth{w.What, nil, w.MustNot}
+	for _, e := range w.Expect {
+		e = maps.Clone(e)
+		for _, k := range []string{"fragments_sent", "fragments_seen", "first_difference_offset"} {
+			delete(e, k)
 		}
 		m.Expect = append(m.Expect, e)
 	}

@@ -88,7 +88,7 @@ func rekeyFailed(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		for _, m := range t.requestsOf(ike.CreateChildSA) {
 			refused := m.AnsweredBy != nil && rekeyRefused(m.AnsweredBy)
-			if !refused && (j.answerArrived(m) || len(sendings(m)) < 2 && j.nearEnd(m)) || refused && t.overlapping(m) != nil || j.retriedRekey(t, m) {
+			if !refused && (j.answerArrived(m) || m.AnsweredBy != nil && !j.gaveUp(t, m) || len(sendings(m)) < 2 && j.nearEnd(m)) || refused && t.overlapping(m) != nil || j.retriedRekey(t, m) {
 				continue
 			}
 			how := "stays unanswered"
@@ -451,11 +451,8 @@ func exhausted(j *judge) []report.Finding {
 			for i := 1; i < min(len(sent), mostGaps); i++ {
 				gaps = append(gaps, millis(sent[i].Aligned-sent[i-1].Aligned))
 			}
-			// It gave up when longer than its last interval nothing more came, or a new attempt began. Whether it did or the
-			// capture ended first, no answer came to any of them.
-			quiet := j.c.Last - sent[len(sent)-1].Aligned
 			how := "and gave up"
-			if t.Next == nil && float64(quiet)/1e6 < gaps[len(gaps)-1] {
+			if !j.gaveUp(t, m) { // no answer came to any of them all the same
 				how = "until the capture ended"
 			}
 			if m.AnsweredBy != nil && j.c.Story(m.From) == nil {
@@ -472,6 +469,13 @@ func exhausted(j *judge) []report.Finding {
 		}
 	}
 	return all
+}
+
+// gaveUp says whether the sender of m asks no more: longer than its last interval nothing more came, or a new attempt began.
+func (j *judge) gaveUp(t *talk, m *pair.Message) bool {
+	sent := sendings(m)
+	last := sent[len(sent)-1].Aligned
+	return t.Next != nil || len(sent) > 1 && j.c.Last-last >= last-sent[len(sent)-2].Aligned
 }
 
 // answerArrived says whether the answer to m reached who asked. Without the capture of that side, one that goes on asking did not get it.

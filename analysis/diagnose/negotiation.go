@@ -381,7 +381,7 @@ func selectionNotOffered(j *judge) []report.Finding {
 	var all []report.Finding
 	for m := range j.c.Messages() {
 		sa := m.SA()
-		if sa == nil || m.Kind != exchange.Response || m.Exchange != ike.IKESAInit || m.Answers == nil || m.Answers.SA() == nil {
+		if sa == nil || m.Altered || m.Kind != exchange.Response || m.Exchange != ike.IKESAInit || m.Answers == nil || m.Answers.SA() == nil {
 			continue
 		}
 		for _, p := range sa.Proposals {

@@ -24,6 +24,8 @@ type stretch struct {
 	missing   int // not at the receiver, for whatever reason
 	delivered int
 	tail      []*pair.Transmission // all since the last that arrived: nothing passes any more
+	before    int                  // how many were lost before the last that arrived
+	noise     float64              // the part of the other direction that is lost in between what arrives there
 	empty     bool                 // the receiver's capture holds nothing of the tunnel, so that nothing proves that it worked
 }
 
@@ -67,7 +69,7 @@ func (j *judge) newStretch(s pair.Side, port uint16) stretch {
 			st.tail = append(st.tail, t)
 		case pair.Delivered:
 			st.delivered++
-			st.tail = nil
+			st.tail, st.before = nil, st.lost
 		default:
 			if t.Missing {
 				st.tail = append(st.tail, t)
@@ -125,7 +127,7 @@ func (st stretch) exchangeOf(t *pair.Transmission) (all []*pair.Transmission, wh
 }
 
 // system says whether the lost are no chance: three in a row, one of them repeated, unless the path loses so many of the
-// other exchanges that as many are to be expected.
+// other exchanges, or in the other direction, that as many are to be expected.
 func (st stretch) system(lost []*pair.Transmission) bool {
 	const fewest, rare = 3, 0.01
 	for _, t := range lost {
@@ -146,7 +148,7 @@ func (st stretch) system(lost []*pair.Transmission) bool {
 			}
 		}
 	}
-	return len(lost) >= fewest && math.Pow(ratio(gone, others), float64(len(lost))) <= rare
+	return len(lost) >= fewest && math.Pow(max(ratio(gone, others), st.noise), float64(len(lost))) <= rare
 }
 
 // phase names the exchange that the first of the lost packets belongs to.
@@ -165,6 +167,8 @@ func (j *judge) stretches() []stretch {
 	for _, s := range pair.Both {
 		for _, p := range ports {
 			if st := j.stretchOf(s, p); len(st.sent) > 0 {
+				back := j.stretchOf(s.Other(), p)
+				st.noise = ratio(back.before, len(back.sent)-len(back.tail))
 				all = append(all, st)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -60,8 +61,8 @@ func ipFragmentsLost(j *judge) []report.Finding {
 		first := lost[0]
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: message.Conversation.ID,
-			Explanation: fmt.Sprintf("%s of %s has %d bytes and travels in %d IP fragments, of which %d arrive at %s, while unfragmented packets pass: a device on the path drops IP fragments.",
-				capital(one(message.Exchange)), j.name(s), first.At[s].Datagram, len(first.At[s].Fragments), len(first.Partial), j.name(s.Other())),
+			Explanation: fmt.Sprintf("%s of %s %s, of which %d arrive at %s, while unfragmented packets pass: a device on the path drops IP fragments.",
+				capital(one(message.Exchange)), j.name(s), inFragments(first.At[s]), len(first.Partial), j.name(s.Other())),
 			Evidence: sights("sent in IP fragments that do not all arrive", lost...),
 			Actions: []report.Action{
 				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
@@ -73,6 +74,14 @@ func ipFragmentsLost(j *judge) []report.Finding {
 		})
 	}
 	return all
+}
+
+// inFragments tells how a datagram travels; its size and number of fragments are not known where the capture cut the first one short.
+func inFragments(x *exchange.Sight) string {
+	if len(x.Fragments) < 2 {
+		return "travels in IP fragments"
+	}
+	return fmt.Sprintf("has %d bytes and travels in %d IP fragments", x.Datagram, len(x.Fragments))
 }
 
 // otherwisePasses says whether unfragmented packets of s arrive.

@@ -138,6 +138,9 @@ func (t *talk) judgeV2(esp *espStarts) {
 	t.answer = a
 	if len(a.inner) > 0 {
 		t.readInner(a.inner)
+		if t.end != established && t.end != authRefused && t.childLater() {
+			t.end = established
+		}
 		t.lookForRejection()
 		t.mustArrive(esp)
 		return

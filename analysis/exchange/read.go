@@ -331,6 +331,10 @@ func (t *teller) fragment(p *packet.Packet) {
 		d = &Datagram{Src: p.Src, Dst: p.Dst, IPID: p.IPID, First: p.Nanos}
 		t.datagrams[k] = d
 	}
+	if slices.Contains(d.offsets, p.FragOffset) {
+		return // a copy
+	}
+	d.offsets = append(d.offsets, p.FragOffset)
 	d.Frames = append(d.Frames, p.Frame)
 	d.Bytes += len(p.Payload)
 	d.HasLast = d.HasLast || !p.MoreFrags

@@ -97,6 +97,8 @@ type Datagram struct {
 	SrcPort   uint16
 	DstPort   uint16
 	DataStart []byte // at most 64 bytes of the IKE message, when HasFirst
+
+	offsets []int // of the fragments that are there
 }
 
 // Fault is a packet on an IKE port that could not be read as IKE.

@@ -58,7 +58,7 @@ func (d *decoder) fragment(p *Packet, proto uint8, b []byte) {
 	}
 	if p.Truncated {
 		if p.FragOffset == 0 { // it can never be completed, so it is read as far as it goes
-			p.Kind = Other
+			p.Kind, p.Fragments = Other, []int{p.Frame}
 			d.udp(p, b)
 		}
 		return

@@ -191,7 +191,7 @@ func (c *Case) sendsESP(s Side, at int64) bool {
 	const soon = 60_000_000_000
 	return slices.ContainsFunc(c.Flows, func(f *Flow) bool {
 		began := f.start(c)
-		return f.From == s && !f.Foreign && began >= at && began < at+soon
+		return f.From == s && !f.Foreign && (began >= at && began < at+soon || c.Parties[A].Untimed || c.Parties[B].Untimed)
 	})
 }
 
@@ -222,7 +222,7 @@ func (m *Message) settleDuplicates(c *Case) {
 func (c *Case) arrivedParts(m *Message, t *Transmission) []int {
 	from, to := m.From, m.From.Other()
 	x := t.At[from]
-	if x == nil || len(x.Fragments) < 2 {
+	if x == nil || len(x.Fragments) == 0 {
 		return nil
 	}
 	for _, d := range c.Story(to).Datagrams {

@@ -163,12 +163,12 @@ func linkAlteredOnce(links []*link) {
 			continue
 		}
 		l := whole[identityOf(o.at[to], o.from)]
-		if l == nil || len(o.at[to].Sent) != 1 || len(l.originals(o.from)) <= len(l.originals(to)) {
+		if l == nil || len(o.originals(to)) != 1 || len(l.originals(o.from)) <= len(l.originals(to)) {
 			continue
 		}
 		before := 0
 		for _, x := range l.originals(to) {
-			if x.Nanos < o.at[to].Sent[0].Nanos {
+			if x.Nanos < o.originals(to)[0].Nanos {
 				before++
 			}
 		}

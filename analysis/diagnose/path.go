@@ -357,7 +357,9 @@ func (j *judge) icmpAction(e pair.ICMP, from string) report.Action {
 	peer := e.Quoted.Other()
 	switch {
 	case j.byNAT(e, peer):
-		return path(e.Quoted, "the NAT has no mapping for it, or no longer: keepalives on the side behind it, or static mappings of UDP 500 and 4500", "show ip nat translations")
+		a := j.exec(peer, "the NAT has no mapping for it, or no longer: keepalives on the side behind it, or static mappings of UDP 500 and 4500", "show ip nat translations")
+		a.Device, a.Where = from, onPath
+		return a
 	case e.Prohibited():
 		return path(e.Quoted, "the filter on "+from+" must let UDP 500, UDP 4500 and protocol 50 pass", j.permitPort(e.Quoted, 500), j.permitPort(e.Quoted, 4500), j.permit(e.Quoted, "esp", ""))
 	case !e.V6 && e.Code == 3 && e.Type == 3, e.V6 && e.Type == 1 && e.Code == 4:

@@ -251,6 +251,9 @@ func headline(findings []report.Finding) string {
 		}
 	}
 	text := firstSentence(lead.Explanation)
+	if i := slices.IndexFunc(findings, func(f report.Finding) bool { return f.Severity == report.Critical && f.CausedBy == lead.Code }); i >= 0 && aboutCapture(lead.Code) {
+		text = firstSentence(findings[i].Explanation) + " " + text // what happened, and why it cannot be told for certain
+	}
 	if lead.Code == "tunnel-established" {
 		if i := slices.IndexFunc(findings, func(f report.Finding) bool { return f.Severity == report.Warning && !aboutCapture(f.Code) }); i >= 0 {
 			text += " But: " + firstSentence(findings[i].Explanation)

@@ -78,16 +78,7 @@ func quoted(b []byte, most int) []byte {
 
 func captureOf(t *testing.T, frames ...[]byte) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	if err := writeHeader(&b, linkRaw); err != nil {
-		t.Fatal(err)
-	}
-	for i, f := range frames {
-		if err := writeFrame(&b, &packet.Packet{Nanos: int64(i) * 1e8, WireLen: len(f)}, f); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return b.Bytes()
+	return captureBytes(frames)
 }
 
 func redacted(t *testing.T, r *Redactor, captures ...[]byte) []byte {

@@ -50,7 +50,14 @@ func (r *Redactor) PCAP(ctx context.Context, w io.Writer, file io.ReadSeeker) er
 		}
 	}
 	if !begun {
-		return writeHeader(w, linkEthernet)
+		if err := writeHeader(w, linkEthernet); err != nil {
+			return err
+		}
+	}
+	if in.Info().Damage != nil { // it is evidence: what comes out is cut as well
+		if _, err := w.Write(make([]byte, 8)); err != nil {
+			return err
+		}
 	}
 	return ctx.Err()
 }

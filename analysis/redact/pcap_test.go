@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
 	"github.com/moncap/moncap/testdata"
 )
@@ -94,4 +95,55 @@ func compare(t *testing.T, r *Redactor, before, after []packet.Packet) {
 			t.Errorf("frame %d: %s became %s, want %s", p.Frame, p.Src, q.Src, r.Addr(p.Src))
 		}
 	}
+}
+
+func TestDamageStays(t *testing.T) {
+	i, err := testdata.Load("healthy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := redacted(t, newTest(t), i.A[:len(i.A)-20], i.B)
+	r, err := packet.NewReader(bytes.NewReader(after), packet.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for range packet.All(r) {
+		n++
+	}
+	if r.Info().Damage == nil || n == 0 {
+		t.Errorf("%d packets, damage %v", n, r.Info().Damage)
+	}
+}
+
+// Whatever a file holds, redaction ends without a panic.
+func FuzzPCAP(f *testing.F) {
+	for _, name := range []string{"nat", "ip-fragments-lost", "icmp-admin-prohibited", "ipv6"} {
+		i, err := testdata.Load(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(i.A[:min(len(i.A), 3000)])
+		f.Add(i.B[:min(len(i.B), 3000)])
+	}
+	f.Add(captureBytes(fragmented(aggressive(payload{ike.V1PayloadID, append([]byte{2, 17, 1, 0xf4}, "hq-gw.customer.example"...)}), 24)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := newTest(t)
+		if r.Learn(bytes.NewReader(b)) != nil {
+			return
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // no search behind a NAT: it takes long, and is tested elsewhere
+		var out bytes.Buffer
+		_ = r.PCAP(ctx, &out, bytes.NewReader(b))
+	})
+}
+
+func captureBytes(frames [][]byte) []byte {
+	var b bytes.Buffer
+	_ = writeHeader(&b, linkRaw)
+	for i, f := range frames {
+		_ = writeFrame(&b, &packet.Packet{Nanos: int64(i) * 1e8, WireLen: len(f)}, f)
+	}
+	return b.Bytes()
 }

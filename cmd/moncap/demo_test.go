@@ -189,6 +189,32 @@ func TestTunnelNameFindsTheOpenRun(t *testing.T) {
 	}
 }
 
+// TestSimulateAgain starts the practice routers twice in one folder: what knew them knows them still.
+func TestSimulateAgain(t *testing.T) {
+	i, err := testdata.Load("healthy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var ports [2]int
+	var known []byte
+	for n := range 2 {
+		l, err := startLab(context.Background(), i, labOptions{dir: dir, speed: 1000, ports: ports})
+		if err != nil {
+			t.Fatalf("start %d: %v", n, err)
+		}
+		ports = [2]int{l.tunnel.A.Port, l.tunnel.B.Port}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		now, err := os.ReadFile(l.tunnel.A.KnownHosts)
+		if err != nil || n > 0 && string(now) != string(known) {
+			t.Errorf("known hosts changed: %v\n%s\n%s", err, known, now)
+		}
+		known = now
+	}
+}
+
 // TestNarrowAccount runs with the account that `moncap account --narrow` prints, as the router's own parser view.
 func TestNarrowAccount(t *testing.T) {
 	i, err := testdata.Load("healthy")

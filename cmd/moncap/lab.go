@@ -81,6 +81,11 @@ func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets si
 		Hostname: peer.ExpectHostname, Username: labUser, Password: labPassword, Packets: packets,
 		Interfaces: []simulator.Interface{{Name: labInterface, Address: peer.WAN.Address}},
 	}
+	key, err := simulator.HostKey(filepath.Join(o.dir, peer.Name+"_host_key"))
+	if err != nil {
+		return err
+	}
+	c.HostKeys = append(c.HostKeys, key)
 	if o.change != nil {
 		o.change(&c)
 	}

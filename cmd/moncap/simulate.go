@@ -38,7 +38,7 @@ moncap run. The incident's packets pass when both captures run, each time anew.`
 	fl := c.Flags()
 	fl.IntVar(&portA, "port-a", portA, "TCP port of site-A; 0 picks one")
 	fl.IntVar(&portB, "port-b", portB, "TCP port of site-B; 0 picks one")
-	fl.StringVar(&dir, "dir", "", "folder for the inventory and the host keys (default: a temporary one)")
+	fl.StringVar(&dir, "dir", "", "folder for the inventory and the host keys, which stay the same in it (default: a temporary one)")
 	fl.Float64Var(&speed, "speed", speed, "how much faster than it was the negotiation is replayed")
 	return c
 }

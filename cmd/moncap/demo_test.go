@@ -288,6 +288,43 @@ func TestTalkativeRouters(t *testing.T) {
 	}
 }
 
+// TestUntil ends the wait by what the routers say of their IKE SAs, run after run.
+func TestUntil(t *testing.T) {
+	for _, tt := range []struct {
+		incident, until string
+		code            int
+		early           bool
+	}{
+		{"healthy", "established", exitOK, true},
+		{"ipv6", "established", exitWarnings, true},
+		{"nat", "established", exitOK, true},
+		{"ikev1-main-mode", "established", exitOK, true},
+		{"psk-mismatch", "failed", exitCritical, true},
+		{"psk-mismatch", "established", exitCritical, false},
+		{"healthy", "failed", exitOK, false},
+	} {
+		t.Run(tt.incident+" until "+tt.until, func(t *testing.T) {
+			t.Parallel()
+			l := newTestLab(t, tt.incident)
+			duration := time.Minute
+			if !tt.early {
+				duration = 2 * time.Second
+			}
+			for n := range 2 {
+				out := filepath.Join(l.dir, fmt.Sprint("bundle", n))
+				began := time.Now()
+				r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", tt.until, "--duration", duration.String(), "--quiet")
+				if r.code != tt.code {
+					t.Fatalf("run %d: exit %d, want %d\n%s%s", n, r.code, tt.code, r.stdout, r.stderr)
+				}
+				if took := time.Since(began); tt.early == (took >= duration) {
+					t.Errorf("run %d ended after %s of %s", n, took, duration)
+				}
+			}
+		})
+	}
+}
+
 func TestSeveralTunnels(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	b, err := os.ReadFile(l.inventory)

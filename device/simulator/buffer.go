@@ -114,6 +114,7 @@ func (r *Router) collect(c *capturePoint, now time.Time) {
 	}
 	if c.stream != nil {
 		for _, p := range c.stream.Due(until) {
+			r.saw(p.Frame, now)
 			if c.active && r.picks(c, p) {
 				r.keep(c, p)
 			}

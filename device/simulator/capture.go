@@ -332,5 +332,8 @@ func (s *session) noCapture(c *call) {
 			r.halt(p, r.config.Now())
 		}
 		r.captures = slices.DeleteFunc(r.captures, func(x *capturePoint) bool { return x == p })
+		if len(r.captures) == 0 {
+			r.ikeSAs = nil // the packets come anew, with the same SPIs, for the next capture
+		}
 	}
 }

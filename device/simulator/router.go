@@ -28,6 +28,7 @@ type Router struct {
 	flash     map[string]file
 	flashFree int64
 	captures  []*capturePoint
+	ikeSAs    []*ikeSA
 	logging   []string
 	logged    int // lines since the beginning
 	debugs    map[string]bool
@@ -146,7 +147,7 @@ func (r *Router) reboot() {
 	for _, c := range r.captures {
 		c.detach()
 	}
-	r.captures, r.logging = nil, nil
+	r.captures, r.logging, r.ikeSAs = nil, nil, nil
 	clear(r.debugs)
 	r.running = r.startup.clone()
 	r.hostname = r.config.Hostname

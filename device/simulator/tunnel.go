@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// addCryptoShows adds what is asked about the tunnel. A fresh router has no SAs; Config.Show tells more.
+// addCryptoShows adds what is asked about the tunnel. IKE SAs follow the packets that passed; Config.Show tells more.
 func addCryptoShows(exec *node, show func(string, string, int, func(*session, *call))) {
 	text := func(s string) func(*session, *call) {
 		return func(session *session, _ *call) { session.put("%s", s) }
 	}
 	for _, tail := range []string{"", " detailed"} {
-		show("crypto ikev2 sa"+tail, "Show IKEv2 SAs", 1, text(""))
+		show("crypto ikev2 sa"+tail, "Show IKEv2 SAs", 1, (*session).showIKEv2SA)
 	}
-	show("crypto ikev2 sa remote A.B.C.D detailed", "Show IKEv2 SAs", 1, text(""))
+	show("crypto ikev2 sa remote A.B.C.D detailed", "Show IKEv2 SAs", 1, (*session).showIKEv2SA)
 	show("crypto ikev2 session", "Show IKEv2 active session information", 1, text(""))
 	show("crypto ikev2 session detailed", "Show IKEv2 active session information", 1, text(""))
 	show("crypto ikev2 proposal", "Show IKEv2 proposals", 1, text(proposalText))
@@ -24,8 +24,7 @@ func addCryptoShows(exec *node, show func(string, string, int, func(*session, *c
 	show("crypto ikev2 diagnose error", "Shows ikev2 diagnostic", 1, text("Exit Path Table - status: enable, current entry 0, deleted 0, max allow 50\n\n"))
 	show("monitor event-trace crypto ikev2 event all", "Show all event trace", 1, text(""))
 	for _, tail := range []string{"", " detail"} {
-		show("crypto isakmp sa"+tail, "Show ISAKMP Security Associations", 1,
-			text("IPv4 Crypto ISAKMP SA\ndst             src             state          conn-id status\n\nIPv6 Crypto ISAKMP SA\n\n"))
+		show("crypto isakmp sa"+tail, "Show ISAKMP Security Associations", 1, (*session).showISAKMPSA)
 	}
 	show("crypto isakmp policy", "Show ISAKMP protection suite policy", 1, text("\nGlobal IKE policy\n"))
 	show("crypto ipsec transform-set", "Crypto transform sets", 1, text(transformText))
@@ -89,7 +88,7 @@ const profileText = `IPSEC profile default
 
 // addTunnel adds what makes the tunnel negotiate, or carries test traffic, or traces.
 func addTunnel(exec *node) {
-	cleared := func(*session, *call) {}
+	cleared := (*session).clearSAs
 	for _, address := range []string{"A.B.C.D", "X:X:X:X::X"} {
 		exec.add("clear crypto session remote "+address, "Clear crypto sessions", privileged, cleared)
 		exec.add("clear crypto sa peer "+address, "Clear all crypto SAs for a given crypto peer", privileged, cleared)

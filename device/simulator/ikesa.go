@@ -1,0 +1,180 @@
+package simulator
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ikeSA is an IKE SA as the router would have it after the packets that passed. What the packets say in clear is enough:
+// the exchange, the SPIs, and which payload stands first inside an encrypted one (RFC 7296, Section 3.14).
+type ikeSA struct {
+	one            bool // IKEv1
+	local, remote  netip.AddrPort
+	initiator      bool // this router began
+	spiI, spiR     [8]byte
+	up             bool
+	since, touched time.Time
+}
+
+// negotiating is how long an SA is listed whose negotiation gets no further.
+const negotiating = 5 * time.Second
+
+// The numbers of RFC 7296 and RFC 2408 that matter here.
+const (
+	ikeHeader             = 28
+	ikeAuth, quickMode    = 35, 32
+	payloadSK, payloadSKF = 46, 53
+	payloadNotify         = 41
+	flagResponse          = 0x20
+)
+
+// saw keeps the router's IKE SAs up to date with a packet that passes its WAN interface. The router's lock is held.
+func (r *Router) saw(frame []byte, now time.Time) {
+	f, ok := parseFrame(frame)
+	if !ok || f.protocol != 17 || !f.ports || len(f.payload) < 8 {
+		return
+	}
+	m := f.payload[8:]
+	if f.sport == 4500 || f.dport == 4500 {
+		if len(m) < 4 || [4]byte(m) != [4]byte{} { // ESP
+			return
+		}
+		m = m[4:]
+	} else if f.sport != 500 && f.dport != 500 {
+		return
+	}
+	if len(m) < ikeHeader {
+		return
+	}
+	local, remote := netip.AddrPortFrom(f.dst, f.dport), netip.AddrPortFrom(f.src, f.sport)
+	sent := f.src == r.wanAddress()
+	if sent {
+		local, remote = remote, local
+	}
+	sa := r.ikeSAOf([8]byte(m), m[17]>>4 == 1, now)
+	if fresh := sa.touched.IsZero(); fresh {
+		sa.initiator = sent == (m[19]&flagResponse == 0)
+	}
+	sa.local, sa.remote, sa.touched = local, remote, now
+	if spi := [8]byte(m[8:]); spi != [8]byte{} {
+		sa.spiR = spi
+	}
+	r.advanceSA(sa, m, now)
+}
+
+// advanceSA takes an SA for up, or for refused, by the message that ends its negotiation.
+func (r *Router) advanceSA(sa *ikeSA, m []byte, now time.Time) {
+	exchange, response := m[18], m[19]&flagResponse != 0
+	inner := byte(0)
+	if (m[16] == payloadSK || m[16] == payloadSKF) && len(m) > ikeHeader {
+		inner = m[ikeHeader]
+	}
+	switch {
+	case sa.up:
+	case sa.one && exchange == quickMode, !sa.one && exchange == ikeAuth && response && inner != 0 && inner != payloadNotify:
+		sa.up, sa.since = true, now
+	case !sa.one && exchange == ikeAuth && response && inner == payloadNotify:
+		r.ikeSAs = slices.DeleteFunc(r.ikeSAs, func(s *ikeSA) bool { return s == sa })
+	}
+}
+
+func (r *Router) wanAddress() netip.Addr {
+	i := slices.IndexFunc(r.config.Interfaces, func(i Interface) bool { return i.Name == r.config.WAN })
+	if i < 0 {
+		return netip.Addr{}
+	}
+	return r.config.Interfaces[i].Address
+}
+
+func (r *Router) ikeSAOf(spiI [8]byte, one bool, now time.Time) *ikeSA {
+	if i := slices.IndexFunc(r.ikeSAs, func(s *ikeSA) bool { return s.spiI == spiI }); i >= 0 {
+		return r.ikeSAs[i]
+	}
+	sa := &ikeSA{spiI: spiI, one: one, since: now}
+	r.ikeSAs = append(r.ikeSAs, sa)
+	return sa
+}
+
+// listedSAs are the SAs of one version that are up or being negotiated. The router's lock is held.
+func (r *Router) listedSAs(one bool) []*ikeSA {
+	r.advance()
+	now := r.config.Now()
+	r.ikeSAs = slices.DeleteFunc(r.ikeSAs, func(s *ikeSA) bool { return !s.up && now.Sub(s.touched) > negotiating })
+	return slices.DeleteFunc(slices.Clone(r.ikeSAs), func(s *ikeSA) bool { return s.one != one })
+}
+
+func (s *session) showIKEv2SA(c *call) {
+	r := s.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var four, six strings.Builder
+	for i, sa := range r.listedSAs(false) {
+		if remote := c.after("remote"); remote != "" && remote != showAddress(sa.remote.Addr()) {
+			continue
+		}
+		if sa.local.Addr().Is4() {
+			fmt.Fprintf(&four, "Tunnel-id Local                 Remote                fvrf/ivrf            Status \n%-9d %-21s %-21s none/none            %s  \n",
+				i+1, slashPort(sa.local), slashPort(sa.remote), sa.state())
+			sa.rest(&four, r.config.Now())
+			continue
+		}
+		fmt.Fprintf(&six, "Tunnel-id    fvrf/ivrf              Status \n%-10d none/none             %s  \nLocal  %s\nRemote  %s\n",
+			i+1, sa.state(), slashPort(sa.local), slashPort(sa.remote))
+		sa.rest(&six, r.config.Now())
+	}
+	if four.Len()+six.Len() == 0 {
+		return
+	}
+	s.put(" IPv4 Crypto IKEv2  SA \n\n%s IPv6 Crypto IKEv2  SA \n\n%s", four.String(), six.String())
+}
+
+func (sa *ikeSA) state() string {
+	if sa.up {
+		return "READY"
+	}
+	return "IN-NEG"
+}
+
+// rest writes what follows the line of an SA. The algorithms are not followed, so that line is left out.
+func (sa *ikeSA) rest(b *strings.Builder, now time.Time) {
+	local, remote, began := sa.spiR, sa.spiI, "No"
+	if sa.initiator {
+		local, remote, began = sa.spiI, sa.spiR, "Yes"
+	}
+	fmt.Fprintf(b, "      Life/Active Time: 86400/%d sec\n      Local spi: %X       Remote spi: %X\n      Initiator of SA : %s\n\n",
+		int(now.Sub(sa.since).Seconds()), local, remote, began)
+}
+
+func slashPort(a netip.AddrPort) string { return fmt.Sprintf("%s/%d", showAddress(a.Addr()), a.Port()) }
+
+func (s *session) showISAKMPSA(*call) {
+	r := s.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.put("IPv4 Crypto ISAKMP SA\ndst             src             state          conn-id status\n")
+	for i, sa := range r.listedSAs(true) {
+		dst, src, state := sa.local.Addr(), sa.remote.Addr(), "MM_NO_STATE"
+		if sa.initiator {
+			dst, src = src, dst
+		}
+		if sa.up {
+			state = "QM_IDLE"
+		}
+		if dst.Is4() {
+			s.put("%-15s %-15s %-16s %5d ACTIVE\n", dst, src, state, 1001+i)
+		}
+	}
+	s.put("\nIPv6 Crypto ISAKMP SA\n\n")
+}
+
+// clearSAs ends the IKE SAs, all of them or those with a peer.
+func (s *session) clearSAs(c *call) {
+	r := s.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	peer := c.after("remote") + c.after("peer")
+	r.ikeSAs = slices.DeleteFunc(r.ikeSAs, func(sa *ikeSA) bool { return peer == "" || peer == showAddress(sa.remote.Addr()) })
+}

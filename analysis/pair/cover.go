@@ -47,6 +47,9 @@ func (j *joiner) cover() {
 			v.first, v.last = v.From, v.To
 		}
 		v.limit(&c.Parties[s], from, to)
+		if story.Info.Damage != nil { // what the file held behind its fault nobody knows
+			v.To, v.last = min(v.To, to), min(v.last, to)
+		}
 		c.Parties[s].copiesOwn = story.CopiesOwn(c.Parties[s].Addresses)
 		if c.Overlap { // captures of different times know nothing of each other
 			j.hidden(s, v, from, to)

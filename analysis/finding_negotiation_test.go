@@ -140,14 +140,23 @@ func negotiationCases() []findingCase {
 			s.ike(0, 500, a.init(false, proposals(gcm(19))))
 			s.ike(1, 500, a.refusal(ike.InvalidMajorVersion))
 		}, map[string]any{"side_a_version": 2, "side_b_version": 1, "confidence": "certain"}},
-		{"version-mismatch", hit, "each begins its own", versions(mainMode), map[string]any{"side_a_version": 2, "side_b_version": 1, "confidence": "certain"}},
-		{"version-mismatch", hit, "IKEv1 unanswered by a side that speaks IKEv2 only", func(s *scene) {
-			b := s.v1(1)
-			s.repeat(3, 1, 500, b.message(ike.V1MainMode, 1, 0, true, saV1(modern(14, 1))), fate{})
-			a := s.sa(0)
-			s.ike(0, 500, a.init(false, proposals(gcm(19))), fate{to: sceneNAT, lost: true})
+		{"version-mismatch", hit, "INVALID-MAJOR-VERSION of IKEv1 for an IKEv2 request", func(s *scene) {
+			a := s.v1(0)
 			s.ike(0, 500, a.init(false, proposals(gcm(19))))
-		}, map[string]any{"side_a_version": 2, "side_b_version": 1}},
+			s.ike(1, 500, a.info(1, 5))
+		}, map[string]any{"side_a_version": 2, "side_b_version": 1, "confidence": "certain"}},
+		{"version-mismatch", hit, "IKEv1 unanswered by a side that was heard to speak IKEv2 only", func(s *scene) {
+			old, a := s.sa(1), s.v1(0)
+			s.ike(1, 500, old.sealed(ike.Informational, 1, 7, false, ike.PayloadNone, 0))
+			s.repeat(3, 0, 500, a.message(ike.V1MainMode, 0, 0, true, saV1(modern(14, 1))), fate{})
+		}, map[string]any{"side_a_version": 1, "side_b_version": 2, "confidence": "probable"}},
+		{"version-mismatch", near, "refused once, and then up", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.ike(1, 500, a.refusal(ike.InvalidMajorVersion))
+			s.sa(0).up()
+		}, nil},
+		{"version-mismatch", hit, "each begins its own", versions(mainMode), map[string]any{"side_a_version": 2, "side_b_version": 1, "confidence": "certain"}},
 		{"version-mismatch", near, "both versions, and one comes up", func(s *scene) { mainMode(s); healthy(s) }, nil},
 		{"version-mismatch", near, "both speak IKEv2", blockedAtoB, nil},
 		{"version-mismatch", none, "healthy", healthy, nil},

@@ -343,13 +343,13 @@ func versionMismatch(j *judge) []report.Finding {
 			begins[t.Initiator][t.Version] = t.Messages[0]
 		}
 	}
-	for m := range j.c.Messages() {
-		if m.Has(uint16(ike.InvalidMajorVersion)) && m.Exchange == ike.IKESAInit {
-			return []report.Finding{j.versions(m.From.Other(), m.Major(), report.Certain, m)}
-		}
-	}
 	if j.establishedTalk() != nil {
 		return nil
+	}
+	for m := range j.c.Messages() {
+		if m.Has(uint16(ike.InvalidMajorVersion)) && !m.Encrypted() {
+			return []report.Finding{j.versions(m.From.Other(), j.askedVersion(m), report.Certain, m)}
+		}
 	}
 	a, b := begins[pair.A], begins[pair.B]
 	switch {
@@ -358,7 +358,45 @@ func versionMismatch(j *judge) []report.Finding {
 	case a[2] != nil && a[1] == nil && b[1] != nil && b[2] == nil:
 		return []report.Finding{j.versions(pair.A, 2, report.Certain, a[2], b[1])}
 	}
+	for _, s := range pair.Both {
+		// An IKEv1 request that a side which was only ever heard to speak IKEv2 refuses, or leaves unanswered.
+		if begins[s][1] != nil && begins[s][2] == nil && !j.accepted(begins[s][1]) {
+			if spoke := j.spokeOnly(s.Other(), 2); spoke != nil {
+				return []report.Finding{j.versions(s, 1, report.Probable, begins[s][1], spoke)}
+			}
+		}
+	}
 	return nil
+}
+
+// askedVersion is the version of the request that m refuses: the header of m may carry either (RFC 7296, Section 2.5).
+func (j *judge) askedVersion(m *pair.Message) int {
+	for o := range j.c.Messages() {
+		if o.SPIi == m.SPIi && o.From != m.From && o.Kind == exchange.Request {
+			return o.Major()
+		}
+	}
+	return m.Major()
+}
+
+// accepted says whether m was answered by more than a refusal.
+func (j *judge) accepted(m *pair.Message) bool {
+	return m.AnsweredBy != nil && len(m.AnsweredBy.Errors()) == 0
+}
+
+// spokeOnly is a message of s, when all of them that the captures hold are of a version.
+func (j *judge) spokeOnly(s pair.Side, version int) *pair.Message {
+	var found *pair.Message
+	for m := range j.c.Messages() {
+		if m.From != s || m.Conversation.Foreign || len(m.Errors()) > 0 {
+			continue
+		}
+		if m.Major() != version {
+			return nil
+		}
+		found = m
+	}
+	return found
 }
 
 // versions says that s speaks IKE of one version and the other side of the other.

@@ -194,10 +194,12 @@ type codes map[string]map[string]bool
 func codesOf(findings []report.Finding) codes {
 	c := codes{}
 	for _, f := range findings {
-		if c[f.Conversation] == nil {
-			c[f.Conversation] = map[string]bool{}
+		for _, id := range append([]string{f.Conversation}, f.Further...) {
+			if c[id] == nil {
+				c[id] = map[string]bool{}
+			}
+			c[id][f.Code] = true
 		}
-		c[f.Conversation][f.Code] = true
 	}
 	return c
 }

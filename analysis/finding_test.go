@@ -156,7 +156,7 @@ func followsSchema(t *testing.T, r *report.Report) {
 }
 
 // commonKeys are those of every finding.
-var commonKeys = []string{"code", "severity", "confidence", "title", "explanation", "caused_by", "conversation", "evidence", "actions"}
+var commonKeys = []string{"code", "severity", "confidence", "title", "explanation", "caused_by", "conversation", "further_conversations", "evidence", "actions"}
 
 // furtherKeys are what findings say beyond the catalogue.
 var furtherKeys = map[string][]string{

@@ -93,6 +93,7 @@ func Judge(c *pair.Case, o Options) []report.Finding {
 		}
 	}
 	j.linkCauses()
+	j.found = fold(j.found)
 	rank(j.found)
 	return j.found
 }

@@ -82,7 +82,7 @@ func related(cause, follower report.Finding) bool {
 		// Who knows the peer by another address has no policy for the true one.
 		return cause.Fields["side"] == follower.Fields["refusing_side"] && follower.Fields["mismatch"] == "excluded"
 	}
-	return cause.Conversation == "" || follower.Conversation == "" || cause.Conversation == follower.Conversation ||
+	return report.SameTalk(cause, follower) ||
 		follower.Code == "retransmissions-exhausted" || follower.Code == "sa-deleted"
 }
 

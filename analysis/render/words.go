@@ -267,7 +267,7 @@ func hasCause(findings []report.Finding, f report.Finding) bool {
 }
 
 func sameTalk(a, b report.Finding) bool {
-	return a.Conversation == "" || b.Conversation == "" || a.Conversation == b.Conversation
+	return report.SameTalk(a, b)
 }
 
 // firstActions is what to do first: the actions of the first critical finding that has some, else of the first warning.

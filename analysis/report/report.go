@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -199,11 +200,22 @@ type Finding struct {
 	Confidence   Confidence
 	Title        string
 	Explanation  string
-	CausedBy     string // code of the finding that is this one's root, if any
-	Conversation string // id of the conversation that it is about, if any
+	CausedBy     string   // code of the finding that is this one's root, if any
+	Conversation string   // id of the conversation that it is about, if any
+	Further      []string // ids of further conversations in which the same happened
 	Evidence     []Evidence
 	Actions      []Action
 	Fields       map[string]any
+}
+
+// About says whether f is about a conversation.
+func (f Finding) About(conversation string) bool {
+	return f.Conversation == conversation || slices.Contains(f.Further, conversation)
+}
+
+// SameTalk says whether two findings can be about the same conversation: they share one, or one of them names none.
+func SameTalk(a, b Finding) bool {
+	return a.Conversation == "" || b.Conversation == "" || a.About(b.Conversation) || slices.ContainsFunc(b.Further, a.About)
 }
 
 // Evidence is one frame that proves something. Frames count from 1, as Wireshark numbers them.
@@ -231,12 +243,13 @@ type findingJSON struct {
 	Explanation  string     `json:"explanation"`
 	CausedBy     string     `json:"caused_by,omitempty"`
 	Conversation string     `json:"conversation,omitempty"`
+	Further      []string   `json:"further_conversations,omitempty"`
 	Evidence     []Evidence `json:"evidence"`
 	Actions      []Action   `json:"actions"`
 }
 
 func (f Finding) common() findingJSON {
-	c := findingJSON{f.Code, f.Severity, f.Confidence, f.Title, f.Explanation, f.CausedBy, f.Conversation, f.Evidence, f.Actions}
+	c := findingJSON{f.Code, f.Severity, f.Confidence, f.Title, f.Explanation, f.CausedBy, f.Conversation, f.Further, f.Evidence, f.Actions}
 	if c.Evidence == nil {
 		c.Evidence = []Evidence{}
 	}
@@ -271,13 +284,13 @@ func (f *Finding) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	maps.DeleteFunc(fields, func(k string, _ any) bool { return commonKeys[k] })
-	*f = Finding{c.Code, c.Severity, c.Confidence, c.Title, c.Explanation, c.CausedBy, c.Conversation, c.Evidence, c.Actions, fields}
+	*f = Finding{c.Code, c.Severity, c.Confidence, c.Title, c.Explanation, c.CausedBy, c.Conversation, c.Further, c.Evidence, c.Actions, fields}
 	return nil
 }
 
 var commonKeys = map[string]bool{
 	"code": true, "severity": true, "confidence": true, "title": true, "explanation": true,
-	"caused_by": true, "conversation": true, "evidence": true, "actions": true,
+	"caused_by": true, "conversation": true, "further_conversations": true, "evidence": true, "actions": true,
 }
 
 // Conversation is all messages of one IKE SA, or of one attempt at one, with its retries.

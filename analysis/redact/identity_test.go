@@ -198,6 +198,10 @@ func TestTextLearnsNames(t *testing.T) {
  Remote identity: email ops@corp.internal
 Crypto Map "WAN-MAP" 10 ipsec-isakmp
 ip access-list extended TO-BRANCH
+*Apr  3 08:17:36.001: IKEv2:(SESSION ID = 7,SA ID = 1):Searching policy based on peer's identity 'R1-KEYID' of type 'KEY-ID'
+*Apr  3 08:17:36.001: IKEv2:% Getting preshared key from profile keyring KEYS-TWO
+*Apr  3 08:17:36.002: IKEv2:% Matched peer block SPOKE1
+*Apr  3 08:17:36.002: IKEv2:Found Policy 'POLICY-OF-X'
 %SEC_LOGIN-5-LOGIN_SUCCESS: Login Success [user: jdoe] [Source: 10.9.8.7]
 *Nov 26 10:00:00: CUSTOMER-X and KEYS-OF-X, WAN-MAP, TO-BRANCH, jdoe, aa:bb:cc:dd:ee:01 and AABB.CCDD.EE01
 runs/hq-gw-20261126/a.pcap bootflash:hq-gw.pcap License UDI: SN:9ABCDEF01 SPI 0xC0A80101(3232235777)
@@ -208,7 +212,7 @@ runs/hq-gw-20261126/a.pcap bootflash:hq-gw.pcap License UDI: SN:9ABCDEF01 SPI 0x
 	}
 	r.prepare(t.Context())
 	out := r.Text(in)
-	for _, leak := range []string{"CUSTOMER", "KEYS-OF", "corp.internal", "gw1", "ops@", "WAN-MAP", "TO-BRANCH", "jdoe", "10.9.8.7", "ee:01", "EE01", "hq-gw", "9ABCDEF01", "C0A80101", "3232235777"} {
+	for _, leak := range []string{"CUSTOMER", "KEYS-OF", "corp.internal", "gw1", "ops@", "WAN-MAP", "TO-BRANCH", "jdoe", "10.9.8.7", "ee:01", "EE01", "hq-gw", "9ABCDEF01", "R1-KEYID", "KEYS-TWO", "SPOKE1", "POLICY-OF", "C0A80101", "3232235777"} {
 		if strings.Contains(out, leak) {
 			t.Errorf("%q is still in:\n%s", leak, out)
 		}

@@ -86,6 +86,15 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestPortsBehindIPv6AddressesStay(t *testing.T) {
+	r := newTest(t)
+	to, from := r.Addr(netip.MustParseAddr("fc00:123:123:123::1")).String(), r.Addr(netip.MustParseAddr("2001:db8:1:2:3:4:5:6")).String()
+	want := "Sending Packet [To " + to + ":500/From " + from + ":4500/VRF i0:f0], of " + to
+	if got := r.Text("Sending Packet [To FC00:123:123:123::1:500/From 2001:db8:1:2:3:4:5:6:4500/VRF i0:f0], of FC00:123:123:123::1"); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
 // RFC 1624, Section 4: a header with checksum 0xDD2F, a word of which changes from 0x5555 to 0x3285.
 func TestAdjust(t *testing.T) {
 	c := []byte{0xdd, 0x2f}

@@ -31,6 +31,8 @@ var learnt = []*regexp.Regexp{
 	regexp.MustCompile(`(?im)^\s*(?:IKEv2 profile|Keyring|Trustpoint(?:\(s\))?|Peer name|IKEv2 policy|IKEv2 proposal|IPSEC profile|ISAKMP profile)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`),
 	regexp.MustCompile(`(?i)\bcrypto (?:map|ikev2 (?:profile|keyring|policy|proposal)|isakmp profile|ipsec (?:profile|transform-set)|pki trustpoint|keyring) (?:tag: )?"?([A-Za-z0-9][^\s",:]*)`),
 	regexp.MustCompile(`(?i)\b(?:Crypto map tag|Transform set|Profile|profile name|vrf|ivrf|fvrf|protected vrf)\s*[:=]\s*\(?"?([A-Za-z0-9][^\s",:)]*)`),
+	regexp.MustCompile(`(?i)\b(?:profile|policy|keyring|trustpoint|trustpoints|map|proposal)\s+'([^'\n]{1,64})'`),
+	regexp.MustCompile(`(?i)\b(?:profile keyring|from keyring|using keyring|peer block|keyring name)\s+([A-Za-z0-9][^\s",:]*)`),
 	regexp.MustCompile(`(?i)\bip access-list (?:extended|standard) (\S+)`),
 	regexp.MustCompile(`(?i)\b(?:Extended|Standard) IP access list (\S+)`),
 	regexp.MustCompile(`(?i)\b(?:user(?:name)?|logged in as)\s*[:= ]\s*"?([A-Za-z0-9][^\s",:\]]*)`),
@@ -42,10 +44,14 @@ var learnt = []*regexp.Regexp{
 // identities are the places where IOS XE shows an identity of IKE.
 var identities = regexp.MustCompile(`(?i)\b(?:fqdn|key-id|user-fqdn|email)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`)
 
+// inQuotes are the identities of debugs: identity 'X' of type 'FQDN'.
+var inQuotes = regexp.MustCompile(`(?i)\bidentity '([^'\n]{1,255})'`)
+
 // plain are words that stand in those places and name nobody.
 var plain = setOf(`default none any global all local remote address match map profile policy proposal keyring tunnel transport crypto ipsec ikev1 ikev2
 	isakmp interface gigabitethernet1 yes no enabled disabled name host idle location line user username type mode ios cisco udp esp tcp icmp permit deny
-	entry empty not set is configured using the for and of with authentication encryption integrity pre-share rsa-sig psk moncap moncap-suggestion`)
+	entry empty not set is configured using the for and of with authentication encryption integrity pre-share rsa-sig psk moncap moncap-suggestion aes des 3des sha
+	sha1 sha256 sha384 sha512 md5 prf integ group esp-aes esp-3des esp-gcm esp-sha-hmac esp-sha256-hmac aes-cbc-128 aes-cbc-256 aes-gcm-128 aes-gcm-256`)
 
 func setOf(words string) map[string]bool {
 	set := map[string]bool{}
@@ -65,8 +71,10 @@ func (r *Redactor) LearnText(s string) {
 			}
 		}
 	}
-	for _, m := range identities.FindAllStringSubmatch(s, -1) {
-		r.addIdentity(m[1])
+	for _, p := range []*regexp.Regexp{identities, inQuotes} {
+		for _, m := range p.FindAllStringSubmatch(s, -1) {
+			r.addIdentity(m[1])
+		}
 	}
 }
 
@@ -176,6 +184,9 @@ func (r *Redactor) numeralText(m string) string {
 }
 
 func (r *Redactor) addressText(m string) string {
+	if a, port, ok := r.withPort(m); ok {
+		return r.Addr(a).String() + port
+	}
 	a, err := netip.ParseAddr(m)
 	if err != nil {
 		return m
@@ -184,6 +195,18 @@ func (r *Redactor) addressText(m string) string {
 		return m
 	}
 	return r.Addr(a).String()
+}
+
+// withPort takes a port off an IPv6 address: debugs of IOS write both with a colon between and no brackets, as in
+// [To FC00::2:500/From FC00::1:500/VRF i0:f0].
+func (r *Redactor) withPort(m string) (a netip.Addr, port string, ok bool) {
+	at := strings.LastIndexByte(m, ':')
+	if at < 0 || strings.Count(m, ":") < 2 {
+		return a, "", false
+	}
+	a, err := netip.ParseAddr(m[:at])
+	port = m[at:]
+	return a, port, err == nil && a.Is6() && (port == ":500" || port == ":4500" || port == ":848" || r.seen.addresses[a] && strings.Trim(port[1:], "0123456789") == "")
 }
 
 // maskBits says whether a is a netmask or a wildcard mask, which is no address.

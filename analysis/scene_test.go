@@ -23,22 +23,21 @@ const sceneStart = int64(1_700_000_000_000_000_000)
 // scene is one tunnel's traffic as both gateways capture it: every packet is built once and then put, byte by byte, into the
 // capture of its sender and, as the path changes it, into that of its receiver.
 type scene struct {
-	t         *testing.T
-	rows      [2][]record
-	now       time.Duration
-	id        uint16
-	addr      [2]netip.Addr // of each side, as itself
-	seen      [2]netip.Addr // as the other side sees it; invalid: no NAT
-	ports     [2]uint16     // source port that a NAT gives a side's packets; 0: it keeps the port
-	delay     time.Duration
-	ahead     time.Duration // B's clock
-	side      [2]Side       // what is known beside the captures
-	alone     bool          // only A's capture is given
-	keys      *ike.Keys
-	twins     [2]bool // the capture of a side holds every packet twice
-	last      []byte  // the last frame, as it was sent
-	snap      [2]int  // bytes that a side's capture keeps of a packet; 0: all
-	arrivedAt int64
+	t     *testing.T
+	rows  [2][]record
+	now   time.Duration
+	id    uint16
+	addr  [2]netip.Addr // of each side, as itself
+	seen  [2]netip.Addr // as the other side sees it; invalid: no NAT
+	ports [2]uint16     // source port that a NAT gives a side's packets; 0: it keeps the port
+	delay time.Duration
+	ahead time.Duration // B's clock
+	side  [2]Side       // what is known beside the captures
+	alone bool          // only A's capture is given
+	keys  *ike.Keys
+	twins [2]bool // the capture of a side holds every packet twice
+	last  []byte  // the last frame, as it was sent
+	snap  [2]int  // bytes that a side's capture keeps of a packet; 0: all
 }
 
 func newScene(t *testing.T) *scene {

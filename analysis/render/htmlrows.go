@@ -10,22 +10,22 @@ import (
 
 // rowView is a row of the ladder as the page shows it.
 type rowView struct {
-	Kind, Class                string // arrow, icmp, quiet, fold; and its CSS classes
-	Number, Count              int    // the row's number, and how many transmissions it accounts for
-	Label, Payloads, Again     string
-	Note, Fate, Describe       string
-	TimeA, TimeB               string // seconds on A's clock, by side
-	FrameA, FrameB             string
-	GoneA, GoneB               bool // the time says that it is lost
-	Height, At, Gap            int  // pixels: of the row, from its top to the arrow's tail, and above its words
-	Arrow                      arrowView
-	Findings                   []int
-	Seen                       []string
-	Detail, DetailB            []report.Detail
-	Shown                      string // whose capture shows Detail
-	Direction                  string // for the table
-	Repeat                     bool   // not the first transmission
-	start, arrive, top, bottom int64  // nanoseconds and pixels, for the geometry
+	Kind, Class            string // arrow, icmp, quiet, fold; and its CSS classes
+	Number, Count          int    // the row's number, and how many transmissions it accounts for
+	Label, Payloads, Again string
+	Note, Fate, Describe   string
+	TimeA, TimeB           string // seconds on A's clock, by side
+	FrameA, FrameB         string
+	GoneA, GoneB           bool // the time says that it is lost
+	Height, At, Gap        int  // pixels: of the row, from its top to the arrow's tail, and above its words
+	Arrow                  arrowView
+	Findings               []int
+	Seen                   []string
+	Detail, DetailB        []report.Detail
+	Shown                  string // whose capture shows Detail
+	Direction              string // for the table
+	Repeat                 bool   // not the first transmission
+	start, arrive, top     int64  // nanoseconds and pixels, for the geometry
 }
 
 func (v *view) rows(r *report.Report, l *Ladder) {

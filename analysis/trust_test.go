@@ -193,7 +193,7 @@ func TestLostIsOnlySaidOfACaptureThatWorked(t *testing.T) {
 			if len(blocked) > 0 && c.lost == 0 {
 				t.Errorf("and yet %v", blocked)
 			}
-			if c.lost >= 2 && (len(blocked) != 1 || blocked[0]["confidence"] != "certain") {
+			if c.lost >= 2 && (len(blocked) != 1 || blocked[0]["confidence"] != "certain" || blocked[0]["lost"] != float64(c.lost) || blocked[0]["sent"] != float64(c.lost)) {
 				t.Errorf("path-blocked: %v", blocked)
 			}
 		})

@@ -18,8 +18,8 @@ var catalogue = []Entry{
 		Title:   "Neither side tried to negotiate",
 		Certain: "neither side's capture holds an IKE packet though both were active",
 		Action:  "show crypto session / interesting traffic / crypto map or tunnel protection applied / route to the peer",
-		Meaning: "Both captures ran and saw other packets, but neither holds a single IKE message between the peers. Nothing triggered the tunnel, or IKE leaves by an interface that was not captured.",
-		Proof:   "Two captures with packets in them and no IKE message in either.",
+		Meaning: "Neither capture holds a single IKE message between the peers, and no ESP either. Nothing triggered the tunnel, or IKE leaves by an interface that was not captured. Without traffic nothing is known of the tunnel, so the verdict is inconclusive: exit status 3, not 2.",
+		Proof:   "Two captures and no IKE message in either. Whether a capture without any packet would have seen one is said to be open.",
 		Todo:    "Send interesting traffic or clear the session to force a start, and check that the crypto map or tunnel protection is applied to the captured interface and that the route to the peer leaves by it: `show crypto session`, `show crypto map`, `show ip route`.",
 	},
 	{

@@ -95,7 +95,7 @@ func fragmented(t *pair.Transmission) bool {
 // again and again, while others do. Of the latter two, several sendings must be proven lost.
 func (st stretch) blocked() (lost []*pair.Transmission, certain, ok bool) {
 	if st.delivered == 0 && st.missing > 0 {
-		return st.tail, st.lost >= 2, st.missing == len(st.sent) && (st.lost > 0 || st.empty)
+		return st.proven(), st.lost >= 2, st.missing == len(st.sent) && (st.lost > 0 || st.empty)
 	}
 	if len(st.tail) > 0 && st.system(st.tail) {
 		return st.tail, true, true
@@ -112,6 +112,20 @@ func (st stretch) blocked() (lost []*pair.Transmission, certain, ok bool) {
 		}
 	}
 	return nil, false, false
+}
+
+// proven are the sendings of the tail that were lost while the receiver's capture worked; all where it holds nothing.
+func (st stretch) proven() []*pair.Transmission {
+	if st.empty {
+		return st.tail
+	}
+	var all []*pair.Transmission
+	for _, t := range st.tail {
+		if t.Fate == pair.Lost {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // exchangeOf returns the sendings of the same exchange as t, and whether all of them were lost.
@@ -187,13 +201,13 @@ func natTBlocked(j *judge) []report.Finding {
 		all = append(all, report.Finding{
 			Confidence: certainIf(certain),
 			Explanation: fmt.Sprintf("UDP 500 from %s reaches %s, UDP 4500 does not: %d sent, 0 arrived. With a NAT in between, everything after IKE_SA_INIT travels on UDP 4500.",
-				from, to, len(st.sent)),
+				from, to, len(lost)),
 			Evidence: sights("sent, and not in the other capture", lost...),
 			Actions: []report.Action{
 				path(st.side, "a filter between the two gateways drops UDP 4500", j.permitPort(st.side, 4500)),
 				j.exec(st.side, "the way to the peer", j.toward(st.side, "traceroute %s", "show ip route %s")...),
 			},
-			Fields: map[string]any{"direction": st.side.Direction(), "lost": len(lost), "sent": len(st.sent)},
+			Fields: map[string]any{"direction": st.side.Direction(), "lost": len(lost), "sent": len(lost)},
 		})
 	}
 	return all
@@ -219,10 +233,7 @@ func pathBlocked(j *judge) []report.Finding {
 		}) && st.port == 4500 {
 			continue
 		}
-		sent := len(st.sent)
-		if st.delivered > 0 {
-			sent = len(lost)
-		}
+		sent := len(lost) // what the receiver's capture did not cover is not spoken of
 		f := report.Finding{
 			Confidence:  certainIf(certain && !j.has("", "capture-empty")),
 			Explanation: j.explainBlocked(st, lost, sent),

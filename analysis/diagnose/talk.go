@@ -226,13 +226,13 @@ func (t *talk) judgeRoom(a answer) {
 }
 
 // childless says whether the initiator asked for no child SA (RFC 6023): the responder announced that it need not, and the request
-// has no room for one either.
+// may have no room for one either.
 func (t *talk) childless(least int) bool {
 	announced := slices.ContainsFunc(t.messagesOf(ike.IKESAInit, exchange.Response), func(m *pair.Message) bool {
 		return m.Has(uint16(ike.ChildlessIKEv2Supported))
 	})
 	asked := t.messagesOf(ike.IKEAuth, exchange.Request)
-	return announced && len(asked) == 1 && asked[0].Plain.Known && asked[0].Plain.Max < least
+	return announced && len(asked) == 1 && asked[0].Plain.Known && asked[0].Plain.Min < least
 }
 
 // certificates says whether a side asked for certificates, so that AUTH may be a signature of any size.
@@ -252,7 +252,7 @@ const soon = 5e9
 
 // lookLater corrects the judgement by what followed: traffic proves success, an error or a Delete at once disproves it.
 func (t *talk) lookLater(esp *espStarts) {
-	if t.end == childDenied && t.childLater() {
+	if (t.end == childDenied || t.end == unfinished) && t.childLater() {
 		t.end, t.certain = established, true
 	}
 	if t.lookForRejection() || t.end != established {

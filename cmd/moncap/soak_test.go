@@ -38,7 +38,13 @@ func TestSoak(t *testing.T) {
 func soakOnce(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	incidents := []string{"healthy", "nat", "blocked-a-to-b", "ip-fragments-lost", "ipv6", "esp-blocked-a-to-b"}
-	l := newTestLab(t, incidents[rng.IntN(len(incidents))])
+	knobs := simulator.Knobs{
+		NoSCP: rng.IntN(6) == 0, LoggingSynchronous: rng.IntN(3) == 0, ExecPromptTimestamp: rng.IntN(3) == 0, TerminalMonitor: rng.IntN(3) == 0,
+		AskPPS: rng.IntN(3) == 0, StopStatistics: rng.IntN(3) == 0, StopWhenFull: rng.IntN(3) == 0, DeleteActive: rng.IntN(3) == 0,
+		SCPPath: []string{"", "", "slash", "plain", "bare"}[rng.IntN(5)], NoExitStatus: rng.IntN(3) == 0, MOTD: []string{"", "site-A#\nsite-B>\n"}[rng.IntN(2)],
+	}
+	vtys := 1 + rng.IntN(5)
+	l := newLabWith(t, incidents[rng.IntN(len(incidents))], func(c *simulator.Config) { c.Knobs, c.VTYs = knobs, vtys })
 	commands := []string{`^show`, `^ip(v6)? access-list`, `^permit`, `^monitor capture`, `^no `, `^scp -f`, `^delete`, `^terminal`, `^configure`, `^end`, `^verify`, `^dir`, `.`}
 	actions := []simulator.Action{simulator.DropFIN, simulator.DropRST, simulator.Silence, simulator.Delay, simulator.NeverAnswer, simulator.ErrorText,
 		simulator.UnknownDialog, simulator.SyslogStorm, simulator.Restart, simulator.FlashFull, simulator.SCPStops, simulator.SCPCorrupt, simulator.SCPShort}
@@ -52,6 +58,10 @@ func soakOnce(t *testing.T, seed uint64) {
 	args := []string{"run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--until", "packets=4", "--duration", "3s", "--quiet"}
 	if rng.IntN(4) == 0 {
 		args = append(args, "--zero-config")
+	}
+	if rng.IntN(4) == 0 {
+		soakSeveral(t, l, seed, 1+rng.IntN(2))
+		return
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -73,5 +83,32 @@ func soakOnce(t *testing.T, seed uint64) {
 		t.Errorf("seed %d: exit %d, and %v is not as it was\n%s", seed, r.code, dirty, r.stderr)
 	case r.code > exitFailed:
 		t.Errorf("seed %d: exit %d\n%s", seed, r.code, r.stderr)
+	}
+}
+
+// soakSeveral runs several tunnels at once into the faults, and cleans every bundle that they left.
+func soakSeveral(t *testing.T, l *testLab, seed uint64, runs int) {
+	l.hub(t, 3, runs)
+	p := program{env: map[string]string{"MONCAP_RUNS": filepath.Join(l.dir, "runs")}}
+	r := p.run(t.Context(), "run", "t0", "t1", "t2", "--parallel", "3", "-i", l.inventory, "--until", "packets=4")
+	dirty := l.dirty()
+	if len(dirty) > 0 && r.code != exitDirty || r.code > exitFailed && r.code != exitDirty {
+		t.Errorf("seed %d: exit %d, dirty %v\n%s%s", seed, r.code, dirty, r.stdout, r.stderr)
+	}
+	for _, router := range l.routers {
+		router.ClearFaults()
+	}
+	bundles, err := filepath.Glob(filepath.Join(l.dir, "runs", "*"))
+	if err != nil || len(bundles) != 3 {
+		t.Errorf("seed %d: %d bundles, %v", seed, len(bundles), err)
+	}
+	for _, b := range bundles {
+		checkBundle(t, b, labPassword)
+		if again := p.run(t.Context(), "clean", b, "-i", l.inventory, "--quiet"); again.code != exitOK {
+			t.Errorf("seed %d: clean: exit %d\n%s\n%s", seed, again.code, again.stderr, r.stdout)
+		}
+	}
+	if dirty := l.dirty(); len(dirty) > 0 {
+		t.Errorf("seed %d: %v is not as it was\n%s", seed, dirty, r.stdout)
 	}
 }

@@ -87,7 +87,7 @@ func (p *SidePlan) cleanSteps(keep bool) []Step {
 		if keep && keepable(k) {
 			note = "only when the run fails, because of --keep"
 		}
-		for _, c := range p.undo(k) {
+		for _, c := range slices.Concat(p.undo(k), p.readBackCommand(k)) {
 			steps = append(steps, Step{Phase: PhaseClean, Command: c, Note: note})
 		}
 	}

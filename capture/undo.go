@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/iosxe"
 )
 
 // keepable says whether --keep leaves a thing: a debug is never left on.
@@ -95,7 +97,62 @@ func (r *router) undoOnce(ctx context.Context, kind string, unsure bool) (remove
 		}
 		err = r.remove(ctx, kind)
 	}
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	return r.readBack(ctx, kind)
+}
+
+// errStillThere marks something that the router took back, by its own word, and still shows.
+var errStillThere = errors.New("the router still shows it after it was removed")
+
+// readBack looks whether a thing that was removed is gone. A router that does not show it is taken at its word.
+func (r *router) readBack(ctx context.Context, kind string) (gone bool, err error) {
+	there, err := absent, error(nil)
+	switch kind {
+	case kindDebug, kindCondition:
+		there, err = r.lookDebug(ctx, kind)
+	case kindActive: // what stop answers is what show would
+	default:
+		there, err = r.look(ctx, kind, 1)
+	}
+	switch {
+	case err != nil && refusalOf(err) == nil:
+		return false, err
+	case err == nil && (there == whole || there == partial):
+		return false, errStillThere
+	}
+	return true, nil
+}
+
+// lookDebug finds a debug, or its condition, among those that are on.
+func (r *router) lookDebug(ctx context.Context, kind string) (presence, error) {
+	out, err := r.repeatAtMost(ctx, iosxe.ShowDebug(), 1)
+	if err != nil {
+		return absent, err
+	}
+	word := map[string]string{kindDebug: "ikev2", kindCondition: "condition"}[kind]
+	for _, line := range iosxe.ParseDebug(out) {
+		if strings.Contains(strings.ToLower(line), word) {
+			return whole, nil
+		}
+	}
+	return absent, nil
+}
+
+// readBackCommand is what readBack sends.
+func (p *SidePlan) readBackCommand(kind string) []iosxe.Command {
+	switch kind {
+	case kindACL:
+		return []iosxe.Command{iosxe.ShowACL(p.ACL)}
+	case kindCapture:
+		return []iosxe.Command{iosxe.ShowCapture(p.Name)}
+	case kindFile:
+		return []iosxe.Command{iosxe.DirFile(p.File)}
+	case kindDebug, kindCondition:
+		return []iosxe.Command{iosxe.ShowDebug()}
+	}
+	return nil
 }
 
 // markGone records that a change was taken back. A journal that cannot be written any more does not undo that: a

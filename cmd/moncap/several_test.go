@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -110,5 +111,22 @@ func TestARefusedPasswordEndsAllTunnels(t *testing.T) {
 	}
 	if b, err := filepath.Glob(filepath.Join(l.dir, "runs", "*")); err != nil || len(b) != 5 {
 		t.Errorf("%d bundles, %v", len(b), err)
+	}
+}
+
+// TestRemovalIsReadBack has a router take a removal without a word and carry nothing out. It is not believed.
+func TestRemovalIsReadBack(t *testing.T) {
+	for _, undo := range []string{"delete", "no monitor capture", "no ip access-list"} {
+		t.Run(undo, func(t *testing.T) {
+			t.Parallel()
+			l := newTestLab(t, "healthy")
+			l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile("^" + undo), Action: simulator.ErrorText, Text: "\n", Times: -1})
+			out := filepath.Join(l.dir, "bundle")
+			r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--quiet")
+			if r.code != exitDirty || !strings.Contains(r.stderr, "still shows it") {
+				t.Errorf("exit %d\n%s", r.code, r.stderr)
+			}
+			l.cleanLater(t, out, r)
+		})
 	}
 }

@@ -282,7 +282,8 @@ func checkCaptures(t *testing.T, dir string, whole bool) {
 			continue
 		}
 		info := run.Router(side)
-		if sum := sha256.Sum256(b); err != nil || info.SHA256 != hex.EncodeToString(sum[:]) || info.Bytes != int64(len(b)) {
+		killed := run.Ended.IsZero() && info.SHA256 == "" // between the file and run.json
+		if sum := sha256.Sum256(b); err != nil || !killed && (info.SHA256 != hex.EncodeToString(sum[:]) || info.Bytes != int64(len(b))) {
 			t.Errorf("%s is not what run.json says (%v)", bundle.CaptureFile(side), err)
 		}
 		if n, err := countPackets(b); whole && (err != nil || info.Packets > 0 && n != info.Packets) {

@@ -334,9 +334,9 @@ func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *ru
 	quiet.quiet = true // several progress displays would write over each other
 	c := a.newConnector()
 	limits := map[string]int{} // by address: a router may have several entries, one for each of its interfaces
-	limit := func(p *inventory.Peer) {
+	limit := func(t *inventory.Tunnel, p *inventory.Peer) {
 		runs := p.Limits.Runs
-		if f.name != "" {
+		if orDefault(f.name, t.Capture.Name) != "" {
 			runs = 1 // one name on one router at a time
 		}
 		if l, ok := limits[p.Address()]; ok {
@@ -348,8 +348,8 @@ func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *ru
 	var mu sync.Mutex
 	var jobs []capture.Job
 	for i, t := range tunnels {
-		limit(t.A)
-		limit(t.B)
+		limit(t, t.A)
+		limit(t, t.B)
 		jobs = append(jobs, capture.Job{Name: t.Name, Peers: []string{t.A.Address(), t.B.Address()}, Run: func(ctx context.Context) error {
 			line, code := quiet.runLine(ctx, c, t, f)
 			mu.Lock()

@@ -170,6 +170,9 @@ func (l *Ladder) addFlows(flows []report.Flow) {
 			continue
 		}
 		row.NS, row.ArriveNS = sent.FirstNS, sent.FirstNS
+		if arrived != nil && arrived.FirstSeq == sent.FirstSeq { // the same packet
+			row.ArriveNS = max(arrived.FirstNS, sent.FirstNS)
+		}
 		if f.A != nil {
 			row.FrameA = f.A.Frame
 		}

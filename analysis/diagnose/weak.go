@@ -1,0 +1,208 @@
+package diagnose
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+func selectionNotOffered(j *judge) []report.Finding {
+	var all []report.Finding
+	for m := range j.c.Messages() {
+		sa := m.SA()
+		if sa == nil || m.Altered || m.Kind != exchange.Response || m.Exchange != ike.IKESAInit || m.Answers == nil || m.Answers.SA() == nil {
+			continue
+		}
+		for _, p := range sa.Proposals {
+			for _, t := range p.Transforms {
+				if offers(m.Answers.SA(), t) {
+					continue
+				}
+				all = append(all, report.Finding{
+					Confidence: report.Certain, Conversation: m.Conversation.ID,
+					Explanation: fmt.Sprintf("%s chose %s, which %s did not offer.", j.name(m.From), transformName(t), j.name(m.From.Other())),
+					Evidence:    evidence("offer and selection", m.Answers, m),
+					Actions: []report.Action{j.exec(m.From, "what it selects from, and its software's known defects", "show crypto ikev2 proposal", "show version"),
+						j.exec(m.From.Other(), "what it offers", "show crypto ikev2 proposal")},
+					Fields: map[string]any{"refusing_side": m.From.Other().String(), "transform": transformName(t)},
+				})
+			}
+		}
+	}
+	return all
+}
+
+func offers(sa *ike.SA, t ike.Transform) bool {
+	for _, p := range sa.Proposals {
+		for _, o := range p.Transforms {
+			if o.Type == t.Type && o.ID == t.ID && o.KeyBits() == t.KeyBits() {
+				return true
+			}
+		}
+	}
+	// "No integrity" and "no ESN" may be said or left out (RFC 7296, Section 3.3.3).
+	return (t.Type == ike.TransformINTEG || t.Type >= ike.TransformESN) && t.ID == 0
+}
+
+func additionalKeyExchange(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		rounds := append(t.messagesOf(ike.IKEIntermediate, exchange.Response), t.messagesOf(ike.IKEFollowupKE, exchange.Response)...)
+		if len(rounds) == 0 {
+			continue
+		}
+		methods := []string{}
+		for _, m := range t.messagesOf(ike.IKESAInit, exchange.Response) {
+			if m.SA() == nil {
+				continue
+			}
+			for _, p := range m.SA().Proposals {
+				for _, x := range p.Transforms {
+					if x.Type >= ike.TransformADDKE1 && x.Type <= ike.TransformADDKE7 && x.ID != 0 {
+						methods = append(methods, ike.TransformName(x.Type, x.ID))
+					}
+				}
+			}
+		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain, Conversation: t.ID,
+			Explanation: fmt.Sprintf("After IKE_SA_INIT the sides did %s of additional key exchange (RFC 9370): %s.", plural(len(rounds), "round", "rounds"), orWord(strings.Join(methods, ", "), "methods not seen")),
+			Evidence:    evidence("additional key exchange", rounds...),
+			Fields:      map[string]any{"methods": methods},
+		})
+	}
+	return all
+}
+
+// weak are the transforms below RFC 8247 and what IANA marks as deprecated (RFC 9395).
+func weakTransform(t ike.Transform) bool {
+	switch t.Type {
+	case ike.TransformENCR:
+		return t.ID >= 1 && t.ID <= 9 || t.ID == 11
+	case ike.TransformPRF:
+		return t.ID == 1 || t.ID == 3
+	case ike.TransformINTEG:
+		return t.ID == 1 || t.ID == 3 || t.ID == 4 || t.ID == 6
+	case ike.TransformKE:
+		return t.ID == 1 || t.ID == 2 || t.ID == 5 || t.ID >= 22 && t.ID <= 24
+	}
+	return false
+}
+
+func weakCrypto(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		weak, m := t.weak()
+		if len(weak) == 0 {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain, Conversation: t.ID,
+			Explanation: fmt.Sprintf("The negotiation uses algorithms that are broken or deprecated: %s.", strings.Join(weak, ", ")),
+			Evidence:    evidence("the transforms in clear", m),
+			Actions:     j.stronger(t.Version),
+			Fields:      map[string]any{"transforms": weak},
+		})
+		return all
+	}
+	return all
+}
+
+// stronger are the lines that configure algorithms of today on both sides.
+func (j *judge) stronger(version int) []report.Action {
+	lines := []string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256", " group 19 14"}
+	if version == 1 {
+		lines = []string{"crypto isakmp policy 10", " encryption aes 256", " hash sha256", " group 14"}
+	}
+	const why = "stronger algorithms on both sides (a suggestion)"
+	return []report.Action{j.config(pair.A, why, lines...), j.config(pair.B, why, lines...)}
+}
+
+// weak lists the weak algorithms that were chosen or, where nothing was chosen, that are all that was offered.
+func (t *talk) weak() ([]string, *pair.Message) {
+	var offer, choice *pair.Message
+	for _, m := range t.Messages {
+		if m.SA() == nil && m.SAv1() == nil || m.Exchange == ike.V1QuickMode {
+			continue
+		}
+		if m.From == t.Initiator && offer == nil {
+			offer = m
+		} else if m.From != t.Initiator && choice == nil {
+			choice = m
+		}
+	}
+	m := choice
+	if m == nil {
+		m = offer
+	}
+	if m == nil {
+		return nil, nil
+	}
+	var names []string
+	if sa := m.SA(); sa != nil {
+		names = onlyWeak(sa)
+	}
+	if sa := m.SAv1(); sa != nil {
+		names = onlyWeakV1(sa, m.Exchange)
+	}
+	return names, m
+}
+
+// onlyWeak lists the kinds of transforms of which every alternative is weak.
+func onlyWeak(sa *ike.SA) []string {
+	strong, weak := map[ike.TransformType]bool{}, map[ike.TransformType][]string{}
+	for _, p := range sa.Proposals {
+		for _, t := range p.Transforms {
+			if weakTransform(t) {
+				weak[t.Type] = append(weak[t.Type], transformName(t))
+			} else {
+				strong[t.Type] = true
+			}
+		}
+	}
+	var names []string
+	for _, k := range []ike.TransformType{ike.TransformENCR, ike.TransformPRF, ike.TransformINTEG, ike.TransformKE} {
+		if !strong[k] {
+			names = append(names, weak[k]...)
+		}
+	}
+	return slices.Compact(names)
+}
+
+func onlyWeakV1(sa *ike.SAv1, x ike.ExchangeType) []string {
+	weakValues := map[uint16][]uint64{ike.V1Encryption: {1, 2, 3, 4, 5, 6}, ike.V1Hash: {1, 3}, ike.V1Group: {1, 2, 5, 22, 23, 24}}
+	strong, weak := map[uint16]bool{}, map[uint16][]string{}
+	psk := false
+	for _, p := range sa.Proposals {
+		for _, t := range p.Transforms {
+			for _, a := range t.Attributes {
+				n, ok := a.Number()
+				values, matters := weakValues[a.Type]
+				psk = psk || a.Type == ike.V1AuthMethod && (n == 1 || n == 65001)
+				if !matters || !ok {
+					continue
+				}
+				if _, value := ike.V1AttributeText(p.Protocol, a); slices.Contains(values, n) {
+					weak[a.Type] = append(weak[a.Type], value)
+				} else {
+					strong[a.Type] = true
+				}
+			}
+		}
+	}
+	var names []string
+	for _, k := range []uint16{ike.V1Encryption, ike.V1Hash, ike.V1Group} {
+		if !strong[k] {
+			names = append(names, weak[k]...)
+		}
+	}
+	if x == ike.V1Aggressive && psk {
+		names = append(names, "Aggressive Mode with a pre-shared key")
+	}
+	return slices.Compact(names)
+}

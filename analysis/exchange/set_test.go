@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -54,6 +55,44 @@ func TestSetIsASet(t *testing.T) {
 			return 1
 		}) {
 			t.Fatalf("merged: %d numbers in %v, want %d", s.Len(), s.Runs(), len(in))
+		}
+	}
+}
+
+// TestSetOfNoOrder: numbers with gaps, in no order and with repetitions, come out as from a map.
+func TestSetOfNoOrder(t *testing.T) {
+	const seed = 4
+	rnd := rand.New(rand.NewPCG(seed, 4))
+	var s Set
+	in := map[uint64]bool{}
+	for range 30_000 {
+		n := rnd.Uint64N(20_000) * 2
+		if rnd.IntN(8) == 0 {
+			n++ // now and then a gap is filled
+		}
+		if s.Add(n) == in[n] {
+			t.Fatalf("seed %d: Add(%d) wrongly said whether it was new", seed, n)
+		}
+		in[n] = true
+	}
+	want := slices.Sorted(maps.Keys(in))
+	var got []uint64
+	for _, r := range s.Runs() {
+		for n := r.Low; n <= r.High; n++ {
+			got = append(got, n)
+		}
+	}
+	if !slices.Equal(got, want) || int(s.Len()) != len(want) || s.Min() != want[0] || s.Max() != want[len(want)-1] {
+		t.Errorf("seed %d: %d numbers, want %d", seed, len(got), len(want))
+	}
+}
+
+func BenchmarkSetOfNoOrder(b *testing.B) {
+	order := rand.New(rand.NewPCG(4, 4)).Perm(1_000_000)
+	for b.Loop() {
+		var s Set
+		for _, n := range order {
+			s.Add(2 * uint64(n))
 		}
 	}
 }

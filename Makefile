@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -buildid=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: help build test race fuzz bench lint vuln sec referee soak release reproduce
+.PHONY: help build test race fuzz bench bench-long lint vuln sec referee soak release reproduce
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -36,6 +36,9 @@ soak: ## throw random faults at runs for SOAKTIME; a failure names the seed that
 
 bench: ## run every benchmark once
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-long: ## moncap analyze of two captures of 10 million packets each (3.2 GB of disk): packets/s and peak memory
+	MONCAP_BENCH_LONG=1 $(GO) test -run '^$$' -bench 'BenchmarkAnalyze/esp' -benchtime 3x ./cmd/moncap
 
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -109,7 +109,7 @@ func (j *joiner) match() {
 	j.rough = roughClock(j.links, esp)
 	all := make([]observation, 0, len(j.links)+len(esp))
 	for _, l := range j.links {
-		matchLink(l, j.blind(), func(a int64) int64 { return j.rough.near(a, l.from) })
+		matchLink(l, j.blind(), func(a int64) [2]int64 { return j.rough.near(a, l.from) })
 		for _, t := range l.sends {
 			if t.At[A] != nil && t.At[B] != nil {
 				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.from})

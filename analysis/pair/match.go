@@ -16,20 +16,25 @@ type rough struct {
 	have bool
 }
 
-// near returns the offset of what from sent at A's time a: that of the pair which is closest in time, best of the same direction.
-func (r *rough) near(a int64, from Side) int64 {
+// near returns the offsets of what from sent at A's time a: those of the pairs before and after it, best of the same direction. They
+// are the same but where a clock was set between the two.
+func (r *rough) near(a int64, from Side) [2]int64 {
 	at := r.at[from]
 	if len(at) == 0 {
 		at = r.at[from.Other()]
 	}
 	if len(at) == 0 {
-		return r.only
+		return [2]int64{r.only, r.only}
 	}
 	i, _ := slices.BinarySearchFunc(at, a, func(o observation, t int64) int { return cmp.Compare(o.a, t) })
-	if i == len(at) || i > 0 && a-at[i-1].a < at[i].a-a {
-		i--
+	before, after := at[max(i-1, 0)], at[min(i, len(at)-1)]
+	if distance(before.diff(), after.diff()) <= agreement {
+		if a-before.a > after.a-a {
+			before = after
+		}
+		return [2]int64{before.diff(), before.diff()}
 	}
-	return at[i].diff()
+	return [2]int64{before.diff(), after.diff()}
 }
 
 // agreement is how far offsets may lie apart and still mean the same offset: retransmissions are at least half a second apart.
@@ -205,7 +210,7 @@ const (
 // matching is one question of which sending is which arrival.
 type matching struct {
 	a, b   []*exchange.Sight // in A's and B's capture, ascending in time
-	expect []int64           // for every one of a, its time on B's clock
+	expect [][2]int64        // for every one of a, its time on B's clock before and after that was set
 	from   Side
 	ids    bool // the IP identification survives the path
 	blind  bool // the times are made up: only the order counts
@@ -217,7 +222,17 @@ const early = agreement
 // cost is that of taking a[i] and b[j] for the same packet; false where they cannot be.
 func (m *matching) cost(i, j int) (int64, bool) { return m.costOf(m.a[i], m.b[j], m.expect[i]) }
 
-func (m *matching) costOf(a, b *exchange.Sight, expect int64) (int64, bool) {
+func (m *matching) costOf(a, b *exchange.Sight, expect [2]int64) (int64, bool) {
+	cost, ok := m.costAt(a, b, expect[0])
+	if expect[1] != expect[0] {
+		if other, also := m.costAt(a, b, expect[1]); also && (!ok || other < cost) {
+			return other, true
+		}
+	}
+	return cost, ok
+}
+
+func (m *matching) costAt(a, b *exchange.Sight, expect int64) (int64, bool) {
 	late := b.Nanos - expect
 	if m.from == B {
 		late = -late
@@ -285,11 +300,11 @@ func (m *matching) exact(partner []int) {
 // greedy walks both sequences once: for floods of identical packets.
 func (m *matching) greedy(partner []int) {
 	for i, j := 0, 0; i < len(m.a) && j < len(m.b); {
-		d := m.b[j].Nanos - m.expect[i]
+		d := m.b[j].Nanos - m.expect[i][0]
 		switch {
 		case d < -early:
 			j++
-		case d > longestDelay, i+1 < len(m.a) && distance(m.b[j].Nanos, m.expect[i+1]) < distance(d, 0):
+		case d > longestDelay, i+1 < len(m.a) && distance(m.b[j].Nanos, m.expect[i+1][0]) < distance(d, 0):
 			i++
 		default:
 			partner[i] = j
@@ -298,20 +313,26 @@ func (m *matching) greedy(partner []int) {
 	}
 }
 
+// expected is when a packet of A's capture stands in B's.
+func expected(x *exchange.Sight, offset func(int64) [2]int64) [2]int64 {
+	o := offset(x.Nanos)
+	return [2]int64{x.Nanos + o[0], x.Nanos + o[1]}
+}
+
 // matchLink makes the transmissions of l.
-func matchLink(l *link, blind bool, offset func(int64) int64) {
+func matchLink(l *link, blind bool, offset func(int64) [2]int64) {
 	m := matching{from: l.from, blind: blind}
 	if x, y, ok := single(l); ok {
-		if _, ok := m.costOf(x, y, x.Nanos+offset(x.Nanos)); ok {
+		if _, ok := m.costOf(x, y, expected(x, offset)); ok {
 			l.sends = []*Transmission{{At: [2]*exchange.Sight{x, y}}}
 			return
 		}
 	}
 	m.a, m.b = l.originals(A), l.originals(B)
 	m.ids = sharedIDs(m.a, m.b)
-	m.expect = make([]int64, 0, len(m.a))
+	m.expect = make([][2]int64, 0, len(m.a))
 	for _, s := range m.a {
-		m.expect = append(m.expect, s.Nanos+offset(s.Nanos))
+		m.expect = append(m.expect, expected(s, offset))
 	}
 	partner := m.byID()
 	used := make([]bool, len(m.b))

@@ -47,6 +47,8 @@ type path struct {
 	withoutID bool    // no IP identification
 	flat      bool    // no router on the path lowers the TTL
 	natB      bool    // B is seen as natAddressB
+	stepAt    int64   // when B's clock is set; 0: never
+	step      int64   // by how much
 
 	sent [2][]packet.Packet // captures of A and B
 	lost [2]int
@@ -108,6 +110,9 @@ func (n *path) capture(s, from Side, t int64, p packet.Packet) {
 	p.Nanos = t
 	if s == B {
 		p.Nanos = t + n.offset + int64(n.drift*float64(t-start))
+		if n.stepAt != 0 && t >= n.stepAt {
+			p.Nanos += n.step
+		}
 	}
 	n.sent[s] = append(n.sent[s], p)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -82,6 +83,9 @@ func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) 
 		if err := addEvidence(&sides[i], extra.debug, extra.show); err != nil {
 			return document{}, usageError(err)
 		}
+	}
+	if len(files) == 2 && files[0] == "-" && files[1] == "-" {
+		return document{}, usageError(errors.New("stdin can be one of the two captures, not both"))
 	}
 	for i, file := range files {
 		if err := a.openCapture(&sides[i], file); err != nil {

@@ -115,7 +115,7 @@ func (p program) run(ctx context.Context, args ...string) result {
 		getenv: func(k string) string { return p.env[k] }, width: func() int { return 0 },
 		tune: func(d *device.Options, c *capture.Options) {
 			if d != nil {
-				d.Timeouts = device.Timeouts{Dial: 2 * time.Second, Command: 400 * time.Millisecond, Idle: 400 * time.Millisecond}
+				d.Timeouts = device.Timeouts{Dial: patience * 2 * time.Second, Command: patience * 400 * time.Millisecond, Idle: patience * 400 * time.Millisecond}
 			}
 			if c != nil {
 				c.Poll, c.Retry = 20*time.Millisecond, 10*time.Millisecond

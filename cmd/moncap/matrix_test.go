@@ -63,8 +63,8 @@ func strikes() []strike {
 		}
 	}
 	return append(all,
-		strike{"late answer", simulator.Fault{Action: simulator.Delay, Delay: 150 * time.Millisecond}},
-		strike{"too late answer", simulator.Fault{Action: simulator.Delay, Delay: 900 * time.Millisecond}},
+		strike{"late answer", simulator.Fault{Action: simulator.Delay, Delay: patience * 150 * time.Millisecond}},
+		strike{"too late answer", simulator.Fault{Action: simulator.Delay, Delay: patience * 900 * time.Millisecond}},
 		strike{"no answer", simulator.Fault{Action: simulator.NeverAnswer}},
 		strike{"error", simulator.Fault{Action: simulator.ErrorText, Text: "% Something is wrong with the frobnicator"}},
 		strike{"errors for ever", simulator.Fault{Action: simulator.ErrorText, Text: "Command authorization failed.", Times: -1}},
@@ -201,7 +201,7 @@ func (s strike) play(t *testing.T, phase capture.Phase) string {
 	}
 	l.routers[0].AddFault(s.fault)
 	out := filepath.Join(l.dir, "bundle")
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
 	defer cancel()
 	r := program{}.run(ctx, l.matrixRun(out)...)
 	if ctx.Err() != nil {

@@ -89,6 +89,12 @@ func natCases() []findingCase {
 		{"nat-float-missing", hit, "IKE_AUTH on 500", stayedOn500, map[string]any{"confidence": "certain"}},
 		{"nat-float-missing", near, "it moved to 4500", healthyNAT, nil},
 		{"nat-float-missing", near, "no NAT, on 500", healthy, nil},
+		{"nat-float-missing", near, "the NAT is another tunnel's", func(s *scene) {
+			healthyNAT(s)
+			s.seen[0] = netip.Addr{}
+			s.wait(time.Minute)
+			healthy(s)
+		}, nil},
 		{"nat-float-missing", none, "nothing beyond IKE_SA_INIT", func(s *scene) { s.seen[0] = sceneNAT; s.sa(0).open() }, nil},
 
 		{"nat-port-rewritten", hit, "500 becomes 31000", func(s *scene) { s.ports[0] = 31000; healthyNAT(s) },

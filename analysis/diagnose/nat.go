@@ -218,6 +218,10 @@ func natFloatMissing(j *judge) []report.Finding {
 		return nil
 	}
 	for _, t := range j.talks {
+		s, sure := j.translated(t)
+		if !sure {
+			continue
+		}
 		for _, m := range t.Messages {
 			if !m.Encrypted() || m.Conversation.Version == 1 && m.Exchange == ike.V1Informational {
 				continue
@@ -227,10 +231,6 @@ func natFloatMissing(j *judge) []report.Finding {
 				break
 			}
 			if port == 500 {
-				s, sure := j.translatedSide()
-				if !sure {
-					return nil
-				}
 				return []report.Finding{{
 					Confidence: report.Certain, Conversation: t.ID,
 					Explanation: fmt.Sprintf("%s is behind a NAT, and %s went on over UDP 500: NAT traversal is off on a side, so ESP will not get through the NAT.", j.name(s), m.Exchange),
@@ -244,6 +244,28 @@ func natFloatMissing(j *judge) []report.Finding {
 		}
 	}
 	return nil
+}
+
+// translated is the side of a conversation that is behind a NAT, by the addresses that its packets have on the two sides,
+// so that a NAT in front of one peer of a hub is not held against the others; with one capture alone, the side of the NAT
+// that was found.
+func (j *judge) translated(t *talk) (s pair.Side, sure bool) {
+	if !j.c.TwoSided() {
+		return j.translatedSide()
+	}
+	for _, m := range t.Messages {
+		for _, x := range m.Transmissions {
+			a, b := x.At[pair.A], x.At[pair.B]
+			switch {
+			case a == nil || b == nil:
+			case a.Src != b.Src:
+				return m.From, true
+			case a.Dst != b.Dst:
+				return m.From.Other(), true
+			}
+		}
+	}
+	return pair.A, false
 }
 
 // translatedSide is the side behind the NAT that was found, and whether it is proven to be there: by pairs, or by a hash
@@ -270,7 +292,10 @@ func natKeepaliveMissing(j *judge) []report.Finding {
 	if t == nil || !j.has("", "nat-detected") {
 		return nil
 	}
-	s, _ := j.translatedSide()
+	s, sure := j.translated(t)
+	if !sure {
+		return nil
+	}
 	story := j.c.Story(j.c.Observer(s))
 	if story == nil || len(story.Keepalives) > 0 {
 		return nil

@@ -58,7 +58,7 @@ text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin.
 	fl.StringVar(&f.tunnel, "tunnel", "", "take names, addresses and interfaces of this tunnel of the inventory")
 	fl.StringVar(&f.nameA, "name-a", "", "what to call the first side")
 	fl.StringVar(&f.nameB, "name-b", "", "what to call the second side")
-	fl.StringVar(&f.keys, "keys", "", "file of IKEv2 keys, as Wireshark's ikev2_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
+	fl.StringVar(&f.keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	fl.StringVar(&f.debugA, "debug-a", "", "output of debug crypto ikev2 on the first side")
 	fl.StringVar(&f.debugB, "debug-b", "", "output of debug crypto ikev2 on the second side")
 	fl.StringVar(&f.showA, "show-a", "", "folder of show outputs of the first side, as a bundle has them")

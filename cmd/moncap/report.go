@@ -43,7 +43,7 @@ The stored report is shown as it is; --again or --keys compares the captures ane
 		},
 	}
 	o.register(c)
-	c.Flags().StringVar(&keys, "keys", "", "file of IKEv2 keys, as Wireshark's ikev2_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
+	c.Flags().StringVar(&keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	c.Flags().BoolVar(&again, "again", false, "compare the captures anew")
 	return c
 }

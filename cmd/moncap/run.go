@@ -187,7 +187,7 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 	a.registerUploadPassword(c)
 	fl := c.Flags()
 	fl.StringVar(&f.out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID, or under $MONCAP_RUNS)")
-	fl.StringVar(&f.keys, "keys", "", "file of IKEv2 keys, as Wireshark's ikev2_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
+	fl.StringVar(&f.keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	fl.BoolVar(&f.all, "all", false, "every tunnel of the inventory")
 	fl.IntVar(&f.parallel, "parallel", 1, "how many tunnels at the same time")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print what would be sent and connect to nothing, as moncap plan does")

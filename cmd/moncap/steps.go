@@ -226,7 +226,7 @@ func (a *app) collectCommand() *cobra.Command {
 	}
 	o.register(c)
 	a.registerUploadPassword(c)
-	c.Flags().StringVar(&keys, "keys", "", "file of IKEv2 keys, as Wireshark's ikev2_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
+	c.Flags().StringVar(&keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and connect to nothing")
 	return c
 }

@@ -147,11 +147,12 @@ func captureFilter(j *judge) []report.Finding {
 			return nil
 		}
 		f := &report.Finding{
-			Explanation: fmt.Sprintf("The capture of %s lacks %s that it must have sent or received: its filter does not match them. Nothing is lost.",
+			Explanation: fmt.Sprintf("The capture of %s lacks %s that it must have sent or received: its filter does not match all of the tunnel's packets, or the router did not copy them all. Nothing is lost.",
 				j.name(s), plural(hidden+fragments, "packet", "packets")),
 			Fields: map[string]any{"hidden": hidden + fragments},
 			Actions: []report.Action{j.exec(s, "the filter must permit both directions, UDP without ports (fragments carry none) and protocol 50",
-				"show monitor capture", "show access-lists")},
+				"show monitor capture", "show access-lists"),
+				j.exec(s, "copies of packets are policed on their way into the buffer", "show platform hardware qfp active infrastructure punt statistics type punt-drop")},
 		}
 		for _, d := range incomplete {
 			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: d.Frames[0], Note: "a first fragment without those that must follow"})

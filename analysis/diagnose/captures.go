@@ -132,16 +132,22 @@ func captureDuplicates(j *judge) []report.Finding {
 	})
 }
 
+// withoutRest are the datagrams of s itself of which its own capture has the first fragment and not the last.
+func (j *judge) withoutRest(s pair.Side) []*exchange.Datagram {
+	var all []*exchange.Datagram
+	for _, d := range j.c.Story(s).Datagrams {
+		if d.HasFirst && !d.HasLast && j.own(s, d.Src.String()) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
 func captureFilter(j *judge) []report.Finding {
 	return j.eachStory(func(s pair.Side) *report.Finding {
 		c := j.c.Parties[s].Coverage
 		hidden := c.Hidden + c.Unseen
-		var incomplete []*exchange.Datagram
-		for _, d := range j.c.Story(s).Datagrams {
-			if d.HasFirst && !d.HasLast && j.own(s, d.Src.String()) {
-				incomplete = append(incomplete, d)
-			}
-		}
+		incomplete := j.withoutRest(s)
 		fragments := len(incomplete)
 		if hidden+fragments == 0 || j.has("", "capture-empty") {
 			return nil

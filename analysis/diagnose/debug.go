@@ -156,7 +156,7 @@ func (x *debugJoin) findUnsent() {
 			}
 		}
 	}
-	if first < 0 || v.Hidden > 0 || v.Unseen > 0 || x.j.c.Parties[x.s].Leaky {
+	if first < 0 || v.Hidden > 0 || v.Unseen > 0 || x.j.c.Parties[x.s].Leaky || len(x.j.withoutRest(x.s)) > 0 {
 		return
 	}
 	for i, p := range x.d.log.Packets {

@@ -368,3 +368,27 @@ func TestSimulate(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestDemoChecksDebugs has both routers trace IKEv2 while the packets pass: the debug and the captures must agree, and none may
+// accuse the other.
+func TestDemoChecksDebugs(t *testing.T) {
+	for _, name := range []string{"nat", "blocked-a-to-b", "capture-without-fragments"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := moncap(t, "demo", name, "--debug", "--speed", "1000", "--format", "json")
+			if r.code > exitInconclusive {
+				t.Fatalf("exit %d\n%s", r.code, r.stderr)
+			}
+			expectTruth(t, name, r.stdout)
+			agrees := strings.Count(r.stdout, `"code": "debug-agrees"`)
+			if want := 2; name != "capture-without-fragments" && agrees != want {
+				t.Errorf("%d sides agree with their debugs, want %d", agrees, want)
+			}
+			for _, code := range []string{"debug-sent-not-captured", "debug-captured-not-received"} {
+				if strings.Contains(r.stdout, `"code": "`+code+`"`) {
+					t.Errorf("%s\n%s", code, r.stdout)
+				}
+			}
+		})
+	}
+}

@@ -47,7 +47,8 @@ type Config struct {
 	Packets Source // what passes the WAN interface; default: nothing
 	// Show overrides or adds the output of a show command, by its full spelling: "show crypto ikev2 sa detailed".
 	Show map[string]string
-	// DebugLog is what `debug crypto ikev2` writes to the logging buffer, one line each, without the time stamps.
+	// DebugLog is what `debug crypto ikev2` writes to the logging buffer when it is turned on, one line each, without the time
+	// stamps; the packets that pass then are written in any case.
 	DebugLog []string
 
 	// Authorize, when set, is asked before every command, as a TACACS+ server is. It sees the command spelled out.

@@ -62,6 +62,7 @@ func (r *Router) saw(frame []byte, now time.Time) {
 	if spi := [8]byte(m[8:]); spi != [8]byte{} {
 		sa.spiR = spi
 	}
+	r.traceIKE(sa, m, sent)
 	r.advanceSA(sa, m, now)
 }
 

@@ -108,6 +108,9 @@ func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) 
 	if b != nil {
 		d.b = b.Open
 	}
+	if s := r.Sides; s.A != nil && s.B != nil && s.A.SHA256 == s.B.SHA256 && s.A.Packets > 0 {
+		fmt.Fprintln(a.stderr, "warning: both captures are the same file, byte by byte: nothing can be told of the way between the sides")
+	}
 	return d, nil
 }
 

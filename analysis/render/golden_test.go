@@ -181,3 +181,24 @@ func TestDifferenceInASentence(t *testing.T) {
 		}
 	}
 }
+
+// A report that does not list everything says so in every form that people read.
+func TestWhatIsLeftOutIsSaid(t *testing.T) {
+	r := mismatch()
+	r.Omitted = &report.Omitted{Findings: map[string]int{"rekey": 7}, Messages: 1}
+	for format, draw := range map[string]func(io.Writer, *report.Report) error{
+		"text":     func(w io.Writer, r *report.Report) error { return render.Text(w, r, render.Options{Width: 100}) },
+		"html":     func(w io.Writer, r *report.Report) error { return render.HTML(w, r, render.HTMLOptions{}) },
+		"markdown": func(w io.Writer, r *report.Report) error { return render.Markdown(w, r) },
+	} {
+		var b strings.Builder
+		if err := draw(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"and 7 more findings of rekey", "1 message"} {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%s does not say %q", format, want)
+			}
+		}
+	}
+}

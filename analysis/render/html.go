@@ -42,6 +42,7 @@ type view struct {
 	Rows                     []rowView
 	Arrows                   int
 	Findings, Debug, Quality []findingView
+	Omitted                  []string // what is not listed
 	Differences              []differenceView
 	Clock, Pairs             string
 	Translations             [][4]string
@@ -117,7 +118,7 @@ func newView(r *report.Report, o HTMLOptions) *view {
 	l := NewLadder(r)
 	folded := l.Fold(htmlLimit)
 	v := &view{Outcome: clean(string(r.Verdict.Outcome)), Headline: clean(r.Verdict.Headline), Arrows: l.Arrows, Tunnel: clean(r.Tunnel),
-		Clock: clockText(r.Clock), Pairs: pairsText(r), Tool: clean(strings.TrimSpace(r.Tool.Name + " " + r.Tool.Version)),
+		Clock: clockText(r.Clock), Pairs: pairsText(r), Omitted: leftOut(r.Omitted), Tool: clean(strings.TrimSpace(r.Tool.Name + " " + r.Tool.Version)),
 		A: newSideView(r, report.A), B: newSideView(r, report.B), Offers: newOffersView(r), Differences: differences(r), Facts: facts(r), Counts: severities(r)}
 	if l.NAT {
 		v.NAT = natSummary(r)

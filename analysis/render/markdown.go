@@ -92,6 +92,12 @@ func (m *mdPage) findings() {
 			m.actions(f.Actions)
 		}
 	}
+	for i, text := range leftOut(m.r.Omitted) {
+		if i == 0 {
+			m.printf("\n")
+		}
+		m.printf("- %s\n", md(text))
+	}
 }
 
 func mdFrames(list []report.Evidence) string {

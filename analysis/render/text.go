@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -232,19 +231,11 @@ func (p *page) findings() {
 
 // omitted says what the report of very many tunnels does not list.
 func (p *page) omitted() {
-	o := p.r.Omitted
-	if o == nil {
-		return
-	}
-	p.line()
-	for _, code := range slices.Sorted(maps.Keys(o.Findings)) {
-		p.line(fmt.Sprintf("  and %s of %s", count(o.Findings[code], "more finding"), clean(code)))
-	}
-	if o.Messages > 0 {
-		p.line(fmt.Sprintf("  %s are counted but not listed", count(o.Messages, "message")))
-	}
-	if o.Packets > 0 {
-		p.line(fmt.Sprintf("  %s were left aside: there are more SPIs than can be kept", count(o.Packets, "packet")))
+	for i, text := range leftOut(p.r.Omitted) {
+		if i == 0 {
+			p.line()
+		}
+		p.line("  " + text)
 	}
 }
 

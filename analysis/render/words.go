@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -467,4 +468,22 @@ func sideSpan(s *report.SideInfo) string {
 		return ""
 	}
 	return s.First.UTC().Format("2006-01-02 15:04:05.000") + " UTC, " + duration(s.Last.Sub(*s.First))
+}
+
+// leftOut says what a report of very many tunnels does not list, a line each.
+func leftOut(o *report.Omitted) []string {
+	if o == nil {
+		return nil
+	}
+	var all []string
+	for _, code := range slices.Sorted(maps.Keys(o.Findings)) {
+		all = append(all, fmt.Sprintf("and %s of %s", count(o.Findings[code], "more finding"), clean(code)))
+	}
+	if o.Messages > 0 {
+		all = append(all, count(o.Messages, "message")+" are counted but not listed")
+	}
+	if o.Packets > 0 {
+		all = append(all, count(o.Packets, "packet")+" were left aside: there are more SPIs than can be kept")
+	}
+	return all
 }

@@ -6,6 +6,15 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
+// ownFragmentHidden: A's capture has the first fragment of its IKE_AUTH and not the second.
+func ownFragmentHidden(s *scene) *sa {
+	a := s.sa(0)
+	a.open()
+	s.ike(0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000), fate{mtu: 1480, lost: true})
+	s.rows[0] = s.rows[0][:len(s.rows[0])-1]
+	return a
+}
+
 // buffer is the output of `show monitor capture NAME buffer`.
 func buffer(used, dropped string) string {
 	return lines(" buffer size (KB) : 10240", " buffer used (KB) : "+used, " packets in buf   : 4711", " packets dropped  : "+dropped, " packets per sec  : 12")
@@ -97,13 +106,7 @@ func captureCases() []findingCase {
 			s.ike(0, 4500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), lost)
 			s.ike(1, 4500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer), fate{hidden: true})
 		}, map[string]any{"side": "B", "hidden": 2}},
-		{"capture-filter-incomplete", hit, "the second fragment of its own", func(s *scene) {
-			a := s.sa(0)
-			a.open()
-			m := a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000)
-			s.ike(0, 500, m, fate{mtu: 1480, lost: true})
-			s.rows[0] = s.rows[0][:len(s.rows[0])-1]
-		}, map[string]any{"side": "A"}},
+		{"capture-filter-incomplete", hit, "the second fragment of its own", func(s *scene) { ownFragmentHidden(s) }, map[string]any{"side": "A"}},
 		{"capture-filter-incomplete", near, "the answers are lost", answersLost, nil},
 		{"capture-filter-incomplete", near, "a fragment is lost", bigAuth(1), nil},
 		{"capture-filter-incomplete", none, "healthy", healthy, nil},

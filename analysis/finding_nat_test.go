@@ -17,6 +17,18 @@ func mappingMoves(s *scene) {
 	a.dpd(0)
 }
 
+// bothBegin: each side initiates, and both SAs come up.
+func bothBegin(s *scene) (a, b *sa) {
+	a, b = s.sa(0), s.sa(1)
+	s.ike(0, 500, a.init(false, proposals(gcm(19))))
+	s.ike(1, 500, b.init(false, proposals(gcm(19))))
+	s.ike(1, 500, a.init(true, proposals(gcm(19))))
+	s.ike(0, 500, b.init(true, proposals(gcm(19))))
+	a.auth(ike.PayloadIDr, sizeAnswer)
+	b.auth(ike.PayloadIDr, sizeAnswer)
+	return a, b
+}
+
 // idleBehindNAT: nothing for so long, with or without keepalives.
 func idleBehindNAT(d, keepalive time.Duration) func(*scene) {
 	return func(s *scene) {
@@ -213,15 +225,7 @@ func peerCases() []findingCase {
 		}, nil},
 		{"retransmissions-exhausted", none, "healthy", healthy, nil},
 
-		{"simultaneous-initiation", hit, "both at once", func(s *scene) {
-			a, b := s.sa(0), s.sa(1)
-			s.ike(0, 500, a.init(false, proposals(gcm(19))))
-			s.ike(1, 500, b.init(false, proposals(gcm(19))))
-			s.ike(1, 500, a.init(true, proposals(gcm(19))))
-			s.ike(0, 500, b.init(true, proposals(gcm(19))))
-			a.auth(ike.PayloadIDr, sizeAnswer)
-			b.auth(ike.PayloadIDr, sizeAnswer)
-		}, map[string]any{"confidence": "certain"}},
+		{"simultaneous-initiation", hit, "both at once", func(s *scene) { bothBegin(s) }, map[string]any{"confidence": "certain"}},
 		{"simultaneous-initiation", near, "B begins an hour later", func(s *scene) {
 			s.sa(0).up()
 			s.wait(time.Hour)

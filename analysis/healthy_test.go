@@ -145,13 +145,7 @@ var working = map[string]func(*scene){
 		a.auth(ike.PayloadIDr, sizeAnswer)
 	},
 	"both began, one SA is deleted": func(s *scene) {
-		a, b := s.sa(0), s.sa(1)
-		s.ike(0, 500, a.init(false, proposals(gcm(19))))
-		s.ike(1, 500, b.init(false, proposals(gcm(19))))
-		s.ike(1, 500, a.init(true, proposals(gcm(19))))
-		s.ike(0, 500, b.init(true, proposals(gcm(19))))
-		a.auth(ike.PayloadIDr, sizeAnswer)
-		b.auth(ike.PayloadIDr, sizeAnswer)
+		a, b := bothBegin(s)
 		b.exchange(ike.Informational, 1, ike.PayloadD, 8, ike.PayloadNone, 0)
 		a.dpd(0)
 	},

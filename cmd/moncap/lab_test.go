@@ -17,7 +17,6 @@ import (
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/device"
 	"github.com/moncap/moncap/device/simulator"
-	"github.com/moncap/moncap/testdata"
 )
 
 // TestMain lets the test binary be moncap itself, for tests that need a process of its own.
@@ -63,28 +62,10 @@ func (s routerState) equal(o routerState) bool {
 
 func newTestLab(t testing.TB, incident string) *testLab {
 	t.Helper()
-	i, err := testdata.Load(incident)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	l, err := startLab(context.Background(), i, labOptions{dir: dir, speed: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Errorf("closing the simulated routers: %v", err)
-		}
-	})
-	file := filepath.Join(dir, "inventory.yaml")
-	if err := os.WriteFile(file, []byte(inventoryText(l.tunnel)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return &testLab{l, dir, file, [2]routerState{stateOf(l.routers[0]), stateOf(l.routers[1])}}
+	return newLabWith(t, incident, nil)
 }
 
-// clean says which routers are not as they were at first.
+// dirty says which routers are not as they were at first.
 func (l *testLab) dirty() []string {
 	var all []string
 	for i, r := range l.routers {

@@ -162,27 +162,31 @@ func addressSum(a netip.Addr) uint64 {
 	return onesSum(b[:])
 }
 
-// onesSum is the sum of b's 16-bit words (RFC 1071). It adds 32-bit halves, which need no carry before 2^32 of them,
-// in the byte order that is cheap to load, and swaps the bytes of the result: Section 2 (B) and (C) there.
+// onesSum is the sum of b's 16-bit words (RFC 1071). It adds eight bytes at a time, each carry with the next sum, in the
+// byte order that is cheap to load, and swaps the bytes of the result: Section 2 (A), (B) and (C) there.
 func onesSum(b []byte) uint64 {
-	var even, odd uint64
-	for len(b) >= 32 {
-		v, w := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-		x, y := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
-		even += v&0xffffffff + w&0xffffffff + x&0xffffffff + y&0xffffffff
-		odd += v>>32 + w>>32 + x>>32 + y>>32
-		b = b[32:]
+	var sum, carry, carries uint64
+	for len(b) >= 64 {
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), 0)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[32:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[40:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[48:]), carry)
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[56:]), carry)
+		carries += carry
+		b = b[64:]
 	}
+	carry = 0
 	for len(b) >= 8 {
-		v := binary.LittleEndian.Uint64(b)
-		even += v & 0xffffffff
-		odd += v >> 32
+		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
 		b = b[8:]
 	}
 	var tail [8]byte
 	copy(tail[:], b)
-	v := binary.LittleEndian.Uint64(tail[:])
-	return uint64(bits.ReverseBytes16(fold(even + odd + v&0xffffffff + v>>32)))
+	sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(tail[:]), carry)
+	return uint64(bits.ReverseBytes16(fold(sum>>32 + sum&0xffffffff + carries + carry)))
 }
 
 func fold(sum uint64) uint16 {

@@ -352,3 +352,20 @@ func TestFragmentsTimeOut(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// Every length, and bytes that carry at every addition, sum up as RFC 1071 defines it.
+func TestOnesSum(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1071, 1))
+	for n := range 300 {
+		b := make([]byte, n)
+		for fill := range 3 {
+			for i := range b {
+				b[i] = [...]byte{0xff, 0x00, byte(rng.Uint32())}[fill]
+			}
+			want := plainChecksum(b)
+			if got := ^fold(onesSum(b)); got != want && (got != 0 || want != 0xffff) { // UDP writes zero as all ones
+				t.Fatalf("%d bytes, filled %d: %#04x, want %#04x", n, fill, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package diagnose
+
+import (
+	"fmt"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// opening says whether m belongs to the negotiation itself; what follows has findings of its own.
+func opening(m *pair.Message) bool {
+	switch m.Exchange {
+	case ike.IKESAInit, ike.IKEAuth, ike.IKEIntermediate, ike.IKESessionResume, ike.V1MainMode, ike.V1Aggressive, ike.V1QuickMode:
+		return true
+	}
+	return false
+}
+
+func peerNotAnswering(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		if t.Foreign || t.end == established || j.has(t.ID, "psk-mismatch-v1", "quick-mode-refused", "error-notify") {
+			continue
+		}
+		m := j.unanswered(t)
+		if m == nil || j.hasDirection(m.From, "icmp-rejected") {
+			continue
+		}
+		peer := m.From.Other()
+		n := m.Tally().Delivered
+		if !j.c.TwoSided() {
+			n = len(sendings(m))
+		}
+		if n < 2 && j.endsWith(peer, m) {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain, Conversation: t.ID,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s, which its own capture shows, and it sent nothing back.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(peer)),
+			Evidence:    evidence("arrived, and not answered", m),
+			Actions: []report.Action{j.exec(peer, "why it drops the request: no profile or policy for this peer, VRF, control-plane policing, IKE off",
+				"show crypto ikev2 diagnose error", "show crypto ikev2 stats", "show crypto ikev2 profile", "show crypto ikev2 policy", "show policy-map control-plane", "show ip access-lists")},
+			Fields: map[string]any{"silent_side": peer.String(), "phase": m.Exchange.String(), "requests": n},
+		})
+	}
+	return all
+}
+
+// endsWith says whether the capture of s ends so soon after m that it would not show an answer.
+func (j *judge) endsWith(s pair.Side, m *pair.Message) bool {
+	last := m.Transmissions[len(m.Transmissions)-1].Aligned
+	return j.c.Aligned(j.c.Story(s).Last, s)-last < patience
+}
+
+// patience is how long an answer is waited for.
+const patience = 2e9
+
+// unanswered is the message of the negotiation that arrived and to which the other side sent nothing: no answer, and no
+// message of any kind after it.
+func (j *judge) unanswered(t *talk) *pair.Message {
+	for _, m := range t.Messages {
+		if !opening(m) || m.Kind != exchange.Request || m.AnsweredBy != nil || j.c.Story(m.From.Other()) == nil {
+			continue
+		}
+		arrived := int64(-1)
+		for _, x := range m.Transmissions {
+			if x.At[m.From.Other()] != nil && !x.Duplicate {
+				arrived = x.Aligned
+				break
+			}
+		}
+		if arrived < 0 || t.spokeAfter(m.From.Other(), arrived) || t.Version == 1 && !t.lastOf(m) || !t.wholeAt(m, m.From.Other()) {
+			continue
+		}
+		return m
+	}
+	return nil
+}
+
+// wholeAt says whether s's capture holds all fragments of the message that m is or belongs to (RFC 7383): one that lacks a part of it
+// can neither be answered nor taken for an answer.
+func (t *talk) wholeAt(m *pair.Message, s pair.Side) bool {
+	if m.Fragments == 0 {
+		return true
+	}
+	parts := map[int]bool{}
+	for _, o := range t.Messages {
+		if o.MessageID == m.MessageID && o.Exchange == m.Exchange && o.Kind == m.Kind && o.From == m.From && o.Fragments == m.Fragments && o.Copies[s] != nil {
+			parts[o.Fragment] = true
+		}
+	}
+	return len(parts) >= m.Fragments
+}
+
+// spokeAfter says whether s sent anything in the conversation after a moment.
+func (t *talk) spokeAfter(s pair.Side, at int64) bool {
+	for _, m := range t.Messages {
+		if m.From != s {
+			continue
+		}
+		for _, x := range m.Transmissions {
+			if x.Aligned >= at && !x.Duplicate {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (t *talk) lastOf(m *pair.Message) bool { return t.Messages[len(t.Messages)-1] == m }
+
+func responseIgnored(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		for _, m := range t.Messages {
+			r := m.AnsweredBy
+			if m.Kind != exchange.Request || r == nil || j.c.Story(m.From) == nil || !t.wholeAt(r, m.From) {
+				continue
+			}
+			_, responses := firstArrival(j.c, r)
+			late := repeatedAfter(j.c, m)
+			if late < 2 {
+				continue
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: t.ID,
+				Explanation: fmt.Sprintf("The answer of %s to %s arrived at %s, and it sent the request %s more: it ignores the answer.", j.name(r.From), one(m.Exchange), j.name(m.From), plural(late, "time", "times")),
+				Evidence:    append(evidence("the answer arrives", r), evidence("sent again all the same", m)...),
+				Actions: []report.Action{j.exec(m.From, "why it does not take the answer: a filter behind the capture, control-plane policing, another VRF, a broken checksum",
+					"show ip access-lists", "show policy-map control-plane", "show crypto ikev2 stats")},
+				Fields: map[string]any{"ignoring_side": m.From.String(), "phase": m.Exchange.String(), "responses": responses},
+			})
+			break
+		}
+	}
+	return all
+}
+
+func exhausted(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		for _, m := range t.Messages {
+			sent := sendings(m)
+			if m.Kind != exchange.Request || len(sent) < 3 || j.answerArrived(m) {
+				continue
+			}
+			const mostGaps = 100 // a flood of one message has no timer to be read
+			gaps := []float64{}
+			for i := 1; i < min(len(sent), mostGaps); i++ {
+				gaps = append(gaps, millis(sent[i].Aligned-sent[i-1].Aligned))
+			}
+			how := "and gave up"
+			if !j.gaveUp(t, m) { // no answer came to any of them all the same
+				how = "until the capture ended"
+			}
+			if m.AnsweredBy != nil && j.c.Story(m.From) == nil {
+				how += fmt.Sprintf(", though %s answered: the answers do not arrive, or are ignored", j.name(m.From.Other()))
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: t.ID,
+				Explanation: fmt.Sprintf("%s sent %s %d times %s.", j.name(m.From), one(m.Exchange), len(sent), how),
+				Evidence:    evidence("sent again and again", m),
+				Actions: []report.Action{j.exec(m.From, "the way to the peer, and what IKE says of it",
+					j.toward(m.From, "show ip route %s", "traceroute %s", "show crypto ikev2 stats")...)},
+				Fields: map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent), "intervals_ms": gaps},
+			})
+		}
+	}
+	return all
+}
+
+// gaveUp says whether the sender of m asks no more: longer than its last interval nothing more came, or a new attempt began.
+func (j *judge) gaveUp(t *talk, m *pair.Message) bool {
+	sent := sendings(m)
+	last := sent[len(sent)-1].Aligned
+	return t.Next != nil || len(sent) > 1 && j.c.Last-last >= last-sent[len(sent)-2].Aligned
+}
+
+// answerArrived says whether the answer to m reached who asked. Without the capture of that side, one that goes on asking did not get it.
+func (j *judge) answerArrived(m *pair.Message) bool {
+	if m.AnsweredBy == nil {
+		return false
+	}
+	if j.c.Story(m.From) == nil {
+		return repeatedAfter(j.c, m) < 2
+	}
+	at, _ := firstArrival(j.c, m.AnsweredBy)
+	return at >= 0
+}

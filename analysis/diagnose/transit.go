@@ -1,0 +1,168 @@
+package diagnose
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+func payloadAltered(j *judge) []report.Finding {
+	var all []report.Finding
+	for m := range j.c.Messages() {
+		if !m.Altered {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain, Conversation: m.Conversation.ID,
+			Explanation: fmt.Sprintf("%s message of %s arrives with other bytes than it was sent with, from byte %d on: a device on the path rewrites IKE.",
+				capital(one(m.Exchange)), j.name(m.From), m.DifferAt),
+			Evidence: evidence("the same message, with different bytes", m),
+			Actions:  []report.Action{path(m.From, "an application gateway for IPsec on a NAT or firewall: turn it off", "no ip nat service ipsec-esp enable")},
+			Fields:   map[string]any{"direction": m.From.Direction(), "first_difference_offset": m.DifferAt},
+		})
+	}
+	return all
+}
+
+func duplicatedOnPath(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, s := range pair.Both {
+		var twice []*pair.Transmission
+		for m := range j.c.Messages() {
+			if m.From != s {
+				continue
+			}
+			for _, t := range m.Transmissions {
+				if t.Duplicate && !t.CaptureCopy && t.At[s] == nil && t.CopyOf != nil && t.CopyOf.At[s] != nil {
+					twice = append(twice, t)
+				}
+			}
+		}
+		if len(twice) == 0 || !j.c.TwoSided() {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence:  report.Certain,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s more often than sent.", plural(len(twice), "packet", "packets"), j.name(s), j.name(s.Other())),
+			Evidence:    sights("arrived again", twice...),
+			Fields:      map[string]any{"direction": s.Direction(), "count": len(twice)},
+		})
+	}
+	return all
+}
+
+func reorderedOnPath(j *judge) []report.Finding {
+	var all []report.Finding
+	if !j.c.TwoSided() {
+		return nil
+	}
+	for _, s := range pair.Both {
+		var order []*pair.Transmission
+		for _, t := range j.c.Sent(s, 0) {
+			if t.At[pair.A] != nil && t.At[pair.B] != nil {
+				order = append(order, t)
+			}
+		}
+		slices.SortStableFunc(order, func(x, y *pair.Transmission) int { return x.At[s].Frame - y.At[s].Frame })
+		var late []*pair.Transmission
+		highest := 0
+		for _, t := range order {
+			if f := t.At[s.Other()].Frame; f < highest {
+				late = append(late, t)
+			} else {
+				highest = f
+			}
+		}
+		count, shown := len(late), sights("arrived late", late...)
+		for _, f := range j.c.Flows {
+			if x := f.At[s.Other()]; f.From == s && x != nil && f.At[s] != nil && x.Reordered > f.At[s].Reordered {
+				count += x.Reordered - f.At[s].Reordered
+				shown = append(shown, report.Evidence{Side: sideOf(s.Other()), Frame: x.LatePoint.Frame, Note: "the ESP packet farthest behind"})
+			}
+		}
+		if count == 0 {
+			continue
+		}
+		all = append(all, report.Finding{
+			Confidence:  report.Certain,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s behind later ones.", plural(count, "packet", "packets"), j.name(s), j.name(s.Other())),
+			Evidence:    shown,
+			Fields:      map[string]any{"direction": s.Direction(), "count": count},
+		})
+	}
+	return all
+}
+
+func dscpRewritten(j *judge) []report.Finding {
+	var all []report.Finding
+	if !j.c.TwoSided() {
+		return nil
+	}
+	for _, s := range pair.Both {
+		changed := map[[2]uint8][]*pair.Transmission{}
+		for _, t := range j.c.Sent(s, 0) {
+			mine, other := t.At[s], t.At[s.Other()]
+			if mine != nil && other != nil && mine.DSCP != other.DSCP {
+				k := [2]uint8{mine.DSCP, other.DSCP}
+				changed[k] = append(changed[k], t)
+			}
+		}
+		for k, ts := range changed {
+			all = append(all, report.Finding{
+				Confidence:  report.Certain,
+				Explanation: fmt.Sprintf("What %s sends with DSCP %d arrives at %s with DSCP %d.", j.name(s), k[0], j.name(s.Other()), k[1]),
+				Evidence:    sights("DSCP differs", ts[0]),
+				Fields:      map[string]any{"direction": s.Direction(), "dscp_sent": int(k[0]), "dscp_received": int(k[1])},
+			})
+		}
+	}
+	slices.SortFunc(all, func(a, b report.Finding) int {
+		return a.Fields["dscp_sent"].(int)*256 + a.Fields["dscp_received"].(int) - b.Fields["dscp_sent"].(int)*256 - b.Fields["dscp_received"].(int)
+	})
+	return all
+}
+
+func slowPath(j *judge) []report.Finding {
+	// An answer that arrives after its request was sent again shows a round trip beyond the timer.
+	for m := range j.c.Messages() {
+		if m.Kind != exchange.Request || m.AnsweredBy == nil || len(m.Transmissions) < 2 {
+			continue
+		}
+		r := m.AnsweredBy
+		first, answered := m.Transmissions[0], j.arrival(r)
+		if answered == nil || first.Fate != pair.Delivered || r.Transmissions[0].Aligned > m.Transmissions[1].Aligned+500e6 {
+			continue
+		}
+		took := j.c.Aligned(answered.At[r.From.Other()].Nanos, r.From.Other()) - first.Aligned
+		arrived, ok := j.c.Delay(first, m.From)
+		if !ok || arrived+j.delay(answered, r.From) < (m.Transmissions[1].Aligned-first.Aligned) {
+			continue
+		}
+		return []report.Finding{{
+			Confidence: report.Certain, Conversation: m.Conversation.ID,
+			Explanation: fmt.Sprintf("The path is slower than the retransmission timer: the answer to %s of %s took %s, of which the path took %s.", one(m.Exchange), j.name(m.From),
+				duration(millis(took)), duration(millis(arrived+j.delay(answered, r.From)))),
+			Evidence: evidence("sent again before the answer could arrive", m),
+			Fields:   map[string]any{"rtt_ms": millis(arrived + j.delay(answered, r.From))},
+		}}
+	}
+	return nil
+}
+
+// arrival is the first sending of m that both captures show.
+func (j *judge) arrival(m *pair.Message) *pair.Transmission {
+	for _, t := range m.Transmissions {
+		if t.At[pair.A] != nil && t.At[pair.B] != nil && !t.Duplicate {
+			return t
+		}
+	}
+	return nil
+}
+
+func (j *judge) delay(t *pair.Transmission, from pair.Side) int64 {
+	d, _ := j.c.Delay(t, from)
+	return d
+}

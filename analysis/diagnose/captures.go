@@ -136,7 +136,7 @@ func captureDuplicates(j *judge) []report.Finding {
 func (j *judge) withoutRest(s pair.Side) []*exchange.Datagram {
 	var all []*exchange.Datagram
 	for _, d := range j.c.Story(s).Datagrams {
-		if d.HasFirst && !d.HasLast && j.own(s, d.Src.String()) {
+		if d.WithoutRest() && j.own(s, d.Src.String()) {
 			all = append(all, d)
 		}
 	}

@@ -101,6 +101,10 @@ type Datagram struct {
 	offsets []int // of the fragments that are there
 }
 
+// WithoutRest says whether the first fragment is there and the last is not. Of a datagram that the captured router sent
+// itself, the capture's filter hid it.
+func (d *Datagram) WithoutRest() bool { return d.HasFirst && !d.HasLast }
+
 // Fault is a packet on an IKE port that could not be read as IKE.
 type Fault struct {
 	Frame  int

@@ -38,7 +38,7 @@ func (j *joiner) hiddenKinds(s Side) [kinds]bool {
 		}
 	}
 	for _, d := range j.c.Story(s).Datagrams {
-		if d.HasFirst && !d.HasLast && j.compass.own[s][d.Src] {
+		if d.WithoutRest() && j.compass.own[s][d.Src] {
 			hides[kindFragment] = true
 		}
 	}

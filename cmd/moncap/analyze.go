@@ -14,6 +14,7 @@ import (
 
 	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/device/inventory"
 )
 
@@ -108,10 +109,15 @@ func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) 
 	if b != nil {
 		d.b = b.Open
 	}
-	if s := r.Sides; s.A != nil && s.B != nil && s.A.SHA256 == s.B.SHA256 && s.A.Packets > 0 {
+	a.warnSame(r.Sides)
+	return d, nil
+}
+
+// warnSame tells the mistake of naming one capture twice, which reads as a perfect path.
+func (a *app) warnSame(s report.Sides) {
+	if s.A != nil && s.B != nil && s.A.SHA256 == s.B.SHA256 && s.A.Packets > 0 {
 		fmt.Fprintln(a.stderr, "warning: both captures are the same file, byte by byte: nothing can be told of the way between the sides")
 	}
-	return d, nil
 }
 
 func sideOf(p *inventory.Peer) analysis.Side {

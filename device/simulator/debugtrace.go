@@ -33,15 +33,15 @@ func (r *Router) traceIKE(sa *ikeSA, m []byte, sent bool) {
 
 // debugged says whether the conditions let an SA's debugs through: none is set, or its peer's is.
 func (r *Router) debugged(sa *ikeSA) bool {
-	any := false
+	limited := false
 	for what := range r.debugs {
 		peer, ok := strings.CutPrefix(what, "condition peer ipv4 ")
 		if ok && peer == showAddress(sa.remote.Addr()) {
 			return true
 		}
-		any = any || ok
+		limited = limited || ok
 	}
-	return !any
+	return !limited
 }
 
 // debugNames are the router's own names of payloads (RFC 7296, Section 3.2), where they are not those of the RFC.

@@ -95,7 +95,7 @@ func FuzzReading(f *testing.F) {
 	f.Add("site-B#site-A(config)#\nPassword: ", 1, true)
 	f.Fuzz(func(t *testing.T, output string, cut int, twice bool) {
 		cut = max(1, cut%4096)
-		if len(output) > 1<<14 || strings.ContainsAny(output, "\r") {
+		if len(output) > 1<<12 || strings.ContainsAny(output, "\r") {
 			t.Skip("too large, or what scrapligo never hands on")
 		}
 		w := want{line: "show clock", twice: twice, answers: []iosxe.Answer{iosxe.Confirm}}

@@ -208,6 +208,16 @@ func pathCases() []findingCase {
 			s.wait(3 * time.Second)
 			a.auth(ike.PayloadIDr, sizeAnswer)
 		}, map[string]any{"confidence": "certain"}},
+		{"slow-path", hit, "one packet is held, the others are not", func(s *scene) {
+			a := s.sa(0)
+			s.delay = 1500 * time.Millisecond
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.delay = 10 * time.Millisecond
+			s.wait(1490 * time.Millisecond)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+			a.auth(ike.PayloadIDr, sizeAnswer)
+		}, map[string]any{"title": "The path held one packet longer than the sender waits"}},
 		{"slow-path", near, "the peer is slow, not the path", func(s *scene) {
 			a := s.sa(0)
 			s.ike(0, 500, a.init(false, proposals(gcm(19))))

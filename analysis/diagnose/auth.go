@@ -16,20 +16,23 @@ func authFailed(j *judge) []report.Finding {
 			continue
 		}
 		if m := t.clearNotify(ike.AuthenticationFailed); m != nil {
-			all = append(all, j.refusedAuth(t, m.From, report.Certain, answer{messages: []*pair.Message{m}}, "AUTHENTICATION_FAILED in clear"))
+			all = append(all, j.refusedAuth(t, m.From, report.Certain, answer{messages: []*pair.Message{m}}, ". It says AUTHENTICATION_FAILED in clear."))
 			continue
 		}
 		if t.end != authRefused {
 			continue
 		}
-		how := "read with keys"
+		how := ". It says AUTHENTICATION_FAILED, read with keys."
 		if !t.certain {
-			how = fmt.Sprintf("its IKE_AUTH response begins with a Notify and has %s of plaintext: one bare Notify and no identity, which is what AUTHENTICATION_FAILED looks like from outside", t.answer.room())
+			how = fmt.Sprintf("%sbegins with a Notify and has %s of plaintext: one bare Notify and no identity, which is what AUTHENTICATION_FAILED looks like from outside.", bySize, t.answer.room())
 		}
 		all = append(all, j.refusedAuth(t, t.responder(), certainIf(t.certain), t.answer, how))
 	}
 	return all
 }
+
+// bySize says in the sentence of a refusal, which is the headline too, that it is inferred; the next sentence says how.
+const bySize = ", as the size of its answer tells. Its IKE_AUTH response "
 
 // room is the number of bytes inside, in words.
 func (a answer) room() string {
@@ -54,7 +57,7 @@ func (j *judge) refusedAuth(t *talk, refuser pair.Side, c report.Confidence, a a
 	other := refuser.Other()
 	return report.Finding{
 		Confidence: c, Conversation: t.ID,
-		Explanation: fmt.Sprintf("%s refused the authentication of %s (%s). Which of pre-shared key, identity, certificate or missing profile is the reason, packets do not tell; the log of %s does.",
+		Explanation: fmt.Sprintf("%s refused the authentication of %s%s Which of pre-shared key, identity, certificate or missing profile is the reason, packets do not tell; the log of %s does.",
 			j.name(refuser), j.name(other), how, j.partyName(refuser)),
 		Evidence: evidence("the refusal", a.messages...),
 		Actions: []report.Action{
@@ -83,18 +86,18 @@ func childRefused(j *judge) []report.Finding {
 			continue
 		}
 		refuser, a := t.responder(), t.answer
-		reason, how := any(nil), fmt.Sprintf("its IKE_AUTH response begins with %s and has %s of plaintext: room for an identity, an AUTH and a Notify, but not for SA, TSi and TSr",
-			ike.PayloadName(2, a.first), a.room())
+		reason, how := any(nil), fmt.Sprintf("%sbegins with %s and has %s of plaintext: room for an identity, an AUTH and a Notify, but not for SA, TSi and TSr.",
+			bySize, ike.PayloadName(2, a.first), a.room())
 		if t.certain {
 			for _, p := range a.inner {
 				if n, ok := p.(*ike.Notify); ok && n.Number.IsError() {
-					reason, how = n.Number.String(), "read with keys: "+n.Number.String()
+					reason, how = n.Number.String(), ": "+n.Number.String()+", read with keys."
 				}
 			}
 		}
 		f := report.Finding{
 			Confidence: certainIf(t.certain), Conversation: t.ID,
-			Explanation: fmt.Sprintf("The IKE SA came up, and %s refused the child SA (%s).", j.name(refuser), how),
+			Explanation: fmt.Sprintf("The IKE SA came up, and %s refused the child SA%s", j.name(refuser), how),
 			Evidence:    evidence("no room for a child SA", a.messages...),
 			Fields:      a.fields(refuser, "refusing_side"),
 		}

@@ -61,8 +61,8 @@ func ipFragmentsLost(j *judge) []report.Finding {
 		first := lost[0]
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: message.Conversation.ID,
-			Explanation: fmt.Sprintf("%s of %s %s, of which %d arrive at %s, while unfragmented packets pass: a device on the path drops IP fragments.",
-				capital(one(message.Exchange)), j.name(s), inFragments(first.At[s]), len(first.Partial), j.name(s.Other())),
+			Explanation: fmt.Sprintf("%s of %s %s, of which %s at %s, while unfragmented packets pass: a device on the path drops IP fragments.",
+				capital(one(message.Exchange)), j.name(s), inFragments(first.At[s]), plural(len(first.Partial), "arrives", "arrive"), j.name(s.Other())),
 			Evidence: sights("sent in IP fragments that do not all arrive", lost...),
 			Actions: []report.Action{
 				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
@@ -129,7 +129,7 @@ func ikeFragmentsLost(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: k.conversation.ID,
-			Explanation: fmt.Sprintf("Of the %d IKE fragments of %s of %s, %d never arrive at %s.", sent[k], one(missing[k][0].Exchange), j.name(k.from), len(missing[k]), j.name(k.from.Other())),
+			Explanation: fmt.Sprintf("Of the %d IKE fragments of %s of %s, %s at %s.", sent[k], one(missing[k][0].Exchange), j.name(k.from), plural(len(missing[k]), "never arrives", "never arrive"), j.name(k.from.Other())),
 			Evidence:    evidence("sent, and not in the other capture", missing[k]...),
 			Actions:     []report.Action{j.config(k.from, "smaller fragments", "crypto ikev2 fragmentation mtu 1000")},
 			Fields:      map[string]any{"direction": k.from.Direction(), "fragments_sent": sent[k], "fragments_seen": arrived[k]},

@@ -141,16 +141,58 @@ func slowPath(j *judge) []report.Finding {
 		if !ok || arrived+j.delay(answered, r.From) < (m.Transmissions[1].Aligned-first.Aligned) {
 			continue
 		}
-		return []report.Finding{{
+		f := report.Finding{
 			Confidence: report.Certain, Conversation: m.Conversation.ID,
 			Explanation: fmt.Sprintf("The path is slower than the retransmission timer: the answer to %s of %s took %s, of which the path took %s.", one(m.Exchange), j.name(m.From),
 				duration(millis(took)), duration(millis(arrived+j.delay(answered, r.From)))),
 			Evidence: evidence("sent again before the answer could arrive", m),
 			Fields:   map[string]any{"rtt_ms": millis(arrived + j.delay(answered, r.From))},
-		}}
+		}
+		if arrived >= j.delay(answered, r.From) {
+			j.heldOnce(&f, m, first)
+		} else {
+			j.heldOnce(&f, r, answered)
+		}
+		return []report.Finding{f}
 	}
 	return nil
 }
+
+// heldOnce tells a path that is quick but for one packet from a slow one: something held that packet and let it go later,
+// most often because it was the first.
+func (j *judge) heldOnce(f *report.Finding, m *pair.Message, late *pair.Transmission) {
+	held := j.delay(late, m.From)
+	n, slowest, first := 0, int64(0), true
+	for _, s := range pair.Both {
+		for _, t := range j.c.Sent(s, 0) {
+			d, ok := j.c.Delay(t, s)
+			if t == late || !ok {
+				continue
+			}
+			n, slowest = n+1, max(slowest, d)
+			first = first && (s != m.From || t.Aligned > late.Aligned)
+		}
+	}
+	if n < heldAmong || held < heldTimes*slowest {
+		return
+	}
+	kind, asker := "request", m.From
+	if m.Kind == exchange.Response {
+		kind, asker = "response", m.From.Other()
+	}
+	f.Title = "The path held one packet longer than the sender waits"
+	f.Explanation = fmt.Sprintf("The path held the %s %s of %s for %s, so that %s asked again; the other %d IKE packets took %s at most.",
+		m.Exchange, kind, j.name(m.From), duration(millis(held)), j.partyName(asker), n, duration(millis(slowest)))
+	if first {
+		f.Explanation += " It was the first one that way: a device that has to find a neighbor's address (ARP, IPv6 neighbor discovery) or to set up a session first does that, and the next ones pass at once."
+	}
+}
+
+// A packet was held alone when so many others, at least, were under way for less than a tenth of its time.
+const (
+	heldAmong = 3
+	heldTimes = 10
+)
 
 // arrival is the first sending of m that both captures show.
 func (j *judge) arrival(m *pair.Message) *pair.Transmission {

@@ -256,10 +256,20 @@ func headline(findings []report.Finding) string {
 	}
 	if lead.Code == "tunnel-established" {
 		if i := slices.IndexFunc(findings, func(f report.Finding) bool { return f.Severity == report.Warning && !aboutCapture(f.Code) }); i >= 0 {
-			text += " But: " + firstSentence(findings[i].Explanation)
+			text += " But: " + uncapital(firstSentence(findings[i].Explanation))
 		}
 	}
 	return text
+}
+
+// uncapital goes on with a sentence behind a colon: an article loses its capital, a name keeps it.
+func uncapital(s string) string {
+	for _, article := range []string{"The ", "An ", "A "} {
+		if strings.HasPrefix(s, article) {
+			return strings.ToLower(s[:1]) + s[1:]
+		}
+	}
+	return s
 }
 
 // firstSentence ends at a full stop that is followed by a capital, so that addresses and abbreviations stay whole.

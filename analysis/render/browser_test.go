@@ -48,10 +48,11 @@ func newBrowser(t testing.TB) *browser {
 		}
 		t.Skip("chromium is not installed")
 	}
+	profile := browserProfile(t)
 	toChild, in := pipe(t)
 	out, fromChild := pipe(t)
 	cmd := exec.CommandContext(t.Context(), bin, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-		"--disable-background-networking", "--remote-debugging-pipe", "--user-data-dir="+t.TempDir())
+		"--disable-background-networking", "--remote-debugging-pipe", "--user-data-dir="+profile)
 	cmd.ExtraFiles = []*os.File{toChild, fromChild}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -76,6 +77,25 @@ func newBrowser(t testing.TB) *browser {
 		b.call(domain+".enable", nil, nil)
 	}
 	return b
+}
+
+// browserProfile is a folder that is removed when Chromium's last process has left it: some outlive the first one.
+func browserProfile(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "moncap-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 50 {
+			if err = os.RemoveAll(dir); err == nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.Error(err)
+	})
+	return dir
 }
 
 func pipe(t testing.TB) (r, w *os.File) {

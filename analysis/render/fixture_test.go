@@ -146,6 +146,16 @@ func hostile() *report.Report {
 	return r
 }
 
+// wide is a report in which names take two columns a character, and one combines.
+func wide() *report.Report {
+	r := blocked()
+	r.Tunnel, r.Sides.A.Name, r.Sides.B.Name = "東京本社と大阪支社", "東京本社のルーター", "Zu\u0308rich-대전"
+	r.Verdict.Headline = "UDP 4500 from 東京本社のルーター never arrives at Zu\u0308rich-대전: a device between them drops it."
+	r.Conversations[0].Messages[2].Note = "認証の要求と思われる、応答がないので再送された"
+	r.ICMP[0].Meaning = "通信は管理上の理由で禁止されている"
+	return r
+}
+
 // long is a report of n delivered messages.
 func long(n int) *report.Report {
 	s := newStory(report.Established, 0, fmt.Sprintf("%d messages.", n))
@@ -157,5 +167,5 @@ func long(n int) *report.Report {
 }
 
 func fixtures() map[string]*report.Report {
-	return map[string]*report.Report{"blocked": blocked(), "established": established(), "mismatch": mismatch(), "hostile": hostile()}
+	return map[string]*report.Report{"blocked": blocked(), "established": established(), "mismatch": mismatch(), "hostile": hostile(), "wide": wide()}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -73,10 +72,25 @@ func TestTextIsHarmlessAndFits(t *testing.T) {
 			if width == 0 {
 				width = 80
 			}
+			var edges [2]int // the columns of the two lines
 			for line := range strings.Lines(b.String()) {
-				if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > width && strings.Contains(line, "│") {
+				bars := strings.SplitAfter(strings.TrimRight(line, "\n"), "│")
+				if len(bars) < 3 {
+					continue
+				}
+				if n := render.Cells(strings.Join(bars, "")); n > width {
 					t.Errorf("%s: %d columns, want %d at most: %s", name, n, width, line)
 				}
+				at := [2]int{render.Cells(bars[0]), render.Cells(strings.Join(bars[:len(bars)-1], ""))}
+				if edges == ([2]int{}) {
+					edges = at
+				}
+				if at != edges {
+					t.Errorf("%s at %d columns: the sides' lines stand in %v, want %v: %s", name, width, at, edges, line)
+				}
+			}
+			if edges == ([2]int{}) {
+				t.Errorf("%s at %d columns: no ladder", name, width)
 			}
 		}
 	}

@@ -15,7 +15,7 @@ import (
 //go:embed page.gohtml
 var pageSource string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageSource))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"pieces": pieces}).Parse(pageSource))
 
 // htmlLimit is how many rows the ladder of a page has, about, before stretches of it are folded.
 const htmlLimit = 600
@@ -51,6 +51,29 @@ type view struct {
 	Run                      *runView
 	Transcripts              []transcriptView
 	Tool                     string
+}
+
+// piece is a part of a sentence. A whole one is a word that a line must not end in the middle of.
+type piece struct {
+	Text  string
+	Whole bool
+}
+
+// pieces keeps names with hyphens in one line: a browser would break site-a behind the hyphen.
+func pieces(s string) []piece {
+	var out []piece
+	text := ""
+	for i, word := range strings.Split(s, " ") {
+		if i > 0 {
+			text += " "
+		}
+		if !strings.Contains(word, "-") {
+			text += word
+			continue
+		}
+		out, text = append(out, piece{Text: text}, piece{word, true}), ""
+	}
+	return append(out, piece{Text: text})
 }
 
 type sideView struct {

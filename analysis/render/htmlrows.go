@@ -112,7 +112,7 @@ func (rv *rowView) message(r *report.Report, row *Row) {
 		rv.Class += " again"
 		rv.Again = fmt.Sprintf("%d of %d, +%s", row.Nth, row.Of, duration(row.Since.Round(10*time.Microsecond)))
 	} else if row.Of > 1 {
-		rv.Again = fmt.Sprintf("sent %d times%s", row.Of, pauses(row.Message))
+		rv.Again = fmt.Sprintf("×%d%s", row.Of, pauses(row.Message))
 	}
 	rv.Describe = fmt.Sprintf("%s s, %s, %s, %s", instant(row.NS), rv.Label, rv.Direction, rv.Fate)
 }
@@ -182,7 +182,7 @@ func pauses(m *report.Message) string {
 	if len(list) == 0 {
 		return ""
 	}
-	return ", again after " + intervals(list)
+	return ": again after " + intervals(list)
 }
 
 func cleanDetails(list []report.Detail) []report.Detail {

@@ -88,7 +88,10 @@ func (m *mdPage) findings() {
 		for _, e := range proofs(f.Evidence) {
 			m.printf("- %s\n", md(e.text(false)))
 		}
-		if f.Severity != report.Info && !first(m.r, i) {
+		switch {
+		case first(m.r, i):
+			m.printf("\nWhat to do: see above.\n")
+		case f.Severity != report.Info:
 			m.actions(f.Actions)
 		}
 	}
@@ -178,7 +181,7 @@ func (m *mdPage) captures() {
 		m.printf("- NAT at %s\n", md(natText(m.r, t)))
 	}
 	for _, f := range m.r.Flows {
-		m.printf("- %s %s: %s\n", md(string(f.Direction)), md(flowTitle(&f)), md(flowCounts(&f)))
+		m.printf("- %s, %s: %s\n", md(route(m.r, f.Direction)), md(flowTitle(&f)), md(flowCounts(&f)))
 	}
 	if m.r.Tool.Name != "" {
 		m.printf("\n%s\n", md(strings.TrimSpace(m.r.Tool.Name+" "+m.r.Tool.Version)))

@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -89,12 +88,15 @@ var plainer = strings.NewReplacer("µ", "u", "·", "-", "→", "->", "×", "x", 
 
 func ascii(s string) string {
 	s = plainer.Replace(s)
-	return strings.Map(func(r rune) rune {
-		if r > 126 {
-			return '?'
+	var b strings.Builder
+	for _, r := range s {
+		if r < 127 {
+			b.WriteRune(r)
+			continue
 		}
-		return r
-	}, s)
+		b.WriteString("??"[:terminal.RuneWidth(r)]) // as wide as it was, so that the lines of the ladder stay straight
+	}
+	return b.String()
 }
 
 func (p *page) section(title string) {
@@ -113,19 +115,17 @@ func (p *page) wrap(first, rest, text, color string) {
 	}
 }
 
+// width is how many columns s takes, without its colours.
 func width(s string) int {
-	n, escape := 0, false
-	for _, r := range s {
-		switch {
-		case r == '\x1b':
-			escape = true
-		case escape:
-			escape = r != 'm'
-		default:
-			n++
+	n := 0
+	for {
+		before, rest, found := strings.Cut(s, "\x1b[")
+		n += Cells(before)
+		if !found {
+			return n
 		}
+		_, s, _ = strings.Cut(rest, "m")
 	}
-	return n
 }
 
 // units stay on the line of their number.
@@ -148,17 +148,17 @@ func wrapped(text string, limit int) []string {
 	var lines []string
 	line := ""
 	for _, word := range glued(strings.Fields(text)) {
-		for utf8.RuneCountInString(word) > limit {
+		for Cells(word) > limit {
 			if line != "" {
 				lines, line = append(lines, line), ""
 			}
-			head := []rune(word)[:limit]
-			lines, word = append(lines, string(head)), word[len(string(head)):]
+			head, tail := breakWord(word, limit)
+			lines, word = append(lines, head), tail
 		}
 		switch {
 		case line == "":
 			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > limit:
+		case Cells(line)+1+Cells(word) > limit:
 			lines, line = append(lines, line), word
 		default:
 			line += " " + word
@@ -168,6 +168,15 @@ func wrapped(text string, limit int) []string {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// breakWord cuts a word that is longer than a line: a path behind a folder of it, anything else where the line ends.
+func breakWord(word string, limit int) (head, tail string) {
+	head, tail = splitCells(word, limit)
+	if i := strings.LastIndexAny(head, `/\\`); i > 0 {
+		return word[:i+1], word[i+1:]
+	}
+	return head, tail
 }
 
 func (p *page) headline() {
@@ -303,14 +312,20 @@ func (p *page) sides() {
 }
 
 func sideLine(s *report.SideInfo) string {
-	parts := []string{clean(s.Name)}
+	var parts []string
+	if name := clean(s.Name); name != "side A" && name != "side B" { // what a side without a name is called
+		parts = append(parts, name)
+	}
 	if s.Interface != "" {
 		parts = append(parts, clean(s.Interface))
 	}
 	parts = append(parts, cleanAll(s.Addresses)...)
-	text := strings.Join(parts, "  ")
+	text := strings.Join(parts, ", ")
 	if len(s.Translated) > 0 {
 		text += ", seen from the other side as " + strings.Join(cleanAll(s.Translated), ", ")
+	}
+	if text == "" {
+		return "no address of the tunnel in its packets"
 	}
 	return text
 }
@@ -343,7 +358,7 @@ func (p *page) flows() {
 		if f.Lost > 0 {
 			color = red
 		}
-		p.wrap("  ", "    ", fmt.Sprintf("%s  %s  %s", string(f.Direction), flowTitle(&f), flowCounts(&f)), color)
+		p.wrap("  ", "    ", fmt.Sprintf("%s, %s: %s", route(p.r, f.Direction), flowTitle(&f), flowCounts(&f)), color)
 	}
 }
 

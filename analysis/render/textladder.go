@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -73,21 +72,14 @@ func (p *page) ladderHead(l *Ladder) {
 func (p *page) headLine(left, right, middle string) string {
 	room := p.cols.span + 2
 	pad := strings.Repeat(" ", p.cols.time+p.cols.frame)
-	half := (room - utf8.RuneCountInString(middle)) / 2
-	left, right = shorten(left, half-1), shorten(right, half-1)
-	gap := room - utf8.RuneCountInString(left) - utf8.RuneCountInString(right)
+	half := (room - Cells(middle)) / 2
+	left, right = Shorten(left, half-1), Shorten(right, half-1)
+	gap := room - Cells(left) - Cells(right)
 	if middle == "" {
 		return pad + left + strings.Repeat(" ", gap) + right
 	}
-	before := half - utf8.RuneCountInString(left)
-	return pad + left + strings.Repeat(" ", before) + middle + strings.Repeat(" ", gap-before-utf8.RuneCountInString(middle)) + right
-}
-
-func shorten(s string, limit int) string {
-	if utf8.RuneCountInString(s) <= limit {
-		return s
-	}
-	return string([]rune(s)[:max(limit-2, 0)]) + ".."
+	before := half - Cells(left)
+	return pad + left + strings.Repeat(" ", before) + middle + strings.Repeat(" ", gap-before-Cells(middle)) + right
 }
 
 func (p *page) lifelines(middle string) string {
@@ -118,24 +110,25 @@ func foldText(row *Row) string {
 
 // note writes words into the middle of the ladder.
 func (p *page) note(text string) {
-	text = shorten(text, p.cols.span)
-	room := p.cols.span - utf8.RuneCountInString(text)
+	text = Shorten(text, p.cols.span)
+	room := p.cols.span - Cells(text)
 	p.line(p.lifelines(strings.Repeat(" ", room/2) + p.paint(dim, text) + strings.Repeat(" ", room-room/2)))
 }
 
 func (p *page) icmp(row *Row) {
 	e := row.ICMP
 	text := fmt.Sprintf("ICMP %d/%d from %s", e.Type, e.Code, clean(e.From))
+	refs := p.refs(row.Findings, p.cols.after)
 	if p.width < narrow {
 		p.above(row, text)
-		text = ""
+		text, refs = "", ""
 	}
 	if row.From == report.B {
-		text = fmt.Sprintf("%*s ", p.cols.span-1, shorten(text, p.cols.span-2))
+		text = padLeft(Shorten(text, p.cols.span-2), p.cols.span-1) + " "
 	} else {
-		text = fmt.Sprintf(" %-*s", p.cols.span-1, shorten(text, p.cols.span-2))
+		text = " " + Pad(Shorten(text, p.cols.span-2), p.cols.span-1)
 	}
-	p.framed(row, p.paint(yellow, text), p.refs(row.Findings, p.cols.after))
+	p.framed(row, p.paint(yellow, text), refs)
 	p.noteLines(clean(e.Meaning))
 	p.again(row)
 }
@@ -236,7 +229,7 @@ func againAfter(row *Row) string {
 
 // fits says whether an arrow has room for a message's payloads behind its name.
 func (p *page) fits(title, payloads string) bool {
-	return utf8.RuneCountInString(title)+utf8.RuneCountInString(payloads)+3 <= p.cols.span-8
+	return Cells(title)+Cells(payloads)+3 <= p.cols.span-8
 }
 
 func (p *page) noteLines(text string) {
@@ -259,9 +252,9 @@ func (p *page) shaft(row *Row, title, payloads string, encrypted bool) string {
 		if payloads != "" && p.fits(title, payloads) {
 			label += "  " + payloads
 		}
-		label = " " + shorten(label, room-8) + " "
+		label = " " + Shorten(label, room-8) + " "
 	}
-	body := room - 3 - utf8.RuneCountInString(label)
+	body := room - 3 - Cells(label)
 	end, stop := p.sign("▶", ">"), room
 	if row.From == report.B {
 		end = p.sign("◀", "<")
@@ -272,7 +265,7 @@ func (p *page) shaft(row *Row, title, payloads string, encrypted bool) string {
 	case row.Fate == report.Unknown && (row.FrameA == 0 || row.FrameB == 0):
 		end = "?"
 	}
-	tail := strings.Repeat(stroke, max(stop-3-utf8.RuneCountInString(label), 0))
+	tail := strings.Repeat(stroke, max(stop-3-Cells(label), 0))
 	gap := strings.Repeat(" ", room-stop)
 	if row.From == report.B {
 		return gap + end + tail + label + stroke + stroke

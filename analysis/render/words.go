@@ -226,8 +226,11 @@ func flowCounts(f *report.Flow) string {
 		return thousands(s.Packets)
 	}
 	text := fmt.Sprintf("%s at A, %s at B", n(f.A), n(f.B))
+	if f.Direction.From() == report.B {
+		text = fmt.Sprintf("%s at B, %s at A", n(f.B), n(f.A))
+	}
 	if f.Lost > 0 {
-		text += fmt.Sprintf(", %s lost", thousands(f.Lost))
+		text += fmt.Sprintf("; %s proven lost", thousands(f.Lost))
 	}
 	return text
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -119,6 +120,37 @@ func TestIntervals(t *testing.T) {
 		}
 		if got := intervals(list); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestCells(t *testing.T) {
+	for _, c := range []struct {
+		text    string
+		cells   int
+		columns int
+		short   string
+	}{
+		{"site-a", 6, 6, "site-a"}, {"site-a", 6, 5, "sit.."}, {"東京支社", 8, 8, "東京支社"}, {"東京支社", 8, 7, "東京.."}, {"東京支社", 8, 5, "東.."},
+		{"Zu\u0308rich", 6, 6, "Zu\u0308rich"}, {"│──▶✗", 5, 5, "│──▶✗"}, {"서울", 4, 1, ".."}, {"", 0, 0, ""},
+	} {
+		if got := Cells(c.text); got != c.cells {
+			t.Errorf("%q takes %d columns, want %d", c.text, got, c.cells)
+		}
+		if got := Shorten(c.text, c.columns); got != c.short {
+			t.Errorf("%q in %d columns is %q, want %q", c.text, c.columns, got, c.short)
+		}
+	}
+}
+
+func TestPieces(t *testing.T) {
+	for s, want := range map[string][]piece{
+		"UDP 500 from site-a (192.168.1.1) to site-b.": {{"UDP 500 from ", false}, {"site-a", true}, {" (192.168.1.1) to ", false}, {"site-b.", true}, {"", false}},
+		"no name": {{"no name", false}},
+		"":        {{"", false}},
+	} {
+		if got := pieces(s); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", s, got, want)
 		}
 	}
 }

@@ -51,6 +51,7 @@ var onlyImporter = map[string][]string{
 	"github.com/spf13/cobra":           {"cmd/moncap"},
 	"github.com/spf13/pflag":           {"cmd/moncap"},
 	"github.com/vbauerster/mpb":        {"cmd/moncap"},
+	"github.com/mattn/go-runewidth":    {"analysis/render"},
 }
 
 // forbidden are packages that no production code of ours imports.

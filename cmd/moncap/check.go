@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/device/inventory"
 	"github.com/moncap/moncap/device/iosxe"
@@ -114,7 +115,7 @@ func (a *app) printChecks(all []checkedTunnel) {
 			if peer == "" {
 				peer = "both"
 			}
-			fmt.Fprintf(a.stdout, "  %-7s %-14s %-16s %s\n", r.Level, printable(peer), r.Item, printable(r.Text))
+			fmt.Fprintf(a.stdout, "  %-7s %s %-16s %s\n", r.Level, render.Pad(printable(peer), 14), r.Item, printable(r.Text))
 		}
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/capture"
 )
 
@@ -164,8 +164,8 @@ func newBars(w io.Writer, columns, phases int, names [2]string) *barView {
 	}
 	longest := 0
 	for i, n := range names {
-		v.names[i] = cutTo(printable(n), max(columns/3, 8))
-		longest = max(longest, utf8.RuneCountInString(v.names[i]))
+		v.names[i] = render.Shorten(printable(n), max(columns/3, 8))
+		longest = max(longest, render.Cells(v.names[i]))
 	}
 	v.room = max(columns-longest-bar-4, 8)
 	var style mpb.BarFillerBuilder = mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding("-").Rbound("]")
@@ -181,14 +181,6 @@ func newBars(w io.Writer, columns, phases int, names [2]string) *barView {
 	return v
 }
 
-// cutTo shortens s to at most n characters.
-func cutTo(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:max(n-2, 0)]) + ".."
-}
-
 // now is what stands behind a bar: what goes on, and for how long when that is more than a moment.
 func (v *barView) now(side string) string {
 	v.mu.Lock()
@@ -199,7 +191,7 @@ func (v *barView) now(side string) string {
 			text += fmt.Sprintf(", %d s", int(d.Seconds()))
 		}
 	}
-	return cutTo(text, v.room)
+	return render.Shorten(text, v.room)
 }
 
 // sides are the sides that an event is about.

@@ -181,10 +181,10 @@ func (j *judge) heldOnce(f *report.Finding, m *pair.Message, late *pair.Transmis
 		kind, asker = "response", m.From.Other()
 	}
 	f.Title = "The path held one packet longer than the sender waits"
-	f.Explanation = fmt.Sprintf("The path held the %s %s of %s for %s, so that %s asked again; the other %d IKE packets took %s at most.",
+	f.Explanation = fmt.Sprintf("The path held the %s %s of %s for %s, so that %s asked again. The other %d IKE packets took %s at most.",
 		m.Exchange, kind, j.name(m.From), duration(millis(held)), j.partyName(asker), n, duration(millis(slowest)))
 	if first {
-		f.Explanation += " It was the first one that way: a device that has to find a neighbor's address (ARP, IPv6 neighbor discovery) or to set up a session first does that, and the next ones pass at once."
+		f.Explanation += " It was the first packet that way: a device that has to find a neighbor's address (ARP, IPv6 neighbor discovery) or to set up a session keeps it until that is done."
 	}
 }
 

@@ -136,7 +136,7 @@ func (a *app) newView(w *bufio.Writer, f decodeFlags) view {
 	case "ndjson":
 		return &jsonView{w: w}
 	}
-	return &listView{w: w, tree: f.tree, bytes: f.bytes, utc: f.utc}
+	return &listView{w: w, tree: f.tree, bytes: f.bytes, utc: f.utc, color: a.useColor(a.stdoutTTY)}
 }
 
 // decoding is one pass over a capture.

@@ -13,7 +13,7 @@ import (
 type listView struct {
 	w           *bufio.Writer
 	tree, bytes bool
-	utc         bool
+	utc, color  bool
 	begun       bool
 	src, dst    int // widths of the columns so far
 }
@@ -27,7 +27,11 @@ func (l *listView) show(d *decodedPacket) error {
 	l.begun = true
 	line := fmt.Sprintf("%5d %s %-*s %-*s %-8s %6d %s", d.p.Frame, l.time(d), l.src, src, l.dst, dst,
 		protocolColumn(d), d.p.WireLen, infoText(d))
-	if _, err := fmt.Fprintln(l.w, strings.TrimRight(printable(line), " ")); err != nil {
+	line = strings.TrimRight(printable(line), " ")
+	if l.color {
+		line = l.paint(lineColor(d), line)
+	}
+	if _, err := fmt.Fprintln(l.w, line); err != nil {
 		return err
 	}
 	if l.tree {
@@ -44,8 +48,8 @@ func (l *listView) heading() {
 	if l.utc {
 		timeHead = "Time (UTC)"
 	}
-	fmt.Fprintf(l.w, "%5s %-*s %-*s %-*s %-8s %6s %s\n", "No.", l.timeWidth(), timeHead, l.src, "Source", l.dst, "Destination",
-		"Protocol", "Length", "Info")
+	fmt.Fprintln(l.w, l.paint(colorHead, fmt.Sprintf("%5s %-*s %-*s %-*s %-8s %6s %s", "No.", l.timeWidth(), timeHead, l.src, "Source", l.dst, "Destination",
+		"Protocol", "Length", "Info")))
 }
 
 func (l *listView) timeWidth() int {

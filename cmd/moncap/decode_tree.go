@@ -26,7 +26,7 @@ func (l *listView) showTree(d *decodedPacket) {
 
 func (l *listView) node(n node, depth int) {
 	text := strings.ReplaceAll(printable(n.text), "\n", " ")
-	fmt.Fprintf(l.w, "%s%s\n", strings.Repeat("    ", depth), text)
+	fmt.Fprintf(l.w, "%s%s\n", strings.Repeat("    ", depth), l.paint(nodeColor(text, depth), text))
 	for _, k := range n.kids {
 		l.node(k, depth+1)
 	}

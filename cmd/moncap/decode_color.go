@@ -1,0 +1,74 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/packet"
+)
+
+// The colours of a list (ECMA-48, Section 8.3.117), the same as in the report: red for what is refused or broken, yellow for
+// what the path says, nothing for IKE that goes well, and the traffic around it stands back.
+const (
+	colorHead   = "1"
+	colorFaint  = "2"
+	colorError  = "31"
+	colorNotice = "33"
+	colorName   = "36"
+)
+
+// paint colours s where colour is wanted.
+func (l *listView) paint(color, s string) string {
+	if !l.color || color == "" || s == "" {
+		return s
+	}
+	return "\x1b[" + color + "m" + s + "\x1b[0m"
+}
+
+// lineColor is the colour of a packet's line.
+func lineColor(d *decodedPacket) string {
+	switch {
+	case d.p.Kind == packet.IKE && (len(d.faults()) > 0 || d.refuses()):
+		return colorError
+	case d.p.Kind == packet.IKE:
+		return ""
+	case d.p.Kind == packet.ICMP:
+		return colorNotice
+	}
+	return colorFaint
+}
+
+// refuses says whether the message holds the notification of an error that can be read.
+func (d *decodedPacket) refuses() bool {
+	for _, p := range d.payloads() {
+		switch n := p.(type) {
+		case *ike.Notify:
+			if n.Number.IsError() {
+				return true
+			}
+		case *ike.NotifyV1:
+			if n.Number < firstStatusV1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// firstStatusV1 is the first notification of IKEv1 that reports no error (RFC 2408, Section 3.14.1).
+const firstStatusV1 = 16384
+
+// nodeColor is the colour of a line of the tree: its heads, the names of payloads, and what moncap remarks itself.
+func nodeColor(text string, depth int) string {
+	switch {
+	case strings.HasPrefix(text, "[Malformed"):
+		return colorError
+	case strings.HasPrefix(text, "["):
+		return colorNotice
+	case depth == 1:
+		return colorHead
+	case strings.HasPrefix(text, "Payload: "):
+		return colorName
+	}
+	return ""
+}

@@ -107,6 +107,31 @@ func captureCases() []findingCase {
 			s.ike(1, 4500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer), fate{hidden: true})
 		}, map[string]any{"side": "B", "hidden": 2}},
 		{"capture-filter-incomplete", hit, "the second fragment of its own", func(s *scene) { ownFragmentHidden(s) }, map[string]any{"side": "A"}},
+		{"capture-filter-incomplete", hit, "500 without 4500 on both sides", func(s *scene) {
+			s.seen[0] = sceneNAT
+			s.sa(0).open()
+			s.wait(30 * time.Second) // it gives up and begins anew
+			s.sa(0).open()
+		}, map[string]any{"side": "A", "hidden": 1}},
+		{"capture-filter-incomplete", near, "behind a NAT, both end with the answer", func(s *scene) {
+			s.seen[0] = sceneNAT
+			s.sa(0).open()
+		}, nil},
+		{"capture-filter-incomplete", hit, "500 without 4500 on both sides, main mode", func(s *scene) {
+			s.seen[1] = sceneNAT
+			a := s.v1(0)
+			a.main12(saV1(modern(14, 1)), saV1(modern(14, 1)))
+			a.main34()
+			s.wait(time.Minute)
+			s.noise(0)
+		}, map[string]any{"side": "A"}},
+		{"capture-filter-incomplete", near, "behind a NAT, the answer is not taken", func(s *scene) {
+			s.seen[0] = sceneNAT
+			a := s.sa(0)
+			a.open()
+			s.repeat(3, 0, 500, a.init(false, proposals(gcm(19))), fate{})
+		}, nil},
+		{"capture-filter-incomplete", near, "no NAT, and nothing after the answer", func(s *scene) { s.sa(0).open() }, nil},
 		{"capture-filter-incomplete", near, "the answers are lost", answersLost, nil},
 		{"capture-filter-incomplete", near, "a fragment is lost", bigAuth(1), nil},
 		{"capture-filter-incomplete", none, "healthy", healthy, nil},

@@ -27,3 +27,14 @@ func TestHeadlines(t *testing.T) {
 		}
 	}
 }
+
+// A negotiation that a NAT moved to a port which no capture holds is not told as one that stopped.
+func TestHeadlineOfAnUnseenPort(t *testing.T) {
+	s := newScene(t)
+	s.seen[0] = sceneNAT
+	s.sa(0).open()
+	v := s.compare().Verdict
+	if v.Outcome != "inconclusive" || !strings.Contains(v.Headline, "UDP 4500") {
+		t.Errorf("%s: %s", v.Outcome, v.Headline)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -129,46 +128,6 @@ func captureDuplicates(j *judge) []report.Finding {
 				j.name(s), plural(n, "packet", "packets")),
 			Fields: map[string]any{"packets": n},
 		}
-	})
-}
-
-// withoutRest are the datagrams of s itself of which its own capture has the first fragment and not the last.
-func (j *judge) withoutRest(s pair.Side) []*exchange.Datagram {
-	var all []*exchange.Datagram
-	for _, d := range j.c.Story(s).Datagrams {
-		if d.WithoutRest() && j.own(s, d.Src.String()) {
-			all = append(all, d)
-		}
-	}
-	return all
-}
-
-func captureFilter(j *judge) []report.Finding {
-	return j.eachStory(func(s pair.Side) *report.Finding {
-		c := j.c.Parties[s].Coverage
-		hidden := c.Hidden + c.Unseen
-		incomplete := j.withoutRest(s)
-		fragments := len(incomplete)
-		if hidden+fragments == 0 || j.has("", "capture-empty") {
-			return nil
-		}
-		f := &report.Finding{
-			Explanation: fmt.Sprintf("The capture of %s lacks %s that it must have sent or received: its filter does not match all of the tunnel's packets, or the router did not copy them all. Nothing is lost.",
-				j.name(s), plural(hidden+fragments, "packet", "packets")),
-			Fields: map[string]any{"hidden": hidden + fragments},
-			Actions: []report.Action{j.exec(s, "the filter must permit both directions, UDP without ports (fragments carry none) and protocol 50",
-				"show monitor capture", "show access-lists"),
-				j.exec(s, "copies of packets are policed on their way into the buffer", "show platform hardware qfp active infrastructure punt statistics type punt-drop")},
-		}
-		for _, d := range incomplete {
-			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: d.Frames[0], Note: "a first fragment without those that must follow"})
-		}
-		for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
-			for _, x := range at[:min(len(at), 3)] {
-				f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
-			}
-		}
-		return f
 	})
 }
 

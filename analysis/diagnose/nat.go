@@ -253,7 +253,11 @@ func (j *judge) translated(t *talk) (s pair.Side, sure bool) {
 	if !j.c.TwoSided() {
 		return j.translatedSide()
 	}
-	for _, m := range t.Messages {
+	return translatedByPairs(t.Conversation)
+}
+
+func translatedByPairs(v *pair.Conversation) (s pair.Side, sure bool) {
+	for _, m := range v.Messages {
 		for _, x := range m.Transmissions {
 			a, b := x.At[pair.A], x.At[pair.B]
 			switch {

@@ -1,0 +1,112 @@
+package diagnose
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// withoutRest are the datagrams of s itself of which its own capture has the first fragment and not the last.
+func (j *judge) withoutRest(s pair.Side) []*exchange.Datagram {
+	var all []*exchange.Datagram
+	for _, d := range j.c.Story(s).Datagrams {
+		if d.WithoutRest() && j.own(s, d.Src.String()) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+func captureFilter(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		c := j.c.Parties[s].Coverage
+		hidden := c.Hidden + c.Unseen
+		incomplete := j.withoutRest(s)
+		fragments := len(incomplete)
+		if j.has("", "capture-empty") {
+			return nil
+		}
+		if hidden+fragments == 0 {
+			return j.portUnseen(s)
+		}
+		f := &report.Finding{
+			Explanation: fmt.Sprintf("The capture of %s lacks %s that it must have sent or received: its filter does not match all of the tunnel's packets, or the router did not copy them all. Nothing is lost.",
+				j.name(s), plural(hidden+fragments, "packet", "packets")),
+			Fields: map[string]any{"hidden": hidden + fragments},
+			Actions: []report.Action{j.exec(s, "the filter must permit both directions, UDP without ports (fragments carry none) and protocol 50",
+				"show monitor capture", "show access-lists"),
+				j.exec(s, "copies of packets are policed on their way into the buffer", "show platform hardware qfp active infrastructure punt statistics type punt-drop")},
+		}
+		for _, d := range incomplete {
+			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: d.Frames[0], Note: "a first fragment without those that must follow"})
+		}
+		for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
+			for _, x := range at[:min(len(at), 3)] {
+				f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
+			}
+		}
+		return f
+	})
+}
+
+// portUnseen is the finding that both captures hold port 500 alone, of a negotiation that a NAT made go on over port 4500: an
+// initiator that has the answer and finds a NAT sends its next message there (RFC 7296, Section 2.23; RFC 3947, Section 4).
+func (j *judge) portUnseen(s pair.Side) *report.Finding {
+	for _, t := range j.talks {
+		last := lastBeforeFloat(j.c, t.Conversation)
+		if t.Initiator != s || last == nil || j.c.Story(s).Last-last.Copies[s].Sent[0].Nanos < promptly {
+			continue
+		}
+		action := "the filter must permit UDP 4500 as well: UDP without ports, and protocol 50"
+		return &report.Finding{
+			Conversation: t.ID,
+			Explanation: fmt.Sprintf("%s is answered through a NAT, so the negotiation goes on over UDP 4500, and neither capture holds a packet of that: their filters match UDP 500 only. Nothing is lost.",
+				capital(one(last.Exchange))),
+			Fields:   map[string]any{"hidden": 1},
+			Evidence: evidence("what follows goes to UDP 4500", last),
+			Actions:  []report.Action{j.exec(s, action, "show monitor capture", "show access-lists"), j.exec(s.Other(), action, "show monitor capture", "show access-lists")},
+		}
+	}
+	return nil
+}
+
+// promptly is the time in which an initiator goes on after an answer, with room for slow signatures. A capture that ended
+// earlier may have missed the next message.
+const promptly = 5e9
+
+// lastBeforeFloat is the answer in clear that ends a conversation through a NAT although its initiator got it; nil when
+// the conversation ends in another way, or when a packet of UDP 4500 was seen.
+func lastBeforeFloat(c *pair.Case, v *pair.Conversation) *pair.Message {
+	if !c.TwoSided() || len(v.Messages) == 0 {
+		return nil
+	}
+	if _, nat := translatedByPairs(v); !nat {
+		return nil
+	}
+	last := v.Messages[len(v.Messages)-1]
+	got := last.Copies[v.Initiator]
+	if last.From == v.Initiator || got == nil || last.Encrypted() || len(last.NATD) == 0 {
+		return nil
+	}
+	arrived := got.Sent[0].Nanos
+	for _, m := range v.Messages {
+		if mine := m.Copies[v.Initiator]; m.From == v.Initiator && mine != nil && mine.Sent[len(mine.Sent)-1].Nanos > arrived {
+			return nil // it asks again, so it did not take the answer
+		}
+	}
+	if holdsNATT(c.Story(pair.A)) || holdsNATT(c.Story(pair.B)) {
+		return nil
+	}
+	return last
+}
+
+// holdsNATT says whether a capture holds anything of UDP 4500.
+func holdsNATT(s *exchange.Story) bool {
+	return len(s.Keepalives) > 0 ||
+		slices.ContainsFunc(s.Flows, func(f *exchange.Flow) bool { return f.UDP }) ||
+		slices.ContainsFunc(s.Messages, func(m *exchange.Message) bool { return m.Marker }) ||
+		slices.ContainsFunc(s.Datagrams, func(d *exchange.Datagram) bool { return d.SrcPort == 4500 || d.DstPort == 4500 })
+}

@@ -466,14 +466,6 @@ type Router struct {
 	Clean      bool     `json:"clean"`
 }
 
-// Write writes r as indented JSON.
-func (r *Report) Write(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", " ")
-	e.SetEscapeHTML(false)
-	return e.Encode(r)
-}
-
 // Read reads a report and refuses any other schema.
 func Read(rd io.Reader) (*Report, error) {
 	var r Report

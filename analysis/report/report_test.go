@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -166,3 +168,44 @@ func TestFindingFieldsStandBesideTheCommonOnes(t *testing.T) {
 		t.Errorf("read back: %+v, %v", back, err)
 	}
 }
+
+// The document is written in pieces; it must be what the encoder makes of it in one.
+func TestWriteIsOneDocument(t *testing.T) {
+	i, err := testdata.Load("nat-pat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, err := report.Read(bytes.NewReader(compare(t, i, true)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	full.Tunnel = "\"quoted\" \\ [{,:}] <ä\n>"
+	for name, r := range map[string]*report.Report{"nothing": {}, "lists without elements": {Findings: []report.Finding{}, ICMP: []report.ICMP{}}, "full": full} {
+		var whole, pieces bytes.Buffer
+		e := json.NewEncoder(&whole)
+		e.SetIndent("", " ")
+		e.SetEscapeHTML(false)
+		if err := errors.Join(e.Encode(r), r.Write(&pieces)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(whole.String(), pieces.String()); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+	}
+}
+
+func TestWriteReportsErrors(t *testing.T) {
+	for name, r := range map[string]*report.Report{
+		"of the document": {Findings: []report.Finding{{Fields: map[string]any{"ratio": math.NaN()}}}},
+		"of the medium":   {},
+	} {
+		if err := r.Write(fullDisk{}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }

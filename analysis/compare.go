@@ -77,13 +77,14 @@ func readBoth(ctx context.Context, sides [2]*Side) ([2]*exchange.Story, error) {
 	defer stop(nil)
 	var stories [2]*exchange.Story
 	var failed [2]error
+	var shared exchange.Contents
 	var wait sync.WaitGroup
 	for i, s := range sides {
 		if s == nil {
 			continue
 		}
 		wait.Go(func() {
-			if stories[i], failed[i] = read(ctx, s); failed[i] != nil {
+			if stories[i], failed[i] = read(ctx, s, &shared); failed[i] != nil {
 				stop(failed[i])
 			}
 		})
@@ -95,7 +96,7 @@ func readBoth(ctx context.Context, sides [2]*Side) ([2]*exchange.Story, error) {
 	return stories, errors.Join(failed[:]...)
 }
 
-func read(ctx context.Context, s *Side) (*exchange.Story, error) {
+func read(ctx context.Context, s *Side, shared *exchange.Contents) (*exchange.Story, error) {
 	name := s.File
 	if name == "" {
 		name = s.Name
@@ -112,7 +113,7 @@ func read(ctx context.Context, s *Side) (*exchange.Story, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	story, err := exchange.Read(ctx, r)
+	story, err := exchange.Read(ctx, r, shared)
 	if err != nil {
 		if err == context.Cause(ctx) {
 			return nil, err

@@ -11,23 +11,6 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// arena hands out copies cut from large blocks: IKE messages are many and small.
-type arena struct{ block []byte }
-
-const arenaBlock = 64 << 10
-
-func (a *arena) copy(b []byte) []byte {
-	if len(b) > arenaBlock/4 {
-		return slices.Clone(b)
-	}
-	if cap(a.block)-len(a.block) < len(b) {
-		a.block = make([]byte, 0, arenaBlock)
-	}
-	n := len(a.block)
-	a.block = append(a.block, b...)
-	return a.block[n:len(a.block):len(a.block)]
-}
-
 // seconds counts packets per second of the capture, and how many seconds had a count.
 type seconds struct {
 	second int64

@@ -53,6 +53,11 @@ type Interval struct{ Low, High uint64 }
 // Len returns how many numbers are in it.
 func (i Interval) Len() uint64 { return i.High - i.Low + 1 }
 
+// Sight returns a packet of the flow as a sighting.
+func (f *Flow) Sight(p Point) Sight {
+	return Sight{Ends: &Ends{f.Src, f.Dst}, Pieces: onePiece, Frame: p.Frame, Nanos: p.Nanos, TTL: f.TTL, Size: p.Size}
+}
+
 // add takes one packet of the flow in.
 func (f *Flow) add(wire uint32, p Point) (fresh bool) {
 	p.Seq = f.extend(wire)

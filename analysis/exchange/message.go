@@ -6,23 +6,28 @@ import (
 
 // Message is one IKE message: distinct bytes, and every time that they were seen.
 type Message struct {
+	*Content
+	Truncated bool // no copy in this capture is whole
+	Marker    bool // a non-ESP marker stood before it
+	Role      Role // of its sender
+	Kind      Kind
+	Sent      []Sight // every sighting, in the order of the file, copies included
+	Index     int     // its place in Story.Messages
+}
+
+// Content is what the bytes of a message say without keys. Not to be changed: both captures share that of a message which both hold.
+type Content struct {
 	ike.Header
-	Parsed     *ike.Message // never nil; its payloads alias Raw
-	Raw        []byte       // the longest copy of the message that the capture holds; not to be changed
-	Hash       uint64       // of Raw as it was first seen, comparable within one process
-	Prefix     uint64       // hash of the first PrefixLen bytes
-	Truncated  bool         // no copy in this capture is whole
-	Role       Role         // of its sender
-	Kind       Kind
+	Parsed     *ike.Message    // never nil; its payloads alias Raw
+	Raw        []byte          // the message as the capture holds it
+	Hash       uint64          // of Raw, comparable within one process
+	Prefix     uint64          // hash of the first PrefixLen bytes
 	Payloads   []string        // names in order: "SA", "KE", "N(COOKIE)" is in Notifies, here it is "N"
 	Notifies   []Notify        // in clear
 	FirstInner ike.PayloadType // of SK and SKF: what stands first inside (RFC 7296, Section 3.14); v1 encrypted: the header's
 	SKLen      int             // length of the SK or SKF payload in bytes as its header says, 0 without
 	Fragment   int             // SKF: number of this fragment, counted from 1 (RFC 7383, Section 2.5)
 	Fragments  int             // SKF: of how many
-	Marker     bool            // a non-ESP marker stood before it
-	Sent       []Sight         // every sighting, in the order of the file, copies included
-	Index      int             // its place in Story.Messages
 }
 
 // PrefixLen is how many bytes of a message identify it when a capture is truncated: they reach into the first payload, and
@@ -62,14 +67,14 @@ const (
 func (k Kind) String() string { return [...]string{"request", "response"}[k] }
 
 // Has says whether the message holds a Notify of type n in clear.
-func (m *Message) Has(n uint16) bool {
-	_, ok := m.Notify(n)
+func (c *Content) Has(n uint16) bool {
+	_, ok := c.Notify(n)
 	return ok
 }
 
 // Notify returns the first Notify payload of type n in clear.
-func (m *Message) Notify(n uint16) (Notify, bool) {
-	for _, x := range m.Notifies {
+func (c *Content) Notify(n uint16) (Notify, bool) {
+	for _, x := range c.Notifies {
 		if x.Number == n {
 			return x, true
 		}
@@ -78,9 +83,9 @@ func (m *Message) Notify(n uint16) (Notify, bool) {
 }
 
 // Errors returns the error Notify payloads in clear.
-func (m *Message) Errors() []Notify {
+func (c *Content) Errors() []Notify {
 	var all []Notify
-	for _, n := range m.Notifies {
+	for _, n := range c.Notifies {
 		if n.Error {
 			all = append(all, n)
 		}

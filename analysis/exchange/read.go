@@ -24,9 +24,10 @@ type Source interface {
 const checkEvery = 4096
 
 // Read reads src to its end and tells its story. It ends early with ctx's cause; any other error is one of the source.
-// Damage in the file is no error: the story's Info says where it is.
-func Read(ctx context.Context, src Source) (*Story, error) {
-	t := newTeller()
+// Damage in the file is no error: the story's Info says where it is. Captures that are read with the same shared Contents, which may be
+// at the same time, keep what they both hold but once; nil is for one that is read alone.
+func Read(ctx context.Context, src Source, shared *Contents) (*Story, error) {
+	t := newTeller(shared)
 	var p packet.Packet
 	for n := 0; ; n++ {
 		if n%checkEvery == 0 && ctx.Err() != nil {
@@ -45,9 +46,6 @@ func Read(ctx context.Context, src Source) (*Story, error) {
 	return t.finish(), nil
 }
 
-// seed makes hashes of two stories comparable; it differs from process to process.
-var seed = maphash.MakeSeed()
-
 // teller gathers a story.
 type teller struct {
 	story     Story
@@ -57,8 +55,13 @@ type teller struct {
 	streams   map[streamKey]*Stream
 	datagrams map[datagramKey]*Datagram
 	quotes    [][]byte // what the ICMP errors quote, beside story.ICMP
+	ends      map[Ends]*Ends
 	seconds   seconds
+	shared    *Contents
 	arena     arena
+	contents  slab[Content]
+	kept      slab[Message]
+	sights    slab[Sight]
 }
 
 type streamKey struct {
@@ -72,12 +75,14 @@ type datagramKey struct {
 	id       uint32
 }
 
-func newTeller() *teller {
+func newTeller(shared *Contents) *teller {
 	return &teller{
+		shared:    shared,
 		messages:  map[uint64]*Message{},
 		flows:     map[uint32]*Flow{},
 		streams:   map[streamKey]*Stream{},
 		datagrams: map[datagramKey]*Datagram{},
+		ends:      map[Ends]*Ends{},
 	}
 }
 
@@ -119,14 +124,30 @@ func (t *teller) packet(p *packet.Packet) {
 	}
 }
 
-func sight(p *packet.Packet) Sight {
-	return Sight{
-		Frame: p.Frame, Nanos: p.Nanos,
-		Src: netip.AddrPortFrom(p.Src, p.SrcPort), Dst: netip.AddrPortFrom(p.Dst, p.DstPort),
-		TTL: p.TTL, DSCP: p.DSCP, Size: p.WireLen, IPID: p.IPID, Interface: p.Interface,
-		Fragments: slices.Clone(p.Fragments), Datagram: p.Datagram,
-		Truncated: p.Truncated, ChecksumOK: p.ChecksumOK,
+func (t *teller) sight(p *packet.Packet) Sight {
+	s := Sight{
+		Ends: t.endsOf(p), Pieces: onePiece, Frame: p.Frame, Nanos: p.Nanos, TTL: p.TTL, DSCP: p.DSCP, Size: p.WireLen, IPID: p.IPID,
+		Interface: p.Interface, Truncated: p.Truncated, ChecksumOK: p.ChecksumOK,
 	}
+	if len(p.Fragments) > 0 {
+		s.Pieces = &Pieces{slices.Clone(p.Fragments), p.Datagram}
+	}
+	return s
+}
+
+// maxEnds bounds how many addresses and ports are kept to be shared; those of a flood from everywhere are not.
+const maxEnds = 1 << 14
+
+func (t *teller) endsOf(p *packet.Packet) *Ends {
+	e := Ends{netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)}
+	shared := t.ends[e]
+	if shared == nil {
+		shared = &e
+		if len(t.ends) < maxEnds {
+			t.ends[e] = shared
+		}
+	}
+	return shared
 }
 
 func (t *teller) ike(p *packet.Packet) {
@@ -151,12 +172,14 @@ func (t *teller) ike(p *packet.Packet) {
 			t.story.Forgotten++
 			return
 		}
-		m = newMessage(h, hash, t.arena.copy(p.Payload), p)
+		m = &t.kept.one()[0]
+		*m = newMessage(t.content(h, hash, p.Payload), p)
 		t.messages[hash] = m
 		m.Index = len(t.story.Messages)
 		t.story.Messages = append(t.story.Messages, m)
+		m.Sent = t.sights.one()[:0]
 	}
-	s := sight(p)
+	s := t.sight(p)
 	s.Copy = m.copied(&s)
 	if s.Copy && s.IPID != 0 {
 		t.story.Counts.Duplicates++
@@ -291,7 +314,7 @@ func (t *teller) icmp(p *packet.Packet) {
 	if p.Error == nil || len(t.story.ICMP) >= MaxICMP {
 		return
 	}
-	e := &ICMP{Sight: sight(p), ICMPError: *p.Error}
+	e := &ICMP{Sight: t.sight(p), ICMPError: *p.Error}
 	e.Payload = nil
 	e.QuotesTunnel = quotesTunnel(p.Error)
 	t.story.ICMP = append(t.story.ICMP, e)

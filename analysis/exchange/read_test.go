@@ -22,7 +22,7 @@ func read(t *testing.T, incident string) *Story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Read(context.Background(), r)
+	s, err := Read(context.Background(), r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func (f failing) Info() packet.FileInfo     { return packet.FileInfo{} }
 
 func TestReadEndsEarly(t *testing.T) {
 	broken := errors.New("the disk is gone")
-	if _, err := Read(context.Background(), failing{broken}); !errors.Is(err, broken) {
+	if _, err := Read(context.Background(), failing{broken}, nil); !errors.Is(err, broken) {
 		t.Errorf("error %v, want the source's", err)
 	}
 	ctx, stop := context.WithCancelCause(context.Background())

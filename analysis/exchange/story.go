@@ -111,21 +111,32 @@ type Fault struct {
 	Reason string
 }
 
-// Sight is one packet as one capture shows it.
+// Sight is one packet as one capture shows it. There is one for every sending, so it is kept small: what many share is shared.
 type Sight struct {
+	*Ends      // never nil
+	*Pieces    // never nil
 	Frame      int
 	Nanos      int64
-	Src, Dst   netip.AddrPort
-	TTL, DSCP  uint8
 	Size       int    // on the wire, in bytes, link layer included; of a fragmented datagram, of its last frame
-	IPID       uint32 // 0 where there is none
 	Interface  int    // pcapng interface
-	Fragments  []int  // the frames of an IP-fragmented datagram, else nil
-	Datagram   int    // length of a fragmented datagram's IP payload, else 0
+	IPID       uint32 // 0 where there is none
+	TTL, DSCP  uint8
 	Truncated  bool
 	ChecksumOK bool
 	Copy       bool // the same datagram again within CopyWindow: same bytes, same IP identification
 }
+
+// Ends are the addresses and ports of a packet. Not to be changed: the packets of a capture share them.
+type Ends struct{ Src, Dst netip.AddrPort }
+
+// Pieces say how a datagram travelled. Not to be changed: all that went in one piece share theirs.
+type Pieces struct {
+	Fragments []int // the frames of an IP-fragmented datagram, else nil
+	Datagram  int   // length of a fragmented datagram's IP payload, else 0
+}
+
+// onePiece are the Pieces of what is not fragmented.
+var onePiece = &Pieces{}
 
 // CopyWindow is the time in which an identical datagram is a copy made by the capture or the path, and no retransmission.
 const CopyWindow = 5_000_000

@@ -1,7 +1,5 @@
 package pair
 
-import "github.com/moncap/moncap/analysis/exchange"
-
 // kind is what a capture's filter may let through or not: it knows addresses, protocols, ports and fragments.
 type kind uint8
 
@@ -73,9 +71,4 @@ func (f *Flow) kind() kind {
 		}
 	}
 	return kindESP
-}
-
-// sightOf is a packet of a flow as a sighting.
-func sightOf(f *exchange.Flow, p exchange.Point) exchange.Sight {
-	return exchange.Sight{Frame: p.Frame, Nanos: p.Nanos, Src: f.Src, Dst: f.Dst, TTL: f.TTL, Size: p.Size}
 }

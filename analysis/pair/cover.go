@@ -112,7 +112,7 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 		blind = append(blind, f.hiddenTimes(j.c)...)
 		v.Hidden += int(f.Hidden)
 		if r := f.At[s.Other()]; f.Hidden > 0 && len(v.HiddenAt) < maxHiddenKept {
-			v.HiddenAt = append(v.HiddenAt, Sight{s.Other(), sightOf(r, pointNear(r, f.firstHidden))})
+			v.HiddenAt = append(v.HiddenAt, Sight{s.Other(), r.Sight(pointNear(r, f.firstHidden))})
 		}
 	}
 	for _, t := range blind {

@@ -21,7 +21,7 @@ func readStory(t *testing.T, path string) *exchange.Story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := exchange.Read(context.Background(), r)
+	s, err := exchange.Read(context.Background(), r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

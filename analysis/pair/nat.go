@@ -99,8 +99,8 @@ func (f *Flow) noteMoves(c *Case, found *mappings) {
 			continue
 		}
 		seen := sighted{packets: x.Packets, from: c.Aligned(x.First.Nanos, to), to: c.Aligned(x.Last.Nanos, to)}
-		seen.first[to] = &exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
-		seen.first[f.From] = &exchange.Sight{Frame: pointNear(sent, x.First.Seq).Frame, Src: sent.Src, Dst: sent.Dst}
+		moved, before := x.Sight(x.First), sent.Sight(pointNear(sent, x.First.Seq))
+		seen.first[to], seen.first[f.From] = &moved, &before
 		found.note(f.From, sent.Src, x.Src, &seen)
 	}
 }
@@ -109,8 +109,8 @@ func (f *Flow) noteMoves(c *Case, found *mappings) {
 func (f *Flow) sighted(c *Case) sighted {
 	seen := sighted{packets: f.At[f.From.Other()].Packets, from: f.start(c), to: c.Aligned(f.At[f.From].Last.Nanos, f.From)}
 	for _, s := range Both {
-		x := f.At[s]
-		seen.first[s] = &exchange.Sight{Frame: x.First.Frame, Nanos: x.First.Nanos, Src: x.Src, Dst: x.Dst, TTL: x.TTL, Size: x.First.Size}
+		x := f.At[s].Sight(f.At[s].First)
+		seen.first[s] = &x
 	}
 	return seen
 }

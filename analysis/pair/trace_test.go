@@ -126,7 +126,7 @@ func (n *path) stories(t *testing.T) (a, b *exchange.Story) {
 		for i := range n.sent[s] {
 			n.sent[s][i].Frame = i + 1
 		}
-		story, err := exchange.Read(context.Background(), &slice{packets: n.sent[s]})
+		story, err := exchange.Read(context.Background(), &slice{packets: n.sent[s]}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,88 @@
+package exchange
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+
+	"github.com/moncap/moncap/analysis/ike"
+)
+
+// seed makes hashes of two stories comparable; it differs from process to process.
+var seed = maphash.MakeSeed()
+
+// Contents lets captures that are read at the same time share what they both hold: a message is read once, and kept once. The zero
+// value is empty.
+type Contents struct {
+	lock   sync.Mutex
+	byHash map[uint64]*Content
+}
+
+// find returns the content with a hash, or nil.
+func (c *Contents) find(hash uint64) *Content {
+	if c == nil {
+		return nil
+	}
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	return c.byHash[hash]
+}
+
+// put lets others find x; it returns the one that was put before, if any.
+func (c *Contents) put(x *Content) *Content {
+	if c == nil {
+		return x
+	}
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if before := c.byHash[x.Hash]; before != nil {
+		return before
+	}
+	if c.byHash == nil {
+		c.byHash = map[uint64]*Content{}
+	}
+	c.byHash[x.Hash] = x
+	return x
+}
+
+// content returns what b says, which is read unless the other capture showed it already.
+func (t *teller) content(h ike.Header, hash uint64, b []byte) *Content {
+	if c := t.shared.find(hash); c != nil {
+		return c
+	}
+	c := &t.contents.one()[0]
+	*c = newContent(h, hash, t.arena.copy(b))
+	return t.shared.put(c)
+}
+
+// arena hands out copies cut from large blocks: IKE messages are many and small.
+type arena struct{ block []byte }
+
+const arenaBlock = 64 << 10
+
+func (a *arena) copy(b []byte) []byte {
+	if len(b) > arenaBlock/4 {
+		return slices.Clone(b)
+	}
+	if cap(a.block)-len(a.block) < len(b) {
+		a.block = make([]byte, 0, arenaBlock)
+	}
+	n := len(a.block)
+	a.block = append(a.block, b...)
+	return a.block[n:len(a.block):len(a.block)]
+}
+
+// slab hands out values cut from blocks: what a capture has many of, one allocation each would be most of the work.
+type slab[T any] struct{ free []T }
+
+const slabBlock = 128
+
+// one returns a slice of one value and no room for more.
+func (s *slab[T]) one() []T {
+	if len(s.free) == 0 {
+		s.free = make([]T, slabBlock)
+	}
+	x := s.free[:1:1]
+	s.free = s.free[1:]
+	return x
+}

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -17,16 +18,24 @@ var ports = []uint16{500, 4500}
 type stretch struct {
 	side      pair.Side
 	port      uint16
-	sent      []*pair.Transmission
-	messages  map[*pair.Transmission]*pair.Message
+	sent      []sending
 	lost      int
 	missing   int // not at the receiver, for whatever reason
 	delivered int
-	tail      []*pair.Transmission // all since the last that arrived: nothing passes any more
-	before    int                  // how many were lost before the last that arrived
-	noise     float64              // the part of the other direction that is lost in between what arrives there
-	empty     bool                 // the receiver's capture holds nothing of the tunnel, so that nothing proves that it worked
+	tail      []sending // all since the last that arrived: nothing passes any more
+	before    int       // how many were lost before the last that arrived
+	noise     float64   // the part of the other direction that is lost in between what arrives there
+	empty     bool      // the receiver's capture holds nothing of the tunnel, so that nothing proves that it worked
 }
+
+// sending is a transmission with its message.
+type sending struct {
+	*pair.Transmission
+	message *pair.Message
+	place   int // among those of the case
+}
+
+func (s sending) exchange() ike.ExchangeType { return s.message.Exchange }
 
 // stretchOf gathers the unfragmented sendings of s to a port. Fragmented datagrams have their own findings, and what went
 // to strangers says nothing about the path.
@@ -41,7 +50,7 @@ func (j *judge) stretchOf(s pair.Side, port uint16) stretch {
 }
 
 func (j *judge) newStretch(s pair.Side, port uint16) stretch {
-	st := stretch{side: s, port: port, messages: map[*pair.Transmission]*pair.Message{}}
+	st := stretch{side: s, port: port}
 	if to := j.c.Story(s.Other()); to != nil {
 		st.empty = to.Counts.Tunnel() == 0
 	}
@@ -49,17 +58,10 @@ func (j *judge) newStretch(s pair.Side, port uint16) stretch {
 		if m.Conversation != nil && m.Conversation.Foreign || fragmented(t) {
 			continue
 		}
-		st.sent = append(st.sent, t)
-		st.messages[t] = m
+		st.sent = append(st.sent, sending{t, m, len(st.sent)})
 	}
-	slices.SortStableFunc(st.sent, func(a, b *pair.Transmission) int {
-		switch {
-		case a.Aligned < b.Aligned:
-			return -1
-		case a.Aligned > b.Aligned:
-			return 1
-		}
-		return 0
+	slices.SortFunc(st.sent, func(a, b sending) int {
+		return cmp.Or(cmp.Compare(a.Aligned, b.Aligned), cmp.Compare(a.place, b.place))
 	})
 	for _, t := range st.sent {
 		switch t.Fate {
@@ -92,7 +94,7 @@ func fragmented(t *pair.Transmission) bool {
 
 // blocked says whether nothing of the stretch passes; or nothing any more after something did; or nothing of one exchange,
 // again and again, while others do. Of the latter two, several sendings must be proven lost.
-func (st stretch) blocked() (lost []*pair.Transmission, certain, ok bool) {
+func (st stretch) blocked() (lost []sending, certain, ok bool) {
 	if st.delivered == 0 && st.missing > 0 {
 		return st.proven(), st.lost >= 2, st.missing == len(st.sent) && (st.lost > 0 || st.empty)
 	}
@@ -101,12 +103,15 @@ func (st stretch) blocked() (lost []*pair.Transmission, certain, ok bool) {
 	}
 	asked := map[ike.ExchangeType]bool{}
 	for _, t := range st.sent {
-		x := st.messages[t].Exchange
+		x := t.exchange()
 		if asked[x] {
 			continue
 		}
 		asked[x] = true
-		if all, whole := st.exchangeOf(t); t.Fate == pair.Lost && whole && st.system(all) {
+		if t.Fate != pair.Lost {
+			continue
+		}
+		if all, whole := st.exchangeOf(x); whole && st.system(all) {
 			return all, true, true
 		}
 	}
@@ -114,11 +119,11 @@ func (st stretch) blocked() (lost []*pair.Transmission, certain, ok bool) {
 }
 
 // proven are the sendings of the tail that were lost while the receiver's capture worked; all where it holds nothing.
-func (st stretch) proven() []*pair.Transmission {
+func (st stretch) proven() []sending {
 	if st.empty {
 		return st.tail
 	}
-	var all []*pair.Transmission
+	var all []sending
 	for _, t := range st.tail {
 		if t.Fate == pair.Lost {
 			all = append(all, t)
@@ -127,11 +132,11 @@ func (st stretch) proven() []*pair.Transmission {
 	return all
 }
 
-// exchangeOf returns the sendings of the same exchange as t, and whether all of them were lost.
-func (st stretch) exchangeOf(t *pair.Transmission) (all []*pair.Transmission, whole bool) {
+// exchangeOf returns the sendings of an exchange, and whether all of them were lost.
+func (st stretch) exchangeOf(x ike.ExchangeType) (all []sending, whole bool) {
 	whole = true
 	for _, o := range st.sent {
-		if st.messages[o].Exchange == st.messages[t].Exchange {
+		if o.exchange() == x {
 			all = append(all, o)
 			whole = whole && o.Fate == pair.Lost
 		}
@@ -141,7 +146,7 @@ func (st stretch) exchangeOf(t *pair.Transmission) (all []*pair.Transmission, wh
 
 // system says whether the lost are no chance: three in a row, one of them repeated, unless the path loses so many of the
 // other exchanges, or in the other direction, that as many are to be expected.
-func (st stretch) system(lost []*pair.Transmission) bool {
+func (st stretch) system(lost []sending) bool {
 	const fewest, rare = 3, 0.01
 	for _, t := range lost {
 		if t.Fate != pair.Lost {
@@ -151,10 +156,10 @@ func (st stretch) system(lost []*pair.Transmission) bool {
 	others, gone := 0, 0
 	among := make(map[*pair.Transmission]bool, len(lost))
 	for _, t := range lost {
-		among[t] = true
+		among[t.Transmission] = true
 	}
 	for _, t := range st.sent {
-		if st.messages[t].Exchange != st.messages[lost[0]].Exchange && !among[t] {
+		if t.exchange() != lost[0].exchange() && !among[t.Transmission] {
 			others++
 			if t.Fate == pair.Lost {
 				gone++
@@ -165,13 +170,14 @@ func (st stretch) system(lost []*pair.Transmission) bool {
 }
 
 // phase names the exchange that the first of the lost packets belongs to.
-func (st stretch) phase(lost []*pair.Transmission) string {
+func (st stretch) phase(lost []sending) string {
 	if len(lost) == 0 {
 		return ""
 	}
-	return st.messages[lost[0]].Exchange.String()
+	return lost[0].exchange().String()
 }
 
+// stretches are all that hold a sending, with what is known of the other direction.
 func (j *judge) stretches() []stretch {
 	var all []stretch
 	if !j.c.TwoSided() {
@@ -201,7 +207,7 @@ func natTBlocked(j *judge) []report.Finding {
 			Confidence: certainIf(certain),
 			Explanation: fmt.Sprintf("UDP 500 from %s reaches %s, UDP 4500 does not: %d sent, 0 arrived. With a NAT in between, everything after IKE_SA_INIT travels on UDP 4500.",
 				from, to, len(lost)),
-			Evidence: sights("sent, and not in the other capture", lost...),
+			Evidence: lossOf(lost),
 			Actions: []report.Action{
 				path(st.side, "a filter between the two gateways drops UDP 4500", j.permitPort(st.side, 4500)),
 				j.exec(st.side, "the way to the peer", j.toward(st.side, "traceroute %s", "show ip route %s")...),
@@ -210,6 +216,15 @@ func natTBlocked(j *judge) []report.Finding {
 		})
 	}
 	return all
+}
+
+// lossOf is the evidence of what was lost.
+func lossOf(lost []sending) []report.Evidence {
+	all := make([]*pair.Transmission, len(lost))
+	for i, t := range lost {
+		all[i] = t.Transmission
+	}
+	return sights("sent, and not in the other capture", all...)
 }
 
 // permitPort is the line that a filter on the path needs, for what s sends to an IKE port.
@@ -236,7 +251,7 @@ func pathBlocked(j *judge) []report.Finding {
 		f := report.Finding{
 			Confidence:  certainIf(certain && !j.has("", "capture-empty")),
 			Explanation: j.explainBlocked(st, lost, sent),
-			Evidence:    sights("sent, and not in the other capture", lost...),
+			Evidence:    lossOf(lost),
 			Actions: []report.Action{
 				path(st.side, "a device between the two gateways drops them: access lists, firewalls, routing", j.permitPort(st.side, st.port)),
 				j.exec(st.side, "the way to the peer", j.toward(st.side, "traceroute %s", "show ip route %s")...),
@@ -248,12 +263,12 @@ func pathBlocked(j *judge) []report.Finding {
 	return all
 }
 
-func (j *judge) explainBlocked(st stretch, lost []*pair.Transmission, sent int) string {
+func (j *judge) explainBlocked(st stretch, lost []sending, sent int) string {
 	from, to := j.name(st.side), j.name(st.side.Other())
 	text := fmt.Sprintf("UDP %d from %s to %s is dropped between them: %d sent, 0 arrived", st.port, from, to, sent)
 	if st.delivered > 0 {
 		text = fmt.Sprintf("UDP %d from %s to %s passes at first and then no more: from %s on, %d sent, 0 arrived", st.port, from, to, st.phase(lost), sent)
-		if len(st.tail) == 0 || st.tail[0] != lost[0] {
+		if len(st.tail) == 0 || st.tail[0].Transmission != lost[0].Transmission {
 			text = fmt.Sprintf("UDP %d from %s to %s passes, but for %s: %d sent, 0 arrived", st.port, from, to, st.phase(lost), sent)
 		}
 	}
@@ -276,7 +291,7 @@ func pathLoss(j *judge) []report.Finding {
 		if _, _, blocked := st.blocked(); blocked || st.lost == 0 || st.delivered == 0 {
 			continue
 		}
-		var lost []*pair.Transmission
+		var lost []sending
 		for _, t := range st.sent {
 			if t.Fate == pair.Lost {
 				lost = append(lost, t)
@@ -286,7 +301,7 @@ func pathLoss(j *judge) []report.Finding {
 			Confidence: report.Certain,
 			Explanation: fmt.Sprintf("UDP %d from %s to %s: %d of %d packets %s lost between them.", st.port, j.name(st.side), j.name(st.side.Other()),
 				st.lost, len(st.sent), was(st.lost)),
-			Evidence: sights("sent, and not in the other capture", lost...),
+			Evidence: lossOf(lost),
 			Actions:  []report.Action{j.exec(st.side, "errors and drops on the WAN interface", j.showInterface(st.side)...)},
 			Fields: map[string]any{"direction": st.side.Direction(), "protocol": "udp", "port": int(st.port), "lost": st.lost, "sent": len(st.sent),
 				"loss_ratio": ratio(st.lost, len(st.sent))},

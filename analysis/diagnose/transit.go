@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -66,7 +67,7 @@ func reorderedOnPath(j *judge) []report.Finding {
 				order = append(order, t)
 			}
 		}
-		slices.SortStableFunc(order, func(x, y *pair.Transmission) int { return x.At[s].Frame - y.At[s].Frame })
+		slices.SortFunc(order, func(x, y *pair.Transmission) int { return cmp.Compare(x.At[s].Frame, y.At[s].Frame) })
 		var late []*pair.Transmission
 		highest := 0
 		for _, t := range order {

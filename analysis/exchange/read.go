@@ -3,6 +3,7 @@ package exchange
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -55,7 +56,7 @@ type teller struct {
 	streams   map[streamKey]*Stream
 	datagrams map[datagramKey]*Datagram
 	quotes    [][]byte // what the ICMP errors quote, beside story.ICMP
-	ends      map[Ends]*Ends
+	ends      [1 << endsBits]*Ends
 	seconds   seconds
 	shared    *Contents
 	arena     arena
@@ -82,7 +83,6 @@ func newTeller(shared *Contents) *teller {
 		flows:     map[uint32]*Flow{},
 		streams:   map[streamKey]*Stream{},
 		datagrams: map[datagramKey]*Datagram{},
-		ends:      map[Ends]*Ends{},
 	}
 }
 
@@ -135,19 +135,20 @@ func (t *teller) sight(p *packet.Packet) Sight {
 	return s
 }
 
-// maxEnds bounds how many addresses and ports are kept to be shared; those of a flood from everywhere are not.
-const maxEnds = 1 << 14
+// endsBits sizes the table of recent ends.
+const endsBits = 10
 
+// endsOf shares the ends of packets that went the same way, but of those that have the same place in the table only the last.
 func (t *teller) endsOf(p *packet.Packet) *Ends {
+	src, dst := p.Src.As16(), p.Dst.As16()
+	place := binary.BigEndian.Uint32(src[12:])*golden + binary.BigEndian.Uint32(dst[12:])
+	place = (place*golden + uint32(p.SrcPort)<<16 + uint32(p.DstPort)) * golden >> (32 - endsBits)
 	e := Ends{netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)}
-	shared := t.ends[e]
-	if shared == nil {
-		shared = &e
-		if len(t.ends) < maxEnds {
-			t.ends[e] = shared
-		}
+	if recent := t.ends[place]; recent != nil && *recent == e {
+		return recent
 	}
-	return shared
+	t.ends[place] = &Ends{e.Src, e.Dst}
+	return t.ends[place]
 }
 
 func (t *teller) ike(p *packet.Packet) {
@@ -225,9 +226,11 @@ func (t *teller) esp(p *packet.Packet) {
 // recentBits sizes the table of recent flows, which spares most packets a look into the map.
 const recentBits = 9
 
+// golden is 2^32 by the golden ratio: multiples of it spread (Knuth, TAOCP 3, Section 6.4).
+const golden = 0x9e3779b1
+
 // flow returns the flow of p, nil when there are too many.
 func (t *teller) flow(p *packet.Packet) *Flow {
-	const golden = 0x9e3779b1 // 2^32 by the golden ratio spreads the SPIs (Knuth, TAOCP 3, Section 6.4)
 	recent := &t.recent[p.SPI*golden>>(32-recentBits)]
 	if f := *recent; f != nil && f.SPI == p.SPI && f.has(p) {
 		return f

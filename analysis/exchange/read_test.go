@@ -112,7 +112,7 @@ func TestReadEndsEarly(t *testing.T) {
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	stop(broken)
-	if _, err := Read(ctx, failing{nil}); !errors.Is(err, broken) {
+	if _, err := Read(ctx, failing{nil}, nil); !errors.Is(err, broken) {
 		t.Errorf("error %v, want the context's cause", err)
 	}
 }

@@ -142,13 +142,13 @@ type Plaintext struct {
 // Transmission is one sending of a message, or one arrival that has no sending.
 type Transmission struct {
 	At          [2]*exchange.Sight // in each side's capture; nil where it is not
+	Aligned     int64              // of its sending; of its arrival when only that was seen
+	Partial     []int              // frames of a fragmented datagram that arrived at the receiver, when not all did
+	CopyOf      *Transmission      // Duplicate: of which
+	Duplicate   bool               // a further arrival of a sending, or a copy that a capture made
+	CaptureCopy bool               // Duplicate: made by the capture itself, not by the path
 	Fate        Fate
-	Duplicate   bool          // a further arrival of a sending, or a copy that a capture made
-	CopyOf      *Transmission // Duplicate: of which
-	CaptureCopy bool          // Duplicate: made by the capture itself, not by the path
-	Aligned     int64         // of its sending; of its arrival when only that was seen
-	Partial     []int         // frames of a fragmented datagram that arrived at the receiver, when not all did
-	Missing     bool          // sent, not in the receiver's capture for whatever reason, and not proven to have arrived by an answer
+	Missing     bool // sent, not in the receiver's capture for whatever reason, and not proven to have arrived by an answer
 }
 
 // Fate is what became of a transmission.

@@ -147,7 +147,8 @@ func medianDiff(some []observation) int64 {
 // Operating Systems Review 44(3), 2010). It is false when no line with a possible drift fits.
 func fitSegment(all []observation) (segment, bool) {
 	mid, base := all[len(all)/2], all[0].diff()
-	var over, under []point // A->B lies over the line, B->A under it
+	fromA := countFrom(all, A)
+	over, under := make([]point, 0, fromA), make([]point, 0, len(all)-fromA) // A->B lies over the line, B->A under it
 	s := segment{at: mid.b, from: all[0].a}
 	for _, o := range all {
 		p := point{float64(o.a - mid.a), float64(o.diff() - base)}

@@ -16,6 +16,24 @@ type link struct {
 	differAt int
 	sends    []*Transmission
 	message  *Message // what came of it
+
+	only [1]*Transmission // room for sends: most messages are sent once
+	one  Transmission
+	more []Transmission // the others
+}
+
+// send adds a transmission, of which there will be more further ones.
+func (l *link) send(more int, t Transmission) {
+	if len(l.sends) == 0 {
+		l.one = t
+		if l.sends = l.only[:0]; more > 0 {
+			l.sends, l.more = make([]*Transmission, 0, more+1), make([]Transmission, 0, more)
+		}
+		l.sends = append(l.sends, &l.one)
+		return
+	}
+	l.more = append(l.more, t) // never more than there is room for, so that none moves
+	l.sends = append(l.sends, &l.more[len(l.more)-1])
 }
 
 // better returns the copy to read: the sender's, unless it is cut and the other one is not.
@@ -151,15 +169,27 @@ func linkAltered(links []*link) []*link {
 // linkAlteredOnce finds the sending of an arrival with other bytes where most copies of the message arrived as they were sent: the
 // n-th of the sendings is the n-th of the arrivals.
 func linkAlteredOnce(links []*link) {
-	whole := map[identity]*link{}
+	arrived := func(o *link) bool { return o.at[o.from.Other()] != nil && o.at[o.from] == nil }
+	whole := map[identity]*link{} // of what only arrived
+	for _, o := range links {
+		if arrived(o) {
+			whole[identityOf(o.at[o.from.Other()], o.from)] = nil
+		}
+	}
+	if len(whole) == 0 {
+		return
+	}
 	for _, l := range links {
 		if l.at[A] != nil && l.at[B] != nil && !l.altered {
-			whole[identityOf(l.at[l.from], l.from)] = l
+			k := identityOf(l.at[l.from], l.from)
+			if _, wanted := whole[k]; wanted {
+				whole[k] = l
+			}
 		}
 	}
 	for _, o := range links {
 		to := o.from.Other()
-		if o.at[to] == nil || o.at[o.from] != nil {
+		if !arrived(o) {
 			continue
 		}
 		l := whole[identityOf(o.at[to], o.from)]

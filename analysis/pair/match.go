@@ -52,7 +52,10 @@ func roughClock(links []*link, esp []observation) rough {
 	}
 	all = append(all, esp...)
 	slices.SortFunc(all, func(x, y observation) int { return cmp.Compare(x.a, y.a) })
-	for _, o := range consistent(all) {
+	kept := consistent(all)
+	fromA := countFrom(kept, A)
+	r.at = [2][]observation{make([]observation, 0, fromA), make([]observation, 0, len(kept)-fromA)}
+	for _, o := range kept {
 		r.at[o.from] = append(r.at[o.from], o)
 	}
 	r.have = len(all) > 0
@@ -60,6 +63,16 @@ func roughClock(links []*link, esp []observation) rough {
 		r.only, r.have = vote(links)
 	}
 	return r
+}
+
+func countFrom(all []observation, s Side) int {
+	n := 0
+	for _, o := range all {
+		if o.from == s {
+			n++
+		}
+	}
+	return n
 }
 
 func single(l *link) (a, b *exchange.Sight, ok bool) {
@@ -166,7 +179,7 @@ const maxObservations = 1 << 14
 
 // espObservations are sampled packets that both captures hold.
 func espObservations(flows []*Flow) []observation {
-	var all []observation
+	all := make([]observation, 0, maxObservations)
 	share := max(4, maxObservations/max(1, len(flows)))
 	for _, f := range flows {
 		all = append(all, flowObservations(f, share)...)
@@ -174,7 +187,7 @@ func espObservations(flows []*Flow) []observation {
 	return all
 }
 
-// flowObservations are at most about limit of f's sampled packets, evenly chosen.
+// flowObservations are at most about limit of f's sampled packets, evenly chosen. The samples are in order of their numbers (joinFlows).
 func flowObservations(f *Flow, limit int) []observation {
 	if f.At[A] == nil || f.At[B] == nil {
 		return nil
@@ -183,16 +196,17 @@ func flowObservations(f *Flow, limit int) []observation {
 	for n := max(len(f.At[A].Samples), len(f.At[B].Samples)); n > limit; n /= 2 {
 		step *= 2 // a power of two, so that both sides choose the same numbers
 	}
-	seen := map[uint64]int64{}
-	for _, p := range f.At[B].Samples {
-		if p.Seq&(step-1) == 0 {
-			seen[p.Seq] = p.Nanos
-		}
-	}
 	var all []observation
+	b := f.At[B].Samples
 	for _, p := range f.At[A].Samples {
-		if t, ok := seen[p.Seq]; ok {
-			all = append(all, observation{p.Nanos, t, f.From})
+		if p.Seq&(step-1) != 0 {
+			continue
+		}
+		for len(b) > 0 && b[0].Seq < p.Seq || len(b) > 1 && b[1].Seq == p.Seq {
+			b = b[1:]
+		}
+		if len(b) > 0 && b[0].Seq == p.Seq {
+			all = append(all, observation{p.Nanos, b[0].Nanos, f.From})
 		}
 	}
 	return all
@@ -324,7 +338,7 @@ func matchLink(l *link, blind bool, offset func(int64) [2]int64) {
 	m := matching{from: l.from, blind: blind}
 	if x, y, ok := single(l); ok {
 		if _, ok := m.costOf(x, y, expected(x, offset)); ok {
-			l.sends = []*Transmission{{At: [2]*exchange.Sight{x, y}}}
+			l.send(0, Transmission{At: [2]*exchange.Sight{x, y}})
 			return
 		}
 	}
@@ -336,17 +350,24 @@ func matchLink(l *link, blind bool, offset func(int64) [2]int64) {
 	}
 	partner := m.byID()
 	used := make([]bool, len(m.b))
-	l.sends = l.sends[:0]
-	for i, s := range m.a {
-		t := &Transmission{At: [2]*exchange.Sight{s, nil}}
-		if j := partner[i]; j >= 0 {
-			t.At[B], used[j] = m.b[j], true
+	alone := len(m.b)
+	for _, j := range partner {
+		if j >= 0 {
+			used[j] = true
+			alone--
 		}
-		l.sends = append(l.sends, t)
+	}
+	rest := alone + len(m.a) - 1
+	for i, s := range m.a {
+		t := Transmission{At: [2]*exchange.Sight{s, nil}}
+		if j := partner[i]; j >= 0 {
+			t.At[B] = m.b[j]
+		}
+		l.send(rest, t)
 	}
 	for j, s := range m.b {
 		if !used[j] {
-			l.sends = append(l.sends, &Transmission{At: [2]*exchange.Sight{nil, s}})
+			l.send(rest, Transmission{At: [2]*exchange.Sight{nil, s}})
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
 )
 
 // Weights of the evidence for whose an address is. One fact of a stronger kind outweighs any number of weaker ones in practice.
@@ -165,7 +166,7 @@ func (c *compass) flowHops(a, b *exchange.Story) {
 
 // gaps compares how long the answer takes in both captures: at the asking side the way there and back comes on top.
 func (c *compass) gaps(links []*link) {
-	requests := map[identity]*link{}
+	requests := make(map[asked]*link, len(links)/2)
 	for _, l := range links {
 		if l.at[A] != nil && l.at[B] != nil && l.at[A].Kind == exchange.Request {
 			if k := askKey(l.at[A]); requests[k] == nil {
@@ -198,13 +199,20 @@ func sign(n int64) int {
 	return 0
 }
 
-// askKey is what an IKEv2 request and its response share.
-func askKey(m *exchange.Message) identity {
+// asked is what an IKEv2 request and its response share.
+type asked struct {
+	spiI     ike.SPI
+	id       uint32
+	exchange ike.ExchangeType
+	asker    exchange.Role
+}
+
+func askKey(m *exchange.Message) asked {
 	role := m.Role
 	if m.Kind == exchange.Response {
 		role = exchange.Initiator + exchange.Responder - role
 	}
-	return identity{spiI: m.SPIi, exchange: m.Exchange, id: m.MessageID, from: Side(role)}
+	return asked{m.SPIi, m.MessageID, m.Exchange, role}
 }
 
 // absences: a packet that only one capture holds was more likely lost after it than before it.

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"github.com/moncap/moncap/analysis/diagnose"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -12,7 +13,6 @@ const (
 	maxMessages      = 5000 // messages that are listed, of all conversations
 	maxTransmissions = 1000 // transmissions that are listed of one message
 	maxFlows         = 2000 // ESP SAs, each in one direction
-	maxEvidence      = 500  // frames that prove one finding
 )
 
 // shorten keeps the first findings of every code, and of their evidence what is enough to prove them; more counts the other findings.
@@ -20,7 +20,7 @@ func shorten(all []report.Finding) (kept []report.Finding, more map[string]int) 
 	of := map[string]int{}
 	for _, f := range all {
 		if of[f.Code]++; of[f.Code] <= maxOfCode {
-			f.Evidence = f.Evidence[:min(len(f.Evidence), maxEvidence)]
+			f.Evidence = f.Evidence[:min(len(f.Evidence), diagnose.MaxEvidence)]
 			kept = append(kept, f)
 			continue
 		}

@@ -214,10 +214,16 @@ func path(s pair.Side, why string, commands ...string) report.Action {
 	return report.Action{Side: sideOf(s.Other()), Where: onPath, Mode: "config", Commands: commands, Why: why}
 }
 
-// sights are the evidence of transmissions: each as both captures show it.
+// MaxEvidence is how many frames prove one finding at most. What is made beyond them, as findings are folded into one, a report leaves out.
+const MaxEvidence = 500
+
+// sights are the evidence of transmissions: each as both captures show it, the first MaxEvidence.
 func sights(note string, transmissions ...*pair.Transmission) []report.Evidence {
 	var all []report.Evidence
 	for _, t := range transmissions {
+		if len(all) >= MaxEvidence {
+			break
+		}
 		for _, s := range pair.Both {
 			if x := t.At[s]; x != nil {
 				all = append(all, report.Evidence{Side: sideOf(s), Frame: x.Frame, Note: note})

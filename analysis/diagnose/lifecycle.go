@@ -3,6 +3,7 @@ package diagnose
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -122,8 +123,11 @@ func (j *judge) retriedRekey(t *talk, m *pair.Message) bool {
 	return false
 }
 
-// sendings are the transmissions of m without duplicates.
+// sendings are the transmissions of m without duplicates; not to be changed.
 func sendings(m *pair.Message) []*pair.Transmission {
+	if !slices.ContainsFunc(m.Transmissions, func(t *pair.Transmission) bool { return t.Duplicate }) {
+		return slices.Clip(m.Transmissions) // as nearly always
+	}
 	var all []*pair.Transmission
 	for _, t := range m.Transmissions {
 		if !t.Duplicate {

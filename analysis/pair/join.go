@@ -151,10 +151,13 @@ const copyWindow = 400_000_000
 func (j *joiner) duplicates(l *link) {
 	to := l.from.Other()
 	if l.at[A] != nil && l.at[B] != nil && len(l.sends) > 1 {
-		proper := arrivals(l.sends, to)
+		var proper []*Transmission
 		for _, t := range l.sends {
 			if t.At[l.from] != nil || t.At[to] == nil {
 				continue
+			}
+			if proper == nil {
+				proper = arrivals(l.sends, to)
 			}
 			if o := nearest(proper, t.At[to], to); o != nil && sameDatagram(o.At[to], t.At[to]) {
 				t.Duplicate, t.CopyOf = true, o
@@ -204,6 +207,9 @@ func nearest(proper []*Transmission, x *exchange.Sight, to Side) *Transmission {
 
 // copies makes the duplicate transmissions of the sightings that are copies of the one before them.
 func (l *link) copies(m *exchange.Message, s Side) []*Transmission {
+	if !slices.ContainsFunc(m.Sent, func(x exchange.Sight) bool { return x.Copy }) {
+		return nil
+	}
 	var more []*Transmission
 	of := map[*exchange.Sight]*Transmission{}
 	for _, t := range l.sends {

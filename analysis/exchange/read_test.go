@@ -3,9 +3,14 @@ package exchange
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
@@ -13,7 +18,12 @@ import (
 
 func read(t *testing.T, incident string) *Story {
 	t.Helper()
-	f, err := os.Open(filepath.Join("..", "..", "testdata", "incidents", incident, "a.pcap"))
+	return readShared(t, incident, "a.pcap", nil)
+}
+
+func readShared(t *testing.T, incident, file string, shared *Contents) *Story {
+	t.Helper()
+	f, err := os.Open(filepath.Join("..", "..", "testdata", "incidents", incident, file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +32,7 @@ func read(t *testing.T, incident string) *Story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Read(context.Background(), r, nil)
+	s, err := Read(context.Background(), r, shared)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,5 +124,35 @@ func TestReadEndsEarly(t *testing.T) {
 	stop(broken)
 	if _, err := Read(ctx, failing{nil}, nil); !errors.Is(err, broken) {
 		t.Errorf("error %v, want the context's cause", err)
+	}
+}
+
+// Two captures that share contents keep what both hold once, and tell the same as when each is read alone.
+func TestSharedContents(t *testing.T) {
+	var shared Contents
+	var stories [2]*Story
+	var wait sync.WaitGroup
+	for i, file := range []string{"a.pcap", "b.pcap"} {
+		wait.Go(func() { stories[i] = readShared(t, "lossy-path", file, &shared) })
+	}
+	wait.Wait()
+	kept := map[uint64]*Content{}
+	both := 0
+	for _, m := range stories[0].Messages {
+		kept[m.Hash] = m.Content
+	}
+	for _, m := range stories[1].Messages {
+		if c := kept[m.Hash]; c == m.Content {
+			both++
+		} else if c != nil {
+			t.Errorf("message %d is kept twice", m.Index)
+		}
+	}
+	if both == 0 {
+		t.Error("the captures share nothing")
+	}
+	alone := readShared(t, "lossy-path", "b.pcap", nil)
+	if diff := cmp.Diff(alone, stories[1], cmp.AllowUnexported(Flow{}, Set{}, Datagram{}), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); diff != "" {
+		t.Errorf("read alone it says something else:\n%s", diff)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -125,6 +126,7 @@ func sideName(names [2]string, side string) string {
 // barView is one bar a router, which advances by a phase.
 type barView struct {
 	p     *mpb.Progress
+	tty   io.StringWriter // the terminal itself, or nil
 	total int64
 	bars  map[string]*mpb.Bar
 	room  int // columns for words behind a bar
@@ -135,6 +137,7 @@ type barView struct {
 	began  map[string]time.Time // when the phase under way began
 	broken bool                 // a phase failed
 	undone bool                 // an interrupted run was taken back
+	left   map[string]bool      // the sides on which cleaning failed
 }
 
 // barColumns is how wide bars may be: the terminal, or 80.
@@ -160,7 +163,10 @@ func newBars(w io.Writer, columns, phases int, names [2]string) *barView {
 	bar := barWidth(columns)
 	v := &barView{
 		p:     mpb.New(mpb.WithOutput(w), mpb.WithWidth(bar), mpb.WithRefreshRate(80*time.Millisecond), mpb.WithAutoRefresh()),
-		total: int64(phases), bars: map[string]*mpb.Bar{}, text: map[string]string{}, began: map[string]time.Time{},
+		total: int64(phases), bars: map[string]*mpb.Bar{}, text: map[string]string{}, began: map[string]time.Time{}, left: map[string]bool{},
+	}
+	if f, ok := w.(*os.File); ok {
+		v.tty = f
 	}
 	longest := 0
 	for i, n := range names {
@@ -225,6 +231,7 @@ func (v *barView) detail(side, text string) {
 func (v *barView) failed(side, name, why string) {
 	v.mu.Lock()
 	v.broken = true
+	v.left[side] = v.left[side] || name == string(capture.PhaseClean)
 	v.text[side], v.began[side] = printable(name)+" failed", time.Time{}
 	v.mu.Unlock()
 	fmt.Fprintf(v.p, "%s: %s: %s\n", sideName(v.names, side), name, printable(why))
@@ -237,7 +244,13 @@ func (v *barView) removing(side, what string) {
 	v.note(sideName(v.names, side) + ": removing " + what)
 }
 
-func (v *barView) note(text string) { fmt.Fprintln(v.p, printable(text)) }
+func (v *barView) note(text string) {
+	if v.tty != nil {
+		// The echo of Ctrl-C has moved the cursor, and what is drawn begins where the cursor is.
+		_, _ = v.tty.WriteString("\r")
+	}
+	fmt.Fprintln(v.p, printable(text))
+}
 
 func (v *barView) close() {
 	for _, side := range sides("") {
@@ -245,6 +258,8 @@ func (v *barView) close() {
 		used := v.text[side] != ""
 		v.began[side] = time.Time{}
 		switch {
+		case used && v.left[side]:
+			v.text[side] = "NOT cleaned up"
 		case used && v.undone:
 			v.text[side] = "interrupted, cleaned up"
 		case used && !v.broken:

@@ -58,6 +58,21 @@ func TestAnInterruptSaysWhatIsCleaned(t *testing.T) {
 	}
 }
 
+// A router on which cleaning failed must not be called clean, least of all after an interrupt.
+func TestBarsSayWhatIsNotClean(t *testing.T) {
+	a, out := progressApp(true, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	v := a.newProgress(ctx, len(capture.Phases()), [2]string{"hq", "branch"})
+	cancel()
+	play(ctx, v)
+	showEvent(ctx, v, capture.Event{Side: capture.A, Phase: capture.PhaseClean, Kind: capture.Ended, Err: &capture.PhaseError{Phase: capture.PhaseClean, Err: errors.New("connection lost")}})
+	v.close()
+	last := out.String()[strings.LastIndex(out.String(), "hq"):]
+	if a, b, _ := strings.Cut(last, "branch"); !strings.Contains(a, "NOT cleaned") || !strings.Contains(b, "interrupted") {
+		t.Errorf("at last: %q", last)
+	}
+}
+
 func TestBarsFitTheTerminal(t *testing.T) {
 	for _, width := range []int{40, 60, 100} {
 		a, _ := progressApp(true, width)

@@ -298,7 +298,7 @@ func showEvent(ctx context.Context, v progressView, e capture.Event) {
 			v.failed(side, string(e.Phase), failed.Cause())
 		}
 	case capture.Packets:
-		v.detail(side, fmt.Sprintf("%s: %d packets", e.Phase, e.Count))
+		v.detail(side, fmt.Sprintf("%s: %s", e.Phase, packetCount(e.Count)))
 	case capture.Progress:
 		v.detail(side, fmt.Sprintf("%s: %s", e.Phase, transferred(e.Done, e.Total)))
 	case capture.Removing:
@@ -309,6 +309,13 @@ func showEvent(ctx context.Context, v progressView, e capture.Event) {
 	case capture.Note:
 		v.note(e.Text)
 	}
+}
+
+func packetCount(n int) string {
+	if n == 1 {
+		return "1 packet"
+	}
+	return fmt.Sprintf("%d packets", n)
 }
 
 // transferred is a bar of a transfer, and its size.

@@ -48,7 +48,8 @@ func comment(vendor string) string {
 func (p Partner) opening(vendor string) string {
 	return lines(comment(vendor),
 		fmt.Sprintf("A capture of the IPsec negotiation between your gateway %s and ours, %s.", p.Local, p.Remote),
-		"It holds IKE, ESP and ICMP errors of this tunnel and nothing else; ESP is encrypted, and no setting of the tunnel is changed.",
+		"It holds what the two gateways send each other, and ICMP to yours, nothing else; ESP stays encrypted.",
+		"No setting of the tunnel is changed.",
 		"Ours runs at the same time: tell us when yours has started, then let the tunnel negotiate anew.")
 }
 

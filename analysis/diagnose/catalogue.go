@@ -180,7 +180,7 @@ var catalogue = []Entry{
 		Code: "slow-path", Severity: "warning",
 		Title:   "The path is slower than the retransmission timer",
 		Certain: "one-way delay or round trip beyond the retransmission timer",
-		Meaning: "Answers take longer to come back than the sender waits, so it repeats requests that were never lost.",
+		Meaning: "Answers take longer to come back than the sender waits, so it repeats requests that were never lost. Where one packet alone was late, the finding says so: a device held it, most often the first one, whose next hop it had to find.",
 		Proof:   "The round trip measured from paired packets, or retransmissions although request and response were both delivered.",
 		Todo:    "Find the delay (satellite, congestion, an overloaded responder), or lengthen the timer with `crypto ikev2 retransmit` on the initiator.",
 		Fields:  []string{"rtt_ms"},

@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"slices"
+	"testing"
 	"time"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -89,5 +91,28 @@ func sizeCases() []findingCase {
 			s.ike(0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000), fate{mtu: 1480})
 		}, nil},
 		{"ike-fragmentation-not-negotiated", none, "everything fits", healthy, nil},
+	}
+}
+
+// What is advised against packets that are too large must itself be smaller than what is lost.
+func TestAdvisedSizesFit(t *testing.T) {
+	for name, want := range map[string][]string{
+		"packet-too-big": {"crypto ikev2 fragmentation mtu 1000", "ip tcp adjust-mss 860"},
+		"mtu-black-hole": {"crypto ikev2 fragmentation mtu 604", "ip tcp adjust-mss 500"},
+	} {
+		var got []string
+		for _, f := range variants()[0].compare(t, name).Findings {
+			if f.Code != name {
+				continue
+			}
+			for _, a := range f.Actions {
+				got = append(got, a.Commands...)
+			}
+		}
+		for _, line := range want {
+			if !slices.Contains(got, line) {
+				t.Errorf("%s: %q is not in %q", name, line, got)
+			}
+		}
 	}
 }

@@ -25,7 +25,7 @@ func mtuBlackHole(j *judge) []report.Finding {
 			Confidence:  report.Probable,
 			Explanation: fmt.Sprintf("From %s to %s, frames of up to %d bytes arrive and those from %d bytes on do not, and nobody says why: a link takes less than it should.", j.name(s), j.name(s.Other()), z.largest, z.smallest),
 			Evidence:    z.evidence,
-			Actions:     []report.Action{j.config(s, "smaller IKE messages and traffic", "crypto ikev2 fragmentation mtu 1200", "ip tcp adjust-mss 1360")},
+			Actions:     j.smaller(s, z.passes()),
 			Fields:      map[string]any{"direction": s.Direction(), "largest_delivered": z.largest, "smallest_lost": z.smallest},
 		})
 	}
@@ -61,6 +61,16 @@ func (j *judge) sizesOf(s pair.Side) sizes {
 		}
 	}
 	return z
+}
+
+// passes is a size of IP packets that pass: the largest seen to, or the one that every path takes (RFC 791, Section 3.1) where
+// only small ones were sent.
+func (z *sizes) passes() int {
+	const ethernet, everywhere = 14, 576
+	if everywhere < z.smallest-ethernet {
+		return max(z.largest-ethernet, everywhere)
+	}
+	return z.largest - ethernet
 }
 
 // addFlow takes the sampled packets of a flow in; of a short flow these are all.

@@ -27,14 +27,27 @@ func packetTooBig(j *judge) []report.Finding {
 			Confidence:  report.Certain,
 			Explanation: fmt.Sprintf("%s says that packets of %s do not fit: the next link takes %d bytes.", from, j.name(e.Quoted), e.MTU),
 			Evidence:    []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
-			Actions: []report.Action{
-				j.config(e.Quoted, "IKE messages that fit", "crypto ikev2 fragmentation mtu "+fmt.Sprint(max(e.MTU-28, 576))),
-				j.config(e.Quoted, "traffic that fits, behind the tunnel's own bytes", "ip tcp adjust-mss 1360", "crypto ipsec df-bit clear"),
-			},
-			Fields: map[string]any{"direction": e.Quoted.Direction(), "mtu": e.MTU, "reported_by": from},
+			Actions:     append(j.smaller(e.Quoted, e.MTU), j.config(e.Quoted, "ESP that may be fragmented on the way", "crypto ipsec df-bit clear")),
+			Fields:      map[string]any{"direction": e.Quoted.Direction(), "mtu": e.MTU, "reported_by": from},
 		})
 	}
 	return all
+}
+
+// smaller are the lines for IKE and TCP that pass where IP packets of so many bytes do, as far as IOS XE goes down.
+func (j *judge) smaller(s pair.Side, passes int) []report.Action {
+	const (
+		fragments, leastFragment = 1200, 68    // crypto ikev2 fragmentation mtu; 1200 suits every common path
+		segments, leastSegment   = 1360, 500   // ip tcp adjust-mss
+		around                   = 1500 - 1360 // what ESP in UDP, IP and TCP add to a segment at most
+	)
+	if passes <= 0 { // who refuses does not say (RFC 1191, Section 5)
+		passes = 576
+	}
+	return []report.Action{
+		j.config(s, "IKE messages that fit", fmt.Sprint("crypto ikev2 fragmentation mtu ", min(fragments, max(passes, leastFragment)))),
+		j.config(s, "on the tunnel's or the LAN's interface: TCP that fits, with the bytes of the tunnel around it", fmt.Sprint("ip tcp adjust-mss ", min(segments, max(passes-around, leastSegment)))),
+	}
 }
 
 func ipFragmentsLost(j *judge) []report.Finding {

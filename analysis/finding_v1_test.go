@@ -56,6 +56,44 @@ func quick(n int, answer func(*v1)) func(*scene) {
 	}
 }
 
+// inFrags sends a message in FRAG payloads of 100 bytes; each has its fate, by its number from 0.
+func (a *v1) inFrags(from int, id uint16, message []byte, fates map[int]fate) {
+	h, err := ike.ParseHeader(message)
+	if err != nil {
+		a.s.t.Fatal(err)
+	}
+	h.Flags, h.NextPayload, h.Length = 0, 0, 0
+	for n := 0; n*100 < len(message); n++ {
+		f := &ike.Frag{ID: id, Part: uint8(n + 1), Data: message[n*100 : min(len(message), n*100+100)]}
+		if n*100+100 >= len(message) {
+			f.Last, f.Bits = true, 1
+		}
+		a.s.ike(from, 500, a.s.bytes(&ike.Message{Header: h, Payloads: []ike.Payload{f}}), fates[n])
+	}
+}
+
+// certificatesV1 is Main Mode whose fifth message goes in three fragments, of which the second has the given fates, one a
+// round; every round has an identifier of its own. With a last round that arrives, phases 1 and 2 come up.
+func certificatesV1(second ...fate) func(*scene) {
+	return func(s *scene) {
+		a := s.v1(0)
+		a.main12(saV1(modern(14, 3)), saV1(modern(14, 3)))
+		a.main34()
+		fifth := a.sealed(ike.V1MainMode, 0, 0, ike.V1PayloadID, 240)
+		for i, f := range second {
+			a.inFrags(0, uint16(i+1), fifth, map[int]fate{1: f})
+			s.wait(10 * time.Second)
+		}
+		if !second[len(second)-1].lost {
+			a.inFrags(1, 1, a.sealed(ike.V1MainMode, 1, 0, ike.V1PayloadID, 230), nil)
+			a.quickMode(3)
+			s.traffic(10, false)
+		}
+		s.noise(0)
+		s.noise(1)
+	}
+}
+
 func v1Cases() []findingCase {
 	refuse := func(a *v1) { a.s.ike(1, 500, a.sealedInfo(1)) }
 	return []findingCase{
@@ -71,6 +109,26 @@ func v1Cases() []findingCase {
 			}
 		}, map[string]any{"refusing_side": "B"}},
 
+		{"tunnel-established", hit, "IKEv1, certificates in fragments", certificatesV1(fate{}), map[string]any{"version": 1, "initiator": "A", "confidence": "certain"}},
+		{"tunnel-established", near, "Quick Mode lacks its third message, its first came in fragments", func(s *scene) {
+			a := s.v1(0).phase1()
+			a.inFrags(0, 1, a.sealed(ike.V1QuickMode, 0, a.quick, ike.V1PayloadHASH, 300), nil)
+			s.ike(1, 500, a.sealed(ike.V1QuickMode, 1, a.quick, ike.V1PayloadHASH, 144))
+		}, nil},
+		{"quick-mode-stalled", hit, "after message 1, in fragments", func(s *scene) {
+			a := s.v1(0).phase1()
+			a.inFrags(0, 1, a.sealed(ike.V1QuickMode, 0, a.quick, ike.V1PayloadHASH, 300), nil)
+		}, map[string]any{"last_message": 1}},
+		{"ike-fragments-lost", hit, "IKEv1", certificatesV1(lost, lost, lost), map[string]any{"direction": "A->B", "fragments_sent": 3, "fragments_seen": 2}},
+		{"ike-fragments-lost", near, "IKEv1, it arrives in the second round", certificatesV1(lost, fate{}), nil},
+		{"main-mode-stalled", hit, "after message 5, in fragments", certificatesV1(lost, lost), map[string]any{"last_message": 5, "waiting_side": "A"}},
+		{"psk-mismatch-v1", hit, "the fifth message came in fragments", func(s *scene) {
+			a := s.v1(0)
+			a.main12(saV1(modern(14, 1)), saV1(modern(14, 1)))
+			a.main34()
+			a.inFrags(0, 1, a.sealed(ike.V1MainMode, 0, 0, ike.V1PayloadID, 240), nil)
+			s.ike(1, 500, a.info(1, 16))
+		}, map[string]any{"refusing_side": "B", "confidence": "certain"}},
 		{"main-mode-stalled", hit, "after message 3", stalledAfter(3), map[string]any{"last_message": 3, "waiting_side": "A"}},
 		{"main-mode-stalled", hit, "after message 1", stalledAfter(1), map[string]any{"last_message": 1, "waiting_side": "A"}},
 		{"main-mode-stalled", near, "phase 1 is complete", stalledAfter(6), nil},

@@ -202,7 +202,7 @@ func (j *judge) setupTime(t *talk) (float64, bool) {
 	return millis(end - t.First), true
 }
 
-// v1Phase1 are the messages of Main or Aggressive Mode in order, retransmissions folded.
+// v1Phase1 are the messages of Main or Aggressive Mode in order, retransmissions and fragments folded.
 func (t *talk) v1Phase1() []*pair.Message {
 	var all []*pair.Message
 	for _, m := range t.Messages {
@@ -210,14 +210,14 @@ func (t *talk) v1Phase1() []*pair.Message {
 			all = append(all, m)
 		}
 	}
-	return all
+	return wholeV1(all)
 }
 
 // v1Encrypted are the encrypted messages of phase 1: MM5 and MM6, or what answers them.
 func (t *talk) v1Encrypted(s pair.Side) []*pair.Message {
 	var all []*pair.Message
 	for _, m := range t.v1Phase1() {
-		if m.Encrypted() && m.From == s {
+		if encryptedV1(m) && m.From == s {
 			all = append(all, m)
 		}
 	}
@@ -305,7 +305,7 @@ func (t *talk) quickMode() []*pair.Message {
 			all = append(all, m)
 		}
 	}
-	return all
+	return wholeV1(all)
 }
 
 func quickModeRefused(j *judge) []report.Finding {

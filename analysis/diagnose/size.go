@@ -107,50 +107,6 @@ func (j *judge) otherwisePasses(s pair.Side) bool {
 	return false
 }
 
-func ikeFragmentsLost(j *judge) []report.Finding {
-	if !j.c.TwoSided() {
-		return nil
-	}
-	type key struct {
-		conversation *pair.Conversation
-		id           uint32
-		from         pair.Side
-		parts        int
-		request      bool
-	}
-	sent, arrived := map[key]int{}, map[key]int{}
-	missing := map[key][]*pair.Message{}
-	var order []key
-	for m := range j.c.Messages() {
-		if m.Fragments == 0 {
-			continue
-		}
-		k := key{m.Conversation, m.MessageID, m.From, m.Fragments, m.Kind == 0}
-		if sent[k]++; sent[k] == 1 {
-			order = append(order, k)
-		}
-		if n := m.Tally(); n.Delivered > 0 {
-			arrived[k]++
-		} else if n.Lost > 0 {
-			missing[k] = append(missing[k], m)
-		}
-	}
-	var all []report.Finding
-	for _, k := range order {
-		if len(missing[k]) == 0 || arrived[k] == 0 {
-			continue
-		}
-		all = append(all, report.Finding{
-			Confidence: report.Certain, Conversation: k.conversation.ID,
-			Explanation: fmt.Sprintf("Of the %d IKE fragments of %s of %s, %s at %s.", sent[k], one(missing[k][0].Exchange), j.name(k.from), plural(len(missing[k]), "never arrives", "never arrive"), j.name(k.from.Other())),
-			Evidence:    evidence("sent, and not in the other capture", missing[k]...),
-			Actions:     []report.Action{j.config(k.from, "smaller fragments", "crypto ikev2 fragmentation mtu 1000")},
-			Fields:      map[string]any{"direction": k.from.Direction(), "fragments_sent": sent[k], "fragments_seen": arrived[k]},
-		})
-	}
-	return all
-}
-
 func fragmentationOff(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		if t.Version != 2 || !t.Complete || len(j.fragmented(t)) == 0 {

@@ -429,7 +429,7 @@ func (e *espStarts) during(t *talk) bool {
 // judgeV1 looks for the three messages of Quick Mode (RFC 2409, Section 5.5).
 func (t *talk) judgeV1(esp *espStarts) {
 	count := map[uint32]int{}
-	for _, m := range t.Messages {
+	for _, m := range wholeV1(t.Messages) {
 		if n := m.Tally(); m.Exchange != ike.V1QuickMode || n.Lost > 0 && n.Lost == n.Sent {
 			continue
 		}

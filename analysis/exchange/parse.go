@@ -82,6 +82,9 @@ func (c *Content) SAv1() *ike.SAv1 { return first[*ike.SAv1](c) }
 // KE returns the Key Exchange payload in clear of an IKEv2 message, or nil.
 func (c *Content) KE() *ike.KE { return first[*ike.KE](c) }
 
+// Frag returns the fragment that an IKEv1 message is, or nil.
+func (c *Content) Frag() *ike.Frag { return first[*ike.Frag](c) }
+
 func first[T ike.Payload](c *Content) (none T) {
 	for _, x := range c.Parsed.Payloads {
 		if t, ok := x.(T); ok {

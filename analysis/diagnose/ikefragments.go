@@ -1,0 +1,144 @@
+package diagnose
+
+import (
+	"fmt"
+	"hash/maphash"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// inParts names a message that travels in IKE fragments: SKF payloads of IKEv2 (RFC 7383), FRAG payloads of IKEv1.
+type inParts struct {
+	conversation *pair.Conversation
+	id           uint32
+	from         pair.Side
+	parts        int // IKEv2
+	request      bool
+	frag         uint16 // IKEv1: the identifier that its fragments had first
+}
+
+// partsSeen is what became of the fragments of one message, by their numbers.
+type partsSeen struct {
+	sent, arrived map[int]bool
+	lost          []*pair.Message
+}
+
+func ikeFragmentsLost(j *judge) []report.Finding {
+	if !j.c.TwoSided() {
+		return nil
+	}
+	seen := map[inParts]*partsSeen{}
+	var order []inParts
+	var v1 fragsV1
+	for m := range j.c.Messages() {
+		k, number := inParts{m.Conversation, m.MessageID, m.From, m.Fragments, m.Kind == 0, 0}, m.Fragment
+		if f := m.Frag(); f != nil {
+			number = int(f.Part)
+			k.frag, _ = v1.name(m, f)
+		} else if m.Fragments == 0 {
+			continue
+		}
+		p := seen[k]
+		if p == nil {
+			p = &partsSeen{sent: map[int]bool{}, arrived: map[int]bool{}}
+			seen[k] = p
+			order = append(order, k)
+		}
+		p.sent[number] = true
+		if n := m.Tally(); n.Delivered > 0 {
+			p.arrived[number] = true
+		} else if n.Lost > 0 {
+			p.lost = append(p.lost, m)
+		}
+	}
+	var all []report.Finding
+	for _, k := range order {
+		p := seen[k]
+		if missing := len(p.sent) - len(p.arrived); len(p.lost) > 0 && missing > 0 && len(p.arrived) > 0 {
+			all = append(all, j.partsLost(k, p))
+		}
+	}
+	return all
+}
+
+func (j *judge) partsLost(k inParts, p *partsSeen) report.Finding {
+	f := report.Finding{
+		Confidence: report.Certain, Conversation: k.conversation.ID,
+		Explanation: fmt.Sprintf("Of the %d IKE fragments of %s of %s, %s at %s.", len(p.sent), one(p.lost[0].Exchange), j.name(k.from),
+			plural(len(p.sent)-len(p.arrived), "never arrives", "never arrive"), j.name(k.from.Other())),
+		Evidence: evidence("sent, and not in the other capture", p.lost...),
+		Fields:   map[string]any{"direction": k.from.Direction(), "fragments_sent": len(p.sent), "fragments_seen": len(p.arrived)},
+	}
+	if k.conversation.Version == 1 { // whose fragments have a fixed size
+		f.Actions = []report.Action{j.exec(k.from, "what the path does with large UDP packets", j.toward(k.from, "show crypto isakmp sa", "ping %s size 1400 df-bit")...)}
+	} else {
+		f.Actions = []report.Action{j.config(k.from, "smaller fragments", "crypto ikev2 fragmentation mtu 1000")}
+	}
+	return f
+}
+
+// fragsV1 tells apart the messages of IKEv1 that travel in FRAG payloads. What is sent again may get an identifier of its own;
+// it is known by its bytes. The zero value is ready.
+type fragsV1 struct {
+	ids   map[fragID]uint16
+	bytes map[fragBytes]uint16
+}
+
+type fragID struct {
+	conversation *pair.Conversation
+	from         pair.Side
+	id           uint16
+}
+
+type fragBytes struct {
+	conversation *pair.Conversation
+	from         pair.Side
+	part         uint8
+	hash         uint64
+}
+
+var fragSeed = maphash.MakeSeed()
+
+// name returns the identifier that the fragments of f's message had first, and whether f is the first of them.
+func (v *fragsV1) name(m *pair.Message, f *ike.Frag) (id uint16, first bool) {
+	if v.ids == nil {
+		v.ids, v.bytes = map[fragID]uint16{}, map[fragBytes]uint16{}
+	}
+	mine, same := fragID{m.Conversation, m.From, f.ID}, fragBytes{m.Conversation, m.From, f.Part, maphash.Bytes(fragSeed, f.Data)}
+	id, known := v.ids[mine]
+	if !known {
+		id, known = v.bytes[same]
+	}
+	if !known {
+		id = f.ID
+	}
+	v.ids[mine], v.bytes[same] = id, id
+	return id, !known
+}
+
+// wholeV1 counts a message of IKEv1 that travels in FRAG payloads once: of its fragments only the first one is kept.
+func wholeV1(all []*pair.Message) []*pair.Message {
+	var v fragsV1
+	var whole []*pair.Message
+	for _, m := range all {
+		if f := m.Frag(); f != nil {
+			if _, first := v.name(m, f); !first {
+				continue
+			}
+		}
+		whole = append(whole, m)
+	}
+	return whole
+}
+
+// encryptedV1 says whether a message of IKEv1 is encrypted; of one in fragments, the first of them holds its header.
+func encryptedV1(m *pair.Message) bool {
+	f := m.Frag()
+	if f == nil || f.Part != 1 {
+		return m.Encrypted()
+	}
+	h, err := ike.ParseHeader(f.Data)
+	return err == nil && h.Encrypted()
+}

@@ -123,8 +123,8 @@ type Message struct {
 	Copies            [2]*exchange.Message // as each side's capture has it; nil where it was never seen
 	Conversation      *Conversation
 	From              Side
-	Transmissions     []*Transmission // in aligned order, duplicates included
 	Altered           bool            // the bytes differ between the sides
+	Transmissions     []*Transmission // in aligned order, duplicates included
 	DifferAt          int             // Altered: offset of the first difference
 	Answers           *Message        // IKEv2 response: its request, if seen
 	AnsweredBy        *Message        // IKEv2 request: its response, if seen

@@ -141,12 +141,17 @@ type askedKey struct {
 // other group) to the last one before it; all fragments of a request (RFC 7383) to the same answer. In IKEv1 the order of the exchange
 // tells.
 func (v *Conversation) linkAnswers() {
-	open := map[askedKey][]*Message{}
+	open := make(map[askedKey][]*Message, len(v.Messages)/2)
+	only := make([]*Message, len(v.Messages)) // room for a request each: few are fragments of one
 	inOrder := func(m *Message) bool { return v.Version == 1 || begins(m.Message) }
-	for _, m := range v.Messages {
+	for i, m := range v.Messages {
 		if m.Kind == exchange.Request && !inOrder(m) {
 			k := askedKey{m.MessageID, m.Exchange, m.From}
-			open[k] = append(open[k], m)
+			before := open[k]
+			if before == nil {
+				before = only[i : i : i+1]
+			}
+			open[k] = append(before, m)
 		}
 	}
 	for _, m := range v.Messages {

@@ -19,21 +19,28 @@ type link struct {
 
 	only [1]*Transmission // room for sends: most messages are sent once
 	one  Transmission
-	more []Transmission // the others
 }
 
-// send adds a transmission, of which there will be more further ones.
-func (l *link) send(more int, t Transmission) {
-	if len(l.sends) == 0 {
-		l.one = t
-		if l.sends = l.only[:0]; more > 0 {
-			l.sends, l.more = make([]*Transmission, 0, more+1), make([]Transmission, 0, more)
-		}
-		l.sends = append(l.sends, &l.one)
+// room makes room for n transmissions.
+func (l *link) room(n int) {
+	if n == 1 {
+		l.only[0] = &l.one
+		l.sends = l.only[:0]
 		return
 	}
-	l.more = append(l.more, t) // never more than there is room for, so that none moves
-	l.sends = append(l.sends, &l.more[len(l.more)-1])
+	l.sends = make([]*Transmission, n)
+	all := make([]Transmission, n)
+	for i := range all {
+		l.sends[i] = &all[i]
+	}
+	l.sends = l.sends[:0]
+}
+
+// send adds a transmission, for which there is room.
+func (l *link) send(t Transmission) {
+	n := len(l.sends)
+	l.sends = l.sends[:n+1]
+	*l.sends[n] = t
 }
 
 // better returns the copy to read: the sender's, unless it is cut and the other one is not.

@@ -2,6 +2,7 @@ package pair
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 
@@ -52,10 +53,9 @@ func roughClock(links []*link, esp []observation) rough {
 	}
 	all = append(all, esp...)
 	slices.SortFunc(all, func(x, y observation) int { return cmp.Compare(x.a, y.a) })
-	kept := consistent(all)
-	fromA := countFrom(kept, A)
-	r.at = [2][]observation{make([]observation, 0, fromA), make([]observation, 0, len(kept)-fromA)}
-	for _, o := range kept {
+	fromA := countFrom(all, A)
+	r.at = [2][]observation{make([]observation, 0, fromA), make([]observation, 0, len(all)-fromA)}
+	for o := range consistent(all) {
 		r.at[o.from] = append(r.at[o.from], o)
 	}
 	r.have = len(all) > 0
@@ -106,22 +106,20 @@ func (l *link) originals(s Side) []*exchange.Sight {
 	return all
 }
 
-// consistent drops a pair whose offset neither the pairs before it nor those behind it share, when these agree with each other.
-func consistent(all []observation) []observation {
-	if len(all) < 3 {
-		return all
-	}
+// consistent leaves out a pair whose offset neither the pairs before it nor those behind it share, when these agree with each other.
+func consistent(all []observation) iter.Seq[observation] {
 	const reach = 2
-	kept := make([]observation, 0, len(all))
-	around := make([]observation, 0, 2*reach)
-	for i, o := range all {
-		around = append(around[:0], all[max(0, i-reach):i]...)
-		around = append(around, all[i+1:min(len(all), i+1+reach)]...)
-		if o.shared(around) > 0 || (observation{b: medianDiff(around)}).shared(around) < 2 {
-			kept = append(kept, o)
+	return func(yield func(observation) bool) {
+		around := make([]observation, 0, 2*reach)
+		for i, o := range all {
+			around = append(around[:0], all[max(0, i-reach):i]...)
+			around = append(around, all[i+1:min(len(all), i+1+reach)]...)
+			agrees := len(all) < 3 || o.shared(around) > 0 || (observation{b: medianDiff(around)}).shared(around) < 2
+			if agrees && !yield(o) {
+				return
+			}
 		}
 	}
-	return kept
 }
 
 // shared counts those that have the same offset as o.
@@ -338,7 +336,8 @@ func matchLink(l *link, blind bool, offset func(int64) [2]int64) {
 	m := matching{from: l.from, blind: blind}
 	if x, y, ok := single(l); ok {
 		if _, ok := m.costOf(x, y, expected(x, offset)); ok {
-			l.send(0, Transmission{At: [2]*exchange.Sight{x, y}})
+			l.room(1)
+			l.send(Transmission{At: [2]*exchange.Sight{x, y}})
 			return
 		}
 	}
@@ -350,24 +349,24 @@ func matchLink(l *link, blind bool, offset func(int64) [2]int64) {
 	}
 	partner := m.byID()
 	used := make([]bool, len(m.b))
-	alone := len(m.b)
+	n := len(m.a) + len(m.b)
 	for _, j := range partner {
 		if j >= 0 {
 			used[j] = true
-			alone--
+			n--
 		}
 	}
-	rest := alone + len(m.a) - 1
+	l.room(n)
 	for i, s := range m.a {
 		t := Transmission{At: [2]*exchange.Sight{s, nil}}
 		if j := partner[i]; j >= 0 {
 			t.At[B] = m.b[j]
 		}
-		l.send(rest, t)
+		l.send(t)
 	}
 	for j, s := range m.b {
 		if !used[j] {
-			l.send(rest, Transmission{At: [2]*exchange.Sight{nil, s}})
+			l.send(Transmission{At: [2]*exchange.Sight{nil, s}})
 		}
 	}
 }

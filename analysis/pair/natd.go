@@ -60,6 +60,9 @@ func (d *detector) hashes(m *Message) []hash {
 	if m.Major() == 1 {
 		return d.hashesV1(m)
 	}
+	if len(m.Notifies) == 0 {
+		return nil
+	}
 	maker := func(a netip.AddrPort) []byte {
 		h := ike.NATDHash(m.SPIi, m.SPIr, a.Addr(), a.Port())
 		return h[:]

@@ -161,7 +161,7 @@ var commonKeys = []string{"code", "severity", "confidence", "title", "explanatio
 // furtherKeys are what findings say beyond the catalogue.
 var furtherKeys = map[string][]string{
 	"ike-proposal-mismatch": {"differs", "configuration_differs"}, "child-sa-refused": {"configuration_differs"}, "quick-mode-refused": {"configuration_differs"},
-	"rekey-failed": {"configuration_differs"}, "malformed-message": {"offset"}, "debug-sent-not-captured": {"debug_line"},
+	"rekey-failed": {"configuration_differs"}, "auth-failed": {"configuration_differs"}, "responder-auth-rejected": {"configuration_differs"}, "malformed-message": {"offset"}, "debug-sent-not-captured": {"debug_line"},
 	"ike-fragmentation-not-negotiated": {"missing_sides"},
 }
 

@@ -55,7 +55,7 @@ func (a answer) fields(side pair.Side, name string) map[string]any {
 
 func (j *judge) refusedAuth(t *talk, refuser pair.Side, c report.Confidence, a answer, how string) report.Finding {
 	other := refuser.Other()
-	return report.Finding{
+	f := report.Finding{
 		Confidence: c, Conversation: t.ID,
 		Explanation: fmt.Sprintf("%s refused the authentication of %s%s Which of pre-shared key, identity, certificate or missing profile is the reason, packets do not tell; the log of %s does.",
 			j.name(refuser), j.name(other), how, j.partyName(refuser)),
@@ -67,6 +67,8 @@ func (j *judge) refusedAuth(t *talk, refuser pair.Side, c report.Confidence, a a
 		},
 		Fields: a.fields(refuser, "refusing_side"),
 	}
+	j.compareProfiles(&f, refuser)
+	return f
 }
 
 // clearNotify is a message of t with an error that stands in clear, in an exchange that should be encrypted.
@@ -126,14 +128,16 @@ func responderRejected(j *judge) []report.Finding {
 		for _, n := range m.InnerNotifies() {
 			proven = proven || n.Number == ike.AuthenticationFailed
 		}
-		all = append(all, report.Finding{
+		f := report.Finding{
 			Confidence: certainIf(proven), Conversation: t.ID,
 			Explanation: fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and then sent one bare Notify: it rejects the answer's authentication or identity.", j.name(t.Initiator), j.name(t.responder())),
 			Evidence:    evidence("one bare Notify right after IKE_AUTH", m),
 			Actions: []report.Action{j.exec(t.Initiator, "what it expects of the peer: remote key and remote identity", "show crypto ikev2 profile", "show crypto ikev2 diagnose error"),
 				j.exec(t.responder(), "what it authenticates with", "show crypto ikev2 profile")},
 			Fields: map[string]any{"rejecting_side": t.Initiator.String()},
-		})
+		}
+		j.compareProfiles(&f, t.Initiator)
+		all = append(all, f)
 	}
 	return all
 }

@@ -26,7 +26,7 @@ func shown(shows map[string]string, name string) string {
 }
 
 var showNames = map[string][]string{
-	"show-ikev2-proposal": {"show-crypto-ikev2-proposal"}, "show-ikev2-policy": {"show-crypto-ikev2-policy"},
+	"show-ikev2-proposal": {"show-crypto-ikev2-proposal"}, "show-ikev2-policy": {"show-crypto-ikev2-policy"}, "show-ikev2-profile": {"show-crypto-ikev2-profile"},
 	"show-isakmp-policy": {"show-crypto-isakmp-policy"}, "show-transform-set": {"show-crypto-ipsec-transform-set"},
 	"show-ipsec-profile": {"show-crypto-ipsec-profile"}, "show-acl": {"show-access-lists", "show-ip-access-lists"},
 }
@@ -218,6 +218,7 @@ type childEntry struct {
 	peers      []string // of a crypto map entry
 	acl        string   // name of the crypto ACL
 	permits    []string // its permit lines
+	ikev2      string   // the IKEv2 profile that it names
 	pfs        string   // "N", or the group
 	transforms []string // names of transform sets, in order
 }
@@ -257,6 +258,8 @@ func childEntries(text string) []*childEntry {
 
 func (e *childEntry) read(line string) {
 	switch {
+	case ikeProfileName.MatchString(line):
+		e.ikev2 = ikeProfileName.FindStringSubmatch(line)[1]
 	case peerLine.MatchString(line):
 		e.peers = append(e.peers, peerLine.FindStringSubmatch(line)[1])
 	case aclName.MatchString(line):

@@ -38,3 +38,20 @@ func TestHeadlineOfAnUnseenPort(t *testing.T) {
 		t.Errorf("%s: %s", v.Outcome, v.Headline)
 	}
 }
+
+// IKEv1 has messages of a mode and its own commands.
+func TestRepeatedMessagesOfIKEv1(t *testing.T) {
+	for _, f := range variants()[0].compare(t, "ikev1-psk-mismatch").Findings {
+		if f.Code != "retransmissions-exhausted" {
+			continue
+		}
+		if want := "site-a (192.168.1.1) sent a Main Mode message 4 times until the capture ended."; f.Explanation != want {
+			t.Errorf("%s; want %s", f.Explanation, want)
+		}
+		if c := strings.Join(f.Actions[0].Commands, "; "); strings.Contains(c, "ikev2") || !strings.Contains(c, "show crypto isakmp sa") {
+			t.Errorf("to do: %s", c)
+		}
+		return
+	}
+	t.Error("nothing was repeated")
+}

@@ -36,7 +36,7 @@ func espBlocked(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence:  report.Certain,
-			Explanation: fmt.Sprintf("IKE from %s to %s passes, %s does not: %d packets of SPI %s were sent, 0 arrived.", j.name(f.From), j.name(f.From.Other()), what, mine.Packets, spiText(f.SPI)),
+			Explanation: fmt.Sprintf("IKE from %s to %s passes, %s does not: %s of SPI %s %s sent, 0 arrived.", j.name(f.From), j.name(f.From.Other()), what, plural(mine.Packets, "packet", "packets"), spiText(f.SPI), was(mine.Packets)),
 			Evidence:    []report.Evidence{{Side: sideOf(f.From), Frame: mine.First.Frame, Note: "ESP leaves and does not arrive"}},
 			Actions: []report.Action{path(f.From, "a filter between the two gateways drops "+what, permit),
 				j.exec(f.From.Other(), "whether anything was decrypted", j.toward(f.From.Other(), "show crypto ipsec sa peer %s")...)},

@@ -256,6 +256,9 @@ func plural(n int, one, many string) string {
 // one is an exchange with its indefinite article.
 func one(x ike.ExchangeType) string {
 	name := x.String()
+	if _, known, ok := strings.Cut(name, "("); ok { // Identity Protection (Main Mode)
+		name = strings.TrimSuffix(known, ")")
+	}
 	if strings.ContainsRune("AEIO", rune(name[0])) {
 		return "an " + name
 	}

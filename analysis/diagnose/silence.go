@@ -158,12 +158,16 @@ func exhausted(j *judge) []report.Finding {
 			if m.AnsweredBy != nil && j.c.Story(m.From) == nil {
 				how += fmt.Sprintf(", though %s answered: the answers do not arrive, or are ignored", j.name(m.From.Other()))
 			}
+			what, state := one(m.Exchange), "show crypto ikev2 stats"
+			if t.Version == 1 {
+				what, state = what+" message", "show crypto isakmp sa"
+			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("%s sent %s %d times %s.", j.name(m.From), one(m.Exchange), len(sent), how),
+				Explanation: fmt.Sprintf("%s sent %s %d times %s.", j.name(m.From), what, len(sent), how),
 				Evidence:    evidence("sent again and again", m),
 				Actions: []report.Action{j.exec(m.From, "the way to the peer, and what IKE says of it",
-					j.toward(m.From, "show ip route %s", "traceroute %s", "show crypto ikev2 stats")...)},
+					j.toward(m.From, "show ip route %s", "traceroute %s", state)...)},
 				Fields: map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent), "intervals_ms": gaps},
 			})
 		}

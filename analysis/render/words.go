@@ -238,6 +238,12 @@ func flowCounts(f *report.Flow) string {
 // order returns the findings' indices with each cause before what it causes, and the depth of each.
 func order(findings []report.Finding) (indices, depth []int) {
 	done := make([]bool, len(findings))
+	var caused []int // most findings of a long report have no cause, and this is asked for every one of them
+	for i := range findings {
+		if findings[i].CausedBy != "" {
+			caused = append(caused, i)
+		}
+	}
 	var visit func(i, d int)
 	visit = func(i, d int) {
 		if done[i] {
@@ -245,8 +251,8 @@ func order(findings []report.Finding) (indices, depth []int) {
 		}
 		done[i] = true
 		indices, depth = append(indices, i), append(depth, d)
-		for j, g := range findings {
-			if g.CausedBy == findings[i].Code && sameTalk(g, findings[i]) {
+		for _, j := range caused {
+			if findings[j].CausedBy == findings[i].Code && sameTalk(findings[j], findings[i]) {
 				visit(j, min(d+1, 3))
 			}
 		}

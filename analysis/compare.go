@@ -52,6 +52,9 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 	for i, s := range sides {
 		if s != nil {
 			l := diagnose.LimitsOf(s.Config, stories[i])
+			if short := l.Short(stories[i].Info); short != nil {
+				stories[i].Info.Damage = short
+			}
 			options.Parties[i] = pair.Party{
 				Name: s.Name, File: s.File, Interface: s.Interface, Known: s.Address, KnownNAT: s.NATAddress,
 				FullAtEnd: l.Full && !l.Circular, FullAtStart: l.Full && l.Circular, Leaky: l.RateReached,

@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -149,6 +151,17 @@ func captureCases() []findingCase {
 			file := pcap(s.sorted(1))
 			s.side[1].Open = opener(file[:len(file)-10])
 		}, map[string]any{"side": "B"}},
+		{"capture-damaged", hit, "the router's buffer held more", func(s *scene) {
+			withBuffer(strings.Replace(buffer("12", "0"), "4711", "34", 1))(s)
+			s.rows[1] = s.rows[1][:10]
+		}, map[string]any{"side": "B"}},
+		{"capture-damaged", near, "the router's buffer held as many", func(s *scene) {
+			healthy(s)
+			s.side[1].Config = map[string]string{"show-capture-buffer": strings.Replace(buffer("12", "0"), "4711", strconv.Itoa(len(s.rows[1])), 1)}
+		}, nil},
+		{"capture-damaged", near, "a circular buffer", func(s *scene) {
+			withBuffer(buffer("12", "0") + " Buffer Type: CIRCULAR")(s)
+		}, nil},
 		{"capture-damaged", near, "it ends between two records", func(s *scene) { healthy(s); s.rows[1] = s.rows[1][:len(s.rows[1])-1] }, nil},
 		{"capture-damaged", none, "healthy", healthy, nil},
 

@@ -1,16 +1,19 @@
 package diagnose
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/packet"
 )
 
 // Limits are what a router says of a capture's buffer and rate, and whether they were reached.
 type Limits struct {
 	Size, Used  int // of the buffer, in KB; 0 when the router did not say
+	Held        int // packets in it
 	Dropped     int // packets that found no room
 	PPS         int // packets a second that the capture point takes; 0: no limit
 	Full        bool
@@ -19,6 +22,7 @@ type Limits struct {
 }
 
 var (
+	heldPattern     = regexp.MustCompile(`(?i)packets in buf\s*:\s*(\d+)`)
 	droppedPattern  = regexp.MustCompile(`(?i)packets dropped\s*:\s*(\d+)`)
 	sizePattern     = regexp.MustCompile(`(?i)buffer size \(KB\)\s*:\s*(\d+)`)
 	usedPattern     = regexp.MustCompile(`(?i)buffer used \(KB\)\s*:\s*(\d+)`)
@@ -41,7 +45,7 @@ func LimitsOf(shows map[string]string, story *exchange.Story) Limits {
 	}
 	state := b.String()
 	l := Limits{
-		Size: number(sizePattern, state), Used: number(usedPattern, state), Dropped: number(droppedPattern, state),
+		Size: number(sizePattern, state), Used: number(usedPattern, state), Held: number(heldPattern, state), Dropped: number(droppedPattern, state),
 		PPS: number(ppsPattern, state), Circular: circularPattern.MatchString(state),
 	}
 	l.Full = l.Dropped > 0 || l.Size > 0 && l.Used >= l.Size*99/100
@@ -54,6 +58,15 @@ func LimitsOf(shows map[string]string, story *exchange.Story) Limits {
 		l.RateReached = p.Packets >= l.PPS*95/100 && p.Packets <= l.PPS*11/10 && p.AtLeast >= 3
 	}
 	return l
+}
+
+// Short is the damage of a file that the router cut short between two packets: it holds fewer than the router's buffer did. It
+// is nil for a file that is whole, or damaged in a way that its reader saw; and for a circular buffer, whose packets come and go.
+func (l Limits) Short(i packet.FileInfo) *packet.Damage {
+	if l.Circular || i.Damage != nil || l.Held <= i.Packets {
+		return nil
+	}
+	return &packet.Damage{Offset: i.Bytes, Reason: fmt.Sprintf("it ends with packet %d of the %d that were in the router's buffer", i.Packets, l.Held)}
 }
 
 func number(p *regexp.Regexp, text string) int {

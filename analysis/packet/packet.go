@@ -85,6 +85,7 @@ type FileInfo struct {
 	SnapLen  int
 	SHA256   string // of the file as it lies on disk
 	Packets  int
+	Bytes    int64   // up to where it was read; of a file in gzip, of what is in it
 	Damage   *Damage // why reading ended early, or what a text lacks, or nil
 }
 

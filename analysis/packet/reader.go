@@ -18,6 +18,7 @@ type Options struct {
 // the file.
 type Reader struct {
 	disk    *disk
+	src     *source // of the container's bytes
 	file    container
 	decoder decoder
 	record  record
@@ -41,6 +42,7 @@ func NewReader(r io.Reader, o Options) (*Reader, error) {
 		}
 		src = newSource(z)
 	}
+	n.src = src
 	if err := n.open(src); err != nil {
 		if n.disk.err != nil {
 			err = n.disk.err
@@ -103,6 +105,7 @@ func (r *Reader) Next(p *Packet) error {
 // end keeps why reading ended, and reads what is left of the file for its hash.
 func (r *Reader) end(err error) error {
 	r.done, r.err = true, io.EOF
+	r.info.Bytes = r.src.offset()
 	if r.disk.err == nil && err != io.EOF {
 		if !errors.As(err, &r.info.Damage) { // not the container's own words: gzip's
 			r.info.Damage = &Damage{Reason: err.Error()}

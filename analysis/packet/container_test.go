@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -49,7 +50,7 @@ func TestContainersAndLinkTypes(t *testing.T) {
 		"pcapng gzip":       gzipped(t, ng(le).iface(1, 0, 0, 0).enhanced(0, micro, etherMix[0]).enhanced(0, micro2, etherMix[1]).b),
 		"pcapng two ifaces": ng(le).iface(1, 0, 0, 0).iface(linkRaw, 0, 9, 0).enhanced(0, micro, etherMix[0]).enhanced(1, nano2, v6).b,
 		"pcapng sections": append(ng(be).iface(1, 0, 0, 0).enhanced(0, micro, etherMix[0]).b,
-			ng(le).block(0xbad, []byte("what nobody knows")).iface(linkRaw, 0, 9, 0).enhanced(0, nano2, v6).b...),
+			ng(le).block(0x1234, []byte("what nobody knows")).iface(linkRaw, 0, 9, 0).enhanced(0, nano2, v6).b...),
 		"vlan":        plainPcap.file(ether(etherVLAN, vlan(0, etherIPv4, v4)), ether(etherVLAN, vlan(0, etherIPv6, v6))),
 		"qinq":        plainPcap.file(ether(etherQinQ, vlan(0, etherVLAN, vlan(0, etherIPv4, v4))), ether(etherQinQ, vlan(0, etherVLAN, vlan(0, etherIPv6, v6)))),
 		"mpls":        plainPcap.file(ether(etherMPLS, cat([]byte{0, 1, 0, 64, 0, 2, 1, 64}, v4)), ether(etherMPLS, cat([]byte{0, 1, 1, 64}, v6))),
@@ -147,7 +148,7 @@ func TestEveryPrefix(t *testing.T) {
 		"pcap": plainPcap.file(frames...),
 		"pcapng": (&ngFile{order: binary.BigEndian}).section().iface(1, 0, 0, 0).enhanced(0, 1, frames[0]).
 			enhanced(0, 2, frames[1]).enhanced(0, 3, frames[2]).b,
-		"blocks first": (&ngFile{order: binary.LittleEndian}).section().block(0xbad, make([]byte, 40)).iface(1, 0, 0, 0).
+		"blocks first": (&ngFile{order: binary.LittleEndian}).section().block(0x1234, make([]byte, 40)).iface(1, 0, 0, 0).
 			block(4, make([]byte, 20)).enhanced(0, 1, frames[0]).b,
 		"gzip": gzipped(t, plainPcap.file(frames...)),
 	}
@@ -339,5 +340,28 @@ func TestDumpWithoutLinkLayer(t *testing.T) {
 	}
 	if len(all) != 2 {
 		t.Errorf("%d packets", len(all))
+	}
+}
+
+// Custom blocks and journal entries are no packets, and Wireshark numbers them: the packets behind them keep its numbers.
+func TestFrameNumbersTshark(t *testing.T) {
+	needTshark(t)
+	frame := ether(etherIPv4, ike4(32))
+	enterprise := []byte{0xd9, 0x7e, 0, 0, 'x', 'y', 'z', '!'}
+	file := (&ngFile{order: binary.LittleEndian}).section().iface(1, 0, 0, 0).block(0xbad, enterprise).enhanced(0, 1e6, frame).
+		block(0x40000bad, enterprise).block(9, []byte("__REALTIME_TIMESTAMP=1000\nMESSAGE=x\n")).block(0x1234, make([]byte, 8)).enhanced(0, 2e6, frame).enhanced(0, 3e6, frame).b
+	var want []int
+	for i, v := range askTshark(t, file) {
+		if v.has("udp") {
+			want = append(want, i+1)
+		}
+	}
+	all, info := readAll(t, file)
+	var got []int
+	for _, p := range all {
+		got = append(got, p.Frame)
+	}
+	if len(want) != 3 || !slices.Equal(got, want) || info.Packets != 3 {
+		t.Errorf("frames %v of %d packets, tshark's are %v", got, info.Packets, want)
 	}
 }

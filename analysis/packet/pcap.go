@@ -13,6 +13,7 @@ type record struct {
 	iface   int
 	link    uint16
 	data    []byte
+	passed  int // frames before it, by Wireshark's count, that are no packets
 }
 
 // container is one of the file formats. next returns io.EOF at the end, a *Damage where the file breaks.

@@ -14,6 +14,9 @@ const (
 	blockPacketOld = 2
 	blockSimple    = 3
 	blockEnhanced  = 6
+	blockJournal   = 9 // of systemd
+	blockCustom    = 0x00000bad
+	blockCustomOwn = 0x40000bad // one that is not to be copied
 
 	orderMagic     = 0x1a2b3c4d
 	blockOverhead  = 12 // type, length, length again
@@ -37,6 +40,7 @@ type pcapngReader struct {
 	all   []ngInterface
 	base  int   // index in all of the section's first interface
 	err   error // met before the first interface; next returns it
+	told  int   // blocks since the last packet that are frames to Wireshark, too
 }
 
 // newPcapng reads up to the first interface; ok is false when the file does not begin with a section header.
@@ -130,6 +134,7 @@ func (n *pcapngReader) next(r *record) error {
 		if err := n.packet(r, kind, b[8:length-4]); err != nil {
 			return &Damage{at, err.Error()}
 		}
+		r.passed, n.told = n.told, 0
 		return nil
 	}
 	return n.err
@@ -150,6 +155,8 @@ func (n *pcapngReader) other(kind, length uint32) error {
 			return &Damage{at, fmt.Sprintf("interface %d cannot be described in %d bytes", len(n.all), len(b))}
 		}
 		n.all = append(n.all, n.describe(b[8:len(b)-4]))
+	case blockJournal, blockCustom, blockCustomOwn:
+		n.told++
 	}
 	padded := (int64(length) + 3) &^ 3
 	return cut(n.src.discard(padded), at, "a block")

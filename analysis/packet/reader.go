@@ -22,6 +22,7 @@ type Reader struct {
 	file    container
 	decoder decoder
 	record  record
+	frame   int
 	info    FileInfo
 	done    bool
 	err     error
@@ -97,7 +98,8 @@ func (r *Reader) Next(p *Packet) error {
 		return r.end(err)
 	}
 	r.info.Packets++
-	*p = Packet{Frame: r.info.Packets}
+	r.frame += 1 + r.record.passed
+	*p = Packet{Frame: r.frame}
 	r.decoder.decode(p, &r.record)
 	return nil
 }

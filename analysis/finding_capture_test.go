@@ -1,11 +1,14 @@
 package analysis
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/report"
 )
 
 // ownFragmentHidden: A's capture has the first fragment of its IKE_AUTH and not the second.
@@ -168,6 +171,8 @@ func captureCases() []findingCase {
 		{"clock-offset", hit, "37 s", clocks(37500 * time.Millisecond), map[string]any{"offset_ms": 37500, "severity": "warning", "confidence": "certain"}},
 		{"clock-offset", hit, "behind", clocks(-2 * time.Hour), map[string]any{"severity": "warning"}},
 		{"clock-offset", hit, "20 ms", clocks(20 * time.Millisecond), map[string]any{"severity": "info", "confidence": "certain"}},
+		{"clock-offset", hit, "set back in the middle", clockSet(1, -time.Hour), map[string]any{"severity": "warning", "title": "A clock was set during the capture"}},
+		{"clock-offset", hit, "set forward at A", clockSet(0, 30*time.Second), map[string]any{"severity": "warning", "title": "A clock was set during the capture"}},
 		{"clock-offset", hit, "one direction only", answersLost, map[string]any{"confidence": "probable"}},
 		{"clock-offset", near, "nothing is in both", func(s *scene) { s.repeat(3, 0, 500, s.sa(0).init(false, proposals(gcm(19))), lost); s.noise(1) }, nil},
 		{"clock-offset", none, "one capture", func(s *scene) { healthy(s); s.alone = true }, nil},
@@ -180,5 +185,42 @@ func captureCases() []findingCase {
 		}, map[string]any{"side": "A", "frame": 1}},
 		{"malformed-message", near, "the capture cuts it", func(s *scene) { s.snap = [2]int{120, 120}; healthy(s) }, nil},
 		{"malformed-message", none, "healthy", healthy, nil},
+	}
+}
+
+// clockSet is a tunnel at work, in the middle of which the clock of side at is set; nothing is lost.
+func clockSet(at int, by time.Duration) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0).up()
+		before := 0
+		for i := range 40 {
+			if i == 20 {
+				before = len(s.rows[at])
+			}
+			a.dpd(i % 2)
+			s.wait(time.Second)
+		}
+		for i := range s.rows[at][before:] {
+			s.rows[at][before+i].nanos += int64(by)
+		}
+		s.side[at].Open = opener(pcap(s.rows[at])) // in the order of capture, as the router writes it
+	}
+}
+
+// A clock that was set, in either direction, makes up no loss, and no time is told that depends on it.
+func TestAClockThatWasSetMakesUpNoLoss(t *testing.T) {
+	for at := range 2 {
+		for _, by := range []time.Duration{-time.Hour, -5 * time.Second, 30 * time.Second, 3 * time.Hour} {
+			s := newScene(t)
+			clockSet(at, by)(s)
+			r := s.compare()
+			sound(t, r)
+			if r.Pairs.LostAtoB+r.Pairs.LostBtoA > 0 || r.Verdict.Outcome != report.Established {
+				t.Errorf("side %d by %s: %s, %+v", at, by, r.Verdict.Outcome, r.Pairs)
+			}
+			if found := flatten(t, r); fmt.Sprint(found.of("clock-offset")[0]["title"]) != "A clock was set during the capture" || found.of("tunnel-established")[0]["setup_time_ms"] != nil {
+				t.Errorf("side %d by %s: %v, %v", at, by, found.of("clock-offset"), found.of("tunnel-established"))
+			}
+		}
 	}
 }

@@ -1,6 +1,11 @@
 package analysis
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
 
 // stream is n ESP packets of side from, each with the fate that f gives it.
 func (s *scene) stream(from, n int, f func(i int) fate) {
@@ -94,5 +99,32 @@ func espCases() []findingCase {
 			s.stream(1, 20, arrives)
 		}, nil},
 		{"esp-replay-window-exceeded", none, "in order", healthy, nil},
+	}
+}
+
+// ESP that a device begins to drop is not told as loss of so many in so many: the sentence says since when nothing passes.
+func TestESPThatPassesNoMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		udp  bool
+		lost func(i int) bool
+		ends bool
+	}{
+		"from the 51st on":         {false, func(i int) bool { return i >= 50 }, true},
+		"from the 51st on, in UDP": {true, func(i int) bool { return i >= 50 }, true},
+		"an outage in between":     {false, func(i int) bool { return i >= 50 && i < 150 }, false},
+		"the last ten":             {false, func(i int) bool { return i >= 190 }, false},
+		"every tenth":              {false, func(i int) bool { return i%10 == 9 }, false},
+	} {
+		s := newScene(t)
+		s.sa(0).up()
+		for i := range 200 {
+			s.esp(0, 0xa0000001, uint32(i+1), 100, c.udp, fate{lost: c.lost(i)})
+			s.esp(1, 0xb0000001, uint32(i+1), 100, c.udp)
+			s.wait(100 * time.Millisecond)
+		}
+		found := flatten(t, s.compare()).of("esp-loss")
+		if len(found) != 1 || strings.Contains(fmt.Sprint(found[0]["explanation"]), "up to number 50 and then no more: 150 sent") != c.ends {
+			t.Errorf("%s: %v", name, found)
+		}
 	}
 }

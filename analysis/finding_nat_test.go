@@ -2,6 +2,8 @@ package analysis
 
 import (
 	"net/netip"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -194,10 +196,23 @@ func peerCases() []findingCase {
 			s.wait(time.Second)
 			a.up()
 		}, nil},
+		{"response-ignored", near, "a refusal in clear is not to be trusted", func(s *scene) {
+			a := s.sa(0)
+			for range 4 {
+				s.ike(0, 500, a.init(false, proposals(gcm(19))))
+				s.ike(1, 500, a.refusal(ike.NoProposalChosen))
+				s.wait(2 * time.Second)
+			}
+		}, nil},
 		{"response-ignored", none, "healthy", healthy, nil},
 
 		{"wrong-peer-address", hit, "an address of nobody", strayRequests("192.168.9.9", netip.Addr{}),
 			map[string]any{"side": "A", "sent_to": "192.168.9.9", "expected": "192.168.2.1", "confidence": "certain"}},
+		{"wrong-peer-address", hit, "no inventory: A knows B by another address, and is silent to its true one", crossed(false),
+			map[string]any{"side": "A", "sent_to": "192.168.9.9", "expected": "192.168.2.1", "confidence": "probable"}},
+		{"peer-not-answering", hit, "it knows the peer by another address", crossed(false), map[string]any{"silent_side": "A", "caused_by": "wrong-peer-address"}},
+		{"path-blocked", hit, "a target that may be wrong", crossed(true), map[string]any{"direction": "A->B", "lost": 5}},
+		{"wrong-peer-address", near, "no inventory, and nothing arrives either way: it may be a NAT", crossed(true), nil},
 		{"wrong-peer-address", near, "B's address behind its NAT", strayRequests("198.51.100.1", sceneNAT), nil},
 		{"wrong-peer-address", near, "another tunnel of A, answered", func(s *scene) {
 			known(s)
@@ -236,5 +251,28 @@ func peerCases() []findingCase {
 			s.sa(0).up()
 		}, nil},
 		{"simultaneous-initiation", none, "healthy", healthy, nil},
+	}
+}
+
+// crossed: without an inventory, A asks an address that B does not bear, and B asks A, in vain or unheard.
+func crossed(unheard bool) func(*scene) {
+	return func(s *scene) {
+		mine, theirs := s.sa(0).init(false, proposals(gcm(19))), s.sa(1).init(false, proposals(gcm(19)))
+		for range 5 {
+			s.ike(0, 500, mine, fate{to: netip.MustParseAddr("192.168.9.9"), lost: true})
+			s.ike(1, 500, theirs, fate{lost: unheard})
+			s.wait(2 * time.Second)
+		}
+	}
+}
+
+// The sentence about a path on which nothing passes names a target that the other side does not bear; what is plainly the peer's is not doubted.
+func TestABlockedPathToADoubtfulAddress(t *testing.T) {
+	s := newScene(t)
+	crossed(true)(s)
+	for _, f := range s.compare().Findings {
+		if f.Code == "path-blocked" && strings.Contains(f.Explanation, "192.168.9.9") != (f.Fields["direction"] == "A->B") {
+			t.Errorf("%v: %s", f.Fields["direction"], f.Explanation)
+		}
 	}
 }

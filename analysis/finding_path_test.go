@@ -119,6 +119,14 @@ func pathCases() []findingCase {
 			a.up()
 			a.dpd(0)
 		}, nil},
+		{"path-blocked", hit, "a rekey at night, of whose end B's capture lacks a part", func(s *scene) {
+			a := s.sa(0).up()
+			for range 8 {
+				s.wait(30 * time.Minute)
+				a.dpd(1)
+			}
+			s.repeat(6, 0, 500, a.sealed(ike.CreateChildSA, 0, 2, false, ike.PayloadN, 180), lost)
+		}, map[string]any{"direction": "A->B", "phase": "CREATE_CHILD_SA"}},
 		{"path-loss", none, "healthy", healthy, nil},
 
 		{"icmp-rejected", hit, "a filter", rejectedBy(3, 13), map[string]any{"icmp_type": 3, "icmp_code": 13, "rejected_by": "203.0.113.1", "direction": "A->B",

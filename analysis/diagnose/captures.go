@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -201,12 +202,34 @@ func clockOffset(j *judge) []report.Finding {
 	if math.Abs(ms) < 1 {
 		f.Title, f.Explanation = "The routers' clocks agree", "The routers' clocks agree to within a millisecond."
 	}
-	if math.Abs(ms) > 1000 {
+	if len(c.Steps) > 0 {
+		f.Title = "A clock was set during the capture"
+		f.Explanation = fmt.Sprintf("A router's clock was set during the capture: in all, %s's moved by %s against %s's. Times before and after were aligned each by its own offset; how long something took across that moment is not certain.",
+			j.name(pair.B), signed(millis(moved(c.Steps))), j.name(pair.A))
+	}
+	if math.Abs(ms) > 1000 || slices.ContainsFunc(c.Steps, func(s pair.Step) bool { return math.Abs(millis(s.By)) > 1000 }) {
 		f.Severity = report.Warning
 		f.Actions = []report.Action{j.exec(pair.A, "both routers' clocks against a common source", "show ntp status", "show clock detail"),
 			j.exec(pair.B, "both routers' clocks against a common source", "show ntp status", "show clock detail")}
 	}
 	return []report.Finding{f}
+}
+
+// signed is a duration with the direction in which a clock was set.
+func signed(ms float64) string {
+	if ms < 0 {
+		return "-" + duration(-ms)
+	}
+	return "+" + duration(ms)
+}
+
+// moved is what all steps come to, in nanoseconds.
+func moved(steps []pair.Step) int64 {
+	sum := int64(0)
+	for _, s := range steps {
+		sum += s.By
+	}
+	return sum
 }
 
 func bound(n *int64) any {

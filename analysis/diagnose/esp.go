@@ -30,9 +30,9 @@ func espBlocked(j *judge) []report.Finding {
 		if mine == nil || f.At[f.From.Other()] != nil || f.Lost == 0 || !j.ikePasses(f.From) {
 			continue
 		}
-		what, permit := "protocol 50 (ESP)", j.permit(f.From, "esp", "")
+		what, permit := "protocol 50 (ESP)", j.permitESP(f)
 		if mine.UDP {
-			what, permit = "ESP in UDP 4500", j.permitPort(f.From, 4500)
+			what = "ESP in UDP 4500"
 		}
 		all = append(all, report.Finding{
 			Confidence:  report.Certain,
@@ -92,6 +92,10 @@ func espLoss(j *judge) []report.Finding {
 			Actions:     []report.Action{j.exec(f.From, "errors and drops on the WAN interface", j.showInterface(f.From)...)},
 			Fields:      map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "lost": f.Lost, "sent": f.Sent, "loss_ratio": ratio(int(f.Lost), int(f.Sent))},
 		}
+		if last, ok := lostSince(f); ok {
+			found.Explanation = fmt.Sprintf("ESP of SPI %s from %s to %s passes up to number %d and then no more: %d sent after it, 0 arrived.", spiText(f.SPI), j.name(f.From), j.name(f.From.Other()), last.Low-1, last.Len())
+			found.Actions = append(found.Actions, path(f.From, "a device between the two gateways began to drop them", j.permitESP(f)))
+		}
 		for i, p := range f.Gap[:min(len(f.Gap), 4)] {
 			if p.Frame > 0 {
 				found.Evidence = append(found.Evidence, report.Evidence{Side: sideOf(f.From), Frame: p.Frame, Note: fmt.Sprintf("near the missing numbers %d to %d", f.Gaps[i].Low, f.Gaps[i].High)})
@@ -100,6 +104,24 @@ func espLoss(j *judge) []report.Finding {
 		all = append(all, found)
 	}
 	return all
+}
+
+// lostSince is the run of lost packets that lasts to the end of what the receiver's capture covered, when it is too long to be chance.
+func lostSince(f *pair.Flow) (exchange.Interval, bool) {
+	const fewest = 32
+	if len(f.Gaps) == 0 || len(f.Gaps) == pair.MaxGaps {
+		return exchange.Interval{}, false
+	}
+	last, arrived := f.Gaps[len(f.Gaps)-1], f.At[f.From.Other()].Seqs.Max()
+	return last, last.Len() >= fewest && last.Low > arrived
+}
+
+// permitESP is the line that a filter needs to pass what f is.
+func (j *judge) permitESP(f *pair.Flow) string {
+	if f.At[f.From].UDP {
+		return j.permitPort(f.From, 4500)
+	}
+	return j.permit(f.From, "esp", "")
 }
 
 // window is the anti-replay window unless configured otherwise (RFC 4303, Section 3.4.3).

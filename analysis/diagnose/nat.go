@@ -370,3 +370,18 @@ func wrongPeer(j *judge) []report.Finding {
 	}
 	return all
 }
+
+// unknownTarget adds to a blocked path what leaves the peer's address in doubt: nothing arrived from st's side, which sends to an address that
+// the receiver's own packets do not bear, and no inventory knows better. A NAT before the receiver looks the same.
+func (j *judge) unknownTarget(f *report.Finding, st stretch) {
+	peer := &j.c.Parties[st.side.Other()]
+	x := st.sent[0].At[st.side]
+	if st.delivered > 0 || x == nil || peer.Known.IsValid() || len(peer.Addresses) == 0 || peer.Is(x.Dst.Addr()) {
+		return
+	}
+	to, own := x.Dst.Addr().String(), j.address(st.side.Other())
+	f.Explanation += fmt.Sprintf(" %s sends to %s, while %s sends from %s: either a NAT translates that address, or the peer's address is wrong.",
+		capital(j.name(st.side)), to, j.name(st.side.Other()), own)
+	f.Actions = append([]report.Action{j.exec(st.side, "whether "+to+" is the address that the peer is reached by",
+		"show crypto map", "show running-config | section interface Tunnel")}, f.Actions...)
+}

@@ -98,8 +98,9 @@ func (st stretch) blocked() (lost []sending, certain, ok bool) {
 	if st.delivered == 0 && st.missing > 0 {
 		return st.proven(), st.lost >= 2, st.missing == len(st.sent) && (st.lost > 0 || st.empty)
 	}
-	if len(st.tail) > 0 && st.system(st.tail) {
-		return st.tail, true, true
+	// The end of what was sent may be more than the capture covered: what it did cover decides.
+	if lost := st.proven(); len(lost) > 0 && st.system(lost) {
+		return lost, true, true
 	}
 	asked := map[ike.ExchangeType]bool{}
 	for _, t := range st.sent {
@@ -258,6 +259,7 @@ func pathBlocked(j *judge) []report.Finding {
 			},
 			Fields: map[string]any{"direction": st.side.Direction(), "protocol": "udp", "port": int(st.port), "phase": st.phase(lost), "lost": len(lost), "sent": sent},
 		}
+		j.unknownTarget(&f, st)
 		all = append(all, f)
 	}
 	return all

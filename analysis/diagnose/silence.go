@@ -111,12 +111,21 @@ func (t *talk) spokeAfter(s pair.Side, at int64) bool {
 
 func (t *talk) lastOf(m *pair.Message) bool { return t.Messages[len(t.Messages)-1] == m }
 
+// refusesInClear says whether r turns the negotiation down without protection. Who asks must not trust that and asks again
+// (RFC 7296, Section 2.21.1): the refusal is the news, not that it was asked again.
+func refusesInClear(r *pair.Message) bool {
+	if r.Exchange != ike.IKESAInit {
+		return false
+	}
+	return r.Has(uint16(ike.NoProposalChosen)) || r.Has(uint16(ike.InvalidMajorVersion)) || r.Has(uint16(ike.InvalidSyntax))
+}
+
 func responseIgnored(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
 		for _, m := range t.Messages {
 			r := m.AnsweredBy
-			if m.Kind != exchange.Request || r == nil || j.c.Story(m.From) == nil || !t.wholeAt(r, m.From) {
+			if m.Kind != exchange.Request || r == nil || j.c.Story(m.From) == nil || !t.wholeAt(r, m.From) || refusesInClear(r) {
 				continue
 			}
 			_, responses := firstArrival(j.c, r)

@@ -24,7 +24,7 @@ var causes = map[string][]string{
 	"ip-fragments-lost":           {"packet-too-big", "icmp-rejected"},
 	"ike-fragments-lost":          {"path-blocked", "mtu-black-hole"},
 	"retransmissions-exhausted":   lostCauses,
-	"peer-not-answering":          {"ip-fragments-lost", "ike-fragments-lost", "version-mismatch", "icmp-rejected", "debug-captured-not-received", "psk-mismatch-v1", "payload-altered"},
+	"peer-not-answering":          {"ip-fragments-lost", "ike-fragments-lost", "version-mismatch", "icmp-rejected", "debug-captured-not-received", "psk-mismatch-v1", "payload-altered", "wrong-peer-address"},
 	"response-ignored":            {"payload-altered"},
 	"main-mode-stalled":           append([]string{"peer-not-answering", "response-ignored"}, lostCauses...),
 	"quick-mode-stalled":          append([]string{"peer-not-answering", "response-ignored", "quick-mode-refused"}, lostCauses...),
@@ -78,6 +78,8 @@ func related(cause, follower report.Finding) bool {
 		return strings.HasPrefix(fmt.Sprint(cause.Fields["before"]), fmt.Sprint(follower.Fields["rejected_by"])+":")
 	case follower.Code == "icmp-rejected":
 		return cause.Conversation == follower.Conversation
+	case cause.Code == "wrong-peer-address" && follower.Code == "peer-not-answering":
+		return cause.Fields["side"] == follower.Fields["silent_side"] // nothing is configured there for the true address
 	case cause.Code == "wrong-peer-address" && follower.Code == "ike-proposal-mismatch":
 		// Who knows the peer by another address has no policy for the true one.
 		return cause.Fields["side"] == follower.Fields["refusing_side"] && follower.Fields["mismatch"] == "excluded"

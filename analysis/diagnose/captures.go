@@ -204,8 +204,7 @@ func clockOffset(j *judge) []report.Finding {
 	}
 	if len(c.Steps) > 0 {
 		f.Title = "A clock was set during the capture"
-		f.Explanation = fmt.Sprintf("A router's clock was set during the capture: in all, %s's moved by %s against %s's. Times before and after were aligned each by its own offset; how long something took across that moment is not certain.",
-			j.name(pair.B), signed(millis(moved(c.Steps))), j.name(pair.A))
+		f.Explanation = "A router's clock was set during the capture, so no single offset holds for all of it. Times before and after were aligned each by its own; how long something took across that moment is not certain."
 	}
 	if math.Abs(ms) > 1000 || slices.ContainsFunc(c.Steps, func(s pair.Step) bool { return math.Abs(millis(s.By)) > 1000 }) {
 		f.Severity = report.Warning
@@ -213,23 +212,6 @@ func clockOffset(j *judge) []report.Finding {
 			j.exec(pair.B, "both routers' clocks against a common source", "show ntp status", "show clock detail")}
 	}
 	return []report.Finding{f}
-}
-
-// signed is a duration with the direction in which a clock was set.
-func signed(ms float64) string {
-	if ms < 0 {
-		return "-" + duration(-ms)
-	}
-	return "+" + duration(ms)
-}
-
-// moved is what all steps come to, in nanoseconds.
-func moved(steps []pair.Step) int64 {
-	sum := int64(0)
-	for _, s := range steps {
-		sum += s.By
-	}
-	return sum
 }
 
 func bound(n *int64) any {

@@ -218,6 +218,9 @@ func TestAClockThatWasSetMakesUpNoLoss(t *testing.T) {
 			if r.Pairs.LostAtoB+r.Pairs.LostBtoA > 0 || r.Verdict.Outcome != report.Established {
 				t.Errorf("side %d by %s: %s, %+v", at, by, r.Verdict.Outcome, r.Pairs)
 			}
+			if r.Clock.Steps != 1 {
+				t.Errorf("side %d by %s: %d steps", at, by, r.Clock.Steps)
+			}
 			if found := flatten(t, r); fmt.Sprint(found.of("clock-offset")[0]["title"]) != "A clock was set during the capture" || found.of("tunnel-established")[0]["setup_time_ms"] != nil {
 				t.Errorf("side %d by %s: %v, %v", at, by, found.of("clock-offset"), found.of("tunnel-established"))
 			}

@@ -9,8 +9,9 @@ import (
 // observation is one packet seen on both sides. Every packet bounds the offset of the clocks, since no delay is negative:
 // for A->B, b-a >= offset; for B->A, b-a <= offset (RFC 5905, Section 10, takes the smallest delays for the same reason).
 type observation struct {
-	a, b int64
-	from Side
+	a, b  int64
+	from  Side
+	frame int // in A's capture: the order in which things happened, whatever the clocks say
 }
 
 func (o observation) diff() int64 { return o.b - o.a }
@@ -57,7 +58,7 @@ func fitClock(all []observation) *Clock {
 	if len(all) == 0 {
 		return nil
 	}
-	slices.SortFunc(all, func(x, y observation) int { return cmp.Compare(x.a, y.a) })
+	slices.SortFunc(all, func(x, y observation) int { return cmp.Or(cmp.Compare(x.frame, y.frame), cmp.Compare(x.a, y.a)) })
 	segments := split(all, maxSteps)
 	best := 0
 	for i, s := range segments {
@@ -159,6 +160,9 @@ func fitSegment(all []observation) (segment, bool) {
 			under = append(under, p)
 		}
 	}
+	byTime := func(x, y point) int { return cmp.Compare(x.t, y.t) }
+	slices.SortFunc(over, byTime) // a clock of A that was set runs through the same time twice
+	slices.SortFunc(under, byTime)
 	over, under = lowerHull(over), upperHull(under)
 	s.hasDrift = s.pairs[A] >= driftPairs && s.pairs[B] >= driftPairs && float64(all[len(all)-1].a-all[0].a) >= driftSpan
 	if s.hasDrift {

@@ -1,7 +1,9 @@
 package pair
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -12,8 +14,8 @@ func observe(n int, gap int64, clock func(int64) int64) []observation {
 	var all []observation
 	for i := range n {
 		t := start + int64(i)*gap
-		all = append(all, observation{t, clock(t + 18e6 + rnd.Int64N(3e6)), A})
-		all = append(all, observation{t + 23e6 + rnd.Int64N(3e6), clock(t), B})
+		all = append(all, observation{t, clock(t + 18e6 + rnd.Int64N(3e6)), A, 0})
+		all = append(all, observation{t + 23e6 + rnd.Int64N(3e6), clock(t), B, 0})
 	}
 	return all
 }
@@ -59,6 +61,23 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// A clock of A that is set back runs through the same seconds twice; what came first is told by the order of its capture.
+func TestClockOfASetBack(t *testing.T) {
+	const second = int64(time.Second)
+	for _, by := range []int64{-5 * second, -3600 * second, 5 * second} {
+		setA := stepped(50*second, by)
+		all := observe(100, second, func(t int64) int64 { return t })
+		slices.SortFunc(all, func(x, y observation) int { return cmp.Compare(x.a, y.a) })
+		for i := range all {
+			all[i].frame, all[i].a = i+1, setA(all[i].a)
+		}
+		got := fitClock(all)
+		if len(got.Steps) != 1 || distance(got.Steps[0].By, -by) > 10e6 {
+			t.Errorf("A set by %d: steps %v, want one of %d", by, got.Steps, -by)
+		}
+	}
+}
+
 func stepped(after, by int64) func(int64) int64 {
 	return func(t int64) int64 {
 		if t >= start+after {
@@ -69,7 +88,7 @@ func stepped(after, by int64) func(int64) int64 {
 }
 
 func TestClockOfOneDirection(t *testing.T) {
-	got := fitClock([]observation{{start, start + 5e9, A}, {start + 1e9, start + 6e9 + 1e6, A}})
+	got := fitClock([]observation{{start, start + 5e9, A, 1}, {start + 1e9, start + 6e9 + 1e6, A, 2}})
 	if got.Low != nil || got.High == nil || *got.High != 5e9 || got.Offset != 5e9 {
 		t.Errorf("clock %+v, want the upper bound 5 s alone", got)
 	}

@@ -112,7 +112,7 @@ func (j *joiner) match() {
 		matchLink(l, j.blind(), func(a int64) [2]int64 { return j.rough.near(a, l.from) })
 		for _, t := range l.sends {
 			if t.At[A] != nil && t.At[B] != nil {
-				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.from})
+				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.from, t.At[A].Frame})
 			}
 		}
 	}

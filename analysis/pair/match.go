@@ -48,7 +48,7 @@ func roughClock(links []*link, esp []observation) rough {
 	all := make([]observation, 0, len(links)+len(esp))
 	for _, l := range links {
 		if x, y, ok := single(l); ok {
-			all = append(all, observation{x.Nanos, y.Nanos, l.from})
+			all = append(all, observation{x.Nanos, y.Nanos, l.from, x.Frame})
 		}
 	}
 	all = append(all, esp...)
@@ -204,7 +204,7 @@ func flowObservations(f *Flow, limit int) []observation {
 			b = b[1:]
 		}
 		if len(b) > 0 && b[0].Seq == p.Seq {
-			all = append(all, observation{p.Nanos, b[0].Nanos, f.From})
+			all = append(all, observation{p.Nanos, b[0].Nanos, f.From, p.Frame})
 		}
 	}
 	return all

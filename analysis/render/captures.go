@@ -17,11 +17,15 @@ func clockText(c *report.Clock) string {
 		return "The clocks cannot be compared: no packet was seen on both sides."
 	}
 	text := clockOffsetText(c)
+	if c.Steps > 0 {
+		often := "once"
+		if c.Steps > 1 {
+			often = count(c.Steps, "time")
+		}
+		text = "A clock was set " + often + " during the captures. Over the longest stretch: " + text
+	}
 	if c.DriftPPM != nil {
 		text += fmt.Sprintf(", and drifts by %.1f ppm", *c.DriftPPM)
-	}
-	if c.Steps > 0 {
-		text += ", and a clock was stepped " + count(c.Steps, "time")
 	}
 	text += " (" + count(c.Pairs, "pair")
 	if c.Method != "" {

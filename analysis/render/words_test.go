@@ -78,14 +78,15 @@ func TestTitles(t *testing.T) {
 func TestClockText(t *testing.T) {
 	ms := func(v float64) *float64 { return &v }
 	for want, c := range map[string]*report.Clock{
-		"The clocks agree to within 63 µs (4 pairs).":                      {OffsetMS: 0.023, LowMS: ms(-0.016), HighMS: ms(0.063), Pairs: 4},
-		"B's clock is 2.5 s ahead of A's, give or take 2 ms (9 pairs, m).": {OffsetMS: 2500, LowMS: ms(2498), HighMS: ms(2502), Pairs: 9, Method: "m"},
-		"B's clock is at most 10 ms behind A's (1 pair).":                  {OffsetMS: -10, LowMS: ms(-10), Pairs: 1},
-		"B's clock is at least 5 ms ahead of A's (1 pair).":                {OffsetMS: 5, LowMS: ms(5), Pairs: 1},
-		"B's clock is at most 7 ms ahead of A's (1 pair).":                 {OffsetMS: 7, HighMS: ms(7), Pairs: 1},
-		"B's clock is at least 7 ms behind A's (1 pair).":                  {OffsetMS: -7, HighMS: ms(-7), Pairs: 1},
-		"The clocks cannot be compared: no packet was seen on both sides.": nil,
-		"B's clock is 60 s behind A's, and drifts by 20.0 ppm (1 pair).":   {OffsetMS: -60000, LowMS: ms(-60000), HighMS: ms(-60000), DriftPPM: ms(20), Pairs: 1},
+		"A clock was set once during the captures. Over the longest stretch: The clocks agree to within 2 ms (40 pairs).": {LowMS: ms(-2), HighMS: ms(2), Pairs: 40, Steps: 1},
+		"The clocks agree to within 63 µs (4 pairs).":                                                                     {OffsetMS: 0.023, LowMS: ms(-0.016), HighMS: ms(0.063), Pairs: 4},
+		"B's clock is 2.5 s ahead of A's, give or take 2 ms (9 pairs, m).":                                                {OffsetMS: 2500, LowMS: ms(2498), HighMS: ms(2502), Pairs: 9, Method: "m"},
+		"B's clock is at most 10 ms behind A's (1 pair).":                                                                 {OffsetMS: -10, LowMS: ms(-10), Pairs: 1},
+		"B's clock is at least 5 ms ahead of A's (1 pair).":                                                               {OffsetMS: 5, LowMS: ms(5), Pairs: 1},
+		"B's clock is at most 7 ms ahead of A's (1 pair).":                                                                {OffsetMS: 7, HighMS: ms(7), Pairs: 1},
+		"B's clock is at least 7 ms behind A's (1 pair).":                                                                 {OffsetMS: -7, HighMS: ms(-7), Pairs: 1},
+		"The clocks cannot be compared: no packet was seen on both sides.":                                                nil,
+		"B's clock is 60 s behind A's, and drifts by 20.0 ppm (1 pair).":                                                  {OffsetMS: -60000, LowMS: ms(-60000), HighMS: ms(-60000), DriftPPM: ms(20), Pairs: 1},
 	} {
 		if got := clockText(c); got != want {
 			t.Errorf("%q, want %q", got, want)

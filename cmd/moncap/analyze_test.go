@@ -23,8 +23,9 @@ func TestAnalyzeArguments(t *testing.T) {
 		{[]string{dir}, exitUsage, "it is a folder"},
 		{[]string{a, filepath.Join(dir, "truth.yaml")}, exitUsage, "truth.yaml"},
 		{[]string{"-", "-"}, exitUsage, "stdin"},
-		{nil, exitUsage, ""},
-		{[]string{a, b, a}, exitUsage, ""},
+		{nil, exitUsage, "usage: moncap analyze A.pcap [B.pcap]"},
+		{[]string{a, b, a}, exitUsage, "moncap analyze --help"},
+		{[]string{"--bogus", a}, exitUsage, "usage: moncap analyze"},
 	} {
 		r := moncap(t, append([]string{"analyze"}, tt.args...)...)
 		if r.code != tt.code || !strings.Contains(r.stderr, tt.want) || tt.want == "" && tt.code == exitOK && r.stderr != "" {

@@ -87,16 +87,16 @@ func run(ctx context.Context, e environment) int {
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
-	code := exitUsage // what cobra itself rejects is wrong usage
-	if ee, ok := errors.AsType[*exitError](err); ok {
-		code = ee.code
-	}
 	a.printError(err)
-	return code
+	if ee, ok := errors.AsType[*exitError](err); ok {
+		return ee.code
+	}
+	fmt.Fprintf(a.stderr, "usage: %s; %s --help says more\n", cmd.UseLine(), cmd.CommandPath())
+	return exitUsage // what cobra itself rejects is wrong usage
 }
 
 func (a *app) command() *cobra.Command {

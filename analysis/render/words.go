@@ -278,17 +278,31 @@ func sameTalk(a, b report.Finding) bool {
 	return report.SameTalk(a, b)
 }
 
-// firstActions is what to do first: the actions of the first critical finding that has some, else of the first warning.
+// firstActions is what to do first: the actions of the first critical finding that has some, else of the first warning. What the
+// captures lack comes before what they would tell.
 func firstActions(r *report.Report) *report.Finding {
 	indices, _ := order(r.Findings)
 	for _, severity := range []report.Severity{report.Critical, report.Warning} {
 		for _, i := range indices {
 			if f := &r.Findings[i]; f.Severity == severity && len(f.Actions) > 0 {
-				return f
+				return captureBefore(r.Findings, f)
 			}
 		}
 	}
 	return nil
+}
+
+// captureBefore is the finding about a capture that hangs above f and has advice of its own, else f.
+func captureBefore(all []report.Finding, f *report.Finding) *report.Finding {
+	if !strings.HasPrefix(f.CausedBy, "capture-") {
+		return f
+	}
+	if i := slices.IndexFunc(all, func(g report.Finding) bool {
+		return g.Code == f.CausedBy && sameTalk(*f, g) && len(g.Actions) > 0
+	}); i >= 0 {
+		return &all[i]
+	}
+	return f
 }
 
 // first says whether the actions of finding i stand above all as what to do first.

@@ -155,3 +155,27 @@ func TestPieces(t *testing.T) {
 		}
 	}
 }
+
+// Before the path is searched, the capture that proves nothing is put right.
+func TestCaptureComesFirst(t *testing.T) {
+	act := func(why string) []report.Action { return []report.Action{{Side: report.A, Mode: "exec", Why: why}} }
+	empty := report.Finding{Code: "capture-empty", Severity: report.Warning, Actions: act("the capture")}
+	loss := report.Finding{Code: "path-loss", Severity: report.Warning, Actions: act("the loss")}
+	blocked := func(cause string) report.Finding {
+		return report.Finding{Code: "path-blocked", Severity: report.Critical, CausedBy: cause, Conversation: "1", Actions: act("the path")}
+	}
+	for _, c := range []struct {
+		findings []report.Finding
+		want     string
+	}{
+		{[]report.Finding{empty, blocked("capture-empty")}, "capture-empty"},
+		{[]report.Finding{empty, blocked("")}, "path-blocked"},
+		{[]report.Finding{loss, blocked("path-loss")}, "path-blocked"},
+		{[]report.Finding{{Code: "capture-empty", Severity: report.Warning}, blocked("capture-empty")}, "path-blocked"},
+		{[]report.Finding{blocked("capture-empty")}, "path-blocked"},
+	} {
+		if f := firstActions(&report.Report{Findings: c.findings}); f == nil || f.Code != c.want {
+			t.Errorf("%v: first %v, want %s", c.findings, f, c.want)
+		}
+	}
+}

@@ -19,15 +19,13 @@ type childConfig struct {
 	permits    []string
 }
 
-// childConfigOf picks the crypto map entry for the peer, else an entry without a peer (a dynamic map), else the IPsec profile that is
-// not the default one.
+// childConfigOf is the entry for the peer with what it refers to, or nil.
 func (j *judge) childConfigOf(s pair.Side) *childConfig {
-	shows := j.o.Config[s]
-	entries := append(childEntries(shown(shows, "show-crypto-map")), childEntries(shown(shows, "show-ipsec-profile"))...)
-	e := j.entryFor(s, entries)
+	e := j.entryOf(s)
 	if e == nil {
 		return nil
 	}
+	shows := j.o.Config[s]
 	c := &childConfig{entry: e, permits: e.permits}
 	sets := transformSets(shown(shows, "show-transform-set"))
 	for _, name := range e.transforms {
@@ -42,7 +40,11 @@ func (j *judge) childConfigOf(s pair.Side) *childConfig {
 	return c
 }
 
-func (j *judge) entryFor(s pair.Side, entries []*childEntry) *childEntry {
+// entryOf picks the crypto map entry for the peer, else an entry without a peer (a dynamic map), else the IPsec profile that is
+// not the default one; nil without any.
+func (j *judge) entryOf(s pair.Side) *childEntry {
+	shows := j.o.Config[s]
+	entries := append(childEntries(shown(shows, "show-crypto-map")), childEntries(shown(shows, "show-ipsec-profile"))...)
 	peer := &j.c.Parties[s.Other()]
 	names := func(e *childEntry) bool {
 		return slices.ContainsFunc(e.peers, func(p string) bool {

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
@@ -55,14 +56,13 @@ func captureFilter(j *judge) []report.Finding {
 // portUnseen is the finding that both captures hold port 500 alone, of a negotiation that a NAT made go on over port 4500: an
 // initiator that has the answer and finds a NAT sends its next message there (RFC 7296, Section 2.23; RFC 3947, Section 4).
 func (j *judge) portUnseen(s pair.Side) *report.Finding {
-	for _, t := range j.talks {
-		last := lastBeforeFloat(j.c, t.Conversation)
-		if t.Initiator != s || last == nil || j.c.Story(s).Last-last.Copies[s].Sent[0].Nanos < promptly {
+	for last := range answersBeforeFloat(j.c) {
+		if last.Conversation.Initiator != s || j.c.Story(s).Last-last.Copies[s].Sent[0].Nanos < promptly {
 			continue
 		}
 		action := "the filter must permit UDP 4500 as well: UDP without ports, and protocol 50"
 		return &report.Finding{
-			Conversation: t.ID,
+			Conversation: last.Conversation.ID,
 			Explanation: fmt.Sprintf("%s is answered through a NAT, so the negotiation goes on over UDP 4500, and neither capture holds a packet of that: their filters match UDP 500 only. Nothing is lost.",
 				capital(one(last.Exchange))),
 			Fields:   map[string]any{"hidden": 1},
@@ -77,10 +77,25 @@ func (j *judge) portUnseen(s pair.Side) *report.Finding {
 // earlier may have missed the next message.
 const promptly = 5e9
 
+// answersBeforeFloat yields the answers in clear that end conversations through a NAT although their initiators got them; none
+// when a packet of UDP 4500 was seen.
+func answersBeforeFloat(c *pair.Case) iter.Seq[*pair.Message] {
+	return func(yield func(*pair.Message) bool) {
+		if !c.TwoSided() || holdsNATT(c.Story(pair.A)) || holdsNATT(c.Story(pair.B)) {
+			return
+		}
+		for _, v := range c.Conversations {
+			if last := lastBeforeFloat(v); last != nil && !yield(last) {
+				return
+			}
+		}
+	}
+}
+
 // lastBeforeFloat is the answer in clear that ends a conversation through a NAT although its initiator got it; nil when
-// the conversation ends in another way, or when a packet of UDP 4500 was seen.
-func lastBeforeFloat(c *pair.Case, v *pair.Conversation) *pair.Message {
-	if !c.TwoSided() || len(v.Messages) == 0 {
+// the conversation ends in another way.
+func lastBeforeFloat(v *pair.Conversation) *pair.Message {
+	if len(v.Messages) == 0 {
 		return nil
 	}
 	if _, nat := translatedByPairs(v); !nat {
@@ -96,9 +111,6 @@ func lastBeforeFloat(c *pair.Case, v *pair.Conversation) *pair.Message {
 		if mine := m.Copies[v.Initiator]; m.From == v.Initiator && mine != nil && mine.Sent[len(mine.Sent)-1].Nanos > arrived {
 			return nil // it asks again, so it did not take the answer
 		}
-	}
-	if holdsNATT(c.Story(pair.A)) || holdsNATT(c.Story(pair.B)) {
-		return nil
 	}
 	return last
 }

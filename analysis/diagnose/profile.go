@@ -128,8 +128,8 @@ func addressMatches(pattern, address string) bool {
 // profileFor is the profile with which s talks to the peer: the one that its crypto map or IPsec profile names, else the one
 // that is for the peer's address, else the only one.
 func (j *judge) profileFor(s pair.Side, all []*ikeProfile) *ikeProfile {
-	if c := j.childConfigOf(s); c != nil && c.entry.ikev2 != "" {
-		if i := slices.IndexFunc(all, func(p *ikeProfile) bool { return p.name == c.entry.ikev2 }); i >= 0 {
+	if e := j.entryOf(s); e != nil && e.ikev2 != "" {
+		if i := slices.IndexFunc(all, func(p *ikeProfile) bool { return p.name == e.ikev2 }); i >= 0 {
 			return all[i]
 		}
 	}

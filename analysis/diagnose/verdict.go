@@ -290,8 +290,10 @@ func inconclusive(c *pair.Case, findings []report.Finding) string {
 			return firstSentence(f.Explanation)
 		}
 	}
-	if c != nil && slices.ContainsFunc(c.Conversations, func(v *pair.Conversation) bool { return lastBeforeFloat(c, v) != nil }) {
-		return "The negotiation goes on over UDP 4500 behind a NAT, of which neither capture holds a packet: they ended too early, or their filters match UDP 500 only."
+	if c != nil {
+		for range answersBeforeFloat(c) {
+			return "The negotiation goes on over UDP 4500 behind a NAT, of which neither capture holds a packet: they ended too early, or their filters match UDP 500 only."
+		}
 	}
 	if c != nil && len(c.Conversations) > 0 {
 		return "The captures hold a negotiation that neither came up nor was refused in them."

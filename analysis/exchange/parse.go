@@ -54,16 +54,13 @@ func (c *Content) take(x ike.Payload) {
 	case *ike.Notify:
 		c.Notifies = append(c.Notifies, Notify{uint16(x.Number), x.Number.String(), x.Number.IsError(), x.SPI, x.Data})
 	case *ike.NotifyV1:
-		c.Notifies = append(c.Notifies, Notify{x.Number, ike.NotifyNameV1(x.Number), x.Number < v1StatusTypes, x.SPI, x.Data})
+		c.Notifies = append(c.Notifies, Notify{x.Number, ike.NotifyNameV1(x.Number), x.IsError(), x.SPI, x.Data})
 	}
 	c.Payloads = append(c.Payloads, ike.PayloadName(c.Major(), x.Type()))
 }
 
 // encryptedAlone are the Payloads of nearly all messages; full, so that what is appended makes a copy.
 var encryptedAlone = slices.Clip([]string{ike.PayloadName(2, ike.PayloadSK)})
-
-// v1StatusTypes is the first notification of IKEv1 that is no error (RFC 2408, Section 3.14.1).
-const v1StatusTypes = 16384
 
 // encryptedLen is the length of an SK or SKF payload by its own header, also where a snap length cut the message.
 func (c *Content) encryptedLen(x *ike.Encrypted) int {
@@ -83,7 +80,7 @@ func (c *Content) SAv1() *ike.SAv1 { return first[*ike.SAv1](c) }
 func (c *Content) KE() *ike.KE { return first[*ike.KE](c) }
 
 // Frag returns the fragment that an IKEv1 message is, or nil.
-func (c *Content) Frag() *ike.Frag { return first[*ike.Frag](c) }
+func (c *Content) Frag() *ike.Frag { return c.Parsed.Frag() }
 
 func first[T ike.Payload](c *Content) (none T) {
 	for _, x := range c.Parsed.Payloads {

@@ -38,7 +38,7 @@ type Whole struct {
 // Add takes the message m that came from an address in a frame. It returns the whole message with the fragment that completes it,
 // else nil.
 func (a *Assembler) Add(m *Message, from netip.AddrPort, frame int) *Whole {
-	f := m.fragmentV1()
+	f := m.Frag()
 	if f == nil || f.Part == 0 {
 		return nil
 	}
@@ -58,7 +58,8 @@ func (a *Assembler) Add(m *Message, from netip.AddrPort, frame int) *Whole {
 	return whole
 }
 
-func (m *Message) fragmentV1() *Frag {
+// Frag returns the fragment that an IKEv1 message is, or nil.
+func (m *Message) Frag() *Frag {
 	if m.Major() != 1 || len(m.Payloads) != 1 {
 		return nil
 	}

@@ -324,6 +324,9 @@ type NotifyV1 struct {
 	Data     []byte
 }
 
+// IsError says whether the notification reports an error: statuses begin at 16384 (RFC 2408, Section 3.14.1).
+func (n *NotifyV1) IsError() bool { return n.Number < 16384 }
+
 // Type returns V1PayloadN.
 func (n *NotifyV1) Type() PayloadType { return V1PayloadN }
 

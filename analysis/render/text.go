@@ -61,7 +61,15 @@ const (
 )
 
 func (p *page) paint(color, s string) string {
-	if !p.o.Color || color == "" || s == "" {
+	if !p.o.Color {
+		return s
+	}
+	return Paint(color, s)
+}
+
+// Paint colours s with the parameter of SGR (ECMA-48, Section 8.3.117); none leaves it as it is.
+func Paint(color, s string) string {
+	if color == "" || s == "" {
 		return s
 	}
 	return "\x1b[" + color + "m" + s + "\x1b[0m"

@@ -5,6 +5,7 @@ import (
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
+	"github.com/moncap/moncap/analysis/render"
 )
 
 // The colours of a list (ECMA-48, Section 8.3.117), the same as in the report: red for what is refused or broken, yellow for
@@ -19,10 +20,10 @@ const (
 
 // paint colours s where colour is wanted.
 func (l *listView) paint(color, s string) string {
-	if !l.color || color == "" || s == "" {
+	if !l.color {
 		return s
 	}
-	return "\x1b[" + color + "m" + s + "\x1b[0m"
+	return render.Paint(color, s)
 }
 
 // lineColor is the colour of a packet's line.
@@ -47,16 +48,13 @@ func (d *decodedPacket) refuses() bool {
 				return true
 			}
 		case *ike.NotifyV1:
-			if n.Number < firstStatusV1 {
+			if n.IsError() {
 				return true
 			}
 		}
 	}
 	return false
 }
-
-// firstStatusV1 is the first notification of IKEv1 that reports no error (RFC 2408, Section 3.14.1).
-const firstStatusV1 = 16384
 
 // nodeColor is the colour of a line of the tree: its heads, the names of payloads, and what moncap remarks itself.
 func nodeColor(text string, depth int) string {

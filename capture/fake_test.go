@@ -133,6 +133,13 @@ func (f *fakeRouter) Exec(ctx context.Context, cmd iosxe.Command) (string, error
 	return out, err
 }
 
+func (f *fakeRouter) ExecAll(ctx context.Context, cmds []iosxe.Command, each func(i int, out string, err error)) {
+	for i, cmd := range cmds {
+		out, err := f.Exec(ctx, cmd)
+		each(i, out, err)
+	}
+}
+
 func (f *fakeRouter) do(cmd iosxe.Command, lines []string) (string, error) {
 	var out strings.Builder
 	if cmd.Mode == iosxe.Config {

@@ -15,6 +15,9 @@ type Host interface {
 	// error's chain. When the session broke, the error has a method SessionLost() bool that returns true, and whether
 	// the command was carried out is unknown; the next Exec opens a new session.
 	Exec(ctx context.Context, cmd iosxe.Command) (string, error)
+	// ExecAll runs commands that only read, in order, as fast as the router takes them. each is called once for every
+	// command, in order, with what Exec would return for it; one that fails does not keep the next from being run.
+	ExecAll(ctx context.Context, cmds []iosxe.Command, each func(i int, out string, err error))
 	// Fetch copies the router's file to w by SCP, over a connection of its own. progress may be nil; it is called
 	// with the bytes so far and the size that the router announced.
 	Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error)

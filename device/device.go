@@ -70,6 +70,7 @@ type Router struct {
 	mu       sync.Mutex
 	session  *session
 	hostname string
+	hostKey  string
 	secrets  map[string]inventory.Secret // by reference and prompt, resolved once
 }
 
@@ -95,6 +96,14 @@ func (r *Router) Hostname() string {
 	return r.hostname
 }
 
+// Identity returns what the current session, or the last one, shows of who the router is: the name in its prompt, and the
+// fingerprint of its host key as OpenSSH writes it (SHA256:...). Both are empty before the first session.
+func (r *Router) Identity() (hostname, hostKey string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hostname, r.hostKey
+}
+
 // Open opens the session when there is none.
 func (r *Router) Open(ctx context.Context) error {
 	_, err := r.open(ctx)
@@ -114,7 +123,7 @@ func (r *Router) open(ctx context.Context) (*session, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.session, r.hostname = s, s.hostname
+	r.session, r.hostname, r.hostKey = s, s.hostname, s.conn.hostKey
 	return s, nil
 }
 
@@ -163,6 +172,15 @@ func (r *Router) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 		return out, &Error{Peer: r.peer.Name, Op: cmd.Name, Err: err, lost: true}
 	}
 	return out, r.fail(cmd.Name, err)
+}
+
+// ExecAll runs commands that only read, in order. each is called once for every command, in order, with what Exec would
+// return for it; what goes wrong with one command is that one's error, and the next is run all the same, until ctx ends.
+func (r *Router) ExecAll(ctx context.Context, cmds []iosxe.Command, each func(i int, out string, err error)) {
+	for i, cmd := range cmds {
+		out, err := r.Exec(ctx, cmd)
+		each(i, out, err)
+	}
 }
 
 func (r *Router) fail(op string, err error) error {

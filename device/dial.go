@@ -273,7 +273,8 @@ func (r *Router) handshake(ctx context.Context, conn net.Conn, address string, c
 // connection is an SSH connection to the router with everything below it.
 type connection struct {
 	*ssh.Client
-	path *path
+	path    *path
+	hostKey string // the fingerprint of the key that the other end proved to have
 }
 
 func (c *connection) close() error {
@@ -316,7 +317,11 @@ func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, rea
 		return nil, err
 	}
 	config := r.clientConfig(a.user, h.algorithms(), legacy)
-	config.HostKeyCallback = h.check
+	var hostKey string
+	config.HostKeyCallback = func(name string, remote net.Addr, key ssh.PublicKey) error {
+		hostKey = ssh.FingerprintSHA256(key)
+		return h.check(name, remote, key)
+	}
 	defer a.done()
 	if config.Auth, err = a.methods(ctx); err != nil {
 		return nil, err
@@ -339,7 +344,7 @@ func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, rea
 		return nil, errors.Join(h.explain(err), ignoreClosed(p.Close()))
 	}
 	r.o.Log.DebugContext(ctx, "connected", "peer", r.peer.Name, "server", string(client.ServerVersion()), "at", time.Now())
-	return &connection{client, p}, nil
+	return &connection{client, p, hostKey}, nil
 }
 
 func ignoreClosed(err error) error {

@@ -7,11 +7,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/skeema/knownhosts"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/moncap/moncap/device"
 	"github.com/moncap/moncap/device/inventory"
@@ -91,6 +93,15 @@ func name(t testing.TB, s string) iosxe.Name {
 	return n
 }
 
+func file(t testing.TB, s string) iosxe.File {
+	t.Helper()
+	f, err := iosxe.ParseFile(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 func TestExec(t *testing.T) {
 	var log bytes.Buffer
 	r := newRig(t, simulator.Config{}).router(t, device.Options{Record: &log})
@@ -118,6 +129,39 @@ func TestExec(t *testing.T) {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the transcript lacks %q", want)
 		}
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	g := newRig(t, simulator.Config{})
+	r := g.router(t, device.Options{})
+	if hostname, key := r.Identity(); hostname != "" || key != "" {
+		t.Errorf("before a session: %q, %q", hostname, key)
+	}
+	mustExec(t, r, iosxe.ShowClock())
+	if hostname, key := r.Identity(); hostname != "site-A" || key != ssh.FingerprintSHA256(g.sim.HostKey()) {
+		t.Errorf("%q, %q", hostname, key)
+	}
+}
+
+func TestExecAllTellsOfEachCommand(t *testing.T) {
+	r := newRig(t, simulator.Config{}).router(t, device.Options{})
+	cmds := []iosxe.Command{iosxe.ShowClock(), iosxe.DirFile(file(t, "nope.pcap")), {Name: "reload", Lines: []string{"reload"}}, iosxe.ShowPrivilege()}
+	var told []int
+	r.ExecAll(t.Context(), cmds, func(i int, out string, err error) {
+		told = append(told, i)
+		_, refused := errors.AsType[*iosxe.Refusal](err)
+		switch {
+		case i == 1 && !refused, i == 2 && err == nil, i%3 == 0 && err != nil:
+			t.Errorf("%s: %q, %v", cmds[i].Name, out, err)
+		case i == 3:
+			if level, err := iosxe.ParsePrivilege(out); level != 15 || err != nil {
+				t.Errorf("%q", out)
+			}
+		}
+	})
+	if !slices.Equal(told, []int{0, 1, 2, 3}) {
+		t.Errorf("told of %v", told)
 	}
 }
 

@@ -44,7 +44,7 @@ text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin.
   moncap analyze site-a.pcap --format json | jq -r .verdict.headline`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.check(); err != nil {
+			if err := f.check(a); err != nil {
 				return err
 			}
 			d, err := a.analyzeFiles(cmd.Context(), args, f)

@@ -38,7 +38,7 @@ by SCP and print the report. The packets are a real negotiation's, replayed fast
 			if list {
 				return a.listIncidents()
 			}
-			if err := f.check(); err != nil {
+			if err := f.check(a); err != nil {
 				return err
 			}
 			incident, err := chosenIncident(args)

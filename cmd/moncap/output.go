@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/analysis/report"
@@ -19,20 +20,47 @@ import (
 // formats are the forms of a report.
 var formats = []string{"text", "json", "html", "pcapng", "markdown", "junit", "mermaid"}
 
+// formatByName is the form that the end of a file's name asks for.
+var formatByName = map[string]string{
+	".json": "json", ".html": "html", ".htm": "html", ".pcapng": "pcapng", ".md": "markdown", ".markdown": "markdown",
+	".xml": "junit", ".mmd": "mermaid", ".mermaid": "mermaid",
+}
+
 // outputFlags say how a report is shown and where it goes.
 type outputFlags struct {
 	format string
 	file   string
+	flags  *pflag.FlagSet
 }
 
 func (o *outputFlags) register(c *cobra.Command) {
-	o.format = "text"
-	c.Flags().StringVarP(&o.format, "format", "f", o.format, "form of the report: "+strings.Join(formats, ", "))
+	o.format, o.flags = "text", c.Flags()
+	c.Flags().StringVarP(&o.format, "format", "f", o.format,
+		"form of the report: "+strings.Join(formats, ", ")+" (default: what the name of the file says, else text)")
 	c.Flags().StringVarP(&o.file, "output", "o", "", "write the report to this file instead of stdout")
 	mustComplete(c, "format", formats)
 }
 
-func (o *outputFlags) check() error { return oneOf("--format", o.format, formats...) }
+// check holds the flags against what can be done, before anything is: a report that has nowhere to go is found out
+// before a router is asked.
+func (o *outputFlags) check(a *app) error {
+	if byName, ok := formatByName[strings.ToLower(filepath.Ext(o.file))]; ok && !o.flags.Changed("format") {
+		o.format = byName
+	}
+	if err := oneOf("--format", o.format, formats...); err != nil {
+		return err
+	}
+	if _, err := a.destinationOf(o.file); err != nil {
+		return usageError(err)
+	}
+	if o.format == "pcapng" && o.toStdout() && a.stdoutTTY {
+		return usageError(errors.New("--format pcapng: it is binary; give a file with -o, or redirect stdout"))
+	}
+	return nil
+}
+
+// toStdout says whether the report goes where people may read it at once.
+func (o *outputFlags) toStdout() bool { return o.file == "" || o.file == "-" || o.file == "/dev/stdout" }
 
 // document is a report with what some of its forms need beside it.
 type document struct {
@@ -44,12 +72,12 @@ type document struct {
 
 // show writes d as the flags say, and returns the verdict as the way to exit.
 func (a *app) show(d document, o outputFlags) error {
-	if o.format == "pcapng" && o.file == "" && a.stdoutTTY {
-		return usageError(errors.New("--format pcapng: it is binary; give a file with -o, or redirect stdout"))
+	err := a.writeTo(o.file, func(w io.Writer) error { return a.render(w, d, o.format, o.toStdout()) })
+	if err != nil {
+		err = fmt.Errorf("report: %w", err)
 	}
-	err := a.writeTo(o.file, func(w io.Writer) error { return a.render(w, d, o.format, o.file == "") })
 	if err == nil && o.format == "pcapng" && d.keys != "" {
-		if o.file != "" {
+		if !o.toStdout() {
 			err = a.writeKeys(d, o.file)
 		} else {
 			a.progress("keys: without -o there is no file to write them beside")
@@ -68,21 +96,13 @@ func verdictError(r *report.Report) error {
 	return &exitError{code: r.Verdict.ExitCode}
 }
 
-// writeTo writes to stdout, or to a file that appears only when it is whole.
+// writeTo writes to where -o says: see destination.
 func (a *app) writeTo(file string, write func(io.Writer) error) error {
-	if file == "" {
-		return write(a.stdout)
-	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".moncap-*")
+	d, err := a.destinationOf(file)
 	if err != nil {
-		return fmt.Errorf("report: %w", err)
+		return err
 	}
-	defer os.Remove(f.Name())
-	err = errors.Join(write(f), f.Close())
-	if err != nil {
-		return fmt.Errorf("report: %s: %w", file, err)
-	}
-	return os.Rename(f.Name(), file)
+	return d.write(write)
 }
 
 func (a *app) render(w io.Writer, d document, format string, terminal bool) error {

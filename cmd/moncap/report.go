@@ -32,7 +32,7 @@ The stored report is shown as it is; --again or --keys compares the captures ane
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(); err != nil {
+			if err := o.check(a); err != nil {
 				return err
 			}
 			d, err := a.storedOrNew(cmd.Context(), args[0], keys, again)

@@ -166,7 +166,7 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeTunnels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.check(); err != nil {
+			if err := f.check(a); err != nil {
 				return err
 			}
 			tunnels, err := a.chosenTunnels(args, f.all)

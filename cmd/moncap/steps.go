@@ -207,7 +207,7 @@ func (a *app) collectCommand() *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(); err != nil {
+			if err := o.check(a); err != nil {
 				return err
 			}
 			if dryRun {

@@ -122,4 +122,3 @@ func TestFormOfTheFileName(t *testing.T) {
 		t.Errorf("-o - wrote %q to stdout", r.stdout)
 	}
 }
-

@@ -60,7 +60,9 @@ func (o *outputFlags) check(a *app) error {
 }
 
 // toStdout says whether the report goes where people may read it at once.
-func (o *outputFlags) toStdout() bool { return o.file == "" || o.file == "-" || o.file == "/dev/stdout" }
+func (o *outputFlags) toStdout() bool {
+	return o.file == "" || o.file == "-" || o.file == "/dev/stdout"
+}
 
 // document is a report with what some of its forms need beside it.
 type document struct {

@@ -8,7 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -buildid=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: help build test race fuzz bench bench-long lint vuln sec referee soak release reproduce
+.PHONY: help build test race fuzz bench bench-long lint vuln sec referee soak release reproduce accuracy golden
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -20,6 +20,12 @@ test: ## run every test
 
 race: ## run every test with the race detector
 	$(GO) test -race -timeout 30m ./...
+
+golden: ## write the golden judgements of all scenes and incidents anew, to be read in the diff
+	$(GO) test ./analysis -run TestGoldenJudgements -count 1 -update
+
+accuracy: ## write docs/accuracy.md anew: every incident, what was wrong, what moncap says
+	$(GO) test ./analysis -run TestAccuracyGetsNoWorse -count 1 -accuracy
 
 fuzz: ## run every fuzz target FUZZTIME each (executions such as 200000x, or a time)
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -240,7 +240,7 @@ func TestFiguresOfTheGuide(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				flatten(t, r).check(t, c.want)
+				flatten(t, r).check(t, r, c.want)
 			})
 		}
 	}

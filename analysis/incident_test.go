@@ -2,41 +2,16 @@ package analysis
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
-
-	"gopkg.in/yaml.v3"
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// truth is what was done to an incident, and what a right analysis says of it.
-type truth struct {
-	What    string
-	Expect  []map[string]any
-	MustNot []string `yaml:"must_not"`
-}
-
-func readTruth(t *testing.T, name string) truth {
-	t.Helper()
-	b, err := os.ReadFile(incident(name, "truth.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var v truth
-	if err := yaml.Unmarshal(b, &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
+func readTruth(t *testing.T, name string) truth { return parseTruth(t, incident(name, "truth.yaml")) }
 
 func incidents(t *testing.T) []string {
 	t.Helper()
@@ -161,100 +136,8 @@ func TestIncidents(t *testing.T) {
 				if v.orCapture && got.aboutCapture() {
 					return
 				}
-				got.check(t, want)
+				got.check(t, r, want)
 			})
 		}
 	}
-}
-
-// mirrored exchanges the sides in what is expected.
-func (w truth) mirrored() truth {
-	other := map[any]any{"A": "B", "B": "A", "A->B": "B->A", "B->A": "A->B"}
-	m := truth{w.What, nil, w.MustNot}
-	for _, e := range w.Expect {
-		e = maps.Clone(e)
-		for k, x := range e {
-			if s, ok := x.(string); ok && other[s] != nil {
-				e[k] = other[s]
-			}
-		}
-		if a, ok := e["side_a_version"]; ok {
-			e["side_a_version"], e["side_b_version"] = e["side_b_version"], a
-		}
-		m.Expect = append(m.Expect, e)
-	}
-	return m
-}
-
-// withoutSizes leaves out what only whole packets tell.
-func (w truth) withoutSizes() truth {
-	m := truth{w.What, nil, w.MustNot}
-	for _, e := range w.Expect {
-		e = maps.Clone(e)
-		for _, k := range []string{"fragments_sent", "fragments_seen", "first_difference_offset"} {
-			delete(e, k)
-		}
-		m.Expect = append(m.Expect, e)
-	}
-	return m
-}
-
-// flat are findings as a reader of the JSON sees them.
-type flat []map[string]any
-
-func flatten(t *testing.T, r *report.Report) flat {
-	t.Helper()
-	b, err := json.Marshal(r.Findings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f flat
-	if err := json.Unmarshal(b, &f); err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-func (f flat) aboutCapture() bool {
-	return slices.ContainsFunc(f, func(m map[string]any) bool { return strings.HasPrefix(fmt.Sprint(m["code"]), "capture-") })
-}
-
-func (f flat) has(want map[string]any) bool {
-	return slices.ContainsFunc(f, func(m map[string]any) bool {
-		for k, x := range want {
-			if fmt.Sprint(m[k]) != fmt.Sprint(x) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// check: everything expected is there, nothing forbidden, and no critical finding that neither is expected nor follows from another.
-func (f flat) check(t *testing.T, want truth) {
-	t.Helper()
-	expected := map[string]bool{}
-	for _, e := range want.Expect {
-		expected[fmt.Sprint(e["code"])] = true
-		if !f.has(e) {
-			t.Errorf("%s: no finding %v among %v", want.What, e, f.codes())
-		}
-	}
-	for _, m := range f {
-		code := fmt.Sprint(m["code"])
-		if slices.Contains(want.MustNot, code) {
-			t.Errorf("%s: %s must not be reported", want.What, code)
-		}
-		if m["severity"] == "critical" && !expected[code] && m["caused_by"] == nil {
-			t.Errorf("%s: critical finding %s that follows from nothing", want.What, code)
-		}
-	}
-}
-
-func (f flat) codes() []string {
-	var all []string
-	for _, m := range f {
-		all = append(all, fmt.Sprint(m["code"]))
-	}
-	return all
 }

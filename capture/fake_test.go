@@ -37,6 +37,7 @@ type fakeRouter struct {
 	frames     [][]byte
 	offset     time.Duration // of its clock
 	scpOff     bool
+	scpSays    string // the SCP server's refusal
 	privilege  int
 	free       int64
 	cpu        int
@@ -46,6 +47,8 @@ type fakeRouter struct {
 	fault      func(n int, c iosxe.Command) *fault // for the n-th command, from 0
 	fetchFault func(n int, data []byte) ([]byte, error)
 	fetches    int
+	probes     int
+	prepared   int
 	dead       bool
 }
 
@@ -246,6 +249,32 @@ func (f *fakeRouter) Fetch(ctx context.Context, file string, w io.Writer, progre
 		progress(int64(n), int64(len(data)))
 	}
 	return int64(n), errors.Join(failure, err)
+}
+
+func (f *fakeRouter) ProbeFile(ctx context.Context, file string) error {
+	f.probes++
+	if err := sleep(ctx, latency); err != nil {
+		return err
+	}
+	refused := func(text string) error {
+		return fmt.Errorf("%s: %w", f.host, iosxe.RefusedTransfer("scp -f "+file, text))
+	}
+	switch _, there := f.files[strings.TrimPrefix(file, "bootflash:")]; {
+	case f.dead:
+		return lostError{}
+	case f.scpSays != "":
+		return refused(f.scpSays)
+	case f.scpOff:
+		return refused("Administratively disabled.")
+	case there:
+		return fmt.Errorf("%s: %w", f.host, &iosxe.Refusal{Command: "scp -f " + file, Text: "it is there", Kind: iosxe.AlreadyThere})
+	}
+	return nil
+}
+
+func (f *fakeRouter) Prepare(context.Context) error {
+	f.prepared++
+	return nil
 }
 
 func endpoints() (a, b Endpoint) {

@@ -21,4 +21,12 @@ type Host interface {
 	// Fetch copies the router's file to w by SCP, over a connection of its own. progress may be nil; it is called
 	// with the bytes so far and the size that the router announced.
 	Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error)
+	// ProbeFile asks the router's SCP server for a file that does not exist yet. nil: the server said so, so that Fetch
+	// will find server, privilege, authorization, a free line and the form of the path. Otherwise an *iosxe.Refusal with
+	// the router's own words is in the error's chain, or the connection failed; then the error's methods NoLine() bool
+	// and HostKeyChanged() bool say how.
+	ProbeFile(ctx context.Context, file string) error
+	// Prepare opens and logs in the connection of the next Fetch ahead of it. It may run beside Exec, is undone after two
+	// minutes, and Fetch does without it.
+	Prepare(ctx context.Context) error
 }

@@ -130,6 +130,9 @@ func (a *authenticator) askFor(question string, echo bool) (string, error) {
 	return a.send(s)
 }
 
+// mostSpared is how often in a row a refusal of credentials that were accepted before may be another session's fault.
+const mostSpared = 3
+
 // judge tells a refused login from other failures, and remembers the credentials.
 func (a *authenticator) judge(err error) error {
 	text := err.Error()
@@ -141,7 +144,12 @@ func (a *authenticator) judge(err error) error {
 	case errors.Is(err, errLockedOut) || errors.Is(err, errUnanswered):
 		return err
 	case refused && len(a.sent) > 0:
-		a.router.o.Lockout.add(a.sent...)
+		switch n := a.router.o.Lockout.add(a.sent...); {
+		case n > mostSpared:
+			return fmt.Errorf("%w of user %s, %d times since it accepted them", errRefused, a.user, n)
+		case n > 0:
+			return fmt.Errorf("%w (user %s)", errSecond, a.user)
+		}
 		return fmt.Errorf("%w of user %s", errRefused, a.user)
 	case refused && !gone:
 		return fmt.Errorf("%w: user %s: %w", errNoAuth, a.user, err)

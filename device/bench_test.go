@@ -77,12 +77,14 @@ func TestReceiveTakesConstantMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	var progressed int64
 	runtime.ReadMemStats(&before)
-	n, err := receive(stream, io.Discard, io.Discard, func(done, total int64) {
+	from := newSource("x.pcap", stream, io.Discard)
+	from.progress = func(done, total int64) {
 		if total != size || done < progressed || done > total {
 			t.Fatalf("progress %d of %d after %d", done, total, progressed)
 		}
 		progressed = done
-	})
+	}
+	n, err := from.receive(io.Discard)
 	runtime.ReadMemStats(&after)
 	if err != nil || n != size || progressed != size {
 		t.Fatal(n, progressed, err)

@@ -72,6 +72,9 @@ type Router struct {
 	hostname string
 	hostKey  string
 	secrets  map[string]inventory.Secret // by reference and prompt, resolved once
+	standby  *standby                    // the connection that waits for a transfer; nil: none does
+	alone    bool                        // the router was seen to have room for one connection only
+	scpForm  int                         // of scpPaths: the form that the router is known to take
 }
 
 // New makes a Router. It dials nothing.
@@ -140,9 +143,10 @@ func (r *Router) drop(s *session) {
 // Close ends the session, if there is one. The Router can be used again.
 func (r *Router) Close() error {
 	r.mu.Lock()
-	s := r.session
-	r.session = nil
+	s, waiting := r.session, r.standby
+	r.session, r.standby = nil, nil
 	r.mu.Unlock()
+	waiting.close()
 	if s == nil {
 		return nil
 	}

@@ -40,9 +40,19 @@ func (e *Error) Lasting() bool {
 	return strings.Contains(e.Err.Error(), "no common algorithm")
 }
 
+// NoLine says that the router had no terminal line, or no session of this user, left.
+func (e *Error) NoLine() bool { return noLine(e.Err) }
+
+// HostKeyChanged says that another key was presented than is known for the host, or one that is marked as stolen: somebody
+// may be in between. The key is SHA256:... in the error's text.
+func (e *Error) HostKeyChanged() bool {
+	return errors.Is(e.Err, errChangedKey) || errors.Is(e.Err, errRevokedKey)
+}
+
 // Errors of the login.
 var (
 	errRefused     = errors.New("the router refused the credentials")
+	errSecond      = errors.New("the router refused credentials that it accepted before in this run: it may allow this user one session at a time")
 	errLockedOut   = errors.New("these credentials were refused before in this run and are not sent again, so that the account is not locked")
 	errHostname    = errors.New("it is not the router that was meant")
 	errUnknownHost = errors.New("its host key is not known")
@@ -82,6 +92,8 @@ func (e *Error) Hint() string {
 		return "somebody may have the key: give the router a new one, and find out what answers there"
 	case errors.Is(e.Err, errRefused):
 		return "check username and password of " + e.Peer + " in the inventory; it is not tried again, to keep the account from being locked"
+	case errors.Is(e.Err, errSecond):
+		return "end other sessions of " + e.Peer + "'s user (show users), or allow it two at a time in the AAA server"
 	case errors.Is(e.Err, errNoAuth):
 		return "set password, key_file or agent of " + e.Peer + " to what the router accepts"
 	case errors.Is(e.Err, errHostname):
@@ -97,8 +109,8 @@ func (e *Error) Hint() string {
 	case strings.Contains(text, "no common algorithm"):
 		return "the router speaks only algorithms that are outdated; if it must be, set legacy_ssh: true for " + e.Peer
 	}
-	if _, ok := errors.AsType[*scpRefusal](e.Err); ok {
-		return "SCP needs `ip scp server enable` on the router and an account that has level 15 at login: moncap account --full"
+	if no, ok := errors.AsType[*scpRefusal](e.Err); ok {
+		return scpHint(no.Kind)
 	}
 	if r, ok := errors.AsType[*iosxe.Refusal](e.Err); ok && r.Kind == iosxe.Unauthorized {
 		return "moncap commands lists what the account must be allowed to do"
@@ -107,6 +119,21 @@ func (e *Error) Hint() string {
 		return "is the management address right, and is SSH allowed from here?"
 	}
 	return ""
+}
+
+// scpHint says what to do about a refusal of the SCP server.
+func scpHint(kind iosxe.RefusalKind) string {
+	switch kind {
+	case iosxe.Disabled:
+		return "SCP needs `ip scp server enable` on the router"
+	case iosxe.Unprivileged:
+		return "SCP needs an account that has level 15 at login, enable does not help: moncap account --full"
+	case iosxe.Unauthorized:
+		return "the AAA server must let the account run `scp`, and give it a shell at level 15"
+	case iosxe.Busy:
+		return "free a terminal line of the router: show users, show line"
+	}
+	return "SCP needs `ip scp server enable` on the router and an account that has level 15 at login: moncap account --full"
 }
 
 // unexpected is a dialog that nothing answers.

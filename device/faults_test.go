@@ -362,9 +362,9 @@ func TestFetchRefusals(t *testing.T) {
 		kind   iosxe.RefusalKind
 		tries  int
 	}{
-		{"server off", simulator.Config{Knobs: simulator.Knobs{NoSCP: true}}, iosxe.Unsupported, 1},
-		{"level 1", simulator.Config{Privilege: 1}, iosxe.Unauthorized, 1},
-		{"missing", simulator.Config{}, iosxe.Missing, 3},
+		{"server off", simulator.Config{Knobs: simulator.Knobs{NoSCP: true}}, iosxe.Disabled, 1},
+		{"level 1", simulator.Config{Privilege: 1}, iosxe.Unprivileged, 1},
+		{"missing", simulator.Config{}, iosxe.Missing, len(scpPaths)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

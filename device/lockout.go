@@ -17,6 +17,7 @@ type Lockout struct {
 	tries   map[string]int           // by credential: refusals, counted by half
 	good    map[credential]bool      // accepted there
 	refused map[credential]bool      // refused there
+	spared  map[credential]int       // refused there since it was accepted there last
 }
 
 // credential is a user with a secret, at a router. It names the secret without holding it.
@@ -33,7 +34,7 @@ const lockedAt = 2
 // NewLockout makes an empty one.
 func NewLockout() *Lockout {
 	return &Lockout{trying: map[string]chan struct{}{}, proven: map[string]bool{}, tries: map[string]int{},
-		good: map[credential]bool{}, refused: map[credential]bool{}}
+		good: map[credential]bool{}, refused: map[credential]bool{}, spared: map[credential]int{}}
 }
 
 // enter waits for the turn to try a credential. leave must be called when it is known what became of it.
@@ -86,17 +87,25 @@ func (l *Lockout) accept(all ...credential) {
 	defer l.mu.Unlock()
 	for _, c := range all {
 		l.good[c], l.proven[c.id] = true, true
+		delete(l.spared, c)
 	}
 }
 
-// add remembers credentials that were refused.
-func (l *Lockout) add(all ...credential) {
+// add remembers credentials that were refused. Those that were accepted there before are not locked, for the router has to be
+// cleaned up: it may allow one session at a time. spared is how often such a one was refused since; 0: it is none.
+func (l *Lockout) add(all ...credential) (spared int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range all {
+		if l.good[c] {
+			l.spared[c]++
+			spared = l.spared[c]
+			continue
+		}
 		l.refused[c] = true
 		l.tries[c.id] += lockedAt
 	}
+	return spared
 }
 
 // doubt remembers credentials upon which the connection was closed without a word: either a refusal, or an accident. An

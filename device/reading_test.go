@@ -121,13 +121,13 @@ func FuzzReading(f *testing.F) {
 	})
 }
 
-// source is a scripted sender; what is written to it is counted.
-type source struct {
+// script is a scripted sender; what is written to it is counted.
+type script struct {
 	io.Reader
 	acks bytes.Buffer
 }
 
-func (s *source) Write(p []byte) (int, error) { return s.acks.Write(p) }
+func (s *script) Write(p []byte) (int, error) { return s.acks.Write(p) }
 
 func TestReceive(t *testing.T) {
 	tests := []struct {
@@ -144,7 +144,13 @@ func TestReceive(t *testing.T) {
 		{name: "an error", stream: "\x01scp: no such file\n", refusal: "scp: no such file"},
 		{name: "a fatal error", stream: "\x02gone\n", refusal: "gone"},
 		{name: "plain text", stream: "Privilege denied.\n", refusal: "Privilege denied."},
-		{name: "terminal escapes", stream: "\x01\x1b[2Jhidden\n", refusal: "\uFFFD[2Jhidden"},
+		{name: "terminal escapes", stream: "\x01\x1b[2Jhidden\n", refusal: "[2Jhidden"},
+		{name: "text as IOS prints it", stream: "\r\n% Authorization failed.\r\n\r\n", refusal: "% Authorization failed."},
+		{name: "text that begins like a record", stream: "Command authorization failed.\r\n", refusal: "Command authorization failed."},
+		{name: "an error that begins with an empty line", stream: "\x01\r\nPrivilege denied.\r\n", refusal: "Privilege denied."},
+		{name: "an error behind an empty line", stream: "\r\n\x01%Error opening x (No such file or directory)\n", refusal: "%Error opening x (No such file or directory)"},
+		{name: "what matters comes last", stream: "\nWelcome\nto R1\nand more\nAdministratively disabled.\n", refusal: "Administratively disabled."},
+		{name: "empty lines for ever", stream: strings.Repeat("\r\n", 1000), want: errNothing},
 		{name: "nothing", want: errNothing},
 		{name: "half a file", stream: "C0644 9 x.pcap\nhello", body: "hello", want: errShort},
 		{name: "more than was said", stream: "C0644 4 x.pcap\nhello\x00", body: "hell", want: errSCP},
@@ -156,20 +162,20 @@ func TestReceive(t *testing.T) {
 		{name: "an endless file", stream: "C0644 4611686018427387904 x\n", want: errSCP},
 		{name: "times for ever", stream: strings.Repeat("T1 0 1 0\n", 1000), want: errProtocol},
 		{name: "a directory", stream: "D0755 0 dir\n", refusal: "D0755 0 dir"},
-		{name: "a line without end", stream: "\x01" + strings.Repeat("x", 1<<20), refusal: strings.Repeat("x", 4096)},
+		{name: "a line without end", stream: "\x01" + strings.Repeat("x", 1<<20), refusal: strings.Repeat("x", 300)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var got bytes.Buffer
-			s := &source{Reader: strings.NewReader(tt.stream)}
-			n, err := receive(s, s, &got, func(int64, int64) {})
+			s := &script{Reader: strings.NewReader(tt.stream)}
+			n, err := newSource("x.pcap", s, s).receive(&got)
 			if got.String() != tt.body || n != int64(got.Len()) {
 				t.Errorf("%d bytes, %q", n, got.String())
 			}
 			refusal, _ := errors.AsType[*scpRefusal](err)
 			switch {
 			case tt.refusal != "":
-				if refusal == nil || refusal.text != tt.refusal {
+				if refusal == nil || refusal.Text != tt.refusal {
 					t.Errorf("error %v", err)
 				}
 			case !errors.Is(err, tt.want) || refusal != nil:
@@ -188,8 +194,10 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		var got bytes.Buffer
 		var announced int64
-		s := &source{Reader: bytes.NewReader(stream)}
-		n, err := receive(s, s, &got, func(_, total int64) { announced = total })
+		s := &script{Reader: bytes.NewReader(stream)}
+		from := newSource("x.pcap", s, s)
+		from.progress = func(_, total int64) { announced = total }
+		n, err := from.receive(&got)
 		if n != int64(got.Len()) || n > announced || err == nil && n != announced {
 			t.Fatalf("%d bytes of %d, %d written, %v", n, announced, got.Len(), err)
 		}

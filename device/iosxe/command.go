@@ -65,6 +65,9 @@ const (
 	NotActive                // the capture is not active
 	NoSpace                  // no space left on the file system
 	Unsupported              // the platform cannot do it
+	Unprivileged             // the account is below the level that this needs
+	Disabled                 // the router's server for it is off
+	Busy                     // no terminal line, or no session of this user, is free
 )
 
 func (r *Refusal) Error() string { return "router refused `" + r.Command + "`: " + r.Text }

@@ -90,3 +90,30 @@ func refusedLine(cmd Command, before []string) string {
 	}
 	return last
 }
+
+// What the SCP server says instead of a file, most telling first.
+var transferRefusals = []struct {
+	pattern *regexp.Regexp
+	kind    RefusalKind
+}{
+	{regexp.MustCompile(`(?i)privilege`), Unprivileged},
+	{regexp.MustCompile(`(?i)administratively disabled|(?:scp|server|service)\b.*\b(?:disabled|not enabled|not running)`), Disabled},
+	{regexp.MustCompile(`(?i)authori[sz]ation|not authori[sz]ed|(?:permission|access) denied`), Unauthorized},
+	{regexp.MustCompile(`(?i)lines? (?:are |is )?(?:busy|in use)|no free (?:line|vty)|(?:too many|maximum|limit)\b.*\bsessions?|sessions? limit`), Busy},
+	{regexp.MustCompile(`(?i)no such file|not found|does not exist`), Missing},
+}
+
+// RefusedTransfer sorts what an SCP server said, on one or several lines, instead of sending the file that command
+// (`scp -f PATH`) asks for. Missing says that the path was understood and that there is no such file; Unclassified may be
+// about the path or anything else.
+func RefusedTransfer(command, said string) *Refusal {
+	lines := strings.Split(said, "\n")
+	for _, t := range transferRefusals {
+		for i, l := range lines {
+			if t.pattern.MatchString(l) {
+				return &Refusal{Command: command, Text: refusalText(lines[i:]), Kind: t.kind}
+			}
+		}
+	}
+	return &Refusal{Command: command, Text: refusalText(lines)}
+}

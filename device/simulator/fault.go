@@ -42,6 +42,7 @@ const (
 	SCPNeverStarts Action = iota + 100 // no file header comes
 	SCPStops                           // the connection is closed after half of the file
 	SCPStalls                          // nothing comes after half of the file
+	SCPTrickles                        // a byte a second comes after half of the file
 	SCPShort                           // the header names more bytes than come
 	SCPLong                            // the header names fewer bytes than come
 	SCPCorrupt                         // one byte is another

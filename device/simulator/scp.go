@@ -169,9 +169,12 @@ func (t *transfer) send(name string, data []byte, hit []Fault) error {
 	if err := t.ready(); err != nil {
 		return err
 	}
-	if has(SCPStops) || has(SCPStalls) {
+	if has(SCPStops) || has(SCPStalls) || has(SCPTrickles) {
 		if _, err := t.channel.Write(data[:len(data)/2]); err != nil {
 			return err
+		}
+		if has(SCPTrickles) {
+			return t.trickle(data[len(data)/2:])
 		}
 		if has(SCPStalls) {
 			t.hang()
@@ -185,6 +188,17 @@ func (t *transfer) send(name string, data []byte, hit []Fault) error {
 		return err
 	}
 	return t.ready()
+}
+
+// trickle sends a byte a second.
+func (t *transfer) trickle(data []byte) error {
+	for i := range data {
+		t.wait(time.Second)
+		if _, err := t.channel.Write(data[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // body sends the bytes; of an endless file, for as long as they are taken.

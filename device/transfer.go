@@ -1,0 +1,329 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// scpPaths are the forms in which releases of IOS XE take a file in bootflash:, the most common first. They go out as
+// they are: quotes would become part of the name.
+var scpPaths = []func(iosxe.File) string{
+	func(f iosxe.File) string { return "bootflash:/" + f.Base() },
+	func(f iosxe.File) string { return "bootflash:" + f.Base() },
+	iosxe.File.Base,
+	func(f iosxe.File) string { return "flash:" + f.Base() },
+	func(f iosxe.File) string { return "/bootflash/" + f.Base() },
+}
+
+// Fetch copies the router's file to w by SCP, on a connection of its own, and returns its size; or the file that the router
+// pushed to a server, when file is the URL of iosxe.Upload. Nothing of what the other end calls the file is used. progress
+// may be nil. An error of w ends the transfer.
+func (r *Router) Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error) {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	if u, f, err := iosxe.ParseUploaded(file); err == nil {
+		return r.fetchUploaded(ctx, u, f, w, progress)
+	}
+	f, err := iosxe.ParseFile(file)
+	if err != nil {
+		return 0, r.fail("fetch", err)
+	}
+	var n int64
+	err = r.ladder(ctx, f, func(ctx context.Context, conn *connection, path string) error {
+		var err error
+		n, err = r.fetchOn(ctx, conn, path, w, progress)
+		return err
+	})
+	if err != nil {
+		return n, r.fail("fetch", fmt.Errorf("%s: %w", f, err))
+	}
+	return n, nil
+}
+
+func (r *Router) fetchUploaded(ctx context.Context, u iosxe.Upload, f iosxe.File, w io.Writer, progress func(done, total int64)) (int64, error) {
+	conn, err := r.connectServer(ctx, u)
+	if err != nil {
+		return 0, r.fail(opServer, fmt.Errorf("%s: %w", u.Address(), err))
+	}
+	n, err := r.fetchOn(ctx, conn, u.Path(f), w, progress)
+	if err != nil {
+		return n, r.fail(opServer, fmt.Errorf("%s: %w", u.URL(f), err))
+	}
+	return n, nil
+}
+
+var errFileThere = errors.New("a file of this name is there already")
+
+// ProbeFile asks the router's SCP server, over a connection as Fetch makes it, for a file that does not exist yet. nil means
+// that the server said so: it is on, the account may use it, a second line is free, and the form of the path is
+// understood, which Fetch then tries first. The error is a *Error: in its chain is an *iosxe.Refusal with the router's
+// own words (Unprivileged, Disabled, Unauthorized, Busy, AlreadyThere, Unclassified), unless the connection
+// failed (NoLine, HostKeyChanged).
+func (r *Router) ProbeFile(ctx context.Context, file string) error {
+	f, err := iosxe.ParseFile(file)
+	if err != nil {
+		return r.fail("probe", err)
+	}
+	err = r.ladder(ctx, f, func(ctx context.Context, conn *connection, path string) error {
+		err := r.converse(ctx, conn, path, func(s *source, _ func(time.Duration)) error {
+			if _, err := s.header(); err != nil {
+				return err
+			}
+			return &iosxe.Refusal{Command: "scp -f " + path, Text: errFileThere.Error(), Kind: iosxe.AlreadyThere}
+		})
+		if no, ok := errors.AsType[*scpRefusal](err); ok && no.Kind == iosxe.Missing {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return r.fail("probe", fmt.Errorf("%s: %w", f, err))
+	}
+	return nil
+}
+
+// ladder has try ask for f in one form of its path after the other, until one is answered or a refusal is not about the
+// path. The form that was answered comes first the next time. Of several refusals the first that says something is told.
+func (r *Router) ladder(ctx context.Context, f iosxe.File, try func(context.Context, *connection, string) error) error {
+	r.mu.Lock()
+	first := r.scpForm
+	r.mu.Unlock()
+	var told error
+	for i := range scpPaths {
+		form := (first + i) % len(scpPaths)
+		err := r.onLine(ctx, func(conn *connection) error { return try(ctx, conn, scpPaths[form](f)) })
+		if err == nil {
+			r.mu.Lock()
+			r.scpForm = form
+			r.mu.Unlock()
+			return nil
+		}
+		if !aboutPath(err) {
+			return err
+		}
+		if told == nil || saysMore(err, told) {
+			told = err
+		}
+	}
+	return told
+}
+
+// aboutPath says whether another form of the path may help. Only a refusal that has another reason says that it does not.
+func aboutPath(err error) bool {
+	no, ok := errors.AsType[*scpRefusal](err)
+	if !ok {
+		return errors.Is(err, errNothing)
+	}
+	switch no.Kind {
+	case iosxe.Unprivileged, iosxe.Disabled, iosxe.Unauthorized, iosxe.Busy:
+		return false
+	}
+	return true
+}
+
+// saysMore says whether err tells more than another: that the file is missing, or anything at all.
+func saysMore(err, than error) bool {
+	no, ok := errors.AsType[*scpRefusal](err)
+	other, before := errors.AsType[*scpRefusal](than)
+	return ok && (!before || no.Kind == iosxe.Missing && other.Kind != iosxe.Missing)
+}
+
+// lineWaits are the pauses that a router gets to free a terminal line.
+var lineWaits = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond, time.Second}
+
+// onLine has use work on a connection: on the one that Prepare opened, if it is still of use, or on a new one. When the router
+// has no line or session left for it, the command line's session gives up its own, and is opened again by the next command.
+func (r *Router) onLine(ctx context.Context, use func(*connection) error) error {
+	if conn := r.takeStandby(); conn != nil {
+		if err := use(conn); !errors.Is(err, errNothing) || ctx.Err() != nil {
+			return err // otherwise it was closed meanwhile
+		}
+	}
+	once := func() error {
+		conn, err := r.connect(ctx)
+		if err != nil {
+			return err
+		}
+		return use(conn)
+	}
+	waits := lineWaits
+	if !r.isAlone() || !r.giveLine() {
+		err := once()
+		if err == nil || !noLine(err) || !r.giveLine() {
+			return err
+		}
+		if errors.Is(err, errSecond) || errors.Is(err, errNothing) {
+			waits = lineWaits[len(lineWaits)-1:] // a login is not repeated that may count as a refused one
+		}
+	}
+	var err error
+	for _, wait := range waits {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err = once(); err == nil || !hungUp(err) || errors.Is(err, errNothing) {
+			break
+		}
+	}
+	r.mu.Lock()
+	r.alone = r.alone || err == nil
+	r.mu.Unlock()
+	return err
+}
+
+// isAlone says whether the router was seen to have room for one connection only.
+func (r *Router) isAlone() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.alone
+}
+
+// noLine says whether err is how routers show that no line, or no session of this user, is free: the connection is refused
+// or closed at once, or the login is although it was accepted before, or they say it.
+func noLine(err error) bool {
+	no, ok := errors.AsType[*scpRefusal](err)
+	return ok && no.Kind == iosxe.Busy || !ok && (hungUp(err) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errSecond))
+}
+
+// giveLine ends the session for the sake of its terminal line, and says whether there was one.
+func (r *Router) giveLine() bool {
+	r.mu.Lock()
+	open := r.session != nil
+	r.mu.Unlock()
+	if open {
+		r.rec.note("the terminal line is given up for the transfer")
+		_ = r.Close() // the connection may be gone already
+	}
+	return open
+}
+
+// fetchOn does one transfer on conn, and closes it.
+func (r *Router) fetchOn(ctx context.Context, conn *connection, path string, w io.Writer, progress func(done, total int64)) (n int64, err error) {
+	// What trickles stands still, too.
+	least, moved := leastRate*int64(r.o.Timeouts.Idle)/int64(time.Second), int64(0)
+	err = r.converse(ctx, conn, path, func(s *source, alive func(time.Duration)) error {
+		s.progress = func(done, total int64) {
+			if done >= moved+least || done == 0 {
+				moved = done
+				alive(r.o.Timeouts.Idle)
+			}
+			progress(done, total)
+		}
+		n, err = s.receive(w)
+		return err
+	})
+	return n, err
+}
+
+const (
+	leastRate = 1 << 10         // bytes a second; what is slower stands still
+	lastWords = 2 * time.Second // how long a server that refuses may go on talking
+)
+
+// converse has a dialogue about one file on conn, and closes it; at once when ctx ends, or when there was no sign of life for
+// the idle limit, or for what the dialogue says.
+func (r *Router) converse(ctx context.Context, conn *connection, path string, talk func(s *source, alive func(time.Duration)) error) error {
+	defer conn.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { _ = conn.close() })
+	defer stop()
+	idle := time.AfterFunc(r.o.Timeouts.Idle, func() { cancel(fmt.Errorf("%w (%s)", errStalled, r.o.Timeouts.Idle)) })
+	defer idle.Stop()
+
+	r.rec.note("scp -f " + path)
+	s, err := openSource(conn.Client, path)
+	if err == nil {
+		s.last = func() { idle.Reset(lastWords) }
+		err = talk(s, func(d time.Duration) { idle.Reset(d) })
+	}
+	if _, told := errors.AsType[*scpRefusal](err); err != nil && ctx.Err() != nil && !told {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		r.rec.note("scp: " + iosxe.Printable(err.Error()))
+	}
+	return err
+}
+
+// standbyFor bounds how long a connection waits for its transfer: routers close one that asks for nothing after two minutes,
+// and its terminal line is wanted by others.
+const standbyFor = 110 * time.Second
+
+// Prepare opens and logs in the connection of the next Fetch or ProbeFile ahead of it. It may run beside Exec. When the
+// transfer does not come within two minutes, the connection is closed, and the transfer opens one itself; Close closes
+// it, too. On a router that has room for one connection only it is an error (NoLine): the session is not given up
+// for it.
+func (r *Router) Prepare(ctx context.Context) error {
+	if r.isAlone() {
+		return r.fail("prepare", errSecond)
+	}
+	r.mu.Lock()
+	there := r.standby != nil
+	r.mu.Unlock()
+	if there {
+		return nil
+	}
+	conn, err := r.connect(ctx)
+	if err != nil {
+		return r.fail("prepare", err)
+	}
+	s := &standby{conn: conn}
+	s.timer = time.AfterFunc(standbyFor, func() {
+		if r.takeThis(s) {
+			r.rec.note("the connection that waited for a transfer is closed")
+			_ = conn.close()
+		}
+	})
+	r.mu.Lock()
+	old := r.standby
+	r.standby = s
+	r.mu.Unlock()
+	old.close()
+	return nil
+}
+
+// standby is a connection that waits for a transfer.
+type standby struct {
+	conn  *connection
+	timer *time.Timer
+}
+
+func (s *standby) close() {
+	if s != nil {
+		s.timer.Stop()
+		_ = s.conn.close() // nothing was sent on it
+	}
+}
+
+// takeStandby returns the connection that waits for a transfer; nil when there is none.
+func (r *Router) takeStandby() *connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.standby
+	if r.standby = nil; s == nil {
+		return nil
+	}
+	s.timer.Stop()
+	return s.conn
+}
+
+// takeThis says whether s was still waiting; then it is the caller's.
+func (r *Router) takeThis(s *standby) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.standby != s {
+		return false
+	}
+	r.standby = nil
+	return true
+}

@@ -1,0 +1,161 @@
+package device
+
+import (
+	"bytes"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/device/simulator"
+)
+
+// transfers are the SCP requests that reached the router.
+func (l *lab) transfers() []string {
+	return slices.DeleteFunc(l.sim.Commands(), func(c string) bool { return !strings.HasPrefix(c, "scp ") })
+}
+
+func TestProbeFile(t *testing.T) {
+	says := func(text string) simulator.Config {
+		return simulator.Config{Faults: []simulator.Fault{{Match: matching("scp"), Action: simulator.SCPError, Text: text, Times: -1}}}
+	}
+	tests := []struct {
+		name   string
+		config simulator.Config
+		kind   iosxe.RefusalKind // of the refusal, with text
+		text   string            // empty: it succeeds
+		logins int
+	}{
+		{name: "ready", logins: 1},
+		{name: "server off", config: simulator.Config{Knobs: simulator.Knobs{NoSCP: true}}, kind: iosxe.Disabled, text: "Administratively disabled.", logins: 1},
+		{name: "level 1", config: simulator.Config{Privilege: 1}, kind: iosxe.Unprivileged, text: "Privilege denied.", logins: 1},
+		{name: "not authorized", config: says("Command authorization failed."), kind: iosxe.Unauthorized, text: "Command authorization failed.", logins: 1},
+		{name: "no form is known", config: says("Bad path"), kind: iosxe.Unclassified, text: "Bad path", logins: len(scpPaths)},
+		{name: "the file is there", config: simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}}, kind: iosxe.AlreadyThere, text: errFileThere.Error(), logins: 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.config.VTYs = 16
+			l := newLab(t, tt.config)
+			err := l.router().ProbeFile(t.Context(), "bootflash:x.pcap")
+			no, refused := errors.AsType[*iosxe.Refusal](err)
+			if refused != (tt.text != "") || refused && (no.Kind != tt.kind || no.Text != tt.text) || !refused && err != nil {
+				t.Errorf("%v", err)
+			}
+			if l.dialled() != tt.logins {
+				t.Errorf("%d logins", l.dialled())
+			}
+		})
+	}
+}
+
+// A router without a second line tells so as soon as it is asked; then the session gives up its own, and the next
+// transfer does not try again in vain.
+func TestATransferOnARouterWithOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{VTYs: 1, Flash: map[string][]byte{"y.pcap": {1}}})
+		r := l.router()
+		l.exec(r, iosxe.ShowClock())
+		if err := r.ProbeFile(t.Context(), "x.pcap"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the line is free again
+		l.exec(r, iosxe.ShowClock())
+		dials := l.dialled()
+		if err := r.Prepare(t.Context()); err == nil || l.dialled() != dials {
+			t.Errorf("prepared: %v", err)
+		} else if e, ok := errors.AsType[*Error](err); !ok || !e.NoLine() {
+			t.Errorf("%v has not to do with lines", err)
+		}
+		if _, err := r.Fetch(t.Context(), "y.pcap", &bytes.Buffer{}, nil); err != nil || l.dialled() != dials+1 {
+			t.Errorf("%v, %d connections", err, l.dialled()-dials)
+		}
+		synctest.Wait()
+		l.exec(r, iosxe.ShowClock())
+	})
+}
+
+func TestTheFormOfThePathIsRemembered(t *testing.T) {
+	l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}, "y.pcap": {1}}, Knobs: simulator.Knobs{SCPPath: "bare"}})
+	r := l.router()
+	for _, f := range []string{"x.pcap", "y.pcap"} {
+		if _, err := r.Fetch(t.Context(), f, &bytes.Buffer{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := l.transfers(); got[len(got)-1] != "scp -f y.pcap" || len(got) != 4 {
+		t.Errorf("asked for %q", got)
+	}
+}
+
+func TestPrepare(t *testing.T) {
+	fetch := func(t *testing.T, r *Router) {
+		t.Helper()
+		if _, err := r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	tests := []struct {
+		name  string
+		do    func(t *testing.T, l *lab, r *Router)
+		dials int
+	}{
+		{"used", func(t *testing.T, _ *lab, r *Router) { fetch(t, r) }, 1},
+		{"used by one only", func(t *testing.T, _ *lab, r *Router) { fetch(t, r); fetch(t, r) }, 2},
+		{"twice", func(t *testing.T, _ *lab, r *Router) {
+			if err := r.Prepare(t.Context()); err != nil {
+				t.Error(err)
+			}
+			fetch(t, r)
+		}, 1},
+		{"closed by the router", func(t *testing.T, l *lab, r *Router) { l.sim.Reload(); fetch(t, r) }, 2},
+		{"not used in time", func(t *testing.T, l *lab, r *Router) {
+			time.Sleep(2 * time.Minute)
+			if n := l.sim.Sessions(); n != 0 {
+				t.Errorf("%d lines are taken", n)
+			}
+			fetch(t, r)
+		}, 2},
+		{"closed", func(t *testing.T, l *lab, r *Router) {
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			if n := l.sim.Sessions(); n != 0 {
+				t.Errorf("%d lines are taken", n)
+			}
+		}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}})
+				r := l.router()
+				if err := r.Prepare(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				tt.do(t, l, r)
+				if l.dialled() != tt.dials {
+					t.Errorf("%d connections", l.dialled())
+				}
+			})
+		})
+	}
+}
+
+// A server that refuses and stays is not waited for; one that trickles neither.
+func TestATransferThatHardlyMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": make([]byte, 1<<20)},
+			Faults: []simulator.Fault{{Match: regexp.MustCompile(`^scp`), Action: simulator.SCPTrickles}}})
+		began := time.Now()
+		_, err := l.router().Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)
+		if !errors.Is(err, errStalled) || time.Since(began) > 2*time.Minute {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}

@@ -306,12 +306,10 @@ func (f flat) has(want map[string]any) bool {
 
 // says compares a field with what is wanted of it: one of a list is enough, and an IKE version may be told with its minor number.
 func says(key string, got, want any) bool {
-	if all, ok := got.([]any); ok {
-		if _, whole := want.([]any); !whole {
-			return slices.ContainsFunc(all, func(x any) bool { return fmt.Sprint(x) == fmt.Sprint(want) })
-		}
-	}
 	g, w := fmt.Sprint(got), fmt.Sprint(want)
+	if all, ok := got.([]any); ok && g != w {
+		return slices.ContainsFunc(all, func(x any) bool { return fmt.Sprint(x) == w })
+	}
 	return g == w || key == "version" && strings.HasPrefix(g, w)
 }
 

@@ -67,6 +67,7 @@ func (j *judge) refusedAuth(t *talk, refuser pair.Side, c report.Confidence, a a
 		},
 		Fields: a.fields(refuser, "refusing_side"),
 	}
+	f.Fields["possible_notifies"] = []string{ike.AuthenticationFailed.String()}
 	j.compareProfiles(&f, refuser)
 	return f
 }

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -36,10 +35,13 @@ func TestCatalogueIsGenerated(t *testing.T) {
 
 // The project's copy says about each code what the contract says.
 func TestCatalogueKeepsTheContract(t *testing.T) {
-	contract := readCatalogue(t, filepath.Join("..", "..", "..", "shared", "findings.yaml"))
-	var codes []string
+	contract := map[string]Entry{}
+	for _, file := range []string{"findings.yaml", "findings-2.yaml"} { // where both name a code, the second stands
+		for _, e := range readCatalogue(t, filepath.Join("..", "..", "..", "shared", file)) {
+			contract[e.Code] = e
+		}
+	}
 	for _, want := range contract {
-		codes = append(codes, want.Code)
 		got, ok := Explain(want.Code)
 		if !ok {
 			t.Errorf("%s is missing", want.Code)
@@ -50,8 +52,10 @@ func TestCatalogueKeepsTheContract(t *testing.T) {
 			t.Errorf("%s (-contract +ours):\n%s", want.Code, diff)
 		}
 	}
-	if !slices.Equal(codes, Codes()) {
-		t.Errorf("codes %v, want %v", Codes(), codes)
+	for _, code := range Codes() {
+		if _, ok := contract[code]; !ok {
+			t.Errorf("%s is not in the contract", code)
+		}
 	}
 }
 

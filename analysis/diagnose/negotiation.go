@@ -141,7 +141,7 @@ func groupMismatch(j *judge) []report.Finding {
 			Evidence:    evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
 			Actions: []report.Action{j.config(m.From.Other(), "offer the group that the other side wants (a suggestion)", "crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered)),
 				j.exec(m.From, "which groups it accepts", "show crypto ikev2 proposal")},
-			Fields: map[string]any{"refusing_side": m.From.String(), "offered_group": offered, "wanted_group": group},
+			Fields: map[string]any{"refusing_side": m.From.String(), "offered_group": offered, "wanted_group": group, "unusable_at": nil},
 		})
 	}
 	return all

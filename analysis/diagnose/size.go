@@ -82,7 +82,7 @@ func ipFragmentsLost(j *judge) []report.Finding {
 				j.config(pair.B, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
 				path(s, "let IP fragments of UDP 500 and 4500 pass", j.permit(s, "udp", "fragments")),
 			},
-			Fields: map[string]any{"direction": s.Direction(), "datagram_size": first.At[s].Datagram, "fragments_sent": len(first.At[s].Fragments),
+			Fields: map[string]any{"direction": s.Direction(), "protocol": "udp", "datagram_size": first.At[s].Datagram, "fragments_sent": len(first.At[s].Fragments),
 				"fragments_seen": len(first.Partial)},
 		})
 	}

@@ -55,7 +55,7 @@ func (a *authenticator) methods(ctx context.Context) ([]ssh.AuthMethod, error) {
 		methods = append(methods, ssh.PublicKeys(signers...))
 	}
 	if !a.password.IsZero() {
-		if a.secret, err = a.router.secret(ctx, a.password, "Password for "+a.user+" on "+a.what+":"); err != nil {
+		if a.secret, err = a.router.secret(ctx, a.password, "Password for "+a.user+" on "+whose(a.password, a.what)+":"); err != nil {
 			return nil, err
 		}
 		if a.leave, err = a.router.o.Lockout.enter(ctx, a.credential(a.secret.Reveal())); err != nil {
@@ -257,6 +257,14 @@ func (a *authenticator) keyFile(ctx context.Context, path string) (ssh.Signer, e
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
 	return s, nil
+}
+
+// whose says for which routers a secret is asked.
+func whose(ref inventory.SecretRef, router string) string {
+	if ref.Shared() {
+		return "all routers that share it"
+	}
+	return router
 }
 
 // secret resolves a reference once, and has it masked from then on.

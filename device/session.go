@@ -131,7 +131,7 @@ func (s *session) enable(ctx context.Context) error {
 	if err != nil || strings.HasSuffix(strings.TrimSpace(lastLine(a.raw)), "#") {
 		return err
 	}
-	secret, err := r.secret(ctx, r.peer.Enable, "Enable secret of "+r.peer.Name+":")
+	secret, err := r.secret(ctx, r.peer.Enable, "Enable secret of "+whose(r.peer.Enable, r.peer.Name)+":")
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,8 @@ func BenchmarkPlaybook(b *testing.B) {
 	l := newTestLab(b, "healthy")
 	ended := make(chan struct{})
 	close(ended)
-	a := &app{environment: environment{stderr: io.Discard, getenv: func(string) string { return "" }}, quiet: true, logFormat: "text"}
+	a := newApp(context.Background(), environment{stderr: io.Discard, getenv: func(string) string { return "" }})
+	a.quiet, a.logFormat = true, "text"
 	took := map[string]float64{}
 	gap, runs := 0.0, 0
 	for b.Loop() {

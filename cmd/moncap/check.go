@@ -131,7 +131,7 @@ func (a *app) checkTunnel(ctx context.Context, c *connector, t *inventory.Tunnel
 	}
 	defer s.Close()
 	view := a.newProgress(ctx, 1, [2]string{t.A.Name, t.B.Name})
-	results, err := capture.Check(ctx, plan, s.hosts(), a.captureOptions(ctx, view, nil))
+	results, err := capture.Check(ctx, plan, s.hosts(), a.captureOptions(ctx, view))
 	view.close()
 	if err == nil && record != "" {
 		err = recordShows(ctx, s)

@@ -5,22 +5,19 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"golang.org/x/term"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal starts the clean-up; after it the default action is back, so that a second one ends the process.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, environment{
+	os.Exit(run(context.Background(), environment{
 		args:      os.Args[1:],
 		stdin:     os.Stdin,
 		stdout:    os.Stdout,
 		stderr:    os.Stderr,
 		getenv:    os.Getenv,
+		signals:   notifySignals(),
+		exit:      os.Exit,
 		stdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		stderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
 		width: func() int {

@@ -24,20 +24,23 @@ type progressView interface {
 	failed(side, name, why string) // a phase failed
 	removing(side, what string)    // a thing is being taken off a router after an interrupt
 	note(text string)              // for both sides
-	close()                        // waits until all is drawn
+	pause()                        // draws nothing until resume, since a question is on the screen
+	resume()
+	close() // waits until all is drawn
 }
 
 // newProgress picks the view: nothing with --quiet, bars on a terminal, lines elsewhere. Of a run that changes something on the routers
 // it says, when it is interrupted, that they are cleaned.
 func (a *app) newProgress(ctx context.Context, phases int, names [2]string) progressView {
 	v := a.progressFor(phases, names)
+	a.screen.show(v)
 	if phases == 1 {
 		return v
 	}
 	said := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(said)
-		v.note("interrupted: what was made on the routers is being removed; a second Ctrl-C ends at once and leaves it there")
+		v.note("interrupted: what was made on the routers is being removed; Ctrl-C again leaves it there, and says what it is")
 	})
 	return &interruptible{v, func() {
 		if !stop() {
@@ -74,14 +77,43 @@ func (quietView) detail(string, string)         {}
 func (quietView) failed(string, string, string) {}
 func (quietView) removing(string, string)       {}
 func (quietView) note(string)                   {}
+func (quietView) pause()                        {}
+func (quietView) resume()                       {}
 func (quietView) close()                        {}
 
 // lineView writes a line when both sides have begun a phase, so that a log of a scheduled job stays short.
 type lineView struct {
-	mu    sync.Mutex
-	w     io.Writer
-	names [2]string
-	last  string
+	mu     sync.Mutex
+	w      io.Writer
+	names  [2]string
+	last   string
+	paused bool
+	held   []string // lines of the pause
+}
+
+// line writes a line, or keeps it for after the pause. v.mu is held.
+func (v *lineView) line(text string) {
+	if v.paused {
+		v.held = append(v.held, text)
+		return
+	}
+	fmt.Fprintln(v.w, printable(text))
+}
+
+func (v *lineView) pause() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.paused = true
+}
+
+func (v *lineView) resume() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	held := v.held
+	v.paused, v.held = false, nil
+	for _, text := range held {
+		v.line(text)
+	}
 }
 
 func (v *lineView) phase(_, name string) {
@@ -89,16 +121,14 @@ func (v *lineView) phase(_, name string) {
 	defer v.mu.Unlock()
 	if name != v.last {
 		v.last = name
-		fmt.Fprintf(v.w, "%s\n", printable(name))
+		v.line(name)
 	}
 }
 
 func (v *lineView) detail(string, string) {}
 
 func (v *lineView) failed(side, name, why string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	fmt.Fprintf(v.w, "%s: %s: %s\n", sideName(v.names, side), name, printable(why))
+	v.note(sideName(v.names, side) + ": " + name + ": " + why)
 }
 
 func (v *lineView) removing(side, what string) {
@@ -108,7 +138,7 @@ func (v *lineView) removing(side, what string) {
 func (v *lineView) note(text string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	fmt.Fprintln(v.w, printable(text))
+	v.line(text)
 }
 
 func (v *lineView) close() {}
@@ -125,12 +155,19 @@ func sideName(names [2]string, side string) string {
 
 // barView is one bar a router, which advances by a phase.
 type barView struct {
-	p     *mpb.Progress
+	w     io.Writer
 	tty   io.StringWriter // the terminal itself, or nil
 	total int64
-	bars  map[string]*mpb.Bar
-	room  int // columns for words behind a bar
+	width int // columns of a bar
+	room  int // columns for words behind it
 	names [2]string
+
+	drawing sync.Mutex // guards what is drawn
+	p       *mpb.Progress
+	bars    map[string]*mpb.Bar
+	at      map[string]int64 // phases that are over
+	paused  bool
+	held    []string // lines of the pause
 
 	mu     sync.Mutex
 	text   map[string]string
@@ -160,10 +197,9 @@ func barWidth(columns int) int {
 }
 
 func newBars(w io.Writer, columns, phases int, names [2]string) *barView {
-	bar := barWidth(columns)
 	v := &barView{
-		p:     mpb.New(mpb.WithOutput(w), mpb.WithWidth(bar), mpb.WithRefreshRate(80*time.Millisecond), mpb.WithAutoRefresh()),
-		total: int64(phases), bars: map[string]*mpb.Bar{}, text: map[string]string{}, began: map[string]time.Time{}, left: map[string]bool{},
+		w: w, total: int64(phases), width: barWidth(columns),
+		at: map[string]int64{}, text: map[string]string{}, began: map[string]time.Time{}, left: map[string]bool{},
 	}
 	if f, ok := w.(*os.File); ok {
 		v.tty = f
@@ -173,9 +209,17 @@ func newBars(w io.Writer, columns, phases int, names [2]string) *barView {
 		v.names[i] = render.Shorten(printable(n), max(columns/3, 8))
 		longest = max(longest, render.Cells(v.names[i]))
 	}
-	v.room = max(columns-longest-bar-4, 8)
+	v.room = max(columns-longest-v.width-4, 8)
+	v.draw()
+	return v
+}
+
+// draw begins to draw.
+func (v *barView) draw() {
+	v.p = mpb.New(mpb.WithOutput(v.w), mpb.WithWidth(v.width), mpb.WithRefreshRate(80*time.Millisecond), mpb.WithAutoRefresh())
+	v.bars = map[string]*mpb.Bar{}
 	var style mpb.BarFillerBuilder = mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding("-").Rbound("]")
-	if bar == 0 {
+	if v.width == 0 {
 		style = mpb.NopStyle()
 	}
 	for i, side := range []string{"A", "B"} {
@@ -183,8 +227,60 @@ func newBars(w io.Writer, columns, phases int, names [2]string) *barView {
 			mpb.PrependDecorators(decor.Name(v.names[i], decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return v.now(side) })),
 		)
+		v.bars[side].SetCurrent(v.at[side])
 	}
-	return v
+}
+
+// pause takes the bars off the screen. What is to be said meanwhile is kept.
+func (v *barView) pause() {
+	v.drawing.Lock()
+	defer v.drawing.Unlock()
+	if v.paused {
+		return
+	}
+	v.paused = true
+	for _, b := range v.bars {
+		b.Abort(true)
+	}
+	v.p.Wait()
+}
+
+func (v *barView) resume() {
+	v.drawing.Lock()
+	defer v.drawing.Unlock()
+	if !v.paused {
+		return
+	}
+	v.paused = false
+	for _, text := range v.held {
+		fmt.Fprintln(v.w, text)
+	}
+	v.held = nil
+	v.draw()
+}
+
+// say writes a line above the bars.
+func (v *barView) say(text string) {
+	v.drawing.Lock()
+	defer v.drawing.Unlock()
+	if v.paused {
+		v.held = append(v.held, printable(text))
+		return
+	}
+	fmt.Fprintln(v.p, printable(text))
+}
+
+// advance moves a bar on.
+func (v *barView) advance(side string, to int64) {
+	v.drawing.Lock()
+	defer v.drawing.Unlock()
+	if to <= v.at[side] {
+		return
+	}
+	v.at[side] = to
+	if b := v.bars[side]; b != nil && !v.paused {
+		b.SetCurrent(to)
+	}
 }
 
 // now is what stands behind a bar: what goes on, and for how long when that is more than a moment.
@@ -213,9 +309,7 @@ func (v *barView) phase(side, name string) {
 		v.mu.Lock()
 		v.text[s], v.began[s] = printable(name), time.Now()
 		v.mu.Unlock()
-		if at := int64(phaseIndex(name)); v.bars[s] != nil && at > v.bars[s].Current() {
-			v.bars[s].SetCurrent(min(at, v.total-1))
-		}
+		v.advance(s, min(int64(phaseIndex(name)), v.total-1))
 	}
 }
 
@@ -234,7 +328,7 @@ func (v *barView) failed(side, name, why string) {
 	v.left[side] = v.left[side] || name == string(capture.PhaseClean)
 	v.text[side], v.began[side] = printable(name)+" failed", time.Time{}
 	v.mu.Unlock()
-	fmt.Fprintf(v.p, "%s: %s: %s\n", sideName(v.names, side), name, printable(why))
+	v.say(sideName(v.names, side) + ": " + name + ": " + why)
 }
 
 func (v *barView) removing(side, what string) {
@@ -249,10 +343,11 @@ func (v *barView) note(text string) {
 		// The echo of Ctrl-C has moved the cursor, and what is drawn begins where the cursor is.
 		_, _ = v.tty.WriteString("\r")
 	}
-	fmt.Fprintln(v.p, printable(text))
+	v.say(text)
 }
 
 func (v *barView) close() {
+	v.resume()
 	for _, side := range sides("") {
 		v.mu.Lock()
 		used := v.text[side] != ""
@@ -267,7 +362,7 @@ func (v *barView) close() {
 		}
 		v.mu.Unlock()
 		if used {
-			v.bars[side].SetCurrent(v.total)
+			v.advance(side, v.total)
 		}
 		v.bars[side].Abort(false)
 	}

@@ -12,7 +12,11 @@ import (
 
 func progressApp(tty bool, width int) (*app, *bytes.Buffer) {
 	var out bytes.Buffer
-	return &app{environment: environment{stderr: &out, stderrTTY: tty, getenv: func(string) string { return "" }, width: func() int { return width }}, logFormat: "text"}, &out
+	a := newApp(context.Background(), environment{
+		stderr: &out, stderrTTY: tty, getenv: func(string) string { return "" }, width: func() int { return width },
+	})
+	a.logFormat = "text"
+	return a, &out
 }
 
 // play lets a view see a run: every phase, packets, a transfer, and what is taken off again.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,8 @@ type environment struct {
 	getenv               func(string) string
 	stdoutTTY, stderrTTY bool
 	width                func() int
+	signals              <-chan os.Signal // end what is under way; nil: nothing does but the context
+	exit                 func(code int)   // ends the program at once
 	// tune shortens waits in tests; nil in the program.
 	tune func(*device.Options, *capture.Options)
 }
@@ -78,16 +81,26 @@ type app struct {
 	noInput   bool
 
 	uploadPassword uploadPassword
+	interrupts     *interrupts
+	screen         *screen
+}
+
+func newApp(ctx context.Context, e environment) *app {
+	return &app{environment: e, interrupts: newInterrupts(ctx, e.exit), screen: &screen{}}
 }
 
 func run(ctx context.Context, e environment) int {
-	a := &app{environment: e}
+	a := newApp(ctx, e)
+	defer a.interrupts.cancel(nil)
+	over := make(chan struct{})
+	defer close(over)
+	go a.interrupts.watch(e.signals, over)
 	root := a.command()
 	root.SetArgs(e.args)
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := root.ExecuteContextC(a.interrupts.ctx)
 	if err == nil {
 		return exitOK
 	}

@@ -248,8 +248,38 @@ func noReport(dir string, err error) error {
 	return &exitError{exitFailed, &hinted{fmt.Errorf("report: %w", err), "both routers are clean and the captures are in the bundle: moncap report " + dir}}
 }
 
-// playbook runs it on one tunnel and returns the folder of the bundle. stop ends the wait early.
-func (a *app) playbook(ctx context.Context, c *connector, t *inventory.Tunnel, f *runFlags, stop <-chan struct{}) (string, error) {
+// stoppable has the first Ctrl-C end the captures while they wait, or enough, which may be nil.
+func (a *app) stoppable(o *capture.Options, view progressView, enough <-chan struct{}) (end func()) {
+	stop, over := make(chan struct{}), make(chan struct{})
+	stopOnce, show, waited := sync.OnceFunc(func() { close(stop) }), o.Events, func() {}
+	go func() {
+		select {
+		case <-enough:
+			stopOnce()
+		case <-over:
+		}
+	}()
+	o.Stop = stop
+	o.Events = func(e capture.Event) {
+		switch {
+		case e.Phase != capture.PhaseWait || e.Side != "":
+		case e.Kind == capture.Began:
+			waited = a.interrupts.waiting(func() {
+				view.note("the captures end here, and are fetched and compared; Ctrl-C again gives them up")
+				stopOnce()
+			})
+		case e.Kind == capture.Ended:
+			waited()
+		}
+		show(e)
+	}
+	return func() { waited(); close(over) }
+}
+
+// playbook runs it on one tunnel and returns the folder of the bundle. enough ends the wait early; it may be nil.
+func (a *app) playbook(
+	ctx context.Context, c *connector, t *inventory.Tunnel, f *runFlags, enough <-chan struct{},
+) (string, error) {
 	runID := newRunID(time.Now())
 	plan, err := f.plan(t, runID)
 	if err != nil {
@@ -265,8 +295,12 @@ func (a *app) playbook(ctx context.Context, c *connector, t *inventory.Tunnel, f
 		return b.Dir(), &exitError{exitFailed, err}
 	}
 	defer s.Close()
+	defer a.interrupts.leaving(func() { a.sayLeft(b.Dir()) })()
 	view := a.newProgress(ctx, len(capture.Phases()), [2]string{t.A.Name, t.B.Name})
-	r, err := capture.Run(ctx, plan, s.hosts(), b, a.captureOptions(ctx, view, stop))
+	o := a.captureOptions(ctx, view)
+	end := a.stoppable(&o, view, enough)
+	r, err := capture.Run(ctx, plan, s.hosts(), b, o)
+	end()
 	view.close()
 	if err != nil && r != nil && r.Run != nil && r.Run.Clean {
 		a.progress("nothing of the run is left on the routers")
@@ -274,12 +308,11 @@ func (a *app) playbook(ctx context.Context, c *connector, t *inventory.Tunnel, f
 	return b.Dir(), runFailure(err)
 }
 
-func (a *app) captureOptions(ctx context.Context, view progressView, stop <-chan struct{}) capture.Options {
+func (a *app) captureOptions(ctx context.Context, view progressView) capture.Options {
 	o := capture.Options{
 		Events: func(e capture.Event) { showEvent(ctx, view, e) },
 		Log:    a.logger(),
 		Tool:   "moncap " + versionString(),
-		Stop:   stop,
 	}
 	if a.tune != nil {
 		a.tune(nil, &o)
@@ -358,6 +391,9 @@ func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *ru
 		limit(t, t.A)
 		limit(t, t.B)
 		jobs = append(jobs, capture.Job{Name: t.Name, Peers: []string{t.A.Address(), t.B.Address()}, Run: func(ctx context.Context) error {
+			if a.interrupts.stopping() {
+				return errNotBegun
+			}
 			line, code := quiet.runLine(ctx, c, t, f)
 			mu.Lock()
 			defer mu.Unlock()
@@ -378,6 +414,8 @@ func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *ru
 	}
 	return nil
 }
+
+var errNotBegun = errors.New("not begun: interrupted")
 
 // runLine runs one tunnel of several and says in a line what came of it.
 func (a *app) runLine(ctx context.Context, c *connector, t *inventory.Tunnel, f *runFlags) (string, int) {

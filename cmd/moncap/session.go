@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/capture/bundle"
@@ -128,24 +125,6 @@ func (k *asker) ask(prompt string, echo bool) (string, error) {
 	}
 	k.typed[prompt] = s
 	return s, nil
-}
-
-func (a *app) readLine(prompt string, echo bool) (string, error) {
-	f, ok := a.stdin.(*os.File)
-	if a.noInput || !ok || !term.IsTerminal(int(f.Fd())) {
-		return "", errNoInput
-	}
-	fmt.Fprint(a.stderr, printable(prompt))
-	if !strings.HasSuffix(prompt, " ") {
-		fmt.Fprint(a.stderr, " ")
-	}
-	if echo {
-		line, err := bufio.NewReader(f).ReadString('\n')
-		return strings.TrimRight(line, "\r\n"), err
-	}
-	b, err := term.ReadPassword(int(f.Fd()))
-	fmt.Fprintln(a.stderr)
-	return string(b), err
 }
 
 // runsDir is where bundles go when nothing else is said.

@@ -55,7 +55,7 @@ func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, o
 	}
 	defer b.Close()
 	r, err := a.withSessions(ctx, t, b, func(s *sessions, view progressView) (*capture.Result, error) {
-		return capture.Start(ctx, plan, s.hosts(), b, a.captureOptions(ctx, view, nil))
+		return capture.Start(ctx, plan, s.hosts(), b, a.captureOptions(ctx, view))
 	})
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (a *app) onBundle(ctx context.Context, arg string, dryRun bool, step bundle
 		return dir, nil, err
 	}
 	r, err := a.withSessions(ctx, t, b, func(s *sessions, view progressView) (*capture.Result, error) {
-		o := a.captureOptions(ctx, view, nil)
+		o := a.captureOptions(ctx, view)
 		o.DryRun = dryRun
 		return step(ctx, b, s.hosts(), o)
 	})

@@ -6,10 +6,11 @@ package main
 // without its control characters.
 
 import (
-	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -22,8 +23,21 @@ func (a *app) printError(err error) {
 		fmt.Fprintln(a.stderr, "moncap:", line)
 	}
 	for _, h := range hints(err) {
-		fmt.Fprintln(a.stderr, "hint:", printable(h))
+		fmt.Fprintln(a.stderr, "hint:", printable(a.withInventory(h)))
 	}
+}
+
+// liveCommand finds advice that needs the inventory.
+var liveCommand = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\bmoncap (check|clean|collect|inventory|plan|run|start|status|stop|trust)\b`)
+})
+
+// withInventory repeats the -i that was given in advice, so that it can be typed as it stands.
+func (a *app) withInventory(advice string) string {
+	if a.inventory == "" {
+		return advice
+	}
+	return liveCommand().ReplaceAllString(advice, "moncap -i "+strings.ReplaceAll(shellWord(a.inventory), "$", "$$")+" $1")
 }
 
 // hints collects what the errors in err's tree advise, each advice once.
@@ -100,5 +114,3 @@ func (a *app) progress(format string, args ...any) {
 		fmt.Fprintf(a.stderr, format+"\n", args...)
 	}
 }
-
-var errNoInput = errors.New("a secret must be typed, but --no-input was given or stdin is no terminal")

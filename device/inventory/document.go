@@ -54,6 +54,7 @@ func (p *parser) inventory(n *yaml.Node) *Inventory {
 			before := len(p.problems)
 			p.mapping(where, n, ks)
 			loginUnread = len(p.problems) > before
+			peer.Password, peer.Enable, peer.KeyPassphrase = peer.Password.share(), peer.Enable.share(), peer.KeyPassphrase.share()
 		},
 		"peers":   keep(&peers),
 		"tunnels": keep(&tunnels),

@@ -54,6 +54,20 @@ func ParseSecretRef(s string) (SecretRef, error) {
 	return SecretRef{}, errors.New("want where the secret is kept, not the secret: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask")
 }
 
+// shared marks a reference of the defaults that the operator types.
+const shared = "defaults"
+
+// share makes one answer do for all peers that take r from the defaults.
+func (r SecretRef) share() SecretRef {
+	if r.scheme == "ask" {
+		r.value = shared
+	}
+	return r
+}
+
+// Shared says whether r is typed by the operator once, for all peers that take it from the defaults.
+func (r SecretRef) Shared() bool { return r.scheme == "ask" && r.value == shared }
+
 // IsZero says whether r refers to nothing.
 func (r SecretRef) IsZero() bool { return r.scheme == "" }
 

@@ -159,3 +159,52 @@ func TestATransferThatHardlyMoves(t *testing.T) {
 		}
 	})
 }
+
+// An account that may have one session answers a second login as it answers a wrong password. The session makes room, and
+// the router is not locked out: it has to be cleaned up.
+func TestATransferOfAnAccountWithOneSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}, Knobs: simulator.Knobs{OneSession: true}})
+		r := l.router()
+		l.exec(r, iosxe.ShowClock())
+		if err := r.Prepare(t.Context()); err == nil {
+			t.Error("a second session is open")
+		} else if e, ok := errors.AsType[*Error](err); !ok || !e.NoLine() || e.Lasting() || e.Hint() == "" {
+			t.Errorf("%v, lasting", err)
+		}
+		l.exec(r, iosxe.ShowClock())
+		if _, err := r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		for range 5 {
+			l.exec(r, iosxe.ShowClock())
+		}
+		noSecrets(t, l.record.String())
+	})
+}
+
+// Another user of the account has the only session: nothing is tried for ever, nothing is locked for good.
+func TestAnAccountWhoseSessionIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{Knobs: simulator.Knobs{OneSession: true}})
+		r, other := l.router(), l.router()
+		l.exec(r, iosxe.ShowClock())
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		l.exec(other, iosxe.ShowClock())
+		for n := range 2 * mostSpared {
+			err := r.Open(t.Context())
+			if e, ok := errors.AsType[*Error](err); !ok || e.Lasting() != (n >= mostSpared) || errors.Is(err, errLockedOut) {
+				t.Errorf("try %d: %v", n, err)
+			}
+		}
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		l.exec(r, iosxe.ShowClock())
+	})
+}

@@ -163,7 +163,7 @@ var grammar = sync.OnceValue(func() map[string]lineGrammar {
 // Values in a Syntax, as narrow as the constructors make them.
 var placeholders = strings.NewReplacer(
 	`<name>`, `[A-Za-z][A-Za-z0-9_-]{0,14}`,
-	`<interface>`, `[A-Za-z][A-Za-z-]{0,31}[0-9][0-9/.]{0,40}`,
+	`<interface>`, interfaceType+interfaceNumber,
 	`<file>`, `bootflash:[A-Za-z0-9][A-Za-z0-9._-]{0,62}`,
 	`<upload>`, `scp://[A-Za-z0-9._-]{1,32}@(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/[A-Za-z0-9._/-]{1,250}`,
 	`<vrf>`, `[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}`,

@@ -55,8 +55,13 @@ func (n *Name) UnmarshalText(b []byte) (err error) {
 // Interface is the name of a router's interface. Only ParseInterface makes one that is not empty.
 type Interface struct{ s string }
 
-// GigabitEthernet1, TenGigabitEthernet0/0/1.101, Port-channel1, Tunnel10, Gi0/0/0, Serial0/1/0:0.
-var interfacePattern = regexp.MustCompile(`^([A-Za-z][A-Za-z-]{0,31}) ?([0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?)$`)
+// GigabitEthernet1, TenGigabitEthernet0/0/1.101, Port-channel1, Tunnel10, Gi0/0/0, Serial0/1/0:0, Serial0/1/0.1/1/1:0.100.
+const (
+	interfaceType   = `[A-Za-z][A-Za-z-]{0,31}`
+	interfaceNumber = `[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?`
+)
+
+var interfacePattern = regexp.MustCompile(`^(` + interfaceType + `) ?(` + interfaceNumber + `)$`)
 
 // ParseInterface reads the name of an interface, with or without the blank that IOS allows before the number.
 func ParseInterface(s string) (Interface, error) {

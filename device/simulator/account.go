@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // account is a local user of the configuration.
@@ -52,6 +53,26 @@ func (r *Router) authenticate(user, password string) error {
 	}
 	if !ok || subtle.ConstantTimeCompare([]byte(password), []byte(a.password)) != 1 {
 		return errRefused
+	}
+	return r.admit(user)
+}
+
+// admit says whether a user whose password is right may have another session.
+func (r *Router) admit(user string) error {
+	if d := r.config.Knobs.LoginDelay; d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.quit:
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range r.lines {
+		if r.config.Knobs.OneSession && l.user == user {
+			return errRefused
+		}
 	}
 	return nil
 }

@@ -75,8 +75,19 @@ type Knobs struct {
 	SSH                   ssh.Config // the algorithms on offer; default: those of x/crypto/ssh
 	ServerVersion         string     // default: SSH-2.0-Cisco-1.25
 
+	SCPRefusal   string        // what the SCP server says instead of serving, byte for byte
+	SCPWrongPath string        // with SCPPath: what it says to the other forms; default: that there is no such file
+	OneSession   bool          // a second login of a user is refused as a wrong password is
+	LoginDelay   time.Duration // what the AAA server takes to answer a login
+	AfterLogin   string        // said after a good login, instead of a prompt or a transfer, before the router hangs up
+	BusyText     string        // a router without a free line lets in, says this and hangs up; otherwise it resets the connection
+
 	Banner string // shown before authentication
 	MOTD   string // shown at login
+	// Prompt is the command `prompt`: what stands before the cursor in EXEC mode, with %h for the hostname and %p for the
+	// mark. It changes no configuration mode's prompt.
+	Prompt    string
+	NULPrompt bool // a zero byte before each prompt
 
 	ExecPromptTimestamp bool          // load and time before every output
 	LoggingSynchronous  bool          // the prompt is drawn again after a syslog line
@@ -86,8 +97,17 @@ type Knobs struct {
 	ExecTimeout         time.Duration // an idle terminal is closed; default: 10 minutes, negative: never
 	BootTime            time.Duration // how long connections are refused after a reload
 	Latency             time.Duration // before the answer to each command
+	EchoPause           time.Duration // between the end of a line's echo and what follows it, the prompt after an empty line too
+	PromptPause         time.Duration // between an output and the prompt
 	ByteDelay           time.Duration // before each byte that goes to a terminal
+	Jitter              time.Duration // what goes to a terminal goes in pieces of any size, with pauses up to this
+	RunningDelay        time.Duration // what building the running configuration takes
+	KeepPager           bool          // `terminal length` is taken and changes nothing
 
+	Controller      bool   // the router is in SD-WAN controller mode: configured by its controller, not from the terminal
+	HubSAs          int    // IKEv2 SAs with other peers that are listed beside those of the packets
+	BriefRows       int    // rows of IPv6 packets that `buffer brief` lists behind those of the buffer
+	NoDates         bool   // files were written before the clock was set
 	AskPPS          bool   // the default limit of packets per second counts as set: setting it asks
 	StopWhenFull    bool   // a full linear buffer ends the capture; otherwise the packets that follow are dropped
 	StopStatistics  bool   // `stop` prints the counters first
@@ -119,7 +139,7 @@ type ACL struct {
 
 var (
 	hostnameForm  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,62}$`)
-	interfaceForm = regexp.MustCompile(`^[A-Za-z-]+[0-9][0-9/.]*$`)
+	interfaceForm = regexp.MustCompile(`^[A-Za-z-]+[0-9][0-9/.:]*$`)
 	versionForm   = regexp.MustCompile(`^1[67]\.\d{1,2}\.\d{1,2}[a-z]?$`)
 )
 

@@ -28,6 +28,7 @@ const (
 	Delay                       // the answer comes after Fault.Delay
 	NeverAnswer                 // this command gets no answer; interrupting it brings the prompt back
 	ErrorText                   // Fault.Text is printed instead of what the command does
+	OtherWords                  // Fault.Text is printed instead of what the command says; it is carried out
 	UnknownDialog               // Fault.Text is asked (default: a question nobody knows), until the answer is yes or no
 	SyslogStorm                 // hundreds of syslog lines in the middle of the output
 	PromptChange                // the hostname becomes Fault.Text (default: Renamed)

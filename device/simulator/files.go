@@ -77,7 +77,11 @@ func (s *session) dir(c *call) {
 func located(name string) string { return "bootflash:/" + name }
 
 func (r *Router) row(index int, name string, f file) string {
-	return fmt.Sprintf("%5d  -rw-  %15d  %s  %s\n", index, len(f.data), fileTime(f.written), name)
+	written := fileTime(f.written)
+	if r.config.Knobs.NoDates {
+		written = "              <no date>"
+	}
+	return fmt.Sprintf("%5d  -rw-  %15d  %s  %s\n", index, len(f.data), written, name)
 }
 
 // fileTime pads the day to the left, as dir does.

@@ -30,7 +30,9 @@ func addSession(exec *node) {
 	exec.add("logout", "Exit from the EXEC", 1, leave)
 	exec.add("quit", "Exit from the EXEC", 1, leave)
 	exec.add("terminal length <0-512>", "Set number of lines on a screen", 1, func(s *session, c *call) {
-		s.term.window.length = number(c.words[2])
+		if !s.router.config.Knobs.KeepPager {
+			s.term.window.length = number(c.words[2])
+		}
 	})
 	exec.add("terminal width <0-512>", "Set width of the display terminal", 1, func(s *session, c *call) {
 		s.term.window.width = number(c.words[2])

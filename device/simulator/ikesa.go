@@ -126,10 +126,42 @@ func (s *session) showIKEv2SA(c *call) {
 			i+1, sa.state(), slashPort(sa.local), slashPort(sa.remote))
 		sa.rest(&six, r.config.Now())
 	}
+	if c.after("remote") == "" {
+		for n := range r.config.Knobs.HubSAs {
+			hubSA(&four, n)
+		}
+	}
 	if four.Len()+six.Len() == 0 {
 		return
 	}
 	s.put(" IPv4 Crypto IKEv2  SA \n\n%s IPv6 Crypto IKEv2  SA \n\n%s", four.String(), six.String())
+}
+
+// hubSA is an SA with another peer of a hub, with all that the detailed form says of one.
+func hubSA(b *strings.Builder, n int) {
+	peer := netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)})
+	fmt.Fprintf(b, `Tunnel-id Local                 Remote                fvrf/ivrf            Status
+%-9d %-21s %-21s none/none            READY
+      Encr: AES-CBC, keysize: 256, PRF: SHA256, Hash: SHA256, DH Grp:19, Auth sign: PSK, Auth verify: PSK
+      Life/Active Time: 86400/12689 sec
+      CE id: %d, Session-id: %d
+      Status Description: Negotiation done
+      Local spi: %016X       Remote spi: %016X
+      Local id: 192.0.2.1
+      Remote id: %s
+      Local req msg id:  214            Remote req msg id:  6
+      Local next msg id: 214            Remote next msg id: 6
+      Local req queued:  214            Remote req queued:  6
+      Local window:      5              Remote window:      5
+      DPD configured for 60 seconds, retry 3
+      Fragmentation not  configured.
+      Dynamic Route Update: enabled
+      Extended Authentication not configured.
+      NAT-T is not detected
+      Cisco Trust Security SGT is disabled
+      Initiator of SA : No
+
+`, 1000+n, "192.0.2.1/500", peer.String()+"/500", 70000+n, 17000+n, 0xd3669857a000000+uint64(n), 0xe0419b1db0200000+uint64(n), peer)
 }
 
 func (sa *ikeSA) state() string {

@@ -21,12 +21,15 @@ func (r *Router) scp(l *vty, channel ssh.Channel, command string) uint32 {
 	r.mu.Unlock()
 	hit := r.faults.strike(command)
 	flags, path := scpArguments(command)
-	switch {
+	switch says := r.config.Knobs.SCPRefusal; {
+	case says != "":
+		_, _ = io.WriteString(channel, says)
+		return 1
 	case !on:
 		_, _ = io.WriteString(channel, "Administratively disabled.\n")
 		return 1
 	case may.level < 15 || len(may.view) > 0 || r.config.Authorize != nil && !r.config.Authorize(command):
-		_, _ = io.WriteString(channel, "Privilege denied.\n")
+		_, _ = io.WriteString(channel, "\x01Privilege denied.\n")
 		return 1
 	case !strings.Contains(flags, "f") || strings.Contains(flags, "t"):
 		_, _ = io.WriteString(channel, "\x01scp: this simulation sends files only\n")
@@ -75,7 +78,11 @@ func (t *transfer) serve(path string, hit []Fault) uint32 {
 	t.router.mu.Lock()
 	f, exists := t.router.flash[name]
 	t.router.mu.Unlock()
-	if !ok || !exists {
+	switch wrong := t.router.config.Knobs.SCPWrongPath; {
+	case !ok && wrong != "":
+		_, _ = io.WriteString(t.channel, "\x01"+wrong+"\n")
+		return 1
+	case !ok || !exists:
 		_, _ = fmt.Fprintf(t.channel, "\x01%%Error opening %s (No such file or directory)\n", path)
 		return 1
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -91,7 +92,7 @@ func (r *Router) Close() error {
 
 // vty is one terminal line in use.
 type vty struct {
-	number int
+	number int // negative: it is no line, the connection is there to be told that none is free
 	user   string
 	conn   *wire
 	since  time.Time
@@ -107,6 +108,12 @@ func (r *Router) take(c *wire) *vty {
 		return nil
 	}
 	for n := range r.config.VTYs {
+		if r.lines[n] == nil {
+			r.lines[n] = &vty{number: n, conn: c, since: now, idle: now}
+			return r.lines[n]
+		}
+	}
+	for n := -1; r.config.Knobs.BusyText != ""; n-- {
 		if r.lines[n] == nil {
 			r.lines[n] = &vty{number: n, conn: c, since: now, idle: now}
 			return r.lines[n]
@@ -230,13 +237,27 @@ func (r *Router) channel(l *vty, channel ssh.Channel, asks <-chan *ssh.Request) 
 				command = e.Command
 			}
 			reply(ask, true)
-			l.wg.Go(func() { drain(asks) })
+			closed := make(chan struct{})
+			l.wg.Go(func() { drain(asks); close(closed) })
 			status := r.run(l, channel, ask.Type == "shell", command, size)
 			r.exit(channel, status)
+			r.await(closed)
 			return
 		default: // the sftp subsystem too: IOS XE has none
 			reply(ask, false)
 		}
+	}
+}
+
+// await gives the client a moment to close its end of a channel, too: some take the end of the connection before it for a
+// failure.
+func (r *Router) await(closed <-chan struct{}) {
+	timer := time.NewTimer(closing)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+	case <-r.quit:
 	}
 }
 
@@ -255,11 +276,19 @@ func (r *Router) exit(channel ssh.Channel, status uint32) {
 
 // run carries a shell, a command or a transfer out and returns its exit status.
 func (r *Router) run(l *vty, channel ssh.Channel, shell bool, command string, size *window) uint32 {
+	switch k := r.config.Knobs; {
+	case l.number < 0:
+		_, _ = io.WriteString(channel, crlf("\n"+k.BusyText+"\n"))
+		return 1
+	case k.AfterLogin != "":
+		_, _ = io.WriteString(channel, crlf("\n"+k.AfterLogin+"\n"))
+		return 1
+	}
 	if !shell && (command == "scp" || strings.HasPrefix(command, "scp ")) {
 		return r.scp(l, channel, command)
 	}
 	t := newTerminal(channel, *size)
-	t.interactive, t.slow = shell, r.config.Knobs.ByteDelay
+	t.interactive, t.slow, t.jitter = shell, r.config.Knobs.ByteDelay, r.config.Knobs.Jitter
 	t.monitor, t.redraw = r.config.Knobs.TerminalMonitor && shell, r.config.Knobs.LoggingSynchronous
 	r.mu.Lock()
 	l.term = t

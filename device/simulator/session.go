@@ -49,10 +49,19 @@ func (s *session) prompt() string {
 	if s.mode != execMode {
 		return fmt.Sprintf("%s(%s)#", name[:min(20, len(name))], s.mode)
 	}
+	mark := "#"
 	if s.privilege < 2 {
-		return name + ">"
+		mark = ">"
 	}
-	return name + "#"
+	return strings.NewReplacer("%h", name, "%p", mark).Replace(or(s.router.config.Knobs.Prompt, "%h%p"))
+}
+
+// shown is the prompt as it goes to the terminal.
+func (s *session) shown() string {
+	if s.router.config.Knobs.NULPrompt {
+		return "\x00" + s.prompt()
+	}
+	return s.prompt()
 }
 
 // shell is an interactive session, from greeting to exit.
@@ -89,8 +98,11 @@ func (s *session) single(command string) {
 // turn reads one line and carries it out.
 func (s *session) turn() error {
 	text := ""
+	if err := s.rest(s.router.config.Knobs.PromptPause); err != nil {
+		return err
+	}
 	for {
-		typed, end, err := s.term.readLine(s.prompt(), text, false, s.router.config.Knobs.ExecTimeout)
+		typed, end, err := s.term.readLine(s.shown(), text, false, s.router.config.Knobs.ExecTimeout)
 		if err != nil {
 			if errors.Is(err, errIdle) {
 				s.term.print("\r\n")
@@ -110,9 +122,23 @@ func (s *session) turn() error {
 		case keyEscape:
 			return nil
 		default:
+			if err := s.rest(s.router.config.Knobs.EchoPause); err != nil {
+				return err
+			}
 			return s.obey(strings.TrimRight(typed, " \t"))
 		}
 	}
+}
+
+// rest is a pause of the router's own, which an interrupt shortens.
+func (s *session) rest(d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	if err := s.term.pause(d, s.router.quit); !errors.Is(err, errInterrupted) {
+		return err
+	}
+	return nil
 }
 
 // obey carries one line out, with whatever faults are due.
@@ -133,6 +159,12 @@ func (s *session) obey(line string) error {
 	}
 	s.abandoned = nil
 	s.perform(line)
+	for _, f := range at(hit, Before) {
+		if f.Action == OtherWords {
+			s.out.Reset()
+			s.put("%s\n", strings.TrimSuffix(f.Text, "\n"))
+		}
+	}
 	if s.abandoned != nil {
 		return s.interrupted(s.abandoned)
 	}

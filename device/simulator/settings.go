@@ -158,7 +158,11 @@ func (s *session) rename(c *call) {
 	s.router.SetHostname(c.words[1])
 }
 
-func (s *session) configure(*call) {
+func (s *session) configure(c *call) {
+	if s.router.config.Knobs.Controller {
+		s.reject(c.typed, &rejection{invalid, 0})
+		return
+	}
 	s.mode = configMode
 	s.put("Enter configuration commands, one per line.  End with CNTL/Z.\n")
 }

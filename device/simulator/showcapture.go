@@ -35,9 +35,9 @@ func (s *session) showCapture(c *call) {
 	case "buffer":
 		s.put("%s", p.counterText(r))
 	case "buffer brief":
-		s.put("%s", p.listing(false))
+		s.put("%s", p.listing(false, r.config.Knobs.BriefRows))
 	case "buffer detailed":
-		s.put("%s", p.listing(true))
+		s.put("%s", p.listing(true, 0))
 	case "buffer dump":
 		for i, packet := range p.buffer.packets {
 			s.put("%d\n%s\n", i, dumpText(packet.data))
@@ -185,8 +185,8 @@ const listingHead = ` ----------------------------------------------------------
  ----------------------------------------------------------------------------
 `
 
-// listing is a line a packet, with its bytes below if wanted.
-func (c *capturePoint) listing(detailed bool) string {
+// listing is a line a packet, with its bytes below if wanted, and more lines of IPv6 packets.
+func (c *capturePoint) listing(detailed bool, more int) string {
 	var b strings.Builder
 	b.WriteString(listingHead)
 	for i, p := range c.buffer.packets {
@@ -201,6 +201,10 @@ func (c *capturePoint) listing(detailed bool) string {
 		if detailed {
 			b.WriteString(dumpText(p.data) + "\n")
 		}
+	}
+	for i := range more {
+		fmt.Fprintf(&b, "%4d %4d%5d.%06d   %-16s ->  %-16s %-2d %-4s %s\n", len(c.buffer.packets)+i, 1294, i/1000, i%1000*1000,
+			"2001:DB8:FFFF:1:5054:FF:FE00:1", "2001:DB8:FFFF:2:5054:FF:FE00:2", 48, "CS6", "UDP")
 	}
 	b.WriteString("\n")
 	return b.String()

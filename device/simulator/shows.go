@@ -76,7 +76,11 @@ func (s *session) showVersion(*call) {
 	s.put("System returned to ROM by reload\nSystem image file is \"bootflash:%s-universalk9.%s.SPA.bin\"\nLast reload reason: reload\n\n", image, v)
 	s.put("License Level: ax\nLicense Type: N/A(Smart License Enabled)\nNext reload license Level: ax\n\nSmart Licensing Status: UNREGISTERED/No Licenses in Use\n\n")
 	s.put("cisco %s (VXE) processor (revision VXE) with 2071864K/3075K bytes of memory.\nProcessor board ID 9ZL30UN51R9\n", model)
-	s.put("Router operating mode: Autonomous\n%d Gigabit Ethernet interfaces\n32768K bytes of non-volatile configuration memory.\n", len(r.config.Interfaces))
+	operating := "Autonomous"
+	if r.config.Knobs.Controller {
+		operating = "Controller-Managed"
+	}
+	s.put("Router operating mode: %s\n%d Gigabit Ethernet interfaces\n32768K bytes of non-volatile configuration memory.\n", operating, len(r.config.Interfaces))
 	s.put("3978420K bytes of physical memory.\n6188032K bytes of virtual hard disk at bootflash:.\n\nConfiguration register is 0x2102\n\n")
 }
 
@@ -172,6 +176,9 @@ func (s *session) showLists(c *call) {
 }
 
 func (s *session) showRunning(*call) {
+	if s.abandoned = s.rest(s.router.config.Knobs.RunningDelay); s.abandoned != nil {
+		return
+	}
 	r := s.router
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ type terminal struct {
 	interactive bool
 	monitor     bool
 	slow        time.Duration // before each byte
+	jitter      time.Duration // the longest pause between two pieces
 	redraw      bool          // draw the prompt and the line again after a syslog line
 
 	input chan []byte
@@ -87,12 +89,16 @@ func (t *terminal) print(s string) {
 
 // flush sends what is queued.
 func (t *terminal) flush() {
-	step := t.out.Len()
-	if t.slow > 0 {
-		step = 1
-	}
 	for t.out.Len() > 0 && !t.broken {
-		time.Sleep(t.slow)
+		step, wait := t.out.Len(), t.slow
+		switch {
+		case t.slow > 0:
+			step = 1
+		case t.jitter > 0:
+			step = 1 << rand.IntN(16)
+			wait = time.Duration(max(0, rand.Int64N(int64(4*t.jitter))-int64(3*t.jitter))) // none, three times of four
+		}
+		time.Sleep(wait)
 		_, err := t.channel.Write(t.out.Next(step))
 		t.broken = err != nil
 	}

@@ -120,7 +120,7 @@ func TestRecordedListings(t *testing.T) {
 		if len(want) < 4 {
 			t.Fatalf("%s: only %d rows", name, len(want))
 		}
-		got := c.listing(false)
+		got := c.listing(false, 0)
 		for _, line := range append(want, strings.Split(strings.TrimSuffix(listingHead, "\n"), "\n")...) {
 			if !strings.Contains(got, line+"\n") || !strings.Contains(recorded, line) {
 				t.Errorf("%s: row %q is printed otherwise: %q", name, line, strings.SplitN(got, "\n", 6)[3:5])

@@ -14,7 +14,6 @@ func addCryptoShows(exec *node, show func(string, string, int, func(*session, *c
 	for _, tail := range []string{"", " detailed"} {
 		show("crypto ikev2 sa"+tail, "Show IKEv2 SAs", 1, (*session).showIKEv2SA)
 	}
-	show("crypto ikev2 sa remote A.B.C.D detailed", "Show IKEv2 SAs", 1, (*session).showIKEv2SA)
 	show("crypto ikev2 session", "Show IKEv2 active session information", 1, text(""))
 	show("crypto ikev2 session detailed", "Show IKEv2 active session information", 1, text(""))
 	show("crypto ikev2 proposal", "Show IKEv2 proposals", 1, text(proposalText))
@@ -31,10 +30,12 @@ func addCryptoShows(exec *node, show func(string, string, int, func(*session, *c
 	show("crypto ipsec profile", "Show ipsec profile information", 1, text(profileText))
 	show("crypto map", "Crypto maps", 1, text("        Interfaces using crypto map NiStTeSt1:\n\n"))
 	show("crypto ipsec sa", "IPSEC SA table", 1, text("\nNo SAs found\n"))
-	session := text("Crypto session current status\n\n")
+	ikeSA, session := (*session).showIKEv2SA, text("Crypto session current status\n\n")
 	show("crypto session", "Show crypto sessions", 1, session)
 	show("crypto session detail", "Show crypto sessions", 1, session)
 	for _, address := range []string{"A.B.C.D", "X:X:X:X::X"} {
+		show("crypto ikev2 sa remote "+address, "Show IKEv2 SAs", 1, ikeSA)
+		show("crypto ikev2 sa remote "+address+" detailed", "Show IKEv2 SAs", 1, ikeSA)
 		show("crypto ipsec sa peer "+address, "IPSEC SA table", 1, text("\nNo SAs found\n"))
 		show("crypto session remote "+address, "Show crypto sessions", 1, session)
 		show("crypto session remote "+address+" detail", "Show crypto sessions", 1, session)

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// Whatever interface an inventory may name, all that a plan has typed for it may be sent.
+func TestEveryPlannedLineMayBeSent(t *testing.T) {
+	for _, name := range []string{
+		"GigabitEthernet1", "Gi0/0/0", "Gi 0/0/0", "TenGigabitEthernet0/0/1.101", "TwentyFiveGigE1/0/1", "HundredGigE0/1/0/2", "Port-channel1.100",
+		"Tunnel10", "Virtual-Access2.1", "Loopback0", "Vlan10", "Dialer1", "BDI100", "Cellular0/2/0", "Serial0/1/0:0", "Serial0/1/0:15.100",
+		"Serial0/1/0.1/1/1:0", "ATM0/1/0.1", "wlan-gigabitethernet0/1/0", "nve1",
+	} {
+		text := fmt.Sprintf(`{version: 1, defaults: {username: u, agent: true},
+ peers: {a: {host: 192.0.2.1, wan: {interface: "%s", address: 10.0.0.1}}, b: {host: 192.0.2.2, wan: {interface: "%s", address: 10.0.0.2}}},
+ tunnels: {t: {a: a, b: b}}}`, name, name)
+		inv, err := inventory.Parse("inv.yaml", strings.NewReader(text))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		source := strings.ReplaceAll(name, " ", "")
+		for _, f := range []captureFlags{{}, {zeroConfig: true}, {debug: true}, {viaExport: "scp://ops@192.0.2.9/"}, {trigger: "ping 10.0.0.2 source " + source, side: "a"}} {
+			p, err := f.plan(inv.Tunnels["t"], "20260102-abc123")
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			for _, side := range []capture.Side{capture.A, capture.B} {
+				for _, step := range p.Steps(side) {
+					for _, c := range append([]iosxe.Command{step.Command}, step.Undo...) {
+						if c.Mode != iosxe.Transfer && !iosxe.Allowed(c) {
+							t.Errorf("%s: %s %q may not be sent", name, c.Name, c.Lines)
+						}
+					}
+				}
+			}
+		}
+	}
+}

@@ -87,17 +87,10 @@ func newTeller(shared *Contents) *teller {
 }
 
 func (t *teller) packet(p *packet.Packet) {
+	if p.Record == 0 {
+		t.frame(p)
+	}
 	c := &t.story.Counts
-	c.Packets++
-	c.Bytes += int64(p.WireLen)
-	if p.CapLen < p.WireLen {
-		c.Truncated++
-	}
-	if c.Packets == 1 {
-		t.story.First, t.story.Last = p.Nanos, p.Nanos
-	}
-	t.story.First, t.story.Last = min(t.story.First, p.Nanos), max(t.story.Last, p.Nanos)
-	t.seconds.count(p.Nanos)
 	switch p.Kind {
 	case packet.IKE:
 		c.IKE++
@@ -122,6 +115,38 @@ func (t *teller) packet(p *packet.Packet) {
 		c.Other++
 		t.stream(p)
 	}
+}
+
+// frame counts what a frame is counted for once, whatever is in it.
+func (t *teller) frame(p *packet.Packet) {
+	c := &t.story.Counts
+	c.Packets++
+	c.Bytes += int64(p.WireLen)
+	if p.CapLen < p.WireLen {
+		c.Truncated++
+	}
+	if c.Packets == 1 {
+		t.story.First, t.story.Last = p.Nanos, p.Nanos
+	}
+	t.story.First, t.story.Last = min(t.story.First, p.Nanos), max(t.story.Last, p.Nanos)
+	t.seconds.count(p.Nanos)
+	if p.Unread != "" {
+		t.unread(p)
+	}
+}
+
+// unread counts a frame that the reader could not read to its end.
+func (t *teller) unread(p *packet.Packet) {
+	all := t.story.Unread
+	i := slices.IndexFunc(all, func(u Unread) bool { return u.What == p.Unread })
+	if i < 0 {
+		if i = len(all); i == MaxUnread {
+			i-- // the last one stands for all that follow
+		} else {
+			t.story.Unread = append(all, Unread{What: p.Unread, Frame: p.Frame})
+		}
+	}
+	t.story.Unread[i].Packets++
 }
 
 func (t *teller) sight(p *packet.Packet) Sight {

@@ -25,6 +25,7 @@ type Story struct {
 	Faults      []Fault     // packets on the IKE ports that are no IKE message; at most MaxFaults
 	Addresses   []Address   // who sent and received IKE, ESP, AH and keepalives, by packets descending
 	Peak        Peak        // the busiest second
+	Unread      []Unread    // frames of which the link layer, or what is around their packets, is not read
 	Unreadable  int         // IKE packets that were cut before the end of the IKE header
 	Forgotten   int         // packets that are counted but not kept, beyond MaxMessages or MaxFlows
 }
@@ -37,6 +38,7 @@ const (
 	MaxFaults    = 1024
 	MaxDatagrams = 1 << 14
 	MaxFlows     = 1 << 16
+	MaxUnread    = 32
 )
 
 // Counts says how many packets of each kind there are. Duplicates are part of the other numbers.
@@ -104,6 +106,13 @@ type Datagram struct {
 // WithoutRest says whether the first fragment is there and the last is not. Of a datagram that the captured router sent
 // itself, the capture's filter hid it.
 func (d *Datagram) WithoutRest() bool { return d.HasFirst && !d.HasLast }
+
+// Unread are frames that are not read for one reason.
+type Unread struct {
+	What    string // packet.Packet.Unread of them
+	Packets int
+	Frame   int // the first
+}
 
 // Fault is a packet on an IKE port that could not be read as IKE.
 type Fault struct {

@@ -34,7 +34,7 @@ type datagram struct {
 	clash  bool  // fragments overlapped with different bytes
 }
 
-// reassembly puts UDP datagrams together. Overlapping fragments are taken as a receiver that keeps what came first takes
+// reassembly puts datagrams of UDP, and of protocols that carry packets, together. Overlapping fragments are taken as a receiver that keeps what came first takes
 // them; the datagram is marked.
 type reassembly struct {
 	open   map[fragmentKey]*datagram
@@ -50,16 +50,18 @@ func (d *decoder) fragment(p *Packet, proto uint8, b []byte) {
 		esp(p, b) // the header is here; the rest has nothing to read
 		return
 	}
-	if proto != protoUDP {
+	switch proto {
+	case protoUDP, protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS:
+	default:
 		return
 	}
-	if p.FragOffset == 0 && len(b) >= 4 {
+	if proto == protoUDP && p.FragOffset == 0 && len(b) >= 4 {
 		p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	}
 	if p.Truncated {
 		if p.FragOffset == 0 { // it can never be completed, so it is read as far as it goes
 			p.Kind, p.Fragments = Other, []int{p.Frame}
-			d.udp(p, b)
+			d.transport(p, proto, b)
 		}
 		return
 	}
@@ -69,8 +71,7 @@ func (d *decoder) fragment(p *Packet, proto uint8, b []byte) {
 	}
 	p.Kind = Other
 	p.Fragments, p.Datagram, p.Overlap = whole.frames, whole.total, whole.clash
-	p.Payload = whole.data
-	d.udp(p, whole.data)
+	d.transport(p, proto, whole.data)
 }
 
 // add returns the datagram that p completes, or nil.

@@ -18,9 +18,12 @@ func drain(t *testing.T, file []byte) {
 		return
 	}
 	var p Packet
-	for n := 1; ; n++ {
+	for n := 0; ; {
 		if err = r.Next(&p); err != nil {
 			break
+		}
+		if p.Record == 0 {
+			n++
 		}
 		if p.Frame != n || p.CapLen != len(p.Raw) || p.WireLen < p.CapLen || p.CapLen > maxRecord {
 			t.Fatalf("frame %d: %d of %d bytes, raw %d", p.Frame, p.CapLen, p.WireLen, len(p.Raw))
@@ -97,12 +100,39 @@ func FuzzDump(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) { drain(t, []byte("x buffer dump\n"+text)) })
 }
 
+// FuzzStream gives the segments of a TCP connection in any order, which must keep the memory bounded and every record within a segment's reach.
+func FuzzStream(f *testing.F) {
+	record := append([]byte{0, 42, 0, 0, 0, 0}, ikeMessage(4)...)
+	f.Add(append([]byte("IKETCP"), record...), []byte{0, 5, 60, 0}, uint32(7))
+	f.Fuzz(func(t *testing.T, data, cuts []byte, seq uint32) {
+		var s streams
+		at := 0
+		for i, c := range cuts {
+			end := min(at+int(c), len(data))
+			records, _ := s.take(segment{seq: seq + uint32(at), ack: uint32(i), data: data[at:end]})
+			total := 0
+			for _, r := range records {
+				total += len(r)
+			}
+			if total > len(data)+1<<16 {
+				t.Fatalf("%d bytes of records out of %d", total, len(data))
+			}
+			if at = end; c%3 == 0 {
+				at = 0
+			}
+		}
+	})
+}
+
 // FuzzFrame decodes single frames of any link type, twice with fragments between.
 func FuzzFrame(f *testing.F) {
 	for _, link := range []uint16{0, 1, 9, 50, 51, 101, 104, 108, 113, 276} {
 		f.Add(link, ether4(ike4(8)))
 	}
 	f.Add(uint16(1), ether4(ip4Fragment(17, 1, 8, true, make([]byte, 16))))
+	for _, w := range wrappings() {
+		f.Add(uint16(w.link), w.frame(ike4(8)))
+	}
 	f.Fuzz(func(t *testing.T, link uint16, frame []byte) {
 		d := decoder{links: newLinks()}
 		for i := range 3 {

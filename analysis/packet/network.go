@@ -9,23 +9,29 @@ import (
 const (
 	protoHopByHop = 0
 	protoICMP     = 1
+	protoIPv4     = 4
 	protoTCP      = 6
 	protoUDP      = 17
+	protoIPv6     = 41
 	protoRouting  = 43
 	protoFragment = 44
+	protoGRE      = 47
 	protoESP      = 50
 	protoAH       = 51
 	protoICMPv6   = 58
 	protoOptions  = 60
+	protoEtherIP  = 97
 	protoMobility = 135
+	protoMPLS     = 137
 	protoHIP      = 139
 	protoShim6    = 140
 )
 
-// decoder reads the layers of one packet after the other; what it keeps between them is the reassembly.
+// decoder reads the layers of one packet after the other; what it keeps between them is the reassembly, of IP and of TCP.
 type decoder struct {
 	links      *links
 	fragments  reassembly
+	streams    streams
 	icmp       ICMPError
 	noChecksum bool
 }
@@ -35,13 +41,20 @@ func (d *decoder) decode(p *Packet, r *record) {
 	p.Nanos, p.CapLen, p.WireLen, p.Interface, p.Link, p.Raw = r.nanos, len(r.data), r.wireLen, r.iface, r.link, r.data
 	p.ChecksumOK = true
 	ip := d.links.ip(r.link, r.data)
-	switch {
-	case len(ip) == 0:
-		p.Payload = r.data
+	if len(ip) == 0 {
+		p.Payload, p.Unread = r.data, d.links.unread
 		p.Truncated = p.CapLen < p.WireLen
-	case ip[0]>>4 == 4:
+		return
+	}
+	d.network(p, ip)
+}
+
+// network reads an IP packet of either version.
+func (d *decoder) network(p *Packet, ip []byte) {
+	switch ip[0] >> 4 {
+	case 4:
 		d.ipv4(p, ip)
-	case ip[0]>>4 == 6:
+	case 6:
 		d.ipv6(p, ip)
 	default:
 		p.Payload = ip

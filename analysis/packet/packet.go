@@ -14,8 +14,8 @@ type Kind uint8
 const (
 	Other     Kind = iota
 	IKE            // an IKE message on UDP 500 or 4500, whole unless Truncated (the last fragment completes a fragmented one)
-	ESP            // protocol 50, or ESP in UDP; of a fragmented packet its first fragment
-	AH             // protocol 51
+	ESP            // protocol 50, also behind AH, or ESP in UDP or TCP; of a fragmented packet its first fragment
+	AH             // protocol 51 that carries no ESP
 	Keepalive      // the one-byte 0xFF of RFC 3948, Section 2.3
 	ICMP           // an ICMP or ICMPv6 error that quotes another packet
 	Fragment       // a fragment of a datagram that is not complete with it
@@ -28,12 +28,20 @@ func (k Kind) String() string {
 // Packet is one frame of a capture. A Reader reuses it: its slices are valid until the next call of Next.
 type Packet struct {
 	Frame     int    // counts from 1, as Wireshark numbers frames
+	Record    int    // 0, or which further IKE message or ESP packet of the frame this is: a TCP segment can hold several (RFC 9329)
 	Nanos     int64  // time of capture by the capturing clock, nanoseconds since 1970 UTC
 	CapLen    int    // bytes in the file
 	WireLen   int    // bytes on the wire
 	Interface int    // pcapng interface, counted from 0 through the whole file, else 0
 	Link      uint16 // link type of that interface, as libpcap numbers them
 	Raw       []byte // the frame as it is in the file, CapLen bytes; valid until the next call of Next
+
+	// Wrapping names what carried the packet and was taken off, outermost first, as "ERSPAN II" or "IP in IP, VXLAN"; "" for a packet that
+	// stood in the frame itself. Addresses and all below are those inside.
+	Wrapping string
+	// Unread names what was not read: a link type, or what stands around the packet. "" for all that was read, and for protocols of the
+	// link layer that carry no IP, as ARP.
+	Unread string
 
 	Src, Dst         netip.Addr // invalid where the frame has no IP layer
 	SrcPort, DstPort uint16     // 0 where there is no UDP header
@@ -47,6 +55,7 @@ type Packet struct {
 	Marker     bool   // UDP 4500: a non-ESP marker stood before the IKE message
 	UDPEncap   bool   // ESP in UDP
 	TCPEncap   bool   // RFC 9329, recognised by its stream prefix or framing on TCP 4500
+	InAH       bool   // ESP that an Authentication Header protects: SPI and sequence number are those of ESP
 	Payload    []byte // the IKE message, or what follows the IP/UDP header for any other kind
 	Truncated  bool   // bytes of the datagram are missing: cut by a snap length, or its length field lies
 	ChecksumOK bool   // UDP checksum right, zero, or not tellable

@@ -88,11 +88,15 @@ func (r *Reader) open(src *source) error {
 	return errUnknown
 }
 
-// Next reads the next packet into p. It returns io.EOF at the end of the capture, also where the capture is damaged:
+// Next reads the next packet into p, or the next record of the TCP segment before: then Record counts on. It returns io.EOF at the end of the capture, also where the capture is damaged:
 // Info tells. Any other error is one of the reader below.
 func (r *Reader) Next(p *Packet) error {
 	if r.done {
 		return r.err
+	}
+	if len(r.decoder.streams.further) > 0 {
+		r.decoder.streams.next(p)
+		return nil
 	}
 	if err := r.file.next(&r.record); err != nil {
 		return r.end(err)
@@ -128,6 +132,17 @@ func (r *Reader) end(err error) error {
 
 // Info describes the file; it is complete after Next returned io.EOF.
 func (r *Reader) Info() FileInfo { return r.info }
+
+// Frames yields a packet for each frame of r: of a TCP segment with several records its first.
+func Frames(r *Reader) iter.Seq2[*Packet, error] {
+	return func(yield func(*Packet, error) bool) {
+		for p, err := range All(r) {
+			if (err != nil || p.Record == 0) && !yield(p, err) {
+				return
+			}
+		}
+	}
+}
 
 // All yields the packets of r. The packet is the same one every time, overwritten by the next step. An error ends
 // the sequence and is yielded with a nil packet.

@@ -1,7 +1,6 @@
 package packet
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
@@ -24,11 +23,13 @@ func (d *decoder) transport(p *Packet, proto uint8, b []byte) {
 	case protoAH:
 		ah(p, b)
 	case protoTCP:
-		tcp(p, b)
+		d.tcp(p, b)
 	case protoICMP:
 		d.icmp4(p, b)
 	case protoICMPv6:
 		d.icmp6(p, b)
+	default:
+		d.unwrapIP(p, proto, b)
 	}
 }
 
@@ -55,6 +56,8 @@ func (d *decoder) udp(p *Packet, b []byte) {
 		natTraversal(p)
 	case p.SrcPort == portIKE || p.DstPort == portIKE:
 		onPortIKE(p)
+	default:
+		d.unwrapUDP(p)
 	}
 }
 
@@ -111,35 +114,12 @@ func ah(p *Packet, b []byte) {
 	if len(b) >= 12 {
 		p.Seq = binary.BigEndian.Uint32(b[8:])
 	}
-}
-
-var tcpPrefix = []byte("IKETCP")
-
-// tcp recognises IKE and ESP in TCP (RFC 9329, Section 3): the stream's prefix, or a length that spans just this
-// segment. The stream is not put together.
-func tcp(p *Packet, b []byte) {
-	if len(b) < 20 || len(b) < int(b[12]>>4)*4 || b[12]>>4 < 5 {
+	if len(b) < 12 || b[0] != protoESP {
 		return
 	}
-	sport, dport := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-	p.SrcPort, p.DstPort, p.Payload = sport, dport, b[int(b[12]>>4)*4:]
-	if sport != portNATT && dport != portNATT {
-		return
-	}
-	segment, prefixed := bytes.CutPrefix(p.Payload, tcpPrefix)
-	p.TCPEncap = prefixed
-	if len(segment) < 6 {
-		return
-	}
-	length := int(binary.BigEndian.Uint16(segment))
-	if length < 6 || length > len(segment) || !prefixed && length != len(segment) {
-		return
-	}
-	p.TCPEncap = true
-	if b := segment[2:length]; marked(b) {
-		p.Kind, p.Marker, p.Payload = IKE, true, b[4:]
-	} else {
-		esp(p, b)
+	if n := 4 * (int(b[1]) + 2); n >= 12 && len(b) >= n+8 {
+		p.InAH = true
+		esp(p, b[n:])
 	}
 }
 

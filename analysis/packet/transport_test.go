@@ -111,6 +111,71 @@ func TestTCPEncapsulation(t *testing.T) {
 	}
 }
 
+// tcpSegment is one of the connection from port 33000 to 4500, with a sequence number.
+func tcpSegment(seq uint32, b []byte) []byte {
+	h := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, 33000), 4500)
+	h = binary.BigEndian.AppendUint32(h, seq)
+	h = append(h, 0, 0, 0, 1, 0x50, 0x18, 0, 0, 0, 0, 0, 0)
+	return ip4(6, append(h, b...))
+}
+
+func TestTCPStreams(t *testing.T) {
+	record := func(n int) []byte {
+		return append(binary.BigEndian.AppendUint16(nil, uint16(6+len(ikeMessage(n)))), append([]byte{0, 0, 0, 0}, ikeMessage(n)...)...)
+	}
+	stream := slices.Concat([]byte("IKETCP"), record(8), record(40), record(300), []byte{0, 3, 0xff}, record(12))
+	type piece struct{ from, to int }
+	first := 6 + len(record(8))
+	for name, c := range map[string]struct {
+		pieces []piece
+		want   []int // the messages, by the length of their nonces
+		frames []int
+	}{
+		"one segment":              {[]piece{{0, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 1, 1, 1}},
+		"the prefix alone":         {[]piece{{0, 6}, {6, len(stream)}}, []int{8, 40, 300, 12}, []int{2, 2, 2, 2}},
+		"cut in a message":         {[]piece{{0, 100}, {100, 200}, {200, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 2, 3, 3}},
+		"cut in a length":          {[]piece{{0, first + 1}, {first + 1, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 2, 2, 2}},
+		"sent again":               {[]piece{{0, first}, {0, first}, {first, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 3, 3, 3}},
+		"more of it sent again":    {[]piece{{0, first}, {0, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 2, 2, 2}},
+		"one is missing":           {[]piece{{0, first}, {first + len(record(40)), len(stream)}}, []int{8, 300, 12}, []int{1, 2, 2}},
+		"one is late":              {[]piece{{0, first}, {first + len(record(40)), len(stream)}, {first, first + len(record(40))}}, []int{8, 300, 12, 40}, []int{1, 2, 2, 3}},
+		"the beginning is missing": {[]piece{{first, len(stream)}}, []int{40, 300, 12}, []int{1, 1, 1}},
+	} {
+		var frames [][]byte
+		for _, p := range c.pieces {
+			frames = append(frames, tcpSegment(uint32(p.from)-100, stream[p.from:p.to]))
+		}
+		all, info := readAll(t, withLink(linkRaw).file(frames...))
+		var found, at, records []int
+		for _, p := range all {
+			if p.Kind == IKE {
+				found, at, records = append(found, len(p.Payload)-32), append(at, p.Frame), append(records, p.Record)
+			}
+		}
+		if !slices.Equal(found, c.want) || !slices.Equal(at, c.frames) || info.Packets != len(c.pieces) || slices.Max(records) >= len(c.want) {
+			t.Errorf("%s: messages %v of frames %v, want %v of %v; records %v, %d packets", name, found, at, c.want, c.frames, records, info.Packets)
+		}
+	}
+}
+
+func TestESPBehindAH(t *testing.T) {
+	ah := []byte{50, 4, 0, 0, 9, 9, 9, 9, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+	esp := []byte{0xc0, 1, 2, 3, 0, 0, 0, 7, 1, 2, 3, 4}
+	for _, wrap := range []func(byte, []byte) []byte{ip4, ip6} {
+		if p := one(t, wrap(51, cat(ah, esp))); p.Kind != ESP || !p.InAH || p.SPI != 0xc0010203 || p.Seq != 7 {
+			t.Errorf("%v, SPI %x, sequence number %d", p.Kind, p.SPI, p.Seq)
+		}
+		if p := one(t, wrap(51, ah)); p.Kind != AH || p.SPI != 0x09090909 || p.InAH {
+			t.Errorf("cut behind AH: %v, SPI %x", p.Kind, p.SPI)
+		}
+		ah[0] = 6
+		if p := one(t, wrap(51, cat(ah, esp))); p.Kind != AH || p.InAH {
+			t.Errorf("TCP behind AH: %v", p.Kind)
+		}
+		ah[0] = 50
+	}
+}
+
 func TestChecksumAgainstTheDefinition(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for n := range 200 {

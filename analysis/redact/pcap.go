@@ -28,7 +28,7 @@ func (r *Redactor) PCAP(ctx context.Context, w io.Writer, file io.ReadSeeker) er
 		return err
 	}
 	link, begun := uint16(0), false
-	for p, err := range packet.All(in) {
+	for p, err := range packet.Frames(in) {
 		if err != nil {
 			return err
 		}
@@ -117,6 +117,9 @@ func (r *Redactor) frame(p *packet.Packet, b []byte, part *datagram) error {
 		return nil
 	}
 	tunnel := p.Kind != packet.Other
+	if tunnel && p.Wrapping != "" {
+		return fmt.Errorf("the packet is carried in %s: what is inside cannot be redacted", p.Wrapping)
+	}
 	r.packet(b[at:], tunnel, part)
 	return nil
 }

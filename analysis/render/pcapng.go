@@ -119,7 +119,7 @@ func (n *ngWriter) open(a, b io.Reader) ([]*ngSource, error) {
 		if in.side == report.B && n.r.Clock != nil {
 			s.shift = int64(n.r.Clock.OffsetMS * 1e6)
 		}
-		s.next, s.stop = iter.Pull2(packet.All(reader))
+		s.next, s.stop = iter.Pull2(packet.Frames(reader))
 		sources = append(sources, s)
 		if err := s.advance(); err != nil {
 			return sources, err

@@ -39,6 +39,8 @@ type jsonPacket struct {
 	BadSum    bool      `json:"checksum_wrong,omitempty"`
 	NATT      bool      `json:"non_esp_marker,omitempty"`
 	TCP       bool      `json:"tcp_encapsulated,omitempty"`
+	Wrapping  string    `json:"carried_in,omitempty"` // what carried the packet, outermost first
+	Unread    string    `json:"not_read,omitempty"`   // what of the frame is not read
 	Fragment  *jsonFrag `json:"fragment,omitempty"`
 	Fragments []int     `json:"fragments,omitempty"` // frames that the message came in
 	IKE       *jsonIKE  `json:"-"`                   // "ike", written behind the others
@@ -132,6 +134,7 @@ func newJSONPacket(d *decodedPacket) *jsonPacket {
 		Frame: p.Frame, Time: p.Time().Format("2006-01-02T15:04:05.000000000Z07:00"), Interface: p.Interface,
 		SrcPort: p.SrcPort, DstPort: p.DstPort, Length: p.WireLen, Protocol: d.protocol(), Info: infoText(d),
 		TTL: p.TTL, DSCP: p.DSCP, IPID: p.IPID, Truncated: p.Truncated, BadSum: !p.ChecksumOK, NATT: p.Marker, TCP: p.TCPEncap,
+		Wrapping: p.Wrapping, Unread: p.Unread,
 		Fragments: p.Fragments,
 	}
 	if p.Src.IsValid() {

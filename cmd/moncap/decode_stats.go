@@ -78,13 +78,16 @@ func (s *captureStats) read(ctx context.Context, r *packet.Reader) error {
 }
 
 func (s *captureStats) add(p *packet.Packet) {
+	s.kinds[p.Kind]++
+	if p.Record > 0 {
+		return // its frame is counted
+	}
 	if s.packets == 0 {
 		s.first, s.last = p.Nanos, p.Nanos
 	}
 	s.first, s.last = min(s.first, p.Nanos), max(s.last, p.Nanos)
 	s.packets++
 	s.bytes += p.WireLen
-	s.kinds[p.Kind]++
 	if p.Truncated {
 		s.truncated++
 	}

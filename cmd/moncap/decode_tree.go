@@ -61,6 +61,12 @@ func frameNode(p *packet.Packet) node {
 	if p.Interface > 0 {
 		n.kids = append(n.kids, leaf("Interface: %d", p.Interface))
 	}
+	if p.Wrapping != "" {
+		n.kids = append(n.kids, leaf("Carried in %s", p.Wrapping))
+	}
+	if p.Unread != "" {
+		n.kids = append(n.kids, leaf("[Not read: %s]", p.Unread))
+	}
 	if p.Truncated {
 		n.kids = append(n.kids, leaf("[Cut: bytes of the packet are missing in the file]"))
 	}
@@ -130,8 +136,11 @@ func espNode(p *packet.Packet) node {
 	if p.Kind == packet.AH {
 		n = leaf("Authentication Header")
 	}
-	if p.UDPEncap {
+	switch {
+	case p.UDPEncap:
 		n.text += " in UDP"
+	case p.InAH:
+		n.text += " behind an Authentication Header"
 	}
 	n.kids = []node{
 		leaf("SPI: 0x%08x", p.SPI),

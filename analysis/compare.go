@@ -66,7 +66,10 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 	if err != nil {
 		return nil, err
 	}
-	findings := diagnose.Judge(c, judged)
+	findings, err := diagnose.Judge(ctx, c, judged)
+	if err != nil {
+		return nil, err
+	}
 	r := assemble(c, findings)
 	r.Tunnel = o.Tunnel
 	r.Tool = report.Tool{Name: "moncap", Version: o.Version}

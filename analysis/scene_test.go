@@ -37,6 +37,7 @@ type scene struct {
 	keys  *ike.Keys
 	twins [2]bool // the capture of a side holds every packet twice
 	last  []byte  // the last frame, as it was sent
+	long  *sa     // an SA that goes on
 	snap  [2]int  // bytes that a side's capture keeps of a packet; 0: all
 }
 
@@ -245,9 +246,8 @@ func (s *scene) sorted(at int) []record {
 	return mapRecords(s.rows[at], func(r record) []record { return []record{r} })
 }
 
-// compare judges the scene.
-func (s *scene) compare() *report.Report {
-	s.t.Helper()
+// sides are both gateways with their captures.
+func (s *scene) sides() [2]Side {
 	a, b := s.side[0], s.side[1]
 	a.File, b.File = "a.pcap", "b.pcap"
 	if a.Open == nil {
@@ -256,11 +256,18 @@ func (s *scene) compare() *report.Report {
 	if b.Open == nil {
 		b.Open = opener(pcap(s.sorted(1)))
 	}
-	second := &b
+	return [2]Side{a, b}
+}
+
+// compare judges the scene.
+func (s *scene) compare() *report.Report {
+	s.t.Helper()
+	sides := s.sides()
+	second := &sides[1]
 	if s.alone {
 		second = nil
 	}
-	r, err := Compare(context.Background(), a, second, Options{Tunnel: "hq-branch", Version: "test", Keys: s.keys})
+	r, err := Compare(context.Background(), sides[0], second, Options{Tunnel: "hq-branch", Version: "test", Keys: s.keys})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -190,14 +190,7 @@ func (x *debugJoin) captureWorked(i, first, last int) bool {
 	return i > first && (i < last || x.knowsSPI(p.SPIi))
 }
 
-func (x *debugJoin) knowsSPI(spi ike.SPI) bool {
-	for _, t := range x.j.talks {
-		if t.SPIi == spi {
-			return true
-		}
-	}
-	return false
-}
+func (x *debugJoin) knowsSPI(spi ike.SPI) bool { return x.j.bySPI[spi] != nil }
 
 // lastBefore is the last packet before line i that the capture has.
 func (x *debugJoin) lastBefore(i int) report.Evidence {
@@ -305,10 +298,8 @@ func debugNotCaptured(j *judge) []report.Finding {
 
 // conversationOf is the conversation with an initiator's SPI, empty when no capture has one.
 func (j *judge) conversationOf(spi ike.SPI) string {
-	for _, t := range j.talks {
-		if t.SPIi == spi {
-			return t.ID
-		}
+	if t := j.bySPI[spi]; t != nil {
+		return t.ID
 	}
 	return ""
 }

@@ -20,6 +20,7 @@ var repeated = map[string][]string{
 // fold makes one finding of those that say the same of several conversations. Counts add up, ranges widen.
 func fold(all []report.Finding) []report.Finding {
 	first := map[string]int{}
+	about := map[string]bool{} // a finding that others are folded into, and a conversation that it is about
 	var out []report.Finding
 	for _, f := range all {
 		same, ok := repeated[f.Code]
@@ -37,6 +38,10 @@ func fold(all []report.Finding) []report.Finding {
 			out = append(out, f)
 			continue
 		}
+		if c := key + "|" + f.Conversation; f.Conversation != out[i].Conversation && !about[c] {
+			about[c] = true
+			out[i].Further = append(out[i].Further, f.Conversation)
+		}
 		merge(&out[i], f)
 	}
 	for i, f := range out {
@@ -48,9 +53,6 @@ func fold(all []report.Finding) []report.Finding {
 }
 
 func merge(into *report.Finding, f report.Finding) {
-	if !into.About(f.Conversation) {
-		into.Further = append(into.Further, f.Conversation)
-	}
 	into.Evidence = append(into.Evidence, f.Evidence...)
 	for _, k := range []string{"requests", "responses"} {
 		if n, ok := f.Fields[k].(int); ok {

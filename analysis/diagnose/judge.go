@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,26 +59,27 @@ var rules = []rule{
 
 // judge holds the case, what was worked out of it once, and what was found so far.
 type judge struct {
+	*talkSet
 	c      *pair.Case
 	o      Options
-	talks  []*talk
 	found  []report.Finding
 	known  map[topic]bool // what was found so far
 	debugs [2]*debugMatch
 	sent   map[[2]int]stretch // by side and port
+
+	behindNAT *behindNAT // once it was asked for
 }
 
-// topic is a code that was found about a conversation, or at all when no conversation is named.
-type topic struct{ conversation, code string }
+// topic is a code that was found about a conversation, or for a direction, or at all when neither is named.
+type topic struct{ conversation, direction, code string }
 
-// Judge returns the findings of a case: root causes first, what follows from them behind, facts last.
-func Judge(c *pair.Case, o Options) []report.Finding {
-	j := &judge{c: c, o: o, sent: map[[2]int]stretch{}, known: map[topic]bool{}}
-	esp := espStartsOf(c)
-	for _, v := range c.Conversations {
-		j.talks = append(j.talks, newTalk(esp, v))
-	}
+// Judge returns the findings of a case: root causes first, what follows from them behind, facts last. It fails only when ctx ends.
+func Judge(ctx context.Context, c *pair.Case, o Options) ([]report.Finding, error) {
+	j := &judge{talkSet: newTalkSet(ctx, c), c: c, o: o, sent: map[[2]int]stretch{}, known: map[topic]bool{}}
 	for _, r := range rules {
+		if j.ended() {
+			break
+		}
 		for _, f := range r.find(j) {
 			f.Code = r.code
 			entry, _ := Explain(r.code)
@@ -89,25 +91,31 @@ func Judge(c *pair.Case, o Options) []report.Finding {
 				f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
 			}
 			j.found = append(j.found, f)
-			j.known[topic{"", f.Code}], j.known[topic{f.Conversation, f.Code}] = true, true
+			j.note(f)
 		}
 	}
 	j.linkCauses()
 	j.found = fold(j.found)
 	rank(j.found)
-	return j.found
+	return j.found, context.Cause(ctx)
+}
+
+// note remembers what was found for has and hasDirection.
+func (j *judge) note(f report.Finding) {
+	j.known[topic{code: f.Code}], j.known[topic{conversation: f.Conversation, code: f.Code}] = true, true
+	if d, ok := f.Fields["direction"].(string); ok {
+		j.known[topic{direction: d, code: f.Code}] = true
+	}
 }
 
 // has says whether a code was found, of the conversation when one is named.
 func (j *judge) has(conversation string, codes ...string) bool {
-	return slices.ContainsFunc(codes, func(code string) bool { return j.known[topic{conversation, code}] })
+	return slices.ContainsFunc(codes, func(code string) bool { return j.known[topic{conversation: conversation, code: code}] })
 }
 
 // hasDirection says whether a code was found for what s sends.
 func (j *judge) hasDirection(s pair.Side, codes ...string) bool {
-	return slices.ContainsFunc(j.found, func(f report.Finding) bool {
-		return slices.Contains(codes, f.Code) && f.Fields["direction"] == s.Direction()
-	})
+	return slices.ContainsFunc(codes, func(code string) bool { return j.known[topic{direction: s.Direction(), code: code}] })
 }
 
 // name is a side for people: its name, and its address when that is known.

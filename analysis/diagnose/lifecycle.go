@@ -50,15 +50,10 @@ func rekey(j *judge) []report.Finding {
 
 // overlapping is a CREATE_CHILD_SA request of the other side that crossed m.
 func (t *talk) overlapping(m *pair.Message) *pair.Message {
-	for _, o := range t.requestsOf(ike.CreateChildSA) {
-		if o.From == m.From || o.AnsweredBy == nil || m.AnsweredBy == nil {
-			continue
-		}
-		if o.Transmissions[0].Aligned < m.AnsweredBy.Transmissions[0].Aligned && m.Transmissions[0].Aligned < o.AnsweredBy.Transmissions[0].Aligned {
-			return o
-		}
+	if t.crossed == nil {
+		t.crossed = crossings(t.requestsOf(ike.CreateChildSA))
 	}
-	return nil
+	return t.crossed[m]
 }
 
 func rekeyCollision(j *judge) []report.Finding {
@@ -115,12 +110,15 @@ func rekeyFailed(j *judge) []report.Finding {
 
 // retriedRekey says whether a later attempt succeeded, as after INVALID_KE_PAYLOAD or TEMPORARY_FAILURE.
 func (j *judge) retriedRekey(t *talk, m *pair.Message) bool {
-	for _, o := range t.requestsOf(ike.CreateChildSA) {
-		if o.From == m.From && o.MessageID > m.MessageID && o.AnsweredBy != nil && !rekeyRefused(o.AnsweredBy) {
-			return true
+	if t.renewed == nil {
+		t.renewed = map[pair.Side]uint32{}
+		for _, o := range t.requestsOf(ike.CreateChildSA) {
+			if o.AnsweredBy != nil && !rekeyRefused(o.AnsweredBy) {
+				t.renewed[o.From] = max(t.renewed[o.From], o.MessageID)
+			}
 		}
 	}
-	return false
+	return t.renewed[m.From] > m.MessageID
 }
 
 // sendings are the transmissions of m without duplicates; not to be changed.
@@ -200,8 +198,16 @@ func (t *talk) origin() int64 {
 }
 
 // deletion is the message that ended the IKE SA: its Delete, or an INFORMATIONAL that begins with one and after which the
-// SPI pair is never used again.
-func (t *talk) deletion() (*pair.Message, bool) {
+// SPI pair is never used again; the latter is not proven.
+func (t *talk) deletion() (m *pair.Message, proven bool) {
+	if !t.sought {
+		t.sought = true
+		t.deleted, t.deletedSure = t.findDeletion()
+	}
+	return t.deleted, t.deletedSure
+}
+
+func (t *talk) findDeletion() (*pair.Message, bool) {
 	for i, m := range t.Messages {
 		info := t.Version == 2 && m.Exchange == ike.Informational && m.Kind == exchange.Request || t.Version == 1 && m.Exchange == ike.V1Informational
 		if !info {
@@ -251,19 +257,6 @@ func (t *talk) silentAfter(i int, m *pair.Message) bool {
 		}
 	}
 	return true
-}
-
-// otherLives says whether another conversation was established and not deleted.
-func (j *judge) otherLives(t *talk) bool {
-	for _, u := range j.talks {
-		if u == t || u.end != established {
-			continue
-		}
-		if m, _ := u.deletion(); m == nil {
-			return true
-		}
-	}
-	return false
 }
 
 func invalidSPI(j *judge) []report.Finding {

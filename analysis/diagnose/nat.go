@@ -3,7 +3,6 @@ package diagnose
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -195,7 +194,7 @@ func (j *judge) sameSA(before, after pair.Mapping) bool {
 	if before.SPIi != 0 && after.SPIi != 0 {
 		return before.SPIi == after.SPIi
 	}
-	return !slices.ContainsFunc(j.talks, func(t *talk) bool { return t.Complete && t.First > before.From && t.First <= after.From })
+	return !j.begunBetween(before.From, after.From)
 }
 
 func encapsulationForced(j *judge) []report.Finding {
@@ -275,17 +274,23 @@ func translatedByPairs(v *pair.Conversation) (s pair.Side, sure bool) {
 // translatedSide is the side behind the NAT that was found, and whether it is proven to be there: by pairs, or by a hash
 // whose address is known. A hash of no known address may be made up.
 func (j *judge) translatedSide() (s pair.Side, sure bool) {
-	s = pair.A
-	for _, f := range j.found {
-		if f.Code != "nat-detected" {
-			continue
-		}
-		sure = sure || f.Confidence == report.Certain || f.Fields["hash_verified"] == true
+	if j.behindNAT != nil {
+		return j.behindNAT.side, j.behindNAT.sure
+	}
+	j.behindNAT = &behindNAT{}
+	for _, f := range natDetected(j) {
+		j.behindNAT.sure = j.behindNAT.sure || f.Confidence == report.Certain || f.Fields["hash_verified"] == true
 		if f.Fields["translated_side"] == "B" {
-			s = pair.B
+			j.behindNAT.side = pair.B
 		}
 	}
-	return s, sure
+	return j.behindNAT.side, j.behindNAT.sure
+}
+
+// behindNAT is a side that a NAT translates.
+type behindNAT struct {
+	side pair.Side
+	sure bool
 }
 
 // idle is the longest silence that a NAT's mapping is trusted to survive (RFC 3948, Section 4: 20 seconds by default).

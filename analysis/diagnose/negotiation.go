@@ -11,18 +11,6 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// succeeded says whether t, or the attempt that followed it, came up.
-func (j *judge) succeeded(t *talk) bool {
-	for v := t.Conversation; v != nil; v = v.Next {
-		for _, x := range j.talks {
-			if x.Conversation == v && x.end == established {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // initAnswered says whether the initial exchange of t led to a selection.
 func (t *talk) initAnswered() bool {
 	for _, m := range t.messagesOf(ike.IKESAInit, exchange.Response) {
@@ -41,13 +29,6 @@ func (t *talk) noProposal() *pair.Message {
 		}
 	}
 	return nil
-}
-
-// cameUpAfter says whether t, or a later negotiation of the same two ends, came up.
-func (j *judge) cameUpAfter(t *talk) bool {
-	return slices.ContainsFunc(j.talks, func(x *talk) bool {
-		return x.end == established && x.First >= t.First && x.Ends[pair.A].Addr() == t.Ends[pair.A].Addr() && x.Ends[pair.B].Addr() == t.Ends[pair.B].Addr()
-	})
 }
 
 func proposalMismatch(j *judge) []report.Finding {
@@ -223,7 +204,7 @@ func simultaneousInitiation(j *judge) []report.Finding {
 		if second == nil {
 			continue
 		}
-		first := j.talks[i]
+		first := j.all[i]
 		done := first.completed()
 		if done == 0 {
 			done = first.Last
@@ -247,13 +228,13 @@ func simultaneousInitiation(j *judge) []report.Finding {
 // rivals returns for every talk that opens the next one of its version that the other side opened. The talks are in the order of their beginnings, so
 // that no later one is nearer.
 func (j *judge) rivals() []*talk {
-	rivals := make([]*talk, len(j.talks))
+	rivals := make([]*talk, len(j.all))
 	type opener struct {
 		side    pair.Side
 		version int
 	}
 	next := map[opener]*talk{}
-	for i, t := range slices.Backward(j.talks) {
+	for i, t := range slices.Backward(j.all) {
 		if t.opens() {
 			rivals[i] = next[opener{t.Initiator.Other(), t.Version}]
 			next[opener{t.Initiator, t.Version}] = t

@@ -16,24 +16,31 @@ type set map[string][]string
 // offersOf are the IKE proposals that s offered, in t or, where t is nil, in any conversation that it began.
 func (j *judge) offersOf(s pair.Side, t *talk, version int) []set {
 	var all []set
-	for _, x := range j.talks {
-		if t != nil && x != t || x.Initiator != s || x.Version != version {
-			continue
+	seen := map[string]bool{}
+	add := func(x *talk) {
+		if x.Initiator != s || x.Version != version {
+			return
 		}
 		for _, m := range x.Messages {
 			if m.From != s || m.Kind != exchange.Request {
 				continue
 			}
-			all = append(all, setsOf(m)...)
+			for _, o := range setsOf(m) {
+				if key := o.String(); !seen[key] {
+					seen[key] = true
+					all = append(all, o)
+				}
+			}
 		}
 	}
-	var unique []set
-	for _, x := range all {
-		if !slices.ContainsFunc(unique, func(u set) bool { return u.String() == x.String() }) {
-			unique = append(unique, x)
-		}
+	if t != nil {
+		add(t)
+		return all
 	}
-	return unique
+	for _, x := range j.talks {
+		add(x)
+	}
+	return all
 }
 
 func setsOf(m *pair.Message) []set {

@@ -243,9 +243,7 @@ func pathBlocked(j *judge) []report.Finding {
 		if !ok || j.has("", "capture-windows-disjoint") {
 			continue
 		}
-		if slices.ContainsFunc(j.found, func(f report.Finding) bool {
-			return f.Code == "nat-t-blocked" && f.Fields["direction"] == st.side.Direction()
-		}) && st.port == 4500 {
+		if st.port == 4500 && j.hasDirection(st.side, "nat-t-blocked") {
 			continue
 		}
 		sent := len(lost) // what the receiver's capture did not cover is not spoken of

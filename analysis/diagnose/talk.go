@@ -25,6 +25,12 @@ type talk struct {
 	end     ending
 	certain bool
 	answer  answer // the IKE_AUTH response that decided
+
+	// What is worked out when it is first asked for.
+	sought, deletedSure bool
+	deleted             *pair.Message                   // sought: see deletion
+	crossed             map[*pair.Message]*pair.Message // see overlapping
+	renewed             map[pair.Side]uint32            // the last message ID with which a side made new keys
 }
 
 // answer is a message from its outside: one SK payload, or the SKF fragments that make one.

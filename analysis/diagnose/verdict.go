@@ -50,19 +50,69 @@ var lostCauses = []string{
 
 // linkCauses hangs what follows under its root.
 func (j *judge) linkCauses() {
-	of := map[string][]int{} // findings by code
-	for i := range j.found {
-		of[j.found[i].Code] = append(of[j.found[i].Code], i)
-	}
+	of := newIndex(j.found)
 	for i := range j.found {
 		f := &j.found[i]
 		for _, code := range causes[f.Code] {
-			if code != f.Code && slices.ContainsFunc(of[code], func(i int) bool { return related(j.found[i], *f) }) {
+			if k := of.cause(code, *f); code != f.Code && k >= 0 {
 				f.CausedBy = code
 				break
 			}
 		}
 	}
+}
+
+// index finds findings by their code and what they are about.
+type index struct {
+	found []report.Finding
+	of    map[topic][]int  // by code, and by code and conversation
+	apart map[string][]int // by code: those that name no conversation
+}
+
+func newIndex(found []report.Finding) index {
+	x := index{found, map[topic][]int{}, map[string][]int{}}
+	for i, f := range found {
+		x.of[topic{code: f.Code}] = append(x.of[topic{code: f.Code}], i)
+		if f.Conversation == "" {
+			x.apart[f.Code] = append(x.apart[f.Code], i)
+		}
+		for _, id := range append([]string{f.Conversation}, f.Further...) {
+			if id != "" {
+				k := topic{conversation: id, code: f.Code}
+				x.of[k] = append(x.of[k], i)
+			}
+		}
+	}
+	return x
+}
+
+// cause is the first finding of a code that f can follow from; -1 when there is none.
+func (x index) cause(code string, f report.Finding) int {
+	if f.Conversation == "" || ofAll(code, f.Code) {
+		return x.first(x.of[topic{code: code}], f)
+	}
+	best := x.first(x.apart[code], f)
+	for _, id := range append([]string{f.Conversation}, f.Further...) {
+		if k := x.first(x.of[topic{conversation: id, code: code}], f); k >= 0 && (best < 0 || k < best) {
+			best = k
+		}
+	}
+	return best
+}
+
+func (x index) first(of []int, f report.Finding) int {
+	for _, i := range of {
+		if related(x.found[i], f) {
+			return i
+		}
+	}
+	return -1
+}
+
+// ofAll says whether a cause and its follower can be about different conversations.
+func ofAll(cause, follower string) bool {
+	return cause == "version-mismatch" || cause == "capture-empty" || cause == "nat-mapping-changed" || cause == "wrong-peer-address" ||
+		follower == "icmp-rejected" || follower == "retransmissions-exhausted" || follower == "sa-deleted"
 }
 
 // related says whether a cause and its follower can be about the same thing: the same conversation, where both name one.
@@ -112,8 +162,9 @@ type place struct {
 func rank(all []report.Finding) {
 	places := make([]place, len(all))
 	gravest := map[int]int{}
+	of := newIndex(all)
 	for i, f := range all {
-		root := rootIndex(i, all)
+		root := of.root(i)
 		places[i] = place{finding: f, root: root, follows: root != i, position: i}
 		if n, ok := gravest[root]; !ok || order(f) < n {
 			gravest[root] = order(f)
@@ -150,12 +201,15 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// rootIndex follows a finding to what it hangs under: a warning may be the root of something critical.
-func rootIndex(i int, all []report.Finding) int {
-	for range len(all) {
-		f := all[i]
-		k := slices.IndexFunc(all, func(c report.Finding) bool { return c.Code == f.CausedBy && related(c, f) })
-		if f.CausedBy == "" || k < 0 || k == i {
+// root follows a finding to what it hangs under: a warning may be the root of something critical.
+func (x index) root(i int) int {
+	for range len(x.found) {
+		f := x.found[i]
+		if f.CausedBy == "" {
+			return i
+		}
+		k := x.cause(f.CausedBy, f)
+		if k < 0 || k == i {
 			return i
 		}
 		i = k

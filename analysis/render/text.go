@@ -263,15 +263,26 @@ func sideLine(s *report.SideInfo) string {
 	if s.Interface != "" {
 		parts = append(parts, clean(s.Interface))
 	}
-	parts = append(parts, cleanAll(s.Addresses)...)
+	parts = append(parts, fewAddresses(s.Addresses)...)
 	text := strings.Join(parts, ", ")
 	if len(s.Translated) > 0 {
-		text += ", seen from the other side as " + strings.Join(cleanAll(s.Translated), ", ")
+		text += ", seen from the other side as " + strings.Join(fewAddresses(s.Translated), ", ")
 	}
 	if text == "" {
 		return "no address of the tunnel in its packets"
 	}
 	return text
+}
+
+// mostAddresses is how many addresses of a side are named: a gateway has a few, and a capture of a hub may hold thousands.
+const mostAddresses = 8
+
+func fewAddresses(all []string) []string {
+	few := cleanAll(all[:min(len(all), mostAddresses)])
+	if more := len(all) - len(few); more > 0 {
+		few = append(few, fmt.Sprintf("and %d more", more))
+	}
+	return few
 }
 
 func (p *page) clock() { p.field("clocks", clockText(p.r.Clock)) }

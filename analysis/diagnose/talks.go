@@ -1,0 +1,139 @@
+package diagnose
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+)
+
+// talkSet is all conversations of a case, with what rules ask of all of them at once: each is worked out in one walk, since of thousands of
+// conversations no rule may walk through all for each.
+type talkSet struct {
+	ctx   context.Context
+	steps int
+	all   []*talk
+	bySPI map[ike.SPI]*talk // the first with the initiator's SPI
+	up    map[*pair.Conversation]bool
+	upAt  map[[2]netip.Addr]int64 // when the last that came up between two addresses began, aligned
+	begun []int64                 // when each began that was captured from its beginning, aligned, ascending
+	alive int                     // how many came up and were not deleted
+}
+
+func newTalkSet(ctx context.Context, c *pair.Case) *talkSet {
+	s := &talkSet{ctx: ctx, bySPI: map[ike.SPI]*talk{}, up: map[*pair.Conversation]bool{}, upAt: map[[2]netip.Addr]int64{}}
+	esp := espStartsOf(c)
+	for _, v := range c.Conversations {
+		if s.heard(); s.ended() {
+			return s
+		}
+		s.add(newTalk(esp, v))
+	}
+	slices.Sort(s.begun)
+	for _, t := range slices.Backward(s.all) {
+		s.up[t.Conversation] = t.end == established || t.Next != nil && s.up[t.Next]
+	}
+	return s
+}
+
+func (s *talkSet) add(t *talk) {
+	s.all = append(s.all, t)
+	if s.bySPI[t.SPIi] == nil {
+		s.bySPI[t.SPIi] = t
+	}
+	if t.Complete {
+		s.begun = append(s.begun, t.First)
+	}
+	if t.end == established {
+		between := t.between()
+		s.upAt[between] = max(s.upAt[between], t.First)
+		if t.lives() {
+			s.alive++
+		}
+	}
+}
+
+// talks yields all conversations in order, until the context ends.
+func (s *talkSet) talks(yield func(int, *talk) bool) {
+	for i, t := range s.all {
+		if s.heard(); s.steps%hearing == 0 && s.ended() || !yield(i, t) {
+			return
+		}
+	}
+}
+
+// hearing is after how many steps the context is looked at.
+const hearing = 64
+
+// heard counts a step of the work.
+func (s *talkSet) heard() { s.steps++ }
+
+// ended says whether the context has ended.
+func (s *talkSet) ended() bool { return s.ctx.Err() != nil }
+
+// between are the addresses of the two ends.
+func (t *talk) between() [2]netip.Addr {
+	return [2]netip.Addr{t.Ends[pair.A].Addr(), t.Ends[pair.B].Addr()}
+}
+
+// lives says whether t came up and was not deleted.
+func (t *talk) lives() bool {
+	if t.end != established {
+		return false
+	}
+	m, _ := t.deletion()
+	return m == nil
+}
+
+// succeeded says whether t, or one of the attempts that followed it, came up.
+func (s *talkSet) succeeded(t *talk) bool { return s.up[t.Conversation] }
+
+// cameUpAfter says whether t, or a later negotiation of the same two ends, came up.
+func (s *talkSet) cameUpAfter(t *talk) bool {
+	at, ok := s.upAt[t.between()]
+	return ok && at >= t.First
+}
+
+// begunBetween says whether a negotiation began in the time after from, up to to.
+func (s *talkSet) begunBetween(from, to int64) bool {
+	i, _ := slices.BinarySearch(s.begun, from+1)
+	return i < len(s.begun) && s.begun[i] <= to
+}
+
+// otherLives says whether another conversation was established and not deleted.
+func (s *talkSet) otherLives(t *talk) bool {
+	others := s.alive
+	if t.lives() {
+		others--
+	}
+	return others > 0
+}
+
+// crossings finds for every CREATE_CHILD_SA request the first one of the other side that crossed it: sent before the answer to the first was, and
+// the other way round.
+func crossings(requests []*pair.Message) map[*pair.Message]*pair.Message {
+	crossed := map[*pair.Message]*pair.Message{}
+	begins := func(m *pair.Message) int64 { return m.Transmissions[0].Aligned }
+	for i, m := range requests {
+		if m.AnsweredBy == nil {
+			continue
+		}
+		for _, o := range requests[i+1:] { // they are in the order of their beginnings
+			if begins(o) >= begins(m.AnsweredBy) {
+				break
+			}
+			if o.From == m.From || o.AnsweredBy == nil || begins(m) >= begins(o.AnsweredBy) {
+				continue
+			}
+			if crossed[m] == nil {
+				crossed[m] = o
+			}
+			if crossed[o] == nil {
+				crossed[o] = m
+			}
+		}
+	}
+	return crossed
+}

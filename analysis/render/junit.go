@@ -11,13 +11,13 @@ import (
 
 // junitSuites has no count of skipped cases: the schema of Jenkins (junit-10.xsd) has that in a suite only.
 type junitSuites struct {
-	XMLName  xml.Name   `xml:"testsuites"`
-	Name     string     `xml:"name,attr"`
-	Tests    int        `xml:"tests,attr"`
-	Failures int        `xml:"failures,attr"`
-	Errors   int        `xml:"errors,attr"`
-	Time     string     `xml:"time,attr"`
-	Suite    junitSuite `xml:"testsuite"`
+	XMLName  xml.Name     `xml:"testsuites"`
+	Name     string       `xml:"name,attr"`
+	Tests    int          `xml:"tests,attr"`
+	Failures int          `xml:"failures,attr"`
+	Errors   int          `xml:"errors,attr"`
+	Time     string       `xml:"time,attr"`
+	Suites   []junitSuite `xml:"testsuite"`
 }
 
 type junitSuite struct {
@@ -42,6 +42,7 @@ type junitCase struct {
 	Name    string        `xml:"name,attr"`
 	Time    string        `xml:"time,attr"`
 	Failure *junitMessage `xml:"failure"`
+	Error   *junitMessage `xml:"error"`
 	Skipped *junitMessage `xml:"skipped"`
 	Out     string        `xml:"system-out,omitempty"`
 }
@@ -55,8 +56,38 @@ type junitMessage struct {
 // JUnit writes r as JUnit XML: one test case for each finding, and for each check that found nothing.
 //
 // Critical findings and warnings are failures; information is in the output of a passed case. An inconclusive outcome
-// is a skipped case.
-func JUnit(w io.Writer, r *report.Report) error {
+// is a skipped case, and a run that came to nothing an error.
+func JUnit(w io.Writer, r *report.Report) error { return JUnitAll(w, []*report.Report{r}) }
+
+// JUnitAll writes several reports as one document, with a suite for each.
+func JUnitAll(w io.Writer, reports []*report.Report) error {
+	all := junitSuites{Name: "moncap"}
+	var took float64
+	for _, r := range reports {
+		s := junitSuiteOf(r)
+		all.Suites = append(all.Suites, s)
+		all.Tests, all.Failures, all.Errors = all.Tests+s.Tests, all.Failures+s.Failures, all.Errors+s.Errors
+		if r.Run != nil {
+			took += float64(r.Run.DurationMS) / 1e3
+		}
+	}
+	all.Time = "0"
+	if took > 0 {
+		all.Time = fmt.Sprintf("%.3f", took)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	if err := e.Encode(all); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func junitSuiteOf(r *report.Report) junitSuite {
 	name := clean(r.Tunnel)
 	if name == "" {
 		name = "tunnel"
@@ -69,25 +100,19 @@ func JUnit(w io.Writer, r *report.Report) error {
 	s.Time, s.Timestamp = junitTime(r)
 	numberNames(s.Cases)
 	for i := range s.Cases {
-		s.Cases[i].Class, s.Cases[i].Time = "moncap."+name, "0"
+		c := &s.Cases[i]
+		c.Class, c.Time = "moncap."+name, "0"
 		s.Tests++
-		if s.Cases[i].Failure != nil {
+		switch {
+		case c.Failure != nil:
 			s.Failures++
-		}
-		if s.Cases[i].Skipped != nil {
+		case c.Error != nil:
+			s.Errors++
+		case c.Skipped != nil:
 			s.Skipped++
 		}
 	}
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
-	}
-	e := xml.NewEncoder(w)
-	e.Indent("", "  ")
-	if err := e.Encode(junitSuites{Name: "moncap", Tests: s.Tests, Failures: s.Failures, Time: s.Time, Suite: s}); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
+	return s
 }
 
 // junitTime is how long the run took in seconds, and when it began, without a time zone as the schema wants it.
@@ -116,6 +141,9 @@ func numberNames(cases []junitCase) {
 func junitChecks(r *report.Report) []junitCase {
 	outcome := junitCase{Name: "the tunnel is established"}
 	switch r.Verdict.Outcome {
+	case report.NotRun:
+		outcome.Error = &junitMessage{Message: clean(r.Verdict.Headline), Type: clean(string(r.Verdict.Reason))}
+		return []junitCase{outcome}
 	case report.Failed:
 		outcome.Failure = &junitMessage{Message: clean(r.Verdict.Headline), Type: "failed"}
 	case report.Inconclusive:

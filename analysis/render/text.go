@@ -25,6 +25,10 @@ type page struct {
 func Text(w io.Writer, r *report.Report, o Options) error {
 	p := newPage(w, r, o)
 	p.headline()
+	if r.Verdict.Outcome == report.NotRun {
+		p.run()
+		return p.w.Flush()
+	}
 	p.first()
 	p.ladder(NewLadder(r))
 	p.findings()
@@ -125,8 +129,10 @@ func (p *page) wrap(first, rest, text, color string) {
 
 func (p *page) headline() {
 	v := p.r.Verdict
-	color := map[report.Outcome]string{report.Established: green, report.Degraded: yellow, report.Failed: red}[v.Outcome]
-	sign := map[report.Outcome]string{report.Established: p.sign("✔", "OK"), report.Failed: p.sign("✘", "X")}[v.Outcome]
+	color := map[report.Outcome]string{report.Established: green, report.Degraded: yellow, report.Failed: red, report.NotRun: red}[v.Outcome]
+	sign := map[report.Outcome]string{
+		report.Established: p.sign("✔", "OK"), report.Failed: p.sign("✘", "X"), report.NotRun: p.sign("✘", "X"),
+	}[v.Outcome]
 	if sign == "" {
 		sign = "!"
 	}
@@ -134,6 +140,9 @@ func (p *page) headline() {
 		sign = "?"
 	}
 	title := strings.ToUpper(clean(string(v.Outcome)))
+	if v.Reason != "" {
+		title += " (" + clean(string(v.Reason)) + ")"
+	}
 	if p.r.Tunnel != "" {
 		title += "  " + clean(p.r.Tunnel)
 	}
@@ -333,6 +342,12 @@ func (p *page) run() {
 	}
 	for _, n := range run.Notes {
 		p.field("note", clean(n))
+	}
+	for _, l := range run.Left {
+		p.field("left", clean(l.Peer+": "+l.What))
+		for _, c := range l.Remove {
+			p.line("    ", p.paint(cyan, clean(c)))
+		}
 	}
 }
 

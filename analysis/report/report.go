@@ -104,13 +104,42 @@ const (
 	Degraded     Outcome = "degraded"
 	Failed       Outcome = "failed"
 	Inconclusive Outcome = "inconclusive"
+	NotRun       Outcome = "not-run" // there is no capture to judge, since the run failed before
+)
+
+// Reason says why there is nothing to judge. It is as stable as a finding's code: jobs decide by it whether to try again
+// or to wake somebody.
+type Reason string
+
+// The reasons of a run that came to nothing.
+const (
+	Unreachable    Reason = "unreachable"      // no connection to a router, or it was lost
+	HostKey        Reason = "host-key"         // a router's key is unknown, changed or revoked
+	Credentials    Reason = "credentials"      // refused, or a secret is not to be had
+	RefusedByCheck Reason = "refused-by-check" // the run would harm or fail; nothing was changed
+	RouterRefused  Reason = "router-refused"   // a router refused a command, or did not do what it said
+	Interrupted    Reason = "interrupted"      // by Ctrl-C or another signal
+	LocalDisk      Reason = "local-disk"       // nothing can be written here
+	LeftOnRouter   Reason = "left-on-router"   // something of the run is, or may be, left on a router
+	Usage          Reason = "usage"            // the command or the inventory is wrong
+	Busy           Reason = "busy"             // another run has the router or the bundle
 )
 
 // Verdict is the conclusion for somebody who reads nothing else.
 type Verdict struct {
 	Outcome  Outcome `json:"outcome"`
+	Reason   Reason  `json:"reason,omitempty"` // of NotRun only
 	Headline string  `json:"headline"`
 	ExitCode int     `json:"exit_code"`
+}
+
+// NewNotRun is the document of a run that came to nothing. It has no sides.
+func NewNotRun(tunnel, version string, v Verdict, run *Run) *Report {
+	v.Outcome = NotRun
+	return &Report{
+		Schema: Schema, Tool: Tool{Name: "moncap", Version: version}, Tunnel: tunnel, Verdict: v,
+		Findings: []Finding{}, Conversations: []Conversation{}, Run: run,
+	}
 }
 
 // Sides holds what is known about each capture. A side without a capture is nil.
@@ -443,7 +472,18 @@ type Run struct {
 	Phases     []Phase   `json:"phases"`
 	Routers    []Router  `json:"routers"`
 	Notes      []string  `json:"notes,omitempty"`
-	Kept       bool      `json:"kept,omitempty"` // it was asked to leave things on the routers
+	Kept       bool      `json:"kept,omitempty"`   // it was asked to leave things on the routers
+	Bundle     string    `json:"bundle,omitempty"` // the folder of the run on the machine that made it
+	Left       []Left    `json:"left,omitempty"`   // what is, or may be, on a router still
+}
+
+// Left is a thing that a run left on a router.
+type Left struct {
+	Side   Side     `json:"side"`
+	Peer   string   `json:"peer"`
+	What   string   `json:"what"`
+	Remove []string `json:"remove"` // what to type to remove it, line by line
+	Why    string   `json:"why,omitempty"`
 }
 
 // Phase is one step of the playbook and how long it took.

@@ -41,6 +41,26 @@ func (r *Report) Write(w io.Writer) error {
 	return p.out.Flush()
 }
 
+// WriteAll writes several reports as one JSON array.
+func WriteAll(w io.Writer, all []*Report) error {
+	before := "[\n"
+	for _, r := range all {
+		if _, err := io.WriteString(w, before); err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		if err := r.Write(w); err != nil {
+			return err
+		}
+		before = ",\n"
+	}
+	end := "]\n"
+	if len(all) == 0 {
+		end = "[]\n"
+	}
+	_, err := io.WriteString(w, end)
+	return err
+}
+
 // pieces writes the parts of a document, each encoded by itself. The first error stays.
 type pieces struct {
 	out     *bufio.Writer

@@ -48,15 +48,8 @@ func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.bundleDocument(ctx, dir, "", true)
+	again, err := a.redactReport(ctx, dir, sides, r)
 	if err != nil {
-		return nil, err
-	}
-	again, err := analysis.Compare(ctx, sides[0], second(sides), analysis.Options{Tunnel: r.Text(run.Tunnel), Version: versionString()})
-	if err != nil {
-		return nil, err
-	}
-	if err := sameVerdict(d.report, again); err != nil {
 		return nil, err
 	}
 	document, err := redactRun(run, files, r)
@@ -72,6 +65,25 @@ func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error
 		files = append(files, packedFile{t.name, []byte(r.Text(string(t.data)))})
 	}
 	return withReports(files, again, true)
+}
+
+// redactReport judges the redacted captures anew. Of a run without any it redacts what was said of that.
+func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Side, r *redact.Redactor) (*report.Report, error) {
+	d, err := a.bundleDocument(ctx, dir, "", len(sides) > 0)
+	if err != nil {
+		return nil, err
+	}
+	tunnel := r.Text(d.report.Tunnel)
+	if len(sides) == 0 {
+		v := d.report.Verdict
+		v.Headline = r.Text(v.Headline)
+		return report.NewNotRun(tunnel, versionString(), v, nil), nil
+	}
+	again, err := analysis.Compare(ctx, sides[0], second(sides), analysis.Options{Tunnel: tunnel, Version: versionString()})
+	if err != nil {
+		return nil, err
+	}
+	return again, sameVerdict(d.report, again)
 }
 
 // redactRun makes the record of a run name nobody; its checksums become those of the redacted captures, and what only this machine
@@ -142,9 +154,6 @@ func redactCaptures(ctx context.Context, b *bundle.Bundle, run *bundle.Run, r *r
 		side.Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil }
 		sides = append(sides, *side)
 		files = append(files, packedFile{bundle.CaptureFile(s), out.Bytes()})
-	}
-	if len(sides) == 0 {
-		return nil, nil, fmt.Errorf("%s: it holds no capture", b.Dir())
 	}
 	return sides, files, nil
 }

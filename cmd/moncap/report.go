@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moncap/moncap/analysis"
-	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture/bundle"
 )
@@ -131,6 +129,7 @@ func (a *app) compareBundle(ctx context.Context, b *bundle.Bundle, keyFile strin
 		return nil, err
 	}
 	r.Run = runOf(run)
+	r.Run.Bundle = b.Dir()
 	return r, nil
 }
 
@@ -152,6 +151,9 @@ func bundleSide(b *bundle.Bundle, router *bundle.Router, side bundle.Side, path 
 // runOf tells in the report how the captures were taken.
 func runOf(r *bundle.Run) *report.Run {
 	out := &report.Run{ID: r.ID, Started: r.Started, StartGapMS: r.StartGapMS, Notes: r.Notes, Kept: r.Kept}
+	for _, l := range r.Left {
+		out.Left = append(out.Left, report.Left{Side: report.Side(l.Side), Peer: l.Peer, What: l.What, Remove: l.Remove, Why: l.Why})
+	}
 	if !r.Ended.IsZero() {
 		out.DurationMS = r.Ended.Sub(r.Started).Milliseconds()
 	}
@@ -179,12 +181,7 @@ func (a *app) finishReport(ctx context.Context, dir, keys string) (document, err
 		return d, err
 	}
 	defer b.Close()
-	var asJSON, asText bytes.Buffer
-	err = errors.Join(d.report.Write(&asJSON), render.Text(&asText, d.report, render.Options{Unicode: true}))
-	if err == nil {
-		err = errors.Join(b.WriteFile(bundle.ReportJSON, asJSON.Bytes()), b.WriteFile(bundle.ReportText, asText.Bytes()))
-	}
-	return d, err
+	return d, storeReport(b, d.report)
 }
 
 // loadReport reads a report from a JSON file or from a bundle.

@@ -105,11 +105,10 @@ func run(ctx context.Context, e environment) int {
 		return exitOK
 	}
 	a.printError(err)
-	if ee, ok := errors.AsType[*exitError](err); ok {
-		return ee.code
+	if _, ok := errors.AsType[*exitError](err); !ok {
+		fmt.Fprintf(a.stderr, "usage: %s; %s --help says more\n", cmd.UseLine(), cmd.CommandPath())
 	}
-	fmt.Fprintf(a.stderr, "usage: %s; %s --help says more\n", cmd.UseLine(), cmd.CommandPath())
-	return exitUsage // what cobra itself rejects is wrong usage
+	return exitCode(err)
 }
 
 func (a *app) command() *cobra.Command {

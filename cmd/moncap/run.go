@@ -229,23 +229,36 @@ func (a *app) dryRun(tunnels []*inventory.Tunnel, f *runFlags) error {
 }
 
 func (a *app) runOne(ctx context.Context, t *inventory.Tunnel, f *runFlags) error {
-	dir, err := a.playbook(ctx, a.newConnector(), t, f, nil)
+	d, dir, err := a.perform(ctx, a.newConnector(), t, f)
 	if dir != "" {
 		a.progress("bundle: %s", dir)
 	}
+	if err == nil {
+		return a.show(d, f.outputFlags)
+	}
+	return errors.Join(err, a.showFailed(d, f.outputFlags))
+}
+
+// perform runs the playbook on one tunnel and makes the report. There is a document, and the folder of a bundle unless
+// none could be made, also when it failed.
+func (a *app) perform(ctx context.Context, c *connector, t *inventory.Tunnel, f *runFlags) (document, string, error) {
+	own := *f
+	dir, err := a.playbook(ctx, c, t, &own, nil)
 	if err != nil {
-		return err
+		return a.failedDocument(dir, t.Name, err), dir, err
 	}
 	d, err := a.finishReport(ctx, dir, f.keys)
 	if err != nil {
-		return noReport(dir, err)
+		err = noReport(dir, err)
+		return a.notRun(dir, t.Name, err), dir, err
 	}
-	return a.show(d, f.outputFlags)
+	return d, dir, nil
 }
 
 // noReport is the error when the routers were done with, and the report could not be made, of an interrupt for one.
 func noReport(dir string, err error) error {
-	return &exitError{exitFailed, &hinted{fmt.Errorf("report: %w", err), "both routers are clean and the captures are in the bundle: moncap report " + dir}}
+	return &exitError{exitFailed, &hinted{fmt.Errorf("report: %w", err),
+		"both routers are clean and the captures are in the bundle: moncap report " + dir}}
 }
 
 // stoppable has the first Ctrl-C end the captures while they wait, or enough, which may be nil.
@@ -363,75 +376,4 @@ func transferred(done, total int64) string {
 		size = fmt.Sprintf("%d KB", (total+1023)/1024)
 	}
 	return fmt.Sprintf("[%s%s] %d%% of %s", strings.Repeat("#", full), strings.Repeat(".", width-full), min(done, total)*100/total, size)
-}
-
-// runSeveral runs the playbook on several tunnels and prints one line for each. Bundles hold the reports.
-func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *runFlags) error {
-	if f.out != "" || f.format != "text" || f.file != "" {
-		return usageError(errors.New("run: --out, --output and --format are for one tunnel; the bundles of several hold report.json each (moncap report BUNDLE)"))
-	}
-	quiet := *a
-	quiet.quiet = true // several progress displays would write over each other
-	c := a.newConnector()
-	limits := map[string]int{} // by address: a router may have several entries, one for each of its interfaces
-	limit := func(t *inventory.Tunnel, p *inventory.Peer) {
-		runs := p.Limits.Runs
-		if orDefault(f.name, t.Capture.Name) != "" {
-			runs = 1 // one name on one router at a time
-		}
-		if l, ok := limits[p.Address()]; ok {
-			runs = min(runs, l)
-		}
-		limits[p.Address()] = runs
-	}
-	codes := make([]int, len(tunnels))
-	var mu sync.Mutex
-	var jobs []capture.Job
-	for i, t := range tunnels {
-		limit(t, t.A)
-		limit(t, t.B)
-		jobs = append(jobs, capture.Job{Name: t.Name, Peers: []string{t.A.Address(), t.B.Address()}, Run: func(ctx context.Context) error {
-			if a.interrupts.stopping() {
-				return errNotBegun
-			}
-			line, code := quiet.runLine(ctx, c, t, f)
-			mu.Lock()
-			defer mu.Unlock()
-			codes[i] = code
-			_, err := fmt.Fprintln(a.stdout, printable(line))
-			return err
-		}})
-	}
-	errs := capture.RunAll(ctx, jobs, f.parallel, func(peer string) int { return limits[peer] })
-	for i, err := range errs {
-		if err != nil {
-			codes[i] = exitFailed
-			fmt.Fprintf(a.stdout, "%s: %s\n", tunnels[i].Name, printable(err.Error()))
-		}
-	}
-	if code := worst(codes); code != exitOK {
-		return &exitError{code: code}
-	}
-	return nil
-}
-
-var errNotBegun = errors.New("not begun: interrupted")
-
-// runLine runs one tunnel of several and says in a line what came of it.
-func (a *app) runLine(ctx context.Context, c *connector, t *inventory.Tunnel, f *runFlags) (string, int) {
-	own := *f
-	dir, err := a.playbook(ctx, c, t, &own, nil)
-	if err != nil {
-		code := exitFailed
-		if ee, ok := errors.AsType[*exitError](err); ok {
-			code = ee.code
-		}
-		return fmt.Sprintf("%s: %s [%s]", t.Name, strings.ReplaceAll(err.Error(), "\n", "; "), dir), code
-	}
-	d, err := a.finishReport(ctx, dir, f.keys)
-	if err != nil {
-		return fmt.Sprintf("%s: %v [%s]", t.Name, err, dir), exitFailed
-	}
-	v := d.report.Verdict
-	return fmt.Sprintf("%s: %s: %s [%s]", t.Name, v.Outcome, v.Headline, dir), v.ExitCode
 }

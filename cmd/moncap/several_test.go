@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/device"
 	"github.com/moncap/moncap/device/simulator"
@@ -100,6 +102,18 @@ func TestWorstExitCode(t *testing.T) {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	l.nothingLeft(t, r)
+	r = moncap(t, "run", "t0", "t1", "-i", l.inventory, "--until", "packets=4", "-f", "json")
+	var all []report.Report
+	if err := json.Unmarshal([]byte(r.stdout), &all); err != nil || r.code != exitFailed || len(all) != 2 ||
+		all[0].Verdict.Outcome != report.Established || all[1].Verdict.Outcome != report.NotRun || all[1].Tunnel != "t1" {
+		t.Errorf("exit %d, %v, %d reports\n%s", r.code, err, len(all), r.stderr)
+	}
+	file := filepath.Join(l.dir, "all.xml")
+	r = moncap(t, "run", "t0", "t1", "-i", l.inventory, "--until", "packets=4", "-o", file)
+	b, err = os.ReadFile(file)
+	if err != nil || r.code != exitFailed || strings.Count(string(b), "<testsuite ") != 2 || !strings.Contains(string(b), `errors="1"`) {
+		t.Errorf("exit %d, %v\n%s\n%s", r.code, err, r.stderr, b)
+	}
 	for codes, want := range map[[3]int]int{{0, 5, 4}: 5, {1, 3, 0}: 3, {2, 3, 1}: 2, {4, 2, 64}: 64, {0, 1, 0}: 1, {0, 0, 0}: 0} {
 		if got := worst(codes[:]); got != want {
 			t.Errorf("the worst of %v is %d", codes, got)

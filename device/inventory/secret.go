@@ -82,15 +82,26 @@ func (r SecretRef) String() string {
 	return r.scheme + ":" + r.value
 }
 
+// SecretError says which secret is not to be had, and why. It never holds the secret.
+type SecretError struct {
+	Ref SecretRef
+	Err error
+}
+
+func (e *SecretError) Error() string { return fmt.Sprintf("secret %s: %v", e.Ref, e.Err) }
+
+// Unwrap returns the cause.
+func (e *SecretError) Unwrap() error { return e.Err }
+
 // Resolve fetches the secret. ask is used for the reference "ask"; what is asked for is said by prompt. Errors name
 // the reference, never what it yielded.
 func (r SecretRef) Resolve(ctx context.Context, prompt string, ask func(prompt string) (Secret, error)) (Secret, error) {
 	s, err := r.fetch(ctx, prompt, ask)
 	if err != nil {
-		return Secret{}, fmt.Errorf("secret %s: %w", r, err)
+		return Secret{}, &SecretError{r, err}
 	}
 	if s.s == "" {
-		return Secret{}, fmt.Errorf("secret %s: it is empty", r)
+		return Secret{}, &SecretError{r, errors.New("it is empty")}
 	}
 	return s, nil
 }

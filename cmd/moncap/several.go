@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/moncap/moncap/analysis/render"
+	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/device/inventory"
+)
+
+// several is a command that runs the playbook on more than one tunnel.
+type several struct {
+	app     *app // quiet
+	lines   *app // as quiet as was asked
+	flags   *runFlags
+	c       *connector
+	tunnels []*inventory.Tunnel
+
+	mu      sync.Mutex
+	reports []*report.Report // by tunnel
+	codes   []int
+}
+
+// runSeveral runs the playbook on several tunnels. As text it prints a line for each when it is done; as JSON one array, as
+// JUnit one document, of all reports at the end, in the order of the tunnels.
+func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *runFlags) error {
+	if err := f.forSeveral(); err != nil {
+		return err
+	}
+	quiet := *a
+	quiet.quiet = true // several progress displays would write over each other
+	s := &several{
+		app: &quiet, lines: a, flags: f, c: a.newConnector(), tunnels: tunnels,
+		reports: make([]*report.Report, len(tunnels)), codes: make([]int, len(tunnels)),
+	}
+	limits := limitsOf(tunnels, f.name)
+	var jobs []capture.Job
+	for i, t := range tunnels {
+		jobs = append(jobs, capture.Job{Name: t.Name, Peers: []string{t.A.Address(), t.B.Address()}, Run: func(ctx context.Context) error {
+			if a.interrupts.stopping() {
+				return errNotBegun
+			}
+			return s.run(ctx, i)
+		}})
+	}
+	errs := capture.RunAll(ctx, jobs, f.parallel, func(peer string) int { return limits[peer] })
+	for i, err := range errs {
+		if err != nil && s.reports[i] == nil {
+			err = s.done(i, a.notRun("", tunnels[i].Name, &exitError{exitFailed, err}).report, "", exitFailed)
+		}
+		if err != nil {
+			return &exitError{exitFailed, err}
+		}
+	}
+	if err := s.write(); err != nil {
+		return &exitError{exitFailed, err}
+	}
+	if code := worst(s.codes); code != exitOK {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
+var errNotBegun = errors.New("not begun: interrupted")
+
+// forSeveral refuses what makes sense for one tunnel only.
+func (f *runFlags) forSeveral() error {
+	switch {
+	case f.out != "":
+		return usageError(errors.New("run: --out is for one tunnel; several have a bundle each under $MONCAP_RUNS"))
+	case f.format != "text" && f.format != "json" && f.format != "junit":
+		return usageError(errors.New("run: --format " + f.format + " is for one tunnel; of several there are text, json and junit (and moncap report BUNDLE)"))
+	}
+	return nil
+}
+
+// limitsOf says how many runs at a time each router takes, by its address: a router may have several entries, one for each
+// of its interfaces.
+func limitsOf(tunnels []*inventory.Tunnel, name string) map[string]int {
+	limits := map[string]int{}
+	for _, t := range tunnels {
+		for _, p := range []*inventory.Peer{t.A, t.B} {
+			runs := p.Limits.Runs
+			if orDefault(name, t.Capture.Name) != "" {
+				runs = 1 // one name on one router at a time
+			}
+			if l, ok := limits[p.Address()]; ok {
+				runs = min(runs, l)
+			}
+			limits[p.Address()] = runs
+		}
+	}
+	return limits
+}
+
+func (s *several) run(ctx context.Context, i int) error {
+	d, dir, err := s.app.perform(ctx, s.c, s.tunnels[i], s.flags)
+	code := d.report.Verdict.ExitCode
+	if err != nil {
+		code = exitCode(err)
+	}
+	return s.done(i, d.report, dir, code)
+}
+
+// done keeps what came of a tunnel, and says it in a line: on stdout, unless a document comes there.
+func (s *several) done(i int, r *report.Report, dir string, code int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reports[i], s.codes[i] = r, code
+	line := fmt.Sprintf("%s: %s: %s", s.tunnels[i].Name, r.Verdict.Outcome, r.Verdict.Headline)
+	if dir != "" {
+		line += " [" + dir + "]"
+	}
+	if s.documented() {
+		s.lines.progress("%s", printable(line))
+		return nil
+	}
+	_, err := fmt.Fprintln(s.app.stdout, printable(line))
+	return err
+}
+
+// documented says whether the reports themselves are wanted, and not a line for each.
+func (s *several) documented() bool { return s.flags.format != "text" || s.flags.file != "" }
+
+// write writes the reports of all tunnels, unless their lines were all that was asked for.
+func (s *several) write() error {
+	if !s.documented() {
+		return nil
+	}
+	return s.app.writeTo(s.flags.file, func(w io.Writer) error {
+		switch s.flags.format {
+		case "json":
+			return report.WriteAll(w, s.reports)
+		case "junit":
+			return render.JUnitAll(w, s.reports)
+		}
+		for _, r := range s.reports {
+			if err := render.Text(w, r, s.app.textOptions(false)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -11,16 +11,17 @@ import (
 
 func (c *checker) version(ctx context.Context) error {
 	out, ok, err := c.ask(ctx, "version", Warn, iosxe.ShowVersion())
-	if !ok {
+	if err != nil {
 		return err
 	}
 	v, err := iosxe.ParseVersion(out)
+	c.r.meet(v)
 	if err != nil {
-		c.add("version", Warn, "%v", err)
+		if ok {
+			c.add("version", Warn, "%v", err)
+		}
 		return nil
 	}
-	info := c.r.info
-	info.Hostname, info.Model, info.Software, info.Serial = v.Hostname, v.Model, v.Software, v.Serial
 	want := c.r.plan.Endpoint.ExpectHostname
 	switch err := v.CaptureSupport(); {
 	case want != "" && !strings.EqualFold(want, v.Hostname):

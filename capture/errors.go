@@ -56,19 +56,23 @@ type Leftover struct {
 	Peer   string
 	What   string   // "capture point mcab12cd"
 	Remove []string // what to type to remove it, line by line
-	Why    string   // why it is still there
+	Reason string   // why it is still there, in a word that stays: ReasonForeign and its like
+	Why    string   // the same for people
 }
 
 func (l Leftover) String() string {
+	if len(l.Remove) == 0 {
+		return fmt.Sprintf("%s (side %s): %s", l.Peer, l.Side, l.What)
+	}
 	return fmt.Sprintf("%s (side %s): %s: remove with: %s", l.Peer, l.Side, l.What, strings.Join(l.Remove, "; "))
 }
 
 func (l Leftover) record() bundle.Left {
-	return bundle.Left{Side: l.Side, Peer: l.Peer, What: l.What, Remove: l.Remove, Why: l.Why}
+	return bundle.Left{Side: l.Side, Peer: l.Peer, What: l.What, Remove: l.Remove, Reason: l.Reason, Why: l.Why}
 }
 
-// DirtyError says that something is, or may be, left on a router. Err is why the run failed before; nil when it did
-// not.
+// DirtyError says that something is, or may be, left on a router: without a list, the bundle does not say what. Err is
+// why the run failed before; nil when it did not.
 type DirtyError struct {
 	Left   []Leftover
 	Bundle string // with which `moncap clean` finishes the job
@@ -79,6 +83,10 @@ func (e *DirtyError) Error() string {
 	var b strings.Builder
 	if e.Err != nil {
 		fmt.Fprintf(&b, "%v; ", e.Err)
+	}
+	if len(e.Left) == 0 {
+		b.WriteString("whether anything is left on a router is not known")
+		return b.String()
 	}
 	b.WriteString("left on a router:")
 	for _, l := range e.Left {
@@ -95,7 +103,19 @@ func (e *DirtyError) Unwrap() error { return e.Err }
 
 // Hint says how to finish the job.
 func (e *DirtyError) Hint() string {
-	return "when the router can be reached again: moncap clean " + e.Bundle
+	if len(e.Left) == 0 {
+		return ""
+	}
+	when := map[string]string{
+		ReasonUnreachable: "when the router can be reached again",
+		ReasonOtherRouter: "when the router that was expected answers again",
+		ReasonRefused:     "when the account may remove it",
+		ReasonForeign:     "look at it, and remove by hand what is yours; then",
+		ReasonJournal:     "look on the router for what the journal names, and remove by hand what is yours; then",
+		ReasonOnlyCopy:    "moncap collect " + e.Bundle + " fetches it; to give it up",
+		ReasonKept:        "moncap collect " + e.Bundle + " tries again; to give up",
+	}[e.Left[0].Reason]
+	return when + ": moncap clean " + e.Bundle
 }
 
 // lost says whether the session broke, so that the effect of the command is unknown.

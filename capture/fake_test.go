@@ -34,6 +34,7 @@ type fakeRouter struct {
 	captures   map[string]*fakeCapture
 	files      map[string][]byte
 	debugs     map[string]bool
+	condition  string // the peer of debug-condition
 	frames     [][]byte
 	offset     time.Duration // of its clock
 	scpOff     bool
@@ -186,6 +187,9 @@ func (f *fakeRouter) answer(name string, w []string) string {
 		return f.flash(name, strings.TrimPrefix(w[len(w)-1], "bootflash:"))
 	case "debug-condition", "debug-ikev2":
 		f.debugs[strings.TrimPrefix(name, "no-")] = true
+		if name == "debug-condition" {
+			f.condition = w[len(w)-1]
+		}
 	case "no-debug-condition", "no-debug-ikev2":
 		delete(f.debugs, strings.TrimPrefix(name, "no-"))
 	}
@@ -221,11 +225,24 @@ func (f *fakeRouter) system(name string) string {
 		if slices.ContainsFunc(slices.Collect(maps.Values(f.captures)), func(c *fakeCapture) bool { return c.active }) {
 			return f.sa
 		}
+	case "show-debug":
+		return f.showDebug()
 	case "show-log":
 		return "Syslog logging: enabled\n*Apr  3 08:17:36.001: IKEv2:(SESSION ID = 7,SA ID = 1):Verify peer's policy\n" +
 			"Payload contents:\n*Apr  3 08:17:36.002: %SYS-5-CONFIG_I: Configured from console\n"
 	}
 	return ""
+}
+
+func (f *fakeRouter) showDebug() string {
+	out := ""
+	if f.debugs["debug-ikev2"] {
+		out += "IKEV2:\n  IKEv2 default debugging is on\n"
+	}
+	if f.debugs["debug-condition"] {
+		out += "\nCondition 1: peer ipv4 " + f.condition + " (0 flags triggered)\n"
+	}
+	return out
 }
 
 func (f *fakeRouter) Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error) {

@@ -53,6 +53,7 @@ func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
 
 func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
 	in := &intake{w: f, md5: md5.New(), sha: sha256.New(), limit: r.size} // #nosec G401 -- see the import
+	r.broken++                                                            // the host may give its session up for the transfer
 	n, err := r.host.Fetch(ctx, r.plan.source(), in, func(done, total int64) {
 		r.u.o.Events(Event{Side: r.side, Phase: PhaseFetch, Kind: Progress, Done: done, Total: total})
 	})

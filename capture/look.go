@@ -19,23 +19,7 @@ const (
 	foreign          // something of that name which is not what the plan defines
 )
 
-// look finds out what became of a change whose effect is unknown.
-func (r *router) look(ctx context.Context, kind string, attempts int) (presence, error) {
-	switch kind {
-	case kindACL:
-		return r.lookACL(ctx, attempts)
-	case kindCapture:
-		return r.lookCapture(ctx, attempts)
-	case kindActive:
-		return r.lookActive(ctx, attempts)
-	case kindFile:
-		return r.lookFile(ctx, attempts)
-	}
-	// A debug may be turned on, or off, twice.
-	return partial, nil
-}
-
-func (r *router) lookACL(ctx context.Context, attempts int) (presence, error) {
+func (r *router) lookACL(ctx context.Context, _ *change, attempts int) (presence, error) {
 	out, err := r.repeatAtMost(ctx, iosxe.ShowACL(r.plan.ACL), attempts)
 	if refusedAs(err, iosxe.Missing) {
 		return absent, nil
@@ -45,6 +29,9 @@ func (r *router) lookACL(ctx context.Context, attempts int) (presence, error) {
 	}
 	for _, l := range iosxe.ParseAccessLists(out) {
 		if l.Name == r.plan.ACL.String() {
+			if len(l.Entries) == 0 && !r.plan.bound { // any list may begin like that
+				return foreign, nil
+			}
 			return compareEntries(l.Entries, r.plan.defineACL.Lines[1:]), nil
 		}
 	}
@@ -100,27 +87,60 @@ func (r *router) capture(ctx context.Context, attempts int) (*iosxe.Capture, err
 	return nil, nil
 }
 
-func (r *router) lookCapture(ctx context.Context, attempts int) (presence, error) {
+func (r *router) lookCapture(ctx context.Context, _ *change, attempts int) (presence, error) {
 	c, err := r.capture(ctx, attempts)
 	if err != nil || c == nil {
 		return absent, err
 	}
-	s := r.plan.settings
-	attached := slices.ContainsFunc(c.Interfaces, func(a iosxe.Attachment) bool { return r.plan.Interface.Is(a.Interface) })
-	switch {
-	case len(c.Interfaces) > 0 && !attached, c.ACL != "" && c.ACL != r.plan.ACL.String():
-		return foreign, nil
-	case attached && c.Packets == s.Packets && c.Duration == s.Duration && c.BufferMB == s.BufferMB:
-		return whole, nil
+	return r.plan.compareCapture(c), nil
+}
+
+// compareCapture holds a capture point of the run's name against what the plan defines. The two commands that define it
+// may have been interrupted between each other, so a limit that was not set yet is part of it.
+func (p *SidePlan) compareCapture(c *iosxe.Capture) presence {
+	if len(c.Interfaces) == 0 && c.ACL == "" && p.bound {
+		return partial
 	}
-	return partial, nil
+	s := p.settings
+	equal := 0
+	for _, l := range []struct{ shown, planned int }{
+		{c.Packets, s.Packets}, {int(c.Duration), int(s.Duration)}, {c.PacketLen, s.PacketLen},
+	} {
+		switch {
+		case l.shown == l.planned:
+			equal++
+		case l.shown != 0:
+			return foreign
+		}
+	}
+	switch {
+	case len(c.Interfaces) != 1, !p.Interface.Is(c.Interfaces[0].Interface), !p.filters(c),
+		c.BufferMB != s.BufferMB && c.BufferMB != 0, c.Circular != s.Circular:
+		return foreign
+	case equal == 3 && c.BufferMB != 0:
+		return whole
+	}
+	return partial
+}
+
+// filters says whether the capture point has the plan's filter.
+func (p *SidePlan) filters(c *iosxe.Capture) bool {
+	if !p.ACL.IsZero() {
+		return c.ACL == p.ACL.String()
+	}
+	shown := strings.Fields(strings.ToLower(strings.Join(c.Filter, " ")))
+	return c.ACL == "" && slices.Contains(shown, p.Endpoint.Address.Unmap().String()) &&
+		slices.Contains(shown, p.Remote.String())
 }
 
 // lookActive takes a capture that has packets for one that ran: it may have reached a limit by now.
-func (r *router) lookActive(ctx context.Context, attempts int) (presence, error) {
+func (r *router) lookActive(ctx context.Context, _ *change, attempts int) (presence, error) {
 	c, err := r.capture(ctx, attempts)
 	if err != nil || c == nil {
 		return absent, err
+	}
+	if r.plan.compareCapture(c) == foreign {
+		return foreign, nil
 	}
 	if c.Active {
 		return whole, nil
@@ -135,13 +155,67 @@ func (r *router) lookActive(ctx context.Context, attempts int) (presence, error)
 	return absent, nil
 }
 
-// lookFile cannot tell whether a file is complete.
-func (r *router) lookFile(ctx context.Context, attempts int) (presence, error) {
+// lookFile cannot tell whether a file is complete. Of a name that somebody chose, it is ours when it is what the run
+// measured.
+func (r *router) lookFile(ctx context.Context, c *change, attempts int) (presence, error) {
 	_, there, err := r.file(ctx, attempts)
 	if err != nil || !there {
 		return absent, err
 	}
-	return partial, nil
+	if !c.adopted || r.plan.bound {
+		return partial, nil
+	}
+	if r.info.MD5 == "" {
+		return foreign, nil
+	}
+	out, err := r.repeatAtMost(ctx, iosxe.VerifyMD5(r.plan.File), attempts)
+	if err != nil {
+		return absent, err
+	}
+	if sum, err := iosxe.ParseMD5(out); err != nil || sum != r.info.MD5 {
+		return foreign, nil
+	}
+	return whole, nil
+}
+
+// lookDebug finds the debug among those that are on. It is on for everybody, so one that the bundle speaks of counts as
+// ours only while it is limited to our peer.
+func (r *router) lookDebug(ctx context.Context, c *change, attempts int) (presence, error) {
+	out, err := r.repeatAtMost(ctx, iosxe.ShowDebug(), attempts)
+	if err != nil {
+		return absent, err
+	}
+	on := slices.ContainsFunc(iosxe.ParseDebug(out), func(line string) bool {
+		return strings.Contains(strings.ToLower(line), "ikev2")
+	})
+	switch {
+	case on && c.adopted && !iosxe.DebugsPeer(out, r.plan.Remote):
+		return foreign, nil
+	case on:
+		return whole, nil
+	}
+	return c.unseen(), nil
+}
+
+// lookCondition finds the condition by the address of the peer.
+func (r *router) lookCondition(ctx context.Context, c *change, attempts int) (presence, error) {
+	out, err := r.repeatAtMost(ctx, iosxe.ShowDebug(), attempts)
+	switch {
+	case err != nil:
+		return absent, err
+	case iosxe.DebugsPeer(out, r.plan.Remote):
+		return whole, nil
+	}
+	return c.unseen(), nil
+}
+
+// unseen is what a debug, or its condition, is that the router does not list. Not every release lists them, and both may
+// be turned off twice, so what this process turned on is taken back until the router took it.
+func (c *change) unseen() presence {
+	if c.adopted || c.taken {
+		return absent
+	}
+	return partial
 }
 
 // file returns what the router says about the exported file.

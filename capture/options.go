@@ -82,7 +82,8 @@ type Options struct {
 	Stop     <-chan struct{}
 	// MaxDumpMB bounds what is read by `buffer dump` instead of SCP; 16 when zero.
 	MaxDumpMB int
-	DryRun    bool // Clean only: list what would be removed
+	DryRun    bool   // Clean only: list what would be removed
+	Name      string // what the operator says that the run of a bundle called its things, where it did not choose itself
 }
 
 // DefaultTimeouts bound the phases of one side.

@@ -32,6 +32,7 @@ type SidePlan struct {
 	Interface iosxe.Interface
 	Trigger   *iosxe.Trigger // nil: not on this side
 
+	bound     bool // Name is the run's own, and nobody's choice
 	settings  Settings
 	export    iosxe.Command // the one that pushes to Upload
 	defineACL iosxe.Command
@@ -86,7 +87,11 @@ func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, err
 	if s.ZeroConfig && s.Debug {
 		return fail(fmt.Errorf("debug needs an account that may do more than --zero-config is for: ask for one of them"))
 	}
-	name, err := planName(s.Name, runID)
+	own, err := ownName(runID)
+	name := own
+	if s.Name != "" {
+		name, err = iosxe.ParseName(s.Name)
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -94,13 +99,14 @@ func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, err
 		return fail(fmt.Errorf("peer %q is on both sides", a.Name))
 	}
 	for _, side := range []struct {
-		side        Side
-		own, remote Endpoint
+		side         Side
+		here, remote Endpoint
 	}{{A, a, b}, {B, b, a}} {
-		sp, err := newSidePlan(side.side, side.own, side.remote, name, p.Settings)
+		sp, err := newSidePlan(side.side, side.here, side.remote, name, p.Settings)
 		if err != nil {
-			return fail(fmt.Errorf("peer %s: %w", side.own.Name, err))
+			return fail(fmt.Errorf("peer %s: %w", side.here.Name, err))
 		}
+		sp.bound = name == own
 		*p.Get(side.side) = sp
 	}
 	if err := p.planTrigger(); err != nil {
@@ -111,15 +117,13 @@ func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, err
 
 var notAlphanumeric = regexp.MustCompile(`[^a-z0-9]+`)
 
-func planName(name, runID string) (iosxe.Name, error) {
-	if name == "" {
-		id := notAlphanumeric.ReplaceAllString(strings.ToLower(runID), "")
-		if len(id) < 6 {
-			return iosxe.Name{}, fmt.Errorf("run %q: want six letters or digits at least", runID)
-		}
-		name = "mc" + id[len(id)-6:]
+// ownName is the name that a run gives what it makes, unless another is asked for.
+func ownName(runID string) (iosxe.Name, error) {
+	id := notAlphanumeric.ReplaceAllString(strings.ToLower(runID), "")
+	if len(id) < 6 {
+		return iosxe.Name{}, fmt.Errorf("run %q: want six letters or digits at least", runID)
 	}
-	return iosxe.ParseName(name)
+	return iosxe.ParseName("mc" + id[len(id)-6:])
 }
 
 // guideName gives the file name of Cisco's guide, too.

@@ -40,12 +40,12 @@ func (p *SidePlan) checkSteps(s Settings) []Step {
 func (p *SidePlan) changeSteps() []Step {
 	var steps []Step
 	if !p.ACL.IsZero() {
-		steps = append(steps, Step{Phase: PhaseACL, Command: p.defineACL, Undo: p.undo(kindACL)})
+		steps = append(steps, Step{Phase: PhaseACL, Command: p.defineACL, Undo: p.acl().undo})
 	}
 	for i, c := range p.define {
 		step := Step{Phase: PhaseDefine, Command: c}
 		if i == 0 {
-			step.Undo = p.undo(kindCapture)
+			step.Undo = p.capturePoint().undo
 		}
 		steps = append(steps, step)
 	}
@@ -53,7 +53,7 @@ func (p *SidePlan) changeSteps() []Step {
 		step := Step{Phase: PhaseDefine, Command: c, Undo: p.debugOff[len(p.debugOff)-1-i:][:1]}
 		steps = append(steps, step)
 	}
-	return append(steps, Step{Phase: PhaseStart, Command: iosxe.StartCapture(p.Name), Undo: p.undo(kindActive)})
+	return append(steps, Step{Phase: PhaseStart, Command: iosxe.StartCapture(p.Name), Undo: p.active().undo})
 }
 
 func (p *SidePlan) collectSteps() []Step {
@@ -68,7 +68,7 @@ func (p *SidePlan) collectSteps() []Step {
 	}
 	return []Step{
 		{Phase: PhaseExport, Command: iosxe.DirFile(p.File)},
-		{Phase: PhaseExport, Command: iosxe.ExportCapture(p.Name, p.File), Undo: p.undo(kindFile)},
+		{Phase: PhaseExport, Command: iosxe.ExportCapture(p.Name, p.File), Undo: p.file().undo},
 		{Phase: PhaseExport, Command: iosxe.DirFile(p.File)},
 		{Phase: PhaseExport, Command: iosxe.VerifyMD5(p.File)},
 		{Phase: PhaseFetch, Command: iosxe.ShowDump(p.Name), Note: "only when SCP is impossible"},
@@ -77,17 +77,15 @@ func (p *SidePlan) collectSteps() []Step {
 
 func (p *SidePlan) cleanSteps(keep bool) []Step {
 	var steps []Step
-	kinds := p.kinds()
-	slices.Reverse(kinds)
-	for _, k := range kinds {
-		if k == kindActive {
+	for _, t := range slices.Backward(p.things()) {
+		if t.kind == kindActive { // it goes with its capture point
 			continue
 		}
 		note := ""
-		if keep && keepable(k) {
+		if keep && !t.fleeting {
 			note = "only when the run fails, because of --keep"
 		}
-		for _, c := range slices.Concat(p.undo(k), p.readBackCommand(k)) {
+		for _, c := range slices.Concat(t.undo, t.shows) {
 			steps = append(steps, Step{Phase: PhaseClean, Command: c, Note: note})
 		}
 	}

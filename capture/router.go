@@ -29,7 +29,10 @@ type router struct {
 	first    window // when the first packet came, by this machine's clock
 	blind    int    // looks in a row, in the wait, that the router did not answer
 	nextLook time.Time
-	err      error // why the side is given up
+	err      error  // why the side is given up
+	vouched  int    // the session of which it is known that the run's router answers in it; 0: none
+	broken   int    // answers that failed to come, of a host that does not number its sessions
+	sparing  string // why what is on the router is not removed; empty: it is
 }
 
 // window is a span of time in which something happened.
@@ -41,8 +44,16 @@ const (
 	cleanAttempts = 6
 )
 
-// exec sends one command and keeps account of it.
+// exec sends one command to the router that the run works on, and to no other.
 func (r *router) exec(ctx context.Context, cmd iosxe.Command) (string, error) {
+	if err := r.recognise(ctx); err != nil {
+		return "", err
+	}
+	return r.send(ctx, cmd)
+}
+
+// send sends one command to whoever answers, and keeps account of it.
+func (r *router) send(ctx context.Context, cmd iosxe.Command) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
@@ -54,6 +65,9 @@ func (r *router) exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	if err != nil {
 		r.u.o.Log.LogAttrs(ctx, slog.LevelDebug, "command", slog.String("peer", r.plan.Endpoint.Name),
 			slog.String("command", cmd.Name), slog.Any("error", err))
+	}
+	if err != nil && refusalOf(err) == nil {
+		r.broken++
 	}
 	return out, err
 }

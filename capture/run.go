@@ -17,6 +17,7 @@ import (
 type runner struct {
 	plan  *Plan
 	b     *bundle.Bundle // nil: only looking
+	books *books         // of a bundle that is gone on with; nil: the run is a new one
 	o     Options
 	sides []*router
 
@@ -26,6 +27,7 @@ type runner struct {
 	left    []Leftover
 	kept    []Leftover
 	removed []Leftover
+	odd     []Leftover // what the journal names and the plan does not make
 }
 
 func newRunner(p *Plan, h Hosts, b *bundle.Bundle, o Options, run *bundle.Run) *runner {
@@ -56,41 +58,6 @@ func describeRouter(p *SidePlan) bundle.Router {
 		Interface: p.Interface.String(), VRF: p.Endpoint.VRF, Capture: p.Name.String(), ACL: p.ACL.String(),
 		File: p.File.String(),
 	}
-}
-
-// resume loads the run of a bundle, to go on with it.
-func resume(b *bundle.Bundle, h Hosts, o Options) (*runner, error) {
-	p, err := LoadPlan(b)
-	if err != nil {
-		return nil, err
-	}
-	run, err := b.Run()
-	if err != nil {
-		return nil, err
-	}
-	u := newRunner(p, h, b, o, run)
-	entries, err := b.Journal()
-	if err != nil {
-		u.note("", "", err.Error())
-	}
-	for _, c := range bundle.OpenChanges(entries) {
-		u.adopt(c)
-	}
-	return u, nil
-}
-
-// adopt takes an open change of the journal over. One that the plan cannot have made is reported, and not touched.
-func (u *runner) adopt(c bundle.Change) {
-	i := slices.IndexFunc(u.sides, func(r *router) bool { return r.side == c.Side })
-	if i < 0 {
-		return
-	}
-	r := u.sides[i]
-	if !slices.Contains(r.plan.kinds(), c.Kind) || r.plan.nameOf(c.Kind) != c.Name {
-		u.note(c.Side, PhaseClean, fmt.Sprintf("the journal names %q %q, which this plan does not make: not touched", c.Kind, c.Name))
-		return
-	}
-	r.changes = append(r.changes, &change{kind: c.Kind, state: c.State})
 }
 
 // Run does the whole playbook on both routers, and undoes it on every way out. The result is there, and is in the
@@ -264,7 +231,7 @@ func (u *runner) blame(name Phase, r *router, err error) error {
 // finish cleans up, whatever happened before, and closes the books. keep leaves on the routers what is there.
 func (u *runner) finish(ctx context.Context, err error, keep bool) (*Result, error) {
 	u.cleanAll(ctx, keep)
-	if keep && len(u.left) == 0 {
+	if keep {
 		u.keepAll()
 		u.noteKept()
 	}
@@ -279,8 +246,8 @@ func (u *runner) tookBack(l Leftover) {
 
 func (u *runner) keepAll() {
 	for _, r := range u.sides {
-		u.kept = append(u.kept, r.kept()...)
-		r.info.Clean = len(r.kept()) == 0
+		u.kept = append(u.kept, r.remaining(ReasonKept)...)
+		r.info.Clean = len(r.remaining(ReasonKept)) == 0
 	}
 	u.run.Kept = len(u.kept) > 0
 }
@@ -289,7 +256,7 @@ func (u *runner) keepAll() {
 func (u *runner) noteKept() {
 	for _, r := range u.sides {
 		var what []string
-		for _, l := range r.kept() {
+		for _, l := range r.remaining(ReasonKept) {
 			what = append(what, l.What)
 		}
 		if len(what) > 0 {
@@ -319,12 +286,20 @@ func (u *runner) cleanAll(ctx context.Context, keep bool) {
 	if err != nil {
 		u.note("", PhaseClean, err.Error())
 	}
-	u.left = append(left[A], left[B]...)
+	u.left = slices.Clone(u.odd)
+	for _, r := range u.sides {
+		l, done := left[r.side]
+		if !done { // nobody looked
+			r.info.Clean, l = false, r.remaining(ReasonUnreachable)
+		}
+		u.left = append(u.left, l...)
+	}
 }
 
 func (u *runner) close(err error) (*Result, error) {
 	u.run.Ended = time.Now()
 	u.run.Clean = len(u.left) == 0 && len(u.kept) == 0
+	u.prove()
 	u.run.Left = nil
 	for _, l := range slices.Concat(u.left, u.kept) {
 		u.run.Left = append(u.run.Left, l.record())

@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -21,8 +22,11 @@ func Start(ctx context.Context, p *Plan, h Hosts, b *bundle.Bundle, o Options) (
 		return u.finish(ctx, err, false)
 	}
 	u.keepAll()
+	if err := u.save(); err != nil {
+		return u.finish(ctx, err, false)
+	}
 	u.kept = nil // it is not the end
-	return u.result(), u.save()
+	return u.result(), nil
 }
 
 // SideStatus is the state of one side's capture.
@@ -84,62 +88,110 @@ func (r *router) status(ctx context.Context) SideStatus {
 	return s
 }
 
-// Stop stops the captures of a bundle's run. Their packets stay on the routers until Collect or Clean.
+// Stop stops the captures of a bundle's run. Their packets stay on the routers until Collect or Clean. What fails leaves
+// them running, which is a *DirtyError.
 func Stop(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, error) {
-	u, err := resume(b, h, o)
-	if err != nil {
+	u, err := goOn(ctx, b, h, o)
+	if u == nil || errors.Is(err, errNothing) {
 		return nil, err
 	}
-	if err := u.wantRunning(); err != nil {
-		return u.result(), err
+	if err == nil {
+		err = u.phase(ctx, PhaseStop, func(ctx context.Context, r *router) error { return r.stop(ctx) }, nil)
 	}
-	err = u.phase(ctx, PhaseStop, func(ctx context.Context, r *router) error { return r.stop(ctx) }, nil)
-	return u.result(), errors.Join(err, u.save())
+	if err = errors.Join(err, u.save()); err != nil {
+		err = &DirtyError{Left: u.mayBeLeft(), Bundle: b.Dir(), Err: err}
+	}
+	return u.result(), err
 }
 
 // Collect stops the captures of a bundle's run if they run, fetches them, and cleans up. When it fails, it leaves the
 // routers as they are, so that it can be tried again, and returns a *DirtyError; Clean gives up.
 func Collect(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, error) {
-	u, err := resume(b, h, o)
-	if err != nil {
+	u, err := goOn(ctx, b, h, o)
+	if u == nil || errors.Is(err, errNothing) {
 		return nil, err
 	}
-	if err := u.wantRunning(); err != nil {
-		return u.result(), err
-	}
-	if err := u.collect(ctx); err != nil {
-		for _, r := range u.sides {
-			u.left = append(u.left, r.kept()...)
-		}
+	if err = errors.Join(err, u.collect(ctx)); err != nil {
+		u.left = u.mayBeLeft()
 		return u.close(err)
 	}
 	u.run.Error = ""
 	return u.finish(ctx, nil, u.plan.Settings.Keep)
 }
 
-// errNothing says that a bundle's run has nothing on the routers any more.
-var errNothing = errors.New("the run of this bundle has no capture on its routers any more")
+var (
+	// errNothing says that a bundle's run has nothing on the routers any more.
+	errNothing = errors.New("the run of this bundle has no capture on its routers any more")
+	// errNoCapture says that, by the journal, a router has no capture of the run, whatever else it has.
+	errNoCapture = errors.New("the run of this bundle has no capture on it")
+)
 
-func (u *runner) wantRunning() error {
-	for _, r := range u.sides {
-		if !slices.ContainsFunc(r.changes, func(c *change) bool { return c.kind == kindCapture }) {
-			return &PhaseError{Phase: PhaseStop, Side: r.side, Peer: r.plan.Endpoint.Name, Err: errNothing}
-		}
+// goOn resumes a run whose captures are to be there, and makes sure that they are its own. With an error of one side the
+// runner goes on with the other.
+func goOn(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*runner, error) {
+	u, err := resume(b, h, o)
+	if err != nil {
+		return nil, unknown(b, err)
 	}
+	if u.books.clean {
+		return u, &PhaseError{Phase: PhaseStop, Err: errNothing}
+	}
+	if u.books.damage != nil {
+		u.suspect()
+	}
+	return u, u.apart(ctx, PhaseStop, &bundle.Phase{}, func(ctx context.Context, r *router) error { return r.ownCapture(ctx) })
+}
+
+// ownCapture makes sure that the capture point is the run's before anything is done to it.
+func (r *router) ownCapture(ctx context.Context) error {
+	i := slices.IndexFunc(r.changes, func(c *change) bool { return c.kind == kindCapture && c.open() })
+	if i < 0 {
+		return errNoCapture
+	}
+	c := r.changes[i]
+	look, err := c.look(r, ctx, c, phaseAttempts)
+	switch {
+	case err != nil:
+		return err
+	case look == foreign:
+		return fmt.Errorf("%s: %w", c.words, errForeign)
+	case look == absent:
+		return nil // stop says what that means
+	case c.state == "" && !r.plan.bound:
+		return fmt.Errorf("%s: %w", c.words, errWhose)
+	}
+	c.seen = r.session()
 	return nil
 }
 
+// mayBeLeft lists what is on the routers as far as the books say.
+func (u *runner) mayBeLeft() []Leftover {
+	left := slices.Clone(u.odd)
+	for _, r := range u.sides {
+		left = append(left, r.remaining(ReasonKept)...)
+	}
+	return left
+}
+
 // Clean finishes the journal of a bundle: it takes back whatever the run may have left on its routers. What it did is
-// in the bundle; what it could not do is a *DirtyError. A side whose host is nil is not touched.
+// in the bundle; what it could not do, or not find out, is a *DirtyError. It looks for everything that the plan makes,
+// whatever the journal says of it, unless the bundle proves that nothing is left. A side whose host is nil is not touched.
 func Clean(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, error) {
 	u, err := resume(b, h, o)
 	if err != nil {
-		return nil, err
+		return nil, unknown(b, err)
+	}
+	if u.books.clean && u.run.Clean {
+		return u.result(), nil
+	}
+	if u.books.clean {
+		return u.close(nil)
 	}
 	if o.DryRun {
 		u.keepAll()
 		return u.result(), nil
 	}
+	u.suspect()
 	u.cleanAll(ctx, false)
 	return u.close(nil)
 }

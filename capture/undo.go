@@ -4,153 +4,166 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// keepable says whether --keep leaves a thing: a debug is never left on.
-func keepable(kind string) bool { return kind != kindDebug && kind != kindCondition }
+// Why something is left on a router, in words that stay: Leftover.Reason and run.json's "reason".
+const (
+	ReasonForeign     = "foreign"      // it has the run's name, and is not what the plan defines
+	ReasonOtherRouter = "other-router" // another router answers at the address of the one that was changed
+	ReasonUnreachable = "unreachable"  // the router could not be asked
+	ReasonRefused     = "refused"      // the router does not show it, or does not take it back
+	ReasonJournal     = "journal"      // the journal names what the plan does not make
+	ReasonOnlyCopy    = "only-copy"    // it holds the only copy of the packets
+	ReasonKept        = "kept"         // it was asked for
+)
+
+var (
+	// errForeign marks something that another hand made.
+	errForeign = errors.New("it is not what moncap defined")
+	// errWhose marks something of a chosen name that no journal speaks of: another run may have given it the same name.
+	errWhose = errors.New("nothing proves that this run made it")
+	// errStillThere marks something that the router took back, by its own word, and still shows.
+	errStillThere = errors.New("the router still shows it after it was removed")
+)
 
 // cleanUp undoes what this side made, in reverse, and returns what it could not undo; with keep only what is never
 // kept. A router that does not answer any more is not asked again for each thing.
 func (r *router) cleanUp(ctx context.Context, keep bool) []Leftover {
 	var left []Leftover
 	var dead error
-	for i := len(r.changes) - 1; i >= 0; i-- {
-		c := r.changes[i]
-		if c.state == bundle.Gone || c.state == bundle.Void || keep && keepable(c.kind) {
+	for _, c := range slices.Backward(r.changes) {
+		if !c.open() || keep && !c.fleeting {
+			continue
+		}
+		if r.sparing != "" && !c.fleeting {
+			if c.kind != kindActive {
+				left = append(left, r.leftover(c.thing, ReasonOnlyCopy, errors.New(r.sparing)))
+			}
 			continue
 		}
 		err := dead
 		if err == nil {
-			r.u.o.Events(Event{Side: r.side, Phase: PhaseClean, Kind: Removing, Text: describe(c.kind, r.plan.nameOf(c.kind))})
+			r.u.o.Events(Event{Side: r.side, Phase: PhaseClean, Kind: Removing, Text: c.words})
 			err = r.undoChange(ctx, c)
 		}
 		if err == nil {
 			continue
 		}
-		left = append(left, r.leftover(c.kind, err))
-		if refusalOf(err) == nil && !errors.Is(err, errForeign) {
+		if c.state == "" && r.u.books.damage == nil && reasonOf(err) == ReasonForeign {
+			r.note(PhaseClean, "%v; the journal is whole, and this run never made one", err)
+			continue
+		}
+		left = append(left, r.leftover(c.thing, reasonOf(err), err))
+		if reasonOf(err) == ReasonUnreachable || reasonOf(err) == ReasonOtherRouter {
 			dead = err
 		}
 	}
 	return left
 }
 
-// errForeign marks something that another hand made.
-var errForeign = errors.New("it is not what moncap defined")
+func reasonOf(err error) string {
+	var other *OtherRouterError
+	switch {
+	case errors.As(err, &other):
+		return ReasonOtherRouter
+	case errors.Is(err, errForeign), errors.Is(err, errWhose):
+		return ReasonForeign
+	case refusalOf(err) != nil, errors.Is(err, errStillThere):
+		return ReasonRefused
+	}
+	return ReasonUnreachable
+}
 
-func (r *router) leftover(kind string, why error) Leftover {
-	l := Leftover{Side: r.side, Peer: r.plan.Endpoint.Name, What: describe(kind, r.plan.nameOf(kind))}
-	for _, cmd := range r.plan.undo(kind) {
+func (r *router) leftover(t thing, reason string, why error) Leftover {
+	l := Leftover{Side: r.side, Peer: r.plan.Endpoint.Name, What: t.words, Reason: reason}
+	for _, cmd := range t.undo {
 		l.Remove = append(l.Remove, typed(cmd)...)
 	}
 	if why != nil {
-		l.Why = why.Error()
+		l.Why = iosxe.Printable(why.Error())
 	}
 	return l
 }
 
-// undoChange takes one change back. When it is not known whether the change was made, or whether an attempt to take it
-// back got through, the router is looked at first.
+// undoChange takes one change back. Unless this session saw it being made, the router is looked at first; so it is after
+// an attempt of which nobody knows whether it got through.
 func (r *router) undoChange(ctx context.Context, c *change) error {
-	unsure := c.state == bundle.Intent
 	for n := 1; ; n++ {
-		removed, err := r.undoOnce(ctx, c.kind, unsure)
+		removed, err := r.undoOnce(ctx, c)
 		if err == nil {
-			r.markGone(c, removed || n > 1)
+			r.markGone(c, removed)
 			return nil
 		}
-		if errors.Is(err, errForeign) || n >= cleanAttempts || ctx.Err() != nil || r.host == nil || lasting(err) {
+		if errors.Is(err, errForeign) || errors.Is(err, errWhose) || n >= cleanAttempts || ctx.Err() != nil || r.host == nil || lasting(err) {
 			return err
 		}
 		if refusalOf(err) != nil && n >= 2 {
 			return err
 		}
-		unsure = true
+		c.seen = 0
 		if err := r.pause(ctx, n); err != nil {
 			return err
 		}
 	}
 }
 
-// undoOnce takes a thing back. removed says that it was there, as far as is known.
-func (r *router) undoOnce(ctx context.Context, kind string, unsure bool) (removed bool, err error) {
-	if unsure {
-		there, err := r.look(ctx, kind, 1)
-		switch {
-		case err != nil && refusalOf(err) == nil:
-			return false, err
-		case err == nil && there == absent:
-			return false, nil
-		case err == nil && there == foreign:
-			return false, fmt.Errorf("%s: %w", describe(kind, r.plan.nameOf(kind)), errForeign)
+// undoOnce takes a thing back. removed says that it was there.
+func (r *router) undoOnce(ctx context.Context, c *change) (removed bool, err error) {
+	if c.seen == 0 || c.seen != r.session() {
+		there, err := r.isOurs(ctx, c)
+		if err != nil || !there {
+			return c.tried, err
 		}
 	}
-	err = r.remove(ctx, kind)
-	if kind == kindCapture && refusalOf(err) != nil {
+	c.tried = true
+	there, err := r.remove(ctx, c.thing)
+	if c.kind == kindCapture && refusalOf(err) != nil {
 		// Some releases refuse to remove a capture that runs.
-		if err := r.remove(ctx, kindActive); err != nil {
+		if _, err := r.remove(ctx, r.plan.active()); err != nil {
 			return false, err
 		}
-		err = r.remove(ctx, kind)
+		there, err = r.remove(ctx, c.thing)
 	}
 	if err != nil {
 		return false, err
 	}
-	return r.readBack(ctx, kind)
+	c.taken = true
+	return there, r.readBack(ctx, c)
 }
 
-// errStillThere marks something that the router took back, by its own word, and still shows.
-var errStillThere = errors.New("the router still shows it after it was removed")
-
-// readBack looks whether a thing that was removed is gone. A router that does not show it is taken at its word.
-func (r *router) readBack(ctx context.Context, kind string) (gone bool, err error) {
-	there, err := absent, error(nil)
-	switch kind {
-	case kindDebug, kindCondition:
-		there, err = r.lookDebug(ctx, kind)
-	case kindActive: // what stop answers is what show would
-	default:
-		there, err = r.look(ctx, kind, 1)
-	}
+// isOurs looks whether a thing is there, and is what the plan defines. A router that does not show it is no proof: only
+// what this process made itself is taken back then.
+func (r *router) isOurs(ctx context.Context, c *change) (there bool, err error) {
+	look, err := c.look(r, ctx, c, 1)
 	switch {
-	case err != nil && refusalOf(err) == nil:
+	case err != nil && (refusalOf(err) == nil || c.adopted):
 		return false, err
-	case err == nil && (there == whole || there == partial):
-		return false, errStillThere
+	case err == nil && look == absent:
+		return false, nil
+	case look == foreign:
+		return false, fmt.Errorf("%s: %w", c.words, errForeign)
+	case c.state == "" && !r.plan.bound:
+		return false, fmt.Errorf("%s: %w", c.words, errWhose)
 	}
+	c.seen = r.session()
 	return true, nil
 }
 
-// lookDebug finds a debug, or its condition, among those that are on.
-func (r *router) lookDebug(ctx context.Context, kind string) (presence, error) {
-	out, err := r.repeatAtMost(ctx, iosxe.ShowDebug(), 1)
-	if err != nil {
-		return absent, err
+// readBack looks whether a thing that was removed is gone. A router that does not show it is taken at its word.
+func (r *router) readBack(ctx context.Context, c *change) error {
+	if len(c.shows) == 0 { // what stop answers is what show would
+		return nil
 	}
-	word := map[string]string{kindDebug: "ikev2", kindCondition: "condition"}[kind]
-	for _, line := range iosxe.ParseDebug(out) {
-		if strings.Contains(strings.ToLower(line), word) {
-			return whole, nil
-		}
-	}
-	return absent, nil
-}
-
-// readBackCommand is what readBack sends.
-func (p *SidePlan) readBackCommand(kind string) []iosxe.Command {
-	switch kind {
-	case kindACL:
-		return []iosxe.Command{iosxe.ShowACL(p.ACL)}
-	case kindCapture:
-		return []iosxe.Command{iosxe.ShowCapture(p.Name)}
-	case kindFile:
-		return []iosxe.Command{iosxe.DirFile(p.File)}
-	case kindDebug, kindCondition:
-		return []iosxe.Command{iosxe.ShowDebug()}
+	there, err := c.look(r, ctx, c, 1)
+	switch {
+	case err != nil && refusalOf(err) == nil:
+		return err
+	case err == nil && (there == whole || there == partial):
+		return errStillThere
 	}
 	return nil
 }
@@ -159,7 +172,11 @@ func (p *SidePlan) readBackCommand(kind string) []iosxe.Command {
 // later clean looks, and finds nothing.
 func (r *router) markGone(c *change, removed bool) {
 	if removed && c.kind != kindActive { // it goes with its capture point
-		r.u.tookBack(r.leftover(c.kind, nil))
+		r.u.tookBack(r.leftover(c.thing, "", nil))
+	}
+	if c.state == "" && !removed { // it never was
+		c.state = bundle.Void
+		return
 	}
 	if err := r.mark(c, bundle.Gone); err != nil {
 		c.state = bundle.Gone
@@ -167,12 +184,12 @@ func (r *router) markGone(c *change, removed bool) {
 	}
 }
 
-// kept lists what is, or may be, on the router still.
-func (r *router) kept() []Leftover {
+// remaining lists what is, or may be, on the router still, for a reason that holds for all of it.
+func (r *router) remaining(reason string) []Leftover {
 	var kept []Leftover
 	for _, c := range r.changes {
-		if c.state != bundle.Gone && c.state != bundle.Void {
-			kept = append(kept, r.leftover(c.kind, nil))
+		if c.open() {
+			kept = append(kept, r.leftover(c.thing, reason, nil))
 		}
 	}
 	return kept

@@ -65,7 +65,7 @@ func Create(dir string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range []string{"a", "a/show", "b", "b/show"} {
+	for _, d := range folders {
 		if err := b.root.Mkdir(d, 0o700); err != nil {
 			return nil, errors.Join(b.fail(d, err), b.Close())
 		}
@@ -84,6 +84,12 @@ func wantEmpty(dir string) error {
 	return nil
 }
 
+// ErrNothingBegun says that a folder was made for a run that ended before it wrote anything: no router was touched.
+var ErrNothingBegun = errors.New("nothing was begun")
+
+// ErrNoRun says that a folder has a journal, but not the run.json that says what the run was.
+var ErrNoRun = errors.New("it has a journal and no run.json")
+
 // Open opens a bundle for reading. It takes no lock, so the bundle of a run that goes on can be looked at.
 func Open(dir string) (*Bundle, error) { return openExisting(dir, false) }
 
@@ -91,15 +97,42 @@ func Open(dir string) (*Bundle, error) { return openExisting(dir, false) }
 func Resume(dir string) (*Bundle, error) { return openExisting(dir, true) }
 
 func openExisting(dir string, write bool) (*Bundle, error) {
-	b, err := open(dir, write)
+	// Looked at first without a lock, whose file would make a bundle of any folder.
+	b, err := open(dir, false)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.root.Stat(runFile); err != nil {
-		return nil, errors.Join(fmt.Errorf("bundle %s: it has no %s, so it is no bundle", dir, runFile), b.Close())
+	switch {
+	case b.exists(runFile) && write:
+		return b.goOn()
+	case b.exists(runFile):
+		return b, nil
+	case b.exists(journalFile):
+		err = ErrNoRun
+	case b.exists(lockFile):
+		err = ErrNothingBegun
+	default:
+		err = fmt.Errorf("it has no %s, so it is no bundle", runFile)
+	}
+	return nil, errors.Join(fmt.Errorf("bundle %s: %w", dir, err), b.Close())
+}
+
+// goOn locks a bundle that is open for reading, and makes again what it lacks of its folders: a lost folder must not keep
+// a run from being undone.
+func (b *Bundle) goOn() (*Bundle, error) {
+	lock, err := takeLock(b.root, b.dir)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("bundle %s: %w", b.dir, err), b.Close())
+	}
+	b.lock = lock
+	for _, d := range folders {
+		_ = b.root.Mkdir(d, 0o700) // what cannot be written there is said then
 	}
 	return b, nil
 }
+
+// folders hold what each side has of its own.
+var folders = []string{"a", "a/show", "b", "b/show"}
 
 func open(dir string, write bool) (*Bundle, error) {
 	root, err := os.OpenRoot(dir)
@@ -182,8 +215,46 @@ func (b *Bundle) WriteFile(name string, data []byte) error {
 	return f.Commit()
 }
 
+// errSpecial says that something of a bundle's file name is no file: it may lead elsewhere, or never end.
+var errSpecial = errors.New("it is no regular file")
+
+// openRegular opens a file of the bundle, and nothing else: not through a link, not a pipe that nobody writes to.
+func (b *Bundle) openRegular(name string, flag int) (*os.File, error) {
+	if info, err := b.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, errSpecial
+	}
+	f, err := b.root.OpenFile(name, flag|noWait, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errSpecial
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// exists says whether the folder has something of that name, whatever it is.
+func (b *Bundle) exists(name string) bool {
+	_, err := b.root.Lstat(name)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// syncFolder puts the names of the bundle's files on the disk: without it a file that was synced may have none after
+// the power was lost.
+func (b *Bundle) syncFolder() error {
+	f, err := b.root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncFolder(f), f.Close())
+}
+
 func (b *Bundle) read(name string, limit int64) ([]byte, error) {
-	f, err := b.root.Open(name)
+	f, err := b.openRegular(name, os.O_RDONLY)
 	if err != nil {
 		return nil, b.fail(name, err)
 	}
@@ -241,6 +312,11 @@ func (p *Partial) Commit() error {
 	}
 	if err := p.b.root.Rename(temporary(p.name), p.name); err != nil {
 		return p.b.fail(p.name, err)
+	}
+	if !p.volatile {
+		if err := p.b.syncFolder(); err != nil {
+			return p.b.fail(p.name, err)
+		}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (b *Bundle) CreateCapture(s Side) (*Partial, error) {
 func (b *Bundle) Captures() (pathA, pathB string) { return b.capture(A), b.capture(B) }
 
 func (b *Bundle) capture(s Side) string {
-	info, err := b.root.Stat(CaptureFile(s))
+	info, err := b.root.Lstat(CaptureFile(s))
 	if err != nil || !info.Mode().IsRegular() {
 		return ""
 	}
@@ -49,7 +49,7 @@ func (b *Bundle) AppendTranscript(s Side) (*os.File, error) {
 	if _, err := s.folder(); err != nil {
 		return nil, err
 	}
-	f, err := b.root.OpenFile(TranscriptFile(s), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := b.openRegular(TranscriptFile(s), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return nil, b.fail(TranscriptFile(s), err)
 	}

@@ -3,12 +3,16 @@ package bundle
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"time"
 )
 
@@ -50,14 +54,38 @@ func (b *Bundle) Record(e Entry) error {
 	if err != nil {
 		return b.fail(journalFile, err)
 	}
-	if _, err := b.journal.Write(append(line, '\n')); err != nil {
-		return b.fail(journalFile, err)
-	}
-	if err := b.journal.Sync(); err != nil {
+	if err := b.append(seal(line)); err != nil {
+		// Part of the line may be there. Opened again, the journal ends it before the next.
+		err = errors.Join(err, b.journal.Close())
+		b.journal = nil
 		return b.fail(journalFile, err)
 	}
 	b.seq = e.Seq
 	return nil
+}
+
+func (b *Bundle) append(line []byte) error {
+	if _, err := b.journal.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	return b.journal.Sync()
+}
+
+// seal adds a checksum of all that stands before it to an entry's JSON object, as its last key.
+func seal(line []byte) []byte {
+	body := line[:len(line)-1]
+	return fmt.Appendf(body, `,"crc32":"%08x"}`, crc32.ChecksumIEEE(body))
+}
+
+var sealed = regexp.MustCompile(`,"crc32":"([0-9a-f]{8})"}$`)
+
+// unseal says whether a line has a checksum, and whether it is right.
+func unseal(line []byte) (has, right bool) {
+	m := sealed.FindSubmatchIndex(line)
+	if m == nil {
+		return false, false
+	}
+	return true, fmt.Sprintf("%08x", crc32.ChecksumIEEE(line[:m[0]])) == string(line[m[2]:m[3]])
 }
 
 // openJournal also ends a line that a crash left unfinished, so that the next one is not part of it.
@@ -68,9 +96,15 @@ func (b *Bundle) openJournal() error {
 	if b.lock == nil {
 		return errors.New("the bundle is open for reading only")
 	}
-	f, err := b.root.OpenFile(journalFile, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	fresh := !b.exists(journalFile)
+	f, err := b.openRegular(journalFile, os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return err
+	}
+	if fresh {
+		if err := b.syncFolder(); err != nil {
+			return errors.Join(err, f.Close())
+		}
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxRun))
 	if err == nil && len(data) > 0 && data[len(data)-1] != '\n' {
@@ -86,57 +120,84 @@ func (b *Bundle) openJournal() error {
 	return nil
 }
 
-// Journal reads the journal. No journal means that nothing was ever changed.
+// Journal reads the journal. The error says what is damaged, and comes with the entries that could be read. There is no
+// journal, and no error, when nothing was ever changed, or when it was lost: JournalDigest tells.
 func (b *Bundle) Journal() ([]Entry, error) {
-	f, err := b.root.Open(journalFile)
+	data, err := b.read(journalFile, maxRun)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, b.fail(journalFile, err)
+		return nil, err
 	}
-	defer f.Close()
-	entries, err := ReadJournal(io.LimitReader(f, maxRun))
+	entries, err := ReadJournal(bytes.NewReader(data))
 	if err != nil {
 		return entries, b.fail(journalFile, err)
 	}
 	return entries, nil
 }
 
-// ReadJournal reads journal lines. A line that a crash cut short is skipped: what it was to announce was not done,
-// because every line is on the disk before the change that it announces. Any other line that is not an entry is an
-// error, given together with the entries that could be read.
+// JournalDigest returns the SHA-256 of the journal in hexadecimal, and whether there is one.
+func (b *Bundle) JournalDigest() (digest string, exists bool, err error) {
+	data, err := b.read(journalFile, maxRun)
+	if exists = !errors.Is(err, fs.ErrNotExist); err != nil && exists {
+		return "", exists, err
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), exists, nil
+}
+
+// ReadJournal reads journal lines. Every line that is not what was written is an error, given together with the entries
+// that could be read: one that a crash cut short, one with another checksum, one that is missing between two others.
+// Journals of before there were checksums have none.
 func ReadJournal(r io.Reader) ([]Entry, error) {
-	var entries []Entry
-	var errs []error
+	j := journalReader{}
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 4096), maxEntry)
 	for n := 1; s.Scan(); n++ {
-		e, err := decodeEntry(s.Bytes())
-		switch {
-		case err == nil:
-			entries = append(entries, e)
-		case !tornLine(err) && len(errs) < 10:
-			errs = append(errs, fmt.Errorf("line %d: %w", n, err))
+		if err := j.line(s.Bytes()); err != nil && len(j.errs) < 10 {
+			j.errs = append(j.errs, fmt.Errorf("line %d: %w", n, err))
 		}
 	}
 	if err := s.Err(); err != nil {
-		errs = append(errs, err)
+		j.errs = append(j.errs, err)
 	}
-	return entries, errors.Join(errs...)
+	return j.entries, errors.Join(j.errs...)
 }
 
-// errBlank is a line without anything on it; the reader skips it like a torn one.
-var errBlank = errors.New("blank line")
+type journalReader struct {
+	entries []Entry
+	errs    []error
+	sealed  bool // a line before had a checksum
+}
+
+func (j *journalReader) line(line []byte) error {
+	e, err := decodeEntry(line)
+	has, right := unseal(line)
+	switch {
+	case has && !right:
+		return errors.New("its checksum is another one")
+	case err != nil:
+		return err
+	case j.sealed && !has:
+		return errors.New("it has no checksum")
+	}
+	last := 0
+	if n := len(j.entries); n > 0 {
+		last = j.entries[n-1].Seq
+	}
+	j.sealed = j.sealed || has
+	j.entries = append(j.entries, e)
+	if e.Seq != last+1 {
+		return fmt.Errorf("entry %d follows entry %d", e.Seq, last)
+	}
+	return nil
+}
 
 func decodeEntry(line []byte) (Entry, error) {
 	var e Entry
-	line = bytes.TrimSpace(line)
-	if len(line) == 0 {
-		return e, errBlank
-	}
 	if err := json.Unmarshal(line, &e); err != nil {
-		return e, err
+		return e, fmt.Errorf("it is no entry: %w", err)
 	}
 	if _, err := e.Side.folder(); err != nil {
 		return e, err
@@ -146,12 +207,6 @@ func decodeEntry(line []byte) (Entry, error) {
 		return e, nil
 	}
 	return e, fmt.Errorf("state %q: want intent, made, void or gone", e.State)
-}
-
-func tornLine(err error) bool {
-	var syntax *json.SyntaxError
-	return errors.Is(err, errBlank) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input"
 }
 
 // Change is a thing on a router with the last state that the journal has of it.

@@ -61,6 +61,9 @@ type Run struct {
 	Kept       bool     `json:"kept,omitempty"`  // it was asked to leave things on the routers
 	Clean      bool     `json:"clean"`           // nothing of the run is left on either router
 	Left       []Left   `json:"left,omitempty"`
+	// Proof is the digest of the journal with which Clean was found true, as JournalDigest returns it. A journal that is
+	// another one by now proves nothing.
+	Proof string `json:"proof,omitempty"`
 }
 
 // Router returns the part of s.
@@ -91,7 +94,8 @@ type Router struct {
 	Model      string     `json:"model,omitempty"`
 	Software   string     `json:"software,omitempty"`
 	Serial     string     `json:"serial,omitempty"`
-	Capture    string     `json:"capture"` // the capture point's name
+	HostKey    string     `json:"host_key,omitempty"` // its fingerprint, as OpenSSH writes it
+	Capture    string     `json:"capture"`            // the capture point's name
 	ACL        string     `json:"acl,omitempty"`
 	File       string     `json:"file,omitempty"` // on the router
 	StartSent  time.Time  `json:"start_sent,omitzero"`
@@ -122,8 +126,9 @@ type Left struct {
 	Side   Side     `json:"side"`
 	Peer   string   `json:"peer"`
 	What   string   `json:"what"`
-	Remove []string `json:"remove"` // what to type to remove it
-	Why    string   `json:"why,omitempty"`
+	Remove []string `json:"remove"`           // what to type to remove it
+	Reason string   `json:"reason,omitempty"` // why it is there, in a word that stays: see package capture
+	Why    string   `json:"why,omitempty"`    // the same for people
 }
 
 func decodeRun(b []byte) (*Run, error) {

@@ -159,3 +159,16 @@ func ParseDebug(out string) []string {
 	}
 	return on
 }
+
+// debugPeer matches a condition of `debug crypto condition peer ipv4 ADDRESS` in `show debugging`.
+var debugPeer = regexp.MustCompile(`(?mi)^\s*condition \d+:.*\bpeer\s+(?:ip(?:v[46])?\s+)?(\S+)`)
+
+// DebugsPeer says whether `show debugging` lists a condition that limits debugs to peer. Not every release lists them.
+func DebugsPeer(out string, peer netip.Addr) bool {
+	for _, m := range debugPeer.FindAllStringSubmatch(Clean(out), -1) {
+		if a, err := netip.ParseAddr(m[1]); err == nil && a.Unmap() == peer.Unmap() {
+			return true
+		}
+	}
+	return false
+}

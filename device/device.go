@@ -71,6 +71,7 @@ type Router struct {
 	session  *session
 	hostname string
 	hostKey  string
+	opened   int                         // sessions so far
 	secrets  map[string]inventory.Secret // by reference and prompt, resolved once
 	standby  *standby                    // the connection that waits for a transfer; nil: none does
 	alone    bool                        // the router was seen to have room for one connection only
@@ -107,6 +108,17 @@ func (r *Router) Identity() (hostname, hostKey string) {
 	return r.hostname, r.hostKey
 }
 
+// Session numbers the session that is open, from 1; 0: none is, and the next command opens one. Another number says that
+// it may be another router that answers.
+func (r *Router) Session() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.session == nil {
+		return 0
+	}
+	return r.opened
+}
+
 // Open opens the session when there is none.
 func (r *Router) Open(ctx context.Context) error {
 	_, err := r.open(ctx)
@@ -127,6 +139,7 @@ func (r *Router) open(ctx context.Context) (*session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.session, r.hostname, r.hostKey = s, s.hostname, s.conn.hostKey
+	r.opened++
 	return s, nil
 }
 

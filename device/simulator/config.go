@@ -7,6 +7,8 @@ package simulator
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -20,6 +22,7 @@ import (
 // SCP on, a synchronised clock, and a user moncap with the password moncap at privilege level 15.
 type Config struct {
 	Hostname string // default: Router
+	Serial   string // number of the processor board; default: one made from Hostname
 	Version  string // as in "16.12.6" (the default) or "17.9.4"; from 17 on the router calls itself C8000V
 	Username string // default: moncap
 	Password string // default: moncap
@@ -146,6 +149,7 @@ var (
 // complete fills the defaults in and says what cannot be.
 func (c Config) complete() (Config, error) {
 	c.Hostname = or(c.Hostname, "Router")
+	c.Serial = or(c.Serial, serialOf(c.Hostname))
 	c.Version = or(c.Version, "16.12.6")
 	c.Username = or(c.Username, "moncap")
 	c.Password = or(c.Password, "moncap")
@@ -176,6 +180,12 @@ func (c Config) complete() (Config, error) {
 		c.HostKeys = []ssh.Signer{signer}
 	}
 	return c, c.check()
+}
+
+// serialOf is a serial number in the form of a CSR1000V's, another one for another name.
+func serialOf(hostname string) string {
+	sum := sha256.Sum256([]byte(hostname))
+	return "9" + base32.StdEncoding.EncodeToString(sum[:])[:10]
 }
 
 func (c Config) check() error {

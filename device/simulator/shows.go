@@ -75,7 +75,7 @@ func (s *session) showVersion(*call) {
 	s.put("ROM: IOS-XE ROMMON\n\n%s uptime is %s\nUptime for this control processor is %s\n", r.hostname, span(now.Sub(r.booted)), span(now.Sub(r.booted)+time.Minute))
 	s.put("System returned to ROM by reload\nSystem image file is \"bootflash:%s-universalk9.%s.SPA.bin\"\nLast reload reason: reload\n\n", image, v)
 	s.put("License Level: ax\nLicense Type: N/A(Smart License Enabled)\nNext reload license Level: ax\n\nSmart Licensing Status: UNREGISTERED/No Licenses in Use\n\n")
-	s.put("cisco %s (VXE) processor (revision VXE) with 2071864K/3075K bytes of memory.\nProcessor board ID 9ZL30UN51R9\n", model)
+	s.put("cisco %s (VXE) processor (revision VXE) with 2071864K/3075K bytes of memory.\nProcessor board ID %s\n", model, r.config.Serial)
 	operating := "Autonomous"
 	if r.config.Knobs.Controller {
 		operating = "Controller-Managed"

@@ -238,7 +238,7 @@ func (l *testLab) judge(t *testing.T, r result, out string, whole bool, who ...s
 		l.checkMessage(t, r, who)
 		return "failed clean"
 	case r.code == exitDirty:
-		if !strings.Contains(r.stderr, "left on a router") || !strings.Contains(r.stderr, "remove with: ") || !strings.Contains(r.stderr, "moncap clean "+out) {
+		if !strings.Contains(r.stderr, "left on a router") || !strings.Contains(r.stderr, "remove with: ") || !strings.Contains(r.stderr, " clean "+out) {
 			t.Errorf("what is left, and how it is removed, is not said:\n%s", r.stderr)
 		}
 		l.cleanLater(t, out, r)
@@ -332,7 +332,7 @@ func signalled(sig syscall.Signal) func(*testing.T, capture.Phase) string {
 		_ = cmd.Wait() // its exit code is looked at
 		r := result{code: cmd.ProcessState.ExitCode(), stderr: fmt.Sprint(cmd.Stderr)}
 		if sig != syscall.SIGKILL {
-			return l.judge(t, r, out, true, "site-a", "terminated signal received")
+			return l.judge(t, r, out, true, "site-a", "interrupted (SIGTERM)")
 		}
 		checkCaptures(t, out, true)
 		l.cleanLater(t, out, r)

@@ -65,7 +65,7 @@ type Router struct {
 	o    Options
 	rec  *recorder
 
-	warnLegacy sync.Once
+	warnLegacy, warnConfig, warnHosts sync.Once
 
 	mu       sync.Mutex
 	session  *session

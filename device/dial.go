@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/kevinburke/ssh_config"
 	"golang.org/x/crypto/ssh"
 
-	"github.com/moncap/moncap/device/inventory"
 	"github.com/moncap/moncap/device/iosxe"
 )
 
@@ -59,14 +55,17 @@ func (r *Router) route() (jumps []hop, target hop, err error) {
 		if err != nil {
 			return nil, target, err
 		}
-		proxy, err := configure(c, &target)
+		said, err := c.configure(&target)
 		if err != nil {
 			return nil, target, err
 		}
+		r.warnUnjudged(said)
 		if len(jumps) == 0 {
-			jumps = proxy
+			if jumps, err = said.jumps(); err != nil {
+				return nil, target, err
+			}
 		}
-		if jumps, err = configureJumps(c, jumps, 0); err != nil {
+		if jumps, err = c.configureJumps(jumps, 0); err != nil {
 			return nil, target, err
 		}
 	}
@@ -78,24 +77,34 @@ func (r *Router) route() (jumps []hop, target hop, err error) {
 	return jumps, target, nil
 }
 
-// mostNested bounds the jump hosts of jump hosts: ProxyJump lines may lead round in a circle.
-const mostNested = 8
+// warnUnjudged says once which blocks of ssh_config were left out because nobody here can tell whether they apply.
+func (r *Router) warnUnjudged(said sshHost) {
+	if len(said.unjudged) > 0 {
+		r.warnConfig.Do(func() {
+			r.o.Log.Warn("ssh_config: blocks that cannot be judged are skipped", "peer", r.peer.Name, "where", strings.Join(said.unjudged, ", "))
+		})
+	}
+}
 
 // configureJumps fills the jump hosts from the user's ssh_config. The first of them may have jump hosts of its own there;
 // the others are reached through the one before.
-func configureJumps(c *ssh_config.Config, jumps []hop, nested int) ([]hop, error) {
+func (c *sshConfig) configureJumps(jumps []hop, nested int) ([]hop, error) {
 	var all []hop
 	for i, j := range jumps {
 		alias := j.host
-		before, err := configure(c, &j)
+		said, err := c.configure(&j)
 		if err != nil {
 			return nil, err
 		}
-		if i == 0 && len(before) > 0 {
-			if nested == mostNested {
+		if i == 0 {
+			before, err := said.jumps()
+			if err != nil {
+				return nil, fmt.Errorf("jump host %s: %w", alias, err)
+			}
+			if len(before) > 0 && nested == mostNested {
 				return nil, fmt.Errorf("ssh_config: ProxyJump of %s leads round in a circle", alias)
 			}
-			if all, err = configureJumps(c, before, nested+1); err != nil {
+			if all, err = c.configureJumps(before, nested+1); err != nil {
 				return nil, err
 			}
 		}
@@ -104,55 +113,8 @@ func configureJumps(c *ssh_config.Config, jumps []hop, nested int) ([]hop, error
 	return all, nil
 }
 
-// configure fills h from the user's ssh_config and returns the ProxyJump that stands there.
-func configure(c *ssh_config.Config, h *hop) ([]hop, error) {
-	alias, values := h.host, map[string]string{}
-	for _, key := range []string{"HostName", "User", "Port", "ProxyJump"} {
-		v, err := c.Get(alias, key)
-		if err != nil {
-			return nil, fmt.Errorf("ssh_config: %s of %s: %w", key, alias, err)
-		}
-		values[key] = v
-	}
-	if name := values["HostName"]; name != "" {
-		h.host = strings.ReplaceAll(name, "%h", alias)
-	}
-	if h.user == "" {
-		h.user = values["User"]
-	}
-	if port := values["Port"]; port != "" && h.port == standardPort {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("ssh_config: Port of %s: %w", alias, err)
-		}
-		h.port = int(n)
-	}
-	files, err := c.GetAll(alias, "IdentityFile")
-	if err != nil {
-		return nil, fmt.Errorf("ssh_config: IdentityFile of %s: %w", alias, err)
-	}
-	for _, f := range files {
-		h.keyFiles = append(h.keyFiles, inventory.ExpandHome(f))
-	}
-	return proxyJumps(values["ProxyJump"])
-}
-
-// userConfig reads ~/.ssh/config; a missing one is empty.
-func userConfig() (*ssh_config.Config, error) {
-	f, err := os.Open(inventory.ExpandHome("~/.ssh/config"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return &ssh_config.Config{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ssh_config: %w", err)
-	}
-	defer f.Close()
-	c, err := ssh_config.Decode(f)
-	if err != nil {
-		return nil, fmt.Errorf("ssh_config: %s: %w", f.Name(), err)
-	}
-	return c, nil
-}
+// mostNested bounds the jump hosts of jump hosts: ProxyJump lines may lead round in a circle.
+const mostNested = 8
 
 func proxyJumps(list string) ([]hop, error) {
 	var all []hop
@@ -167,7 +129,7 @@ func proxyJumps(list string) ([]hop, error) {
 		}
 		h.host = item
 		if host, port, err := net.SplitHostPort(item); err == nil {
-			n, err := strconv.Atoi(port)
+			n, err := portNumber(port)
 			if err != nil {
 				return nil, fmt.Errorf("ssh_config: ProxyJump %q: port: %w", list, err)
 			}

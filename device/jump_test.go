@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kevinburke/ssh_config"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -320,7 +319,7 @@ func TestProxyJump(t *testing.T) {
 			t.Errorf("%q: %v, %v", list, got, err)
 		}
 	}
-	config, err := ssh_config.Decode(strings.NewReader(`
+	lines, err := parseConfig("config", `
 Host inner
   ProxyJump outer,second
 Host outer
@@ -332,12 +331,12 @@ Host round
   ProxyJump about
 Host about
   ProxyJump round
-`))
+`, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for list, want := range map[string]string{"inner": "outermost 192.0.2.1 second inner", "second": "ignored second", "round": "circle"} {
-		all, err := configureJumps(config, []hop{{host: list, port: 22}}, 0)
+		all, err := (&sshConfig{lines: lines}).configureJumps([]hop{{host: list, port: 22}}, 0)
 		got := fmt.Sprint(err)
 		if err == nil {
 			var names []string
@@ -350,8 +349,8 @@ Host about
 			t.Errorf("%s: the way is %s, want %s", list, got, want)
 		}
 	}
-	if _, err := proxyJumps("bastion:ssh"); err == nil {
-		t.Error("a port that is no number")
+	if _, err := proxyJumps("bastion:nonsense"); err == nil {
+		t.Error("a port that is none")
 	}
 }
 

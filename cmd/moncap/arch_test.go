@@ -39,19 +39,18 @@ var mayImport = map[string][]string{
 
 // onlyImporter says which of our packages may import a third-party module, so that replacing one is a small change.
 var onlyImporter = map[string][]string{
-	"golang.org/x/crypto/ssh":          {"device", "device/simulator"},
-	"golang.org/x/sync":                {"capture"},
-	"golang.org/x/term":                {"cmd/moncap"},
-	"github.com/scrapli/scrapligo":     {"device"},
-	"github.com/skeema/knownhosts":     {"device"},
-	"github.com/kevinburke/ssh_config": {"device"},
-	"github.com/zalando/go-keyring":    {"device/inventory"},
-	"github.com/google/gopacket":       {"analysis/packet", "device/simulator"},
-	"gopkg.in/yaml.v3":                 {"device/inventory"},
-	"github.com/spf13/cobra":           {"cmd/moncap"},
-	"github.com/spf13/pflag":           {"cmd/moncap"},
-	"github.com/vbauerster/mpb":        {"cmd/moncap"},
-	"github.com/mattn/go-runewidth":    {"analysis/render"},
+	"golang.org/x/crypto/ssh":       {"device", "device/simulator"},
+	"golang.org/x/sync":             {"capture"},
+	"golang.org/x/term":             {"cmd/moncap"},
+	"github.com/scrapli/scrapligo":  {"device"},
+	"github.com/skeema/knownhosts":  {"device"},
+	"github.com/zalando/go-keyring": {"device/inventory"},
+	"github.com/google/gopacket":    {"analysis/packet", "device/simulator"},
+	"gopkg.in/yaml.v3":              {"device/inventory"},
+	"github.com/spf13/cobra":        {"cmd/moncap"},
+	"github.com/spf13/pflag":        {"cmd/moncap"},
+	"github.com/vbauerster/mpb":     {"cmd/moncap"},
+	"github.com/mattn/go-runewidth": {"analysis/render"},
 }
 
 // forbidden are packages that no production code of ours imports.

@@ -27,9 +27,17 @@ func (a *app) inventoryPath() string {
 	return defaultInventory
 }
 
+// readInventory reads the file, which is trusted less when nobody named it.
+func (a *app) readInventory() (*inventory.Inventory, error) {
+	if path := a.inventoryPath(); a.inventory != "" || path != defaultInventory {
+		return inventory.Load(path)
+	}
+	return inventory.LoadFound(defaultInventory)
+}
+
 func (a *app) loadInventory() (*inventory.Inventory, error) {
 	path := a.inventoryPath()
-	inv, err := inventory.Load(path)
+	inv, err := a.readInventory()
 	if err == nil {
 		return inv, nil
 	}
@@ -62,7 +70,7 @@ func (a *app) loadTunnel(name string) (*inventory.Tunnel, error) {
 }
 
 func (a *app) completeTunnels(_ *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
-	inv, err := inventory.Load(a.inventoryPath())
+	inv, err := a.readInventory()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -103,7 +111,7 @@ func (a *app) runFolders() []string {
 }
 
 func (a *app) completePeers(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	inv, err := inventory.Load(a.inventoryPath())
+	inv, err := a.readInventory()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

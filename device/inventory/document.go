@@ -28,7 +28,11 @@ var platforms = map[string]string{
 func (p *parser) inventory(n *yaml.Node) *Inventory {
 	inv := &Inventory{File: p.file, Peers: map[string]*Peer{}, Tunnels: map[string]*Tunnel{}}
 	peer, capture := defaultPeer, defaultCapture
-	peer.KnownHosts = ExpandHome(peer.KnownHosts)
+	if known, err := ExpandHome(peer.KnownHosts); err != nil {
+		p.fail(n, "defaults.known_hosts", "%v", err)
+	} else {
+		peer.KnownHosts = known
+	}
 	var peers, tunnels *yaml.Node
 	versioned, loginUnread := false, false
 	keep := func(into **yaml.Node) func(string, *yaml.Node) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,31 +21,53 @@ import (
 // maxSize bounds the file: yaml.v3 expands aliases in memory.
 const maxSize = 4 << 20
 
-// Load reads and validates the file at path.
-func Load(path string) (*Inventory, error) {
+// Load reads and validates the file at path. Paths in it count from its folder. Secrets that a program fetches are refused
+// when somebody else may have written the file.
+func Load(path string) (*Inventory, error) { return load(path, false) }
+
+// LoadFound is Load for a file that was not named but found where moncap was started: then its folder has to be ours, too,
+// before programs are run that it names.
+func LoadFound(path string) (*Inventory, error) { return load(path, true) }
+
+func load(path string, found bool) (*Inventory, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
 	}
 	defer f.Close()
-	return Parse(path, f)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("inventory: %w", err)
+	}
+	p := &parser{file: path, folder: filepath.Dir(path)}
+	if !OnlyOurs(info) {
+		p.distrust = fmt.Sprintf("%s belongs to, or may be written by, somebody else (mode %04o): chmod go-w it, or own it", path, info.Mode().Perm())
+	} else if found {
+		if folder, err := os.Stat(p.folder); err != nil || !OnlyOurs(folder) {
+			p.distrust = fmt.Sprintf("the folder of %s belongs to, or may be written by, somebody else: name the file with -i if you mean it", path)
+		}
+	}
+	return p.parse(f)
 }
 
 // Parse reads and validates an inventory; file is its name in messages. All that is wrong is reported at once, a line
 // each: FILE:LINE: WHERE: what was expected.
 func Parse(file string, r io.Reader) (*Inventory, error) {
+	return (&parser{file: file, folder: filepath.Dir(file)}).parse(r)
+}
+
+func (p *parser) parse(r io.Reader) (*Inventory, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
 	}
 	if len(b) > maxSize {
-		return nil, fmt.Errorf("%s: larger than %d bytes", file, maxSize)
+		return nil, fmt.Errorf("%s: larger than %d bytes", p.file, maxSize)
 	}
 	doc, err := document(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s:%w", file, err)
+		return nil, fmt.Errorf("%s:%w", p.file, err)
 	}
-	p := &parser{file: file}
 	inv := p.inventory(doc)
 	return inv, p.err()
 }
@@ -119,6 +142,8 @@ type problem struct {
 // parser walks the nodes and collects what is wrong, so that one reading reports all of it.
 type parser struct {
 	file     string
+	folder   string // that relative paths count from
+	distrust string // why programs that the file names are not run; "": they are
 	problems []problem
 }
 

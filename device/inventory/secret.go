@@ -8,9 +8,10 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/zalando/go-keyring"
 )
@@ -35,7 +36,10 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(masked) }
 
 // SecretRef says where a secret is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME, or ask. The zero value is no
 // secret at all.
-type SecretRef struct{ scheme, value string }
+type SecretRef struct {
+	scheme, value string
+	folder        string // that relative paths count from; "": the current one
+}
 
 // keyringService is the service under which the operating system's keyring holds moncap's secrets.
 const keyringService = "moncap"
@@ -49,7 +53,7 @@ func ParseSecretRef(s string) (SecretRef, error) {
 	switch {
 	case !ok:
 	case (scheme == "env" || scheme == "file" || scheme == "keyring" || scheme == "cmd") && strings.TrimSpace(value) != "":
-		return SecretRef{scheme, strings.TrimSpace(value)}, nil
+		return SecretRef{scheme: scheme, value: strings.TrimSpace(value)}, nil
 	}
 	return SecretRef{}, errors.New("want where the secret is kept, not the secret: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask")
 }
@@ -70,6 +74,9 @@ func (r SecretRef) Shared() bool { return r.scheme == "ask" && r.value == shared
 
 // IsZero says whether r refers to nothing.
 func (r SecretRef) IsZero() bool { return r.scheme == "" }
+
+// Runs says whether r runs a program.
+func (r SecretRef) Runs() bool { return r.scheme == "cmd" }
 
 // Asks says whether r is typed by the operator.
 func (r SecretRef) Asks() bool { return r.scheme == "ask" }
@@ -115,9 +122,9 @@ func (r SecretRef) fetch(ctx context.Context, prompt string, ask func(string) (S
 		}
 		return Secret{v}, nil
 	case "file":
-		return secretFromFile(r.value)
+		return secretFromFile(r.value, r.folder)
 	case "cmd":
-		return secretFromCommand(ctx, r.value)
+		return secretFromCommand(ctx, r.value, r.folder)
 	case "keyring":
 		v, err := keyring.Get(keyringService, r.value)
 		return Secret{v}, err
@@ -130,8 +137,11 @@ func (r SecretRef) fetch(ctx context.Context, prompt string, ask func(string) (S
 	return Secret{}, errors.New("no secret is configured")
 }
 
-func secretFromFile(path string) (Secret, error) {
-	path = ExpandHome(path)
+func secretFromFile(path, folder string) (Secret, error) {
+	path, err := localPath(path, folder)
+	if err != nil {
+		return Secret{}, err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return Secret{}, withoutPath(err)
@@ -153,29 +163,59 @@ func withoutPath(err error) error {
 	return err
 }
 
-// secretFromCommand runs a program and takes the first line that it prints, as pass(1) and its like put the secret
-// there. No shell is involved: the words are the program and its arguments.
-func secretFromCommand(ctx context.Context, line string) (Secret, error) {
+// Bounds of a program that fetches a secret. It may have to ask for a PIN, which takes a person's time.
+const (
+	helperLimit = 2 * time.Minute
+	helperGrace = 2 * time.Second // for what it leaves behind, and when it is told to end
+)
+
+// helperVariable names, separated by commas, what else of the environment programs that fetch secrets get.
+const helperVariable = "MONCAP_HELPER_ENV"
+
+// helperNeeds are the environment variables that programs need to find their files, the agent, the keyring and the terminal.
+// The others are not theirs: other secrets may be among them. One that ends in an underscore stands for all that begin
+// so.
+var helperNeeds = []string{
+	"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_", "TZ", "TERM", "TMPDIR", "XDG_", "SSH_AUTH_SOCK", "DISPLAY",
+	"WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "GPG_TTY", "GNUPGHOME", "PASSWORD_STORE_DIR", "PINENTRY_USER_DATA",
+	"SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "TEMP", "TMP",
+}
+
+func helperEnvironment() []string {
+	needs := slices.Concat(helperNeeds, strings.Split(os.Getenv(helperVariable), ","))
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return name == "" || !slices.ContainsFunc(needs, func(need string) bool {
+			need = strings.TrimSpace(need)
+			return name == need || runtime.GOOS == "windows" && strings.EqualFold(name, need) ||
+				strings.HasSuffix(need, "_") && strings.HasPrefix(name, need)
+		})
+	})
+}
+
+// secretFromCommand runs a program in folder and takes the first line that it prints, as pass(1) and its like put the secret
+// there. No shell is involved: the words are the program and its arguments. It ends with ctx.
+func secretFromCommand(ctx context.Context, line, folder string) (Secret, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, helperLimit, fmt.Errorf("no answer in %s", helperLimit))
+	defer cancel()
 	words := strings.Fields(line)
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...) // #nosec G204 -- the operator's own command, without a shell
 	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr             // it may have to ask for a PIN
+	cmd.Dir, cmd.Env, cmd.WaitDelay = folder, helperEnvironment(), helperGrace
+	cmd.Cancel = func() error {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			return cmd.Process.Kill()
+		}
+		return nil
+	}
 	out, err := cmd.Output()
-	if err != nil {
-		return Secret{}, fmt.Errorf("the command: %w", err)
+	switch {
+	case ctx.Err() != nil:
+		return Secret{}, fmt.Errorf("the command: %w", context.Cause(ctx))
+	case errors.Is(err, exec.ErrWaitDelay): // it is over, and left something behind that holds its output
+	case err != nil:
+		return Secret{}, fmt.Errorf("the command: %w (of the environment it gets PATH, HOME and their like; %s names more)", err, helperVariable)
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
 	return Secret{strings.TrimRight(first, "\r")}, nil
-}
-
-// ExpandHome replaces a leading ~/ with the home directory of the user.
-func ExpandHome(path string) string {
-	rest, ok := strings.CutPrefix(path, "~/")
-	if !ok {
-		return path
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return path
-	}
-	return filepath.Join(home, rest)
 }

@@ -69,9 +69,16 @@ func (p *parser) oneOf(where string, n *yaml.Node, into *string, accepted map[st
 }
 
 func (p *parser) path(where string, n *yaml.Node, into *string) {
-	if s, ok := p.scalar(where, n, "a path"); ok {
-		*into = ExpandHome(s)
+	s, ok := p.scalar(where, n, "a path")
+	if !ok {
+		return
 	}
+	path, err := localPath(s, p.folder)
+	if err != nil {
+		p.fail(n, where, "%v", err)
+		return
+	}
+	*into = path
 }
 
 func (p *parser) number(where string, n *yaml.Node, into *int, low, high int) {
@@ -138,6 +145,11 @@ func (p *parser) secret(where string, n *yaml.Node, into *SecretRef) {
 		p.fail(n, where, "%v", err)
 		return
 	}
+	if r.Runs() && p.distrust != "" {
+		p.fail(n, where, "cmd: runs a program, and %s", p.distrust)
+		return
+	}
+	r.folder = p.folder
 	*into = r
 }
 

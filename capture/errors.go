@@ -52,7 +52,7 @@ func (e *PhaseError) Hint() string {
 
 // Leftover is one thing that the run left on a router.
 type Leftover struct {
-	Side   Side
+	Side   Side // empty: the router is no side of a run
 	Peer   string
 	What   string   // "capture point mcab12cd"
 	Remove []string // what to type to remove it, line by line
@@ -61,10 +61,15 @@ type Leftover struct {
 }
 
 func (l Leftover) String() string {
-	if len(l.Remove) == 0 {
-		return fmt.Sprintf("%s (side %s): %s", l.Peer, l.Side, l.What)
+	s := l.Peer
+	if l.Side != "" {
+		s += fmt.Sprintf(" (side %s)", l.Side)
 	}
-	return fmt.Sprintf("%s (side %s): %s: remove with: %s", l.Peer, l.Side, l.What, strings.Join(l.Remove, "; "))
+	s += ": " + l.What
+	if len(l.Remove) > 0 {
+		s += ": remove with: " + strings.Join(l.Remove, "; ")
+	}
+	return s
 }
 
 func (l Leftover) record() bundle.Left {
@@ -76,6 +81,7 @@ func (l Leftover) record() bundle.Left {
 type DirtyError struct {
 	Left   []Leftover
 	Bundle string // with which `moncap clean` finishes the job
+	Name   string // what has to be given with --name then; empty: nothing
 	Err    error
 }
 
@@ -103,8 +109,12 @@ func (e *DirtyError) Unwrap() error { return e.Err }
 
 // Hint says how to finish the job.
 func (e *DirtyError) Hint() string {
-	if len(e.Left) == 0 {
+	if len(e.Left) == 0 || e.Bundle == "" {
 		return ""
+	}
+	clean := e.Bundle
+	if e.Name != "" {
+		clean += " --name " + e.Name
 	}
 	when := map[string]string{
 		ReasonUnreachable: "when the router can be reached again",
@@ -112,10 +122,11 @@ func (e *DirtyError) Hint() string {
 		ReasonRefused:     "when the account may remove it",
 		ReasonForeign:     "look at it, and remove by hand what is yours; then",
 		ReasonJournal:     "look on the router for what the journal names, and remove by hand what is yours; then",
-		ReasonOnlyCopy:    "moncap collect " + e.Bundle + " fetches it; to give it up",
-		ReasonKept:        "moncap collect " + e.Bundle + " tries again; to give up",
+		ReasonOnlyCopy:    "moncap collect " + clean + " fetches it; to give it up",
+		ReasonUnknown:     "to have moncap look for it",
+		ReasonKept:        "moncap collect " + clean + " tries again; to give up",
 	}[e.Left[0].Reason]
-	return when + ": moncap clean " + e.Bundle
+	return when + ": moncap clean " + clean
 }
 
 // lost says whether the session broke, so that the effect of the command is unknown.

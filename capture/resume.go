@@ -38,9 +38,6 @@ func readBooks(b *bundle.Bundle, name string) (*books, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !p.A.bound && p.Settings.Name != name {
-		return nil, &NameError{b.Dir(), p.Settings.Name}
-	}
 	run, err := b.Run()
 	if err != nil {
 		return nil, err
@@ -51,17 +48,21 @@ func readBooks(b *bundle.Bundle, name string) (*books, error) {
 		}
 	}
 	k := &books{plan: p, run: run}
-	return k, k.audit(b)
+	k.audit(b)
+	if !k.clean && !p.A.bound && p.Settings.Name != name {
+		return nil, &NameError{b.Dir(), p.Settings.Name}
+	}
+	return k, nil
 }
 
 // audit finds out what the journal proves.
-func (k *books) audit(b *bundle.Bundle) error {
+func (k *books) audit(b *bundle.Bundle) {
 	entries, err := b.Journal()
 	k.open, k.damage = bundle.OpenChanges(entries), err
 	digest, exists, err := b.JournalDigest()
 	if err != nil {
 		k.damage = errors.Join(k.damage, err)
-		return nil
+		return
 	}
 	began := slices.ContainsFunc(k.run.Phases, func(p bundle.Phase) bool { return Phase(p.Name) != PhaseCheck && Phase(p.Name) != PhaseClean })
 	if !exists && began {
@@ -75,7 +76,6 @@ func (k *books) audit(b *bundle.Bundle) error {
 	default:
 		k.clean = k.run.Clean && !k.run.Ended.IsZero() && k.damage == nil && len(k.open) == 0
 	}
-	return nil
 }
 
 // Outstanding lists what Clean would look for, and remove, as far as the bundle itself says; proven says that nothing is
@@ -112,6 +112,15 @@ func resume(b *bundle.Bundle, h Hosts, o Options) (*runner, error) {
 		u.note("", "", k.damage.Error())
 	}
 	return u, nil
+}
+
+// dirty is the error of a run that left something.
+func (u *runner) dirty(left []Leftover, err error) error {
+	d := &DirtyError{Left: left, Bundle: u.b.Dir(), Err: err}
+	if !u.plan.A.bound {
+		d.Name = u.plan.Settings.Name
+	}
+	return d
 }
 
 // unknown is the error of a bundle that does not say what its run left.

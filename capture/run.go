@@ -311,7 +311,7 @@ func (u *runner) close(err error) (*Result, error) {
 		err = errors.Join(err, saveErr)
 	}
 	if len(u.left) > 0 {
-		err = &DirtyError{Left: u.left, Bundle: u.b.Dir(), Err: err}
+		err = u.dirty(u.left, err)
 	}
 	return u.result(), err
 }

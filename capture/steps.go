@@ -99,7 +99,7 @@ func Stop(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, e
 		err = u.phase(ctx, PhaseStop, func(ctx context.Context, r *router) error { return r.stop(ctx) }, nil)
 	}
 	if err = errors.Join(err, u.save()); err != nil {
-		err = &DirtyError{Left: u.mayBeLeft(), Bundle: b.Dir(), Err: err}
+		err = u.dirty(u.mayBeLeft(), err)
 	}
 	return u.result(), err
 }

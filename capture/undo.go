@@ -19,6 +19,7 @@ const (
 	ReasonJournal     = "journal"      // the journal names what the plan does not make
 	ReasonOnlyCopy    = "only-copy"    // it holds the only copy of the packets
 	ReasonKept        = "kept"         // it was asked for
+	ReasonUnknown     = "unknown"      // the journal does not tell whether it is there
 )
 
 var (
@@ -188,7 +189,11 @@ func (r *router) markGone(c *change, removed bool) {
 func (r *router) remaining(reason string) []Leftover {
 	var kept []Leftover
 	for _, c := range r.changes {
-		if c.open() {
+		switch {
+		case !c.open():
+		case c.state == "":
+			kept = append(kept, r.leftover(c.thing, ReasonUnknown, nil))
+		default:
 			kept = append(kept, r.leftover(c.thing, reason, nil))
 		}
 	}

@@ -171,9 +171,9 @@ func TestTunnelNameFindsTheOpenRun(t *testing.T) {
 	}
 	want(exitOK, "capturing on both routers", "start", "demo", "--name", "cap", "--duration", "60s")
 	want(exitFailed, "cap exists already", "run", "demo", "--name", "cap", "--duration", "1s")
-	want(exitOK, "active", "status", "demo")
-	want(exitOK, "stopped; fetch them", "stop", "demo")
-	want(exitOK, "ESTABLISHED", "collect", "demo")
+	want(exitOK, "active", "status", "demo", "--name", "cap")
+	want(exitOK, "stopped; fetch them", "stop", "demo", "--name", "cap")
+	want(exitOK, "ESTABLISHED", "collect", "demo", "--name", "cap")
 	want(exitFailed, "no capture on its routers any more", "collect", "demo")
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("%v is not as it was", dirty)
@@ -182,7 +182,8 @@ func TestTunnelNameFindsTheOpenRun(t *testing.T) {
 	if !strings.Contains(r.stderr, "site-a: left on it as asked: access list kept, capture point kept") {
 		t.Errorf("what was kept is not said:\n%s", r.stderr)
 	}
-	want(exitOK, "site-a: removed capture point kept", "clean", "demo")
+	want(exitDirty, "nothing of that name is touched unasked", "clean", "demo")
+	want(exitOK, "site-a: removed capture point kept", "clean", "demo", "--name", "kept")
 	want(exitOK, "nothing was left", "clean", "demo")
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("%v is not as it was", dirty)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,6 +54,7 @@ func (s *sessions) Close() error {
 // connector makes the routers of all tunnels of one command, so that a refused credential is refused for all of them.
 type connector struct {
 	app     *app
+	resumes bool // a run is gone on with: what cannot be recorded must not keep it from being undone
 	lockout *device.Lockout
 	ask     *asker
 }
@@ -69,12 +71,17 @@ func (a *app) newConnector() *connector {
 func (c *connector) open(t *inventory.Tunnel, b *bundle.Bundle) (*sessions, error) {
 	s := &sessions{}
 	for i, peer := range []*inventory.Peer{t.A, t.B} {
-		f, err := b.AppendTranscript(bundle.Sides()[i])
-		if err != nil {
+		transcript := io.Discard
+		switch f, err := b.AppendTranscript(bundle.Sides()[i]); {
+		case err == nil:
+			s.closers = append(s.closers, f)
+			transcript = f
+		case c.resumes:
+			c.app.progress("%s", printable("what is said with "+peer.Name+" is not recorded: "+err.Error()))
+		default:
 			return nil, errors.Join(err, s.closeAll())
 		}
-		s.closers = append(s.closers, f)
-		r := c.router(peer, f)
+		r := c.router(peer, transcript)
 		if i == 0 {
 			s.a = r
 		} else {
@@ -164,18 +171,64 @@ func (a *app) findOpenBundle(arg string) (string, error) {
 	if isBundle(arg) {
 		return arg, nil
 	}
-	dir, err := a.latestRun(arg, func(b *bundle.Bundle) bool {
-		entries, err := b.Journal()
-		return err != nil || len(bundle.OpenChanges(entries)) > 0
-	})
-	if err != nil {
+	open, err := a.openRuns(arg)
+	if err != nil || len(open) == 0 {
 		return a.findBundle(arg)
 	}
-	return dir, nil
+	return open[len(open)-1], nil
 }
 
+// openRuns lists the runs of a tunnel, or of all, that may have left something on a router: the oldest first. A folder
+// that does not say whose run it holds counts for the tunnel that it is named after.
+func (a *app) openRuns(tunnel string) ([]string, error) {
+	entries, err := os.ReadDir(a.runsDir())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	type openRun struct {
+		dir string
+		at  time.Time
+	}
+	var open []openRun
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		dir := filepath.Join(a.runsDir(), e.Name())
+		of, at, closed := accounted(dir)
+		if of == "" && strings.HasPrefix(e.Name(), tunnel+"-") {
+			of = tunnel
+		}
+		if !closed && (tunnel == "" || of == tunnel) {
+			open = append(open, openRun{dir, at})
+		}
+	}
+	slices.SortStableFunc(open, func(x, y openRun) int { return x.at.Compare(y.at) })
+	dirs := make([]string, len(open))
+	for i, o := range open {
+		dirs[i] = o.dir
+	}
+	return dirs, nil
+}
+
+// accounted says of which tunnel the run in a folder is, and whether it is proven to have left nothing. A folder that is
+// no bundle has left nothing.
+func accounted(dir string) (tunnel string, at time.Time, closed bool) {
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return "", at, !errors.Is(err, bundle.ErrNoRun)
+	}
+	defer b.Close()
+	if r, err := b.Run(); err == nil {
+		tunnel, at = r.Tunnel, r.Started
+	}
+	_, proven, err := capture.Outstanding(b, "")
+	return tunnel, at, err == nil && proven
+}
+
+// isBundle says whether a run was begun in the folder, whatever became of it.
 func isBundle(dir string) bool {
-	return exists(filepath.Join(dir, "run.json")) || exists(filepath.Join(dir, "journal.jsonl"))
+	return slices.ContainsFunc([]string{"run.json", "journal.jsonl", ".lock"}, func(name string) bool { return exists(filepath.Join(dir, name)) })
 }
 
 // latestRun returns the folder of the latest run of a tunnel that is wanted.

@@ -54,19 +54,22 @@ func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, o
 		return err
 	}
 	defer b.Close()
-	r, err := a.withSessions(ctx, t, b, func(s *sessions, view progressView) (*capture.Result, error) {
+	r, err := a.withSessions(ctx, a.newConnector(), t, b, func(s *sessions, view progressView) (*capture.Result, error) {
 		return capture.Start(ctx, plan, s.hosts(), b, a.captureOptions(ctx, view))
 	})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "capturing on both routers, started %.1f ms apart\nbundle: %s\n", r.StartGap.Seconds()*1000, b.Dir())
+	_, err = fmt.Fprintf(a.stdout, "capturing on both routers, started %.1f ms apart\nbundle: %s\n", r.StartGap.Seconds()*1000, printable(b.Dir()))
+	if err == nil && plan.Settings.Name != "" {
+		_, err = fmt.Fprintf(a.stdout, "go on with: status, stop, collect or clean --name %s\n", plan.Settings.Name)
+	}
 	return err
 }
 
 // withSessions opens the routers of a bundle's tunnel for one step.
-func (a *app) withSessions(ctx context.Context, t *inventory.Tunnel, b *bundle.Bundle, step func(*sessions, progressView) (*capture.Result, error)) (*capture.Result, error) {
-	s, err := a.newConnector().open(t, b)
+func (a *app) withSessions(ctx context.Context, c *connector, t *inventory.Tunnel, b *bundle.Bundle, step func(*sessions, progressView) (*capture.Result, error)) (*capture.Result, error) {
+	s, err := c.open(t, b)
 	if err != nil {
 		return nil, &exitError{exitFailed, err}
 	}
@@ -79,8 +82,9 @@ func (a *app) withSessions(ctx context.Context, t *inventory.Tunnel, b *bundle.B
 
 type bundleStep func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error)
 
-// onBundle resumes the run of a bundle for one step.
-func (a *app) onBundle(ctx context.Context, arg string, dryRun bool, step bundleStep) (string, *capture.Result, error) {
+// onBundle resumes the run of a bundle, or the latest of a tunnel, for one step. name is what the operator says that it
+// called its captures.
+func (a *app) onBundle(ctx context.Context, arg, name string, step bundleStep) (string, *capture.Result, error) {
 	dir, err := a.findOpenBundle(arg)
 	if err != nil {
 		return "", nil, err
@@ -90,16 +94,27 @@ func (a *app) onBundle(ctx context.Context, arg string, dryRun bool, step bundle
 		return dir, nil, usageError(err)
 	}
 	defer b.Close()
+	r, err := a.goOn(ctx, b, name, step)
+	return dir, r, err
+}
+
+func (a *app) goOn(ctx context.Context, b *bundle.Bundle, name string, step bundleStep) (*capture.Result, error) {
 	t, err := a.bundleTunnel(b)
 	if err != nil {
-		return dir, nil, err
+		return nil, err
 	}
-	r, err := a.withSessions(ctx, t, b, func(s *sessions, view progressView) (*capture.Result, error) {
+	c := a.newConnector()
+	c.resumes = true
+	return a.withSessions(ctx, c, t, b, func(s *sessions, view progressView) (*capture.Result, error) {
 		o := a.captureOptions(ctx, view)
-		o.DryRun = dryRun
+		o.Name = name
 		return step(ctx, b, s.hosts(), o)
 	})
-	return dir, r, err
+}
+
+// nameFlag is for what goes on with a run that did not name its captures itself.
+func nameFlag(c *cobra.Command, name *string) {
+	c.Flags().StringVar(name, "name", "", "what the run was told to call its captures with --name; without it only names of its own are touched")
 }
 
 // bundleTunnel finds the two peers of a bundle in the inventory, which knows how to log in to them.
@@ -125,7 +140,8 @@ func (a *app) bundleTunnel(b *bundle.Bundle) (*inventory.Tunnel, error) {
 }
 
 func (a *app) statusCommand() *cobra.Command {
-	return &cobra.Command{
+	name := ""
+	c := &cobra.Command{
 		Use:               "status TUNNEL|BUNDLE",
 		Short:             "The state of captures that were started",
 		Example:           "  moncap status hq-branch",
@@ -133,7 +149,7 @@ func (a *app) statusCommand() *cobra.Command {
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var all []capture.SideStatus
-			_, _, err := a.onBundle(cmd.Context(), args[0], false, func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error) {
+			_, _, err := a.onBundle(cmd.Context(), args[0], name, func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error) {
 				var err error
 				all, err = capture.Status(ctx, b, h, o)
 				return nil, err
@@ -144,6 +160,8 @@ func (a *app) statusCommand() *cobra.Command {
 			return a.printStatus(all)
 		},
 	}
+	nameFlag(c, &name)
+	return c
 }
 
 func (a *app) printStatus(all []capture.SideStatus) error {
@@ -173,7 +191,7 @@ func (a *app) printStatus(all []capture.SideStatus) error {
 }
 
 func (a *app) stopCommand() *cobra.Command {
-	dryRun := false
+	dryRun, name := false, ""
 	c := &cobra.Command{
 		Use:               "stop TUNNEL|BUNDLE",
 		Short:             "Stop captures that were started; their packets stay on the routers",
@@ -182,23 +200,24 @@ func (a *app) stopCommand() *cobra.Command {
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dryRun {
-				return a.explainBundle(args[0], "stop")
+				return a.explainBundle(args[0], name, "stop the running capture")
 			}
-			dir, _, err := a.onBundle(cmd.Context(), args[0], false, capture.Stop)
+			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Stop)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.stdout, "stopped; fetch them with: moncap collect %s\n", dir)
+			_, err = fmt.Fprintf(a.stdout, "stopped; fetch them with: moncap collect %s\n", printable(dir))
 			return err
 		},
 	}
+	nameFlag(c, &name)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and connect to nothing")
 	return c
 }
 
 func (a *app) collectCommand() *cobra.Command {
 	var o outputFlags
-	keys, dryRun := "", false
+	keys, name, dryRun := "", "", false
 	c := &cobra.Command{
 		Use:               "collect TUNNEL|BUNDLE",
 		Short:             "Stop, observe, export, fetch and clean up what start began; then the report",
@@ -211,9 +230,9 @@ func (a *app) collectCommand() *cobra.Command {
 				return err
 			}
 			if dryRun {
-				return a.explainBundle(args[0], "stop, observe, export, fetch and remove")
+				return a.explainBundle(args[0], name, "fetch the packets of, and remove")
 			}
-			dir, _, err := a.onBundle(cmd.Context(), args[0], false, capture.Collect)
+			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Collect)
 			if err != nil {
 				return err
 			}
@@ -227,66 +246,7 @@ func (a *app) collectCommand() *cobra.Command {
 	o.register(c)
 	a.registerUploadPassword(c)
 	c.Flags().StringVar(&keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
+	nameFlag(c, &name)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and connect to nothing")
 	return c
-}
-
-func (a *app) cleanCommand() *cobra.Command {
-	dryRun := false
-	c := &cobra.Command{
-		Use:   "clean BUNDLE|TUNNEL",
-		Short: "Remove what an interrupted run left on the routers",
-		Long: `Finish the journal of a run that was killed or lost its routers: remove, in reverse order, what the run made and
-nothing else. Running it again does no harm.`,
-		Example:           "  moncap clean runs/hq-branch-20261123-101500-ab12cd\n  moncap clean hq-branch --dry-run",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeRun,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if dryRun {
-				return a.explainBundle(args[0], "remove")
-			}
-			_, r, err := a.onBundle(cmd.Context(), args[0], false, capture.Clean)
-			if err != nil {
-				return err
-			}
-			if len(r.Removed) == 0 {
-				_, err = fmt.Fprintln(a.stdout, "nothing was left")
-				return err
-			}
-			for _, l := range r.Removed {
-				if _, err := fmt.Fprintf(a.stdout, "%s: removed %s\n", l.Peer, l.What); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "list what would be removed and connect to nothing")
-	return c
-}
-
-// explainBundle lists what a step would touch, from the journal alone.
-func (a *app) explainBundle(arg, verb string) error {
-	dir, err := a.findOpenBundle(arg)
-	if err != nil {
-		return err
-	}
-	b, err := bundle.Open(dir)
-	if err != nil {
-		return usageError(err)
-	}
-	defer b.Close()
-	entries, err := b.Journal()
-	if err != nil {
-		return usageError(err)
-	}
-	open := bundle.OpenChanges(entries)
-	if len(open) == 0 {
-		_, err = fmt.Fprintln(a.stdout, "nothing is open in the journal of", dir)
-		return err
-	}
-	for _, c := range open {
-		fmt.Fprintf(a.stdout, "%s: would %s the %s %s\n", c.Peer, verb, c.Kind, c.Name)
-	}
-	return nil
 }

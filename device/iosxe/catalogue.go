@@ -94,6 +94,7 @@ var showCommands = []Description{
 	{"show-privilege", Exec, []string{"show privilege"}, Reads, true, "what the account may do"},
 	{"show-interfaces", Exec, []string{"show ip interface brief"}, Reads, true, "whether the interface exists and is up"},
 	{"show-acl", Exec, []string{"show access-lists <name>"}, Reads, false, "whether the name is free"},
+	{"show-acls", Exec, []string{"show access-lists"}, Reads, false, "which lists there are, with clean --orphans"},
 	{"show-scp-server", Exec, []string{"show running-config | include ip scp server"}, Reads, false, "whether SCP is on"},
 	{"show-cpu", Exec, []string{"show processes cpu | include CPU utilization"}, Reads, true, "load"},
 	{"show-memory", Exec, []string{"show memory statistics"}, Reads, true, "free memory"},

@@ -85,6 +85,9 @@ func ShowInterfaces() Command { return exec("show-interfaces", "show ip interfac
 // ShowACL shows one access list, of IPv4 or IPv6. It prints nothing when there is none of that name.
 func ShowACL(n Name) Command { return exec("show-acl", "show access-lists "+n.s) }
 
+// ShowACLs shows all access lists.
+func ShowACLs() Command { return exec("show-acls", "show access-lists") }
+
 // ShowSCPServer prints the line that turns the SCP server on, or nothing.
 func ShowSCPServer() Command {
 	return exec("show-scp-server", "show running-config | include ip scp server")

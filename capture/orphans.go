@@ -1,0 +1,129 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// Orphan is something on a router that looks like a run's, by its name and by what it is, and of which no bundle here
+// knows.
+type Orphan struct {
+	Name    iosxe.Name // the run's
+	What    string     // "access list mcab12cd"
+	Running bool       // a capture that goes on: a run elsewhere may be waiting for it
+	undo    iosxe.Command
+	show    iosxe.Command
+}
+
+// Remove lists what to type to remove it.
+func (o Orphan) Remove() []string { return typed(o.undo) }
+
+// ownForm is what a run calls its things when nobody chooses another name.
+var ownForm = regexp.MustCompile(`^mc[a-z0-9]{6}$`)
+
+// FindOrphans looks on a router for what runs of moncap made, and is not known. Captures come before the access lists that
+// they use.
+func FindOrphans(ctx context.Context, h Host, known func(name string) bool) ([]Orphan, error) {
+	var all []Orphan
+	for _, find := range []func(context.Context, Host, func(string) (iosxe.Name, bool)) ([]Orphan, error){
+		orphanCaptures, orphanLists, orphanFiles,
+	} {
+		found, err := find(ctx, h, func(s string) (iosxe.Name, bool) {
+			n, err := iosxe.ParseName(s)
+			return n, err == nil && ownForm.MatchString(s) && !known(s)
+		})
+		if err != nil {
+			return all, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func orphanCaptures(ctx context.Context, h Host, own func(string) (iosxe.Name, bool)) ([]Orphan, error) {
+	out, err := h.Exec(ctx, iosxe.ShowCaptures())
+	if err != nil {
+		return nil, err
+	}
+	captures, err := iosxe.ParseCaptures(out)
+	if err != nil {
+		return nil, err
+	}
+	var all []Orphan
+	for _, c := range captures {
+		if n, ok := own(c.Name); ok && (c.ACL == "" || c.ACL == c.Name) {
+			all = append(all, Orphan{n, "capture point " + c.Name, c.Active, iosxe.NoCapture(n), iosxe.ShowCapture(n)})
+		}
+	}
+	return all, nil
+}
+
+// tunnelEntry is a line of the lists that aclEntries makes.
+var tunnelEntry = regexp.MustCompile(`^permit (udp|esp|icmp) (host \S+|any) host \S+( unreachable| packet-too-big)?$|^permit (udp|esp|icmp) host \S+ (host \S+|any)( unreachable| packet-too-big)?$`)
+
+func orphanLists(ctx context.Context, h Host, own func(string) (iosxe.Name, bool)) ([]Orphan, error) {
+	out, err := h.Exec(ctx, iosxe.ShowACLs())
+	if err != nil {
+		return nil, err
+	}
+	var all []Orphan
+	for _, l := range iosxe.ParseAccessLists(out) {
+		n, ok := own(l.Name)
+		if !ok || slices.ContainsFunc(l.Entries, func(e string) bool { return !tunnelEntry.MatchString(normalEntry(e)) }) {
+			continue
+		}
+		six := strings.HasPrefix(strings.ToLower(l.Kind), "ipv6")
+		all = append(all, Orphan{n, "access list " + l.Name, false, iosxe.NoACL(n, six), iosxe.ShowACL(n)})
+	}
+	return all, nil
+}
+
+func orphanFiles(ctx context.Context, h Host, own func(string) (iosxe.Name, bool)) ([]Orphan, error) {
+	out, err := h.Exec(ctx, iosxe.Dir())
+	if err != nil {
+		return nil, err
+	}
+	d, err := iosxe.ParseDir(out)
+	if err != nil {
+		return nil, err
+	}
+	var all []Orphan
+	for _, f := range d.Files {
+		base, isCapture := strings.CutSuffix(f.Name, ".pcap")
+		n, ok := own(base)
+		file, err := iosxe.ParseFile(f.Name)
+		if isCapture && ok && err == nil {
+			all = append(all, Orphan{n, "file " + file.String(), false, iosxe.DeleteFile(file), iosxe.DirFile(file)})
+		}
+	}
+	return all, nil
+}
+
+// RemoveOrphan removes one, and reads back that it is gone.
+func RemoveOrphan(ctx context.Context, h Host, o Orphan) error {
+	if o.Running {
+		if _, err := h.Exec(ctx, iosxe.StopCapture(o.Name)); err != nil && !refusedAs(err, iosxe.NotActive) {
+			return err
+		}
+	}
+	if _, err := h.Exec(ctx, o.undo); err != nil && !refusedAs(err, iosxe.Missing) {
+		return err
+	}
+	out, err := h.Exec(ctx, o.show)
+	switch {
+	case err != nil && refusalOf(err) == nil:
+		return err
+	case err == nil && strings.Contains(out, o.Name.String()):
+		return fmt.Errorf("%s: %w", o.What, errStillThere)
+	}
+	return nil
+}
+
+// ErrRunning says that a capture was left because a run may be waiting for it.
+var ErrRunning = errors.New("it runs: a run elsewhere may be waiting for it")

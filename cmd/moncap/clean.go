@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+type cleanFlags struct {
+	dryRun, all, yes bool
+	name, orphans    string
+}
+
+func (a *app) cleanCommand() *cobra.Command {
+	var f cleanFlags
+	c := &cobra.Command{
+		Use:   "clean BUNDLE|TUNNEL",
+		Short: "Remove what an interrupted run left on the routers",
+		Long: `Finish a run that was killed or lost its routers: look on both for everything that it may have made, and remove, in
+reverse order, what is seen to be the run's, and nothing else. Of a tunnel, every run with something open is cleaned.
+Running it again does no harm: a bundle that proves that nothing is left is not asked about again.`,
+		Example: "  moncap clean runs/hq-branch-20261123-101500-ab12cd\n  moncap clean hq-branch --dry-run\n" +
+			"  moncap clean --all\n  moncap clean --orphans site-a",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dirs, err := a.toClean(f, args)
+			if err != nil {
+				return err
+			}
+			if f.orphans != "" {
+				return a.cleanOrphans(cmd.Context(), f)
+			}
+			return a.cleanEach(cmd.Context(), dirs, f)
+		},
+	}
+	nameFlag(c, &f.name)
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "list what would be removed and connect to nothing")
+	c.Flags().BoolVar(&f.all, "all", false, "every run in the folder of runs that has something open")
+	c.Flags().StringVar(&f.orphans, "orphans", "", "`PEER` on which to look for what runs made whose bundles are not here; asks before each is removed")
+	c.Flags().BoolVar(&f.yes, "yes", false, "with --orphans: do not ask; captures that run are left alone")
+	if err := c.RegisterFlagCompletionFunc("orphans", a.completePeers); err != nil {
+		panic(err) // the flag was defined a few lines above
+	}
+	return c
+}
+
+// toClean lists the folders of the runs that are meant.
+func (a *app) toClean(f cleanFlags, args []string) ([]string, error) {
+	asked := len(args)
+	if f.all {
+		asked++
+	}
+	if f.orphans != "" {
+		asked++
+	}
+	switch {
+	case asked != 1:
+		return nil, usageError(errors.New("clean: want one of BUNDLE, TUNNEL, --all and --orphans PEER"))
+	case f.orphans != "":
+		return nil, nil
+	case f.all:
+		return a.openRuns("")
+	case isBundle(args[0]):
+		return args, nil
+	}
+	open, err := a.openRuns(args[0])
+	if err != nil || len(open) > 0 {
+		return open, err
+	}
+	dir, err := a.findBundle(args[0])
+	return []string{dir}, err
+}
+
+// cleanEach cleans one run after the other, and goes on after one that could not be.
+func (a *app) cleanEach(ctx context.Context, dirs []string, f cleanFlags) error {
+	if len(dirs) == 0 {
+		_, err := fmt.Fprintf(a.stdout, "nothing is open in %s\n", printable(a.runsDir()))
+		return err
+	}
+	var errs []error
+	code := 0
+	for _, dir := range dirs {
+		if len(dirs) > 1 {
+			if _, err := fmt.Fprintf(a.stdout, "%s:\n", printable(dir)); err != nil {
+				return err
+			}
+		}
+		err := a.cleanBundle(ctx, dir, f)
+		if f.all && errors.Is(err, bundle.ErrLocked) { // its run goes on
+			a.progress("%s", printable(err.Error()))
+			continue
+		}
+		if err == nil {
+			continue
+		}
+		errs = append(errs, err)
+		if now := exitCode(err); code == 0 || now == exitDirty {
+			code = now
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &exitError{code, errors.Join(errs...)}
+}
+
+func (a *app) cleanBundle(ctx context.Context, dir string, f cleanFlags) error {
+	b, err := openToClean(dir, f.dryRun)
+	switch {
+	case errors.Is(err, bundle.ErrNothingBegun):
+		_, err := fmt.Fprintln(a.stdout, "nothing was begun")
+		return err
+	case errors.Is(err, bundle.ErrNoRun):
+		return &exitError{exitDirty, &hinted{err, "the journal says what was made, but not on which routers' interfaces and with what: " +
+			"look for what it names, or let moncap find it: moncap clean --orphans PEER"}}
+	case err != nil:
+		return usageError(err)
+	}
+	defer b.Close()
+	left, proven, err := capture.Outstanding(b, f.name)
+	switch {
+	case err != nil:
+		return runFailure(err)
+	case proven:
+		_, err := fmt.Fprintln(a.stdout, "nothing was left")
+		return err
+	case f.dryRun:
+		return a.tellOutstanding(b, left)
+	}
+	r, err := a.goOn(ctx, b, f.name, capture.Clean)
+	if r == nil {
+		return err
+	}
+	for _, l := range r.Removed {
+		if _, err := fmt.Fprintf(a.stdout, "%s: removed %s\n", l.Peer, l.What); err != nil {
+			return err
+		}
+	}
+	if len(r.Removed) == 0 && err == nil {
+		_, err = fmt.Fprintln(a.stdout, "nothing was left")
+	}
+	return err
+}
+
+func openToClean(dir string, reading bool) (*bundle.Bundle, error) {
+	if reading {
+		return bundle.Open(dir)
+	}
+	return bundle.Resume(dir)
+}
+
+// tellOutstanding says what clean would do, in its words, and ends as it would as far as the bundle tells.
+func (a *app) tellOutstanding(b *bundle.Bundle, left []capture.Leftover) error {
+	var odd []capture.Leftover
+	for _, l := range left {
+		would := "would remove"
+		switch l.Reason {
+		case capture.ReasonJournal:
+			odd = append(odd, l)
+			continue
+		case capture.ReasonUnknown:
+			would = "would look for"
+		}
+		if _, err := fmt.Fprintf(a.stdout, "%s: %s %s\n", l.Peer, would, l.What); err != nil {
+			return err
+		}
+	}
+	if len(odd) > 0 {
+		return runFailure(&capture.DirtyError{Left: odd, Bundle: b.Dir()})
+	}
+	if len(left) == 0 {
+		_, err := fmt.Fprintln(a.stdout, "would look on both routers for what the run may have left; its journal says that all of it is gone")
+		return err
+	}
+	return nil
+}
+
+// explainBundle lists what a step would touch, from the bundle alone.
+func (a *app) explainBundle(arg, name, verb string) error {
+	dir, err := a.findOpenBundle(arg)
+	if err != nil {
+		return err
+	}
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return usageError(err)
+	}
+	defer b.Close()
+	left, proven, err := capture.Outstanding(b, name)
+	if err != nil {
+		return runFailure(err)
+	}
+	if proven {
+		_, err = fmt.Fprintln(a.stdout, "nothing is open in the journal of", printable(dir))
+		return err
+	}
+	for _, l := range left {
+		if _, err := fmt.Fprintf(a.stdout, "%s: would %s: %s\n", l.Peer, verb, l.What); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -11,7 +11,7 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// rekeyRefused says whether an answer to CREATE_CHILD_SA is a refusal: one bare Notify, or an error that keys made readable.
+// rekeyRefused says whether an answer to CREATE_CHILD_SA is a refusal: it has no room for a new SA, or holds an error that keys made readable.
 func rekeyRefused(m *pair.Message) bool {
 	if len(m.Inner) > 0 {
 		for _, n := range m.InnerNotifies() {
@@ -21,7 +21,12 @@ func rekeyRefused(m *pair.Message) bool {
 		}
 		return false
 	}
-	return m.FirstInner == ike.PayloadN && m.Plain.Known && m.Plain.Min <= 10 && m.Plain.Max <= largestBare+2
+	return m.Sealed().Refused() == ike.Yes
+}
+
+// rekeyDone says whether an answer to CREATE_CHILD_SA brings a new SA, for all that can be seen.
+func rekeyDone(m *pair.Message) bool {
+	return m != nil && !rekeyRefused(m) && (len(m.Inner) > 0 || !m.Plain.Known && m.SKLen > largestShort || m.Sealed().Refused() == ike.No)
 }
 
 func rekey(j *judge) []report.Finding {
@@ -29,7 +34,7 @@ func rekey(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		var done [2][]*pair.Message
 		for _, m := range t.requestsOf(ike.CreateChildSA) {
-			if m.AnsweredBy != nil && !rekeyRefused(m.AnsweredBy) {
+			if rekeyDone(m.AnsweredBy) {
 				done[m.From] = append(done[m.From], m)
 			}
 		}
@@ -113,7 +118,7 @@ func (j *judge) retriedRekey(t *talk, m *pair.Message) bool {
 	if t.renewed == nil {
 		t.renewed = map[pair.Side]uint32{}
 		for _, o := range t.requestsOf(ike.CreateChildSA) {
-			if o.AnsweredBy != nil && !rekeyRefused(o.AnsweredBy) {
+			if rekeyDone(o.AnsweredBy) {
 				t.renewed[o.From] = max(t.renewed[o.From], o.MessageID)
 			}
 		}
@@ -225,7 +230,7 @@ func (t *talk) findDeletion() (*pair.Message, bool) {
 				}
 			}
 		}
-		if t.Version == 2 && m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i, m) && (!m.Plain.Known || m.Plain.Min <= bareNotify) && !t.endsReplaced(i) {
+		if t.Version == 2 && m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i, m) && m.Sealed().DeletesIKE() != ike.No && !t.endsReplaced(i) {
 			return m, false
 		}
 	}
@@ -236,12 +241,12 @@ func (t *talk) findDeletion() (*pair.Message, bool) {
 // these is followed by one (RFC 7296, Section 2.8). One that is known to have 8 bytes is of an IKE SA and ends a replaced IKE SA only.
 func (t *talk) endsReplaced(i int) bool {
 	d := t.Messages[i]
-	ofIKE := d.Plain.Known && d.Plain.Min == bareNotify && d.Plain.Max == bareNotify
+	ofIKE := d.Sealed().DeletesIKE() == ike.Yes
 	open := 0
 	for _, m := range t.Messages[:i] {
 		switch {
 		case m.Kind != exchange.Request:
-		case m.Exchange == ike.CreateChildSA && m.AnsweredBy != nil && !rekeyRefused(m.AnsweredBy) && (!ofIKE || m.FirstInner == ike.PayloadSA):
+		case m.Exchange == ike.CreateChildSA && rekeyDone(m.AnsweredBy) && (!ofIKE || m.FirstInner == ike.PayloadSA):
 			open++
 		case m.Exchange == ike.Informational && m.FirstInner == ike.PayloadD:
 			open--

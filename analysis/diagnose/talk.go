@@ -119,21 +119,10 @@ func gather(parts []*pair.Message) answer {
 	return a
 }
 
-// Sizes of payloads, generic header included (RFC 7296, Section 3): the least that a successful IKE_AUTH response holds
-// beside identity and AUTH is SA (36), TSi (24) and TSr (24); an identity has 12 at least, being an address or a name.
-const (
-	bareNotify   = 8
-	bareEAP      = 8  // EAP-Failure or EAP-Success: 4 bytes behind the generic header (RFC 3748, Section 4.2)
-	largestBare  = 23 // a bare Notify with all the padding that a sender may add
-	leastChild   = 36 + 24 + 24
-	leastID      = 12
-	generousID   = 48 // a long name
-	vendorID     = 20
-	moreNotifies = 24
-	// leastCertified is the least that a refusal holds when certificates are used: identity, AUTH and Notify beside the
-	// certificate itself, which has 250 bytes at least with the smallest keys (RFC 7296, Section 3.6).
-	leastCertified = leastID + 5 + 250 + 8 + 64 + bareNotify
-)
+// sealed is the answer, an IKE_AUTH response, as it shows from outside.
+func (a answer) sealed() ike.Sealed {
+	return ike.Sealed{Exchange: ike.IKEAuth, Response: true, First: a.first, Room: ike.Room{Known: a.known, Min: a.min, Max: a.max}}
+}
 
 func (t *talk) judgeV2(esp *espStarts) {
 	a, ok := t.lastAnswer(ike.IKEAuth)
@@ -158,9 +147,9 @@ func (t *talk) judgeV2(esp *espStarts) {
 		if t.end = unfinished; esp.during(t) || t.answeredLater() {
 			t.end, t.certain = established, true
 		}
-	case a.first == ike.PayloadN && a.min <= bareNotify && a.max <= largestBare:
+	case a.sealed().Refused() == ike.Yes:
 		t.end = authRefused
-	case a.first == ike.PayloadEAP && a.min <= bareEAP && a.max <= largestBare && !t.askedAfter(a):
+	case a.sealed().LoneEAP() == ike.Yes && !t.askedAfter(a):
 		t.end = authRefused // EAP-Success would be followed by the initiator's AUTH (RFC 7296, Section 2.16)
 	case a.first == ike.PayloadEAP || a.first == ike.PayloadNone:
 		t.end = unfinished
@@ -172,7 +161,7 @@ func (t *talk) judgeV2(esp *espStarts) {
 }
 
 // largestShort is the most that an SK payload with one bare Notify has, whatever the algorithms: IV and ICV of 16 and 32 bytes.
-const largestShort = 4 + 16 + largestBare + 1 + 32
+const largestShort = 4 + 16 + 24 + 32
 
 // short says whether an answer of algorithms that are not known can be one bare Notify.
 func (a answer) short() bool {
@@ -213,19 +202,18 @@ func (t *talk) readInner(inner []ike.Payload) {
 
 // judgeRoom decides whether the response has room for a child SA beside identity and authentication.
 func (t *talk) judgeRoom(a answer) {
-	auth := 8 + 20
-	if t.Suite != nil && t.Suite.PRFLen() > 0 {
-		auth = 8 + t.Suite.PRFLen()
+	auth := 0
+	if t.Suite != nil {
+		auth = t.Suite.PRFLen()
 	}
-	least := leastID + auth + leastChild
-	most := generousID + auth + vendorID + moreNotifies // of a refusal with a pre-shared key
-	switch {
-	case a.max < least && t.childless(leastID+auth+leastChild):
-		t.end = unfinished
-	case a.max < least:
+	switch sealed := a.sealed(); sealed.RoomForChild(auth) {
+	case ike.No:
 		t.end = childDenied
-	case a.min > most && a.first != ike.PayloadN:
-		t.end, t.certain = established, !t.certificates() || a.max < leastCertified
+		if t.childless(auth) {
+			t.end = unfinished
+		}
+	case ike.Yes:
+		t.end, t.certain = established, !t.certificates() || !sealed.RoomForCertificate()
 	default:
 		t.end = established
 	}
@@ -233,12 +221,17 @@ func (t *talk) judgeRoom(a answer) {
 
 // childless says whether the initiator asked for no child SA (RFC 6023): the responder announced that it need not, and the request
 // may have no room for one either.
-func (t *talk) childless(least int) bool {
+func (t *talk) childless(auth int) bool {
 	announced := slices.ContainsFunc(t.messagesOf(ike.IKESAInit, exchange.Response), func(m *pair.Message) bool {
 		return m.Has(uint16(ike.ChildlessIKEv2Supported))
 	})
 	asked := t.messagesOf(ike.IKEAuth, exchange.Request)
-	return announced && len(asked) == 1 && asked[0].Plain.Known && asked[0].Plain.Min < least
+	if !announced || len(asked) != 1 || !asked[0].Plain.Known {
+		return false
+	}
+	sealed := asked[0].Sealed()
+	sealed.Room.Max = sealed.Room.Min
+	return sealed.RoomForChild(auth) == ike.No
 }
 
 // certificates says whether a side asked for certificates, so that AUTH may be a signature of any size.
@@ -355,7 +348,7 @@ func (t *talk) rejected() *pair.Message {
 			}
 			continue
 		}
-		if m.Plain.Known && m.Plain.Min <= bareNotify && m.Plain.Max <= largestBare && m.MessageID == t.answer.messages[0].MessageID+1 {
+		if m.Sealed().LoneNotify() == ike.Yes && m.MessageID == t.answer.messages[0].MessageID+1 {
 			return m
 		}
 	}
@@ -397,7 +390,7 @@ func (t *talk) answeredLater() bool {
 // whose first child SA was refused.
 func (t *talk) childLater() bool {
 	return slices.ContainsFunc(t.requestsOf(ike.CreateChildSA), func(m *pair.Message) bool {
-		return m.AnsweredBy != nil && !rekeyRefused(m.AnsweredBy)
+		return rekeyDone(m.AnsweredBy)
 	})
 }
 

@@ -112,7 +112,6 @@ type Conversation struct {
 	Previous    *Conversation     // the attempt that was given up before this one, same initiator, or nil
 	Next        *Conversation     // the attempt that followed after this one was given up, or nil
 	Suite       *ike.Suite        // negotiated algorithms by the clear messages; nil when unknown
-	Padding     [2]int            // by sender: bytes that its empty messages carry beyond the minimum; -1 when not learnt
 	First, Last int64             // aligned
 	Ends        [2]netip.AddrPort // each side as its own capture shows it last; else as the other's does
 }
@@ -128,15 +127,9 @@ type Message struct {
 	DifferAt          int             // Altered: offset of the first difference
 	Answers           *Message        // IKEv2 response: its request, if seen
 	AnsweredBy        *Message        // IKEv2 request: its response, if seen
-	Plain             Plaintext       // of an SK or SKF payload, or of an encrypted IKEv1 message
+	Plain             ike.Room        // the payloads inside, padding taken off, of an SK or SKF payload, or of an encrypted IKEv1 message
 	NATD              []NATD          // what its NAT detection hashes say
 	Inner             []ike.Payload   // decrypted with keys; nil without
-}
-
-// Plaintext bounds the bytes inside an encrypted payload, padding taken off (RFC 7296, Section 3.14).
-type Plaintext struct {
-	Known    bool
-	Min, Max int
 }
 
 // Transmission is one sending of a message, or one arrival that has no sending.

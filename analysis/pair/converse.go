@@ -27,7 +27,7 @@ func (j *joiner) converse() {
 		k := conversationKey{m.Major(), m.SPIi}
 		v := groups[k]
 		if v == nil {
-			v = &Conversation{Version: k.version, SPIi: k.spi, Padding: [2]int{-1, -1}}
+			v = &Conversation{Version: k.version, SPIi: k.spi}
 			groups[k] = v
 			c.Conversations = append(c.Conversations, v)
 		}

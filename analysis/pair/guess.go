@@ -7,8 +7,10 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// shortNotify is the most plaintext that a lone Notify with little data is taken to have: the payload's 8 bytes, padded by a block.
-const shortNotify = 23
+// Sealed is an encrypted message of IKEv2 as it shows from outside.
+func (m *Message) Sealed() ike.Sealed {
+	return ike.Sealed{Exchange: m.Exchange, Response: m.Kind == exchange.Response, First: m.FirstInner, Room: m.Plain}
+}
 
 // Guess says in a few words what an encrypted IKEv2 message most likely is, by its exchange, the first payload inside and its size; empty
 // where these tell nothing.
@@ -16,26 +18,29 @@ func (m *Message) Guess() string {
 	if m.Major() != 2 || m.SKLen == 0 || m.Fragment > 1 || len(m.Inner) > 0 {
 		return ""
 	}
-	lone := m.Fragments <= 1 && m.Plain.Known && m.Plain.Min <= shortNotify
+	sealed := m.Sealed()
+	whole := m.Fragments <= 1
 	answer := m.Kind == exchange.Response
 	switch first := m.FirstInner; {
-	case m.Exchange == ike.IKEAuth && answer && first == ike.PayloadN && lone:
+	case m.Exchange == ike.IKEAuth && whole && sealed.Refused() == ike.Yes:
 		return "refused: one short Notify, most likely AUTHENTICATION_FAILED"
-	case m.Exchange == ike.CreateChildSA && answer && first == ike.PayloadN && lone:
+	case m.Exchange == ike.CreateChildSA && whole && sealed.Refused() == ike.Yes:
 		return "refused: one short Notify"
+	case m.Exchange == ike.CreateChildSA && whole && m.Plain.Known && sealed.Refused() == ike.Maybe:
+		return "refused, if it is one Notify: its padding hides the size"
 	case m.Exchange == ike.CreateChildSA && !answer && first == ike.PayloadSA:
 		return "new SA, or rekey of the IKE SA"
 	case m.Exchange == ike.CreateChildSA && !answer && first == ike.PayloadN:
 		return "rekey of a child SA"
 	case m.Exchange != ike.Informational:
 		return ""
-	case first == ike.PayloadNone && answer:
+	case sealed.Empty() == ike.Yes && answer:
 		return "empty answer"
-	case first == ike.PayloadNone:
+	case sealed.Empty() == ike.Yes:
 		return "dead peer detection"
-	case first == ike.PayloadD:
+	case sealed.Delete() == ike.Yes:
 		return "Delete"
-	case first == ike.PayloadN && lone:
+	case whole && m.Plain.Known && sealed.LoneNotify() == ike.Yes:
 		return "one short Notify"
 	}
 	return fmt.Sprintf("begins with %s", ike.PayloadName(2, m.FirstInner))

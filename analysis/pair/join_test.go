@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
 )
 
@@ -96,9 +97,9 @@ func TestLinksBetweenConversations(t *testing.T) {
 }
 
 func TestPlaintextOfRefusals(t *testing.T) {
-	for name, want := range map[string]Plaintext{
-		"psk-mismatch":            {true, 0, 15},  // one Notify of 8 bytes in a block of 16
-		"child-proposal-mismatch": {true, 48, 63}, // IDr 12, AUTH 40, Notify 8
+	for name, want := range map[string]ike.Room{
+		"psk-mismatch":            {Known: true, Min: 0, Max: 15},  // one Notify of 8 bytes in a block of 16
+		"child-proposal-mismatch": {Known: true, Min: 48, Max: 63}, // IDr 12, AUTH 40, Notify 8
 	} {
 		for m := range joinIncident(t, name).Messages() {
 			if m.MessageID == 1 && m.Kind == exchange.Response && m.Plain != want {

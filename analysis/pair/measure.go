@@ -17,13 +17,21 @@ func (v *Conversation) measure(keys *ike.Keys) {
 	if v.Suite == nil {
 		return
 	}
+	outside := ike.NewOutside(*v.Suite)
 	for _, m := range v.Messages {
-		v.learnPadding(m)
+		if m.SKLen > 0 && m.Fragment <= 1 {
+			outside.Learn(int(m.From), m.FirstInner, body(m.Message))
+		}
 	}
 	for _, m := range v.Messages {
-		if m.SKLen > 0 {
-			m.Plain = v.plaintext(m)
+		if m.SKLen == 0 {
+			continue
 		}
+		first := m.FirstInner
+		if m.Fragment > 1 {
+			first = ike.PayloadSKF // the header of a further fragment names nothing
+		}
+		m.Plain = outside.Room(int(m.From), first, body(m.Message))
 	}
 }
 
@@ -53,23 +61,6 @@ func body(m *exchange.Message) int {
 	return m.SKLen - 4
 }
 
-func (v *Conversation) learnPadding(m *Message) {
-	if m.SKLen == 0 || m.FirstInner != ike.PayloadNone || m.Fragment > 1 {
-		return
-	}
-	if n, ok := v.Suite.LearnPadding(body(m.Message)); ok && (v.Padding[m.From] < 0 || n < v.Padding[m.From]) {
-		v.Padding[m.From] = n
-	}
-}
-
-func (v *Conversation) plaintext(m *Message) Plaintext {
-	low, high, ok := v.Suite.Plaintext(body(m.Message), v.Padding[m.From])
-	if m.FirstInner == ike.PayloadNone && m.Fragment <= 1 {
-		low, high = 0, 0
-	}
-	return Plaintext{ok, low, high}
-}
-
 // v1Block is the longest cipher block of IKEv1, by which its padding is uncertain.
 const v1Block = 16
 
@@ -78,7 +69,7 @@ const v1Block = 16
 func (v *Conversation) measureV1() {
 	for _, m := range v.Messages {
 		if m.Encrypted() && m.SKLen > 0 {
-			m.Plain = Plaintext{true, max(0, m.SKLen-v1Block), m.SKLen}
+			m.Plain = ike.Room{Known: true, Min: max(0, m.SKLen-v1Block), Max: m.SKLen}
 		}
 	}
 }
@@ -99,7 +90,7 @@ func (v *Conversation) open(keys *ike.Keys) {
 			whole = v.firstFragment(m)
 		}
 		whole.Inner = inner.Payloads
-		whole.Plain = Plaintext{true, len(inner.Plaintext), len(inner.Plaintext)}
+		whole.Plain = ike.Room{Known: true, Min: len(inner.Plaintext), Max: len(inner.Plaintext)}
 	}
 }
 

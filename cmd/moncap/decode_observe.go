@@ -19,24 +19,18 @@ type observation struct {
 
 // observer remembers what earlier messages negotiated.
 type observer struct {
-	sas       map[saKey]*sizes
+	sas       map[saKey]*ike.Outside
 	order     []saKey // of sas, by age
 	searchNAT bool
 }
 
 type saKey struct{ i, r ike.SPI }
 
-// sizes are what an IKE SA's algorithms say about the size of its encrypted payloads, and how each side pads.
-type sizes struct {
-	suite   ike.Suite
-	padding [2]int // of the original initiator, of the responder; -1 while not known
-}
-
 // maxSAs bounds what is remembered of a long capture.
 const maxSAs = 10_000
 
 func newObserver(searchNAT bool) *observer {
-	return &observer{sas: map[saKey]*sizes{}, searchNAT: searchNAT}
+	return &observer{sas: map[saKey]*ike.Outside{}, searchNAT: searchNAT}
 }
 
 // observe returns the observations on each payload of d's message.
@@ -75,7 +69,7 @@ func (o *observer) learnSuite(m *ike.Message, sa *ike.SA) {
 		delete(o.sas, o.order[0])
 		o.order = o.order[1:]
 	}
-	o.sas[key] = &sizes{suite: suite, padding: [2]int{-1, -1}}
+	o.sas[key] = ike.NewOutside(suite)
 	o.order = append(o.order, key)
 }
 
@@ -85,22 +79,20 @@ func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) []observation {
 	if s == nil {
 		return nil
 	}
-	side := 1
+	sender := 1
 	if m.Initiator() {
-		side = 0
+		sender = 0
 	}
-	if p.Number == ike.PayloadSK && p.First == ike.PayloadNone {
-		if n, ok := s.suite.LearnPadding(len(p.Data)); ok {
-			s.padding[side] = max(n, s.padding[side])
-		}
+	first := p.First
+	if p.Number != ike.PayloadSK {
+		first = p.Number // of a fragment's inside, nothing is known
 	}
-	low, high, ok := s.suite.Plaintext(len(p.Data), s.padding[side])
-	if p.Number == ike.PayloadSK && p.First == ike.PayloadNone {
-		low, high = 0, 0
-	}
-	if !ok {
+	s.Learn(sender, first, len(p.Data))
+	room := s.Room(sender, first, len(p.Data))
+	if !room.Known {
 		return []observation{{"plaintext", "impossible", "[The size does not fit the negotiated algorithms]"}}
 	}
+	low, high := room.Min, room.Max
 	text := fmt.Sprintf("[Payloads inside: %d to %d bytes, by the negotiated algorithms]", low, high)
 	if low == high {
 		text = fmt.Sprintf("[Payloads inside: %d bytes, by the negotiated algorithms]", low)

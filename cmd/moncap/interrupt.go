@@ -7,7 +7,9 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
+	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/capture/bundle"
 )
 
@@ -23,6 +25,11 @@ func (e *interrupted) Error() string {
 	}
 	return "interrupted"
 }
+
+// timedOut is why the context of a command ended that had --timeout.
+type timedOut struct{ after time.Duration }
+
+func (e *timedOut) Error() string { return fmt.Sprintf("it took longer than --timeout %s", e.after) }
 
 // interrupts decides what a signal means for the command under way. While a capture waits, the first Ctrl-C ends the
 // capture and keeps it, as it does in tcpdump. The next one, and any other signal, ends the command's context: what was
@@ -103,6 +110,14 @@ func (i *interrupts) during(set map[any]func(), f func()) (end func()) {
 	}
 }
 
+// giveUp ends the command's context.
+func (i *interrupts) giveUp(cause error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.gaveUp = true
+	i.cancel(cause)
+}
+
 // waiting has the first Ctrl-C call stop.
 func (i *interrupts) waiting(stop func()) (end func()) { return i.during(i.waits, stop) }
 
@@ -145,13 +160,12 @@ func (a *app) sayLeft(dir string) {
 		return
 	}
 	defer b.Close()
-	entries, err := b.Journal()
-	open := bundle.OpenChanges(entries)
-	if err == nil && len(open) == 0 {
+	left, proven, err := capture.Outstanding(b, "")
+	if proven && err == nil {
 		return
 	}
-	for _, c := range open {
-		fmt.Fprintln(a.stderr, "moncap:", printable(fmt.Sprintf("%s: left on it: %s %s", c.Peer, c.Kind, c.Name)))
+	for _, l := range left {
+		fmt.Fprintln(a.stderr, "moncap:", printable(l.Peer+": left on it: "+l.What))
 	}
 	fmt.Fprintln(a.stderr, "hint:", printable(a.withInventory("remove it with: moncap clean "+shellWord(dir))))
 }

@@ -30,15 +30,18 @@ var formatByName = map[string]string{
 type outputFlags struct {
 	format string
 	file   string
+	more   []string // further forms of a command
 	flags  *pflag.FlagSet
 }
+
+func (o *outputFlags) formats() []string { return slices.Concat(formats, o.more) }
 
 func (o *outputFlags) register(c *cobra.Command) {
 	o.format, o.flags = "text", c.Flags()
 	c.Flags().StringVarP(&o.format, "format", "f", o.format,
-		"form of the report: "+strings.Join(formats, ", ")+" (default: what the name of the file says, else text)")
+		"form of the report: "+strings.Join(o.formats(), ", ")+" (default: what the name of the file says, else text)")
 	c.Flags().StringVarP(&o.file, "output", "o", "", "write the report to this file instead of stdout")
-	mustComplete(c, "format", formats)
+	mustComplete(c, "format", o.formats())
 }
 
 // check holds the flags against what can be done, before anything is: a report that has nowhere to go is found out
@@ -47,7 +50,7 @@ func (o *outputFlags) check(a *app) error {
 	if byName, ok := formatByName[strings.ToLower(filepath.Ext(o.file))]; ok && !o.flags.Changed("format") {
 		o.format = byName
 	}
-	if err := oneOf("--format", o.format, formats...); err != nil {
+	if err := oneOf("--format", o.format, o.formats()...); err != nil {
 		return err
 	}
 	if _, err := a.destinationOf(o.file); err != nil {
@@ -91,12 +94,7 @@ func (a *app) show(d document, o outputFlags) error {
 	return verdictError(d.report)
 }
 
-func verdictError(r *report.Report) error {
-	if r.Verdict.ExitCode == exitOK {
-		return nil
-	}
-	return &exitError{code: r.Verdict.ExitCode}
-}
+func verdictError(r *report.Report) error { return exitWith(r.Verdict.ExitCode) }
 
 // writeTo writes to where -o says: see destination.
 func (a *app) writeTo(file string, write func(io.Writer) error) error {

@@ -9,7 +9,6 @@ import (
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/device"
-	"github.com/moncap/moncap/device/iosxe"
 )
 
 // reasonOf says in a word why a run came to nothing: the gravest of what is in err's tree.
@@ -17,7 +16,8 @@ func reasonOf(err error) report.Reason {
 	if _, dirty := errors.AsType[*capture.DirtyError](err); dirty {
 		return report.LeftOnRouter
 	}
-	if _, by := errors.AsType[*interrupted](err); by {
+	_, bySignal := errors.AsType[*interrupted](err)
+	if _, byTime := errors.AsType[*timedOut](err); bySignal || byTime {
 		return report.Interrupted
 	}
 	if errors.Is(err, bundle.ErrLocked) {
@@ -26,22 +26,21 @@ func reasonOf(err error) report.Reason {
 	if ee, ok := errors.AsType[*exitError](err); ok && ee.code == exitUsage {
 		return report.Usage
 	}
+	reason := report.RouterRefused
 	if d, ok := errors.AsType[*device.Error](err); ok {
-		return map[device.Reason]report.Reason{
-			device.Unreachable: report.Unreachable, device.HostKey: report.HostKey, device.Credentials: report.Credentials,
-			device.Refused: report.RouterRefused,
-		}[d.Reason()]
+		reason = deviceReasons[d.Reason()]
+	} else if _, ok := errors.AsType[*fs.PathError](err); ok {
+		reason = report.LocalDisk
 	}
-	if _, ok := errors.AsType[*iosxe.Refusal](err); ok {
-		return report.RouterRefused
+	if p, ok := errors.AsType[*capture.PhaseError](err); ok && p.Phase == capture.PhaseCheck && reason == report.RouterRefused {
+		return report.RefusedByCheck // nothing was changed yet
 	}
-	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		return report.LocalDisk
-	}
-	if p, ok := errors.AsType[*capture.PhaseError](err); ok && p.Phase == capture.PhaseCheck {
-		return report.RefusedByCheck
-	}
-	return report.RouterRefused
+	return reason
+}
+
+var deviceReasons = map[device.Reason]report.Reason{
+	device.Unreachable: report.Unreachable, device.HostKey: report.HostKey, device.Credentials: report.Credentials,
+	device.Refused: report.RouterRefused,
 }
 
 // sentence is an error as a headline: its lines in one, without what an operator's terminal needs.

@@ -184,24 +184,25 @@ func (a *app) finishReport(ctx context.Context, dir, keys string) (document, err
 	return d, storeReport(b, d.report)
 }
 
-// loadReport reads a report from a JSON file or from a bundle.
-func (a *app) loadReport(ctx context.Context, path string) (*report.Report, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		d, err := a.bundleDocument(ctx, filepath.Clean(path), "", false)
+// loadReport reads a report from a JSON file, from a bundle, or from the run that a tunnel's name or a run's id stands for.
+func (a *app) loadReport(ctx context.Context, arg string) (*report.Report, error) {
+	info, err := os.Stat(arg)
+	if err != nil || info.IsDir() {
+		dir, err := a.findBundle(filepath.Clean(arg))
+		if err != nil {
+			return nil, err
+		}
+		d, err := a.bundleDocument(ctx, dir, "", false)
 		return d.report, err
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(arg)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	r, err := report.Read(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", arg, err)
 	}
 	return r, nil
 }

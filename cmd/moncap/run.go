@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/device/inventory"
 	"github.com/moncap/moncap/device/iosxe"
@@ -145,6 +147,9 @@ type runFlags struct {
 	all      bool
 	parallel int
 	dryRun   bool
+	quietOK  bool
+	onChange string
+	timeout  time.Duration
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -173,6 +178,12 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 			if err != nil {
 				return err
 			}
+			if f.timeout < 0 {
+				return usageError(errors.New("--timeout: want a time from 1s"))
+			}
+			if f.timeout > 0 {
+				defer time.AfterFunc(f.timeout, func() { a.interrupts.giveUp(&timedOut{f.timeout}) }).Stop()
+			}
 			switch {
 			case f.dryRun:
 				return a.dryRun(tunnels, &f)
@@ -183,9 +194,13 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 		},
 	}
 	f.captureFlags.register(c)
+	f.more = []string{"line", "nagios", "prometheus"}
 	f.outputFlags.register(c)
 	a.registerUploadPassword(c)
 	fl := c.Flags()
+	fl.BoolVar(&f.quietOK, "quiet-ok", false, "print nothing at all when the exit code is 0, for a scheduler that mails what is printed")
+	fl.StringVar(&f.onChange, "on-change", "", "run this shell command when the verdict is another than the tunnel's last; it gets the difference as JSON on its stdin")
+	fl.DurationVar(&f.timeout, "timeout", 0, "give up, and clean the routers, after this time (default: as long as it takes)")
 	fl.StringVar(&f.out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID, or under $MONCAP_RUNS)")
 	fl.StringVar(&f.keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	fl.BoolVar(&f.all, "all", false, "every tunnel of the inventory")
@@ -229,14 +244,57 @@ func (a *app) dryRun(tunnels []*inventory.Tunnel, f *runFlags) error {
 }
 
 func (a *app) runOne(ctx context.Context, t *inventory.Tunnel, f *runFlags) error {
+	before := a.lastRun(t.Name)
 	d, dir, err := a.perform(ctx, a.newConnector(), t, f)
+	code := d.report.Verdict.ExitCode
+	if err != nil {
+		code = exitCode(err)
+	}
+	a.tellChange(ctx, f.onChange, before, d.report)
+	if f.quietOK && code == exitOK && f.toStdout() {
+		return nil
+	}
 	if dir != "" {
 		a.progress("bundle: %s", dir)
 	}
-	if err == nil {
+	switch {
+	case f.format == "line":
+		return errors.Join(err, a.showLine(d.report, dir, code, f.file))
+	case f.format == "nagios":
+		return errors.Join(a.showRunNagios(d.report, code, f.file), err)
+	case f.format == "prometheus":
+		return errors.Join(err, a.showRunMetrics(f.file), exitWith(code))
+	case err == nil:
 		return a.show(d, f.outputFlags)
 	}
 	return errors.Join(err, a.showFailed(d, f.outputFlags))
+}
+
+// showRunMetrics writes the metrics of all tunnels, with the run that just ended.
+func (a *app) showRunMetrics(file string) error {
+	runs, err := a.history("")
+	if err != nil {
+		return err
+	}
+	return a.writeMetrics(runs, file)
+}
+
+// showLine writes one line for a mail's subject or a chat.
+func (a *app) showLine(r *report.Report, dir string, code int, file string) error {
+	err := a.writeTo(file, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, lineOf(r, dir))
+		return err
+	})
+	return errors.Join(err, exitWith(code))
+}
+
+// lineOf is a report in one line.
+func lineOf(r *report.Report, dir string) string {
+	line := fmt.Sprintf("%s: %s: %s", r.Tunnel, r.Verdict.Outcome, r.Verdict.Headline)
+	if dir != "" {
+		line += " [" + dir + "]"
+	}
+	return printable(line)
 }
 
 // perform runs the playbook on one tunnel and makes the report. There is a document, and the folder of a bundle unless

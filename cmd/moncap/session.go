@@ -157,12 +157,53 @@ func (a *app) createBundle(dir, tunnel, runID string) (*bundle.Bundle, error) {
 	return b, nil
 }
 
-// findBundle takes a bundle's folder, or the name of a tunnel: then it is the latest run of the tunnel.
+// findBundle takes a bundle's folder, the id of a run, or the name of a tunnel: then it is the tunnel's latest run that has
+// something to show, and it is said when later ones came to nothing.
 func (a *app) findBundle(arg string) (string, error) {
 	if isBundle(arg) {
 		return arg, nil
 	}
-	return a.latestRun(arg, func(*bundle.Bundle) bool { return true })
+	found, err := a.latestOf(arg, 1)
+	if err != nil {
+		return "", err
+	}
+	return found[0].Bundle, nil
+}
+
+// latestOf returns the n latest runs of a tunnel that have something to show, the latest first. When only one is wanted and
+// there is none, it is the latest of all, which says why.
+func (a *app) latestOf(tunnel string, n int) ([]*pastRun, error) {
+	runs, err := a.history("")
+	if err != nil {
+		return nil, usageError(err)
+	}
+	var own []*pastRun
+	for _, p := range runs {
+		if p.ID == tunnel && n == 1 {
+			return []*pastRun{p}, nil
+		}
+		if p.Tunnel == tunnel {
+			own = append(own, p)
+		}
+	}
+	good, failed := latestJudged(own, n)
+	switch {
+	case len(own) == 0:
+		return nil, a.noRun(tunnel)
+	case len(good) == 0 && n == 1:
+		return own[:1], nil
+	case len(good) < n:
+		return nil, usageError(fmt.Errorf("%s: it has %d runs with captures in %s, want %d", tunnel, len(good), a.runsDir(), n))
+	}
+	for _, p := range failed {
+		a.progress("a later run came to nothing: %s", p.whatFailed())
+	}
+	return good, nil
+}
+
+func (a *app) noRun(tunnel string) error {
+	return usageError(&hinted{fmt.Errorf("%s: neither a bundle's folder nor a tunnel with a run in %s", tunnel, a.runsDir()),
+		"moncap runs lists the runs; set $MONCAP_RUNS to where they are kept"})
 }
 
 // findOpenBundle is findBundle for what goes on with a run: of a tunnel's runs it takes the latest with something on
@@ -173,7 +214,7 @@ func (a *app) findOpenBundle(arg string) (string, error) {
 	}
 	open, err := a.openRuns(arg)
 	if err != nil || len(open) == 0 {
-		return a.findBundle(arg)
+		return a.latestRun(arg, func(*bundle.Bundle) bool { return true })
 	}
 	return open[len(open)-1], nil
 }
@@ -252,8 +293,7 @@ func (a *app) latestRun(tunnel string, wanted func(*bundle.Bundle) bool) (string
 		}
 	}
 	if latest == "" {
-		return "", usageError(&hinted{fmt.Errorf("%s: neither a bundle's folder nor a tunnel with a run in %s", tunnel, a.runsDir()),
-			"name the folder that the run printed, or set $MONCAP_RUNS to where runs are kept"})
+		return "", a.noRun(tunnel)
 	}
 	return latest, nil
 }

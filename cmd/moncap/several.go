@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/moncap/moncap/analysis/render"
@@ -73,8 +74,9 @@ func (f *runFlags) forSeveral() error {
 	switch {
 	case f.out != "":
 		return usageError(errors.New("run: --out is for one tunnel; several have a bundle each under $MONCAP_RUNS"))
-	case f.format != "text" && f.format != "json" && f.format != "junit":
-		return usageError(errors.New("run: --format " + f.format + " is for one tunnel; of several there are text, json and junit (and moncap report BUNDLE)"))
+	case !slices.Contains([]string{"text", "line", "json", "junit", "prometheus"}, f.format):
+		return usageError(errors.New("run: --format " + f.format + " is for one tunnel; " +
+			"of several there are line, json, junit and prometheus (and moncap report BUNDLE)"))
 	}
 	return nil
 }
@@ -99,7 +101,9 @@ func limitsOf(tunnels []*inventory.Tunnel, name string) map[string]int {
 }
 
 func (s *several) run(ctx context.Context, i int) error {
+	before := s.app.lastRun(s.tunnels[i].Name)
 	d, dir, err := s.app.perform(ctx, s.c, s.tunnels[i], s.flags)
+	s.lines.tellChange(ctx, s.flags.onChange, before, d.report)
 	code := d.report.Verdict.ExitCode
 	if err != nil {
 		code = exitCode(err)
@@ -112,25 +116,29 @@ func (s *several) done(i int, r *report.Report, dir string, code int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reports[i], s.codes[i] = r, code
-	line := fmt.Sprintf("%s: %s: %s", s.tunnels[i].Name, r.Verdict.Outcome, r.Verdict.Headline)
-	if dir != "" {
-		line += " [" + dir + "]"
-	}
 	if s.documented() {
-		s.lines.progress("%s", printable(line))
+		s.lines.progress("%s", lineOf(r, dir))
 		return nil
 	}
-	_, err := fmt.Fprintln(s.app.stdout, printable(line))
+	if s.flags.quietOK && code == exitOK {
+		return nil
+	}
+	_, err := fmt.Fprintln(s.app.stdout, lineOf(r, dir))
 	return err
 }
 
-// documented says whether the reports themselves are wanted, and not a line for each.
-func (s *several) documented() bool { return s.flags.format != "text" || s.flags.file != "" }
+// documented says whether the reports themselves are wanted, and not a line for each as they come.
+func (s *several) documented() bool {
+	return s.flags.file != "" || s.flags.format != "text" && s.flags.format != "line"
+}
 
 // write writes the reports of all tunnels, unless their lines were all that was asked for.
 func (s *several) write() error {
-	if !s.documented() {
+	if !s.documented() || s.flags.quietOK && s.flags.toStdout() && worst(s.codes) == exitOK {
 		return nil
+	}
+	if s.flags.format == "prometheus" {
+		return s.app.showRunMetrics(s.flags.file)
 	}
 	return s.app.writeTo(s.flags.file, func(w io.Writer) error {
 		switch s.flags.format {
@@ -140,6 +148,12 @@ func (s *several) write() error {
 			return render.JUnitAll(w, s.reports)
 		}
 		for _, r := range s.reports {
+			if s.flags.format == "line" {
+				if _, err := fmt.Fprintln(w, lineOf(r, "")); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := render.Text(w, r, s.app.textOptions(false)); err != nil {
 				return err
 			}

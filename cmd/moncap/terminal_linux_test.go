@@ -264,7 +264,7 @@ func TestGivenUpRunSaysWhatIsLeft(t *testing.T) {
 	if code := <-exited; code != exitDirty {
 		t.Errorf("exit %d, want %d", code, exitDirty)
 	}
-	for _, want := range []string{"site-a: left on it: acl mc", "site-b: left on it: capture mc", "moncap -i " + l.inventory + " clean " + out} {
+	for _, want := range []string{"site-a: left on it: access list mc", "site-b: left on it: capture point mc", "moncap -i " + l.inventory + " clean " + out} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("%q is not in\n%s", want, stderr.String())
 		}

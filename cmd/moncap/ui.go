@@ -20,7 +20,9 @@ func (a *app) printError(err error) {
 		return
 	}
 	for line := range strings.SplitSeq(printable(text), "\n") {
-		fmt.Fprintln(a.stderr, "moncap:", line)
+		if line != "" {
+			fmt.Fprintln(a.stderr, "moncap:", line)
+		}
 	}
 	for _, h := range hints(err) {
 		fmt.Fprintln(a.stderr, "hint:", printable(a.withInventory(h)))

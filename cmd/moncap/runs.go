@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moncap/moncap/analysis/render"
+)
+
+// runsFormats are the forms of the list of runs.
+var runsFormats = []string{"text", "json", "html", "nagios", "prometheus"}
+
+func (a *app) runsCommand() *cobra.Command {
+	format, file, since := "text", "", ""
+	c := &cobra.Command{
+		Use:   "runs [TUNNEL]",
+		Short: "The runs on this disk: when, verdict, headline, what was lost, what is still open",
+		Long: `The runs in the folder of runs ($MONCAP_RUNS, or runs), the latest first: of one tunnel, or of all. A run that has
+something on its routers still is marked; moncap clean removes it.
+
+--format html is a page of tunnels by days, with a link to each report; nagios is one line for the tunnel's latest run
+with that plugin's exit codes; prometheus is the textfile collector's form, with every tunnel of the inventory.`,
+		Example: `  moncap runs
+  moncap runs hq-branch --since 7d --format json
+  moncap runs --format prometheus -o /var/lib/node_exporter/textfile/moncap.prom`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeTunnel,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := oneOf("--format", format, runsFormats...); err != nil {
+				return err
+			}
+			if _, err := a.destinationOf(file); err != nil {
+				return usageError(err)
+			}
+			from, err := parseSince(since, time.Now())
+			if err != nil {
+				return usageError(err)
+			}
+			tunnel := ""
+			if len(args) == 1 {
+				tunnel = args[0]
+			}
+			return a.showRuns(tunnel, from, format, file)
+		},
+	}
+	c.Flags().StringVarP(&format, "format", "f", format, strings.Join(runsFormats, ", "))
+	c.Flags().StringVarP(&file, "output", "o", "", "write to this file instead of stdout")
+	c.Flags().StringVar(&since, "since", "", "only runs that began since then: 36h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z")
+	mustComplete(c, "format", runsFormats)
+	c.AddCommand(a.pruneCommand())
+	return c
+}
+
+// parseSince reads an age, in days too, a day or a moment. Nothing is the beginning of time.
+func parseSince(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 100_000 {
+			return now.AddDate(0, 0, -n), nil
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.DateOnly, time.DateTime, time.RFC3339} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("--since: want an age (36h, 7d), a day (2026-11-23) or a time (RFC 3339), got %q", s)
+}
+
+func (a *app) showRuns(tunnel string, from time.Time, format, file string) error {
+	runs, err := a.history(tunnel)
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	for i, p := range runs {
+		if p.Started.Before(from) {
+			runs = runs[:i]
+			break
+		}
+	}
+	switch format {
+	case "nagios":
+		if tunnel == "" {
+			return usageError(errors.New("runs: --format nagios is about one tunnel: name it"))
+		}
+		return a.showNagios(tunnel, runs, file)
+	case "prometheus":
+		return a.writeMetrics(runs, file)
+	}
+	return a.writeTo(file, func(w io.Writer) error {
+		switch format {
+		case "json":
+			if runs == nil {
+				runs = []*pastRun{}
+			}
+			return writeJSON(w, runs)
+		case "html":
+			folder := a.runsDir()
+			if file != "" && file != "-" {
+				folder = filepath.Dir(file)
+			}
+			return writeRunsPage(w, runs, folder)
+		}
+		return a.writeRuns(w, runs)
+	})
+}
+
+func (a *app) writeRuns(w io.Writer, runs []*pastRun) error {
+	if len(runs) == 0 {
+		_, err := fmt.Fprintf(w, "no runs in %s\n", printable(a.runsDir()))
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "STARTED\tTUNNEL\tVERDICT\tLOST A>B\tB>A\tSIZE\tRUN\tHEADLINE")
+	for _, p := range runs {
+		verdict := string(p.Outcome)
+		if p.Reason != "" {
+			verdict += " (" + string(p.Reason) + ")"
+		}
+		if len(p.Open) > 0 {
+			verdict += ", OPEN"
+		}
+		lost := func(n int) string {
+			if !p.judged() {
+				return "-"
+			}
+			return strconv.Itoa(n)
+		}
+		headline := render.Shorten(strings.Join(strings.Fields(printable(p.Headline)), " "), 80)
+		fmt.Fprintln(t, strings.Join([]string{
+			p.Started.Local().Format("2006-01-02 15:04:05"), printable(p.Tunnel), printable(verdict), lost(p.LostAtoB), lost(p.LostBtoA),
+			kilobytes(p.Bytes), printable(p.ID), headline,
+		}, "\t"))
+	}
+	return t.Flush()
+}
+
+func kilobytes(n int64) string {
+	if n >= 10<<20 {
+		return fmt.Sprintf("%d MB", n>>20)
+	}
+	return fmt.Sprintf("%d KB", (n+1023)>>10)
+}

@@ -168,7 +168,7 @@ func (r *Router) reach(ctx context.Context) (*path, error) {
 
 // jumpClient logs in to a jump host: with keys, or with what the operator types. The router's password is not for it.
 func (r *Router) jumpClient(ctx context.Context, conn net.Conn, j hop) (*ssh.Client, error) {
-	h, err := loadHostKeys(r.peer.KnownHosts, r.peer.HostKey, j.address())
+	h, err := r.loadHostKeys(r.peer.HostKey, j.address())
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +274,7 @@ func (r *Router) connectServer(ctx context.Context, u iosxe.Upload) (*connection
 
 // logInTo opens an SSH connection by the way that reach opens.
 func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, reach func(context.Context) (*path, error)) (*connection, error) {
-	h, err := loadHostKeys(r.peer.KnownHosts, r.peer.HostKey, a.address)
+	h, err := r.loadHostKeys(r.peer.HostKey, a.address)
 	if err != nil {
 		return nil, err
 	}

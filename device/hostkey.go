@@ -24,20 +24,26 @@ import (
 type hostKeys struct {
 	file    string
 	db      *knownhosts.HostKeyDB // nil: the file is not there
+	lines   []knownLine
 	policy  string
-	address string
+	address string // in the form in which it is looked for
 }
 
-func loadHostKeys(file, policy, address string) (*hostKeys, error) {
-	h := &hostKeys{file: file, policy: policy, address: address}
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+// loadHostKeys reads the peer's file for one hop.
+func (r *Router) loadHostKeys(policy, address string) (*hostKeys, error) {
+	h := &hostKeys{file: r.peer.KnownHosts, policy: policy, address: canonicalAddress(address)}
+	lines, db, skipped, err := readKnownHosts(h.file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return h, nil
+	case err != nil:
+		return nil, fmt.Errorf("known hosts: %w", err)
+	case len(skipped) > 0:
+		r.warnHosts.Do(func() {
+			r.o.Log.Warn("known_hosts: lines that are not understood are skipped", "file", h.file, "lines", strings.Join(skipped, "; "))
+		})
 	}
-	db, err := knownhosts.NewDB(file)
-	if err != nil {
-		return nil, fmt.Errorf("known hosts: %s: %w", file, err)
-	}
-	h.db = db
+	h.lines, h.db = lines, db
 	return h, nil
 }
 
@@ -51,8 +57,8 @@ func (h *hostKeys) algorithms() []string {
 }
 
 // check is the ssh.HostKeyCallback.
-func (h *hostKeys) check(name string, remote net.Addr, key ssh.PublicKey) error {
-	err := h.known(name, remote, key)
+func (h *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
+	err := h.known(remote, key)
 	switch {
 	case err == nil:
 		return nil
@@ -61,7 +67,8 @@ func (h *hostKeys) check(name string, remote net.Addr, key ssh.PublicKey) error 
 	case knownhosts.IsHostUnknown(err) && h.policy == inventory.HostKeyAcceptNew:
 		return appendKnownHost(h.file, h.address, remote, key)
 	case knownhosts.IsHostUnknown(err):
-		return fmt.Errorf("%s: %w: it presents %s %s", h.address, errUnknownHost, key.Type(), ssh.FingerprintSHA256(key))
+		return fmt.Errorf("%s: %w in %s: it presents %s %s%s", h.address, errUnknownHost, h.file, key.Type(), ssh.FingerprintSHA256(key),
+			elsewhere(h.lines, h.address, key))
 	case revoked(err):
 		return fmt.Errorf("%s: %w: %s", h.address, errRevokedKey, ssh.FingerprintSHA256(key))
 	}
@@ -83,11 +90,11 @@ func (h *hostKeys) explain(err error) error {
 	return err
 }
 
-func (h *hostKeys) known(name string, remote net.Addr, key ssh.PublicKey) error {
+func (h *hostKeys) known(remote net.Addr, key ssh.PublicKey) error {
 	if h.db == nil {
 		return unknownError()
 	}
-	return h.db.HostKeyCallback()(name, remote, key)
+	return h.db.HostKeyCallback()(h.address, remote, key)
 }
 
 // unknownError is what the library returns for a host that no line names.
@@ -148,7 +155,7 @@ func (r *Router) scan(ctx context.Context) (info HostKeyInfo, err error) {
 	if err != nil {
 		return info, err
 	}
-	h, err := loadHostKeys(r.peer.KnownHosts, inventory.HostKeyStrict, target.address())
+	h, err := r.loadHostKeys(inventory.HostKeyStrict, target.address())
 	if err != nil {
 		return info, err
 	}
@@ -163,10 +170,10 @@ func (r *Router) scan(ctx context.Context) (info HostKeyInfo, err error) {
 	// Any key is worth seeing, but one that is known is preferred.
 	known := h.algorithms()
 	config.HostKeyAlgorithms = append(known, slices.DeleteFunc(slices.Clone(config.HostKeyAlgorithms), func(s string) bool { return slices.Contains(known, s) })...)
-	config.HostKeyCallback = func(name string, remote net.Addr, key ssh.PublicKey) error {
-		err := h.known(name, remote, key)
+	config.HostKeyCallback = func(_ string, remote net.Addr, key ssh.PublicKey) error {
+		err := h.known(remote, key)
 		info = HostKeyInfo{Algorithm: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), Known: err == nil,
-			Changed: err != nil && knownhosts.IsHostKeyChanged(err), Revoked: revoked(err), key: key, remote: remote, address: target.address()}
+			Changed: err != nil && knownhosts.IsHostKeyChanged(err), Revoked: revoked(err), key: key, remote: remote, address: h.address}
 		return errSeen
 	}
 	_, err = r.handshake(ctx, p.conn, target.address(), config, &authenticator{router: r})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moncap/moncap/capture/bundle"
@@ -96,6 +97,7 @@ func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command
 		if err := r.pause(ctx, n); err != nil {
 			return err
 		}
+		r.said = ""
 		there, err := r.prepareAgain(ctx, c)
 		if err != nil {
 			return err
@@ -107,10 +109,13 @@ func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command
 }
 
 func (r *router) execAll(ctx context.Context, commands []iosxe.Command) error {
+	r.said = ""
 	for _, c := range commands {
-		if _, err := r.exec(ctx, c); err != nil {
+		out, err := r.exec(ctx, c)
+		if err != nil {
 			return err
 		}
+		r.said = strings.TrimSpace(r.said + "\n" + strings.TrimSpace(out))
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (r *router) checkPhase(ctx context.Context) error {
 	if err := refusals(results, r.u); err != nil {
 		return err
 	}
-	if len(waitShows(r.plan.settings.Until)) > 0 {
+	if len(r.plan.waitShows()) > 0 {
 		return r.remember(ctx)
 	}
 	return nil
@@ -151,4 +151,20 @@ func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 		}
 	}
 	return c.results, nil
+}
+
+// checkCommands lists what check asks a router. With an account that can only capture and read, only what that may.
+func (p *SidePlan) checkCommands(s Settings) []iosxe.Command {
+	commands := []iosxe.Command{iosxe.ShowVersion(), iosxe.ShowClock(), iosxe.ShowCPU(), iosxe.ShowMemory(),
+		iosxe.ShowInterfaces(), iosxe.ShowCaptures(), iosxe.ShowUsers(), iosxe.ShowLines()}
+	if !p.ACL.IsZero() {
+		commands = append(commands, iosxe.ShowPrivilege(), iosxe.ShowACL(p.ACL))
+	}
+	if !p.File.IsZero() {
+		commands = append(commands, iosxe.Dir(), iosxe.ShowSCPServer())
+	}
+	if s.Debug {
+		commands = append(commands, iosxe.ShowDebug())
+	}
+	return append(commands, p.waitShows()...)
 }

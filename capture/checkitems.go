@@ -14,6 +14,9 @@ func (c *checker) version(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if ok {
+		c.r.keepShow(iosxe.ShowVersion(), out)
+	}
 	v, err := iosxe.ParseVersion(out)
 	c.r.meet(v)
 	if err != nil {

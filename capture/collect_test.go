@@ -267,7 +267,7 @@ func TestStepsOneAtATime(t *testing.T) {
 		l.a.fetchFault = func(int, []byte) ([]byte, error) { return nil, errors.New("scp: reset") }
 		l.a.fault = on("show-capture-dump", refuse(iosxe.Unclassified, "% no"))
 		var dirty *DirtyError
-		if _, err := Collect(ctx, l.bundle, l.hosts(), l.opts); !errors.As(err, &dirty) || len(dirty.Left) != 6 {
+		if _, err := Collect(ctx, l.bundle, l.hosts(), l.opts); !errors.As(err, &dirty) || len(dirty.Left) != 1 || dirty.Left[0].Reason != ReasonOnlyCopy {
 			t.Fatalf("collect that cannot fetch: %v", err)
 		}
 		l.a.fetchFault, l.a.fault = nil, nil
@@ -293,9 +293,9 @@ func TestExportDoesNotOverwriteAForeignFile(t *testing.T) {
 			}
 			return nil
 		}
-		_, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
-		if err == nil || !strings.Contains(err.Error(), "not overwritten") {
-			t.Errorf("%v", err)
+		result, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
+		if err != nil || result.Run.A.Source != bundle.SourceDump || !strings.Contains(strings.Join(result.Notes, "\n"), "not overwritten") {
+			t.Errorf("%v, source %q, notes %q", err, result.Run.A.Source, result.Notes)
 		}
 		if string(l.a.files["mcabc123.pcap"]) != "somebody else's" {
 			t.Error("the file was touched")

@@ -67,6 +67,9 @@ func (r *router) readDump(ctx context.Context) ([]bundle.Packet, error) {
 	if err != nil {
 		return nil, err
 	}
+	if buffer.Packets == 0 && r.counted && r.info.Packets > 0 {
+		return nil, fmt.Errorf("the buffer had %d packets when it was stopped, and none is left in it", r.info.Packets)
+	}
 	if buffer.Packets == 0 {
 		return nil, nil
 	}

@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/capture/bundle"
@@ -58,6 +59,7 @@ type Leftover struct {
 	Remove []string // what to type to remove it, line by line
 	Reason string   // why it is still there, in a word that stays: ReasonForeign and its like
 	Why    string   // the same for people
+	Fetch  string   // how to fetch it by hand, where it is a file with the only copy of the packets
 }
 
 func (l Leftover) String() string {
@@ -66,6 +68,12 @@ func (l Leftover) String() string {
 		s += fmt.Sprintf(" (side %s)", l.Side)
 	}
 	s += ": " + l.What
+	if l.Reason == ReasonOnlyCopy {
+		s += ": left on purpose"
+	}
+	if l.Fetch != "" {
+		s += ": fetch it by hand with: " + l.Fetch
+	}
 	if len(l.Remove) > 0 {
 		s += ": remove with: " + strings.Join(l.Remove, "; ")
 	}
@@ -73,7 +81,7 @@ func (l Leftover) String() string {
 }
 
 func (l Leftover) record() bundle.Left {
-	return bundle.Left{Side: l.Side, Peer: l.Peer, What: l.What, Remove: l.Remove, Reason: l.Reason, Why: l.Why}
+	return bundle.Left{Side: l.Side, Peer: l.Peer, What: l.What, Remove: l.Remove, Reason: l.Reason, Why: l.Why, Fetch: l.Fetch}
 }
 
 // DirtyError says that something is, or may be, left on a router: without a list, the bundle does not say what. Err is
@@ -116,16 +124,20 @@ func (e *DirtyError) Hint() string {
 	if e.Name != "" {
 		clean += " --name " + e.Name
 	}
+	first := e.Left[0]
+	if i := slices.IndexFunc(e.Left, func(l Leftover) bool { return l.Reason == ReasonOnlyCopy }); i >= 0 {
+		first = e.Left[i] // what is lost when nobody collects it comes before what is only to be removed
+	}
 	when := map[string]string{
 		ReasonUnreachable: "when the router can be reached again",
 		ReasonOtherRouter: "when the router that was expected answers again",
 		ReasonRefused:     "when the account may remove it",
 		ReasonForeign:     "look at it, and remove by hand what is yours; then",
 		ReasonJournal:     "look on the router for what the journal names, and remove by hand what is yours; then",
-		ReasonOnlyCopy:    "moncap collect " + clean + " fetches it; to give it up",
+		ReasonOnlyCopy:    "moncap collect " + clean + " fetches what was left on purpose, and cleans; to throw it away",
 		ReasonUnknown:     "to have moncap look for it",
 		ReasonKept:        "moncap collect " + clean + " tries again; to give up",
-	}[e.Left[0].Reason]
+	}[first.Reason]
 	return when + ": moncap clean " + clean
 }
 

@@ -58,8 +58,10 @@ type fault struct {
 	before, after error // instead of doing it; after having done it
 	half          bool  // do the first line only, then after
 	hang          bool
-	dead          bool // nothing answers from then on
-	done          bool // with dead: the command itself was still carried out
+	dead          bool   // nothing answers from then on
+	done          bool   // with dead: the command itself was still carried out
+	say           string // the answer instead of the usual one
+	idle          bool   // with say: it is not done
 }
 
 type lostError struct{}
@@ -130,15 +132,25 @@ func (f *fakeRouter) Exec(ctx context.Context, cmd iosxe.Command) (string, error
 	if now.half {
 		lines = lines[:1]
 	}
+	if now.idle {
+		return now.say, nil
+	}
 	out, err := f.do(cmd, lines)
 	if now.after != nil {
 		return "", now.after
+	}
+	if now.say != "" {
+		out = now.say
 	}
 	return out, err
 }
 
 func (f *fakeRouter) ExecAll(ctx context.Context, cmds []iosxe.Command, each func(i int, out string, err error)) {
 	for i, cmd := range cmds {
+		if ctx.Err() != nil {
+			each(i, "", context.Cause(ctx))
+			continue
+		}
 		out, err := f.Exec(ctx, cmd)
 		each(i, out, err)
 	}

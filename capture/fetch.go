@@ -13,7 +13,7 @@ import (
 	"github.com/moncap/moncap/capture/bundle"
 )
 
-// fetch brings the capture here: by SCP, or rebuilt from the dump.
+// fetch brings the capture here: by SCP, or rebuilt from the dump. Once it is here, the router's copy is not the only one.
 func (r *router) fetch(ctx context.Context) error {
 	f, err := r.u.b.CreateCapture(r.side)
 	if err != nil {
@@ -22,7 +22,11 @@ func (r *router) fetch(ctx context.Context) error {
 	if err := r.fill(ctx, f); err != nil {
 		return errors.Join(err, f.Abort())
 	}
-	return f.Commit()
+	if err := f.Commit(); err != nil {
+		return err
+	}
+	r.done = true
+	return nil
 }
 
 func (r *router) fill(ctx context.Context, f *bundle.Partial) error {

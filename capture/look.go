@@ -218,7 +218,7 @@ func (c *change) unseen() presence {
 	return partial
 }
 
-// file returns what the router says about the exported file.
+// file returns what the router says about the exported file. The size of one whose row cannot be read is 0.
 func (r *router) file(ctx context.Context, attempts int) (iosxe.FileInfo, bool, error) {
 	out, err := r.repeatAtMost(ctx, iosxe.DirFile(r.plan.File), attempts)
 	if refusedAs(err, iosxe.Missing) {
@@ -231,6 +231,9 @@ func (r *router) file(ctx context.Context, attempts int) (iosxe.FileInfo, bool, 
 	if err != nil {
 		return iosxe.FileInfo{}, false, err
 	}
-	f, there := d.File(r.plan.File.Base())
-	return f, there, nil
+	name := r.plan.File.Base()
+	if f, there := d.File(name); there {
+		return f, true, nil
+	}
+	return iosxe.FileInfo{Name: name}, d.Mentions(name), nil
 }

@@ -2,103 +2,119 @@ package capture
 
 import (
 	"context"
+	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// checkCommands lists what check asks a router. With an account that can only capture and read, only what that may.
-func (p *SidePlan) checkCommands(s Settings) []iosxe.Command {
-	commands := []iosxe.Command{iosxe.ShowVersion(), iosxe.ShowClock(), iosxe.ShowCPU(), iosxe.ShowMemory(),
-		iosxe.ShowInterfaces(), iosxe.ShowCaptures(), iosxe.ShowUsers(), iosxe.ShowLines()}
-	if !p.ACL.IsZero() {
-		commands = append(commands, iosxe.ShowPrivilege(), iosxe.ShowACL(p.ACL))
-	}
-	if !p.File.IsZero() {
-		commands = append(commands, iosxe.Dir(), iosxe.ShowSCPServer())
-	}
-	if s.Debug {
-		commands = append(commands, iosxe.ShowDebug())
-	}
-	return append(commands, waitShows(s.Until)...)
-}
-
-// waitShows lists what decides whether the wait is over, beside the buffer's counters.
-func waitShows(u Until) []iosxe.Command {
-	if u.Kind == UntilEstablished || u.Kind == UntilFailed {
-		return []iosxe.Command{iosxe.ShowIKEv2SA(), iosxe.ShowISAKMPSA()}
+// aboutPeer makes a show of one peer. The address was validated by the filter's constructor already.
+func (p *SidePlan) aboutPeer(show func(peer netip.Addr) (iosxe.Command, error)) []iosxe.Command {
+	if c, err := show(p.Remote); err == nil {
+		return []iosxe.Command{c}
 	}
 	return nil
 }
 
-// observeCommands lists what is asked after the capture was stopped. A router that refuses one of them is no failure.
+// waitShows lists what decides whether the wait is over, beside the buffer's counters.
+func (p *SidePlan) waitShows() []iosxe.Command {
+	if u := p.settings.Until; u.Kind != UntilEstablished && u.Kind != UntilFailed {
+		return nil
+	}
+	return append(p.aboutPeer(iosxe.ShowIKEv2SA), iosxe.ShowISAKMPSA())
+}
+
+// observeCommands lists what is asked when the capture is here already, what says most about it first. All of it may fail.
 func (p *SidePlan) observeCommands() []iosxe.Command {
-	commands := []iosxe.Command{
-		iosxe.ShowCapture(p.Name), iosxe.ShowBuffer(p.Name), iosxe.ShowBrief(p.Name), iosxe.ShowCaptureParameter(p.Name),
-		iosxe.ShowClock(), iosxe.ShowNTP(), iosxe.ShowVersion(), iosxe.ShowInterfaces(),
-		iosxe.ShowIKEv2SA(), iosxe.ShowIKEv2Proposal(), iosxe.ShowIKEv2Policy(), iosxe.ShowIKEv2Profile(),
-		iosxe.ShowIKEv2Stats(), iosxe.ShowIKEv2Diagnose(), iosxe.ShowEventTrace(), iosxe.ShowISAKMPSA(),
-		iosxe.ShowISAKMPPolicy(), iosxe.ShowTransformSet(), iosxe.ShowIPsecProfile(), iosxe.ShowCryptoMap(),
-	}
-	for _, about := range []func() (iosxe.Command, error){
-		func() (iosxe.Command, error) { return iosxe.ShowIPsecSA(p.Remote) },
-		func() (iosxe.Command, error) { return iosxe.ShowCryptoSession(p.Remote) },
-	} {
-		// The address was validated by the filter's constructor already.
-		if c, err := about(); err == nil {
-			commands = append(commands, c)
-		}
-	}
+	// The clock is the first, so that the time between its question and its answer is its own.
+	commands := []iosxe.Command{iosxe.ShowClock(), iosxe.ShowCapture(p.Name), iosxe.ShowCaptureParameter(p.Name)}
 	if len(p.debugOn) > 0 {
 		commands = append(commands, iosxe.ShowLog())
 	}
-	return commands
+	for _, show := range []func(netip.Addr) (iosxe.Command, error){iosxe.ShowIKEv2SA, iosxe.ShowIPsecSA, iosxe.ShowCryptoSession} {
+		commands = append(commands, p.aboutPeer(show)...)
+	}
+	return append(commands,
+		iosxe.ShowIKEv2Diagnose(), iosxe.ShowIKEv2Stats(), iosxe.ShowNTP(), iosxe.ShowIKEv2Proposal(), iosxe.ShowIKEv2Policy(),
+		iosxe.ShowIKEv2Profile(), iosxe.ShowISAKMPPolicy(), iosxe.ShowTransformSet(), iosxe.ShowIPsecProfile(),
+		iosxe.ShowInterfaces(), iosxe.ShowISAKMPSA(), iosxe.ShowEventTrace(), iosxe.ShowCryptoMap(), iosxe.ShowBrief(p.Name),
+	)
 }
 
-// observe reads what the routers know about the capture and the tunnel into the bundle. What a router refuses is noted.
+// mostUnanswered is how many of the shows may go wrong otherwise than by a refusal before the rest is left alone: each of
+// them can have cost a session, and a long wait.
+const mostUnanswered = 2
+
+var errEnough = errors.New("the router did not answer the shows before it")
+
+// observe reads what the router knows about the capture and the tunnel into the bundle. The capture is here, so nothing
+// that goes wrong with a show matters: it is noted, and nothing is asked twice. Only an interruption is an error.
 func (r *router) observe(ctx context.Context) error {
-	var refused []string
-	for _, cmd := range r.plan.observeCommands() {
-		began := time.Now()
-		out, err := r.repeat(ctx, cmd)
-		if refusalOf(err) != nil {
+	limit := r.u.o.timeout(PhaseObserve) * 9 / 10 // so that a router which hangs costs the shows alone
+	looking, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the router takes too long"))
+	defer cancel()
+	looking, enough := context.WithCancelCause(looking)
+	defer enough(nil)
+	var refused, skipped []string
+	failed := 0
+	commands := r.plan.observeCommands()
+	began := time.Now()
+	r.askAll(looking, commands, func(i int, out string, err error) {
+		cmd := commands[i]
+		switch {
+		case err == nil:
+			r.learn(cmd, out, began)
+		case refusalOf(err) != nil:
 			refused = append(refused, cmd.Name)
-			continue
+		case looking.Err() != nil:
+			skipped = append(skipped, cmd.Name)
+		default:
+			r.note(PhaseObserve, "%s could not be read: %v", cmd.Lines[0], err)
+			if failed++; failed == mostUnanswered {
+				enough(errEnough)
+			}
 		}
-		if err != nil {
-			return err
-		}
-		r.learn(cmd, out, began)
-		if err := r.u.b.SaveShow(r.side, cmd.Name, out); err != nil {
-			return err
-		}
+		began = time.Now()
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if len(refused) > 0 {
 		r.note(PhaseObserve, "the router does not show: %s", strings.Join(refused, ", "))
 	}
+	if len(skipped) > 0 {
+		r.note(PhaseObserve, "not shown, because %v: %s", context.Cause(looking), strings.Join(skipped, ", "))
+	}
 	return nil
 }
 
-// learn keeps what the result says about the router.
+// learn keeps a show, and what the result says about the router.
 func (r *router) learn(cmd iosxe.Command, out string, began time.Time) {
-	ended := time.Now()
 	switch cmd.Name {
-	case "show-capture-buffer":
-		if b, err := iosxe.ParseBuffer(out); err == nil {
-			r.info.Packets, r.info.Dropped = b.Packets, b.Dropped
-			if b.Dropped > 0 {
-				r.note(PhaseObserve, "the router dropped %d packets of the capture: the buffer was full, or more came a second than pps allows", b.Dropped)
-			}
-		}
 	case "show-clock":
 		if c, err := iosxe.ParseClock(out); err == nil {
-			r.keepClock(c, began, ended)
+			r.keepClock(c, began, time.Now())
 		}
 	case "show-log":
 		if err := r.u.b.SaveDebug(r.side, debugLines(out)); err != nil {
 			r.note(PhaseObserve, "%v", err)
 		}
+	}
+	r.keepShow(cmd, out)
+}
+
+// keepShow puts a show into the bundle. A disk that is full by now is told, and costs nothing that was fetched.
+func (r *router) keepShow(cmd iosxe.Command, out string) {
+	if r.u.b == nil { // a check without a run
+		return
+	}
+	if cmd.Bulk { // what is read as a stream comes as it was sent
+		out = iosxe.Printable(iosxe.Clean(out))
+	}
+	if err := r.u.b.SaveShow(r.side, cmd.Name, out); err != nil {
+		r.note(PhaseObserve, "%v", err)
 	}
 }
 

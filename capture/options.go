@@ -20,16 +20,16 @@ const (
 	PhaseTrigger Phase = "trigger"
 	PhaseWait    Phase = "wait"
 	PhaseStop    Phase = "stop"
-	PhaseObserve Phase = "observe"
 	PhaseExport  Phase = "export"
 	PhaseFetch   Phase = "fetch"
+	PhaseObserve Phase = "observe"
 	PhaseClean   Phase = "clean"
 )
 
 // Phases lists the phases in their order.
 func Phases() []Phase {
-	return []Phase{PhaseCheck, PhaseACL, PhaseDefine, PhaseStart, PhaseTrigger, PhaseWait, PhaseStop, PhaseObserve,
-		PhaseExport, PhaseFetch, PhaseClean}
+	return []Phase{PhaseCheck, PhaseACL, PhaseDefine, PhaseStart, PhaseTrigger, PhaseWait, PhaseStop, PhaseExport,
+		PhaseFetch, PhaseObserve, PhaseClean}
 }
 
 // Hosts are the two routers.
@@ -76,10 +76,13 @@ type Options struct {
 	// Timeouts bounds the phases of one side; what is missing or zero is DefaultTimeouts. PhaseWait is bounded by the
 	// duration of the settings.
 	Timeouts map[Phase]time.Duration
-	Poll     time.Duration // between two looks at a capture that runs; 1 s when zero
-	Retry    time.Duration // before the first repetition after a lost session, doubled each time; 500 ms when zero
-	Tool     string        // name and version of the program, for run.json
-	Stop     <-chan struct{}
+	// Poll is the time from the start to the first look at the captures, and between two looks when something ends the
+	// wait; 1 s when zero. With nothing to wait for, a look costs a router two commands for nothing but a display: then
+	// it is five times as long.
+	Poll  time.Duration
+	Retry time.Duration // before the first repetition after a lost session, doubled each time; 500 ms when zero
+	Tool  string        // name and version of the program, for run.json
+	Stop  <-chan struct{}
 	// MaxDumpMB bounds what is read by `buffer dump` instead of SCP; 16 when zero.
 	MaxDumpMB int
 	DryRun    bool   // Clean only: list what would be removed
@@ -90,7 +93,7 @@ type Options struct {
 func DefaultTimeouts() map[Phase]time.Duration {
 	return map[Phase]time.Duration{
 		PhaseCheck: 2 * time.Minute, PhaseACL: time.Minute, PhaseDefine: time.Minute, PhaseStart: 30 * time.Second,
-		PhaseTrigger: 2 * time.Minute, PhaseStop: time.Minute, PhaseObserve: 5 * time.Minute,
+		PhaseTrigger: 2 * time.Minute, PhaseStop: time.Minute, PhaseObserve: 2 * time.Minute,
 		PhaseExport: 5 * time.Minute, PhaseFetch: 30 * time.Minute, PhaseClean: 2 * time.Minute,
 	}
 }

@@ -2,7 +2,9 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/moncap/moncap/capture/bundle"
@@ -17,6 +19,9 @@ func (r *router) defineACL(ctx context.Context) error {
 func (r *router) define(ctx context.Context) error {
 	if err := r.make(ctx, kindCapture, r.plan.define, nil); err != nil {
 		return err
+	}
+	if r.said != "" { // a capture point is defined without a word
+		r.note(PhaseDefine, "the router answered the definition of the capture point with %s", quote(r.said))
 	}
 	for i, kind := range []string{kindCondition, kindDebug} {
 		if i >= len(r.plan.debugOn) {
@@ -45,7 +50,36 @@ func (r *router) start(ctx context.Context, gate *barrier) error {
 		return err
 	})
 	r.info.StartDone = time.Now()
-	return err
+	if err != nil || iosxe.CaptureStarted(r.said) {
+		return err
+	}
+	return r.confirmStart(ctx)
+}
+
+// confirmStart looks whether the capture runs when the router did not say so in the words that it is known to use.
+func (r *router) confirmStart(ctx context.Context) error {
+	c, err := r.capture(ctx, phaseAttempts)
+	switch {
+	case err != nil && refusalOf(err) == nil:
+		return err
+	case err == nil && (c == nil || !c.Active):
+		return fmt.Errorf("the capture does not run; the router answered the start with %s", quote(r.said))
+	case r.said != "":
+		r.note(PhaseStart, "the router answered the start with %s", quote(r.said))
+	}
+	return nil
+}
+
+// quote is what a router said, for a message.
+func quote(said string) string {
+	words := []rune(strings.Join(strings.Fields(iosxe.Printable(said)), " "))
+	if len(words) > 200 {
+		words = append(words[:200], '…')
+	}
+	if len(words) == 0 {
+		return "nothing"
+	}
+	return `"` + string(words) + `"`
 }
 
 // measureStart takes the middle of each command's round trip for the moment at which the capture started.
@@ -76,16 +110,27 @@ func (r *router) trigger(ctx context.Context) error {
 	return err
 }
 
-// stop ends the capture. One that ended by itself, at a limit or with a full buffer, is as good.
+// stop ends the capture. One that ended by itself, at a limit or with a full buffer, is as good. There is none any more
+// where only the file of an earlier run waits to be collected.
 func (r *router) stop(ctx context.Context) error {
-	_, err := r.repeat(ctx, iosxe.StopCapture(r.plan.Name))
+	if r.open(kindCapture) == nil {
+		return nil
+	}
+	out, err := r.repeat(ctx, iosxe.StopCapture(r.plan.Name))
 	switch {
 	case refusedAs(err, iosxe.Missing):
-		return fmt.Errorf("the capture point is gone, so the router was reloaded or somebody removed it: %w", err)
+		r.counted, r.info.Packets = true, 0 // with it, its buffer is gone
+		return fmt.Errorf("the capture point is gone: the router was reloaded, its standby took over, or somebody removed it: %w", err)
 	case err != nil && !refusedAs(err, iosxe.NotActive):
 		return err
+	case err == nil && !iosxe.CaptureStopped(out):
+		r.note(PhaseStop, "the router answered the stop with %s", quote(out))
 	}
-	return r.stopped()
+	if err := r.stopped(); err != nil {
+		return err
+	}
+	r.count(ctx)
+	return nil
 }
 
 func (r *router) stopped() error {
@@ -95,18 +140,55 @@ func (r *router) stopped() error {
 	return nil
 }
 
-// export writes the packets to a file in bootflash. When that is not to be had, they are read by dump later.
+// count keeps how many packets the stopped capture has, and how many it lost. Nothing depends on it.
+func (r *router) count(ctx context.Context) {
+	cmd := iosxe.ShowBuffer(r.plan.Name)
+	out, err := r.repeatAtMost(ctx, cmd, 2)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.note(PhaseStop, "the packets in the buffer could not be counted: %v", err)
+		}
+		return
+	}
+	r.keepShow(cmd, out)
+	b, err := iosxe.ParseBuffer(out)
+	if err != nil {
+		r.note(PhaseStop, "%v", err)
+		return
+	}
+	r.counted, r.info.Packets, r.info.Dropped = true, b.Packets, b.Dropped
+	if b.Dropped > 0 {
+		r.note(PhaseStop, "the router dropped %d packets of the capture: the buffer was full, or more came a second than pps allows", b.Dropped)
+	}
+}
+
+// export writes the packets to a file in bootflash. Whatever keeps it from that, they are read by dump then.
 func (r *router) export(ctx context.Context) error {
 	if r.dump != "" {
 		return nil
 	}
+	limit := r.u.o.timeout(PhaseExport) * 9 / 10 // so that a router which hangs costs the file, and not the packets
+	writing, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+	defer cancel()
+	err := r.writeFile(writing)
+	var local *localError
+	switch {
+	case err == nil || ctx.Err() != nil || lasting(err) || errors.As(err, &local):
+		return err
+	case refusalOf(err) != nil:
+		r.dump = "the export was refused: " + refusalOf(err).Text
+	default:
+		r.dump = "the export failed: " + err.Error()
+	}
+	return nil
+}
+
+func (r *router) writeFile(ctx context.Context) error {
 	if r.plan.Upload != "" {
 		return r.push(ctx)
 	}
-	if c := r.open(kindFile); c != nil { // of a collect that failed
-		if err := r.undoChange(ctx, c); err != nil {
-			return err
-		}
+	if c := r.open(kindFile); c != nil { // of a run, or a collect, that could not fetch it
+		return r.useFile(ctx, c)
 	}
 	_, there, err := r.file(ctx, phaseAttempts)
 	if err != nil && refusalOf(err) == nil {
@@ -115,37 +197,39 @@ func (r *router) export(ctx context.Context) error {
 	if there {
 		return fmt.Errorf("%s appeared since check: it is not overwritten", r.plan.File)
 	}
-	err = r.make(ctx, kindFile, []iosxe.Command{iosxe.ExportCapture(r.plan.Name, r.plan.File)}, nil)
-	if refusal := refusalOf(err); refusal != nil {
-		r.dump = "the export was refused: " + refusal.Text
-		return nil
-	}
-	if err != nil {
+	if err := r.make(ctx, kindFile, []iosxe.Command{iosxe.ExportCapture(r.plan.Name, r.plan.File)}, nil); err != nil {
 		return err
 	}
-	r.exported = true
+	return r.measureFile(ctx)
+}
+
+// useFile goes on with a file that was exported before. One of which it is not known whether it is whole is written again,
+// as long as there is a buffer to write it from.
+func (r *router) useFile(ctx context.Context, c *change) error {
+	if c.state == bundle.Intent && r.open(kindCapture) != nil {
+		if err := r.undoChange(ctx, c); err != nil {
+			return err
+		}
+		return r.writeFile(ctx)
+	}
 	return r.measureFile(ctx)
 }
 
 // push has the router write the packets to a server. Nothing is made on the router.
 func (r *router) push(ctx context.Context) error {
 	out, err := r.repeat(ctx, r.plan.export)
-	if refusal := refusalOf(err); refusal != nil {
-		r.dump = "the export to the server was refused: " + refusal.Text
-		return nil
-	}
 	if err != nil {
 		return err
 	}
 	r.exported = true
 	r.note(PhaseExport, "the capture was pushed to %s and stays there; the router does not check the server's host key", r.plan.Upload)
 	if r.size, err = iosxe.ParseUploadSize(out); err != nil {
-		r.note(PhaseExport, "%v: what is fetched is compared with nothing", err)
+		r.note(PhaseExport, "%v: the transfer is not checked against it", err)
 	}
 	return nil
 }
 
-// source is where the capture is fetched from.
+// source is where the exported file is fetched from.
 func (p *SidePlan) source() string {
 	if p.Upload != "" {
 		return p.Upload
@@ -153,29 +237,44 @@ func (p *SidePlan) source() string {
 	return p.File.String()
 }
 
-// measureFile asks for size and checksum before the file is fetched.
+// measureFile holds the router's word on the export against what it lists, and asks for size and checksum. What cannot be
+// read of them is not compared later; that the file is not there is an error.
 func (r *router) measureFile(ctx context.Context) error {
 	f, there, err := r.file(ctx, phaseAttempts)
-	if err == nil && !there {
-		return fmt.Errorf("the router says that it exported %s, and it is not there", r.plan.File)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err == nil && !there:
+		r.vanished = true
+		return fmt.Errorf("%s is not there; the router answered the export with %s", r.plan.File, quote(r.said))
+	case err != nil || f.Size <= 0:
+		r.note(PhaseExport, "the size of %s cannot be had%s", r.plan.File, because(err))
+	case r.said != "" && !iosxe.CaptureExported(r.said):
+		r.note(PhaseExport, "the router answered the export with %s; the file is there", quote(r.said))
 	}
-	if err != nil && refusalOf(err) == nil {
-		return err
-	}
-	if err != nil {
-		r.note(PhaseExport, "the size of %s cannot be had: %v", r.plan.File, err)
-	}
-	r.size = f.Size
-	out, err := r.repeat(ctx, iosxe.VerifyMD5(r.plan.File))
-	if err != nil && refusalOf(err) == nil {
-		return err
-	}
+	r.exported, r.size = true, max(f.Size, 0)
+	return r.askMD5(ctx)
+}
+
+func (r *router) askMD5(ctx context.Context) error {
+	out, err := r.repeatAtMost(ctx, iosxe.VerifyMD5(r.plan.File), 2)
 	if err == nil {
 		r.info.MD5, err = iosxe.ParseMD5(out)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if err != nil {
 		r.info.MD5 = ""
 		r.note(PhaseExport, "the router's MD5 cannot be had, only the size is compared: %v", err)
 	}
 	return nil
+}
+
+// because is an error as the end of a sentence.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
 }

@@ -18,14 +18,19 @@ func (p *Plan) Steps(s Side) []Step {
 		steps = append(steps, Step{Phase: PhaseTrigger, Command: sp.Trigger.Command})
 	}
 	looks := []iosxe.Command{iosxe.ShowBuffer(sp.Name), iosxe.ShowCapture(sp.Name)}
-	for _, c := range append(looks, waitShows(p.Settings.Until)...) {
-		steps = append(steps, Step{Phase: PhaseWait, Command: c, Note: "every second"})
+	every := "every second"
+	if p.Settings.Until.Kind == UntilNothing {
+		every = "after a second, then every five"
 	}
-	steps = append(steps, Step{Phase: PhaseStop, Command: iosxe.StopCapture(sp.Name)})
+	for _, c := range append(looks, sp.waitShows()...) {
+		steps = append(steps, Step{Phase: PhaseWait, Command: c, Note: every})
+	}
+	steps = append(steps, Step{Phase: PhaseStop, Command: iosxe.StopCapture(sp.Name)},
+		Step{Phase: PhaseStop, Command: iosxe.ShowBuffer(sp.Name)})
+	steps = append(steps, sp.collectSteps()...)
 	for _, c := range sp.observeCommands() {
 		steps = append(steps, Step{Phase: PhaseObserve, Command: c})
 	}
-	steps = append(steps, sp.collectSteps()...)
 	return append(steps, sp.cleanSteps(p.Settings.Keep)...)
 }
 

@@ -23,16 +23,21 @@ type router struct {
 
 	changes  []*change       // what was begun on the router, in order
 	known    map[string]bool // the IKE SAs with the peer that were there before the start
+	said     string          // what the router answered to the command that made the last change
 	dump     string          // why SCP is not used; empty: it is
+	counted  bool            // the packets in the buffer were counted after the stop
 	exported bool
-	size     int64  // of the exported file
+	done     bool   // the capture is here: nothing on the router is its only copy
+	had      bool   // it was here before: there is nothing to collect
+	vanished bool   // the exported file is known not to be there
+	size     int64  // of the exported file; 0: not known
 	first    window // when the first packet came, by this machine's clock
 	blind    int    // looks in a row, in the wait, that the router did not answer
 	nextLook time.Time
 	err      error  // why the side is given up
 	vouched  int    // the session of which it is known that the run's router answers in it; 0: none
 	broken   int    // answers that failed to come, of a host that does not number its sessions
-	sparing  string // why what is on the router is not removed; empty: it is
+	sparing  string // why what holds the only copy of the packets is not removed; empty: it is
 }
 
 // window is a span of time in which something happened.
@@ -62,14 +67,19 @@ func (r *router) send(ctx context.Context, cmd iosxe.Command) (string, error) {
 	}
 	r.info.Commands = append(r.info.Commands, typed(cmd)...)
 	out, err := r.host.Exec(ctx, cmd)
-	if err != nil {
-		r.u.o.Log.LogAttrs(ctx, slog.LevelDebug, "command", slog.String("peer", r.plan.Endpoint.Name),
-			slog.String("command", cmd.Name), slog.Any("error", err))
+	r.account(ctx, cmd, err)
+	return out, err
+}
+
+func (r *router) account(ctx context.Context, cmd iosxe.Command, err error) {
+	if err == nil {
+		return
 	}
-	if err != nil && refusalOf(err) == nil {
+	r.u.o.Log.LogAttrs(ctx, slog.LevelDebug, "command", slog.String("peer", r.plan.Endpoint.Name),
+		slog.String("command", cmd.Name), slog.Any("error", err))
+	if refusalOf(err) == nil {
 		r.broken++
 	}
-	return out, err
 }
 
 // typed lists the lines that a command puts on the router's terminal.
@@ -101,6 +111,40 @@ func (r *router) repeatAtMost(ctx context.Context, cmd iosxe.Command, attempts i
 // the session calls lasting, as a password that was not accepted is.
 func (r *router) worthRepeating(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && r.host != nil && refusalOf(err) == nil && !lasting(err)
+}
+
+// askAll sends commands that only read, as fast as the router takes them, and hands over each answer. What comes after one
+// that was lost is asked by itself: another session may be another router's.
+func (r *router) askAll(ctx context.Context, commands []iosxe.Command, each func(i int, out string, err error)) {
+	next := 0
+	if r.host != nil && ctx.Err() == nil && r.recognise(ctx) == nil {
+		next = r.askAhead(ctx, commands, each)
+	}
+	for ; next < len(commands); next++ {
+		out, err := r.exec(ctx, commands[next])
+		each(next, out, err)
+	}
+}
+
+// askAhead is askAll as far as the session lasts. It returns how many were answered.
+func (r *router) askAhead(ctx context.Context, commands []iosxe.Command, each func(i int, out string, err error)) (answered int) {
+	for _, cmd := range commands {
+		r.info.Commands = append(r.info.Commands, typed(cmd)...)
+	}
+	asking, lostIt := context.WithCancel(ctx)
+	defer lostIt()
+	r.host.ExecAll(asking, commands, func(i int, out string, err error) {
+		if asking.Err() != nil && ctx.Err() == nil {
+			return
+		}
+		answered = i + 1
+		r.account(ctx, commands[i], err)
+		if err != nil && refusalOf(err) == nil {
+			lostIt()
+		}
+		each(i, out, err)
+	})
+	return answered
 }
 
 // pause waits before the n-th repetition.

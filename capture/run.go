@@ -122,23 +122,29 @@ func (u *runner) bringUp(ctx context.Context) error {
 	return nil
 }
 
-// collect does the phases from stop to fetch. A side that fails is given up, and the other goes on: half of the
+// collect does the phases from stop to observe. A side that fails is given up, and the other goes on: half of the
 // evidence is better than none.
 func (u *runner) collect(ctx context.Context) error {
 	var errs []error
+	defer u.spareOnlyCopies(ctx)
 	for _, p := range []struct {
 		name Phase
 		do   func(context.Context, *router) error
 	}{
 		{PhaseStop, func(ctx context.Context, r *router) error { return r.stop(ctx) }},
-		{PhaseObserve, func(ctx context.Context, r *router) error { return r.observe(ctx) }},
 		{PhaseExport, func(ctx context.Context, r *router) error { return r.export(ctx) }},
 		{PhaseFetch, func(ctx context.Context, r *router) error { return r.fetch(ctx) }},
+		{PhaseObserve, func(ctx context.Context, r *router) error { return r.observe(ctx) }},
 	} {
 		if p.name == PhaseExport && u.plan.Settings.ZeroConfig {
 			continue
 		}
-		err := u.phase(ctx, p.name, p.do, nil)
+		err := u.phase(ctx, p.name, func(ctx context.Context, r *router) error {
+			if r.had {
+				return nil
+			}
+			return p.do(ctx, r)
+		}, nil)
 		if err == nil {
 			continue
 		}
@@ -184,10 +190,10 @@ func (u *runner) together(ctx context.Context, name Phase, p *bundle.Phase, do f
 	err := do(ctx)
 	p.AMS = milliseconds(time.Since(began))
 	p.BMS = p.AMS
-	if err != nil {
+	if _, blamed := errors.AsType[*PhaseError](err); err != nil && !blamed {
 		return &PhaseError{Phase: name, Err: err}
 	}
-	return nil
+	return err
 }
 
 func (u *runner) apart(ctx context.Context, name Phase, p *bundle.Phase, do func(context.Context, *router) error) error {

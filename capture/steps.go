@@ -104,19 +104,34 @@ func Stop(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, e
 	return u.result(), err
 }
 
-// Collect stops the captures of a bundle's run if they run, fetches them, and cleans up. When it fails, it leaves the
-// routers as they are, so that it can be tried again, and returns a *DirtyError; Clean gives up.
+// Collect stops the captures of a bundle's run if they run, fetches what is not here yet, and cleans up. What holds the
+// only copy of packets that it cannot fetch stays where it is, so that it can be tried again, and the error is a
+// *DirtyError; so does everything when it is interrupted. Clean gives up.
 func Collect(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, error) {
 	u, err := goOn(ctx, b, h, o)
 	if u == nil || errors.Is(err, errNothing) {
 		return nil, err
 	}
-	if err = errors.Join(err, u.collect(ctx)); err != nil {
+	err = errors.Join(err, u.collect(ctx))
+	if err != nil && ctx.Err() != nil {
 		u.left = u.mayBeLeft()
 		return u.close(err)
 	}
-	u.run.Error = ""
-	return u.finish(ctx, nil, u.plan.Settings.Keep)
+	if err == nil {
+		u.run.Error = ""
+	}
+	return u.finish(ctx, err, err == nil && u.plan.Settings.Keep)
+}
+
+// findCollected finds the sides of which nothing is to be collected: their capture is here, or the journal has nothing of
+// them on the router that the packets may be had from.
+func (u *runner) findCollected() {
+	pathA, pathB := u.b.Captures()
+	for _, r := range u.sides {
+		path := map[Side]string{A: pathA, B: pathB}[r.side]
+		r.done = path != "" && r.info.SHA256 != ""
+		r.had = r.done
+	}
 }
 
 var (
@@ -139,16 +154,25 @@ func goOn(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*runner, e
 	if u.books.damage != nil {
 		u.suspect()
 	}
-	return u, u.apart(ctx, PhaseStop, &bundle.Phase{}, func(ctx context.Context, r *router) error { return r.ownCapture(ctx) })
+	u.findCollected()
+	return u, u.apart(ctx, PhaseStop, &bundle.Phase{}, func(ctx context.Context, r *router) error {
+		if r.had {
+			return nil
+		}
+		return r.ownCapture(ctx)
+	})
 }
 
-// ownCapture makes sure that the capture point is the run's before anything is done to it.
+// ownCapture makes sure that the capture point is the run's before anything is done to it; or the file, where the only copy
+// of the packets was left in one.
 func (r *router) ownCapture(ctx context.Context) error {
-	i := slices.IndexFunc(r.changes, func(c *change) bool { return c.kind == kindCapture && c.open() })
-	if i < 0 {
+	c := r.open(kindCapture)
+	if c == nil {
+		c = r.open(kindFile)
+	}
+	if c == nil {
 		return errNoCapture
 	}
-	c := r.changes[i]
 	look, err := c.look(r, ctx, c, phaseAttempts)
 	switch {
 	case err != nil:

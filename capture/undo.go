@@ -40,10 +40,8 @@ func (r *router) cleanUp(ctx context.Context, keep bool) []Leftover {
 		if !c.open() || keep && !c.fleeting {
 			continue
 		}
-		if r.sparing != "" && !c.fleeting {
-			if c.kind != kindActive {
-				left = append(left, r.leftover(c.thing, ReasonOnlyCopy, errors.New(r.sparing)))
-			}
+		if r.spares(c.kind) {
+			left = append(left, r.spared(c))
 			continue
 		}
 		err := dead

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,10 +30,10 @@ type sighting struct {
 func (u *runner) wait(ctx context.Context) error {
 	deadline := time.NewTimer(time.Until(u.started.Add(u.plan.Settings.Duration)))
 	defer deadline.Stop()
-	ticker := time.NewTicker(u.o.Poll)
-	defer ticker.Stop()
+	next := time.NewTimer(u.o.Poll)
+	defer next.Stop()
 	var judge judge
-	for {
+	for first := true; ; first = false {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -40,16 +41,42 @@ func (u *runner) wait(ctx context.Context) error {
 			return nil
 		case <-u.o.Stop:
 			return nil
-		case <-ticker.C:
+		case <-next.C:
 		}
+		began := time.Now()
 		seen, over, err := u.lookUntil(ctx, deadline.C)
-		if err != nil || over {
+		if err == nil && first {
+			err = u.running(seen)
+		}
+		if err != nil || over || judge.over(u.plan.Settings.Until, seen) {
 			return err
 		}
-		if judge.over(u.plan.Settings.Until, seen) {
-			return nil
+		next.Reset(max(u.pollEvery()-time.Since(began), 0))
+	}
+}
+
+// pollEvery is the time between two looks.
+func (u *runner) pollEvery() time.Duration {
+	if u.plan.Settings.Until.Kind == UntilNothing {
+		return 5 * u.o.Poll
+	}
+	return u.o.Poll
+}
+
+// running finds a capture that ended right after its start, without a packet and before its time: the rest of the wait would
+// be for nothing.
+func (u *runner) running(seen [2]sighting) error {
+	if time.Since(u.started) >= u.plan.Settings.Duration {
+		return nil
+	}
+	var errs []error
+	for i, r := range u.sides {
+		if s := seen[i]; s.seen && !s.active && s.packets == 0 {
+			err := fmt.Errorf("the capture is not active right after its start, and has no packet; the router answered the start with %s", quote(r.said))
+			errs = append(errs, u.blame(PhaseWait, r, err))
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // lookUntil looks at both sides at the same time. When the wait ends meanwhile, the looks get a moment to finish, for
@@ -59,7 +86,7 @@ func (u *runner) lookUntil(ctx context.Context, deadline <-chan time.Time) (seen
 	defer stop(nil)
 	var wg sync.WaitGroup
 	for i, r := range u.sides {
-		wg.Go(func() { seen[i] = r.sight(looking, u.plan.Settings.Until) })
+		wg.Go(func() { seen[i] = r.sight(looking) })
 	}
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
@@ -96,7 +123,7 @@ func waitFor(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
 }
 
 // sight looks at a capture that runs. What goes wrong is only noted: the next look may find the router again.
-func (r *router) sight(ctx context.Context, until Until) (s sighting) {
+func (r *router) sight(ctx context.Context) (s sighting) {
 	began := time.Now()
 	if began.Before(r.nextLook) {
 		return s
@@ -120,7 +147,7 @@ func (r *router) sight(ctx context.Context, until Until) (s sighting) {
 	}
 	s.active = c != nil && c.Active
 	s.seen = true
-	if until.Kind == UntilEstablished || until.Kind == UntilFailed {
+	if len(r.plan.waitShows()) > 0 {
 		if s.fresh, s.pending, err = r.negotiated(ctx); err != nil {
 			r.lostSight(ctx, err)
 			return sighting{packets: s.packets}
@@ -206,28 +233,31 @@ func saKey(sa iosxe.IKESA) string {
 	return fmt.Sprintf("%d %s %s %s %s", sa.Version, sa.Local, sa.Remote, sa.LocalSPI, sa.RemoteSPI)
 }
 
-// ikeSAs lists the IKE SAs between this side and its peer, of both versions. A version that the router refuses to show
-// has none.
+// ikeSAs lists the IKE SAs between this side and its peer. Those of IKEv1, which cannot be asked for one peer alone, are
+// looked at only where there is none of IKEv2. A version that the router refuses to show has none.
 func (r *router) ikeSAs(ctx context.Context, attempts int) ([]iosxe.IKESA, error) {
 	var sas []iosxe.IKESA
-	for _, show := range []struct {
-		cmd   iosxe.Command
-		parse func(string) []iosxe.IKESA
-	}{{iosxe.ShowIKEv2SA(), iosxe.ParseIKEv2SA}, {iosxe.ShowISAKMPSA(), iosxe.ParseISAKMPSA}} {
-		out, err := r.repeatAtMost(ctx, show.cmd, attempts)
+	for _, cmd := range r.plan.waitShows() {
+		if len(sas) > 0 {
+			break
+		}
+		out, err := r.repeatAtMost(ctx, cmd, attempts)
 		if refusalOf(err) != nil {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		for _, sa := range show.parse(out) {
-			if r.withPeer(sa) {
-				sas = append(sas, sa)
-			}
-		}
+		sas = slices.DeleteFunc(parseSAs(cmd, out), func(sa iosxe.IKESA) bool { return !r.withPeer(sa) })
 	}
 	return sas, nil
+}
+
+func parseSAs(cmd iosxe.Command, out string) []iosxe.IKESA {
+	if cmd.Name == iosxe.ShowISAKMPSA().Name {
+		return iosxe.ParseISAKMPSA(out)
+	}
+	return iosxe.ParseIKEv2SA(out)
 }
 
 func (r *router) withPeer(sa iosxe.IKESA) bool {

@@ -129,6 +129,7 @@ type Left struct {
 	Remove []string `json:"remove"`           // what to type to remove it
 	Reason string   `json:"reason,omitempty"` // why it is there, in a word that stays: see package capture
 	Why    string   `json:"why,omitempty"`    // the same for people
+	Fetch  string   `json:"fetch,omitempty"`  // how to fetch it by hand, where it holds the only copy of the packets
 }
 
 func decodeRun(b []byte) (*Run, error) {

@@ -134,7 +134,7 @@ func (a *app) checkTunnel(ctx context.Context, c *connector, t *inventory.Tunnel
 	results, err := capture.Check(ctx, plan, s.hosts(), a.captureOptions(ctx, view))
 	view.close()
 	if err == nil && record != "" {
-		err = recordShows(ctx, s)
+		err = recordShows(ctx, s, plan)
 	}
 	return results, err
 }
@@ -169,14 +169,18 @@ func recordFile(dir, peer string) (*os.File, error) {
 }
 
 // recordShows asks what a check does not need but a bug report does. A router that refuses one says so in the record.
-func recordShows(ctx context.Context, s *sessions) error {
-	for _, host := range []capture.Host{s.a, s.b} {
-		for _, cmd := range []iosxe.Command{
-			iosxe.ShowUsers(), iosxe.ShowLines(), iosxe.ShowNTP(), iosxe.ShowDebug(), iosxe.ShowIKEv2SA(), iosxe.ShowIKEv2Proposal(),
+func recordShows(ctx context.Context, s *sessions, plan *capture.Plan) error {
+	for _, side := range []capture.Side{capture.A, capture.B} {
+		sas, err := iosxe.ShowIKEv2SA(plan.Get(side).Remote)
+		if err != nil {
+			return err
+		}
+		for _, cmd := range []iosxe.Command{sas,
+			iosxe.ShowUsers(), iosxe.ShowLines(), iosxe.ShowNTP(), iosxe.ShowDebug(), iosxe.ShowIKEv2Proposal(),
 			iosxe.ShowIKEv2Policy(), iosxe.ShowIKEv2Profile(), iosxe.ShowIKEv2Stats(), iosxe.ShowIKEv2Diagnose(), iosxe.ShowISAKMPSA(),
 			iosxe.ShowTransformSet(), iosxe.ShowIPsecProfile(), iosxe.ShowCryptoMap(),
 		} {
-			_, err := host.Exec(ctx, cmd)
+			_, err := s.hosts().Get(side).Exec(ctx, cmd)
 			if _, refused := errors.AsType[*iosxe.Refusal](err); err != nil && !refused {
 				return err
 			}

@@ -71,7 +71,8 @@ func sayEverywhere(text string) func(*simulator.Config) {
 	return func(c *simulator.Config) {
 		c.Knobs.Banner, c.Knobs.MOTD = "banner "+text+"\n", "motd "+text+"\n"
 		c.Show = map[string]string{
-			"show crypto ikev2 profile": "IKEv2 profile: " + text + "\n", "show crypto ikev2 sa detailed": text + "\n", "show crypto map": "Crypto Map " + text + "\n",
+			"show crypto ikev2 profile": "IKEv2 profile: " + text + "\n", "show crypto ikev2 sa remote " + testdata.A4.String() + " detailed": text + "\n", "show crypto ikev2 sa remote " + testdata.B4.String() + " detailed": text + "\n",
+			"show crypto map": "Crypto Map " + text + "\n",
 			"show ntp status": text + "\n", "show users": text + "\n",
 		}
 		c.DebugLog = []string{"IKEv2:(SESSION ID = 1,SA ID = 1):" + text}

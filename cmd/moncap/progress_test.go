@@ -40,7 +40,7 @@ func TestProgressInLines(t *testing.T) {
 	play(t.Context(), v)
 	showEvent(t.Context(), v, capture.Event{Side: capture.A, Phase: capture.PhaseFetch, Kind: capture.Ended, Err: &capture.PhaseError{Phase: capture.PhaseFetch, Err: errors.New("no\x1b[2Jspace")}})
 	v.close()
-	want := "check\nacl\ndefine\nstart\ntrigger\nwait\nstop\nobserve\nexport\nfetch\nclean\nhq: fetch: no[2Jspace\n"
+	want := "check\nacl\ndefine\nstart\ntrigger\nwait\nstop\nexport\nfetch\nobserve\nclean\nhq: fetch: no[2Jspace\n"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out, want)
 	}

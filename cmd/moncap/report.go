@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -150,7 +151,7 @@ func bundleSide(b *bundle.Bundle, router *bundle.Router, side bundle.Side, path 
 
 // runOf tells in the report how the captures were taken.
 func runOf(r *bundle.Run) *report.Run {
-	out := &report.Run{ID: r.ID, Started: r.Started, StartGapMS: r.StartGapMS, Notes: r.Notes, Kept: r.Kept}
+	out := &report.Run{ID: r.ID, Started: r.Started, StartGapMS: r.StartGapMS, Notes: slices.Clone(r.Notes), Kept: r.Kept}
 	for _, l := range r.Left {
 		out.Left = append(out.Left, report.Left{Side: report.Side(l.Side), Peer: l.Peer, What: l.What, Remove: l.Remove, Why: l.Why})
 	}
@@ -162,6 +163,9 @@ func runOf(r *bundle.Run) *report.Run {
 	}
 	for _, s := range bundle.Sides() {
 		router := r.Router(s)
+		if router.Failed != "" {
+			out.Notes = append([]string{router.Failed}, out.Notes...)
+		}
 		out.Routers = append(out.Routers, report.Router{
 			Side: report.Side(s), Peer: router.Peer, Hostname: router.Hostname, Platform: router.Model, Version: router.Software,
 			Transcript: bundle.TranscriptFile(s), Commands: router.Commands, Clean: router.Clean,

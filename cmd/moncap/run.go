@@ -157,7 +157,7 @@ func (a *app) runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run TUNNEL...",
 		Short: "The playbook on both routers, then the report",
-		Long: `Check both routers, push the access list, define, start, wait, stop, observe, export, fetch by SCP, and leave the
+		Long: `Check both routers, push the access list, define, start, wait, stop, export, fetch by SCP, observe, and leave the
 routers as they were; then compare both captures and say what is wrong. Ctrl-C stops at any point and cleans up.
 
 Several tunnels get a line each, and a bundle each that holds the report. A router is in as many runs at a time as its

@@ -219,9 +219,10 @@ func (a *app) collectCommand() *cobra.Command {
 	var o outputFlags
 	keys, name, dryRun := "", "", false
 	c := &cobra.Command{
-		Use:               "collect TUNNEL|BUNDLE",
-		Short:             "Stop, observe, export, fetch and clean up what start began; then the report",
-		Long:              "Stop, observe, export, fetch and clean up what start began; then the report.\n" + exitStatusHelp,
+		Use:   "collect TUNNEL|BUNDLE",
+		Short: "Stop, export, fetch, observe and clean up what start began; then the report",
+		Long: "Stop, export, fetch, observe and clean up what start began; then the report. Also for a run that left the only copy of\n" +
+			"its packets on a router: what can be fetched now is fetched, and the routers are cleaned.\n" + exitStatusHelp,
 		Example:           "  moncap collect hq-branch --format html -o report.html",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeRun,
@@ -233,6 +234,9 @@ func (a *app) collectCommand() *cobra.Command {
 				return a.explainBundle(args[0], name, "fetch the packets of, and remove")
 			}
 			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Collect)
+			if dir != "" && err != nil && exitCode(err) != exitUsage {
+				return errors.Join(err, a.showFailed(a.failedDocument(dir, args[0], err), o))
+			}
 			if err != nil {
 				return err
 			}

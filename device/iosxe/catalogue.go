@@ -102,7 +102,7 @@ var showCommands = []Description{
 	{"show-lines", Exec, []string{"show line"}, Reads, true, "terminal lines there are"},
 	{"show-log", Exec, []string{"show logging"}, Reads, false, "what the debug wrote"},
 	{"show-debug", Exec, []string{"show debugging"}, Reads, false, "which debugs are on already"},
-	{"show-ikev2-sa", Exec, []string{"show crypto ikev2 sa detailed"}, Reads, true, "state of the IKEv2 SAs"},
+	{"show-ikev2-sa", Exec, []string{"show crypto ikev2 sa remote <ip> detailed"}, Reads, true, "state of the IKEv2 SAs with the peer"},
 	{"show-ikev2-proposal", Exec, []string{"show crypto ikev2 proposal"}, Reads, true, "what is offered"},
 	{"show-ikev2-policy", Exec, []string{"show crypto ikev2 policy"}, Reads, true, "which proposal applies"},
 	{"show-ikev2-profile", Exec, []string{"show crypto ikev2 profile"}, Reads, true, "identities and authentication"},

@@ -72,7 +72,7 @@ func everyCommand(t *testing.T) []Command {
 	all := []Command{
 		TerminalLength(), TerminalWidth(), ShowCaptures(), ShowCapture(n), ShowCaptureParameter(n), ShowBuffer(n), ShowBrief(n),
 		ShowDump(n), Dir(), DirFile(f), VerifyMD5(f), DeleteFile(f), ShowVersion(), ShowClock(), ShowNTP(), ShowPrivilege(), ShowInterfaces(),
-		ShowACL(n), ShowACLs(), ShowSCPServer(), ShowCPU(), ShowMemory(), ShowUsers(), ShowLines(), ShowLog(), ShowDebug(), ShowIKEv2SA(),
+		ShowACL(n), ShowACLs(), ShowSCPServer(), ShowCPU(), ShowMemory(), ShowUsers(), ShowLines(), ShowLog(), ShowDebug(),
 		ShowIKEv2Proposal(), ShowIKEv2Policy(), ShowIKEv2Profile(), ShowIKEv2Stats(), ShowIKEv2Diagnose(), ShowEventTrace(), ShowISAKMPSA(),
 		ShowISAKMPPolicy(), ShowTransformSet(), ShowIPsecProfile(), ShowCryptoMap(), StartCapture(n), StopCapture(n), ClearCapture(n),
 		ExportCapture(n, f), ExportUpload(n, upload(t, "scp://ops@192.0.2.5"), f), ExportUpload(n, upload(t, "scp://ops@[2001:db8::5]:2222//srv/pcap"), f), NoCapture(n), NoACL(n, false), NoACL(n, true),
@@ -96,6 +96,8 @@ func everyCommand(t *testing.T) []Command {
 	add(DebugOff(addrA))
 	one(ShowIPsecSA(addrA))
 	one(ShowCryptoSession(six))
+	one(ShowIKEv2SA(addrA))
+	one(ShowIKEv2SA(six))
 	for _, line := range []string{"clear crypto session remote 192.0.2.1", "ping vrf X 192.0.2.1 source Gi1 repeat 3", "clear crypto ikev2 sa remote 192.0.2.1", "clear crypto sa peer 192.0.2.1"} {
 		tr, err := ParseTrigger(line)
 		one(tr.Command, err)

@@ -204,6 +204,22 @@ func ParseBrief(out string) []BriefRow {
 	return rows
 }
 
+// What a router says when it did what it was told. Other words need not mean that it did not.
+var (
+	saysStarted  = regexp.MustCompile(`(?i)started capture point`)
+	saysStopped  = regexp.MustCompile(`(?i)stopped capture point`)
+	saysExported = regexp.MustCompile(`(?i)exported successfully`)
+)
+
+// CaptureStarted says whether the answer to StartCapture confirms it.
+func CaptureStarted(out string) bool { return saysStarted.MatchString(out) }
+
+// CaptureStopped says whether the answer to StopCapture confirms it.
+func CaptureStopped(out string) bool { return saysStopped.MatchString(out) }
+
+// CaptureExported says whether the answer to ExportCapture confirms it.
+func CaptureExported(out string) bool { return saysExported.MatchString(out) }
+
 // SwitchStyle says whether a buffer listing comes from a switch, where tshark prints it; such a listing has no form
 // that the playbook could use.
 func SwitchStyle(out string) bool { return strings.Contains(out, "Starting the packet display") }

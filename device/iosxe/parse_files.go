@@ -3,6 +3,7 @@ package iosxe
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,8 +13,9 @@ import (
 type Directory struct {
 	Path  string
 	Files []FileInfo
-	Total int64 // bytes; -1: not said
-	Free  int64 // bytes; -1: not said
+	Total int64    // bytes; -1: not said
+	Free  int64    // bytes; -1: not said
+	other []string // lines that are neither heading, row nor summary
 }
 
 // FileInfo is one line of a directory.
@@ -32,6 +34,26 @@ func (d Directory) File(name string) (FileInfo, bool) {
 		}
 	}
 	return FileInfo{}, false
+}
+
+// Mentions says whether a line that could not be read as a row names the file.
+func (d Directory) Mentions(name string) bool {
+	return slices.ContainsFunc(d.other, func(line string) bool { return slices.Contains(strings.Fields(line), name) })
+}
+
+// Offsets returns the distances from UTC of the clocks by which the files are dated, the newest file's first. A router that
+// sets its clock for summer may show two.
+func (d Directory) Offsets() []time.Duration {
+	dated := slices.DeleteFunc(slices.Clone(d.Files), func(f FileInfo) bool { return f.Modified.IsZero() })
+	slices.SortStableFunc(dated, func(a, b FileInfo) int { return b.Modified.Compare(a.Modified) })
+	var all []time.Duration
+	for _, f := range dated {
+		_, seconds := f.Modified.Zone()
+		if o := time.Duration(seconds) * time.Second; !slices.Contains(all, o) {
+			all = append(all, o)
+		}
+	}
+	return all
 }
 
 var (
@@ -56,6 +78,8 @@ func ParseDir(out string) (Directory, error) {
 	for line := range strings.SplitSeq(out, "\n") {
 		if f, ok := dirEntry(line); ok {
 			d.Files = append(d.Files, f)
+		} else if !dirHead.MatchString(line) && !dirSpace.MatchString(line) {
+			d.other = append(d.other, line)
 		}
 	}
 	if d.Path == "" && d.Total < 0 && len(d.Files) == 0 {

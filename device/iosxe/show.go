@@ -37,10 +37,10 @@ func ShowBuffer(n Name) Command {
 	return exec("show-capture-buffer", "show monitor capture "+n.s+" buffer")
 }
 
-// ShowBrief lists the packets of the buffer, a line each.
+// ShowBrief lists the packets of the buffer, a line each: nine megabytes for as many packets as a buffer may have.
 func ShowBrief(n Name) Command {
 	c := exec("show-capture-brief", "show monitor capture "+n.s+" buffer brief")
-	c.Slow = true
+	c.Slow, c.Bulk = true, true
 	return c
 }
 
@@ -117,8 +117,10 @@ func ShowLog() Command {
 // ShowDebug shows which debugs are on.
 func ShowDebug() Command { return exec("show-debug", "show debugging") }
 
-// ShowIKEv2SA shows the IKEv2 SAs: state, SPIs, NAT, DPD.
-func ShowIKEv2SA() Command { return exec("show-ikev2-sa", "show crypto ikev2 sa detailed") }
+// ShowIKEv2SA shows the IKEv2 SAs with one peer: state, SPIs, NAT, DPD. Those of a whole hub are megabytes.
+func ShowIKEv2SA(peer netip.Addr) (Command, error) {
+	return about("show-ikev2-sa", "show crypto ikev2 sa remote %s detailed", peer)
+}
 
 // ShowIKEv2Proposal shows the configured IKEv2 proposals.
 func ShowIKEv2Proposal() Command { return exec("show-ikev2-proposal", "show crypto ikev2 proposal") }

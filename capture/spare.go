@@ -1,0 +1,51 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+// spareOnlyCopies decides, when the phases that collect are over, what of a side stays on its router because it holds the
+// only copy of the packets. Who interrupts gives them up.
+func (u *runner) spareOnlyCopies(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
+	for _, r := range u.sides {
+		if r.err == nil || r.done || r.counted && r.info.Packets == 0 {
+			continue
+		}
+		why := r.err
+		if phase, ok := errors.AsType[*PhaseError](why); ok {
+			why = phase.Err
+		}
+		r.sparing = "it holds the only copy of the packets: " + why.Error()
+	}
+}
+
+// spares says whether a thing is left on purpose: the exported file; or, without one, the capture point with its packets,
+// and the access list that it refers to.
+func (r *router) spares(kind string) bool {
+	return r.sparing != "" && slices.Contains(r.onlyCopy(), kind)
+}
+
+func (r *router) onlyCopy() []string {
+	if c := r.open(kindFile); c != nil && !r.vanished && (r.exported || c.state == bundle.Made) {
+		return []string{kindFile}
+	}
+	if r.exported { // to a server
+		return nil
+	}
+	return []string{kindACL, kindCapture}
+}
+
+func (r *router) spared(c *change) Leftover {
+	l := r.leftover(c.thing, ReasonOnlyCopy, errors.New(r.sparing))
+	if c.kind == kindFile {
+		l.Fetch = "scp -O USER@" + l.Peer + ":" + c.name + " ."
+	}
+	return l
+}

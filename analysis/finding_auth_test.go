@@ -25,10 +25,53 @@ func rejects(from int, first ike.PayloadType, size int) func(*scene) {
 	}
 }
 
+// furtherChild asks for a child SA beside the first, by a CREATE_CHILD_SA request without REKEY_SA.
+func furtherChild(size int, answer ike.PayloadType, answerSize int) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0).up()
+		s.traffic(3, false)
+		s.wait(time.Minute)
+		a.exchange(ike.CreateChildSA, 0, ike.PayloadSA, size, answer, answerSize)
+		s.wait(10 * time.Second)
+		a.dpd(1)
+	}
+}
+
+// certified is a negotiation with certificates, after which A's capture goes on for a while without a word of either side.
+func certified(silence time.Duration) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		request := &ike.CertReq{Encoding: 4, Data: make([]byte, 20)}
+		s.ike(0, 500, a.init(false, proposals(gcm(19))))
+		s.ike(1, 500, a.init(true, proposals(gcm(19)), request))
+		a.auth(ike.PayloadIDr, 1400)
+		if silence > 0 {
+			s.wait(silence)
+			s.noise(0)
+		}
+	}
+}
+
 func authCases() []findingCase {
 	return []findingCase{
-		{"tunnel-established", hit, "by the size of the answer", func(s *scene) { s.sa(0).up() },
+		{"tunnel-established", hit, "by the size of the answer, and the initiator uses it", func(s *scene) { s.sa(0).up().dpd(0) },
 			map[string]any{"initiator": "A", "version": 2, "port": 500, "confidence": "certain"}},
+		{"tunnel-established", hit, "the captures end before the initiator shows anything", func(s *scene) { s.sa(0).up() },
+			map[string]any{"initiator": "A", "version": 2, "port": 500, "confidence": "probable"}},
+		{"tunnel-established", hit, "the initiator's traffic alone", func(s *scene) {
+			s.sa(1).up()
+			s.esp(1, 0xb0000001, 1, 100, false)
+		}, map[string]any{"initiator": "B", "confidence": "certain"}},
+		{"tunnel-established", hit, "an SA older than the captures", func(s *scene) {
+			a := s.sa(1)
+			a.id = [2]uint32{4, 2}
+			a.dpd(0)
+			a.dpd(1)
+		}, map[string]any{"initiator": nil, "confidence": "probable"}},
+		{"tunnel-established", near, "the initiator deletes it before any use", func(s *scene) {
+			a := s.sa(0).up()
+			a.exchange(ike.Informational, 0, ike.PayloadD, 8, ike.PayloadNone, 0)
+		}, nil},
 		{"tunnel-established", hit, "B began, behind a NAT", func(s *scene) { s.seen[0] = sceneNAT; s.sa(1).up().dpd(0) },
 			map[string]any{"initiator": "B", "port": 4500}},
 		{"tunnel-established", hit, "the size admits both", answered(ike.PayloadIDr, 140), map[string]any{"confidence": "probable"}},
@@ -51,6 +94,8 @@ func authCases() []findingCase {
 			s.ike(0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth))
 			s.ike(1, 500, a.plain(ike.IKEAuth, 1, 1, true, &ike.Notify{Number: ike.AuthenticationFailed}))
 		}, map[string]any{"refusing_side": "B", "confidence": "certain"}},
+		{"auth-failed", hit, "one bare Notify may be another", answered(ike.PayloadN, 8),
+			map[string]any{"possible_notifies": "[AUTHENTICATION_FAILED NO_PROPOSAL_CHOSEN TS_UNACCEPTABLE INVALID_SYNTAX INTERNAL_ADDRESS_FAILURE FAILED_CP_REQUIRED]"}},
 		{"auth-failed", near, "identity and a Notify", answered(ike.PayloadIDr, sizeNoChild), nil},
 		{"auth-failed", near, "a Notify before a whole answer", answered(ike.PayloadN, 240), nil},
 		{"auth-failed", none, "healthy", healthy, nil},
@@ -58,6 +103,13 @@ func authCases() []findingCase {
 		{"child-sa-refused", hit, "identity first", answered(ike.PayloadIDr, sizeNoChild),
 			map[string]any{"refusing_side": "B", "reason": nil, "confidence": "probable", "plaintext_max": sizeNoChild}},
 		{"child-sa-refused", hit, "vendor ID first, as IOS XE", answered(ike.PayloadV, 20+sizeNoChild), map[string]any{"refusing_side": "B"}},
+		{"child-sa-refused", hit, "the initiator deletes the child at once, and it is answered by its other half", func(s *scene) {
+			a := s.sa(0).up()
+			a.exchange(ike.Informational, 0, ike.PayloadD, 12, ike.PayloadD, 12)
+		}, map[string]any{"refusing_side": "A", "confidence": "probable"}},
+		{"child-sa-refused", hit, "a further child SA", furtherChild(120, ike.PayloadN, 8), map[string]any{"refusing_side": "B", "confidence": "probable"}},
+		{"child-sa-refused", near, "a further child SA, made", furtherChild(120, ike.PayloadSA, 116), nil},
+		{"child-sa-refused", near, "what may be a rekey of the IKE SA", furtherChild(400, ike.PayloadN, 8), nil},
 		{"child-sa-refused", near, "room for a child SA", answered(ike.PayloadIDr, sizeAnswer), nil},
 		{"child-sa-refused", near, "one bare Notify", answered(ike.PayloadN, 8), nil},
 		{"child-sa-refused", near, "the child SA was made afterwards", func(s *scene) {
@@ -70,6 +122,35 @@ func authCases() []findingCase {
 
 		{"responder-auth-rejected", hit, "one bare Notify of the initiator", rejects(0, ike.PayloadN, 8),
 			map[string]any{"rejecting_side": "A", "confidence": "probable"}},
+		{"responder-auth-rejected", hit, "a Delete at once, answered by nothing inside", rejects(0, ike.PayloadD, 8),
+			map[string]any{"rejecting_side": "A", "confidence": "probable"}},
+		{"responder-auth-rejected", hit, "B began, behind a NAT, and deletes at once", func(s *scene) {
+			s.seen[0] = sceneNAT
+			a := s.sa(1).up()
+			a.exchange(ike.Informational, 1, ike.PayloadD, 8, ike.PayloadNone, 0)
+		}, map[string]any{"rejecting_side": "B", "confidence": "probable"}},
+		{"responder-auth-rejected", hit, "a new SPI at once", func(s *scene) {
+			s.sa(0).up()
+			s.wait(time.Second)
+			s.sa(0).open()
+		}, map[string]any{"rejecting_side": "A", "confidence": "probable"}},
+		{"responder-auth-rejected", hit, "silence after a certificate", certified(time.Second), map[string]any{"rejecting_side": "A", "confidence": "possible"}},
+		{"responder-auth-rejected", near, "a certificate, and the capture ends with it", certified(0), nil},
+		{"responder-auth-rejected", near, "a certificate, and the initiator's traffic", func(s *scene) {
+			certified(0)(s)
+			s.esp(0, 0xa0000001, 1, 100, false)
+			s.wait(time.Second)
+			s.noise(0)
+		}, nil},
+		{"responder-auth-rejected", near, "the Delete of a child SA, answered by its other half", func(s *scene) {
+			a := s.sa(0).up()
+			a.exchange(ike.Informational, 0, ike.PayloadD, 12, ike.PayloadD, 12)
+		}, nil},
+		{"responder-auth-rejected", near, "deleted after traffic", func(s *scene) {
+			a := s.sa(0).up()
+			s.traffic(3, false)
+			a.exchange(ike.Informational, 0, ike.PayloadD, 8, ike.PayloadNone, 0)
+		}, nil},
 		{"responder-auth-rejected", near, "of the responder", rejects(1, ike.PayloadN, 8), nil},
 		{"responder-auth-rejected", near, "a liveness check", rejects(0, ike.PayloadNone, 0), nil},
 		{"responder-auth-rejected", near, "a large notification", rejects(0, ike.PayloadN, 60), nil},

@@ -204,6 +204,16 @@ func peerCases() []findingCase {
 				s.wait(2 * time.Second)
 			}
 		}, nil},
+		{"response-ignored", near, "it took the answer late", func(s *scene) {
+			a := s.sa(0)
+			for range 4 {
+				s.ike(0, 500, a.init(false, proposals(gcm(19))))
+				s.ike(1, 500, a.init(true, proposals(gcm(19))))
+				s.wait(2 * time.Second)
+			}
+			a.auth(ike.PayloadIDr, sizeAnswer)
+			s.traffic(3, false)
+		}, nil},
 		{"response-ignored", none, "healthy", healthy, nil},
 
 		{"wrong-peer-address", hit, "an address of nobody", strayRequests("192.168.9.9", netip.Addr{}),

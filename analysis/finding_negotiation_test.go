@@ -40,6 +40,27 @@ func groupRefused(groups ...uint16) func(*scene) {
 	}
 }
 
+// groupUnanswered: A comes again with the group that B wants, and B is silent.
+func groupUnanswered(s *scene) {
+	a := s.sa(0)
+	s.ike(0, 500, a.init(false, proposals(gcm(14))))
+	s.ike(1, 500, a.refusal(ike.InvalidKEPayload, 0, 19))
+	s.repeat(4, 0, 500, a.init(false, proposals(gcm(19))), fate{})
+	s.wait(time.Minute)
+	s.noise(1)
+}
+
+// newSPI: A begins anew with the group that B wants, after a while and under a new SPI.
+func newSPI(after time.Duration) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		s.ike(0, 500, a.init(false, proposals(gcm(14))))
+		s.ike(1, 500, a.refusal(ike.InvalidKEPayload, 0, 19))
+		s.wait(after)
+		s.sa(0).up().dpd(0)
+	}
+}
+
 func cookie(answered bool) func(*scene) {
 	return func(s *scene) {
 		a := s.sa(0)
@@ -125,9 +146,32 @@ func negotiationCases() []findingCase {
 
 		{"ke-group-mismatch", hit, "A insists", groupRefused(14, 14, 14), map[string]any{"refusing_side": "B", "offered_group": 14, "wanted_group": 19}},
 		{"ke-group-mismatch", near, "A yields", groupRefused(14, 19), nil},
+		{"ke-group-mismatch", hit, "the very group that A used", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(31))))
+			s.ike(1, 500, a.refusal(ike.InvalidKEPayload, 0, 31))
+			s.wait(time.Second)
+		}, map[string]any{"refusing_side": "B", "unusable_at": "B"}},
+		{"ke-group-mismatch", hit, "A insists, nobody's group is unusable", groupRefused(14, 14), map[string]any{"unusable_at": nil}},
+		{"ke-group-mismatch", near, "the retry with the wanted group stays unanswered", groupUnanswered, nil},
+		{"peer-not-answering", hit, "the retry with the wanted group", groupUnanswered, map[string]any{"silent_side": "B"}},
 		{"ke-group-mismatch", none, "healthy", healthy, nil},
 
 		{"ke-group-retry", hit, "one round", groupRefused(14, 19), map[string]any{"offered_group": 14, "wanted_group": 19}},
+		{"ke-group-retry", hit, "A begins anew with it, under a new SPI", newSPI(2 * time.Second), map[string]any{"offered_group": 14, "wanted_group": 19}},
+		{"ke-group-retry", near, "another negotiation a minute later", newSPI(time.Minute), nil},
+		{"ke-group-retry", hit, "the refusal comes twice, and the request", func(s *scene) {
+			a := s.sa(0)
+			m := a.init(false, proposals(gcm(14)))
+			for range 3 {
+				s.ike(0, 500, m)
+				s.ike(1, 500, a.refusal(ike.InvalidKEPayload, 0, 19))
+				s.wait(500 * time.Millisecond)
+			}
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+			a.auth(ike.PayloadIDr, sizeAnswer)
+		}, map[string]any{"offered_group": 14, "wanted_group": 19}},
 		{"ke-group-retry", near, "A insists", groupRefused(14, 14), nil},
 		{"ke-group-retry", none, "healthy", healthy, nil},
 
@@ -179,6 +223,12 @@ func negotiationCases() []findingCase {
 		{"selection-not-offered", none, "healthy", healthy, nil},
 
 		{"additional-key-exchange", hit, "ML-KEM-768", intermediate(true), map[string]any{"methods": "[ml-kem-768]"}},
+		{"additional-key-exchange", near, "IKE_INTERMEDIATE without an additional method", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19)), supported(ike.IntermediateSupported)))
+			s.ike(1, 500, a.init(true, proposals(gcm(19)), supported(ike.IntermediateSupported)))
+			a.exchange(ike.IKEIntermediate, 0, ike.PayloadNone, 0, ike.PayloadNone, 0)
+		}, nil},
 		{"additional-key-exchange", near, "never answered", intermediate(false), nil},
 		{"additional-key-exchange", none, "healthy", healthy, nil},
 

@@ -77,8 +77,6 @@ var awaited = []string{
 	"traffic-in-clear",
 	"answer-from-other-address",
 	"inconsistent-answers",
-	"sa-flapping",
-	"user-authentication-failed",
 	"upgrade-refuses-weak",
 	"capture-unreadable",
 	"strangers",

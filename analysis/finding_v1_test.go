@@ -94,6 +94,76 @@ func certificatesV1(second ...fate) func(*scene) {
 	}
 }
 
+// endsAfter is phase 1 whose captures end with message n.
+func endsAfter(n int) func(*scene) {
+	return func(s *scene) {
+		a := s.v1(0)
+		messages := [][]byte{a.message(ike.V1MainMode, 0, 0, true, saV1(modern(14, 1))), a.message(ike.V1MainMode, 1, 0, false, saV1(modern(14, 1))),
+			a.main3(0), a.main3(1)}
+		for i, m := range messages[:n] {
+			s.ike(i%2, 500, m)
+		}
+	}
+}
+
+// aggressive is Aggressive Mode with an answer that carries a hash, which side by does not believe: it says so with a notification in clear,
+// or encrypted when that is 0. When B does not, A's third message comes first.
+func aggressive(by int, number uint16) func(*scene) {
+	return func(s *scene) {
+		a := s.v1(0)
+		s.ike(0, 500, a.message(ike.V1Aggressive, 0, 0, true, saV1(modern(14, 1))))
+		s.ike(1, 500, a.message(ike.V1Aggressive, 1, 0, false, saV1(modern(14, 1)), &ike.BytesV1{Number: ike.V1PayloadHASH, Data: make([]byte, 32)}))
+		if by == 1 {
+			s.ike(0, 500, a.sealed(ike.V1Aggressive, 0, 0, ike.V1PayloadHASH, 64))
+		}
+		if number == 0 {
+			s.ike(by, 500, a.sealedInfo(by))
+		} else {
+			s.ike(by, 500, a.info(by, number))
+		}
+		s.wait(time.Minute)
+		s.noise(0)
+		s.noise(1)
+	}
+}
+
+// xauth is phase 1 and the Transaction exchanges of XAUTH, then an Informational when refused, and n messages of Quick Mode.
+func xauth(refused bool, n int) func(*scene) {
+	return func(s *scene) {
+		a := s.v1(0).phase1()
+		for i, from := range []int{1, 0, 1} {
+			s.ike(from, 500, a.sealed(ike.V1Transaction, from, uint32(0x300+i/2), ike.V1PayloadHASH, 64))
+		}
+		if refused {
+			s.ike(0, 500, a.sealedInfoOf(0, 0x400, deleteV1))
+		}
+		a.quickMode(n)
+		s.wait(time.Minute)
+		s.noise(0)
+	}
+}
+
+// deletedV1 is a tunnel of IKEv1 with liveness checks that B ends with two Informationals of a size, for the IPsec SA and the ISAKMP SA.
+func deletedV1(size int) func(*scene) {
+	return func(s *scene) {
+		a := s.v1(0).phase1()
+		a.quickMode(3)
+		s.traffic(3, false)
+		for i := range uint32(2) {
+			s.wait(2 * time.Second)
+			s.ike(0, 500, a.sealedInfoOf(0, 0x200+i, probeV1))
+			s.ike(1, 500, a.sealedInfoOf(1, 0x210+i, probeV1))
+		}
+		s.wait(5 * time.Second)
+		s.ike(1, 500, a.sealedInfoOf(1, 0x220, size))
+		s.ike(0, 500, a.sealedInfoOf(0, 0x221, size))
+		s.ike(1, 500, a.sealedInfoOf(1, 0x222, size))
+		s.wait(10 * time.Second)
+		s.noise(0)
+		s.noise(1)
+	}
+}
+
 func v1Cases() []findingCase {
 	refuse := func(a *v1) { a.s.ike(1, 500, a.sealedInfo(1)) }
 	return []findingCase{
@@ -118,6 +188,8 @@ func v1Cases() []findingCase {
 		{"quick-mode-stalled", hit, "after message 1, in fragments", func(s *scene) {
 			a := s.v1(0).phase1()
 			a.inFrags(0, 1, a.sealed(ike.V1QuickMode, 0, a.quick, ike.V1PayloadHASH, 300), nil)
+			s.wait(time.Minute)
+			s.noise(1)
 		}, map[string]any{"last_message": 1}},
 		{"ike-fragments-lost", hit, "IKEv1", certificatesV1(lost, lost, lost), map[string]any{"direction": "A->B", "fragments_sent": 3, "fragments_seen": 2}},
 		{"ike-fragments-lost", near, "IKEv1, it arrives in the second round", certificatesV1(lost, fate{}), nil},
@@ -133,6 +205,8 @@ func v1Cases() []findingCase {
 		{"main-mode-stalled", hit, "after message 1", stalledAfter(1), map[string]any{"last_message": 1, "waiting_side": "A"}},
 		{"main-mode-stalled", near, "phase 1 is complete", stalledAfter(6), nil},
 		{"main-mode-stalled", near, "the keys differ", fifth(func(a *v1) { a.s.ike(1, 500, a.info(1, 16)) }), nil},
+		{"main-mode-stalled", near, "the captures end with message 3", endsAfter(3), nil},
+		{"main-mode-stalled", near, "the captures end with message 4, of B", endsAfter(4), nil},
 		{"main-mode-stalled", none, "IKEv2", healthy, nil},
 
 		{"psk-mismatch-v1", hit, "PAYLOAD-MALFORMED in clear", fifth(func(a *v1) { a.s.ike(1, 500, a.info(1, 16)) }),
@@ -145,7 +219,33 @@ func v1Cases() []findingCase {
 			a.main34()
 			s.repeat(4, 0, 500, a.main5(0), lost)
 		}, nil},
+		{"psk-mismatch-v1", hit, "Aggressive Mode: A cannot verify B's hash", aggressive(0, 23), map[string]any{"refusing_side": "A", "confidence": "certain"}},
+		{"psk-mismatch-v1", hit, "Aggressive Mode: B cannot verify A's", aggressive(1, 24), map[string]any{"refusing_side": "B", "confidence": "certain"}},
+		{"psk-mismatch-v1", hit, "Aggressive Mode: encrypted", aggressive(0, 0), map[string]any{"refusing_side": "A", "confidence": "probable"}},
+		{"psk-mismatch-v1", near, "Aggressive Mode: another error", aggressive(0, 14), nil},
 		{"psk-mismatch-v1", none, "healthy", healthyV1, nil},
+
+		{"user-authentication-failed", hit, "Transactions, an Informational, silence", xauth(true, 0), map[string]any{"refusing_side": "B", "confidence": "probable"}},
+		{"user-authentication-failed", near, "Quick Mode follows", xauth(true, 3), nil},
+		{"user-authentication-failed", near, "no Informational", xauth(false, 0), nil},
+		{"user-authentication-failed", none, "healthy", healthyV1, nil},
+
+		{"sa-deleted", hit, "IKEv1", deletedV1(deleteV1), map[string]any{"deleting_side": "B", "confidence": "probable"}},
+		{"sa-deleted", near, "IKEv1: liveness checks", func(s *scene) {
+			healthyV1(s)
+			probesV1(0, true, 0)(s)
+		}, nil},
+		{"sa-deleted", near, "IKEv1: the old SA after new keys were made", func(s *scene) {
+			a := s.v1(0).phase1()
+			a.quickMode(3)
+			s.traffic(3, false)
+			a.quick++
+			a.quickMode(3)
+			s.ike(1, 500, a.sealedInfoOf(1, 0x99, deleteV1))
+			s.ike(0, 500, a.sealedInfoOf(0, 0x9a, deleteV1))
+			s.wait(10 * time.Second)
+			s.noise(0)
+		}, nil},
 
 		{"quick-mode-refused", hit, "answered by an Informational", quick(1, refuse), map[string]any{"refusing_side": "B", "confidence": "probable"}},
 		{"quick-mode-refused", near, "answered by Quick Mode", quick(2, nil), nil},

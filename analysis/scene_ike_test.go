@@ -285,6 +285,8 @@ func (a *v1) info(from int, number uint16) []byte {
 	return a.message(ike.V1Informational, from, uint32(number)+7, false, &ike.NotifyV1{DOI: 1, Protocol: 1, Number: number})
 }
 
-func (a *v1) sealedInfo(from int) []byte {
-	return a.sealed(ike.V1Informational, from, 0x77aa, ike.V1PayloadHASH, 80)
+func (a *v1) sealedInfo(from int) []byte { return a.sealedInfoOf(from, 0x77aa, 80) }
+
+func (a *v1) sealedInfoOf(from int, id uint32, size int) []byte {
+	return a.sealed(ike.V1Informational, from, id, ike.V1PayloadHASH, size)
 }

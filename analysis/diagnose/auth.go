@@ -2,12 +2,18 @@ package diagnose
 
 import (
 	"fmt"
+	"strings"
 
-	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
+
+// bareErrors are the errors that an IKE_AUTH response may hold as one Notify without data and without anything beside it: a refused
+// initiator, and what some responders say in the same way of the child SA (RFC 7296, Sections 2.21.2 and 1.2).
+var bareErrors = []ike.NotifyType{ike.AuthenticationFailed, ike.NoProposalChosen, ike.TSUnacceptable, ike.InvalidSyntax,
+	ike.InternalAddressFailure, ike.FailedCPRequired}
 
 func authFailed(j *judge) []report.Finding {
 	var all []report.Finding
@@ -15,18 +21,65 @@ func authFailed(j *judge) []report.Finding {
 		if t.Version != 2 {
 			continue
 		}
-		if m := t.clearNotify(ike.AuthenticationFailed); m != nil {
-			all = append(all, j.refusedAuth(t, m.From, report.Certain, answer{messages: []*pair.Message{m}}, ". It says AUTHENTICATION_FAILED in clear."))
+		if m := t.InClear(ike.AuthenticationFailed); m != nil {
+			clear := facts.Answer{Messages: []*pair.Message{m}}
+			all = append(all, j.refusedAuth(t, m.From, clear, []string{ike.AuthenticationFailed.String()}, report.Certain, ". It says AUTHENTICATION_FAILED in clear."))
 			continue
 		}
-		if t.end != authRefused {
+		if t.End != facts.AuthRefused {
 			continue
 		}
-		how := ". It says AUTHENTICATION_FAILED, read with keys."
-		if !t.certain {
-			how = fmt.Sprintf("%sbegins with a Notify and has %s of plaintext: one bare Notify and no identity, which is what AUTHENTICATION_FAILED looks like from outside.", bySize, t.answer.room())
+		if said := innerErrors(t.Answer.Inner); t.Certain && len(said) > 0 {
+			how := fmt.Sprintf(". It says %s, read with keys.", strings.Join(said, ", "))
+			all = append(all, j.refusedAuth(t, t.By, t.Answer, said, report.Certain, how))
+			continue
 		}
-		all = append(all, j.refusedAuth(t, t.responder(), certainIf(t.certain), t.answer, how))
+		all = append(all, j.bareRefusal(t))
+	}
+	return all
+}
+
+// bareRefusal is an IKE_AUTH response of one bare Notify, or of EAP-Failure, which nobody can read without keys.
+func (j *judge) bareRefusal(t *talk) report.Finding {
+	if t.Answer.First == ike.PayloadEAP {
+		return j.refusedAuth(t, t.By, t.Answer, []string{}, report.Probable,
+			fmt.Sprintf("%sbegins with EAP and has %s of plaintext: an EAP-Failure.", bySize, room(t.Answer)))
+	}
+	possible := make([]string, len(bareErrors))
+	for i, n := range bareErrors {
+		possible[i] = n.String()
+	}
+	how := fmt.Sprintf("%sbegins with a Notify and has %s of plaintext: one bare Notify and no identity. That is what AUTHENTICATION_FAILED looks like from outside;"+
+		" a responder that refuses the child SA without naming itself (NO_PROPOSAL_CHOSEN, TS_UNACCEPTABLE) looks the same.", bySize, room(t.Answer))
+	if j.openIKED(t, t.By) {
+		how += fmt.Sprintf(" %s is OpenIKED by its vendor ID, which refuses an ESP proposal in this way: NO_PROPOSAL_CHOSEN is as likely.", capital(j.partyName(t.By)))
+	}
+	f := j.refusedAuth(t, t.By, t.Answer, possible, report.Probable, how)
+	for _, s := range pair.Both {
+		f.Actions = append(f.Actions, j.exec(s, "should its log name the proposal: transform sets and selectors must agree, too", "show crypto ipsec transform-set"))
+	}
+	return f
+}
+
+// openIKED says whether a side's vendor ID is OpenIKED's.
+func (j *judge) openIKED(t *talk, s pair.Side) bool {
+	for _, m := range t.Messages {
+		for _, p := range m.Parsed.Payloads {
+			if v, ok := p.(*ike.VendorID); ok && m.From == s && strings.HasPrefix(string(v.Data), "OpenIKED") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// innerErrors are the errors that keys made readable.
+func innerErrors(inner []ike.Payload) []string {
+	var all []string
+	for _, p := range inner {
+		if n, ok := p.(*ike.Notify); ok && n.Number.IsError() {
+			all = append(all, n.Number.String())
+		}
 	}
 	return all
 }
@@ -35,150 +88,257 @@ func authFailed(j *judge) []report.Finding {
 const bySize = ", as the size of its answer tells. Its IKE_AUTH response "
 
 // room is the number of bytes inside, in words.
-func (a answer) room() string {
+func room(a facts.Answer) string {
 	switch {
-	case !a.known:
+	case !a.Known:
 		return "an unknown number of bytes"
-	case a.min == a.max:
-		return plural(a.max, "byte", "bytes")
+	case a.Min == a.Max:
+		return plural(a.Max, "byte", "bytes")
 	}
-	return fmt.Sprintf("%d to %d bytes", a.min, a.max)
+	return fmt.Sprintf("%d to %d bytes", a.Min, a.Max)
 }
 
-func (a answer) fields(side pair.Side, name string) map[string]any {
-	f := map[string]any{name: side.String(), "plaintext_min": nil, "plaintext_max": nil}
-	if a.known && len(a.messages) > 0 {
-		f["plaintext_min"], f["plaintext_max"] = a.min, a.max
+// roomFields are the fields of a refusal: who refused, and the plaintext of its answer.
+func roomFields(a facts.Answer, side pair.Side) map[string]any {
+	f := map[string]any{"refusing_side": side.String(), "plaintext_min": nil, "plaintext_max": nil}
+	if a.Known && len(a.Messages) > 0 {
+		f["plaintext_min"], f["plaintext_max"] = a.Min, a.Max
 	}
 	return f
 }
 
-func (j *judge) refusedAuth(t *talk, refuser pair.Side, c report.Confidence, a answer, how string) report.Finding {
+func (j *judge) refusedAuth(t *talk, refuser pair.Side, a facts.Answer, possible []string, c report.Confidence, how string) report.Finding {
 	other := refuser.Other()
+	why := "Which of pre-shared key, identity, certificate or missing profile is the reason"
+	ppk := bothAnnounce(t, usePPK)
+	if ppk {
+		why = "Which of pre-shared key, post-quantum pre-shared key (both sides announced one: USE_PPK), identity, certificate or missing profile is the reason"
+	}
 	f := report.Finding{
 		Confidence: c, Conversation: t.ID,
-		Explanation: fmt.Sprintf("%s refused the authentication of %s%s Which of pre-shared key, identity, certificate or missing profile is the reason, packets do not tell; the log of %s does.",
-			j.name(refuser), j.name(other), how, j.partyName(refuser)),
-		Evidence: evidence("the refusal", a.messages...),
+		Explanation: fmt.Sprintf("%s refused the authentication of %s%s %s, packets do not tell; the log of %s does.",
+			j.name(refuser), j.name(other), how, why, j.partyName(refuser)),
+		Evidence: evidence("the refusal", a.Messages...),
 		Actions: []report.Action{
 			j.exec(refuser, "the reason, in its own words", "show crypto ikev2 diagnose error", "show monitor event-trace crypto ikev2 error all", "show logging"),
 			j.exec(refuser, "profile and keyring for "+orWord(j.seenAs(other), "the peer"), "show crypto ikev2 profile", "show running-config | section crypto ikev2"),
 			j.exec(other, "what it authenticates with", "show crypto ikev2 profile", "show running-config | section crypto ikev2"),
 		},
-		Fields: a.fields(refuser, "refusing_side"),
+		Fields: roomFields(a, refuser),
 	}
-	f.Fields["possible_notifies"] = []string{ike.AuthenticationFailed.String()}
+	f.Fields["possible_notifies"] = possible
+	if ppk {
+		for _, s := range pair.Both {
+			f.Actions = append(f.Actions, j.exec(s, "the post-quantum pre-shared key (ppk) and its identity: both must be the same", "show running-config | section crypto ikev2 keyring"))
+		}
+	}
 	j.compareProfiles(&f, refuser)
 	return f
 }
 
-// clearNotify is a message of t with an error that stands in clear, in an exchange that should be encrypted.
-func (t *talk) clearNotify(n ike.NotifyType) *pair.Message {
+// The notifications with which a side says that it has a post-quantum pre-shared key (RFC 8784, Section 3).
+const usePPK = 16435
+
+// bothAnnounce says whether both sides sent a notification in IKE_SA_INIT.
+func bothAnnounce(t *talk, n uint16) bool {
+	var said [2]bool
 	for _, m := range t.Messages {
-		if m.Exchange != ike.IKESAInit && m.Has(uint16(n)) {
-			return m
+		if m.Exchange == ike.IKESAInit && m.Has(n) {
+			said[m.From] = true
 		}
 	}
-	return nil
+	return said[pair.A] && said[pair.B]
 }
 
 func childRefused(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		if t.end != childDenied {
-			continue
-		}
-		refuser, a := t.responder(), t.answer
-		reason, how := any(nil), fmt.Sprintf("%sbegins with %s and has %s of plaintext: room for an identity, an AUTH and a Notify, but not for SA, TSi and TSr.",
-			bySize, ike.PayloadName(2, a.first), a.room())
-		if t.certain {
-			for _, p := range a.inner {
-				if n, ok := p.(*ike.Notify); ok && n.Number.IsError() {
-					reason, how = n.Number.String(), ": "+n.Number.String()+", read with keys."
+		switch {
+		case t.Version != 2:
+		case t.End == facts.ChildRefused:
+			all = append(all, j.firstChildRefused(t))
+		default:
+			for _, m := range t.RequestsOf(ike.CreateChildSA) {
+				if j.refusedChild(t, m) {
+					all = append(all, j.furtherChildRefused(t, m))
 				}
 			}
 		}
-		f := report.Finding{
-			Confidence: certainIf(t.certain), Conversation: t.ID,
-			Explanation: fmt.Sprintf("The IKE SA came up, and %s refused the child SA%s", j.name(refuser), how),
-			Evidence:    evidence("no room for a child SA", a.messages...),
-			Fields:      a.fields(refuser, "refusing_side"),
-		}
-		if reason == nil {
-			f.Explanation += " Whether transform sets, traffic selectors or PFS differ, packets do not tell."
-		}
-		f.Fields["reason"] = reason
-		for _, s := range pair.Both {
-			f.Actions = append(f.Actions, j.exec(s, "transform set, crypto ACL or selectors, PFS: both sides must agree",
-				"show crypto ipsec transform-set", "show crypto map", "show crypto ipsec profile"))
-		}
-		j.compareChildConfig(&f)
-		all = append(all, f)
 	}
 	return all
+}
+
+func (j *judge) firstChildRefused(t *talk) report.Finding {
+	a, by := t.Answer, t.By
+	reason, how := any(nil), fmt.Sprintf("%sbegins with %s and has %s of plaintext: room for an identity, an AUTH and a Notify, but not for SA, TSi and TSr.",
+		bySize, ike.PayloadName(2, a.First), room(a))
+	if said := innerErrors(a.Inner); t.Certain && len(said) > 0 {
+		reason, how = said[0], ": "+said[0]+", read with keys."
+	}
+	proof := evidence("no room for a child SA", a.Messages...)
+	if by == t.Initiator {
+		how = fmt.Sprintf(" that %s had agreed to: right after the answer it sent a Delete, which %s answered with one of its own, as the two halves of a child SA are deleted. "+
+			"It does not take what %s made of its selectors or its proposal.", j.name(by.Other()), j.name(by.Other()), j.partyName(by.Other()))
+		proof = append(evidence("agreed to", a.Messages...), evidence("deleted at once", t.Proof...)...)
+	}
+	f := report.Finding{
+		Confidence: certainIf(t.Certain), Conversation: t.ID,
+		Explanation: fmt.Sprintf("The IKE SA came up, and %s refused the child SA%s", j.name(by), how),
+		Evidence:    proof, Fields: roomFields(a, by),
+	}
+	j.explainChild(&f, by, reason)
+	return f
+}
+
+// refusedChild says whether m asked for a further child SA, of an IKE SA that stands, and was refused.
+func (j *judge) refusedChild(t *talk, m *pair.Message) bool {
+	return m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy) && t.Makes(m) == facts.NewChild && t.overlapping(m) == nil && !j.retriedRekey(t, m)
+}
+
+func (j *judge) furtherChildRefused(t *talk, m *pair.Message) report.Finding {
+	refuser := m.AnsweredBy.From
+	a := facts.Answer{Messages: []*pair.Message{m.AnsweredBy}, Known: m.AnsweredBy.Plain.Known, Min: m.AnsweredBy.Plain.Min, Max: m.AnsweredBy.Plain.Max}
+	reason := any(nil)
+	how := fmt.Sprintf(": its CREATE_CHILD_SA response is one bare Notify (%s of plaintext). The request is no rekey: it has no REKEY_SA and is too small to renew the IKE SA.", room(a))
+	if said := innerErrors(m.AnsweredBy.Inner); len(said) > 0 {
+		reason, how = said[0], ": "+said[0]+", read with keys."
+	}
+	f := report.Finding{
+		Confidence: certainIf(reason != nil), Conversation: t.ID,
+		Explanation: fmt.Sprintf("%s refused a further child SA that %s asked for%s", j.name(refuser), j.name(m.From), how),
+		Evidence:    evidence("CREATE_CHILD_SA and its refusal", m, m.AnsweredBy), Fields: roomFields(a, refuser),
+	}
+	if t.CameUp() && !t.Childless() {
+		f.Explanation += " What was made before it is untouched."
+	}
+	j.explainChild(&f, refuser, reason)
+	return f
+}
+
+// explainChild adds to a refused child SA what may be the reason, and where to look.
+func (j *judge) explainChild(f *report.Finding, refuser pair.Side, reason any) {
+	if f.Fields["reason"] = reason; reason == nil {
+		f.Explanation += fmt.Sprintf(" Whether transform sets, traffic selectors or PFS differ, or %s could not install the SA, packets do not tell; its log does.", j.partyName(refuser))
+	}
+	f.Actions = append(f.Actions, j.exec(refuser, "the reason, in its own words: a difference, or an SA that it could not install", "show crypto ikev2 diagnose error", "show logging"))
+	for _, s := range pair.Both {
+		f.Actions = append(f.Actions, j.exec(s, "transform set, crypto ACL or selectors, PFS: both sides must agree",
+			"show crypto ipsec transform-set", "show crypto map", "show crypto ipsec profile"))
+	}
+	j.compareChildConfig(f)
 }
 
 func responderRejected(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		if t.end != responderDenied {
+		if t.End != facts.ResponderRejected && !t.Doubted || !t.Certain && j.superseded(t) {
 			continue
 		}
-		m := t.rejected()
-		proven := false
-		for _, n := range m.InnerNotifies() {
-			proven = proven || n.Number == ike.AuthenticationFailed
-		}
 		f := report.Finding{
-			Confidence: certainIf(proven), Conversation: t.ID,
-			Explanation: fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and then sent one bare Notify: it rejects the answer's authentication or identity.", j.name(t.Initiator), j.name(t.responder())),
-			Evidence:    evidence("one bare Notify right after IKE_AUTH", m),
-			Actions: []report.Action{j.exec(t.Initiator, "what it expects of the peer: remote key and remote identity", "show crypto ikev2 profile", "show crypto ikev2 diagnose error"),
-				j.exec(t.responder(), "what it authenticates with", "show crypto ikev2 profile")},
+			Confidence: certainIf(t.Certain), Conversation: t.ID,
+			Actions: []report.Action{j.exec(t.Initiator, "what it expects of the peer: remote key and remote identity, trust in its certificate", "show crypto ikev2 profile",
+				"show crypto ikev2 diagnose error", "show crypto pki certificates"),
+				j.exec(t.Responder(), "what it authenticates with", "show crypto ikev2 profile", "show crypto pki certificates")},
 			Fields: map[string]any{"rejecting_side": t.Initiator.String()},
 		}
+		j.howRejected(t, &f)
 		j.compareProfiles(&f, t.Initiator)
 		all = append(all, f)
 	}
 	return all
 }
 
+// howRejected says by what the initiator's rejection shows.
+func (j *judge) howRejected(t *talk, f *report.Finding) {
+	who, other := j.name(t.Initiator), j.name(t.Responder())
+	if t.Doubted {
+		f.Confidence = report.Possible
+		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s, which authenticates with a certificate, and has said nothing since, while its capture went on: "+
+			"it has nothing to send, or it rejected the certificate or identity without a word, as some implementations do.", who, other)
+		f.Evidence = evidence("the last that was said", t.Answer.Messages...)
+		return
+	}
+	m := t.Proof[0]
+	f.Evidence = append(evidence("the whole answer", t.Answer.Messages...), evidence("what the initiator did next", m)...)
+	switch {
+	case m.Conversation != t.Conversation:
+		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s, used nothing of it and began anew at once: it rejects the answer's authentication or identity.", who, other)
+	case m.FirstInner == ike.PayloadD:
+		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and deleted the SA at once, before any traffic: it rejects the answer's authentication, certificate or identity.", who, other)
+	default:
+		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and then sent one bare Notify: it rejects the answer's authentication or identity.", who, other)
+	}
+}
+
 func tunnelEstablished(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		if t.end != established || t.Rekeyed != nil {
+		if !t.CameUp() || t.Rekeyed != nil {
 			continue
 		}
 		f := report.Finding{
-			Confidence: certainIf(t.certain), Conversation: t.ID,
-			Fields: map[string]any{"initiator": t.Initiator.String(), "version": t.Version, "spi_i": t.SPIi.String(), "spi_r": t.responderSPI().String(),
+			Confidence: certainIf(t.Certain), Conversation: t.ID,
+			Fields: map[string]any{"initiator": t.Initiator.String(), "version": t.Version, "spi_i": t.SPIi.String(), "spi_r": t.ResponderSPI().String(),
 				"port": t.lastPort(), "setup_time_ms": nil},
 		}
-		took := ""
-		if t.Complete {
-			if ms, ok := j.setupTime(t); ok {
-				f.Fields["setup_time_ms"] = ms
-				took = " It took " + duration(ms) + "."
-			}
-		}
-		f.Explanation = fmt.Sprintf("%s began an IKEv%d negotiation with %s and it came up, on UDP %d.%s", j.name(t.Initiator), t.Version, j.name(t.responder()), f.Fields["port"], took)
-		if !t.certain {
-			f.Explanation += fmt.Sprintf(" The IKE_AUTH response has %s of plaintext, which is enough for a child SA; a refusal with a long identity or a certificate could be as large.", t.answer.room())
-		}
-		f.Evidence = evidence("the exchange that made the tunnel", t.answer.messages...)
-		if len(f.Evidence) == 0 && len(t.Messages) > 0 {
-			f.Evidence = evidence("the last message of the negotiation", t.Messages[len(t.Messages)-1])
+		if t.Older() {
+			j.olderSA(t, &f)
+		} else {
+			j.newSA(t, &f)
 		}
 		all = append(all, f)
 	}
 	return all
 }
 
-func (t *talk) responderSPI() ike.SPI {
-	if n := len(t.SPIrs); t.SPIr == 0 && n > 0 {
-		return t.SPIrs[n-1]
+// olderSA is for an IKE SA of which the captures hold no beginning: its Initiator flag tells who made it, which need not be who began the
+// tunnel, since the side that rekeys an IKE SA is the initiator of the new one (RFC 7296, Section 2.8).
+func (j *judge) olderSA(t *talk, f *report.Finding) {
+	f.Confidence = report.Probable
+	f.Fields["initiator"] = nil
+	f.Explanation = fmt.Sprintf("The tunnel of %s and %s is up, with an SA older than the captures: messages of its IKEv%d SA are answered, on UDP %d.",
+		j.name(pair.A), j.name(pair.B), t.Version, f.Fields["port"])
+	if t.Version == 2 {
+		f.Explanation += fmt.Sprintf(" The Initiator flag says that %s made the present IKE SA; who began the tunnel does not show, since each rekey may turn the roles.", j.name(t.Initiator))
 	}
-	return t.SPIr
+	f.Evidence = evidence("an exchange of the SA", t.Messages[len(t.Messages)-1])
+}
+
+func (j *judge) newSA(t *talk, f *report.Finding) {
+	took := ""
+	if t.Complete {
+		if ms, ok := j.setupTime(t); ok {
+			f.Fields["setup_time_ms"] = ms
+			took = " It took " + duration(ms) + "."
+		}
+	}
+	f.Explanation = fmt.Sprintf("%s began an IKEv%d negotiation with %s and it came up, on UDP %d.%s", j.name(t.Initiator), t.Version, j.name(t.Responder()), f.Fields["port"], took)
+	switch {
+	case t.Certain:
+	case !t.Taken:
+		f.Explanation += fmt.Sprintf(" That is what %s says: nothing in the captures shows yet that %s took the answer, neither traffic nor an exchange of the new SA.",
+			j.partyName(t.Responder()), j.partyName(t.Initiator))
+	default:
+		f.Explanation += fmt.Sprintf(" The IKE_AUTH response has %s of plaintext, which is enough for a child SA; a refusal with a long identity or a certificate could be as large.", room(t.Answer))
+	}
+	f.Evidence = evidence("the exchange that made the tunnel", t.Answer.Messages...)
+	if m := t.lastOfNegotiation(); len(f.Evidence) == 0 && m != nil {
+		f.Evidence = evidence("the last message of the negotiation", m)
+	}
+}
+
+// lastOfNegotiation is the message with which the tunnel stood; without one in the captures, the last of all.
+func (t *talk) lastOfNegotiation() *pair.Message {
+	var last *pair.Message
+	for _, m := range t.Messages {
+		if at := m.Transmissions[0].Aligned; facts.Negotiates(m) && at <= t.Completed() {
+			last = m
+		}
+	}
+	if n := len(t.Messages); last == nil && n > 0 {
+		last = t.Messages[n-1]
+	}
+	return last
 }
 
 // lastPort is the IKE port that the conversation ended on.
@@ -190,207 +350,21 @@ func (t *talk) lastPort() int {
 	return int(m.Transmissions[len(m.Transmissions)-1].Port())
 }
 
-// setupTime is from the first request to the answer that made the tunnel, in milliseconds.
+// setupTime is from the first request to the answer that made the tunnel, in milliseconds: to its arrival, not to one that was lost on the
+// way. An attempt that another group was asked for belongs to it.
 func (j *judge) setupTime(t *talk) (float64, bool) {
 	if c := j.c.Clock; c != nil && len(c.Steps) > 0 {
 		return 0, false // near the moment a clock was set, the two sides' times are not comparable
 	}
-	var end int64
-	if len(t.answer.messages) > 0 {
-		end = t.answer.messages[len(t.answer.messages)-1].Transmissions[0].Aligned
-	}
-	for _, m := range t.Messages {
-		if m.Exchange == ike.V1QuickMode && len(m.Transmissions) > 0 {
-			end = m.Transmissions[0].Aligned
+	end := t.Completed()
+	for _, m := range t.Answer.Messages {
+		if at, n := facts.FirstArrival(j.c, m); n > 0 {
+			end = max(end, at)
 		}
 	}
-	if end <= t.First {
+	start := t.Began()
+	if end <= start {
 		return 0, false
 	}
-	return millis(end - t.First), true
-}
-
-// v1Phase1 are the messages of Main or Aggressive Mode in order, retransmissions and fragments folded.
-func (t *talk) v1Phase1() []*pair.Message {
-	var all []*pair.Message
-	for _, m := range t.Messages {
-		if m.Exchange == ike.V1MainMode || m.Exchange == ike.V1Aggressive {
-			all = append(all, m)
-		}
-	}
-	return wholeV1(all)
-}
-
-// v1Encrypted are the encrypted messages of phase 1: MM5 and MM6, or what answers them.
-func (t *talk) v1Encrypted(s pair.Side) []*pair.Message {
-	var all []*pair.Message
-	for _, m := range t.v1Phase1() {
-		if encryptedV1(m) && m.From == s {
-			all = append(all, m)
-		}
-	}
-	return all
-}
-
-// badMessage are the notifications with which a side says that it could not make sense of MM5 or MM6.
-func badMessage(n uint16) bool {
-	switch n {
-	case 1, 4, 8, 16, 18, 23, 24, 25, 30: // INVALID-PAYLOAD-TYPE ... UNEQUAL-PAYLOAD-LENGTHS
-		return true
-	}
-	return false
-}
-
-func pskMismatchV1(j *judge) []report.Finding {
-	var all []report.Finding
-	for _, t := range j.talks {
-		if t.Version != 1 || t.end == established {
-			continue
-		}
-		if f, ok := j.pskMismatch(t); ok {
-			all = append(all, f)
-		}
-	}
-	return all
-}
-
-func (j *judge) pskMismatch(t *talk) (report.Finding, bool) {
-	mm5 := t.v1Encrypted(t.Initiator)
-	if len(mm5) == 0 || len(t.v1Encrypted(t.responder())) > 0 || t.hasQuickMode() {
-		return report.Finding{}, false
-	}
-	var proof []*pair.Message
-	for _, m := range t.Messages {
-		if m.Exchange != ike.V1Informational || m.From != t.responder() {
-			continue
-		}
-		if m.Encrypted() {
-			proof = append(proof, m)
-		}
-		for _, n := range m.Notifies {
-			if badMessage(n.Number) {
-				proof = append(proof, m)
-			}
-		}
-	}
-	sends := 0
-	arrived := false
-	for _, m := range mm5 {
-		n := m.Tally()
-		sends += n.Sent
-		arrived = arrived || m.Arrived() || n.Delivered > 0
-	}
-	if len(proof) == 0 && (sends < 2 || !arrived || !j.c.TwoSided()) {
-		return report.Finding{}, false
-	}
-	f := report.Finding{
-		Confidence: certainIf(len(proof) > 0), Conversation: t.ID,
-		Explanation: fmt.Sprintf("%s cannot read the fifth message of Main Mode, the first encrypted one, of %s: the pre-shared keys differ.", j.name(t.responder()), j.name(t.Initiator)),
-		Evidence:    append(evidence("the first encrypted message", mm5[0]), evidence("what came back", proof...)...),
-		Actions: []report.Action{
-			j.exec(t.responder(), "the key for "+orWord(j.seenAs(t.Initiator), "the peer"), "show crypto isakmp key", "show logging"),
-			j.exec(t.Initiator, "the key for "+orWord(j.seenAs(t.responder()), "the peer"), "show crypto isakmp key"),
-		},
-		Fields: map[string]any{"refusing_side": t.responder().String()},
-	}
-	return f, true
-}
-
-func (t *talk) hasQuickMode() bool {
-	for _, m := range t.Messages {
-		if m.Exchange == ike.V1QuickMode {
-			return true
-		}
-	}
-	return false
-}
-
-// quickMode are the messages of the first Quick Mode exchange.
-func (t *talk) quickMode() []*pair.Message {
-	var all []*pair.Message
-	for _, m := range t.Messages {
-		if m.Exchange == ike.V1QuickMode && (len(all) == 0 || m.MessageID == all[0].MessageID) {
-			all = append(all, m)
-		}
-	}
-	return wholeV1(all)
-}
-
-func quickModeRefused(j *judge) []report.Finding {
-	var all []report.Finding
-	for _, t := range j.talks {
-		quick := t.quickMode()
-		if t.Version != 1 || t.end == established || len(quick) != 1 {
-			continue
-		}
-		first := quick[0]
-		for _, m := range t.Messages {
-			if m.Exchange != ike.V1Informational || m.From == first.From || m.Transmissions[0].Aligned < first.Transmissions[0].Aligned {
-				continue
-			}
-			f := report.Finding{
-				Confidence: report.Probable, Conversation: t.ID,
-				Explanation: fmt.Sprintf("Phase 1 came up; %s answered the first message of Quick Mode with an Informational exchange: it refuses phase 2. Whether transform sets, proxy identities or PFS differ, packets do not tell.", j.name(m.From)),
-				Evidence:    evidence("Quick Mode and its answer", first, m),
-				Fields:      map[string]any{"refusing_side": m.From.String()},
-			}
-			for _, s := range pair.Both {
-				f.Actions = append(f.Actions, j.exec(s, "transform set, crypto ACL (they must mirror each other) and PFS", "show crypto ipsec transform-set", "show crypto map"))
-			}
-			j.compareChildConfig(&f)
-			all = append(all, f)
-			break
-		}
-	}
-	return all
-}
-
-func quickModeStalled(j *judge) []report.Finding {
-	var all []report.Finding
-	for _, t := range j.talks {
-		quick := t.quickMode()
-		if t.Version != 1 || t.end == established || len(quick) == 0 || j.has(t.ID, "quick-mode-refused") {
-			continue
-		}
-		all = append(all, report.Finding{
-			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("Phase 1 came up; Quick Mode stopped after message %d, of %s.", len(quick), j.name(quick[len(quick)-1].From)),
-			Evidence:    evidence("the last message of Quick Mode", quick[len(quick)-1]),
-			Actions:     []report.Action{j.exec(quick[len(quick)-1].From.Other(), "why it does not go on", "show crypto ipsec sa", "show logging")},
-			Fields:      map[string]any{"last_message": len(quick)},
-		})
-	}
-	return all
-}
-
-func mainModeStalled(j *judge) []report.Finding {
-	var all []report.Finding
-	for _, t := range j.talks {
-		phase1 := t.v1Phase1()
-		if t.Version != 1 || t.end == established || len(phase1) == 0 || t.hasQuickMode() || t.Foreign || !t.Complete {
-			continue
-		}
-		need := 6
-		if phase1[0].Exchange == ike.V1Aggressive {
-			need = 3
-		}
-		if len(phase1) >= need || j.has(t.ID, "psk-mismatch-v1", "ike-proposal-mismatch", "error-notify") || j.has("", "version-mismatch") {
-			continue
-		}
-		last := phase1[len(phase1)-1]
-		all = append(all, report.Finding{
-			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("Phase 1 stopped after message %d of %d, of %s.", len(phase1), need, j.name(last.From)),
-			Evidence:    evidence("the last message of phase 1", last),
-			Actions: []report.Action{j.exec(last.From.Other(), "policy, key and state for the peer", "show crypto isakmp sa", "show crypto isakmp policy", "show crypto isakmp key"),
-				j.exec(last.From, "state of the negotiation", "show crypto isakmp sa")},
-			Fields: map[string]any{"last_message": len(phase1), "waiting_side": last.From.String()},
-		})
-	}
-	return all
-}
-
-// requestsOf are the requests of t in an exchange.
-func (t *talk) requestsOf(x ike.ExchangeType) []*pair.Message {
-	return t.messagesOf(x, exchange.Request)
+	return millis(end - start), true
 }

@@ -2,9 +2,8 @@ package diagnose
 
 import (
 	"fmt"
-	"hash/maphash"
 
-	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -31,12 +30,12 @@ func ikeFragmentsLost(j *judge) []report.Finding {
 	}
 	seen := map[inParts]*partsSeen{}
 	var order []inParts
-	var v1 fragsV1
+	var v1 facts.FragsV1
 	for m := range j.c.Messages() {
 		k, number := inParts{m.Conversation, m.MessageID, m.From, m.Fragments, m.Kind == 0, 0}, m.Fragment
 		if f := m.Frag(); f != nil {
 			number = int(f.Part)
-			k.frag, _ = v1.name(m, f)
+			k.frag, _ = v1.Name(m, f)
 		} else if m.Fragments == 0 {
 			continue
 		}
@@ -77,68 +76,4 @@ func (j *judge) partsLost(k inParts, p *partsSeen) report.Finding {
 		f.Actions = []report.Action{j.config(k.from, "smaller fragments", "crypto ikev2 fragmentation mtu 1000")}
 	}
 	return f
-}
-
-// fragsV1 tells apart the messages of IKEv1 that travel in FRAG payloads. What is sent again may get an identifier of its own;
-// it is known by its bytes. The zero value is ready.
-type fragsV1 struct {
-	ids   map[fragID]uint16
-	bytes map[fragBytes]uint16
-}
-
-type fragID struct {
-	conversation *pair.Conversation
-	from         pair.Side
-	id           uint16
-}
-
-type fragBytes struct {
-	conversation *pair.Conversation
-	from         pair.Side
-	part         uint8
-	hash         uint64
-}
-
-var fragSeed = maphash.MakeSeed()
-
-// name returns the identifier that the fragments of f's message had first, and whether f is the first of them.
-func (v *fragsV1) name(m *pair.Message, f *ike.Frag) (id uint16, first bool) {
-	if v.ids == nil {
-		v.ids, v.bytes = map[fragID]uint16{}, map[fragBytes]uint16{}
-	}
-	mine, same := fragID{m.Conversation, m.From, f.ID}, fragBytes{m.Conversation, m.From, f.Part, maphash.Bytes(fragSeed, f.Data)}
-	id, known := v.ids[mine]
-	if !known {
-		id, known = v.bytes[same]
-	}
-	if !known {
-		id = f.ID
-	}
-	v.ids[mine], v.bytes[same] = id, id
-	return id, !known
-}
-
-// wholeV1 counts a message of IKEv1 that travels in FRAG payloads once: of its fragments only the first one is kept.
-func wholeV1(all []*pair.Message) []*pair.Message {
-	var v fragsV1
-	var whole []*pair.Message
-	for _, m := range all {
-		if f := m.Frag(); f != nil {
-			if _, first := v.name(m, f); !first {
-				continue
-			}
-		}
-		whole = append(whole, m)
-	}
-	return whole
-}
-
-// encryptedV1 says whether a message of IKEv1 is encrypted; of one in fragments, the first of them holds its header.
-func encryptedV1(m *pair.Message) bool {
-	f := m.Frag()
-	if f == nil || f.Part != 1 {
-		return m.Encrypted()
-	}
-	h, err := ike.ParseHeader(f.Data)
-	return err == nil && h.Encrypted()
 }

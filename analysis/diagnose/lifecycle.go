@@ -3,38 +3,19 @@ package diagnose
 import (
 	"encoding/hex"
 	"fmt"
-	"slices"
 
-	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// rekeyRefused says whether an answer to CREATE_CHILD_SA is a refusal: it has no room for a new SA, or holds an error that keys made readable.
-func rekeyRefused(m *pair.Message) bool {
-	if len(m.Inner) > 0 {
-		for _, n := range m.InnerNotifies() {
-			if n.Number.IsError() {
-				return true
-			}
-		}
-		return false
-	}
-	return m.Sealed().Refused() == ike.Yes
-}
-
-// rekeyDone says whether an answer to CREATE_CHILD_SA brings a new SA, for all that can be seen.
-func rekeyDone(m *pair.Message) bool {
-	return m != nil && !rekeyRefused(m) && (len(m.Inner) > 0 || !m.Plain.Known && m.SKLen > largestShort || m.Sealed().Refused() == ike.No)
-}
-
 func rekey(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
 		var done [2][]*pair.Message
-		for _, m := range t.requestsOf(ike.CreateChildSA) {
-			if rekeyDone(m.AnsweredBy) {
+		for _, m := range t.RequestsOf(ike.CreateChildSA) {
+			if facts.Made(m.AnsweredBy) && t.Makes(m) != facts.NewChild {
 				done[m.From] = append(done[m.From], m)
 			}
 		}
@@ -56,7 +37,7 @@ func rekey(j *judge) []report.Finding {
 // overlapping is a CREATE_CHILD_SA request of the other side that crossed m.
 func (t *talk) overlapping(m *pair.Message) *pair.Message {
 	if t.crossed == nil {
-		t.crossed = crossings(t.requestsOf(ike.CreateChildSA))
+		t.crossed = crossings(t.RequestsOf(ike.CreateChildSA))
 	}
 	return t.crossed[m]
 }
@@ -64,13 +45,13 @@ func (t *talk) overlapping(m *pair.Message) *pair.Message {
 func rekeyCollision(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		for _, m := range t.requestsOf(ike.CreateChildSA) {
+		for _, m := range t.RequestsOf(ike.CreateChildSA) {
 			o := t.overlapping(m)
 			if o == nil || m.From != pair.A {
 				continue
 			}
 			outcome := "both answered"
-			if rekeyRefused(m.AnsweredBy) || rekeyRefused(o.AnsweredBy) {
+			if facts.Refuses(m.AnsweredBy) || facts.Refuses(o.AnsweredBy) {
 				outcome = "one refused"
 			}
 			all = append(all, report.Finding{
@@ -87,38 +68,58 @@ func rekeyCollision(j *judge) []report.Finding {
 func rekeyFailed(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		for _, m := range t.requestsOf(ike.CreateChildSA) {
-			refused := m.AnsweredBy != nil && rekeyRefused(m.AnsweredBy)
-			if !refused && (j.answerArrived(m) || m.AnsweredBy != nil && !j.gaveUp(t, m) || len(sendings(m)) < 2 && j.nearEnd(m)) || refused && t.overlapping(m) != nil || j.retriedRekey(t, m) {
-				continue
+		for _, m := range t.RequestsOf(ike.CreateChildSA) {
+			refused := m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy)
+			switch {
+			case j.retriedRekey(t, m), refused && t.overlapping(m) != nil, j.refusedChild(t, m):
+			case refused, !facts.AnswerArrived(j.c, m) && !j.mayBeAnswered(t, m):
+				all = append(all, j.failedRekey(t, m, refused))
 			}
-			how := "stays unanswered"
-			if refused {
-				how = fmt.Sprintf("is refused by %s", j.name(m.From.Other()))
-			}
-			f := report.Finding{
-				Confidence: report.Certain, Conversation: t.ID, // one bare Notify is no new SA, whichever it is
-				Explanation: fmt.Sprintf("The attempt of %s to make new keys %s: the tunnel ends when the old ones expire.", j.name(m.From), how),
-				Evidence:    evidence("CREATE_CHILD_SA", m, m.AnsweredBy),
-				Actions: []report.Action{j.exec(pair.A, "PFS, transform set and selectors: a difference shows first when keys are renewed", "show crypto map", "show crypto ipsec profile", "show crypto ipsec transform-set"),
-					j.exec(pair.B, "PFS, transform set and selectors: a difference shows first when keys are renewed", "show crypto map", "show crypto ipsec profile", "show crypto ipsec transform-set")},
-				Fields: map[string]any{"side": m.From.Other().String()},
-			}
-			if refused {
-				j.compareChildConfig(&f)
-			}
-			all = append(all, f)
 		}
 	}
 	return all
+}
+
+// mayBeAnswered says of a request without an answer that arrived that the captures may have ended before one.
+func (j *judge) mayBeAnswered(t *talk, m *pair.Message) bool {
+	return m.AnsweredBy != nil && !j.gaveUp(t, m) || len(facts.Sendings(m)) < 2 && j.nearEnd(m)
+}
+
+func (j *judge) failedRekey(t *talk, m *pair.Message, refused bool) report.Finding {
+	making := t.Makes(m)
+	attempt, after := "make new keys", "the tunnel ends when the old ones expire."
+	switch making {
+	case facts.NewChild:
+		attempt, after = "make a child SA", "it carries no traffic."
+	case facts.UnsureMaking:
+		after = "either the tunnel ends when the old ones expire, or a further child SA is missing; sizes do not tell which."
+	}
+	how := "stays unanswered"
+	if refused {
+		how = fmt.Sprintf("is refused by %s", j.name(m.From.Other()))
+	}
+	f := report.Finding{
+		Confidence: report.Certain, Conversation: t.ID, // one bare Notify is no new SA, whichever it is
+		Explanation: fmt.Sprintf("The attempt of %s to %s %s: %s", j.name(m.From), attempt, how, after),
+		Evidence:    evidence("CREATE_CHILD_SA", m, m.AnsweredBy),
+		Fields:      map[string]any{"side": m.From.Other().String()},
+	}
+	const why = "PFS, transform set and selectors: a difference shows first when keys are renewed"
+	for _, s := range pair.Both {
+		f.Actions = append(f.Actions, j.exec(s, why, "show crypto map", "show crypto ipsec profile", "show crypto ipsec transform-set"))
+	}
+	if refused {
+		j.compareChildConfig(&f)
+	}
+	return f
 }
 
 // retriedRekey says whether a later attempt succeeded, as after INVALID_KE_PAYLOAD or TEMPORARY_FAILURE.
 func (j *judge) retriedRekey(t *talk, m *pair.Message) bool {
 	if t.renewed == nil {
 		t.renewed = map[pair.Side]uint32{}
-		for _, o := range t.requestsOf(ike.CreateChildSA) {
-			if rekeyDone(o.AnsweredBy) {
+		for _, o := range t.RequestsOf(ike.CreateChildSA) {
+			if facts.Made(o.AnsweredBy) {
 				t.renewed[o.From] = max(t.renewed[o.From], o.MessageID)
 			}
 		}
@@ -126,142 +127,122 @@ func (j *judge) retriedRekey(t *talk, m *pair.Message) bool {
 	return t.renewed[m.From] > m.MessageID
 }
 
-// sendings are the transmissions of m without duplicates; not to be changed.
-func sendings(m *pair.Message) []*pair.Transmission {
-	if !slices.ContainsFunc(m.Transmissions, func(t *pair.Transmission) bool { return t.Duplicate }) {
-		return slices.Clip(m.Transmissions) // as nearly always
-	}
-	var all []*pair.Transmission
-	for _, t := range m.Transmissions {
-		if !t.Duplicate {
-			all = append(all, t)
-		}
-	}
-	return all
-}
-
 // nearEnd says whether m was sent so late that its answer may not have been captured any more.
 func (j *judge) nearEnd(m *pair.Message) bool {
-	return j.c.Last-m.Transmissions[len(m.Transmissions)-1].Aligned < patience
+	return j.c.Last-m.Transmissions[len(m.Transmissions)-1].Aligned < facts.Patience
 }
 
 func dpdTimeout(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		if t.Version != 2 || t.end != established && t.Complete {
+		if !t.CameUp() && t.Complete {
 			continue
 		}
-		for _, m := range t.requestsOf(ike.Informational) {
-			n := len(sendings(m))
-			if j.answerArrived(m) || n < 3 || m.FirstInner == ike.PayloadD {
+		if t.Version == 1 {
+			all = append(all, j.deadPeerV1(t)...)
+			continue
+		}
+		for _, m := range t.RequestsOf(ike.Informational) {
+			n := len(facts.Sendings(m))
+			if facts.AnswerArrived(j.c, m) || n < 3 || m.FirstInner == ike.PayloadD {
 				continue
 			}
-			all = append(all, report.Finding{
-				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("%s asked %s %s whether it is still there and got no answer: the SA will be deleted.", j.name(m.From), j.name(m.From.Other()), plural(n, "time", "times")),
-				Evidence:    evidence("unanswered", m),
-				Actions: []report.Action{j.exec(m.From.Other(), "whether it lost the SA or was reloaded", "show crypto ikev2 sa detailed", "show version | include uptime"),
-					j.exec(m.From, "the way to the peer", j.toward(m.From, "show crypto ikev2 sa detailed", "ping %s")...)},
-				Fields: map[string]any{"side": m.From.Other().String(), "requests": n},
-			})
+			all = append(all, j.deadPeer(t, m.From, n, evidence("unanswered", m)))
 			break
 		}
 	}
 	return all
 }
 
+// leastProbes is how many liveness checks of IKEv1, each of which is a message of its own, must stay unanswered.
+const leastProbes = 3
+
+func (j *judge) deadPeerV1(t *talk) []report.Finding {
+	for _, s := range pair.Both {
+		probes, answered := t.Probes(s)
+		if len(probes) >= leastProbes && answered {
+			return []report.Finding{j.deadPeer(t, s, len(probes), evidence("unanswered", probes...))}
+		}
+	}
+	return nil
+}
+
+// deadPeer says that the liveness checks of s got no answer.
+func (j *judge) deadPeer(t *talk, s pair.Side, n int, proof []report.Evidence) report.Finding {
+	peer := s.Other()
+	return report.Finding{
+		Confidence: report.Certain, Conversation: t.ID,
+		Explanation: fmt.Sprintf("%s asked %s %s whether it is still there and got no answer: the SA will be deleted.", j.name(s), j.name(peer), plural(n, "time", "times")),
+		Evidence:    proof,
+		Actions: []report.Action{j.exec(peer, "whether it lost the SA or was reloaded", showSA(t.Version), "show version | include uptime"),
+			j.exec(s, "the way to the peer", j.toward(s, showSA(t.Version), "ping %s")...)},
+		Fields: map[string]any{"side": peer.String(), "requests": n},
+	}
+}
+
+// showSA is the command that shows the IKE SAs of a version.
+func showSA(version int) string {
+	if version == 1 {
+		return "show crypto isakmp sa detail"
+	}
+	return "show crypto ikev2 sa detailed"
+}
+
+// showErrors are the commands that show why IKE of a version did what it did.
+func showErrors(version int) []string {
+	if version == 1 {
+		return []string{"show logging", "show crypto isakmp sa detail"}
+	}
+	return []string{"show logging", "show crypto ikev2 diagnose error"}
+}
+
 func saDeleted(j *judge) []report.Finding {
 	var all []report.Finding
+	flapping := j.inFlaps()
 	for _, t := range j.talks {
+		if t.End == facts.ChildRefused && t.By == t.Initiator && t.Version == 2 {
+			all = append(all, j.childDeleted(t))
+			continue
+		}
 		// Of two SAs of a collision, and of one that a new one took over from, the end is no loss.
-		if t.Successor != nil || t.end == childDenied || t.end == responderDenied || t.Next != nil || j.otherLives(t) {
+		if t.Successor != nil || t.End == facts.ChildRefused || t.End == facts.ResponderRejected || t.Next != nil || flapping[t] {
 			continue
 		}
-		m, proven := t.deletion()
-		if m == nil {
+		m, proven := t.Deletion()
+		if m == nil || j.otherLives(t, m.Transmissions[0].Aligned) {
 			continue
 		}
-		after := millis(m.Transmissions[0].Aligned - t.origin())
+		after := millis(m.Transmissions[0].Aligned - t.Origin())
 		all = append(all, report.Finding{
 			Confidence: certainIf(proven), Conversation: t.ID,
-			Explanation: fmt.Sprintf("%s deleted the IKE SA %s after its negotiation began.", j.name(m.From), duration(after)),
+			Explanation: fmt.Sprintf("%s deleted the IKE SA %s.", j.name(m.From), j.sinceBeginning(t, after)),
 			Evidence:    evidence("Delete", m),
-			Actions:     []report.Action{j.exec(m.From, "why", "show logging", "show crypto ikev2 diagnose error")},
+			Actions:     []report.Action{j.exec(m.From, "why", showErrors(t.Version)...)},
 			Fields:      map[string]any{"deleting_side": m.From.String(), "after_ms": after},
 		})
 	}
 	return all
 }
 
-// origin is when the negotiation began that this IKE SA goes back to: through every rekey.
-func (t *talk) origin() int64 {
-	v := t.Conversation
-	for v.Rekeyed != nil {
-		v = v.Rekeyed
+// sinceBeginning says how long after its beginning an SA was deleted.
+func (j *judge) sinceBeginning(t *talk, after float64) string {
+	if t.Older() {
+		return fmt.Sprintf("%s into the captures, which it is older than", duration(after))
 	}
-	return v.First
+	return duration(after) + " after its negotiation began"
 }
 
-// deletion is the message that ended the IKE SA: its Delete, or an INFORMATIONAL that begins with one and after which the
-// SPI pair is never used again; the latter is not proven.
-func (t *talk) deletion() (m *pair.Message, proven bool) {
-	if !t.sought {
-		t.sought = true
-		t.deleted, t.deletedSure = t.findDeletion()
+// childDeleted is for a child SA that the initiator deleted as soon as it was made.
+func (j *judge) childDeleted(t *talk) report.Finding {
+	m := t.Proof[0]
+	after := millis(m.Transmissions[0].Aligned - t.Origin())
+	return report.Finding{
+		Confidence: report.Probable, Conversation: t.ID,
+		Explanation: fmt.Sprintf("%s deleted the child SA %s after the negotiation began; the IKE SA stays.", j.name(m.From), duration(after)),
+		Evidence:    evidence("Delete of a child SA, and the answer that deletes its other half", m, m.AnsweredBy),
+		Actions:     []report.Action{j.exec(m.From, "why", showErrors(2)...)},
+		Fields:      map[string]any{"deleting_side": m.From.String(), "after_ms": after},
 	}
-	return t.deleted, t.deletedSure
-}
-
-func (t *talk) findDeletion() (*pair.Message, bool) {
-	for i, m := range t.Messages {
-		info := t.Version == 2 && m.Exchange == ike.Informational && m.Kind == exchange.Request || t.Version == 1 && m.Exchange == ike.V1Informational
-		if !info {
-			continue
-		}
-		for _, p := range append(m.Parsed.Payloads, m.Inner...) {
-			switch d := p.(type) {
-			case *ike.Delete:
-				if d.Protocol == ike.ProtocolIKE {
-					return m, true
-				}
-			case *ike.DeleteV1:
-				if d.Protocol == ike.ProtocolIKE {
-					return m, true
-				}
-			}
-		}
-		if t.Version == 2 && m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i, m) && m.Sealed().DeletesIKE() != ike.No && !t.endsReplaced(i) {
-			return m, false
-		}
-	}
-	return nil, false
-}
-
-// endsReplaced says whether the Delete at i is that of an SA which a CREATE_CHILD_SA exchange before it replaced: each of
-// these is followed by one (RFC 7296, Section 2.8). One that is known to have 8 bytes is of an IKE SA and ends a replaced IKE SA only.
-func (t *talk) endsReplaced(i int) bool {
-	d := t.Messages[i]
-	ofIKE := d.Sealed().DeletesIKE() == ike.Yes
-	open := 0
-	for _, m := range t.Messages[:i] {
-		switch {
-		case m.Kind != exchange.Request:
-		case m.Exchange == ike.CreateChildSA && rekeyDone(m.AnsweredBy) && (!ofIKE || m.FirstInner == ike.PayloadSA):
-			open++
-		case m.Exchange == ike.Informational && m.FirstInner == ike.PayloadD:
-			open--
-		}
-	}
-	return open > 0
-}
-
-func (t *talk) silentAfter(i int, m *pair.Message) bool {
-	for _, o := range t.Messages[i+1:] {
-		if o != m.AnsweredBy {
-			return false
-		}
-	}
-	return true
 }
 
 func invalidSPI(j *judge) []report.Finding {
@@ -296,7 +277,7 @@ func errorNotify(j *judge) []report.Finding {
 	var all []report.Finding
 	for m := range j.c.Messages() {
 		for _, n := range m.Errors() {
-			if covered[n.Number] || m.Conversation.Version == 1 && (badMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
+			if covered[n.Number] || m.Conversation.Version == 1 && (facts.BadMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
 				continue
 			}
 			all = append(all, report.Finding{

@@ -6,37 +6,18 @@ import (
 	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// initAnswered says whether the initial exchange of t led to a selection.
-func (t *talk) initAnswered() bool {
-	for _, m := range t.messagesOf(ike.IKESAInit, exchange.Response) {
-		if m.SA() != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// noProposal is the message that refuses the proposals in clear, of either version.
-func (t *talk) noProposal() *pair.Message {
-	for _, m := range t.Messages {
-		if m.Has(uint16(ike.NoProposalChosen)) && (m.Exchange == ike.IKESAInit || t.Version == 1 && m.Exchange != ike.V1QuickMode) {
-			return m
-		}
-	}
-	return nil
-}
-
 func proposalMismatch(j *judge) []report.Finding {
 	var all []report.Finding
 	reported := map[pair.Side]bool{}
 	for _, t := range j.talks {
-		m := t.noProposal()
-		if m == nil || t.initAnswered() || j.cameUpAfter(t) || j.has("", "version-mismatch") || reported[m.From] {
+		m := t.NoProposal()
+		if m == nil || t.InitAnswered() || j.cameUpAfter(t) || j.has("", "version-mismatch") || reported[m.From] {
 			continue
 		}
 		reported[m.From] = true
@@ -85,64 +66,86 @@ func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 	return f
 }
 
-// wanted is the group that an INVALID_KE_PAYLOAD asks for (RFC 7296, Section 1.2).
-func wanted(m *pair.Message) (int, bool) {
-	n, ok := m.Notify(uint16(ike.InvalidKEPayload))
-	if !ok || len(n.Data) != 2 || m.Exchange != ike.IKESAInit {
-		return 0, false
-	}
-	return int(n.Data[0])<<8 | int(n.Data[1]), true
-}
-
-// groupRounds are the answers of t that ask for another group, and the first group that was offered.
-func (t *talk) groupRounds() (rounds []*pair.Message, offered int) {
-	for _, m := range t.Messages {
-		if _, ok := wanted(m); ok {
-			rounds = append(rounds, m)
-		}
-		if ke := m.KE(); ke != nil && offered == 0 && m.Exchange == ike.IKESAInit && m.Kind == exchange.Request {
-			offered = int(ke.Method)
+// groups are the distinct groups that answers ask for, in order.
+func groups(rounds []*pair.Message) []int {
+	var all []int
+	for _, m := range rounds {
+		if g, _ := facts.Wanted(m); !slices.Contains(all, g) {
+			all = append(all, g)
 		}
 	}
-	return rounds, offered
+	return all
 }
 
 func groupMismatch(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		rounds, offered := t.groupRounds()
-		if len(rounds) == 0 || t.initAnswered() && len(rounds) < 2 || j.succeeded(t) {
+		rounds, offered := t.GroupRounds()
+		if len(rounds) == 0 || t.InitAnswered() && len(groups(rounds)) < 2 || j.succeeded(t) || t.GroupAttempt() != nil {
 			continue
 		}
 		m := rounds[0]
-		group, _ := wanted(m)
-		all = append(all, report.Finding{
+		group, _ := facts.Wanted(m)
+		if t.LastGroup() == group && group != offered {
+			continue // it came again with the wanted group: what became of that is the news
+		}
+		f := report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
 			Explanation: fmt.Sprintf("%s wants key exchange group %d, %s offered group %d, and no attempt with a common group succeeded.", j.name(m.From), group, j.name(m.From.Other()), offered),
 			Evidence:    evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
-			Actions: []report.Action{j.config(m.From.Other(), "offer the group that the other side wants (a suggestion)", "crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered)),
-				j.exec(m.From, "which groups it accepts", "show crypto ikev2 proposal")},
-			Fields: map[string]any{"refusing_side": m.From.String(), "offered_group": offered, "wanted_group": group, "unusable_at": nil},
-		})
+			Fields:      map[string]any{"refusing_side": m.From.String(), "offered_group": offered, "wanted_group": group, "unusable_at": nil},
+		}
+		look := j.exec(m.From, "which groups it accepts", "show crypto ikev2 proposal")
+		if group == offered {
+			f.Fields["unusable_at"] = m.From.String()
+			f.Explanation = fmt.Sprintf("%s asks for key exchange group %d, which is the very group that %s used: it is configured for that group and cannot work with it.", j.name(m.From), group, j.name(m.From.Other()))
+			f.Actions = []report.Action{j.exec(m.From, "why it cannot use the group of its own proposal: the log, the software", "show crypto ikev2 proposal", "show logging", "show version")}
+		} else if !weakGroup(uint16(group)) {
+			f.Actions = []report.Action{j.config(m.From.Other(), "offer the group that the other side wants (a suggestion)", "crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered)), look}
+		} else {
+			f.Actions = []report.Action{j.config(m.From, "accept a group that is not deprecated (a suggestion)", "crypto ikev2 proposal MONCAP-SUGGESTION", " group "+strongGroups(offered)), look}
+		}
+		all = append(all, f)
 	}
 	return all
+}
+
+// strongGroups are the words of a group command without deprecated ones: the group itself, else those of today.
+func strongGroups(group int) string {
+	if weakGroup(uint16(group)) {
+		return "19 14"
+	}
+	return fmt.Sprint(group)
 }
 
 func groupRetry(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		rounds, offered := t.groupRounds()
-		if len(rounds) != 1 || !t.initAnswered() {
+		rounds, offered := t.GroupRounds()
+		again := t.Talk
+		if !t.InitAnswered() {
+			again = t.GroupAttempt()
+		}
+		if len(groups(rounds)) != 1 || again == nil || again.LastGroup() != groups(rounds)[0] {
 			continue
 		}
-		group, _ := wanted(rounds[0])
-		all = append(all, report.Finding{
+		group := groups(rounds)[0]
+		f := report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("%s guessed key exchange group %d, %s wanted group %d, and the repetition with it succeeded: one round trip more.", j.name(t.Initiator), offered, j.name(t.responder()), group),
-			Evidence:    evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds[0]),
-			Actions:     []report.Action{j.config(t.Initiator, "the wanted group first", fmt.Sprintf(" group %d %d", group, offered))},
+			Explanation: fmt.Sprintf("%s guessed key exchange group %d, %s wanted group %d, and the repetition with it succeeded: one round trip more.", j.name(t.Initiator), offered, j.name(t.Responder()), group),
+			Evidence:    evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
+			Actions:     []report.Action{j.config(t.Initiator, "the wanted group first", "crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered))},
 			Fields:      map[string]any{"offered_group": offered, "wanted_group": group},
-		})
+		}
+		if again != t.Talk {
+			f.Explanation = fmt.Sprintf("%s guessed key exchange group %d, %s wanted group %d, and %s began anew with it %s later, which succeeded.",
+				j.name(t.Initiator), offered, j.name(t.Responder()), group, j.partyName(t.Initiator), duration(millis(again.First-t.First)))
+			f.Further = []string{again.ID}
+		}
+		if weakGroup(uint16(group)) {
+			f.Actions = nil // a deprecated group is not to be preferred
+		}
+		all = append(all, f)
 	}
 	return all
 }
@@ -205,7 +208,7 @@ func simultaneousInitiation(j *judge) []report.Finding {
 			continue
 		}
 		first := j.all[i]
-		done := first.completed()
+		done := first.Completed()
 		if done == 0 {
 			done = first.Last
 		}
@@ -249,19 +252,8 @@ func (t *talk) opens() bool {
 }
 
 func (t *talk) deletedBefore(at int64) bool {
-	m, _ := t.deletion()
+	m, _ := t.Deletion()
 	return m != nil && m.Transmissions[0].Aligned < at
-}
-
-// completed is when the IKE SA was complete, aligned; 0 when it never was.
-func (t *talk) completed() int64 {
-	if t.end != established {
-		return 0
-	}
-	if len(t.answer.messages) > 0 {
-		return t.answer.messages[0].Transmissions[0].Aligned
-	}
-	return t.Last
 }
 
 // flood is how many attempts without an end make a flood, within a minute.
@@ -273,7 +265,7 @@ func halfOpenFlood(j *judge) []report.Finding {
 		open := 0
 		var first []*pair.Message
 		for _, t := range j.talks {
-			if t.Initiator != s || !t.Complete || t.end != unfinished || len(t.messagesOf(ike.IKEAuth, exchange.Request)) > 0 || t.Version != 2 {
+			if t.Initiator != s || !t.Complete || t.End != facts.Broken && t.End != facts.Unanswered || len(t.MessagesOf(ike.IKEAuth, exchange.Request)) > 0 || t.Version != 2 {
 				continue
 			}
 			if open++; open <= flood {

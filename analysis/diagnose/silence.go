@@ -4,25 +4,17 @@ import (
 	"fmt"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// opening says whether m belongs to the negotiation itself; what follows has findings of its own.
-func opening(m *pair.Message) bool {
-	switch m.Exchange {
-	case ike.IKESAInit, ike.IKEAuth, ike.IKEIntermediate, ike.IKESessionResume, ike.V1MainMode, ike.V1Aggressive, ike.V1QuickMode:
-		return true
-	}
-	return false
-}
-
 func peerNotAnswering(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		if t.Foreign || t.end == established || j.has(t.ID, "psk-mismatch-v1", "quick-mode-refused", "error-notify") {
-			continue
+		if t.Foreign || t.CameUp() || t.End == facts.ErrorReported || t.Version == 1 && t.End > facts.ErrorReported {
+			continue // it said something, if no answer
 		}
 		m := j.unanswered(t)
 		if m == nil || j.hasDirection(m.From, "icmp-rejected") {
@@ -31,7 +23,7 @@ func peerNotAnswering(j *judge) []report.Finding {
 		peer := m.From.Other()
 		n := m.Tally().Delivered
 		if !j.c.TwoSided() {
-			n = len(sendings(m))
+			n = len(facts.Sendings(m))
 		}
 		if n < 2 && j.endsWith(peer, m) {
 			continue
@@ -41,27 +33,32 @@ func peerNotAnswering(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("%s of %s arrived at %s, which its own capture shows, and it sent nothing back.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(peer)),
 			Evidence:    evidence("arrived, and not answered", m),
 			Actions: []report.Action{j.exec(peer, "why it drops the request: no profile or policy for this peer, VRF, control-plane policing, IKE off",
-				"show crypto ikev2 diagnose error", "show crypto ikev2 stats", "show crypto ikev2 profile", "show crypto ikev2 policy", "show policy-map control-plane", "show ip access-lists")},
+				append(showPolicies(t.Version), "show policy-map control-plane", "show ip access-lists")...)},
 			Fields: map[string]any{"silent_side": peer.String(), "phase": m.Exchange.String(), "requests": n},
 		})
 	}
 	return all
 }
 
+// showPolicies are the commands that show for which peers IKE of a version has a policy, and what went wrong with it.
+func showPolicies(version int) []string {
+	if version == 1 {
+		return []string{"show crypto isakmp sa", "show crypto isakmp policy", "show crypto isakmp key", "show crypto isakmp profile"}
+	}
+	return []string{"show crypto ikev2 diagnose error", "show crypto ikev2 stats", "show crypto ikev2 profile", "show crypto ikev2 policy"}
+}
+
 // endsWith says whether the capture of s ends so soon after m that it would not show an answer.
 func (j *judge) endsWith(s pair.Side, m *pair.Message) bool {
 	last := m.Transmissions[len(m.Transmissions)-1].Aligned
-	return j.c.Aligned(j.c.Story(s).Last, s)-last < patience
+	return j.c.Aligned(j.c.Story(s).Last, s)-last < facts.Patience
 }
-
-// patience is how long an answer is waited for.
-const patience = 2e9
 
 // unanswered is the message of the negotiation that arrived and to which the other side sent nothing: no answer, and no
 // message of any kind after it.
 func (j *judge) unanswered(t *talk) *pair.Message {
 	for _, m := range t.Messages {
-		if !opening(m) || m.Kind != exchange.Request || m.AnsweredBy != nil || j.c.Story(m.From.Other()) == nil {
+		if !facts.Negotiates(m) || m.Kind != exchange.Request || m.AnsweredBy != nil || j.c.Story(m.From.Other()) == nil {
 			continue
 		}
 		arrived := int64(-1)
@@ -120,6 +117,20 @@ func refusesInClear(r *pair.Message) bool {
 	return r.Has(uint16(ike.NoProposalChosen)) || r.Has(uint16(ike.InvalidMajorVersion)) || r.Has(uint16(ike.InvalidSyntax))
 }
 
+// wentOn says whether the sender of m took its answer after all: a later request of it builds on one, be it another of the same exchange
+// (with a cookie, with another group) or the next one.
+func (t *talk) wentOn(m *pair.Message) bool {
+	last := facts.Sendings(m)
+	at := last[len(last)-1].Aligned
+	for _, o := range t.Messages {
+		if o != m && o.From == m.From && o.Kind == exchange.Request && o.Fragments == 0 && o.MessageID >= m.MessageID && o.Transmissions[0].Aligned >= at &&
+			(o.Exchange == m.Exchange || o.MessageID > m.MessageID) {
+			return true
+		}
+	}
+	return false
+}
+
 func responseIgnored(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
@@ -128,19 +139,27 @@ func responseIgnored(j *judge) []report.Finding {
 			if m.Kind != exchange.Request || r == nil || j.c.Story(m.From) == nil || !t.wholeAt(r, m.From) || refusesInClear(r) {
 				continue
 			}
-			_, responses := firstArrival(j.c, r)
-			late := repeatedAfter(j.c, m)
-			if late < 2 {
+			_, responses := facts.FirstArrival(j.c, r)
+			late := facts.RepeatedAfter(j.c, m)
+			if late < 2 || t.wentOn(m) {
 				continue
 			}
-			all = append(all, report.Finding{
+			why := ": it ignores the answer."
+			if m.Exchange == ike.IKEAuth {
+				why += " Either it does not get as far as IKE, or the authentication or identity in it is rejected without a word."
+			}
+			f := report.Finding{
 				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("The answer of %s to %s arrived at %s, and it sent the request %s more: it ignores the answer.", j.name(r.From), one(m.Exchange), j.name(m.From), plural(late, "time", "times")),
+				Explanation: fmt.Sprintf("The answer of %s to %s arrived at %s, and it sent the request %s more%s", j.name(r.From), one(m.Exchange), j.name(m.From), plural(late, "time", "times"), why),
 				Evidence:    append(evidence("the answer arrives", r), evidence("sent again all the same", m)...),
 				Actions: []report.Action{j.exec(m.From, "why it does not take the answer: a filter behind the capture, control-plane policing, another VRF, a broken checksum",
-					"show ip access-lists", "show policy-map control-plane", "show crypto ikev2 stats")},
+					append([]string{"show ip access-lists", "show policy-map control-plane"}, showErrors(t.Version)...)...)},
 				Fields: map[string]any{"ignoring_side": m.From.String(), "phase": m.Exchange.String(), "responses": responses},
-			})
+			}
+			if m.Exchange == ike.IKEAuth {
+				f.Actions = append(f.Actions, j.exec(m.From, "what it expects of the peer: remote key, identity, trust", "show crypto ikev2 profile"))
+			}
+			all = append(all, f)
 			break
 		}
 	}
@@ -151,8 +170,8 @@ func exhausted(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
 		for _, m := range t.Messages {
-			sent := sendings(m)
-			if m.Kind != exchange.Request || len(sent) < 3 || j.answerArrived(m) {
+			sent := facts.Sendings(m)
+			if m.Kind != exchange.Request || len(sent) < 3 || facts.AnswerArrived(j.c, m) {
 				continue
 			}
 			const mostGaps = 100 // a flood of one message has no timer to be read
@@ -186,19 +205,7 @@ func exhausted(j *judge) []report.Finding {
 
 // gaveUp says whether the sender of m asks no more: longer than its last interval nothing more came, or a new attempt began.
 func (j *judge) gaveUp(t *talk, m *pair.Message) bool {
-	sent := sendings(m)
+	sent := facts.Sendings(m)
 	last := sent[len(sent)-1].Aligned
 	return t.Next != nil || len(sent) > 1 && j.c.Last-last >= last-sent[len(sent)-2].Aligned
-}
-
-// answerArrived says whether the answer to m reached who asked. Without the capture of that side, one that goes on asking did not get it.
-func (j *judge) answerArrived(m *pair.Message) bool {
-	if m.AnsweredBy == nil {
-		return false
-	}
-	if j.c.Story(m.From) == nil {
-		return repeatedAfter(j.c, m) < 2
-	}
-	at, _ := firstArrival(j.c, m.AnsweredBy)
-	return at >= 0
 }

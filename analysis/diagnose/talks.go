@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 )
@@ -19,21 +20,24 @@ type talkSet struct {
 	up    map[*pair.Conversation]bool
 	upAt  map[[2]netip.Addr]int64 // when the last that came up between two addresses began, aligned
 	begun []int64                 // when each began that was captured from its beginning, aligned, ascending
-	alive int                     // how many came up and were not deleted
+
+	taken map[[2]netip.Addr]int64 // when the last began that both its sides accepted, by the two addresses, aligned
+	of    map[betweenBy][]int64   // when those began that came up, by the two addresses and the initiator, ascending
+
+	// Of those that stand: when the last of them began, and when one was used last, aligned.
+	aliveFirst, aliveLast int64
 }
 
 func newTalkSet(ctx context.Context, c *pair.Case) *talkSet {
-	s := &talkSet{ctx: ctx, bySPI: map[ike.SPI]*talk{}, up: map[*pair.Conversation]bool{}, upAt: map[[2]netip.Addr]int64{}}
-	esp := espStartsOf(c)
-	for _, v := range c.Conversations {
-		if s.heard(); s.ended() {
-			return s
-		}
-		s.add(newTalk(esp, v))
+	s := &talkSet{ctx: ctx, bySPI: map[ike.SPI]*talk{}, up: map[*pair.Conversation]bool{}, upAt: map[[2]netip.Addr]int64{},
+		taken: map[[2]netip.Addr]int64{}, of: map[betweenBy][]int64{}}
+	for _, t := range facts.Talks(ctx, c) {
+		s.heard()
+		s.add(&talk{Talk: t})
 	}
 	slices.Sort(s.begun)
 	for _, t := range slices.Backward(s.all) {
-		s.up[t.Conversation] = t.end == established || t.Next != nil && s.up[t.Next]
+		s.up[t.Conversation] = t.CameUp() || t.Next != nil && s.up[t.Next]
 	}
 	return s
 }
@@ -46,12 +50,17 @@ func (s *talkSet) add(t *talk) {
 	if t.Complete {
 		s.begun = append(s.begun, t.First)
 	}
-	if t.end == established {
+	if t.CameUp() {
 		between := t.between()
 		s.upAt[between] = max(s.upAt[between], t.First)
-		if t.lives() {
-			s.alive++
+		if t.Taken {
+			s.taken[between] = max(s.taken[between], t.First)
 		}
+		by := betweenBy{between, t.Initiator}
+		s.of[by] = append(s.of[by], t.First)
+	}
+	if t.End == facts.Established && t.Successor == nil && !t.Foreign {
+		s.aliveFirst, s.aliveLast = max(s.aliveFirst, t.First), max(s.aliveLast, t.Last)
 	}
 }
 
@@ -78,15 +87,6 @@ func (t *talk) between() [2]netip.Addr {
 	return [2]netip.Addr{t.Ends[pair.A].Addr(), t.Ends[pair.B].Addr()}
 }
 
-// lives says whether t came up and was not deleted.
-func (t *talk) lives() bool {
-	if t.end != established {
-		return false
-	}
-	m, _ := t.deletion()
-	return m == nil
-}
-
 // succeeded says whether t, or one of the attempts that followed it, came up.
 func (s *talkSet) succeeded(t *talk) bool { return s.up[t.Conversation] }
 
@@ -96,19 +96,33 @@ func (s *talkSet) cameUpAfter(t *talk) bool {
 	return ok && at >= t.First
 }
 
+// betweenBy names the negotiations of two addresses that one side began.
+type betweenBy struct {
+	addresses [2]netip.Addr
+	initiator pair.Side
+}
+
+// superseded says whether t does not matter any more: a later SA of the same two ends is in use, or one that the other side began at the
+// same time stands, of which two one is given up.
+func (s *talkSet) superseded(t *talk) bool {
+	if at, ok := s.taken[t.between()]; ok && at >= t.First {
+		return true
+	}
+	rivals := s.of[betweenBy{t.between(), t.Initiator.Other()}]
+	i, _ := slices.BinarySearch(rivals, t.First-facts.Soon)
+	return i < len(rivals) && rivals[i] <= t.First+facts.Soon
+}
+
 // begunBetween says whether a negotiation began in the time after from, up to to.
 func (s *talkSet) begunBetween(from, to int64) bool {
 	i, _ := slices.BinarySearch(s.begun, from+1)
 	return i < len(s.begun) && s.begun[i] <= to
 }
 
-// otherLives says whether another conversation was established and not deleted.
-func (s *talkSet) otherLives(t *talk) bool {
-	others := s.alive
-	if t.lives() {
-		others--
-	}
-	return others > 0
+// otherLives says whether another SA stands beside t, which a Delete of t at a moment leaves: a later one, one that was made with it, or
+// one that is still used.
+func (s *talkSet) otherLives(t *talk, at int64) bool {
+	return s.aliveFirst > t.First-facts.Soon || s.aliveLast > at
 }
 
 // crossings finds for every CREATE_CHILD_SA request the first one of the other side that crossed it: sent before the answer to the first was, and

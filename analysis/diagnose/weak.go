@@ -52,12 +52,14 @@ func offers(sa *ike.SA, t ike.Transform) bool {
 func additionalKeyExchange(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		rounds := append(t.messagesOf(ike.IKEIntermediate, exchange.Response), t.messagesOf(ike.IKEFollowupKE, exchange.Response)...)
-		if len(rounds) == 0 {
-			continue
+		var rounds []*pair.Message
+		for _, m := range append(t.MessagesOf(ike.IKEIntermediate, exchange.Response), t.MessagesOf(ike.IKEFollowupKE, exchange.Response)...) {
+			if m.Fragment <= 1 { // all fragments of a message are one round
+				rounds = append(rounds, m)
+			}
 		}
 		methods := []string{}
-		for _, m := range t.messagesOf(ike.IKESAInit, exchange.Response) {
+		for _, m := range t.MessagesOf(ike.IKESAInit, exchange.Response) {
 			if m.SA() == nil {
 				continue
 			}
@@ -69,9 +71,12 @@ func additionalKeyExchange(j *judge) []report.Finding {
 				}
 			}
 		}
+		if len(rounds) == 0 || len(methods) == 0 {
+			continue // IKE_INTERMEDIATE serves other ends, too: it may be empty, or carry a PPK identity (RFC 9242, RFC 9867)
+		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("After IKE_SA_INIT the sides did %s of additional key exchange (RFC 9370): %s.", plural(len(rounds), "round", "rounds"), orWord(strings.Join(methods, ", "), "methods not seen")),
+			Explanation: fmt.Sprintf("After IKE_SA_INIT the sides did %s of additional key exchange (RFC 9370): %s.", plural(len(rounds), "round", "rounds"), strings.Join(methods, ", ")),
 			Evidence:    evidence("additional key exchange", rounds...),
 			Fields:      map[string]any{"methods": methods},
 		})
@@ -89,10 +94,13 @@ func weakTransform(t ike.Transform) bool {
 	case ike.TransformINTEG:
 		return t.ID == 1 || t.ID == 3 || t.ID == 4 || t.ID == 6
 	case ike.TransformKE:
-		return t.ID == 1 || t.ID == 2 || t.ID == 5 || t.ID >= 22 && t.ID <= 24
+		return weakGroup(t.ID)
 	}
 	return false
 }
+
+// weakGroup says whether a Diffie-Hellman group is below RFC 8247 or deprecated.
+func weakGroup(id uint16) bool { return id == 1 || id == 2 || id == 5 || id >= 22 && id <= 24 }
 
 func weakCrypto(j *judge) []report.Finding {
 	var all []report.Finding

@@ -1,0 +1,201 @@
+package facts
+
+import (
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+)
+
+// Refuses says whether an answer to CREATE_CHILD_SA is a refusal: it has no room for a new SA, or holds an error that keys made readable.
+func Refuses(m *pair.Message) bool {
+	if len(m.Inner) > 0 {
+		for _, n := range m.InnerNotifies() {
+			if n.Number.IsError() {
+				return true
+			}
+		}
+		return false
+	}
+	return m.Sealed().Refused() == ike.Yes
+}
+
+// Made says whether an answer to CREATE_CHILD_SA brings a new SA, for all that can be seen; nil is no answer.
+func Made(m *pair.Message) bool {
+	return m != nil && !Refuses(m) && (len(m.Inner) > 0 || !m.Plain.Known && m.SKLen > largestShort || m.Sealed().Refused() == ike.No)
+}
+
+// Making is what a CREATE_CHILD_SA exchange is for (RFC 7296, Section 1.3).
+type Making uint8
+
+// The purposes. Unsure: the size admits a rekey of the IKE SA and a further child SA.
+const (
+	UnsureMaking Making = iota
+	NewChild
+	RekeyChild
+	RekeyIKE
+)
+
+// Makes says what a CREATE_CHILD_SA request is for. A rekey of a child SA begins with N(REKEY_SA); a rekey of the IKE SA holds an SA with
+// an SPI of 8 bytes, a nonce and a key exchange value, which fix the least size of both its messages.
+func (t *Talk) Makes(m *pair.Message) Making {
+	for _, p := range m.Inner {
+		switch x := p.(type) {
+		case *ike.Notify:
+			if x.Number == ike.RekeySA {
+				return RekeyChild
+			}
+		case *ike.SA:
+			if len(x.Proposals) > 0 && x.Proposals[0].Protocol == ike.ProtocolIKE {
+				return RekeyIKE
+			}
+			return NewChild
+		}
+	}
+	if m.FirstInner == ike.PayloadN {
+		return RekeyChild
+	}
+	if m.FirstInner != ike.PayloadSA {
+		return UnsureMaking
+	}
+	if t.replacedBy(m) {
+		return RekeyIKE
+	}
+	least := t.leastIKERekey(m.From)
+	if t.Childless() && t.firstCreate(m) || least > 0 && (tooSmall(m, least) || Made(m.AnsweredBy) && tooSmall(m.AnsweredBy, t.leastIKERekey(m.From.Other()))) {
+		return NewChild
+	}
+	if a := m.AnsweredBy; least > 0 && a != nil && a.Plain.Known && a.Plain.Min <= t.leastIKERekey(a.From) && t.leastIKERekey(a.From) <= a.Plain.Max && t.retired(a) {
+		return RekeyIKE
+	}
+	return UnsureMaking
+}
+
+func tooSmall(m *pair.Message, least int) bool {
+	return m.Plain.Known && m.Plain.Max < least && m.Fragments == 0
+}
+
+// replacedBy says whether the IKE SA that replaced this one is in the captures, and m made it.
+func (t *Talk) replacedBy(m *pair.Message) bool {
+	next := t.Successor
+	if next == nil || !Made(m.AnsweredBy) || m.From != next.Initiator || m.AnsweredBy.Transmissions[0].Aligned > next.First {
+		return false
+	}
+	for _, o := range t.RequestsOf(ike.CreateChildSA) { // of several the last one before it
+		if o != m && o.From == m.From && o.FirstInner == ike.PayloadSA && o.MessageID > m.MessageID && o.Transmissions[0].Aligned < next.First &&
+			Made(o.AnsweredBy) {
+			return false
+		}
+	}
+	return true
+}
+
+// retired says whether the IKE SA is not used after m but for its Delete.
+func (t *Talk) retired(m *pair.Message) bool {
+	for _, o := range t.Messages {
+		if o.Transmissions[0].Aligned > m.Transmissions[0].Aligned && o.Kind == exchange.Request && o.FirstInner != ike.PayloadD {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *Talk) firstCreate(m *pair.Message) bool {
+	return slices.Index(t.RequestsOf(ike.CreateChildSA), m) == 0
+}
+
+// leastIKERekey is the least number of bytes that a message of s in a rekey of this IKE SA holds, by what s sent in IKE_SA_INIT: the chosen
+// algorithms, its nonce, a value of the chosen group. 0 where the captures do not hold them.
+func (t *Talk) leastIKERekey(s pair.Side) int {
+	if t.least == nil {
+		t.least = &[2]int{t.rekeySize(pair.A), t.rekeySize(pair.B)}
+	}
+	return t.least[s]
+}
+
+func (t *Talk) rekeySize(s pair.Side) int {
+	const generic, proposal, spi = 4, 8, 8
+	sa, nonce, value := 0, 0, 0
+	for _, m := range t.Messages {
+		if m.Exchange != ike.IKESAInit {
+			continue
+		}
+		if x := m.SA(); x != nil && m.Kind == exchange.Response && len(x.Proposals) == 1 {
+			sa = generic + proposal + spi
+			for _, f := range x.Proposals[0].Transforms {
+				if sa += 8; f.KeyBits() > 0 {
+					sa += 4
+				}
+			}
+		}
+		for _, p := range m.Parsed.Payloads {
+			if n, ok := p.(*ike.Nonce); ok && m.From == s {
+				nonce = generic + len(n.Data)
+			}
+		}
+		if ke := m.KE(); ke != nil && m.From == s {
+			value = generic + 4 + len(ke.Data)
+		}
+	}
+	if sa == 0 || value == 0 {
+		return 0
+	}
+	return sa + max(nonce, generic+16) + value
+}
+
+// Deletion is the message that ended the tunnel: the Delete of its IKE SA, or an INFORMATIONAL that begins with one and after which the
+// SPI pair is never used again; whether it is proven, or inferred from sizes and silence.
+func (t *Talk) Deletion() (*pair.Message, bool) {
+	if t.Version == 1 {
+		return t.deletionV1()
+	}
+	for i, m := range t.Messages {
+		if m.Exchange != ike.Informational || m.Kind != exchange.Request {
+			continue
+		}
+		for _, p := range append(m.Parsed.Payloads, m.Inner...) {
+			if d, ok := p.(*ike.Delete); ok && d.Protocol == ike.ProtocolIKE {
+				return m, true
+			}
+		}
+		if m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i, m) && m.Sealed().DeletesIKE() != ike.No && !t.endsReplaced(i) &&
+			!deletesChild(m) {
+			return m, false
+		}
+	}
+	return nil, false
+}
+
+// deletesChild says whether a Delete is answered by one: then it is of a child SA, whose other half the answer deletes (RFC 7296,
+// Section 1.4.1).
+func deletesChild(m *pair.Message) bool {
+	return m.AnsweredBy != nil && m.AnsweredBy.FirstInner == ike.PayloadD
+}
+
+// endsReplaced says whether the Delete at i is that of an SA which a CREATE_CHILD_SA exchange before it replaced: each of
+// these is followed by one (RFC 7296, Section 2.8). One that is known to have 8 bytes is of an IKE SA and ends a replaced IKE SA only.
+func (t *Talk) endsReplaced(i int) bool {
+	d := t.Messages[i]
+	ofIKE := d.Sealed().DeletesIKE() == ike.Yes
+	open := 0
+	for _, m := range t.Messages[:i] {
+		switch {
+		case m.Kind != exchange.Request:
+		case m.Exchange == ike.CreateChildSA && Made(m.AnsweredBy) && t.Makes(m) != NewChild && (!ofIKE || m.FirstInner == ike.PayloadSA):
+			open++
+		case m.Exchange == ike.Informational && m.FirstInner == ike.PayloadD:
+			open--
+		}
+	}
+	return open > 0
+}
+
+func (t *Talk) silentAfter(i int, m *pair.Message) bool {
+	for _, o := range t.Messages[i+1:] {
+		if o != m.AnsweredBy {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,179 @@
+package facts
+
+import (
+	"slices"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+)
+
+// sizesV1 are the lengths that the encrypted Informational messages of an IKE SA have, by its hash and cipher: a HASH, and a Notify of
+// liveness (RFC 3706, Section 5.3), a Delete of the ISAKMP SA or one of a single IPsec SA (RFC 2408, Section 3.15). 0: not known. A sender
+// may pad by more than it must.
+type sizesV1 struct{ probe, deleteIKE, deleteChild int }
+
+func (t *Talk) sizesV1() sizesV1 {
+	hash, block := 0, 16
+	for _, m := range t.Phase1() {
+		sa := m.SAv1()
+		if sa == nil || len(sa.Proposals) == 0 || len(sa.Proposals[0].Transforms) == 0 || len(sa.Proposals[0].Transforms) > 1 && m.From == t.Initiator {
+			continue
+		}
+		for _, a := range sa.Proposals[0].Transforms[0].Attributes {
+			switch n, _ := a.Number(); a.Type {
+			case ike.V1Hash:
+				hash = map[uint64]int{1: 16, 2: 20, 4: 32, 5: 48, 6: 64}[n]
+			case ike.V1Encryption:
+				if block = 16; n <= 6 {
+					block = 8
+				}
+			}
+		}
+	}
+	if hash == 0 {
+		return sizesV1{}
+	}
+	padded := func(n int) int { return (4 + hash + n + block - 1) / block * block }
+	return sizesV1{padded(12 + 16 + 4), padded(12 + 16), padded(12 + 4)}
+}
+
+// informationalsV1 are the encrypted Informational messages behind a moment.
+func (t *Talk) informationalsV1(after int64) []*pair.Message {
+	var all []*pair.Message
+	for _, m := range t.Messages {
+		if m.Exchange == ike.V1Informational && m.Encrypted() && m.Transmissions[0].Aligned >= after {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// Probes are the liveness checks of s (RFC 3706), each a message of its own, that nothing of the other side followed: of equal size, at the
+// end of what s and the other side exchanged. Whether any before them was answered is said as well.
+func (t *Talk) Probes(s pair.Side) (unanswered []*pair.Message, answeredBefore bool) {
+	all := t.informationalsV1(0)
+	size := t.probeSize(all)
+	if size == 0 {
+		return nil, false
+	}
+	for _, m := range slices.Backward(t.Messages) {
+		if m.From != s {
+			break
+		}
+		if m.Exchange == ike.V1Informational && m.SKLen == size {
+			unanswered = append(unanswered, m)
+		}
+	}
+	slices.Reverse(unanswered)
+	for _, m := range all {
+		answeredBefore = answeredBefore || m.From != s && m.SKLen == size
+	}
+	return unanswered, answeredBefore
+}
+
+// acknowledged is how soon a liveness check is answered at most, to count as answered.
+const acknowledged = 1e9
+
+// probeSize is the size of liveness checks: that of equal messages with which the sides answer each other, twice at least or as the
+// algorithms say; 0 when there are none.
+func (t *Talk) probeSize(all []*pair.Message) int {
+	sizes := t.sizesV1()
+	pairs := map[int]int{}
+	for i, m := range all[:max(0, len(all)-1)] {
+		next := all[i+1]
+		if next.From != m.From && next.SKLen == m.SKLen && next.Transmissions[0].Aligned-m.Transmissions[0].Aligned < acknowledged {
+			pairs[m.SKLen]++
+		}
+	}
+	best := 0
+	for size, n := range pairs {
+		switch {
+		case size == sizes.probe && sizes.probe != sizes.deleteIKE:
+			return size
+		case n >= 2 && n > pairs[best] && (sizes.probe == 0 || size >= sizes.probe):
+			best = size
+		case size == sizes.probe && best == 0:
+			best = size // as large as a Delete of the ISAKMP SA, too
+		}
+	}
+	return best
+}
+
+// probesAnswered says whether liveness checks go to and fro.
+func (t *Talk) probesAnswered() bool { return t.probeSize(t.informationalsV1(0)) > 0 }
+
+// deletionV1 is the first Delete of the last ones: an Informational that is no liveness check, after which the SPI pair is used for
+// nothing but the other side's Deletes and for a Quick Mode that comes to nothing, and its ESP ends.
+func (t *Talk) deletionV1() (*pair.Message, bool) {
+	done := t.completedV1()
+	if done == 0 {
+		done = t.First
+	}
+	all := t.informationalsV1(done)
+	size := t.probeSize(t.informationalsV1(0))
+	for i, m := range t.Messages {
+		if m.Exchange != ike.V1Informational || m.Transmissions[0].Aligned < done {
+			continue
+		}
+		for _, p := range append(m.Parsed.Payloads, m.Inner...) {
+			if d, ok := p.(*ike.DeleteV1); ok && d.Protocol == ike.ProtocolIKE {
+				return m, true
+			}
+		}
+		if len(m.Inner) == 0 && slices.Contains(all, m) && t.isDeleteV1(m, size) && t.endsV1(i) {
+			return m, false
+		}
+	}
+	return nil, false
+}
+
+// isDeleteV1 says whether the size of an Informational is that of a Delete and not of a liveness check.
+func (t *Talk) isDeleteV1(m *pair.Message, probe int) bool {
+	sizes := t.sizesV1()
+	if m.SKLen == probe {
+		return false
+	}
+	return sizes.probe == 0 || m.SKLen == sizes.deleteIKE || m.SKLen == sizes.deleteChild
+}
+
+// endsV1 says whether the conversation dies with its message i: within a moment all that follows is over, nothing of it makes new keys,
+// and no ESP of both sides goes on.
+func (t *Talk) endsV1(i int) bool {
+	const tail = 2e9
+	at := t.Messages[i].Transmissions[0].Aligned
+	quick := map[uint32]int{}
+	for _, m := range t.Messages[i+1:] {
+		switch m.Exchange {
+		case ike.V1Informational:
+			if m.Transmissions[0].Aligned > at+tail {
+				return false
+			}
+		case ike.V1QuickMode:
+			if quick[m.MessageID]++; quick[m.MessageID] >= 2 {
+				return false
+			}
+		}
+	}
+	for _, m := range t.Messages[:i] {
+		// New keys were made moments before: the Delete is of the old ones.
+		if m.Exchange == ike.V1QuickMode && m.Transmissions[0].Aligned > at-tail && t.quickModes() > 1 {
+			return false
+		}
+	}
+	return !t.esp.goesOn(at + tail)
+}
+
+// quickModes counts the exchanges of Quick Mode that have an answer.
+func (t *Talk) quickModes() int {
+	count := map[uint32]int{}
+	n := 0
+	for _, m := range WholeV1(t.Messages) {
+		if m.Exchange != ike.V1QuickMode {
+			continue
+		}
+		if count[m.MessageID]++; count[m.MessageID] == 2 {
+			n++
+		}
+	}
+	return n
+}

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
@@ -205,7 +206,7 @@ func saDeleted(j *judge) []report.Finding {
 			continue
 		}
 		// Of two SAs of a collision, and of one that a new one took over from, the end is no loss.
-		if t.Successor != nil || t.End == facts.ChildRefused || t.End == facts.ResponderRejected || t.Next != nil || flapping[t] {
+		if t.Successor != nil || t.End == facts.ChildRefused || t.End == facts.ResponderRejected || t.Next != nil || flapping[t] || t.Version == 1 && !t.CameUp() || j.redundant(t) {
 			continue
 		}
 		m, proven := t.Deletion()
@@ -222,6 +223,18 @@ func saDeleted(j *judge) []report.Finding {
 		})
 	}
 	return all
+}
+
+// redundant says whether t is one of two IKE SAs that a collision of rekeys made, of which one is deleted (RFC 7296, Section 2.8.1).
+func (j *judge) redundant(t *talk) bool {
+	if t.Rekeyed == nil {
+		return false
+	}
+	old := j.bySPI[t.Rekeyed.SPIi]
+	return slices.ContainsFunc(old.RequestsOf(ike.CreateChildSA), func(m *pair.Message) bool {
+		o := old.overlapping(m)
+		return o != nil && m.FirstInner == ike.PayloadSA && o.FirstInner == ike.PayloadSA && !facts.Refuses(m.AnsweredBy) && !facts.Refuses(o.AnsweredBy)
+	})
 }
 
 // sinceBeginning says how long after its beginning an SA was deleted.

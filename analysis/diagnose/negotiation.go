@@ -126,7 +126,7 @@ func groupRetry(j *judge) []report.Finding {
 		if !t.InitAnswered() {
 			again = t.GroupAttempt()
 		}
-		if len(groups(rounds)) != 1 || again == nil || again.LastGroup() != groups(rounds)[0] {
+		if len(groups(rounds)) != 1 || again == nil {
 			continue
 		}
 		group := groups(rounds)[0]

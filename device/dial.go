@@ -81,7 +81,7 @@ func (r *Router) route() (jumps []hop, target hop, err error) {
 func (r *Router) warnUnjudged(said sshHost) {
 	if len(said.unjudged) > 0 {
 		r.warnConfig.Do(func() {
-			r.o.Log.Warn("ssh_config: blocks that cannot be judged are skipped", "peer", r.peer.Name, "where", strings.Join(said.unjudged, ", "))
+			r.o.Log.Warn("ssh_config: blocks that cannot be judged are skipped", "where", strings.Join(said.unjudged, ", "))
 		})
 	}
 }
@@ -252,7 +252,7 @@ func (c *connection) close() error {
 func (r *Router) connect(ctx context.Context) (*connection, error) {
 	if r.peer.LegacySSH {
 		r.warnLegacy.Do(func() {
-			r.o.Log.WarnContext(ctx, "outdated SSH algorithms are allowed, because of legacy_ssh", "peer", r.peer.Name)
+			r.o.Log.WarnContext(ctx, "outdated SSH algorithms are allowed, because of legacy_ssh")
 		})
 	}
 	_, target, err := r.route()
@@ -305,7 +305,7 @@ func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, rea
 	if err != nil {
 		return nil, errors.Join(h.explain(err), ignoreClosed(p.Close()))
 	}
-	r.o.Log.DebugContext(ctx, "connected", "peer", r.peer.Name, "server", string(client.ServerVersion()), "at", time.Now())
+	r.o.Log.DebugContext(ctx, "connected", "server", string(client.ServerVersion()), "at", time.Now())
 	return &connection{client, p, hostKey}, nil
 }
 

@@ -120,7 +120,7 @@ func openExisting(dir string, write bool) (*Bundle, error) {
 // goOn locks a bundle that is open for reading, and makes again what it lacks of its folders: a lost folder must not keep
 // a run from being undone.
 func (b *Bundle) goOn() (*Bundle, error) {
-	lock, err := takeLock(b.root, b.dir)
+	lock, err := takeLock(b.root, b.dir, lockFile)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bundle %s: %w", b.dir, err), b.Close())
 	}
@@ -143,10 +143,24 @@ func open(dir string, write bool) (*Bundle, error) {
 	if !write {
 		return b, nil
 	}
-	if b.lock, err = takeLock(root, dir); err != nil {
+	if b.lock, err = takeLock(root, dir, lockFile); err != nil {
 		return nil, errors.Join(fmt.Errorf("bundle %s: %w", dir, err), root.Close())
 	}
 	return b, nil
+}
+
+// Lock takes a lock that is a file of a folder, for what only one process may do at a time. The system gives it back when
+// the process ends, however it does. The error wraps ErrLocked while another process has it; Close gives it back.
+func Lock(dir, name string) (io.Closer, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	l, err := takeLock(root, dir, name)
+	return l, errors.Join(err, root.Close())
 }
 
 // Close gives the bundle up. It may be called twice.

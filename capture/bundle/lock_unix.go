@@ -10,8 +10,8 @@ import (
 )
 
 // takeLock holds for as long as the process lives, so a killed process leaves no lock behind.
-func takeLock(root *os.Root, _ string) (io.Closer, error) {
-	f, err := root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
+func takeLock(root *os.Root, _, name string) (io.Closer, error) {
+	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -12,8 +12,8 @@ import (
 const errSharing = syscall.Errno(32)
 
 // takeLock opens the lock file so that nobody else can; Windows closes it with the process.
-func takeLock(_ *os.Root, dir string) (io.Closer, error) {
-	name, err := syscall.UTF16PtrFromString(filepath.Join(dir, lockFile))
+func takeLock(_ *os.Root, dir, file string) (io.Closer, error) {
+	name, err := syscall.UTF16PtrFromString(filepath.Join(dir, file))
 	if err != nil {
 		return nil, err
 	}
@@ -25,5 +25,5 @@ func takeLock(_ *os.Root, dir string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(h), lockFile), nil
+	return os.NewFile(uintptr(h), file), nil
 }

@@ -20,7 +20,7 @@ func (a *app) accountCommand() *cobra.Command {
 		Short: "Configuration lines for the account that moncap logs in with",
 		Example: `  moncap account --full       # level 15, SCP
   moncap account --narrow     # no configuration mode, no file, no SCP: for run --zero-config`,
-		Args: cobra.NoArgs,
+		Args: wants(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if full == narrow {
 				return usageError(errors.New("account: want either --full or --narrow"))
@@ -50,7 +50,7 @@ func (a *app) commandsCommand() *cobra.Command {
 		Long: `Every command that moncap can ever send to a router, for TACACS+ command authorization. The session enforces
 the same list: nothing else is sent. <name>, <ip>, <n> stand for validated values, [x] may be missing, {a|b} is a choice.`,
 		Example: "  moncap commands --format json",
-		Args:    cobra.NoArgs,
+		Args:    wants(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if err := oneOf("--format", format, "text", "json"); err != nil {
 				return err

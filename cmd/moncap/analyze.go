@@ -42,7 +42,7 @@ text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin.
 		Example: `  moncap analyze site-a.pcap site-b.pcap
   moncap analyze site-a.pcap site-b.pcap --tunnel hq-branch -i inventory.yaml --format html -o report.html
   moncap analyze site-a.pcap --format json | jq -r .verdict.headline`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: wants(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(a); err != nil {
 				return err
@@ -116,7 +116,7 @@ func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) 
 // warnSame tells the mistake of naming one capture twice, which reads as a perfect path.
 func (a *app) warnSame(s report.Sides) {
 	if s.A != nil && s.B != nil && s.A.SHA256 == s.B.SHA256 && s.A.Packets > 0 {
-		fmt.Fprintln(a.stderr, "warning: both captures are the same file, byte by byte: nothing can be told of the way between the sides")
+		a.warn("both captures are the same file, byte by byte: nothing can be told of the way between the sides")
 	}
 }
 

@@ -33,7 +33,7 @@ func (a *app) bundleCommand() *cobra.Command {
 prefixes are preserved, checksums and NAT detection are made right again, and it is checked that the changed captures
 lead to the same findings.`,
 		Example:           "  moncap bundle hq-branch --redact -o case.zip",
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := a.findBundle(args[0])

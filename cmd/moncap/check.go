@@ -32,7 +32,7 @@ EXIT STATUS
   4   a router refuses or cannot be reached; the reason is printed
   64  wrong usage or inventory`,
 		Example:           "  moncap check hq-branch\n  moncap check hq-branch --record dialogue/",
-		Args:              cobra.MaximumNArgs(1),
+		Args:              wants(0, 1),
 		ValidArgsFunction: a.completeTunnel,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneOf("--format", format, "text", "json"); err != nil {
@@ -45,7 +45,7 @@ EXIT STATUS
 			return a.check(cmd.Context(), tunnels, &f, format, record)
 		},
 	}
-	f.register(c)
+	f.registerSettings(c)
 	c.Flags().StringVarP(&format, "format", "f", format, "text or json")
 	mustComplete(c, "format", []string{"text", "json"})
 	c.Flags().StringVar(&record, "record", "", "save the dialogue with each router in this folder")

@@ -26,7 +26,7 @@ reverse order, what is seen to be the run's, and nothing else. Of a tunnel, ever
 Running it again does no harm: a bundle that proves that nothing is left is not asked about again.`,
 		Example: "  moncap clean runs/hq-branch-20261123-101500-ab12cd\n  moncap clean hq-branch --dry-run\n" +
 			"  moncap clean --all\n  moncap clean --orphans site-a",
-		Args:              cobra.MaximumNArgs(1),
+		Args:              wants(0, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dirs, err := a.toClean(f, args)

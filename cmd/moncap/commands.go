@@ -17,6 +17,6 @@ func (a *app) fileCommands() []*cobra.Command {
 
 func (a *app) helpCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.demoCommand(), a.simulateCommand(), a.explainCommand(), a.accountCommand(), a.commandsCommand(), a.manCommand(),
+		a.demoCommand(), a.simulateCommand(), a.explainCommand(), a.accountCommand(), a.commandsCommand(), a.manCommand(), a.versionCommand(),
 	}
 }

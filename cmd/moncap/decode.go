@@ -44,7 +44,7 @@ pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer du
   moncap decode large.pcap.gz --stats
   moncap decode capture.pcap -V --keys ikev2_decryption_table
   ssh admin@router show monitor capture cap buffer dump | moncap decode -`,
-		Args: cobra.ExactArgs(1),
+		Args: wants(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.decode(cmd.Context(), args[0], f)
 		},
@@ -118,7 +118,7 @@ func (a *app) openToDecode(file string) (io.ReadCloser, string, error) {
 
 func (a *app) reportDamage(name string, i packet.FileInfo) {
 	if i.Damage != nil {
-		fmt.Fprintf(a.stderr, "moncap: %s: damaged at byte %d after %d packets: %s\n",
+		a.warn("%s: damaged at byte %d after %d packets: %s",
 			printable(name), i.Damage.Offset, i.Packets, printable(i.Damage.Reason))
 	}
 }

@@ -32,7 +32,7 @@ by SCP and print the report. The packets are a real negotiation's, replayed fast
   moncap demo --list
   moncap demo blocked-a-to-b
   moncap demo nat --format html -o report.html`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              wants(0, 1),
 		ValidArgsFunction: completeIncidents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if list {

@@ -28,7 +28,7 @@ EXIT STATUS
   moncap diff hq-branch --since 24h --exit-code
   moncap diff runs/hq-branch-monday runs/hq-branch-tuesday
   moncap diff monday.json tuesday.json --format json`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              wants(1, 2),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneOf("--format", format, "text", "json"); err != nil {

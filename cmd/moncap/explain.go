@@ -19,7 +19,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Short: "What a finding means, what proves it, what to do",
 		Example: `  moncap explain                    # all codes
   moncap explain path-blocked`,
-		Args: cobra.MaximumNArgs(1),
+		Args: wants(0, 1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return describedCodes(), cobra.ShellCompDirectiveNoFileComp
 		},

@@ -165,7 +165,7 @@ func (a *app) sayLeft(dir string) {
 		return
 	}
 	for _, l := range left {
-		fmt.Fprintln(a.stderr, "moncap:", printable(l.Peer+": left on it: "+l.What))
+		a.warn("%s: left on it: %s", l.Peer, l.What)
 	}
-	fmt.Fprintln(a.stderr, "hint:", printable(a.withInventory("remove it with: moncap clean "+shellWord(dir))))
+	a.warn("%s", a.withInventory("remove it with: moncap clean "+shellWord(dir)))
 }

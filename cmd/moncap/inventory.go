@@ -64,7 +64,7 @@ func (a *app) loadTunnel(name string) (*inventory.Tunnel, error) {
 	}
 	t, err := inv.Tunnel(name)
 	if err != nil {
-		return nil, usageError(err)
+		return nil, usageError(fmt.Errorf("%w%s", err, didYouMean(name, inv.TunnelNames())))
 	}
 	return t, nil
 }
@@ -123,7 +123,7 @@ func (a *app) inventoryCommand() *cobra.Command {
 		Use:     "inventory",
 		Short:   "List or check the inventory",
 		Example: "  moncap inventory validate -i inventory.yaml",
-		Args:    cobra.NoArgs,
+		Args:    wants(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	format := "text"
@@ -131,7 +131,7 @@ func (a *app) inventoryCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "The tunnels and their peers",
 		Example: "  moncap inventory list --format json",
-		Args:    cobra.NoArgs,
+		Args:    wants(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if err := oneOf("--format", format, "text", "json"); err != nil {
 				return err
@@ -152,7 +152,7 @@ func (a *app) inventoryCommand() *cobra.Command {
 		Use:     "validate",
 		Short:   "Check the inventory; connects to nothing",
 		Example: "  moncap inventory validate -i inventory.yaml",
-		Args:    cobra.NoArgs,
+		Args:    wants(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			inv, err := a.loadInventory()
 			if err != nil {

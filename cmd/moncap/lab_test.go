@@ -30,7 +30,18 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	state, err := os.MkdirTemp("", "moncap-state-")
+	if err == nil {
+		err = os.Setenv("XDG_STATE_HOME", state)
+	}
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(state); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
 }
 
 // testLab is two simulated routers with an incident between them, an inventory that leads to them, and what they were like
@@ -93,7 +104,12 @@ func (p program) run(ctx context.Context, args ...string) result {
 	var stdout, stderr lockedBuffer
 	code := run(ctx, environment{
 		args: args, stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr,
-		getenv: func(k string) string { return p.env[k] }, width: func() int { return 0 },
+		getenv: func(k string) string {
+			if v, ok := p.env[k]; ok || k != "XDG_STATE_HOME" {
+				return v
+			}
+			return os.Getenv(k)
+		}, width: func() int { return 0 },
 		tune: func(d *device.Options, c *capture.Options) {
 			if d != nil {
 				d.Timeouts = device.Timeouts{Dial: patience * 2 * time.Second, Command: patience * 400 * time.Millisecond, Idle: patience * 400 * time.Millisecond}

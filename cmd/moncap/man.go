@@ -18,7 +18,7 @@ func (a *app) manCommand() *cobra.Command {
 		Long:  "Write a man page for moncap and one for each command into a folder, in section 1.",
 		Example: `  moncap man ~/.local/share/man/man1
   man moncap-run`,
-		Args: cobra.ExactArgs(1),
+		Args: wants(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// #nosec G301 -- man pages are for everybody
 			if err := os.MkdirAll(args[0], 0o755); err != nil {

@@ -128,7 +128,7 @@ func (a *app) textOptions(terminal bool) render.Options {
 		Width:   a.columns(),
 		Unicode: a.useUnicode(),
 		Color:   terminal && a.useColor(a.stdoutTTY),
-		Verbose: a.verbose,
+		Verbose: a.all,
 	}
 }
 

@@ -21,7 +21,7 @@ func (a *app) partnerKitCommand() *cobra.Command {
 Known platforms: ` + strings.Join(capture.PartnerVendors(), ", ") + ".",
 		Example: `  moncap partner-kit hq-branch --vendor fortigate
   moncap partner-kit hq-branch --side a --vendor strongswan --interface eth0`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeTunnel,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := oneOf("--vendor", vendor, capture.PartnerVendors()...); err != nil {

@@ -67,6 +67,9 @@ func (a *app) progressFor(phases int, names [2]string) progressView {
 	case a.stderrTTY && a.getenv("TERM") != "dumb" && a.logFormat == "text" && !a.verbose:
 		return newBars(a.stderr, a.barColumns(), phases, names)
 	}
+	if a.logFormat == "json" {
+		return &logView{log: a.logger(), names: names}
+	}
 	return &lineView{w: a.stderr, names: names}
 }
 

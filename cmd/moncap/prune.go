@@ -25,7 +25,7 @@ func (a *app) pruneCommand() *cobra.Command {
 		Long: `Delete the runs of each tunnel that no rule keeps. A run that has, or may have, something on its routers is never
 deleted, and neither is one that goes on, nor the latest run of a tunnel that has a report.`,
 		Example: "  moncap runs prune --keep-daily 30 --keep-failed 12 --dry-run",
-		Args:    cobra.NoArgs,
+		Args:    wants(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if keep == (keepRules{}) {
 				return usageError(errors.New("runs prune: want --keep-last, --keep-daily or --keep-failed"))

@@ -28,7 +28,7 @@ The stored report is shown as it is; --again or --keys compares the captures ane
 ` + exitStatusHelp,
 		Example: `  moncap report runs/hq-branch-20261123-101500-ab12cd --format html -o report.html
   moncap report hq-branch --format pcapng -o both.pcapng`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(a); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"runtime/debug"
 
@@ -76,6 +75,7 @@ type app struct {
 	inventory string
 	quiet     bool
 	verbose   bool
+	all       bool
 	logFormat string
 	color     string
 	noInput   bool
@@ -106,7 +106,7 @@ func run(ctx context.Context, e environment) int {
 	}
 	a.printError(err)
 	if _, ok := errors.AsType[*exitError](err); !ok {
-		fmt.Fprintf(a.stderr, "usage: %s; %s --help says more\n", cmd.UseLine(), cmd.CommandPath())
+		a.printUsage(cmd, err)
 	}
 	return exitCode(err)
 }
@@ -123,16 +123,18 @@ Try it without a router:  moncap demo
 		Version:       versionString(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return a.checkGlobals()
 		},
 	}
+	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.StringVarP(&a.inventory, "inventory", "i", "", "inventory file (default $MONCAP_INVENTORY, then ./inventory.yaml)")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log every command that is sent")
+	f.BoolVar(&a.all, "payloads", false, "in text, every repetition and every payload of the messages")
 	f.StringVar(&a.logFormat, "log-format", "text", "form of the log on stderr: text or json")
 	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never (NO_COLOR is honoured)")
 	f.BoolVar(&a.noInput, "no-input", false, "never ask on the terminal")
@@ -193,19 +195,7 @@ func (a *app) checkGlobals() error {
 	return nil
 }
 
-// logger writes to stderr: warnings always, everything with --verbose.
-func (a *app) logger() *slog.Logger {
-	level := slog.LevelWarn
-	if a.verbose {
-		level = slog.LevelDebug
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if a.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(a.stderr, o))
-	}
-	return slog.New(slog.NewTextHandler(a.stderr, o))
-}
-
+// versionString is the release, or the commit that was built, marked when its files were changed.
 func versionString() string {
 	if version != "" {
 		return version
@@ -214,9 +204,17 @@ func versionString() string {
 	if !ok {
 		return "devel"
 	}
-	v := info.Main.Version
-	if v == "" || v == "(devel)" {
-		v = "devel"
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	v := "devel"
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			v += "-" + s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			v += "+changed"
+		}
 	}
 	return v
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture"
@@ -33,26 +35,72 @@ type captureFlags struct {
 	zeroConfig bool
 	debug      bool
 	viaExport  string
+	wait       time.Duration // for routers that other runs have
+	flags      *pflag.FlagSet
 }
 
+// register offers everything that a run may be told.
 func (f *captureFlags) register(c *cobra.Command) {
+	f.registerSettings(c)
+	f.registerTrigger(c)
+	f.registerEnd(c)
+}
+
+// registerSettings offers what the captures are like. They are all that a check looks at.
+func (f *captureFlags) registerSettings(c *cobra.Command) {
+	f.until, f.flags = "none", c.Flags()
 	fl := c.Flags()
 	fl.StringVar(&f.name, "name", "", "name of capture point and access list (default: the inventory's, else mc and six characters of the run)")
 	fl.IntVar(&f.bufferMB, "buffer", 0, "buffer in MB, 1 to 100 (default: the inventory's)")
-	fl.DurationVar(&f.duration, "duration", 0, "how long to capture; the routers stop by themselves after it (default: the inventory's)")
+	fl.DurationVar(&f.duration, "duration", 0, "how long to capture, 1s to 24h; the routers stop by themselves after it (default: the inventory's)")
 	fl.IntVar(&f.packets, "packets", 0, "packets after which the routers stop by themselves, 1 to 100000 (default: the inventory's)")
 	fl.IntVar(&f.packetLen, "packet-len", 0, "bytes kept of each packet, 64 to 9500 (default: all)")
 	fl.IntVar(&f.pps, "pps", 0, "packets kept a second, 1 to 1000000 (default: the inventory's, or 1000 as IOS XE has it)")
 	fl.BoolVar(&f.circular, "circular", false, "overwrite the oldest packets when the buffer is full")
-	fl.StringVar(&f.until, "until", "none", "stop waiting when: established, failed, or packets=N on a side")
-	fl.StringVar(&f.trigger, "trigger", "", "command that makes the tunnel negotiate: "+strings.Join(iosxe.TriggerForms(), "; "))
-	fl.StringVar(&f.side, "trigger-side", "", "who is sent the trigger: a or b (default: the side whose peer it names)")
-	fl.BoolVar(&f.keep, "keep", false, "leave capture point, access list and file on the routers")
 	fl.BoolVar(&f.zeroConfig, "zero-config", false, "change no configuration and write no file on the routers; slower (see moncap account --narrow)")
 	fl.StringVar(&f.viaExport, "via-export", "", "let the routers push the captures to an SCP server, scp://USER@HOST[:PORT][/FOLDER], and fetch them there")
 	fl.BoolVar(&f.debug, "debug", false, "trace IKEv2 for this one peer while capturing, and compare with the packets")
+}
+
+// registerTrigger offers what makes the tunnel negotiate.
+func (f *captureFlags) registerTrigger(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.trigger, "trigger", "", "command that makes the tunnel negotiate: "+strings.Join(iosxe.TriggerForms(), "; "))
+	fl.StringVar(&f.side, "trigger-side", "", "who is sent the trigger: a or b (default: the side whose peer it names)")
 	mustComplete(c, "trigger-side", []string{"a", "b"})
-	mustComplete(c, "until", []string{"established", "failed", "packets="})
+}
+
+// registerEnd offers what ends the wait, and what becomes of the captures.
+func (f *captureFlags) registerEnd(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.until, "until", f.until, "stop waiting when: decided (established or failed), established, failed, or packets=N on a side")
+	fl.BoolVar(&f.keep, "keep", false, "leave capture point, access list and file on the routers")
+	mustComplete(c, "until", []string{"decided", "established", "failed", "packets="})
+}
+
+// registerWait offers to wait for routers that are busy.
+func (f *captureFlags) registerWait(c *cobra.Command) {
+	c.Flags().DurationVar(&f.wait, "wait-for-router", 0,
+		"how long to wait for a router that other runs have, up to its limits.runs (default: not at all)")
+}
+
+// checkRanges holds the flags that were given against what a router takes; the inventory's own bounds are the same.
+func (f *captureFlags) checkRanges() error {
+	for _, r := range []struct {
+		flag       string
+		value      int
+		from, upTo int
+	}{
+		{"buffer", f.bufferMB, 1, 100}, {"packets", f.packets, 1, 100_000}, {"packet-len", f.packetLen, 64, 9500}, {"pps", f.pps, 1, 1_000_000},
+	} {
+		if f.flags.Changed(r.flag) && (r.value < r.from || r.value > r.upTo) {
+			return usageError(fmt.Errorf("--%s %d: want %d to %d", r.flag, r.value, r.from, r.upTo))
+		}
+	}
+	if f.flags.Changed("duration") && (f.duration < time.Second || f.duration > 24*time.Hour) {
+		return usageError(fmt.Errorf("--duration %s: want 1s to 24h", f.duration))
+	}
+	return nil
 }
 
 // uploadPassword is the flag that says where the password of --via-export's server is kept. The password itself is refused.
@@ -78,7 +126,12 @@ func (a *app) registerUploadPassword(c *cobra.Command) {
 func (f *captureFlags) settings(t *inventory.Tunnel) (capture.Settings, error) {
 	until, err := capture.ParseUntil(f.until)
 	if err != nil {
-		return capture.Settings{}, usageError(err)
+		return capture.Settings{}, usageError(fmt.Errorf("--until: %w", err))
+	}
+	if f.flags != nil {
+		if err := f.checkRanges(); err != nil {
+			return capture.Settings{}, err
+		}
 	}
 	if f.side != "" && !strings.EqualFold(f.side, "a") && !strings.EqualFold(f.side, "b") {
 		return capture.Settings{}, usageError(fmt.Errorf("--trigger-side: want a or b, got %q", f.side))
@@ -119,7 +172,7 @@ func (a *app) planCommand() *cobra.Command {
 		Use:               "plan TUNNEL",
 		Short:             "Every line that run would send to each router; connects to nothing",
 		Example:           "  moncap plan hq-branch --name cap",
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeTunnel,
 		RunE:              func(_ *cobra.Command, args []string) error { return a.printPlan(args[0], &f) },
 	}
@@ -194,6 +247,7 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 		},
 	}
 	f.captureFlags.register(c)
+	f.registerWait(c)
 	f.more = []string{"line", "nagios", "prometheus"}
 	f.outputFlags.register(c)
 	a.registerUploadPassword(c)
@@ -220,10 +274,13 @@ func (a *app) chosenTunnels(names []string, all bool) ([]*inventory.Tunnel, erro
 		return nil, usageError(errors.New("run: want the names of tunnels, or --all"))
 	}
 	var tunnels []*inventory.Tunnel
-	for _, n := range names {
+	for i, n := range names {
+		if slices.Index(names, n) < i {
+			continue // named twice, run once
+		}
 		t, err := inv.Tunnel(n)
 		if err != nil {
-			return nil, usageError(err)
+			return nil, usageError(fmt.Errorf("%w%s", err, didYouMean(n, inv.TunnelNames())))
 		}
 		tunnels = append(tunnels, t)
 	}
@@ -356,6 +413,11 @@ func (a *app) playbook(
 	if err != nil {
 		return "", err
 	}
+	release, err := a.takeRouters(ctx, t, limitsOf([]*inventory.Tunnel{t}, f.name), f.wait)
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	b, err := a.createBundle(f.out, t.Name, runID)
 	if err != nil {
 		return "", err

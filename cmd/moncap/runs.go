@@ -31,7 +31,7 @@ with that plugin's exit codes; prometheus is the textfile collector's form, with
 		Example: `  moncap runs
   moncap runs hq-branch --since 7d --format json
   moncap runs --format prometheus -o /var/lib/node_exporter/textfile/moncap.prom`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              wants(0, 1),
 		ValidArgsFunction: a.completeTunnel,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := oneOf("--format", format, runsFormats...); err != nil {

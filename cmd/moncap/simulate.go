@@ -25,7 +25,7 @@ func (a *app) simulateCommand() *cobra.Command {
 		Long: `Keep two simulated CSR1000V running on loopback until Ctrl-C, and print how to reach them with ssh, with scp and with
 moncap run. The incident's packets pass when both captures run, each time anew.`,
 		Example:           "  moncap simulate blocked-a-to-b\n  moncap simulate --port-a 2201 --port-b 2202",
-		Args:              cobra.MaximumNArgs(1),
+		Args:              wants(0, 1),
 		ValidArgsFunction: completeIncidents,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			incident, err := chosenIncident(args)

@@ -23,7 +23,7 @@ func (a *app) startCommand() *cobra.Command {
 		Long: `Check both routers, define and start both captures, and leave them running. The routers stop by themselves after
 the duration. Collect them with ` + "`moncap collect TUNNEL`" + `, or throw them away with ` + "`moncap clean TUNNEL`.",
 		Example:           "  moncap start hq-branch --duration 30m\n  moncap status hq-branch\n  moncap collect hq-branch",
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeTunnel,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dryRun {
@@ -36,7 +36,9 @@ the duration. Collect them with ` + "`moncap collect TUNNEL`" + `, or throw them
 			return a.start(cmd.Context(), t, &f, out)
 		},
 	}
-	f.register(c)
+	f.registerSettings(c)
+	f.registerTrigger(c)
+	f.registerWait(c)
 	a.registerUploadPassword(c)
 	c.Flags().StringVar(&out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID)")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and connect to nothing")
@@ -49,6 +51,11 @@ func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, o
 	if err != nil {
 		return err
 	}
+	release, err := a.takeRouters(ctx, t, limitsOf([]*inventory.Tunnel{t}, f.name), f.wait)
+	if err != nil {
+		return err
+	}
+	defer release()
 	b, err := a.createBundle(out, t.Name, runID)
 	if err != nil {
 		return err
@@ -145,7 +152,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:               "status TUNNEL|BUNDLE",
 		Short:             "The state of captures that were started",
 		Example:           "  moncap status hq-branch",
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var all []capture.SideStatus
@@ -196,7 +203,7 @@ func (a *app) stopCommand() *cobra.Command {
 		Use:               "stop TUNNEL|BUNDLE",
 		Short:             "Stop captures that were started; their packets stay on the routers",
 		Example:           "  moncap stop hq-branch\n  moncap collect hq-branch",
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dryRun {
@@ -224,7 +231,7 @@ func (a *app) collectCommand() *cobra.Command {
 		Long: "Stop, export, fetch, observe and clean up what start began; then the report. Also for a run that left the only copy of\n" +
 			"its packets on a router: what can be fetched now is fetched, and the routers are cleaned.\n" + exitStatusHelp,
 		Example:           "  moncap collect hq-branch --format html -o report.html",
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(a); err != nil {

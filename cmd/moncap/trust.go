@@ -21,7 +21,7 @@ func (a *app) trustCommand() *cobra.Command {
 ` + "`show ip ssh`" + ` on the router's console before accepting it. A key that differs from the known one is never accepted
 here: remove the old line from known_hosts first.`,
 		Example:           "  moncap trust site-a\n  moncap trust site-a --yes",
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, 1),
 		ValidArgsFunction: a.completePeers,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			inv, err := a.loadInventory()

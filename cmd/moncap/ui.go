@@ -6,28 +6,12 @@ package main
 // without its control characters.
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"unicode"
 )
-
-func (a *app) printError(err error) {
-	text := err.Error()
-	if text == "" {
-		return
-	}
-	for line := range strings.SplitSeq(printable(text), "\n") {
-		if line != "" {
-			fmt.Fprintln(a.stderr, "moncap:", line)
-		}
-	}
-	for _, h := range hints(err) {
-		fmt.Fprintln(a.stderr, "hint:", printable(a.withInventory(h)))
-	}
-}
 
 // liveCommand finds advice that needs the inventory.
 var liveCommand = sync.OnceValue(func() *regexp.Regexp {
@@ -108,11 +92,4 @@ func (a *app) columns() int {
 		return w
 	}
 	return 80
-}
-
-// progress prints one line to stderr unless --quiet.
-func (a *app) progress(format string, args ...any) {
-	if !a.quiet {
-		fmt.Fprintf(a.stderr, format+"\n", args...)
-	}
 }

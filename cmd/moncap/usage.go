@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// printUsage says how a command is called, after an error of how it was.
+func (a *app) printUsage(cmd *cobra.Command, _ error) {
+	if a.logFormat != "json" {
+		fmt.Fprintf(a.stderr, "usage: %s; %s --help says more\n", cmd.UseLine(), cmd.CommandPath())
+	}
+}
+
+// knownCommand is the error of a word that is no command.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return fmt.Errorf("unknown command %q%s", args[0], didYouMean(args[0], names))
+}
+
+// flagError adds the flag that was probably meant.
+func flagError(c *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || len(unknown.GetSpecifiedName()) < 2 {
+		return err
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	return fmt.Errorf("unknown flag --%s%s", unknown.GetSpecifiedName(),
+		strings.Replace(didYouMean(unknown.GetSpecifiedName(), names), "mean ", "mean --", 1))
+}
+
+// wants takes from least to most arguments, -1 for any number; the error repeats how the command is used.
+func wants(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) >= least && (most < 0 || len(args) <= most) {
+			return nil
+		}
+		_, use, _ := strings.Cut(c.Use, " ")
+		if use == "" {
+			return fmt.Errorf("%s takes no argument, and %q was given", c.CommandPath(), args[0])
+		}
+		return fmt.Errorf("%s: want %s, and %s given", c.CommandPath(), use, wasGiven(len(args)))
+	}
+}
+
+func wasGiven(n int) string {
+	switch n {
+	case 0:
+		return "nothing was"
+	case 1:
+		return "one argument was"
+	}
+	return fmt.Sprintf("%d arguments were", n)
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "The version, for bug reports",
+		Example: "  moncap version",
+		Args:    wants(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(a.stdout, "moncap %s, %s, %s/%s\n", versionString(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}

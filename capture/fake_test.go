@@ -29,6 +29,7 @@ type fakeCapture struct {
 // fakeRouter answers the playbook's commands from a state of its own.
 type fakeRouter struct {
 	host       string
+	serial     string // empty: it does not say
 	address    string
 	acls       map[string][]string
 	captures   map[string]*fakeCapture
@@ -211,8 +212,12 @@ func (f *fakeRouter) answer(name string, w []string) string {
 func (f *fakeRouter) system(name string) string {
 	switch name {
 	case "show-version":
-		return "Cisco IOS XE Software, Version 16.12.06\n" + f.host + " uptime is 3 days, 1 minute\n" +
+		out := "Cisco IOS XE Software, Version 16.12.06\n" + f.host + " uptime is 3 days, 1 minute\n" +
 			"cisco CSR1000V (VXE) processor (revision VXE) with 2072040K/3075K bytes of memory.\n"
+		if f.serial != "" {
+			out += "Processor board ID " + f.serial + "\n"
+		}
+		return out
 	case "show-clock":
 		return time.Now().UTC().Add(f.offset).Format("15:04:05.000 UTC Mon Jan 2 2006") + "\nTime source is NTP\n"
 	case "show-privilege":

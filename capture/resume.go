@@ -65,8 +65,8 @@ func (k *books) audit(b *bundle.Bundle) {
 		return
 	}
 	began := slices.ContainsFunc(k.run.Phases, func(p bundle.Phase) bool { return Phase(p.Name) != PhaseCheck && Phase(p.Name) != PhaseClean })
-	if !exists && began {
-		k.damage = fmt.Errorf("bundle %s: it has no journal any more", b.Dir())
+	if len(entries) == 0 && began && k.damage == nil {
+		k.damage = fmt.Errorf("bundle %s: its journal is gone", b.Dir())
 	}
 	switch {
 	case k.run.Proof != "":

@@ -16,7 +16,7 @@ import (
 type Orphan struct {
 	Name    iosxe.Name // the run's
 	What    string     // "access list mcab12cd"
-	Running bool       // a capture that goes on: a run elsewhere may be waiting for it
+	Running bool       // its capture goes on: a run elsewhere may be waiting for it
 	undo    iosxe.Command
 	show    iosxe.Command
 }
@@ -42,6 +42,11 @@ func FindOrphans(ctx context.Context, h Host, known func(name string) bool) ([]O
 			return all, err
 		}
 		all = append(all, found...)
+	}
+	running := map[iosxe.Name]bool{}
+	for i, o := range all {
+		running[o.Name] = running[o.Name] || o.Running
+		all[i].Running = running[o.Name] // an access list is as much in use as its capture
 	}
 	return all, nil
 }
@@ -108,7 +113,7 @@ func orphanFiles(ctx context.Context, h Host, own func(string) (iosxe.Name, bool
 // RemoveOrphan removes one, and reads back that it is gone.
 func RemoveOrphan(ctx context.Context, h Host, o Orphan) error {
 	if o.Running {
-		if _, err := h.Exec(ctx, iosxe.StopCapture(o.Name)); err != nil && !refusedAs(err, iosxe.NotActive) {
+		if _, err := h.Exec(ctx, iosxe.StopCapture(o.Name)); err != nil && !refusedAs(err, iosxe.NotActive) && !refusedAs(err, iosxe.Missing) {
 			return err
 		}
 	}

@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+
 	"github.com/moncap/moncap/device/iosxe"
 	"github.com/moncap/moncap/device/simulator"
 )
@@ -208,3 +211,28 @@ func TestAnAccountWhoseSessionIsTaken(t *testing.T) {
 		l.exec(r, iosxe.ShowClock())
 	})
 }
+
+// Another router, or somebody in between, that answers the second connection is told from a transfer that failed.
+func TestAnotherHostKeyAtTheTransfer(t *testing.T) {
+	for _, known := range []string{"", "@revoked"} {
+		l, other := newLab(t, simulator.Config{}), newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}})
+		if known != "" {
+			l.known(knownhosts.Line([]string{"192.0.2.10"}, l.sim.HostKey()) + "\n@revoked " + knownhosts.Line([]string{"*"}, other.sim.HostKey()))
+		}
+		r := l.router()
+		l.exec(r, iosxe.ShowClock())
+		r.o.Dial = other.dial
+		for what, err := range map[string]error{"fetch": second(r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)), "probe": r.ProbeFile(t.Context(), "y.pcap"), "prepare": r.Prepare(t.Context())} {
+			e, ok := errors.AsType[*Error](err)
+			if !ok || !e.HostKeyChanged() || e.NoLine() || !e.Lasting() || !strings.Contains(err.Error(), ssh.FingerprintSHA256(other.sim.HostKey())) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if n := other.sim.Logins(); n > 0 {
+			t.Errorf("%d passwords went to it", n)
+		}
+		l.exec(r, iosxe.ShowClock()) // the session goes on
+	}
+}
+
+func second(_ int64, err error) error { return err }

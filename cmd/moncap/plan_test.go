@@ -44,3 +44,21 @@ func TestEveryPlannedLineMayBeSent(t *testing.T) {
 		}
 	}
 }
+
+// The command line takes what the inventory takes: nothing silently becomes the default, and nothing is refused as late as
+// at the router.
+func TestRangesOfFlags(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	for _, args := range [][]string{
+		{"--duration", "0s"}, {"--duration", "25h"}, {"--duration", "-5s"}, {"--buffer", "0"}, {"--buffer", "101"}, {"--packets", "0"},
+		{"--packets", "100001"}, {"--packet-len", "63"}, {"--packet-len", "9501"}, {"--pps", "0"}, {"--pps", "1000001"},
+	} {
+		if r := moncap(t, append([]string{"plan", "demo", "-i", l.inventory}, args...)...); r.code != exitUsage || !strings.Contains(r.stderr, "want ") || !strings.Contains(r.stderr, args[0]) {
+			t.Errorf("%q: exit %d\n%s", args, r.code, r.stderr)
+		}
+	}
+	r := moncap(t, "plan", "demo", "-i", l.inventory, "--duration", "24h", "--buffer", "100", "--packets", "100000", "--packet-len", "9500", "--pps", "1000000")
+	if r.code != exitOK || !strings.Contains(r.stdout, "limit duration 86400 packets 100000 packet-len 9500 pps 1000000") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}

@@ -47,6 +47,7 @@ func (r *Router) rights(user string) rights {
 func (r *Router) authenticate(user, password string) error {
 	r.mu.Lock()
 	a, ok := r.running.accounts[user]
+	r.logins++
 	r.mu.Unlock()
 	if !ok && user == r.config.Username {
 		a, ok = account{password: r.config.Password}, true

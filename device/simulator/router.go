@@ -33,6 +33,7 @@ type Router struct {
 	logged    int // lines since the beginning
 	debugs    map[string]bool
 	commands  []string
+	logins    int // passwords that were presented, good or bad
 	lines     map[int]*vty
 	listeners []net.Listener
 	kick      chan struct{} // tells the pump that its next moment may be another
@@ -130,6 +131,13 @@ func (r *Router) Sessions() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.lines)
+}
+
+// Logins counts the passwords that were presented, good or bad.
+func (r *Router) Logins() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.logins
 }
 
 // Reload restarts the router: connections end, capture points, debugs and unsaved configuration are gone.

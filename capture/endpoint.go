@@ -87,6 +87,7 @@ const (
 	UntilPackets               // a side has captured that many packets
 	UntilEstablished           // both routers show an IKE SA with the peer that was not there before
 	UntilFailed                // a negotiation was captured, and no router has an IKE SA of it any more
+	UntilDecided               // one of these two, whichever comes first
 )
 
 // Until is what ends the wait before the duration does.
@@ -95,7 +96,7 @@ type Until struct {
 	Packets int // of UntilPackets
 }
 
-// ParseUntil reads packets=N, established, failed, or none.
+// ParseUntil reads packets=N, established, failed, decided, or none.
 func ParseUntil(s string) (Until, error) {
 	switch s {
 	case "", "none":
@@ -104,13 +105,20 @@ func ParseUntil(s string) (Until, error) {
 		return Until{Kind: UntilEstablished}, nil
 	case "failed":
 		return Until{Kind: UntilFailed}, nil
+	case "decided":
+		return Until{Kind: UntilDecided}, nil
 	}
 	if digits, ok := strings.CutPrefix(s, "packets="); ok {
 		if n, err := strconv.Atoi(digits); err == nil && n > 0 && n <= 100000 {
 			return Until{UntilPackets, n}, nil
 		}
 	}
-	return Until{}, fmt.Errorf("until %q: want established, failed, none or packets=N with N of 1 to 100000", s)
+	return Until{}, fmt.Errorf("%q: want decided, established, failed, none or packets=N with N of 1 to 100000", s)
+}
+
+// asksSAs says whether the wait ends by what becomes of the routers' IKE SAs.
+func (u Until) asksSAs() bool {
+	return u.Kind == UntilEstablished || u.Kind == UntilFailed || u.Kind == UntilDecided
 }
 
 // String returns what ParseUntil reads.
@@ -122,6 +130,8 @@ func (u Until) String() string {
 		return "established"
 	case UntilFailed:
 		return "failed"
+	case UntilDecided:
+		return "decided"
 	}
 	return "none"
 }

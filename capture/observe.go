@@ -20,7 +20,7 @@ func (p *SidePlan) aboutPeer(show func(peer netip.Addr) (iosxe.Command, error)) 
 
 // waitShows lists what decides whether the wait is over, beside the buffer's counters.
 func (p *SidePlan) waitShows() []iosxe.Command {
-	if u := p.settings.Until; u.Kind != UntilEstablished && u.Kind != UntilFailed {
+	if !p.settings.Until.asksSAs() {
 		return nil
 	}
 	return append(p.aboutPeer(iosxe.ShowIKEv2SA), iosxe.ShowISAKMPSA())

@@ -178,7 +178,7 @@ func TestPlanComesBackFromTheBundle(t *testing.T) {
 }
 
 func TestUntilReadsBack(t *testing.T) {
-	for _, s := range []string{"none", "established", "failed", "packets=12"} {
+	for _, s := range []string{"none", "established", "failed", "decided", "packets=12"} {
 		u, err := ParseUntil(s)
 		if err != nil || u.String() != s {
 			t.Errorf("%s: %v, %v", s, u, err)

@@ -280,12 +280,17 @@ func (j *judge) over(u Until, seen [2]sighting) bool {
 	case UntilPackets:
 		return a.packets >= u.Packets || b.packets >= u.Packets
 	case UntilEstablished:
-		return a.seen && b.seen && a.fresh > 0 && b.fresh > 0
+		return established(a, b)
 	case UntilFailed:
 		return j.failed(a, b)
+	case UntilDecided:
+		return established(a, b) || j.failed(a, b)
 	}
 	return false
 }
+
+// established says whether both routers have an IKE SA that is new.
+func established(a, b sighting) bool { return a.seen && b.seen && a.fresh > 0 && b.fresh > 0 }
 
 // failed says whether a negotiation was captured that has left no SA on either side, at three looks in a row. Packets
 // alone prove no negotiation while an SA of before is up: they may be its own.

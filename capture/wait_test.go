@@ -29,6 +29,8 @@ func TestWaitEnds(t *testing.T) {
 		{"established", established, "", time.Minute + grace},
 		{"failed", "", "", 5 * time.Second},
 		{"failed", established, swapped, time.Minute + grace},
+		{"decided", established, swapped, 2 * time.Second},
+		{"decided", "", "", 5 * time.Second},
 		{"none", "", "", time.Minute + grace},
 	} {
 		t.Run(tt.until, func(t *testing.T) {

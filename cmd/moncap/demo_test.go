@@ -302,6 +302,8 @@ func TestUntil(t *testing.T) {
 		{"ikev1-main-mode", "established", exitOK, true},
 		{"psk-mismatch", "failed", exitCritical, true},
 		{"psk-mismatch", "established", exitCritical, false},
+		{"psk-mismatch", "decided", exitCritical, true},
+		{"healthy", "decided", exitOK, true},
 		{"healthy", "failed", exitOK, false},
 	} {
 		t.Run(tt.incident+" until "+tt.until, func(t *testing.T) {

@@ -3,10 +3,10 @@ package analysis
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/moncap/moncap/analysis/diagnose"
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -204,14 +204,22 @@ func codesOf(findings []report.Finding) codes {
 	return c
 }
 
-// outcome says in one word how a conversation ended; what the findings make of it, the catalogue says.
+// refusals are the findings that say that a side answered with no.
+var refusals = []string{
+	"auth-failed", "child-sa-refused", "responder-auth-rejected", "ike-proposal-mismatch", "ke-group-mismatch", "version-mismatch",
+	"psk-mismatch-v1", "quick-mode-refused", "error-notify", "redirected",
+}
+
+// outcome says in one word how a conversation ended.
 func (c codes) outcome(v *pair.Conversation) string {
-	for _, ending := range []string{"deleted", "established", "refused"} {
-		for code := range c[v.ID] {
-			if e, _ := diagnose.Explain(code); e.Outcome == ending {
-				return ending
-			}
-		}
+	has := c[v.ID]
+	switch {
+	case has["sa-deleted"]:
+		return "deleted"
+	case has["tunnel-established"]:
+		return "established"
+	case slices.ContainsFunc(refusals, func(code string) bool { return has[code] }):
+		return "refused"
 	}
 	for _, m := range v.Messages {
 		if m.Answers != nil && m.Arrived() {

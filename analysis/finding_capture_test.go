@@ -1,7 +1,9 @@
 package analysis
 
 import (
+	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -74,6 +76,44 @@ func captureCases() []findingCase {
 		{"capture-empty", near, "it holds one packet", func(s *scene) { healthy(s); s.rows[1] = s.rows[1][:1] }, nil},
 		{"capture-empty", none, "healthy", healthy, nil},
 
+		{"capture-unreadable", hit, "a link type", func(s *scene) {
+			healthy(s)
+			s.side[1].Open = opener(pcapOf(s.sorted(1), 147))
+		}, map[string]any{"side": "B", "link_type": "link type 147", "wrapping": "link type 147"}},
+		{"capture-unreadable", hit, "a tag, one capture alone", func(s *scene) {
+			healthy(s)
+			s.alone = true
+			retype(s.rows[0], 0x88e5, 0x2c)
+		}, map[string]any{"side": "A", "wrapping": "MACsec, encrypted"}},
+		{"capture-unreadable", near, "a few frames of another protocol", func(s *scene) {
+			healthy(s)
+			s.noise(1)
+			s.noise(1)
+			s.noise(1)
+			retype(s.rows[1][len(s.rows[1])-1:], 0x4242, 0)
+		}, nil},
+		{"capture-unreadable", near, "nothing but ARP", func(s *scene) { healthy(s); retype(s.rows[1], 0x0806, 0) }, nil},
+		{"capture-unreadable", none, "healthy", healthy, nil},
+		{"capture-empty", near, "what it holds is not read", func(s *scene) { healthy(s); retype(s.rows[1], 0x88e5, 0x2c) }, nil},
+		{"capture-empty", near, "it holds a fragment", func(s *scene) {
+			s.ike(0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{mtu: 160, keep: 1})
+		}, nil},
+
+		{"strangers", hit, "a scanner of both", func(s *scene) { scanner(s, 0, 1); healthy(s) }, map[string]any{"side": "B", "addresses": []any{"203.0.113.77"}, "packets": 3}},
+		{"strangers", hit, "a scanner of one", func(s *scene) { healthy(s); scanner(s, 0) }, map[string]any{"side": "A", "packets": 3}},
+		{"strangers", hit, "one capture alone", func(s *scene) { healthy(s); scanner(s, 0); s.alone = true }, map[string]any{"side": "A"}},
+		{"strangers", hit, "the path is blocked", func(s *scene) {
+			s.repeat(4, 0, 500, s.sa(0).init(false, proposals(gcm(19))), lost)
+			scanner(s, 1)
+		}, map[string]any{"side": "B"}},
+		{"strangers", near, "A is behind a NAT", func(s *scene) { s.seen[0] = sceneNAT; healthy(s) }, nil},
+		{"strangers", near, "both are behind one NAT", func(s *scene) { s.seen = [2]netip.Addr{sceneNAT, sceneNAT}; healthy(s) }, nil},
+		{"strangers", near, "A asks another address", func(s *scene) {
+			s.repeat(4, 0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{lost: true, to: netip.MustParseAddr("203.0.113.9")})
+			s.repeat(4, 1, 500, s.sa(1).init(false, proposals(gcm(19))), lost)
+		}, nil},
+		{"strangers", none, "healthy", healthy, nil},
+
 		{"capture-windows-disjoint", hit, "an hour between them", func(s *scene) {
 			healthy(s)
 			n := len(s.rows[1])
@@ -103,13 +143,15 @@ func captureCases() []findingCase {
 		{"capture-rate-limited", near, "far above: no limit was there", busy(4, 1500), nil},
 		{"capture-rate-limited", none, "healthy", healthy, nil},
 
-		{"capture-filter-incomplete", hit, "one direction only", hiddenAnswers, map[string]any{"side": "B", "hidden": 2}},
+		{"capture-filter-incomplete", hit, "one direction only", hiddenAnswers, map[string]any{"side": "B", "hidden": 1}},
 		{"capture-filter-incomplete", hit, "500 without 4500", func(s *scene) {
 			s.seen[0] = sceneNAT
 			a := s.sa(0)
 			a.open()
 			s.ike(0, 4500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), lost)
 			s.ike(1, 4500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer), fate{hidden: true})
+			s.wait(time.Second)
+			s.noise(1) // B's capture is still at work
 		}, map[string]any{"side": "B", "hidden": 2}},
 		{"capture-filter-incomplete", hit, "the second fragment of its own", func(s *scene) { ownFragmentHidden(s) }, map[string]any{"side": "A"}},
 		{"capture-filter-incomplete", hit, "500 without 4500 on both sides", func(s *scene) {
@@ -138,6 +180,23 @@ func captureCases() []findingCase {
 		}, nil},
 		{"capture-filter-incomplete", near, "no NAT, and nothing after the answer", func(s *scene) { s.sa(0).open() }, nil},
 		{"capture-filter-incomplete", near, "the answers are lost", answersLost, nil},
+		{"capture-filter-incomplete", near, "B's ended early", func(s *scene) {
+			a := s.sa(0).up()
+			s.traffic(20, false)
+			n := len(s.rows[1])
+			s.traffic(40, false)
+			a.dpd(0)
+			s.rows[1] = s.rows[1][:n]
+		}, nil},
+		{"capture-filter-incomplete", near, "A's began late, in UDP", func(s *scene) {
+			s.seen[0] = sceneNAT
+			a := s.sa(0).up()
+			s.traffic(20, true)
+			n := len(s.rows[0])
+			s.traffic(40, true)
+			a.dpd(1)
+			s.rows[0] = s.rows[0][n:]
+		}, nil},
 		{"capture-filter-incomplete", near, "a fragment is lost", bigAuth(1), nil},
 		{"capture-filter-incomplete", none, "healthy", healthy, nil},
 
@@ -185,6 +244,30 @@ func captureCases() []findingCase {
 		}, map[string]any{"side": "A", "frame": 1}},
 		{"malformed-message", near, "the capture cuts it", func(s *scene) { s.snap = [2]int{120, 120}; healthy(s) }, nil},
 		{"malformed-message", none, "healthy", healthy, nil},
+	}
+}
+
+// retype gives frames another EtherType, and what follows it another first byte.
+func retype(rows []record, kind uint16, first byte) {
+	for i := range rows {
+		rows[i].data = append([]byte(nil), rows[i].data...)
+		binary.BigEndian.PutUint16(rows[i].data[12:], kind)
+		rows[i].data[14] = first
+	}
+}
+
+// scanner sends the same weak offer to sides, again and again, and gets no answer.
+func scanner(s *scene, sides ...int) {
+	m := s.sa(0).init(false, proposals(weakSuite(3, 1, 1, 2)))
+	for range 3 {
+		for _, at := range sides {
+			s.now += 20 * time.Millisecond
+			s.id++
+			be := binary.BigEndian
+			u := be.AppendUint16(be.AppendUint16(be.AppendUint16(nil, 500), 500), uint16(8+len(m)))
+			s.put(at, s.now, s.frame(netip.MustParseAddr("203.0.113.77"), s.addr[at], 17, 0, 240, part{data: append(append(u, 0, 0), m...)}))
+		}
+		s.wait(time.Second)
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
+	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -33,8 +35,8 @@ func captureEmpty(j *judge) []report.Finding {
 	}
 	var all []report.Finding
 	for _, s := range pair.Both {
-		mine, other := j.c.Story(s).Counts.Tunnel(), j.c.Story(s.Other()).Counts.Tunnel()
-		if mine > 0 || other == 0 {
+		mine, other := j.c.Story(s), j.c.Story(s.Other()).Counts.Tunnel()
+		if mine.Counts.Tunnel() > 0 || len(mine.Datagrams) > 0 || other == 0 || unread(mine) {
 			continue
 		}
 		why := "it may be on another interface, its access list may name other addresses, or the packets take another way"
@@ -48,6 +50,74 @@ func captureEmpty(j *judge) []report.Finding {
 		})
 	}
 	return all
+}
+
+// unread says whether what a capture holds is, for the greater part, wrapped in what is not read, so that what it lacks means nothing.
+func unread(s *exchange.Story) bool {
+	n := 0
+	for _, u := range s.Unread {
+		n += u.Packets
+	}
+	return n > 0 && n*2 >= s.Counts.Packets-s.Counts.Tunnel()
+}
+
+func captureUnreadable(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		story := j.c.Story(s)
+		if story.Counts.Tunnel() > 0 || !unread(story) {
+			return nil
+		}
+		f := &report.Finding{
+			Fields: map[string]any{"link_type": story.Info.LinkType},
+			Actions: []report.Action{j.exec(s, "which interface was captured: the one that carries the VPN addresses themselves, or another tool that converts the file first",
+				j.toward(s, "show monitor capture", "show ip cef %s")...)},
+		}
+		var what []string
+		packets := 0
+		for _, u := range story.Unread {
+			what = append(what, u.What)
+			packets += u.Packets
+			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: u.Frame, Note: u.What + ": not read"})
+		}
+		f.Fields["wrapping"], f.Fields["packets"] = strings.Join(what, "; "), packets
+		f.Explanation = fmt.Sprintf("%s of the capture of %s %s not read: %s. Whether the tunnel's packets are among them, nobody can say.",
+			plural(packets, "packet", "packets"), j.name(s), was(packets), strings.Join(what, "; "))
+		return f
+	})
+}
+
+// strangers names those who speak IKE to a gateway and are not its peer. They decide nothing.
+func strangers(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		const most = 8
+		f := &report.Finding{}
+		var addresses []string
+		packets := 0
+		for _, v := range j.c.Strangers {
+			for _, m := range v.Messages {
+				x := m.Copies[s]
+				if x == nil {
+					continue
+				}
+				packets += len(x.Sent)
+				a := x.Sent[0].Src.Addr()
+				if j.own(s, a.String()) {
+					a = x.Sent[0].Dst.Addr()
+				}
+				if !slices.Contains(addresses, a.String()) && len(addresses) < most {
+					addresses = append(addresses, a.String())
+					f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: x.Sent[0].Frame, Note: "with " + a.String()})
+				}
+			}
+		}
+		if packets == 0 {
+			return nil
+		}
+		f.Fields = map[string]any{"addresses": addresses, "packets": packets}
+		f.Explanation = fmt.Sprintf("The capture of %s also holds %s between it and %s, which is neither side of this tunnel. Nothing was judged by them.",
+			j.name(s), plural(packets, "IKE packet", "IKE packets"), strings.Join(addresses, ", "))
+		return f
+	})
 }
 
 func orWord(s, word string) string {

@@ -47,7 +47,7 @@ func TestCatalogueKeepsTheContract(t *testing.T) {
 			t.Errorf("%s is missing", want.Code)
 			continue
 		}
-		got = Entry{Code: got.Code, Severity: got.Severity, Certain: got.Certain, Probable: got.Probable, Action: got.Action, Fields: got.Fields}
+		got.Title, got.Meaning, got.Proof, got.Todo = "", "", "", ""
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-contract +ours):\n%s", want.Code, diff)
 		}

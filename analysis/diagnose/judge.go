@@ -27,10 +27,10 @@ type rule struct {
 // rules are asked in this order; a rule may look at what those before it found. What the captures themselves lack comes
 // first, since it limits what may be said about the rest.
 var rules = []rule{
-	{"capture-one-sided", captureOneSided}, {"capture-empty", captureEmpty}, {"capture-windows-disjoint", captureDisjoint},
+	{"capture-one-sided", captureOneSided}, {"capture-unreadable", captureUnreadable}, {"capture-empty", captureEmpty}, {"capture-windows-disjoint", captureDisjoint},
 	{"capture-damaged", captureDamaged}, {"capture-truncated-packets", captureTruncated}, {"capture-duplicates", captureDuplicates},
 	{"capture-filter-incomplete", captureFilter}, {"capture-buffer-full", captureBufferFull}, {"capture-rate-limited", captureRateLimited},
-	{"clock-offset", clockOffset}, {"malformed-message", malformedMessage},
+	{"clock-offset", clockOffset}, {"strangers", strangers}, {"malformed-message", malformedMessage},
 	{"no-ike-traffic", noIKETraffic},
 	{"nat-detected", natDetected}, {"nat-port-rewritten", natPortRewritten}, {"nat-mapping-changed", natMappingChanged},
 	{"udp-encapsulation-forced", encapsulationForced},

@@ -35,6 +35,7 @@ type Case struct {
 	Parties       [2]Party
 	Clock         *Clock          // nil when nothing relates the clocks
 	Conversations []*Conversation // in the order of their first packet
+	Strangers     []*Conversation // with others than the two sides, and in none of Conversations: scanners, other peers
 	Flows         []*Flow         // ESP and AH
 	NAT           []Mapping
 	ICMP          []ICMP
@@ -78,6 +79,8 @@ type Coverage struct {
 	UnseenAt []Sight // some of them, as the sender saw them
 
 	first, last int64       // its first and last packet
+	shared      [2]window   // by sender: the packets that the other capture holds too
+	vague       int64       // how far aligned times may be wrong, nanoseconds
 	hides       [kinds]bool // what its filter does not let through
 }
 
@@ -177,8 +180,6 @@ type Flow struct {
 	Gap     []exchange.Point    // for every one of Gaps, a sampled packet of the sender near it, for evidence
 	Slow    int64               // the largest delay above the smallest, nanoseconds, by samples
 	Hidden  uint64              // at the receiver and not at the sender: the sender's capture lacks them
-
-	firstHidden uint64 // the first of Hidden
 
 	moved [2][]exchange.Flow // its parts from or to other addresses than those of At, as they were before they were merged
 }

@@ -11,8 +11,10 @@ import (
 )
 
 type conversationKey struct {
-	version int
-	spi     ike.SPI
+	version  int
+	spi      ike.SPI
+	stranger Side // in whose capture a stranger's conversation is: it may send one message to both sides
+	strange  bool
 }
 
 // converse groups the messages by the initiator's SPI, which stays the same through COOKIE and INVALID_KE_PAYLOAD retries, and
@@ -24,10 +26,13 @@ func (j *joiner) converse() {
 	for i, l := range j.links {
 		m := &all[i]
 		*m = Message{Message: l.better(), Copies: l.at, From: l.from, Transmissions: l.sends, Altered: l.altered, DifferAt: l.differAt}
-		k := conversationKey{m.Major(), m.SPIi}
+		k := conversationKey{version: m.Major(), spi: m.SPIi}
+		if l.stranger {
+			k.strange, k.stranger = true, l.side()
+		}
 		v := groups[k]
 		if v == nil {
-			v = &Conversation{Version: k.version, SPIi: k.spi}
+			v = &Conversation{Version: k.version, SPIi: k.spi, Foreign: k.strange}
 			groups[k] = v
 			c.Conversations = append(c.Conversations, v)
 		}
@@ -41,13 +46,18 @@ func (j *joiner) converse() {
 	slices.SortStableFunc(c.Conversations, func(x, y *Conversation) int {
 		return cmp.Or(cmp.Compare(x.First, y.First), cmp.Compare(x.SPIi, y.SPIi))
 	})
-	for i, v := range c.Conversations {
-		v.ID = strconv.Itoa(i + 1)
-	}
+	c.number()
 	linkRekeys(c.Conversations)
 	linkAttempts(c.Conversations)
 	for _, v := range c.Conversations {
 		v.measure(j.keys)
+	}
+}
+
+// number gives the conversations their IDs.
+func (c *Case) number() {
+	for i, v := range c.Conversations {
+		v.ID = strconv.Itoa(i + 1)
 	}
 }
 

@@ -46,6 +46,8 @@ func (j *joiner) cover() {
 			v.From, v.To = min(v.From, c.Aligned(o.First, s.Other())-margin), max(v.To, c.Aligned(o.Last, s.Other())+margin)
 			v.first, v.last = v.From, v.To
 		}
+		v.vague = c.vague()
+		j.share(s, v)
 		v.limit(&c.Parties[s], from, to)
 		if story.Info.Damage != nil { // what the file held behind its fault nobody knows
 			v.To, v.last = min(v.To, to), min(v.last, to)
@@ -61,6 +63,66 @@ func (j *joiner) cover() {
 // saw says whether the capture holds packets before and after the aligned time t. Of a flow that it holds in part, the ends prove
 // nothing else: the margins are for what it holds nothing of.
 func (v *Coverage) saw(t int64) bool { return v.first <= t && t <= v.last }
+
+// within says whether s's capture was at work when a packet of from passed, that only the other capture shows, at t of its aligned time:
+// between two packets that both hold, or between its own first and last one, as far as the clocks are known. Two captures never begin and
+// end together: what one lacks outside of that, it may lack for no other reason. proven says that it is known to have begun before
+// a packet of s, or to have ended after one of the other side.
+func (v *Coverage) within(s, from Side, t int64, proven bool) bool {
+	if v.first+v.vague <= t && t <= v.last-v.vague {
+		return true
+	}
+	own, other := v.shared[s], v.shared[s.Other()]
+	after, before := own.some && own.first <= t, other.some && t <= other.last
+	if from == s { // it left s before t
+		return (after || proven) && (before || own.some && t <= own.last)
+	}
+	return after && (before || proven) // it reaches s after t
+}
+
+// window is from the first to the last of packets that both captures hold, in aligned time of the other capture.
+type window struct {
+	some        bool
+	first, last int64
+}
+
+func (w *window) take(t int64) {
+	if !w.some {
+		*w = window{true, t, t}
+	}
+	w.first, w.last = min(w.first, t), max(w.last, t)
+}
+
+// share finds the packets that both captures hold, as the capture that is not s's shows them.
+func (j *joiner) share(s Side, v *Coverage) {
+	other := s.Other()
+	for _, l := range j.links {
+		for _, t := range l.sends {
+			if t.At[A] != nil && t.At[B] != nil {
+				v.shared[l.from].take(j.c.Aligned(t.At[other].Nanos, other))
+			}
+		}
+	}
+	for _, f := range j.c.Flows {
+		x, y := f.At[s], f.At[other]
+		if x == nil || y == nil {
+			continue
+		}
+		if low, high := max(x.Seqs.Min(), y.Seqs.Min()), min(x.Seqs.Max(), y.Seqs.Max()); low <= high {
+			v.shared[f.From].take(j.c.Aligned(timeOf(y, low), other))
+			v.shared[f.From].take(j.c.Aligned(timeOf(y, high), other))
+		}
+	}
+}
+
+// vague is how far aligned times may be wrong: the clocks' bounds, or a second where they are not bounded.
+func (c *Case) vague() int64 {
+	const most = 1_000_000_000
+	if k := c.Clock; k != nil && k.Low != nil && k.High != nil {
+		return min(*k.High-*k.Low, most)
+	}
+	return most
+}
 
 // limit takes the margins off a capture that is known to have been full, and all trust off one that left packets out.
 func (v *Coverage) limit(p *Party, from, to int64) {
@@ -98,8 +160,11 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 			if t.Duplicate || t.At[s] != nil || t.At[s.Other()] == nil {
 				continue
 			}
-			v.Hidden++
 			blind = append(blind, t.Aligned)
+			if q := l.message.Answers; !v.within(s, s, t.Aligned, q != nil && q.Transmissions[0].At[s] != nil) {
+				continue
+			}
+			v.Hidden++
 			if len(v.HiddenAt) < maxHiddenKept {
 				v.HiddenAt = append(v.HiddenAt, Sight{s.Other(), *t.At[s.Other()]})
 			}
@@ -109,10 +174,11 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 		if f.From != s || f.Foreign || f.At[s.Other()] == nil {
 			continue
 		}
-		blind = append(blind, f.hiddenTimes(j.c)...)
-		v.Hidden += int(f.Hidden)
-		if r := f.At[s.Other()]; f.Hidden > 0 && len(v.HiddenAt) < maxHiddenKept {
-			v.HiddenAt = append(v.HiddenAt, Sight{s.Other(), r.Sight(pointNear(r, f.firstHidden))})
+		times, first, n := f.hiddenTimes(j.c, v)
+		blind = append(blind, times...)
+		v.Hidden += int(n)
+		if r := f.At[s.Other()]; n > 0 && len(v.HiddenAt) < maxHiddenKept {
+			v.HiddenAt = append(v.HiddenAt, Sight{s.Other(), r.Sight(pointNear(r, first))})
 		}
 	}
 	for _, t := range blind {
@@ -145,7 +211,7 @@ func (j *joiner) judgeFates() {
 	c := j.c
 	for m := range c.Messages() {
 		to := m.From.Other()
-		proven := c.acknowledged(m) && !m.seenAt(to) && !m.Conversation.Foreign // it arrived, whatever the capture says
+		proven := c.acknowledgedIn(m, to, m.From) && !m.seenAt(to) && !m.Conversation.Foreign // it arrived, whatever the capture says
 		for _, t := range m.Transmissions {
 			t.Fate, t.Missing = Unknown, false
 			switch {
@@ -156,7 +222,7 @@ func (j *joiner) judgeFates() {
 				t.Missing = !proven && !m.Conversation.Foreign
 				t.Partial = c.arrivedParts(m, t)
 				switch v := &c.Parties[to].Coverage; {
-				case proven && !c.Overlap:
+				case proven && (!c.Overlap || !v.within(to, m.From, t.Aligned, c.acknowledgedIn(m, to))):
 				case proven && len(v.UnseenAt) < maxHiddenKept:
 					v.UnseenAt = append(v.UnseenAt, Sight{m.From, *t.Any()})
 					v.Unseen++
@@ -171,30 +237,32 @@ func (j *joiner) judgeFates() {
 	}
 }
 
-// acknowledged says whether the receiver's own later packets prove that m arrived: the answer to a request; to an answer of the
+// acknowledgedIn says whether the receiver's own later packets prove that m arrived: the answer to a request; to an answer of the
 // negotiation, the request of the next exchange, which is made of it (RFC 7296, Section 1.2), or ESP by the keys that it agreed on.
-func (c *Case) acknowledged(m *Message) bool {
+// Only what the captures in show counts.
+func (c *Case) acknowledgedIn(m *Message, in ...Side) bool {
+	shown := func(o *Message) bool { return slices.ContainsFunc(in, func(s Side) bool { return o.Copies[s] != nil }) }
 	switch {
-	case m.AnsweredBy != nil:
+	case m.AnsweredBy != nil && shown(m.AnsweredBy):
 		return true
 	case m.Kind != exchange.Response || m.SPIr == 0:
 		return false
-	case m.Exchange == ike.IKEAuth && c.sendsESP(m.From.Other(), m.Transmissions[0].Aligned):
+	case m.Exchange == ike.IKEAuth && c.sendsESP(m.From.Other(), m.Transmissions[0].Aligned, in):
 		return true
 	case m.Exchange != ike.IKESAInit && m.Exchange != ike.IKEIntermediate && m.Exchange != ike.IKEAuth:
 		return false
 	}
 	return slices.ContainsFunc(m.Conversation.Messages, func(o *Message) bool {
-		return o.From != m.From && o.Kind == exchange.Request && o.SPIr == m.SPIr && o.MessageID > m.MessageID
+		return o.From != m.From && o.Kind == exchange.Request && o.SPIr == m.SPIr && o.MessageID > m.MessageID && shown(o)
 	})
 }
 
-// sendsESP says whether s began to send ESP of an SA at or soon after a moment.
-func (c *Case) sendsESP(s Side, at int64) bool {
+// sendsESP says whether, as the captures in show, s began to send ESP of an SA at or soon after a moment.
+func (c *Case) sendsESP(s Side, at int64, in []Side) bool {
 	const soon = 60_000_000_000
 	return slices.ContainsFunc(c.Flows, func(f *Flow) bool {
 		began := f.start(c)
-		return f.From == s && !f.Foreign && (began >= at && began < at+soon || c.Parties[A].Untimed || c.Parties[B].Untimed)
+		return f.From == s && !f.Foreign && slices.ContainsFunc(in, func(x Side) bool { return f.At[x] != nil }) && (began >= at && began < at+soon || c.Parties[A].Untimed || c.Parties[B].Untimed)
 	})
 }
 

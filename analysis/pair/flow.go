@@ -48,27 +48,31 @@ func joinFlows(parties *[2]Party, c *compass) []*Flow {
 }
 
 // hiddenTimes returns the aligned times of packets at the receiver that the sender's capture lacks, as far as the samples show them,
-// and counts all of them.
-func (f *Flow) hiddenTimes(c *Case) []int64 {
+// and counts all of them in Hidden. n are those that it lacks although it was at work, first is the first of these.
+func (f *Flow) hiddenTimes(c *Case, own *Coverage) (times []int64, first, n uint64) {
 	to := f.From.Other()
 	r, s := f.At[to], f.At[f.From]
 	if r == nil || c.Story(f.From) == nil {
-		return nil
+		return nil, 0, 0
 	}
 	if s == nil {
 		s = &exchange.Flow{}
 	}
-	var times []int64
 	for gap := range r.Seqs.Minus(&s.Seqs) {
-		if f.Hidden == 0 {
-			f.firstHidden = gap.Low
-		}
 		f.Hidden += gap.Len()
+		proven := covered{gap, gap.Len()}
+		if s.Packets == 0 || gap.Low < s.Seqs.Min() || gap.High > s.Seqs.Max() {
+			proven = within(gap, func(n uint64) bool { return own.within(f.From, f.From, c.Aligned(timeOf(r, n), to), false) })
+		}
+		if n == 0 {
+			first = proven.run.Low
+		}
+		n += proven.n
 		if len(times) < MaxGaps {
 			times = append(times, c.Aligned(timeOf(r, gap.Low), to), c.Aligned(timeOf(r, gap.High), to))
 		}
 	}
-	return times
+	return times, first, n
 }
 
 // timeOf tells when f's number n was seen: exactly for the ends and samples, else between the samples around it.
@@ -177,6 +181,11 @@ func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) 
 		t := c.Aligned(timeOf(s, n), f.From)
 		return v.Covers(t) && (r.Packets == 0 || v.saw(t))
 	}
+	return within(gap, at)
+}
+
+// within cuts a run to the numbers for which at holds, given that it holds for one stretch of them.
+func within(gap exchange.Interval, at func(uint64) bool) covered {
 	low, high := gap.Low, gap.High
 	if !at(low) {
 		low = firstTrue(gap, at)

@@ -39,6 +39,7 @@ func Join(ctx context.Context, a, b *exchange.Story, o Options) (*Case, error) {
 	j.converse()
 	j.translate()
 	j.c.findForeign()
+	j.c.partForeign()
 	j.cover()
 	j.judgeFates()
 	j.finishFlows()
@@ -74,6 +75,7 @@ func (j *joiner) swap() {
 func (j *joiner) locate() {
 	p := &j.c.Parties
 	j.compass = orient(p, j.links)
+	j.links = j.compass.partStrangers(j.links)
 	for _, l := range j.links {
 		l.from = j.sender(l)
 	}

@@ -17,6 +17,8 @@ type link struct {
 	sends    []*Transmission
 	message  *Message // what came of it
 
+	stranger bool // it is from or to an address that is neither side's
+
 	only [1]*Transmission // room for sends: most messages are sent once
 	one  Transmission
 }
@@ -41,6 +43,14 @@ func (l *link) send(t Transmission) {
 	n := len(l.sends)
 	l.sends = l.sends[:n+1]
 	*l.sends[n] = t
+}
+
+// side is the one whose capture holds l, of a link with one end.
+func (l *link) side() Side {
+	if l.at[A] != nil {
+		return A
+	}
+	return B
 }
 
 // better returns the copy to read: the sender's, unless it is cut and the other one is not.

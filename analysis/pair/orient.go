@@ -1,7 +1,10 @@
 package pair
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -37,6 +40,7 @@ type tally struct {
 type compass struct {
 	tallies [2]map[endpoints]*tally
 	own     [2]map[netip.Addr]bool
+	islands [2]map[netip.Addr]*island
 	recent  [2][256]recentTally // votes come in thousands for the same pairs
 }
 
@@ -247,28 +251,123 @@ func (c *compass) decide(links []*link) {
 
 // settleConflicts: one address cannot be both sides' own, as the same capture given twice would have it. The weaker evidence yields.
 func (c *compass) settleConflicts() {
-	for e, a := range c.tallies[A] {
-		b := c.tallies[B][e]
-		if b == nil || c.own[A][e.low] == c.own[A][e.high] || c.own[A][e.low] != c.own[B][e.low] || c.own[A][e.high] != c.own[B][e.high] {
+	yielded := map[*island]bool{}
+	for _, e := range sorted(c.tallies[A]) {
+		if c.tallies[B][e] == nil || c.own[A][e.low] == c.own[A][e.high] || c.own[A][e.low] != c.own[B][e.low] || c.own[A][e.high] != c.own[B][e.high] {
 			continue
 		}
-		weaker := B
+		weaker, a, b := B, c.islands[A][e.low], c.islands[B][e.low]
 		if max(b.votes, -b.votes) > max(a.votes, -a.votes) {
 			weaker = A
 		}
-		c.own[weaker][e.low], c.own[weaker][e.high] = c.own[weaker][e.high], c.own[weaker][e.low]
+		if i := c.islands[weaker][e.low]; !yielded[i] {
+			yielded[i] = true
+			for x := range i.opposite {
+				c.own[weaker][x] = !c.own[weaker][x]
+			}
+		}
 	}
 }
 
+// island are addresses that are joined by pairs which exchange packets. The two of a pair are on opposite sides, so that all of an island
+// are decided together: an answer from an address that was never asked is the peer's like those before it.
+type island struct {
+	pairs    []endpoints
+	opposite map[netip.Addr]bool // of every address: whether it is opposite to the first one
+	odd      bool                // the pairs contradict each other
+	votes    int                 // positive: the first address is the side's own
+}
+
+// sorted are the pairs of addresses in an order of their own.
+func sorted(tallies map[endpoints]*tally) []endpoints {
+	return slices.SortedFunc(maps.Keys(tallies), func(x, y endpoints) int {
+		return cmp.Or(x.low.Compare(y.low), x.high.Compare(y.high))
+	})
+}
+
+// explore finds the islands of s's capture.
+func (c *compass) explore(s Side) (all []*island) {
+	pairs := sorted(c.tallies[s])
+	of := map[netip.Addr][]endpoints{}
+	for _, e := range pairs {
+		of[e.low] = append(of[e.low], e)
+		of[e.high] = append(of[e.high], e)
+	}
+	for _, e := range pairs {
+		if c.islands[s][e.low] != nil {
+			continue
+		}
+		i := &island{opposite: map[netip.Addr]bool{e.low: false}}
+		all = append(all, i)
+		for queue := []netip.Addr{e.low}; len(queue) > 0; queue = queue[1:] {
+			a := queue[0]
+			c.islands[s][a] = i
+			for _, p := range of[a] {
+				b := p.low
+				if b == a {
+					b = p.high
+					i.pairs = append(i.pairs, p) // once, from its lower end
+				}
+				if was, known := i.opposite[b]; !known {
+					i.opposite[b] = !i.opposite[a]
+					queue = append(queue, b)
+				} else if was == i.opposite[a] {
+					i.odd = true
+				}
+			}
+		}
+	}
+	return all
+}
+
 func (c *compass) decideSide(s Side) {
+	c.islands[s] = map[netip.Addr]*island{}
+	for _, i := range c.explore(s) {
+		if i.odd {
+			c.decideEach(s, i)
+			continue
+		}
+		i.votes = i.sum(func(e endpoints) int { return c.votes(s, e) })
+		own := i.votes
+		if own == 0 {
+			own = i.sum(func(e endpoints) int { return c.tie(s, e, c.tallies[s][e].first) })
+		}
+		if own == 0 {
+			own = i.signed(i.pairs[0], c.tie(s, i.pairs[0], c.tallies[s][i.pairs[0]].first))
+		}
+		for a, opposite := range i.opposite {
+			c.own[s][a] = opposite == (own < 0)
+		}
+	}
+}
+
+// sum adds up what pairs say of the island.
+func (i *island) sum(says func(endpoints) int) (n int) {
+	for _, e := range i.pairs {
+		n += i.signed(e, says(e))
+	}
+	return n
+}
+
+// signed is what a vote for the lower address of a pair is for the island's first one.
+func (i *island) signed(e endpoints, vote int) int {
+	if i.opposite[e.low] {
+		return -vote
+	}
+	return vote
+}
+
+// decideEach decides address by address where the pairs contradict each other.
+func (c *compass) decideEach(s Side, i *island) {
 	weight := map[netip.Addr]int{}
-	for e, t := range c.tallies[s] {
-		n := t.votes
+	for _, e := range i.pairs {
+		n := c.votes(s, e)
 		if n == 0 {
-			n = c.tie(s, e, t.first)
+			n = c.tie(s, e, c.tallies[s][e].first)
 		}
 		weight[e.low] += n
 		weight[e.high] -= n
+		i.votes += n
 	}
 	for a, n := range weight {
 		c.own[s][a] = n > 0

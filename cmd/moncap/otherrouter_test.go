@@ -112,7 +112,9 @@ func TestNothingLeftIsSaidWhileSomethingIs(t *testing.T) {
 func unsafeRun(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	l := newTestLab(t, "healthy")
-	other := newLabWith(t, "healthy", func(c *simulator.Config) { c.Hostname, c.Serial = []string{"site-A", "site-X"}[rng.IntN(2)], "9STANDBY" })
+	other := newLabWith(t, "healthy", func(c *simulator.Config) {
+		c.Hostname, c.Serial = []string{"site-A", "site-X"}[rng.IntN(2)], "9STANDBY"
+	})
 	out := filepath.Join(l.dir, "bundle")
 	commands := []string{`^show`, `^ip access-list`, `^permit`, `^monitor capture`, `^no `, `^delete`, `^verify`, `^dir`, `.`}
 	fault := simulator.Fault{Match: regexp.MustCompile(commands[rng.IntN(len(commands))]), Skip: rng.IntN(10), When: simulator.When(rng.IntN(3)),

@@ -67,10 +67,18 @@ func packedName(dir string, redacted bool) string {
 	return "moncap-" + time.Now().UTC().Format("20060102-150405") + "-redacted.zip"
 }
 
-// packedFile is one file of the zip.
+// packedFile is one file of the zip: what it holds, or where on this disk it lies, for it may be large.
 type packedFile struct {
 	name string
 	data []byte
+	path string
+}
+
+func (f packedFile) open() (io.ReadCloser, error) {
+	if f.path == "" {
+		return io.NopCloser(bytes.NewReader(f.data)), nil
+	}
+	return os.Open(f.path)
 }
 
 func (a *app) packed(ctx context.Context, dir string, redacted bool) ([]packedFile, error) {
@@ -82,9 +90,8 @@ func (a *app) packed(ctx context.Context, dir string, redacted bool) ([]packedFi
 		if err != nil || d.IsDir() || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") || d.Name() == "lock" || notPacked(path) {
 			return err
 		}
-		b, err := os.ReadFile(filepath.Join(dir, path))
-		files = append(files, packedFile{path, b})
-		return err
+		files = append(files, packedFile{name: path, path: filepath.Join(dir, path)})
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -93,7 +100,27 @@ func (a *app) packed(ctx context.Context, dir string, redacted bool) ([]packedFi
 	if err != nil {
 		return nil, err
 	}
-	return withReports(files, d.report, false)
+	transcripts, err := transcriptsOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	return withReports(files, d.report, transcripts, false)
+}
+
+// transcriptsOf reads what was said with the routers, for the page that shows it.
+func transcriptsOf(dir string) (map[report.Side]string, error) {
+	b, err := bundle.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	said := map[report.Side]string{}
+	for _, s := range bundle.Sides() {
+		if said[report.Side(s)], err = b.Transcript(s); err != nil {
+			return nil, err
+		}
+	}
+	return said, nil
 }
 
 // notPacked says whether a file of a run's folder is none of a support case: keys that somebody put there, and zips.
@@ -114,13 +141,13 @@ func textsOf(b *bundle.Bundle) ([]packedFile, error) {
 			return nil, err
 		}
 		if transcript != "" {
-			files = append(files, packedFile{bundle.TranscriptFile(s), []byte(transcript)})
+			files = append(files, packedFile{name: bundle.TranscriptFile(s), data: []byte(transcript)})
 		}
 		if debug != "" {
-			files = append(files, packedFile{folder + "debug.txt", []byte(debug)})
+			files = append(files, packedFile{name: folder + "debug.txt", data: []byte(debug)})
 		}
 		for name, text := range shows {
-			files = append(files, packedFile{folder + "show/" + name + ".txt", []byte(text)})
+			files = append(files, packedFile{name: folder + "show/" + name + ".txt", data: []byte(text)})
 		}
 	}
 	slices.SortFunc(files, func(x, y packedFile) int { return strings.Compare(x.name, y.name) })
@@ -128,21 +155,19 @@ func textsOf(b *bundle.Bundle) ([]packedFile, error) {
 }
 
 // withReports adds the report in the forms that people and programs read, both captures in one file, and what is what.
-func withReports(files []packedFile, r *report.Report, redacted bool) ([]packedFile, error) {
-	find := func(name string) []byte {
-		i := slices.IndexFunc(files, func(f packedFile) bool { return f.name == name })
-		if i < 0 {
-			return nil
-		}
-		return files[i].data
-	}
-	transcripts := map[report.Side]string{}
+func withReports(files []packedFile, r *report.Report, transcripts map[report.Side]string, redacted bool) ([]packedFile, error) {
 	var captures [2]io.Reader
 	for i, s := range bundle.Sides() {
-		transcripts[report.Side(s)] = string(find(bundle.TranscriptFile(s)))
-		if c := find(bundle.CaptureFile(s)); c != nil {
-			captures[i] = bytes.NewReader(c)
+		n := slices.IndexFunc(files, func(f packedFile) bool { return f.name == bundle.CaptureFile(s) })
+		if n < 0 {
+			continue
 		}
+		c, err := files[n].open()
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		captures[i] = c
 	}
 	for _, form := range []struct {
 		name  string
@@ -159,10 +184,10 @@ func withReports(files []packedFile, r *report.Report, redacted bool) ([]packedF
 			return nil, fmt.Errorf("%s: %w", form.name, err)
 		}
 		if i := slices.IndexFunc(files, func(f packedFile) bool { return f.name == form.name }); i >= 0 {
-			files[i].data = b.Bytes()
+			files[i] = packedFile{name: form.name, data: b.Bytes()}
 			continue
 		}
-		files = append(files, packedFile{form.name, b.Bytes()})
+		files = append(files, packedFile{name: form.name, data: b.Bytes()})
 	}
 	return files, nil
 }
@@ -199,17 +224,32 @@ func writeZip(w io.Writer, files []packedFile) error {
 	z := zip.NewWriter(w)
 	var sums strings.Builder
 	for _, f := range files {
-		sum := sha256.Sum256(f.data)
-		fmt.Fprintf(&sums, "%s  %s\n", hex.EncodeToString(sum[:]), f.name)
-	}
-	for _, f := range append(files, packedFile{"SHA256SUMS", []byte(sums.String())}) {
-		entry, err := z.CreateHeader(&zip.FileHeader{Name: filepath.ToSlash(f.name), Method: zip.Deflate, Modified: time.Unix(0, 0).UTC()})
+		sum, err := zipFile(z, f)
 		if err != nil {
 			return err
 		}
-		if _, err := entry.Write(f.data); err != nil {
-			return err
-		}
+		fmt.Fprintf(&sums, "%s  %s\n", sum, f.name)
+	}
+	if _, err := zipFile(z, packedFile{name: "SHA256SUMS", data: []byte(sums.String())}); err != nil {
+		return err
 	}
 	return z.Close()
+}
+
+// zipFile copies a file into the zip and returns the checksum of what went in.
+func zipFile(z *zip.Writer, f packedFile) (sum string, err error) {
+	entry, err := z.CreateHeader(&zip.FileHeader{Name: filepath.ToSlash(f.name), Method: zip.Deflate, Modified: time.Unix(0, 0).UTC()})
+	if err != nil {
+		return "", err
+	}
+	from, err := f.open()
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	h := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(entry, h), from); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

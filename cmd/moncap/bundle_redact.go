@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -33,7 +34,7 @@ func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error
 	}
 	key := make([]byte, redact.KeyLen)
 	_, _ = rand.Read(key) // it never fails, as crypto/rand says
-	r, err := redact.New(key, []string{run.Tunnel, run.A.Peer, run.B.Peer, run.A.Hostname, run.B.Hostname, run.A.Serial, run.B.Serial})
+	r, err := redact.New(key, namesOf(run))
 	if err != nil {
 		return nil, err
 	}
@@ -61,11 +62,46 @@ func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error
 	}
 	again.Run = runOf(run)
 	files = append(files, document)
+	transcripts := map[report.Side]string{}
 	for _, t := range texts {
-		files = append(files, packedFile{t.name, []byte(r.Text(string(t.data)))})
+		text := r.Text(string(t.data))
+		files = append(files, packedFile{name: t.name, data: []byte(text)})
+		for _, s := range bundle.Sides() {
+			if t.name == bundle.TranscriptFile(s) {
+				transcripts[report.Side(s)] = text
+			}
+		}
 	}
-	return withReports(files, again, true)
+	return withReports(files, again, transcripts, true)
 }
+
+// namesOf lists what somebody may be known by: the peers, the routers, and others that answered in their place.
+func namesOf(run *bundle.Run) []string {
+	names := []string{run.Tunnel}
+	for _, s := range bundle.Sides() {
+		r := run.Router(s)
+		names = append(names, r.Peer, r.Hostname, r.Serial)
+	}
+	said := append([]string{run.Error, run.A.Failed, run.B.Failed}, run.Notes...)
+	for _, l := range run.Left {
+		said = append(said, l.Why)
+	}
+	for _, m := range identityInText.FindAllStringSubmatch(strings.Join(said, "\n"), -1) {
+		if m[1] != "the" { // of a router whose name is not known
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+var (
+	// identityInText finds what capture.OtherRouterError, and the note of a new name, say of routers.
+	identityInText = regexp.MustCompile(`(?:expected is|this is|serial number|it calls itself|and was) ([^\s,()]+)`)
+	fingerprint    = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`)
+)
+
+// withoutKeys takes the fingerprints of host keys out of a text.
+func withoutKeys(s string) string { return fingerprint.ReplaceAllString(s, "SHA256:redacted") }
 
 // redactReport judges the redacted captures anew. Of a run without any it redacts what was said of that.
 func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Side, r *redact.Redactor) (*report.Report, error) {
@@ -76,7 +112,7 @@ func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Sid
 	tunnel := r.Text(d.report.Tunnel)
 	if len(sides) == 0 {
 		v := d.report.Verdict
-		v.Headline = r.Text(v.Headline)
+		v.Headline = r.Text(withoutKeys(v.Headline))
 		return report.NewNotRun(tunnel, versionString(), v, nil), nil
 	}
 	again, err := analysis.Compare(ctx, sides[0], second(sides), analysis.Options{Tunnel: tunnel, Version: versionString()})
@@ -90,10 +126,10 @@ func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Sid
 // needs to go on with the run is left out.
 func redactRun(run *bundle.Run, captures []packedFile, r *redact.Redactor) (packedFile, error) {
 	own := *run
-	own.Plan = nil
+	own.Plan, own.Proof = nil, ""
 	for _, s := range bundle.Sides() {
 		router := own.Router(s)
-		router.MD5, router.SHA256, router.Bytes, router.Serial = "", "", 0, ""
+		router.MD5, router.SHA256, router.Bytes, router.Serial, router.HostKey = "", "", 0, "", ""
 		for _, f := range captures {
 			if f.name == bundle.CaptureFile(s) {
 				sum := sha256.Sum256(f.data)
@@ -106,12 +142,12 @@ func redactRun(run *bundle.Run, captures []packedFile, r *redact.Redactor) (pack
 		return packedFile{}, err
 	}
 	var anonymous bundle.Run
-	if err := json.Unmarshal([]byte(r.Text(string(b))), &anonymous); err != nil {
+	if err := json.Unmarshal([]byte(r.Text(withoutKeys(string(b)))), &anonymous); err != nil {
 		return packedFile{}, err
 	}
 	anonymous.Schema, anonymous.Tool = own.Schema, own.Tool // they read as names of the DNS
 	b, err = json.MarshalIndent(&anonymous, "", "  ")
-	return packedFile{"run.json", b}, err
+	return packedFile{name: "run.json", data: b}, err
 }
 
 func second(sides []analysis.Side) *analysis.Side {
@@ -153,7 +189,7 @@ func redactCaptures(ctx context.Context, b *bundle.Bundle, run *bundle.Run, r *r
 		side.Debug = []byte(r.Text(string(side.Debug)))
 		side.Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil }
 		sides = append(sides, *side)
-		files = append(files, packedFile{bundle.CaptureFile(s), out.Bytes()})
+		files = append(files, packedFile{name: bundle.CaptureFile(s), data: out.Bytes()})
 	}
 	return sides, files, nil
 }

@@ -6,16 +6,21 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/moncap/moncap/analysis/redact"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/testdata"
 )
 
@@ -119,5 +124,48 @@ func checkSums(t *testing.T, files map[string][]byte) {
 	}
 	if lines != len(files)-1 {
 		t.Errorf("SHA256SUMS has %d lines for %d files", lines, len(files)-1)
+	}
+}
+
+// TestRedactedNamesNoRouterThatAnswered: another router that answered is in nobody's inventory, and named by the error.
+func TestRedactedNamesNoRouterThatAnswered(t *testing.T) {
+	key := "SHA256:" + strings.Repeat("Ab3/", 10) + "x+z"
+	other := &capture.OtherRouterError{Peer: "site-a", Expected: "site-A (serial number 9AAA, host key " + key + ")",
+		Answered: "edge-7 (serial number 9ZZZ, host key " + key + ")"}
+	run := &bundle.Run{ID: "x", Tunnel: "hq", Error: other.Error(), Notes: []string{"site-a: it calls itself edge-8 now, and was edge-6 before"},
+		A: bundle.Router{Peer: "site-a", Hostname: "site-A", Serial: "9AAA", HostKey: key}, Left: []bundle.Left{{Why: other.Error()}}}
+	r, err := redact.New(make([]byte, redact.KeyLen), namesOf(run))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := redactRun(run, nil, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"site-a", "edge-6", "edge-7", "edge-8", "9AAA", "9ZZZ", key} {
+		if strings.Contains(strings.ToLower(string(f.data)), strings.ToLower(name)) {
+			t.Errorf("%s is in it:\n%s", name, f.data)
+		}
+	}
+	if !strings.Contains(string(f.data), "another router answers: expected is") {
+		t.Errorf("what happened is lost:\n%s", f.data)
+	}
+}
+
+// TestPackingReadsNoFileWhole: a folder may hold what is larger than this machine's memory.
+func TestPackingReadsNoFileWhole(t *testing.T) {
+	dir := t.TempDir()
+	big := filepath.Join(dir, "big.txt")
+	if err := errors.Join(os.WriteFile(big, nil, 0o600), os.Truncate(big, 256<<20)); err != nil { // a hole takes no room
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := writeZip(io.Discard, []packedFile{{name: "big.txt", path: big}}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+		t.Errorf("%d MB were allocated for a file of 256 MB", took>>20)
 	}
 }

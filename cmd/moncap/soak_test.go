@@ -43,11 +43,12 @@ func soakOnce(t *testing.T, seed uint64) {
 		AskPPS: rng.IntN(3) == 0, StopStatistics: rng.IntN(3) == 0, StopWhenFull: rng.IntN(3) == 0, DeleteActive: rng.IntN(3) == 0,
 		SCPPath: []string{"", "", "slash", "plain", "bare"}[rng.IntN(5)], NoExitStatus: rng.IntN(3) == 0, MOTD: []string{"", "site-A#\nsite-B>\n"}[rng.IntN(2)],
 	}
+	odd(rng, &knobs)
 	vtys := 1 + rng.IntN(5)
 	l := newLabWith(t, incidents[rng.IntN(len(incidents))], func(c *simulator.Config) { c.Knobs, c.VTYs = knobs, vtys })
 	commands := []string{`^show`, `^ip(v6)? access-list`, `^permit`, `^monitor capture`, `^no `, `^scp -f`, `^delete`, `^terminal`, `^configure`, `^end`, `^verify`, `^dir`, `.`}
 	actions := []simulator.Action{simulator.DropFIN, simulator.DropRST, simulator.Silence, simulator.Delay, simulator.NeverAnswer, simulator.ErrorText,
-		simulator.UnknownDialog, simulator.SyslogStorm, simulator.Restart, simulator.FlashFull, simulator.SCPStops, simulator.SCPCorrupt, simulator.SCPShort}
+		simulator.UnknownDialog, simulator.SyslogStorm, simulator.Restart, simulator.FlashFull, simulator.SCPStops, simulator.SCPCorrupt, simulator.SCPShort, simulator.SCPTrickles, simulator.OtherWords}
 	for range 1 + rng.IntN(4) {
 		l.routers[rng.IntN(2)].AddFault(simulator.Fault{
 			Match: regexp.MustCompile(commands[rng.IntN(len(commands))]), Action: actions[rng.IntN(len(actions))],
@@ -84,6 +85,32 @@ func soakOnce(t *testing.T, seed uint64) {
 	case r.code > exitFailed:
 		t.Errorf("seed %d: exit %d\n%s", seed, r.code, r.stderr)
 	}
+}
+
+// odd turns some of the knobs that make a router slow, talkative or short of words.
+func odd(rng *rand.Rand, k *simulator.Knobs) {
+	one := func() bool { return rng.IntN(8) == 0 }
+	if one() {
+		k.EchoPause, k.PromptPause = time.Duration(rng.IntN(40))*time.Millisecond, time.Duration(rng.IntN(40))*time.Millisecond
+	}
+	if one() {
+		k.Jitter = time.Millisecond
+	}
+	if one() {
+		k.HubSAs, k.BriefRows = rng.IntN(9000), rng.IntN(95000)
+	}
+	if one() {
+		k.SCPRefusal = []string{"\r\nPrivilege denied.\r\n", "\x01Privilege denied.\n", "Administratively disabled.\n", "\r\n\r\n"}[rng.IntN(4)]
+	}
+	if one() {
+		k.SCPWrongPath = "Bad path"
+	}
+	if one() {
+		k.SyslogEvery = time.Duration(20+rng.IntN(200)) * time.Millisecond
+	}
+	k.KeepPager, k.NoDates, k.OneSession, k.NULPrompt = one(), one(), one(), one()
+	k.Prompt = []string{"", "", "", "", "%h-STP-1234%p", "[prod] %h%p"}[rng.IntN(6)]
+	k.BusyText = []string{"", "", "", "% All lines are busy"}[rng.IntN(4)]
 }
 
 // soakSeveral runs several tunnels at once into the faults, and cleans every bundle that they left.

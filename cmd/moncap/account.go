@@ -71,7 +71,7 @@ the same list: nothing else is sent. <name>, <ip>, <n> stand for validated value
 			return w.Flush()
 		},
 	}
-	c.Flags().StringVar(&format, "format", format, "text or json")
+	c.Flags().StringVarP(&format, "format", "f", format, "text or json")
 	mustComplete(c, "format", []string{"text", "json"})
 	return c
 }
@@ -88,8 +88,11 @@ type describedCommand struct {
 func describedCommands() []describedCommand {
 	var out []describedCommand
 	for _, d := range iosxe.AllCommands() {
-		mode := [...]string{iosxe.Exec: "exec", iosxe.Config: "config", iosxe.Transfer: "transfer"}[d.Mode]
-		out = append(out, describedCommand{d.Name, mode, d.Syntax, string(d.Effect), d.Narrow, d.Purpose})
+		out = append(out, describedCommand{d.Name, modeName(d.Mode), d.Syntax, string(d.Effect), d.Narrow, d.Purpose})
 	}
 	return out
+}
+
+func modeName(m iosxe.Mode) string {
+	return [...]string{iosxe.Exec: "exec", iosxe.Config: "config", iosxe.Transfer: "transfer"}[m]
 }

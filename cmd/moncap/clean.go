@@ -137,6 +137,7 @@ func (a *app) cleanBundle(ctx context.Context, dir string, f cleanFlags) error {
 	if r == nil {
 		return err
 	}
+	a.fact("removed", thingsOf(r.Removed))
 	for _, l := range r.Removed {
 		if _, err := fmt.Fprintf(a.stdout, "%s: removed %s\n", l.Peer, l.What); err != nil {
 			return err

@@ -40,7 +40,7 @@ func (a *app) explainCommand() *cobra.Command {
 			return explainEntry(a.stdout, entries[0])
 		},
 	}
-	c.Flags().StringVar(&format, "format", format, "text or json")
+	c.Flags().StringVarP(&format, "format", "f", format, "text or json")
 	mustComplete(c, "format", []string{"text", "json"})
 	return c
 }

@@ -146,7 +146,7 @@ func (a *app) inventoryCommand() *cobra.Command {
 			return a.printInventory(inv)
 		},
 	}
-	list.Flags().StringVar(&format, "format", format, "text or json")
+	list.Flags().StringVarP(&format, "format", "f", format, "text or json")
 	mustComplete(list, "format", []string{"text", "json"})
 	validate := &cobra.Command{
 		Use:     "validate",
@@ -158,11 +158,14 @@ func (a *app) inventoryCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.fact("inventory", inv.File)
+			a.fact("peers", inv.PeerNames())
+			a.fact("tunnels", inv.TunnelNames())
 			_, err = fmt.Fprintf(a.stdout, "%s: %s, %s, no errors\n", inv.File, counted(len(inv.Peers), "peer"), counted(len(inv.Tunnels), "tunnel"))
 			return err
 		},
 	}
-	c.AddCommand(list, validate)
+	c.AddCommand(list, a.withFormat(validate))
 	return c
 }
 

@@ -38,10 +38,16 @@ func (s *screen) clear() (again func()) {
 
 var errNoInput = errors.New("a secret must be typed, but --no-input was given or stdin is no terminal")
 
+// asksOnTerminal says whether somebody may be there to answer.
+func (a *app) asksOnTerminal() bool {
+	f, ok := a.stdin.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // readLine asks on the terminal and reads a line, without showing it unless echo says so. An interrupt ends it.
 func (a *app) readLine(prompt string, echo bool) (string, error) {
 	f, ok := a.stdin.(*os.File)
-	if a.noInput || !ok || !term.IsTerminal(int(f.Fd())) {
+	if a.noInput || !ok || !a.asksOnTerminal() {
 		return "", errNoInput
 	}
 	before, err := term.GetState(int(f.Fd()))

@@ -83,6 +83,7 @@ type app struct {
 	uploadPassword uploadPassword
 	interrupts     *interrupts
 	screen         *screen
+	facts          map[string]any // what a command found out, for --format json; nil: it is not wanted
 }
 
 func newApp(ctx context.Context, e environment) *app {

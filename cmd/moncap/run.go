@@ -189,7 +189,28 @@ func (a *app) printPlan(tunnel string, f *captureFlags) error {
 	if err != nil {
 		return err
 	}
+	a.fact("tunnel", t.Name)
+	a.fact("steps", plannedSteps(p))
 	return p.Write(a.stdout)
+}
+
+// plannedStep is a step of the plan, in JSON.
+type plannedStep struct {
+	Side  string   `json:"side"`
+	Peer  string   `json:"peer"`
+	Phase string   `json:"phase"`
+	Mode  string   `json:"mode"` // exec, config, transfer
+	Lines []string `json:"lines"`
+}
+
+func plannedSteps(p *capture.Plan) []plannedStep {
+	all := []plannedStep{}
+	for _, side := range []capture.Side{capture.A, capture.B} {
+		for _, s := range p.Steps(side) {
+			all = append(all, plannedStep{string(side), p.Get(side).Endpoint.Name, string(s.Phase), modeName(s.Command.Mode), s.Command.Lines})
+		}
+	}
+	return all
 }
 
 type runFlags struct {

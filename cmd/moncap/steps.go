@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -67,6 +68,10 @@ func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, o
 	if err != nil {
 		return err
 	}
+	a.fact("tunnel", t.Name)
+	a.fact("bundle", b.Dir())
+	a.fact("start_gap_ms", r.StartGap.Seconds()*1000)
+	a.fact("ends", time.Now().Add(plan.Settings.Duration).UTC().Format(time.RFC3339))
 	_, err = fmt.Fprintf(a.stdout, "capturing on both routers, started %.1f ms apart\nbundle: %s\n", r.StartGap.Seconds()*1000, printable(b.Dir()))
 	if err == nil && plan.Settings.Name != "" {
 		_, err = fmt.Fprintf(a.stdout, "go on with: status, stop, collect or clean --name %s\n", plan.Settings.Name)
@@ -149,52 +154,129 @@ func (a *app) bundleTunnel(b *bundle.Bundle) (*inventory.Tunnel, error) {
 func (a *app) statusCommand() *cobra.Command {
 	name := ""
 	c := &cobra.Command{
-		Use:               "status TUNNEL|BUNDLE",
-		Short:             "The state of captures that were started",
-		Example:           "  moncap status hq-branch",
-		Args:              wants(1, 1),
+		Use:   "status [TUNNEL|BUNDLE]",
+		Short: "The state of captures that were started",
+		Long: `The state of captures that were started: of a tunnel's run, of a bundle's, or of every run that may have something on its
+routers still.
+
+EXIT STATUS
+  0   the routers told
+  4   a router does not
+  64  wrong usage, or no such run`,
+		Example:           "  moncap status hq-branch\n  moncap status --format json",
+		Args:              wants(0, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var all []capture.SideStatus
-			_, _, err := a.onBundle(cmd.Context(), args[0], name, func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error) {
-				var err error
-				all, err = capture.Status(ctx, b, h, o)
-				return nil, err
-			})
-			if err != nil && len(all) == 0 {
+			if len(args) == 1 {
+				run, err := a.statusOf(cmd.Context(), args[0], name)
+				a.fact("runs", []*runStatus{run})
 				return err
 			}
-			return a.printStatus(all)
+			open, err := a.openRuns("")
+			if err != nil {
+				return &exitError{exitFailed, err}
+			}
+			if len(open) == 0 {
+				fmt.Fprintf(a.stdout, "nothing is open in %s\n", printable(a.runsDir()))
+			}
+			var errs []error
+			runs := []*runStatus{}
+			for _, dir := range open {
+				run, err := a.statusOf(cmd.Context(), dir, name)
+				runs, errs = append(runs, run), append(errs, err)
+			}
+			a.fact("runs", runs)
+			return errors.Join(errs...)
 		},
 	}
 	nameFlag(c, &name)
 	return c
 }
 
-func (a *app) printStatus(all []capture.SideStatus) error {
+// runStatus is what the routers tell of a run's captures, in JSON.
+type runStatus struct {
+	Tunnel  string       `json:"tunnel"`
+	ID      string       `json:"id"`
+	Bundle  string       `json:"bundle"`
+	Started time.Time    `json:"started"`
+	Ends    *time.Time   `json:"ends"` // when the routers stop by themselves; null: not started on both
+	Sides   []sideStatus `json:"sides"`
+}
+
+type sideStatus struct {
+	Side    string `json:"side"`
+	Peer    string `json:"peer"`
+	Capture string `json:"capture"` // active, stopped, not there, unknown
+	Packets int    `json:"packets"`
+	Dropped int    `json:"dropped"`
+	Error   string `json:"error,omitempty"`
+}
+
+func (a *app) statusOf(ctx context.Context, arg, name string) (*runStatus, error) {
+	out := &runStatus{Sides: []sideStatus{}}
+	var errs []error
+	_, _, err := a.onBundle(ctx, arg, name, func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error) {
+		run, err := b.Run()
+		if err != nil {
+			return nil, err
+		}
+		out.Tunnel, out.ID, out.Bundle, out.Started = run.Tunnel, run.ID, b.Dir(), run.Started
+		if plan, err := capture.LoadPlan(b); err == nil && !run.A.StartDone.IsZero() && !run.B.StartDone.IsZero() {
+			ends := run.A.StartDone.Add(plan.Settings.Duration)
+			out.Ends = &ends
+		}
+		all, err := capture.Status(ctx, b, h, o)
+		for _, s := range all {
+			out.Sides = append(out.Sides, stateOfSide(s))
+			errs = append(errs, s.Err)
+		}
+		return nil, err
+	})
+	if err != nil && len(out.Sides) == 0 {
+		return out, err
+	}
+	if err := a.printStatus(out); err != nil {
+		return out, err
+	}
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return out, &exitError{exitFailed, err}
+	}
+	return out, nil
+}
+
+func stateOfSide(s capture.SideStatus) sideStatus {
+	out := sideStatus{Side: string(s.Side), Peer: s.Peer, Capture: "not there", Packets: s.Packets, Dropped: s.Dropped}
+	switch {
+	case s.Err != nil:
+		out.Capture, out.Error = "unknown", sentence(s.Err)
+	case s.Active:
+		out.Capture = "active"
+	case s.Exists:
+		out.Capture = "stopped"
+	}
+	return out
+}
+
+func (a *app) printStatus(s *runStatus) error {
+	fmt.Fprintf(a.stdout, "%s: started %s", printable(s.Tunnel), s.Started.Local().Format(time.DateTime))
+	switch {
+	case s.Ends == nil:
+	case time.Until(*s.Ends) > 0:
+		fmt.Fprintf(a.stdout, ", stops by itself at %s, in %s", s.Ends.Local().Format(time.TimeOnly), time.Until(*s.Ends).Round(time.Second))
+	default:
+		fmt.Fprintf(a.stdout, ", its time was over at %s", s.Ends.Local().Format(time.TimeOnly))
+	}
+	fmt.Fprintf(a.stdout, "; %s\n", printable(s.Bundle))
 	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "SIDE\tPEER\tCAPTURE\tPACKETS\tDROPPED")
-	var errs []error
-	for _, s := range all {
-		state := "not there"
-		switch {
-		case s.Err != nil:
-			state = "unknown"
-			errs = append(errs, s.Err)
-		case s.Active:
-			state = "active"
-		case s.Exists:
-			state = "stopped"
+	for _, side := range s.Sides {
+		packets, dropped := strconv.Itoa(side.Packets), strconv.Itoa(side.Dropped)
+		if side.Capture != "active" && side.Capture != "stopped" {
+			packets, dropped = "-", "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\n", s.Side, s.Peer, state, s.Packets, s.Dropped)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", side.Side, side.Peer, side.Capture, packets, dropped)
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if err := errors.Join(errs...); err != nil {
-		return &exitError{exitFailed, err}
-	}
-	return nil
+	return w.Flush()
 }
 
 func (a *app) stopCommand() *cobra.Command {
@@ -210,6 +292,7 @@ func (a *app) stopCommand() *cobra.Command {
 				return a.explainBundle(args[0], name, "stop the running capture")
 			}
 			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Stop)
+			a.fact("bundle", dir)
 			if err != nil {
 				return err
 			}

@@ -45,6 +45,8 @@ func (a *app) trust(ctx context.Context, p *inventory.Peer, yes, dryRun bool) er
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
+	a.fact("peer", p.Name)
+	a.fact("key", map[string]any{"algorithm": info.Algorithm, "fingerprint": info.Fingerprint, "known": info.Known, "changed": info.Changed, "revoked": info.Revoked})
 	fmt.Fprintf(a.stdout, "%s (%s): %s %s\n", p.Name, p.Address(), info.Algorithm, info.Fingerprint)
 	switch {
 	case info.Known:
@@ -61,6 +63,10 @@ func (a *app) trust(ctx context.Context, p *inventory.Peer, yes, dryRun bool) er
 		return err
 	}
 	if !yes {
+		if a.noInput || !a.asksOnTerminal() {
+			return usageError(&hinted{errors.New(p.Name + ": nobody can be asked whether to accept the key"),
+				"compare the fingerprint, then accept it with: moncap trust " + p.Name + " --yes"})
+		}
 		answer, err := a.readLine("accept it? [yes/no] ", true)
 		if err != nil || !strings.EqualFold(strings.TrimSpace(answer), "yes") {
 			return &exitError{exitFailed, errors.Join(errors.New(p.Name+": the key was not accepted"), err)}

@@ -31,7 +31,7 @@ func TestTrust(t *testing.T) {
 	}{
 		{"known", string(all), nil, exitOK, "already", string(all)},
 		{"only looked at", "# nothing\n", []string{"--dry-run"}, exitOK, "would be added", "# nothing\n"},
-		{"nobody to ask", "# nothing\n", nil, exitFailed, "not accepted", "# nothing\n"},
+		{"nobody to ask", "# nothing\n", nil, exitUsage, "trust site-a --yes", "# nothing\n"},
 		{"accepted", "# nothing\n", []string{"--yes"}, exitOK, "added to", ""},
 		{"changed", key[0] + " " + strings.Join(strings.Fields(lines[1])[1:], " ") + "\n", []string{"--yes"}, exitFailed, "differs", key[0] + " " + strings.Join(strings.Fields(lines[1])[1:], " ") + "\n"},
 		{"revoked", "@revoked * " + strings.Join(key[1:], " ") + "\n", []string{"--yes"}, exitFailed, "@revoked", "@revoked * " + strings.Join(key[1:], " ") + "\n"},
@@ -50,7 +50,7 @@ func TestTrust(t *testing.T) {
 		}
 	}
 	write("# nothing\n")
-	if r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "b")); r.code != exitFailed || !strings.Contains(r.stderr, "moncap trust site-a") {
+	if r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "b")); r.code != exitFailed || !strings.Contains(r.stderr, "moncap -i "+l.inventory+" trust site-a") {
 		t.Errorf("an unknown key: exit %d\n%s", r.code, r.stderr)
 	}
 }

@@ -23,6 +23,24 @@ func counterOffer(s *scene, offer ...[]ike.Transform) {
 	s.wait(time.Second)
 }
 
+// hybrid adds methods of additional key exchange, as alternatives of the first round, to a proposal; 0 is NONE.
+func hybrid(proposal []ike.Transform, methods ...uint16) []ike.Transform {
+	for _, id := range methods {
+		proposal = append(proposal, ike.Transform{Type: ike.TransformADDKE1, ID: id})
+	}
+	return proposal
+}
+
+// upgraded: B runs a release of IOS XE and refuses what A offers.
+func upgraded(release string, offer []ike.Transform) func(*scene) {
+	return func(s *scene) {
+		s.side[1].Config = map[string]string{"show-version": lines("Cisco IOS XE Software, Version "+release,
+			"Cisco IOS Software [Dublin], Virtual XE Software (X86_64_LINUX_IOSD-UNIVERSALK9-M), Version "+release+", RELEASE SOFTWARE (fc2)",
+			"site-b uptime is 1 hour, 2 minutes")}
+		refusedOffer(s, offer)
+	}
+}
+
 // groupRefused: B wants group 19, and A offers the groups given, one a round.
 func groupRefused(groups ...uint16) func(*scene) {
 	return func(s *scene) {
@@ -141,8 +159,52 @@ func negotiationCases() []findingCase {
 				"     PRF        : SHA256\n     DH Group   : DH_GROUP_256_ECP/Group 19\n"}
 			refusedOffer(s, cbc(128, 14))
 		}, map[string]any{"mismatch": "proven", "accepted_by_refuser": "[ENCR_AES_CBC_256 + AUTH_HMAC_SHA2_256_128 + PRF_HMAC_SHA2_256 + group 19]"}},
+		{"ike-proposal-mismatch", hit, "A requires ML-KEM, B has none: its type is NONE", func(s *scene) {
+			refusedOffer(s, hybrid(gcm(19), 36))
+			counterOffer(s, gcm(19))
+		}, map[string]any{"refusing_side": "B", "mismatch": "proven", "differs": "[ADDKE1]"}},
+		{"ike-proposal-mismatch", hit, "A would do without ML-KEM", func(s *scene) {
+			refusedOffer(s, hybrid(gcm(19), 36, 0))
+			counterOffer(s, gcm(19))
+		}, map[string]any{"refusing_side": "B", "mismatch": "excluded"}},
+		{"ike-proposal-mismatch", hit, "one method for two rounds", func(s *scene) {
+			two := append(hybrid(gcm(19), 36), ike.Transform{Type: ike.TransformADDKE1 + 1, ID: 36})
+			refusedOffer(s, two)
+			counterOffer(s, two)
+		}, map[string]any{"refusing_side": "B", "mismatch": "proven", "differs": "[ADDKE2]"}},
+		{"ike-proposal-mismatch", hit, "two methods for two rounds", func(s *scene) {
+			two := append(hybrid(gcm(19), 36, 37), ike.Transform{Type: ike.TransformADDKE1 + 1, ID: 36})
+			refusedOffer(s, two)
+			counterOffer(s, two)
+		}, map[string]any{"refusing_side": "B", "mismatch": "excluded"}},
+		{"ike-proposal-mismatch", hit, "B's configuration has another ML-KEM", func(s *scene) {
+			s.side[1].Config = map[string]string{"show-ikev2-proposal": lines(" IKEv2 proposal: P1", "     Encryption : AES-CBC-256", "     Integrity  : SHA512",
+				"     PRF        : SHA512", "     DH Group   : DH_GROUP_521_ECP/Group 21", "     PQC Key Exchange: ML-KEM-1024 ML-KEM-512")}
+			refusedOffer(s, hybrid(cbc(256, 21), 36))
+		}, map[string]any{"mismatch": "proven", "suggestion": "[crypto ikev2 proposal MONCAP-SUGGESTION  encryption aes-cbc-256  integrity sha512  prf sha512  group 21  pqc mlkem1024 mlkem512 " +
+			"crypto ikev2 policy MONCAP-SUGGESTION  proposal MONCAP-SUGGESTION]"}},
+		{"ike-proposal-mismatch", hit, "A is weak: it is told what B has", func(s *scene) {
+			refusedOffer(s, weakSuite(3, 1, 1, 2))
+			counterOffer(s, cbc(256, 20))
+		}, map[string]any{"refusing_side": "A", "suggestion": "[crypto ikev2 proposal MONCAP-SUGGESTION  encryption aes-cbc-256  integrity sha256  prf sha256  group 20 " +
+			"crypto ikev2 policy MONCAP-SUGGESTION  proposal MONCAP-SUGGESTION]"}},
+		{"ike-proposal-mismatch", hit, "both are weak: neither is told the other's", func(s *scene) {
+			refusedOffer(s, weakSuite(3, 1, 1, 2))
+			counterOffer(s, weakSuite(3, 2, 2, 5))
+		}, map[string]any{"refusing_side": "A", "mismatch": "proven", "suggestion": nil}},
 		{"ike-proposal-mismatch", near, "a later attempt succeeds", func(s *scene) { refusedOffer(s, cbc(128, 14)); healthy(s) }, nil},
 		{"ike-proposal-mismatch", none, "healthy", healthy, nil},
+
+		{"upgrade-refuses-weak", hit, "B was upgraded, A has 3DES", upgraded("17.12.03", weakSuite(3, 2, 2, 14)),
+			map[string]any{"side": "B", "version": "17.12.3", "refused": "[ENCR_3DES]"}},
+		{"upgrade-refuses-weak", hit, "group 5", upgraded("26.1.1", cbc(256, 5)), map[string]any{"side": "B", "refused": "[group 5]"}},
+		{"upgrade-refuses-weak", near, "a release before", upgraded("17.9.04a", weakSuite(3, 2, 2, 14)), nil},
+		{"upgrade-refuses-weak", near, "a group beside that it takes", upgraded("17.12.03", append(cbc(256, 5), ike.Transform{Type: ike.TransformKE, ID: 14})), nil},
+		{"upgrade-refuses-weak", near, "it came up all the same", func(s *scene) {
+			upgraded("17.12.03", weakSuite(3, 2, 2, 14))(s)
+			healthy(s)
+		}, nil},
+		{"upgrade-refuses-weak", none, "healthy", healthy, nil},
 
 		{"ke-group-mismatch", hit, "A insists", groupRefused(14, 14, 14), map[string]any{"refusing_side": "B", "offered_group": 14, "wanted_group": 19}},
 		{"ke-group-mismatch", near, "A yields", groupRefused(14, 19), nil},

@@ -77,7 +77,6 @@ var awaited = []string{
 	"traffic-in-clear",
 	"answer-from-other-address",
 	"inconsistent-answers",
-	"upgrade-refuses-weak",
 }
 
 // A code without its three kinds of cases is a rule that nobody has seen work.

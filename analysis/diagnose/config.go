@@ -85,29 +85,39 @@ func (j *judge) compareChildConfig(f *report.Finding) {
 		return
 	}
 	differs := map[string]any{}
-	note := func(what string, mine, theirs []string, lines ...string) {
+	note := func(what string, mine, theirs []string) {
 		differs[what] = map[string]any{"A": mine, "B": theirs}
 		f.Explanation += fmt.Sprintf(" The configured %s differ: %s has %s, %s has %s.", what, j.partyName(pair.A), strings.Join(mine, "; "), j.partyName(pair.B), strings.Join(theirs, "; "))
-		if len(lines) > 0 {
-			f.Actions = append(f.Actions, j.config(pair.B, "what "+j.partyName(pair.A)+" has (a suggestion)", lines...))
-		}
+	}
+	advise := func(who pair.Side, lines ...string) {
+		f.Actions = append(f.Actions, j.config(who, "what "+j.partyName(who.Other())+" has (a suggestion)", lines...))
 	}
 	if disjoint(a.transforms, b.transforms) {
-		note("transform sets", a.transforms, b.transforms, "crypto ipsec transform-set "+b.entry.transforms[0]+" "+a.transforms[0])
-	} else if disjoint(a.modes, b.modes) {
-		note("modes", a.modes, b.modes, "crypto ipsec transform-set "+b.entry.transforms[0]+" "+b.transforms[0], " mode "+a.modes[0])
-	}
-	if a.entry.pfs != b.entry.pfs {
-		set := " set pfs " + a.entry.pfs
-		if a.entry.pfs == "N" {
-			set = " no set pfs"
+		note("transform sets", a.transforms, b.transforms)
+		switch weakA, weakB := weakTransformSet(a.transforms[0]), weakTransformSet(b.transforms[0]); {
+		case !weakA:
+			advise(pair.B, "crypto ipsec transform-set "+b.entry.transforms[0]+" "+a.transforms[0])
+		case !weakB: // never the weaker one for the stronger side
+			advise(pair.A, "crypto ipsec transform-set "+a.entry.transforms[0]+" "+b.transforms[0])
 		}
-		note("PFS groups", []string{a.entry.pfsText()}, []string{b.entry.pfsText()}, b.entry.context(), set)
+	} else if disjoint(a.modes, b.modes) {
+		note("modes", a.modes, b.modes)
+		advise(pair.B, "crypto ipsec transform-set "+b.entry.transforms[0]+" "+b.transforms[0], " mode "+a.modes[0])
+	}
+	if a.entry.pfsText() != b.entry.pfsText() {
+		j.adviseOnPFS(f, a.entry, b.entry, differs)
 	}
 	j.compareACLs(f, a, b, differs)
 	if len(differs) > 0 {
 		f.Fields["configuration_differs"] = differs
 	}
+}
+
+// weakTransformSet says whether a transform set has an algorithm that is broken, or none.
+func weakTransformSet(transforms string) bool {
+	return slices.ContainsFunc(strings.Fields(transforms), func(w string) bool {
+		return w == "esp-des" || w == "esp-3des" || w == "esp-null" || strings.Contains(w, "md5")
+	})
 }
 
 func disjoint(a, b []string) bool {
@@ -118,7 +128,42 @@ func (e *childEntry) pfsText() string {
 	if e.pfs == "N" {
 		return "none"
 	}
-	return e.pfs
+	return strings.Join(append([]string{e.pfs}, e.pqc...), " ")
+}
+
+// setPFS is the line that configures the entry's groups.
+func (e *childEntry) setPFS() string {
+	line := " set pfs " + e.pfs
+	if len(e.pqc) > 0 {
+		line += " pqc " + strings.Join(e.pqc, " ")
+	}
+	return line
+}
+
+// weakPFS says how little the entry's PFS protects: 2 without any, 1 with a deprecated group, 0 with a good one, less with post-quantum methods.
+func (e *childEntry) weakPFS() int {
+	switch {
+	case e.pfs == "N":
+		return 2
+	case isWeak("group " + strings.TrimPrefix(e.pfs, "group")):
+		return 1
+	case len(e.pqc) > 0:
+		return -1
+	}
+	return 0
+}
+
+// adviseOnPFS says that PFS differs, and gives the side that has the weaker one the other's line.
+func (j *judge) adviseOnPFS(f *report.Finding, a, b *childEntry, differs map[string]any) {
+	differs["PFS groups"] = map[string]any{"A": []string{a.pfsText()}, "B": []string{b.pfsText()}}
+	f.Explanation += fmt.Sprintf(" The configured PFS groups differ: %s has %s, %s has %s.", j.partyName(pair.A), a.pfsText(), j.partyName(pair.B), b.pfsText())
+	from, to, who := a, b, pair.B
+	if a.weakPFS() > b.weakPFS() {
+		from, to, who = b, a, pair.A
+	}
+	if from.weakPFS() < 1 {
+		f.Actions = append(f.Actions, j.config(who, "what "+j.partyName(who.Other())+" has (a suggestion)", to.context(), from.setPFS()))
+	}
 }
 
 // context is the line under which the entry is configured.

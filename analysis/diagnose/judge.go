@@ -41,7 +41,7 @@ var rules = []rule{
 	{"nat-t-blocked", natTBlocked}, {"path-blocked", pathBlocked}, {"path-loss", pathLoss},
 	{"payload-altered", payloadAltered}, {"duplicated-on-path", duplicatedOnPath}, {"reordered-on-path", reorderedOnPath},
 	{"dscp-rewritten", dscpRewritten}, {"slow-path", slowPath},
-	{"version-mismatch", versionMismatch}, {"ike-proposal-mismatch", proposalMismatch}, {"ke-group-mismatch", groupMismatch},
+	{"version-mismatch", versionMismatch}, {"upgrade-refuses-weak", upgradeRefusesWeak}, {"ike-proposal-mismatch", proposalMismatch}, {"ke-group-mismatch", groupMismatch},
 	{"ke-group-retry", groupRetry}, {"cookie-challenge", cookieChallenge}, {"redirected", redirected},
 	{"selection-not-offered", selectionNotOffered}, {"additional-key-exchange", additionalKeyExchange}, {"weak-crypto", weakCrypto},
 	{"simultaneous-initiation", simultaneousInitiation}, {"half-open-flood", halfOpenFlood},

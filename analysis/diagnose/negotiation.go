@@ -34,35 +34,31 @@ func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 		Confidence: report.Certain, Conversation: t.ID, Evidence: evidence("NO_PROPOSAL_CHOSEN", m),
 		Fields: map[string]any{"refusing_side": refuser.String(), "offered": names(offered), "accepted_by_refuser": nil, "mismatch": "unproven", "suggestion": nil},
 	}
-	text := fmt.Sprintf("%s refused every IKE proposal of %s (NO_PROPOSAL_CHOSEN). Offered: %s.", j.name(refuser), j.name(refuser.Other()), strings.Join(names(offered), "; "))
+	f.Explanation = fmt.Sprintf("%s refused every IKE proposal of %s (NO_PROPOSAL_CHOSEN). Offered: %s.", j.name(refuser), j.name(refuser.Other()), strings.Join(names(offered), "; "))
 	shows := []string{"show crypto ikev2 proposal", "show crypto ikev2 policy"}
+	profile := "show crypto ikev2 profile"
 	if t.Version == 1 {
-		shows = []string{"show crypto isakmp policy"}
+		shows, profile = []string{"show crypto isakmp policy"}, "show crypto isakmp profile"
 	}
-	if len(own) > 0 {
-		f.Fields["accepted_by_refuser"] = names(own)
-		mine, theirs, differing := closest(offered, own)
-		if len(differing) == 0 {
-			f.Fields["mismatch"] = "excluded"
-			text += fmt.Sprintf(" It would accept that by %s (%s), so the algorithms are not the reason: no policy or profile of it matches this peer, address or VRF.", source, strings.Join(names(own), "; "))
-			shows = append(shows, "show crypto ikev2 profile")
-		} else {
-			f.Fields["mismatch"] = "proven"
-			f.Fields["differs"] = differing
-			if lines := j.suggest(refuser.Other(), t.Version, theirs); len(lines) > 0 {
-				f.Fields["suggestion"] = lines
-			}
-			text += fmt.Sprintf(" By %s it wants: %s.", source, strings.Join(names(own), "; "))
-			text += j.tellDifferences(f.Fields, refuser, mine, theirs, differing)
-		}
-	} else {
-		text += " Which of them it would have taken does not show in the captures."
+	if len(own) == 0 {
+		f.Explanation += " Which of them it would have taken does not show in the captures. It may not be the algorithms at all: a gateway that has no connection or profile for" +
+			" this peer answers in the same way."
+		f.Actions = []report.Action{j.exec(refuser, "what it would accept, and whether it has a profile for this peer", append(shows, profile)...), j.exec(refuser.Other(), "what is offered", shows...)}
+		return f
 	}
-	f.Explanation = text
+	f.Fields["accepted_by_refuser"] = names(own)
+	mine, theirs, differing := closest(offered, own)
+	if len(differing) == 0 {
+		f.Fields["mismatch"] = "excluded"
+		f.Explanation += fmt.Sprintf(" It would accept that by %s (%s), so the algorithms are not the reason: no policy or profile of it matches this peer, address or VRF.", source, strings.Join(names(own), "; "))
+		f.Actions = []report.Action{j.exec(refuser, "what it would accept", append(shows, profile)...), j.exec(refuser.Other(), "what is offered", shows...)}
+		return f
+	}
+	f.Fields["mismatch"], f.Fields["differs"] = "proven", differing
+	f.Explanation += fmt.Sprintf(" By %s it wants: %s.", source, strings.Join(names(own), "; "))
+	f.Explanation += j.tellDifferences(f.Fields, refuser, mine, theirs, differing)
 	f.Actions = []report.Action{j.exec(refuser, "what it would accept", shows...), j.exec(refuser.Other(), "what is offered", shows...)}
-	if s, ok := f.Fields["suggestion"].([]string); ok {
-		f.Actions = append(f.Actions, j.config(refuser.Other(), "one proposal that the other side has (a suggestion)", s...))
-	}
+	j.advise(&f, refuser, t.Version, mine, theirs)
 	return f
 }
 

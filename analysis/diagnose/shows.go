@@ -43,7 +43,7 @@ var prfWords = map[string]string{"SHA1": "PRF_HMAC_SHA1", "MD5": "PRF_HMAC_MD5",
 
 var (
 	proposalName = regexp.MustCompile(`(?i)^\s*IKEv2 proposal\s*:\s*(\S+)`)
-	proposalLine = regexp.MustCompile(`(?i)^\s*(Encryption|Integrity|PRF|DH Group)\s*:\s*(.+?)\s*$`)
+	proposalLine = regexp.MustCompile(`(?i)^\s*(Encryption|Integrity|PRF|DH Group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
 	groupWord    = regexp.MustCompile(`(?i)(?:Group\s*|/Group\s*)(\d+)`)
 	policyName   = regexp.MustCompile(`(?i)^\s*IKEv2 policy\s*:\s*(\S+)`)
 	policyUses   = regexp.MustCompile(`(?i)^\s*Proposal\s*:\s*(\S+)`)
@@ -99,10 +99,25 @@ func (s set) read(what, words string) {
 		s["INTEG"] = translated(words, proposalWords)
 	case "prf":
 		s["PRF"] = translated(words, prfWords)
+	case "pqc key exchange":
+		s.readPQC(words)
 	case "dh group":
 		for _, g := range groupWord.FindAllStringSubmatch(words, -1) {
 			s["KE"] = append(s["KE"], "group "+g[1])
 		}
+	}
+}
+
+var pqcMethod = regexp.MustCompile(`(?i)\bML-?KEM-?(\d+)`)
+
+// readPQC reads the methods behind `PQC Key Exchange:`; with "Optional", in brackets or not, none will do as well.
+func (s set) readPQC(words string) {
+	const kind = additional + "1"
+	for _, m := range pqcMethod.FindAllStringSubmatch(words, -1) {
+		s[kind] = append(s[kind], "ml-kem-"+m[1])
+	}
+	if len(s[kind]) > 0 && strings.Contains(strings.ToLower(words), "optional") {
+		s[kind] = append(s[kind], noTransform)
 	}
 }
 
@@ -220,6 +235,7 @@ type childEntry struct {
 	permits    []string // its permit lines
 	ikev2      string   // the IKEv2 profile that it names
 	pfs        string   // "N", or the group
+	pqc        []string // post-quantum methods of PFS, as they are configured
 	transforms []string // names of transform sets, in order
 }
 
@@ -229,8 +245,9 @@ var (
 	peerLine    = regexp.MustCompile(`(?i)^\s*(?:Current peer:|Peer =)\s*(\S+)`)
 	aclName     = regexp.MustCompile(`(?i)^\s*(?:Extended IP|IPv6) access list (\S+)`)
 	aclLine     = regexp.MustCompile(`(?i)^\s*(?:access-list \S+|\d+) (permit .+?)(?:\s*\(\d+ match(?:es)?\))?\s*$`)
-	pfsLine     = regexp.MustCompile(`(?i)^\s*PFS \(Y/N\):\s*(\S+)`)
-	groupLine   = regexp.MustCompile(`(?i)^\s*DH group:\s*(\S+)`)
+	pfsLine     = regexp.MustCompile(`(?i)^\s*PFS \(Y/N\):\s*([^\s,]+)`)
+	groupLine   = regexp.MustCompile(`(?i)^\s*(?:PFS \(Y/N\):\s*Y,\s*)?DH group:\s*([^\s,]+)`)
+	pfsPQC      = regexp.MustCompile(`(?i)(?:AKE group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
 	usesLine    = regexp.MustCompile(`^\s*(\S+):\s*\{\s*(.*?)\s*\}`)
 	setLine     = regexp.MustCompile(`(?i)^\s*Transform set (\S+):\s*\{\s*(.*?)\s*\}`)
 	modeLine    = regexp.MustCompile(`(?i)will negotiate = \{\s*(\w+)`)
@@ -268,12 +285,27 @@ func (e *childEntry) read(line string) {
 		e.permits = append(e.permits, words(aclLine.FindStringSubmatch(line)[1]))
 	case pfsLine.MatchString(line):
 		e.pfs = pfsLine.FindStringSubmatch(line)[1]
-	case groupLine.MatchString(line):
-		if g := groupLine.FindStringSubmatch(line)[1]; e.pfs != "N" && g != "none" {
-			e.pfs = g
-		}
+		e.readGroup(line)
+	case groupLine.MatchString(line), pfsPQC.MatchString(line):
+		e.readGroup(line)
 	case usesLine.MatchString(line):
 		e.transforms = append(e.transforms, usesLine.FindStringSubmatch(line)[1])
+	}
+}
+
+// readGroup reads the groups of PFS, a classic one and post-quantum ones: `DH group: group14, AKE group: AKE1: MLKEM512`. They become the
+// words of `set pfs`: group14 pqc mlkem512.
+func (e *childEntry) readGroup(line string) {
+	if e.pfs == "N" {
+		return
+	}
+	if m := groupLine.FindStringSubmatch(line); m != nil && m[1] != "none" {
+		e.pfs = m[1]
+	}
+	if m := pfsPQC.FindStringSubmatch(line); m != nil {
+		for _, x := range pqcMethod.FindAllStringSubmatch(m[1], -1) {
+			e.pqc = append(e.pqc, "mlkem"+x[1])
+		}
 	}
 }
 

@@ -36,3 +36,39 @@ func FuzzShows(f *testing.F) {
 		permitsOf(text, "101")
 	})
 }
+
+func TestPostQuantumPFSIsRead(t *testing.T) {
+	for line, want := range map[string]string{
+		"     PFS (Y/N): Y, DH group: group14, AKE group: AKE1: MLKEM512":      " set pfs group14 pqc mlkem512",
+		"     PFS (Y/N): Y, DH group: group20, PQC Key Exchange: ML-KEM-1024":  " set pfs group20 pqc mlkem1024",
+		"\tPFS (Y/N): Y\n\tDH group:  group14":                                 " set pfs group14",
+		"\tPFS (Y/N): Y\n\tDH group:  group14\n\tPQC Key Exchange: ML-KEM-768": " set pfs group14 pqc mlkem768",
+	} {
+		entries := childEntries("IPSEC profile P\n" + line + "\n")
+		if len(entries) != 1 || entries[0].setPFS() != want {
+			t.Errorf("%q: %q, want %q", line, entries[0].setPFS(), want)
+		}
+	}
+}
+
+func TestPostQuantumProposalIsRead(t *testing.T) {
+	const text = " IKEv2 proposal: ikev2proposal\n     Encryption : AES-CBC-256\n     Integrity  : SHA512\n     PRF        : SHA512\n" +
+		"     DH Group   : DH_GROUP_521_ECP/Group 21\n     PQC Key Exchange: ML-KEM-1024 Optional\n"
+	for words, want := range map[string]string{
+		"ML-KEM-1024 Optional": "ml-kem-1024|NONE", "ML-KEM-768 ML-KEM-1024 [Optional]": "ml-kem-768|ml-kem-1024|NONE", "MLKEM512": "ml-kem-512",
+	} {
+		all := proposalsOf(strings.Replace(text, "ML-KEM-1024 Optional", words, 1))
+		if len(all) != 1 || strings.Join(all[0].set["ADDKE1"], "|") != want {
+			t.Errorf("%s: %v, want %s", words, all, want)
+		}
+	}
+}
+
+func TestTransformSetsThatAreNotAdvised(t *testing.T) {
+	for transforms, weak := range map[string]bool{"esp-3des esp-sha-hmac": true, "esp-aes 256 esp-md5-hmac": true, "esp-null esp-sha-hmac": true,
+		"esp-aes 256 esp-sha256-hmac": false, "esp-gcm 256": false} {
+		if weakTransformSet(transforms) != weak {
+			t.Errorf("%s: weak is not %v", transforms, weak)
+		}
+	}
+}

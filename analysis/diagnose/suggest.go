@@ -2,9 +2,11 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
 )
 
 // knownOf is what s is known to accept, and from where: its own offers in the captures, or its configuration.
@@ -55,8 +57,57 @@ func (j *judge) suggest(s pair.Side, version int, wanted set) []string {
 			lines = append(lines, " "+x.keyword+" "+strings.Join(words, " "))
 		}
 	}
+	if word := pqcWords(wanted); word != "" {
+		lines = append(lines, " pqc "+word)
+	}
 	policy := configured(j.o.Config[s], 2).policy
 	return append(lines, "crypto ikev2 policy "+orWord(policy, name), " proposal "+name)
+}
+
+// pqcWords are the post-quantum methods of a set as IOS XE 26 configures them: `pqc mlkem768 mlkem1024 optional`; empty without.
+func pqcWords(wanted set) string {
+	var words []string
+	optional := true
+	for _, k := range kinds {
+		if !strings.HasPrefix(k, additional) || len(wanted[k]) == 0 {
+			continue
+		}
+		optional = optional && slices.Contains(wanted[k], noTransform)
+		for _, n := range wanted[k] {
+			if word := strings.ReplaceAll(n, "-", ""); strings.HasPrefix(word, "mlkem") && !slices.Contains(words, word) {
+				words = append(words, word)
+			}
+		}
+	}
+	if optional && len(words) > 0 {
+		words = append(words, "optional")
+	}
+	return strings.Join(words, " ")
+}
+
+// advise suggests lines for a proposal that both sides have, and for which side: never weaker ones for the stronger side. Where both are
+// weak, today's algorithms for both are the advice.
+func (j *judge) advise(f *report.Finding, refuser pair.Side, version int, offered, wanted set) {
+	who, what, has := refuser.Other(), wanted, offered
+	weakWanted, weakOffered := len(wanted.weakOf()) > 0, len(offered.weakOf()) > 0
+	switch {
+	case weakWanted && weakOffered:
+		f.Explanation += " Both have algorithms that are broken or deprecated."
+		f.Actions = append(f.Actions, j.stronger(version)...)
+		return
+	case weakWanted, !weakOffered && offered.postQuantum() && !wanted.postQuantum():
+		who, what, has = refuser, offered, wanted
+	}
+	what = what.strong()
+	if !what.postQuantum() && !has.hybrid() {
+		what = what.classic() // what is optional there, and unknown here, is not the reason
+	}
+	lines := j.suggest(who, version, what)
+	if len(lines) == 0 {
+		return
+	}
+	f.Fields["suggestion"] = lines
+	f.Actions = append(f.Actions, j.config(who, "one proposal that the other side has (a suggestion)", lines...))
 }
 
 // configWords are the names of algorithms in IOS XE's configuration of IKEv2 proposals.

@@ -1,0 +1,26 @@
+package facts
+
+import (
+	"regexp"
+	"strconv"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+var releaseNumbers = regexp.MustCompile(`^(\d+)\.(\d+)`)
+
+// RefusesWeak reads `show version` and says whether that release of IOS XE refuses weak IPsec algorithms by default, as 17.11.1 and later do
+// (Cisco Field Notice 72510): DES, 3DES, MD5 and the groups 1, 2, 5 and 24.
+func RefusesWeak(showVersion string) (release string, refuses bool) {
+	v, err := iosxe.ParseVersion(showVersion)
+	if err != nil {
+		return "", false
+	}
+	m := releaseNumbers.FindStringSubmatch(v.Software)
+	if m == nil {
+		return v.Software, false
+	}
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	return v.Software, major > 17 || major == 17 && minor >= 11
+}

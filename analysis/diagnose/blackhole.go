@@ -25,7 +25,7 @@ func mtuBlackHole(j *judge) []report.Finding {
 			Confidence:  report.Probable,
 			Explanation: fmt.Sprintf("From %s to %s, frames of up to %d bytes arrive and those from %d bytes on do not, and nobody says why: a link takes less than it should.", j.name(s), j.name(s.Other()), z.largest, z.smallest),
 			Evidence:    z.evidence,
-			Actions:     j.smaller(s, z.passes()),
+			Actions:     j.withinBounds(s, z),
 			Fields:      map[string]any{"direction": s.Direction(), "largest_delivered": z.largest, "smallest_lost": z.smallest},
 		})
 	}
@@ -63,14 +63,14 @@ func (j *judge) sizesOf(s pair.Side) sizes {
 	return z
 }
 
-// passes is a size of IP packets that pass: the largest seen to, or the one that every path takes (RFC 791, Section 3.1) where
-// only small ones were sent.
-func (z *sizes) passes() int {
-	const ethernet, everywhere = 14, 576
-	if everywhere < z.smallest-ethernet {
-		return max(z.largest-ethernet, everywhere)
+// withinBounds advises on a limit between two sizes: values only where they are near enough to each other to stand for it.
+func (j *judge) withinBounds(s pair.Side, z sizes) []report.Action {
+	const ethernet, near = 14, 64
+	passes, fails := z.largest-ethernet, z.smallest-ethernet
+	if fails-passes > near {
+		return []report.Action{j.findSize(s, passes, fails)}
 	}
-	return z.largest - ethernet
+	return j.smaller(s, passes, fails)
 }
 
 // addFlow takes the sampled packets of a flow in; of a short flow these are all.

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -27,27 +28,47 @@ func packetTooBig(j *judge) []report.Finding {
 			Confidence:  report.Certain,
 			Explanation: fmt.Sprintf("%s says that packets of %s do not fit: the next link takes %d bytes.", from, j.name(e.Quoted), e.MTU),
 			Evidence:    []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
-			Actions:     append(j.smaller(e.Quoted, e.MTU), j.config(e.Quoted, "ESP that may be fragmented on the way", "crypto ipsec df-bit clear")),
+			Actions:     append(j.smaller(e.Quoted, e.MTU, 0), j.config(e.Quoted, "ESP that may be fragmented on the way", "crypto ipsec df-bit clear")),
 			Fields:      map[string]any{"direction": e.Quoted.Direction(), "mtu": e.MTU, "reported_by": from},
 		})
 	}
 	return all
 }
 
-// smaller are the lines for IKE and TCP that pass where IP packets of so many bytes do, as far as IOS XE goes down.
-func (j *judge) smaller(s pair.Side, passes int) []report.Action {
+// smaller are the lines for IKE and TCP that pass where IP packets of so many bytes were seen, or are said, to pass. A value that was not
+// measured is not advised: then the size is to be found first.
+func (j *judge) smaller(s pair.Side, passes, fails int) []report.Action {
 	const (
-		fragments, leastFragment = 1200, 68    // crypto ikev2 fragmentation mtu; 1200 suits every common path
-		segments, leastSegment   = 1360, 500   // ip tcp adjust-mss
-		around                   = 1500 - 1360 // what ESP in UDP, IP and TCP add to a segment at most
+		fragments    = 1200        // crypto ikev2 fragmentation mtu; it suits every common path
+		segments     = 1360        // ip tcp adjust-mss
+		leastSegment = 500         // that IOS XE takes
+		around       = 1500 - 1360 // what ESP in UDP, IP and TCP add to a segment at most
 	)
-	if passes <= 0 { // who refuses does not say (RFC 1191, Section 5)
-		passes = 576
+	if passes < leastSegment+around {
+		return []report.Action{j.findSize(s, passes, fails)}
 	}
 	return []report.Action{
-		j.config(s, "IKE messages that fit", fmt.Sprint("crypto ikev2 fragmentation mtu ", min(fragments, max(passes, leastFragment)))),
-		j.config(s, "on the tunnel's or the LAN's interface: TCP that fits, with the bytes of the tunnel around it", fmt.Sprint("ip tcp adjust-mss ", min(segments, max(passes-around, leastSegment)))),
+		j.config(s, "IKE messages that fit", fmt.Sprint("crypto ikev2 fragmentation mtu ", min(fragments, passes))),
+		j.config(s, "on the tunnel's or the LAN's interface: TCP that fits, with the bytes of the tunnel around it", fmt.Sprint("ip tcp adjust-mss ", min(segments, passes-around))),
 	}
+}
+
+// findSize asks for the largest packet that passes, between a size that does and one that does not; 0: not known.
+func (j *judge) findSize(s pair.Side, passes, fails int) report.Action {
+	const ethernet, least = 1500, 576
+	low, high := max(passes, least), fails
+	if high <= low {
+		high = ethernet
+	}
+	keep := " df-bit"
+	if strings.Contains(j.seenAs(s.Other()), ":") {
+		keep = "" // no router fragments IPv6
+	}
+	var pings []string
+	for i := 1; i <= 4; i++ {
+		pings = append(pings, fmt.Sprintf("ping %%s size %d%s", low+(high-low)*i/5, keep))
+	}
+	return j.exec(s, "find the largest size that passes; only then set `crypto ikev2 fragmentation mtu` to it and `ip tcp adjust-mss` to 140 less", j.toward(s, pings...)...)
 }
 
 func ipFragmentsLost(j *judge) []report.Finding {

@@ -7,8 +7,6 @@ package report
 import (
 	_ "embed" // schema.json
 	"encoding/json"
-	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"time"
@@ -504,18 +502,6 @@ type Router struct {
 	Transcript string   `json:"transcript,omitempty"` // file in the bundle
 	Commands   []string `json:"commands,omitempty"`   // every line that was sent, secrets masked
 	Clean      bool     `json:"clean"`
-}
-
-// Read reads a report and refuses any other schema.
-func Read(rd io.Reader) (*Report, error) {
-	var r Report
-	if err := json.NewDecoder(rd).Decode(&r); err != nil {
-		return nil, fmt.Errorf("report: %w", err)
-	}
-	if r.Schema != Schema {
-		return nil, fmt.Errorf("report: schema %q, want %q", r.Schema, Schema)
-	}
-	return &r, nil
 }
 
 // JSONSchema is the JSON Schema (draft 2020-12) of a Report's JSON form.

@@ -209,3 +209,40 @@ func TestWriteReportsErrors(t *testing.T) {
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// TestReadTakesNothingThatIsNoneOfTheContract: a stored report may have been tampered with.
+func TestReadTakesNothingThatIsNoneOfTheContract(t *testing.T) {
+	const evil = "\x1b[2J<script>"
+	whole := `{"schema":"moncap.report/v1","verdict":{"outcome":"failed","reason":"","headline":"h\u009b\u202eh","exit_code":2},
+ "findings":[{"code":"x","severity":"info","confidence":"certain","title":"t","explanation":"e","evidence":[{"side":"A","frame":1}],"actions":[],
+  "direction":"A->B","own":{"deep\u001b":["\u001b[31m"]}}],
+ "conversations":[{"id":"1","version":2,"initiator_side":"A","messages":[{"from":"B","payloads":["SA\u0007"],"transmissions":[{"fate":"lost"}]}]}],
+ "esp_flows":[{"spi":"1","direction":"B->A"}]}`
+	r, err := report.Read(strings.NewReader(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := r.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []string{"\x1b", "\u009b", "\u202e", "\x07", `\u001b`, `\u0007`} {
+		if strings.Contains(b.String(), c) {
+			t.Errorf("%q is in what was read", c)
+		}
+	}
+	if f := r.Findings[0]; r.Verdict.Headline != "hh" || f.Fields["direction"] != "A->B" || r.Conversations[0].Messages[0].Payloads[0] != "SA" {
+		t.Errorf("the rest was not kept: %+v", r)
+	}
+	for _, w := range []string{`"outcome":"failed"`, `"severity":"info"`, `"confidence":"certain"`, `"side":"A"`, `"initiator_side":"A"`, `"from":"B"`,
+		`"fate":"lost"`, `"direction":"B->A"`, `"reason":""`} {
+		if !strings.Contains(whole, w) {
+			t.Fatalf("%s is not in the report", w)
+		}
+		key, _, _ := strings.Cut(w, ":")
+		value, _ := json.Marshal(evil)
+		if _, err := report.Read(strings.NewReader(strings.Replace(whole, w, key+":"+string(value), 1))); err == nil {
+			t.Errorf("%s: %q was taken", key, evil)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/moncap/moncap/analysis/diagnose"
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
 	"github.com/moncap/moncap/analysis/pair"
@@ -51,7 +52,7 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 	var judged diagnose.Options
 	for i, s := range sides {
 		if s != nil {
-			l := diagnose.LimitsOf(s.Config, stories[i])
+			l := facts.LimitsOf(s.Config, stories[i])
 			if short := l.Short(stories[i].Info); short != nil {
 				stories[i].Info.Damage = short
 			}

@@ -222,7 +222,8 @@ func captureCases() []findingCase {
 			s.side[1].Config = map[string]string{"show-capture-buffer": strings.Replace(buffer("12", "0"), "4711", strconv.Itoa(len(s.rows[1])), 1)}
 		}, nil},
 		{"capture-damaged", near, "a circular buffer", func(s *scene) {
-			withBuffer(buffer("12", "0") + " Buffer Type: CIRCULAR")(s)
+			withBuffer(buffer("12", "0"))(s)
+			s.side[1].Config["show-capture"] = circularPoint
 		}, nil},
 		{"capture-damaged", near, "it ends between two records", func(s *scene) { healthy(s); s.rows[1] = s.rows[1][:len(s.rows[1])-1] }, nil},
 		{"capture-damaged", none, "healthy", healthy, nil},
@@ -270,6 +271,10 @@ func scanner(s *scene, sides ...int) {
 		s.wait(time.Second)
 	}
 }
+
+// circularPoint is what a router says of a capture point with a circular buffer.
+const circularPoint = "Status Information for Capture CAP\n  Target Type: \n Interface: GigabitEthernet1, Direction: BOTH\n   Status : Inactive\n" +
+	"  Buffer Details: \n   Buffer Type: CIRCULAR\n   Buffer Size (in MB): 10\n"
 
 // clockSet is a tunnel at work, in the middle of which the clock of side at is set; nothing is lost.
 func clockSet(at int, by time.Duration) func(*scene) {

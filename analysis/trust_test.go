@@ -151,7 +151,7 @@ func TestLostIsOnlySaidOfACaptureThatWorked(t *testing.T) {
 			requests(3, time.Second)(s)
 		}, 0},
 		"its circular buffer was full": {func(s *scene) {
-			s.side[1].Config = map[string]string{"show-capture": "   Buffer Type: CIRCULAR\n", "show-capture-buffer": buffer("10240", "0")}
+			s.side[1].Config = map[string]string{"show-capture": circularPoint, "show-capture-buffer": buffer("10240", "0")}
 			requests(3, time.Second)(s)
 			alive(s)
 		}, 0},

@@ -12,16 +12,16 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// facts are what must stay the same, however the captures were taken.
-type facts struct {
+// lasting is what must stay the same, however the captures were taken.
+type lasting struct {
 	Pairs         report.Pairs
 	NAT           []report.Translation
 	Conversations []string
 	Flows         []string
 }
 
-func factsOf(r *report.Report) facts {
-	f := facts{Pairs: r.Pairs, NAT: r.NAT}
+func lastingOf(r *report.Report) lasting {
+	f := lasting{Pairs: r.Pairs, NAT: r.NAT}
 	for _, c := range r.Conversations {
 		lines := []string{}
 		for _, m := range c.Messages {
@@ -57,7 +57,7 @@ var excused = map[string]func(variant) bool{
 // TestFactsSurviveVariants: who sent what, what arrived and what was lost does not depend on clocks, containers, copies or noise.
 func TestFactsSurviveVariants(t *testing.T) {
 	for _, name := range incidents(t) {
-		want := factsOf(variant{}.compare(t, name))
+		want := lastingOf(variant{}.compare(t, name))
 		if want.Pairs.Matched == 0 {
 			continue // nothing but the clocks relates the captures, so what is known changes with them
 		}
@@ -69,7 +69,7 @@ func TestFactsSurviveVariants(t *testing.T) {
 				continue
 			}
 			t.Run(name+"/"+v.name, func(t *testing.T) {
-				got := factsOf(v.compare(t, name))
+				got := lastingOf(v.compare(t, name))
 				got.Pairs.OnlyA, got.Pairs.OnlyB = want.Pairs.OnlyA, want.Pairs.OnlyB // copies count there
 				if v.name == "A doubled" || v.name == "B doubled" || v.name == "both doubled" {
 					got.NAT = want.NAT // counts packets

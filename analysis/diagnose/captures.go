@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -214,7 +215,7 @@ func (j *judge) own(s pair.Side, addr string) bool {
 
 func captureBufferFull(j *judge) []report.Finding {
 	return j.eachStory(func(s pair.Side) *report.Finding {
-		l := LimitsOf(j.o.Config[s], j.c.Story(s))
+		l := facts.LimitsOf(j.o.Config[s], j.c.Story(s))
 		if !l.Full {
 			return nil
 		}
@@ -236,7 +237,7 @@ func captureBufferFull(j *judge) []report.Finding {
 
 func captureRateLimited(j *judge) []report.Finding {
 	return j.eachStory(func(s pair.Side) *report.Finding {
-		peak, l := j.c.Story(s).Peak, LimitsOf(j.o.Config[s], j.c.Story(s))
+		peak, l := j.c.Story(s).Peak, facts.LimitsOf(j.o.Config[s], j.c.Story(s))
 		limit := l.PPS
 		if !l.RateReached {
 			return nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -35,7 +36,7 @@ func (j *judge) childConfigOf(s pair.Side) *childConfig {
 		}
 	}
 	if len(c.permits) == 0 && e.acl != "" {
-		c.permits = permitsOf(shown(shows, "show-acl"), e.acl)
+		c.permits = facts.PermitsOf(shown(shows, "show-acl"), e.acl)
 	}
 	return c
 }
@@ -62,20 +63,6 @@ func (j *judge) entryOf(s pair.Side) *childEntry {
 		}
 	}
 	return nil
-}
-
-// permitsOf are the permit lines of one access list in `show access-lists`.
-func permitsOf(text, name string) []string {
-	var all []string
-	inside := false
-	for line := range strings.Lines(text) {
-		if m := aclName.FindStringSubmatch(line); m != nil {
-			inside = m[1] == name
-		} else if m := aclLine.FindStringSubmatch(line); m != nil && inside {
-			all = append(all, words(m[1]))
-		}
-	}
-	return all
 }
 
 // compareChildConfig adds to a refusal of phase 2 what the configurations of both sides say about it.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -16,14 +17,14 @@ import (
 
 // debugMatch is one side's log, joined with its capture.
 type debugMatch struct {
-	log      DebugLog
+	log      facts.Debug
 	matched  int
-	lines    int             // that name a packet to or from the peer
-	unsent   []DebugPacket   // the log sent them while the capture worked, and no capture has them
-	unheard  []*pair.Message // the capture received them while the log was written, and IKE neither names them nor acted upon them
-	silent   int             // the log does not name them, but IKE acted upon them: it is not complete
-	before   report.Evidence // the last matched packet before the first of unsent
-	from, to int64           // the log was written between these times of the capture; to is 0 when nothing matched
+	lines    int                 // that name a packet to or from the peer
+	unsent   []facts.DebugPacket // the log sent them while the capture worked, and no capture has them
+	unheard  []*pair.Message     // the capture received them while the log was written, and IKE neither names them nor acted upon them
+	silent   int                 // the log does not name them, but IKE acted upon them: it is not complete
+	before   report.Evidence     // the last matched packet before the first of unsent
+	from, to int64               // the log was written between these times of the capture; to is 0 when nothing matched
 }
 
 type debugKey struct {
@@ -57,7 +58,7 @@ func (j *judge) debugOf(s pair.Side) *debugMatch {
 	if len(j.o.Debug[s]) == 0 || j.c.Story(s) == nil {
 		return d
 	}
-	d.log = ParseDebug(string(j.o.Debug[s]))
+	d.log = facts.ReadDebug(j.o.Debug[s])
 	x := &debugJoin{j: j, s: s, d: d, messages: map[debugKey][]*pair.Message{}, seen: map[debugKey]int{}}
 	for m := range j.c.Messages() {
 		k := debugKey{m.SPIi, m.MessageID, m.Exchange.String(), m.Response(), m.From == s}
@@ -75,10 +76,10 @@ func (j *judge) debugOf(s pair.Side) *debugMatch {
 }
 
 // ofPeer leaves out what the log says of other peers.
-func (x *debugJoin) ofPeer(all []DebugPacket) []DebugPacket {
+func (x *debugJoin) ofPeer(all []facts.DebugPacket) []facts.DebugPacket {
 	p := &x.j.c.Parties[x.s.Other()]
 	known := len(p.Addresses) > 0 || p.Known.IsValid()
-	var mine []DebugPacket
+	var mine []facts.DebugPacket
 	for _, d := range all {
 		if known && d.Remote.IsValid() && !p.Is(d.Remote.Addr()) && len(x.messages[keyOf(d)]) == 0 {
 			continue
@@ -88,15 +89,15 @@ func (x *debugJoin) ofPeer(all []DebugPacket) []DebugPacket {
 	return mine
 }
 
-func keyOf(p DebugPacket) debugKey {
-	return debugKey{p.SPIi, p.MessageID, p.Exchange, p.Response, p.Sent}
+func keyOf(p facts.DebugPacket) debugKey {
+	return debugKey{ike.SPI(p.SPIi), p.MessageID, p.Exchange, p.Response, p.Sent}
 }
 
 // match finds the packet of each line: the n-th line of a message is of its n-th packet.
 func (x *debugJoin) match() {
 	for _, p := range x.d.log.Packets {
 		k := keyOf(p)
-		sight := x.sight(k, p.SPIr, x.seen[k])
+		sight := x.sight(k, ike.SPI(p.SPIr), x.seen[k])
 		x.seen[k]++
 		x.sights = append(x.sights, sight)
 		if sight == nil {
@@ -187,7 +188,7 @@ func (x *debugJoin) captureWorked(i, first, last int) bool {
 		at := p.At.UnixNano() + x.shift
 		return (x.fine || i > first) && at >= c.Story(x.s).First && c.Parties[x.s].Coverage.Covers(c.Aligned(at, x.s))
 	}
-	return i > first && (i < last || x.knowsSPI(p.SPIi))
+	return i > first && (i < last || x.knowsSPI(ike.SPI(p.SPIi)))
 }
 
 func (x *debugJoin) knowsSPI(spi ike.SPI) bool { return x.j.bySPI[spi] != nil }
@@ -203,8 +204,8 @@ func (x *debugJoin) lastBefore(i int) report.Evidence {
 }
 
 // elsewhere says whether the other side's capture has the packet: then it left.
-func (x *debugJoin) elsewhere(p DebugPacket) bool {
-	for _, m := range x.candidates(keyOf(p), p.SPIr) {
+func (x *debugJoin) elsewhere(p facts.DebugPacket) bool {
+	for _, m := range x.candidates(keyOf(p), ike.SPI(p.SPIr)) {
 		if m.Copies[x.s.Other()] != nil {
 			return true
 		}
@@ -276,12 +277,12 @@ func debugNotCaptured(j *judge) []report.Finding {
 		told := map[string]bool{}
 		d := j.debugOf(s)
 		for _, p := range d.unsent {
-			if told[p.SPIi.String()+p.String()] {
+			if told[ike.SPI(p.SPIi).String()+p.String()] {
 				continue // sent again, and not captured again
 			}
-			told[p.SPIi.String()+p.String()] = true
+			told[ike.SPI(p.SPIi).String()+p.String()] = true
 			f := report.Finding{
-				Confidence: report.Certain, Conversation: j.conversationOf(p.SPIi),
+				Confidence: report.Certain, Conversation: j.conversationOf(ike.SPI(p.SPIi)),
 				Explanation: fmt.Sprintf("The debug of %s (line %d) says that it sent %s, and its own capture does not have it: the packet never left by the captured interface.", j.name(s), p.Line, p),
 				Actions: []report.Action{j.exec(s, "what drops it inside the router, or another interface by which it leaves",
 					j.toward(s, "show ip cef %s", "show platform hardware qfp active statistics drop", "show policy-map control-plane")...)},

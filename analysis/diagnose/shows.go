@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -331,4 +332,14 @@ func transformSets(text string) map[string]transformSet {
 		}
 	}
 	return all
+}
+
+// number is the first group of a pattern as a number; 0 without one.
+func number(p *regexp.Regexp, text string) int {
+	m := p.FindStringSubmatch(text)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1]) // digits, and too many of them are as good as none
+	return n
 }

@@ -22,7 +22,8 @@ type Capture struct {
 	Packets    int    // the limits; 0: none
 	Duration   time.Duration
 	PacketLen  int
-	PPS        int
+	PPS        int  // 0: not said, or no limit
+	AnyPPS     bool // it says that there is no limit of packets a second
 	Every      int
 }
 
@@ -115,7 +116,7 @@ func (c *Capture) readField(key, value string) {
 	case "packet size to capture":
 		c.PacketLen = n
 	case "maximum number of packets to capture per second", "packets per second":
-		c.PPS = n
+		c.PPS, c.AnyPPS = n, n == 0
 	case "packet sampling rate":
 		c.Every = n
 	}

@@ -20,7 +20,7 @@ func TestParseCaptures(t *testing.T) {
 		{"genie-ShowMonitorCapture-output2.txt", []Capture{{Name: "NTP", Interfaces: []Attachment{{"GigabitEthernet0/0/0", "both"}}, Active: true,
 			Filter: []string{"Capture all packets"}, BufferMB: 10, PPS: 1000}}},
 		{"genie-ShowMonitorCapture-output3.txt", []Capture{{Name: "mycap", Interfaces: []Attachment{{"GigabitEthernet1/0/3", "both"}},
-			Filter: []string{"IPv4", "Source IP:  any", "Destination IP:  any", "Protocol: any"}, File: "flash:mycap.pcap"}}},
+			Filter: []string{"IPv4", "Source IP:  any", "Destination IP:  any", "Protocol: any"}, File: "flash:mycap.pcap", AnyPPS: true}}},
 		{"csr1000v-show-monitor-capture-unattached.txt", []Capture{{Name: "TEST", Filter: []string{"Capture all packets"}}}},
 		{"csr1000v-limit-help-and-udp-filter.txt", []Capture{{Name: "TEST", Interfaces: []Attachment{{"GigabitEthernet1", "in"}},
 			Filter:   []string{"IPv4", "Source IP:  host 8.8.8.8", "Destination IP:  any", "Protocol: udp", "Source port(s): = 53"},

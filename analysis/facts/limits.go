@@ -1,13 +1,14 @@
-package diagnose
+package facts
 
 import (
 	"fmt"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/packet"
+	"github.com/moncap/moncap/device/iosxe"
 )
 
 // Limits are what a router says of a capture's buffer and rate, and whether they were reached.
@@ -21,43 +22,48 @@ type Limits struct {
 	RateReached bool // the busiest seconds of the capture are at the limit
 }
 
-var (
-	heldPattern     = regexp.MustCompile(`(?i)packets in buf\s*:\s*(\d+)`)
-	droppedPattern  = regexp.MustCompile(`(?i)packets dropped\s*:\s*(\d+)`)
-	sizePattern     = regexp.MustCompile(`(?i)buffer size \(KB\)\s*:\s*(\d+)`)
-	usedPattern     = regexp.MustCompile(`(?i)buffer used \(KB\)\s*:\s*(\d+)`)
-	ppsPattern      = regexp.MustCompile(`(?i)(?:packets to capture per second|packets per second\s*:|limit\b.*\bpps)\s*:?\s*(\d+)`)
-	circularPattern = regexp.MustCompile(`(?i)buffer type\s*:\s*circular|buffer\b.*\bcircular`)
-)
-
 // defaultPPS is the limit of a capture point that names none.
 const defaultPPS = 1000
 
 // LimitsOf reads the limits of a capture out of what was collected on its router: `show monitor capture NAME`, its `buffer` and its
 // `parameter`.
 func LimitsOf(shows map[string]string, story *exchange.Story) Limits {
-	var b strings.Builder
-	for _, name := range []string{"show-capture", "show-capture-buffer", "show-capture-parameter"} {
-		b.WriteString(shows[name] + "\n")
-	}
-	if shows["show-capture"] == "" {
-		b.WriteString(shows["show-captures"]) // of all capture points
-	}
-	state := b.String()
-	l := Limits{
-		Size: number(sizePattern, state), Used: number(usedPattern, state), Held: number(heldPattern, state), Dropped: number(droppedPattern, state),
-		PPS: number(ppsPattern, state), Circular: circularPattern.MatchString(state),
+	l := Limits{PPS: defaultPPS}
+	l.readPoint(shows)
+	if b, err := iosxe.ParseBuffer(shows["show-capture-buffer"]); err == nil { // an error: it was not asked, or says nothing
+		l.Size, l.Used, l.Held, l.Dropped = b.SizeKB, b.UsedKB, b.Packets, b.Dropped
 	}
 	l.Full = l.Dropped > 0 || l.Size > 0 && l.Used >= l.Size*99/100
-	if !ppsPattern.MatchString(state) {
-		l.PPS = defaultPPS
-	}
 	if story != nil && l.PPS > 0 {
 		// A ceiling shows as several seconds at the limit, none of them far above.
 		p := story.Peak
 		l.RateReached = p.Packets >= l.PPS*95/100 && p.Packets <= l.PPS*11/10 && p.AtLeast >= 3
 	}
 	return l
+}
+
+// readPoint reads what the capture point is limited to, by its own description or by the commands that would make it again.
+func (l *Limits) readPoint(shows map[string]string) {
+	state := shows["show-capture"]
+	if state == "" {
+		state = shows["show-captures"] // of all capture points
+	}
+	points, _ := iosxe.ParseCaptures(state) // one that cannot be made out is one that was not shown
+	for _, p := range points {
+		l.Circular = l.Circular || p.Circular
+		if p.PPS > 0 || p.AnyPPS {
+			l.PPS = p.PPS
+		}
+	}
+	for _, line := range iosxe.ParseParameter(shows["show-capture-parameter"]) {
+		words := strings.Fields(line)
+		l.Circular = l.Circular || slices.Contains(words, "circular")
+		if i := slices.Index(words, "pps"); i > 0 && i+1 < len(words) {
+			if n, err := strconv.Atoi(words[i+1]); err == nil && n > 0 {
+				l.PPS = n
+			}
+		}
+	}
 }
 
 // Short is the damage of a file that the router cut short between two packets: it holds fewer than the router's buffer did. It
@@ -67,13 +73,4 @@ func (l Limits) Short(i packet.FileInfo) *packet.Damage {
 		return nil
 	}
 	return &packet.Damage{Offset: i.Bytes, Reason: fmt.Sprintf("it ends with packet %d of the %d that were in the router's buffer", i.Packets, l.Held)}
-}
-
-func number(p *regexp.Regexp, text string) int {
-	m := p.FindStringSubmatch(text)
-	if m == nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(m[1]) // digits, and too many of them are as good as none
-	return n
 }

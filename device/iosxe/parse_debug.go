@@ -1,4 +1,4 @@
-package diagnose
+package iosxe
 
 import (
 	"net/netip"
@@ -6,25 +6,23 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/moncap/moncap/analysis/ike"
 )
 
-// DebugLog is what the text of `debug crypto ikev2` says about packets.
-type DebugLog struct {
-	Packets     []DebugPacket
+// IKEDebug is what the text of `debug crypto ikev2` says about packets.
+type IKEDebug struct {
+	Packets     []IKEDebugPacket
 	Lines       int       // lines that IKEv2 wrote, of any content
 	First, Last time.Time // of those lines, by the router's clock; zero when the log has no timestamps
 	Expected    []string  // policies that the router says it would have accepted, as printed
 }
 
-// DebugPacket is one `Sending Packet` or `Received Packet` block.
-type DebugPacket struct {
+// IKEDebugPacket is one `Sending Packet` or `Received Packet` block.
+type IKEDebugPacket struct {
 	Line          int       // counts from 1
 	At            time.Time // by the router's clock and zone; year 0 unless the log gives it; zero: no timestamp
 	Sent          bool
 	Remote, Local netip.AddrPort
-	SPIi, SPIr    ike.SPI
+	SPIi, SPIr    uint64
 	MessageID     uint32
 	Exchange      string // as printed: IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA, INFORMATIONAL, ...
 	Response      bool
@@ -32,7 +30,7 @@ type DebugPacket struct {
 }
 
 // String names the packet as the debug does.
-func (p DebugPacket) String() string {
+func (p IKEDebugPacket) String() string {
 	kind := "REQUEST"
 	if p.Response {
 		kind = "RESPONSE"
@@ -64,10 +62,10 @@ type debugRecord struct {
 	text strings.Builder
 }
 
-// ParseDebug reads the text of `debug crypto ikev2`, with or without timestamps and sequence numbers, from a console
+// ParseIKEDebug reads the text of `debug crypto ikev2`, with or without timestamps and sequence numbers, from a console
 // or a log buffer. What it does not understand it passes over.
-func ParseDebug(text string) DebugLog {
-	var log DebugLog
+func ParseIKEDebug(text string) IKEDebug {
+	var log IKEDebug
 	var open *debugRecord
 	n := 0
 	for line := range strings.Lines(text) {
@@ -118,7 +116,7 @@ func debugTime(s string) time.Time {
 	return time.Time{}
 }
 
-func (l *DebugLog) note(at time.Time) {
+func (l *IKEDebug) note(at time.Time) {
 	l.Lines++
 	if at.IsZero() {
 		return
@@ -138,7 +136,7 @@ var (
 	debugPolicy = regexp.MustCompile(`Expected Policies: ?: ?.*?(Proposal \d.*)`)
 )
 
-func (l *DebugLog) close(r *debugRecord) {
+func (l *IKEDebug) close(r *debugRecord) {
 	if r == nil {
 		return
 	}
@@ -146,23 +144,23 @@ func (l *DebugLog) close(r *debugRecord) {
 	if m := debugPolicy.FindStringSubmatch(text); m != nil {
 		l.Expected = append(l.Expected, m[1])
 	}
-	if p, ok := parseDebugPacket(text); ok {
+	if p, ok := parseIKEDebugPacket(text); ok {
 		p.Line, p.At = r.line, r.at
 		l.Packets = append(l.Packets, p)
 	}
 }
 
-func parseDebugPacket(text string) (DebugPacket, bool) {
+func parseIKEDebugPacket(text string) (IKEDebugPacket, bool) {
 	head, spis, mid, kind := debugPacket.FindStringSubmatch(text), debugSPIs.FindStringSubmatch(text),
 		debugMID.FindStringSubmatch(text), debugKind.FindStringSubmatch(text)
 	if head == nil || spis == nil || mid == nil || kind == nil {
-		return DebugPacket{}, false
+		return IKEDebugPacket{}, false
 	}
 	id, err := strconv.ParseUint(mid[1], 10, 32)
 	if err != nil {
-		return DebugPacket{}, false
+		return IKEDebugPacket{}, false
 	}
-	p := DebugPacket{
+	p := IKEDebugPacket{
 		Sent:   strings.EqualFold(head[1], "Sending"),
 		Remote: addrPort(head[2]), Local: addrPort(head[3]),
 		SPIi: parseSPI(spis[1]), SPIr: parseSPI(spis[2]),
@@ -188,10 +186,10 @@ func addrPort(s string) netip.AddrPort {
 	return netip.AddrPortFrom(a, uint16(port))
 }
 
-func parseSPI(hex string) ike.SPI {
+func parseSPI(hex string) uint64 {
 	v, err := strconv.ParseUint(hex, 16, 64)
 	if err != nil {
 		return 0 // the pattern admits 16 hex digits only
 	}
-	return ike.SPI(v)
+	return v
 }

@@ -1,4 +1,4 @@
-package diagnose
+package iosxe
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 )
 
 // The same two packets in every style in which IOS writes its debugs.
-func TestParseDebugStyles(t *testing.T) {
+func TestParseIKEDebugStyles(t *testing.T) {
 	const (
 		send = "Sending Packet [To 192.0.2.2:500/From 192.0.2.1:500/VRF i0:f0] \n" +
 			"Initiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message id: 0\n" +
@@ -38,12 +38,12 @@ func TestParseDebugStyles(t *testing.T) {
 			if stamp, _, timed := strings.Cut(prefix, "IKEv2:"); timed && strings.Contains(stamp, ":36") {
 				each := strings.NewReplacer("\nInitiator", "\n"+stamp+"Initiator", "\nMessage", "\n"+stamp+"Message", "\nIKEv2", "\n"+stamp+"IKEv2",
 					"\nPayload", "\n"+stamp+"Payload", "\n SA", "\n"+stamp+" SA", "\n VID", "\n"+stamp+" VID")
-				stamped := ParseDebug(each.Replace(prefix + send + prefix + receive))
+				stamped := ParseIKEDebug(each.Replace(prefix + send + prefix + receive))
 				if len(stamped.Packets) != 2 || len(stamped.Packets[0].Payloads) != 5 || stamped.Packets[1].MessageID != 1 {
 					t.Errorf("every line stamped: %+v", stamped)
 				}
 			}
-			log := ParseDebug(prefix + "Generating IKE_SA_INIT message\n" + prefix + send + noise + prefix + receive + prefix + "Deleting SA\n")
+			log := ParseIKEDebug(prefix + "Generating IKE_SA_INIT message\n" + prefix + send + noise + prefix + receive + prefix + "Deleting SA\n")
 			if len(log.Packets) != 2 || log.Lines != 4 {
 				t.Fatalf("%d packets in %d lines, want 2 in 4: %+v", len(log.Packets), log.Lines, log)
 			}
@@ -68,16 +68,16 @@ func TestParseDebugStyles(t *testing.T) {
 	}
 }
 
-func TestParseDebugIPv6(t *testing.T) {
-	log := ParseDebug("IKEv2:(SESSION ID = 31,SA ID = 1):Sending Packet [To FC00:123:123:123::1:500/From FC00:123:123:123::2:500/VRF i0:f0] \n" +
+func TestParseIKEDebugIPv6(t *testing.T) {
+	log := ParseIKEDebug("IKEv2:(SESSION ID = 31,SA ID = 1):Sending Packet [To FC00:123:123:123::1:500/From FC00:123:123:123::2:500/VRF i0:f0] \n" +
 		"Initiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message id: 0\nIKEv2 IKE_SA_INIT Exchange REQUEST \n")
 	if len(log.Packets) != 1 || log.Packets[0].Remote.String() != "[fc00:123:123:123::1]:500" {
 		t.Errorf("%+v", log)
 	}
 }
 
-func TestParseDebugExpectedPolicies(t *testing.T) {
-	log := ParseDebug("IKEv2-ERROR:(SESSION ID = 89,SA ID = 1):Expected Policies: : Failed to find a matching policyProposal 1:  " +
+func TestParseIKEDebugExpectedPolicies(t *testing.T) {
+	log := ParseIKEDebug("IKEv2-ERROR:(SESSION ID = 89,SA ID = 1):Expected Policies: : Failed to find a matching policyProposal 1:  " +
 		"ENCRYPTION: AES-CBC-256 PRF: SHA512 INTEGRITY: SHA512 DH GROUP: DH_GROUP_384_ECP/Group 20\n")
 	want := []string{"Proposal 1:  ENCRYPTION: AES-CBC-256 PRF: SHA512 INTEGRITY: SHA512 DH GROUP: DH_GROUP_384_ECP/Group 20"}
 	if diff := cmp.Diff(want, log.Expected); diff != "" {
@@ -86,21 +86,21 @@ func TestParseDebugExpectedPolicies(t *testing.T) {
 }
 
 // A block that lacks one of its parts, and a log cut anywhere, give no packet and no panic.
-func TestParseDebugTruncated(t *testing.T) {
+func TestParseIKEDebugTruncated(t *testing.T) {
 	text := "*Apr  3 08:17:36.001: IKEv2:(SESSION ID = 7,SA ID = 1):Sending Packet [To 192.0.2.2:500/From 192.0.2.1:500/VRF i0:f0] \n" +
 		"Initiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message id: 7\nIKEv2 INFORMATIONAL Exchange REQUEST"
 	for i := range text {
-		if got := ParseDebug(text[:i]); len(got.Packets) != 0 {
+		if got := ParseIKEDebug(text[:i]); len(got.Packets) != 0 {
 			t.Fatalf("%d bytes give %+v", i, got.Packets)
 		}
 	}
-	if got := ParseDebug(text); len(got.Packets) != 1 {
+	if got := ParseIKEDebug(text); len(got.Packets) != 1 {
 		t.Fatalf("the whole gives %+v", got.Packets)
 	}
 }
 
 // Real logs, as they were published.
-func TestParseDebugSamples(t *testing.T) {
+func TestParseIKEDebugSamples(t *testing.T) {
 	for file, want := range map[string][2]int{ // packets, lines of IKEv2
 		"debug-crypto-ikev2-plain-xe16.7.txt": {4, 37},
 		"debug-crypto-ikev2-timestamped.txt":  {0, 11},
@@ -110,18 +110,18 @@ func TestParseDebugSamples(t *testing.T) {
 		if os.IsNotExist(err) {
 			t.Skip("the samples are not here")
 		}
-		log := ParseDebug(string(b))
+		log := ParseIKEDebug(string(b))
 		if got := [2]int{len(log.Packets), log.Lines}; err != nil || got != want {
 			t.Errorf("%s: %v packets and lines, want %v", file, got, want)
 		}
 	}
 }
 
-func FuzzParseDebug(f *testing.F) {
+func FuzzParseIKEDebug(f *testing.F) {
 	f.Add("*Apr  3 08:17:36.001: IKEv2:(SA ID = 1):Sending Packet [To 192.0.2.2:500/From 192.0.2.1:500/VRF i0:f0]\n" +
 		"Initiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message id: 0\nIKEv2 IKE_SA_INIT Exchange REQUEST\nPayload contents: \n SA\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		log := ParseDebug(text)
+		log := ParseIKEDebug(text)
 		if len(log.Packets) > log.Lines {
 			t.Errorf("%d packets in %d lines", len(log.Packets), log.Lines)
 		}

@@ -236,7 +236,8 @@ func (r *Router) handshake(ctx context.Context, conn net.Conn, address string, c
 type connection struct {
 	*ssh.Client
 	path    *path
-	hostKey string // the fingerprint of the key that the other end proved to have
+	hostKey string      // the fingerprint of the key that the other end proved to have
+	silence *time.Timer // closes a connection that waited for its use, and may be dead; nil: it is fresh
 }
 
 func (c *connection) close() error {
@@ -306,7 +307,7 @@ func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, rea
 		return nil, errors.Join(h.explain(err), ignoreClosed(p.Close()))
 	}
 	r.o.Log.DebugContext(ctx, "connected", "server", string(client.ServerVersion()), "at", time.Now())
-	return &connection{client, p, hostKey}, nil
+	return &connection{Client: client, path: p, hostKey: hostKey}, nil
 }
 
 func ignoreClosed(err error) error {

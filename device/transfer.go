@@ -142,6 +142,7 @@ var lineWaits = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond, 
 // has no line or session left for it, the command line's session gives up its own, and is opened again by the next command.
 func (r *Router) onLine(ctx context.Context, use func(*connection) error) error {
 	if conn := r.takeStandby(); conn != nil {
+		conn.silence = time.AfterFunc(standbyAnswers, func() { _ = conn.close() })
 		if err := use(conn); !errors.Is(err, errNothing) || ctx.Err() != nil {
 			return err // otherwise it was closed meanwhile
 		}
@@ -242,6 +243,9 @@ func (r *Router) converse(ctx context.Context, conn *connection, path string, ta
 
 	r.rec.note("scp -f " + path)
 	s, err := openSource(conn.Client, path)
+	if conn.silence != nil {
+		conn.silence.Stop()
+	}
 	if err == nil {
 		s.last = func() { idle.Reset(lastWords) }
 		err = talk(s, func(d time.Duration) { idle.Reset(d) })
@@ -255,9 +259,12 @@ func (r *Router) converse(ctx context.Context, conn *connection, path string, ta
 	return err
 }
 
-// standbyFor bounds how long a connection waits for its transfer: routers close one that asks for nothing after two minutes,
-// and its terminal line is wanted by others.
-const standbyFor = 110 * time.Second
+// Bounds of a connection that waits for its transfer: routers close one that asks for nothing after two minutes, and its
+// terminal line is wanted by others; and what is between may forget it.
+const (
+	standbyFor     = 110 * time.Second
+	standbyAnswers = 10 * time.Second
+)
 
 // Prepare opens and logs in the connection of the next Fetch or ProbeFile ahead of it. It may run beside Exec. When the
 // transfer does not come within two minutes, the connection is closed, and the transfer opens one itself; Close closes

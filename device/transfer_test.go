@@ -2,10 +2,13 @@ package device
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,6 +98,19 @@ func TestTheFormOfThePathIsRemembered(t *testing.T) {
 	}
 }
 
+// forgetful is a connection that something on the way may forget.
+type forgetful struct {
+	net.Conn
+	gone atomic.Bool
+}
+
+func (f *forgetful) Write(p []byte) (int, error) {
+	if f.gone.Load() {
+		return len(p), nil
+	}
+	return f.Conn.Write(p)
+}
+
 func TestPrepare(t *testing.T) {
 	fetch := func(t *testing.T, r *Router) {
 		t.Helper()
@@ -116,6 +132,14 @@ func TestPrepare(t *testing.T) {
 			fetch(t, r)
 		}, 1},
 		{"closed by the router", func(t *testing.T, l *lab, r *Router) { l.sim.Reload(); fetch(t, r) }, 2},
+		{"forgotten by what is between", func(t *testing.T, l *lab, r *Router) {
+			l.conns[0].(*forgetful).gone.Store(true)
+			began := time.Now()
+			fetch(t, r)
+			if d := time.Since(began); d != standbyAnswers {
+				t.Errorf("it took %s", d)
+			}
+		}, 2},
 		{"not used in time", func(t *testing.T, l *lab, r *Router) {
 			time.Sleep(2 * time.Minute)
 			if n := l.sim.Sessions(); n != 0 {
@@ -137,6 +161,12 @@ func TestPrepare(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}})
+				l.o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := l.dial(ctx, network, address)
+					f := &forgetful{Conn: conn}
+					l.conns[len(l.conns)-1] = f
+					return f, err
+				}
 				r := l.router()
 				if err := r.Prepare(t.Context()); err != nil {
 					t.Fatal(err)

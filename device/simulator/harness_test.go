@@ -75,7 +75,8 @@ type console struct {
 	seen []byte
 }
 
-func open(t *testing.T, r *Router, columns, rows int) *console {
+// channel opens a session channel on a connection of its own.
+func channel(t *testing.T, r *Router) *ssh.Session {
 	t.Helper()
 	client, err := connect(t, r, clientConfig(r))
 	if err != nil {
@@ -85,7 +86,14 @@ func open(t *testing.T, r *Router, columns, rows int) *console {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RequestPty("vt100", rows, columns, ssh.TerminalModes{}); err != nil {
+	return s
+}
+
+func open(t *testing.T, r *Router, columns, rows int) *console {
+	t.Helper()
+	s := channel(t, r)
+	err := s.RequestPty("vt100", rows, columns, ssh.TerminalModes{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	c := &console{t: t}

@@ -74,14 +74,7 @@ func TestPrompts(t *testing.T) {
 // said is what a router says on a shell, or upon an exec request, until it hangs up.
 func said(t *testing.T, r *Router, command string) string {
 	t.Helper()
-	client, err := connect(t, r, clientConfig(r))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := client.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := channel(t, r)
 	out, err := s.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -167,14 +160,7 @@ func TestSCPWords(t *testing.T) {
 // ask is the answer to an SCP request.
 func ask(t *testing.T, r *Router, command string) string {
 	t.Helper()
-	client, err := connect(t, r, clientConfig(r))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := client.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := channel(t, r)
 	s.Stdin = strings.NewReader("\x00")
 	b, _ := s.Output(command) // the exit status is not 0
 	return string(b)

@@ -10,6 +10,8 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -30,22 +32,33 @@ type authenticator struct {
 
 	secret  inventory.Secret
 	used    bool // the password was given
+	known   bool // the account was accepted there before
 	sent    []credential
-	closers []io.Closer
-	leave   func() // gives the turn to try the password to the next login; nil: none was taken
+	mu      sync.Mutex
+	closers []io.Closer // under mu
+	leave   func()      // gives the turn to try the password to the next login; nil: none was taken
 }
 
 func (a *authenticator) done() {
 	if a.leave != nil {
 		a.leave()
 	}
+	a.hangUp()
+}
+
+// hangUp closes the connections to the agent.
+func (a *authenticator) hangUp() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	for _, c := range a.closers {
-		_ = c.Close() // connections to the agent
+		_ = c.Close()
 	}
+	a.closers = nil
 }
 
 // methods are offered in this order: keys, then the password.
 func (a *authenticator) methods(ctx context.Context) ([]ssh.AuthMethod, error) {
+	a.known = a.router.o.Lockout.acceptedBefore(a.account())
 	var methods []ssh.AuthMethod
 	signers, err := a.signers(ctx)
 	if err != nil {
@@ -65,6 +78,17 @@ func (a *authenticator) methods(ctx context.Context) ([]ssh.AuthMethod, error) {
 	return append(methods, ssh.KeyboardInteractive(a.answer), ssh.PasswordCallback(a.givePassword)), nil
 }
 
+// account stands for the account itself, however it logs in.
+func (a *authenticator) account() credential { return newCredential("account", a.user, "", a.address) }
+
+// acceptedBefore says whether the router accepted before in this run what it was sent now.
+func (a *authenticator) acceptedBefore() bool {
+	if len(a.sent) == 0 {
+		return a.known
+	}
+	return a.router.o.Lockout.acceptedBefore(a.sent...)
+}
+
 func (a *authenticator) credential(secret string) credential {
 	return newCredential("login", a.user, secret, a.address)
 }
@@ -72,8 +96,8 @@ func (a *authenticator) credential(secret string) credential {
 // send notes that secret goes out, unless it was refused before.
 func (a *authenticator) send(secret string) (string, error) {
 	id := a.credential(secret)
-	if a.router.o.Lockout.has(id) {
-		return "", errLockedOut
+	if err := a.router.o.Lockout.check(id); err != nil {
+		return "", err
 	}
 	a.sent = append(a.sent, id)
 	return secret, nil
@@ -141,8 +165,12 @@ func (a *authenticator) judge(err error) error {
 	refused := gone || strings.Contains(text, "unable to authenticate") || strings.Contains(text, "unexpected message type 51") ||
 		errors.Is(err, errSpent) || errors.Is(err, errNoAuth)
 	switch {
-	case errors.Is(err, errLockedOut) || errors.Is(err, errUnanswered):
+	case errors.Is(err, errLockedOut) || errors.Is(err, errUnanswered) || errors.Is(err, errNoReply):
 		return err
+	case strings.Contains(text, "keys are insecure") || strings.Contains(text, "gex p is out of range"):
+		return fmt.Errorf("%w: %w", errWeakKey, err)
+	case refused && len(a.sent) == 0 && a.known:
+		return fmt.Errorf("%w: user %s", errSecond, a.user)
 	case refused && len(a.sent) > 0:
 		switch n := a.router.o.Lockout.add(a.sent...); {
 		case n > mostSpared:
@@ -157,6 +185,16 @@ func (a *authenticator) judge(err error) error {
 		a.router.o.Lockout.doubt(a.sent...)
 	}
 	return err
+}
+
+// unanswered judges a login that took too long. What went out may still be counted as a try by a slow AAA server, so it is
+// not sent again; unless the router accepted it before and has to be cleaned up.
+func (a *authenticator) unanswered(err error) error {
+	if errors.Is(err, context.Canceled) || len(a.sent) == 0 || a.acceptedBefore() {
+		return err
+	}
+	a.router.o.Lockout.spend(a.sent...)
+	return fmt.Errorf("%w: %w", errNoReply, err)
 }
 
 // signers are the keys of the agent and of the key files.
@@ -224,8 +262,13 @@ func (a *authenticator) agentSigners(ctx context.Context) ([]ssh.Signer, error) 
 	if err != nil {
 		return nil, fmt.Errorf("ssh-agent: %w", err)
 	}
+	a.mu.Lock()
 	a.closers = append(a.closers, conn)
+	a.mu.Unlock()
+	// An agent that hangs must not hang moncap; when it signs, the login's limit holds.
+	_ = conn.SetDeadline(time.Now().Add(a.router.o.Timeouts.Dial))
 	signers, err := agent.NewClient(conn).Signers()
+	_ = conn.SetDeadline(time.Time{})
 	if err != nil {
 		return nil, fmt.Errorf("ssh-agent: %w", err)
 	}

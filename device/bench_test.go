@@ -129,7 +129,12 @@ func TestTalkBetweenCommandsIsBounded(t *testing.T) {
 // endless always has something to say.
 type endless struct{}
 
-func (endless) Read(p []byte) (int, error) { return len(p), nil }
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
 
 func BenchmarkExecInMemory(b *testing.B) {
 	l := newLab(b, simulator.Config{})

@@ -138,7 +138,7 @@ func (r *Router) open(ctx context.Context) (*session, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.session, r.hostname, r.hostKey = s, s.hostname, s.conn.hostKey
+	r.session, r.hostname = s, s.hostname
 	r.opened++
 	return s, nil
 }

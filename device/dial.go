@@ -17,12 +17,29 @@ import (
 
 // path is a TCP connection to a router, and the SSH connections to jump hosts that carry it.
 type path struct {
-	conn net.Conn
-	hops []*ssh.Client
+	conn  net.Conn
+	hops  []*ssh.Client
+	first net.Conn // to the first hop; it carries all the others. nil: conn
 }
+
+// cut ends everything at once: what closes properly writes, and may wait for a host that takes nothing.
+func (p *path) cut() {
+	first := p.first
+	if first == nil {
+		first = p.conn
+	}
+	if first != nil {
+		_ = first.Close()
+	}
+}
+
+// goodbye is how long closing may take.
+const goodbye = time.Second
 
 // Close closes everything, the far end first.
 func (p *path) Close() error {
+	cut := time.AfterFunc(goodbye, p.cut)
+	defer cut.Stop()
 	var errs []error
 	if p.conn != nil {
 		errs = append(errs, p.conn.Close())
@@ -153,9 +170,13 @@ func (r *Router) reach(ctx context.Context) (*path, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("jump host %s: %w", j.address(), err), p.Close())
 		}
-		client, err := r.jumpClient(ctx, conn, j)
+		p.conn = conn
+		if p.first == nil {
+			p.first = conn
+		}
+		client, err := r.jumpClient(ctx, p, j)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("jump host %s: %w", j.address(), err), conn.Close(), p.Close())
+			return nil, errors.Join(fmt.Errorf("jump host %s: %w", j.address(), err), ignoreClosed(p.Close()))
 		}
 		p.hops = append(p.hops, client)
 		dial = client.DialContext
@@ -167,7 +188,7 @@ func (r *Router) reach(ctx context.Context) (*path, error) {
 }
 
 // jumpClient logs in to a jump host: with keys, or with what the operator types. The router's password is not for it.
-func (r *Router) jumpClient(ctx context.Context, conn net.Conn, j hop) (*ssh.Client, error) {
+func (r *Router) jumpClient(ctx context.Context, p *path, j hop) (*ssh.Client, error) {
 	h, err := r.loadHostKeys(r.peer.HostKey, j.address())
 	if err != nil {
 		return nil, err
@@ -179,7 +200,7 @@ func (r *Router) jumpClient(ctx context.Context, conn net.Conn, j hop) (*ssh.Cli
 	if config.Auth, err = a.methods(ctx); err != nil {
 		return nil, err
 	}
-	return r.handshake(ctx, conn, j.address(), config, a)
+	return r.handshake(ctx, p, j.address(), config, a)
 }
 
 // clientConfig has everything but the authentication and the check of the host key. known are the algorithms of the keys
@@ -188,7 +209,7 @@ func (r *Router) clientConfig(user string, known []string, legacy bool) *ssh.Cli
 	c := &ssh.ClientConfig{
 		User:           user,
 		ClientVersion:  "SSH-2.0-moncap",
-		BannerCallback: func(text string) error { r.rec.received(text); return nil },
+		BannerCallback: func(text string) error { r.rec.unasked(text); return nil },
 	}
 	algorithms(c, known, legacy)
 	return c
@@ -217,18 +238,21 @@ func algorithms(c *ssh.ClientConfig, known []string, legacy bool) {
 	}
 }
 
-// handshake makes conn an SSH connection. When ctx ends, conn is closed, which ends the handshake.
-func (r *Router) handshake(ctx context.Context, conn net.Conn, address string, config *ssh.ClientConfig, a *authenticator) (*ssh.Client, error) {
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+// handshake makes the end of p an SSH connection. When ctx ends, everything is cut, which ends the handshake.
+func (r *Router) handshake(ctx context.Context, p *path, address string, config *ssh.ClientConfig, a *authenticator) (*ssh.Client, error) {
+	stop := context.AfterFunc(ctx, func() {
+		p.cut()
+		a.hangUp() // an agent may be what does not answer
+	})
 	defer stop()
-	c, chans, reqs, err := ssh.NewClientConn(conn, address, config)
+	c, chans, reqs, err := ssh.NewClientConn(p.conn, address, config)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return nil, a.unanswered(context.Cause(ctx))
 		}
 		return nil, a.judge(err)
 	}
-	r.o.Lockout.accept(a.sent...)
+	r.o.Lockout.accept(append(a.sent, a.account())...)
 	return ssh.NewClient(c, chans, reqs), nil
 }
 
@@ -237,10 +261,14 @@ type connection struct {
 	*ssh.Client
 	path    *path
 	hostKey string      // the fingerprint of the key that the other end proved to have
+	known   bool        // this login was not the first to be accepted there
+	until   time.Time   // when the login must be through
 	silence *time.Timer // closes a connection that waited for its use, and may be dead; nil: it is fresh
 }
 
 func (c *connection) close() error {
+	cut := time.AfterFunc(goodbye, c.path.cut)
+	defer cut.Stop()
 	err := c.Client.Close()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
@@ -290,7 +318,8 @@ func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, rea
 		return nil, err
 	}
 	// What is asked of the operator above takes the time it takes; the network does not.
-	ctx, cancel := context.WithTimeoutCause(ctx, r.o.Timeouts.Dial, fmt.Errorf("no login in %s", r.o.Timeouts.Dial))
+	until := time.Now().Add(r.o.Timeouts.Dial)
+	ctx, cancel := context.WithDeadlineCause(ctx, until, r.noLogin())
 	defer cancel()
 	p, err := reach(ctx)
 	if err != nil {
@@ -302,13 +331,15 @@ func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, rea
 		}
 		return nil, err
 	}
-	client, err := r.handshake(ctx, p.conn, a.address, config, a)
+	client, err := r.handshake(ctx, p, a.address, config, a)
 	if err != nil {
 		return nil, errors.Join(h.explain(err), ignoreClosed(p.Close()))
 	}
 	r.o.Log.DebugContext(ctx, "connected", "server", string(client.ServerVersion()), "at", time.Now())
-	return &connection{Client: client, path: p, hostKey: hostKey}, nil
+	return &connection{Client: client, path: p, hostKey: hostKey, known: a.known, until: until}, nil
 }
+
+func (r *Router) noLogin() error { return fmt.Errorf("no login in %s", r.o.Timeouts.Dial) }
 
 func ignoreClosed(err error) error {
 	if errors.Is(err, net.ErrClosed) {

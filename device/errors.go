@@ -32,7 +32,8 @@ func (e *Error) SessionLost() bool { return e.lost }
 
 // Lasting says that trying again would not help, and might do harm: what was refused at the login stays refused.
 func (e *Error) Lasting() bool {
-	for _, err := range []error{errRefused, errLockedOut, errNoAuth, errUnanswered, errHostname, errUnknownHost, errChangedKey, errRevokedKey} {
+	for _, err := range []error{errRefused, errLockedOut, errNoAuth, errUnanswered, errHostname, errUnknownHost, errChangedKey, errRevokedKey,
+		errNoShell, errNoReply, errWeakKey} {
 		if errors.Is(e.Err, err) {
 			return true
 		}
@@ -60,6 +61,9 @@ var (
 	errRevokedKey  = errors.New("its host key is marked @revoked")
 	errNoAuth      = errors.New("there is no way to log in that the router offers")
 	errUnanswered  = errors.New("the login asks something that nothing answers")
+	errNoShell     = errors.New("the router lets the account in, but not to its command line")
+	errNoReply     = errors.New("the password went out, and the router did not say in time whether it accepts it; it is not sent again in this run")
+	errWeakKey     = errors.New("the keys of the router are too small to be safe")
 )
 
 // Errors of commands.
@@ -68,7 +72,20 @@ var (
 	errTooMuch = errors.New("the output is too large")
 	errDialog  = errors.New("the router asks something unknown")
 	errClosed  = errors.New("the connection was closed by the router")
+
+	errNotTaken  = errors.New("the router takes no input")
+	errOutOfStep = errors.New("the router lost something that was typed ahead")
+	errInConfig  = errors.New("configuration mode cannot be left")
 )
+
+// saidError is an error with what the router said last.
+type saidError struct {
+	err   error
+	words string // fit to be shown
+}
+
+func (e *saidError) Error() string { return fmt.Sprintf("%v; it said: %q", e.err, e.words) }
+func (e *saidError) Unwrap() error { return e.err }
 
 // hungUp says whether the other end closed the connection without a word.
 func hungUp(err error) bool {
@@ -90,6 +107,12 @@ func (e *Error) Hint() string {
 		return "if the router was replaced, remove its old line from known_hosts and run: moncap trust " + e.Peer
 	case errors.Is(e.Err, errRevokedKey):
 		return "somebody may have the key: give the router a new one, and find out what answers there"
+	case errors.Is(e.Err, errNoShell):
+		return "AAA of " + e.Peer + " must authorize an exec session for the account (aaa authorization exec); an expired or locked account is told in the same way"
+	case errors.Is(e.Err, errNoReply):
+		return "AAA of " + e.Peer + " is slow; give it more time in the inventory: timeouts: {dial: 60s}"
+	case errors.Is(e.Err, errWeakKey):
+		return "give the router a new key (crypto key generate rsa modulus 2048) and ip ssh dh min size 2048; to log in once, run moncap with GODEBUG=rsa1024min=0"
 	case errors.Is(e.Err, errRefused):
 		return "check username and password of " + e.Peer + " in the inventory; it is not tried again, to keep the account from being locked"
 	case errors.Is(e.Err, errSecond):

@@ -254,8 +254,8 @@ func TestFetchToAFullDisk(t *testing.T) {
 func TestChatterInsteadOfAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		rd := &reading{want: want{line: "verify", idle: true, timeout: time.Minute}, prompt: iosxe.AnyPrompt,
-			deadline: began.Add(time.Minute), last: began.Add(mostIdle * time.Minute)}
+		rd := newReading(want{line: "verify", idle: true, timeout: time.Minute}, iosxe.AnyPrompt, false)
+		rd.take([]byte("verify\n"))
 		for time.Now().Before(rd.patience()) {
 			time.Sleep(20 * time.Second)
 			rd.take([]byte("%SYS-5-CONFIG_I: Configured\n"))

@@ -176,7 +176,7 @@ func (r *Router) scan(ctx context.Context) (info HostKeyInfo, err error) {
 			Changed: err != nil && knownhosts.IsHostKeyChanged(err), Revoked: revoked(err), key: key, remote: remote, address: h.address}
 		return errSeen
 	}
-	_, err = r.handshake(ctx, p.conn, target.address(), config, &authenticator{router: r})
+	_, err = r.handshake(ctx, p, target.address(), config, &authenticator{router: r})
 	if info.key == nil {
 		return info, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"sync"
 )
 
@@ -18,6 +19,7 @@ type Lockout struct {
 	good    map[credential]bool      // accepted there
 	refused map[credential]bool      // refused there
 	spared  map[credential]int       // refused there since it was accepted there last
+	spent   map[credential]bool      // sent there, and never answered
 }
 
 // credential is a user with a secret, at a router. It names the secret without holding it.
@@ -34,7 +36,7 @@ const lockedAt = 2
 // NewLockout makes an empty one.
 func NewLockout() *Lockout {
 	return &Lockout{trying: map[string]chan struct{}{}, proven: map[string]bool{}, tries: map[string]int{},
-		good: map[credential]bool{}, refused: map[credential]bool{}, spared: map[credential]int{}}
+		good: map[credential]bool{}, refused: map[credential]bool{}, spared: map[credential]int{}, spent: map[credential]bool{}}
 }
 
 // enter waits for the turn to try a credential. leave must be called when it is known what became of it.
@@ -53,10 +55,10 @@ func (l *Lockout) enter(ctx context.Context, c credential) (leave func(), err er
 		}
 	}
 	defer l.mu.Unlock()
-	switch {
-	case l.locked(c):
-		return func() {}, errLockedOut
-	case l.proven[c.id]:
+	if err := l.locked(c); err != nil {
+		return func() {}, err
+	}
+	if l.proven[c.id] {
 		return func() {}, nil
 	}
 	mine := make(chan struct{})
@@ -69,16 +71,40 @@ func (l *Lockout) enter(ctx context.Context, c credential) (leave func(), err er
 	}), nil
 }
 
-// locked says whether c is not to be sent. What this very router accepted before is good there, whatever another says:
-// it has to be cleaned up.
-func (l *Lockout) locked(c credential) bool {
-	return l.refused[c] || !l.good[c] && l.tries[c.id] >= lockedAt
+// locked says why c is not to be sent. What this very router accepted before is good there, whatever it or another says
+// later: it has to be cleaned up.
+func (l *Lockout) locked(c credential) error {
+	switch {
+	case l.good[c]:
+		return nil
+	case l.refused[c] || l.tries[c.id] >= lockedAt:
+		return errLockedOut
+	case l.spent[c]:
+		return errNoReply
+	}
+	return nil
 }
 
-func (l *Lockout) has(c credential) bool {
+func (l *Lockout) check(c credential) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.locked(c)
+}
+
+// acceptedBefore says whether all of these were accepted where they are for.
+func (l *Lockout) acceptedBefore(all ...credential) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !slices.ContainsFunc(all, func(c credential) bool { return !l.good[c] })
+}
+
+// spend remembers credentials that went out and were never answered.
+func (l *Lockout) spend(all ...credential) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range all {
+		l.spent[c] = true
+	}
 }
 
 // accept remembers credentials that let somebody in.

@@ -1,12 +1,9 @@
 package device
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,11 +12,13 @@ import (
 
 // want is what ends the reading of an answer.
 type want struct {
-	line     string // what was typed; a prompt before its echo is an old one
+	line     string   // what was typed; a prompt before its echo is an old one
+	ahead    []string // what was typed behind it, without waiting: the echo of the first of them ends the answer
 	timeout  time.Duration
 	idle     bool           // the timeout runs from the last byte
 	ends     *regexp.Regexp // ends the reading, and a prompt does not
 	orPrompt bool           // with ends: a prompt ends it as well
+	enters   bool           // a prompt of configuration mode ends it, whatever name stands there
 	answers  []iosxe.Answer
 	secret   string // answers the first question for a password; "": nothing does
 	limit    int    // bytes
@@ -29,151 +28,244 @@ type want struct {
 // answer is what a router wrote: all of it, and the part between the echo of the line and the prompt.
 type answer struct {
 	raw, body string
-	told      bool // the secret of want went out
+	prompt    string // the line that ended it; empty when no prompt did
+	told      bool   // the secret of want went out
 }
 
-// How long the router must be quiet before something unusual is believed.
+// How long the router must be quiet before something unusual is believed. Messages of its own do not count as talk, and a
+// segment that is lost on the way is sent again within the shorter of them.
 const (
-	settle     = 400 * time.Millisecond // a question, a prompt of another name: output may look like one in the middle of a line
-	settleEcho = 2 * time.Second        // a prompt although the line was not echoed, because a message tore the echo apart
-	afterBreak = 5 * time.Second        // what an interrupt may take
+	settle     = 1500 * time.Millisecond // a question, a prompt of another name: output may look like one in the middle of a line
+	settleEcho = 2 * time.Second         // a prompt although the line was not echoed, because it was mangled
+	afterBreak = 5 * time.Second         // what an interrupt may take
 )
 
 // mostIdle bounds a command whose timeout runs from the last byte, in timeouts: a router that chatters and never answers is
 // not waited for all day.
 const mostIdle = 30
 
-// ask types a line and reads until the prompt is there again.
-func (s *session) ask(ctx context.Context, line string, w want) (answer, error) {
-	if b := s.term.pending(); len(b) > 0 {
-		s.router.rec.received(string(b)) // said since the last command, of the router's own accord
-	}
-	s.router.rec.typed(line)
-	if err := s.term.write([]byte(line + "\n")); err != nil {
-		return answer{}, fmt.Errorf("%w: %w", errClosed, err)
-	}
-	w.line = line
-	return s.until(ctx, w)
-}
-
-// until reads until the answer is complete. It answers the dialogs that w knows, and breaks off any other.
-func (s *session) until(ctx context.Context, w want) (answer, error) {
-	if w.limit == 0 {
-		w.limit = maxOutput
-	}
-	now := time.Now()
-	rd := &reading{want: w, prompt: s.prompt, named: s.hostname != "", deadline: now.Add(w.timeout), last: now.Add(mostIdle * w.timeout)}
-	for {
-		wait, cancel := context.WithDeadlineCause(ctx, rd.patience(), errTimeout)
-		b, err := s.term.read(wait)
-		cancel()
-		if err == nil {
-			err = s.heard(rd, b)
-		} else if !errors.Is(err, io.EOF) && ctx.Err() == nil {
-			err = s.silence(ctx, rd)
-		}
-		switch {
-		case rd.newName != "":
-			s.renamed(rd.newName)
-			return rd.answer(s.prompt), nil
-		case errors.Is(err, io.EOF):
-			return rd.answer(s.prompt), errClosed
-		case err != nil && ctx.Err() != nil:
-			return rd.answer(s.prompt), context.Cause(ctx)
-		case err != nil || rd.done:
-			return rd.answer(s.prompt), err
-		}
-	}
-}
-
-// heard takes what the router wrote, and replies to it where that is called for.
-func (s *session) heard(rd *reading, b []byte) error {
-	rd.take(b)
-	if rd.out.Len() > rd.want.limit {
-		return errTooMuch
-	}
-	reply, known := rd.look()
-	if reply == nil {
-		return nil
-	}
-	if known {
-		s.router.rec.typed(strings.TrimSuffix(string(reply), "\n"))
-	}
-	if rd.replies++; known && rd.replies > mostAsked {
-		return &unexpected{question: "the same again and again", stuck: true}
-	}
-	return s.term.write(reply)
-}
-
-// silence decides what it means that nothing came for as long as rd had patience.
-func (s *session) silence(ctx context.Context, rd *reading) error {
-	switch {
-	case time.Now().Before(rd.deadline) && rd.asked != "":
-		return s.breakOff(ctx, rd)
-	case time.Now().Before(rd.deadline) && rd.strange != "":
-		rd.probe = rd.out.Len()
-		rd.probed, rd.strange = rd.strange, ""
-		return s.term.write([]byte("\n"))
-	case rd.unheard:
-		rd.done = true
-		return nil
-	}
-	return fmt.Errorf("%w (%s)", errTimeout, rd.want.timeout)
-}
-
-// breakOff interrupts a question that nothing answers. When that brings the prompt back, the session is good.
-func (s *session) breakOff(ctx context.Context, rd *reading) error {
-	e := &unexpected{question: s.router.rec.mask(iosxe.Printable(rd.asked))}
-	s.router.rec.typed("(Ctrl-C)")
-	if err := s.term.write([]byte(interrupt)); err != nil {
-		return fmt.Errorf("%w: %w", errClosed, err)
-	}
-	after := &reading{want: want{limit: maxOutput}, prompt: s.prompt, deadline: time.Now().Add(afterBreak)}
-	for !after.done {
-		wait, cancel := context.WithDeadline(ctx, after.deadline)
-		b, err := s.term.read(wait)
-		cancel()
-		if after.take(b); err != nil || after.out.Len() > maxOutput {
-			e.stuck = true
-			break
-		}
-		after.look()
-	}
-	rd.out.Write(after.out.Bytes())
-	return e
-}
-
-// reading is the state of one answer. It does no I/O.
+// reading is the state of one answer. It does no I/O. Whole lines are judged as they come; what stands at the end without
+// a newline (a prompt, a question) is judged when nothing more is there to read. So however the bytes are cut into reads, the
+// same is understood.
 type reading struct {
 	want     want
 	prompt   *regexp.Regexp
 	named    bool // the prompt is of one router, and not of any
+	echoing  bool // the router is known to echo what is typed
 	deadline time.Time
 	last     time.Time // the deadline does not move beyond it
 
-	out      bytes.Buffer
-	echo     int    // where the answer begins, behind the echo; 0: not heard yet
-	searched int    // where the search for the echo goes on
-	replied  int    // what was before this was replied to
-	replies  int    // dialogs so far
-	told     bool   // want.secret went out
-	refused  bool   // it was asked for again
-	asked    string // a question that nothing answers, as it stands at the end
-	unheard  bool   // a prompt stands at the end, but the echo was not heard
-	again    int    // with want.twice: where the answer ended when the empty line was sent
-	strange  string // the name in what would be a prompt, were the router called so
-	probed   string // the strange name at whose prompt an empty line was sent
-	probe    int    // where the answer ended then
-	newName  string // the router was renamed
-	done     bool
+	out     strings.Builder
+	seen    int    // where the line that is not complete yet begins
+	scanned int    // where the search for its newline goes on
+	tail    []byte // the last whole lines, without the router's messages, since something was replied or heard
+	torn    bool   // the last whole line was a message
+	stood   prompts
+
+	heard  bool   // the line that was typed was echoed
+	echo   int    // where the answer begins, behind the echo
+	piece  string // the beginning of an echo that messages tear apart
+	from   int    // where that begins
+	strays bool   // before the echo came something else than messages and prompts
+	quiet  bool   // no message came
+	lines  int    // whole lines that are neither messages nor prompts
+	end    int    // with ahead: where the echo of the next line begins; 0: not yet
+	mixed  bool   // with ahead: an echo came out of turn
+
+	moved  time.Time // when what is judged at the end last changed
+	judged string    // that
+
+	replies int    // dialogs so far
+	told    bool   // want.secret went out
+	refused bool   // it was asked for again
+	asked   string // a question that nothing answers, as it stands at the end
+	unheard bool   // a prompt stands at the end, but the echo was not heard
+	stalled bool   // a prompt stands at the end, and what was typed ahead is not echoed
+	again   int    // with want.twice: where the answer ended when the empty line was typed; 0: it was not yet
+	strange string // the name in what would be a prompt, were the router called so
+	probed  string // the strange name at whose prompt an empty line was typed
+	probe   int    // where the answer ended then
+	newName string // the router was renamed
+	paged   bool   // the pager was there
+	ended   string // the prompt that ended the answer
+	done    bool
 }
 
-// take appends what came.
+// prompts are the lines at the end that are prompts of one name, with nothing but messages between them.
+type prompts struct {
+	name string // "" with own
+	own  bool
+	n    int
+	at   int // where the last of them begins
+	text string
+}
+
+func newReading(w want, prompt *regexp.Regexp, named bool) *reading {
+	if w.limit == 0 {
+		w.limit = maxOutput
+	}
+	now := time.Now()
+	return &reading{want: w, prompt: prompt, named: named, heard: w.line == "", quiet: true, moved: now,
+		deadline: now.Add(w.timeout), last: now.Add(mostIdle * w.timeout)}
+}
+
+// take appends what came, and judges the lines that are whole.
 func (r *reading) take(b []byte) {
 	r.out.Write(b)
-	if later := time.Now().Add(r.want.timeout); r.want.idle && len(b) > 0 && later.Before(r.last) {
+	if later := time.Now().Add(r.want.timeout); r.want.idle && r.heard && len(b) > 0 && later.Before(r.last) {
 		r.deadline = later
 	}
+	for out := r.out.String(); r.end == 0; {
+		n := strings.IndexByte(out[r.scanned:], '\n')
+		if n < 0 {
+			r.scanned = len(out)
+			return
+		}
+		from := r.seen
+		r.scanned += n + 1
+		r.seen = r.scanned
+		r.line(out[from:r.seen-1], from)
+	}
+}
+
+// line judges a whole line that begins at from.
+func (r *reading) line(l string, from int) {
+	if r.torn = messageLine(l); r.torn {
+		r.quiet = false
+		return
+	}
+	l = overtyped(l)
+	before := r.stood
+	if strings.TrimSpace(l) != "" {
+		if r.stood = r.promptIn(l, from); r.stood.n == 0 {
+			r.lines++
+			r.strays = r.strays || !r.begins(l)
+		}
+	}
+	switch {
+	case !r.heard:
+		if _, ok := r.echoes(l, from, r.want.line); ok {
+			r.heard, r.echo, r.piece, r.stood = true, r.seen, "", prompts{}
+			r.tail = r.tail[:0]
+			return
+		}
+	case len(r.want.ahead) > 0 && (r.piece != "" || before.own || r.ownPrompt(l)):
+		at, next := r.echoes(l, from, r.want.ahead[0])
+		if next {
+			r.end = at
+			return
+		}
+		_, typed := cutPrompt(l)
+		r.mixed = r.mixed || slices.Contains(r.want.ahead, strings.TrimSpace(typed)) || strings.TrimSpace(typed) == r.want.line
+	}
+	r.tail = append(append(r.tail, l...), '\n')
+	if len(r.tail) > 2*tailSize {
+		r.tail = append(r.tail[:0], r.tail[len(r.tail)-tailSize:]...)
+	}
+}
+
+// messageLine says whether the router wrote l of its own accord. Few lines have what such a line must have.
+func messageLine(l string) bool {
+	return (strings.IndexByte(l, '%') >= 0 || strings.Contains(l, " WARNING ")) && iosxe.SyslogLine(l)
+}
+
+// overtyped carries out the backspaces with which the pager takes its line back.
+func overtyped(l string) string {
+	if strings.IndexByte(l, '\b') < 0 {
+		return l
+	}
+	return iosxe.Overtyped(l)
+}
+
+// cutPrompt splits a line into what would be its prompt and what was typed there. No line of ours has either sign.
+func cutPrompt(l string) (prompt, typed string) {
+	at := strings.LastIndexAny(l, "#>") + 1
+	return l[:at], strings.TrimLeft(l[at:], " ")
+}
+
+// ownPrompt says whether l begins with the router's prompt.
+func (r *reading) ownPrompt(l string) bool {
+	prompt, _ := cutPrompt(l)
+	return prompt != "" && r.prompt.MatchString(prompt)
+}
+
+// begins says whether l may be a piece of the echo that is waited for.
+func (r *reading) begins(l string) bool {
+	_, typed := cutPrompt(l)
+	return strings.HasPrefix(r.want.line, typed) || r.piece != ""
+}
+
+// echoes says whether l is the echo of line, or ends it: a message tears a line apart, and the router may or may not draw
+// again what it had of it. With something typed ahead the prompt must stand before it. at is where the echo begins.
+func (r *reading) echoes(l string, from int, line string) (at int, ok bool) {
+	strict := r.heard
+	whole := func(s string) bool {
+		prompt, typed := cutPrompt(s)
+		return strings.TrimRight(typed, " \t\a") == line && (!strict || r.ownPrompt(prompt))
+	}
+	if r.piece != "" && whole(r.piece+l) {
+		return r.from, true
+	}
+	if whole(l) {
+		if r.piece == "" {
+			r.from = from
+		}
+		return r.from, true
+	}
+	if strings.TrimSpace(l) == "" {
+		return 0, false
+	}
+	for _, s := range []string{r.piece + l, l} {
+		prompt, typed := cutPrompt(s)
+		if strings.HasPrefix(line, typed) && (!strict || r.ownPrompt(prompt)) {
+			if r.piece == "" {
+				r.from = from
+			}
+			r.piece = s
+			return 0, false
+		}
+	}
+	r.piece = ""
+	return 0, false
+}
+
+// promptIn says which prompt the line l is, if any, counting those directly before it.
+func (r *reading) promptIn(l string, from int) prompts {
+	l = strings.TrimRight(l, " \t\a")
+	if l == "" || !strings.ContainsRune("#>", rune(l[len(l)-1])) {
+		return prompts{}
+	}
+	p := prompts{n: 1, at: from, text: l, own: r.prompt.MatchString(l)}
+	if !p.own {
+		m := iosxe.AnyPrompt.FindStringSubmatch(l)
+		if m == nil {
+			return prompts{}
+		}
+		p.name = m[1]
+	}
+	if p.own == r.stood.own && p.name == r.stood.name {
+		p.n += r.stood.n
+	}
+	return p
+}
+
+// standing are the prompts at the very end.
+func (r *reading) standing() prompts {
+	rest := overtyped(r.out.String()[r.seen:])
+	if strings.TrimSpace(rest) == "" {
+		return r.stood
+	}
+	return r.promptIn(rest, r.seen)
+}
+
+// ending is the end of what the router wrote, as questions are looked for in it.
+func (r *reading) ending() string {
+	rest := r.out.String()[r.seen:]
+	rest = rest[max(0, len(rest)-tailSize):]
+	if rest == "" && r.torn {
+		return strings.TrimRight(string(r.tail), "\n") // a message came behind it
+	}
+	return string(r.tail) + rest
 }
 
 // patience says until when to wait for more.
@@ -183,9 +275,9 @@ func (r *reading) patience() time.Time {
 	case r.refused:
 		soon = time.Now()
 	case r.asked != "" || r.strange != "":
-		soon = time.Now().Add(settle)
-	case r.unheard:
-		soon = time.Now().Add(settleEcho)
+		soon = r.moved.Add(settle)
+	case r.unheard || r.stalled:
+		soon = r.moved.Add(settleEcho)
 	}
 	if soon.Before(r.deadline) {
 		return soon
@@ -196,104 +288,118 @@ func (r *reading) patience() time.Time {
 // look decides what the end of the answer so far is, and what to type at it. known says that the reply belongs to a dialog
 // that the command expects.
 func (r *reading) look() (reply []byte, known bool) {
-	r.asked, r.strange, r.unheard = "", "", false
-	heard := r.findEcho()
-	out := r.out.Bytes()
-	from := max(r.replied, r.echo, len(out)-tailSize)
-	tail := string(out[from:])
-	if !heard {
-		r.unheard = promptLine(r.prompt, tail) >= 0
+	r.asked, r.strange, r.unheard, r.stalled = "", "", false, false
+	if r.end > 0 {
+		r.done = true
 		return nil, false
 	}
+	reply, known = r.judge()
+	if reply == nil && (r.unheard || r.stalled || r.asked != "" || r.strange != "") {
+		if state := fmt.Sprint(r.lines, r.asked, r.strange); state != r.judged {
+			r.judged, r.moved = state, time.Now()
+		}
+	}
+	return reply, known
+}
+
+func (r *reading) judge() (reply []byte, known bool) {
+	stands := r.standing()
+	if !r.heard {
+		// A message has the prompt drawn again. Only with something else before it may it be the answer's; or when the
+		// router echoes nothing.
+		r.unheard = stands.own && (r.strays || r.quiet && !r.echoing)
+		return nil, false
+	}
+	end := r.ending()
 	for _, a := range r.want.answers {
-		if a.Prompt.MatchString(tail) {
-			r.replied = len(out)
+		if a.Prompt.MatchString(end) {
+			r.replied()
 			return []byte(a.Send + "\n"), true
 		}
 	}
-	asks := r.want.secret != "" && iosxe.PasswordPrompt.MatchString(tail)
+	asks := r.want.secret != "" && iosxe.PasswordPrompt.MatchString(end)
 	if asks && !r.told {
-		r.replied, r.told = len(out), true
+		r.replied()
+		r.told = true
 		return []byte(r.want.secret + "\n"), true // it is masked where it is recorded
 	}
 	switch {
 	case asks:
-		r.asked, r.refused = lastLine(tail), true
-	case r.want.ends != nil && r.want.ends.MatchString(tail):
+		r.asked, r.refused = lastLine(end), true
+	case r.want.ends != nil && r.want.ends.MatchString(end):
 		r.done = true
-	case (r.want.ends == nil || r.want.orPrompt) && promptLine(r.prompt, tail) >= 0:
-		return r.complete(len(out)), false
-	case iosxe.Pager.MatchString(tail):
-		r.replied = len(out)
+	case r.want.enters && iosxe.ConfigPrompt.MatchString(end):
+		r.done, r.ended = true, lastLine(end)
+	case stands.own && (r.want.ends == nil || r.want.orPrompt):
+		return r.complete(stands), false
+	case iosxe.Pager.MatchString(end):
+		r.replied()
+		r.paged = true
 		return []byte(" "), false
-	case iosxe.Dialog.MatchString(tail) || r.want.ends == nil && iosxe.PasswordPrompt.MatchString(tail):
-		r.asked = lastLine(tail)
-	case r.named:
-		r.otherName(tail)
+	case iosxe.Dialog.MatchString(end) || r.want.ends == nil && iosxe.PasswordPrompt.MatchString(end):
+		r.asked = lastLine(end)
+	case r.named && stands.n > 0:
+		r.otherName(stands)
 	}
 	return nil, false
 }
 
-// findEcho looks for the line that was typed, and says whether it has come.
-func (r *reading) findEcho() bool {
-	line := []byte(r.want.line)
-	if len(line) == 0 || r.echo > 0 {
-		return true
+// replied begins a new tail: what stands there was replied to.
+func (r *reading) replied() {
+	r.tail, r.seen, r.stood = r.tail[:0], r.out.Len(), prompts{}
+	r.scanned = r.seen
+}
+
+// complete takes a prompt for the end; of bulk output only when an empty line brings it again, because the output is made
+// of bytes that anybody may have sent. One empty line is enough, whenever it is typed: it brings one prompt more than there
+// would be, directly behind the last.
+func (r *reading) complete(stands prompts) (reply []byte) {
+	switch {
+	case len(r.want.ahead) > 0:
+		r.stalled = true // until the next line is echoed
+	case r.want.twice && r.again == 0:
+		r.again = r.out.Len()
+		return []byte("\n")
+	case !r.want.twice || stands.n > 1 && stands.at >= r.again:
+		r.done, r.ended = true, stands.text
 	}
-	out := r.out.Bytes()
-	if i := bytes.Index(out[r.searched:], line); i >= 0 {
-		r.echo = r.searched + i + len(line)
-		return true
-	}
-	r.searched = max(0, len(out)-len(line)+1)
-	return false
+	return nil
 }
 
 // otherName notices a prompt that would be one, were the router called something else. That it is one shows when an empty
-// line brings it again.
-func (r *reading) otherName(tail string) {
-	m := iosxe.AnyPrompt.FindStringSubmatch("\n" + lastLine(tail))
-	if m == nil {
-		return
+// line brings it again, directly behind.
+func (r *reading) otherName(stands prompts) {
+	switch {
+	case stands.name != r.probed:
+		r.strange = stands.name
+	case stands.n > 1 && stands.at >= r.probe:
+		r.newName, r.ended = stands.name, stands.text
 	}
-	since := string(r.out.Bytes()[r.probe:])
-	at := promptLine(iosxe.AnyPrompt, since)
-	if m[1] == r.probed && at > 0 && strings.TrimSpace(since[:at]) == "" {
-		r.newName = m[1]
-		return
-	}
-	r.strange = m[1]
-}
-
-// complete takes a prompt for the end; of bulk output only when an empty line brings it again at once, because the output
-// is made of bytes that anybody may have sent.
-func (r *reading) complete(n int) (reply []byte) {
-	if !r.want.twice {
-		r.done = true
-		return nil
-	}
-	if r.again > 0 {
-		rest := string(r.out.Bytes()[r.again:])
-		if at := promptLine(r.prompt, rest); at > 0 && strings.TrimSpace(rest[:at]) == "" {
-			r.done = true
-			return nil
-		}
-	}
-	r.again = n
-	return []byte("\n")
 }
 
 // answer is what was read, with the echo and the prompts taken off the body.
 func (r *reading) answer(prompt *regexp.Regexp) answer {
-	a := answer{raw: r.out.String(), told: r.told}
-	a.body = strings.TrimPrefix(strings.TrimLeft(a.raw[r.echo:], " "), "\n")
-	// What follows the prompt is the router talking to itself. Of bulk output there are two.
-	for range 2 {
-		at := promptLine(prompt, a.body)
-		if at < 0 {
-			break
+	a := answer{raw: r.out.String(), told: r.told, prompt: r.ended}
+	if r.end > 0 {
+		a.raw = a.raw[:r.end]
+	}
+	a.body = a.raw[r.echo:]
+	if r.ended != "" {
+		if head, ok := strings.CutSuffix(strings.TrimRight(a.body, " \t\a\n"), r.ended); ok {
+			a.body = head
 		}
+	}
+	// What follows the prompt is the router talking to itself.
+	for at := promptLine(prompt, a.body); at >= 0; at = promptLine(prompt, a.body) {
 		a.body = a.body[:at]
 	}
 	return a
+}
+
+// rest is what came behind the answer, when something was typed ahead.
+func (r *reading) rest() string {
+	if r.end == 0 {
+		return ""
+	}
+	return r.out.String()[r.end:]
 }

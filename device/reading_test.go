@@ -13,7 +13,8 @@ import (
 
 // read feeds chunks to a reading, as a router that waits for no reply.
 func read(w want, chunks ...string) (*reading, []string) {
-	rd := &reading{want: w, prompt: iosxe.Prompt("site-A"), named: true, deadline: time.Now().Add(time.Hour)}
+	w.timeout = time.Hour
+	rd := newReading(w, iosxe.Prompt("site-A"), true)
 	var replies []string
 	for _, c := range chunks {
 		if rd.done || rd.newName != "" {
@@ -57,7 +58,16 @@ func TestReading(t *testing.T) {
 		{name: "the pager", want: want{line: "x"}, chunks: []string{"x\na\n --More-- ", "b\nsite-A#"}, done: true, reply: []string{" "}, body: "a\n --More-- b\n"},
 		{name: "bulk", want: want{line: "x", twice: true}, chunks: []string{"x\n0000: 41\nsite-A#", "\nsite-A#"}, done: true, reply: []string{"\n"}, body: "0000: 41\n"},
 		{name: "bulk with a prompt in it", want: want{line: "x", twice: true}, chunks: []string{"x\na\nsite-A#", "\nb\nsite-A#", "\nsite-A#"}, done: true,
-			reply: []string{"\n", "\n"}, body: "a\nsite-A#\nb\n"},
+			reply: []string{"\n"}, body: "a\nsite-A#\nb\n"},
+		{name: "bulk, the echo of the empty line comes alone", want: want{line: "x", twice: true}, chunks: []string{"x\na\nsite-A#", "\n", "site-A#"}, done: true,
+			reply: []string{"\n"}, body: "a\n"},
+		{name: "bulk, a message at the prompt", want: want{line: "x", twice: true},
+			chunks: []string{"x\na\nsite-A#", "\n%SYS-5-CONFIG_I: Configured\n", "\n", "site-A#"}, done: true, reply: []string{"\n"}, body: "a\n"},
+		{name: "an echo torn by messages", want: want{line: "show clock"},
+			chunks: []string{"sho\n%SYS-5-CONFIG_I: Configured\nw cl\n%SYS-5-CONFIG_I: Configured\nock\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
+		{name: "an echo torn, and drawn again", want: want{line: "show clock"},
+			chunks: []string{"sho\n%SYS-5-CONFIG_I: Configured\nsite-A#show c", "lock\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
+		{name: "a word of the line in a message", want: want{line: "end"}, chunks: []string{"\nthe end of it\nsite-A(config)#end\nsite-A#"}, done: true},
 		{name: "no echo", want: want{line: "show clock"}, chunks: []string{"sho%$&ock\n12:00\nsite-A#"}, body: "sho%$&ock\n12:00\n"},
 	}
 	for _, tt := range tests {
@@ -79,7 +89,11 @@ func TestReadingHearsOfAnotherName(t *testing.T) {
 		t.Fatalf("strange %q", rd.strange)
 	}
 	rd.probe, rd.probed = rd.out.Len(), rd.strange
-	rd.take([]byte("\nsite-Z#"))
+	rd.take([]byte("\n"))
+	if rd.look(); rd.strange != "" || rd.newName != "" {
+		t.Errorf("at the echo of the empty line: strange %q, new name %q", rd.strange, rd.newName)
+	}
+	rd.take([]byte("site-Z#"))
 	if rd.look(); rd.newName != "site-Z" {
 		t.Errorf("new name %q", rd.newName)
 	}

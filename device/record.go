@@ -16,13 +16,17 @@ type recorder struct {
 	mu      sync.Mutex
 	w       io.Writer
 	secrets []string
+	budget  int // bytes of what nobody asked for that are still recorded
 }
+
+// maxUnasked bounds what a transcript takes of banners and of what a router says of its own accord: it could go on for ever.
+const maxUnasked = 256 << 10
 
 func newRecorder(w io.Writer) *recorder {
 	if w == nil {
 		w = io.Discard
 	}
-	return &recorder{w: w}
+	return &recorder{w: w, budget: maxUnasked}
 }
 
 // hide has secret masked from now on.
@@ -68,6 +72,21 @@ func (r *recorder) maskKnown(s string) string {
 func (r *recorder) typed(line string) { r.write(">", r.mask(line)) }
 
 func (r *recorder) received(text string) { r.write("<", r.mask(iosxe.Printable(normalNewlines(text)))) }
+
+// unasked records what no command asked for, as long as the budget lasts.
+func (r *recorder) unasked(text string) {
+	r.mu.Lock()
+	left := r.budget
+	r.budget = max(0, left-len(text))
+	r.mu.Unlock()
+	switch {
+	case left >= len(text):
+		r.received(text)
+	case left > 0:
+		r.received(text[:left])
+		r.note("(more that nobody asked for is not recorded)")
+	}
+}
 
 func (r *recorder) note(text string) { r.write("#", r.mask(text)) }
 

@@ -4,89 +4,141 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/moncap/moncap/device/iosxe"
 )
 
 // session is one login on the command line of a router.
 type session struct {
-	router   *Router
-	conn     *connection
-	term     *terminal
-	hostname string
-	prompt   *regexp.Regexp
-	busy     atomic.Bool // a command is in flight
+	router     *Router
+	conn       io.Closer // what carries it; closing it ends every wait
+	term       *terminal
+	hostname   string // in the prompt
+	configName string // in the prompts of configuration mode, when another stands there
+	prompt     *regexp.Regexp
+	echoing    bool        // it echoes what is typed
+	paged      bool        // its pager is on
+	busy       atomic.Bool // a command is in flight
 }
 
 // Bounds of one answer. A bulk answer is the dump of a buffer: at four characters a byte, more than the largest buffer
-// that the playbook reads that way.
+// that the playbook reads that way; who knows better says so in the command.
 const (
 	maxOutput = 8 << 20
-	maxBulk   = 512 << 20
-	tailSize  = 2048 // how much of the end of an answer is searched for prompts and dialogs
+	maxBulk   = 128 << 20
+	tailSize  = 2048 // how much of the end of an answer is searched for dialogs
 	maxRecord = 1 << 20
 	mostAsked = 16 // dialogs of one command
 )
 
-const interrupt = "\x03"
+const (
+	interruptKey = "\x03"
+	leaveKey     = "\x1a" // Ctrl-Z, out of configuration mode
+)
 
 // login opens a session, finds out the router's name, and sets the terminal up.
-func (r *Router) login(ctx context.Context) (_ *session, err error) {
+func (r *Router) login(ctx context.Context) (*session, error) {
 	conn, err := r.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = conn.close() // err says what is wrong
-		}
-	}()
 	stop := context.AfterFunc(ctx, func() { _ = conn.close() })
 	defer stop()
-	term, err := openTerminal(conn.Client)
+	term, err := r.shell(ctx, conn)
 	if err != nil {
-		return nil, fmt.Errorf("shell: %w", err)
-	}
-	s := &session{router: r, conn: conn, term: term, prompt: iosxe.AnyPrompt}
-	r.rec.note("connected to " + r.peer.Address())
-	if err := s.setUp(ctx); err != nil {
-		_ = conn.close() // the reader of the terminal ends with it
-		_ = term.close()
+		_ = conn.close() // err says what is wrong
 		return nil, err
 	}
+	s := &session{router: r, conn: closer(conn.close), term: term, prompt: iosxe.AnyPrompt}
+	r.rec.note("connected to " + r.peer.Address())
+	if err := s.setUp(ctx); err != nil {
+		s.abandon()
+		return nil, refusedAfterLogin(conn.known, err)
+	}
+	r.mu.Lock()
+	r.hostKey = conn.hostKey
+	r.mu.Unlock()
 	return s, nil
 }
 
+// closer is a function that closes.
+type closer func() error
+
+func (c closer) Close() error { return c() }
+
+// shell opens the terminal, within what is left of the time for the login.
+func (r *Router) shell(ctx context.Context, conn *connection) (*terminal, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, conn.until, r.noLogin())
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = conn.close() })
+	defer stop()
+	term, err := openTerminal(conn.Client)
+	switch {
+	case err == nil:
+		return term, nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	return nil, fmt.Errorf("shell: %w", err)
+}
+
+// refusedAfterLogin tells an account that may not have a command line from a session that broke: AAA says so in plain text
+// and hangs up. An account that had one before in this run may be limited to one at a time.
+func refusedAfterLogin(known bool, err error) error {
+	said, ok := errors.AsType[*saidError](err)
+	switch {
+	case !ok || !iosxe.LoginRefused(said.words):
+		return err
+	case known:
+		return fmt.Errorf("%w: %w", errSecond, err)
+	}
+	return fmt.Errorf("%w: %w", errNoShell, err)
+}
+
 func (s *session) setUp(ctx context.Context) error {
-	if _, err := s.until(ctx, want{timeout: s.router.o.Timeouts.Dial}); err != nil {
+	t := s.router.o.Timeouts
+	if _, err := s.until(ctx, want{timeout: t.Dial}); err != nil {
 		return fmt.Errorf("waiting for the prompt: %w", err)
 	}
 	// A line of a banner may look like a prompt. The prompt behind the answer to a command is the router's.
 	for _, cmd := range []iosxe.Command{iosxe.TerminalLength(), iosxe.TerminalWidth()} {
-		a, err := s.ask(ctx, cmd.Lines[0], want{timeout: s.router.o.Timeouts.Command})
+		a, err := s.ask(ctx, cmd.Lines[0], want{timeout: t.Command})
 		s.router.rec.received(a.raw)
 		if err != nil {
 			return fmt.Errorf("%s: %w", cmd.Lines[0], err)
 		}
-		if s.learnName(a.raw); s.hostname == "" {
+		m := iosxe.AnyPrompt.FindStringSubmatch(a.prompt)
+		if m == nil {
 			return errors.New("no prompt can be made out")
 		}
-	}
-	if err := s.meant(); err != nil {
-		return err
+		s.hostname = m[1]
+		refused := iosxe.Refused(cmd, a.body) != nil
+		s.paged = s.paged || refused && cmd.Equal(iosxe.TerminalLength())
 	}
 	s.prompt = iosxe.Prompt(s.hostname)
+	if err := s.meant(ctx); err != nil {
+		return err
+	}
 	return s.enable(ctx)
 }
 
 // meant checks that this is the router that the inventory speaks of. A name that it took while a session was watching is
-// as good as the one that is expected.
-func (s *session) meant() error {
+// as good as the one that is expected. The command `prompt` may put another name into the prompt than the router has.
+func (s *session) meant(ctx context.Context) error {
 	expected, seen := s.router.peer.ExpectHostname, s.router.Hostname()
 	if expected == "" || strings.EqualFold(expected, s.hostname) || seen != "" && strings.EqualFold(seen, s.hostname) {
+		return nil
+	}
+	out, err := s.run(ctx, iosxe.ShowVersion())
+	if err != nil && !inStep(err) {
+		return fmt.Errorf("show version: %w", err)
+	}
+	if v, err := iosxe.ParseVersion(out); err == nil && strings.EqualFold(expected, v.Hostname) {
 		return nil
 	}
 	return fmt.Errorf("%w: it calls itself %q, expected is %q", errHostname, iosxe.Printable(s.hostname), expected)
@@ -101,13 +153,6 @@ func (s *session) renamed(to string) {
 	s.router.hostname = to
 }
 
-// learnName takes the router's name from the prompt at the end of out.
-func (s *session) learnName(out string) {
-	if m := iosxe.AnyPrompt.FindStringSubmatch("\n" + lastLine(out)); m != nil {
-		s.hostname = m[1]
-	}
-}
-
 // lastLine is the last line of out that is no syslog message.
 func lastLine(out string) string {
 	lines := strings.Split(strings.TrimRight(out, "\n"), "\n")
@@ -120,15 +165,14 @@ func lastLine(out string) string {
 	return ""
 }
 
-// enable raises the session to level 15 when it starts below and the inventory has the secret.
+// enable raises the session to level 15 when it starts below and the inventory has the secret. The prompt ends in # from
+// level 2 on.
 func (s *session) enable(ctx context.Context) error {
 	r := s.router
 	if r.peer.Enable.IsZero() {
 		return nil
 	}
-	w := want{timeout: r.o.Timeouts.Command}
-	a, err := s.ask(ctx, "", w)
-	if err != nil || strings.HasSuffix(strings.TrimSpace(lastLine(a.raw)), "#") {
+	if level, err := s.privilege(ctx); err != nil || level == 15 {
 		return err
 	}
 	secret, err := r.secret(ctx, r.peer.Enable, "Enable secret of "+whose(r.peer.Enable, r.peer.Name)+":")
@@ -141,35 +185,43 @@ func (s *session) enable(ctx context.Context) error {
 		return fmt.Errorf("enable: %w", err)
 	}
 	defer leave()
-	w.ends = iosxe.PasswordPrompt
-	a, err = s.ask(ctx, "enable", w)
+	// Refused, IOS asks twice more; the secret is not sent again. Nor is it asked for where AAA lets the account do so.
+	a, err := s.ask(ctx, "enable", want{timeout: r.o.Timeouts.Command, secret: secret.Reveal()})
 	r.rec.received(a.raw)
-	if err != nil {
+	asked, ok := errors.AsType[*unexpected](err)
+	if again := ok && a.told && iosxe.PasswordPrompt.MatchString("\n"+asked.question); err != nil && (!again || asked.stuck) {
 		return fmt.Errorf("enable: %w", err)
 	}
-	r.rec.typed("(enable secret)")
-	if err := s.term.write([]byte(secret.Reveal() + "\n")); err != nil {
-		return err
-	}
-	// Refused, IOS asks twice more; the secret is not sent again.
-	w.orPrompt = true
-	a, err = s.until(ctx, w)
-	r.rec.received(a.raw)
-	if err != nil {
+	level, err := s.privilege(ctx)
+	switch {
+	case err != nil:
 		return fmt.Errorf("enable: %w", err)
-	}
-	if !strings.HasSuffix(strings.TrimSpace(lastLine(a.raw)), "#") {
+	case level < 15 && a.told:
 		r.o.Lockout.add(id)
 		return fmt.Errorf("enable: %w", errRefused)
+	case level < 15:
+		return fmt.Errorf("enable: level %d is all there is: %s", level, r.rec.mask(iosxe.LastWords(a.body)))
 	}
 	r.o.Lockout.accept(id)
 	return nil
 }
 
+// privilege asks for the level of the session; -1: the router does not say.
+func (s *session) privilege(ctx context.Context) (int, error) {
+	out, err := s.run(ctx, iosxe.ShowPrivilege())
+	if err != nil && !inStep(err) {
+		return 0, fmt.Errorf("show privilege: %w", err)
+	}
+	if level, err := iosxe.ParsePrivilege(out); err == nil {
+		return level, nil
+	}
+	return -1, nil
+}
+
 // run types a command, in the mode that it needs.
 func (s *session) run(ctx context.Context, cmd iosxe.Command) (string, error) {
 	// A command in flight cannot be taken back: when ctx ends, the connection is given up, which ends every wait.
-	stop := context.AfterFunc(ctx, func() { _ = s.conn.close() })
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 	defer stop()
 	s.busy.Store(true)
 	defer s.busy.Store(false)
@@ -235,38 +287,88 @@ func (s *session) wants(cmd iosxe.Command) want {
 	if cmd.Bulk {
 		w.limit, w.twice = maxBulk, true
 	}
+	if cmd.MaxOutput > 0 {
+		w.limit = cmd.MaxOutput
+	}
 	return w
 }
 
 // configure types the lines of cmd in configuration mode. Whatever happens to them, the session leaves that mode.
 func (s *session) configure(ctx context.Context, cmd iosxe.Command, w want) (string, error) {
-	line := func(l string) (answer, string, error) {
-		a, err := s.ask(ctx, l, w)
-		out, err := s.result(ctx, iosxe.Command{Name: cmd.Name, Mode: cmd.Mode, Lines: []string{l}}, a, err)
-		return a, out, err
+	if out, err := s.enterConfig(ctx, cmd, w); err != nil {
+		return out, err
 	}
-	a, all, err := line("configure terminal")
-	if err != nil {
-		return all, err
-	}
+	var all string
+	var err error
 	for _, l := range cmd.Lines {
 		var out string
-		a, out, err = line(l)
+		var a answer
+		a, out, err = s.configLine(ctx, cmd, l, w)
 		all += out
 		if err != nil {
+			if !inStep(err) || a.prompt != "" && !iosxe.ConfigPrompt.MatchString(a.prompt) {
+				return all, err // the session is lost, or an interrupt led out already
+			}
 			break
 		}
 	}
-	if err != nil && !inStep(err) {
-		return all, err
-	}
-	if m := iosxe.AnyPrompt.FindStringSubmatch("\n" + lastLine(a.raw)); m != nil && m[2] == "" {
-		return all, err // an interrupt led out already
-	}
-	if _, _, e := line("end"); e != nil {
+	if e := s.leaveConfig(ctx, w); e != nil {
 		return all, e
 	}
 	return all, err
+}
+
+func (s *session) configLine(ctx context.Context, cmd iosxe.Command, l string, w want) (answer, string, error) {
+	a, err := s.ask(ctx, l, w)
+	out, err := s.result(ctx, iosxe.Command{Name: cmd.Name, Mode: cmd.Mode, Lines: []string{l}}, a, err)
+	return a, out, err
+}
+
+const enterConfig = "configure terminal"
+
+// enterConfig enters configuration mode. Only the prompt says that it did: a lock that somebody else holds is told in words
+// without a percent sign.
+func (s *session) enterConfig(ctx context.Context, cmd iosxe.Command, w want) (string, error) {
+	w.enters = true
+	a, out, err := s.configLine(ctx, cmd, enterConfig, w)
+	if err != nil {
+		return out, err
+	}
+	m := iosxe.ConfigPrompt.FindStringSubmatch(a.prompt)
+	if m == nil {
+		return out, &iosxe.Refusal{Command: enterConfig, Text: s.router.rec.mask(iosxe.LastWords(a.body))}
+	}
+	if !s.prompt.MatchString(a.prompt) {
+		s.configName = m[1]
+		s.prompt = iosxe.Prompt(s.hostname, s.configName)
+	}
+	return out, nil
+}
+
+// leaveConfig goes back to where the session was. An account that may not use `end` may use `exit`, and nobody has to
+// authorize the key.
+func (s *session) leaveConfig(ctx context.Context, w want) error {
+	var last answer
+	for _, l := range []string{"end", "exit", "exit"} {
+		a, err := s.ask(ctx, l, w)
+		s.record(iosxe.Command{}, a)
+		if err != nil && !inStep(err) {
+			return err
+		}
+		if last = a; !iosxe.ConfigPrompt.MatchString(a.prompt) {
+			return nil
+		}
+	}
+	s.router.rec.typed("(Ctrl-Z)")
+	if err := s.send([]byte(leaveKey+"\n"), w.timeout); err != nil {
+		return err
+	}
+	a, err := s.until(ctx, w)
+	s.record(iosxe.Command{}, a)
+	if err == nil && iosxe.ConfigPrompt.MatchString(a.prompt) {
+		err = fmt.Errorf("%w: %s", errInConfig, s.router.rec.mask(iosxe.LastWords(last.body)))
+	}
+	return err
 }
 
 // inStep says whether the session is at a prompt after err.
@@ -337,16 +439,19 @@ func promptLine(prompt *regexp.Regexp, out string) int {
 // exit says goodbye, so that the router frees its terminal line at once. To a command in flight it would be an answer.
 func (s *session) exit() {
 	if !s.busy.Load() {
-		_ = s.term.write([]byte("exit\n"))
+		_ = s.send([]byte("exit\n"), goodbye)
 	}
 }
 
+// close ends the terminal and what carries it. Neither takes longer than goodbye.
 func (s *session) close() error {
-	return errors.Join(ignoreClosed(s.term.close()), s.conn.close())
+	cut := time.AfterFunc(goodbye, func() { _ = s.conn.Close() })
+	defer cut.Stop()
+	return errors.Join(ignoreClosed(s.term.close()), s.conn.Close())
 }
 
 // abandon closes a session that may be broken, the connection first: nothing can be written to it any more.
 func (s *session) abandon() {
-	_ = s.conn.close()
+	_ = s.conn.Close()
 	_ = s.term.close()
 }

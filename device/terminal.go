@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -37,6 +38,10 @@ func openTerminal(c *ssh.Client) (*terminal, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newTerminal(s)
+}
+
+func newTerminal(s *shell) (*terminal, error) {
 	quiet, err := logging.NewInstance()
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -94,7 +99,7 @@ func (t *terminal) close() error {
 // shell is scrapligo's transport on an SSH session of ours. scrapligo's reader calls Read again when it has queued what
 // Read returned before, which makes each call the signal that there is something to take out of the queue.
 type shell struct {
-	session *ssh.Session
+	session io.Closer
 	in      io.WriteCloser
 	out     io.Reader
 
@@ -102,7 +107,9 @@ type shell struct {
 	ended  chan struct{} // closed when no more bytes come
 	closed chan struct{} // closed by Close
 	free   chan struct{} // has a token when the queue was emptied
-	ahead  atomic.Int64  // bytes in the queue, but for one read
+	ahead  atomic.Int64  // bytes that were read for the queue, but for one read
+
+	plain escapes // takes them out of what is read
 
 	once sync.Once
 	err  error
@@ -187,7 +194,7 @@ func (s *shell) Read(n int) ([]byte, error) {
 	k, err := s.out.Read(b)
 	if k > 0 {
 		s.ahead.Add(int64(k))
-		return b[:k], nil
+		return s.plain.strip(b[:k]), nil
 	}
 	if err != nil {
 		return s.end()
@@ -206,4 +213,51 @@ func (s *shell) end() ([]byte, error) {
 func (s *shell) Write(b []byte) error {
 	_, err := s.in.Write(b)
 	return err
+}
+
+// escapes takes what steers a terminal out of a stream: escape sequences, and control characters that move nothing. A
+// sequence may be cut anywhere; scrapligo would see only those that come in one piece.
+type escapes struct{ in, length int }
+
+// Where a stream is.
+const (
+	inText = iota
+	afterEscape
+	inControl // ESC [, up to a letter
+	inString  // ESC ], up to BEL or the next ESC
+)
+
+// longestEscape bounds a sequence, so that a router cannot hide all that follows.
+const longestEscape = 256
+
+// strip takes the sequences out of b, in place.
+func (e *escapes) strip(b []byte) []byte {
+	kept := b[:0]
+	for _, c := range b {
+		if e.text(c) {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+// text says whether c belongs to the text.
+func (e *escapes) text(c byte) bool {
+	if e.length++; e.length > longestEscape {
+		e.in = inText
+	}
+	switch {
+	case c == 0x1b:
+		e.in, e.length = afterEscape, 0
+	case e.in == inText:
+		return c >= ' ' && c != 0x7f || strings.IndexByte("\n\r\t\b\a", c) >= 0
+	case e.in == afterEscape && c == '[':
+		e.in = inControl
+	case e.in == afterEscape && c == ']':
+		e.in = inString
+	case e.in == inString && c != '\a' || e.in == inControl && (c < '@' || c > '~'):
+	default:
+		e.in = inText
+	}
+	return false
 }

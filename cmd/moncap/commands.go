@@ -11,7 +11,7 @@ func (a *app) liveCommands() []*cobra.Command {
 
 func (a *app) fileCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.analyzeCommand(), a.decodeCommand(), a.runsCommand(), a.reportCommand(), a.diffCommand(), a.bundleCommand(), a.partnerKitCommand(),
+		a.analyzeCommand(), a.decodeCommand(), a.runsCommand(), a.scheduleCommand(), a.reportCommand(), a.diffCommand(), a.bundleCommand(), a.partnerKitCommand(),
 	}
 }
 

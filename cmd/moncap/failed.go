@@ -7,11 +7,16 @@ import (
 
 	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/capture/bundle"
 )
 
 // exitCode is the code with which err ends the program.
 func exitCode(err error) int {
+	_, bySignal := errors.AsType[*interrupted](err)
+	if _, dirty := errors.AsType[*capture.DirtyError](err); bySignal && !dirty {
+		return exitFailed // whatever was made of it on its way
+	}
 	if ee, ok := errors.AsType[*exitError](err); ok {
 		return ee.code
 	}

@@ -64,8 +64,8 @@ func DefineCapture(p CapturePoint) ([]Command, error) {
 	}, nil
 }
 
-// A fresh capture point has a pps limit of its own already, and setting it again may ask.
-var replaceLimit = answer(`(?i)per second limit is already set, replace\?\s*\[confirm\]\s*$`)
+// A fresh capture point has a pps limit of its own already, and setting it again may ask; others may be asked about alike.
+var replaceLimit = answer(`(?i)replace\?\s*\[confirm\]\s*$`)
 
 func (p CapturePoint) define() (string, error) {
 	head := "monitor capture " + p.Name.s
@@ -135,5 +135,7 @@ func ExportCapture(n Name, f File) Command {
 	return c
 }
 
-// NoCapture removes a capture with its packets.
-func NoCapture(n Name) Command { return exec("remove-capture", "no monitor capture "+n.s) }
+// NoCapture removes a capture with its packets. Should a release ask whether it may, it may: the name is ours.
+func NoCapture(n Name) Command {
+	return withAnswers(exec("remove-capture", "no monitor capture "+n.s), Confirm)
+}

@@ -31,6 +31,9 @@ type Command struct {
 	// Password says that the router asks for the password of the server that the line names.
 	Password bool
 	Bulk     bool // the output is large (buffer dump): it is streamed and its end is not guessed from prompt-like lines
+	// MaxOutput bounds the output, in bytes: who knows how full a buffer is knows how long its dump can be. 0: the session's
+	// own bound.
+	MaxOutput int
 }
 
 // Answer is the reply to one dialog of the router.

@@ -117,3 +117,23 @@ func RefusedTransfer(command, said string) *Refusal {
 	}
 	return &Refusal{Command: command, Text: refusalText(lines)}
 }
+
+// LoginRefused says whether what a router said right after a login, before it hung up, means that the account does not get
+// a session, however often it tries: no exec authorization, a password that expired, an account that is locked.
+func LoginRefused(said string) bool { return loginRefused.MatchString(said) }
+
+var loginRefused = regexp.MustCompile(`(?i)%\s*(?:(?:exec )?authori[sz]ation failed|login invalid|authentication failed|access denied|bad passwords)` +
+	`|(?:password|account)[^\n]{0,40}(?:expired|locked|disabled|must be changed)`)
+
+// LastWords quotes the end of what a router said: the last lines that are neither blank nor messages, fit to be shown.
+func LastWords(output string) string {
+	lines := strings.Split(Clean(output), "\n")
+	var words []string
+	for i := len(lines) - 1; i >= 0 && len(words) < 3; i-- {
+		if l := strings.TrimSpace(Printable(lines[i])); l != "" {
+			words = append([]string{l}, words...)
+		}
+	}
+	s := []rune(strings.Join(words, " / "))
+	return string(s[max(0, len(s)-300):])
+}

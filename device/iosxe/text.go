@@ -9,17 +9,25 @@ import (
 
 // Prompt matches the prompt of the router called hostname, at the end of what it wrote, in any mode:
 // R1>, R1#, R1(config)#, R1(config-ext-nacl)#. In configuration modes IOS XE shortens long names, so there a beginning
-// of the name is enough.
-func Prompt(hostname string) *regexp.Regexp {
-	short := []rune(hostname)
-	short = short[:min(len(short), 20)]
-	return regexp.MustCompile(`(?:^|[\r\n])(?:` + regexp.QuoteMeta(hostname) + `[>#]|` +
-		regexp.QuoteMeta(string(short)) + `[\w.+:/-]*\([\w.+:/-]{1,32}\)#)[ \t\a]*$`)
+// of the name is enough; and it shows the configured name there, which the command `prompt` does not change: configNames
+// are further names that may stand there.
+func Prompt(hostname string, configNames ...string) *regexp.Regexp {
+	var short []string
+	for _, n := range append([]string{hostname}, configNames...) {
+		r := []rune(n)
+		short = append(short, regexp.QuoteMeta(string(r[:min(len(r), 20)])))
+	}
+	return regexp.MustCompile(`(?:^|[\r\n])(?:` + regexp.QuoteMeta(hostname) + `[>#]|(?:` +
+		strings.Join(short, "|") + `)[\w.+:/-]*\([\w.+:/-]{1,32}\)#)[ \t\a]*$`)
 }
 
 // AnyPrompt matches a prompt of a router whose name is not known yet. Group 1 is the name, group 2 the configuration
-// mode if any, group 3 what ends the prompt.
-var AnyPrompt = regexp.MustCompile(`(?:^|[\r\n])([A-Za-z0-9][\w.+:/-]{0,62})(\([\w.+:/-]{1,32}\))?([>#])[ \t\a]*$`)
+// mode if any, group 3 what ends the prompt. The command `prompt` may set brackets before or behind the name.
+var AnyPrompt = regexp.MustCompile(`(?:^|[\r\n])((?:\[[\w .+:/-]{1,32}\] ?)?[A-Za-z0-9][\w.+:/-]{0,62}(?: ?\[[\w .+:/-]{1,32}\])?)` +
+	`(\([\w.+:/-]{1,32}\))?([>#])[ \t\a]*$`)
+
+// ConfigPrompt matches a prompt of configuration mode or one of its submodes, whatever name stands there. Group 1 is the name.
+var ConfigPrompt = regexp.MustCompile(`(?:^|[\r\n])([^\s(][^\r\n(]{0,80})\(config[\w.+:/-]{0,32}\)#[ \t\a]*$`)
 
 // PasswordPrompt matches the question for a password or an enable secret.
 var PasswordPrompt = regexp.MustCompile(`(?i)(?:^|[\r\n])[^\r\n]{0,40}passw(?:ord|d):[ \t]*$`)
@@ -38,7 +46,8 @@ func SyslogLine(line string) bool {
 
 var (
 	// Between the start of the line and the percent sign stand a sequence number, a timestamp and a zone, no words.
-	syslogLine      = regexp.MustCompile(`^[\s*.]*(?:[\w:.,+*-]+[ :]+){0,8}%[A-Z0-9_]+(?:-[A-Z0-9_/]+)?-[0-7]-[A-Z0-9_]+:`)
+	// Cisco's list of messages prints one mnemonic with a blank in it.
+	syslogLine      = regexp.MustCompile(`^[\s*.]*(?:[\w:.,+*-]+[ :]+){0,8}%[A-Z0-9_]+(?:-[A-Z0-9_/]+)?-[0-7]-[A-Z0-9_]+(?: _[A-Z0-9_]+)?:`)
 	securityWarning = regexp.MustCompile(`^\s*(?:SECURITY|INSECURE DYNAMIC) WARNING - `)
 )
 
@@ -59,6 +68,9 @@ func Clean(output string) string {
 // The lines that `exec prompt timestamp` puts before every output. The time source alone is also a line of `show clock
 // detail`, and stays when it carries no time.
 var promptTimestamp = regexp.MustCompile(`^(?:Load for five secs: \d+%/\d+%;.*|Time source is [^,]+, .*|No time source, .*)\s*$`)
+
+// Overtyped carries out the backspaces in s, with which the pager takes its line back.
+func Overtyped(s string) string { return normalise(s) }
 
 // normalise gives s bare newlines and carries out its backspaces, in one pass.
 func normalise(s string) string {

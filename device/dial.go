@@ -209,7 +209,7 @@ func (r *Router) clientConfig(user string, known []string, legacy bool) *ssh.Cli
 	c := &ssh.ClientConfig{
 		User:           user,
 		ClientVersion:  "SSH-2.0-moncap",
-		BannerCallback: func(text string) error { r.rec.unasked(text); return nil },
+		BannerCallback: func(text string) error { r.rec.banner(text); return nil },
 	}
 	algorithms(c, known, legacy)
 	return c

@@ -74,16 +74,29 @@ func (r *recorder) typed(line string) { r.write(">", r.mask(line)) }
 func (r *recorder) received(text string) { r.write("<", r.mask(iosxe.Printable(normalNewlines(text)))) }
 
 // unasked records what no command asked for, as long as the budget lasts.
-func (r *recorder) unasked(text string) {
+func (r *recorder) unasked(text string) { r.within(text, r.received) }
+
+// banner records what a server says before anybody has logged in, as long as the budget lasts. It is marked, since it may
+// hold whatever its owner wrote.
+func (r *recorder) banner(text string) {
+	r.within(text, func(text string) {
+		for line := range strings.Lines(r.mask(iosxe.Printable(normalNewlines(text)))) {
+			r.write("#", "banner: "+strings.TrimRight(line, "\n"))
+		}
+	})
+}
+
+// within has record take as much of a text as is left of the budget.
+func (r *recorder) within(text string, record func(string)) {
 	r.mu.Lock()
 	left := r.budget
 	r.budget = max(0, left-len(text))
 	r.mu.Unlock()
 	switch {
 	case left >= len(text):
-		r.received(text)
+		record(text)
 	case left > 0:
-		r.received(text[:left])
+		record(text[:left])
 		r.note("(more that nobody asked for is not recorded)")
 	}
 }

@@ -33,6 +33,8 @@ var learnt = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)\b(?:Crypto map tag|Transform set|Profile|profile name|vrf|ivrf|fvrf|protected vrf)\s*[:=]\s*\(?"?([A-Za-z0-9][^\s",:)]*)`),
 	regexp.MustCompile(`(?i)\b(?:profile|policy|keyring|trustpoint|trustpoints|map|proposal)\s+'([^'\n]{1,64})'`),
 	regexp.MustCompile(`(?i)\b(?:profile keyring|from keyring|using keyring|peer block|keyring name)\s+([A-Za-z0-9][^\s",:]*)`),
+	regexp.MustCompile(`(?i)\btransform set ([A-Za-z0-9][^\s",:]*):`),
+	regexp.MustCompile(`(?im)^\s*([A-Za-z0-9][\w.-]*):\s+\{ (?:esp|ah)-`),
 	regexp.MustCompile(`(?i)\bip access-list (?:extended|standard) (\S+)`),
 	regexp.MustCompile(`(?i)\b(?:Extended|Standard) IP access list (\S+)`),
 	regexp.MustCompile(`(?i)\b(?:user(?:name)?|logged in as)\s*[:= ]\s*"?([A-Za-z0-9][^\s",:\]]*)`),
@@ -42,7 +44,7 @@ var learnt = []*regexp.Regexp{
 }
 
 // identities are the places where IOS XE shows an identity of IKE.
-var identities = regexp.MustCompile(`(?i)\b(?:fqdn|key-id|user-fqdn|email)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`)
+var identities = regexp.MustCompile(`(?i)\b(?:fqdn|key-id|user-fqdn|email|phase1_id)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`)
 
 // inQuotes are the identities of debugs: identity 'X' of type 'FQDN'.
 var inQuotes = regexp.MustCompile(`(?i)\bidentity '([^'\n]{1,255})'`)
@@ -64,6 +66,8 @@ func setOf(words string) map[string]bool {
 // LearnText keeps the names that a router's output tells in places where operators choose them: profiles, key rings, access lists,
 // VRFs, identities and users. All texts of a case must be learnt before the first Text.
 func (r *Redactor) LearnText(s string) {
+	s = recorded.ReplaceAllString(s, "")
+	r.learnUsers(s)
 	for _, p := range learnt {
 		for _, m := range p.FindAllStringSubmatch(s, -1) {
 			if n, ok := chosen(m[1]); ok {
@@ -77,6 +81,49 @@ func (r *Redactor) LearnText(s string) {
 		}
 	}
 }
+
+// recorded is what a transcript puts before each line.
+var recorded = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\dT\S+Z [<>#] ?`)
+
+// session is a row of `show users`: line, user, host, idle time, location. Of these only the idle time has a form of its
+// own; a user who has not logged in yet is not there.
+var session = regexp.MustCompile(`(?im)^[*\s]*\d+ (?:vty|con|aux|tty|hvc|idle) +\d+ +(.*?) +((?:\d+:\d\d:\d\d|\d+[ywdhm]\S*|never))(?: +(\S.*?))? *\r?$`)
+
+// ppp is a row of its second table: interface, user, mode, idle time, peer.
+var ppp = regexp.MustCompile(`(?im)^ +(?:Vi|Virtual-Access|Se|Tu|PPP)\S* +(\S+) +\S+ +(?:\d+:\d\d:\d\d|never)`)
+
+// learnUsers takes the names of those who were logged in, and where from. Nobody's name is too plain for that.
+func (r *Redactor) learnUsers(s string) {
+	for _, m := range session.FindAllStringSubmatch(s, -1) {
+		who := strings.Fields(m[1])
+		if len(who) > 1 {
+			r.addPerson(who[0])
+		}
+		if len(who) > 0 && !strings.EqualFold(who[len(who)-1], "idle") {
+			r.addPerson(who[len(who)-1])
+		}
+		for _, from := range strings.Fields(m[3]) {
+			r.addPerson(from)
+		}
+	}
+	for _, m := range ppp.FindAllStringSubmatch(s, -1) {
+		r.addPerson(m[1])
+	}
+}
+
+// addPerson takes a word that stands where only a name or an address can.
+func (r *Redactor) addPerson(word string) {
+	lower := strings.ToLower(word)
+	if _, err := netip.ParseAddr(lower); err == nil || len(lower) < 2 || strings.Trim(lower, "0123456789.-") == "" {
+		return
+	}
+	if _, known := r.names[lower]; !known {
+		r.addName(lower)
+	}
+}
+
+// described is what people write about an interface, a map or a peer: anything.
+var described = regexp.MustCompile(`(?im)((?:^|Z < )\s*(?:Description|Desc)\s*:\s*)\S.*$`)
 
 // chosen says whether a word is a name that somebody chose, and returns it in lower case.
 func chosen(n string) (string, bool) {
@@ -96,6 +143,7 @@ func (r *Redactor) addIdentity(id string) {
 // Text replaces addresses, the names that New was given and LearnText found, MAC addresses, identities, names of the DNS and serial
 // numbers. An identity becomes what it becomes in a capture.
 func (r *Redactor) Text(s string) string {
+	s = described.ReplaceAllString(s, "${1}REDACTED")
 	s = token.ReplaceAllStringFunc(s, r.tokenText)
 	s = serial.ReplaceAllString(s, "${1}${2}REDACTED")
 	if len(r.numerals) > 0 {

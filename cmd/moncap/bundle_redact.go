@@ -64,7 +64,7 @@ func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error
 	files = append(files, document)
 	transcripts := map[report.Side]string{}
 	for _, t := range texts {
-		text := r.Text(string(t.data))
+		text := r.Text(withoutBanners(string(t.data)))
 		files = append(files, packedFile{name: t.name, data: []byte(text)})
 		for _, s := range bundle.Sides() {
 			if t.name == bundle.TranscriptFile(s) {
@@ -120,6 +120,44 @@ func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Sid
 		return nil, err
 	}
 	return again, sameVerdict(d.report, again)
+}
+
+// withoutBanners takes out of a transcript what a router says before it is asked anything, which may be whatever its owner
+// wrote, and where it was reached.
+func withoutBanners(transcript string) string {
+	var b strings.Builder
+	greeting := true
+	for line := range strings.Lines(transcript) {
+		at, said, _ := strings.Cut(line, " ")
+		switch {
+		case strings.HasPrefix(said, "# connected"):
+			line = at + " # connected\n"
+			greeting = true
+		case strings.HasPrefix(said, "# banner: "):
+			line = at + " # banner: (a line of it)\n"
+		case strings.HasPrefix(said, "#"): // the session is another from here on
+			greeting = true
+		case strings.HasPrefix(said, ">"):
+			greeting = false
+		case greeting && strings.HasPrefix(said, "<"):
+			line = at + " < (a line of the banner)\n"
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// reached is where a router was reached, in an error of the network.
+var reached = regexp.MustCompile(`([\w.\]-]):(\d{2,5})\b`)
+
+// withoutPorts takes the management ports out of an error. Those of IKE stay.
+func withoutPorts(s string) string {
+	return reached.ReplaceAllStringFunc(s, func(m string) string {
+		if strings.HasSuffix(m, ":500") || strings.HasSuffix(m, ":4500") {
+			return m
+		}
+		return m[:strings.LastIndexByte(m, ':')] + ":PORT"
+	})
 }
 
 // redactRun makes the record of a run name nobody; its checksums become those of the redacted captures, and what only this machine

@@ -52,6 +52,7 @@ type fakeRouter struct {
 	probes     int
 	prepared   int
 	dead       bool
+	odd        map[string]string // what it answers to a command that it does not carry out
 }
 
 // fault is what happens to one command.
@@ -159,6 +160,9 @@ func (f *fakeRouter) ExecAll(ctx context.Context, cmds []iosxe.Command, each fun
 
 func (f *fakeRouter) do(cmd iosxe.Command, lines []string) (string, error) {
 	var out strings.Builder
+	if text, ok := f.odd[cmd.Name]; ok {
+		return text, nil
+	}
 	if cmd.Mode == iosxe.Config {
 		f.configure(lines)
 	} else {

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -35,7 +36,16 @@ func (r *router) lookACL(ctx context.Context, _ *change, attempts int) (presence
 			return compareEntries(l.Entries, r.plan.defineACL.Lines[1:]), nil
 		}
 	}
-	return absent, nil
+	return absent, silence(iosxe.ShowACL(r.plan.ACL), out)
+}
+
+// silence makes sure that a router which shows nothing of a name says nothing at all. Words that cannot be read are no
+// proof that there is none.
+func silence(cmd iosxe.Command, out string) error {
+	if strings.TrimSpace(iosxe.Clean(out)) == "" {
+		return nil
+	}
+	return fmt.Errorf("`%s`: the router's answer cannot be read: %s", cmd.Lines[0], quote(iosxe.Clean(out)))
 }
 
 // compareEntries holds what a router shows against what was sent. The beginning of it is what a session that broke in
@@ -84,7 +94,7 @@ func (r *router) capture(ctx context.Context, attempts int) (*iosxe.Capture, err
 			return &all[i], nil
 		}
 	}
-	return nil, nil
+	return nil, silence(iosxe.ShowCapture(r.plan.Name), out)
 }
 
 func (r *router) lookCapture(ctx context.Context, _ *change, attempts int) (presence, error) {
@@ -147,7 +157,10 @@ func (r *router) lookActive(ctx context.Context, _ *change, attempts int) (prese
 	}
 	out, err := r.repeatAtMost(ctx, iosxe.ShowBuffer(r.plan.Name), attempts)
 	if err != nil {
-		return absent, nil
+		if refusalOf(err) != nil {
+			err = nil
+		}
+		return absent, err
 	}
 	if b, err := iosxe.ParseBuffer(out); err == nil && b.Packets > 0 {
 		return whole, nil

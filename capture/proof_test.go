@@ -273,6 +273,25 @@ func TestABundleFromElsewhereNamesNothing(t *testing.T) {
 	})
 }
 
+// TestWordsThatNobodyCanReadProveNothing: the router says something else than that there is none, and takes back nothing.
+func TestWordsThatNobodyCanReadProveNothing(t *testing.T) {
+	for _, show := range []string{"show-acl", "show-capture", "dir-file", "show-version"} {
+		t.Run(show, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, before := started(t, Settings{})
+				l.a.odd = map[string]string{show: "Resource temporarily not available, try again\n"}
+				if err := honest(t, show, before, l, l.copyOf(t, nil), l.opts); err == nil && show != "show-version" {
+					t.Error("clean was content")
+				}
+				l.a.odd = nil
+				if err := honest(t, "later", before, l, l.copyOf(t, nil), l.opts); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 func TestWhatIsGoneAlreadyWasNotRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, before := started(t, Settings{})

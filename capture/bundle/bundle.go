@@ -70,7 +70,19 @@ func Create(dir string) (*Bundle, error) {
 			return nil, errors.Join(b.fail(d, err), b.Close())
 		}
 	}
+	if err := syncParent(dir); err != nil {
+		return nil, errors.Join(b.fail("the folder", err), b.Close())
+	}
 	return b, nil
+}
+
+// syncParent puts the name of the new folder on the disk, without which all that is in it could not be found again.
+func syncParent(dir string) error {
+	f, err := os.Open(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncFolder(f), f.Close())
 }
 
 func wantEmpty(dir string) error {

@@ -107,7 +107,8 @@ func (a *app) runFolders() []string {
 	for i := range found {
 		found[i] = filepath.Dir(found[i])
 	}
-	return found
+	// A name that would drive the terminal is not offered: it can be typed by whoever means it.
+	return slices.DeleteFunc(found, func(dir string) bool { return dir != printable(dir) })
 }
 
 func (a *app) completePeers(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -333,7 +333,7 @@ func (a *app) runOne(ctx context.Context, t *inventory.Tunnel, f *runFlags) erro
 		return nil
 	}
 	if dir != "" {
-		a.progress("bundle: %s", dir)
+		a.progress("bundle: %s", printable(dir))
 	}
 	switch {
 	case f.format == "line":

@@ -27,36 +27,41 @@ func (j *judge) childConfigOf(s pair.Side) *childConfig {
 		return nil
 	}
 	shows := j.o.Config[s]
-	c := &childConfig{entry: e, permits: e.permits}
-	sets := transformSets(shown(shows, "show-transform-set"))
-	for _, name := range e.transforms {
+	c := &childConfig{entry: e, permits: e.Permits}
+	sets := shows.TransformSets()
+	for _, name := range e.TransformSets {
 		if t, ok := sets[name]; ok {
-			c.transforms = append(c.transforms, t.transforms)
-			c.modes = append(c.modes, t.mode)
+			c.transforms = append(c.transforms, t.Transforms)
+			c.modes = append(c.modes, t.Mode)
 		}
 	}
-	if len(c.permits) == 0 && e.acl != "" {
-		c.permits = facts.PermitsOf(shown(shows, "show-acl"), e.acl)
+	if len(c.permits) == 0 && e.ACL != "" {
+		c.permits = shows.Permits(e.ACL)
 	}
 	return c
 }
 
+// childEntry is one crypto map entry or IPsec profile: what both sides of a child SA must agree on.
+type childEntry struct{ *facts.CryptoEntry }
+
 // entryOf picks the crypto map entry for the peer, else an entry without a peer (a dynamic map), else the IPsec profile that is
 // not the default one; nil without any.
 func (j *judge) entryOf(s pair.Side) *childEntry {
-	shows := j.o.Config[s]
-	entries := append(childEntries(shown(shows, "show-crypto-map")), childEntries(shown(shows, "show-ipsec-profile"))...)
+	var entries []*childEntry
+	for _, e := range j.o.Config[s].CryptoEntries() {
+		entries = append(entries, &childEntry{e})
+	}
 	peer := &j.c.Parties[s.Other()]
 	names := func(e *childEntry) bool {
-		return slices.ContainsFunc(e.peers, func(p string) bool {
+		return slices.ContainsFunc(e.Peers, func(p string) bool {
 			return p == j.seenAs(s.Other()) || p == j.address(s.Other()) || p == peer.KnownNAT.String()
 		})
 	}
 	for _, fits := range []func(*childEntry) bool{
 		names,
-		func(e *childEntry) bool { return !e.profile && len(e.peers) == 0 },
-		func(e *childEntry) bool { return e.profile && e.name != "default" },
-		func(e *childEntry) bool { return e.profile },
+		func(e *childEntry) bool { return !e.Profile && len(e.Peers) == 0 },
+		func(e *childEntry) bool { return e.Profile && e.Name != "default" },
+		func(e *childEntry) bool { return e.Profile },
 	} {
 		if i := slices.IndexFunc(entries, fits); i >= 0 {
 			return entries[i]
@@ -83,13 +88,13 @@ func (j *judge) compareChildConfig(f *report.Finding) {
 		note("transform sets", a.transforms, b.transforms)
 		switch weakA, weakB := weakTransformSet(a.transforms[0]), weakTransformSet(b.transforms[0]); {
 		case !weakA:
-			advise(pair.B, "crypto ipsec transform-set "+b.entry.transforms[0]+" "+a.transforms[0])
+			advise(pair.B, "crypto ipsec transform-set "+b.entry.TransformSets[0]+" "+a.transforms[0])
 		case !weakB: // never the weaker one for the stronger side
-			advise(pair.A, "crypto ipsec transform-set "+a.entry.transforms[0]+" "+b.transforms[0])
+			advise(pair.A, "crypto ipsec transform-set "+a.entry.TransformSets[0]+" "+b.transforms[0])
 		}
 	} else if disjoint(a.modes, b.modes) {
 		note("modes", a.modes, b.modes)
-		advise(pair.B, "crypto ipsec transform-set "+b.entry.transforms[0]+" "+b.transforms[0], " mode "+a.modes[0])
+		advise(pair.B, "crypto ipsec transform-set "+b.entry.TransformSets[0]+" "+b.transforms[0], " mode "+a.modes[0])
 	}
 	if a.entry.pfsText() != b.entry.pfsText() {
 		j.adviseOnPFS(f, a.entry, b.entry, differs)
@@ -112,17 +117,17 @@ func disjoint(a, b []string) bool {
 }
 
 func (e *childEntry) pfsText() string {
-	if e.pfs == "N" {
+	if e.PFS == "N" {
 		return "none"
 	}
-	return strings.Join(append([]string{e.pfs}, e.pqc...), " ")
+	return strings.Join(append([]string{e.PFS}, e.PQC...), " ")
 }
 
 // setPFS is the line that configures the entry's groups.
 func (e *childEntry) setPFS() string {
-	line := " set pfs " + e.pfs
-	if len(e.pqc) > 0 {
-		line += " pqc " + strings.Join(e.pqc, " ")
+	line := " set pfs " + e.PFS
+	if len(e.PQC) > 0 {
+		line += " pqc " + strings.Join(e.PQC, " ")
 	}
 	return line
 }
@@ -130,11 +135,11 @@ func (e *childEntry) setPFS() string {
 // weakPFS says how little the entry's PFS protects: 2 without any, 1 with a deprecated group, 0 with a good one, less with post-quantum methods.
 func (e *childEntry) weakPFS() int {
 	switch {
-	case e.pfs == "N":
+	case e.PFS == "N":
 		return 2
-	case isWeak("group " + strings.TrimPrefix(e.pfs, "group")):
+	case isWeak("group " + strings.TrimPrefix(e.PFS, "group")):
 		return 1
-	case len(e.pqc) > 0:
+	case len(e.PQC) > 0:
 		return -1
 	}
 	return 0
@@ -155,10 +160,10 @@ func (j *judge) adviseOnPFS(f *report.Finding, a, b *childEntry, differs map[str
 
 // context is the line under which the entry is configured.
 func (e *childEntry) context() string {
-	if e.profile {
-		return "crypto ipsec profile " + e.name
+	if e.Profile {
+		return "crypto ipsec profile " + e.Name
 	}
-	return "crypto map " + e.name + " ipsec-isakmp"
+	return "crypto map " + e.Name + " ipsec-isakmp"
 }
 
 func (j *judge) compareACLs(f *report.Finding, a, b *childConfig, differs map[string]any) {
@@ -183,10 +188,18 @@ func (j *judge) compareACLs(f *report.Finding, a, b *childConfig, differs map[st
 	for _, m := range missing[1] {
 		lines = append(lines, " no "+m)
 	}
-	if b.entry.acl != "" {
+	if b.entry.ACL != "" {
 		f.Actions = append(f.Actions, j.config(pair.B, "the mirror of what "+j.partyName(pair.A)+" has (a suggestion)",
-			append([]string{"ip access-list extended " + b.entry.acl}, lines...)...))
+			append([]string{listContext(b.entry.ACL, b.permits)}, lines...)...))
 	}
+}
+
+// listContext is the line under which the lines of an access list are configured.
+func listContext(name string, lines []string) string {
+	if slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, ":") }) {
+		return "ipv6 access-list " + name
+	}
+	return "ip access-list extended " + name
 }
 
 // unmirrored are the lines of a whose mirror b does not have.

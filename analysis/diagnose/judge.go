@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -14,8 +15,8 @@ import (
 
 // Options are what the judgement may know beside the case, by side.
 type Options struct {
-	Config [2]map[string]string // outputs of show commands by the names of the commands
-	Debug  [2][]byte            // output of debug crypto ikev2
+	Config [2]facts.Config // outputs of show commands by the names of the commands
+	Debug  [2][]byte       // output of debug crypto ikev2
 }
 
 // rule draws one kind of conclusion. Its code is that of its findings in the catalogue.

@@ -32,7 +32,7 @@ func upgradeRefusesWeak(j *judge) []report.Finding {
 	}
 	var all []report.Finding
 	for _, s := range pair.Both {
-		release, refuses := facts.RefusesWeak(shown(j.o.Config[s], "show-version"))
+		release, refuses := facts.RefusesWeak(j.o.Config[s].Text("show-version"))
 		if !refuses {
 			continue
 		}

@@ -16,7 +16,7 @@ func TestPermitsOfBothFamilies(t *testing.T) {
 		"VPN4": {"permit ip 10.1.0.0 0.0.255.255 10.2.0.0 0.0.255.255"},
 		"VPN":  nil,
 	} {
-		if got := PermitsOf(text, name); !slices.Equal(got, want) {
+		if got := (Config{"show-access-lists": text}).Permits(name); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}

@@ -1,0 +1,109 @@
+package iosxe
+
+import (
+	"regexp"
+	"strings"
+)
+
+// CryptoEntry is one crypto map entry or IPsec profile: what both sides of a child SA must agree on.
+type CryptoEntry struct {
+	Name          string   // of the map with its sequence number, or of the profile
+	Profile       bool     // it is an IPsec profile
+	Peers         []string // of a crypto map entry
+	ACL           string   // name of the crypto ACL
+	Permits       []string // its permit lines
+	IKEv2         string   // the IKEv2 profile that it names
+	PFS           string   // "N", or the group
+	PQC           []string // post-quantum methods of PFS, as they are configured
+	TransformSets []string // names of transform sets, in order
+}
+
+var (
+	mapLine     = regexp.MustCompile(`(?i)^\s*Crypto Map (?:IPv[46] )?"([^"]+)" (\d+) `)
+	profileLine = regexp.MustCompile(`(?i)^\s*IPSEC profile (\S+)`)
+	peerLine    = regexp.MustCompile(`(?i)^\s*(?:Current peer:|Peer =)\s*(\S+)`)
+	entryACL    = regexp.MustCompile(`(?i)^\s*(?:Extended IP|IPv6) access list (\S+)`)
+	entryPermit = regexp.MustCompile(`(?i)^\s*(?:access-list \S+ |\d{1,10} )?(permit .+?)(?:\s*\(\d+ match(?:es)?\))?(?:\s+sequence \d+)?\s*$`)
+	pfsLine     = regexp.MustCompile(`(?i)^\s*PFS \(Y/N\):\s*([^\s,]+)`)
+	groupLine   = regexp.MustCompile(`(?i)^\s*(?:PFS \(Y/N\):\s*Y,\s*)?DH group:\s*([^\s,]+)`)
+	pfsPQC      = regexp.MustCompile(`(?i)(?:AKE group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
+	usesLine    = regexp.MustCompile(`^\s*(\S+):\s*\{\s*(.*?)\s*\}`)
+	setLine     = regexp.MustCompile(`(?i)^\s*Transform set (\S+):\s*\{\s*(.*?)\s*\}`)
+	modeLine    = regexp.MustCompile(`(?i)will negotiate = \{\s*(\w+)`)
+)
+
+// ParseCryptoEntries reads `show crypto map` and `show crypto ipsec profile`.
+func ParseCryptoEntries(out string) []*CryptoEntry {
+	var all []*CryptoEntry
+	var e *CryptoEntry
+	begin := func(name string, profile bool) {
+		e = &CryptoEntry{Name: name, Profile: profile, PFS: "N"}
+		all = append(all, e)
+	}
+	for line := range strings.Lines(Clean(out)) {
+		if m := mapLine.FindStringSubmatch(line); m != nil {
+			begin(m[1]+" "+m[2], false)
+		} else if m := profileLine.FindStringSubmatch(line); m != nil {
+			begin(m[1], true)
+		} else if e != nil {
+			e.read(line)
+		}
+	}
+	return all
+}
+
+func (e *CryptoEntry) read(line string) {
+	switch {
+	case ikev2ProfileName.MatchString(line):
+		e.IKEv2 = ikev2ProfileName.FindStringSubmatch(line)[1]
+	case peerLine.MatchString(line):
+		e.Peers = append(e.Peers, peerLine.FindStringSubmatch(line)[1])
+	case entryACL.MatchString(line):
+		e.ACL = entryACL.FindStringSubmatch(line)[1]
+	case entryPermit.MatchString(line):
+		e.Permits = append(e.Permits, oneBlank(entryPermit.FindStringSubmatch(line)[1]))
+	case pfsLine.MatchString(line):
+		e.PFS = pfsLine.FindStringSubmatch(line)[1]
+		e.readGroup(line)
+	case groupLine.MatchString(line), pfsPQC.MatchString(line):
+		e.readGroup(line)
+	case usesLine.MatchString(line):
+		e.TransformSets = append(e.TransformSets, usesLine.FindStringSubmatch(line)[1])
+	}
+}
+
+// readGroup reads the groups of PFS, a classic one and post-quantum ones: `DH group: group14, AKE group: AKE1: MLKEM512`. They become the
+// words of `set pfs`: group14 pqc mlkem512.
+func (e *CryptoEntry) readGroup(line string) {
+	if e.PFS == "N" {
+		return
+	}
+	if m := groupLine.FindStringSubmatch(line); m != nil && m[1] != "none" {
+		e.PFS = m[1]
+	}
+	if m := pfsPQC.FindStringSubmatch(line); m != nil {
+		e.PQC = append(e.PQC, pqcMethods(m[1])...)
+	}
+}
+
+// TransformSet is one transform set as it is configured: `esp-aes 256 esp-sha256-hmac`, and its mode.
+type TransformSet struct{ Transforms, Mode string }
+
+var keyedCipher = regexp.MustCompile(`\besp-(\d+)-aes\b`)
+
+// ParseTransformSets reads `show crypto ipsec transform-set`, by name.
+func ParseTransformSets(out string) map[string]TransformSet {
+	all := map[string]TransformSet{}
+	name := ""
+	for line := range strings.Lines(Clean(out)) {
+		if m := setLine.FindStringSubmatch(line); m != nil {
+			name = m[1]
+			all[name] = TransformSet{Transforms: keyedCipher.ReplaceAllString(oneBlank(strings.ReplaceAll(m[2], " ,", "")), "esp-aes $1")}
+		} else if m := modeLine.FindStringSubmatch(line); m != nil && name != "" {
+			t := all[name]
+			t.Mode = strings.ToLower(m[1])
+			all[name] = t
+		}
+	}
+	return all
+}

@@ -244,6 +244,18 @@ func captureCases() []findingCase {
 			s.ike(0, 500, m)
 		}, map[string]any{"side": "A", "frame": 1}},
 		{"malformed-message", near, "the capture cuts it", func(s *scene) { s.snap = [2]int{120, 120}; healthy(s) }, nil},
+		{"malformed-message", near, "three zeros behind IKEv1", func(s *scene) {
+			m := s.v1(0).message(ike.V1MainMode, 0, 0, true, saV1(modern(14, 1)))
+			m = append(m, make([]byte, 3)...)
+			binary.BigEndian.PutUint32(m[24:], uint32(len(m)))
+			s.ike(0, 500, m)
+		}, nil},
+		{"malformed-message", hit, "four zeros behind IKEv1", func(s *scene) {
+			m := s.v1(0).message(ike.V1MainMode, 0, 0, true, saV1(modern(14, 1)))
+			m = append(m, make([]byte, 4)...)
+			binary.BigEndian.PutUint32(m[24:], uint32(len(m)))
+			s.ike(0, 500, m)
+		}, map[string]any{"side": "A"}},
 		{"malformed-message", none, "healthy", healthy, nil},
 	}
 }

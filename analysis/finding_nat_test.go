@@ -233,6 +233,7 @@ func peerCases() []findingCase {
 				s.ike(i, 500, m, fate{lost: i == 0, hidden: i == 1})
 			}
 		}, nil},
+		{"wrong-peer-address", near, "the peer sends it there", redirectedInside, nil},
 		{"wrong-peer-address", none, "healthy", func(s *scene) { known(s); healthy(s) }, nil},
 
 		{"retransmissions-exhausted", hit, "four times", func(s *scene) {

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -106,6 +107,16 @@ func halfOpen(n int, answered bool) func(*scene) {
 			s.wait(100 * time.Millisecond)
 		}
 	}
+}
+
+// redirectedInside: B's IKE_AUTH response redirects A, which asks elsewhere and says whence it comes.
+func redirectedInside(s *scene) {
+	a := s.sa(0)
+	a.open()
+	s.ike(0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth))
+	s.ike(1, 500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer))
+	from := &ike.Notify{Number: ike.RedirectedFrom, Data: []byte{1, 4, 192, 168, 2, 1}}
+	s.repeat(4, 0, 500, s.sa(0).init(false, proposals(gcm(19)), from), fate{lost: true, to: netip.MustParseAddr("203.0.113.9")})
 }
 
 func weakSuite(encr, prf, integ, group uint16) []ike.Transform {
@@ -272,6 +283,12 @@ func negotiationCases() []findingCase {
 			s.ike(0, 500, a.init(false, proposals(gcm(19)), &ike.Notify{Number: 16406}))
 			s.ike(1, 500, a.refusal(ike.Redirect, 1, 4, 203, 0, 113, 9))
 		}, map[string]any{"to": "203.0.113.9"}},
+		{"redirected", hit, "with a nonce behind", func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19)), &ike.Notify{Number: 16406}))
+			s.ike(1, 500, a.refusal(ike.Redirect, 1, 4, 203, 0, 113, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16))
+		}, map[string]any{"to": "203.0.113.9"}},
+		{"redirected", hit, "inside, and told where it goes", redirectedInside, map[string]any{"to": "203.0.113.9"}},
 		{"redirected", near, "only supported", func(s *scene) {
 			a := s.sa(0)
 			s.ike(0, 500, a.init(false, proposals(gcm(19)), &ike.Notify{Number: 16406}))

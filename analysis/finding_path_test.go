@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -72,8 +73,57 @@ func rejectedBy(kind, code byte) func(*scene) {
 	}
 }
 
+// elsewhere is a negotiation in which B answers from another address or port, and A goes on to ask where it asked before.
+func elsewhere(from netip.Addr, port uint16, times int, auth fate) func(*scene) {
+	return func(s *scene) {
+		a := s.sa(0)
+		s.ike(0, 500, a.init(false, proposals(gcm(19))))
+		answer := a.init(true, proposals(gcm(19)))
+		own, ports := s.addr[1], s.ports[1]
+		s.addr[1], s.ports[1] = from, 0
+		s.ikeFrom(1, max(port, 500), answer)
+		s.addr[1], s.ports[1] = own, ports
+		s.repeat(times, 0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), auth)
+		s.wait(10 * time.Second)
+		s.noise(1)
+	}
+}
+
 func pathCases() []findingCase {
 	return []findingCase{
+		{"answer-from-other-address", hit, "another address", elsewhere(netip.MustParseAddr("192.168.2.9"), 0, 3, lost), map[string]any{"side": "B", "asked": "192.168.2.1", "answered_from": "192.168.2.9"}},
+		{"answer-from-other-address", hit, "another port", elsewhere(sceneB, 1500, 3, fate{}), map[string]any{"side": "B", "answered_from": "192.168.2.1:1500"}},
+		{"answer-from-other-address", hit, "one capture", func(s *scene) { s.alone = true; elsewhere(sceneB, 1500, 3, lost)(s) }, map[string]any{"side": "B"}},
+		{"answer-from-other-address", near, "asked but once", elsewhere(sceneB, 1500, 1, fate{}), nil},
+		{"answer-from-other-address", near, "a NAT before B", func(s *scene) {
+			s.seen[1] = sceneNAT
+			a := s.sa(0)
+			a.open()
+			s.repeat(3, 0, 4500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), fate{})
+		}, nil},
+		{"answer-from-other-address", none, "healthy", healthy, nil},
+
+		{"inconsistent-answers", hit, "two boxes", func(s *scene) {
+			a := s.sa(0)
+			m := a.init(false, proposals(gcm(19)))
+			s.ike(0, 500, m)
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+			s.wait(time.Second)
+			s.ike(0, 500, m)
+			a.r++
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+		}, map[string]any{"side": "B", "exchange": "IKE_SA_INIT", "severity": "critical"}},
+		{"inconsistent-answers", near, "the same answer twice", func(s *scene) {
+			a := s.sa(0)
+			m, r := a.init(false, proposals(gcm(19))), a.init(true, proposals(gcm(19)))
+			for range 2 {
+				s.ike(0, 500, m)
+				s.ike(1, 500, r)
+				s.wait(time.Second)
+			}
+		}, nil},
+		{"inconsistent-answers", none, "healthy", healthy, nil},
+
 		{"path-blocked", hit, "A to B", blockedAtoB, map[string]any{"direction": "A->B", "protocol": "udp", "port": 500, "phase": "IKE_SA_INIT",
 			"lost": 6, "sent": 6, "confidence": "certain"}},
 		{"path-blocked", hit, "answers", answersLost, map[string]any{"direction": "B->A", "lost": 3, "sent": 3, "confidence": "certain"}},

@@ -69,6 +69,13 @@ func sizeCases() []findingCase {
 			s.ike(0, 500, m, fate{mtu: 1480, hidden: true, keep: 1})
 			s.ike(0, 500, m, fate{mtu: 1480, hidden: true, keep: 1})
 		}, nil},
+		{"ip-fragments-lost", hit, "of the first message", func(s *scene) {
+			s.repeat(3, 0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{mtu: 160, keep: 1})
+		}, map[string]any{"direction": "A->B", "confidence": "probable", "fragments_seen": 1}},
+		{"ip-fragments-lost", near, "nothing of them arrives", func(s *scene) {
+			s.repeat(3, 0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{mtu: 160, lost: true})
+			s.repeat(3, 1, 500, s.sa(1).init(false, proposals(gcm(19))), fate{})
+		}, nil},
 		{"ip-fragments-lost", none, "nothing is fragmented", healthy, nil},
 
 		{"ike-fragments-lost", hit, "the second of three", skf(lost, lost, lost), map[string]any{"direction": "A->B", "fragments_sent": 3, "fragments_seen": 2}},

@@ -107,6 +107,18 @@ func (s *scene) ike(from int, port uint16, message []byte, fates ...fate) {
 	}
 }
 
+// ikeFrom sends an IKE message of side from out of another port than that of IKE, to port 500.
+func (s *scene) ikeFrom(from int, sport uint16, message []byte) {
+	s.now += 20 * time.Millisecond
+	s.id++
+	be := binary.BigEndian
+	u := be.AppendUint16(be.AppendUint16(nil, sport), 500)
+	u = be.AppendUint16(u, uint16(8+len(message)))
+	for at := range 2 {
+		s.datagram(from, at, 17, append(append(u, 0, 0), message...), 0xc0, fate{})
+	}
+}
+
 func oneFate(fates []fate) fate {
 	if len(fates) > 0 {
 		return fates[0]

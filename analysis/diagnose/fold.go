@@ -14,6 +14,7 @@ var repeated = map[string][]string{
 	"main-mode-stalled": {"last_message", "waiting_side"}, "peer-not-answering": {"silent_side", "phase"},
 	"response-ignored": {"ignoring_side", "phase"}, "ke-group-mismatch": {"refusing_side", "offered_group", "wanted_group"},
 	"retransmissions-exhausted": {"side", "phase", "transmissions"}, "error-notify": {"side", "notify"},
+	"answer-from-other-address": {"side", "asked", "answered_from"}, "inconsistent-answers": {"side", "exchange"},
 	"debug-captured-not-received": {"side", "message"}, "debug-sent-not-captured": {"side", "message"},
 }
 

@@ -53,6 +53,7 @@ var rules = []rule{
 	{"rekey", rekey}, {"rekey-collision", rekeyCollision}, {"rekey-failed", rekeyFailed}, {"dpd-timeout", dpdTimeout},
 	{"sa-deleted", saDeleted}, {"sa-flapping", saFlapping}, {"invalid-spi", invalidSPI}, {"error-notify", errorNotify},
 	{"esp-blocked", espBlocked}, {"esp-one-way", espOneWay}, {"esp-loss", espLoss}, {"esp-replay-window-exceeded", espReplay},
+	{"answer-from-other-address", answerElsewhere}, {"inconsistent-answers", inconsistentAnswers},
 	{"quick-mode-stalled", quickModeStalled}, {"main-mode-stalled", mainModeStalled},
 	{"peer-not-answering", peerNotAnswering}, {"response-ignored", responseIgnored}, {"retransmissions-exhausted", exhausted},
 	{"debug-agrees", debugAgrees}, {"debug-sent-not-captured", debugNotCaptured}, {"debug-captured-not-received", debugNotReceived},

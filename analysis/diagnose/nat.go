@@ -358,7 +358,7 @@ func wrongPeer(j *judge) []report.Finding {
 				continue
 			}
 			x := m.Transmissions[0].At[j.c.Observer(m.From)]
-			if x == nil || seen[x.Dst.Addr()] || !j.own(m.From, x.Src.Addr().String()) {
+			if x == nil || seen[x.Dst.Addr()] || m.Has(uint16(ike.RedirectedFrom)) || !j.own(m.From, x.Src.Addr().String()) {
 				continue
 			}
 			seen[x.Dst.Addr()] = true

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -176,22 +177,40 @@ func cookieChallenge(j *judge) []report.Finding {
 
 func redirected(j *judge) []report.Finding {
 	var all []report.Finding
+	seen := map[string]bool{}
 	for m := range j.c.Messages() {
 		for _, p := range m.Parsed.Payloads {
 			n, ok := p.(*ike.Notify)
-			if !ok || n.Number != ike.Redirect {
+			if !ok || n.Number != ike.Redirect && n.Number != ike.RedirectedFrom {
 				continue
 			}
+			by, to := m.From, n.Gateway()
+			if n.Number == ike.RedirectedFrom { // the peer of before sent the REDIRECT, where nobody can read it
+				by, to = m.From.Other(), j.target(m).String()
+			}
+			if seen[to] {
+				continue
+			}
+			seen[to] = true
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("%s sends %s to another gateway: %s.", j.name(m.From), j.name(m.From.Other()), n.DataText()),
-				Evidence:    evidence("REDIRECT", m),
-				Actions:     []report.Action{j.exec(m.From, "why it redirects", "show crypto ikev2 cluster", "show crypto ikev2 stats")},
-				Fields:      map[string]any{"to": n.DataText()},
+				Explanation: fmt.Sprintf("%s sends %s to another gateway: %s.", j.name(by), j.name(by.Other()), to),
+				Evidence:    evidence(n.Number.String(), m),
+				Actions:     []report.Action{j.exec(by, "why it redirects", "show crypto ikev2 cluster", "show crypto ikev2 stats")},
+				Fields:      map[string]any{"to": to},
 			})
 		}
 	}
 	return all
+}
+
+// target is where m was sent, as the capture of its sender shows it, or else the other one.
+func (j *judge) target(m *pair.Message) netip.Addr {
+	t := m.Transmissions[0]
+	if x := t.At[m.From]; x != nil {
+		return x.Dst.Addr()
+	}
+	return t.Any().Dst.Addr()
 }
 
 // together is how soon after the other side's negotiation one of one's own is begun for the same reason: the traffic, or the

@@ -52,7 +52,7 @@ func (j *judge) stretchOf(s pair.Side, port uint16) stretch {
 func (j *judge) newStretch(s pair.Side, port uint16) stretch {
 	st := stretch{side: s, port: port}
 	if to := j.c.Story(s.Other()); to != nil {
-		st.empty = to.Counts.Tunnel() == 0
+		st.empty = to.Counts.Tunnel() == 0 && len(to.Datagrams) == 0
 	}
 	for m, t := range j.c.Sent(s, port) {
 		if m.Conversation != nil && m.Conversation.Foreign || fragmented(t) {

@@ -17,7 +17,7 @@ func peerNotAnswering(j *judge) []report.Finding {
 			continue // it said something, if no answer
 		}
 		m := j.unanswered(t)
-		if m == nil || j.hasDirection(m.From, "icmp-rejected") {
+		if m == nil || j.hasDirection(m.From, "icmp-rejected") || j.has(t.ID, "answer-from-other-address") {
 			continue
 		}
 		peer := m.From.Other()

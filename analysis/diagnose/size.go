@@ -89,14 +89,23 @@ func ipFragmentsLost(j *judge) []report.Finding {
 			}
 			lost = append(lost, t)
 		}
-		if len(lost) == 0 || !j.otherwisePasses(s) {
+		if len(lost) == 0 {
 			continue
 		}
-		first := lost[0]
+		first, passes := lost[0], j.otherwisePasses(s)
+		if i := slices.IndexFunc(lost, func(t *pair.Transmission) bool { return len(t.Partial) > 0 }); i >= 0 {
+			first = lost[i]
+		} else if !passes {
+			continue // nothing of that side arrives, fragment or not
+		}
+		among := "while unfragmented packets pass"
+		if !passes {
+			among = "and nothing of it came unfragmented"
+		}
 		all = append(all, report.Finding{
-			Confidence: report.Certain, Conversation: message.Conversation.ID,
-			Explanation: fmt.Sprintf("%s of %s %s, of which %s at %s, while unfragmented packets pass: a device on the path drops IP fragments.",
-				capital(one(message.Exchange)), j.name(s), inFragments(first.At[s]), plural(len(first.Partial), "arrives", "arrive"), j.name(s.Other())),
+			Confidence: certainIf(passes), Conversation: message.Conversation.ID,
+			Explanation: fmt.Sprintf("%s of %s %s, of which %s at %s, %s: a device on the path drops IP fragments.",
+				capital(one(message.Exchange)), j.name(s), inFragments(first.At[s]), plural(len(first.Partial), "arrives", "arrive"), j.name(s.Other()), among),
 			Evidence: sights("sent in IP fragments that do not all arrive", lost...),
 			Actions: []report.Action{
 				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),

@@ -25,7 +25,7 @@ var causes = map[string][]string{
 	"ike-fragments-lost":          {"path-blocked", "mtu-black-hole"},
 	"retransmissions-exhausted":   lostCauses,
 	"peer-not-answering":          {"ip-fragments-lost", "ike-fragments-lost", "version-mismatch", "icmp-rejected", "debug-captured-not-received", "psk-mismatch-v1", "payload-altered", "wrong-peer-address"},
-	"response-ignored":            {"payload-altered"},
+	"response-ignored":            {"payload-altered", "answer-from-other-address", "inconsistent-answers"},
 	"main-mode-stalled":           append([]string{"peer-not-answering", "response-ignored"}, lostCauses...),
 	"quick-mode-stalled":          append([]string{"peer-not-answering", "response-ignored", "quick-mode-refused"}, lostCauses...),
 	"dpd-timeout":                 lostCauses,
@@ -45,7 +45,7 @@ var causes = map[string][]string{
 // lostCauses are what keeps packets, or their answers, from arriving or being answered.
 var lostCauses = []string{
 	"icmp-rejected", "packet-too-big", "wrong-peer-address", "nat-t-blocked", "path-blocked", "ip-fragments-lost", "ike-fragments-lost", "mtu-black-hole",
-	"nat-mapping-changed", "version-mismatch", "payload-altered", "psk-mismatch-v1", "ike-proposal-mismatch", "peer-not-answering", "response-ignored", "path-loss",
+	"nat-mapping-changed", "version-mismatch", "payload-altered", "psk-mismatch-v1", "ike-proposal-mismatch", "answer-from-other-address", "inconsistent-answers", "peer-not-answering", "response-ignored", "path-loss",
 }
 
 // linkCauses hangs what follows under its root.

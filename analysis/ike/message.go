@@ -92,6 +92,7 @@ type Payload interface {
 type Message struct {
 	Header
 	Payloads []Payload
+	Padding  []byte  // IKEv1: up to three zero bytes behind the last payload, which make the length a multiple of four (RFC 2408, Section 3.6)
 	Trailing []byte  // bytes behind the length that the header gives
 	Faults   []Fault // where the message contradicts itself; empty for a well-formed one
 }

@@ -34,6 +34,7 @@ const (
 	RekeySA                   NotifyType = 16393
 	MOBIKESupported           NotifyType = 16396
 	Redirect                  NotifyType = 16407
+	RedirectedFrom            NotifyType = 16408
 	ChildlessIKEv2Supported   NotifyType = 16418
 	FragmentationSupported    NotifyType = 16430
 	SignatureHashAlgorithms   NotifyType = 16431

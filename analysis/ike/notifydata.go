@@ -51,7 +51,7 @@ var notifyData = map[NotifyType]dataReader{
 	16398:            address,
 	16403:            number("%d seconds", "lifetime_seconds"),
 	Redirect:         redirect,
-	16408:            redirect,
+	RedirectedFrom:   redirect,
 	16409:            ticket,
 	16416:            rohc,
 	16422:            messageIDSync,
@@ -106,6 +106,12 @@ func address(b []byte) (noted, bool) {
 }
 
 // redirect is a gateway's identity, then a nonce (RFC 5685, Section 9).
+// Gateway is the gateway that a REDIRECT names, or that a REDIRECTED_FROM came from: an address or a name; "" for other types.
+func (n *Notify) Gateway() string {
+	gateway, _ := n.meaning().fields["gateway"].(string)
+	return gateway
+}
+
 func redirect(b []byte) (noted, bool) {
 	if len(b) < 2 || len(b) < 2+int(b[1]) {
 		return noted{}, false

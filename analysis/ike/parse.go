@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -101,11 +102,18 @@ func (m *Message) chain(next PayloadType, b []byte, at int) []Payload {
 		}
 		next = following
 	}
-	if next == PayloadNone && at < len(b) {
+	switch {
+	case next != PayloadNone || at >= len(b):
+	case m.Major() == 1 && isPadding(b[at:]):
+		m.Padding = b[at:]
+	default:
 		m.fault(at, "%d bytes behind the last payload", len(b)-at)
 	}
 	return all
 }
+
+// isPadding recognises what libreswan, unless told otherwise, and others put behind an IKEv1 message in clear.
+func isPadding(b []byte) bool { return len(b) <= 3 && len(bytes.Trim(b, "\x00")) == 0 }
 
 // Generic is the part of the generic payload header that is neither type nor length.
 type Generic struct {
@@ -222,6 +230,7 @@ func (m *Message) Append(dst []byte) ([]byte, error) {
 			return dst[:start], err
 		}
 	}
+	dst = append(dst, m.Padding...)
 	binary.BigEndian.PutUint32(dst[start+24:], uint32(len(dst)-start))
 	return append(dst, m.Trailing...), nil
 }

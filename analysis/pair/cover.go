@@ -37,7 +37,7 @@ func (j *joiner) cover() {
 			c.First, c.Last, first = from, to, false
 		}
 		c.First, c.Last = min(c.First, from), max(c.Last, to)
-		if story.Counts.Tunnel() == 0 {
+		if story.Counts.Tunnel() == 0 && len(story.Datagrams) == 0 {
 			continue // it worked, but maybe on another interface
 		}
 		v.From, v.To = from-margin, to+margin

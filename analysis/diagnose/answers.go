@@ -1,0 +1,148 @@
+package diagnose
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// An answer belongs to its request: it comes from where that went, and equal requests get equal ones (RFC 7296, Sections 2.1 and 2.11).
+
+// answerElsewhere finds answers that come from another address or port than was asked, in a negotiation that does not get through:
+// the initiator drops the answer, or takes it and goes on to ask where nobody listens.
+func answerElsewhere(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		if t.End == facts.Established {
+			continue
+		}
+		for _, m := range t.Messages {
+			asked, from, ok := j.strayed(m)
+			if !ok || !askedAgain(t, m) {
+				continue
+			}
+			a, b := asked.Addr().String(), from.Addr().String()
+			if a == b {
+				a, b = asked.String(), from.String()
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Conversation: t.ID,
+				Explanation: fmt.Sprintf("%s was asked at %s and answers %s from %s. An answer must come from where the request went: %s either drops it, or goes on with an address where nobody listens.",
+					capital(j.name(m.From)), a, one(m.Exchange), b, j.name(m.From.Other())),
+				Evidence: evidence("the answer, from another address", m),
+				Actions: []report.Action{j.exec(m.From, "from which address IKE answers: tunnel source, HSRP or secondary addresses, a NAT on the way back",
+					"show crypto session detail", "show ip interface brief", "show standby brief", "show ip nat translations")},
+				Fields: map[string]any{"side": m.From.String(), "asked": a, "answered_from": b},
+			})
+			break
+		}
+	}
+	return all
+}
+
+// strayed says where the request of an answer went and where the answer came from, when these differ in the eyes of one capture.
+func (j *judge) strayed(m *pair.Message) (asked, from netip.AddrPort, ok bool) {
+	q := m.Answers
+	if m.Kind != exchange.Response || q == nil {
+		return asked, from, false
+	}
+	for _, s := range [2]pair.Side{q.From, m.From} {
+		mine, yours := m.Copies[s], q.Copies[s]
+		if mine == nil || yours == nil {
+			continue
+		}
+		from = mine.Sent[0].Src
+		for i := range yours.Sent {
+			if asked = yours.Sent[i].Dst; asked == from {
+				return asked, from, false
+			}
+		}
+		return yours.Sent[0].Dst, from, true
+	}
+	return asked, from, false
+}
+
+// askedAgain says whether the request that m answers, or a later one, is sent more than once.
+func askedAgain(t *talk, m *pair.Message) bool {
+	for _, q := range t.Messages {
+		if q.From == m.From.Other() && q.Kind == exchange.Request && q.MessageID >= m.MessageID && len(facts.Sendings(q)) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// inconsistentAnswers finds equal requests that were answered with different messages. A later answer that goes on where the first one
+// stopped (a cookie, another group) is to another request.
+func inconsistentAnswers(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		if t.Version != 2 {
+			continue // IKEv1 answers anew, and may
+		}
+		to := map[*pair.Message]*pair.Message{}
+		for _, m := range t.Messages {
+			q := m.Answers
+			if m.Kind != exchange.Response || q == nil || m.Fragments > 0 || m.Altered || m.Truncated {
+				continue
+			}
+			first := to[q]
+			if first == nil {
+				to[q] = m
+				continue
+			}
+			if !differ(first, m) {
+				continue
+			}
+			severity := report.Critical
+			if t.End == facts.Established {
+				severity = report.Warning
+			}
+			all = append(all, report.Finding{
+				Confidence: report.Certain, Severity: severity, Conversation: t.ID,
+				Explanation: fmt.Sprintf("%s answers equal requests, %s, with different messages. Either it lost its state between them, or several boxes answer behind one address.",
+					capital(j.name(m.From)), one(m.Exchange)),
+				Evidence: append(evidence("an answer", first), evidence("another answer to the same request", m)...),
+				Actions: []report.Action{j.exec(m.From, "a reload between the answers, or two routers with one address",
+					"show version | include uptime", "show redundancy states", "show standby brief", "show crypto ikev2 stats")},
+				Fields: map[string]any{"side": m.From.String(), "exchange": m.Exchange.String(), "answers": 2},
+			})
+			break
+		}
+	}
+	return all
+}
+
+// differ says whether two answers to one request contradict each other: two selections with other SPIs, values or nonces, or two
+// encrypted messages with initialization vectors of their own, which no device on the path makes.
+func differ(x, y *pair.Message) bool {
+	if x.Exchange == ike.IKESAInit {
+		return x.SA() != nil && y.SA() != nil && (x.SPIr != y.SPIr || !bytes.Equal(nonce(x), nonce(y)))
+	}
+	return x.Encrypted() && y.Encrypted() && x.SPIr == y.SPIr && !bytes.Equal(vector(x), vector(y))
+}
+
+func nonce(m *pair.Message) []byte {
+	i := slices.IndexFunc(m.Parsed.Payloads, func(p ike.Payload) bool { return p.Type() == ike.PayloadNonce })
+	if i < 0 {
+		return nil
+	}
+	n, ok := m.Parsed.Payloads[i].(*ike.Nonce)
+	if !ok {
+		return nil
+	}
+	return n.Data
+}
+
+// vector is the beginning of what is encrypted: eight bytes, the shortest vector in use.
+func vector(m *pair.Message) []byte {
+	const sk, shortest = ike.HeaderLen + 4, 8
+	return m.Raw[min(sk, len(m.Raw)):min(sk+shortest, len(m.Raw))]
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -42,7 +43,7 @@ func (e *Error) Lasting() bool {
 }
 
 // NoLine says that the router had no terminal line, or no session of this user, left.
-func (e *Error) NoLine() bool { return noLine(e.Err) }
+func (e *Error) NoLine() bool { return noLine(e.Err) && !errors.Is(e.Err, errNothing) }
 
 // HostKeyChanged says that another key was presented than is known for the host, or one that is marked as stolen: somebody
 // may be in between. The key is SHA256:... in the error's text.
@@ -123,7 +124,7 @@ func (e *Error) Hint() string {
 		return "check host and expect_hostname of " + e.Peer + " in the inventory"
 	case strings.Contains(text, "oo many authentication failures"):
 		return "the router was offered more keys than it takes; set key_file of " + e.Peer + " instead of agent"
-	case e.Op == "login" && hungUp(e.Err):
+	case e.NoLine() && slices.Contains([]string{"login", "fetch", "probe", "prepare"}, e.Op):
 		return "all terminal lines of the router may be in use, or SSH from here is not permitted: show users, show line, access-class"
 	case strings.Contains(text, "no common algorithm") && strings.Contains(text, "jump host"):
 		return "the jump host speaks only algorithms that are outdated, which moncap does not allow for jump hosts"
@@ -134,6 +135,9 @@ func (e *Error) Hint() string {
 	}
 	if no, ok := errors.AsType[*scpRefusal](e.Err); ok {
 		return scpHint(no.Kind)
+	}
+	if errors.Is(e.Err, errNothing) {
+		return scpHint(iosxe.Unclassified)
 	}
 	if r, ok := errors.AsType[*iosxe.Refusal](e.Err); ok && r.Kind == iosxe.Unauthorized {
 		return "moncap commands lists what the account must be allowed to do"

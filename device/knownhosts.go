@@ -46,7 +46,9 @@ func readKnownHosts(file string) (lines []knownLine, db *knownhosts.HostKeyDB, s
 		}
 		normal.WriteByte('\n') // the library's line numbers stay those of the file
 	}
-	db, err = knownDB(normal.Bytes())
+	if db, err = knownDB(normal.Bytes()); err != nil {
+		db, err = knownhosts.NewDB(file) // a disk without room must not keep anybody from cleaning up
+	}
 	return lines, db, skipped, err
 }
 

@@ -118,3 +118,12 @@ func TestKnownHostsAsOpenSSH(t *testing.T) {
 		}
 	}
 }
+
+// A disk without room for a copy of the file must not keep anybody from cleaning a router up.
+func TestKnownHostsWithoutRoom(t *testing.T) {
+	l := newLab(t, simulator.Config{})
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	if err := l.router().Open(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

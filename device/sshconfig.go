@@ -391,7 +391,7 @@ func portNumber(s string) (int, error) {
 	return named, nil
 }
 
-// configure fills h from the user's ssh_config and returns the ProxyJump that stands there.
+// configure fills h from what the user's ssh_config says of it, and returns that.
 func (c *sshConfig) configure(h *hop) (said sshHost, err error) {
 	name := h.host
 	if said, err = c.of(name, h.user); err != nil {

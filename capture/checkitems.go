@@ -2,6 +2,8 @@ package capture
 
 import (
 	"context"
+	"errors"
+	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -10,6 +12,9 @@ import (
 )
 
 func (c *checker) version(ctx context.Context) error {
+	if err := c.waitForLine(ctx); err != nil {
+		return err // whoever does not answer the first question is not asked more
+	}
 	out, ok, err := c.ask(ctx, "version", Warn, iosxe.ShowVersion())
 	if err != nil {
 		return err
@@ -36,18 +41,66 @@ func (c *checker) version(ctx context.Context) error {
 	default:
 		c.add("platform", OK, "%s, %s, IOS XE %s", v.Hostname, v.Model, v.Software)
 	}
+	return c.mode(ctx, v)
+}
+
+// waitForLine asks for the version until the router has a terminal line for that.
+func (c *checker) waitForLine(ctx context.Context) error {
+	cmd := iosxe.ShowVersion()
+	for began := time.Now(); ; {
+		a := c.reply(ctx, cmd)
+		c.replies[cmd.Lines[0]] = a
+		var full interface{ NoLine() bool }
+		switch {
+		case a.err == nil || refusalOf(a.err) != nil:
+			return nil
+		case !errors.As(a.err, &full) || !full.NoLine() || time.Since(began) > c.r.u.o.LineWait:
+			return a.err
+		}
+		c.r.note(PhaseCheck, "no terminal line is free: waiting for one for %s at most", c.r.u.o.LineWait)
+		if err := sleep(ctx, 4*c.r.u.o.Retry); err != nil {
+			return err
+		}
+	}
+}
+
+// mode refuses a router whose configuration is its controller's: an access list cannot be put into it from here.
+func (c *checker) mode(ctx context.Context, v iosxe.Version) error {
+	if c.r.plan.ACL.IsZero() {
+		return nil
+	}
+	controlled := v.Controlled()
+	if v.Mode == "" && v.MayBeSDWAN() {
+		a := c.reply(ctx, iosxe.ShowSDWAN())
+		if a.err != nil && refusalOf(a.err) == nil {
+			return a.err
+		}
+		controlled = a.err == nil && strings.TrimSpace(a.out) != ""
+	}
+	if controlled {
+		c.add("mode", Refuse, "a controller configures the router (SD-WAN), so it takes no access list from here: use --zero-config")
+	}
 	return nil
 }
 
 func (c *checker) clock(ctx context.Context) error {
-	clock, err := c.r.clock(ctx)
+	a := c.reply(ctx, iosxe.ShowClock())
+	if dir, asked := c.replies[iosxe.Dir().Lines[0]]; asked && dir.err == nil {
+		c.r.learnOffset(dir.out)
+	}
+	if a.err != nil && refusalOf(a.err) == nil {
+		return a.err
+	}
+	clock, err := iosxe.ParseClock(a.out)
+	if a.err != nil {
+		err = a.err
+	}
+	if err != nil {
+		c.add("clock", Warn, "%v", err)
+		return nil
+	}
+	c.r.keepClock(clock, a.began, a.ended)
 	switch {
-	case refusalOf(err) != nil:
-		c.add("clock", Warn, "%v", err)
-	case err != nil && c.r.info.ClockMS == nil && clock.Time.IsZero() && ctx.Err() == nil && !lost(err):
-		c.add("clock", Warn, "%v", err)
-	case err != nil:
-		return err
 	case c.tooFar():
 		c.add("clock", Refuse, "%.0f ms from ours, the limit is %s", *c.r.info.ClockMS, c.r.plan.Endpoint.Limits.MaxSkew)
 	case c.r.info.ClockNote != "":
@@ -133,23 +186,45 @@ func (c *checker) iface(ctx context.Context) error {
 		if !want.Is(i.Name) {
 			continue
 		}
-		c.interfaceState(i)
+		c.interfaceState(i, all)
 		return nil
 	}
 	c.add("interface", Refuse, "%s does not exist; there are: %s", want, interfaceNames(all))
 	return nil
 }
 
-func (c *checker) interfaceState(i iosxe.InterfaceState) {
+func (c *checker) interfaceState(i iosxe.InterfaceState, all []iosxe.InterfaceState) {
 	own := c.r.plan.Endpoint.Address.Unmap()
+	other := c.r.u.plan.Get(c.r.side.Other()).Endpoint
+	carrier := interfaceWith(own, all)
 	switch {
 	case !i.Up():
 		c.add("interface", Refuse, "%s is %s, line protocol %s", i.Name, i.Status, i.Protocol)
+	case i.Address.IsValid() && i.Address == other.Address.Unmap():
+		c.add("interface", Refuse, "%s has %s, which is the address of %s: the two routers' hosts are swapped in the inventory", i.Name, i.Address, other.Name)
+	case i.Address != own && carrier != "" && tunnelInterface.MatchString(i.Name):
+		c.add("interface", Refuse, "%s carries what is inside of a tunnel; what goes between the two gateways passes %s, which has %s: set wan.interface to it",
+			i.Name, carrier, own)
+	case i.Address != own && tunnelInterface.MatchString(i.Name):
+		c.add("interface", Warn, "%s carries what is inside of a tunnel: name the interface on which %s leaves the router", i.Name, own)
 	case own.Is4() && i.Address.IsValid() && i.Address != own:
 		c.add("interface", Warn, "%s has %s, the inventory says %s", i.Name, i.Address, own)
 	default:
 		c.add("interface", OK, "%s is up", i.Name)
 	}
+}
+
+// tunnelInterface matches interfaces on which no packet has the gateways' own addresses.
+var tunnelInterface = regexp.MustCompile(`(?i)^(?:tunnel|virtual-access|virtual-template)\d`)
+
+// interfaceWith names the interface that has an address; empty when none shows it.
+func interfaceWith(a netip.Addr, all []iosxe.InterfaceState) string {
+	for _, i := range all {
+		if i.Address.IsValid() && i.Address == a {
+			return i.Name
+		}
+	}
+	return ""
 }
 
 func interfaceNames(all []iosxe.InterfaceState) string {
@@ -171,8 +246,10 @@ func (c *checker) names(ctx context.Context) error {
 		return nil
 	}
 	level := OK
+	c.free[kindCapture] = true
 	for _, other := range all {
 		if other.Name == c.r.plan.Name.String() {
+			c.free[kindCapture] = false
 			c.add("capture point", Refuse, "%s exists already; it is not touched: choose another --name", other.Name)
 			return nil
 		}
@@ -198,6 +275,7 @@ func (c *checker) acl(ctx context.Context) error {
 			return nil
 		}
 	}
+	c.free[kindACL] = true
 	c.add("access list", OK, "%s is free", c.r.plan.ACL)
 	return nil
 }
@@ -231,6 +309,8 @@ func (c *checker) flash(ctx context.Context) error {
 	}
 	need := c.r.plan.settings.BufferMB + c.r.limits().MinFreeMB
 	_, there := d.File(c.r.plan.File.Base())
+	there = there || d.Mentions(c.r.plan.File.Base())
+	c.free[kindFile] = !there
 	switch {
 	case there:
 		c.add("bootflash", Refuse, "%s exists already; it is not overwritten: choose another --name", c.r.plan.File)
@@ -244,18 +324,67 @@ func (c *checker) flash(ctx context.Context) error {
 	return nil
 }
 
-// scp finds out whether the file can be fetched. When it cannot, the dump has to do, and has its limits.
-func (c *checker) scp(ctx context.Context) error {
-	out, ok, err := c.ask(ctx, "scp", Warn, iosxe.ShowSCPServer())
-	if !ok {
-		return err
-	}
-	if iosxe.ParseSCPServer(out) {
-		c.add("scp", OK, "the server is on")
+// undo types what would take back each thing that the run makes, while there is nothing that it could take back: what the
+// account may not undo is not made.
+func (c *checker) undo(ctx context.Context) error {
+	if c.refused() {
 		return nil
 	}
-	c.r.dump = "the router's SCP server is off (ip scp server enable)"
-	c.add("scp", Warn, "%s: the capture will be rebuilt from `buffer dump`", c.r.dump)
+	for _, t := range c.r.plan.proofs() {
+		if !c.free[t.kind] {
+			return nil // it could not be looked at
+		}
+	}
+	for _, t := range c.r.plan.proofs() {
+		for _, cmd := range t.undo {
+			_, err := c.r.repeat(ctx, cmd)
+			refusal := refusalOf(err)
+			if err != nil && refusal == nil {
+				return err
+			}
+			if refusal != nil && !nothingThere(refusal) {
+				c.add("clean-up", Refuse, "%s could not be taken back: %s", t.words, refusal)
+				return nil
+			}
+		}
+	}
+	c.add("clean-up", OK, "the account may take back what a run makes")
+	return nil
+}
+
+// nothingThere says whether a router refuses because there is nothing to take back.
+func nothingThere(r *iosxe.Refusal) bool {
+	return r.Kind == iosxe.Missing || missingWords.MatchString(r.Text)
+}
+
+var missingWords = regexp.MustCompile(`(?i)not (?:exist|found|defined|configured)|doesn't exist|no such|non-existent|unknown`)
+
+// scp asks the SCP server for the run's file, which does not exist yet: its answer proves the server, the account's right
+// to use it, a second terminal line and the form of the path. When the file cannot be had, the dump has to do, and has
+// its limits.
+func (c *checker) scp(ctx context.Context) error {
+	if c.refused() {
+		return nil
+	}
+	c.r.settle()
+	err := c.r.host.ProbeFile(ctx, c.r.plan.source())
+	switch {
+	case err == nil:
+		c.add("scp", OK, "the server answers the account, on a connection of its own")
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case refusedAs(err, iosxe.AlreadyThere):
+		c.add("scp", Refuse, "%s exists already; it is not overwritten: choose another --name", c.r.plan.File)
+		return nil
+	}
+	c.r.keyChanged(err)
+	why := c.r.withoutName(err)
+	if refusal := refusalOf(err); refusal != nil {
+		why = "the router says: " + refusal.Text
+	}
+	c.r.dump = "SCP: " + why
+	c.add("scp", Warn, "%s: the capture will be rebuilt from `buffer dump`", why)
 	return c.dump(ctx)
 }
 
@@ -288,6 +417,7 @@ func (c *checker) lines(ctx context.Context) error {
 		return err
 	}
 	used, total := len(vtyInUse.FindAllString(users, -1)), len(vtyLine.FindAllString(all, -1))
+	c.r.freeLines = max(total-used, 0)
 	switch {
 	case total == 0:
 		c.add("vty lines", Warn, "their number could not be read")

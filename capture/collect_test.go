@@ -55,7 +55,7 @@ func TestCaptureIsRebuiltFromTheDump(t *testing.T) {
 		spoil func(*fakeRouter)
 		note  string
 	}{
-		{"server off", Settings{}, func(f *fakeRouter) { f.scpOff = true }, "SCP server is off"},
+		{"server off", Settings{}, func(f *fakeRouter) { f.scpOff = true }, "Administratively disabled"},
 		{"zero configuration", Settings{ZeroConfig: true}, func(f *fakeRouter) {}, "asked for without SCP"},
 		{"export refused", Settings{}, func(f *fakeRouter) {
 			f.fault = on("export-capture", refuse(iosxe.NoSpace, "No space left on device"))

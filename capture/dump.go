@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5" // #nosec G501 -- only so that every intake is alike
 	"crypto/sha256"
@@ -76,33 +77,92 @@ func (r *router) readDump(ctx context.Context) ([]bundle.Packet, error) {
 	if buffer.UsedKB > r.u.o.MaxDumpMB<<10 {
 		return nil, fmt.Errorf("the buffer holds %d KB, too much for `buffer dump` (%d MB at most)", buffer.UsedKB, r.u.o.MaxDumpMB)
 	}
-	brief, err := r.repeat(ctx, iosxe.ShowBrief(r.plan.Name))
+	rows, err := r.readBrief(ctx, buffer.Packets)
 	if err != nil {
 		return nil, err
 	}
-	rows := iosxe.ParseBrief(brief)
-	return r.dumpOnceMore(ctx, rows, buffer.Packets)
+	data, err := r.readPackets(ctx, rows, buffer)
+	if err != nil {
+		return nil, err
+	}
+	var packets []bundle.Packet
+	base := r.base()
+	for i := range buffer.Packets {
+		packets = append(packets, bundle.Packet{Time: base.Add(rows[i].Offset), Data: data[i], Length: rows[i].Size})
+	}
+	return packets, nil
 }
 
-// dumpOnceMore reads the dump a second time when the first is not whole: a line of it can be lost to a message that the
-// router prints in the middle.
-func (r *router) dumpOnceMore(ctx context.Context, rows []iosxe.BriefRow, want int) ([]bundle.Packet, error) {
-	var errs []error
-	for range 2 {
-		dump, err := r.repeat(ctx, iosxe.ShowDump(r.plan.Name))
+// readings is how often a listing is read: a line of it can be lost to a message that the router prints in the middle, and
+// hardly the same one twice.
+const readings = 2
+
+// readBrief lists the packets by their numbers, of as many readings as it takes to have them all.
+func (r *router) readBrief(ctx context.Context, want int) (map[int]iosxe.BriefRow, error) {
+	cmd := iosxe.ShowBrief(r.plan.Name)
+	cmd.MaxOutput = r.most(want, 160)
+	rows := map[int]iosxe.BriefRow{}
+	for range readings {
+		brief, err := r.repeat(ctx, cmd)
 		if err != nil {
 			return nil, err
 		}
-		packets, err := rebuild(dump, rows, r.base())
-		if err == nil && len(packets) != want {
-			err = fmt.Errorf("buffer dump has %d packets, the buffer %d", len(packets), want)
+		for _, row := range iosxe.ParseBrief(brief) {
+			if row.Index < want {
+				rows[row.Index] = row
+			}
 		}
-		if err == nil {
-			return packets, nil
+		if len(rows) == want {
+			return rows, nil
 		}
-		errs = append(errs, err)
 	}
-	return nil, errors.Join(errs...)
+	return nil, fmt.Errorf("the brief listing has %d packets, the buffer %d", len(rows), want)
+}
+
+// readPackets reads the bytes of every packet, from as many readings of the dump as it takes to have each whole in one of
+// them. A packet that is not as long as the listing says is believed when two readings agree on it.
+func (r *router) readPackets(ctx context.Context, rows map[int]iosxe.BriefRow, buffer iosxe.Buffer) (map[int][]byte, error) {
+	cmd := iosxe.ShowDump(r.plan.Name)
+	used := min(buffer.UsedKB, r.plan.settings.BufferMB<<10+1024) << 10
+	cmd.MaxOutput = r.most(buffer.Packets, 256) + 5*used
+	whole, odd := map[int][]byte{}, map[int][]byte{}
+	var errs []error
+	for range readings {
+		dump, err := r.repeat(ctx, cmd)
+		if err != nil {
+			return nil, err
+		}
+		for p, err := range iosxe.ParseDump(strings.NewReader(dump)) {
+			row, listed := rows[p.Index]
+			switch {
+			case err == nil && !listed:
+				errs = append(errs, fmt.Errorf("packet %d of the dump is not in the brief listing", p.Index))
+			case err != nil:
+				errs = append(errs, err)
+			case r.asLong(p.Data, row) || bytes.Equal(odd[p.Index], p.Data):
+				whole[p.Index] = p.Data
+			default:
+				odd[p.Index] = p.Data
+			}
+		}
+		if len(whole) == buffer.Packets {
+			return whole, nil
+		}
+	}
+	errs = append(errs, fmt.Errorf("%d of %d packets are whole in the dump", len(whole), buffer.Packets))
+	return nil, errors.Join(errs[max(len(errs)-4, 0):]...)
+}
+
+// asLong says whether the dump has as many bytes of a packet as it should.
+func (r *router) asLong(data []byte, row iosxe.BriefRow) bool {
+	cut := r.plan.settings.PacketLen
+	return len(data) == row.Size || cut > 0 && len(data) == min(cut, row.Size)
+}
+
+// most bounds a listing of so many packets, with so many characters each beside their bytes: no more than the capture was
+// defined to hold.
+func (r *router) most(packets, each int) int {
+	return min(packets, r.plan.settings.Packets)*each + 64<<10
 }
 
 // base is the router's time of the first packet, as near as it is known.
@@ -114,26 +174,6 @@ func (r *router) base() time.Time {
 		return r.routerTime(r.info.StartDone)
 	}
 	return r.routerTime(time.Now())
-}
-
-// rebuild joins the bytes of a dump with the times of a brief listing.
-func rebuild(dump string, rows []iosxe.BriefRow, base time.Time) ([]bundle.Packet, error) {
-	times := map[int]iosxe.BriefRow{}
-	for _, row := range rows {
-		times[row.Index] = row
-	}
-	var packets []bundle.Packet
-	for p, err := range iosxe.ParseDump(strings.NewReader(dump)) {
-		if err != nil {
-			return nil, err
-		}
-		row, ok := times[p.Index]
-		if !ok {
-			return nil, fmt.Errorf("packet %d of the dump is not in the brief listing", p.Index)
-		}
-		packets = append(packets, bundle.Packet{Time: base.Add(row.Offset), Data: p.Data, Length: row.Size})
-	}
-	return packets, nil
 }
 
 // dumpTakes estimates how long a dump of that many megabytes takes.

@@ -72,6 +72,9 @@ type Settings struct {
 	// fetched. No file is written in bootflash.
 	ViaExport string `json:"via_export,omitempty"`
 	Debug     bool   `json:"debug,omitempty"` // trace IKEv2 for this one peer while capturing
+	// IKEOnly leaves ESP and AH out of the filter: on a busy tunnel they fill the buffer, or the packets kept a second, and
+	// IKE is lost with them. ESP in UDP, behind NAT, is captured still: a filter with ports would lose fragments.
+	IKEOnly bool `json:"ike_only,omitempty"`
 	// ICMPFromAnyone lets ICMP unreachables of any router on the way pass the filter, not only the peer's own.
 	ICMPFromAnyone bool `json:"icmp_from_anyone,omitempty"`
 	// MaxClockSkew is how far the two routers' clocks may be apart; one hour when zero.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,8 +38,10 @@ func TestNoShowCostsTheCapture(t *testing.T) {
 					l := newLab(t, settings)
 					before := l.state()
 					asked := 0
+					var now atomic.Value
+					l.opts.Events = func(e Event) { now.Store(e.Phase) }
 					l.a.fault = func(_ int, c iosxe.Command) *fault {
-						if !slices.Contains(l.a.calls, "verify-md5") || c.Lines[0] != cmd.Lines[0] || slices.Contains(l.a.calls, "delete-file") {
+						if now.Load() != PhaseObserve || c.Lines[0] != cmd.Lines[0] {
 							return nil
 						}
 						asked++
@@ -64,8 +67,10 @@ func TestARouterThatAnswersNoShowIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, Settings{})
 		asked := 0
+		var now atomic.Value
+		l.opts.Events = func(e Event) { now.Store(e.Phase) }
 		l.a.fault = func(_ int, c iosxe.Command) *fault {
-			if slices.Contains(l.a.calls, "verify-md5") && strings.HasPrefix(c.Name, "show-") && c.Name != "show-version" && !slices.Contains(l.a.calls, "delete-file") {
+			if now.Load() == PhaseObserve && c.Name != "show-version" {
 				asked++
 				return &fault{before: lostError{}}
 			}
@@ -238,4 +243,53 @@ func TestARowThatCannotBeReadIsNoMissingFile(t *testing.T) {
 			t.Errorf("%v, source %q", err, result.Run.A.Source)
 		}
 	})
+}
+
+// TestTwoTornReadingsOfTheDumpAreOneWhole tears another packet of each reading, as a message of the router's does.
+func TestTwoTornReadingsOfTheDumpAreOneWhole(t *testing.T) {
+	without := func(text, line string) string {
+		before, after, _ := strings.Cut(text, line)
+		_, after, _ = strings.Cut(after, "\n")
+		return before + "%SYS-5-CONFIG_I: Configured\n" + after
+	}
+	for _, tt := range []struct {
+		name        string
+		torn        [2]string // the line that is lost in each reading
+		brief       bool
+		wantRebuilt bool
+	}{
+		{"the middle of one, the index of the other", [2]string{"  0010:", "1\n"}, false, true},
+		{"the end of one, the middle of the other", [2]string{"  0020:", "  0010:"}, false, false},
+		{"the end of one alone", [2]string{"  0020:", "none"}, false, true},
+		{"one packet twice", [2]string{"  0010:", "  0010:"}, false, false},
+		{"a row of the listing", [2]string{"none", "none"}, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, Settings{ZeroConfig: true})
+				n, briefs := 0, 0
+				l.a.fault = func(_ int, c iosxe.Command) *fault {
+					if c.Name == "show-capture-brief" && tt.brief {
+						if briefs++; briefs == 1 {
+							return &fault{idle: true, say: l.a.brief(l.a.frames[:1])}
+						}
+					}
+					if c.Name != "show-capture-dump" || n == len(tt.torn) {
+						return nil
+					}
+					n++
+					return &fault{idle: true, say: without(dumpText(l.a.frames), tt.torn[n-1])}
+				}
+				_, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
+				if (err == nil) != tt.wantRebuilt {
+					t.Fatal(err)
+				}
+				if err == nil {
+					if diff := cmp.Diff(l.a.frames, frames(t, l.bundle.Path("a.pcap"))); diff != "" {
+						t.Error("packets:", diff)
+					}
+				}
+			})
+		})
+	}
 }

@@ -30,6 +30,7 @@ func (r *router) fetch(ctx context.Context) error {
 }
 
 func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
+	r.settle()
 	if !r.exported || r.dump != "" {
 		return r.fetchDump(ctx, f)
 	}
@@ -65,6 +66,7 @@ func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
 		return in.err
 	}
 	if err != nil {
+		r.keyChanged(err)
 		return err
 	}
 	if r.size > 0 && in.n != r.size || n != in.n {

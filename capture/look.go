@@ -233,13 +233,18 @@ func (c *change) unseen() presence {
 
 // file returns what the router says about the exported file. The size of one whose row cannot be read is 0.
 func (r *router) file(ctx context.Context, attempts int) (iosxe.FileInfo, bool, error) {
-	out, err := r.repeatAtMost(ctx, iosxe.DirFile(r.plan.File), attempts)
+	return r.listed(r.repeatAtMost(ctx, iosxe.DirFile(r.plan.File), attempts))
+}
+
+// listed reads what the router answered to `dir` of the exported file.
+func (r *router) listed(out string, err error) (iosxe.FileInfo, bool, error) {
 	if refusedAs(err, iosxe.Missing) {
 		return iosxe.FileInfo{}, false, nil
 	}
 	if err != nil {
 		return iosxe.FileInfo{}, false, err
 	}
+	r.learnOffset(out)
 	d, err := iosxe.ParseDir(out)
 	if err != nil {
 		return iosxe.FileInfo{}, false, err

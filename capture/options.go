@@ -83,6 +83,11 @@ type Options struct {
 	Retry time.Duration // before the first repetition after a lost session, doubled each time; 500 ms when zero
 	Tool  string        // name and version of the program, for run.json
 	Stop  <-chan struct{}
+	// Folder is where bundles are kept; only Check, which has none, needs it. Empty is the current one.
+	Folder string
+	// LineWait is how long check waits for a router without a free terminal line; zero: not at all. Other runs may have
+	// taken the lines, and give them back.
+	LineWait time.Duration
 	// MaxDumpMB bounds what is read by `buffer dump` instead of SCP; 16 when zero.
 	MaxDumpMB int
 	DryRun    bool   // Clean only: list what would be removed
@@ -101,6 +106,9 @@ func DefaultTimeouts() map[Phase]time.Duration {
 func (o Options) timeout(p Phase) time.Duration {
 	if d := o.Timeouts[p]; d > 0 {
 		return d
+	}
+	if p == PhaseCheck {
+		return DefaultTimeouts()[p] + o.LineWait
 	}
 	if d := DefaultTimeouts()[p]; d > 0 {
 		return d

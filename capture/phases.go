@@ -140,10 +140,31 @@ func (r *router) stopped() error {
 	return nil
 }
 
-// count keeps how many packets the stopped capture has, and how many it lost. Nothing depends on it.
+// askTwice asks shows ahead, and once more those whose answers were lost.
+func (r *router) askTwice(ctx context.Context, commands ...iosxe.Command) []reply {
+	replies := make([]reply, len(commands))
+	r.askAll(ctx, commands, func(i int, out string, err error) { replies[i] = reply{out: out, err: err} })
+	for i, cmd := range commands {
+		if a := &replies[i]; a.err != nil && r.worthRepeating(ctx, a.err) {
+			a.out, a.err = r.repeatAtMost(ctx, cmd, 2)
+		}
+	}
+	return replies
+}
+
+// count keeps how many packets the stopped capture has, and how many it lost. Nothing depends on it. What is asked before
+// an export goes with it.
 func (r *router) count(ctx context.Context) {
 	cmd := iosxe.ShowBuffer(r.plan.Name)
-	out, err := r.repeatAtMost(ctx, cmd, 2)
+	commands := []iosxe.Command{cmd}
+	if r.toFile() {
+		commands = append(commands, iosxe.DirFile(r.plan.File))
+	}
+	replies := r.askTwice(ctx, commands...)
+	if r.toFile() {
+		r.before = &replies[1]
+	}
+	out, err := replies[0].out, replies[0].err
 	if err != nil {
 		if ctx.Err() == nil {
 			r.note(PhaseStop, "the packets in the buffer could not be counted: %v", err)
@@ -160,6 +181,11 @@ func (r *router) count(ctx context.Context) {
 	if b.Dropped > 0 {
 		r.note(PhaseStop, "the router dropped %d packets of the capture: the buffer was full, or more came a second than pps allows", b.Dropped)
 	}
+}
+
+// toFile says whether the packets are going to be written to a file in bootflash that is not there yet.
+func (r *router) toFile() bool {
+	return !r.plan.File.IsZero() && r.dump == "" && r.open(kindFile) == nil
 }
 
 // export writes the packets to a file in bootflash. Whatever keeps it from that, they are read by dump then.
@@ -190,7 +216,10 @@ func (r *router) writeFile(ctx context.Context) error {
 	if c := r.open(kindFile); c != nil { // of a run, or a collect, that could not fetch it
 		return r.useFile(ctx, c)
 	}
-	_, there, err := r.file(ctx, phaseAttempts)
+	if r.before == nil {
+		r.before = &r.askTwice(ctx, iosxe.DirFile(r.plan.File))[0]
+	}
+	_, there, err := r.listed(r.before.out, r.before.err)
 	if err != nil && refusalOf(err) == nil {
 		return err
 	}
@@ -240,7 +269,8 @@ func (p *SidePlan) source() string {
 // measureFile holds the router's word on the export against what it lists, and asks for size and checksum. What cannot be
 // read of them is not compared later; that the file is not there is an error.
 func (r *router) measureFile(ctx context.Context) error {
-	f, there, err := r.file(ctx, phaseAttempts)
+	replies := r.askTwice(ctx, iosxe.DirFile(r.plan.File), iosxe.VerifyMD5(r.plan.File))
+	f, there, err := r.listed(replies[0].out, replies[0].err)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -253,22 +283,19 @@ func (r *router) measureFile(ctx context.Context) error {
 		r.note(PhaseExport, "the router answered the export with %s; the file is there", quote(r.said))
 	}
 	r.exported, r.size = true, max(f.Size, 0)
-	return r.askMD5(ctx)
+	r.keepMD5(replies[1])
+	return nil
 }
 
-func (r *router) askMD5(ctx context.Context) error {
-	out, err := r.repeatAtMost(ctx, iosxe.VerifyMD5(r.plan.File), 2)
+func (r *router) keepMD5(a reply) {
+	err := a.err
 	if err == nil {
-		r.info.MD5, err = iosxe.ParseMD5(out)
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		r.info.MD5, err = iosxe.ParseMD5(a.out)
 	}
 	if err != nil {
 		r.info.MD5 = ""
 		r.note(PhaseExport, "the router's MD5 cannot be had, only the size is compared: %v", err)
 	}
-	return nil
 }
 
 // because is an error as the end of a sentence.

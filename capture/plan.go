@@ -152,7 +152,7 @@ func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (
 	}
 	p.define, err = iosxe.DefineCapture(iosxe.CapturePoint{
 		Name: name, ACL: p.ACL, Local: local, Remote: p.Remote, Interface: p.Interface, BufferMB: s.BufferMB,
-		Circular: s.Circular, Duration: s.Duration, Packets: s.Packets, PacketLen: s.PacketLen, PPS: s.PPS,
+		UDPOnly: s.IKEOnly, Circular: s.Circular, Duration: s.Duration, Packets: s.Packets, PacketLen: s.PacketLen, PPS: s.PPS,
 	})
 	if err != nil || !s.Debug {
 		return p, err
@@ -162,7 +162,7 @@ func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (
 
 func (p *SidePlan) planFiles(local netip.Addr, s Settings) (err error) {
 	p.ACL = p.Name
-	entries := aclEntries(local, p.Remote, s.ICMPFromAnyone)
+	entries := aclEntries(local, p.Remote, s)
 	if p.defineACL, err = iosxe.ACL(p.ACL, entries); err != nil {
 		return err
 	}
@@ -202,12 +202,15 @@ func (p *SidePlan) planDebug() (err error) {
 }
 
 // aclEntries permit what belongs to the tunnel, either way. UDP goes without ports, because fragments have none.
-func aclEntries(local, remote netip.Addr, fromAnyone bool) []iosxe.Entry {
-	entries := []iosxe.Entry{
-		{Protocol: iosxe.UDP, From: local, To: remote},
-		{Protocol: iosxe.UDP, From: remote, To: local},
-		{Protocol: iosxe.ESP, From: local, To: remote},
-		{Protocol: iosxe.ESP, From: remote, To: local},
+func aclEntries(local, remote netip.Addr, s Settings) []iosxe.Entry {
+	var entries []iosxe.Entry
+	both := func(protocol iosxe.Protocol) {
+		entries = append(entries, iosxe.Entry{Protocol: protocol, From: local, To: remote},
+			iosxe.Entry{Protocol: protocol, From: remote, To: local})
+	}
+	both(iosxe.UDP)
+	if !s.IKEOnly {
+		both(iosxe.ESP)
 	}
 	icmp := []iosxe.Protocol{iosxe.ICMPUnreachable}
 	if local.Is6() {
@@ -215,11 +218,14 @@ func aclEntries(local, remote netip.Addr, fromAnyone bool) []iosxe.Entry {
 	}
 	for _, protocol := range icmp {
 		from := remote
-		if fromAnyone {
+		if s.ICMPFromAnyone {
 			from = netip.Addr{}
 		}
 		entries = append(entries, iosxe.Entry{Protocol: protocol, From: local, To: remote},
 			iosxe.Entry{Protocol: protocol, From: from, To: local})
+	}
+	if !s.IKEOnly {
+		both(iosxe.AH)
 	}
 	return entries
 }

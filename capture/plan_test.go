@@ -94,9 +94,21 @@ func TestPlanIsWhatRunSends(t *testing.T) {
 	})
 }
 
+func TestIKEOnlyLeavesOutWhatProtectsTraffic(t *testing.T) {
+	if all := planText(t, Settings{}, nil); !strings.Contains(all, "permit esp host") || !strings.Contains(all, "permit ahp host") {
+		t.Errorf("ESP or AH is missing in\n%s", all)
+	}
+	for _, s := range []Settings{{IKEOnly: true}, {IKEOnly: true, ZeroConfig: true}} {
+		text := planText(t, s, nil)
+		if strings.Contains(text, "permit esp") || strings.Contains(text, "permit ahp") || !strings.Contains(text, " udp host 192.168.1.1 host 192.168.2.1") {
+			t.Errorf("not IKE alone:\n%s", text)
+		}
+	}
+}
+
 func TestEveryPlannedCommandIsAllowed(t *testing.T) {
 	six := func(e *Endpoint, s string) { e.Address = netip.MustParseAddr(s) }
-	for _, s := range []Settings{{}, {ZeroConfig: true}, {PPS: 5, PacketLen: 100, Circular: true, ICMPFromAnyone: true}} {
+	for _, s := range []Settings{{}, {ZeroConfig: true}, {IKEOnly: true}, {IKEOnly: true, ZeroConfig: true}, {PPS: 5, PacketLen: 100, Circular: true, ICMPFromAnyone: true}} {
 		for _, v6 := range []bool{false, true} {
 			a, b := endpoints()
 			if v6 {

@@ -36,8 +36,18 @@ func (p *Plan) Steps(s Side) []Step {
 
 func (p *SidePlan) checkSteps(s Settings) []Step {
 	var steps []Step
-	for _, c := range p.checkCommands(s) {
-		steps = append(steps, Step{Phase: PhaseCheck, Command: c})
+	add := func(note string, commands ...iosxe.Command) {
+		for _, c := range commands {
+			steps = append(steps, Step{Phase: PhaseCheck, Command: c, Note: note})
+		}
+	}
+	add("", iosxe.ShowVersion())
+	if !p.ACL.IsZero() {
+		add("only of a release that does not tell its mode of operation with its version", iosxe.ShowSDWAN())
+	}
+	add("", p.checkShows(s)...)
+	for _, t := range p.proofs() {
+		add("only when the name is free, as proof that the account may clean up", t.undo...)
 	}
 	return steps
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,23 +22,27 @@ type router struct {
 	u    *runner
 	info *bundle.Router
 
-	changes  []*change       // what was begun on the router, in order
-	known    map[string]bool // the IKE SAs with the peer that were there before the start
-	said     string          // what the router answered to the command that made the last change
-	dump     string          // why SCP is not used; empty: it is
-	counted  bool            // the packets in the buffer were counted after the stop
-	exported bool
-	done     bool   // the capture is here: nothing on the router is its only copy
-	had      bool   // it was here before: there is nothing to collect
-	vanished bool   // the exported file is known not to be there
-	size     int64  // of the exported file; 0: not known
-	first    window // when the first packet came, by this machine's clock
-	blind    int    // looks in a row, in the wait, that the router did not answer
-	nextLook time.Time
-	err      error  // why the side is given up
-	vouched  int    // the session of which it is known that the run's router answers in it; 0: none
-	broken   int    // answers that failed to come, of a host that does not number its sessions
-	sparing  string // why what holds the only copy of the packets is not removed; empty: it is
+	changes   []*change       // what was begun on the router, in order
+	known     map[string]bool // the IKE SAs with the peer that were there before the start
+	said      string          // what the router answered to the command that made the last change
+	dump      string          // why SCP is not used; empty: it is
+	counted   bool            // the packets in the buffer were counted after the stop
+	exported  bool
+	done      bool            // the capture is here: nothing on the router is its only copy
+	had       bool            // it was here before: there is nothing to collect
+	vanished  bool            // the exported file is known not to be there
+	size      int64           // of the exported file; 0: not known
+	offsets   []time.Duration // the router's clock's from UTC, as dir shows them
+	before    *reply          // to `dir` of the file before it was exported; nil: not asked
+	freeLines int             // terminal lines that nobody used when check counted them
+	preparing chan struct{}   // closed when the transfer's connection is logged in; nil: nobody is at it
+	first     window          // when the first packet came, by this machine's clock
+	blind     int             // looks in a row, in the wait, that the router did not answer
+	nextLook  time.Time
+	err       error  // why the side is given up
+	vouched   int    // the session of which it is known that the run's router answers in it; 0: none
+	broken    int    // answers that failed to come, of a host that does not number its sessions
+	sparing   string // why what holds the only copy of the packets is not removed; empty: it is
 }
 
 // window is a span of time in which something happened.
@@ -168,26 +173,52 @@ func (r *router) note(phase Phase, format string, args ...any) {
 	r.u.note(r.side, phase, r.plan.Endpoint.Name+": "+fmt.Sprintf(format, args...))
 }
 
-// clock reads the router's clock against ours.
-func (r *router) clock(ctx context.Context) (iosxe.Clock, error) {
-	before := time.Now()
-	out, err := r.repeat(ctx, iosxe.ShowClock())
-	if err != nil {
-		return iosxe.Clock{}, err
+// withoutName is an error without the peer's name, which a session puts before its own.
+func (r *router) withoutName(err error) string {
+	return strings.TrimPrefix(err.Error(), r.plan.Endpoint.Name+": ")
+}
+
+// keyChanged keeps that somebody else may have answered the transfer.
+func (r *router) keyChanged(err error) {
+	var key interface{ HostKeyChanged() bool }
+	if errors.As(err, &key) && key.HostKeyChanged() {
+		r.info.TransferHostKeyChanged = r.withoutName(err)
 	}
-	after := time.Now()
-	c, err := iosxe.ParseClock(out)
-	if err != nil {
-		return c, err
+}
+
+// prepare logs the transfer's connection in beside what goes on. ctx is the run's: it outlives a phase. What goes wrong
+// is found out by the transfer itself.
+func (r *router) prepare(ctx context.Context) {
+	if r.host == nil || r.plan.File.IsZero() || r.dump != "" || r.preparing != nil {
+		return
 	}
-	r.keepClock(c, before, after)
-	return c, nil
+	done := make(chan struct{})
+	r.preparing = done
+	go func() {
+		defer close(done)
+		_ = r.host.Prepare(ctx)
+	}()
+}
+
+// settle waits until nothing is being prepared.
+func (r *router) settle() {
+	if r.preparing != nil {
+		<-r.preparing
+		r.preparing = nil
+	}
+}
+
+// learnOffset takes the distance of the router's clock from UTC from what dir shows.
+func (r *router) learnOffset(dir string) {
+	if d, err := iosxe.ParseDir(dir); err == nil && len(d.Offsets()) > 0 {
+		r.offsets = d.Offsets()
+	}
 }
 
 func (r *router) keepClock(c iosxe.Clock, before, after time.Time) {
 	half := after.Sub(before) / 2
 	middle := before.Add(half)
-	ms := milliseconds(c.Instant(middle).Sub(middle))
+	ms := milliseconds(c.Instant(middle, r.offsets...).Sub(middle))
 	r.info.ClockMS, r.info.ClockError = &ms, milliseconds(half)
 	switch {
 	case c.NotSet:

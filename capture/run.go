@@ -127,6 +127,12 @@ func (u *runner) bringUp(ctx context.Context) error {
 func (u *runner) collect(ctx context.Context) error {
 	var errs []error
 	defer u.spareOnlyCopies(ctx)
+	defer u.settle()
+	for _, r := range u.sides {
+		if !r.had {
+			r.prepare(ctx)
+		}
+	}
 	for _, p := range []struct {
 		name Phase
 		do   func(context.Context, *router) error
@@ -154,6 +160,13 @@ func (u *runner) collect(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// settle waits until nothing is being prepared on either side.
+func (u *runner) settle() {
+	for _, r := range u.sides {
+		r.settle()
+	}
 }
 
 func (u *runner) allFailed() bool {
@@ -236,6 +249,7 @@ func (u *runner) blame(name Phase, r *router, err error) error {
 
 // finish cleans up, whatever happened before, and closes the books. keep leaves on the routers what is there.
 func (u *runner) finish(ctx context.Context, err error, keep bool) (*Result, error) {
+	u.settle()
 	u.cleanAll(ctx, keep)
 	if keep {
 		u.keepAll()

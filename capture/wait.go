@@ -15,6 +15,12 @@ import (
 // grace is how long a look that is under way when the wait ends may still take.
 const grace = 2 * time.Second
 
+// preparedFor is how long a connection for the transfer may wait for it: see Host.Prepare.
+const preparedFor = 100 * time.Second
+
+// idleLines is how many terminal lines a router must have free for one of them to be held for the transfer ahead of it.
+const idleLines = 3
+
 // sighting is what one look at a side's capture found.
 type sighting struct {
 	seen    bool // the router answered
@@ -28,6 +34,12 @@ type sighting struct {
 // wait watches both captures until the duration is over, both have ended by themselves, or what was asked for came to
 // pass. A router that does not answer is asked again later: its capture runs on, and is stopped in the next phase.
 func (u *runner) wait(ctx context.Context) error {
+	for _, r := range u.sides {
+		// Of a longer wait, or where others may want the line, the transfer is prepared at the end.
+		if u.plan.Settings.Duration <= preparedFor && r.freeLines >= idleLines {
+			r.prepare(ctx)
+		}
+	}
 	deadline := time.NewTimer(time.Until(u.started.Add(u.plan.Settings.Duration)))
 	defer deadline.Stop()
 	next := time.NewTimer(u.o.Poll)

@@ -2,9 +2,11 @@ package bundle
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -131,4 +133,32 @@ func (b *Bundle) Report() ([]byte, error) {
 		return nil, nil
 	}
 	return data, err
+}
+
+// Free says how many bytes can be written under folder, which need not exist yet; -1: that is not known here. It writes an
+// empty file there to find out whether it may, and removes it again.
+func Free(folder string) (int64, error) {
+	dir := filepath.Clean(folder)
+	for {
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			return 0, fmt.Errorf("%s is not a folder", dir)
+		}
+		if err == nil {
+			break
+		}
+		if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
+			dir = parent
+			continue
+		}
+		return 0, err
+	}
+	f, err := os.CreateTemp(dir, ".moncap-*")
+	if err != nil {
+		return 0, fmt.Errorf("nothing can be written here: %w", err)
+	}
+	if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
+		return 0, err
+	}
+	return freeBytes(dir)
 }

@@ -100,18 +100,21 @@ type Router struct {
 	File       string     `json:"file,omitempty"` // on the router
 	StartSent  time.Time  `json:"start_sent,omitzero"`
 	StartDone  time.Time  `json:"start_done,omitzero"`
-	Packets    int        `json:"packets"`        // in the router's buffer when it was stopped
-	Dropped    int        `json:"dropped"`        // by the router: the buffer was full, or too many a second
-	Bytes      int64      `json:"bytes"`          // of the capture file here
-	MD5        string     `json:"md5,omitempty"`  // as the router computed it
-	SHA256     string     `json:"sha256"`         // of the capture file here
-	Source     string     `json:"source"`         // scp, dump, empty; what the capture file here was made from
-	ClockMS    *float64   `json:"clock_ms"`       // the router's clock minus ours, in milliseconds
-	ClockError float64    `json:"clock_error_ms"` // half the round trip of that reading
-	ClockNote  string     `json:"clock_note,omitempty"`
-	Commands   []string   `json:"commands,omitempty"` // every line that was sent, in order
-	Failed     string     `json:"failed,omitempty"`
-	Clean      bool       `json:"clean"`
+	Packets    int        `json:"packets"`       // in the router's buffer when it was stopped
+	Dropped    int        `json:"dropped"`       // by the router: the buffer was full, or too many a second
+	Bytes      int64      `json:"bytes"`         // of the capture file here
+	MD5        string     `json:"md5,omitempty"` // as the router computed it
+	SHA256     string     `json:"sha256"`        // of the capture file here
+	// TransferHostKeyChanged is what was wrong with the host key that the transfer's connection was shown, while the command
+	// line's was the known one: somebody else may have answered it. Empty: nothing.
+	TransferHostKeyChanged string   `json:"transfer_host_key_changed,omitempty"`
+	Source                 string   `json:"source"`         // scp, dump, empty; what the capture file here was made from
+	ClockMS                *float64 `json:"clock_ms"`       // the router's clock minus ours, in milliseconds
+	ClockError             float64  `json:"clock_error_ms"` // half the round trip of that reading
+	ClockNote              string   `json:"clock_note,omitempty"`
+	Commands               []string `json:"commands,omitempty"` // every line that was sent, in order
+	Failed                 string   `json:"failed,omitempty"`
+	Clean                  bool     `json:"clean"`
 }
 
 // What a capture file was made from.

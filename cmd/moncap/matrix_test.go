@@ -190,7 +190,7 @@ func nothingRuns(t *testing.T) {
 
 // matrixRun is what every case runs.
 func (l *testLab) matrixRun(out string) []string {
-	return []string{"run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--quiet",
+	return []string{"run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--quiet", "--buffer", "1",
 		"--trigger", "clear crypto session remote " + l.tunnel.B.WAN.Address.String()}
 }
 
@@ -347,7 +347,7 @@ func fillDisk(t *testing.T, phase capture.Phase) string {
 	if err := os.Mkdir(disk, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "moncap-test", disk).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "moncap-test", disk).CombinedOutput(); err != nil {
 		t.Skipf("no small file system can be had: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
@@ -359,7 +359,7 @@ func fillDisk(t *testing.T, phase capture.Phase) string {
 	var once sync.Once
 	p := program{events: func(e capture.Event) {
 		if e.Kind == capture.Began && e.Phase == phase {
-			once.Do(func() { _ = os.WriteFile(filler, make([]byte, 2<<20), 0o600) }) // it fails when the disk is full
+			once.Do(func() { _ = os.WriteFile(filler, make([]byte, 5<<20), 0o600) }) // it fails when the disk is full
 		}
 	}}
 	r := p.run(t.Context(), l.matrixRun(out)...)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -81,6 +82,7 @@ type app struct {
 	noInput   bool
 
 	uploadPassword uploadPassword
+	lineWait       time.Duration // for a terminal line of a router
 	interrupts     *interrupts
 	screen         *screen
 	facts          map[string]any // what a command found out, for --format json; nil: it is not wanted

@@ -28,6 +28,7 @@ type captureFlags struct {
 	packetLen  int
 	pps        int
 	circular   bool
+	ikeOnly    bool
 	until      string
 	trigger    string
 	side       string
@@ -56,6 +57,7 @@ func (f *captureFlags) registerSettings(c *cobra.Command) {
 	fl.IntVar(&f.packets, "packets", 0, "packets after which the routers stop by themselves, 1 to 100000 (default: the inventory's)")
 	fl.IntVar(&f.packetLen, "packet-len", 0, "bytes kept of each packet, 64 to 9500 (default: all)")
 	fl.IntVar(&f.pps, "pps", 0, "packets kept a second, 1 to 1000000 (default: the inventory's, or 1000 as IOS XE has it)")
+	fl.BoolVar(&f.ikeOnly, "ike-only", false, "capture no ESP and no AH, so that a busy tunnel does not push IKE out; ESP in UDP (NAT) is captured still")
 	fl.BoolVar(&f.circular, "circular", false, "overwrite the oldest packets when the buffer is full")
 	fl.BoolVar(&f.zeroConfig, "zero-config", false, "change no configuration and write no file on the routers; slower (see moncap account --narrow)")
 	fl.StringVar(&f.viaExport, "via-export", "", "let the routers push the captures to an SCP server, scp://USER@HOST[:PORT][/FOLDER], and fetch them there")
@@ -140,7 +142,7 @@ func (f *captureFlags) settings(t *inventory.Tunnel) (capture.Settings, error) {
 	return capture.Settings{
 		Name: orDefault(f.name, c.Name), BufferMB: orDefault(f.bufferMB, c.BufferMB), Duration: orDefault(f.duration, c.Duration),
 		Packets: orDefault(f.packets, c.Packets), PacketLen: orDefault(f.packetLen, c.PacketLen), PPS: orDefault(f.pps, c.PPS),
-		Circular: f.circular || c.Circular, Until: until, Trigger: f.trigger, TriggerSide: capture.Side(strings.ToUpper(f.side)),
+		Circular: f.circular || c.Circular, IKEOnly: f.ikeOnly || c.IKEOnly, Until: until, Trigger: f.trigger, TriggerSide: capture.Side(strings.ToUpper(f.side)),
 		Keep: f.keep, ZeroConfig: f.zeroConfig, ViaExport: f.viaExport, Debug: f.debug, ICMPFromAnyone: true,
 		MaxClockSkew: max(t.A.Limits.ClockSkew, t.B.Limits.ClockSkew),
 	}, nil
@@ -467,6 +469,7 @@ func (a *app) captureOptions(ctx context.Context, view progressView) capture.Opt
 		Events: func(e capture.Event) { showEvent(ctx, view, e) },
 		Log:    a.logger(),
 		Tool:   "moncap " + versionString(),
+		Folder: a.runsDir(), LineWait: a.lineWait,
 	}
 	if a.tune != nil {
 		a.tune(nil, &o)

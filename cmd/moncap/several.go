@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/analysis/report"
@@ -27,6 +28,9 @@ type several struct {
 	codes   []int
 }
 
+// linesComeBack is how long a run waits for a terminal line that another run of the same command has.
+const linesComeBack = 5 * time.Minute
+
 // runSeveral runs the playbook on several tunnels. As text it prints a line for each when it is done; as JSON one array, as
 // JUnit one document, of all reports at the end, in the order of the tunnels.
 func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *runFlags) error {
@@ -35,6 +39,7 @@ func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *ru
 	}
 	quiet := *a
 	quiet.quiet = true // several progress displays would write over each other
+	quiet.lineWait = linesComeBack
 	s := &several{
 		app: &quiet, lines: a, flags: f, c: a.newConnector(), tunnels: tunnels,
 		reports: make([]*report.Report, len(tunnels)), codes: make([]int, len(tunnels)),

@@ -199,6 +199,7 @@ func (p *parser) capture(where string, n *yaml.Node, c *CaptureSettings) {
 		"packets":    func(where string, n *yaml.Node) { p.number(where, n, &c.Packets, 1, 100000) },
 		"packet_len": func(where string, n *yaml.Node) { p.number(where, n, &c.PacketLen, 64, 9500) },
 		"pps":        func(where string, n *yaml.Node) { p.number(where, n, &c.PPS, 1, 1000000) },
+		"ike_only":   func(where string, n *yaml.Node) { p.flag(where, n, &c.IKEOnly) },
 		"circular":   func(where string, n *yaml.Node) { p.flag(where, n, &c.Circular) },
 	})
 }

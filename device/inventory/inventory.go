@@ -111,6 +111,7 @@ type CaptureSettings struct {
 	PacketLen int // bytes kept of each packet; 0: all
 	PPS       int // packets kept per second; 0: the router's default
 	Circular  bool
+	IKEOnly   bool // no ESP and no AH
 }
 
 // Tunnel returns the tunnel called name. The error lists the names that there are.

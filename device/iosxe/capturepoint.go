@@ -13,6 +13,7 @@ type CapturePoint struct {
 	ACL       Name // the filter; empty: the filter is Local and Remote, inside the capture point
 	Local     netip.Addr
 	Remote    netip.Addr
+	UDPOnly   bool // of the filter inside the capture point
 	Interface Interface
 	BufferMB  int           // 1 to 100
 	Circular  bool          // overwrite the oldest packets when the buffer is full, instead of stopping
@@ -101,6 +102,9 @@ func (p CapturePoint) inlineFilter() (string, error) {
 	family := "ipv4"
 	if local.Is6() {
 		family = "ipv6"
+	}
+	if p.UDPOnly {
+		family += " protocol udp"
 	}
 	return fmt.Sprintf("match %s host %s host %s bidirectional", family, local, remote), nil
 }

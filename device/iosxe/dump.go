@@ -26,14 +26,15 @@ var errDump = errors.New("show monitor capture buffer dump")
 
 // ParseDump reads the output of `show monitor capture NAME buffer dump` packet by packet. It reads the hex columns only:
 // what stands in the character column is the packets' own and may look like anything. A gap in the addresses of a
-// packet is an error, because a line is missing then; so is a packet out of turn.
+// packet is that packet's error, because a line is missing then, and the reading goes on with the next one; so is a packet
+// out of turn. An error of reading ends it.
 func ParseDump(r io.Reader) iter.Seq2[DumpedPacket, error] {
 	return func(yield func(DumpedPacket, error) bool) {
 		d := dumpReader{lines: bufio.NewScanner(r)}
 		d.lines.Buffer(make([]byte, 4096), 1<<20)
 		for {
 			p, err := d.next()
-			if err == io.EOF || !yield(p, err) || err != nil {
+			if err == io.EOF || !yield(p, err) || err != nil && d.lines.Err() != nil {
 				return
 			}
 		}
@@ -45,7 +46,8 @@ type dumpReader struct {
 	open  bool // an index was read and its packet is being collected
 	index int
 	data  []byte
-	done  int // packets handed out
+	err   error // what is wrong with the packet that is being collected
+	due   int   // the index that should come
 }
 
 var (
@@ -57,8 +59,7 @@ var (
 func (d *dumpReader) next() (DumpedPacket, error) {
 	for d.lines.Scan() {
 		line := strings.TrimSpace(strings.TrimRight(d.lines.Text(), "\r"))
-		p, whole, err := d.take(line)
-		if whole || err != nil {
+		if p, whole, err := d.take(line); whole {
 			return p, err
 		}
 	}
@@ -71,10 +72,11 @@ func (d *dumpReader) next() (DumpedPacket, error) {
 	return DumpedPacket{}, io.EOF
 }
 
-// take reads one line; whole says that it began the next packet, and the one before is complete.
+// take reads one line; whole says that it began the next packet, and the one before is over.
 func (d *dumpReader) take(line string) (p DumpedPacket, whole bool, err error) {
 	if m := dumpLine.FindStringSubmatch(line); m != nil && d.open {
-		return p, false, d.hexLine(m[1], m[2])
+		d.hexLine(m[1], m[2])
+		return p, false, nil
 	}
 	m := dumpIndex.FindStringSubmatch(line)
 	if m == nil {
@@ -85,34 +87,34 @@ func (d *dumpReader) take(line string) (p DumpedPacket, whole bool, err error) {
 		whole = true
 	}
 	d.index, _ = strconv.Atoi(m[1])
-	d.open, d.data = true, nil
-	if want := d.done; err == nil && d.index != want {
-		return p, false, fmt.Errorf("%w: packet %d follows where %d should", errDump, d.index, want)
+	d.open, d.data, d.err = true, nil, nil
+	if d.index != d.due {
+		d.err = fmt.Errorf("%w: packet %d follows where %d should", errDump, d.index, d.due)
 	}
+	d.due = d.index + 1
 	return p, whole, err
 }
 
-func (d *dumpReader) hexLine(address, columns string) error {
+func (d *dumpReader) hexLine(address, columns string) {
 	at, _ := strconv.ParseUint(address, 16, 32)
-	if at != uint64(len(d.data)) {
-		return fmt.Errorf("%w: packet %d: line %s follows %d bytes", errDump, d.index, address, len(d.data))
-	}
 	b, err := hex.DecodeString(strings.ReplaceAll(columns, " ", ""))
-	if err != nil {
-		return fmt.Errorf("%w: packet %d: %w", errDump, d.index, err)
+	switch {
+	case d.err != nil:
+	case at != uint64(len(d.data)):
+		d.err = fmt.Errorf("%w: packet %d: line %s follows %d bytes", errDump, d.index, address, len(d.data))
+	case err != nil:
+		d.err = fmt.Errorf("%w: packet %d: %w", errDump, d.index, err)
+	case len(d.data)+len(b) > maxFrame:
+		d.err = fmt.Errorf("%w: packet %d: more than %d bytes", errDump, d.index, maxFrame)
+	default:
+		d.data = append(d.data, b...)
 	}
-	if len(d.data)+len(b) > maxFrame {
-		return fmt.Errorf("%w: packet %d: more than %d bytes", errDump, d.index, maxFrame)
-	}
-	d.data = append(d.data, b...)
-	return nil
 }
 
 func (d *dumpReader) finish() (DumpedPacket, error) {
 	d.open = false
-	if len(d.data) == 0 {
-		return DumpedPacket{}, fmt.Errorf("%w: packet %d has no bytes", errDump, d.index)
+	if d.err == nil && len(d.data) == 0 {
+		d.err = fmt.Errorf("%w: packet %d has no bytes", errDump, d.index)
 	}
-	d.done++
-	return DumpedPacket{d.index, d.data}, nil
+	return DumpedPacket{d.index, d.data}, d.err
 }

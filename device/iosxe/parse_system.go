@@ -16,7 +16,19 @@ type Version struct {
 	Serial   string
 	Uptime   time.Duration // to the minute; 0: not said
 	Image    string
+	// Mode is the router's mode of operation: Autonomous, or Controller-Managed (SD-WAN). Empty: not said, as in releases
+	// before 17.2.
+	Mode string
 }
+
+// MayBeSDWAN says whether the release has an SD-WAN image that does not tell its mode of operation: before 17.2 the two
+// modes were two images.
+func (v Version) MayBeSDWAN() bool {
+	return strings.HasPrefix(v.Software, "16.") || strings.HasPrefix(v.Software, "17.1.")
+}
+
+// Controlled says whether a controller configures the router, so that it takes no `configure terminal`.
+func (v Version) Controlled() bool { return strings.HasPrefix(strings.ToLower(v.Mode), "controller") }
 
 var (
 	versionXE      = regexp.MustCompile(`(?m)^Cisco IOS XE Software, Version (\S+)`)
@@ -25,6 +37,7 @@ var (
 	versionUptime  = regexp.MustCompile(`(?m)^(\S+) uptime is (.+)$`)
 	versionSerial  = regexp.MustCompile(`(?m)^Processor board ID (\S+)`)
 	versionImage   = regexp.MustCompile(`(?m)^System image file is "([^"]*)"`)
+	versionMode    = regexp.MustCompile(`(?mi)^\s*Router operating mode:\s*(\S+)`)
 	uptimePart     = regexp.MustCompile(`(\d{1,6}) (year|week|day|hour|minute)s?`)
 )
 
@@ -35,6 +48,7 @@ func ParseVersion(out string) (Version, error) {
 		Model:  firstGroup(versionChassis, out),
 		Serial: firstGroup(versionSerial, out),
 		Image:  firstGroup(versionImage, out),
+		Mode:   firstGroup(versionMode, out),
 	}
 	v.Software = normaliseVersion(firstGroup(versionIOS, out))
 	if x := firstGroup(versionXE, out); x != "" && !strings.HasPrefix(x, "BLD_") {
@@ -85,7 +99,7 @@ func parseUptime(s string) time.Duration {
 }
 
 var (
-	switchModel = regexp.MustCompile(`(?i)^(?:WS-)?C(?:9[2-6]\d\d|3[68]50|4500)`)
+	switchModel = regexp.MustCompile(`(?i)^(?:(?:WS-)?C(?:9[2-6]\d\d|3[68]50|45\d\d)|IE-3)`)
 	routerModel = regexp.MustCompile(`(?i)^(?:CSR1000V|C8000V|C8[2-5]\d\d|C8\d{3}|ISR[14]\d\d\d|C11\d\d|ASR1\d\d\d|ASR1K|VG\d|IR\d|ISRV|C8K)`)
 )
 
@@ -152,14 +166,24 @@ func ParseClock(out string) (Clock, error) {
 	return c, nil
 }
 
-// Instant turns the reading into an instant. A zone's abbreviation says nothing about its offset, so the offset is the
-// multiple of a quarter of an hour that brings the reading closest to near, the time here when it was taken.
-func (c Clock) Instant(near time.Time) time.Time {
+// Instant turns the reading into an instant. A zone's abbreviation says nothing about its offset. It is the one of offsets,
+// as Directory.Offsets has them, that brings the reading closest to near, the time here when it was taken: a router that
+// sets its clock for summer may show two. Without any, it is the multiple of a quarter of an hour that does.
+func (c Clock) Instant(near time.Time, offsets ...time.Duration) time.Time {
 	if c.ZoneKnown {
 		return c.Time
 	}
-	const quarter = 15 * time.Minute
-	return c.Time.Add(near.Sub(c.Time).Round(quarter)).UTC()
+	if len(offsets) == 0 {
+		const quarter = 15 * time.Minute
+		return c.Time.Add(near.Sub(c.Time).Round(quarter)).UTC()
+	}
+	best := c.Time.Add(-offsets[0])
+	for _, o := range offsets[1:] {
+		if t := c.Time.Add(-o); t.Sub(near).Abs() < best.Sub(near).Abs() {
+			best = t
+		}
+	}
+	return best.UTC()
 }
 
 var privilegeLine = regexp.MustCompile(`(?mi)^\s*Current privilege level is (\d{1,2})\s*$`)
@@ -232,14 +256,4 @@ func ParseNTP(out string) (NTP, error) {
 	n.Stratum, _ = strconv.Atoi(m[2])
 	n.OffsetMS, _ = strconv.ParseFloat(firstGroup(ntpOffset, out), 64)
 	return n, nil
-}
-
-// ParseSCPServer reads the configuration line of the SCP server: whether it is on.
-func ParseSCPServer(out string) bool {
-	for line := range strings.SplitSeq(Clean(out), "\n") {
-		if strings.TrimSpace(line) == "ip scp server enable" {
-			return true
-		}
-	}
-	return false
 }

@@ -70,6 +70,9 @@ func DeleteFile(f File) Command { return exec("delete-file", "delete /force "+f.
 // ShowVersion shows platform, software and uptime.
 func ShowVersion() Command { return exec("show-version", "show version") }
 
+// ShowSDWAN shows the version of the SD-WAN software, of a router that a controller configures. Others refuse it.
+func ShowSDWAN() Command { return exec("show-sdwan-version", "show sdwan version") }
+
 // ShowClock shows the time of day and where it comes from.
 func ShowClock() Command { return exec("show-clock", "show clock detail") }
 
@@ -87,11 +90,6 @@ func ShowACL(n Name) Command { return exec("show-acl", "show access-lists "+n.s)
 
 // ShowACLs shows all access lists.
 func ShowACLs() Command { return exec("show-acls", "show access-lists") }
-
-// ShowSCPServer prints the line that turns the SCP server on, or nothing.
-func ShowSCPServer() Command {
-	return exec("show-scp-server", "show running-config | include ip scp server")
-}
 
 // ShowCPU shows the load of the control plane, in one line.
 func ShowCPU() Command {

@@ -17,7 +17,8 @@ func TestCatalogueIsUnderstood(t *testing.T) {
 		if d.Mode == iosxe.Transfer {
 			continue // nothing that is typed
 		}
-		r := newRouter(t, simulator.Config{Flash: map[string][]byte{"f": nil}, ACLs: []simulator.ACL{{Name: "x", Entries: []string{"permit ip any any"}}}})
+		controller := simulator.Knobs{Controller: d.Name == "show-sdwan-version"} // others do not know it
+		r := newRouter(t, simulator.Config{Knobs: controller, Flash: map[string][]byte{"f": nil}, ACLs: []simulator.ACL{{Name: "x", Entries: []string{"permit ip any any"}}}})
 		for _, lines := range blocks(d) {
 			if out := r.Type(lines...); bad.MatchString(out) {
 				t.Errorf("%s: %q: %s", d.Name, lines, out)

@@ -22,6 +22,7 @@ func addShows(exec *node, shows map[string]string) {
 		show("monitor capture"+tail, "Packet Capture information", 1, (*session).showCapture)
 	}
 	show("version", "System hardware and software status", 1, (*session).showVersion)
+	show("sdwan version", "Show SDWAN version", 1, (*session).showSDWAN)
 	show("clock", "Display the system clock", 1, (*session).showClock)
 	show("clock detail", "Display detailed information", 1, (*session).showClock)
 	show("ntp status", "Network time protocol", 1, (*session).showNTP)
@@ -90,6 +91,15 @@ func twoDigits(s string) string {
 		return "0" + s
 	}
 	return s
+}
+
+// showSDWAN is there in controller mode only.
+func (s *session) showSDWAN(*call) {
+	if !s.router.config.Knobs.Controller {
+		s.put("          ^\n%% Invalid input detected at '^' marker.\n\n")
+		return
+	}
+	s.put("%s.0.0\n", s.router.config.Version)
 }
 
 func (s *session) showClock(c *call) {

@@ -1,0 +1,5 @@
+//go:build !linux && !darwin
+
+package bundle
+
+func freeBytes(string) (int64, error) { return -1, nil }

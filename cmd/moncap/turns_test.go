@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/device"
+)
+
+// farAway makes routers distant, and counts the turns of the talk with them: how often moncap speaks after it has heard
+// something. Each costs a round trip.
+type farAway struct {
+	rtt time.Duration
+
+	mu    sync.Mutex
+	phase capture.Phase
+	turns map[capture.Phase]int // of both connections of the router that is counted
+	ahead int                   // of the transfer's login, beside something else
+}
+
+func (f *farAway) dial(counted bool) func(ctx context.Context, network, address string) (net.Conn, error) {
+	conns := 0
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		time.Sleep(f.rtt) // the handshake of TCP
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		conns++
+		d := &distant{Conn: c, far: f, counted: counted, second: conns > 1, out: make(chan parcel, 1024), in: make(chan parcel, 1024), heard: true}
+		go d.send()
+		go d.receive()
+		return d, nil
+	}
+}
+
+// turn counts one. What the second connection says before its file is asked for runs beside the first one's.
+func (f *farAway) turn(second bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if second && f.phase != capture.PhaseFetch {
+		f.ahead++
+		return
+	}
+	f.turns[f.phase]++
+}
+
+func (f *farAway) total() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.turns {
+		n += t
+	}
+	return n
+}
+
+type parcel struct {
+	data []byte
+	err  error
+	at   time.Time
+}
+
+// distant is a connection on which everything takes half a round trip.
+type distant struct {
+	net.Conn
+	far             *farAway
+	counted, second bool
+	out, in         chan parcel
+	rest            parcel
+	closed          sync.Once
+
+	mu    sync.Mutex
+	heard bool
+}
+
+func (d *distant) send() {
+	for p := range d.out {
+		time.Sleep(time.Until(p.at))
+		if _, err := d.Conn.Write(p.data); err != nil {
+			return
+		}
+	}
+}
+
+func (d *distant) receive() {
+	defer close(d.in)
+	for {
+		b := make([]byte, 32<<10)
+		n, err := d.Conn.Read(b)
+		d.in <- parcel{b[:n], err, time.Now().Add(d.far.rtt / 2)}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (d *distant) Read(b []byte) (int, error) {
+	if len(d.rest.data) == 0 && d.rest.err == nil {
+		p, ok := <-d.in
+		if !ok {
+			return 0, net.ErrClosed
+		}
+		time.Sleep(time.Until(p.at))
+		d.rest = p
+	}
+	n := copy(b, d.rest.data)
+	d.rest.data = d.rest.data[n:]
+	d.mu.Lock()
+	d.heard = d.heard || n > 0
+	d.mu.Unlock()
+	if n == 0 {
+		return 0, d.rest.err
+	}
+	return n, nil
+}
+
+func (d *distant) Write(b []byte) (n int, err error) {
+	defer func() {
+		if recover() != nil { // closed meanwhile
+			n, err = 0, net.ErrClosed
+		}
+	}()
+	d.mu.Lock()
+	if d.heard && d.counted {
+		d.far.turn(d.second)
+	}
+	d.heard = false
+	d.mu.Unlock()
+	d.out <- parcel{data: append([]byte(nil), b...), at: time.Now().Add(d.far.rtt / 2)}
+	return len(b), nil
+}
+
+func (d *distant) Close() error {
+	d.closed.Do(func() { close(d.out) })
+	return d.Conn.Close()
+}
+
+// TestARunTakesFewRoundTrips counts them at a router far away. How near each other the captures start does not depend on
+// how far away the routers are.
+func TestARunTakesFewRoundTrips(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	far := &farAway{rtt: 40 * time.Millisecond, turns: map[capture.Phase]int{}}
+	routers := 0
+	p := program{
+		tune: func(d *device.Options, c *capture.Options) {
+			if d != nil {
+				routers++
+				d.Dial = far.dial(routers == 1)
+				d.Timeouts = device.Timeouts{}
+			}
+		},
+		events: func(e capture.Event) {
+			if e.Kind == capture.Began {
+				far.mu.Lock()
+				far.phase = e.Phase
+				far.mu.Unlock()
+			}
+		},
+	}
+	out := filepath.Join(l.dir, "b")
+	began := time.Now()
+	r := p.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", out, "--duration", "2s")
+	if r.code > exitInconclusive {
+		t.Fatalf("exit %d\n%s", r.code, r.stderr)
+	}
+	var by []string
+	for _, phase := range capture.Phases() {
+		by = append(by, fmt.Sprintf("%s %d", phase, far.turns[phase]))
+	}
+	t.Logf("%d round trips: %s; %d of the transfer's login beside them; %s", far.total(), strings.Join(by, ", "), far.ahead, time.Since(began).Round(time.Millisecond))
+	if n := far.total() - far.turns[capture.PhaseWait]; n > mostRoundTrips {
+		t.Errorf("%d round trips, want %d at most", n, mostRoundTrips)
+	}
+	l.nothingLeft(t, r)
+}
+
+// mostRoundTrips bounds a run beside its wait, the login included.
+const mostRoundTrips = 85

@@ -95,12 +95,17 @@ func (r *router) meet(v iosxe.Version) {
 // command: what another router is asked is no evidence, and what it is told is harm.
 func (r *router) recognise(ctx context.Context) error {
 	known := identityOf(r.info)
-	if known == (identity{}) || r.vouched != 0 && r.vouched == r.session() {
-		return nil
+	first := known == (identity{})
+	if first && r.u.books == nil || r.vouched != 0 && r.vouched == r.session() {
+		return nil // a new run meets the router in its check
 	}
 	now, err := r.whoAnswers(ctx)
 	if err != nil {
 		return err
+	}
+	if first { // of a bundle that does not say: from here on it has to stay the same
+		r.info.Hostname, r.info.Serial, r.info.HostKey = now.hostname, now.serial, now.hostKey
+		known = now
 	}
 	if !known.same(now) {
 		if h, ok := r.host.(Identified); ok {

@@ -47,12 +47,7 @@ type failover struct {
 	done          bool // the command with which the session is lost was still carried out
 }
 
-func (h *failover) now() *fakeRouter {
-	if h.n > h.at {
-		return h.second
-	}
-	return h.first
-}
+func (h *failover) now() *fakeRouter { return h.nowFor(h.n) }
 
 func (h *failover) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	n := h.n
@@ -150,6 +145,34 @@ func failedOver(t *testing.T, l *lab, host *failover, elsewhere string) {
 	}
 	if err := honest(t, "later", before, l, b, l.opts); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestABundleWithoutAnIdentityGetsOne: whoever answers first has to be the one that answers to the end. The other has the
+// same things, as a standby with a copied configuration may.
+func TestABundleWithoutAnIdentityGetsOne(t *testing.T) {
+	for at := 1; at < 6; at++ {
+		synctest.Test(t, func(t *testing.T) {
+			l, _ := started(t, Settings{})
+			run, err := l.bundle.Run()
+			if err != nil {
+				t.Fatal(err)
+			}
+			run.A.Hostname = ""
+			if err := l.bundle.SaveRun(run); err != nil {
+				t.Fatal(err)
+			}
+			host := &failover{first: l.a, second: l.a.clone(), at: at}
+			host.second.host = "R7"
+			elsewhere := host.second.state()
+			var dirty *DirtyError
+			if _, err := Clean(t.Context(), l.bundle, Hosts{host, l.b}, l.opts); !errors.As(err, &dirty) || !strings.Contains(err.Error(), "this is R7") {
+				t.Errorf("at %d: %v", at, err)
+			}
+			if diff := cmp.Diff(elsewhere, host.second.state()); diff != "" {
+				t.Errorf("at %d: the other router was changed: %s", at, diff)
+			}
+		})
 	}
 }
 

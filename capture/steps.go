@@ -44,7 +44,7 @@ type SideStatus struct {
 func Status(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) ([]SideStatus, error) {
 	u, err := resume(b, h, o)
 	if err != nil {
-		return nil, err
+		return nil, unknown(b, err)
 	}
 	u.b = nil
 	ctx, cancel := context.WithTimeout(ctx, u.o.timeout(PhaseCheck))

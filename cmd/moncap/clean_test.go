@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/moncap/moncap/capture/bundle"
@@ -37,7 +36,7 @@ func TestCleanAndItsDryRunAgree(t *testing.T) {
 		}, exitOK, true, "site-a: would look for access list mc"},
 		{"a pipe for a journal", func(out string) error {
 			j := filepath.Join(out, "journal.jsonl")
-			return errors.Join(os.Remove(j), syscall.Mkfifo(j, 0o600))
+			return errors.Join(os.Remove(j), mkfifo(j))
 		}, exitOK, true, "site-a: would look for access list mc"},
 		{"a link for a journal", func(out string) error {
 			j := filepath.Join(out, "journal.jsonl")
@@ -52,11 +51,11 @@ func TestCleanAndItsDryRunAgree(t *testing.T) {
 		{"a lost folder", func(out string) error { return os.RemoveAll(filepath.Join(out, "a")) }, exitOK, true, "site-a: would remove"},
 		{"a pipe for a transcript", func(out string) error {
 			f := filepath.Join(out, "a", "transcript.log")
-			return errors.Join(os.Remove(f), syscall.Mkfifo(f, 0o600))
+			return errors.Join(os.Remove(f), mkfifo(f))
 		}, exitOK, true, "site-a: would remove"},
 		{"a pipe for run.json", func(out string) error {
 			f := filepath.Join(out, "run.json")
-			return errors.Join(os.Remove(f), syscall.Mkfifo(f, 0o600))
+			return errors.Join(os.Remove(f), mkfifo(f))
 		}, exitDirty, false, "whether anything is left on a router is not known"},
 		{"half of run.json", func(out string) error { return os.Truncate(filepath.Join(out, "run.json"), 300) }, exitDirty, false,
 			"whether anything is left on a router is not known"},

@@ -3,17 +3,17 @@ package analysis
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
 
 // assemble puts the facts of a case and what was found in it into the document.
-func assemble(c *pair.Case, findings []report.Finding) *report.Report {
+func assemble(c *pair.Case, talks []*facts.Talk, findings []report.Finding) *report.Report {
 	shown, more := shorten(findings)
 	r := &report.Report{
 		Schema: report.Schema, Findings: shown, Clock: clock(c.Clock),
@@ -32,7 +32,7 @@ func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 			Translated: m.Translated.Addr().String(), Port: m.Translated.Port(), Packets: m.Packets,
 		})
 	}
-	r.Conversations = conversations(c, codesOf(findings), listed(c, shown))
+	r.Conversations = conversations(c, talks, listed(c, shown))
 	r.Omitted = omitted(c, r, more)
 	for _, f := range c.Flows[:min(len(c.Flows), maxFlows)] {
 		r.Flows = append(r.Flows, flow(c, f))
@@ -44,14 +44,13 @@ func assemble(c *pair.Case, findings []report.Finding) *report.Report {
 }
 
 // conversations are written by two at a time: with very many, this is most of the work.
-func conversations(c *pair.Case, about codes, listed []int) []report.Conversation {
-	all := make([]report.Conversation, len(c.Conversations))
+func conversations(c *pair.Case, talks []*facts.Talk, listed []int) []report.Conversation {
+	all := make([]report.Conversation, len(talks))
 	var wait sync.WaitGroup
 	for start := range 2 {
 		wait.Go(func() {
 			for i := start; i < len(all); i += 2 {
-				v := c.Conversations[i]
-				all[i] = conversation(c, v, about.outcome(v), listed[i])
+				all[i] = conversation(c, talks[i].Conversation, outcomes[talks[i].End], listed[i])
 			}
 		})
 	}
@@ -188,43 +187,10 @@ func icmp(c *pair.Case, e pair.ICMP) report.ICMP {
 	}
 }
 
-// codes are the findings about each conversation.
-type codes map[string]map[string]bool
-
-func codesOf(findings []report.Finding) codes {
-	c := codes{}
-	for _, f := range findings {
-		for _, id := range append([]string{f.Conversation}, f.Further...) {
-			if c[id] == nil {
-				c[id] = map[string]bool{}
-			}
-			c[id][f.Code] = true
-		}
-	}
-	return c
-}
-
-// refusals are the findings that say that a side answered with no.
-var refusals = []string{
-	"auth-failed", "child-sa-refused", "responder-auth-rejected", "ike-proposal-mismatch", "ke-group-mismatch", "version-mismatch",
-	"psk-mismatch-v1", "quick-mode-refused", "error-notify", "redirected",
-}
-
-// outcome says in one word how a conversation ended.
-func (c codes) outcome(v *pair.Conversation) string {
-	has := c[v.ID]
-	switch {
-	case has["sa-deleted"]:
-		return "deleted"
-	case has["tunnel-established"]:
-		return "established"
-	case slices.ContainsFunc(refusals, func(code string) bool { return has[code] }):
-		return "refused"
-	}
-	for _, m := range v.Messages {
-		if m.Answers != nil && m.Arrived() {
-			return "incomplete"
-		}
-	}
-	return "unanswered"
+// outcomes say in one word how a conversation ended.
+var outcomes = map[facts.Ending]string{
+	facts.Unanswered: "unanswered", facts.Broken: "incomplete", facts.Established: "established", facts.Deleted: "deleted",
+	facts.ProposalsRefused: "refused", facts.GroupRefused: "refused", facts.VersionRefused: "refused", facts.Redirected: "refused",
+	facts.ErrorReported: "refused", facts.AuthRefused: "refused", facts.ResponderRejected: "refused", facts.UserRefused: "refused",
+	facts.ChildRefused: "refused",
 }

@@ -67,11 +67,12 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 	if err != nil {
 		return nil, err
 	}
-	findings, err := diagnose.Judge(ctx, c, judged)
+	talks := facts.Talks(ctx, c)
+	findings, err := diagnose.Judge(ctx, c, talks, judged)
 	if err != nil {
 		return nil, err
 	}
-	r := assemble(c, findings)
+	r := assemble(c, talks, findings)
 	r.Tunnel = o.Tunnel
 	r.Tool = report.Tool{Name: "moncap", Version: o.Version}
 	r.Verdict = diagnose.Verdict(c, findings)

@@ -108,8 +108,10 @@ func authCases() []findingCase {
 			a.exchange(ike.Informational, 0, ike.PayloadD, 12, ike.PayloadD, 12)
 		}, map[string]any{"refusing_side": "A", "confidence": "probable"}},
 		{"child-sa-refused", hit, "a further child SA", furtherChild(120, ike.PayloadN, 8), map[string]any{"refusing_side": "B", "confidence": "probable"}},
+		{"child-sa-refused", hit, "a further child SA with a key exchange", furtherChild(230, ike.PayloadN, 8), map[string]any{"refusing_side": "B"}},
+		{"child-sa-refused", near, "a further child SA with a key exchange, made", furtherChild(230, ike.PayloadSA, 210), nil},
 		{"child-sa-refused", near, "a further child SA, made", furtherChild(120, ike.PayloadSA, 116), nil},
-		{"child-sa-refused", near, "what may be a rekey of the IKE SA", furtherChild(400, ike.PayloadN, 8), nil},
+		{"child-sa-refused", near, "what may be a rekey of the IKE SA", furtherChild(156, ike.PayloadN, 8), nil},
 		{"child-sa-refused", near, "room for a child SA", answered(ike.PayloadIDr, sizeAnswer), nil},
 		{"child-sa-refused", near, "one bare Notify", answered(ike.PayloadN, 8), nil},
 		{"child-sa-refused", near, "the child SA was made afterwards", func(s *scene) {
@@ -135,6 +137,13 @@ func authCases() []findingCase {
 			s.sa(0).open()
 		}, map[string]any{"rejecting_side": "A", "confidence": "probable"}},
 		{"responder-auth-rejected", hit, "silence after a certificate", certified(time.Second), map[string]any{"rejecting_side": "A", "confidence": "possible"}},
+		{"responder-auth-rejected", hit, "the responder sends ESP, the initiator nothing", func(s *scene) {
+			s.sa(0).up()
+			for i := range uint32(10) {
+				s.wait(200 * time.Millisecond)
+				s.esp(1, 0xb0000001, i+1, 100, false)
+			}
+		}, map[string]any{"rejecting_side": "A", "confidence": "possible"}},
 		{"responder-auth-rejected", near, "a certificate, and the capture ends with it", certified(0), nil},
 		{"responder-auth-rejected", near, "a certificate, and the initiator's traffic", func(s *scene) {
 			certified(0)(s)

@@ -89,7 +89,7 @@ func lifeCases() []findingCase {
 			a.rekeyChild(0)
 		}, nil},
 		{"rekey-failed", near, "crossed", crossing(ike.PayloadN, 8), nil},
-		{"rekey-failed", hit, "a rekey of the IKE SA", furtherChild(400, ike.PayloadN, 8), map[string]any{"side": "B"}},
+		{"rekey-failed", hit, "a rekey of the IKE SA", furtherChild(156, ike.PayloadN, 8), map[string]any{"side": "B"}},
 		{"rekey-failed", near, "a further child SA is refused", furtherChild(120, ike.PayloadN, 8), nil},
 		{"rekey-failed", none, "healthy", healthy, nil},
 
@@ -129,6 +129,16 @@ func lifeCases() []findingCase {
 		{"sa-deleted", hit, "a child SA that the initiator does not take", func(s *scene) {
 			a := s.sa(0).up()
 			a.exchange(ike.Informational, 0, ike.PayloadD, 12, ike.PayloadD, 12)
+		}, map[string]any{"deleting_side": "A"}},
+		{"sa-deleted", hit, "both at once", func(s *scene) {
+			a := s.sa(0).up()
+			s.traffic(3, false)
+			s.ike(0, 500, a.sealed(ike.Informational, 0, 2, false, ike.PayloadD, 8))
+			s.ike(1, 500, a.sealed(ike.Informational, 1, 0, false, ike.PayloadD, 8))
+			s.ike(1, 500, a.sealed(ike.Informational, 1, 2, true, ike.PayloadNone, 0))
+			s.ike(0, 500, a.sealed(ike.Informational, 0, 0, true, ike.PayloadNone, 0))
+			s.wait(10 * time.Second)
+			s.noise(0)
 		}, map[string]any{"deleting_side": "A"}},
 		{"sa-deleted", near, "three within a minute are a flapping", flaps(3), nil},
 		{"sa-deleted", none, "healthy", healthy, nil},

@@ -192,14 +192,20 @@ func (j *judge) firstChildRefused(t *talk) report.Finding {
 
 // refusedChild says whether m asked for a further child SA, of an IKE SA that stands, and was refused.
 func (j *judge) refusedChild(t *talk, m *pair.Message) bool {
-	return m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy) && t.Makes(m) == facts.NewChild && t.overlapping(m) == nil && !j.retriedRekey(t, m)
+	making := t.Makes(m)
+	child := making == facts.NewChild || making == facts.UnsureMaking && m.FirstInner == ike.PayloadSA
+	return child && m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy) && t.overlapping(m) == nil && !j.retriedRekey(t, m)
 }
 
 func (j *judge) furtherChildRefused(t *talk, m *pair.Message) report.Finding {
 	refuser := m.AnsweredBy.From
 	a := facts.Answer{Messages: []*pair.Message{m.AnsweredBy}, Known: m.AnsweredBy.Plain.Known, Min: m.AnsweredBy.Plain.Min, Max: m.AnsweredBy.Plain.Max}
 	reason := any(nil)
-	how := fmt.Sprintf(": its CREATE_CHILD_SA response is one bare Notify (%s of plaintext). The request is no rekey: it has no REKEY_SA and is too small to renew the IKE SA.", room(a))
+	no := "and is too small to renew the IKE SA"
+	if t.Makes(m) != facts.NewChild {
+		no = "and does not have the size of a renewal of the IKE SA with the algorithms in use"
+	}
+	how := fmt.Sprintf(": its CREATE_CHILD_SA response is one bare Notify (%s of plaintext). The request is no rekey: it has no REKEY_SA %s.", room(a), no)
 	if said := innerErrors(m.AnsweredBy.Inner); len(said) > 0 {
 		reason, how = said[0], ": "+said[0]+", read with keys."
 	}
@@ -253,8 +259,12 @@ func (j *judge) howRejected(t *talk, f *report.Finding) {
 	who, other := j.name(t.Initiator), j.name(t.Responder())
 	if t.Doubted {
 		f.Confidence = report.Possible
-		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s, which authenticates with a certificate, and has said nothing since, while its capture went on: "+
-			"it has nothing to send, or it rejected the certificate or identity without a word, as some implementations do.", who, other)
+		what := "the certificate or identity"
+		if !t.Certificates() {
+			what = "the authentication or identity"
+		}
+		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and has said nothing since, neither IKE nor ESP, while the captures went on: "+
+			"it has nothing to send, or it rejected %s without a word, as some implementations do.", who, other, what)
 		f.Evidence = evidence("the last that was said", t.Answer.Messages...)
 		return
 	}

@@ -75,9 +75,10 @@ type judge struct {
 // topic is a code that was found about a conversation, or for a direction, or at all when neither is named.
 type topic struct{ conversation, direction, code string }
 
-// Judge returns the findings of a case: root causes first, what follows from them behind, facts last. It fails only when ctx ends.
-func Judge(ctx context.Context, c *pair.Case, o Options) ([]report.Finding, error) {
-	j := &judge{talkSet: newTalkSet(ctx, c), c: c, o: o, sent: map[[2]int]stretch{}, known: map[topic]bool{}}
+// Judge returns the findings of a case: root causes first, what follows from them behind, facts last. talks are the
+// conversations of the case, as package facts tells them. It fails only when ctx ends.
+func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([]report.Finding, error) {
+	j := &judge{talkSet: newTalkSet(ctx, talks), c: c, o: o, sent: map[[2]int]stretch{}, known: map[topic]bool{}}
 	for _, r := range rules {
 		if j.ended() {
 			break

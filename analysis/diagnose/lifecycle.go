@@ -206,7 +206,7 @@ func saDeleted(j *judge) []report.Finding {
 			continue
 		}
 		// Of two SAs of a collision, and of one that a new one took over from, the end is no loss.
-		if t.Successor != nil || t.End == facts.ChildRefused || t.End == facts.ResponderRejected || t.Next != nil || flapping[t] || t.Version == 1 && !t.CameUp() || j.redundant(t) {
+		if t.Successor != nil || t.End == facts.ChildRefused || t.Next != nil || flapping[t] || t.Version == 1 && !t.CameUp() || j.redundant(t) {
 			continue
 		}
 		m, proven := t.Deletion()

@@ -171,7 +171,7 @@ func exhausted(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		for _, m := range t.Messages {
 			sent := facts.Sendings(m)
-			if m.Kind != exchange.Request || len(sent) < 3 || facts.AnswerArrived(j.c, m) {
+			if m.Kind != exchange.Request || len(sent) < 3 || facts.AnswerArrived(j.c, m) || m.AnsweredBy != nil && t.wentOn(m) {
 				continue
 			}
 			const mostGaps = 100 // a flood of one message has no timer to be read

@@ -28,10 +28,10 @@ type talkSet struct {
 	aliveFirst, aliveLast int64
 }
 
-func newTalkSet(ctx context.Context, c *pair.Case) *talkSet {
+func newTalkSet(ctx context.Context, talks []*facts.Talk) *talkSet {
 	s := &talkSet{ctx: ctx, bySPI: map[ike.SPI]*talk{}, up: map[*pair.Conversation]bool{}, upAt: map[[2]netip.Addr]int64{},
 		taken: map[[2]netip.Addr]int64{}, of: map[betweenBy][]int64{}}
-	for _, t := range facts.Talks(ctx, c) {
+	for _, t := range talks {
 		s.heard()
 		s.add(&talk{Talk: t})
 	}

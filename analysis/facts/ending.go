@@ -379,18 +379,23 @@ func (t *Talk) beganAnew() *pair.Message {
 	return nil
 }
 
-// fellSilent says whether the initiator got an answer whose certificate it had to believe, and said nothing more while its capture went
-// on for many round trips. With a pre-shared key the responder, who believed the initiator by the same key, is not doubted.
+// fellSilent says whether the initiator said nothing more after the answer while the captures went on for many round trips, and has reason to
+// reject it: it had to believe a certificate, or the responder already sends ESP and gets none. With a pre-shared key and no traffic nothing
+// is in doubt: the responder believed the initiator by the same key.
 func (t *Talk) fellSilent() bool {
-	const longest = 250e6
-	while := int64(longest)
+	const shortest = 100e6
+	signed := t.Certificates() && t.Answer.Min >= leastSigned
+	if !signed && !t.esp.from(t, t.Responder()) || t.c.Parties[t.Initiator].Untimed {
+		return false
+	}
+	while := int64(shortest)
 	if c := t.c.Clock; c != nil {
 		while = max(while, 10*c.RTT)
 	}
-	if !t.Certificates() || t.Answer.Min < leastSigned || t.c.Story(t.Initiator) == nil || t.c.Parties[t.Initiator].Untimed {
-		return false
-	}
 	got, _ := FirstArrival(t.c, t.Answer.Messages[len(t.Answer.Messages)-1])
+	if t.c.Story(t.Initiator) == nil {
+		while = Patience // an initiator that did not get the answer asks again
+	}
 	return got >= 0 && Outlasts(t.c, t.Initiator, got, while)
 }
 

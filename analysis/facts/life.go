@@ -66,8 +66,15 @@ func (t *Talk) Makes(m *pair.Message) Making {
 	if t.Childless() && t.firstCreate(m) || least > 0 && (tooSmall(m, least) || Made(m.AnsweredBy) && tooSmall(m.AnsweredBy, t.leastIKERekey(m.From.Other()))) {
 		return NewChild
 	}
-	if a := m.AnsweredBy; least > 0 && a != nil && a.Plain.Known && a.Plain.Min <= t.leastIKERekey(a.From) && t.leastIKERekey(a.From) <= a.Plain.Max && t.retired(a) {
+	if a := m.AnsweredBy; least > 0 && Made(a) && a.Plain.Known && len(a.Inner) == 0 {
+		// The answer chooses one proposal, so that its size is exact: a child SA has traffic selectors beside.
+		if exact := t.leastIKERekey(a.From); a.Plain.Min > exact {
+			return NewChild
+		}
 		return RekeyIKE
+	}
+	if m.Plain.Known && least > 0 && m.Plain.Min <= least {
+		return RekeyIKE // with the algorithms that were chosen before
 	}
 	return UnsureMaking
 }
@@ -85,16 +92,6 @@ func (t *Talk) replacedBy(m *pair.Message) bool {
 	for _, o := range t.RequestsOf(ike.CreateChildSA) { // of several the last one before it
 		if o != m && o.From == m.From && o.FirstInner == ike.PayloadSA && o.MessageID > m.MessageID && o.Transmissions[0].Aligned < next.First &&
 			Made(o.AnsweredBy) {
-			return false
-		}
-	}
-	return true
-}
-
-// retired says whether the IKE SA is not used after m but for its Delete.
-func (t *Talk) retired(m *pair.Message) bool {
-	for _, o := range t.Messages {
-		if o.Transmissions[0].Aligned > m.Transmissions[0].Aligned && o.Kind == exchange.Request && o.FirstInner != ike.PayloadD {
 			return false
 		}
 	}
@@ -159,7 +156,7 @@ func (t *Talk) Deletion() (*pair.Message, bool) {
 				return m, true
 			}
 		}
-		if m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i, m) && m.Sealed().DeletesIKE() != ike.No && !t.endsReplaced(i) &&
+		if m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i) && m.Sealed().DeletesIKE() != ike.No && !t.endsReplaced(i) &&
 			!deletesChild(m) {
 			return m, false
 		}
@@ -191,9 +188,10 @@ func (t *Talk) endsReplaced(i int) bool {
 	return open > 0
 }
 
-func (t *Talk) silentAfter(i int, m *pair.Message) bool {
+// silentAfter says whether nothing follows message i but answers and further Deletes, as when both sides give up at once.
+func (t *Talk) silentAfter(i int) bool {
 	for _, o := range t.Messages[i+1:] {
-		if o != m.AnsweredBy {
+		if o.Exchange != ike.Informational || o.Kind == exchange.Request && o.FirstInner != ike.PayloadD {
 			return false
 		}
 	}

@@ -35,9 +35,10 @@ type answer struct {
 // How long the router must be quiet before something unusual is believed. Messages of its own do not count as talk, and a
 // segment that is lost on the way is sent again within the shorter of them.
 const (
-	settle     = 1500 * time.Millisecond // a question, a prompt of another name: output may look like one in the middle of a line
-	settleEcho = 2 * time.Second         // a prompt although the line was not echoed, because it was mangled
-	afterBreak = 5 * time.Second         // what an interrupt may take
+	settle      = 1500 * time.Millisecond // a question, a prompt of another name: output may look like one in the middle of a line
+	settleAsked = 5 * time.Second         // a question of a command that may ask: it may not be complete yet
+	settleEcho  = 2 * time.Second         // a prompt although the line was not echoed, because it was mangled
+	afterBreak  = 5 * time.Second         // what an interrupt may take
 )
 
 // mostIdle bounds a command whose timeout runs from the last byte, in timeouts: a router that chatters and never answers is
@@ -63,6 +64,7 @@ type reading struct {
 	stood   prompts
 
 	heard  bool   // the line that was typed was echoed
+	fresh  bool   // nothing but messages came since
 	echo   int    // where the answer begins, behind the echo
 	piece  string // the beginning of an echo that messages tear apart
 	from   int    // where that begins
@@ -145,23 +147,31 @@ func (r *reading) line(l string, from int) {
 	switch {
 	case !r.heard:
 		if _, ok := r.echoes(l, from, r.want.line); ok {
-			r.heard, r.echo, r.piece, r.stood = true, r.seen, "", prompts{}
-			r.tail = r.tail[:0]
+			r.hear()
 			return
 		}
+	case r.fresh && r.ownPrompt(l) && typedIn(l) == r.want.line:
+		r.hear() // a message came before the newline, and the line was drawn again
+		return
 	case len(r.want.ahead) > 0 && (r.piece != "" || before.own || r.ownPrompt(l)):
 		at, next := r.echoes(l, from, r.want.ahead[0])
 		if next {
 			r.end = at
 			return
 		}
-		_, typed := cutPrompt(l)
-		r.mixed = r.mixed || slices.Contains(r.want.ahead, strings.TrimSpace(typed)) || strings.TrimSpace(typed) == r.want.line
+		r.mixed = r.mixed || slices.Contains(r.want.ahead, typedIn(l)) || typedIn(l) == r.want.line
 	}
+	r.fresh = r.fresh && strings.TrimSpace(l) == ""
 	r.tail = append(append(r.tail, l...), '\n')
 	if len(r.tail) > 2*tailSize {
 		r.tail = append(r.tail[:0], r.tail[len(r.tail)-tailSize:]...)
 	}
+}
+
+// hear takes the line that was just read for the echo.
+func (r *reading) hear() {
+	r.heard, r.fresh, r.echo, r.piece, r.stood = true, true, r.seen, "", prompts{}
+	r.tail = r.tail[:0]
 }
 
 // messageLine says whether the router wrote l of its own accord. Few lines have what such a line must have.
@@ -181,6 +191,11 @@ func overtyped(l string) string {
 func cutPrompt(l string) (prompt, typed string) {
 	at := strings.LastIndexAny(l, "#>") + 1
 	return l[:at], strings.TrimLeft(l[at:], " ")
+}
+
+func typedIn(l string) string {
+	_, typed := cutPrompt(l)
+	return strings.TrimRight(typed, " \t\a")
 }
 
 // ownPrompt says whether l begins with the router's prompt.
@@ -274,6 +289,8 @@ func (r *reading) patience() time.Time {
 	switch {
 	case r.refused:
 		soon = time.Now()
+	case r.asked != "" && len(r.want.answers) > 0:
+		soon = r.moved.Add(settleAsked)
 	case r.asked != "" || r.strange != "":
 		soon = r.moved.Add(settle)
 	case r.unheard || r.stalled:

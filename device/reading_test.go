@@ -67,6 +67,7 @@ func TestReading(t *testing.T) {
 			chunks: []string{"sho\n%SYS-5-CONFIG_I: Configured\nw cl\n%SYS-5-CONFIG_I: Configured\nock\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
 		{name: "an echo torn, and drawn again", want: want{line: "show clock"},
 			chunks: []string{"sho\n%SYS-5-CONFIG_I: Configured\nsite-A#show c", "lock\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
+		{name: "a whole echo, drawn again", want: want{line: "x"}, chunks: []string{"x\n%SYS-5-CONFIG_I: Configured\nsite-A#x\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
 		{name: "a word of the line in a message", want: want{line: "end"}, chunks: []string{"\nthe end of it\nsite-A(config)#end\nsite-A#"}, done: true},
 		{name: "no echo", want: want{line: "show clock"}, chunks: []string{"sho%$&ock\n12:00\nsite-A#"}, body: "sho%$&ock\n12:00\n"},
 	}

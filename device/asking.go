@@ -13,15 +13,20 @@ import (
 
 // ask types a line and reads until the prompt is there again.
 func (s *session) ask(ctx context.Context, line string, w want) (answer, error) {
-	if b := s.term.pending(); len(b) > 0 {
-		s.router.rec.unasked(string(b)) // said since the last command, of the router's own accord
-	}
-	s.router.rec.typed(line)
-	if err := s.send([]byte(line+"\n"), w.timeout); err != nil {
+	if err := s.typeIn(line, w.timeout); err != nil {
 		return answer{}, err
 	}
 	w.line = line
 	return s.until(ctx, w)
+}
+
+// typeIn types one line, or several at once.
+func (s *session) typeIn(lines string, within time.Duration) error {
+	if b := s.term.pending(); len(b) > 0 {
+		s.router.rec.unasked(string(b)) // said since the last command, of the router's own accord
+	}
+	s.router.rec.typed(lines)
+	return s.send([]byte(lines+"\n"), within)
 }
 
 // send types b. A router that takes nothing, because it grants no window, is given up.

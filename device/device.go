@@ -67,6 +67,8 @@ type Router struct {
 
 	warnLegacy, warnConfig, warnHosts sync.Once
 
+	oneByOne bool // nothing is typed ahead any more
+
 	mu       sync.Mutex
 	session  *session
 	hostname string
@@ -117,6 +119,14 @@ func (r *Router) Session() int {
 		return 0
 	}
 	return r.opened
+}
+
+// Paged says whether the router's pager was or is on in a session, because the account may not turn it off: every output
+// takes a turn a page then, and nothing is typed ahead.
+func (r *Router) Paged() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.session != nil && r.session.paged
 }
 
 // Open opens the session when there is none.
@@ -189,15 +199,6 @@ func (r *Router) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 		return out, &Error{Peer: r.peer.Name, Op: cmd.Name, Err: err, lost: true}
 	}
 	return out, r.fail(cmd.Name, err)
-}
-
-// ExecAll runs commands that only read, in order. each is called once for every command, in order, with what Exec would
-// return for it; what goes wrong with one command is that one's error, and the next is run all the same, until ctx ends.
-func (r *Router) ExecAll(ctx context.Context, cmds []iosxe.Command, each func(i int, out string, err error)) {
-	for i, cmd := range cmds {
-		out, err := r.Exec(ctx, cmd)
-		each(i, out, err)
-	}
 }
 
 func (r *Router) fail(op string, err error) error {

@@ -137,7 +137,11 @@ func Allowed(cmd Command) bool {
 	return true
 }
 
+// OnlyReads says whether cmd is one that AllCommands describes, and changes nothing.
+func OnlyReads(cmd Command) bool { return Allowed(cmd) && grammar()[cmd.Name].effect == Reads }
+
 type lineGrammar struct {
+	effect      Effect
 	mode        Mode
 	first, rest *regexp.Regexp
 }
@@ -156,7 +160,7 @@ var grammar = sync.OnceValue(func() map[string]lineGrammar {
 		if d.Mode == Config {
 			first, rest = d.Syntax[:1], d.Syntax[1:]
 		}
-		m[d.Name] = lineGrammar{d.Mode, syntaxPattern(first), syntaxPattern(rest)}
+		m[d.Name] = lineGrammar{d.Effect, d.Mode, syntaxPattern(first), syntaxPattern(rest)}
 	}
 	return m
 })

@@ -160,7 +160,7 @@ func TestAnswersAreNotMixedUp(t *testing.T) {
 					t.Fatalf("read %s", want)
 				}
 				for i := range d.size() {
-					for j := i; j < d.size(); j += 1 + d.size()/20 {
+					for j := i; j < d.size(); j += 1 + d.size()/10 {
 						if got, read := d.play(t, []int{i, j}, []time.Duration{d.pause / 2, d.pause / 2}); got != typed || read != want {
 							t.Fatalf("cuts %d, %d:\ntyped %q\nread %s\nwant %s", i, j, got, read, want)
 						}

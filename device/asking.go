@@ -97,11 +97,14 @@ func (s *session) late(rd *reading) error {
 
 // quoting adds what the router said last to an error that ended the reading.
 func (s *session) quoting(err error, rd *reading) error {
-	said := s.router.rec.mask(iosxe.LastWords(rd.answer(s.prompt).body))
+	said := iosxe.LastWords(rd.answer(s.prompt).body)
 	if said == "" {
 		return err
 	}
-	return &saidError{err, said}
+	if iosxe.LoginRefused(said) { // "password has expired" is no line with a password in it
+		return &saidError{err, s.router.rec.maskAll(said), true}
+	}
+	return &saidError{err, s.router.rec.mask(said), false}
 }
 
 // heard takes what the router wrote, and replies to it where that is called for.

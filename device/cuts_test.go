@@ -42,7 +42,7 @@ type segment struct {
 	pause time.Duration // before it
 }
 
-func newScript(turns []turn, cuts []int, pauses []time.Duration) *scripted {
+func newScripted(turns []turn, cuts []int, pauses []time.Duration) *scripted {
 	s := &scripted{turns: turns, cuts: cuts, pauses: pauses, segs: make(chan segment, 1024), reads: make(chan string), gone: make(chan struct{})}
 	go s.pump()
 	_, _ = s.Write(nil)
@@ -131,7 +131,13 @@ type dialogue struct {
 // play runs a dialogue, and tells what was typed and what was read.
 func (d *dialogue) play(t *testing.T, cuts []int, pauses []time.Duration) (typed, read string) {
 	t.Helper()
-	sc := newScript(d.turns, cuts, pauses)
+	sc := newScripted(d.turns, cuts, pauses)
+	read = d.playOn(t, sc)
+	return sc.typed, read
+}
+
+func (d *dialogue) playOn(t *testing.T, sc *scripted) (read string) {
+	t.Helper()
 	sh := &shell{session: sc, in: sc, out: sc, queued: make(chan struct{}, 1), ended: make(chan struct{}), closed: make(chan struct{}), free: make(chan struct{}, 1)}
 	term, err := newTerminal(sh)
 	if err != nil {
@@ -152,7 +158,7 @@ func (d *dialogue) play(t *testing.T, cuts []int, pauses []time.Duration) (typed
 	read = d.do(t.Context(), s)
 	s.abandon()
 	synctest.Wait()
-	return sc.typed, read
+	return read
 }
 
 func (d *dialogue) size() int {
@@ -236,7 +242,7 @@ func dialogues(t *testing.T) []dialogue {
 // Whatever pauses stand between the bytes of a router, and however they are cut into reads, the same is typed and the same
 // is read: for every two cuts of short dialogues, and for many at random.
 func TestCutsMakeNoDifference(t *testing.T) {
-	const short = 64
+	const short = 48
 	all := os.Getenv("MONCAP_ALL_CUTS") != "" // every two cuts of the long ones, too: two minutes
 	for _, d := range dialogues(t) {
 		t.Run(d.name, func(t *testing.T) {
@@ -258,12 +264,12 @@ func TestCutsMakeNoDifference(t *testing.T) {
 				for i := range d.size() {
 					check([]int{i}, []time.Duration{d.pause})
 					for j := i + 1; j < d.size(); j++ {
-						if d.size() <= short || all || rng.IntN(d.size()*d.size()/2) < 200 {
+						if d.size() <= short || all || rng.IntN(d.size()*d.size()/2) < 100 {
 							check([]int{i, j}, []time.Duration{d.pause, time.Millisecond})
 						}
 					}
 				}
-				for range 100 {
+				for range 50 {
 					cuts := make([]int, 1+rng.IntN(d.size()))
 					pauses := make([]time.Duration, len(cuts))
 					for i := range cuts {

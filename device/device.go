@@ -39,19 +39,22 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Timeouts bound the waiting for a router. Zero fields take the default.
+// Timeouts bound the waiting for a router. Zero fields take the inventory's value for the peer, or the default.
 type Timeouts struct {
-	Dial    time.Duration // TCP and SSH handshake of every hop, login included; 20 s
+	Dial    time.Duration // TCP and SSH handshake of every hop, login and shell; then the wait for the prompt; 20 s each
 	Command time.Duration // a command's whole answer; 30 s
 	Idle    time.Duration // between two signs of life, of slow commands, bulk output and transfers; 60 s
 }
 
-func (t Timeouts) withDefaults() Timeouts {
+func (t Timeouts) withDefaults(peer inventory.Timeouts) Timeouts {
 	set := func(d *time.Duration, v time.Duration) {
 		if *d <= 0 {
 			*d = v
 		}
 	}
+	set(&t.Dial, peer.Dial)
+	set(&t.Command, peer.Command)
+	set(&t.Idle, peer.Idle)
 	set(&t.Dial, 20*time.Second)
 	set(&t.Command, 30*time.Second)
 	set(&t.Idle, time.Minute)
@@ -91,7 +94,7 @@ func New(peer inventory.Peer, o Options) *Router {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
-	o.Timeouts = o.Timeouts.withDefaults()
+	o.Timeouts = o.Timeouts.withDefaults(peer.Timeouts)
 	return &Router{peer: peer, o: o, rec: newRecorder(o.Record), secrets: map[string]inventory.Secret{}}
 }
 

@@ -83,6 +83,7 @@ var (
 type saidError struct {
 	err   error
 	words string // fit to be shown
+	noGo  bool   // they say that the account gets no session
 }
 
 func (e *saidError) Error() string { return fmt.Sprintf("%v; it said: %q", e.err, e.words) }

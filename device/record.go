@@ -43,19 +43,24 @@ var secretLine = regexp.MustCompile(`(?im)\b((?:password|secret|pre-shared-key|k
 
 // mask replaces the secrets that are known, and what follows a word that announces one.
 func (r *recorder) mask(s string) string {
+	return secretLine.ReplaceAllString(r.maskAll(s), "${1}***")
+}
+
+// maskAll replaces the secrets that are known.
+func (r *recorder) maskAll(s string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, secret := range r.secrets {
 		s = strings.ReplaceAll(s, secret, "***")
 	}
-	return secretLine.ReplaceAllString(s, "${1}***")
+	return s
 }
 
 // shortest is the length from which a secret is masked in outputs that are parsed, too: what is shorter may well be a word
 // of them.
 const shortest = 6
 
-// maskKnown replaces the secrets of the session.
+// maskKnown replaces the secrets of the session, but for the shortest.
 func (r *recorder) maskKnown(s string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -92,7 +92,7 @@ func (r *Router) shell(ctx context.Context, conn *connection) (*terminal, error)
 func refusedAfterLogin(known bool, err error) error {
 	said, ok := errors.AsType[*saidError](err)
 	switch {
-	case !ok || !iosxe.LoginRefused(said.words):
+	case !ok || !said.noGo:
 		return err
 	case known:
 		return fmt.Errorf("%w: %w", errSecond, err)

@@ -106,7 +106,8 @@ func (p *parser) peerKeys(peer *Peer) keys {
 		"platform": func(where string, n *yaml.Node) {
 			p.oneOf(where, n, &peer.Platform, platforms, "cisco_iosxe")
 		},
-		"limits": func(where string, n *yaml.Node) { p.limits(where, n, &peer.Limits) },
+		"limits":   func(where string, n *yaml.Node) { p.limits(where, n, &peer.Limits) },
+		"timeouts": func(where string, n *yaml.Node) { p.timeouts(where, n, &peer.Timeouts) },
 	}
 }
 
@@ -186,6 +187,14 @@ func (p *parser) limits(where string, n *yaml.Node, l *Limits) {
 			p.duration(where, n, &l.ClockSkew, time.Second, 100*365*24*time.Hour)
 		},
 		"runs": func(where string, n *yaml.Node) { p.number(where, n, &l.Runs, 1, 8) },
+	})
+}
+
+func (p *parser) timeouts(where string, n *yaml.Node, t *Timeouts) {
+	p.mapping(where, n, keys{
+		"dial":    func(where string, n *yaml.Node) { p.duration(where, n, &t.Dial, 2*time.Second, 5*time.Minute) },
+		"command": func(where string, n *yaml.Node) { p.duration(where, n, &t.Command, 5*time.Second, 10*time.Minute) },
+		"idle":    func(where string, n *yaml.Node) { p.duration(where, n, &t.Idle, 5*time.Second, 30*time.Minute) },
 	})
 }
 

@@ -42,6 +42,7 @@ type Peer struct {
 	Platform       string
 	WAN            WAN
 	Limits         Limits
+	Timeouts       Timeouts
 }
 
 // The policies for host keys.
@@ -78,6 +79,13 @@ type Limits struct {
 	MemoryPercent int           // used memory of the processor pool
 	ClockSkew     time.Duration // between the router and this machine
 	Runs          int           // concurrent runs on this router
+}
+
+// Timeouts bound the waiting for a router. Zero: the session's own, 20 s, 30 s and 60 s.
+type Timeouts struct {
+	Dial    time.Duration // until the login is through
+	Command time.Duration // for a command's whole answer
+	Idle    time.Duration // between two signs of life of what may take long: an export, a transfer
 }
 
 // Jump is a host on the way to a router.

@@ -55,6 +55,20 @@ tunnels:
   t: {a: a, b: b}
 `
 
+func TestTimeouts(t *testing.T) {
+	text := strings.Replace(valid, "username: u", "username: u, timeouts: {dial: 60s, command: 45s}", 1)
+	inv, err := Parse("inv.yaml", strings.NewReader(strings.Replace(text, "host: 192.0.2.2", "host: 192.0.2.2, timeouts: {idle: 2m, command: 1m}", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := inv.Peers["a"].Timeouts; got != (Timeouts{Dial: time.Minute, Command: 45 * time.Second}) {
+		t.Errorf("the defaults': %+v", got)
+	}
+	if got := inv.Peers["b"].Timeouts; got != (Timeouts{Dial: time.Minute, Command: time.Minute, Idle: 2 * time.Minute}) {
+		t.Errorf("the peer's: %+v", got)
+	}
+}
+
 func TestWhatIsWrongIsNamedWithItsLine(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"unknown key", "host: 192.0.2.1,", "host: 192.0.2.1, hots: x,", "inv.yaml:4: peers.a.hots: unknown key; want one of"},
@@ -76,6 +90,8 @@ func TestWhatIsWrongIsNamedWithItsLine(t *testing.T) {
 		{"insecure", `"env:P"`, `"env:P", host_key: insecure`, "inv.yaml:2: defaults.host_key"},
 		{"port", "host: 192.0.2.1", "host: 192.0.2.1, port: 99999", `inv.yaml:4: peers.a.port: "99999": want a number from 1 to 65535`},
 		{"duration", "b: b}", "b: b, capture: {duration: 90}}", "inv.yaml:7: tunnels.t.capture.duration"},
+		{"timeout without a unit", "host: 192.0.2.1", "host: 192.0.2.1, timeouts: {dial: 60}", `inv.yaml:4: peers.a.timeouts.dial: "60": want a duration from 2s to 5m0s`},
+		{"timeout that is none", "username: u", "username: u, timeouts: {login: 60s}", "inv.yaml:2: defaults.timeouts.login: unknown key; want one of command, dial, idle"},
 		{"merge key", "  b: {host: 192.0.2.2,", "  b: {<<: {}, host: 192.0.2.2,", "inv.yaml:5: peers.b: want a plain key"},
 		{"same address", "10.0.0.2}", "10.0.0.1}", "inv.yaml:7: tunnels.t: a and b have the same VPN address 10.0.0.1"},
 		{"same address by NAT", "10.0.0.2}", "10.0.0.2, nat_address: 10.0.0.1}", "inv.yaml:7: tunnels.t: a and b have the same VPN address 10.0.0.1"},

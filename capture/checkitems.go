@@ -235,6 +235,9 @@ func interfaceNames(all []iosxe.InterfaceState) string {
 	return strings.Join(names, ", ")
 }
 
+// anyRun is what a run calls its capture point unless it was given a name.
+var anyRun = regexp.MustCompile(`^mc[0-9a-f]{6}$`)
+
 func (c *checker) names(ctx context.Context) error {
 	out, ok, err := c.ask(ctx, "capture point", Refuse, iosxe.ShowCaptures())
 	if !ok {
@@ -247,16 +250,26 @@ func (c *checker) names(ctx context.Context) error {
 	}
 	level := OK
 	c.free[kindCapture] = true
+	var ours []string
 	for _, other := range all {
 		if other.Name == c.r.plan.Name.String() {
 			c.free[kindCapture] = false
 			c.add("capture point", Refuse, "%s exists already; it is not touched: choose another --name", other.Name)
 			return nil
 		}
-		if other.Active {
-			level = Warn
-			c.add("capture point", Warn, "another capture runs: %s", other.Name)
+		if !other.Active {
+			continue
 		}
+		level = Warn
+		c.add("capture point", Warn, "another capture runs: %s", other.Name)
+		if anyRun.MatchString(other.Name) {
+			ours = append(ours, other.Name)
+		}
+	}
+	// Whoever's runs they are, of this machine or another: the router is the one place where all of them show.
+	if limit := c.r.plan.Endpoint.Limits.Runs; limit > 0 && len(ours) >= limit {
+		c.add("capture point", Refuse, "%s run for other runs of moncap, and limits.runs allows %d at a time", strings.Join(ours, ", "), limit)
+		return nil
 	}
 	if level == OK {
 		c.add("capture point", OK, "%s is free", c.r.plan.Name)

@@ -36,6 +36,7 @@ type Limits struct {
 	MaxCPU    int `json:"max_cpu,omitempty"`     // percent over five minutes
 	MaxMemory int `json:"max_memory,omitempty"`  // percent of the processor pool in use
 	MinFreeMB int `json:"min_free_mb,omitempty"` // of bootflash:, beyond the buffer
+	Runs      int `json:"runs,omitempty"`        // captures of moncap's at a time; zero: not looked at
 	// MaxSkew is how far the router's clock may be from this machine's; zero: not looked at.
 	MaxSkew time.Duration `json:"max_skew_ns,omitempty"`
 }

@@ -29,6 +29,8 @@ func TestCheckRefuses(t *testing.T) {
 		{name: "memory", want: "memory .* limit is 95%", change: func(c *simulator.Config) { c.Knobs.MemoryFree = 2 }},
 		{name: "bootflash", want: `bootflash .* 20 MB needed`, change: func(c *simulator.Config) { c.FlashFree = 5 << 20 }},
 		{name: "capture point of that name", want: "capture point .*exists already", spoil: typed("monitor capture other match any interface gi1 both"), args: []string{"--name", "other"}},
+		{name: "as many runs as it takes", want: "mc0123ab run for other runs of moncap, and limits.runs allows 1",
+			spoil: typed("monitor capture mc0123ab match any interface gi1 both", "monitor capture mc0123ab start")},
 		{name: "access list of that name", want: "access list .*exists already", spoil: typed("configure terminal", "ip access-list extended other", "permit ip any any"), args: []string{"--name", "other"}},
 		{name: "file of that name", want: "exists already; it is not overwritten", change: func(c *simulator.Config) { c.Flash = map[string][]byte{"other.pcap": []byte("x")} }, args: []string{"--name", "other"}},
 		{name: "no such interface", want: "GigabitEthernet7 does not exist; there are: GigabitEthernet1", spoil: edited("interface: GigabitEthernet1, address: \"192.168.1.1\"", "interface: GigabitEthernet7, address: \"192.168.1.1\"")},

@@ -17,7 +17,7 @@ func assemble(c *pair.Case, talks []*facts.Talk, findings []report.Finding) *rep
 	shown, more := shorten(findings)
 	r := &report.Report{
 		Schema: report.Schema, Findings: shown, Clock: clock(c.Clock),
-		Sides: report.Sides{A: sideInfo(&c.Parties[pair.A]), B: sideInfo(&c.Parties[pair.B])},
+		Sides: report.Sides{A: sideInfo(c, &c.Parties[pair.A]), B: sideInfo(c, &c.Parties[pair.B])},
 		Pairs: report.Pairs{
 			Matched: c.Counts.Matched, LostAtoB: c.Counts.Lost[pair.A], LostBtoA: c.Counts.Lost[pair.B],
 			OnlyA: c.Counts.Only[pair.A], OnlyB: c.Counts.Only[pair.B],
@@ -60,7 +60,7 @@ func conversations(c *pair.Case, talks []*facts.Talk, listed []int) []report.Con
 
 func side(s pair.Side) report.Side { return report.Side(s.String()) }
 
-func sideInfo(p *pair.Party) *report.SideInfo {
+func sideInfo(c *pair.Case, p *pair.Party) *report.SideInfo {
 	s := p.Story
 	if s == nil {
 		return nil
@@ -69,7 +69,7 @@ func sideInfo(p *pair.Party) *report.SideInfo {
 		Name: p.Name, Addresses: texts(p.Addresses), Translated: texts(p.Translated), Interface: p.Interface,
 		File: p.File, SHA256: s.Info.SHA256, Format: s.Info.Format, LinkType: s.Info.LinkType,
 		Packets: s.Counts.Packets, IKE: s.Counts.IKE, ESP: s.Counts.ESP, ICMP: s.Counts.ICMP, Truncated: s.Counts.Truncated,
-		Duplicates: s.Counts.Duplicates,
+		Duplicates: c.Copies(p.Side),
 	}
 	info.Other = info.Packets - info.IKE - info.ESP - info.ICMP
 	if info.Name == "" {
@@ -175,8 +175,8 @@ func flowSide(c *pair.Case, s pair.Side, f *exchange.Flow) *report.FlowSide {
 		return nil
 	}
 	return &report.FlowSide{
-		Packets: f.Packets, FirstSeq: uint32(f.First.Seq), LastSeq: uint32(f.Last.Seq), First: stamp(c, s, f.First.Nanos), Last: stamp(c, s, f.Last.Nanos),
-		FirstNS: c.Aligned(f.First.Nanos, s) - c.First, LastNS: c.Aligned(f.Last.Nanos, s) - c.First, Frame: f.First.Frame, LastFrame: f.Last.Frame,
+		Packets: f.Packets - f.Duplicates, FirstSeq: uint32(f.First.Seq), LastSeq: uint32(f.Last.Seq), First: stamp(c, s, f.First.Nanos), Last: stamp(c, s, f.Last.Nanos),
+		FirstNS: c.Aligned(f.First.Nanos, s) - c.First, LastNS: c.Aligned(f.Last.Nanos, s) - c.First, Frame: int(f.First.Frame), LastFrame: int(f.Last.Frame),
 	}
 }
 

@@ -19,6 +19,8 @@ func ownFragmentHidden(s *scene) *sa {
 	a.open()
 	s.ike(0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000), fate{mtu: 1480, lost: true})
 	s.rows[0] = s.rows[0][:len(s.rows[0])-1]
+	s.wait(time.Second)
+	s.noise(0) // its capture goes on
 	return a
 }
 

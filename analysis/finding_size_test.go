@@ -58,6 +58,22 @@ func largeRekey(n int, f fate) func(*scene) {
 	}
 }
 
+// largeESP: every third packet of A is larger than a frame and has the fate, the others and those of B pass.
+func largeESP(udp bool, f fate) func(*scene) {
+	return func(s *scene) {
+		s.sa(0).up()
+		for i := range uint32(30) {
+			if i%3 == 0 {
+				s.esp(0, 0xa0000001, i+1, 1500, udp, f)
+			} else {
+				s.esp(0, 0xa0000001, i+1, 100, udp)
+			}
+			s.esp(1, 0xb0000001, i+1, 100, udp)
+			s.wait(50 * time.Millisecond)
+		}
+	}
+}
+
 func sizeCases() []findingCase {
 	return []findingCase{
 		{"ip-fragments-lost", hit, "the second one", bigAuth(1), map[string]any{"direction": "A->B", "fragments_sent": 2, "fragments_seen": 1, "confidence": "certain"}},
@@ -75,6 +91,29 @@ func sizeCases() []findingCase {
 		{"ip-fragments-lost", near, "nothing of them arrives", func(s *scene) {
 			s.repeat(3, 0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{mtu: 160, lost: true})
 			s.repeat(3, 1, 500, s.sa(1).init(false, proposals(gcm(19))), fate{})
+		}, nil},
+		{"ip-fragments-lost", hit, "the second ones of ESP", largeESP(false, fate{mtu: 1480, keep: 1}),
+			map[string]any{"direction": "A->B", "protocol": "ESP", "fragments_sent": 2, "fragments_seen": 1, "datagram_size": 1508}},
+		{"ip-fragments-lost", hit, "the second ones of ESP in UDP", largeESP(true, fate{mtu: 1480, keep: 1}),
+			map[string]any{"direction": "A->B", "protocol": "ESP in UDP", "fragments_sent": 2, "fragments_seen": 1, "datagram_size": 1516}},
+		{"ip-fragments-lost", hit, "all of ESP, the small ones too", largeESP(false, fate{mtu: 1480, lost: true}),
+			map[string]any{"direction": "A->B", "protocol": "ESP", "fragments_sent": 2, "fragments_seen": 0}},
+		{"ip-fragments-lost", near, "ESP in fragments that arrive", largeESP(false, fate{mtu: 1480}), nil},
+		{"ip-fragments-lost", near, "ESP in UDP in fragments that arrive", largeESP(true, fate{mtu: 1480}), nil},
+		{"capture-filter-incomplete", near, "ESP in UDP in fragments", largeESP(true, fate{mtu: 1480}), nil},
+		{"mtu-black-hole", near, "fragments of all sizes vanish", largeESP(false, fate{mtu: 1480, lost: true}), nil},
+		{"ip-fragments-lost", near, "one of many is lost", func(s *scene) {
+			s.sa(0).up()
+			s.dialogue(40, 100*time.Millisecond, func(from, i int) fate {
+				f := fate{}
+				if from == 0 && i%2 == 0 {
+					f.mtu = 64
+				}
+				if i == 20 {
+					f.keep = 1
+				}
+				return f
+			})
 		}, nil},
 		{"ip-fragments-lost", none, "nothing is fragmented", healthy, nil},
 

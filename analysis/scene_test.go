@@ -27,6 +27,7 @@ type scene struct {
 	rows  [2][]record
 	now   time.Duration
 	id    uint16
+	spi   uint32        // added to the SPIs of dialogue and monologue
 	addr  [2]netip.Addr // of each side, as itself
 	seen  [2]netip.Addr // as the other side sees it; invalid: no NAT
 	ports [2]uint16     // source port that a NAT gives a side's packets; 0: it keeps the port
@@ -132,7 +133,9 @@ func (s *scene) esp(from int, spi, seq uint32, size int, udp bool, fates ...fate
 	f := oneFate(fates)
 	s.id++
 	b := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, spi), seq)
-	b = append(b, make([]byte, size)...)
+	body := make([]byte, size)
+	binary.BigEndian.PutUint16(body, s.id) // what two packets carry is never the same
+	b = append(b, body...)
 	for at := range 2 {
 		if !udp {
 			s.datagram(from, at, 50, b, 0, f)

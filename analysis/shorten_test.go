@@ -37,8 +37,11 @@ func TestReportOfVeryManyTunnels(t *testing.T) {
 	if of["esp-loss"] != maxOfCode || r.Omitted.Findings["esp-loss"] == 0 {
 		t.Errorf("%d findings of esp-loss of 1200 SAs, %d left out", of["esp-loss"], r.Omitted.Findings["esp-loss"])
 	}
-	if got := [2]int{r.Pairs.LostAtoB, r.Pairs.LostBtoA}; got != x.lost {
-		t.Errorf("lost %v, made %v", got, x.lost)
+	// Of what was under way when the captures began and ended nobody knows, and these are short.
+	for i, got := range [2]int{r.Pairs.LostAtoB, r.Pairs.LostBtoA} {
+		if got > x.lost[i] || got < x.lost[i]*95/100 {
+			t.Errorf("side %d lost %d, made %d", i, got, x.lost[i])
+		}
 	}
 }
 

@@ -77,10 +77,11 @@ func (j *judge) withinBounds(s pair.Side, z sizes) []report.Action {
 func (z *sizes) addFlow(f *pair.Flow, s pair.Side, sent, got *exchange.Flow) {
 	for _, p := range sent.Samples {
 		switch {
+		case p.Pieces > 0: // its frames are smaller than it
 		case got.Seqs.Has(p.Seq):
-			z.deliver(p.Size)
+			z.deliver(int(p.Size))
 		case f.Lost > 0 && p.Seq > got.Seqs.Min() && p.Seq < got.Seqs.Max():
-			z.lose([2]uint64{uint64(f.SPI), p.Seq}, p.Size, s, p.Frame)
+			z.lose([2]uint64{uint64(f.SPI), p.Seq}, int(p.Size), s, int(p.Frame))
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 func (j *judge) withoutRest(s pair.Side) []*exchange.Datagram {
 	var all []*exchange.Datagram
 	for _, d := range j.c.Story(s).Datagrams {
-		if d.WithoutRest() && j.own(s, d.Src.String()) {
+		if j.c.Story(s).HidesRest(d) && j.own(s, d.Src.String()) {
 			all = append(all, d)
 		}
 	}
@@ -29,6 +29,9 @@ func captureFilter(j *judge) []report.Finding {
 		fragments := len(incomplete)
 		if j.has("", "capture-empty") {
 			return nil
+		}
+		if c.Mute || c.Deaf {
+			return j.oneDirection(s, hidden)
 		}
 		if hidden+fragments == 0 {
 			return j.portUnseen(s)
@@ -51,6 +54,42 @@ func captureFilter(j *judge) []report.Finding {
 		}
 		return f
 	})
+}
+
+// oneDirection is the finding that a capture holds nothing of one direction, of which hidden packets are proven: not what a filter for
+// some protocols does, but what an interface does that they do not pass.
+func (j *judge) oneDirection(s pair.Side, hidden int) *report.Finding {
+	c := j.c.Parties[s].Coverage
+	what, way := "that this side sent", "leaves"
+	if c.Deaf {
+		what, way = "that reached this side", "comes in"
+	}
+	f := &report.Finding{
+		Explanation: fmt.Sprintf("The capture of %s holds no packet of the tunnel %s, though there were some: that direction %s by another interface (an asymmetric path), or the capture is of one direction only. Nothing is lost.",
+			j.name(s), what, way),
+		Fields: map[string]any{"hidden": max(hidden, 1)},
+		Actions: []report.Action{j.exec(s, "by which interface the packets "+map[bool]string{true: "come in", false: "leave"}[c.Deaf]+": capture there too, and in both directions",
+			j.toward(s, "show ip cef %s", "show ip route %s", "show monitor capture")...)},
+	}
+	for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
+		for _, x := range at[:min(len(at), 3)] {
+			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
+		}
+	}
+	if len(f.Evidence) == 0 {
+		f.Evidence = j.anyOf(s)
+	}
+	return f
+}
+
+// anyOf is a packet of the negotiation in the capture of s, which goes on without an answer in it.
+func (j *judge) anyOf(s pair.Side) []report.Evidence {
+	for m := range j.c.Messages() {
+		if x := m.Copies[s]; x != nil && m.SPIr != 0 {
+			return []report.Evidence{{Side: sideOf(s), Frame: x.Sent[0].Frame, Note: "it goes on from an answer that this capture lacks"}}
+		}
+	}
+	return nil
 }
 
 // portUnseen is the finding that both captures hold port 500 alone, of a negotiation that a NAT made go on over port 4500: an

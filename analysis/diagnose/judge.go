@@ -54,6 +54,8 @@ var rules = []rule{
 	{"sa-deleted", saDeleted}, {"sa-flapping", saFlapping}, {"invalid-spi", invalidSPI}, {"error-notify", errorNotify},
 	{"esp-blocked", espBlocked}, {"esp-one-way", espOneWay}, {"esp-loss", espLoss}, {"esp-replay-window-exceeded", espReplay},
 	{"answer-from-other-address", answerElsewhere}, {"inconsistent-answers", inconsistentAnswers},
+	{"esp-stale-spi", espStaleSPI}, {"esp-sequence-restart", espSequenceRestart}, {"esp-encapsulation-differs", espEncapsulationDiffers},
+	{"traffic-in-clear", trafficInClear},
 	{"quick-mode-stalled", quickModeStalled}, {"main-mode-stalled", mainModeStalled},
 	{"peer-not-answering", peerNotAnswering}, {"response-ignored", responseIgnored}, {"retransmissions-exhausted", exhausted},
 	{"debug-agrees", debugAgrees}, {"debug-sent-not-captured", debugNotCaptured}, {"debug-captured-not-received", debugNotReceived},
@@ -62,12 +64,13 @@ var rules = []rule{
 // judge holds the case, what was worked out of it once, and what was found so far.
 type judge struct {
 	*talkSet
-	c      *pair.Case
-	o      Options
-	found  []report.Finding
-	known  map[topic]bool // what was found so far
-	debugs [2]*debugMatch
-	sent   map[[2]int]stretch // by side and port
+	c       *pair.Case
+	o       Options
+	traffic *facts.Traffic
+	found   []report.Finding
+	known   map[topic]bool // what was found so far
+	debugs  [2]*debugMatch
+	sent    map[[2]int]stretch // by side and port
 
 	behindNAT *behindNAT // once it was asked for
 }
@@ -78,7 +81,7 @@ type topic struct{ conversation, direction, code string }
 // Judge returns the findings of a case: root causes first, what follows from them behind, facts last. talks are the
 // conversations of the case, as package facts tells them. It fails only when ctx ends.
 func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([]report.Finding, error) {
-	j := &judge{talkSet: newTalkSet(ctx, talks), c: c, o: o, sent: map[[2]int]stretch{}, known: map[topic]bool{}}
+	j := &judge{talkSet: newTalkSet(ctx, talks), c: c, o: o, traffic: facts.TrafficOf(c), sent: map[[2]int]stretch{}, known: map[topic]bool{}}
 	for _, r := range rules {
 		if j.ended() {
 			break

@@ -21,6 +21,9 @@ func peerNotAnswering(j *judge) []report.Finding {
 			continue
 		}
 		peer := m.From.Other()
+		if j.c.Parties[peer].Coverage.Mute {
+			continue // its answers leave by another interface than the captured one
+		}
 		n := m.Tally().Delivered
 		if !j.c.TwoSided() {
 			n = len(facts.Sendings(m))

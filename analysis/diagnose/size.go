@@ -75,7 +75,7 @@ func ipFragmentsLost(j *judge) []report.Finding {
 	if !j.c.TwoSided() {
 		return nil
 	}
-	var all []report.Finding
+	all := j.espFragmentsLost()
 	for _, s := range pair.Both {
 		var lost []*pair.Transmission
 		var message *pair.Message
@@ -112,7 +112,7 @@ func ipFragmentsLost(j *judge) []report.Finding {
 				j.config(pair.B, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
 				path(s, "let IP fragments of UDP 500 and 4500 pass", j.permit(s, "udp", "fragments")),
 			},
-			Fields: map[string]any{"direction": s.Direction(), "protocol": "udp", "datagram_size": first.At[s].Datagram, "fragments_sent": len(first.At[s].Fragments),
+			Fields: map[string]any{"direction": s.Direction(), "protocol": "IKE", "datagram_size": first.At[s].Datagram, "fragments_sent": len(first.At[s].Fragments),
 				"fragments_seen": len(first.Partial)},
 		})
 	}
@@ -185,4 +185,47 @@ func (j *judge) fragmented(t *talk) []*pair.Message {
 		}
 	}
 	return all
+}
+
+// espFragmentsLost is about packets of ESP and AH that left in IP fragments.
+func (j *judge) espFragmentsLost() []report.Finding {
+	var all []report.Finding
+	for _, x := range j.traffic.Fragments() {
+		sent := x.Flow.At[x.From]
+		seen := 0
+		evidence := []report.Evidence{{Side: sideOf(x.From), Frame: int(x.Example.Frame), Note: "sent in IP fragments that do not all arrive"}}
+		if x.Rest != nil {
+			seen = len(x.Rest.Frames)
+			evidence = append(evidence, report.Evidence{Side: sideOf(x.From.Other()), Frame: x.Rest.Frames[0], Note: "what arrives of one"})
+		}
+		pieces := max(int(x.Example.Pieces), 2)
+		protocol, filter := x.Protocol, "esp"
+		switch {
+		case sent.UDP:
+			filter = "udp"
+		case sent.AH:
+			filter = "ahp"
+		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain,
+			Explanation: fmt.Sprintf("%s packets of %s that travel in IP fragments do not arrive whole at %s: %d of %d were lost, of one with %s %s, while packets in one piece pass: a device on the path drops IP fragments.",
+				protocol, j.name(x.From), j.name(x.From.Other()), x.Lost, x.Sent, plural(pieces, "fragment", "fragments"), arrivedOf(seen)),
+			Evidence: evidence,
+			Actions: []report.Action{
+				path(x.From, "let IP fragments pass", j.permit(x.From, filter, "fragments")),
+				j.config(x.From, "fragments before encryption, so that none is needed after it (a suggestion)", "crypto ipsec fragmentation before-encryption"),
+				j.exec(x.From, "the largest packet that passes whole", j.toward(x.From, "ping %s size 1400 df-bit")...),
+			},
+			Fields: map[string]any{"direction": x.From.Direction(), "protocol": protocol, "datagram_size": int(x.Example.Size), "fragments_sent": pieces,
+				"fragments_seen": seen},
+		})
+	}
+	return all
+}
+
+func arrivedOf(n int) string {
+	if n == 0 {
+		return "none arrived"
+	}
+	return fmt.Sprintf("%d arrived", n)
 }

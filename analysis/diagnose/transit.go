@@ -42,14 +42,22 @@ func duplicatedOnPath(j *judge) []report.Finding {
 				}
 			}
 		}
-		if len(twice) == 0 || !j.c.TwoSided() {
+		shown := sights("arrived again", twice...)
+		count := len(twice)
+		for _, f := range j.c.Flows {
+			if f.From == s && f.Twice > 0 && !f.Foreign {
+				count += f.Twice
+				shown = append(shown, report.Evidence{Side: sideOf(s.Other()), Frame: int(f.At[s.Other()].Copy.Frame), Note: "arrived again: " + protected(f.At[s])})
+			}
+		}
+		if count == 0 || !j.c.TwoSided() {
 			continue
 		}
 		all = append(all, report.Finding{
 			Confidence:  report.Certain,
-			Explanation: fmt.Sprintf("%s of %s arrived at %s more often than sent.", plural(len(twice), "packet", "packets"), j.name(s), j.name(s.Other())),
-			Evidence:    sights("arrived again", twice...),
-			Fields:      map[string]any{"direction": s.Direction(), "count": len(twice)},
+			Explanation: fmt.Sprintf("%s of %s arrived at %s more often than sent.", plural(count, "packet", "packets"), j.name(s), j.name(s.Other())),
+			Evidence:    shown,
+			Fields:      map[string]any{"direction": s.Direction(), "count": count},
 		})
 	}
 	return all
@@ -81,7 +89,7 @@ func reorderedOnPath(j *judge) []report.Finding {
 		for _, f := range j.c.Flows {
 			if x := f.At[s.Other()]; f.From == s && x != nil && f.At[s] != nil && x.Reordered > f.At[s].Reordered {
 				count += x.Reordered - f.At[s].Reordered
-				shown = append(shown, report.Evidence{Side: sideOf(s.Other()), Frame: x.LatePoint.Frame, Note: "the ESP packet farthest behind"})
+				shown = append(shown, report.Evidence{Side: sideOf(s.Other()), Frame: int(x.LatePoint.Frame), Note: "the ESP packet farthest behind"})
 			}
 		}
 		if count == 0 {

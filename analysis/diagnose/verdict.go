@@ -274,14 +274,17 @@ func aboutCapture(code string) bool {
 	return strings.HasPrefix(code, "capture-") || code == "clock-offset"
 }
 
-// onlyTraffic says whether the captures hold ESP in both directions and no negotiation: a tunnel at work.
+// onlyTraffic says whether the captures hold ESP between the sides in both directions and no negotiation: a tunnel at work. With
+// both captures, it must be seen to arrive.
 func onlyTraffic(c *pair.Case) bool {
 	if len(c.Conversations) > 0 {
 		return false
 	}
 	var sent [2]bool
 	for _, f := range c.Flows {
-		sent[f.From] = true
+		if !f.Foreign && (!c.TwoSided() || f.At[f.From.Other()] != nil) {
+			sent[f.From] = true
+		}
 	}
 	return sent[0] && sent[1]
 }

@@ -215,5 +215,11 @@ func (s *Story) CopiesOwn(own []netip.Addr) bool {
 			}
 		}
 	}
+	for _, f := range s.Flows {
+		if mine[f.Src.Addr()] {
+			sent += f.Packets
+			copies += f.Duplicates
+		}
+	}
 	return copies > 0 && copies*4 >= sent
 }

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -177,9 +176,7 @@ func (t *teller) endsOf(p *packet.Packet) *Ends {
 }
 
 func (t *teller) ike(p *packet.Packet) {
-	if len(p.Fragments) > 0 {
-		delete(t.datagrams, datagramKey{p.Src, p.Dst, p.IPID})
-	}
+	t.whole(p)
 	if p.Truncated {
 		t.story.Counts.TruncatedIKE++
 	}
@@ -239,14 +236,25 @@ func (t *teller) esp(p *packet.Packet) {
 		t.story.Forgotten++
 		return
 	}
-	if p.IsFragment {
-		f.Fragmented++
+	point := Point{Nanos: p.Nanos, Frame: int32(p.Frame), Size: clip16(p.WireLen), ID: uint16(p.IPID)}
+	if p.Seq&uint32(max(f.SampleStep, 1)-1) == 0 { // it may be sampled, or compared with a sample
+		point.Mark = mark(p)
 	}
 	f.DSCP[p.DSCP&63]++
-	if !f.add(p.Seq, Point{Nanos: p.Nanos, Frame: p.Frame, Size: p.WireLen}) {
+	if p.IsFragment {
+		point.Pieces = clip16(max(1, len(p.Fragments)))
+		f.Fragmented++
+	}
+	if !f.add(p.Seq, point) {
 		t.story.Counts.Duplicates++
+		return
+	}
+	if p.IsFragment {
+		t.split(f, f.Last, p)
 	}
 }
+
+func clip16(n int) uint16 { return uint16(min(n, 1<<16-1)) }
 
 // recentBits sizes the table of recent flows, which spares most packets a look into the map.
 const recentBits = 9
@@ -368,49 +376,13 @@ func quotesTunnel(e *packet.ICMPError) bool {
 
 func ikePort(p uint16) bool { return p == 500 || p == 4500 }
 
-// fragment keeps what is there of a UDP datagram until it is whole.
-func (t *teller) fragment(p *packet.Packet) {
-	if p.Proto != protoUDP {
-		return
-	}
-	k := datagramKey{p.Src, p.Dst, p.IPID}
-	d := t.datagrams[k]
-	if d == nil {
-		if len(t.datagrams) >= MaxDatagrams {
-			return
-		}
-		d = &Datagram{Src: p.Src, Dst: p.Dst, IPID: p.IPID, First: p.Nanos}
-		t.datagrams[k] = d
-	}
-	if slices.Contains(d.offsets, p.FragOffset) {
-		return // a copy
-	}
-	d.offsets = append(d.offsets, p.FragOffset)
-	d.Frames = append(d.Frames, p.Frame)
-	d.Bytes += len(p.Payload)
-	d.HasLast = d.HasLast || !p.MoreFrags
-	if p.FragOffset == 0 {
-		d.HasFirst, d.SrcPort, d.DstPort = true, p.SrcPort, p.DstPort
-		d.DataStart = dataStart(p)
-	}
-}
-
-// dataStart returns the first bytes of the IKE message in a first fragment: behind the UDP header and the non-ESP marker.
-func dataStart(p *packet.Packet) []byte {
-	b := p.Payload[min(len(p.Payload), 8):]
-	if (p.SrcPort == 4500 || p.DstPort == 4500) && len(b) >= 4 && [4]byte(b) == [4]byte{} {
-		b = b[4:]
-	}
-	return slices.Clone(b[:min(len(b), PrefixLen)])
-}
-
 // finish puts together what needs the whole capture.
 func (t *teller) finish() *Story {
 	s := &t.story
-	for _, d := range t.datagrams {
-		s.Datagrams = append(s.Datagrams, d)
+	t.finishDatagrams()
+	for _, f := range s.Flows {
+		f.finish()
 	}
-	slices.SortFunc(s.Datagrams, func(a, b *Datagram) int { return cmp.Compare(a.Frames[0], b.Frames[0]) })
 	s.Peak = t.seconds.peak()
 	s.Addresses = addresses(s)
 	assignV1Roles(s.Messages)

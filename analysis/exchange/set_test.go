@@ -100,7 +100,7 @@ func BenchmarkSetOfNoOrder(b *testing.B) {
 func TestFlow(t *testing.T) {
 	var f Flow
 	for i, n := range []uint32{0xfffffffe, 0xffffffff, 0, 2, 1, 1, 0xfffffffd} {
-		f.add(n, Point{Nanos: int64(i), Frame: i + 1, Size: 100})
+		f.add(n, Point{Nanos: int64(i), Frame: int32(i + 1), Size: 100})
 	}
 	if f.Packets != 7 || f.Seqs.Len() != 6 || f.Duplicates != 1 || len(f.Seqs.Runs()) != 1 {
 		t.Errorf("%d packets, %d numbers in %v, %d duplicates", f.Packets, f.Seqs.Len(), f.Seqs.Runs(), f.Duplicates)
@@ -113,7 +113,7 @@ func TestFlow(t *testing.T) {
 func TestSamplesStayFew(t *testing.T) {
 	var f Flow
 	for i := range uint32(100_000) {
-		f.add(i, Point{Nanos: int64(i), Frame: int(i) + 1})
+		f.add(i, Point{Nanos: int64(i), Frame: int32(i) + 1})
 	}
 	if n := len(f.Samples); n > MaxSamples || n < MaxSamples/4 {
 		t.Errorf("%d samples, want at most %d and not much fewer", n, MaxSamples)

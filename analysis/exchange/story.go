@@ -21,7 +21,7 @@ type Story struct {
 	Keepalives  []*Stream   // NAT keepalives (RFC 3948, Section 2.3) by addresses
 	Others      []*Stream   // packets that are nothing to a tunnel, by addresses; at most MaxStreams, the rest only counted
 	ICMP        []*ICMP     // ICMP errors; at most MaxICMP, the rest only counted
-	Datagrams   []*Datagram // UDP datagrams of which fragments are missing
+	Datagrams   []*Datagram // of UDP, ESP and AH, of which IP fragments are missing
 	Faults      []Fault     // packets on the IKE ports that are no IKE message; at most MaxFaults
 	Addresses   []Address   // who sent and received IKE, ESP, AH and keepalives, by packets descending
 	Peak        Peak        // the busiest second
@@ -86,26 +86,6 @@ type ICMP struct {
 	Message          *Message // the IKE message that it quotes, when this capture holds it
 	QuotesTunnel     bool     // the quoted packet is IKE, ESP or NAT-T
 }
-
-// Datagram is a fragmented UDP datagram that never became whole in this capture.
-type Datagram struct {
-	Src, Dst  netip.Addr
-	IPID      uint32
-	Frames    []int
-	First     int64
-	HasFirst  bool // the fragment with offset 0 is there
-	HasLast   bool // the fragment without the more-fragments bit is there
-	Bytes     int  // of IP payload, that are there
-	SrcPort   uint16
-	DstPort   uint16
-	DataStart []byte // at most 64 bytes of the IKE message, when HasFirst
-
-	offsets []int // of the fragments that are there
-}
-
-// WithoutRest says whether the first fragment is there and the last is not. Of a datagram that the captured router sent
-// itself, the capture's filter hid it.
-func (d *Datagram) WithoutRest() bool { return d.HasFirst && !d.HasLast }
 
 // Unread are frames that are not read for one reason.
 type Unread struct {

@@ -36,7 +36,7 @@ func (j *joiner) hiddenKinds(s Side) [kinds]bool {
 		}
 	}
 	for _, d := range j.c.Story(s).Datagrams {
-		if d.WithoutRest() && j.compass.own[s][d.Src] {
+		if j.c.Story(s).HidesRest(d) && j.compass.own[s][d.Src] {
 			hides[kindFragment] = true
 		}
 	}

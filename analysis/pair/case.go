@@ -42,6 +42,7 @@ type Case struct {
 	Counts        Counts
 	Overlap       bool  // the captures overlap in aligned time, or one is empty
 	First, Last   int64 // aligned, of all packets
+	grace         int64 // how long a packet may be under way, the doubt about the clocks included
 	Swapped       bool  // the files were given the other way round than the addresses say, and were exchanged
 }
 
@@ -78,9 +79,16 @@ type Coverage struct {
 	Unseen   int     // packets that must have reached this side, since it answered them, and that its own capture does not hold
 	UnseenAt []Sight // some of them, as the sender saw them
 
+	// The capture is of one direction only: it holds nothing of what its side sent (Mute), or of what reached it (Deaf), as on an
+	// interface that such packets do not pass.
+	Mute, Deaf bool
+
+	lacksOwn, lacksOther bool // between its first and its last packet it lacks some of what its side sent, or of what reached it
+
 	first, last int64       // its first and last packet
 	shared      [2]window   // by sender: the packets that the other capture holds too
 	vague       int64       // how far aligned times may be wrong, nanoseconds
+	cutShort    bool        // the other capture goes on with packets that this one must have held
 	hides       [kinds]bool // what its filter does not let through
 }
 
@@ -175,13 +183,26 @@ type Flow struct {
 	At      [2]*exchange.Flow   // nil where it was never seen
 	Sent    uint64              // distinct numbers at the sender that the receiver's capture covered; all distinct ones without a sender's capture
 	Lost    uint64              // of those, how many the receiver's capture lacks
+	Proven  uint64              // of Lost, those that the receiver's capture lacks between packets that it holds, not at its margins
 	Missing uint64              // at the sender and not at the receiver, for whatever reason
 	Gaps    []exchange.Interval // the lost runs, at most MaxGaps
+	Tail    exchange.Interval   // the last of the lost runs, also beyond MaxGaps
 	Gap     []exchange.Point    // for every one of Gaps, a sampled packet of the sender near it, for evidence
 	Slow    int64               // the largest delay above the smallest, nanoseconds, by samples
 	Hidden  uint64              // at the receiver and not at the sender: the sender's capture lacks them
+	Twice   int                 // copies that the path made: at the receiver, beyond those of the sender's capture
+	Split   Split               // what became of those that travelled in IP fragments
 
 	moved [2][]exchange.Flow // its parts from or to other addresses than those of At, as they were before they were merged
+}
+
+// Split counts the sampled packets of a flow that left in IP fragments, all of which the sender's capture holds, while the
+// receiver's capture worked.
+type Split struct {
+	Sent  int
+	Lost  int                // not whole at the receiver
+	First exchange.Point     // one that was lost, in the sender's capture
+	Rest  *exchange.Datagram // what the receiver's capture has of one that was lost; nil: of none any fragment arrived
 }
 
 // MaxGaps bounds the gaps that a flow keeps; Lost counts all.

@@ -184,9 +184,11 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 	for _, t := range blind {
 		switch {
 		case t < from:
-			v.From = max(v.From, t+1)
+			v.From, v.cutShort = max(v.From, t+1), true
 		case t > to:
-			v.To = min(v.To, t-1)
+			v.To, v.cutShort = min(v.To, t-1), true
+		default:
+			v.lacksOwn = true
 		}
 	}
 	j.beforeFirst(s, v, from)
@@ -223,11 +225,8 @@ func (j *joiner) judgeFates() {
 				t.Partial = c.arrivedParts(m, t)
 				switch v := &c.Parties[to].Coverage; {
 				case proven && (!c.Overlap || !v.within(to, m.From, t.Aligned, c.acknowledgedIn(m, to))):
-				case proven && len(v.UnseenAt) < maxHiddenKept:
-					v.UnseenAt = append(v.UnseenAt, Sight{m.From, *t.Any()})
-					v.Unseen++
 				case proven:
-					v.Unseen++
+					v.unseen(Sight{m.From, *t.Any()}, t.Aligned)
 				case c.Overlap && !m.Conversation.Foreign && c.Story(to).Unreadable == 0 && v.Covers(t.Aligned) && !v.hides[t.kind()]:
 					t.Fate = Lost
 				}
@@ -235,6 +234,15 @@ func (j *joiner) judgeFates() {
 		}
 		m.settleDuplicates(c)
 	}
+}
+
+// unseen notes a packet that arrived and is not in the capture.
+func (v *Coverage) unseen(x Sight, at int64) {
+	if len(v.UnseenAt) < maxHiddenKept {
+		v.UnseenAt = append(v.UnseenAt, x)
+	}
+	v.Unseen++
+	v.lacksOther = v.lacksOther || v.saw(at)
 }
 
 // acknowledgedIn says whether the receiver's own later packets prove that m arrived: the answer to a request; to an answer of the
@@ -307,7 +315,11 @@ func (c *Case) arrivedParts(m *Message, t *Transmission) []int {
 // findForeign marks the conversations and flows with somebody else. Whose an address is, is known from the inventory, or from packets
 // that matched.
 func (c *Case) findForeign() {
+	for _, f := range c.Flows {
+		f.Foreign = f.toGroup()
+	}
 	if !c.TwoSided() {
+		c.findForeignAlone()
 		return
 	}
 	matched := slices.ContainsFunc(c.Conversations, (*Conversation).matched) ||
@@ -333,10 +345,49 @@ func (c *Case) findForeign() {
 				if f.From == s {
 					a = x.Src.Addr()
 				}
-				f.Foreign = stranger(s, a)
+				f.Foreign = f.Foreign || stranger(s, a)
 			}
 		}
 	}
+}
+
+// toGroup says whether f goes to a multicast group, as that of routing protocols does (RFC 4552): a group is no peer.
+func (f *Flow) toGroup() bool {
+	for _, x := range f.At {
+		if x != nil && x.Dst.Addr().IsMulticast() {
+			return true
+		}
+	}
+	return false
+}
+
+// findForeignAlone does so for one capture, when the inventory names the other side and the capture holds packets with that address.
+func (c *Case) findForeignAlone() {
+	s := A
+	if c.Story(A) == nil {
+		s = B
+	}
+	peer := &c.Parties[s.Other()]
+	is := func(a netip.Addr) bool { return a.IsValid() && (a == peer.Known || a == peer.KnownNAT) }
+	if !slices.ContainsFunc(c.Story(s).Addresses, func(a exchange.Address) bool { return is(a.Addr) }) {
+		return
+	}
+	for _, f := range c.Flows {
+		f.Foreign = f.Foreign || !is(f.remote(s))
+	}
+	for _, v := range c.Conversations {
+		if a, ok := v.target(s.Other()); ok && !is(a) {
+			v.Foreign = true
+		}
+	}
+}
+
+// remote is the address of the other side in the capture of s, which holds f.
+func (f *Flow) remote(s Side) netip.Addr {
+	if f.From == s {
+		return f.At[s].Dst.Addr()
+	}
+	return f.At[s].Src.Addr()
 }
 
 // matched says whether any packet of v is in both captures.

@@ -37,13 +37,6 @@ func joinFlows(parties *[2]Party, c *compass) []*Flow {
 			}
 		}
 	}
-	for _, f := range all {
-		for _, x := range f.At {
-			if x != nil { // samples are searched by number
-				slices.SortStableFunc(x.Samples, func(a, b exchange.Point) int { return cmp.Compare(a.Seq, b.Seq) })
-			}
-		}
-	}
 	return all
 }
 
@@ -60,7 +53,7 @@ func (f *Flow) hiddenTimes(c *Case, own *Coverage) (times []int64, first, n uint
 	}
 	for gap := range r.Seqs.Minus(&s.Seqs) {
 		f.Hidden += gap.Len()
-		proven := covered{gap, gap.Len()}
+		proven := covered{run: gap, n: gap.Len()}
 		if s.Packets == 0 || gap.Low < s.Seqs.Min() || gap.High > s.Seqs.Max() {
 			proven = within(gap, func(n uint64) bool { return own.within(f.From, f.From, c.Aligned(timeOf(r, n), to), false) })
 		}
@@ -98,6 +91,9 @@ func timeOf(f *exchange.Flow, n uint64) int64 {
 	return before.Nanos + int64(part*float64(after.Nanos-before.Nanos))
 }
 
+// SentAt is the aligned time at which f's number n was sent, as far as the samples of the sender's capture tell.
+func (c *Case) SentAt(f *Flow, n uint64) int64 { return c.Aligned(timeOf(f.At[f.From], n), f.From) }
+
 // pointNear returns the sampled packet of f that is nearest to n.
 func pointNear(f *exchange.Flow, n uint64) exchange.Point {
 	best := f.First
@@ -119,7 +115,12 @@ func (j *joiner) finishFlows() {
 	c := j.c
 	slices.SortStableFunc(c.Flows, func(x, y *Flow) int { return cmp.Compare(x.start(c), y.start(c)) })
 	for _, f := range c.Flows {
-		f.settle(c)
+		f.Slow = f.spread()
+	}
+	j.underWay()
+	rests := newRests(c)
+	for _, f := range c.Flows {
+		f.settle(c, rests)
 	}
 }
 
@@ -132,7 +133,7 @@ func (f *Flow) start(c *Case) int64 {
 	return 0
 }
 
-func (f *Flow) settle(c *Case) {
+func (f *Flow) settle(c *Case, rests *rests) {
 	s, to := f.At[f.From], f.From.Other()
 	if s == nil {
 		f.Sent = f.At[to].Seqs.Len()
@@ -143,45 +144,77 @@ func (f *Flow) settle(c *Case) {
 	if r == nil {
 		r = &exchange.Flow{}
 	}
-	story := c.Story(to)
-	if f.Foreign {
+	if f.Foreign || c.Story(to) == nil {
 		return
 	}
-	for gap := range s.Seqs.Minus(&r.Seqs) {
-		if story == nil {
-			return
-		}
+	f.Twice = max(0, r.Duplicates-s.Duplicates)
+	if c.Parties[to].copiesOwn {
+		f.Twice = 0
+	}
+	arrived := r.Whole()
+	for gap := range s.Seqs.Minus(arrived) {
 		f.Missing += gap.Len()
 		lost := c.coveredPart(f, s, r, gap)
 		f.Sent -= gap.Len() - lost.n
 		f.Lost += lost.n
+		f.Proven += lost.seen
+		if lost.n > 0 {
+			f.Tail = lost.run
+		}
 		if lost.n > 0 && len(f.Gaps) < MaxGaps {
 			f.Gaps = append(f.Gaps, lost.run)
 			f.Gap = append(f.Gap, pointNear(s, lost.run.Low))
 		}
 	}
-	f.Slow = f.spread()
+	f.settleSplit(c, r, arrived, rests)
 }
 
 type covered struct {
-	run exchange.Interval
-	n   uint64
+	run  exchange.Interval
+	n    uint64
+	seen uint64 // of n, those that were sent between packets which the receiver's capture holds
 }
 
 // coveredPart cuts a gap to the numbers that were sent while the receiver's capture worked. Between two numbers that arrived it did.
 func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) covered {
 	v := &c.Parties[f.From.Other()].Coverage
-	if !c.Overlap || v.From == 0 || v.hides[f.kind()] {
+	if !c.Overlap || v.From == 0 || v.hides[f.kind()] || v.Deaf {
 		return covered{}
 	}
 	if r.Packets > 0 && gap.Low > r.Seqs.Min() && gap.High < r.Seqs.Max() {
-		return covered{gap, gap.Len()}
+		return covered{gap, gap.Len(), gap.Len()}
 	}
-	at := func(n uint64) bool {
-		t := c.Aligned(timeOf(s, n), f.From)
-		return v.Covers(t) && (r.Packets == 0 || v.saw(t))
+	sent := func(n uint64) int64 { return c.Aligned(timeOf(s, n), f.From) }
+	seen := within(gap, func(n uint64) bool { return c.due(f.From.Other(), sent(n)) })
+	if r.Packets > 0 || v.cutShort {
+		return seen
 	}
-	return within(gap, at)
+	wide := within(gap, func(n uint64) bool { return v.Covers(sent(n)) })
+	switch untimed := c.Parties[A].Untimed || c.Parties[B].Untimed; {
+	case untimed && wide.n < fewestInMargin:
+		return covered{} // nothing tells that it was not the last packet
+	case !untimed && (wide.n < fewestInMargin || sent(wide.run.High)-sent(wide.run.Low) < shortestInMargin):
+		return seen
+	}
+	wide.seen = seen.n
+	return wide
+}
+
+// A flow of which the receiver's capture holds nothing may also be lost in the margins of that capture, where nothing speaks against
+// it. What begins as the capture ends is on its way, and no more: only so many packets over so long a time are more than that.
+const (
+	fewestInMargin   = 3
+	shortestInMargin = 300_000_000
+)
+
+// due says whether the capture of s would hold a packet that was sent to it at the aligned time t: it holds others from before and
+// from after the time in which that must have arrived. Of what is on its way when a capture begins or ends nobody knows anything.
+func (c *Case) due(s Side, t int64) bool {
+	v := &c.Parties[s].Coverage
+	if c.Parties[A].Untimed || c.Parties[B].Untimed {
+		return v.Covers(t)
+	}
+	return v.saw(t-c.grace/2) && v.saw(t+c.grace)
 }
 
 // within cuts a run to the numbers for which at holds, given that it holds for one stretch of them.
@@ -194,9 +227,10 @@ func within(gap exchange.Interval, at func(uint64) bool) covered {
 		return covered{}
 	}
 	if !at(high) {
-		high = firstTrue(exchange.Interval{Low: low, High: gap.High}, func(n uint64) bool { return !at(n) }) - 1
+		high = firstTrue(exchange.Interval{Low: low, High: high}, func(n uint64) bool { return !at(n) }) - 1
 	}
-	return covered{exchange.Interval{Low: low, High: high}, high - low + 1}
+	n := high - low + 1
+	return covered{exchange.Interval{Low: low, High: high}, n, n}
 }
 
 // firstTrue returns the first number of the run for which ok holds, given that it holds for all behind one; one more than the run

@@ -185,7 +185,7 @@ func espObservations(flows []*Flow) []observation {
 	return all
 }
 
-// flowObservations are at most about limit of f's sampled packets, evenly chosen. The samples are in order of their numbers (joinFlows).
+// flowObservations are at most about limit of f's sampled packets, evenly chosen.
 func flowObservations(f *Flow, limit int) []observation {
 	if f.At[A] == nil || f.At[B] == nil {
 		return nil
@@ -204,7 +204,7 @@ func flowObservations(f *Flow, limit int) []observation {
 			b = b[1:]
 		}
 		if len(b) > 0 && b[0].Seq == p.Seq {
-			all = append(all, observation{p.Nanos, b[0].Nanos, f.From, p.Frame})
+			all = append(all, observation{p.Nanos, b[0].Nanos, f.From, int(p.Frame)})
 		}
 	}
 	return all

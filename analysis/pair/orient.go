@@ -60,6 +60,9 @@ func newCompass() *compass {
 
 // vote says that in s's capture, the packets from src to dst were sent by s itself (weight > 0) or by the other side (weight < 0).
 func (c *compass) vote(s Side, src, dst netip.Addr, weight int) {
+	if dst.IsMulticast() {
+		return // a group is nobody's address, and its packets carry whatever TTL they like
+	}
 	e, fromLow := endpointsOf(src, dst)
 	if !fromLow {
 		weight = -weight
@@ -388,9 +391,11 @@ func (c *compass) tie(s Side, e endpoints, first netip.Addr) int {
 // ownAddresses lists the addresses of s that its capture shows, busiest first.
 func (c *compass) ownAddresses(s Side, story *exchange.Story) (own, remote []netip.Addr) {
 	for _, a := range story.Addresses {
-		if c.own[s][a.Addr] {
+		switch {
+		case a.Addr.IsMulticast():
+		case c.own[s][a.Addr]:
 			own = append(own, a.Addr)
-		} else {
+		default:
 			remote = append(remote, a.Addr)
 		}
 	}

@@ -137,13 +137,23 @@ func (m *Message) Arrived() bool {
 	return m.AnsweredBy != nil
 }
 
-// Copies counts the IKE packets that s's capture holds twice, by the capture's own fault.
+// Copies counts the packets that s's capture holds twice, by the capture's own fault.
 func (c *Case) Copies(s Side) int {
 	n := 0
 	for m := range c.Messages() {
 		for _, t := range m.Transmissions {
 			if t.CaptureCopy && t.At[s] != nil {
 				n++
+			}
+		}
+	}
+	for _, f := range c.Flows {
+		switch x := f.At[s]; {
+		case x == nil:
+		case f.From == s || c.Parties[s].copiesOwn || f.At[f.From] != nil:
+			n += x.Duplicates
+			if f.From != s {
+				n -= f.Twice
 			}
 		}
 	}

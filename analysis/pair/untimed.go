@@ -94,21 +94,32 @@ func (t timeline) apply(s *exchange.Story) {
 		}
 	}
 	for _, f := range s.Flows {
-		for _, p := range []*exchange.Point{&f.First, &f.Last, &f.LatePoint} {
-			p.Nanos = t.at(p.Frame)
-		}
-		for i := range f.Samples {
-			f.Samples[i].Nanos = t.at(f.Samples[i].Frame)
-		}
+		t.retime(f)
 	}
 	for _, k := range append(slices.Clone(s.Keepalives), s.Others...) {
 		k.First, k.Last = t.at(k.FirstFrame), t.at(k.LastFrame)
 	}
 	for _, d := range s.Datagrams {
-		d.First = t.at(d.Frames[0])
+		d.First, d.Last = t.at(d.Frames[0]), t.at(d.Frames[len(d.Frames)-1])
 	}
 	for _, e := range s.ICMP {
 		e.Nanos = t.at(e.Frame)
 	}
 	s.First, s.Last = t.at(1), t.at(s.Counts.Packets)
+}
+
+func (t timeline) retime(f *exchange.Flow) {
+	points := []*exchange.Point{&f.First, &f.Last, &f.LatePoint}
+	if f.Restart != nil {
+		points = append(points, &f.Restart.Point)
+		f.Restart.Prior = t.at(max(int(f.Restart.Frame)-1, 1))
+	}
+	for _, some := range [][]exchange.Point{f.Samples, f.Split} {
+		for i := range some {
+			points = append(points, &some[i])
+		}
+	}
+	for _, p := range points {
+		p.Nanos = t.at(int(p.Frame))
+	}
 }

@@ -1,0 +1,140 @@
+package facts
+
+import (
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/pair"
+)
+
+// Blocked is ESP of one SPI that does not reach the other side: none of it, or no more of it from a number on.
+type Blocked struct {
+	*pair.Flow
+	Lost    exchange.Interval // the first and the last number that are proven lost
+	Passed  uint64            // numbers before the first lost one that arrived; 0: none of the SPI did
+	Certain bool              // the receiver's capture holds packets from before and from after them
+}
+
+// What is lost to the end is no chance any more when it is as many packets, or as many over so long a time.
+const (
+	fewestLost  = 2 // of an SPI of which nothing arrives
+	endlessLost = 32
+	steadyLost  = 10
+	steadyTime  = 5_000_000_000
+)
+
+// Blocked lists the flows that the path does not let through.
+func (t *Traffic) Blocked() []Blocked {
+	var all []Blocked
+	for _, p := range t.Peers {
+		for _, s := range pair.Both {
+			for _, f := range p.Flows[s] {
+				if b, ok := t.blocked(f); ok {
+					all = append(all, b)
+				}
+			}
+		}
+	}
+	return all
+}
+
+func (t *Traffic) blocked(f *pair.Flow) (Blocked, bool) {
+	mine, other := f.At[f.From], f.At[f.From.Other()]
+	if mine == nil || f.Lost == 0 {
+		return Blocked{}, false
+	}
+	b := Blocked{Flow: f, Lost: f.Tail}
+	if other == nil {
+		b.Lost = exchange.Interval{Low: f.Gaps[0].Low, High: f.Tail.High}
+		b.Certain = f.Proven >= fewestLost
+		return b, f.Lost >= fewestLost && mine.Fragmented < mine.Packets
+	}
+	b.Passed, b.Certain = other.Seqs.Len(), true
+	took := t.c.SentAt(f, b.Lost.High) - t.c.SentAt(f, b.Lost.Low)
+	n := b.Lost.Len()
+	return b, b.Lost.Low > other.Seqs.Max() && (n >= endlessLost || n >= steadyLost && took >= steadyTime)
+}
+
+// Lossy lists the flows of which some packets were lost, and that are not blocked. Those lost for their IP fragments are left out.
+func (t *Traffic) Lossy() []*pair.Flow {
+	var all []*pair.Flow
+	for _, p := range t.Peers {
+		for _, s := range pair.Both {
+			fragments := p.fragments(s)
+			for _, f := range p.Flows[s] {
+				_, blocked := t.blocked(f)
+				if f.Lost == 0 || f.At[s] == nil || blocked || fragments != nil && f.Lost <= uint64(f.At[s].Fragmented) {
+					continue
+				}
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
+// Fragments are packets of one side that left in IP fragments and did not arrive whole.
+type Fragments struct {
+	From       pair.Side
+	Protocol   string // "ESP", "AH" or "ESP in UDP"
+	Sent, Lost int    // of those that were sampled
+	Flow       *pair.Flow
+	Example    exchange.Point     // one of them, in the sender's capture
+	Rest       *exchange.Datagram // what the receiver's capture has of it; nil: nothing
+}
+
+// Fragments lists, by direction, the IP fragments that a device on the path drops, while packets in one piece pass.
+func (t *Traffic) Fragments() []Fragments {
+	var all []Fragments
+	for _, p := range t.Peers {
+		for _, s := range pair.Both {
+			if f := p.fragments(s); f != nil {
+				all = append(all, *f)
+			}
+		}
+	}
+	return all
+}
+
+func (p *Peer) fragments(s pair.Side) *Fragments {
+	const mostly = 2 // more than one in so many is lost
+	var found Fragments
+	whole, wholeLost := 0, 0 // packets in one piece
+	for _, f := range p.Flows[s] {
+		mine, other := f.At[s], f.At[s.Other()]
+		if mine == nil {
+			continue
+		}
+		if other != nil {
+			whole += other.Packets - other.Fragmented
+		}
+		wholeLost += max(0, int(f.Lost)-mine.Fragmented)
+		if f.Split.Lost > 0 && (found.Flow == nil || found.Rest == nil && f.Split.Rest != nil) {
+			found.Flow, found.Example, found.Rest = f, f.Split.First, f.Split.Rest
+		}
+		found.Sent += f.Split.Sent
+		found.Lost += f.Split.Lost
+	}
+	if whole == 0 {
+		whole = p.c.Tally(s, 0).Delivered
+	}
+	switch {
+	case found.Lost == 0 || whole == 0 || found.Lost*mostly <= found.Sent:
+		return nil
+	case found.Rest == nil && found.Lost < fewestLost:
+		return nil // one that vanished whole is a loss like any other
+	case wholeLost*found.Sent > found.Lost*whole/2:
+		return nil // packets in one piece fare no better
+	}
+	found.From = s
+	found.Protocol = protocolOf(found.Flow.At[s])
+	return &found
+}
+
+func protocolOf(f *exchange.Flow) string {
+	switch {
+	case f.AH:
+		return "AH"
+	case f.UDP:
+		return "ESP in UDP"
+	}
+	return "ESP"
+}

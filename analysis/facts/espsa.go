@@ -1,0 +1,199 @@
+package facts
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+)
+
+// birth is when the two sides agreed on new SAs.
+type birth struct {
+	at    int64
+	fresh bool // by a new IKE SA, which leaves nothing of older ones
+}
+
+// birthsOf are the negotiations that a case holds: IKE_AUTH, CREATE_CHILD_SA and Quick Mode that were answered.
+// With one capture alone, those with the address remote.
+func birthsOf(c *pair.Case, remote netip.Addr) []birth {
+	var all []birth
+	for m := range c.Messages() {
+		if m.Kind != exchange.Response || m.Conversation.Foreign || len(m.Transmissions) == 0 {
+			continue
+		}
+		if ends := m.Conversation.Ends; remote.IsValid() && ends[pair.A].Addr() != remote && ends[pair.B].Addr() != remote {
+			continue // with another peer
+		}
+		at := m.Transmissions[0].Aligned
+		switch m.Exchange {
+		case ike.IKEAuth:
+			all = append(all, birth{at, m.Conversation.Complete})
+		case ike.CreateChildSA, ike.V1QuickMode:
+			all = append(all, birth{at, false})
+		}
+	}
+	slices.SortFunc(all, func(a, b birth) int { return cmp.Compare(a.at, b.at) })
+	return all
+}
+
+// Stale is an SPI that one side goes on using although the other one has moved on to a newer SA.
+type Stale struct {
+	*pair.Flow
+	Newest  *pair.Flow // by which the other side sends
+	Since   int64      // aligned: when that began
+	Packets int        // with the old SPI since then
+	First   exchange.Point
+	In      pair.Side // whose capture First is of
+}
+
+// Both sides move to a new SA within moments. An old one that is in use for longer, and so often, was kept.
+const (
+	handover    = 10_000_000_000
+	handoverNew = 3_000_000_000 // after a new IKE SA
+	fewestStale = 5
+	stepAside   = 2_000_000_000 // doubt about the order of what both sides do at the same moment
+	soonUsed    = 60_000_000_000
+)
+
+// Stale lists the SPIs that a side kept.
+func (t *Traffic) Stale() []Stale {
+	var all []Stale
+	for _, p := range t.Peers {
+		for _, s := range pair.Both {
+			if found, ok := p.stale(s); ok {
+				all = append(all, found)
+			}
+		}
+	}
+	return all
+}
+
+func (p *Peer) stale(s pair.Side) (Stale, bool) {
+	for i, next := range p.seen[s.Other()] {
+		since, wait, ok := p.movedOn(s.Other(), i)
+		if !ok || next.Packets < fewestStale {
+			continue
+		}
+		if slices.ContainsFunc(p.seen[s], func(f *seenFlow) bool { return f.first() > since-stepAside && f.Packets > 1 }) {
+			continue // it has moved on too
+		}
+		for _, f := range p.seen[s] {
+			n, in := f.within(span{since + stepAside, f.last() + 1})
+			if f.first() < since-stepAside && f.last() > since+wait && n >= fewestStale {
+				return Stale{f.of, next.of, since, n, firstIn(p.c, f.Flow, f.side, span{from: in.from}), f.side}, true
+			}
+		}
+	}
+	return Stale{}, false
+}
+
+// movedOn says whether side s began to use a new SA with its i-th flow: all that it used before ends then, or it used none and
+// the flow is the first of a negotiation. wait is how long the other side may take to follow.
+func (p *Peer) movedOn(s pair.Side, i int) (since, wait int64, ok bool) {
+	since, wait = p.seen[s][i].first(), handover
+	before := 0
+	for k, f := range p.seen[s] {
+		switch {
+		case k == i:
+		case f.last() > since+stepAside && f.first() < since-stepAside:
+			return 0, 0, false // it uses both
+		case f.first() < since:
+			before++
+		}
+	}
+	for _, b := range p.births {
+		if b.at <= since && since-b.at < soonUsed {
+			before++
+			if b.fresh {
+				since, wait = min(since, b.at), handoverNew
+			}
+		}
+	}
+	return since, wait, before > 0
+}
+
+// Restart is a sequence number that began again.
+type Restart struct {
+	*pair.Flow
+	*exchange.Restart
+	In pair.Side // whose capture the first packet is of
+}
+
+// Restarts lists the flows whose numbers began again, by the sender's own capture; by the other one where that does not reach.
+func (t *Traffic) Restarts() []Restart {
+	var all []Restart
+	for _, p := range t.Peers {
+		for _, s := range pair.Both {
+			for _, f := range p.Flows[s] {
+				if found, ok := t.restart(f); ok && !p.replaced(found) {
+					all = append(all, found)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// replaced says whether new SAs were made just before the number began again: then it may be that of a new one with the same SPI.
+func (p *Peer) replaced(r Restart) bool {
+	from, to := p.c.Aligned(r.Prior, r.In), p.c.Aligned(r.Nanos, r.In)
+	return slices.ContainsFunc(p.births, func(b birth) bool { return b.at >= from && b.at <= to+stepAside })
+}
+
+func (t *Traffic) restart(f *pair.Flow) (Restart, bool) {
+	from, to := f.From, f.From.Other()
+	mine, other := f.At[from], f.At[to]
+	switch {
+	case mine != nil && mine.Restart != nil:
+		return Restart{f, mine.Restart, from}, true
+	case other == nil || other.Restart == nil:
+		return Restart{}, false
+	case mine != nil && t.c.Between(from, t.c.Aligned(other.Restart.Nanos, to), t.c.Aligned(other.Restart.Nanos, to)):
+		return Restart{}, false // its own capture shows that it sent no such thing
+	}
+	return Restart{f, other.Restart, to}, true
+}
+
+// Encapsulation is that of the two directions at the same time.
+type Encapsulation struct {
+	*Peer
+	Of [2]*pair.Flow // by sender
+}
+
+// fewestOfForm are so many packets in one form while the other side uses the other that it is no change-over.
+const fewestOfForm = 3
+
+// Differing lists the peers between which one side sends ESP as protocol 50 and the other in UDP, at the same time.
+func (t *Traffic) Differing() []Encapsulation {
+	var all []Encapsulation
+	for _, p := range t.Peers {
+		a, b := p.newest(pair.A), p.newest(pair.B)
+		if a == nil || b == nil || a.UDP == b.UDP {
+			continue
+		}
+		overlap := span{max(a.first(), b.first()) - 1, min(a.last(), b.last()) + 1}
+		inA, _ := a.within(overlap)
+		inB, _ := b.within(overlap)
+		if inA >= fewestOfForm && inB >= fewestOfForm && arrives(a.of) && arrives(b.of) {
+			all = append(all, Encapsulation{p, [2]*pair.Flow{a.of, b.of}})
+		}
+	}
+	return all
+}
+
+// arrives says whether the flow reaches the other side, as far as its capture tells.
+func arrives(f *pair.Flow) bool { return f.Lost == 0 || f.At[f.From.Other()] != nil }
+
+// newest is the ESP flow of s that lasts longest.
+func (p *Peer) newest(s pair.Side) *seenFlow {
+	var best *seenFlow
+	for _, f := range p.seen[s] {
+		if !f.AH && (best == nil || f.last() > best.last()) {
+			best = f
+		}
+	}
+	return best
+}

@@ -29,6 +29,9 @@ type Side struct {
 	Interface  string                        // captured interface, for the actions
 	Config     map[string]string             // outputs of show commands, by name: "show-crypto-ikev2-proposal"
 	Debug      []byte                        // output of debug crypto ikev2
+	// TransferHostKey is what was wrong with the host key of the connection that was to fetch the capture, while that of the
+	// command line was the known one. Empty: nothing.
+	TransferHostKey string
 }
 
 // Options are what a comparison may know beside the sides. The zero value is right without more knowledge.
@@ -60,6 +63,7 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 				Name: s.Name, File: s.File, Interface: s.Interface, Known: s.Address, KnownNAT: s.NATAddress,
 				FullAtEnd: l.Full && !l.Circular, FullAtStart: l.Full && l.Circular, Leaky: l.RateReached,
 			}
+			judged.TransferHostKey[i] = s.TransferHostKey
 			judged.Config[i], judged.Debug[i] = s.Config, s.Debug
 		}
 	}

@@ -140,6 +140,13 @@ func captureCases() []findingCase {
 		{"capture-buffer-full", near, "half full", withBuffer(buffer("5120", "0")), nil},
 		{"capture-buffer-full", none, "nothing was collected", healthy, nil},
 
+		{"transfer-host-key-changed", hit, "B's", func(s *scene) {
+			healthy(s)
+			s.side[1].TransferHostKey = "its host key is not the one that is known: it presents SHA256:abc"
+		}, map[string]any{"side": "B"}},
+		{"transfer-host-key-changed", near, "another side's is not B's", func(s *scene) { healthy(s); s.side[1].TransferHostKey = "" }, nil},
+		{"transfer-host-key-changed", none, "healthy", healthy, nil},
+
 		{"capture-rate-limited", hit, "a ceiling of 1000", busy(4, 1000), map[string]any{"pps": 1000}},
 		{"capture-rate-limited", near, "far below", busy(4, 400), nil},
 		{"capture-rate-limited", near, "far above: no limit was there", busy(4, 1500), nil},

@@ -230,7 +230,24 @@ func captureBufferFull(j *judge) []report.Finding {
 		return &report.Finding{
 			Explanation: fmt.Sprintf("The router of %s says that its buffer of %d KB holds %d KB%s %s packets are not in the file, and their absence means nothing.",
 				j.name(s), l.Size, l.Used, dropped, which),
-			Actions: []report.Action{j.exec(s, "a larger buffer, or a filter without ESP", "show monitor capture")},
+			Actions: []report.Action{j.exec(s, "a larger buffer, or --ike-only, which captures no ESP", "show monitor capture")},
+		}
+	})
+}
+
+// transferHostKey says that somebody else may have answered the connection that was to fetch a capture. Nothing of what it
+// might have sent is in the capture.
+func transferHostKey(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		why := j.o.TransferHostKey[s]
+		if why == "" {
+			return nil
+		}
+		return &report.Finding{
+			Explanation: fmt.Sprintf("The command line of %s had the host key that is known, the connection that was to fetch its capture had not: %s. "+
+				"It was refused, and the packets were read over the command line.", j.name(s), why),
+			Actions: []report.Action{j.exec(s, "compare the key with what both connections were shown, and find out what answers at the router's address",
+				"show ip ssh", "show crypto key mypubkey all")},
 		}
 	})
 }
@@ -246,7 +263,7 @@ func captureRateLimited(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("The capture of %s holds %d packets in its busiest second and %d seconds near it, which is its limit of packets a second: others passed uncaptured.",
 				j.name(s), peak.Packets, peak.AtLeast),
 			Fields:  map[string]any{"pps": limit},
-			Actions: []report.Action{j.exec(s, "a higher pps limit, or a filter without ESP", "show monitor capture")},
+			Actions: []report.Action{j.exec(s, "a higher pps limit, or --ike-only, which captures no ESP", "show monitor capture")},
 		}
 	})
 }

@@ -665,6 +665,15 @@ var catalogue = []Entry{
 		Fields:  []string{"side", "pps"},
 	},
 	{
+		Code: "transfer-host-key-changed", Severity: "warning",
+		Title:   "The connection that fetches a capture had another host key",
+		Certain: "the command line's connection had the known host key, and the transfer's, to the same address, another or a revoked one",
+		Meaning: "Two connections went to one address, and another host key was shown on one of them: a load balancer, a failover between the two, or somebody who intercepts. The connection was refused and the packets were read over the command line.",
+		Proof:   "The fingerprints of both connections, as the run saw them.",
+		Todo:    "Find out what answers at the router's address before the next run: compare with `show crypto key mypubkey all` on its console. Accept another key only when you know why it is there: `moncap trust PEER`.",
+		Fields:  []string{"side"},
+	},
+	{
 		Code: "capture-filter-incomplete", Severity: "warning",
 		Title:   "The capture's filter hides packets",
 		Certain: "the sender's own capture holds a first fragment without its others, or one direction only, or port 500 without the 4500 that must exist: the capture's ACL hides packets, nothing is lost",

@@ -17,6 +17,8 @@ import (
 type Options struct {
 	Config [2]facts.Config // outputs of show commands by the names of the commands
 	Debug  [2][]byte       // output of debug crypto ikev2
+	// TransferHostKey is what was wrong with the host key of the connection that was to fetch the capture; empty: nothing.
+	TransferHostKey [2]string
 }
 
 // rule draws one kind of conclusion. Its code is that of its findings in the catalogue.
@@ -31,6 +33,7 @@ var rules = []rule{
 	{"capture-one-sided", captureOneSided}, {"capture-unreadable", captureUnreadable}, {"capture-empty", captureEmpty}, {"capture-windows-disjoint", captureDisjoint},
 	{"capture-damaged", captureDamaged}, {"capture-truncated-packets", captureTruncated}, {"capture-duplicates", captureDuplicates},
 	{"capture-filter-incomplete", captureFilter}, {"capture-buffer-full", captureBufferFull}, {"capture-rate-limited", captureRateLimited},
+	{"transfer-host-key-changed", transferHostKey},
 	{"clock-offset", clockOffset}, {"strangers", strangers}, {"malformed-message", malformedMessage},
 	{"no-ike-traffic", noIKETraffic},
 	{"nat-detected", natDetected}, {"nat-port-rewritten", natPortRewritten}, {"nat-mapping-changed", natMappingChanged},

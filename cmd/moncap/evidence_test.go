@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device"
 	"github.com/moncap/moncap/device/simulator"
 )
 
@@ -41,6 +45,37 @@ func TestTheOnlyCopyStaysAndIsCollected(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(out, bundle.CaptureFile(side))); err != nil || info.Size() < 100 {
 			t.Errorf("side %s: %v", side, err)
 		}
+	}
+	l.nothingLeft(t, r)
+}
+
+// TestAnotherHostKeyOfTheTransferIsAFinding has another router answer the connection that is to fetch A's capture.
+func TestAnotherHostKeyOfTheTransferIsAFinding(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	routers := 0
+	p := program{tune: func(d *device.Options, _ *capture.Options) {
+		if d == nil {
+			return
+		}
+		if routers++; routers > 1 {
+			return
+		}
+		dials := 0
+		var mu sync.Mutex
+		d.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if dials++; dials > 1 {
+				address = l.routers[1].Addr()
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}
+	}}
+	out := filepath.Join(l.dir, "b")
+	r := p.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--format", "json")
+	run := readTestRun(t, out)
+	if r.code != exitWarnings || run.A.Source != bundle.SourceDump || run.A.TransferHostKeyChanged == "" || !strings.Contains(r.stdout, `"transfer-host-key-changed"`) {
+		t.Errorf("exit %d, source %q, %q\n%s", r.code, run.A.Source, run.A.TransferHostKeyChanged, r.stderr)
 	}
 	l.nothingLeft(t, r)
 }

@@ -146,6 +146,7 @@ func bundleSide(b *bundle.Bundle, router *bundle.Router, side bundle.Side, path 
 	return &analysis.Side{
 		Name: router.Peer, File: bundle.CaptureFile(side), Open: openFile(path), Address: router.Address,
 		NATAddress: router.NATAddress, Interface: router.Interface, Config: config, Debug: []byte(debug),
+		TransferHostKey: router.TransferHostKeyChanged,
 	}, nil
 }
 

@@ -192,9 +192,10 @@ func TestFirstInterruptKeepsTheCapture(t *testing.T) {
 	c := openConsole(t, l, "run", "demo", "-i", l.inventory, "--duration", "10m")
 	c.expect("wait: ")
 	c.typed("\x03")
-	if code := c.ends(); code != exitOK || !strings.Contains(c.text(), "ESTABLISHED") {
+	if code := c.ends(); code != exitOK {
 		t.Errorf("exit %d, and on the screen\n%s", code, c.text())
 	}
+	c.expect("ESTABLISHED") // what was written last may still be on its way
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("%v is not as it was", dirty)
 	}

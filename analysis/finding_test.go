@@ -167,13 +167,6 @@ func followsSchema(t *testing.T, r *report.Report) {
 // commonKeys are those of every finding.
 var commonKeys = []string{"code", "severity", "confidence", "title", "explanation", "caused_by", "conversation", "further_conversations", "evidence", "actions"}
 
-// furtherKeys are what findings say beyond the catalogue.
-var furtherKeys = map[string][]string{
-	"ike-proposal-mismatch": {"differs", "configuration_differs"}, "child-sa-refused": {"configuration_differs"}, "quick-mode-refused": {"configuration_differs"},
-	"rekey-failed": {"configuration_differs"}, "auth-failed": {"configuration_differs"}, "responder-auth-rejected": {"configuration_differs"}, "malformed-message": {"offset"}, "debug-sent-not-captured": {"debug_line"},
-	"ike-fragmentation-not-negotiated": {"missing_sides"},
-}
-
 func keepsCatalogue(t *testing.T, f report.Finding) {
 	t.Helper()
 	e, ok := diagnose.Explain(f.Code)
@@ -204,19 +197,15 @@ func keepsCatalogue(t *testing.T, f report.Finding) {
 		}
 	}
 	for k := range keys {
-		if !slices.Contains(commonKeys, k) && !slices.Contains(e.Fields, k) && !slices.Contains(furtherKeys[f.Code], k) {
+		if !slices.Contains(commonKeys, k) && !slices.Contains(e.Fields, k) && !slices.Contains(e.More, k) {
 			t.Errorf("%s has %q, which nobody wrote down", f.Code, k)
 		}
 	}
 }
 
-// withoutFrames are the findings about what is in no frame.
-var withoutFrames = []string{"no-ike-traffic", "capture-empty", "capture-one-sided", "capture-windows-disjoint", "capture-buffer-full", "capture-rate-limited", "transfer-host-key-changed",
-	"capture-damaged", "clock-offset", "debug-agrees", "debug-sent-not-captured", "capture-truncated-packets", "capture-duplicates"}
-
 func hasEvidence(t *testing.T, r *report.Report, f report.Finding) {
 	t.Helper()
-	if len(f.Evidence) == 0 && !slices.Contains(withoutFrames, f.Code) {
+	if e, _ := diagnose.Explain(f.Code); len(f.Evidence) == 0 && e.Frames != "none" {
 		t.Errorf("%s has no evidence", f.Code)
 	}
 	for _, e := range f.Evidence {

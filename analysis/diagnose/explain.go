@@ -1,8 +1,6 @@
 package diagnose
 
 import (
-	"slices"
-
 	"github.com/moncap/moncap/analysis/report"
 )
 
@@ -20,16 +18,36 @@ type Entry struct {
 	Proof    string   // for people: what shows it
 	Todo     string   // for people: what to do next
 	Fields   []string // the finding's own fields in JSON
+	More     []string // further ones that it may carry
+	Frames   string   // "none": it is about what is in no frame
+
+	// How it relates to other findings; findings.yaml tells what the words mean.
+	Layer      string
+	Explains   string
+	Under      []string
+	Everywhere bool
+	Same       []string
+	Stops      bool
+	SpeaksFor  []string `yaml:"speaks_for"`
 }
 
 // Explain returns the catalogue's entry for a code.
 func Explain(code string) (Entry, bool) {
-	i := slices.IndexFunc(catalogue, func(e Entry) bool { return e.Code == code })
-	if i < 0 {
+	i, ok := entries[code]
+	if !ok {
 		return Entry{}, false
 	}
 	return catalogue[i], true
 }
+
+// entries are the places of the codes in the catalogue.
+var entries = func() map[string]int {
+	m := make(map[string]int, len(catalogue))
+	for i, e := range catalogue {
+		m[e.Code] = i
+	}
+	return m
+}()
 
 // Codes returns every code in the catalogue's order.
 func Codes() []string {

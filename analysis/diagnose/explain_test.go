@@ -3,6 +3,7 @@ package diagnose
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,13 +48,14 @@ func TestCatalogueKeepsTheContract(t *testing.T) {
 			t.Errorf("%s is missing", want.Code)
 			continue
 		}
-		got.Title, got.Meaning, got.Proof, got.Todo = "", "", "", ""
+		got = Entry{Code: got.Code, Severity: got.Severity, Certain: got.Certain, Probable: got.Probable, Action: got.Action, Fields: got.Fields}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-contract +ours):\n%s", want.Code, diff)
 		}
 	}
+	beyond := []string{"transfer-host-key-changed"}
 	for _, code := range Codes() {
-		if _, ok := contract[code]; !ok {
+		if _, ok := contract[code]; !ok && !slices.Contains(beyond, code) {
 			t.Errorf("%s is not in the contract", code)
 		}
 	}

@@ -6,31 +6,20 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// repeated are the findings that every new attempt brings anew, and the fields by which two of them are the same. An initiator tries
-// again and again: that is one thing to tell, with all the frames.
-var repeated = map[string][]string{
-	"auth-failed": {"refusing_side"}, "child-sa-refused": {"refusing_side", "reason"}, "responder-auth-rejected": {"rejecting_side"},
-	"psk-mismatch-v1": {"refusing_side"}, "quick-mode-refused": {"refusing_side"}, "quick-mode-stalled": {"last_message"},
-	"main-mode-stalled": {"last_message", "waiting_side"}, "peer-not-answering": {"silent_side", "phase"},
-	"response-ignored": {"ignoring_side", "phase"}, "ke-group-mismatch": {"refusing_side", "offered_group", "wanted_group"},
-	"retransmissions-exhausted": {"side", "phase", "transmissions"}, "error-notify": {"side", "notify"},
-	"answer-from-other-address": {"side", "asked", "answered_from"}, "inconsistent-answers": {"side", "exchange"},
-	"debug-captured-not-received": {"side", "message"}, "debug-sent-not-captured": {"side", "message"},
-}
-
-// fold makes one finding of those that say the same of several conversations. Counts add up, ranges widen.
+// fold makes one finding of those that say the same of several conversations, as an initiator that tries again and again brings it: that is
+// one thing to tell, with all the frames. Counts add up, ranges widen. By which fields two are the same, the catalogue says.
 func fold(all []report.Finding) []report.Finding {
 	first := map[string]int{}
 	about := map[string]bool{} // a finding that others are folded into, and a conversation that it is about
 	var out []report.Finding
 	for _, f := range all {
-		same, ok := repeated[f.Code]
-		if !ok || f.Conversation == "" {
+		e, _ := Explain(f.Code)
+		if len(e.Same) == 0 || f.Conversation == "" {
 			out = append(out, f)
 			continue
 		}
 		key := fmt.Sprint(f.Code, f.Confidence, f.CausedBy)
-		for _, k := range same {
+		for _, k := range e.Same {
 			key += fmt.Sprint("|", f.Fields[k])
 		}
 		i, seen := first[key]

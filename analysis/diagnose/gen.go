@@ -14,7 +14,10 @@ import (
 
 type entry struct {
 	Code, Severity, Title, Certain, Probable, Action, Meaning, Proof, Todo string
-	Fields                                                                 []string
+	Layer, Explains, Frames                                                string
+	Fields, More, Under, Same                                              []string
+	SpeaksFor                                                              []string `yaml:"speaks_for"`
+	Everywhere, Stops                                                      bool
 }
 
 func main() {
@@ -56,8 +59,26 @@ func write(w *bytes.Buffer, e entry) {
 			fmt.Fprintf(w, "%s: %q,\n", f.name, f.text)
 		}
 	}
-	if len(e.Fields) > 0 {
-		fmt.Fprintf(w, "Fields: %#v,\n", e.Fields)
+	for _, f := range []struct {
+		name string
+		list []string
+	}{{"Fields", e.Fields}, {"More", e.More}, {"Under", e.Under}, {"Same", e.Same}, {"SpeaksFor", e.SpeaksFor}} {
+		if len(f.list) > 0 {
+			fmt.Fprintf(w, "%s: %#v,\n", f.name, f.list)
+		}
+	}
+	for _, f := range []struct{ name, text string }{{"Layer", e.Layer}, {"Explains", e.Explains}, {"Frames", e.Frames}} {
+		if f.text != "" {
+			fmt.Fprintf(w, "%s: %q,\n", f.name, f.text)
+		}
+	}
+	for _, f := range []struct {
+		name string
+		is   bool
+	}{{"Everywhere", e.Everywhere}, {"Stops", e.Stops}} {
+		if f.is {
+			fmt.Fprintf(w, "%s: true,\n", f.name)
+		}
 	}
 	w.WriteString("},\n")
 }

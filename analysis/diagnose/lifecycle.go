@@ -280,17 +280,11 @@ func invalidSPI(j *judge) []report.Finding {
 	return all
 }
 
-// covered are the error notifications that have findings of their own.
-var covered = map[uint16]bool{
-	uint16(ike.NoProposalChosen): true, uint16(ike.InvalidKEPayload): true, uint16(ike.InvalidMajorVersion): true,
-	uint16(ike.InvalidIKESPI): true, uint16(ike.InvalidSPI): true, uint16(ike.AuthenticationFailed): true,
-}
-
 func errorNotify(j *judge) []report.Finding {
 	var all []report.Finding
 	for m := range j.c.Messages() {
 		for _, n := range m.Errors() {
-			if covered[n.Number] || m.Conversation.Version == 1 && (facts.BadMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
+			if spokenFor[n.Number] || m.Conversation.Version == 1 && (facts.BadMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
 				continue
 			}
 			all = append(all, report.Finding{

@@ -2,141 +2,12 @@ package diagnose
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
-
-// causes say which findings explain which: a follower hangs under the first of its causes that was found for the same
-// conversation or direction.
-var causes = map[string][]string{
-	"path-blocked":                {"icmp-rejected", "packet-too-big", "wrong-peer-address", "mtu-black-hole", "capture-empty"},
-	"nat-t-blocked":               {"icmp-rejected"},
-	"icmp-rejected":               {"wrong-peer-address", "nat-mapping-changed"},
-	"path-loss":                   {"icmp-rejected", "packet-too-big", "mtu-black-hole", "ip-fragments-lost", "ike-fragments-lost"},
-	"esp-blocked":                 {"icmp-rejected", "nat-float-missing", "packet-too-big"},
-	"esp-loss":                    {"packet-too-big", "mtu-black-hole", "icmp-rejected"},
-	"esp-one-way":                 {"esp-blocked"},
-	"mtu-black-hole":              {"packet-too-big"},
-	"ip-fragments-lost":           {"packet-too-big", "icmp-rejected"},
-	"ike-fragments-lost":          {"path-blocked", "mtu-black-hole"},
-	"retransmissions-exhausted":   lostCauses,
-	"peer-not-answering":          {"ip-fragments-lost", "ike-fragments-lost", "version-mismatch", "icmp-rejected", "debug-captured-not-received", "psk-mismatch-v1", "payload-altered", "wrong-peer-address"},
-	"response-ignored":            {"payload-altered", "answer-from-other-address", "inconsistent-answers"},
-	"main-mode-stalled":           append([]string{"peer-not-answering", "response-ignored"}, lostCauses...),
-	"quick-mode-stalled":          append([]string{"peer-not-answering", "response-ignored", "quick-mode-refused"}, lostCauses...),
-	"dpd-timeout":                 lostCauses,
-	"rekey-failed":                lostCauses,
-	"sa-deleted":                  append([]string{"dpd-timeout", "rekey-failed", "child-sa-refused", "responder-auth-rejected", "auth-failed", "simultaneous-initiation"}, lostCauses...),
-	"nat-keepalive-missing":       {"nat-mapping-changed"},
-	"invalid-spi":                 {"nat-mapping-changed", "simultaneous-initiation"},
-	"malformed-message":           {"payload-altered"},
-	"error-notify":                {"version-mismatch", "psk-mismatch-v1", "ike-proposal-mismatch", "payload-altered"},
-	"ike-proposal-mismatch":       {"wrong-peer-address", "payload-altered"},
-	"ke-group-mismatch":           {"path-blocked"},
-	"auth-failed":                 {"payload-altered"},
-	"half-open-flood":             lostCauses,
-	"debug-captured-not-received": {},
-}
-
-// lostCauses are what keeps packets, or their answers, from arriving or being answered.
-var lostCauses = []string{
-	"icmp-rejected", "packet-too-big", "wrong-peer-address", "nat-t-blocked", "path-blocked", "ip-fragments-lost", "ike-fragments-lost", "mtu-black-hole",
-	"nat-mapping-changed", "version-mismatch", "payload-altered", "psk-mismatch-v1", "ike-proposal-mismatch", "answer-from-other-address", "inconsistent-answers", "peer-not-answering", "response-ignored", "path-loss",
-}
-
-// linkCauses hangs what follows under its root.
-func (j *judge) linkCauses() {
-	of := newIndex(j.found)
-	for i := range j.found {
-		f := &j.found[i]
-		for _, code := range causes[f.Code] {
-			if k := of.cause(code, *f); code != f.Code && k >= 0 {
-				f.CausedBy = code
-				break
-			}
-		}
-	}
-}
-
-// index finds findings by their code and what they are about.
-type index struct {
-	found []report.Finding
-	of    map[topic][]int  // by code, and by code and conversation
-	apart map[string][]int // by code: those that name no conversation
-}
-
-func newIndex(found []report.Finding) index {
-	x := index{found, map[topic][]int{}, map[string][]int{}}
-	for i, f := range found {
-		x.of[topic{code: f.Code}] = append(x.of[topic{code: f.Code}], i)
-		if f.Conversation == "" {
-			x.apart[f.Code] = append(x.apart[f.Code], i)
-		}
-		for _, id := range append([]string{f.Conversation}, f.Further...) {
-			if id != "" {
-				k := topic{conversation: id, code: f.Code}
-				x.of[k] = append(x.of[k], i)
-			}
-		}
-	}
-	return x
-}
-
-// cause is the first finding of a code that f can follow from; -1 when there is none.
-func (x index) cause(code string, f report.Finding) int {
-	if f.Conversation == "" || ofAll(code, f.Code) {
-		return x.first(x.of[topic{code: code}], f)
-	}
-	best := x.first(x.apart[code], f)
-	for _, id := range append([]string{f.Conversation}, f.Further...) {
-		if k := x.first(x.of[topic{conversation: id, code: code}], f); k >= 0 && (best < 0 || k < best) {
-			best = k
-		}
-	}
-	return best
-}
-
-func (x index) first(of []int, f report.Finding) int {
-	for _, i := range of {
-		if related(x.found[i], f) {
-			return i
-		}
-	}
-	return -1
-}
-
-// ofAll says whether a cause and its follower can be about different conversations.
-func ofAll(cause, follower string) bool {
-	return cause == "version-mismatch" || cause == "capture-empty" || cause == "nat-mapping-changed" || cause == "wrong-peer-address" ||
-		follower == "icmp-rejected" || follower == "retransmissions-exhausted" || follower == "sa-deleted"
-}
-
-// related says whether a cause and its follower can be about the same thing: the same conversation, where both name one.
-func related(cause, follower report.Finding) bool {
-	switch {
-	case cause.Code == "version-mismatch":
-		return true // of all attempts between the two
-	case cause.Code == "capture-empty":
-		return strings.HasSuffix(fmt.Sprint(follower.Fields["direction"]), fmt.Sprint("->", cause.Fields["side"]))
-	case cause.Fields["direction"] != nil && follower.Fields["direction"] != nil && cause.Fields["direction"] != follower.Fields["direction"]:
-		return false
-	case follower.Code == "icmp-rejected" && cause.Code == "nat-mapping-changed":
-		return strings.HasPrefix(fmt.Sprint(cause.Fields["before"]), fmt.Sprint(follower.Fields["rejected_by"])+":")
-	case follower.Code == "icmp-rejected":
-		return cause.Conversation == follower.Conversation
-	case cause.Code == "wrong-peer-address" && follower.Code == "peer-not-answering":
-		return cause.Fields["side"] == follower.Fields["silent_side"] // nothing is configured there for the true address
-	case cause.Code == "wrong-peer-address" && follower.Code == "ike-proposal-mismatch":
-		// Who knows the peer by another address has no policy for the true one.
-		return cause.Fields["side"] == follower.Fields["refusing_side"] && follower.Fields["mismatch"] == "excluded"
-	}
-	return report.SameTalk(cause, follower) ||
-		follower.Code == "retransmissions-exhausted" || follower.Code == "sa-deleted"
-}
 
 var severities = []report.Severity{report.Critical, report.Warning, report.Info}
 
@@ -201,22 +72,6 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// root follows a finding to what it hangs under: a warning may be the root of something critical.
-func (x index) root(i int) int {
-	for range len(x.found) {
-		f := x.found[i]
-		if f.CausedBy == "" {
-			return i
-		}
-		k := x.cause(f.CausedBy, f)
-		if k < 0 || k == i {
-			return i
-		}
-		i = k
-	}
-	return i
-}
-
 var confidences = []report.Confidence{report.Certain, report.Probable, report.Possible}
 
 // The exit codes of the command line, by what was found.
@@ -259,14 +114,11 @@ func Verdict(c *pair.Case, findings []report.Finding) report.Verdict {
 	return v
 }
 
-// dead are the findings after which an established tunnel carries nothing any more.
+// dead says whether a finding is there after which an established tunnel carries nothing any more.
 func dead(findings []report.Finding) bool {
 	return slices.ContainsFunc(findings, func(f report.Finding) bool {
-		switch f.Code {
-		case "esp-blocked", "dpd-timeout":
-			return true
-		}
-		return false
+		e, _ := Explain(f.Code)
+		return e.Stops
 	})
 }
 

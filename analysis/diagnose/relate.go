@@ -1,0 +1,229 @@
+package diagnose
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// layers are the chain of things that must work, the first ones first: of several causes, the one of the lower layer leads. What a capture
+// does not show explains only what nothing else does.
+var layers = []string{"address", "route", "path", "size", "message", "negotiation", "authentication", "child", "answer", "life", "traffic",
+	"loss", "capture"}
+
+// silence stands for all findings that keep packets from arriving, or from being answered.
+const silence = "silence"
+
+// causes are, by code, the codes that a finding may follow from, in the order of their layers and of the catalogue.
+var causes = causesOf(catalogue)
+
+func causesOf(all []Entry) map[string][]string {
+	place := func(code string) (layer, at int) {
+		i := slices.IndexFunc(all, func(e Entry) bool { return e.Code == code })
+		if i < 0 {
+			return len(layers), 0
+		}
+		return slices.Index(layers, all[i].Layer), i
+	}
+	m := map[string][]string{}
+	for _, e := range all {
+		of := map[string]bool{}
+		for _, u := range e.Under {
+			if u != silence {
+				of[u] = true
+				continue
+			}
+			for _, c := range all {
+				of[c.Code] = of[c.Code] || c.Explains == silence
+			}
+		}
+		for code, is := range of {
+			if is && code != e.Code {
+				m[e.Code] = append(m[e.Code], code)
+			}
+		}
+		slices.SortFunc(m[e.Code], func(a, b string) int {
+			la, ia := place(a)
+			lb, ib := place(b)
+			return cmp.Or(cmp.Compare(la, lb), cmp.Compare(ia, ib))
+		})
+	}
+	return m
+}
+
+// linkCauses hangs what follows under its root.
+func (j *judge) linkCauses() {
+	of := newIndex(j.found)
+	for i := range j.found {
+		f := &j.found[i]
+		for _, code := range causes[f.Code] {
+			if of.cause(code, *f) >= 0 {
+				f.CausedBy = code
+				break
+			}
+		}
+	}
+}
+
+// index finds findings by their code and what they are about.
+type index struct {
+	found []report.Finding
+	of    map[topic][]int  // by code, and by code and conversation
+	apart map[string][]int // by code: those that name no conversation
+}
+
+func newIndex(found []report.Finding) index {
+	x := index{found, map[topic][]int{}, map[string][]int{}}
+	for i, f := range found {
+		x.of[topic{code: f.Code}] = append(x.of[topic{code: f.Code}], i)
+		if f.Conversation == "" {
+			x.apart[f.Code] = append(x.apart[f.Code], i)
+		}
+		for _, id := range append([]string{f.Conversation}, f.Further...) {
+			if id != "" {
+				k := topic{conversation: id, code: f.Code}
+				x.of[k] = append(x.of[k], i)
+			}
+		}
+	}
+	return x
+}
+
+// cause is the first finding of a code that f can follow from; -1 when there is none.
+func (x index) cause(code string, f report.Finding) int {
+	if f.Conversation == "" || everywhere(code, f.Code) {
+		return x.first(x.of[topic{code: code}], f)
+	}
+	best := x.first(x.apart[code], f)
+	for _, id := range append([]string{f.Conversation}, f.Further...) {
+		if k := x.first(x.of[topic{conversation: id, code: code}], f); k >= 0 && (best < 0 || k < best) {
+			best = k
+		}
+	}
+	return best
+}
+
+func (x index) first(of []int, f report.Finding) int {
+	for _, i := range of {
+		if related(x.found[i], f) {
+			return i
+		}
+	}
+	return -1
+}
+
+// root follows a finding to what it hangs under: a warning may be the root of something critical.
+func (x index) root(i int) int {
+	for range len(x.found) {
+		f := x.found[i]
+		if f.CausedBy == "" {
+			return i
+		}
+		k := x.cause(f.CausedBy, f)
+		if k < 0 || k == i {
+			return i
+		}
+		i = k
+	}
+	return i
+}
+
+// everywhere says whether a cause and its follower can be about different conversations.
+func everywhere(cause, follower string) bool {
+	c, _ := Explain(cause)
+	f, _ := Explain(follower)
+	return c.Everywhere || f.Everywhere || exceptions[[2]string{cause, follower}] != nil
+}
+
+// subject is what a finding is about, beside its conversations. What a finding does not name is nil, or not valid.
+type subject struct {
+	direction *pair.Side // of what this side sends
+	side      *pair.Side
+	device    netip.Addr // that refused, or whose mapping it was
+}
+
+// sideFields are the names under which findings tell their side.
+var sideFields = []string{"side", "silent_side", "refusing_side", "rejecting_side", "ignoring_side", "waiting_side", "deleting_side", "translated_side"}
+
+func subjectOf(f report.Finding) subject {
+	var s subject
+	for _, side := range pair.Both {
+		if f.Fields["direction"] == side.Direction() {
+			s.direction = &side
+		}
+		if slices.ContainsFunc(sideFields, func(name string) bool { return f.Fields[name] == side.String() }) {
+			s.side = &side
+		}
+	}
+	if by, ok := f.Fields["rejected_by"].(string); ok {
+		s.device, _ = netip.ParseAddr(by)
+	}
+	if before, ok := f.Fields["before"].(string); ok {
+		at, _ := netip.ParseAddrPort(before)
+		s.device = at.Addr()
+	}
+	return s
+}
+
+// exceptions are the causes and followers whose subjects relate in another way than all the others' do.
+var exceptions = map[[2]string]func(cause, follower report.Finding) bool{
+	{"capture-empty", "path-blocked"}: func(c, f report.Finding) bool {
+		to, from := subjectOf(c).side, subjectOf(f).direction
+		return to != nil && from != nil && from.Other() == *to
+	},
+	// The address that a NAT gave up says that nobody is there.
+	{"nat-mapping-changed", "icmp-rejected"}: func(c, f report.Finding) bool {
+		old, by := subjectOf(c).device, subjectOf(f).device
+		return old.IsValid() && old == by
+	},
+	// An error about what went to a wrong address says nothing of the path to the peer.
+	{"wrong-peer-address", "icmp-rejected"}: func(c, f report.Finding) bool { return c.Conversation == f.Conversation },
+	// Who knows the peer by another address has neither profile nor policy for the true one.
+	{"wrong-peer-address", "peer-not-answering"}: sameSide,
+	{"wrong-peer-address", "ike-proposal-mismatch"}: func(c, f report.Finding) bool {
+		return sameSide(c, f) && f.Fields["mismatch"] == "excluded"
+	},
+}
+
+func sameSide(c, f report.Finding) bool {
+	a, b := subjectOf(c).side, subjectOf(f).side
+	return a != nil && b != nil && *a == *b
+}
+
+// related says whether a finding can follow from a cause: they are about the same direction and conversation, where both name one.
+func related(cause, follower report.Finding) bool {
+	if is := exceptions[[2]string{cause.Code, follower.Code}]; is != nil {
+		return is(cause, follower)
+	}
+	if c, _ := Explain(cause.Code); c.Everywhere {
+		return true
+	}
+	a, b := subjectOf(cause).direction, subjectOf(follower).direction
+	if a != nil && b != nil && *a != *b {
+		return false
+	}
+	f, _ := Explain(follower.Code)
+	return f.Everywhere || report.SameTalk(cause, follower)
+}
+
+// spokenFor are the error notifications that findings of their own tell of.
+var spokenFor = notificationsOf(catalogue)
+
+func notificationsOf(all []Entry) map[uint16]bool {
+	m := map[uint16]bool{}
+	for _, e := range all {
+		for n := range ike.NotifyType(firstStatus) {
+			if slices.Contains(e.SpeaksFor, n.String()) {
+				m[uint16(n)] = true
+			}
+		}
+	}
+	return m
+}
+
+// firstStatus is the first Notify type that is no error (RFC 7296, Section 3.10.1).
+const firstStatus = 16384

@@ -107,8 +107,11 @@ func (s *session) runAhead(ctx context.Context, cmds []iosxe.Command) (sure []ou
 		} else {
 			a = rd.answer(s.prompt)
 		}
-		if rd.mixed {
+		switch {
+		case rd.mixed:
 			return nil, errOutOfStep // some answer may be another's
+		case rd.paged:
+			return sure, errOutOfStep // the pager took what was typed ahead for its keys
 		}
 		rest = rd.rest()
 		out, err := s.result(ctx, cmd, a, err)
@@ -140,7 +143,7 @@ func (s *session) skip(ctx context.Context, rd *reading) (rest string, err error
 	if err := s.send([]byte(interruptKey), afterBreak); err != nil {
 		return "", err
 	}
-	next := s.reading(want{ahead: rd.want.ahead, timeout: afterBreak, limit: maxOutput})
+	next := s.reading(want{ahead: rd.want.ahead, timeout: afterBreak})
 	if err = s.heard(next, []byte(rd.out.String()[rd.seen:])); err == nil {
 		err = s.read(ctx, next)
 	}

@@ -124,6 +124,26 @@ func TestNothingIsTypedAheadToAPager(t *testing.T) {
 	}
 }
 
+// A pager that only shows itself in an output costs what was typed ahead, and no answer.
+func TestAPagerThatWasNotToBeThere(t *testing.T) {
+	log := strings.Repeat("a line of the log\n", 1200)
+	l := newLab(t, simulator.Config{Knobs: simulator.Knobs{KeepPager: true}, Show: map[string]string{"show crypto map": log}})
+	r, cmds := l.router(), readers(t)
+	outs, errs := all(t, r, cmds)
+	for i, cmd := range cmds {
+		want, err := r.Exec(t.Context(), cmd)
+		if (errs[i] == nil) != (err == nil) || cmd.Name != "show-memory" && cmd.Name != "show-version" && outs[i] != want {
+			t.Errorf("%s: %d bytes, %v; alone %d bytes, %v", cmd.Name, len(outs[i]), errs[i], len(want), err)
+		}
+		if cmd.Name == "show-crypto-map" && strings.TrimSpace(outs[i]) != strings.TrimSpace(log) {
+			t.Errorf("%d bytes of the log, of %d", len(outs[i]), len(log))
+		}
+	}
+	if !r.Paged() {
+		t.Error("nobody would know of the pager")
+	}
+}
+
 // together plays a dialogue of commands that are typed ahead.
 func together(t *testing.T, cmds ...iosxe.Command) func(context.Context, *session) string {
 	return func(ctx context.Context, s *session) string {

@@ -101,7 +101,7 @@ func (s *session) quoting(err error, rd *reading) error {
 	if said == "" {
 		return err
 	}
-	if iosxe.LoginRefused(said) { // "password has expired" is no line with a password in it
+	if errors.Is(err, errClosed) && iosxe.LoginRefused(said) { // "password has expired" is no line with a password in it
 		return &saidError{err, s.router.rec.maskAll(said), true}
 	}
 	return &saidError{err, s.router.rec.mask(said), false}

@@ -34,6 +34,26 @@ func TestBulkOutputWithPromptsInIt(t *testing.T) {
 	}
 }
 
+// The pager takes its line back with backspaces, and the line behind it is one of the dump's.
+func TestBulkOutputThroughAPager(t *testing.T) {
+	cmd := iosxe.ShowDump(name(t, "mc1"))
+	dump := strings.ReplaceAll(dumpWith(2000), "site-A#\n", "")
+	l := newLab(t, simulator.Config{Show: map[string]string{cmd.Lines[0]: dump}, Knobs: simulator.Knobs{KeepPager: true}})
+	if out := l.exec(l.router(), cmd); strings.TrimSpace(out) != strings.TrimSpace(dump) {
+		t.Errorf("%d bytes of %d", len(out), len(dump))
+	}
+}
+
+// Who knows how large a dump can be has it end there.
+func TestBulkOutputIsBounded(t *testing.T) {
+	cmd := iosxe.ShowDump(name(t, "mc1"))
+	cmd.MaxOutput = 100_000
+	l := newLab(t, simulator.Config{Show: map[string]string{cmd.Lines[0]: dumpWith(20_000)}})
+	if out, err := l.router().Exec(t.Context(), cmd); !errors.Is(err, errTooMuch) || len(out) > 2*cmd.MaxOutput+maxAhead {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
+}
+
 func TestTooMuchOutput(t *testing.T) {
 	l := newLab(t, simulator.Config{Show: map[string]string{"show clock detail": strings.Repeat(strings.Repeat("tick ", 20)+"\n", maxOutput/90)}})
 	r := l.router()

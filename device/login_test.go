@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ func TestLogin(t *testing.T) {
 		config simulator.Config
 		change func(*lab)
 		want   error
+		prompt string // the name in it; "": site-A
 	}{
 		{name: "password", config: simulator.Config{Knobs: simulator.Knobs{NoKeyboardInteractive: true}}},
 		{name: "keyboard-interactive", config: simulator.Config{Knobs: simulator.Knobs{NoPassword: true}}},
@@ -33,6 +35,17 @@ func TestLogin(t *testing.T) {
 		{name: "level 1 and the enable secret", config: simulator.Config{Privilege: 1, Enable: canaryEnable}, change: func(l *lab) {
 			l.peer.Enable = secretFile(l.t, canaryEnable)
 		}},
+		{name: "level 7 with a # and the enable secret", config: simulator.Config{Privilege: 7, Enable: canaryEnable}, change: func(l *lab) {
+			l.peer.Enable = secretFile(l.t, canaryEnable)
+		}},
+		{name: "level 15 already", config: simulator.Config{Enable: canaryEnable}, change: func(l *lab) { l.peer.Enable = secretFile(l.t, "another") }},
+		{name: "the hostname is not in the prompt", config: simulator.Config{Knobs: simulator.Knobs{Prompt: "%h-STP-1234%p"}}, change: func(l *lab) {
+			l.peer.ExpectHostname = "site-A"
+		}, prompt: "site-A-STP-1234"},
+		{name: "the prompt is expected", config: simulator.Config{Knobs: simulator.Knobs{Prompt: "%h-STP-1234%p"}}, change: func(l *lab) {
+			l.peer.ExpectHostname = "site-A-STP-1234"
+		}, prompt: "site-A-STP-1234"},
+		{name: "brackets and a NUL", config: simulator.Config{Knobs: simulator.Knobs{Prompt: "[prod] %h%p", NULPrompt: true}}, prompt: "[prod] site-A"},
 		{name: "the wrong password", change: func(l *lab) { l.peer.Password = secretFile(l.t, "wrong") }, want: errRefused},
 		{name: "the hostname that is expected", change: func(l *lab) { l.peer.ExpectHostname = "site-A" }},
 		{name: "another hostname", change: func(l *lab) { l.peer.ExpectHostname = "site-B" }, want: errHostname},
@@ -53,7 +66,7 @@ func TestLogin(t *testing.T) {
 			if tt.want != nil {
 				return
 			}
-			if r.Hostname() != "site-A" {
+			if want := cmp.Or(tt.prompt, "site-A"); r.Hostname() != want {
 				t.Errorf("hostname %q", r.Hostname())
 			}
 			out := l.exec(r, iosxe.ShowPrivilege())
@@ -257,4 +270,27 @@ func writeKey(t *testing.T, path string, private any, passphrase string) {
 	if err := os.WriteFile(path, marshalKey(t, private, passphrase), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// The library refuses small keys, and says nothing of what to do.
+func TestSmallKeysAreForGood(t *testing.T) {
+	a := &authenticator{router: New(inventory.Peer{}, Options{})}
+	for _, text := range []string{"ssh: handshake failed: crypto/rsa: 768-bit keys are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)",
+		"ssh: handshake failed: ssh: server-generated gex p is out of range (1024 bits)"} {
+		if e := (&Error{Err: a.judge(errors.New(text))}); !e.Lasting() || !strings.Contains(e.Hint(), "modulus 2048") {
+			t.Errorf("%v, lasting %v, hint %q", e, e.Lasting(), e.Hint())
+		}
+	}
+}
+
+// Configuration mode is where its prompt says so, whatever words stand before another.
+func TestConfigurationIsLocked(t *testing.T) {
+	l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("configure"), Action: simulator.ErrorText, Text: "Configuration mode is locked by process 'x'"}}})
+	r := l.router()
+	_, err := r.Exec(t.Context(), acl(t, "mc1"))
+	no, ok := errors.AsType[*iosxe.Refusal](err)
+	if !ok || !strings.Contains(no.Text, "locked by process") || len(l.sim.Commands()) != 3 {
+		t.Errorf("%v, sent %q", err, l.sim.Commands())
+	}
+	l.exec(r, iosxe.ShowPrivilege())
 }

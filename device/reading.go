@@ -107,8 +107,12 @@ func newReading(w want, prompt *regexp.Regexp, named bool) *reading {
 		w.limit = maxOutput
 	}
 	now := time.Now()
-	return &reading{want: w, prompt: prompt, named: named, heard: w.line == "", quiet: true, moved: now,
+	r := &reading{want: w, prompt: prompt, named: named, heard: w.line == "", quiet: true, moved: now,
 		deadline: now.Add(w.timeout), last: now.Add(mostIdle * w.timeout)}
+	if w.twice && w.limit < maxBulk {
+		r.out.Grow(w.limit) // once, where it is known: to grow takes a copy each time
+	}
+	return r
 }
 
 // take appends what came, and judges the lines that are whole.

@@ -396,7 +396,7 @@ func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err e
 		return s.presentable(a.body), r
 	}
 	if cmd.Bulk {
-		return a.body, nil // the reader of a dump is strict enough, and the copy is large
+		return overtyped(a.body), nil // the reader of a dump is strict enough, and the copy is large
 	}
 	return s.presentable(a.body), nil
 }

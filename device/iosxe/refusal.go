@@ -122,8 +122,9 @@ func RefusedTransfer(command, said string) *Refusal {
 // a session, however often it tries: no exec authorization, a password that expired, an account that is locked.
 func LoginRefused(said string) bool { return loginRefused.MatchString(said) }
 
+// A banner may well speak of accounts that will be locked, so only what has happened counts.
 var loginRefused = regexp.MustCompile(`(?i)%\s*(?:(?:exec )?authori[sz]ation failed|login invalid|authentication failed|access denied|bad passwords)` +
-	`|(?:password|account)[^\n]{0,40}(?:expired|locked|disabled|must be changed)`)
+	`|\b(?:password|account)(?: (?:has|have|is|was|been))* (?:expired|locked|disabled)|must change (?:your|the) password|password must be changed`)
 
 // LastWords quotes the end of what a router said: the last lines that are neither blank nor messages, fit to be shown.
 func LastWords(output string) string {

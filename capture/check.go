@@ -214,6 +214,7 @@ func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 	r.prepare(ctx) // not before, for the session's line comes first
 	defer r.settle()
 	c.read(ctx)
+	c.pager() // after the shows, whose answers it would have broken up
 	items := []func(context.Context) error{c.clock, c.load, c.memory, c.iface, c.names, c.lines}
 	if !r.plan.ACL.IsZero() {
 		items = append(items, c.privilege, c.acl)

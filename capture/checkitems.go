@@ -64,6 +64,13 @@ func (c *checker) waitForLine(ctx context.Context) error {
 	}
 }
 
+// pager warns of a session whose pager could not be turned off.
+func (c *checker) pager() {
+	if h, ok := c.r.host.(interface{ Paged() bool }); ok && h.Paged() {
+		c.add("pager", Warn, "it stays on, as `terminal length 0` has no effect: every screenful takes a turn; let the account do it")
+	}
+}
+
 // mode refuses a router whose configuration is its controller's: an access list cannot be put into it from here.
 func (c *checker) mode(ctx context.Context, v iosxe.Version) error {
 	if c.r.plan.ACL.IsZero() {

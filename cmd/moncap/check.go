@@ -24,8 +24,9 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check [TUNNEL]",
 		Short: "Whether run would work on both routers; changes nothing",
 		Long: `Reachability, host key, privilege, SCP server, free space, load, clock, and whether the names are free, on both
-routers of a tunnel, or of every tunnel. Nothing is changed. --record DIR saves the raw dialogue, secrets masked: the
-most useful thing to send with a bug report.
+routers of a tunnel, or of every tunnel. Nothing is changed: to find out whether the account may clean up, what would take
+back a run's things is typed while their names are free. --record DIR saves the raw dialogue, secrets masked: the most
+useful thing to send with a bug report.
 
 EXIT STATUS
   0   run would work

@@ -182,4 +182,4 @@ func TestARunTakesFewRoundTrips(t *testing.T) {
 }
 
 // mostRoundTrips bounds a run beside its wait, the login included.
-const mostRoundTrips = 85
+const mostRoundTrips = 62

@@ -26,11 +26,11 @@ func rejects(from int, first ike.PayloadType, size int) func(*scene) {
 }
 
 // furtherChild asks for a child SA beside the first, by a CREATE_CHILD_SA request without REKEY_SA.
-func furtherChild(size int, answer ike.PayloadType, answerSize int) func(*scene) {
+func furtherChild(after time.Duration, size int, answer ike.PayloadType, answerSize int) func(*scene) {
 	return func(s *scene) {
 		a := s.sa(0).up()
 		s.traffic(3, false)
-		s.wait(time.Minute)
+		s.wait(after)
 		a.exchange(ike.CreateChildSA, 0, ike.PayloadSA, size, answer, answerSize)
 		s.wait(10 * time.Second)
 		a.dpd(1)
@@ -107,11 +107,12 @@ func authCases() []findingCase {
 			a := s.sa(0).up()
 			a.exchange(ike.Informational, 0, ike.PayloadD, 12, ike.PayloadD, 12)
 		}, map[string]any{"refusing_side": "A", "confidence": "probable"}},
-		{"child-sa-refused", hit, "a further child SA", furtherChild(120, ike.PayloadN, 8), map[string]any{"refusing_side": "B", "confidence": "probable"}},
-		{"child-sa-refused", hit, "a further child SA with a key exchange", furtherChild(230, ike.PayloadN, 8), map[string]any{"refusing_side": "B"}},
-		{"child-sa-refused", near, "a further child SA with a key exchange, made", furtherChild(230, ike.PayloadSA, 210), nil},
-		{"child-sa-refused", near, "a further child SA, made", furtherChild(120, ike.PayloadSA, 116), nil},
-		{"child-sa-refused", near, "what may be a rekey of the IKE SA", furtherChild(156, ike.PayloadN, 8), nil},
+		{"child-sa-refused", hit, "a further child SA", furtherChild(time.Minute, 120, ike.PayloadN, 8), map[string]any{"refusing_side": "B", "confidence": "probable"}},
+		{"child-sa-refused", hit, "a further child SA with a key exchange", furtherChild(time.Second, 230, ike.PayloadN, 8), map[string]any{"refusing_side": "B"}},
+		{"child-sa-refused", near, "of its size, hours later, it may be a renewal", furtherChild(time.Hour, 230, ike.PayloadN, 8), nil},
+		{"child-sa-refused", near, "a further child SA with a key exchange, made", furtherChild(time.Second, 230, ike.PayloadSA, 210), nil},
+		{"child-sa-refused", near, "a further child SA, made", furtherChild(time.Minute, 120, ike.PayloadSA, 116), nil},
+		{"child-sa-refused", near, "what may be a rekey of the IKE SA", furtherChild(time.Minute, 156, ike.PayloadN, 8), nil},
 		{"child-sa-refused", near, "room for a child SA", answered(ike.PayloadIDr, sizeAnswer), nil},
 		{"child-sa-refused", near, "one bare Notify", answered(ike.PayloadN, 8), nil},
 		{"child-sa-refused", near, "the child SA was made afterwards", func(s *scene) {

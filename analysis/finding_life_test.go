@@ -60,7 +60,7 @@ func lifeCases() []findingCase {
 
 		{"rekey", hit, "a child SA", rekeyAnswer(ike.PayloadSA, 140), map[string]any{"initiator": "A", "count": 1}},
 		{"rekey", near, "refused", rekeyAnswer(ike.PayloadN, 8), nil},
-		{"rekey", near, "a further child SA", furtherChild(120, ike.PayloadSA, 116), nil},
+		{"rekey", near, "a further child SA", furtherChild(time.Minute, 120, ike.PayloadSA, 116), nil},
 		{"rekey", near, "the first child SA after a childless beginning", childless, nil},
 		{"rekey", none, "healthy", healthy, nil},
 
@@ -89,8 +89,8 @@ func lifeCases() []findingCase {
 			a.rekeyChild(0)
 		}, nil},
 		{"rekey-failed", near, "crossed", crossing(ike.PayloadN, 8), nil},
-		{"rekey-failed", hit, "a rekey of the IKE SA", furtherChild(156, ike.PayloadN, 8), map[string]any{"side": "B"}},
-		{"rekey-failed", near, "a further child SA is refused", furtherChild(120, ike.PayloadN, 8), nil},
+		{"rekey-failed", hit, "a rekey of the IKE SA", furtherChild(time.Minute, 156, ike.PayloadN, 8), map[string]any{"side": "B"}},
+		{"rekey-failed", near, "a further child SA is refused", furtherChild(time.Minute, 120, ike.PayloadN, 8), nil},
 		{"rekey-failed", none, "healthy", healthy, nil},
 
 		{"sa-deleted", hit, "by the last message", func(s *scene) {

@@ -192,20 +192,15 @@ func (j *judge) firstChildRefused(t *talk) report.Finding {
 
 // refusedChild says whether m asked for a further child SA, of an IKE SA that stands, and was refused.
 func (j *judge) refusedChild(t *talk, m *pair.Message) bool {
-	making := t.Makes(m)
-	child := making == facts.NewChild || making == facts.UnsureMaking && m.FirstInner == ike.PayloadSA
-	return child && m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy) && t.overlapping(m) == nil && !j.retriedRekey(t, m)
+	return m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy) && t.Makes(m) == facts.NewChild && t.overlapping(m) == nil && !j.retriedRekey(t, m)
 }
 
 func (j *judge) furtherChildRefused(t *talk, m *pair.Message) report.Finding {
 	refuser := m.AnsweredBy.From
 	a := facts.Answer{Messages: []*pair.Message{m.AnsweredBy}, Known: m.AnsweredBy.Plain.Known, Min: m.AnsweredBy.Plain.Min, Max: m.AnsweredBy.Plain.Max}
 	reason := any(nil)
-	no := "and is too small to renew the IKE SA"
-	if t.Makes(m) != facts.NewChild {
-		no = "and does not have the size of a renewal of the IKE SA with the algorithms in use"
-	}
-	how := fmt.Sprintf(": its CREATE_CHILD_SA response is one bare Notify (%s of plaintext). The request is no rekey: it has no REKEY_SA %s.", room(a), no)
+	how := fmt.Sprintf(": its CREATE_CHILD_SA response is one bare Notify (%s of plaintext). The request is no rekey: it has no REKEY_SA, and neither its size nor its time "+
+		"is that of a renewal of the IKE SA.", room(a))
 	if said := innerErrors(m.AnsweredBy.Inner); len(said) > 0 {
 		reason, how = said[0], ": "+said[0]+", read with keys."
 	}

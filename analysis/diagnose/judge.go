@@ -106,6 +106,9 @@ func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([
 	j.linkCauses()
 	j.found = fold(j.found)
 	rank(j.found)
+	for i := range j.found {
+		j.tellAnswers(&j.found[i])
+	}
 	return j.found, context.Cause(ctx)
 }
 

@@ -76,6 +76,9 @@ func (t *Talk) Makes(m *pair.Message) Making {
 	if m.Plain.Known && least > 0 && m.Plain.Min <= least {
 		return RekeyIKE // with the algorithms that were chosen before
 	}
+	if t.follows(m, Soon) {
+		return NewChild // nobody renews an IKE SA that he has just made
+	}
 	return UnsureMaking
 }
 

@@ -208,6 +208,9 @@ func fragmentsOf(payload []byte, mtu int) []part {
 }
 
 func (s *scene) frame(src, dst netip.Addr, proto, tos, ttl byte, p part) []byte {
+	if src.Is6() {
+		return s.frame6(src, dst, proto, tos, ttl, p)
+	}
 	be := binary.BigEndian
 	b := append(make([]byte, 12), 8, 0)
 	b = append(b, 0x45, tos)
@@ -221,6 +224,26 @@ func (s *scene) frame(src, dst netip.Addr, proto, tos, ttl byte, p part) []byte 
 	b = append(b, ttl, proto, 0, 0)
 	b = append(append(b, src.AsSlice()...), dst.AsSlice()...)
 	return append(b, p.data...)
+}
+
+// frame6 is a frame of IPv6, with a fragment header where it needs one.
+func (s *scene) frame6(src, dst netip.Addr, proto, tos, ttl byte, p part) []byte {
+	be := binary.BigEndian
+	var fragment []byte
+	next := proto
+	if p.more || p.offset > 0 {
+		flags := uint16(p.offset)
+		if p.more {
+			flags |= 1
+		}
+		fragment = be.AppendUint32(be.AppendUint16([]byte{proto, 0}, flags), uint32(s.id))
+		next = 44
+	}
+	b := append(make([]byte, 12), 0x86, 0xdd)
+	b = be.AppendUint32(b, 6<<28|uint32(tos)<<20)
+	b = append(be.AppendUint16(b, uint16(len(fragment)+len(p.data))), next, ttl)
+	b = append(append(b, src.AsSlice()...), dst.AsSlice()...)
+	return append(append(b, fragment...), p.data...)
 }
 
 func (s *scene) put(at int, when time.Duration, frame []byte) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -137,17 +138,17 @@ func dscpRewritten(j *judge) []report.Finding {
 func slowPath(j *judge) []report.Finding {
 	// An answer that arrives after its request was sent again shows a round trip beyond the timer.
 	for m := range j.c.Messages() {
-		if m.Kind != exchange.Request || m.AnsweredBy == nil || len(m.Transmissions) < 2 {
+		if m.Kind != exchange.Request || m.AnsweredBy == nil || len(facts.Sendings(m)) < 2 {
 			continue
 		}
 		r := m.AnsweredBy
-		first, answered := m.Transmissions[0], j.arrival(r)
-		if answered == nil || first.Fate != pair.Delivered || r.Transmissions[0].Aligned > m.Transmissions[1].Aligned+500e6 {
+		first, again, answered := facts.Sendings(m)[0], facts.Sendings(m)[1], j.arrival(r)
+		if answered == nil || first.Fate != pair.Delivered || r.Transmissions[0].Aligned > again.Aligned+500e6 {
 			continue
 		}
 		took := j.c.Aligned(answered.At[r.From.Other()].Nanos, r.From.Other()) - first.Aligned
 		arrived, ok := j.c.Delay(first, m.From)
-		if !ok || arrived+j.delay(answered, r.From) < (m.Transmissions[1].Aligned-first.Aligned) {
+		if !ok || arrived+j.delay(answered, r.From) < (again.Aligned-first.Aligned) {
 			continue
 		}
 		f := report.Finding{

@@ -40,8 +40,22 @@ type seenFlow struct {
 	c    *pair.Case
 }
 
-func (f *seenFlow) first() int64 { return f.c.Aligned(f.First.Nanos, f.side) }
-func (f *seenFlow) last() int64  { return f.c.Aligned(f.Last.Nanos, f.side) }
+// first and last are when packets of the flow were seen, by either capture: they do not begin and end together.
+func (f *seenFlow) first() int64 {
+	at := f.c.Aligned(f.First.Nanos, f.side)
+	if o := f.of.At[f.side.Other()]; o != nil {
+		at = min(at, f.c.Aligned(o.First.Nanos, f.side.Other()))
+	}
+	return at
+}
+
+func (f *seenFlow) last() int64 {
+	at := f.c.Aligned(f.Last.Nanos, f.side)
+	if o := f.of.At[f.side.Other()]; o != nil {
+		at = max(at, f.c.Aligned(o.Last.Nanos, f.side.Other()))
+	}
+	return at
+}
 
 // within counts the packets in a stretch of aligned time, by the samples: all of them in a short flow. It also tells when the first and
 // the last of them were seen.

@@ -94,7 +94,7 @@ func (p *Peer) stale(s pair.Side) (Stale, bool) {
 // the flow is the first of a negotiation. wait is how long the other side may take to follow.
 func (p *Peer) movedOn(s pair.Side, i int) (since, wait int64, ok bool) {
 	since, wait = p.seen[s][i].first(), handover
-	before := 0
+	before, last := 0, since-soonUsed // the last negotiation belongs to the flow, and none from before the flow before it
 	for k, f := range p.seen[s] {
 		switch {
 		case k == i:
@@ -102,10 +102,11 @@ func (p *Peer) movedOn(s pair.Side, i int) (since, wait int64, ok bool) {
 			return 0, 0, false // it uses both
 		case f.first() < since:
 			before++
+			last = max(last, f.first())
 		}
 	}
 	for _, b := range p.births {
-		if b.at <= since && since-b.at < soonUsed {
+		if b.at <= since && b.at > last {
 			before++
 			if b.fresh {
 				since, wait = min(since, b.at), handoverNew

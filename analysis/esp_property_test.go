@@ -1,0 +1,233 @@
+package analysis
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// lively is a healthy tunnel of random kind with ESP both ways: address family, encapsulation, rates, sizes, rekeys, whether there
+// is any IKE, of which version, and how the clocks stand.
+type lively struct {
+	rnd      *rand.Rand
+	udp, six bool
+	by       cameUp
+	every    [2]time.Duration // between two packets of a side
+	rekeys   int
+	mtu      int // bytes of IP payload in one piece; larger packets travel in fragments
+	large    int // every so many packets are larger than that; 0: none
+	duration time.Duration
+	change   change
+}
+
+// cameUp is how the tunnel came up in the captures.
+type cameUp uint8
+
+const (
+	byV2 cameUp = iota
+	byV1
+	before // not in them
+)
+
+// change is what goes wrong with one side's packets from a moment on.
+type change struct {
+	name string
+	side int
+	at   time.Duration
+}
+
+func newLively(seed uint64) *lively {
+	rnd := rand.New(rand.NewPCG(seed, 23))
+	l := &lively{rnd: rnd, udp: rnd.IntN(2) == 0, six: rnd.IntN(2) == 0, by: cameUp(rnd.IntN(3)), rekeys: rnd.IntN(3),
+		mtu: 1448, duration: 90 * time.Second}
+	if l.six {
+		l.udp = l.udp && rnd.IntN(2) == 0
+	}
+	for s := range l.every {
+		l.every[s] = time.Duration(60+rnd.IntN(400)) * time.Millisecond
+	}
+	if rnd.IntN(2) == 0 {
+		l.large = 3 + rnd.IntN(4)
+	}
+	return l
+}
+
+// play sends the tunnel's packets; what the change concerns is lost, left out or altered.
+func (l *lively) play(s *scene) {
+	// Less than the time in which a side of a scene answers.
+	s.delay = time.Duration(1+l.rnd.IntN(8)) * time.Millisecond
+	s.ahead = []time.Duration{0, 0, 37 * time.Second, -2 * time.Hour}[l.rnd.IntN(4)]
+	if l.six {
+		s.addr = [2]netip.Addr{netip.MustParseAddr("2001:db8:1::1"), netip.MustParseAddr("2001:db8:2::1")}
+	} else if l.udp {
+		s.seen[0] = sceneNAT
+	}
+	var a *sa
+	switch l.by {
+	case byV2:
+		a = s.sa(0).up()
+	case byV1:
+		s.v1(0).phase1().quickMode(3)
+	}
+	generation := [2]uint32{}
+	seq := [2]uint32{}
+	if l.by == before {
+		seq = [2]uint32{uint32(l.rnd.IntN(90_000)), uint32(l.rnd.IntN(90_000))}
+	}
+	start := s.now
+	next := [2]time.Duration{start, start + 7*time.Millisecond}
+	for s.now < start+l.duration {
+		from := 0
+		if next[1] < next[0] {
+			from = 1
+		}
+		s.now = max(s.now, next[from])
+		next[from] += l.every[from]/2 + time.Duration(l.rnd.Int64N(int64(l.every[from])))
+		if due := uint32(int(s.now-start) * (l.rekeys + 1) / int(l.duration)); due > generation[0] {
+			if a != nil {
+				a.rekeyChild(int(due) % 2)
+			}
+			for side := range 2 {
+				if generation[side] = due; l.has("keep an old SPI", side, s.now-start) {
+					generation[side] = 0
+					continue
+				}
+				seq[side] = 0
+			}
+			generation[0] = due
+		}
+		l.send(s, from, s.now-start, &generation, &seq)
+	}
+	if a != nil {
+		a.dpd(0)
+		a.dpd(1)
+	}
+}
+
+func (l *lively) has(name string, side int, at time.Duration) bool {
+	return l.change.name == name && l.change.side == side && at >= l.change.at
+}
+
+func (l *lively) send(s *scene, from int, at time.Duration, generation, seq *[2]uint32) {
+	if l.has("silence", from, at) {
+		return
+	}
+	if l.has("restart a sequence", from, at) {
+		l.change.at = time.Hour // once
+		seq[from] = 0
+	}
+	seq[from]++
+	spi := 0xa0000001 + uint32(from)<<28 + generation[from]
+	if from == l.change.side && l.has("keep an old SPI", from, at) {
+		spi = 0xa0000001 + uint32(from)<<28
+	}
+	f, size := fate{}, 80+l.rnd.IntN(900)
+	if l.large > 0 && int(seq[from])%l.large == 0 {
+		f.mtu, size = l.mtu, l.mtu+40+l.rnd.IntN(400)
+	}
+	switch {
+	case l.has("block", from, at):
+		f.lost = true
+	case l.has("lose second fragments", from, at):
+		f.keep = 1
+	case l.has("lose fragments", from, at) && f.mtu > 0:
+		f.lost = true
+	}
+	s.esp(from, spi, seq[from], size, l.udp, f)
+}
+
+// changes are those that no healthy tunnel shows. Each begins in the middle, so that enough comes before and after it.
+func (l *lively) changes() []string {
+	all := []string{"block", "silence"}
+	if l.rekeys > 0 {
+		all = append(all, "keep an old SPI")
+	}
+	all = append(all, "restart a sequence")
+	if l.large > 0 {
+		all = append(all, "lose second fragments", "lose fragments")
+	}
+	return all
+}
+
+func espSeeds(t *testing.T) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(os.Getenv("MONCAP_SEEDS"), 10, 32)
+	if err != nil {
+		return 10
+	}
+	return n
+}
+
+// A healthy tunnel is never accused, also when a capture begins later or ends earlier than the other one, or is alone; and no single thing
+// that goes wrong with its traffic passes for health.
+func TestNothingWrongWithESPPassesForHealth(t *testing.T) {
+	for seed := range espSeeds(t) {
+		play := func(c change) *scene {
+			l := newLively(seed)
+			l.change = c
+			s := newScene(t)
+			l.play(s)
+			return s
+		}
+		for look, change := range healthyLooks(seed) {
+			s := play(changeNone)
+			change(s)
+			r := s.compare()
+			for _, f := range r.Findings {
+				if f.Severity != report.Info && f.Code != "clock-offset" && f.Code != "capture-filter-incomplete" {
+					t.Errorf("seed %d, %s: %s: %s", seed, look, f.Code, f.Explanation)
+				}
+			}
+		}
+		l := newLively(seed)
+		for _, name := range l.changes() {
+			for side := range 2 {
+				c := change{name, side, 0}
+				if c.at = 20 * time.Second; name == "block" && seed%2 == 0 || name == "silence" && seed%3 == 0 {
+					c.at = 0
+				}
+				if name == "keep an old SPI" {
+					c.at = 0
+				}
+				r := play(c).compare()
+				sound(t, r)
+				if r.Verdict.ExitCode == 0 {
+					t.Errorf("seed %d (%+v): %s of side %d: %s", seed, describe(l), name, side, r.Verdict.Headline)
+				}
+			}
+		}
+	}
+}
+
+var changeNone = change{at: time.Hour}
+
+func describe(l *lively) string {
+	return fmt.Sprintf("UDP %v, IPv6 %v, IKE %d, every %v, %d rekeys, large %d", l.udp, l.six, l.by, l.every, l.rekeys, l.large)
+}
+
+// healthyLooks are ways in which captures of a healthy tunnel differ.
+func healthyLooks(seed uint64) map[string]func(*scene) {
+	rnd := rand.New(rand.NewPCG(seed, 29))
+	side := rnd.IntN(2)
+	part := 4 + rnd.IntN(8)
+	return map[string]func(*scene){
+		"as it is": func(*scene) {},
+		"ends earlier": func(s *scene) {
+			all := s.sorted(side)
+			s.rows[side] = all[:len(all)-len(all)/part]
+		},
+		"begins later": func(s *scene) {
+			all := s.sorted(side)
+			s.rows[side] = all[len(all)/part:]
+		},
+		"swapped": func(s *scene) { s.rows[0], s.rows[1] = s.rows[1], s.rows[0] },
+		"alone":   func(s *scene) { s.alone = true },
+		"doubled": func(s *scene) { s.rows[side] = doubled(s.sorted(side)) },
+	}
+}

@@ -42,7 +42,8 @@ type Options struct {
 	NoSwap  bool      // trust the order of the files, even when the addresses say that they are the wrong way round
 }
 
-// Compare reads both captures in parallel, joins and judges them. b is nil when there is but one. An error means that a capture could not
+// Compare reads both captures in parallel, joins and judges them. b is nil when there is but one: a pcapng with an interface
+// for each side is both. An error means that a capture could not
 // be opened or is no capture; a damaged, empty or unrelated one is a finding. When the inventory's addresses prove that the files were
 // given the wrong way round, they are exchanged and the report's Sides name the files as they were used.
 func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, error) {
@@ -50,6 +51,13 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 	stories, err := readBoth(ctx, sides)
 	if err != nil {
 		return nil, err
+	}
+	if b == nil {
+		if both, ok, err := bothSides(ctx, &a, stories[0]); err != nil {
+			return nil, err
+		} else if ok {
+			stories, sides[1] = both, &Side{File: a.File, Open: a.Open}
+		}
 	}
 	options := pair.Options{Keys: o.Keys, NoSwap: o.NoSwap}
 	var judged diagnose.Options
@@ -96,7 +104,7 @@ func readBoth(ctx context.Context, sides [2]*Side) ([2]*exchange.Story, error) {
 			continue
 		}
 		wait.Go(func() {
-			if stories[i], failed[i] = read(ctx, s, &shared); failed[i] != nil {
+			if stories[i], failed[i] = read(ctx, s, &shared, nil); failed[i] != nil {
 				stop(failed[i])
 			}
 		})
@@ -108,7 +116,8 @@ func readBoth(ctx context.Context, sides [2]*Side) ([2]*exchange.Story, error) {
 	return stories, errors.Join(failed[:]...)
 }
 
-func read(ctx context.Context, s *Side, shared *exchange.Contents) (*exchange.Story, error) {
+// read reads the capture of a side, of some of its interfaces where these are given.
+func read(ctx context.Context, s *Side, shared *exchange.Contents, of map[int]bool) (*exchange.Story, error) {
 	name := s.File
 	if name == "" {
 		name = s.Name
@@ -125,7 +134,11 @@ func read(ctx context.Context, s *Side, shared *exchange.Contents) (*exchange.St
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	story, err := exchange.Read(ctx, r, shared)
+	var source exchange.Source = r
+	if of != nil {
+		source = onlyInterfaces{r, of}
+	}
+	story, err := exchange.Read(ctx, source, shared)
 	if err != nil {
 		if err == context.Cause(ctx) {
 			return nil, err

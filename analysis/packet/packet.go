@@ -93,9 +93,11 @@ type FileInfo struct {
 	LinkType string // as libpcap describes it; of the first interface
 	SnapLen  int
 	SHA256   string // of the file as it lies on disk
-	Packets  int
-	Bytes    int64   // up to where it was read; of a file in gzip, of what is in it
-	Damage   *Damage // why reading ended early, or what a text lacks, or nil
+	// Interfaces are the descriptions of a pcapng's interfaces (if_description, draft-ietf-opsawg-pcapng, Section 4.2), "" for one without.
+	Interfaces []string
+	Packets    int
+	Bytes      int64   // up to where it was read; of a file in gzip, of what is in it
+	Damage     *Damage // why reading ended early, or what a text lacks, or nil
 }
 
 // Damage says where a file ends inside a record or holds an impossible length, all before which was read; or where a text first lacks

@@ -22,6 +22,8 @@ const (
 	blockOverhead  = 12 // type, length, length again
 	maxBlock       = maxRecord + 64<<10
 	maxInterfaces  = 1 << 16
+	optionText     = 3 // if_description
+	maxText        = 256
 	optionTSResol  = 9
 	optionTSOffset = 14
 )
@@ -32,6 +34,7 @@ type ngInterface struct {
 	snapLen uint32
 	resol   uint8 // if_tsresol: power of ten, or of two with the top bit
 	offset  int64 // if_tsoffset, seconds
+	text    string
 }
 
 type pcapngReader struct {
@@ -171,6 +174,8 @@ func (n *pcapngReader) describe(b []byte) ngInterface {
 			break
 		}
 		switch {
+		case code == optionText:
+			i.text = string(o[:min(length, maxText)])
 		case code == optionTSResol && length >= 1:
 			i.resol = o[0]
 		case code == optionTSOffset && length >= 8:

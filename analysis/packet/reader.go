@@ -111,6 +111,11 @@ func (r *Reader) Next(p *Packet) error {
 // end keeps why reading ended, and reads what is left of the file for its hash.
 func (r *Reader) end(err error) error {
 	r.done, r.err = true, io.EOF
+	if n, ok := r.file.(*pcapngReader); ok {
+		for _, i := range n.all {
+			r.info.Interfaces = append(r.info.Interfaces, i.text)
+		}
+	}
 	r.info.Bytes = r.src.offset()
 	if r.disk.err == nil && err != io.EOF {
 		if !errors.As(err, &r.info.Damage) { // not the container's own words: gzip's

@@ -109,15 +109,15 @@ func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) 
 	if b != nil {
 		d.b = b.Open
 	}
-	a.warnSame(r.Sides)
+	if len(files) == 2 && sameCapture(r.Sides) {
+		return document{}, usageError(fmt.Errorf("%s and %s are the same capture, byte by byte: it proves nothing of the way between the sides; name the other side's, or one alone", files[0], files[1]))
+	}
 	return d, nil
 }
 
-// warnSame tells the mistake of naming one capture twice, which reads as a perfect path.
-func (a *app) warnSame(s report.Sides) {
-	if s.A != nil && s.B != nil && s.A.SHA256 == s.B.SHA256 && s.A.Packets > 0 {
-		a.warn("both captures are the same file, byte by byte: nothing can be told of the way between the sides")
-	}
+// sameCapture tells the mistake of naming one capture twice, which reads as a perfect path.
+func sameCapture(s report.Sides) bool {
+	return s.A != nil && s.B != nil && s.A.SHA256 == s.B.SHA256 && s.A.Packets > 0
 }
 
 func sideOf(p *inventory.Peer) analysis.Side {

@@ -18,7 +18,7 @@ func TestAnalyzeArguments(t *testing.T) {
 		{[]string{a, b}, exitOK, ""},
 		{[]string{b, a}, exitOK, ""},
 		{[]string{a}, exitOK, ""},
-		{[]string{a, a}, exitOK, "the same file"},
+		{[]string{a, a}, exitUsage, "the same capture, byte by byte"},
 		{[]string{a, filepath.Join(dir, "c.pcap")}, exitUsage, "c.pcap"},
 		{[]string{dir}, exitUsage, "it is a folder"},
 		{[]string{a, filepath.Join(dir, "truth.yaml")}, exitUsage, "truth.yaml"},

@@ -345,6 +345,11 @@ func negotiationCases() []findingCase {
 			a.r = 0
 			s.ike(1, 500, a.plain(ike.Informational, 1, 0, false, &ike.Notify{Number: ike.InvalidSPI, Data: []byte{0xa0, 0, 0, 1}}))
 		}, map[string]any{"side": "B", "spi": "a0000001"}},
+		{"invalid-spi", hit, "IKEv1, in the SPI field", func(s *scene) {
+			for i := range uint32(3) {
+				s.ike(1, 500, s.v1(1).message(ike.V1Informational, 1, 7+i, true, &ike.NotifyV1{DOI: 1, Protocol: 3, Number: 11, SPI: []byte{0xa0, 0, 0, 2}}))
+			}
+		}, map[string]any{"side": "B", "spi": "a0000002"}},
 		{"invalid-spi", near, "another error", func(s *scene) {
 			a := s.sa(0)
 			s.ike(0, 500, a.init(false, proposals(gcm(19))))

@@ -191,6 +191,23 @@ func pathCases() []findingCase {
 				s.wait(time.Second)
 			}
 		}, map[string]any{"icmp_code": 3, "rejected_by": sceneB.String()}},
+		{"icmp-rejected", hit, "over, as the peer listens later", func(s *scene) {
+			a := s.sa(0)
+			m := a.init(false, proposals(gcm(19)))
+			s.ike(0, 500, m)
+			s.icmp(0, sceneB.String(), 3, 3, 0)
+			s.wait(time.Second)
+			s.ike(0, 500, m)
+			s.ike(1, 500, a.init(true, proposals(gcm(19))))
+			s.ike(0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth))
+			s.ike(1, 500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer))
+		}, map[string]any{"severity": "info"}},
+		{"icmp-rejected", hit, "one error in both captures", func(s *scene) {
+			s.ike(0, 500, s.sa(0).init(false, proposals(gcm(19))))
+			s.icmp(0, sceneB.String(), 3, 3, 0)
+			s.now -= 3 * time.Millisecond
+			s.icmp(1, sceneB.String(), 3, 3, 0)
+		}, map[string]any{"severity": "critical", "explanation": "site-b (192.168.2.1) refuses what site-a (192.168.1.1) sends (IKE) and says so (port unreachable): ICMP type 3 code 3, 1 time."}},
 		{"icmp-rejected", near, "it quotes another tunnel", func(s *scene) {
 			healthy(s)
 			s.ike(0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{to: sceneNAT, lost: true, hidden: true})

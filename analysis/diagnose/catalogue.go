@@ -643,6 +643,7 @@ var catalogue = []Entry{
 		Todo:      "Clear the session on the other side, and let it recover by itself next time: `crypto isakmp invalid-spi-recovery`, periodic DPD.",
 		Fields:    []string{"side", "spi"},
 		Under:     []string{"nat-mapping-changed", "simultaneous-initiation"},
+		Same:      []string{"side", "spi"},
 		SpeaksFor: []string{"INVALID_IKE_SPI", "INVALID_SPI"},
 		Layer:     "life",
 	},

@@ -264,8 +264,11 @@ func invalidSPI(j *judge) []report.Finding {
 		if m.Has(uint16(ike.InvalidIKESPI)) || m.Has(uint16(ike.InvalidSPI)) {
 			n, ok := m.Notify(uint16(ike.InvalidSPI))
 			spi := hex.EncodeToString(n.Data)
-			if !ok {
+			switch {
+			case !ok:
 				spi = m.SPIi.String()
+			case spi == "": // IKEv1 names it in the payload's own field (RFC 2408, Section 3.14)
+				spi = hex.EncodeToString(n.SPI)
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,

@@ -319,41 +319,77 @@ func ratio(n, of int) float64 {
 
 func icmpRejected(j *judge) []report.Finding {
 	type key struct {
-		from, direction string
-		typ, code       uint8
+		from, direction, about string
+		typ, code              uint8
 	}
-	count := map[key]int{}
-	first := map[key]pair.ICMP{}
+	of := map[key][]pair.ICMP{}
 	var order []key
 	for _, e := range j.c.ICMP {
 		if !e.Mine || e.TooBig() {
 			continue
 		}
-		k := key{e.Sight.Src.Addr().String(), e.Quoted.Direction(), e.Type, e.Code}
-		if count[k]++; count[k] == 1 {
-			first[k] = e
+		k := key{e.Sight.Src.Addr().String(), e.Quoted.Direction(), quotedKind(e), e.Type, e.Code}
+		if of[k] = append(of[k], e); len(of[k]) == 1 {
 			order = append(order, k)
 		}
 	}
 	var all []report.Finding
 	for _, k := range order {
-		e := first[k]
+		e := of[k][0]
 		who := j.refuser(e)
 		about := ""
 		if e.Message != nil && e.Message.Conversation.Foreign {
 			about = e.Message.Conversation.ID // it says nothing of the path to the peer
 		}
-		all = append(all, report.Finding{
+		f := report.Finding{
 			Confidence: report.Certain, Conversation: about,
-			Explanation: fmt.Sprintf("%s refuses what %s sends and says so (%s): ICMP type %d code %d, %s.", who, j.name(e.Quoted), e.Meaning(), k.typ, k.code,
-				plural(count[k], "time", "times")),
+			Explanation: fmt.Sprintf("%s refuses what %s sends (%s) and says so (%s): ICMP type %d code %d, %s.", who, j.name(e.Quoted), k.about, e.Meaning(), k.typ, k.code,
+				plural(len(of[k]), "time", "times")),
 			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
 			Actions:  []report.Action{j.icmpAction(e, k.from)},
 			Fields: map[string]any{"icmp_type": int(k.typ), "icmp_code": int(k.code), "meaning": e.Meaning(), "rejected_by": k.from,
 				"direction": k.direction},
-		})
+		}
+		if e.Twin != nil {
+			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(e.Twin.Side), Frame: e.Twin.Frame, Note: e.Meaning()})
+		}
+		if j.answeredLater(of[k]) {
+			f.Severity, f.Actions = report.Info, nil
+			f.Title = "A device refused the packets at first"
+			f.Explanation += " Later ones were answered, so that is over."
+		}
+		all = append(all, f)
 	}
 	return all
+}
+
+// quotedKind says what kind of packet an ICMP error is about.
+func quotedKind(e pair.ICMP) string {
+	const esp, ah = 50, 51
+	switch {
+	case e.ICMPError.Proto == esp:
+		return "ESP"
+	case e.ICMPError.Proto == ah:
+		return "AH"
+	case e.Message == nil && e.SPI != 0:
+		return "ESP in UDP"
+	}
+	return "IKE"
+}
+
+// answeredLater says whether what ICMP errors are about got through later: IKE that was answered, and no error after it.
+func (j *judge) answeredLater(all []pair.ICMP) bool {
+	last := all[len(all)-1]
+	if quotedKind(last) != "IKE" {
+		return false
+	}
+	at := j.c.Aligned(last.Nanos, last.Side)
+	for m := range j.c.Messages() {
+		if r := m.AnsweredBy; m.From == last.Quoted && r != nil && !m.Conversation.Foreign && r.Transmissions[0].Aligned > at {
+			return true
+		}
+	}
+	return false
 }
 
 // refuser names who sent an ICMP error: the side itself, when the address is its own, or the NAT before it, when it is the translated one
@@ -362,7 +398,7 @@ func (j *judge) refuser(e pair.ICMP) string {
 	from := e.Sight.Src.Addr().String()
 	for _, s := range pair.Both {
 		switch {
-		case j.own(s, from):
+		case j.own(s, from), e.Twin != nil && j.own(s, e.Twin.Src.Addr().String()):
 			return j.name(s)
 		case j.byNAT(e, s):
 			return "The NAT before " + j.name(s)
@@ -380,6 +416,7 @@ func (j *judge) byNAT(e pair.ICMP, s pair.Side) bool {
 
 func (j *judge) icmpAction(e pair.ICMP, from string) report.Action {
 	peer := e.Quoted.Other()
+	unheard := !e.V6 && e.Code == 3 && e.Type == 3 || e.V6 && e.Type == 1 && e.Code == 4
 	switch {
 	case j.byNAT(e, peer):
 		a := j.exec(peer, "the NAT has no mapping for it, or no longer: keepalives on the side behind it, or static mappings of UDP 500 and 4500", "show ip nat translations")
@@ -387,7 +424,10 @@ func (j *judge) icmpAction(e pair.ICMP, from string) report.Action {
 		return a
 	case e.Prohibited():
 		return path(e.Quoted, "the filter on "+from+" must let UDP 500, UDP 4500 and protocol 50 pass", j.permitPort(e.Quoted, 500), j.permitPort(e.Quoted, 4500), j.permit(e.Quoted, "esp", ""))
-	case !e.V6 && e.Code == 3 && e.Type == 3, e.V6 && e.Type == 1 && e.Code == 4:
+	case quotedKind(e) != "IKE" && (unheard || e.V6 && e.Type == 4 && e.Code == 1 || !e.V6 && e.Type == 3 && e.Code == 2 && j.own(peer, from)):
+		return j.exec(peer, "it takes no "+quotedKind(e)+": whether IPsec is applied to the interface, and the SA is in the forwarding plane",
+			j.toward(peer, "show crypto session detail", "show crypto ipsec sa peer %s", "show crypto map", "show platform hardware qfp active feature ipsec datapath drops")...)
+	case unheard:
 		return j.exec(peer, "IKE does not listen there: whether crypto is applied to the interface", "show udp", "show crypto map", "show crypto ikev2 profile")
 	case !e.V6 && e.Type == 3 && e.Code == 2:
 		return path(e.Quoted, from+" does not take protocol 50 (ESP)", j.permit(e.Quoted, "esp", ""))

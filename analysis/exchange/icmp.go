@@ -27,6 +27,8 @@ func (e *ICMP) Meaning() string {
 		text = "packet too big"
 	case e.V6 && t == 3, !e.V6 && t == 11:
 		text = [...]string{"hop limit exceeded in transit", "fragment reassembly time exceeded"}[min(c, 1)]
+	case e.V6 && t == 4 && c == 1:
+		text = "unrecognized next header"
 	case e.V6 && t == 4, !e.V6 && t == 12:
 		text = "parameter problem"
 	case !e.V6 && t == 3:

@@ -247,6 +247,7 @@ type ICMP struct {
 	Quoted  Side     // who sent the quoted packet
 	Message *Message // the quoted IKE message, if it is known
 	Mine    bool     // it quotes a packet of this tunnel
+	Twin    *Sight   // the same error in the other capture, or nil
 }
 
 // NATD is one NAT detection hash recomputed (RFC 7296, Section 2.23; RFC 3947, Section 3.2).

@@ -134,9 +134,44 @@ func (j *joiner) icmp() {
 			c.ICMP = append(c.ICMP, x)
 		}
 	}
+	c.joinICMP()
 	slices.SortStableFunc(c.ICMP, func(x, y ICMP) int {
 		return cmp.Compare(c.Aligned(x.Nanos, x.Side), c.Aligned(y.Nanos, y.Side))
 	})
+}
+
+// icmpKey is what the two sights of one ICMP error share, whatever a NAT translates in it: what it says and what it quotes.
+type icmpKey struct {
+	v6         bool
+	kind, code uint8
+	quoted     Side
+	message    *Message
+	spi, id    uint32
+	mine       bool
+}
+
+// joinICMP makes one of the errors that both captures hold: the n-th of a kind in the one is the n-th in the other. The capture of who
+// is told keeps it.
+func (c *Case) joinICMP() {
+	of := func(e ICMP) icmpKey {
+		return icmpKey{e.V6, e.Type, e.Code, e.Quoted, e.Message, e.SPI, e.ICMPError.IPID, e.Mine}
+	}
+	told := map[icmpKey][]*ICMP{}
+	for i := range c.ICMP {
+		if e := &c.ICMP[i]; e.Side == e.Quoted {
+			told[of(*e)] = append(told[of(*e)], e)
+		}
+	}
+	gone := map[*exchange.ICMP]bool{}
+	for _, e := range c.ICMP {
+		k := of(e)
+		if e.Side == e.Quoted || len(told[k]) == 0 {
+			continue
+		}
+		told[k][0].Twin = &Sight{e.Side, e.Sight}
+		told[k], gone[e.ICMP] = told[k][1:], true
+	}
+	c.ICMP = slices.DeleteFunc(c.ICMP, func(e ICMP) bool { return gone[e.ICMP] })
 }
 
 // quotable finds the messages of the case by those of the captures; nothing when no ICMP error asks for one.

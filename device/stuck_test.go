@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/moncap/moncap/device/inventory"
 	"github.com/moncap/moncap/device/iosxe"
 	"github.com/moncap/moncap/device/simulator"
 )
@@ -261,5 +263,39 @@ func TestEndlessAnswers(t *testing.T) {
 			close(stop)
 			synctest.Wait()
 		})
+	}
+}
+
+// An agent that takes the question and never answers ends no later than a router would.
+func TestAnAgentThatHangs(t *testing.T) {
+	dir := t.TempDir()
+	l := newLab(t, simulator.Config{})
+	var lc net.ListenConfig
+	agent, err := lc.Listen(t.Context(), "unix", filepath.Join(dir, "agent"))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer agent.Close()
+	t.Setenv("SSH_AUTH_SOCK", filepath.Join(dir, "agent"))
+	l.peer.Agent, l.o.Timeouts.Dial = true, 100*time.Millisecond
+	began := time.Now()
+	if err := l.router().Open(t.Context()); err == nil || time.Since(began) > 10*time.Second || l.dialled() != 0 {
+		t.Errorf("%v after %s", err, time.Since(began))
+	}
+}
+
+// An account that was let in before and is not now may have its only session open: it has to be cleaned up, so that is not
+// for good, by whatever it logs in.
+func TestNoSecondSessionIsNotForGood(t *testing.T) {
+	a := &authenticator{router: New(inventory.Peer{}, Options{}), user: "u", address: "a"}
+	no := errors.New("ssh: handshake failed: ssh: unable to authenticate, attempted methods [none publickey]")
+	if e := (&Error{Err: a.judge(no)}); !e.Lasting() || !errors.Is(e, errNoAuth) {
+		t.Errorf("a key that was never accepted: %v", e)
+	}
+	a.known = true
+	for _, err := range []error{a.judge(no), refusedAfterLogin(true, &saidError{errClosed, "% Authorization failed.", true})} {
+		if e := (&Error{Err: err}); e.Lasting() || !e.NoLine() || e.Hint() == "" {
+			t.Errorf("%v, lasting %v, hint %q", e, e.Lasting(), e.Hint())
+		}
 	}
 }

@@ -70,7 +70,7 @@ func orphanCaptures(ctx context.Context, h Host, own func(string) (iosxe.Name, b
 }
 
 // tunnelEntry is a line of the lists that aclEntries makes.
-var tunnelEntry = regexp.MustCompile(`^permit (udp|esp|icmp) (host \S+|any) host \S+( unreachable| packet-too-big)?$|^permit (udp|esp|icmp) host \S+ (host \S+|any)( unreachable| packet-too-big)?$`)
+var tunnelEntry = regexp.MustCompile(`^permit (udp|esp|ahp|icmp) (host \S+|any) host \S+( unreachable| packet-too-big)?$|^permit (udp|esp|ahp|icmp) host \S+ (host \S+|any)( unreachable| packet-too-big)?$`)
 
 func orphanLists(ctx context.Context, h Host, own func(string) (iosxe.Name, bool)) ([]Orphan, error) {
 	out, err := h.Exec(ctx, iosxe.ShowACLs())

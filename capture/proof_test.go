@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -379,5 +380,32 @@ func TestACaptureWithoutLimitsYetIsPartOfARun(t *testing.T) {
 	c.Duration = time.Hour
 	if got := p.A.compareCapture(&c); got != foreign {
 		t.Errorf("other limits: %d", got)
+	}
+}
+
+// TestOrphanListsAreThoseThatRunsMake holds what counts as a run's access list against every list that a plan can make.
+func TestOrphanListsAreThoseThatRunsMake(t *testing.T) {
+	for _, six := range []bool{false, true} {
+		for _, anyone := range []bool{false, true} {
+			ea, eb := endpoints()
+			if six {
+				ea.Address, eb.Address = netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
+			}
+			p, err := NewPlan("t", ea, eb, Settings{ICMPFromAnyone: anyone}, "20260102-abc123")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range slices.Concat(p.A.defineACL.Lines[1:], p.B.defineACL.Lines[1:]) {
+				if !tunnelEntry.MatchString(normalEntry(line)) {
+					t.Errorf("%q is not known for a run's", line)
+				}
+			}
+		}
+	}
+	for _, line := range []string{"permit tcp host 10.9.9.9 any", "permit ip any any", "deny udp host 10.0.0.1 host 10.0.0.2", "permit udp any any",
+		"permit udp host 10.0.0.1 host 10.0.0.2 eq isakmp"} {
+		if tunnelEntry.MatchString(line) {
+			t.Errorf("%q counts as a run's", line)
+		}
 	}
 }

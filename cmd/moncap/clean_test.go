@@ -118,6 +118,7 @@ func TestCleanKnowsWhereNothingWasBegun(t *testing.T) {
 
 func TestCleanTakesEveryOpenRun(t *testing.T) {
 	l := newTestLab(t, "healthy")
+	l.edit(t, "defaults: {", "defaults: {limits: {runs: 2}, ")
 	p := program{env: map[string]string{"MONCAP_RUNS": filepath.Join(l.dir, "runs")}}
 	do := func(code int, contains string, args ...string) result {
 		t.Helper()

@@ -41,6 +41,10 @@ func (e *PhaseError) Hint() string {
 	case iosxe.Unauthorized:
 		return "the account may not run `" + refusal.Command + "`: `moncap account --full` prints one that may; " +
 			"--zero-config does with a narrow one"
+	case iosxe.Unprivileged:
+		return "SCP needs an account that has level 15 at login: `moncap account --full` prints one; --zero-config does without SCP"
+	case iosxe.Disabled:
+		return "turn the SCP server on with `ip scp server enable`, or use --zero-config"
 	case iosxe.NoSpace:
 		return "free space in bootflash:, or set a smaller buffer_mb"
 	case iosxe.Unsupported:

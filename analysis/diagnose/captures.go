@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -31,15 +30,12 @@ func captureOneSided(j *judge) []report.Finding {
 }
 
 func captureEmpty(j *judge) []report.Finding {
-	if !j.c.TwoSided() {
-		return nil
-	}
 	var all []report.Finding
 	for _, s := range pair.Both {
-		mine, other := j.c.Story(s), j.c.Story(s.Other()).Counts.Tunnel()
-		if mine.Counts.Tunnel() > 0 || len(mine.Datagrams) > 0 || other == 0 || unread(mine) {
+		if !facts.Empty(j.c, s) {
 			continue
 		}
+		other := j.c.Story(s.Other()).Counts.Tunnel()
 		why := "it may be on another interface, its access list may name other addresses, or the packets take another way"
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
@@ -53,19 +49,10 @@ func captureEmpty(j *judge) []report.Finding {
 	return all
 }
 
-// unread says whether what a capture holds is, for the greater part, wrapped in what is not read, so that what it lacks means nothing.
-func unread(s *exchange.Story) bool {
-	n := 0
-	for _, u := range s.Unread {
-		n += u.Packets
-	}
-	return n > 0 && n*2 >= s.Counts.Packets-s.Counts.Tunnel()
-}
-
 func captureUnreadable(j *judge) []report.Finding {
 	return j.eachStory(func(s pair.Side) *report.Finding {
 		story := j.c.Story(s)
-		if story.Counts.Tunnel() > 0 || !unread(story) {
+		if story.Counts.Tunnel() > 0 || !facts.Unread(story) {
 			return nil
 		}
 		f := &report.Finding{
@@ -129,7 +116,7 @@ func orWord(s, word string) string {
 }
 
 func captureDisjoint(j *judge) []report.Finding {
-	if !j.c.TwoSided() || j.c.Overlap || j.has("", "capture-empty") {
+	if !facts.Disjoint(j.c) {
 		return nil
 	}
 	return []report.Finding{{

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -27,7 +28,7 @@ func captureFilter(j *judge) []report.Finding {
 		hidden := c.Hidden + c.Unseen
 		incomplete := j.withoutRest(s)
 		fragments := len(incomplete)
-		if j.has("", "capture-empty") {
+		if facts.AnyEmpty(j.c) {
 			return nil
 		}
 		if c.Mute || c.Deaf {

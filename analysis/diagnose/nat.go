@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -85,7 +86,7 @@ func (j *judge) hashesConfirm(s pair.Side) bool {
 // natOfHashes finds a NAT from one capture alone: the hash of the sender's address does not match where the packet came
 // from, or the hash of where it was sent does not match where it arrived.
 func (j *judge) natOfHashes(s pair.Side) (report.Finding, bool) {
-	if j.c.TwoSided() && !j.has("", "capture-empty") {
+	if j.c.TwoSided() && !facts.AnyEmpty(j.c) {
 		return report.Finding{}, false
 	}
 	for m := range j.c.Messages() {

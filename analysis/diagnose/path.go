@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -240,7 +241,7 @@ func pathBlocked(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, st := range j.stretches() {
 		lost, certain, ok := st.blocked()
-		if !ok || j.has("", "capture-windows-disjoint") {
+		if !ok || facts.Disjoint(j.c) {
 			continue
 		}
 		if st.port == 4500 && j.hasDirection(st.side, "nat-t-blocked") {
@@ -248,7 +249,7 @@ func pathBlocked(j *judge) []report.Finding {
 		}
 		sent := len(lost) // what the receiver's capture did not cover is not spoken of
 		f := report.Finding{
-			Confidence:  certainIf(certain && !j.has("", "capture-empty")),
+			Confidence:  certainIf(certain && !facts.AnyEmpty(j.c)),
 			Explanation: j.explainBlocked(st, lost, sent),
 			Evidence:    lossOf(lost),
 			Actions: []report.Action{

@@ -100,13 +100,7 @@ func (s *session) runAhead(ctx context.Context, cmds []iosxe.Command) (sure []ou
 		w := s.wants(cmd)
 		w.line, w.ahead = lines[i], lines[i+1:]
 		rd := s.reading(w)
-		err := s.heard(rd, []byte(rest))
-		var a answer
-		if err == nil {
-			a, err = s.finish(ctx, rd)
-		} else {
-			a = rd.answer(s.prompt)
-		}
+		a, err := s.goOn(ctx, rd, rest)
 		switch {
 		case rd.mixed:
 			return nil, errOutOfStep // some answer may be another's
@@ -130,6 +124,14 @@ func (s *session) runAhead(ctx context.Context, cmds []iosxe.Command) (sure []ou
 		}
 	}
 	return sure, nil
+}
+
+// goOn reads an answer of which the beginning has come already.
+func (s *session) goOn(ctx context.Context, rd *reading, begun string) (answer, error) {
+	if err := s.heard(rd, []byte(begun)); err != nil {
+		return rd.answer(s.prompt), err
+	}
+	return s.finish(ctx, rd)
 }
 
 // skip interrupts a command that takes too long or says too much, and finds where the next one begins, should the router

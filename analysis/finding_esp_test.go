@@ -366,3 +366,54 @@ func TestESPThatPassesNoMore(t *testing.T) {
 		}
 	}
 }
+
+// spokes are tunnels of A with others than B, which work; only A's capture holds them.
+func (s *scene) spokes() {
+	b := s.addr[1]
+	own := func(from int) fate { return fate{lost: from == 0, hidden: from == 1} }
+	for i, spoke := range []string{"203.0.113.21", "203.0.113.22"} {
+		s.addr[1] = netip.MustParseAddr(spoke)
+		a := s.sa(0)
+		for n, m := range [][]byte{a.init(false, proposals(gcm(19))), a.init(true, proposals(gcm(19))),
+			a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer)} {
+			s.ike(n%2, 500, m, own(n%2))
+		}
+		for n := range uint32(20) {
+			s.esp(0, 0xa0000100+uint32(i), n+1, 100, false, own(0))
+			s.esp(1, 0xb0000100+uint32(i), n+1, 100, false, own(1))
+		}
+	}
+	s.addr[1] = b
+}
+
+// What other peers of a hub do decides nothing: a tunnel that failed is failed although theirs work, and one that works is not theirs.
+func TestOtherPeersDecideNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		play func(*scene)
+		want report.Outcome
+	}{
+		"ESP to B is blocked": {func(s *scene) {
+			s.sa(0).up()
+			s.dialogue(30, 50*time.Millisecond, func(from, _ int) fate { return fate{lost: from == 0} })
+		}, report.Failed},
+		"B refuses": {func(s *scene) {
+			a := s.sa(0)
+			s.ike(0, 500, a.init(false, proposals(gcm(19))))
+			s.ike(1, 500, a.refusal(ike.NoProposalChosen))
+		}, report.Failed},
+		"ESP alone, B sends none": {func(s *scene) {
+			s.monologue(0, 9000, 30, time.Second)
+			s.sa(0).up().dpd(0)
+		}, report.Degraded},
+		"ESP alone, and it passes": {func(s *scene) { s.dialogue(30, time.Second, passes) }, report.Established},
+	} {
+		s := newScene(t)
+		s.spokes()
+		c.play(s)
+		s.spokes()
+		r := s.compare()
+		if r.Verdict.Outcome != c.want {
+			t.Errorf("%s: %+v, %v", name, r.Verdict, flatten(t, r).codes())
+		}
+	}
+}

@@ -278,7 +278,7 @@ func (j *judge) howRejected(t *talk, f *report.Finding) {
 func tunnelEstablished(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		if !t.CameUp() || t.Rekeyed != nil {
+		if !t.CameUp() || t.Rekeyed != nil || t.Foreign { // what others do decides nothing
 			continue
 		}
 		f := report.Finding{

@@ -129,7 +129,7 @@ func aboutCapture(code string) bool {
 // onlyTraffic says whether the captures hold ESP between the sides in both directions and no negotiation: a tunnel at work. With
 // both captures, it must be seen to arrive.
 func onlyTraffic(c *pair.Case) bool {
-	if len(c.Conversations) > 0 {
+	if slices.ContainsFunc(c.Conversations, func(v *pair.Conversation) bool { return !v.Foreign }) {
 		return false
 	}
 	var sent [2]bool

@@ -319,7 +319,6 @@ func (c *Case) findForeign() {
 		f.Foreign = f.toGroup()
 	}
 	if !c.TwoSided() {
-		c.findForeignAlone()
 		return
 	}
 	matched := slices.ContainsFunc(c.Conversations, (*Conversation).matched) ||
@@ -359,35 +358,6 @@ func (f *Flow) toGroup() bool {
 		}
 	}
 	return false
-}
-
-// findForeignAlone does so for one capture, when the inventory names the other side and the capture holds packets with that address.
-func (c *Case) findForeignAlone() {
-	s := A
-	if c.Story(A) == nil {
-		s = B
-	}
-	peer := &c.Parties[s.Other()]
-	is := func(a netip.Addr) bool { return a.IsValid() && (a == peer.Known || a == peer.KnownNAT) }
-	if !slices.ContainsFunc(c.Story(s).Addresses, func(a exchange.Address) bool { return is(a.Addr) }) {
-		return
-	}
-	for _, f := range c.Flows {
-		f.Foreign = f.Foreign || !is(f.remote(s))
-	}
-	for _, v := range c.Conversations {
-		if a, ok := v.target(s.Other()); ok && !is(a) {
-			v.Foreign = true
-		}
-	}
-}
-
-// remote is the address of the other side in the capture of s, which holds f.
-func (f *Flow) remote(s Side) netip.Addr {
-	if f.From == s {
-		return f.At[s].Dst.Addr()
-	}
-	return f.At[s].Src.Addr()
 }
 
 // matched says whether any packet of v is in both captures.

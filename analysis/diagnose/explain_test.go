@@ -1,7 +1,9 @@
 package diagnose
 
 import (
+	"go/format"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,6 +60,50 @@ func TestCatalogueKeepsTheContract(t *testing.T) {
 		if _, ok := contract[code]; !ok && !slices.Contains(beyond, code) {
 			t.Errorf("%s is not in the contract", code)
 		}
+	}
+}
+
+// A new finding is begun by a command, in every place that it needs; what is begun compiles.
+func TestScaffold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles")
+	}
+	analysis := t.TempDir()
+	dir := filepath.Join(analysis, "diagnose")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{"findings.yaml": dir, "judge.go": dir, "../finding_test.go": analysis} {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(from)), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := func() (string, error) {
+		out, err := exec.Command("go", "run", "gen.go", "-dir", dir, "-new", "some-new-code").CombinedOutput()
+		return string(out), err
+	}
+	if out, err := begin(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for file, want := range map[string]string{
+		"diagnose/findings.yaml": "- code: some-new-code\n", "diagnose/judge.go": `{"some-new-code", someNewCode},`,
+		"diagnose/somenewcode.go": "func someNewCode(j *judge) []report.Finding {", "diagnose/catalogue.go": `Code: "some-new-code"`,
+		"finding_test.go": "someNewCodeCases(), debugCases())", "finding_somenewcode_test.go": `{"some-new-code", hit,`,
+	} {
+		b, err := os.ReadFile(filepath.Join(analysis, filepath.FromSlash(file)))
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s lacks %q: %v", file, want, err)
+		}
+		if formatted, err := format.Source(b); strings.HasSuffix(file, ".go") && (err != nil || string(formatted) != string(b)) {
+			t.Errorf("%s is not formatted: %v", file, err)
+		}
+	}
+	if out, err := begin(); err == nil || !strings.Contains(out, "already") {
+		t.Errorf("begun twice: %v, %s", err, out)
 	}
 }
 

@@ -1,13 +1,20 @@
 //go:build ignore
 
-// Gen makes catalogue.go from findings.yaml. It is not part of the package, which needs no YAML.
+// Gen makes catalogue.go from findings.yaml. It is not part of the package, which needs no YAML. With -new CODE it first begins a finding:
+// its entry, its rule, and its three cases, each in the place where it belongs.
+//
+//	go run ./analysis/diagnose/gen.go -new some-code
 package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"go/format"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -21,14 +28,114 @@ type entry struct {
 }
 
 func main() {
-	if err := run(); err != nil {
+	code := flag.String("new", "", "begin a finding of this code")
+	dir := flag.String("dir", ".", "folder of package diagnose, in that of package analysis")
+	flag.Parse()
+	if _, err := os.Stat(filepath.Join(*dir, "findings.yaml")); err != nil && *dir == "." {
+		*dir = filepath.Join("analysis", "diagnose") // called from the root of the module
+	}
+	err := error(nil)
+	if *code != "" {
+		err = begin(*dir, *code)
+	}
+	if err == nil {
+		err = generate(*dir)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
-	b, err := os.ReadFile("findings.yaml")
+// begin puts the beginnings of a finding where they belong. The tests say what each of them still lacks.
+func begin(dir, code string) error {
+	if !regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`).MatchString(code) {
+		return fmt.Errorf("%q: a code is two words or more in lower case, with hyphens", code)
+	}
+	name := camel(code)
+	file := strings.ReplaceAll(code, "-", "")
+	catalogue, tests := filepath.Join(dir, "findings.yaml"), filepath.Join(dir, "..")
+	b, err := os.ReadFile(catalogue)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(string(b), "- code: "+code+"\n") {
+		return fmt.Errorf("%s has %s already", catalogue, code)
+	}
+	for path, text := range map[string]string{
+		filepath.Join(dir, file+".go"):                   fmt.Sprintf(ruleText, name),
+		filepath.Join(tests, "finding_"+file+"_test.go"): fmt.Sprintf(casesText, name, code),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+		fmt.Println("made", path)
+	}
+	for _, e := range []struct{ path, before, text string }{
+		{filepath.Join(dir, "judge.go"), "\t{\"debug-agrees\",", fmt.Sprintf("\t{%q, %s},\n", code, name)},
+		{filepath.Join(tests, "finding_test.go"), "debugCases())", name + "Cases(), "},
+	} {
+		if err := insert(e.path, e.before, e.text); err != nil {
+			return err
+		}
+	}
+	fmt.Println("to fill in:", catalogue)
+	return os.WriteFile(catalogue, append(b, fmt.Sprintf(entryText, code)...), 0o644)
+}
+
+func insert(path, before, text string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(b), before) {
+		return fmt.Errorf("%s has no %q, before which this belongs: %s", path, before, text)
+	}
+	fmt.Println("changed", path)
+	return os.WriteFile(path, []byte(strings.Replace(string(b), before, text+before, 1)), 0o644)
+}
+
+func camel(code string) string {
+	words := strings.Split(code, "-")
+	for i := range words[1:] {
+		words[i+1] = strings.ToUpper(words[i+1][:1]) + words[i+1][1:]
+	}
+	return strings.Join(words, "")
+}
+
+const (
+	entryText = `- code: %s
+  severity: warning
+  title:
+  certain: ""
+  fields: []
+  layer:
+  meaning:
+  proof:
+  todo:
+`
+	ruleText = `package diagnose
+
+import "github.com/moncap/moncap/analysis/report"
+
+func %s(j *judge) []report.Finding {
+	return nil
+}
+`
+	casesText = `package analysis
+
+func %[1]sCases() []findingCase {
+	return []findingCase{
+		{%[2]q, hit, "", healthy, nil},
+		{%[2]q, near, "", healthy, nil},
+		{%[2]q, none, "healthy", healthy, nil},
+	}
+}
+`
+)
+
+func generate(dir string) error {
+	b, err := os.ReadFile(filepath.Join(dir, "findings.yaml"))
 	if err != nil {
 		return err
 	}
@@ -47,7 +154,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile("catalogue.go", out, 0o644)
+	return os.WriteFile(filepath.Join(dir, "catalogue.go"), out, 0o644)
 }
 
 func write(w *bytes.Buffer, e entry) {

@@ -317,7 +317,7 @@ func (j *judge) newSA(t *talk, f *report.Finding) {
 			took = " It took " + duration(ms) + "."
 		}
 	}
-	f.Explanation = fmt.Sprintf("%s began an IKEv%d negotiation with %s and it came up, on UDP %d.%s", j.name(t.Initiator), t.Version, j.name(t.Responder()), f.Fields["port"], took)
+	f.Explanation = fmt.Sprintf("%s began an IKEv%d negotiation with %s and it came up, on UDP %d.%s%s", j.name(t.Initiator), t.Version, j.name(t.Responder()), f.Fields["port"], took, j.moves(t))
 	switch {
 	case t.Certain:
 	case !t.Taken:

@@ -274,8 +274,13 @@ func clockOffset(j *judge) []report.Finding {
 		ahead, behind = pair.A, pair.B
 	}
 	f.Explanation = fmt.Sprintf("The clock of %s is %s ahead of %s's. All times were aligned with it.", j.name(ahead), duration(math.Abs(ms)), j.name(behind))
-	if math.Abs(ms) < 1 {
-		f.Title, f.Explanation = "The routers' clocks agree", "The routers' clocks agree to within a millisecond."
+	switch bounded := c.Low != nil && c.High != nil; {
+	case math.Abs(ms) >= 1:
+	case bounded:
+		within := max(math.Abs(millis(*c.Low)), math.Abs(millis(*c.High)), 0.01)
+		f.Title, f.Explanation = "The routers' clocks agree", fmt.Sprintf("The routers' clocks agree to within %s.", duration(within))
+	default:
+		f.Title, f.Explanation = "The routers' clocks agree", "The routers' clocks agree, as far as packets of one direction tell."
 	}
 	if len(c.Steps) > 0 {
 		f.Title = "A clock was set during the capture"

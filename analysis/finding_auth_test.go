@@ -115,6 +115,13 @@ func authCases() []findingCase {
 		{"child-sa-refused", near, "what may be a rekey of the IKE SA", furtherChild(time.Minute, 156, ike.PayloadN, 8), nil},
 		{"child-sa-refused", near, "room for a child SA", answered(ike.PayloadIDr, sizeAnswer), nil},
 		{"child-sa-refused", near, "one bare Notify", answered(ike.PayloadN, 8), nil},
+		{"child-sa-refused", hit, "and the IKE SA is renewed all the same", func(s *scene) {
+			a := s.sa(0)
+			a.open()
+			a.auth(ike.PayloadIDr, sizeNoChild)
+			s.wait(time.Minute)
+			a.exchange(ike.CreateChildSA, 0, ike.PayloadSA, 156, ike.PayloadSA, 156)
+		}, map[string]any{"refusing_side": "B"}},
 		{"child-sa-refused", near, "the child SA was made afterwards", func(s *scene) {
 			a := s.sa(0)
 			a.open()

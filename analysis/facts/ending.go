@@ -435,11 +435,20 @@ func (t *Talk) AnsweredLater() bool {
 	return false
 }
 
-// childLater says whether a child SA, or a new IKE SA, was made after IKE_AUTH: a childless beginning (RFC 6023), or one
-// whose first child SA was refused.
+// childLater says whether a child SA was made after IKE_AUTH: after a childless beginning (RFC 6023), or one whose first child SA was refused.
+// A renewal of the IKE SA makes none; where the size does not tell, traffic must.
 func (t *Talk) childLater() bool {
 	return slices.ContainsFunc(t.RequestsOf(ike.CreateChildSA), func(m *pair.Message) bool {
-		return Made(m.AnsweredBy)
+		if !Made(m.AnsweredBy) {
+			return false
+		}
+		switch t.Makes(m) {
+		case NewChild, RekeyChild:
+			return true
+		case UnsureMaking:
+			return t.esp.during(t)
+		}
+		return false
 	})
 }
 

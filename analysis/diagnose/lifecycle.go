@@ -294,7 +294,7 @@ func errorNotify(j *judge) []report.Finding {
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
 				Explanation: fmt.Sprintf("%s reports %s in clear. Such notifications are not authenticated: anybody on the path may have sent it.", j.name(m.From), n.Name),
 				Evidence:    evidence(n.Name, m),
-				Actions:     []report.Action{j.exec(m.From, "the reason, in its own words", "show logging", "show crypto ikev2 diagnose error")},
+				Actions:     []report.Action{j.exec(m.From, "the reason, in its own words", showErrors(m.Conversation.Version)...)},
 				Fields:      map[string]any{"side": m.From.String(), "notify": n.Name},
 			})
 		}

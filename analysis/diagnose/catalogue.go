@@ -150,7 +150,7 @@ var catalogue = []Entry{
 		Proof:    "ESP of one direction delivered over a span in which answers must come, and no ESP of the other direction in either capture. Traffic that wants no reply looks the same, so this is never certain.",
 		Todo:     "On the silent side compare encaps and decaps in `show crypto ipsec sa`. If decaps grow and encaps do not: routing, crypto ACL or a missing NAT exemption. If decaps do not grow: `show platform hardware qfp active feature ipsec datapath drops all`.",
 		Fields:   []string{"silent_side", "spi"},
-		Under:    []string{"esp-blocked", "esp-stale-spi", "esp-sequence-restart", "traffic-in-clear"},
+		Under:    []string{"esp-blocked", "icmp-rejected", "esp-stale-spi", "esp-sequence-restart", "traffic-in-clear"},
 		Layer:    "traffic",
 	},
 	{
@@ -161,7 +161,7 @@ var catalogue = []Entry{
 		Proof:   "Sequence numbers of an SPI in the sender's capture and not in the receiver's, while it was capturing.",
 		Todo:    "Look for policers, queues and interface errors in that direction: `show policy-map interface`, `show interfaces`.",
 		Fields:  []string{"direction", "spi", "lost", "sent", "loss_ratio"},
-		Under:   []string{"packet-too-big", "mtu-black-hole", "icmp-rejected", "ip-fragments-lost"},
+		Under:   []string{"packet-too-big", "ip-fragments-lost", "mtu-black-hole", "icmp-rejected"},
 		Layer:   "traffic",
 	},
 	{

@@ -175,6 +175,11 @@ var exceptions = map[[2]string]func(cause, follower report.Finding) bool{
 		to, from := subjectOf(c).side, subjectOf(f).direction
 		return to != nil && from != nil && from.Other() == *to
 	},
+	// Who refuses what arrives has no SA to send with either.
+	{"icmp-rejected", "esp-one-way"}: func(c, f report.Finding) bool {
+		refused, silent := subjectOf(c).direction, subjectOf(f).side
+		return refused != nil && silent != nil && refused.Other() == *silent
+	},
 	// The address that a NAT gave up says that nobody is there.
 	{"nat-mapping-changed", "icmp-rejected"}: func(c, f report.Finding) bool {
 		old, by := subjectOf(c).device, subjectOf(f).device

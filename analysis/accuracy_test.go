@@ -34,7 +34,7 @@ func scoreOf(t *testing.T, name, daemons string, want truth, r *report.Report) s
 	})
 	root := slices.ContainsFunc(found, func(m map[string]any) bool { return isCritical(m) && m["caused_by"] == nil })
 	s.falseCritical = accused || want.healthy() && root && !slices.ContainsFunc(want.Expect, isCritical)
-	s.falseSuccess = !want.healthy() && r.Verdict.ExitCode == 0
+	s.falseSuccess = !s.right && !want.healthy() && r.Verdict.ExitCode == 0
 	return s
 }
 

@@ -145,12 +145,6 @@ func (e *DirtyError) Hint() string {
 	return when + ": moncap clean " + clean
 }
 
-// lost says whether the session broke, so that the effect of the command is unknown.
-func lost(err error) bool {
-	var l interface{ SessionLost() bool }
-	return errors.As(err, &l) && l.SessionLost()
-}
-
 // lasting says whether an error stays however often the thing is tried, as the session itself says.
 func lasting(err error) bool {
 	var l interface{ Lasting() bool }

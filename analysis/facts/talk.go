@@ -171,9 +171,6 @@ func gather(parts []*pair.Message) Answer {
 	return a
 }
 
-// at is when the answer was given, aligned.
-func (a Answer) at() int64 { return a.Messages[len(a.Messages)-1].Transmissions[0].Aligned }
-
 // Certificates says whether a side asked for certificates, so that AUTH may be a signature of any size.
 func (t *Talk) Certificates() bool {
 	for _, m := range t.Messages {

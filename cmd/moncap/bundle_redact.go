@@ -112,7 +112,7 @@ func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Sid
 	tunnel := r.Text(d.report.Tunnel)
 	if len(sides) == 0 {
 		v := d.report.Verdict
-		v.Headline = r.Text(withoutKeys(v.Headline))
+		v.Headline = r.Text(withoutPorts(withoutKeys(v.Headline)))
 		return report.NewNotRun(tunnel, versionString(), v, nil), nil
 	}
 	again, err := analysis.Compare(ctx, sides[0], second(sides), analysis.Options{Tunnel: tunnel, Version: versionString()})
@@ -183,9 +183,27 @@ func redactRun(run *bundle.Run, captures []packedFile, r *redact.Redactor) (pack
 	if err := json.Unmarshal([]byte(r.Text(withoutKeys(string(b)))), &anonymous); err != nil {
 		return packedFile{}, err
 	}
+	for _, said := range errorsOf(&anonymous) {
+		*said = withoutPorts(*said)
+	}
 	anonymous.Schema, anonymous.Tool = own.Schema, own.Tool // they read as names of the DNS
 	b, err = json.MarshalIndent(&anonymous, "", "  ")
 	return packedFile{name: "run.json", data: b}, err
+}
+
+// errorsOf are the places of a run's record where an error of the network may stand.
+func errorsOf(run *bundle.Run) []*string {
+	all := []*string{&run.Error, &run.A.Failed, &run.B.Failed}
+	for i := range run.Notes {
+		all = append(all, &run.Notes[i])
+	}
+	for i := range run.Phases {
+		all = append(all, &run.Phases[i].Failed)
+	}
+	for i := range run.Left {
+		all = append(all, &run.Left[i].Why)
+	}
+	return all
 }
 
 func second(sides []analysis.Side) *analysis.Side {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"encoding/xml"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,6 +64,13 @@ func TestFailureIsADocument(t *testing.T) {
 				zip := filepath.Join(l.dir, strings.Join(args[2:], "")+"case.zip")
 				if r := moncap(t, append(args, "-o", zip)...); r.code != exitOK || !exists(zip) {
 					t.Errorf("%v: exit %d\n%s", args, r.code, r.stderr)
+				}
+			}
+			for name, b := range unpack(t, filepath.Join(l.dir, "--redactcase.zip"), filepath.Join(l.dir, "case")) {
+				for _, router := range l.routers {
+					if _, port, _ := net.SplitHostPort(router.Addr()); strings.Contains(string(b), ":"+port) {
+						t.Errorf("%s holds the management port %s", name, port)
+					}
 				}
 			}
 			if r := moncap(t, "diff", out, out); r.code != exitOK {

@@ -95,7 +95,9 @@ func (t *terminal) flush() {
 		case t.slow > 0:
 			step = 1
 		case t.jitter > 0:
+			// #nosec G404 -- the whims of a line need not be hard to guess
 			step = 1 << rand.IntN(16)
+			// #nosec G404
 			wait = time.Duration(max(0, rand.Int64N(int64(4*t.jitter))-int64(3*t.jitter))) // none, three times of four
 		}
 		time.Sleep(wait)

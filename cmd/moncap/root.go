@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,6 +53,21 @@ EXIT STATUS
   3   inconclusive: no traffic, or one side only and nothing found
   4   the run failed, the routers are clean
   5   the run failed and something is left on a router; what, where, and the command that removes it are printed
+  64  wrong usage, inventory or input file`
+
+// stepStatusHelp is for what goes one step on a router.
+const stepStatusHelp = `
+EXIT STATUS
+  0   done
+  4   it failed, or a router cannot be reached; nothing more is on the routers than before
+  5   something is, or may be, left on a router; what, where, and the command that removes it are printed
+  64  wrong usage or inventory, or no such run`
+
+// plainStatusHelp is for what changes nothing on a router.
+const plainStatusHelp = `
+EXIT STATUS
+  0   done
+  4   it failed; the reason is printed
   64  wrong usage, inventory or input file`
 
 // exitError ends the program with a code. Without a cause nothing more is printed: the output has said it all.
@@ -175,7 +192,29 @@ Try it without a router:  moncap demo
 	} {
 		exampleFor(root, example, "completion", shell)
 	}
+	for _, c := range root.Commands() {
+		sayHowItExits(c)
+	}
 	return root
+}
+
+// sayHowItExits gives the common exit codes to the help of each command that does not name its own.
+func sayHowItExits(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		sayHowItExits(sub)
+	}
+	if c.HasSubCommands() || strings.Contains(c.Long, "EXIT STATUS") {
+		return
+	}
+	about := c.Long
+	if about == "" {
+		about = c.Short + "."
+	}
+	status := plainStatusHelp
+	if slices.Contains([]string{"start", "stop", "clean"}, c.Name()) {
+		status = stepStatusHelp
+	}
+	c.Long = strings.TrimRight(about, "\n") + "\n" + status
 }
 
 // exampleFor gives an example to a command that cobra made.

@@ -27,7 +27,15 @@ func (a *app) runsCommand() *cobra.Command {
 something on its routers still is marked; moncap clean removes it.
 
 --format html is a page of tunnels by days, with a link to each report; nagios is one line for the tunnel's latest run
-with that plugin's exit codes; prometheus is the textfile collector's form, with every tunnel of the inventory.`,
+with that plugin's exit codes; prometheus is the textfile collector's form, with every tunnel of the inventory.
+
+EXIT STATUS
+  0   the runs are listed, whatever came of them; with --format nagios: OK
+  1   with --format nagios: WARNING
+  2   with --format nagios: CRITICAL
+  3   with --format nagios: UNKNOWN, also when there is no run
+  4   the folder of runs cannot be read, or the output not written
+  64  wrong usage`,
 		Example: `  moncap runs
   moncap runs hq-branch --since 7d --format json
   moncap runs --format prometheus -o /var/lib/node_exporter/textfile/moncap.prom`,

@@ -286,10 +286,14 @@ func (u *runner) noteKept() {
 }
 
 // cleanAll undoes both sides at the same time. It goes on when ctx was cancelled, within a limit of its own. With keep
-// it undoes only what is never kept.
+// it undoes only what is never kept. Of a run that is gone on with it looks for all that the plan makes: a journal that reads
+// well may be an older one.
 func (u *runner) cleanAll(ctx context.Context, keep bool) {
 	ctx = context.WithoutCancel(ctx)
 	u.run.Kept = false
+	if u.books != nil && !keep {
+		u.suspect()
+	}
 	for _, r := range u.sides {
 		r.err = nil // a side that was given up is cleaned like the other
 	}

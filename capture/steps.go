@@ -215,7 +215,6 @@ func Clean(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, 
 		u.keepAll()
 		return u.result(), nil
 	}
-	u.suspect()
 	u.cleanAll(ctx, false)
 	return u.close(nil)
 }

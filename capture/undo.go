@@ -40,7 +40,7 @@ func (r *router) cleanUp(ctx context.Context, keep bool) []Leftover {
 		if !c.open() || keep && !c.fleeting {
 			continue
 		}
-		if r.spares(c.kind) {
+		if r.spares(c.kind) && r.maybeOurs(ctx, c) {
 			left = append(left, r.spared(c))
 			continue
 		}
@@ -89,7 +89,8 @@ func (r *router) leftover(t thing, reason string, why error) Leftover {
 }
 
 // undoChange takes one change back. Unless this session saw it being made, the router is looked at first; so it is after
-// an attempt of which nobody knows whether it got through.
+// an attempt of which nobody knows whether it got through, and always where the name is one of somebody's choice: others
+// may have made something of that name since.
 func (r *router) undoChange(ctx context.Context, c *change) error {
 	for n := 1; ; n++ {
 		removed, err := r.undoOnce(ctx, c)
@@ -112,7 +113,7 @@ func (r *router) undoChange(ctx context.Context, c *change) error {
 
 // undoOnce takes a thing back. removed says that it was there.
 func (r *router) undoOnce(ctx context.Context, c *change) (removed bool, err error) {
-	if c.seen == 0 || c.seen != r.session() {
+	if c.seen == 0 || c.seen != r.session() || !r.plan.bound {
 		there, err := r.isOurs(ctx, c)
 		if err != nil || !there {
 			return c.tried, err
@@ -150,6 +151,15 @@ func (r *router) isOurs(ctx context.Context, c *change) (there bool, err error) 
 	}
 	c.seen = r.session()
 	return true, nil
+}
+
+// maybeOurs says whether a thing may be there. Of one that the journal does not speak of the router is asked.
+func (r *router) maybeOurs(ctx context.Context, c *change) bool {
+	if c.state != "" {
+		return true
+	}
+	there, err := r.isOurs(ctx, c)
+	return there || err != nil && reasonOf(err) != ReasonForeign
 }
 
 // readBack looks whether a thing that was removed is gone. A router that does not show it is taken at its word.

@@ -1,0 +1,95 @@
+package capture
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+// TestAnOlderJournalMakesNobodyContent gives each step that goes on with a run the journal as it was after any earlier line:
+// of a copy that was taken too soon, or of a disk that lost its last blocks. What it does not speak of is on the routers.
+func TestAnOlderJournalMakesNobodyContent(t *testing.T) {
+	steps := map[string]func(*testing.T, *bundle.Bundle, *lab) error{
+		"collect": func(t *testing.T, b *bundle.Bundle, l *lab) error {
+			_, err := Collect(t.Context(), b, l.hosts(), l.opts)
+			return err
+		},
+		"clean": func(t *testing.T, b *bundle.Bundle, l *lab) error {
+			_, err := Clean(t.Context(), b, l.hosts(), l.opts)
+			return err
+		},
+	}
+	for name, step := range steps {
+		for _, s := range []Settings{{}, {ZeroConfig: true}} {
+			t.Run(fmt.Sprintf("%s/zero-config=%v", name, s.ZeroConfig), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l, before := started(t, s)
+					whole := journalOf(t, l.bundle)
+					a, b := l.a, l.b
+					for at := 0; at >= 0; at = nextLine(whole, at) {
+						again := l.copyOf(t, whole[:at])
+						l.a, l.b = a.clone(), b.clone()
+						content(t, fmt.Sprintf("%d bytes", at), before, l, again, step(t, again, l))
+					}
+				})
+			})
+		}
+	}
+}
+
+// nextLine is where the line behind at ends; -1: there is none.
+func nextLine(data []byte, at int) int {
+	i := bytes.IndexByte(data[at:], '\n')
+	if i < 0 {
+		return -1
+	}
+	return at + i + 1
+}
+
+// content holds err, and what run.json says, against what is on the routers.
+func content(t *testing.T, what, before string, l *lab, b *bundle.Bundle, err error) {
+	t.Helper()
+	var dirty *DirtyError
+	run, readErr := b.Run()
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	diff := cmp.Diff(before, l.state())
+	if said := !errors.As(err, &dirty); diff != "" && (said || run.Clean) {
+		t.Errorf("%s: %v, clean %v, and the routers are not as they were: %s", what, err, run.Clean, diff)
+	}
+}
+
+// TestAChosenNameIsLookedAtBeforeItIsRemoved has another hand put its own in the place of what a run made, while the run goes
+// on in one session.
+func TestAChosenNameIsLookedAtBeforeItIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, Settings{Name: "cap"})
+		own := []string{"permit tcp host 10.9.9.9 any"}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		l.opts.Events = func(e Event) {
+			if e.Phase == PhaseWait && e.Kind == Began {
+				l.a.acls["cap"] = own
+				l.a.captures["cap"].iface = "GigabitEthernet7"
+				cancel()
+			}
+		}
+		_, err := Run(ctx, l.plan, l.hosts(), l.bundle, l.opts)
+		var dirty *DirtyError
+		if !errors.As(err, &dirty) || slices.ContainsFunc(dirty.Left, func(l Leftover) bool { return l.Reason != ReasonForeign }) {
+			t.Errorf("%v", err)
+		}
+		if diff := cmp.Diff(own, l.a.acls["cap"]); diff != "" || l.a.captures["cap"] == nil {
+			t.Errorf("another hand's is gone: %s", l.a.state())
+		}
+	})
+}

@@ -8,7 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -buildid=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: help build test race fuzz bench bench-long lint vuln sec referee soak release reproduce accuracy golden
+.PHONY: successors help build test race fuzz bench bench-long lint vuln sec referee soak release reproduce accuracy golden
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -60,6 +60,18 @@ vuln: ## check the dependencies against the Go vulnerability database, where it 
 GOSEC_EXCLUDE := G104,G115,G304,G602
 sec: ## gosec; what it may not complain of is marked with a reason
 	$(GO) tool -modfile=tools.mod gosec -quiet -exclude-generated -exclude=$(GOSEC_EXCLUDE) -exclude-dir=analysis/packet/gen ./...
+
+# gopacket and yaml.v3 are no longer kept where they are. This shows that the door to their successors is open.
+SUCCESSORS := github.com/google/gopacket=github.com/gopacket/gopacket@v1.7.7 gopkg.in/yaml.v3=go.yaml.in/yaml/v3@v3.0.6
+successors: ## a copy of the tree with the successors of two libraries: its tests, and the benchmarks of both
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; git archive HEAD | tar -x -C "$$dir"; \
+	$(GO) test -run '^$$' -bench 'Reader|Decode' -benchtime 20x ./analysis/packet > "$$dir.before" || true; \
+	cd "$$dir"; for s in $(SUCCESSORS); do old=$${s%%=*}; new=$${s#*=}; path=$${new%@*}; \
+		grep -rl --include='*.go' "\"$$old" . | xargs sed -i "s|\"$$old|\"$$path|g"; \
+		$(GO) get "$$new"; done; \
+	$(GO) mod tidy; $(GO) vet ./...; $(GO) test ./analysis/... ./device/... ./cmd/moncap -run 'Test'; \
+	echo "== benchmarks: as it is"; grep ns/op "$$dir.before"; rm -f "$$dir.before"; \
+	echo "== benchmarks: with the successors"; $(GO) test -run '^$$' -bench 'Reader|Decode' -benchtime 20x ./analysis/packet | grep ns/op
 
 release: ## reproducible static builds of VERSION for every platform, with checksums and SBOMs (CycloneDX), in DIST
 	@rm -rf $(DIST); mkdir -p $(DIST); set -e; for p in $(PLATFORMS); do \

@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"sync"
+
 	"github.com/moncap/moncap/analysis/report"
 )
 
@@ -33,7 +35,7 @@ type Entry struct {
 
 // Explain returns the catalogue's entry for a code.
 func Explain(code string) (Entry, bool) {
-	i, ok := entries[code]
+	i, ok := entries()[code]
 	if !ok {
 		return Entry{}, false
 	}
@@ -41,13 +43,13 @@ func Explain(code string) (Entry, bool) {
 }
 
 // entries are the places of the codes in the catalogue.
-var entries = func() map[string]int {
+var entries = sync.OnceValue(func() map[string]int {
 	m := make(map[string]int, len(catalogue))
 	for i, e := range catalogue {
 		m[e.Code] = i
 	}
 	return m
-}()
+})
 
 // Codes returns every code in the catalogue's order.
 func Codes() []string {

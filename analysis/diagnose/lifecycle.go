@@ -287,7 +287,7 @@ func errorNotify(j *judge) []report.Finding {
 	var all []report.Finding
 	for m := range j.c.Messages() {
 		for _, n := range m.Errors() {
-			if spokenFor[n.Number] || m.Conversation.Version == 1 && (facts.BadMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
+			if spokenFor()[n.Number] || m.Conversation.Version == 1 && (facts.BadMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
 				continue
 			}
 			all = append(all, report.Finding{

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -196,7 +197,7 @@ func clashing(x, y set) string {
 }
 
 // weakNames are the names of algorithms that no suggestion may hold.
-var weakNames = func() map[string]bool {
+var weakNames = sync.OnceValue(func() map[string]bool {
 	weak := map[string]bool{"DES-CBC": true, "3DES-CBC": true, "IDEA-CBC": true, "Blowfish-CBC": true, "RC5-R16-B64-CBC": true, "CAST-CBC": true, "MD5": true, "Tiger": true}
 	for _, k := range []ike.TransformType{ike.TransformENCR, ike.TransformPRF, ike.TransformINTEG, ike.TransformKE} {
 		for id := range uint16(32) {
@@ -206,7 +207,7 @@ var weakNames = func() map[string]bool {
 		}
 	}
 	return weak
-}()
+})
 
 // weakOf are the names of a set's weak algorithms, of kinds of which every alternative is weak.
 func (s set) weakOf() []string {
@@ -221,11 +222,11 @@ func (s set) weakOf() []string {
 
 // isWeak looks a name up without its key length.
 func isWeak(name string) bool {
-	if weakNames[name] {
+	if weakNames()[name] {
 		return true
 	}
 	i := strings.LastIndexByte(name, '_')
-	return i > 0 && strings.HasPrefix(name, "ENCR_") && weakNames[name[:i]]
+	return i > 0 && strings.HasPrefix(name, "ENCR_") && weakNames()[name[:i]]
 }
 
 // strong is the set without its weak alternatives; of kinds that have only those, nothing is left.

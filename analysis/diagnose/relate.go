@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
@@ -18,16 +19,15 @@ var layers = []string{"address", "route", "path", "size", "message", "negotiatio
 // silence stands for all findings that keep packets from arriving, or from being answered.
 const silence = "silence"
 
-// causes are, by code, the codes that a finding may follow from, in the order of their layers and of the catalogue.
-var causes = causesOf(catalogue)
+// causes are, by code, the codes that a finding may follow from, in the order of their layers and of the catalogue. They are made when a
+// case is judged: most commands judge none.
+var causes = sync.OnceValue(func() map[string][]string { return causesOf(catalogue) })
 
 func causesOf(all []Entry) map[string][]string {
-	place := func(code string) (layer, at int) {
-		i := slices.IndexFunc(all, func(e Entry) bool { return e.Code == code })
-		if i < 0 {
-			return len(layers), 0
-		}
-		return slices.Index(layers, all[i].Layer), i
+	type place struct{ layer, at int }
+	places := map[string]place{}
+	for i, e := range all {
+		places[e.Code] = place{slices.Index(layers, e.Layer), i}
 	}
 	m := map[string][]string{}
 	for _, e := range all {
@@ -47,9 +47,8 @@ func causesOf(all []Entry) map[string][]string {
 			}
 		}
 		slices.SortFunc(m[e.Code], func(a, b string) int {
-			la, ia := place(a)
-			lb, ib := place(b)
-			return cmp.Or(cmp.Compare(la, lb), cmp.Compare(ia, ib))
+			pa, pb := places[a], places[b]
+			return cmp.Or(cmp.Compare(pa.layer, pb.layer), cmp.Compare(pa.at, pb.at))
 		})
 	}
 	return m
@@ -60,7 +59,7 @@ func (j *judge) linkCauses() {
 	of := newIndex(j.found)
 	for i := range j.found {
 		f := &j.found[i]
-		for _, code := range causes[f.Code] {
+		for _, code := range causes()[f.Code] {
 			if of.cause(code, *f) >= 0 {
 				f.CausedBy = code
 				break
@@ -216,15 +215,19 @@ func related(cause, follower report.Finding) bool {
 }
 
 // spokenFor are the error notifications that findings of their own tell of.
-var spokenFor = notificationsOf(catalogue)
+var spokenFor = sync.OnceValue(func() map[uint16]bool { return notificationsOf(catalogue) })
 
 func notificationsOf(all []Entry) map[uint16]bool {
-	m := map[uint16]bool{}
+	names := map[string]bool{}
 	for _, e := range all {
-		for n := range ike.NotifyType(firstStatus) {
-			if slices.Contains(e.SpeaksFor, n.String()) {
-				m[uint16(n)] = true
-			}
+		for _, name := range e.SpeaksFor {
+			names[name] = true
+		}
+	}
+	m := map[uint16]bool{}
+	for n := range ike.NotifyType(firstStatus) {
+		if names[n.String()] {
+			m[uint16(n)] = true
 		}
 	}
 	return m

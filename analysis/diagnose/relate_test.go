@@ -35,7 +35,7 @@ func TestRelationsAreOfTheCatalogue(t *testing.T) {
 		}
 	}
 	for edge := range exceptions {
-		if !slices.Contains(causes[edge[1]], edge[0]) {
+		if !slices.Contains(causes()[edge[1]], edge[0]) {
 			t.Errorf("%s is an exception of %s, which it cannot cause", edge[0], edge[1])
 		}
 	}
@@ -51,13 +51,13 @@ func allErrors() []ike.NotifyType {
 
 // Of several causes the one of the lower layer leads, whatever the order in which they are listed or found.
 func TestCausesAreOrderedByLayer(t *testing.T) {
-	got := causes["path-blocked"]
+	got := causes()["path-blocked"]
 	want := []string{"wrong-peer-address", "icmp-rejected", "packet-too-big", "mtu-black-hole", "capture-empty"}
 	if !slices.Equal(got, want) {
 		t.Errorf("path-blocked follows from %v, want %v", got, want)
 	}
-	if slices.Contains(causes["sa-deleted"], "sa-deleted") || !slices.Contains(causes["sa-deleted"], "path-loss") {
-		t.Errorf("sa-deleted follows from %v", causes["sa-deleted"])
+	if slices.Contains(causes()["sa-deleted"], "sa-deleted") || !slices.Contains(causes()["sa-deleted"], "path-loss") {
+		t.Errorf("sa-deleted follows from %v", causes()["sa-deleted"])
 	}
 }
 

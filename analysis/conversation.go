@@ -138,14 +138,15 @@ func proposalsV1(p ike.ProposalV1) []report.Proposal {
 
 // details describes the payloads for a closer look.
 func details(m *exchange.Message, inner []ike.Payload) []report.Detail {
-	all := make([]report.Detail, 0, len(m.Parsed.Payloads)+len(inner))
-	for _, p := range m.Parsed.Payloads {
+	parsed := m.Parsed()
+	all := make([]report.Detail, 0, len(parsed.Payloads)+len(inner))
+	for _, p := range parsed.Payloads {
 		all = append(all, detail(m.Major(), p))
 	}
 	for _, p := range inner {
 		all = append(all, detail(m.Major(), p))
 	}
-	for _, f := range m.Parsed.Faults {
+	for _, f := range parsed.Faults {
 		all = append(all, report.Detail{Name: "malformed", Lines: []string{f.String()}})
 	}
 	return all

@@ -65,7 +65,7 @@ func sidesOf(story *exchange.Story) *[2]map[int]bool {
 		mine, other := false, false
 		for i := range m.Sent {
 			x := &m.Sent[i]
-			seen[x.Interface]++
+			seen[int(x.Interface)]++
 			mine = mine || x.Interface == first.Interface
 			if x.Interface != first.Interface && !other {
 				other = true

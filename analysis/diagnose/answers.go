@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/facts"
@@ -130,15 +129,12 @@ func differ(x, y *pair.Message) bool {
 }
 
 func nonce(m *pair.Message) []byte {
-	i := slices.IndexFunc(m.Parsed.Payloads, func(p ike.Payload) bool { return p.Type() == ike.PayloadNonce })
-	if i < 0 {
-		return nil
+	for _, p := range m.InClear() {
+		if n, ok := p.(*ike.Nonce); ok {
+			return n.Data
+		}
 	}
-	n, ok := m.Parsed.Payloads[i].(*ike.Nonce)
-	if !ok {
-		return nil
-	}
-	return n.Data
+	return nil
 }
 
 // vector is the beginning of what is encrypted: eight bytes, the shortest vector in use.

@@ -64,7 +64,7 @@ func (j *judge) bareRefusal(t *talk) report.Finding {
 // openIKED says whether a side's vendor ID is OpenIKED's.
 func (j *judge) openIKED(t *talk, s pair.Side) bool {
 	for _, m := range t.Messages {
-		for _, p := range m.Parsed.Payloads {
+		for _, p := range m.InClear() {
 			if v, ok := p.(*ike.VendorID); ok && m.From == s && strings.HasPrefix(string(v.Data), "OpenIKED") {
 				return true
 			}

@@ -49,9 +49,9 @@ func (j *judge) sizesOf(s pair.Side) sizes {
 		}
 		switch t.Fate {
 		case pair.Lost:
-			z.lose(m.Hash, x.Size, s, x.Frame)
+			z.lose(m.Hash, int(x.Size), s, x.Frame)
 		case pair.Delivered:
-			z.deliver(x.Size)
+			z.deliver(int(x.Size))
 		}
 	}
 	for _, f := range j.c.Flows {

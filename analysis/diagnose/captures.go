@@ -324,10 +324,10 @@ func malformedMessage(j *judge) []report.Finding {
 	for m := range j.c.Messages() {
 		for _, s := range pair.Both {
 			copy := m.Copies[s]
-			if copy == nil || copy.Truncated || len(copy.Parsed.Faults) == 0 || len(copy.Sent) == 0 || len(all) >= most {
+			if copy == nil || copy.Truncated || len(copy.Faults()) == 0 || len(copy.Sent) == 0 || len(all) >= most {
 				continue
 			}
-			frame, fault := copy.Sent[0].Frame, copy.Parsed.Faults[0]
+			frame, fault := copy.Sent[0].Frame, copy.Faults()[0]
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
 				Explanation: fmt.Sprintf("%s message of %s in the capture of %s contradicts itself at byte %d: %s.", capital(one(m.Exchange)), j.name(m.From), j.name(s), fault.Offset, fault.Reason),

@@ -32,7 +32,7 @@ func ikeFragmentsLost(j *judge) []report.Finding {
 	var order []inParts
 	var v1 facts.FragsV1
 	for m := range j.c.Messages() {
-		k, number := inParts{m.Conversation, m.MessageID, m.From, m.Fragments, m.Kind == 0, 0}, m.Fragment
+		k, number := inParts{m.Conversation, m.MessageID, m.From, int(m.Fragments), m.Kind == 0, 0}, int(m.Fragment)
 		if f := m.Frag(); f != nil {
 			number = int(f.Part)
 			k.frag, _ = v1.Name(m, f)

@@ -179,7 +179,7 @@ func redirected(j *judge) []report.Finding {
 	var all []report.Finding
 	seen := map[string]bool{}
 	for m := range j.c.Messages() {
-		for _, p := range m.Parsed.Payloads {
+		for _, p := range m.InClear() {
 			n, ok := p.(*ike.Notify)
 			if !ok || n.Number != ike.Redirect && n.Number != ike.RedirectedFrom {
 				continue

@@ -85,13 +85,13 @@ func (t *talk) wholeAt(m *pair.Message, s pair.Side) bool {
 	if m.Fragments == 0 {
 		return true
 	}
-	parts := map[int]bool{}
+	parts := map[uint16]bool{}
 	for _, o := range t.Messages {
 		if o.MessageID == m.MessageID && o.Exchange == m.Exchange && o.Kind == m.Kind && o.From == m.From && o.Fragments == m.Fragments && o.Copies[s] != nil {
 			parts[o.Fragment] = true
 		}
 	}
-	return len(parts) >= m.Fragments
+	return len(parts) >= int(m.Fragments)
 }
 
 // spokeAfter says whether s sent anything in the conversation after a moment.

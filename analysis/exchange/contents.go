@@ -15,7 +15,8 @@ var seed = maphash.MakeSeed()
 // value is empty.
 type Contents struct {
 	lock   sync.Mutex
-	byHash map[uint64]*Content
+	all    []*Content
+	byHash Index
 }
 
 // find returns the content with a hash, or nil.
@@ -25,7 +26,15 @@ func (c *Contents) find(hash uint64) *Content {
 	}
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	return c.byHash[hash]
+	return c.get(hash)
+}
+
+func (c *Contents) get(hash uint64) *Content {
+	i := c.byHash.Find(hash, func(i int) bool { return c.all[i].Hash == hash })
+	if i < 0 {
+		return nil
+	}
+	return c.all[i]
 }
 
 // put lets others find x; it returns the one that was put before, if any.
@@ -35,13 +44,11 @@ func (c *Contents) put(x *Content) *Content {
 	}
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	if before := c.byHash[x.Hash]; before != nil {
+	if before := c.get(x.Hash); before != nil {
 		return before
 	}
-	if c.byHash == nil {
-		c.byHash = map[uint64]*Content{}
-	}
-	c.byHash[x.Hash] = x
+	c.byHash.Add(x.Hash, len(c.all))
+	c.all = append(c.all, x)
 	return x
 }
 
@@ -51,7 +58,7 @@ func (t *teller) content(h ike.Header, hash uint64, b []byte) *Content {
 		return c
 	}
 	c := &t.contents.one()[0]
-	*c = newContent(h, hash, t.arena.copy(b))
+	*c = newContent(h, hash, t.arena.copy(b), t.names)
 	return t.shared.put(c)
 }
 

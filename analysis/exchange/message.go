@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"hash/maphash"
+
 	"github.com/moncap/moncap/analysis/ike"
 )
 
@@ -11,28 +13,36 @@ type Message struct {
 	Marker    bool // a non-ESP marker stood before it
 	Role      Role // of its sender
 	Kind      Kind
+	Index     int32   // its place in Story.Messages
 	Sent      []Sight // every sighting, in the order of the file, copies included
-	Index     int     // its place in Story.Messages
 }
 
 // Content is what the bytes of a message say without keys. Not to be changed: both captures share that of a message which both hold.
 type Content struct {
 	ike.Header
-	Parsed     *ike.Message    // never nil; its payloads alias Raw
+	*Clear                     // never nil
 	Raw        []byte          // the message as the capture holds it
 	Hash       uint64          // of Raw, comparable within one process
-	Prefix     uint64          // hash of the first PrefixLen bytes
-	Payloads   []string        // names in order: "SA", "KE", "N(COOKIE)" is in Notifies, here it is "N"
-	Notifies   []Notify        // in clear
-	FirstInner ike.PayloadType // of SK and SKF: what stands first inside (RFC 7296, Section 3.14); v1 encrypted: the header's
 	SKLen      int             // length of the SK or SKF payload in bytes as its header says, 0 without
-	Fragment   int             // SKF: number of this fragment, counted from 1 (RFC 7383, Section 2.5)
-	Fragments  int             // SKF: of how many
+	FirstInner ike.PayloadType // of SK and SKF: what stands first inside (RFC 7296, Section 3.14); v1 encrypted: the header's
+	Fragment   uint16          // SKF: number of this fragment, counted from 1 (RFC 7383, Section 2.5)
+	Fragments  uint16          // SKF: of how many
+}
+
+// Clear is what a message says beside its header and outside of what is encrypted. Not to be changed: nearly all encrypted messages share
+// theirs, since they say nothing.
+type Clear struct {
+	Payloads []string // names in order: "SA", "KE", "N(COOKIE)" is in Notifies, here it is "N"
+	Notifies []Notify
+	parsed   *ike.Message // nil for a well-formed message of one SK payload
 }
 
 // PrefixLen is how many bytes of a message identify it when a capture is truncated: they reach into the first payload, and
 // every snap length of use holds them.
 const PrefixLen = 64
+
+// Prefix is a hash of the first PrefixLen bytes, comparable within one process.
+func (c *Content) Prefix() uint64 { return maphash.Bytes(seed, c.Raw[:min(len(c.Raw), PrefixLen)]) }
 
 // Notify is one Notify payload that could be read without keys.
 type Notify struct {
@@ -67,13 +77,13 @@ const (
 func (k Kind) String() string { return [...]string{"request", "response"}[k] }
 
 // Has says whether the message holds a Notify of type n in clear.
-func (c *Content) Has(n uint16) bool {
+func (c *Clear) Has(n uint16) bool {
 	_, ok := c.Notify(n)
 	return ok
 }
 
 // Notify returns the first Notify payload of type n in clear.
-func (c *Content) Notify(n uint16) (Notify, bool) {
+func (c *Clear) Notify(n uint16) (Notify, bool) {
 	for _, x := range c.Notifies {
 		if x.Number == n {
 			return x, true
@@ -83,7 +93,7 @@ func (c *Content) Notify(n uint16) (Notify, bool) {
 }
 
 // Errors returns the error Notify payloads in clear.
-func (c *Content) Errors() []Notify {
+func (c *Clear) Errors() []Notify {
 	var all []Notify
 	for _, n := range c.Notifies {
 		if n.Error {

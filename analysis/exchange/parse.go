@@ -2,8 +2,6 @@ package exchange
 
 import (
 	"encoding/binary"
-	"hash/maphash"
-	"slices"
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
@@ -25,17 +23,61 @@ func newMessage(c *Content, p *packet.Packet) Message {
 }
 
 // newContent reads what can be read without keys. raw is kept.
-func newContent(h ike.Header, hash uint64, raw []byte) Content {
-	c := Content{Header: h, Raw: raw, Hash: hash, Prefix: maphash.Bytes(seed, raw[:min(len(raw), PrefixLen)])}
-	parsed, err := ike.Parse(raw)
-	if err != nil {
-		parsed = &ike.Message{Header: h, Faults: []ike.Fault{{Offset: 17, Reason: err.Error()}}}
+func newContent(h ike.Header, hash uint64, raw []byte, names chains) Content {
+	c := Content{Header: h, Raw: raw, Hash: hash}
+	if isSealed(h, raw) {
+		c.Clear, c.FirstInner, c.SKLen = sealed, ike.PayloadType(raw[ike.HeaderLen]), len(raw)-ike.HeaderLen
+		return c
 	}
-	c.Parsed = parsed
-	for _, x := range parsed.Payloads {
+	c.Clear = &Clear{parsed: parse(h, raw)}
+	for _, x := range c.parsed.Payloads {
 		c.take(x)
 	}
+	c.Payloads = names.of(c.parsed)
 	return c
+}
+
+func parse(h ike.Header, raw []byte) *ike.Message {
+	m, err := ike.Parse(raw)
+	if err != nil {
+		return &ike.Message{Header: h, Faults: []ike.Fault{{Offset: 17, Reason: err.Error()}}}
+	}
+	return m
+}
+
+// sealed is what nearly all messages say outside of their encrypted payload.
+var sealed = &Clear{Payloads: []string{ike.PayloadName(2, ike.PayloadSK)}}
+
+// isSealed says whether a message is one SK payload from the header to its end, as all its lengths say: there is nothing to be kept of it
+// beside its bytes.
+func isSealed(h ike.Header, b []byte) bool {
+	const sk = ike.HeaderLen
+	return h.Major() == 2 && h.NextPayload == ike.PayloadSK && int64(h.Length) == int64(len(b)) && len(b) >= sk+4 &&
+		int(binary.BigEndian.Uint16(b[sk+2:])) == len(b)-sk
+}
+
+// Parsed returns the message's payloads; they alias Raw. A sealed message is read when it is asked for.
+func (c *Content) Parsed() *ike.Message {
+	if c.parsed == nil {
+		return parse(c.Header, c.Raw)
+	}
+	return c.parsed
+}
+
+// InClear returns the payloads, none where all that follows the header is encrypted.
+func (c *Clear) InClear() []ike.Payload {
+	if c.parsed == nil {
+		return nil
+	}
+	return c.parsed.Payloads
+}
+
+// Faults says where the message contradicts itself.
+func (c *Clear) Faults() []ike.Fault {
+	if c.parsed == nil {
+		return nil
+	}
+	return c.parsed.Faults
 }
 
 // take notes what one payload says.
@@ -43,24 +85,44 @@ func (c *Content) take(x ike.Payload) {
 	switch x := x.(type) {
 	case *ike.Encrypted:
 		c.FirstInner, c.SKLen = x.First, c.encryptedLen(x)
-		c.Fragment, c.Fragments = int(x.Part), int(x.Parts)
-		if c.Payloads == nil && x.Number == ike.PayloadSK {
-			c.Payloads = encryptedAlone
-			return
-		}
+		c.Fragment, c.Fragments = x.Part, x.Parts
 	case *ike.Ciphertext:
 		c.FirstInner, c.SKLen = x.First, max(int(c.Length)-ike.HeaderLen, 0)
-		return // its type is what stands inside
 	case *ike.Notify:
 		c.Notifies = append(c.Notifies, Notify{uint16(x.Number), x.Number.String(), x.Number.IsError(), x.SPI, x.Data})
 	case *ike.NotifyV1:
 		c.Notifies = append(c.Notifies, Notify{x.Number, ike.NotifyNameV1(x.Number), x.IsError(), x.SPI, x.Data})
 	}
-	c.Payloads = append(c.Payloads, ike.PayloadName(c.Major(), x.Type()))
 }
 
-// encryptedAlone are the Payloads of nearly all messages; full, so that what is appended makes a copy.
-var encryptedAlone = slices.Clip([]string{ike.PayloadName(2, ike.PayloadSK)})
+// chains are the names of payloads by their numbers, behind the version's: a capture has few chains, in many messages.
+type chains map[string][]string
+
+// maxChains bounds what is kept for captures that hold anything.
+const maxChains = 1024
+
+// of names the payloads of m. What an IKEv1 message holds encrypted has no name: its number is that of what stands inside.
+func (c chains) of(m *ike.Message) []string {
+	var room [64]byte
+	key := append(room[:0], byte(m.Major()))
+	for _, x := range m.Payloads {
+		if _, encrypted := x.(*ike.Ciphertext); !encrypted {
+			key = append(key, byte(x.Type()))
+		}
+	}
+	names, known := c[string(key)]
+	if known || len(key) == 1 {
+		return names
+	}
+	names = make([]string, 0, len(key)-1)
+	for _, t := range key[1:] {
+		names = append(names, ike.PayloadName(m.Major(), ike.PayloadType(t)))
+	}
+	if len(c) < maxChains {
+		c[string(key)] = names
+	}
+	return names
+}
 
 // encryptedLen is the length of an SK or SKF payload by its own header, also where a snap length cut the message.
 func (c *Content) encryptedLen(x *ike.Encrypted) int {
@@ -71,19 +133,24 @@ func (c *Content) encryptedLen(x *ike.Encrypted) int {
 }
 
 // SA returns the SA payload in clear of an IKEv2 message, or nil.
-func (c *Content) SA() *ike.SA { return first[*ike.SA](c) }
+func (c *Clear) SA() *ike.SA { return first[*ike.SA](c) }
 
 // SAv1 returns the SA payload in clear of an IKEv1 message, or nil.
-func (c *Content) SAv1() *ike.SAv1 { return first[*ike.SAv1](c) }
+func (c *Clear) SAv1() *ike.SAv1 { return first[*ike.SAv1](c) }
 
 // KE returns the Key Exchange payload in clear of an IKEv2 message, or nil.
-func (c *Content) KE() *ike.KE { return first[*ike.KE](c) }
+func (c *Clear) KE() *ike.KE { return first[*ike.KE](c) }
 
 // Frag returns the fragment that an IKEv1 message is, or nil.
-func (c *Content) Frag() *ike.Frag { return c.Parsed.Frag() }
+func (c *Clear) Frag() *ike.Frag {
+	if c.parsed == nil {
+		return nil
+	}
+	return c.parsed.Frag()
+}
 
-func first[T ike.Payload](c *Content) (none T) {
-	for _, x := range c.Parsed.Payloads {
+func first[T ike.Payload](c *Clear) (none T) {
+	for _, x := range c.InClear() {
 		if t, ok := x.(T); ok {
 			return t
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -49,7 +50,7 @@ func Read(ctx context.Context, src Source, shared *Contents) (*Story, error) {
 // teller gathers a story.
 type teller struct {
 	story     Story
-	messages  map[uint64]*Message
+	messages  Index            // story.Messages by their hashes
 	flows     map[uint32]*Flow // chained by Flow.next
 	recent    [1 << recentBits]*Flow
 	streams   map[streamKey]*Stream
@@ -59,6 +60,7 @@ type teller struct {
 	seconds   seconds
 	shared    *Contents
 	arena     arena
+	names     chains
 	contents  slab[Content]
 	kept      slab[Message]
 	sights    slab[Sight]
@@ -78,8 +80,8 @@ type datagramKey struct {
 func newTeller(shared *Contents) *teller {
 	return &teller{
 		shared:    shared,
-		messages:  map[uint64]*Message{},
 		flows:     map[uint32]*Flow{},
+		names:     chains{},
 		streams:   map[streamKey]*Stream{},
 		datagrams: map[datagramKey]*Datagram{},
 	}
@@ -150,8 +152,8 @@ func (t *teller) unread(p *packet.Packet) {
 
 func (t *teller) sight(p *packet.Packet) Sight {
 	s := Sight{
-		Ends: t.endsOf(p), Pieces: onePiece, Frame: p.Frame, Nanos: p.Nanos, TTL: p.TTL, DSCP: p.DSCP, Size: p.WireLen, IPID: p.IPID,
-		Interface: p.Interface, Truncated: p.Truncated, ChecksumOK: p.ChecksumOK,
+		Ends: t.endsOf(p), Pieces: onePiece, Frame: p.Frame, Nanos: p.Nanos, TTL: p.TTL, DSCP: p.DSCP, Size: int32(p.WireLen), IPID: p.IPID,
+		Interface: int16(min(p.Interface, math.MaxInt16)), Truncated: p.Truncated, ChecksumOK: p.ChecksumOK,
 	}
 	if len(p.Fragments) > 0 {
 		s.Pieces = &Pieces{slices.Clone(p.Fragments), p.Datagram}
@@ -189,7 +191,7 @@ func (t *teller) ike(p *packet.Packet) {
 		return
 	}
 	hash := maphash.Bytes(seed, p.Payload)
-	m := t.messages[hash]
+	m := t.message(hash)
 	if m == nil {
 		if len(t.story.Messages) >= MaxMessages {
 			t.story.Forgotten++
@@ -197,8 +199,8 @@ func (t *teller) ike(p *packet.Packet) {
 		}
 		m = &t.kept.one()[0]
 		*m = newMessage(t.content(h, hash, p.Payload), p)
-		t.messages[hash] = m
-		m.Index = len(t.story.Messages)
+		t.messages.Add(hash, len(t.story.Messages))
+		m.Index = int32(len(t.story.Messages))
 		t.story.Messages = append(t.story.Messages, m)
 		m.Sent = t.sights.one()[:0]
 	}
@@ -208,6 +210,15 @@ func (t *teller) ike(p *packet.Packet) {
 		t.story.Counts.Duplicates++
 	}
 	m.Sent = append(m.Sent, s)
+}
+
+// message returns the message with a hash that was seen before, or nil.
+func (t *teller) message(hash uint64) *Message {
+	i := t.messages.Find(hash, func(i int) bool { return t.story.Messages[i].Hash == hash })
+	if i < 0 {
+		return nil
+	}
+	return t.story.Messages[i]
 }
 
 func (t *teller) fault(frame int, reason string) {

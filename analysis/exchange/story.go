@@ -106,9 +106,9 @@ type Sight struct {
 	*Pieces    // never nil
 	Frame      int
 	Nanos      int64
-	Size       int    // on the wire, in bytes, link layer included; of a fragmented datagram, of its last frame
-	Interface  int    // pcapng interface
+	Size       int32  // on the wire, in bytes, link layer included; of a fragmented datagram, of its last frame
 	IPID       uint32 // 0 where there is none
+	Interface  int16  // pcapng interface
 	TTL, DSCP  uint8
 	Truncated  bool
 	ChecksumOK bool

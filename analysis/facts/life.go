@@ -129,7 +129,7 @@ func (t *Talk) rekeySize(s pair.Side) int {
 				}
 			}
 		}
-		for _, p := range m.Parsed.Payloads {
+		for _, p := range m.InClear() {
 			if n, ok := p.(*ike.Nonce); ok && m.From == s {
 				nonce = generic + len(n.Data)
 			}
@@ -154,7 +154,7 @@ func (t *Talk) Deletion() (*pair.Message, bool) {
 		if m.Exchange != ike.Informational || m.Kind != exchange.Request {
 			continue
 		}
-		for _, p := range append(m.Parsed.Payloads, m.Inner...) {
+		for _, p := range slices.Concat(m.InClear(), m.Inner) {
 			if d, ok := p.(*ike.Delete); ok && d.Protocol == ike.ProtocolIKE {
 				return m, true
 			}

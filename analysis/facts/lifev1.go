@@ -115,7 +115,7 @@ func (t *Talk) deletionV1() (*pair.Message, bool) {
 		if m.Exchange != ike.V1Informational || m.Transmissions[0].Aligned < done {
 			continue
 		}
-		for _, p := range append(m.Parsed.Payloads, m.Inner...) {
+		for _, p := range slices.Concat(m.InClear(), m.Inner) {
 			if d, ok := p.(*ike.DeleteV1); ok && d.Protocol == ike.ProtocolIKE {
 				return m, true
 			}

@@ -151,11 +151,11 @@ func gather(parts []*pair.Message) Answer {
 			a.Inner = m.Inner
 		}
 		if m.Fragments > 0 {
-			total = m.Fragments
-			if seen[m.Fragment] {
+			total = int(m.Fragments)
+			if seen[int(m.Fragment)] {
 				continue
 			}
-			seen[m.Fragment] = true
+			seen[int(m.Fragment)] = true
 		} else if seen[1] {
 			continue // the same answer once more, with bytes that were altered on the way
 		} else {
@@ -174,7 +174,7 @@ func gather(parts []*pair.Message) Answer {
 // Certificates says whether a side asked for certificates, so that AUTH may be a signature of any size.
 func (t *Talk) Certificates() bool {
 	for _, m := range t.Messages {
-		for _, p := range m.Parsed.Payloads {
+		for _, p := range m.InClear() {
 			if p.Type() == ike.PayloadCREQ && m.Major() == 2 {
 				return true
 			}

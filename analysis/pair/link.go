@@ -73,9 +73,9 @@ func linkMessages(a, b *exchange.Story) []*link {
 	}
 	links := make([]*link, 0, max(len(a.Messages), len(b.Messages)))
 	fromA := make([]link, len(a.Messages))
-	whole := make(map[uint64]*exchange.Message, len(b.Messages))
-	for _, m := range b.Messages {
-		whole[m.Hash] = m
+	whole := exchange.NewIndex(len(b.Messages))
+	for i, m := range b.Messages {
+		whole.Add(m.Hash, i)
 	}
 	taken := make([]bool, len(b.Messages))
 	var cut byPrefix // only needed where a capture is cut
@@ -83,8 +83,10 @@ func linkMessages(a, b *exchange.Story) []*link {
 		cut = cutIndex(b.Messages)
 	}
 	for i, m := range a.Messages {
-		other := whole[m.Hash]
-		if other == nil || taken[other.Index] {
+		var other *exchange.Message
+		if at := whole.Find(m.Hash, func(i int) bool { return b.Messages[i].Hash == m.Hash }); at >= 0 && !taken[at] {
+			other = b.Messages[at]
+		} else {
 			other = cut.find(m, taken)
 		}
 		if other != nil {
@@ -107,13 +109,13 @@ type byPrefix map[uint64][]*exchange.Message
 func cutIndex(all []*exchange.Message) byPrefix {
 	x := byPrefix{}
 	for _, m := range all {
-		x[m.Prefix] = append(x[m.Prefix], m)
+		x[m.Prefix()] = append(x[m.Prefix()], m)
 	}
 	return x
 }
 
 func (x byPrefix) find(m *exchange.Message, taken []bool) *exchange.Message {
-	for _, o := range x[m.Prefix] {
+	for _, o := range x[m.Prefix()] {
 		if !taken[o.Index] && (o.Truncated || m.Truncated) && sameAsFar(m, o) {
 			return o
 		}
@@ -134,7 +136,7 @@ type identity struct {
 	flags      ike.Flags
 	id         uint32
 	first      ike.PayloadType
-	fragment   int
+	fragment   uint16
 	from       Side
 }
 

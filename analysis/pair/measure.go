@@ -81,7 +81,7 @@ func (v *Conversation) open(keys *ike.Keys) {
 	}
 	opener := ike.NewOpener(keys)
 	for _, m := range v.Messages {
-		inner, err := opener.Open(m.Parsed, m.Raw)
+		inner, err := opener.Open(m.Parsed(), m.Raw)
 		if err != nil || inner == nil {
 			continue
 		}

@@ -85,7 +85,7 @@ func (d *detector) hashesV1(m *Message) []hash {
 		return ike.NATDHashV1(algorithm, m.SPIi, m.SPIr, a.Addr(), a.Port())
 	}
 	var all []hash
-	for _, p := range m.Parsed.Payloads {
+	for _, p := range m.InClear() {
 		if t := p.Type(); t != ike.V1PayloadNATD && t != ike.V1PayloadNATDOld {
 			continue
 		}

@@ -136,7 +136,7 @@ func (a *app) openCapture(s *analysis.Side, file string) error {
 	}
 	info, err := os.Stat(file)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", file, cause(err))
 	}
 	if info.IsDir() {
 		return &hinted{fmt.Errorf("%s: it is a folder", file), "for a bundle of a run, use moncap report " + file}

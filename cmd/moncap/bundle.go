@@ -24,14 +24,14 @@ import (
 )
 
 func (a *app) bundleCommand() *cobra.Command {
-	out, redacted := "", false
+	out, redacted, force := "", false, false
 	c := &cobra.Command{
 		Use:   "bundle RUN|TUNNEL",
 		Short: "Pack a run into a zip for a support case",
 		Long: `Pack captures, transcripts, observations and report of a run into a zip, with checksums. Secrets are in none of them.
 --redact changes addresses, names and identities, consistently: the same address becomes the same other one everywhere,
 prefixes are preserved, checksums and NAT detection are made right again, and it is checked that the changed captures
-lead to the same findings.`,
+lead to the same findings. All of the zip is in one folder, named as the zip is.`,
 		Example:           "  moncap bundle hq-branch --redact -o case.zip",
 		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeRun,
@@ -43,12 +43,20 @@ lead to the same findings.`,
 			if out == "" {
 				out = packedName(dir, redacted)
 			}
+			if err := a.mayReplace(out, force); err != nil {
+				return usageError(err)
+			}
 			files, err := a.packed(cmd.Context(), dir, redacted)
 			if err != nil {
 				return &exitError{exitFailed, err}
 			}
-			if err := a.writeTo(out, func(w io.Writer) error { return writeZip(w, files) }); err != nil {
+			folder := zipFolder(out, packedName(dir, redacted))
+			if err := a.writeTo(out, func(w io.Writer) error { return writeZip(w, files, folder, begunAt(dir)) }); err != nil {
 				return &exitError{exitFailed, err}
+			}
+			if out == "-" || out == "/dev/stdout" { // nothing may stand behind the zip
+				a.progress("%d files", len(files)+1)
+				return nil
 			}
 			_, err = fmt.Fprintf(a.stdout, "%s: %d files\n", out, len(files)+1)
 			return err
@@ -56,7 +64,37 @@ lead to the same findings.`,
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "the zip (default: the bundle's name)")
 	c.Flags().BoolVar(&redacted, "redact", false, "change addresses, names and identities")
+	c.Flags().BoolVar(&force, "force", false, "replace a file that is there already")
 	return c
+}
+
+// mayReplace refuses a zip that would take the place of a file, which may be the evidence of another day.
+func (a *app) mayReplace(out string, force bool) error {
+	d, err := a.destinationOf(out)
+	if err != nil || force || d.file == "" || !exists(d.file) {
+		return err
+	}
+	return &hinted{fmt.Errorf("bundle: %s exists", out), "--force replaces it; -o names another"}
+}
+
+// zipFolder is the folder in which all of a zip is: named as the zip, when that has a name.
+func zipFolder(out, byDefault string) string {
+	name := filepath.Base(filepath.Clean(out))
+	if !strings.HasSuffix(strings.ToLower(name), ".zip") || len(name) == len(".zip") {
+		name = byDefault
+	}
+	return name[:len(name)-len(".zip")]
+}
+
+// begunAt is when the run of a bundle began. A zip's own time begins in 1980.
+func begunAt(dir string) time.Time {
+	if b, err := bundle.Open(dir); err == nil {
+		defer b.Close()
+		if r, err := b.Run(); err == nil && r.Started.Year() >= 1980 {
+			return r.Started
+		}
+	}
+	return time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 }
 
 // packedName is the zip's name by default; a redacted one must not name the tunnel.
@@ -219,26 +257,28 @@ SHA256SUMS     check with: sha256sum -c SHA256SUMS
 	return err
 }
 
-// writeZip writes the files and SHA256SUMS, without times, so that the same files make the same zip.
-func writeZip(w io.Writer, files []packedFile) error {
+// writeZip writes the files and SHA256SUMS into a folder of a zip. All have the time of the run, so that the same files make
+// the same zip.
+func writeZip(w io.Writer, files []packedFile, folder string, at time.Time) error {
 	z := zip.NewWriter(w)
 	var sums strings.Builder
 	for _, f := range files {
-		sum, err := zipFile(z, f)
+		sum, err := zipFile(z, f, folder, at)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(&sums, "%s  %s\n", sum, f.name)
 	}
-	if _, err := zipFile(z, packedFile{name: "SHA256SUMS", data: []byte(sums.String())}); err != nil {
+	if _, err := zipFile(z, packedFile{name: "SHA256SUMS", data: []byte(sums.String())}, folder, at); err != nil {
 		return err
 	}
 	return z.Close()
 }
 
 // zipFile copies a file into the zip and returns the checksum of what went in.
-func zipFile(z *zip.Writer, f packedFile) (sum string, err error) {
-	entry, err := z.CreateHeader(&zip.FileHeader{Name: filepath.ToSlash(f.name), Method: zip.Deflate, Modified: time.Unix(0, 0).UTC()})
+func zipFile(z *zip.Writer, f packedFile, folder string, at time.Time) (sum string, err error) {
+	name := folder + "/" + filepath.ToSlash(f.name)
+	entry, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate, Modified: at.UTC()})
 	if err != nil {
 		return "", err
 	}

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moncap/moncap/analysis/redact"
 	"github.com/moncap/moncap/analysis/report"
@@ -99,8 +100,12 @@ func unpack(t *testing.T, file, folder string) map[string][]byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files[f.Name] = b
-		path := filepath.Join(folder, f.Name)
+		name, inFolder := strings.CutPrefix(f.Name, strings.TrimSuffix(filepath.Base(file), ".zip")+"/")
+		if !inFolder || f.Modified.Year() < 2026 {
+			t.Errorf("%s of %s: want it in a folder with the zip's name, with the time of the run", f.Name, f.Modified)
+		}
+		files[name] = b
+		path := filepath.Join(folder, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +166,7 @@ func TestPackingReadsNoFileWhole(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if err := writeZip(io.Discard, []packedFile{{name: "big.txt", path: big}}); err != nil {
+	if err := writeZip(io.Discard, []packedFile{{name: "big.txt", path: big}}, "case", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)

@@ -24,6 +24,7 @@ type decodeFlags struct {
 	count  int
 	utc    bool
 	bytes  bool
+	file   string
 
 	searchNAT bool
 	stats     bool
@@ -35,7 +36,7 @@ func (a *app) decodeCommand() *cobra.Command {
 		Use:   "decode FILE",
 		Short: "Show every packet of a capture, payload by payload with -V",
 		Long: `List the packets of a capture as tshark does, with every IKE message decoded; -V shows each payload. FILE is a pcap or
-pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin.
+pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin. -r FILE is the same, as in tshark.
 
 ` + filterHelp,
 		Example: `  moncap decode capture.pcap
@@ -44,12 +45,21 @@ pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer du
   moncap decode large.pcap.gz --stats
   moncap decode capture.pcap -V --keys ikev2_decryption_table
   ssh admin@router show monitor capture cap buffer dump | moncap decode -`,
-		Args: wants(1, 1),
+		Args: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("read") {
+				return wants(0, 0)(c, args)
+			}
+			return wants(1, 1)(c, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.decode(cmd.Context(), args[0], f)
+			if len(args) == 1 {
+				f.file = args[0]
+			}
+			return a.decode(cmd.Context(), f.file, f)
 		},
 	}
 	fl := c.Flags()
+	fl.StringVarP(&f.file, "read", "r", "", "the file, as an option")
 	fl.StringVarP(&f.format, "format", "f", f.format, "text, json (one array) or ndjson (one object a line)")
 	fl.BoolVarP(&f.tree, "tree", "V", false, "text: show every field of every payload")
 	fl.BoolVarP(&f.bytes, "bytes", "x", false, "text: show the bytes of IKE messages")
@@ -107,7 +117,7 @@ func (a *app) openToDecode(file string) (io.ReadCloser, string, error) {
 	}
 	info, err := os.Stat(file)
 	if err != nil {
-		return nil, file, err
+		return nil, file, fmt.Errorf("%s: %w", file, cause(err))
 	}
 	if info.IsDir() {
 		return nil, file, fmt.Errorf("%s: it is a folder", file)

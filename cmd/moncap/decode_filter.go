@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-const filterHelp = `The filter compares fields with ==, !=, <, <=, >, >= and joins comparisons with &&, || and !, in parentheses where
-needed. A field that a packet has not got makes its comparison false. Fields:
+const filterHelp = `The filter compares fields with ==, !=, <, <=, >, >= (or eq, ne, lt, le, gt, ge) and joins comparisons with &&, || and !
+(or and, or, not), in parentheses where needed. A field that a packet has not got makes its comparison false. Fields:
   frame length port port.src port.dst                numbers
   ip ip.src ip.dst                                   an address or a prefix such as 192.0.2.0/24
   side                                               A or B: the first or second interface of a pcapng file
@@ -19,7 +19,7 @@ needed. A field that a packet has not got makes its comparison false. Fields:
   spi ike.spi ike.spi_i ike.spi_r esp.spi            hex digits, with 0x or without; spi is any of them
   ike.exchange (or exchange), ike.payload, ike.notify   names or numbers
   ike.message_id (or mid), ike.version, ike.flags       numbers; 1 and 2 stand for 1.0 and 2.0
-  ike esp ah icmp keepalive malformed fragment request response encrypted   alone: yes or no
+  ike esp ah icmp udp keepalive malformed fragment request response encrypted   alone: yes or no
 Wireshark's names of these fields are understood too (isakmp.ispi, ip.addr, udp.port, frame.number, ...).`
 
 // wiresharkNames are the fields that Wireshark calls otherwise.
@@ -30,6 +30,9 @@ var wiresharkNames = map[string]string{
 	"udp.port": "port", "udp.srcport": "port.src", "udp.dstport": "port.dst", "frame.number": "frame", "frame.len": "length",
 	"icmpv6": "icmp",
 }
+
+// writtenOperators are those that Wireshark takes as words (wireshark-filter(4)).
+var writtenOperators = map[string]string{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 // filter says whether a packet is shown.
 type filter func(*decodedPacket) bool
@@ -148,6 +151,7 @@ var flagFields = map[string]func(*decodedPacket) bool{
 	"ike":       func(d *decodedPacket) bool { return d.msg != nil },
 	"esp":       func(d *decodedPacket) bool { return d.protocol() == "ESP" },
 	"ah":        func(d *decodedPacket) bool { return d.protocol() == "AH" },
+	"udp":       func(d *decodedPacket) bool { return d.p.Proto == 17 },
 	"icmp":      func(d *decodedPacket) bool { return d.protocol() == "ICMP" },
 	"keepalive": func(d *decodedPacket) bool { return d.protocol() == "NAT-keepalive" },
 	"malformed": func(d *decodedPacket) bool { return len(d.faults()) > 0 },
@@ -163,6 +167,9 @@ func (p *filterParser) comparison(field string) (filter, error) {
 		field = ours
 	}
 	op := p.peek()
+	if written, ok := writtenOperators[op]; ok {
+		op = written
+	}
 	if !slices.Contains([]string{"==", "!=", "<", "<=", ">", ">="}, op) {
 		if op == "=" || op == "&" || op == "|" {
 			return nil, fmt.Errorf("%q is no operator", op)

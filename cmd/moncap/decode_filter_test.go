@@ -34,6 +34,10 @@ func TestDecodeFilter(t *testing.T) {
 		"isakmp.exchangetype == 35":                       2,
 		"frame.number == 3":                               1,
 		"ike.version != 1":                                4,
+		"ike.exchange eq IKE_AUTH":                        2,
+		"frame gt 3 and frame le 5":                       2,
+		"udp":                                             4,
+		"udp && udp.port ne 500":                          0,
 	} {
 		out, errs, code := decodeOutput(t, incident(t, "esp-blocked-a-to-b").A, "--format", "ndjson", "--filter", filter)
 		if got := len(objects(t, out)); got != want || code != exitOK {

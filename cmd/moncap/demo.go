@@ -97,7 +97,7 @@ func chosenIncident(args []string) (testdata.Incident, error) {
 	if i := slices.Index(names, name); i >= 0 {
 		return all[i], nil
 	}
-	return testdata.Incident{}, usageError(fmt.Errorf("demo: no incident %q; `moncap demo --list` names them%s", name, didYouMean(name, names)))
+	return testdata.Incident{}, usageError(fmt.Errorf("no incident %q; `moncap demo --list` names them%s", name, didYouMean(name, names)))
 }
 
 func (a *app) demo(ctx context.Context, incident testdata.Incident, speed float64, f *runFlags) (err error) {

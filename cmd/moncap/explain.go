@@ -131,7 +131,7 @@ func oneOf(flag, value string, accepted ...string) error {
 
 // didYouMean names the accepted word that is closest to what was typed, when one is close.
 func didYouMean(typed string, accepted []string) string {
-	best, distance := "", 4
+	best, distance := "", min(max(2, len(typed)/3+1), 4)
 	for _, word := range accepted {
 		if d := editDistance(typed, word); d < distance {
 			best, distance = word, d

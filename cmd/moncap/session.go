@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -147,10 +148,10 @@ func (a *app) createBundle(dir, tunnel, runID string) (*bundle.Bundle, error) {
 	if dir == "" {
 		dir = filepath.Join(a.runsDir(), tunnel+"-"+runID)
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
-	}
 	b, err := bundle.Create(dir)
+	if _, ofTheSystem := errors.AsType[*fs.PathError](err); ofTheSystem {
+		return nil, &exitError{exitFailed, &hinted{err, "the folder of runs is $MONCAP_RUNS, or runs in the current folder; --out names another"}}
+	}
 	if err != nil {
 		return nil, usageError(err)
 	}

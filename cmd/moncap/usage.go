@@ -28,7 +28,7 @@ func knownCommand(root *cobra.Command, args []string) error {
 			names = append(names, c.Name())
 		}
 	}
-	return fmt.Errorf("unknown command %q%s", args[0], didYouMean(args[0], names))
+	return usageError(&hinted{fmt.Errorf("unknown command %q%s", args[0], didYouMean(args[0], names)), "moncap --help lists the commands"})
 }
 
 // flagError adds the flag that was probably meant.
@@ -55,10 +55,15 @@ func wants(least, most int) cobra.PositionalArgs {
 		}
 		_, use, _ := strings.Cut(c.Use, " ")
 		if use == "" {
-			return fmt.Errorf("%s takes no argument, and %q was given", c.CommandPath(), args[0])
+			return fmt.Errorf("%s takes no argument, and %q was given", commandName(c), args[0])
 		}
-		return fmt.Errorf("%s: want %s, and %s given", c.CommandPath(), use, wasGiven(len(args)))
+		return fmt.Errorf("%s: want %s, and %s given", commandName(c), use, wasGiven(len(args)))
 	}
+}
+
+// commandName is what is typed behind moncap.
+func commandName(c *cobra.Command) string {
+	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
 }
 
 func wasGiven(n int) string {

@@ -20,14 +20,18 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"run", "demo", "--untill", "x"}, "unknown flag --untill (did you mean --until?)"},
 		{[]string{"run", "dema", "-i", l.inventory}, "(did you mean demo?)"},
 		{[]string{"plan", "dema", "-i", l.inventory}, "(did you mean demo?)"},
-		{[]string{"start", "a", "b"}, "moncap start: want TUNNEL, and 2 arguments were given"},
+		{[]string{"start", "a", "b"}, "moncap: start: want TUNNEL, and 2 arguments were given"},
 		{[]string{"report"}, "want BUNDLE|TUNNEL, and nothing was given"},
 		{[]string{"plan", "demo", "-i", l.inventory, "--buffer", "500"}, "--buffer 500: want 1 to 100"},
 		{[]string{"plan", "demo", "-i", l.inventory, "--duration", "100h"}, "--duration 100h0m0s: want 1s to 24h"},
 		{[]string{"plan", "demo", "-i", l.inventory, "--duration", "0s"}, "--duration 0s: want 1s to 24h"},
 		{[]string{"plan", "demo", "-i", l.inventory, "--until", "soon"}, "--until: "},
 		{[]string{"start", "demo", "-i", l.inventory, "--until", "established"}, "unknown flag --until"},
-		{[]string{"check", "demo", "-i", l.inventory, "--keep"}, "unknown flag --keep"},
+		{[]string{"check", "demo", "-i", l.inventory, "--keep"}, "unknown flag --keep\n"},
+		{[]string{"simulate", "nonsense"}, "moncap: no incident"},
+		{[]string{"analyze", "nosuch.pcap"}, "moncap: nosuch.pcap: no such file"},
+		{[]string{"decode", "-r", "nosuch.pcap"}, "moncap: nosuch.pcap: no such file"},
+		{[]string{"decode", "-r", "a.pcap", "b.pcap"}, "decode"},
 	} {
 		r := moncap(t, tt.args...)
 		if r.code != exitUsage || !strings.Contains(r.stderr, tt.want) {

@@ -46,7 +46,7 @@ func (c *checker) version(ctx context.Context) error {
 
 // waitForLine asks for the version until the router has a terminal line for that.
 func (c *checker) waitForLine(ctx context.Context) error {
-	cmd := iosxe.ShowVersion()
+	cmd, wait := iosxe.ShowVersion(), c.r.u.o.lineWait(c.r.plan.Endpoint.Name)
 	for began := time.Now(); ; {
 		a := c.reply(ctx, cmd)
 		c.replies[cmd.Lines[0]] = a
@@ -54,10 +54,10 @@ func (c *checker) waitForLine(ctx context.Context) error {
 		switch {
 		case a.err == nil || refusalOf(a.err) != nil:
 			return nil
-		case !errors.As(a.err, &full) || !full.NoLine() || time.Since(began) > c.r.u.o.LineWait:
+		case !errors.As(a.err, &full) || !full.NoLine() || time.Since(began) > wait:
 			return a.err
 		}
-		c.r.note(PhaseCheck, "no terminal line is free: waiting for one for %s at most", c.r.u.o.LineWait)
+		c.r.note(PhaseCheck, "no terminal line is free: waiting for one for %s at most", wait)
 		if err := sleep(ctx, 4*c.r.u.o.Retry); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,6 +89,9 @@ type Options struct {
 	// LineWait is how long check waits for a router without a free terminal line; zero: not at all. Other runs may have
 	// taken the lines, and give them back.
 	LineWait time.Duration
+	// LineWaitFor names the peers of which it waits for a line; nil: all. A router that no other run has is not waited for:
+	// it refuses the connection for another reason.
+	LineWaitFor []string
 	// MaxDumpMB bounds what is read by `buffer dump` instead of SCP; 16 when zero.
 	MaxDumpMB int
 	DryRun    bool   // Clean only: list what would be removed
@@ -101,6 +105,14 @@ func DefaultTimeouts() map[Phase]time.Duration {
 		PhaseTrigger: 2 * time.Minute, PhaseStop: time.Minute, PhaseObserve: 2 * time.Minute,
 		PhaseExport: 5 * time.Minute, PhaseFetch: 30 * time.Minute, PhaseClean: 2 * time.Minute,
 	}
+}
+
+// lineWait is how long check waits for a line of a router.
+func (o Options) lineWait(peer string) time.Duration {
+	if o.LineWaitFor != nil && !slices.Contains(o.LineWaitFor, peer) {
+		return 0
+	}
+	return o.LineWait
 }
 
 func (o Options) timeout(p Phase) time.Duration {

@@ -80,6 +80,8 @@ type logView struct {
 	names [2]string
 }
 
+func (v *logView) lasts(time.Duration) {}
+
 func (v *logView) peer(side string) slog.Attr { return slog.String("peer", sideName(v.names, side)) }
 
 func (v *logView) phase(side, name string) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 // progressView shows how a run goes on: two bars that move on a terminal, a line for each event that matters
 // elsewhere. Its methods may be called from any goroutine.
 type progressView interface {
+	lasts(d time.Duration)         // how long the captures wait at most
 	phase(side, name string)       // a phase begins on a side
 	detail(side, text string)      // packets so far, bytes fetched
 	failed(side, name, why string) // a phase failed
@@ -33,7 +35,9 @@ type progressView interface {
 // it says, when it is interrupted, that they are cleaned.
 func (a *app) newProgress(ctx context.Context, phases int, names [2]string) progressView {
 	v := a.progressFor(phases, names)
-	a.screen.show(v)
+	if a.view == nil {
+		a.screen.show(v)
+	}
 	if phases == 1 {
 		return v
 	}
@@ -62,9 +66,11 @@ func (v *interruptible) close() {
 
 func (a *app) progressFor(phases int, names [2]string) progressView {
 	switch {
+	case a.view != nil:
+		return a.view()
 	case a.quiet:
 		return quietView{}
-	case a.stderrTTY && a.getenv("TERM") != "dumb" && a.logFormat == "text" && !a.verbose:
+	case a.drawsProgress():
 		return newBars(a.stderr, a.barColumns(), phases, names)
 	}
 	if a.logFormat == "json" {
@@ -73,8 +79,14 @@ func (a *app) progressFor(phases int, names [2]string) progressView {
 	return &lineView{w: a.stderr, names: names}
 }
 
+// drawsProgress says whether progress may move on the screen.
+func (a *app) drawsProgress() bool {
+	return !a.quiet && a.stderrTTY && a.getenv("TERM") != "dumb" && a.logFormat == "text" && !a.verbose
+}
+
 type quietView struct{}
 
+func (quietView) lasts(time.Duration)           {}
 func (quietView) phase(string, string)          {}
 func (quietView) detail(string, string)         {}
 func (quietView) failed(string, string, string) {}
@@ -90,9 +102,12 @@ type lineView struct {
 	w      io.Writer
 	names  [2]string
 	last   string
+	wait   time.Duration // at most; 0: not known
 	paused bool
 	held   []string // lines of the pause
 }
+
+func (v *lineView) lasts(d time.Duration) { v.wait = d }
 
 // line writes a line, or keeps it for after the pause. v.mu is held.
 func (v *lineView) line(text string) {
@@ -122,16 +137,21 @@ func (v *lineView) resume() {
 func (v *lineView) phase(_, name string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if name != v.last {
-		v.last = name
-		v.line(name)
+	if name == v.last {
+		return
 	}
+	v.last = name
+	if name == string(capture.PhaseWait) && v.wait > 0 {
+		name += ", " + v.wait.String() + " at most"
+	}
+	v.line(name)
 }
 
 func (v *lineView) detail(string, string) {}
 
-func (v *lineView) failed(side, name, why string) {
-	v.note(sideName(v.names, side) + ": " + name + ": " + why)
+// failed does not say why: the error at the end does.
+func (v *lineView) failed(side, name, _ string) {
+	v.note(sideName(v.names, side) + ": " + name + " failed")
 }
 
 func (v *lineView) removing(side, what string) {
@@ -173,11 +193,51 @@ type barView struct {
 	held    []string // lines of the pause
 
 	mu     sync.Mutex
-	text   map[string]string
-	began  map[string]time.Time // when the phase under way began
+	doing  map[string]*activity // by side
+	wait   time.Duration        // at most; 0: not known
 	broken bool                 // a phase failed
 	undone bool                 // an interrupted run was taken back
 	left   map[string]bool      // the sides on which cleaning failed
+}
+
+// activity is what goes on, on a router or with a tunnel.
+type activity struct {
+	text   string // a phase's name, or how it ended
+	detail string
+	began  time.Time     // of the phase; zero: nothing goes on any more
+	limit  time.Duration // of the phase; 0: it has none
+}
+
+// begin has a phase go on.
+func (d *activity) begin(phase string, wait time.Duration) {
+	*d = activity{text: printable(phase), began: time.Now()}
+	if phase == string(capture.PhaseWait) {
+		d.limit = wait
+	}
+}
+
+// end has nothing go on any more.
+func (d *activity) end(how string) { *d = activity{text: printable(how)} }
+
+// String is what goes on, for how long when that is more than a moment, and of how much where that is known.
+func (d *activity) String() string {
+	var parts []string
+	if d.detail != "" {
+		parts = append(parts, d.detail)
+	}
+	if !d.began.IsZero() {
+		took := time.Since(d.began)
+		switch {
+		case d.limit > 0:
+			parts = append([]string{fmt.Sprintf("%d s of %d s", int(min(took, d.limit).Seconds()), int(d.limit.Seconds()))}, parts...)
+		case took >= 2*time.Second:
+			parts = append(parts, fmt.Sprintf("%d s", int(took.Seconds())))
+		}
+	}
+	if len(parts) == 0 {
+		return d.text
+	}
+	return d.text + ": " + strings.Join(parts, ", ")
 }
 
 // barColumns is how wide bars may be: the terminal, or 80.
@@ -202,7 +262,7 @@ func barWidth(columns int) int {
 func newBars(w io.Writer, columns, phases int, names [2]string) *barView {
 	v := &barView{
 		w: w, total: int64(phases), width: barWidth(columns),
-		at: map[string]int64{}, text: map[string]string{}, began: map[string]time.Time{}, left: map[string]bool{},
+		at: map[string]int64{}, doing: map[string]*activity{"A": {}, "B": {}}, left: map[string]bool{},
 	}
 	if f, ok := w.(*os.File); ok {
 		v.tty = f
@@ -286,17 +346,17 @@ func (v *barView) advance(side string, to int64) {
 	}
 }
 
-// now is what stands behind a bar: what goes on, and for how long when that is more than a moment.
+// now is what stands behind a bar.
 func (v *barView) now(side string) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	text := v.text[side]
-	if at := v.began[side]; !at.IsZero() {
-		if d := time.Since(at); d >= 2*time.Second {
-			text += fmt.Sprintf(", %d s", int(d.Seconds()))
-		}
-	}
-	return render.Shorten(text, v.room)
+	return render.Shorten(v.doing[side].String(), v.room)
+}
+
+func (v *barView) lasts(d time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.wait = d
 }
 
 // sides are the sides that an event is about.
@@ -310,7 +370,7 @@ func sides(side string) []string {
 func (v *barView) phase(side, name string) {
 	for _, s := range sides(side) {
 		v.mu.Lock()
-		v.text[s], v.began[s] = printable(name), time.Now()
+		v.doing[s].begin(name, v.wait)
 		v.mu.Unlock()
 		v.advance(s, min(int64(phaseIndex(name)), v.total-1))
 	}
@@ -322,16 +382,17 @@ func phaseIndex(name string) int { return slices.Index(capture.Phases(), capture
 func (v *barView) detail(side, text string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.text[side] = printable(text)
+	v.doing[side].detail = printable(text)
 }
 
+// failed says why on the bar only: the error at the end says it again, and stays.
 func (v *barView) failed(side, name, why string) {
 	v.mu.Lock()
 	v.broken = true
 	v.left[side] = v.left[side] || name == string(capture.PhaseClean)
-	v.text[side], v.began[side] = printable(name)+" failed", time.Time{}
+	v.doing[side].end(name + " failed")
+	v.doing[side].detail = printable(why)
 	v.mu.Unlock()
-	v.say(sideName(v.names, side) + ": " + name + ": " + why)
 }
 
 func (v *barView) removing(side, what string) {
@@ -353,15 +414,17 @@ func (v *barView) close() {
 	v.resume()
 	for _, side := range sides("") {
 		v.mu.Lock()
-		used := v.text[side] != ""
-		v.began[side] = time.Time{}
+		doing := v.doing[side]
+		used := doing.text != ""
 		switch {
 		case used && v.left[side]:
-			v.text[side] = "NOT cleaned up"
+			doing.end("NOT cleaned up")
 		case used && v.undone:
-			v.text[side] = "interrupted, cleaned up"
-		case used && !v.broken:
-			v.text[side] = "done"
+			doing.end("interrupted, cleaned up")
+		case used && v.broken:
+			doing.end("failed") // the error says why
+		case used:
+			doing.end("done")
 		}
 		v.mu.Unlock()
 		if used {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/moncap/moncap/capture"
 )
@@ -37,10 +39,12 @@ func play(ctx context.Context, v progressView) {
 func TestProgressInLines(t *testing.T) {
 	a, out := progressApp(false, 0)
 	v := a.newProgress(t.Context(), len(capture.Phases()), [2]string{"hq", "branch"})
+	v.lasts(time.Minute)
 	play(t.Context(), v)
-	showEvent(t.Context(), v, capture.Event{Side: capture.A, Phase: capture.PhaseFetch, Kind: capture.Ended, Err: &capture.PhaseError{Phase: capture.PhaseFetch, Err: errors.New("no\x1b[2Jspace")}})
+	v.note("some\x1b[2Jnote")
+	showEvent(t.Context(), v, capture.Event{Side: capture.A, Phase: capture.PhaseFetch, Kind: capture.Ended, Err: &capture.PhaseError{Phase: capture.PhaseFetch, Err: errors.New("no space")}})
 	v.close()
-	want := "check\nacl\ndefine\nstart\ntrigger\nwait\nstop\nexport\nfetch\nobserve\nclean\nhq: fetch: no[2Jspace\n"
+	want := "check\nacl\ndefine\nstart\ntrigger\nwait, 1m0s at most\nstop\nexport\nfetch\nobserve\nclean\nsome[2Jnote\nhq: fetch failed\n"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
@@ -90,6 +94,31 @@ func TestBarsFitTheTerminal(t *testing.T) {
 		}
 		v.close()
 	}
+}
+
+// TestActivity says what stands on a line that moves.
+func TestActivity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d activity
+		d.begin("wait", time.Minute)
+		d.detail = "4 packets"
+		time.Sleep(2 * time.Second)
+		if got := d.String(); got != "wait: 2 s of 60 s, 4 packets" {
+			t.Errorf("got %q", got)
+		}
+		d.begin("check", time.Minute)
+		if got := d.String(); got != "check" {
+			t.Errorf("got %q", got)
+		}
+		time.Sleep(5 * time.Second)
+		if got := d.String(); got != "check: 5 s" {
+			t.Errorf("got %q", got)
+		}
+		d.end("done")
+		if got := d.String(); got != "done" {
+			t.Errorf("got %q", got)
+		}
+	})
 }
 
 func TestTransferred(t *testing.T) {

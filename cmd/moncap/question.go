@@ -15,10 +15,16 @@ import (
 // screen is what moves on the terminal. A question stops it, so that it can be read.
 type screen struct {
 	mu   sync.Mutex
-	view progressView
+	view pausable
 }
 
-func (s *screen) show(v progressView) {
+// pausable draws nothing between pause and resume.
+type pausable interface {
+	pause()
+	resume()
+}
+
+func (s *screen) show(v pausable) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.view = v

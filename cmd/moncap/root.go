@@ -100,9 +100,11 @@ type app struct {
 
 	uploadPassword uploadPassword
 	lineWait       time.Duration // for a terminal line of a router
+	lineWaitFor    []string      // the peers whose lines other runs may have; nil: all
 	interrupts     *interrupts
 	screen         *screen
-	facts          map[string]any // what a command found out, for --format json; nil: it is not wanted
+	view           func() progressView // of one run of several; nil: a view of its own
+	facts          map[string]any      // what a command found out, for --format json; nil: it is not wanted
 }
 
 func newApp(ctx context.Context, e environment) *app {

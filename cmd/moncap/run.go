@@ -453,6 +453,7 @@ func (a *app) playbook(
 	defer s.Close()
 	defer a.interrupts.leaving(func() { a.sayLeft(b.Dir()) })()
 	view := a.newProgress(ctx, len(capture.Phases()), [2]string{t.A.Name, t.B.Name})
+	view.lasts(plan.Settings.Duration)
 	o := a.captureOptions(ctx, view)
 	end := a.stoppable(&o, view, enough)
 	r, err := capture.Run(ctx, plan, s.hosts(), b, o)
@@ -469,7 +470,7 @@ func (a *app) captureOptions(ctx context.Context, view progressView) capture.Opt
 		Events: func(e capture.Event) { showEvent(ctx, view, e) },
 		Log:    a.logger(),
 		Tool:   "moncap " + versionString(),
-		Folder: a.runsDir(), LineWait: a.lineWait,
+		Folder: a.runsDir(), LineWait: a.lineWait, LineWaitFor: a.lineWaitFor,
 	}
 	if a.tune != nil {
 		a.tune(nil, &o)
@@ -488,11 +489,11 @@ func showEvent(ctx context.Context, v progressView, e capture.Event) {
 			v.failed(side, string(e.Phase), failed.Cause())
 		}
 	case capture.Packets:
-		v.detail(side, fmt.Sprintf("%s: %s", e.Phase, packetCount(e.Count)))
+		v.detail(side, packetCount(e.Count))
 	case capture.Progress:
-		v.detail(side, fmt.Sprintf("%s: %s", e.Phase, transferred(e.Done, e.Total)))
+		v.detail(side, transferred(e.Done, e.Total))
 	case capture.Removing:
-		v.detail(side, fmt.Sprintf("%s: %s", e.Phase, e.Text))
+		v.detail(side, e.Text)
 		if ctx.Err() != nil {
 			v.removing(side, e.Text)
 		}

@@ -22,6 +22,7 @@ type several struct {
 	flags   *runFlags
 	c       *connector
 	tunnels []*inventory.Tunnel
+	board   *board // on a terminal; else nil
 
 	mu      sync.Mutex
 	reports []*report.Report // by tunnel
@@ -39,10 +40,15 @@ func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *ru
 	}
 	quiet := *a
 	quiet.quiet = true // several progress displays would write over each other
-	quiet.lineWait = linesComeBack
+	quiet.lineWait, quiet.lineWaitFor = linesComeBack, sharedPeers(tunnels)
 	s := &several{
 		app: &quiet, lines: a, flags: f, c: a.newConnector(), tunnels: tunnels,
 		reports: make([]*report.Report, len(tunnels)), codes: make([]int, len(tunnels)),
+	}
+	if a.drawsProgress() {
+		s.board = newBoard(a.stderr, a.barColumns())
+		a.screen.show(s.board)
+		defer s.board.close()
 	}
 	limits := limitsOf(tunnels, f.name)
 	var jobs []capture.Job
@@ -105,9 +111,33 @@ func limitsOf(tunnels []*inventory.Tunnel, name string) map[string]int {
 	return limits
 }
 
+// sharedPeers are the peers on whose routers more than one of the tunnels ends.
+func sharedPeers(tunnels []*inventory.Tunnel) []string {
+	ends := map[string]int{}
+	for _, t := range tunnels {
+		ends[t.A.Address()]++
+		ends[t.B.Address()]++
+	}
+	shared := []string{}
+	for _, t := range tunnels {
+		for _, p := range []*inventory.Peer{t.A, t.B} {
+			if ends[p.Address()] > 1 && !slices.Contains(shared, p.Name) {
+				shared = append(shared, p.Name)
+			}
+		}
+	}
+	return shared
+}
+
 func (s *several) run(ctx context.Context, i int) error {
-	before := s.app.lastRun(s.tunnels[i].Name)
-	d, dir, err := s.app.perform(ctx, s.c, s.tunnels[i], s.flags)
+	own, tunnel := *s.app, s.tunnels[i].Name
+	if s.board != nil {
+		own.view = func() progressView { return s.board.line(tunnel) }
+	} else {
+		s.lines.progress("%s: begun", tunnel)
+	}
+	before := own.lastRun(tunnel)
+	d, dir, err := own.perform(ctx, s.c, s.tunnels[i], s.flags)
 	s.lines.tellChange(ctx, s.flags.onChange, before, d.report)
 	code := d.report.Verdict.ExitCode
 	if err != nil {
@@ -121,6 +151,7 @@ func (s *several) done(i int, r *report.Report, dir string, code int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reports[i], s.codes[i] = r, code
+	defer s.app.screen.clear()()
 	if s.documented() {
 		s.lines.progress("%s", lineOf(r, dir))
 		return nil

@@ -151,3 +151,16 @@ func TestRemovalIsReadBack(t *testing.T) {
 		})
 	}
 }
+
+// TestADeadRouterIsNotWaitedFor: only a router that other runs of the command have may have no line for that reason.
+func TestADeadRouterIsNotWaitedFor(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	l.hub(t, 1, 2)
+	l.edit(t, "tunnels:\n", "  dead: {host: 127.0.0.1, port: 1, wan: {interface: GigabitEthernet1, address: \"192.168.3.1\"}}\n"+
+		"tunnels:\n  gone: {a: site-a, b: dead, capture: {duration: 3s}}\n")
+	r := l.inRuns(t, "run", "t0", "gone", "--parallel", "2")
+	if r.code != exitFailed || !strings.Contains(r.stdout, "t0: established") || !strings.Contains(r.stdout, "gone: not-run") ||
+		strings.Contains(r.stderr, "waiting for one") || !strings.Contains(r.stderr, "gone: begun") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}

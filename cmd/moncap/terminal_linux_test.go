@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/moncap/moncap/device/simulator"
 )
 
 // console is moncap as a process of its own on a pseudo terminal, as an operator has it.
@@ -239,6 +241,40 @@ func TestHangUp(t *testing.T) {
 	}
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("%v is not as it was", dirty)
+	}
+}
+
+// TestSeveralOnATerminal wants a line that moves for each run under way, and a line that stays of each that ended.
+func TestSeveralOnATerminal(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	l.hub(t, 2, 2)
+	c := openConsole(t, l, "run", "t0", "t1", "--parallel", "2", "-i", l.inventory)
+	c.expect("t0  wait: ")
+	c.expect("t1  wait: ")
+	c.expect(" s of 3 s, A 4 packets, B 4 packets")
+	if code := c.ends(); code != exitOK {
+		t.Errorf("exit %d, and on the screen\n%s", code, c.text())
+	}
+	c.expect("t0: established: ")
+	c.expect("t1: established: ")
+}
+
+// TestErrorsStandOnce: why a run came to nothing is said in one line, whatever the progress shows.
+func TestErrorsStandOnce(t *testing.T) {
+	l := newLabWith(t, "healthy", func(c *simulator.Config) { c.Flash = map[string][]byte{"taken.pcap": []byte("x")} })
+	args := []string{"run", "demo", "-i", l.inventory, "--name", "taken"}
+	c := openConsole(t, l, args...)
+	if code := c.ends(); code != exitFailed {
+		t.Errorf("exit %d", code)
+	}
+	c.expect("moncap: site-b")
+	for how, said := range map[string]string{"a terminal": c.text(), "lines": l.inRuns(t, args[:len(args):len(args)]...).stderr} {
+		if n := strings.Count(said, "moncap: site-a"); n != 1 {
+			t.Errorf("%s: %d errors of side A\n%s", how, n, said)
+		}
+		if how == "lines" && strings.Count(said, "taken.pcap") > 2 {
+			t.Errorf("each side's error stands once in\n%s", said)
+		}
 	}
 }
 

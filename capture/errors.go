@@ -25,8 +25,10 @@ func (e *PhaseError) Error() string {
 	return fmt.Sprintf("%s (side %s): %s: %s", e.Peer, e.Side, e.Phase, e.Cause())
 }
 
-// Cause is what failed, without the name of the peer, which a session puts before its own errors.
-func (e *PhaseError) Cause() string { return strings.TrimPrefix(e.Err.Error(), e.Peer+": ") }
+// Cause is what failed, without the name of the peer and of the phase, which a session puts before its own errors.
+func (e *PhaseError) Cause() string {
+	return strings.TrimPrefix(strings.TrimPrefix(e.Err.Error(), e.Peer+": "), string(e.Phase)+": ")
+}
 
 // Unwrap returns the cause.
 func (e *PhaseError) Unwrap() error { return e.Err }

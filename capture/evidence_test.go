@@ -108,6 +108,7 @@ func TestTheOnlyCopyStays(t *testing.T) {
 		{"no SCP, no dump, --keep", Settings{Keep: true}, func(l *lab) { l.a.fetchFault = noSCP; noDump(l.a) }, []string{"file bootflash:mcabc123.pcap"}},
 		{"no export, no dump", Settings{}, func(l *lab) { noDump(l.a, "export-capture") }, []string{"capture point mcabc123", "access list mcabc123"}},
 		{"no dump, zero configuration", Settings{ZeroConfig: true}, func(l *lab) { noDump(l.a) }, []string{"capture point mcabc123"}},
+		{"the file lacks packets, no dump", Settings{}, func(l *lab) { noDump(l.a); l.a.wrote = cutFile(1) }, []string{"capture point mcabc123", "access list mcabc123"}},
 		{"not stopped", Settings{}, func(l *lab) { l.a.fault = on("stop-capture", refuse(iosxe.Unauthorized, "no")) },
 			[]string{"capture point mcabc123", "access list mcabc123"}},
 	} {
@@ -134,7 +135,7 @@ func TestTheOnlyCopyStays(t *testing.T) {
 					if diff := cmp.Diff(tt.left, left); diff != "" || result.Run.Clean {
 						t.Errorf("left, clean %v: %s", result.Run.Clean, diff)
 					}
-					l.a.fault, l.a.fetchFault = nil, nil
+					l.a.fault, l.a.fetchFault, l.a.wrote = nil, nil, nil
 					if how == "clean" {
 						_, err = Clean(context.Background(), l.bundle, l.hosts(), l.opts)
 					} else if result, err = Collect(t.Context(), l.bundle, l.hosts(), l.opts); err == nil {
@@ -152,6 +153,48 @@ func TestTheOnlyCopyStays(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// cutFile takes so many bytes from the end of a file; negative: all but so many.
+func cutFile(n int) func([]byte) []byte {
+	return func(data []byte) []byte {
+		if n < 0 {
+			return data[:-n-1]
+		}
+		return data[:len(data)-n]
+	}
+}
+
+// TestAFileThatLacksPacketsIsNotBelieved has the router write files with less than its buffer, which the size and the MD5 of
+// the file cannot tell. The buffer is read then.
+func TestAFileThatLacksPacketsIsNotBelieved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		wrote func([]byte) []byte
+		note  string
+	}{
+		"cut":         {cutFile(1), "the router wrote a file with 1 whole packets, and its buffer has 2"},
+		"header only": {cutFile(-25), "the router wrote a file with 0 whole packets, and its buffer has 2"},
+		"empty":       {cutFile(-1), "the router wrote a file that is no capture file"},
+		"other words": {func([]byte) []byte { return []byte("% Error writing, sorry about that, all of it") }, "no capture file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, Settings{})
+				before := l.state()
+				l.a.wrote = tt.wrote
+				result, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
+				if err != nil || result.Run.A.Source != bundle.SourceDump || !strings.Contains(strings.Join(result.Notes, "\n"), tt.note) {
+					t.Fatalf("%v, source %q, notes %q", err, result.Run.A.Source, result.Notes)
+				}
+				if diff := cmp.Diff(l.a.frames, frames(t, l.bundle.Path("a.pcap"))); diff != "" || l.a.fetches != 1 {
+					t.Errorf("%d transfers, packets: %s", l.a.fetches, diff)
+				}
+				if diff := cmp.Diff(before, l.state()); diff != "" {
+					t.Error("routers changed:", diff)
+				}
+			})
+		})
 	}
 }
 

@@ -48,6 +48,7 @@ type fakeRouter struct {
 	calls      []string
 	fault      func(n int, c iosxe.Command) *fault // for the n-th command, from 0
 	fetchFault func(n int, data []byte) ([]byte, error)
+	wrote      func([]byte) []byte // what comes of the file that the export writes
 	fetches    int
 	probes     int
 	prepared   int

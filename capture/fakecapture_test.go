@@ -48,7 +48,11 @@ func (f *fakeRouter) monitor(kind string, w []string) string {
 		}
 		delete(f.captures, name)
 	case "export-capture":
-		f.files[strings.TrimPrefix(w[4], "bootflash:")] = f.pcap()
+		data := f.pcap()
+		if f.wrote != nil {
+			data = f.wrote(data)
+		}
+		f.files[strings.TrimPrefix(w[4], "bootflash:")] = data
 		return "Exported Successfully\n"
 	}
 	return ""

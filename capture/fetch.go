@@ -45,15 +45,39 @@ func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
 		if err := f.Restart(); err != nil {
 			return err
 		}
-		if refusalOf(err) != nil || lasting(err) {
+		if _, r.short = errors.AsType[*shortFile](err); r.short || refusalOf(err) != nil || lasting(err) {
 			break
 		}
 	}
 	r.dump = "SCP: " + scpErr.Error()
 	if err := r.fetchDump(ctx, f); err != nil {
-		return errors.Join(scpErr, err)
+		return fmt.Errorf("%w; %w", scpErr, err)
 	}
+	r.short = false
 	return nil
+}
+
+// shortFile is an exported file that lacks packets which the buffer had, although it is as the router says.
+type shortFile struct {
+	name    string
+	has, of int
+	other   bool // it is no capture file at all
+}
+
+func (e *shortFile) Error() string {
+	if e.other {
+		return e.name + ": the router wrote a file that is no capture file"
+	}
+	return fmt.Sprintf("%s: the router wrote a file with %d whole packets, and its buffer has %d", e.name, e.has, e.of)
+}
+
+// holds says whether the file that came has what the stopped capture had in its buffer.
+func (r *router) holds(in *intake) error {
+	n, ok := in.packets.Whole()
+	if ok && (!r.counted || n >= r.info.Packets) {
+		return nil
+	}
+	return &shortFile{r.plan.source(), n, r.info.Packets, !ok}
 }
 
 func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
@@ -75,6 +99,9 @@ func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
 	if sum := hex.EncodeToString(in.md5.Sum(nil)); r.info.MD5 != "" && sum != r.info.MD5 {
 		return fmt.Errorf("%s: MD5 is %s on the router, %s here", r.plan.source(), r.info.MD5, sum)
 	}
+	if err := r.holds(in); err != nil {
+		return err
+	}
 	r.take(in, bundle.SourceSCP)
 	return nil
 }
@@ -93,6 +120,7 @@ func (e *localError) Unwrap() error { return e.err }
 type intake struct {
 	w        io.Writer
 	md5, sha hash.Hash
+	packets  bundle.Tally
 	n, limit int64
 	err      error
 }
@@ -112,6 +140,7 @@ func (in *intake) Write(p []byte) (int, error) {
 	n, err := in.w.Write(p)
 	in.md5.Write(p[:n])
 	in.sha.Write(p[:n])
+	_, _ = in.packets.Write(p[:n]) // never fails
 	in.n += int64(n)
 	if err != nil {
 		in.err = &localError{err}

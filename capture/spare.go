@@ -26,13 +26,16 @@ func (u *runner) spareOnlyCopies(ctx context.Context) {
 	}
 }
 
-// spares says whether a thing is left on purpose: the exported file; or, without one, the capture point with its packets,
-// and the access list that it refers to.
+// spares says whether a thing is left on purpose: the exported file; or, without one that has them all, the capture point
+// with its packets, and the access list that it refers to.
 func (r *router) spares(kind string) bool {
 	return r.sparing != "" && slices.Contains(r.onlyCopy(), kind)
 }
 
 func (r *router) onlyCopy() []string {
+	if r.short && r.open(kindCapture) != nil {
+		return []string{kindACL, kindCapture}
+	}
 	if c := r.open(kindFile); c != nil && !r.vanished && (r.exported || c.state == bundle.Made) {
 		return []string{kindFile}
 	}

@@ -2,11 +2,13 @@ package bundle
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -303,4 +305,38 @@ func FuzzRun(f *testing.F) {
 			t.Errorf("schema %q", r.Schema)
 		}
 	})
+}
+
+// TestTally cuts a capture file in every place, into pieces of several sizes, in both byte orders.
+func TestTally(t *testing.T) {
+	var file bytes.Buffer
+	packets := []Packet{{Time: time.Unix(1, 0), Data: make([]byte, 60)}, {Time: time.Unix(2, 0)}, {Time: time.Unix(3, 0), Data: make([]byte, 1500)}}
+	if err := WritePCAP(&file, packets); err != nil {
+		t.Fatal(err)
+	}
+	ends := []int{24 + 16 + 60, 24 + 16 + 60 + 16, file.Len()} // of the packets
+	for cut := range file.Len() + 1 {
+		for _, size := range []int{1, 7, 4096} {
+			var c Tally
+			for piece := range slices.Chunk(file.Bytes()[:cut], size) {
+				_, _ = c.Write(piece)
+			}
+			want := 0
+			for _, end := range ends {
+				if cut >= end {
+					want++
+				}
+			}
+			if n, ok := c.Whole(); n != want || ok != (cut >= 24) {
+				t.Fatalf("%d bytes by %d: %d packets, %v; want %d", cut, size, n, ok, want)
+			}
+		}
+	}
+	var c Tally
+	_, _ = c.Write(binary.BigEndian.AppendUint32(nil, 0xa1b23c4d))
+	_, _ = c.Write(make([]byte, 20))
+	_, _ = c.Write([]byte{0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 'a', 'b'})
+	if n, ok := c.Whole(); n != 1 || !ok {
+		t.Errorf("big endian, nanoseconds: %d packets, %v", n, ok)
+	}
 }

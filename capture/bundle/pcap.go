@@ -44,3 +44,59 @@ func writePacket(w io.Writer, p Packet) error {
 	_, err := w.Write(p.Data)
 	return err
 }
+
+// Tally is an io.Writer that counts the packets of the capture file (pcap) that is written to it.
+type Tally struct {
+	packets int
+	order   binary.ByteOrder // nil: the file's header has not passed yet
+	other   bool             // it is no pcap
+	head    []byte           // of a header, as far as it has passed
+	rest    uint32           // bytes of the packet that are still to come
+}
+
+// Whole returns how many packets have passed, each to its last byte. ok is false for what is no pcap.
+func (t *Tally) Whole() (packets int, ok bool) { return t.packets, t.order != nil }
+
+func (t *Tally) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 && !t.other {
+		if t.rest > 0 {
+			k := min(uint64(len(p)), uint64(t.rest))
+			p = p[k:]
+			if t.rest -= uint32(k); t.rest == 0 {
+				t.packets++
+			}
+			continue
+		}
+		k := min(len(p), t.headLength()-len(t.head))
+		t.head, p = append(t.head, p[:k]...), p[k:]
+		if len(t.head) == t.headLength() {
+			t.header()
+			t.head = t.head[:0]
+		}
+	}
+	return n, nil
+}
+
+func (t *Tally) headLength() int {
+	if t.order == nil {
+		return 24
+	}
+	return 16
+}
+
+// header takes the file's header, or that of a packet.
+func (t *Tally) header() {
+	if t.order != nil {
+		if t.rest = t.order.Uint32(t.head[8:]); t.rest == 0 {
+			t.packets++
+		}
+		return
+	}
+	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
+		if magic := order.Uint32(t.head); magic == 0xa1b2c3d4 || magic == 0xa1b23c4d { // micro- or nanoseconds
+			t.order = order
+		}
+	}
+	t.other = t.order == nil
+}

@@ -72,15 +72,16 @@ type Router struct {
 
 	oneByOne bool // nothing is typed ahead any more
 
-	mu       sync.Mutex
-	session  *session
-	hostname string
-	hostKey  string
-	opened   int                         // sessions so far
-	secrets  map[string]inventory.Secret // by reference and prompt, resolved once
-	standby  *standby                    // the connection that waits for a transfer; nil: none does
-	alone    bool                        // the router was seen to have room for one connection only
-	scpForm  int                         // of scpPaths: the form that the router is known to take
+	mu          sync.Mutex
+	session     *session
+	hostname    string
+	hostKey     string
+	opened      int                         // sessions so far
+	secrets     map[string]inventory.Secret // by reference and prompt, resolved once
+	standby     *standby                    // the connection that waits for a transfer; nil: none does
+	alone       bool                        // the router was seen to have room for one connection only
+	scpForm     int                         // of scpPaths: the form that the router is known to take
+	scpAnswered bool                        // it is known, and no guess
 }
 
 // New makes a Router. It dials nothing.

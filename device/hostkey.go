@@ -80,10 +80,13 @@ func revoked(err error) bool {
 	return ok
 }
 
-// explain tells a host that has no key of a kind that is known from one that speaks only outdated algorithms.
+// explain tells a host that has no key of a kind that is known from one that speaks only outdated algorithms: of an RSA key
+// that is known, signatures with SHA-1 are outdated.
 func (h *hostKeys) explain(err error) error {
 	none, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err)
-	if known := h.algorithms(); ok && strings.HasPrefix(none.What, "host key") && len(known) > 0 {
+	known := h.algorithms()
+	outdated := ok && slices.ContainsFunc(none.RequestedAlgorithms, func(a string) bool { return slices.Contains(known, a) })
+	if ok && strings.HasPrefix(none.What, "host key") && len(known) > 0 && !outdated {
 		return fmt.Errorf("%s: %w: known are %s, it offers %s", h.address, errChangedKey, strings.Join(known, ", "),
 			iosxe.Printable(strings.Join(none.RequestedAlgorithms, ", ")))
 	}

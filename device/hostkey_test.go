@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"net"
 	"os"
@@ -179,6 +180,33 @@ func TestLegacyAlgorithms(t *testing.T) {
 			t.Fatalf("legacy_ssh %v: %v", legacy, err)
 		}
 		if e, ok := errors.AsType[*Error](err); ok && !strings.Contains(e.Hint(), "legacy_ssh: true") {
+			t.Errorf("hint %q of %v", e.Hint(), err)
+		}
+	}
+}
+
+// An RSA key that is known is no other key because its owner can only sign with SHA-1.
+func TestAKnownKeyWithAnOutdatedSignature(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := ssh.NewSignerWithAlgorithms(signer.(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, legacy := range []bool{false, true} {
+		l := newLab(t, simulator.Config{HostKeys: []ssh.Signer{old}})
+		l.peer.LegacySSH = legacy
+		err := l.router().Open(t.Context())
+		if (err == nil) != legacy {
+			t.Fatalf("legacy_ssh %v: %v", legacy, err)
+		}
+		if e, ok := errors.AsType[*Error](err); ok && (!strings.Contains(e.Hint(), "legacy_ssh: true") || errors.Is(err, errChangedKey)) {
 			t.Errorf("hint %q of %v", e.Hint(), err)
 		}
 	}

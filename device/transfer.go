@@ -90,10 +90,11 @@ func (r *Router) ProbeFile(ctx context.Context, file string) error {
 }
 
 // ladder has try ask for f in one form of its path after the other, until one is answered or a refusal is not about the
-// path. The form that was answered comes first the next time. Of several refusals the first that says something is told.
+// path. The form that was answered comes first the next time, and what it is refused with then is not about the path, unless
+// the file is said to be missing. Of several refusals the first that says something is told.
 func (r *Router) ladder(ctx context.Context, f iosxe.File, try func(context.Context, *connection, string) error) error {
 	r.mu.Lock()
-	first := r.scpForm
+	first, answered := r.scpForm, r.scpAnswered
 	r.mu.Unlock()
 	var told error
 	for i := range scpPaths {
@@ -101,11 +102,11 @@ func (r *Router) ladder(ctx context.Context, f iosxe.File, try func(context.Cont
 		err := r.onLine(ctx, func(conn *connection) error { return try(ctx, conn, scpPaths[form](f)) })
 		if err == nil {
 			r.mu.Lock()
-			r.scpForm = form
+			r.scpForm, r.scpAnswered = form, true
 			r.mu.Unlock()
 			return nil
 		}
-		if !aboutPath(err) {
+		if !aboutPath(err) || answered && i == 0 && !saysMissing(err) {
 			return err
 		}
 		if told == nil || saysMore(err, told) {
@@ -130,9 +131,14 @@ func aboutPath(err error) bool {
 
 // saysMore says whether err tells more than another: that the file is missing, or anything at all.
 func saysMore(err, than error) bool {
+	_, told := errors.AsType[*scpRefusal](err)
+	_, before := errors.AsType[*scpRefusal](than)
+	return told && !before || saysMissing(err) && !saysMissing(than)
+}
+
+func saysMissing(err error) bool {
 	no, ok := errors.AsType[*scpRefusal](err)
-	other, before := errors.AsType[*scpRefusal](than)
-	return ok && (!before || no.Kind == iosxe.Missing && other.Kind != iosxe.Missing)
+	return ok && no.Kind == iosxe.Missing
 }
 
 // lineWaits are the pauses that a router gets to free a terminal line.

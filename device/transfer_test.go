@@ -98,6 +98,42 @@ func TestTheFormOfThePathIsRemembered(t *testing.T) {
 	}
 }
 
+// What an SCP server says that answered this form of the path before is not about the path, and not said of another one.
+func TestARefusalAfterTheFormIsKnown(t *testing.T) {
+	for text, more := range map[string]int{"Odd words": 0, "No such file or directory": len(scpPaths) - 1} {
+		l := newLab(t, simulator.Config{VTYs: 16, Flash: map[string][]byte{"x.pcap": {1}}})
+		r := l.router()
+		if err := r.ProbeFile(t.Context(), "y.pcap"); err != nil {
+			t.Fatal(err)
+		}
+		l.sim.AddFault(simulator.Fault{Match: matching("scp"), Action: simulator.SCPError, Text: text, Times: -1})
+		_, err := r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)
+		if got := l.transfers(); err == nil || !strings.Contains(err.Error(), text) || len(got) != 2+more {
+			t.Errorf("%v; asked for %q", err, got)
+		}
+	}
+}
+
+func TestEveryFormOfThePathIsAuthorizedForAll(t *testing.T) {
+	f, err := iosxe.ParseFile("mcabc123.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var syntax []string
+	for _, d := range iosxe.AllCommands() {
+		if d.Mode == iosxe.Transfer {
+			syntax = append(syntax, d.Syntax...)
+		}
+	}
+	list := regexp.QuoteMeta(strings.Join(syntax, "\n"))
+	list = strings.NewReplacer(`\{`, `(?:`, `\}`, `)`, `\|`, `|`, `<name>`, `[a-z0-9]+`).Replace(list)
+	for _, path := range scpPaths {
+		if line := "scp -f " + path(f); !regexp.MustCompile(`^(?:` + list + `)$`).MatchString(line) {
+			t.Errorf("%s is not in the list of commands: %q", line, syntax)
+		}
+	}
+}
+
 // forgetful is a connection that something on the way may forget.
 type forgetful struct {
 	net.Conn

@@ -43,7 +43,7 @@ var sessionCommands = []Description{
 	{"end", Exec, []string{"end"}, Terminal, false, "leaves configuration mode"},
 	{"exit", Exec, []string{"exit"}, Terminal, true, "ends the session"},
 	{"terminal-length", Exec, []string{"terminal length 0"}, Terminal, true, "turns the pager off"},
-	{"scp", Transfer, []string{"scp -f {bootflash:/|bootflash:|}<name>.pcap"}, Reads, false, "fetches the file that export wrote"},
+	{"scp", Transfer, []string{"scp -f {bootflash:/|bootflash:|flash:|/bootflash/|}<name>.pcap"}, Reads, false, "fetches the file that export wrote"},
 	{"terminal-width", Exec, []string{"terminal width 512"}, Terminal, true, "keeps long lines whole"},
 }
 

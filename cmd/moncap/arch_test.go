@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"analysis/pair":     {"analysis/exchange", "analysis/packet", "analysis/ike"},
 	"analysis/facts":    {"analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "device/iosxe"},
 	"analysis/diagnose": {"analysis/facts", "analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "analysis/report"},
+	"analysis/dissect":  {"analysis/packet", "analysis/ike"},
 	"analysis/report":   {},
 	"analysis/render":   {"analysis/report", "analysis/packet"},
 	"analysis/redact":   {"analysis/packet", "analysis/ike"},

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/dissect"
 	"github.com/moncap/moncap/analysis/packet"
 )
 
@@ -38,7 +34,7 @@ func (a *app) decodeCommand() *cobra.Command {
 		Long: `List the packets of a capture as tshark does, with every IKE message decoded; -V shows each payload. FILE is a pcap or
 pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin. -r FILE is the same, as in tshark.
 
-` + filterHelp,
+` + dissect.FilterHelp,
 		Example: `  moncap decode capture.pcap
   moncap decode capture.pcap -V --filter 'ike.exchange == IKE_SA_INIT && ip == 192.0.2.1'
   moncap decode capture.pcap --format ndjson | jq -c '[.frame, .info]'
@@ -78,9 +74,9 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 	if err := oneOf("--format", f.format, "text", "json", "ndjson"); err != nil {
 		return err
 	}
-	keep, err := parseFilter(f.filter)
+	keep, err := dissect.ParseFilter(f.filter)
 	if err != nil {
-		return usageError(err)
+		return usageError(&hinted{fmt.Errorf("--filter: %w", err), `an example: --filter 'ike.exchange == IKE_AUTH && ip == 192.0.2.1'`})
 	}
 	keys, err := loadKeys(f.keys)
 	if err != nil {
@@ -95,20 +91,29 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 	if err != nil {
 		return usageError(fmt.Errorf("%s: %w", name, err))
 	}
-	out := bufio.NewWriterSize(a.stdout, 64<<10)
 	if f.stats {
-		return a.decodeStats(ctx, out, name, r, f.format)
+		err = dissect.Stats(ctx, a.stdout, r, f.format != "text")
+	} else {
+		err = dissect.Packets(ctx, a.stdout, r, dissect.Options{Form: f.form(), Filter: keep, Count: f.count, Keys: keys, Bytes: f.bytes,
+			UTC: f.utc, Color: a.useColor(a.stdoutTTY), SearchNAT: f.searchNAT})
 	}
-	d := &decoding{reader: r, messages: messageDecoder{keys: newDecryption(keys)}, keep: keep, count: f.count, view: a.newView(out, f)}
-	if f.tree || f.format != "text" { // nobody else shows what it finds
-		d.messages.seen = newObserver(f.searchNAT)
-	}
-	err = errors.Join(d.run(ctx), out.Flush())
 	if err != nil {
 		return &exitError{exitFailed, fmt.Errorf("%s: %w", name, err)}
 	}
 	a.reportDamage(name, r.Info())
 	return nil
+}
+
+func (f decodeFlags) form() dissect.Form {
+	switch {
+	case f.format == "json":
+		return dissect.JSON
+	case f.format == "ndjson":
+		return dissect.NDJSON
+	case f.tree:
+		return dissect.Tree
+	}
+	return dissect.List
 }
 
 func (a *app) openToDecode(file string) (io.ReadCloser, string, error) {
@@ -131,133 +136,4 @@ func (a *app) reportDamage(name string, i packet.FileInfo) {
 		a.warn("%s: damaged at byte %d after %d packets: %s",
 			printable(name), i.Damage.Offset, i.Packets, printable(i.Damage.Reason))
 	}
-}
-
-// view shows packets in one of the forms.
-type view interface {
-	show(*decodedPacket) error
-	end() error
-}
-
-func (a *app) newView(w *bufio.Writer, f decodeFlags) view {
-	switch f.format {
-	case "json":
-		return &jsonView{w: w, array: true}
-	case "ndjson":
-		return &jsonView{w: w}
-	}
-	return &listView{w: w, tree: f.tree, bytes: f.bytes, utc: f.utc, color: a.useColor(a.stdoutTTY)}
-}
-
-// decoding is one pass over a capture.
-type decoding struct {
-	reader   *packet.Reader
-	messages messageDecoder
-	keep     filter
-	view     view
-	count    int
-}
-
-func (d *decoding) run(ctx context.Context) error {
-	shown, first := 0, int64(0)
-	for p, err := range packet.All(d.reader) {
-		if err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		if p.Frame == 1 {
-			first = p.Nanos
-		}
-		one := d.messages.decode(ctx, p)
-		one.first = first
-		if !d.keep(one) {
-			continue
-		}
-		if err := d.view.show(one); err != nil {
-			return err
-		}
-		if shown++; shown == d.count {
-			break
-		}
-	}
-	return d.view.end()
-}
-
-// decodedPacket is a packet with its IKE message, as all views and the filter see it.
-type decodedPacket struct {
-	p      *packet.Packet
-	first  int64        // time of the file's first packet
-	msg    *ike.Message // nil for anything else than IKE, and for less than a header
-	inner  *decrypted   // what the keys opened, or nil
-	reason string       // why an IKE packet has no message
-
-	observed map[ike.Payload][]observation
-
-	whole *decodedPacket // the message that this fragment of an IKEv1 message completes, or nil
-}
-
-// messageDecoder decodes the IKE messages of packets, with what it learnt from those before.
-type messageDecoder struct {
-	keys  *decryption
-	seen  *observer // nil for none
-	parts ike.Assembler
-}
-
-func (r *messageDecoder) decode(ctx context.Context, p *packet.Packet) *decodedPacket {
-	d := &decodedPacket{p: p}
-	if p.Kind != packet.IKE {
-		return d
-	}
-	msg, err := ike.Parse(p.Payload)
-	if err != nil {
-		d.reason = err.Error()
-		return d
-	}
-	d.msg = msg
-	d.inner = r.keys.open(msg, p.Payload)
-	if r.seen != nil {
-		d.observed = r.seen.observe(ctx, d)
-	}
-	d.whole = r.assemble(ctx, d)
-	return d
-}
-
-// assemble decodes the message whose last missing fragment d is. There are no fragments of fragments.
-func (r *messageDecoder) assemble(ctx context.Context, d *decodedPacket) *decodedPacket {
-	w := r.parts.Add(d.msg, netip.AddrPortFrom(d.p.Src, d.p.SrcPort), d.p.Frame)
-	if w == nil {
-		return nil
-	}
-	p := *d.p
-	p.Payload, p.Fragments = w.Bytes, w.Frames
-	nested := messageDecoder{keys: r.keys, seen: r.seen}
-	return nested.decode(ctx, &p)
-}
-
-// protocol is the packet's kind in the words of the output.
-func (d *decodedPacket) protocol() string {
-	if d.p.Kind == packet.Fragment {
-		return packet.Other.String()
-	}
-	return d.p.Kind.String()
-}
-
-// side is the letter of the capture that a packet came from, in a file that has one interface a side.
-func (d *decodedPacket) side() string {
-	if d.p.Interface < 26 {
-		return string(rune('A' + d.p.Interface))
-	}
-	return ""
-}
-
-func (d *decodedPacket) faults() []ike.Fault {
-	switch {
-	case d.msg != nil:
-		return slices.Concat(d.msg.Faults, d.inner.faults())
-	case d.reason != "":
-		return []ike.Fault{{Offset: 0, Reason: d.reason}}
-	}
-	return nil
 }

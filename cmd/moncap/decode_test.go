@@ -390,7 +390,7 @@ func TestDecodeStats(t *testing.T) {
 	out, _, _ = decodeOutput(t, file, "--stats", "--format", "json")
 	var o struct {
 		Packets   int
-		Exchanges []named
+		Exchanges []struct{ Name string }
 	}
 	if err := json.Unmarshal([]byte(out), &o); err != nil || o.Packets != 48 || len(o.Exchanges) != 2 {
 		t.Errorf("%v in %s", err, out)

@@ -1,11 +1,10 @@
-package main
+package dissect
 
 import (
 	"strings"
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
-	"github.com/moncap/moncap/analysis/render"
 )
 
 // The colours of a list (ECMA-48, Section 8.3.117), the same as in the report: red for what is refused or broken, yellow for
@@ -20,10 +19,10 @@ const (
 
 // paint colours s where colour is wanted.
 func (l *listView) paint(color, s string) string {
-	if !l.color {
+	if !l.color || color == "" || s == "" {
 		return s
 	}
-	return render.Paint(color, s)
+	return "\x1b[" + color + "m" + s + "\x1b[0m"
 }
 
 // lineColor is the colour of a packet's line.

@@ -1,4 +1,4 @@
-package main
+package dissect
 
 import (
 	"cmp"
@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-const filterHelp = `The filter compares fields with ==, !=, <, <=, >, >= (or eq, ne, lt, le, gt, ge) and joins comparisons with &&, || and !
+// FilterHelp tells how a display filter is written.
+const FilterHelp = `The filter compares fields with ==, !=, <, <=, >, >= (or eq, ne, lt, le, gt, ge) and joins comparisons with &&, || and !
 (or and, or, not), in parentheses where needed. A field that a packet has not got makes its comparison false. Fields:
   frame length port port.src port.dst                numbers
   ip ip.src ip.dst                                   an address or a prefix such as 192.0.2.0/24
@@ -34,23 +35,20 @@ var wiresharkNames = map[string]string{
 // writtenOperators are those that Wireshark takes as words (wireshark-filter(4)).
 var writtenOperators = map[string]string{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
-// filter says whether a packet is shown.
-type filter func(*decodedPacket) bool
+// Filter says whether a packet is shown; nil shows everything.
+type Filter func(*decodedPacket) bool
 
-// parseFilter reads a display filter; an empty one shows everything.
-func parseFilter(text string) (filter, error) {
+// ParseFilter reads a display filter as FilterHelp tells; an empty one shows everything.
+func ParseFilter(text string) (Filter, error) {
 	if strings.TrimSpace(text) == "" {
-		return func(*decodedPacket) bool { return true }, nil
+		return nil, nil
 	}
 	p := &filterParser{tokens: filterTokens(text)}
 	f, err := p.or(0)
 	if err == nil && p.peek() != "" {
 		err = fmt.Errorf("%q is in the way", p.peek())
 	}
-	if err != nil {
-		return nil, &hinted{fmt.Errorf("--filter: %w", err), `an example: --filter 'ike.exchange == IKE_AUTH && ip == 192.0.2.1'`}
-	}
-	return f, nil
+	return f, err
 }
 
 // filterTokens splits at blanks and operators.
@@ -101,31 +99,31 @@ func (p *filterParser) take() string {
 
 const maxFilterDepth = 100
 
-func (p *filterParser) or(depth int) (filter, error) {
+func (p *filterParser) or(depth int) (Filter, error) {
 	f, err := p.and(depth)
 	for err == nil && (p.peek() == "||" || p.peek() == "or") {
 		p.take()
 		left := f
-		var right filter
+		var right Filter
 		right, err = p.and(depth)
 		f = func(d *decodedPacket) bool { return left(d) || right(d) }
 	}
 	return f, err
 }
 
-func (p *filterParser) and(depth int) (filter, error) {
+func (p *filterParser) and(depth int) (Filter, error) {
 	f, err := p.unary(depth)
 	for err == nil && (p.peek() == "&&" || p.peek() == "and") {
 		p.take()
 		left := f
-		var right filter
+		var right Filter
 		right, err = p.unary(depth)
 		f = func(d *decodedPacket) bool { return left(d) && right(d) }
 	}
 	return f, err
 }
 
-func (p *filterParser) unary(depth int) (filter, error) {
+func (p *filterParser) unary(depth int) (Filter, error) {
 	if depth > maxFilterDepth {
 		return nil, errors.New("nested too deeply")
 	}
@@ -162,7 +160,7 @@ var flagFields = map[string]func(*decodedPacket) bool{
 }
 
 // comparison parses what follows the name of a field.
-func (p *filterParser) comparison(field string) (filter, error) {
+func (p *filterParser) comparison(field string) (Filter, error) {
 	if ours, ok := wiresharkNames[field]; ok {
 		field = ours
 	}
@@ -227,7 +225,7 @@ func ikeNumber(get func(*decodedPacket) uint64) func(*decodedPacket) []uint64 {
 	}
 }
 
-func compareNumber(field, op, value string, get func(*decodedPacket) []uint64) (filter, error) {
+func compareNumber(field, op, value string, get func(*decodedPacket) []uint64) (Filter, error) {
 	want, err := strconv.ParseUint(strings.TrimSuffix(value, ".0"), 0, 64)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %q is no number", field, value)

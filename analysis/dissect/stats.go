@@ -1,12 +1,12 @@
-package main
+package dissect
 
 import (
 	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -28,22 +28,18 @@ type captureStats struct {
 	badSum         int
 }
 
-func (a *app) decodeStats(ctx context.Context, out *bufio.Writer, name string, r *packet.Reader, format string) error {
+// Stats counts what a capture holds, and writes the counts as text, or as one JSON object.
+func Stats(ctx context.Context, w io.Writer, r *packet.Reader, asJSON bool) error {
 	var s captureStats
 	if err := s.read(ctx, r); err != nil {
-		return &exitError{exitFailed, fmt.Errorf("%s: %w", name, err)}
+		return err
 	}
-	var err error
-	if format == "text" {
-		s.text(out)
-	} else {
-		err = json.NewEncoder(out).Encode(s.object())
+	if asJSON {
+		return json.NewEncoder(w).Encode(s.object())
 	}
-	if err := errors.Join(err, out.Flush()); err != nil {
-		return &exitError{exitFailed, err}
-	}
-	a.reportDamage(name, r.Info())
-	return nil
+	out := bufio.NewWriter(w)
+	s.text(out)
+	return out.Flush()
 }
 
 func (s *captureStats) read(ctx context.Context, r *packet.Reader) error {

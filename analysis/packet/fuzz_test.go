@@ -134,7 +134,7 @@ func FuzzFrame(f *testing.F) {
 		f.Add(uint16(w.link), w.frame(ike4(8)))
 	}
 	f.Fuzz(func(t *testing.T, link uint16, frame []byte) {
-		d := decoder{links: newLinks()}
+		d := decoder{}
 		for i := range 3 {
 			p := Packet{Frame: i + 1}
 			d.decode(&p, &record{link: link, data: frame, wireLen: len(frame)})

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
 
 	"github.com/moncap/moncap/analysis/ike"
 )
@@ -24,28 +23,11 @@ var LayerTypeIKE = sync.OnceValue(func() gopacket.LayerType {
 	})
 })
 
-// RegisterIKE makes gopacket decode UDP ports 500 and 4500 with IKELayer, in the whole program. On port 4500 it takes IKE,
-// ESP in UDP and keepalives apart. Call it once, before packets are decoded; programs that use a DecodingLayerParser do
-// not need it.
-func RegisterIKE() {
-	layers.RegisterUDPPortLayerType(portIKE, LayerTypeIKE())
-	layers.RegisterUDPPortLayerType(portNATT, LayerTypeNATT())
-}
-
-// LayerTypeNATT returns the layer type of what UDP port 4500 carries (RFC 3948): its decoder adds an IKELayer, an ESP layer
-// or a payload.
-var LayerTypeNATT = sync.OnceValue(func() gopacket.LayerType {
-	return gopacket.RegisterLayerType(layerTypeNumber+1, gopacket.LayerTypeMetadata{
-		Name:    "NAT-T",
-		Decoder: gopacket.DecodeFunc(decodeNATTLayer),
-	})
-})
-
 // IKELayer is an IKE message as a gopacket layer. It is a DecodingLayer and a SerializableLayer.
 type IKELayer struct {
-	layers.BaseLayer
-	Message *ike.Message
-	Marker  bool // the non-ESP marker of UDP port 4500 stands before the message
+	Message  *ike.Message
+	Marker   bool // the non-ESP marker of UDP port 4500 stands before the message
+	contents []byte
 }
 
 var (
@@ -63,7 +45,13 @@ func (l *IKELayer) CanDecode() gopacket.LayerClass { return LayerTypeIKE() }
 // NextLayerType says that nothing follows an IKE message.
 func (l *IKELayer) NextLayerType() gopacket.LayerType { return gopacket.LayerTypeZero }
 
-// Payload returns nil: an IKE message carries no other layer.
+// LayerContents returns the message's bytes, with its marker.
+func (l *IKELayer) LayerContents() []byte { return l.contents }
+
+// LayerPayload returns nil: an IKE message carries no other layer.
+func (l *IKELayer) LayerPayload() []byte { return nil }
+
+// Payload returns nil, too.
 func (l *IKELayer) Payload() []byte { return nil }
 
 // DecodeFromBytes reads a message, with or without the non-ESP marker. A message that is broken behind its header is
@@ -82,8 +70,7 @@ func (l *IKELayer) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) erro
 	if uint64(m.Length) > uint64(len(b)) {
 		df.SetTruncated()
 	}
-	l.BaseLayer = layers.BaseLayer{Contents: data}
-	l.Message = m
+	l.Message, l.contents = m, data
 	return nil
 }
 
@@ -117,22 +104,5 @@ func decodeIKELayer(data []byte, p gopacket.PacketBuilder) error {
 	}
 	p.AddLayer(l)
 	p.SetApplicationLayer(l)
-	return nil
-}
-
-// decodeNATTLayer does what gopacket's own ESP decoder does, but survives packets of less than eight bytes.
-func decodeNATTLayer(data []byte, p gopacket.PacketBuilder) error {
-	switch {
-	case marked(data):
-		return decodeIKELayer(data, p)
-	case len(data) < 8:
-		return p.NextDecoder(gopacket.LayerTypePayload)
-	}
-	p.AddLayer(&layers.IPSecESP{
-		BaseLayer: layers.BaseLayer{Contents: data},
-		SPI:       binary.BigEndian.Uint32(data),
-		Seq:       binary.BigEndian.Uint32(data[4:]),
-		Encrypted: data[8:],
-	})
 	return nil
 }

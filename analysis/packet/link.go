@@ -3,9 +3,6 @@ package packet
 import (
 	"encoding/binary"
 	"fmt"
-
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
 )
 
 // Link types, as libpcap numbers them in files (https://www.tcpdump.org/linktypes.html).
@@ -90,34 +87,10 @@ var noIP = map[uint16]bool{
 	0x8863: true, 0x888e: true, 0x8892: true, 0x88cc: true, 0x88f5: true, 0x88f7: true, 0x8902: true, 0x8906: true, 0x8914: true, 0x9000: true,
 }
 
-// links finds the IP packet in a frame. Ethernet, its tags and what gopacket's parser has no layer for is read here;
-// the unusual rest goes through a gopacket parser.
+// links finds the IP packet in a frame. It does without gopacket's layers, whose tables cost every start of a program more than a small
+// capture takes to read.
 type links struct {
-	parsers map[uint16]*gopacket.DecodingLayerParser
-	decoded []gopacket.LayerType
-	unread  string // what the frame has that is not read, when no IP packet was found for that
-
-	sll  layers.LinuxSLL
-	loop layers.Loopback
-	llc  layers.LLC
-	snap layers.SNAP
-}
-
-// newLinks makes one parser for each link layer that gopacket reads well. IP itself is in none of them, so that a
-// parser ends where IP begins.
-func newLinks() *links {
-	l := &links{parsers: map[uint16]*gopacket.DecodingLayerParser{}}
-	for link, first := range map[uint16]gopacket.LayerType{
-		linkSLL:      layers.LayerTypeLinuxSLL,
-		linkNull:     layers.LayerTypeLoopback,
-		linkLoop:     layers.LayerTypeLoopback,
-		linkEthernet: layers.LayerTypeLLC, // behind a length instead of an EtherType
-	} {
-		p := gopacket.NewDecodingLayerParser(first, &l.sll, &l.loop, &l.llc, &l.snap)
-		p.IgnoreUnsupported = true
-		l.parsers[link] = p
-	}
-	return l
+	unread string // what the frame has that is not read, when no IP packet was found for that
 }
 
 // ip returns the IP packet in a frame, with whatever follows it, or nil: then unread says what was not read, if anything.
@@ -142,8 +115,12 @@ func (l *links) rare(link uint16, b []byte) []byte {
 	switch link {
 	case linkRaw, linkRawBSD, linkRawOpen, linkIPv4, linkIPv6:
 		return sniffIP(b)
+	case linkSLL:
+		return l.typed(b, 14, 16)
 	case linkSLL2:
 		return l.typed(b, 0, 20)
+	case linkNull, linkLoop:
+		return loopback(b)
 	case linkPPP, linkPPPSerial:
 		return l.ppp(b)
 	case linkPPPD, linkPPPDir:
@@ -167,7 +144,8 @@ func (l *links) rare(link uint16, b []byte) []byte {
 	case linkJuniper:
 		return l.juniper(b)
 	}
-	return l.parsed(link, b)
+	l.unread = linkName(link)
+	return nil
 }
 
 // behind skips n bytes.
@@ -224,7 +202,7 @@ func (l *links) carried(kind uint16, b []byte) []byte {
 	case kind == etherITag:
 		return l.frame(behind(b, 4))
 	case kind <= etherMaxLen:
-		return l.parsed(linkEthernet, b)
+		return l.llc(b)
 	case !noIP[kind]:
 		l.unread = fmt.Sprintf("EtherType 0x%04x", kind)
 	}
@@ -426,25 +404,28 @@ func (l *links) juniper(b []byte) []byte {
 	return l.frame(b)
 }
 
-// parsed lets gopacket read the link layer. A broken one has no IP packet.
-func (l *links) parsed(link uint16, b []byte) []byte {
-	p := l.parsers[link]
-	if p == nil {
-		l.unread = linkName(link)
+// llc reads IEEE 802.2 headers: two access points and control, of one byte or of two, and the SNAP header that both of 0xAA announce.
+func (l *links) llc(b []byte) []byte {
+	const snap, group = 0xaa, 0x01
+	if len(b) < 3 || b[0]&^group != snap || b[1]&^group != snap {
 		return nil
 	}
-	if p.DecodeLayers(b, &l.decoded) != nil || len(l.decoded) == 0 {
+	control := 2
+	if b[2]&3 == 3 { // unnumbered
+		control = 1
+	}
+	if b = behind(b, 2+control); len(b) < 5 {
 		return nil
 	}
-	switch l.decoded[len(l.decoded)-1] {
-	case layers.LayerTypeLinuxSLL:
-		return l.ether(uint16(l.sll.EthernetType), l.sll.LayerPayload())
-	case layers.LayerTypeSNAP:
-		return l.outside([3]byte(l.snap.OrganizationalCode), uint16(l.snap.Type), l.snap.LayerPayload())
-	case layers.LayerTypeLoopback:
-		return sniffIP(l.loop.LayerPayload())
+	return l.outside([3]byte(b), binary.BigEndian.Uint16(b[3:]), b[5:])
+}
+
+// loopback reads the protocol family of BSD, in the byte order of the host that captured: below 256 in either.
+func loopback(b []byte) []byte {
+	if len(b) < 4 || min(binary.BigEndian.Uint32(b), binary.LittleEndian.Uint32(b)) > 0xff {
+		return nil
 	}
-	return nil
+	return sniffIP(b[4:])
 }
 
 // sniffIP takes b for IP if its version says so.

@@ -29,7 +29,7 @@ const (
 
 // decoder reads the layers of one packet after the other; what it keeps between them is the reassembly, of IP and of TCP.
 type decoder struct {
-	links      *links
+	links      links
 	fragments  reassembly
 	streams    streams
 	icmp       ICMPError

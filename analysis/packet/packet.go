@@ -1,5 +1,5 @@
 // Package packet reads a capture file as a stream of packets: container, link, IP and UDP layers, reassembled IP
-// fragments, and what an IPsec tunnel's packets are. It is the only user of gopacket.
+// fragments, and what an IPsec tunnel's packets are. Its IKE layer is gopacket's way in.
 package packet
 
 import (

@@ -31,7 +31,7 @@ type Reader struct {
 // NewReader finds out what r holds (pcap, pcapng, either in gzip, or the text of `show monitor capture NAME buffer dump`)
 // and reads its header. It returns an error for anything that is not a capture; damage behind the header is no error.
 func NewReader(r io.Reader, o Options) (*Reader, error) {
-	n := &Reader{disk: &disk{r: r}, decoder: decoder{links: newLinks(), noChecksum: o.NoChecksum}}
+	n := &Reader{disk: &disk{r: r}, decoder: decoder{noChecksum: o.NoChecksum}}
 	if !o.NoHash {
 		n.disk.sum = newFileHash()
 	}

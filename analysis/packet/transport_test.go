@@ -385,7 +385,7 @@ func TestFragmentedESP(t *testing.T) {
 
 // Nothing that a file holds may make the reassembly grow without a bound.
 func TestReassemblyIsBounded(t *testing.T) {
-	d := decoder{links: newLinks()}
+	d := decoder{}
 	for i := range 100_000 {
 		b := ip4Fragment(17, uint16(i), 65000, true, make([]byte, 64))
 		b[12], b[13] = byte(i>>16), byte(i>>8)
@@ -409,7 +409,7 @@ func TestReassemblyIsBounded(t *testing.T) {
 // A lost fragment must not be completed by one that has the same identification much later.
 func TestFragmentsTimeOut(t *testing.T) {
 	udp := udpDatagram(addrA4, addrB4, 500, 500, ikeMessage(400))
-	d := decoder{links: newLinks()}
+	d := decoder{}
 	var first, p Packet
 	d.decode(&first, &record{link: linkRaw, data: ip4Fragment(17, 1, 0, true, udp[:80])})
 	d.decode(&p, &record{link: linkRaw, data: ip4Fragment(17, 1, 80, false, udp[80:]), nanos: fragmentTimeout + 1})

@@ -240,7 +240,7 @@ func TestWrappingsCut(t *testing.T) {
 		frame := w.frame(ike4(32))
 		for n := range frame {
 			p := Packet{Frame: 1}
-			d := decoder{links: newLinks()}
+			d := decoder{}
 			d.decode(&p, &record{link: uint16(w.link), data: frame[:n], wireLen: len(frame)})
 			if p.Kind == IKE && !bytes.HasPrefix(ikeMessage(32), p.Payload) {
 				t.Errorf("%s cut to %d: %x", name, n, p.Payload)

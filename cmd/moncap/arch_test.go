@@ -47,7 +47,7 @@ var onlyImporter = map[string][]string{
 	"github.com/scrapli/scrapligo":  {"device"},
 	"github.com/skeema/knownhosts":  {"device"},
 	"github.com/zalando/go-keyring": {"device/inventory"},
-	"github.com/google/gopacket":    {"analysis/packet", "device/simulator"},
+	"github.com/google/gopacket":    {"analysis/packet", "analysis/packet/register", "device/simulator"},
 	"gopkg.in/yaml.v3":              {"device/inventory"},
 	"github.com/spf13/cobra":        {"cmd/moncap"},
 	"github.com/spf13/pflag":        {"cmd/moncap"},

@@ -34,6 +34,15 @@ func (p *Plan) Steps(s Side) []Step {
 	return append(steps, sp.cleanSteps(p.Settings.Keep)...)
 }
 
+// Opening lists what a session types by itself before anything else; the steps are typed in it.
+func Opening() []Step {
+	const note = "at the beginning of each session, behind enable when the account begins below level 15"
+	return []Step{
+		{Phase: PhaseCheck, Command: iosxe.TerminalLength(), Note: note},
+		{Phase: PhaseCheck, Command: iosxe.TerminalWidth(), Note: note},
+	}
+}
+
 func (p *SidePlan) checkSteps(s Settings) []Step {
 	var steps []Step
 	add := func(note string, commands ...iosxe.Command) {
@@ -131,7 +140,7 @@ func (p *Plan) writeSide(b *strings.Builder, side Side) {
 	}
 	b.WriteString("\n")
 	var phase Phase
-	for _, step := range p.Steps(side) {
+	for _, step := range slices.Concat(Opening(), p.Steps(side)) {
 		if step.Phase != phase {
 			phase = step.Phase
 			fmt.Fprintf(b, "\n! --- %s%s\n", phase, p.phaseNote(sp, phase))

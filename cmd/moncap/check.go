@@ -39,7 +39,7 @@ EXIT STATUS
 			if err := oneOf("--format", format, "text", "json"); err != nil {
 				return err
 			}
-			tunnels, err := a.chosenTunnels(args, len(args) == 0)
+			tunnels, err := a.chosenTunnels(chosen{names: args, all: len(args) == 0})
 			if err != nil {
 				return err
 			}
@@ -124,6 +124,9 @@ func (a *app) printChecks(all []checkedTunnel) {
 func (a *app) checkTunnel(ctx context.Context, c *connector, t *inventory.Tunnel, f *captureFlags, record string) ([]capture.CheckResult, error) {
 	plan, err := f.plan(t, newRunID(time.Now()))
 	if err != nil {
+		return nil, err
+	}
+	if err := a.canAsk(t, f.viaExport != ""); err != nil {
 		return nil, err
 	}
 	s, err := a.recorded(c, t, record)

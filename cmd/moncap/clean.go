@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -159,7 +161,7 @@ func openToClean(dir string, reading bool) (*bundle.Bundle, error) {
 // tellOutstanding says what clean would do, in its words, and ends as it would as far as the bundle tells.
 func (a *app) tellOutstanding(b *bundle.Bundle, left []capture.Leftover) error {
 	var odd []capture.Leftover
-	for _, l := range left {
+	for _, l := range slices.Backward(left) {
 		would := "would remove"
 		switch l.Reason {
 		case capture.ReasonJournal:
@@ -167,6 +169,9 @@ func (a *app) tellOutstanding(b *bundle.Bundle, left []capture.Leftover) error {
 			continue
 		case capture.ReasonUnknown:
 			would = "would look for"
+		}
+		if strings.HasPrefix(l.What, runningCapture) { // it goes with its capture point
+			continue
 		}
 		if _, err := fmt.Fprintf(a.stdout, "%s: %s %s\n", l.Peer, would, l.What); err != nil {
 			return err
@@ -182,8 +187,30 @@ func (a *app) tellOutstanding(b *bundle.Bundle, left []capture.Leftover) error {
 	return nil
 }
 
-// explainBundle lists what a step would touch, from the bundle alone.
-func (a *app) explainBundle(arg, name, verb string) error {
+// runningCapture begins what is said of a capture that was started.
+const runningCapture = "running capture "
+
+// explainStop says what stop would do, from the bundle alone, and explainCollect what collect would.
+func (a *app) explainStop(arg, name string) error {
+	return a.explainBundle(arg, name, func(l capture.Leftover) string {
+		if name, ok := strings.CutPrefix(l.What, runningCapture); ok {
+			return "would stop capture point " + name
+		}
+		return ""
+	})
+}
+
+func (a *app) explainCollect(arg, name string) error {
+	return a.explainBundle(arg, name, func(l capture.Leftover) string {
+		if name, ok := strings.CutPrefix(l.What, runningCapture); ok {
+			return "would stop capture point " + name + " and fetch its packets"
+		}
+		return "would remove " + l.What
+	})
+}
+
+// explainBundle lists what a step would do about all that a run left, the latest first, as it is done.
+func (a *app) explainBundle(arg, name string, would func(capture.Leftover) string) error {
 	dir, err := a.findOpenBundle(arg)
 	if err != nil {
 		return err
@@ -201,8 +228,12 @@ func (a *app) explainBundle(arg, name, verb string) error {
 		_, err = fmt.Fprintln(a.stdout, "nothing is open in the journal of", printable(dir))
 		return err
 	}
-	for _, l := range left {
-		if _, err := fmt.Fprintf(a.stdout, "%s: would %s: %s\n", l.Peer, verb, l.What); err != nil {
+	for _, l := range slices.Backward(left) {
+		text := would(l)
+		if text == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(a.stdout, "%s: %s\n", l.Peer, text); err != nil {
 			return err
 		}
 	}

@@ -27,12 +27,25 @@ func (a *app) inventoryPath() string {
 	return defaultInventory
 }
 
-// readInventory reads the file, which is trusted less when nobody named it.
+// readInventory reads the file, which is trusted less when nobody named it; - is stdin, which can be read once.
 func (a *app) readInventory() (*inventory.Inventory, error) {
+	if a.inventoryPath() == "-" {
+		if a.piped == nil {
+			a.piped = &pipedInventory{}
+			a.piped.inv, a.piped.err = inventory.Parse("stdin", a.stdin)
+		}
+		return a.piped.inv, a.piped.err
+	}
 	if path := a.inventoryPath(); a.inventory != "" || path != defaultInventory {
 		return inventory.Load(path)
 	}
 	return inventory.LoadFound(defaultInventory)
+}
+
+// pipedInventory is what was read from stdin.
+type pipedInventory struct {
+	inv *inventory.Inventory
+	err error
 }
 
 func (a *app) loadInventory() (*inventory.Inventory, error) {
@@ -69,8 +82,16 @@ func (a *app) loadTunnel(name string) (*inventory.Tunnel, error) {
 	return t, nil
 }
 
+// inventoryForCompletion leaves stdin alone, which is the shell's terminal then.
+func (a *app) inventoryForCompletion() (*inventory.Inventory, error) {
+	if a.inventoryPath() == "-" {
+		return nil, errors.New("stdin is not read for a completion")
+	}
+	return a.readInventory()
+}
+
 func (a *app) completeTunnels(_ *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
-	inv, err := a.readInventory()
+	inv, err := a.inventoryForCompletion()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -112,7 +133,7 @@ func (a *app) runFolders() []string {
 }
 
 func (a *app) completePeers(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	inv, err := a.readInventory()
+	inv, err := a.inventoryForCompletion()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

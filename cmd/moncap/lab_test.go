@@ -98,12 +98,13 @@ type program struct {
 	tune   func(*device.Options, *capture.Options)
 	events func(capture.Event)
 	env    map[string]string
+	stdin  string
 }
 
 func (p program) run(ctx context.Context, args ...string) result {
 	var stdout, stderr lockedBuffer
 	code := run(ctx, environment{
-		args: args, stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr,
+		args: args, stdin: strings.NewReader(p.stdin), stdout: &stdout, stderr: &stderr,
 		getenv: func(k string) string {
 			if v, ok := p.env[k]; ok || k != "XDG_STATE_HOME" {
 				return v

@@ -91,6 +91,7 @@ func usageError(err error) error { return &exitError{exitUsage, err} }
 type app struct {
 	environment
 	inventory string
+	piped     *pipedInventory // nil: not read yet
 	quiet     bool
 	verbose   bool
 	all       bool
@@ -153,7 +154,7 @@ Try it without a router:  moncap demo
 	}
 	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
-	f.StringVarP(&a.inventory, "inventory", "i", "", "inventory file (default $MONCAP_INVENTORY, then ./inventory.yaml)")
+	f.StringVarP(&a.inventory, "inventory", "i", "", "inventory file, - for stdin (default $MONCAP_INVENTORY, then ./inventory.yaml)")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log every command that is sent")
 	f.BoolVar(&a.all, "payloads", false, "in text, every repetition and every payload of the messages")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -208,7 +209,7 @@ type plannedStep struct {
 func plannedSteps(p *capture.Plan) []plannedStep {
 	all := []plannedStep{}
 	for _, side := range []capture.Side{capture.A, capture.B} {
-		for _, s := range p.Steps(side) {
+		for _, s := range slices.Concat(capture.Opening(), p.Steps(side)) {
 			all = append(all, plannedStep{string(side), p.Get(side).Endpoint.Name, string(s.Phase), modeName(s.Command.Mode), s.Command.Lines})
 		}
 	}
@@ -218,9 +219,9 @@ func plannedSteps(p *capture.Plan) []plannedStep {
 type runFlags struct {
 	captureFlags
 	outputFlags
+	chosen
 	out      string
 	keys     string
-	all      bool
 	parallel int
 	dryRun   bool
 	quietOK  bool
@@ -236,13 +237,14 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Check both routers, push the access list, define, start, wait, stop, export, fetch by SCP, observe, and leave the
 routers as they were; then compare both captures and say what is wrong. Ctrl-C stops at any point and cleans up.
 
-Several tunnels get a line each, and a bundle each that holds the report. A router is in as many runs at a time as its
+TUNNEL is a name, or a pattern such as 'hq-*'. Several tunnels get a line each, and a bundle each that holds the report. A router is in as many runs at a time as its
 limits.runs in the inventory says (1), so the hub of many tunnels is not overloaded. The exit code is the worst one; from
 the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 ` + exitStatusHelp,
 		Example: `  moncap run hq-branch
   moncap run hq-branch --until established --trigger "clear crypto session remote 192.168.2.1"
   moncap run --all --parallel 4
+  moncap run 'hq-*' --tags nightly --format json
   moncap run hq-branch --format html -o report.html`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: a.completeTunnels,
@@ -250,7 +252,8 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 			if err := f.check(a); err != nil {
 				return err
 			}
-			tunnels, err := a.chosenTunnels(args, f.all)
+			f.names = args
+			tunnels, err := a.chosenTunnels(f.chosen)
 			if err != nil {
 				return err
 			}
@@ -280,34 +283,86 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 	fl.DurationVar(&f.timeout, "timeout", 0, "give up, and clean the routers, after this time (default: as long as it takes)")
 	fl.StringVar(&f.out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID, or under $MONCAP_RUNS)")
 	fl.StringVar(&f.keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
-	fl.BoolVar(&f.all, "all", false, "every tunnel of the inventory")
+	f.chosen.register(c)
 	fl.IntVar(&f.parallel, "parallel", 1, "how many tunnels at the same time")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print what would be sent and connect to nothing, as moncap plan does")
 	return c
 }
 
-func (a *app) chosenTunnels(names []string, all bool) ([]*inventory.Tunnel, error) {
+// chosen says which tunnels of the inventory are meant: by their names or patterns of them, by their tags, or all.
+type chosen struct {
+	names []string
+	tags  []string
+	all   bool
+}
+
+func (s *chosen) register(c *cobra.Command) {
+	c.Flags().BoolVar(&s.all, "all", false, "every tunnel of the inventory")
+	c.Flags().StringSliceVar(&s.tags, "tags", nil, "every tunnel that has one of these tags in the inventory")
+}
+
+// chosenTunnels returns them in the order in which they were named, each once.
+func (a *app) chosenTunnels(s chosen) ([]*inventory.Tunnel, error) {
 	inv, err := a.loadInventory()
 	if err != nil {
 		return nil, err
 	}
-	if all && len(names) == 0 {
+	names := s.names
+	switch {
+	case s.all && len(names) == 0 && len(s.tags) == 0:
 		names = inv.TunnelNames()
-	} else if all || len(names) == 0 {
-		return nil, usageError(errors.New("run: want the names of tunnels, or --all"))
+	case s.all:
+		return nil, usageError(errors.New("--all is every tunnel: want it, or names and --tags"))
+	case len(names) == 0 && len(s.tags) == 0:
+		return nil, usageError(errors.New("want the names of tunnels, patterns such as 'hq-*', --tags or --all"))
 	}
 	var tunnels []*inventory.Tunnel
-	for i, n := range names {
-		if slices.Index(names, n) < i {
-			continue // named twice, run once
+	add := func(found ...string) {
+		for _, n := range found {
+			if !slices.Contains(tunnels, inv.Tunnels[n]) {
+				tunnels = append(tunnels, inv.Tunnels[n])
+			}
 		}
-		t, err := inv.Tunnel(n)
+	}
+	for _, n := range names {
+		found, err := tunnelsNamed(inv, n)
 		if err != nil {
-			return nil, usageError(fmt.Errorf("%w%s", err, didYouMean(n, inv.TunnelNames())))
+			return nil, usageError(err)
 		}
-		tunnels = append(tunnels, t)
+		add(found...)
+	}
+	for _, tag := range s.tags {
+		found := slices.DeleteFunc(inv.TunnelNames(), func(n string) bool { return !slices.Contains(inv.Tunnels[n].Tags, tag) })
+		if len(found) == 0 {
+			return nil, usageError(fmt.Errorf("%s: no tunnel has the tag %q", inv.File, tag))
+		}
+		add(found...)
 	}
 	return tunnels, nil
+}
+
+// tunnelsNamed returns the tunnel with a name, or those that a pattern such as hq-* describes.
+func tunnelsNamed(inv *inventory.Inventory, name string) ([]string, error) {
+	if !strings.ContainsAny(name, "*?[") {
+		if _, err := inv.Tunnel(name); err != nil {
+			return nil, fmt.Errorf("%w%s", err, didYouMean(name, inv.TunnelNames()))
+		}
+		return []string{name}, nil
+	}
+	var found []string
+	for _, n := range inv.TunnelNames() {
+		matches, err := path.Match(name, n)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no pattern of names: %w", name, err)
+		}
+		if matches {
+			found = append(found, n)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s: no tunnel is called as %q says", inv.File, name)
+	}
+	return found, nil
 }
 
 func (a *app) dryRun(tunnels []*inventory.Tunnel, f *runFlags) error {
@@ -436,6 +491,9 @@ func (a *app) playbook(
 	if err != nil {
 		return "", err
 	}
+	if err := a.canAsk(t, f.viaExport != ""); err != nil {
+		return "", err
+	}
 	release, err := a.takeRouters(ctx, t, limitsOf([]*inventory.Tunnel{t}, f.name), f.wait)
 	if err != nil {
 		return "", err
@@ -463,6 +521,25 @@ func (a *app) playbook(
 		a.progress("nothing of the run is left on the routers")
 	}
 	return b.Dir(), runFailure(err)
+}
+
+// canAsk refuses, before a router is dialled, what has to be typed when nobody can.
+func (a *app) canAsk(t *inventory.Tunnel, viaExport bool) error {
+	if !a.noInput && a.asksOnTerminal() {
+		return nil
+	}
+	why := "and --no-input was given or stdin is no terminal"
+	for _, p := range []*inventory.Peer{t.A, t.B} {
+		if p.Password.Asks() && p.KeyFile == "" && !p.Agent && !p.SSHConfig {
+			return usageError(&hinted{fmt.Errorf("%s: its password must be typed, %s", p.Name, why),
+				"keep it where it can be read: env:VAR, file:PATH, cmd:COMMAND or keyring:NAME in the inventory"})
+		}
+	}
+	if viaExport && (a.uploadPassword.ref.IsZero() || a.uploadPassword.ref.Asks()) {
+		return usageError(&hinted{fmt.Errorf("--via-export: the password of the server must be typed, %s", why),
+			"say where it is kept with --via-export-password"})
+	}
+	return nil
 }
 
 func (a *app) captureOptions(ctx context.Context, view progressView) capture.Options {

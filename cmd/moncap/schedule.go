@@ -33,8 +33,8 @@ func (a *app) scheduleCommand() *cobra.Command {
 
 // scheduleFlags say when and where a scheduled run takes place.
 type scheduleFlags struct {
+	chosen
 	systemd, cron, k8s, nomad bool
-	all                       bool
 	at, timezone, weekdays    string
 	spread                    time.Duration
 	user, program, image      string
@@ -68,7 +68,7 @@ What stands behind -- is given to run as it is.`,
 	fl.BoolVar(&f.cron, "cron", false, "a line of a crontab for each tunnel")
 	fl.BoolVar(&f.k8s, "k8s", false, "a Kubernetes CronJob for each tunnel")
 	fl.BoolVar(&f.nomad, "nomad", false, "a Nomad job for each tunnel")
-	fl.BoolVar(&f.all, "all", false, "every tunnel of the inventory")
+	f.chosen.register(c)
 	fl.StringVar(&f.at, "at", "02:30", "time of the day")
 	fl.StringVar(&f.timezone, "timezone", "UTC", "time zone of that time, by its IANA name")
 	fl.StringVar(&f.weekdays, "weekdays", "", "only on these days, such as mon,wed,fri (default: every day)")
@@ -108,7 +108,8 @@ func (a *app) schedulePrint(names, runArgs []string, f *scheduleFlags) error {
 	if err != nil {
 		return usageError(err)
 	}
-	tunnels, err := a.chosenTunnels(names, f.all)
+	f.names = names
+	tunnels, err := a.chosenTunnels(f.chosen)
 	if err != nil {
 		return err
 	}
@@ -219,6 +220,9 @@ func (j *scheduledRun) setDays(list string, later int) error {
 
 // paths are those of the inventory and of the program where the run takes place.
 func (f *scheduleFlags) paths(inventoryPath string) (path, program string, err error) {
+	if inventoryPath == "-" {
+		return "", "", errors.New("schedule print: the inventory is read anew by each run: name a file with -i")
+	}
 	if path, err = filepath.Abs(inventoryPath); err != nil {
 		return "", "", err
 	}

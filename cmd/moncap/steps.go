@@ -52,6 +52,9 @@ func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, o
 	if err != nil {
 		return err
 	}
+	if err := a.canAsk(t, f.viaExport != ""); err != nil {
+		return err
+	}
 	release, err := a.takeRouters(ctx, t, limitsOf([]*inventory.Tunnel{t}, f.name), f.wait)
 	if err != nil {
 		return err
@@ -66,6 +69,7 @@ func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, o
 		return capture.Start(ctx, plan, s.hosts(), b, a.captureOptions(ctx, view))
 	})
 	if err != nil {
+		a.notRun(b.Dir(), t.Name, err)
 		return err
 	}
 	a.fact("tunnel", t.Name)
@@ -113,6 +117,9 @@ func (a *app) onBundle(ctx context.Context, arg, name string, step bundleStep) (
 func (a *app) goOn(ctx context.Context, b *bundle.Bundle, name string, step bundleStep) (*capture.Result, error) {
 	t, err := a.bundleTunnel(b)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.canAsk(t, false); err != nil {
 		return nil, err
 	}
 	c := a.newConnector()
@@ -289,7 +296,7 @@ func (a *app) stopCommand() *cobra.Command {
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dryRun {
-				return a.explainBundle(args[0], name, "stop the running capture")
+				return a.explainStop(args[0], name)
 			}
 			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Stop)
 			a.fact("bundle", dir)
@@ -321,7 +328,7 @@ func (a *app) collectCommand() *cobra.Command {
 				return err
 			}
 			if dryRun {
-				return a.explainBundle(args[0], name, "fetch the packets of, and remove")
+				return a.explainCollect(args[0], name)
 			}
 			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Collect)
 			if dir != "" && err != nil && exitCode(err) != exitUsage {

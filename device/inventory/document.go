@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -229,6 +230,7 @@ func (p *parser) tunnels(n *yaml.Node, defaults CaptureSettings, inv *Inventory)
 		p.mapping(where, value, keys{
 			"a":       peer(&t.A),
 			"b":       peer(&t.B),
+			"tags":    func(where string, n *yaml.Node) { p.names(where, n, &t.Tags) },
 			"capture": func(where string, n *yaml.Node) { p.capture(where, n, &t.Capture) },
 		})
 		if len(p.problems) == before {
@@ -237,6 +239,25 @@ func (p *parser) tunnels(n *yaml.Node, defaults CaptureSettings, inv *Inventory)
 			}
 		}
 	})
+}
+
+// names reads a list of names, each of which stands there once.
+func (p *parser) names(where string, n *yaml.Node, into *[]string) {
+	const want = "a list of names of letters, digits, '.', '_' and '-', such as [berlin, nightly]"
+	if n.Kind != yaml.SequenceNode {
+		p.fail(n, where, "want %s", want)
+		return
+	}
+	for _, item := range n.Content {
+		switch {
+		case item.Kind != yaml.ScalarNode || !namePattern.MatchString(item.Value):
+			p.fail(item, where, "want %s", want)
+		case slices.Contains(*into, item.Value):
+			p.fail(item, where, "%s stands there twice", quoted(item.Value))
+		default:
+			*into = append(*into, item.Value)
+		}
+	}
 }
 
 func (p *parser) peerNamed(where string, n *yaml.Node, inv *Inventory) *Peer {

@@ -107,6 +107,7 @@ func (j Jump) String() string {
 type Tunnel struct {
 	Name    string
 	A, B    *Peer
+	Tags    []string // by which several are chosen at once
 	Capture CaptureSettings
 }
 

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -12,8 +11,10 @@ import (
 )
 
 func (c *checker) version(ctx context.Context) error {
-	if err := c.waitForLine(ctx); err != nil {
-		return err // whoever does not answer the first question is not asked more
+	first := c.reply(ctx, iosxe.ShowVersion())
+	c.replies[iosxe.ShowVersion().Lines[0]] = first
+	if first.err != nil && refusalOf(first.err) == nil {
+		return first.err // whoever does not answer the first question is not asked more
 	}
 	out, ok, err := c.ask(ctx, "version", Warn, iosxe.ShowVersion())
 	if err != nil {
@@ -42,26 +43,6 @@ func (c *checker) version(ctx context.Context) error {
 		c.add("platform", OK, "%s, %s, IOS XE %s", v.Hostname, v.Model, v.Software)
 	}
 	return c.mode(ctx, v)
-}
-
-// waitForLine asks for the version until the router has a terminal line for that.
-func (c *checker) waitForLine(ctx context.Context) error {
-	cmd, wait := iosxe.ShowVersion(), c.r.u.o.lineWait(c.r.plan.Endpoint.Name)
-	for began := time.Now(); ; {
-		a := c.reply(ctx, cmd)
-		c.replies[cmd.Lines[0]] = a
-		var full interface{ NoLine() bool }
-		switch {
-		case a.err == nil || refusalOf(a.err) != nil:
-			return nil
-		case !errors.As(a.err, &full) || !full.NoLine() || time.Since(began) > wait:
-			return a.err
-		}
-		c.r.note(PhaseCheck, "no terminal line is free: waiting for one for %s at most", wait)
-		if err := sleep(ctx, 4*c.r.u.o.Retry); err != nil {
-			return err
-		}
-	}
 }
 
 // pager warns of a session whose pager could not be turned off.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -43,15 +44,15 @@ func TestSameRouter(t *testing.T) {
 // failover is a host behind whose name another router answers from some command on.
 type failover struct {
 	first, second *fakeRouter
-	at, n         int
-	done          bool // the command with which the session is lost was still carried out
+	at            int
+	n             atomic.Int64 // a transfer is prepared beside the commands
+	done          bool         // the command with which the session is lost was still carried out
 }
 
-func (h *failover) now() *fakeRouter { return h.nowFor(h.n) }
+func (h *failover) now() *fakeRouter { return h.nowFor(int(h.n.Load())) }
 
 func (h *failover) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
-	n := h.n
-	h.n++
+	n := int(h.n.Add(1)) - 1
 	if n != h.at {
 		return h.nowFor(n).Exec(ctx, cmd)
 	}

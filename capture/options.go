@@ -86,8 +86,8 @@ type Options struct {
 	Stop  <-chan struct{}
 	// Folder is where bundles are kept; only Check, which has none, needs it. Empty is the current one.
 	Folder string
-	// LineWait is how long check waits for a router without a free terminal line; zero: not at all. Other runs may have
-	// taken the lines, and give them back.
+	// LineWait is how long each phase waits for a router without a free terminal line; zero: not at all, unless something of
+	// the run is on it. Other runs may have taken the lines, and give them back.
 	LineWait time.Duration
 	// LineWaitFor names the peers of which it waits for a line; nil: all. A router that no other run has is not waited for:
 	// it refuses the connection for another reason.
@@ -107,7 +107,7 @@ func DefaultTimeouts() map[Phase]time.Duration {
 	}
 }
 
-// lineWait is how long check waits for a line of a router.
+// lineWait is how long a terminal line of a peer is waited for.
 func (o Options) lineWait(peer string) time.Duration {
 	if o.LineWaitFor != nil && !slices.Contains(o.LineWaitFor, peer) {
 		return 0
@@ -119,14 +119,18 @@ func (o Options) timeout(p Phase) time.Duration {
 	if d := o.Timeouts[p]; d > 0 {
 		return d
 	}
-	if p == PhaseCheck {
-		return DefaultTimeouts()[p] + o.LineWait
+	d := DefaultTimeouts()[p]
+	switch {
+	case d == 0:
+		d = time.Minute
+	case p != PhaseStart && p != PhaseTrigger: // they are for both sides together, or of a moment
+		d += o.LineWait
 	}
-	if d := DefaultTimeouts()[p]; d > 0 {
-		return d
-	}
-	return time.Minute
+	return d
 }
+
+// lineWaitToClean is how long a terminal line is waited for at least where something of the run is on the router.
+const lineWaitToClean = 30 * time.Second
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {

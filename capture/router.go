@@ -63,8 +63,40 @@ func (r *router) exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	return r.send(ctx, cmd)
 }
 
-// send sends one command to whoever answers, and keeps account of it.
+// send sends one command to whoever answers, and keeps account of it. A router without a free terminal line was sent
+// nothing: it is waited for.
 func (r *router) send(ctx context.Context, cmd iosxe.Command) (string, error) {
+	for began := time.Now(); ; {
+		out, err := r.sendNow(ctx, cmd)
+		if !noFreeLine(err) || time.Since(began) > r.patience() {
+			return out, err
+		}
+		r.note("", "no terminal line is free: waiting for one for %s at most", r.patience())
+		if sleep(ctx, 4*r.u.o.Retry) != nil {
+			return "", err
+		}
+	}
+}
+
+// noFreeLine says whether no session could be opened for want of a terminal line.
+func noFreeLine(err error) bool {
+	var full interface {
+		NoLine() bool
+		SessionLost() bool
+	}
+	return errors.As(err, &full) && full.NoLine() && !full.SessionLost()
+}
+
+// patience is how long a terminal line is waited for: longer where something of the run is on the router.
+func (r *router) patience() time.Duration {
+	wait := r.u.o.lineWait(r.plan.Endpoint.Name)
+	if len(r.remaining("")) > 0 {
+		wait = max(wait, lineWaitToClean)
+	}
+	return wait
+}
+
+func (r *router) sendNow(ctx context.Context, cmd iosxe.Command) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}

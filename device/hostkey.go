@@ -32,18 +32,18 @@ type hostKeys struct {
 // loadHostKeys reads the peer's file for one hop.
 func (r *Router) loadHostKeys(policy, address string) (*hostKeys, error) {
 	h := &hostKeys{file: r.peer.KnownHosts, policy: policy, address: canonicalAddress(address)}
-	lines, db, skipped, err := readKnownHosts(h.file)
+	known, err := readKnownHosts(h.file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return h, nil
 	case err != nil:
 		return nil, fmt.Errorf("known hosts: %w", err)
-	case len(skipped) > 0:
+	case len(known.skipped) > 0:
 		r.warnHosts.Do(func() {
-			r.o.Log.Warn("known_hosts: lines that are not understood are skipped", "file", h.file, "lines", strings.Join(skipped, "; "))
+			r.o.Log.Warn("known_hosts: lines that are not understood are skipped", "file", h.file, "lines", strings.Join(known.skipped, "; "))
 		})
 	}
-	h.lines, h.db = lines, db
+	h.lines, h.db = known.lines, known.db
 	return h, nil
 }
 

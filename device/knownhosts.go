@@ -2,6 +2,7 @@ package device
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
@@ -23,33 +25,68 @@ type knownLine struct {
 
 var errRevokedLine = errors.New("a @revoked line cannot be read, so that nobody can tell which key it means")
 
+// knownHosts is what a file says.
+type knownHosts struct {
+	lines   []knownLine
+	db      *knownhosts.HostKeyDB
+	skipped []string // what is not understood
+}
+
+// parsedHosts keeps what the files said, by their names and bytes: a fleet's file is read for every login, and is the same.
+var parsedHosts = struct {
+	sync.Mutex
+	by map[string]parsedFile
+}{by: map[string]parsedFile{}}
+
+type parsedFile struct {
+	sum   [sha256.Size]byte
+	hosts *knownHosts
+}
+
 // readKnownHosts reads a known_hosts file as OpenSSH does: names without regard to case, addresses in whatever form they
-// stand, and what it does not understand left out, but for @revoked lines. skipped says which lines those are.
-func readKnownHosts(file string) (lines []knownLine, db *knownhosts.HostKeyDB, skipped []string, err error) {
+// stand, and what it does not understand left out, but for @revoked lines.
+func readKnownHosts(file string) (*knownHosts, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
+	sum := sha256.Sum256(b)
+	parsedHosts.Lock()
+	defer parsedHosts.Unlock()
+	if known := parsedHosts.by[file]; known.hosts != nil && known.sum == sum {
+		return known.hosts, nil
+	}
+	hosts, err := parseKnownHosts(file, string(b))
+	if err != nil {
+		return nil, err
+	}
+	parsedHosts.by[file] = parsedFile{sum, hosts}
+	return hosts, nil
+}
+
+func parseKnownHosts(file, all string) (*knownHosts, error) {
+	var h knownHosts
 	var normal bytes.Buffer
-	for i, text := range strings.Split(string(b), "\n") {
+	for i, text := range strings.Split(all, "\n") {
 		text = strings.TrimSpace(text)
 		l, why := readKnownLine(text)
 		switch l.number = i + 1; {
 		case text == "" || text[0] == '#':
 		case why != nil && l.marker == markRevoked:
-			return nil, nil, nil, fmt.Errorf("%s:%d: %w: %w", file, l.number, errRevokedLine, why)
+			return nil, fmt.Errorf("%s:%d: %w: %w", file, l.number, errRevokedLine, why)
 		case why != nil:
-			skipped = append(skipped, fmt.Sprintf("line %d: %v", l.number, why))
+			h.skipped = append(h.skipped, fmt.Sprintf("line %d: %v", l.number, why))
 		default:
-			lines = append(lines, l)
+			h.lines = append(h.lines, l)
 			fmt.Fprintf(&normal, "%s %s %s", l.marker, l.names, l.rest)
 		}
 		normal.WriteByte('\n') // the library's line numbers stay those of the file
 	}
-	if db, err = knownDB(normal.Bytes()); err != nil {
-		db, err = knownhosts.NewDB(file) // a disk without room must not keep anybody from cleaning up
+	var err error
+	if h.db, err = knownDB(normal.Bytes()); err != nil {
+		h.db, err = knownhosts.NewDB(file) // a disk without room must not keep anybody from cleaning up
 	}
-	return lines, db, skipped, err
+	return &h, err
 }
 
 // knownDB has the library read what is in memory. It reads files only.

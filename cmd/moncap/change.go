@@ -13,8 +13,11 @@ import (
 // hookTime bounds the command of --on-change.
 const hookTime = time.Minute
 
-// lastRun is the report of a tunnel's latest run; nil when there is none.
-func (a *app) lastRun(tunnel string) *report.Report {
+// lastRun is the report of a tunnel's latest run; nil when there is none, or nobody wants to know.
+func (a *app) lastRun(tunnel, command string) *report.Report {
+	if command == "" {
+		return nil
+	}
 	runs, err := a.history(tunnel)
 	if err != nil {
 		return nil

@@ -379,7 +379,7 @@ func (a *app) dryRun(tunnels []*inventory.Tunnel, f *runFlags) error {
 }
 
 func (a *app) runOne(ctx context.Context, t *inventory.Tunnel, f *runFlags) error {
-	before := a.lastRun(t.Name)
+	before := a.lastRun(t.Name, f.onChange)
 	d, dir, err := a.perform(ctx, a.newConnector(), t, f)
 	code := d.report.Verdict.ExitCode
 	if err != nil {

@@ -136,7 +136,7 @@ func (s *several) run(ctx context.Context, i int) error {
 	} else {
 		s.lines.progress("%s: begun", tunnel)
 	}
-	before := own.lastRun(tunnel)
+	before := own.lastRun(tunnel, s.flags.onChange)
 	d, dir, err := own.perform(ctx, s.c, s.tunnels[i], s.flags)
 	s.lines.tellChange(ctx, s.flags.onChange, before, d.report)
 	code := d.report.Verdict.ExitCode

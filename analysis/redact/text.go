@@ -7,47 +7,51 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 var (
-	wordPattern = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._-]*`)
+	wordPattern = pattern(`[A-Za-z0-9][A-Za-z0-9._-]*`)
 	// Anything that may be an address: what ParseAddr does not take stays as it is.
-	ip4Pattern = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
-	ip6Pattern = regexp.MustCompile(`(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:\.\d{1,3}\.\d{1,3}\.\d{1,3})?`)
-	macPattern = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})\b`)
+	ip4Pattern = pattern(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
+	ip6Pattern = pattern(`(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:\.\d{1,3}\.\d{1,3}\.\d{1,3})?`)
+	macPattern = pattern(`(?i)\b(?:[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})\b`)
 	// An identity, or a name of the DNS. Names of files are none.
-	idPattern  = regexp.MustCompile(`(?i)\b[A-Z0-9._%+-]+@[A-Z0-9-]+(?:\.[A-Z0-9-]+)*\b`)
-	dnsPattern = regexp.MustCompile(`(?i)\b(?:[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?\.)+[A-Z]{2,}\b`)
-	token      = regexp.MustCompile(strings.Join([]string{macPattern.String(), idPattern.String(), dnsPattern.String(), ip4Pattern.String(), ip6Pattern.String()}, "|"))
-	fileEnding = regexp.MustCompile(`(?i)\.(?:pcapn?g?|cap|txt|log|bin|pkg|conf|cfg|json|jsonl|html|md|xml|zip|part|go|spa|smu|dat|pem|key)$`)
-	vendor     = regexp.MustCompile(`(?i)(?:^|\.)cisco\.com$`) // in every output of show version
-	serial     = regexp.MustCompile(`(?im)(^Processor board ID )\S+|(\bSN:\s*|\bserial number\s*:?\s*)[A-Z0-9]{6,}`)
-	numeral    = regexp.MustCompile(`\b(?:0[xX])?[0-9A-Fa-f]{8}\b|\b\d{8,10}\b|\b(?:0[xX])?[0-9A-Fa-f]{32}\b`)
+	idPattern  = pattern(`(?i)\b[A-Z0-9._%+-]+@[A-Z0-9-]+(?:\.[A-Z0-9-]+)*\b`)
+	dnsPattern = pattern(`(?i)\b(?:[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?\.)+[A-Z]{2,}\b`)
+	token      = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(strings.Join([]string{macPattern().String(), idPattern().String(), dnsPattern().String(), ip4Pattern().String(),
+			ip6Pattern().String()}, "|"))
+	})
+	fileEnding = pattern(`(?i)\.(?:pcapn?g?|cap|txt|log|bin|pkg|conf|cfg|json|jsonl|html|md|xml|zip|part|go|spa|smu|dat|pem|key)$`)
+	vendor     = pattern(`(?i)(?:^|\.)cisco\.com$`) // in every output of show version
+	serial     = pattern(`(?im)(^Processor board ID )\S+|(\bSN:\s*|\bserial number\s*:?\s*)[A-Z0-9]{6,}`)
+	numeral    = pattern(`\b(?:0[xX])?[0-9A-Fa-f]{8}\b|\b\d{8,10}\b|\b(?:0[xX])?[0-9A-Fa-f]{32}\b`)
 )
 
 // learnt are the places of IOS XE output where a name stands that somebody chose.
-var learnt = []*regexp.Regexp{
-	regexp.MustCompile(`(?im)^\s*hostname (\S+)`),
-	regexp.MustCompile(`(?im)^\s*(?:IKEv2 profile|Keyring|Trustpoint(?:\(s\))?|Peer name|IKEv2 policy|IKEv2 proposal|IPSEC profile|ISAKMP profile)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`),
-	regexp.MustCompile(`(?i)\bcrypto (?:map|ikev2 (?:profile|keyring|policy|proposal)|isakmp profile|ipsec (?:profile|transform-set)|pki trustpoint|keyring) (?:tag: )?"?([A-Za-z0-9][^\s",:]*)`),
-	regexp.MustCompile(`(?i)\b(?:Crypto map tag|Transform set|Profile|profile name|vrf|ivrf|fvrf|protected vrf)\s*[:=]\s*\(?"?([A-Za-z0-9][^\s",:)]*)`),
-	regexp.MustCompile(`(?i)\b(?:profile|policy|keyring|trustpoint|trustpoints|map|proposal)\s+'([^'\n]{1,64})'`),
-	regexp.MustCompile(`(?i)\b(?:profile keyring|from keyring|using keyring|peer block|keyring name)\s+([A-Za-z0-9][^\s",:]*)`),
-	regexp.MustCompile(`(?i)\btransform set ([A-Za-z0-9][^\s",:]*):`),
-	regexp.MustCompile(`(?im)^\s*([A-Za-z0-9][\w.-]*):\s+\{ (?:esp|ah)-`),
-	regexp.MustCompile(`(?i)\bip access-list (?:extended|standard) (\S+)`),
-	regexp.MustCompile(`(?i)\b(?:Extended|Standard) IP access list (\S+)`),
-	regexp.MustCompile(`(?i)\b(?:user(?:name)?|logged in as)\s*[:= ]\s*"?([A-Za-z0-9][^\s",:\]]*)`),
-	regexp.MustCompile(`(?i)\bconfigured from \S+ by ([A-Za-z0-9]\S*) on`),
-	regexp.MustCompile(`(?im)^\*?\s*\d+ (?:vty|con|aux|tty) \d+\s+([A-Za-z][^\s,:]*)\s+(?:idle|\S*\b)`),
-	regexp.MustCompile(`(?i)\b(?:cn|ou|o)\s*=\s*([A-Za-z0-9][^,+"\n]*)`),
+var learnt = []func() *regexp.Regexp{
+	pattern(`(?im)^\s*hostname (\S+)`),
+	pattern(`(?im)^\s*(?:IKEv2 profile|Keyring|Trustpoint(?:\(s\))?|Peer name|IKEv2 policy|IKEv2 proposal|IPSEC profile|ISAKMP profile)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`),
+	pattern(`(?i)\bcrypto (?:map|ikev2 (?:profile|keyring|policy|proposal)|isakmp profile|ipsec (?:profile|transform-set)|pki trustpoint|keyring) (?:tag: )?"?([A-Za-z0-9][^\s",:]*)`),
+	pattern(`(?i)\b(?:Crypto map tag|Transform set|Profile|profile name|vrf|ivrf|fvrf|protected vrf)\s*[:=]\s*\(?"?([A-Za-z0-9][^\s",:)]*)`),
+	pattern(`(?i)\b(?:profile|policy|keyring|trustpoint|trustpoints|map|proposal)\s+'([^'\n]{1,64})'`),
+	pattern(`(?i)\b(?:profile keyring|from keyring|using keyring|peer block|keyring name)\s+([A-Za-z0-9][^\s",:]*)`),
+	pattern(`(?i)\btransform set ([A-Za-z0-9][^\s",:]*):`),
+	pattern(`(?im)^\s*([A-Za-z0-9][\w.-]*):\s+\{ (?:esp|ah)-`),
+	pattern(`(?i)\bip access-list (?:extended|standard) (\S+)`),
+	pattern(`(?i)\b(?:Extended|Standard) IP access list (\S+)`),
+	pattern(`(?i)\b(?:user(?:name)?|logged in as)\s*[:= ]\s*"?([A-Za-z0-9][^\s",:\]]*)`),
+	pattern(`(?i)\bconfigured from \S+ by ([A-Za-z0-9]\S*) on`),
+	pattern(`(?im)^\*?\s*\d+ (?:vty|con|aux|tty) \d+\s+([A-Za-z][^\s,:]*)\s+(?:idle|\S*\b)`),
+	pattern(`(?i)\b(?:cn|ou|o)\s*=\s*([A-Za-z0-9][^,+"\n]*)`),
 }
 
 // identities are the places where IOS XE shows an identity of IKE.
-var identities = regexp.MustCompile(`(?i)\b(?:fqdn|key-id|user-fqdn|email|phase1_id)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`)
+var identities = pattern(`(?i)\b(?:fqdn|key-id|user-fqdn|email|phase1_id)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`)
 
 // inQuotes are the identities of debugs: identity 'X' of type 'FQDN'.
-var inQuotes = regexp.MustCompile(`(?i)\bidentity '([^'\n]{1,255})'`)
+var inQuotes = pattern(`(?i)\bidentity '([^'\n]{1,255})'`)
 
 // plain are words that stand in those places and name nobody.
 var plain = setOf(`default none any global all local remote address match map profile policy proposal keyring tunnel transport crypto ipsec ikev1 ikev2
@@ -66,16 +70,16 @@ func setOf(words string) map[string]bool {
 // LearnText keeps the names that a router's output tells in places where operators choose them: profiles, key rings, access lists,
 // VRFs, identities and users. All texts of a case must be learnt before the first Text.
 func (r *Redactor) LearnText(s string) {
-	s = recorded.ReplaceAllString(s, "")
+	s = recorded().ReplaceAllString(s, "")
 	r.learnUsers(s)
 	for _, p := range learnt {
-		for _, m := range p.FindAllStringSubmatch(s, -1) {
+		for _, m := range p().FindAllStringSubmatch(s, -1) {
 			if n, ok := chosen(m[1]); ok {
 				r.addName(n)
 			}
 		}
 	}
-	for _, p := range []*regexp.Regexp{identities, inQuotes} {
+	for _, p := range []*regexp.Regexp{identities(), inQuotes()} {
 		for _, m := range p.FindAllStringSubmatch(s, -1) {
 			r.addIdentity(m[1])
 		}
@@ -83,18 +87,18 @@ func (r *Redactor) LearnText(s string) {
 }
 
 // recorded is what a transcript puts before each line.
-var recorded = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\dT\S+Z [<>#] ?`)
+var recorded = pattern(`(?m)^\d{4}-\d\d-\d\dT\S+Z [<>#] ?`)
 
 // session is a row of `show users`: line, user, host, idle time, location. Of these only the idle time has a form of its
 // own; a user who has not logged in yet is not there.
-var session = regexp.MustCompile(`(?im)^[*\s]*\d+ (?:vty|con|aux|tty|hvc|idle) +\d+ +(.*?) +((?:\d+:\d\d:\d\d|\d+[ywdhm]\S*|never))(?: +(\S.*?))? *\r?$`)
+var session = pattern(`(?im)^[*\s]*\d+ (?:vty|con|aux|tty|hvc|idle) +\d+ +(.*?) +((?:\d+:\d\d:\d\d|\d+[ywdhm]\S*|never))(?: +(\S.*?))? *\r?$`)
 
 // ppp is a row of its second table: interface, user, mode, idle time, peer.
-var ppp = regexp.MustCompile(`(?im)^ +(?:Vi|Virtual-Access|Se|Tu|PPP)\S* +(\S+) +\S+ +(?:\d+:\d\d:\d\d|never)`)
+var ppp = pattern(`(?im)^ +(?:Vi|Virtual-Access|Se|Tu|PPP)\S* +(\S+) +\S+ +(?:\d+:\d\d:\d\d|never)`)
 
 // learnUsers takes the names of those who were logged in, and where from. Nobody's name is too plain for that.
 func (r *Redactor) learnUsers(s string) {
-	for _, m := range session.FindAllStringSubmatch(s, -1) {
+	for _, m := range session().FindAllStringSubmatch(s, -1) {
 		who := strings.Fields(m[1])
 		if len(who) > 1 {
 			r.addPerson(who[0])
@@ -106,7 +110,7 @@ func (r *Redactor) learnUsers(s string) {
 			r.addPerson(from)
 		}
 	}
-	for _, m := range ppp.FindAllStringSubmatch(s, -1) {
+	for _, m := range ppp().FindAllStringSubmatch(s, -1) {
 		r.addPerson(m[1])
 	}
 }
@@ -123,7 +127,7 @@ func (r *Redactor) addPerson(word string) {
 }
 
 // described is what people write about an interface, a map or a peer: anything.
-var described = regexp.MustCompile(`(?im)((?:^|Z < )\s*(?:Description|Desc)\s*:\s*)\S.*$`)
+var described = pattern(`(?im)((?:^|Z < )\s*(?:Description|Desc)\s*:\s*)\S.*$`)
 
 // chosen says whether a word is a name that somebody chose, and returns it in lower case.
 func chosen(n string) (string, bool) {
@@ -143,27 +147,27 @@ func (r *Redactor) addIdentity(id string) {
 // Text replaces addresses, the names that New was given and LearnText found, MAC addresses, identities, names of the DNS and serial
 // numbers. An identity becomes what it becomes in a capture.
 func (r *Redactor) Text(s string) string {
-	s = described.ReplaceAllString(s, "${1}REDACTED")
-	s = token.ReplaceAllStringFunc(s, r.tokenText)
-	s = serial.ReplaceAllString(s, "${1}${2}REDACTED")
+	s = described().ReplaceAllString(s, "${1}REDACTED")
+	s = token().ReplaceAllStringFunc(s, r.tokenText)
+	s = serial().ReplaceAllString(s, "${1}${2}REDACTED")
 	if len(r.numerals) > 0 {
-		s = numeral.ReplaceAllStringFunc(s, r.numeralText)
+		s = numeral().ReplaceAllStringFunc(s, r.numeralText)
 	}
 	if len(r.names) == 0 {
 		return s
 	}
-	return wordPattern.ReplaceAllStringFunc(s, r.nameText)
+	return wordPattern().ReplaceAllStringFunc(s, r.nameText)
 }
 
 // tokenText replaces what the patterns find, by the first that takes all of it.
 func (r *Redactor) tokenText(m string) string {
 	switch {
-	case whole(macPattern, m):
+	case whole(macPattern(), m):
 		return r.macText(m)
-	case whole(idPattern, m):
+	case whole(idPattern(), m):
 		return r.identityText(m)
-	case whole(dnsPattern, m):
-		if fileEnding.MatchString(m) || vendor.MatchString(m) || r.named(m) {
+	case whole(dnsPattern(), m):
+		if fileEnding().MatchString(m) || vendor().MatchString(m) || r.named(m) {
 			return m
 		}
 		return r.identityText(m)
@@ -297,4 +301,10 @@ func (r *Redactor) nameRest(word string) string {
 func (r *Redactor) named(word string) bool {
 	_, ok := r.names[strings.ToLower(word)]
 	return ok
+}
+
+// pattern is a regular expression that is compiled when it is first used: most commands need few of them, and all together would take
+// longer than the rest of their start.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -91,7 +91,7 @@ func (p *parser) peerKeys(peer *Peer) keys {
 	}
 	return keys{
 		"port":           func(where string, n *yaml.Node) { p.number(where, n, &peer.Port, 1, 65535) },
-		"username":       func(where string, n *yaml.Node) { p.matching(where, n, &peer.Username, userPattern, "a user name") },
+		"username":       func(where string, n *yaml.Node) { p.matching(where, n, &peer.Username, userPattern(), "a user name") },
 		"password":       secret(&peer.Password),
 		"enable":         secret(&peer.Enable),
 		"key_file":       path(&peer.KeyFile),
@@ -117,7 +117,7 @@ func (p *parser) peerKeys(peer *Peer) keys {
 func (p *parser) peers(n *yaml.Node, defaults Peer, loginUnread bool, inv *Inventory) {
 	p.entries("peers", n, func(key, value *yaml.Node) {
 		where := join("peers", key.Value)
-		if !namePattern.MatchString(key.Value) {
+		if !namePattern().MatchString(key.Value) {
 			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
 			return
 		}
@@ -128,7 +128,7 @@ func (p *parser) peers(n *yaml.Node, defaults Peer, loginUnread bool, inv *Inven
 		ks["legacy_ssh"] = func(where string, n *yaml.Node) { p.flag(where, n, &peer.LegacySSH) }
 		ks["host"] = func(where string, n *yaml.Node) { p.host(where, n, &peer.Host) }
 		ks["expect_hostname"] = func(where string, n *yaml.Node) {
-			p.matching(where, n, &peer.ExpectHostname, namePattern, "what the router calls itself in its prompt")
+			p.matching(where, n, &peer.ExpectHostname, namePattern(), "what the router calls itself in its prompt")
 		}
 		wanted := false
 		ks["wan"] = func(where string, n *yaml.Node) { wanted = true; p.wan(where, n, &peer.WAN) }
@@ -172,11 +172,11 @@ func (p *parser) complete(where string, n *yaml.Node, peer *Peer, wan bool) {
 func (p *parser) wan(where string, n *yaml.Node, w *WAN) {
 	p.mapping(where, n, keys{
 		"interface": func(where string, n *yaml.Node) {
-			p.matching(where, n, &w.Interface, interfacePattern, "an interface like GigabitEthernet1 or TenGigabitEthernet0/0/1.101")
+			p.matching(where, n, &w.Interface, interfacePattern(), "an interface like GigabitEthernet1 or TenGigabitEthernet0/0/1.101")
 		},
 		"address":     func(where string, n *yaml.Node) { p.address(where, n, &w.Address) },
 		"nat_address": func(where string, n *yaml.Node) { p.address(where, n, &w.NATAddress) },
-		"vrf":         func(where string, n *yaml.Node) { p.matching(where, n, &w.VRF, vrfPattern, "the name of a VRF") },
+		"vrf":         func(where string, n *yaml.Node) { p.matching(where, n, &w.VRF, vrfPattern(), "the name of a VRF") },
 	})
 }
 
@@ -202,7 +202,7 @@ func (p *parser) timeouts(where string, n *yaml.Node, t *Timeouts) {
 func (p *parser) capture(where string, n *yaml.Node, c *CaptureSettings) {
 	p.mapping(where, n, keys{
 		"name": func(where string, n *yaml.Node) {
-			p.matching(where, n, &c.Name, captureNamePattern, "a letter and at most 14 more letters, digits, '_' or '-', for the capture point and its access list")
+			p.matching(where, n, &c.Name, captureNamePattern(), "a letter and at most 14 more letters, digits, '_' or '-', for the capture point and its access list")
 		},
 		"buffer_mb":  func(where string, n *yaml.Node) { p.number(where, n, &c.BufferMB, 1, 100) },
 		"duration":   func(where string, n *yaml.Node) { p.duration(where, n, &c.Duration, time.Second, 24*time.Hour) },
@@ -217,7 +217,7 @@ func (p *parser) capture(where string, n *yaml.Node, c *CaptureSettings) {
 func (p *parser) tunnels(n *yaml.Node, defaults CaptureSettings, inv *Inventory) {
 	p.entries("tunnels", n, func(key, value *yaml.Node) {
 		where := join("tunnels", key.Value)
-		if !namePattern.MatchString(key.Value) {
+		if !namePattern().MatchString(key.Value) {
 			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
 			return
 		}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,14 +94,14 @@ func document(b []byte) (*yaml.Node, error) {
 }
 
 var (
-	yamlLine    = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-	yamlUnknown = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+	yamlLine    = pattern(`^yaml: (?:line (\d+): )?`)
+	yamlUnknown = pattern(`unknown anchor '(.*)' referenced`)
 )
 
 // syntaxError puts the line in front, as in the errors of ours. yaml.v3 counts the lines of what its grammar does not
 // expect from 0, and names none for what it finds earlier or later.
 func syntaxError(text []byte, err error) error {
-	m := yamlLine.FindStringSubmatch(err.Error())
+	m := yamlLine().FindStringSubmatch(err.Error())
 	if m == nil {
 		return fmt.Errorf("1: want YAML: %w", err)
 	}
@@ -111,7 +110,7 @@ func syntaxError(text []byte, err error) error {
 	if line == 0 || strings.HasPrefix(what, "did not find expected") {
 		line++
 	}
-	if m := yamlUnknown.FindStringSubmatch(what); m != nil {
+	if m := yamlUnknown().FindStringSubmatch(what); m != nil {
 		before, _, _ := bytes.Cut(text, []byte("*"+m[1]))
 		line = 1 + bytes.Count(before, []byte("\n"))
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -14,12 +15,12 @@ import (
 // What may stand in the file where it will reach a router's command line. device/iosxe checks again what it types;
 // here the operator learns the line of the file.
 var (
-	namePattern        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	interfacePattern   = regexp.MustCompile(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?$`)
-	captureNamePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
-	vrfPattern         = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
-	hostPattern        = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
-	userPattern        = regexp.MustCompile(`^[^\s"'$;|&<>\x00-\x1f\x7f@:]{1,64}$`)
+	namePattern        = pattern(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	interfacePattern   = pattern(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?$`)
+	captureNamePattern = pattern(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
+	vrfPattern         = pattern(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
+	hostPattern        = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
+	userPattern        = pattern(`^[^\s"'$;|&<>\x00-\x1f\x7f@:]{1,64}$`)
 )
 
 var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
@@ -170,7 +171,7 @@ func validHost(s string) bool {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return !a.IsUnspecified()
 	}
-	return hostPattern.MatchString(s) && !strings.Contains(s, "..")
+	return hostPattern().MatchString(s) && !strings.Contains(s, "..")
 }
 
 func (p *parser) jumps(where string, n *yaml.Node, into *[]Jump) {
@@ -197,7 +198,7 @@ func (p *parser) jumps(where string, n *yaml.Node, into *[]Jump) {
 func parseJump(s string) (Jump, bool) {
 	j := Jump{Port: 22}
 	if user, rest, ok := strings.Cut(s, "@"); ok {
-		if !userPattern.MatchString(user) {
+		if !userPattern().MatchString(user) {
 			return j, false
 		}
 		j.User, s = user, rest
@@ -211,4 +212,10 @@ func parseJump(s string) (Jump, bool) {
 	}
 	j.Host = strings.Trim(s, "[]")
 	return j, validHost(j.Host)
+}
+
+// pattern is a regular expression that is compiled when it is first used: most commands need few of them, and all together would take
+// longer than the rest of their start.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -176,7 +176,7 @@ var placeholders = strings.NewReplacer(
 	`<n>`, `[0-9]{1,7}`,
 )
 
-var syntaxTokens = regexp.MustCompile(`<[a-z]+>|[\[\]{}|]|[^<\[\]{}|]+`)
+var syntaxTokens = pattern(`<[a-z]+>|[\[\]{}|]|[^<\[\]{}|]+`)
 
 // syntaxPattern turns syntaxes into one expression that matches any of them whole. No syntax at all matches nothing.
 func syntaxPattern(syntaxes []string) *regexp.Regexp {
@@ -185,7 +185,7 @@ func syntaxPattern(syntaxes []string) *regexp.Regexp {
 		// A pipe outside of braces is the CLI's own.
 		s = strings.ReplaceAll(s, " | ", " \x00 ")
 		var b strings.Builder
-		for _, t := range syntaxTokens.FindAllString(s, -1) {
+		for _, t := range syntaxTokens().FindAllString(s, -1) {
 			b.WriteString(tokenPattern(t))
 		}
 		alternatives = append(alternatives, b.String())

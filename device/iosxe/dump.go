@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -51,9 +50,9 @@ type dumpReader struct {
 }
 
 var (
-	dumpIndex = regexp.MustCompile(`^(\d{1,9})$`)
+	dumpIndex = pattern(`^(\d{1,9})$`)
 	// Four digits of address, then the hex columns, which a gap of two blanks or more ends.
-	dumpLine = regexp.MustCompile(`^([0-9A-F]{4,8}):\s+((?:[0-9A-F]{2}){1,4}(?: (?:[0-9A-F]{2}){1,4}){0,3})(?:\s{2,}|$)`)
+	dumpLine = pattern(`^([0-9A-F]{4,8}):\s+((?:[0-9A-F]{2}){1,4}(?: (?:[0-9A-F]{2}){1,4}){0,3})(?:\s{2,}|$)`)
 )
 
 func (d *dumpReader) next() (DumpedPacket, error) {
@@ -74,11 +73,11 @@ func (d *dumpReader) next() (DumpedPacket, error) {
 
 // take reads one line; whole says that it began the next packet, and the one before is over.
 func (d *dumpReader) take(line string) (p DumpedPacket, whole bool, err error) {
-	if m := dumpLine.FindStringSubmatch(line); m != nil && d.open {
+	if m := dumpLine().FindStringSubmatch(line); m != nil && d.open {
 		d.hexLine(m[1], m[2])
 		return p, false, nil
 	}
-	m := dumpIndex.FindStringSubmatch(line)
+	m := dumpIndex().FindStringSubmatch(line)
 	if m == nil {
 		return p, false, nil
 	}

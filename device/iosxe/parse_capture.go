@@ -3,7 +3,6 @@ package iosxe
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -34,11 +33,11 @@ type Attachment struct {
 }
 
 var (
-	captureHead   = regexp.MustCompile(`(?i)^Status Information for Capture\s+(\S+)$`)
-	captureAttach = regexp.MustCompile(`(?i)^Interface\s*:\s*(.+?)\s*,\s*Direction\s*:\s*(\w+)$`)
-	captureACL    = regexp.MustCompile(`(?i)^access[- ]?list\s*:?\s*(\S+)$`)
-	captureField  = regexp.MustCompile(`^([^:]+?)\s*:\s*(.*)$`)
-	leadingNumber = regexp.MustCompile(`^\d{1,9}`)
+	captureHead   = pattern(`(?i)^Status Information for Capture\s+(\S+)$`)
+	captureAttach = pattern(`(?i)^Interface\s*:\s*(.+?)\s*,\s*Direction\s*:\s*(\w+)$`)
+	captureACL    = pattern(`(?i)^access[- ]?list\s*:?\s*(\S+)$`)
+	captureField  = pattern(`^([^:]+?)\s*:\s*(.*)$`)
+	leadingNumber = pattern(`^\d{1,9}`)
 )
 
 // ParseCaptures reads `show monitor capture`, with or without a name. Empty output means that there is no capture
@@ -48,7 +47,7 @@ func ParseCaptures(out string) ([]Capture, error) {
 	section := ""
 	for line := range strings.SplitSeq(Clean(out), "\n") {
 		line = strings.TrimSpace(line)
-		if m := captureHead.FindStringSubmatch(line); m != nil {
+		if m := captureHead().FindStringSubmatch(line); m != nil {
 			all, section = append(all, Capture{Name: m[1]}), ""
 			continue
 		}
@@ -77,11 +76,11 @@ func captureSection(line string) (string, bool) {
 }
 
 func (c *Capture) read(section, line string) {
-	if m := captureAttach.FindStringSubmatch(line); m != nil {
+	if m := captureAttach().FindStringSubmatch(line); m != nil {
 		c.Interfaces = append(c.Interfaces, Attachment{m[1], strings.ToLower(m[2])})
 		return
 	}
-	m := captureField.FindStringSubmatch(line)
+	m := captureField().FindStringSubmatch(line)
 	switch {
 	case m != nil && strings.EqualFold(m[1], "status"):
 		c.Active = strings.EqualFold(m[2], "active")
@@ -93,7 +92,7 @@ func (c *Capture) read(section, line string) {
 }
 
 func (c *Capture) readFilter(line string) {
-	if m := captureACL.FindStringSubmatch(line); m != nil {
+	if m := captureACL().FindStringSubmatch(line); m != nil {
 		c.ACL = m[1]
 		return
 	}
@@ -101,7 +100,7 @@ func (c *Capture) readFilter(line string) {
 }
 
 func (c *Capture) readField(key, value string) {
-	n, _ := strconv.Atoi(leadingNumber.FindString(value))
+	n, _ := strconv.Atoi(leadingNumber().FindString(value))
 	switch key {
 	case "buffer type":
 		c.Circular = strings.HasPrefix(strings.ToUpper(value), "CIRCULAR")
@@ -144,7 +143,7 @@ type Buffer struct {
 	PerSecond int
 }
 
-var bufferField = regexp.MustCompile(`(?i)^(buffer size|buffer used|packets in buf|packets dropped|packets per sec)[^:]*:\s*(\d{1,12})$`)
+var bufferField = pattern(`(?i)^(buffer size|buffer used|packets in buf|packets dropped|packets per sec)[^:]*:\s*(\d{1,12})$`)
 
 // ParseBuffer reads `show monitor capture NAME buffer`.
 func ParseBuffer(out string) (Buffer, error) {
@@ -155,7 +154,7 @@ func ParseBuffer(out string) (Buffer, error) {
 	}
 	seen := false
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		if m := bufferField.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+		if m := bufferField().FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			key := strings.ToLower(m[1])
 			*fields[key], _ = strconv.Atoi(m[2])
 			seen = seen || key == "packets in buf"
@@ -178,14 +177,14 @@ type BriefRow struct {
 }
 
 // The dscp columns are missing on old releases.
-var briefRow = regexp.MustCompile(`^\s*(\d{1,9})\s+(\d{1,6})\s+(\d{1,9})\.(\d{1,6})\s+(\S+)\s+->\s+(\S+)\s+(?:(\d{1,2})\s+(\S+)\s+)?(\S.*)$`)
+var briefRow = pattern(`^\s*(\d{1,9})\s+(\d{1,6})\s+(\d{1,9})\.(\d{1,6})\s+(\S+)\s+->\s+(\S+)\s+(?:(\d{1,2})\s+(\S+)\s+)?(\S.*)$`)
 
 // ParseBrief reads `show monitor capture NAME buffer brief`. Lines that are no rows are skipped; no row at all means
 // an empty buffer.
 func ParseBrief(out string) []BriefRow {
 	var rows []BriefRow
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		m := briefRow.FindStringSubmatch(line)
+		m := briefRow().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
@@ -207,19 +206,19 @@ func ParseBrief(out string) []BriefRow {
 
 // What a router says when it did what it was told. Other words need not mean that it did not.
 var (
-	saysStarted  = regexp.MustCompile(`(?i)started capture point`)
-	saysStopped  = regexp.MustCompile(`(?i)stopped capture point`)
-	saysExported = regexp.MustCompile(`(?i)exported successfully`)
+	saysStarted  = pattern(`(?i)started capture point`)
+	saysStopped  = pattern(`(?i)stopped capture point`)
+	saysExported = pattern(`(?i)exported successfully`)
 )
 
 // CaptureStarted says whether the answer to StartCapture confirms it.
-func CaptureStarted(out string) bool { return saysStarted.MatchString(out) }
+func CaptureStarted(out string) bool { return saysStarted().MatchString(out) }
 
 // CaptureStopped says whether the answer to StopCapture confirms it.
-func CaptureStopped(out string) bool { return saysStopped.MatchString(out) }
+func CaptureStopped(out string) bool { return saysStopped().MatchString(out) }
 
 // CaptureExported says whether the answer to ExportCapture confirms it.
-func CaptureExported(out string) bool { return saysExported.MatchString(out) }
+func CaptureExported(out string) bool { return saysExported().MatchString(out) }
 
 // SwitchStyle says whether a buffer listing comes from a switch, where tshark prints it; such a listing has no form
 // that the playbook could use.

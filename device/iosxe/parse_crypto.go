@@ -22,12 +22,12 @@ type IKEv2Proposal struct {
 }
 
 var (
-	proposalName = regexp.MustCompile(`(?i)^\s*IKEv2 proposal\s*:\s*(\S+)`)
-	proposalLine = regexp.MustCompile(`(?i)^\s*(Encryption|Integrity|PRF|DH Group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
-	groupWord    = regexp.MustCompile(`(?i)Group\s*(\d{1,5})`)
-	pqcMethod    = regexp.MustCompile(`(?i)\bML-?KEM-?(\d{1,5})`)
-	policyName   = regexp.MustCompile(`(?i)^\s*IKEv2 policy\s*:\s*(\S+)`)
-	policyUses   = regexp.MustCompile(`(?i)^\s*Proposal\s*:\s*(\S+)`)
+	proposalName = pattern(`(?i)^\s*IKEv2 proposal\s*:\s*(\S+)`)
+	proposalLine = pattern(`(?i)^\s*(Encryption|Integrity|PRF|DH Group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
+	groupWord    = pattern(`(?i)Group\s*(\d{1,5})`)
+	pqcMethod    = pattern(`(?i)\bML-?KEM-?(\d{1,5})`)
+	policyName   = pattern(`(?i)^\s*IKEv2 policy\s*:\s*(\S+)`)
+	policyUses   = pattern(`(?i)^\s*Proposal\s*:\s*(\S+)`)
 )
 
 // ParseIKEv2Proposals reads `show crypto ikev2 proposal`: a block a proposal, each kind of algorithm on a line. One without encryption or
@@ -35,9 +35,9 @@ var (
 func ParseIKEv2Proposals(out string) []IKEv2Proposal {
 	var all []IKEv2Proposal
 	for line := range strings.Lines(Clean(out)) {
-		if m := proposalName.FindStringSubmatch(line); m != nil {
+		if m := proposalName().FindStringSubmatch(line); m != nil {
 			all = append(all, IKEv2Proposal{Name: m[1]})
-		} else if m := proposalLine.FindStringSubmatch(line); m != nil && len(all) > 0 {
+		} else if m := proposalLine().FindStringSubmatch(line); m != nil && len(all) > 0 {
 			all[len(all)-1].read(strings.ToLower(m[1]), m[2])
 		}
 	}
@@ -54,7 +54,7 @@ func (p *IKEv2Proposal) read(what, words string) {
 	case "prf":
 		p.PRF = list
 	case "dh group":
-		for _, g := range groupWord.FindAllStringSubmatch(words, -1) {
+		for _, g := range groupWord().FindAllStringSubmatch(words, -1) {
 			n, _ := strconv.Atoi(g[1]) // digits
 			p.Groups = append(p.Groups, n)
 		}
@@ -67,7 +67,7 @@ func (p *IKEv2Proposal) read(what, words string) {
 // pqcMethods are the methods that are printed as ML-KEM-768, MLKEM768 or so, in the words of the configuration.
 func pqcMethods(words string) []string {
 	var all []string
-	for _, m := range pqcMethod.FindAllStringSubmatch(words, -1) {
+	for _, m := range pqcMethod().FindAllStringSubmatch(words, -1) {
 		all = append(all, "mlkem"+m[1])
 	}
 	return all
@@ -83,9 +83,9 @@ type IKEv2Policy struct {
 func ParseIKEv2Policies(out string) []IKEv2Policy {
 	var all []IKEv2Policy
 	for line := range strings.Lines(Clean(out)) {
-		if m := policyName.FindStringSubmatch(line); m != nil {
+		if m := policyName().FindStringSubmatch(line); m != nil {
 			all = append(all, IKEv2Policy{Name: m[1]})
-		} else if m := policyUses.FindStringSubmatch(line); m != nil && len(all) > 0 {
+		} else if m := policyUses().FindStringSubmatch(line); m != nil && len(all) > 0 {
 			last := &all[len(all)-1]
 			last.Proposals = append(last.Proposals, m[1])
 		}
@@ -101,19 +101,19 @@ type ISAKMPPolicy struct {
 }
 
 var (
-	suiteStart = regexp.MustCompile(`(?i)protection suite`)
-	suiteLine  = regexp.MustCompile(`(?i)^\s*(encryption algorithm|hash algorithm|authentication method|Diffie-Hellman group)\s*:\s*(.+?)\s*$`)
-	keyBits    = regexp.MustCompile(`\((\d{1,5}) bit`)
-	groupHash  = regexp.MustCompile(`#(\d{1,5})`)
+	suiteStart = pattern(`(?i)protection suite`)
+	suiteLine  = pattern(`(?i)^\s*(encryption algorithm|hash algorithm|authentication method|Diffie-Hellman group)\s*:\s*(.+?)\s*$`)
+	keyBits    = pattern(`\((\d{1,5}) bit`)
+	groupHash  = pattern(`#(\d{1,5})`)
 )
 
 // ParseISAKMPPolicies reads `show crypto isakmp policy`.
 func ParseISAKMPPolicies(out string) []ISAKMPPolicy {
 	var all []ISAKMPPolicy
 	for line := range strings.Lines(Clean(out)) {
-		if suiteStart.MatchString(line) {
+		if suiteStart().MatchString(line) {
 			all = append(all, ISAKMPPolicy{Default: strings.Contains(strings.ToLower(line), "default")})
-		} else if m := suiteLine.FindStringSubmatch(line); m != nil && len(all) > 0 {
+		} else if m := suiteLine().FindStringSubmatch(line); m != nil && len(all) > 0 {
 			all[len(all)-1].read(strings.ToLower(m[1]), m[2])
 		}
 	}
@@ -123,13 +123,13 @@ func ParseISAKMPPolicies(out string) []ISAKMPPolicy {
 func (p *ISAKMPPolicy) read(what, value string) {
 	switch what {
 	case "encryption algorithm":
-		p.Encryption, p.EncryptionBits = value, firstNumber(keyBits, value)
+		p.Encryption, p.EncryptionBits = value, firstNumber(keyBits(), value)
 	case "hash algorithm":
-		p.Hash, p.HashBits = value, firstNumber(keyBits, value)
+		p.Hash, p.HashBits = value, firstNumber(keyBits(), value)
 	case "authentication method":
 		p.Authentication = value
 	case "diffie-hellman group":
-		p.Group = firstNumber(groupHash, value)
+		p.Group = firstNumber(groupHash(), value)
 	}
 }
 
@@ -156,10 +156,10 @@ type IKEv2Profile struct {
 }
 
 var (
-	ikev2ProfileName = regexp.MustCompile(`(?i)^\s*IKEv2 profile\s*:\s*([\w.:@-]+)\s*$`)
-	identityLine     = regexp.MustCompile(`(?i)^\s*((?:ipv6 )?address|fqdn|email|key-id)\s+([\w.:@/ -]*[\w.:@/-])\s*$`)
-	localLine        = regexp.MustCompile(`(?i)^\s*Local identity\s*:\s*(.*?)\s*$`)
-	methodLine       = regexp.MustCompile(`(?i)^\s*(Local|Remote) authentication method(?:\(s\))?\s*:\s*([\w ,-]+?)\s*$`)
+	ikev2ProfileName = pattern(`(?i)^\s*IKEv2 profile\s*:\s*([\w.:@-]+)\s*$`)
+	identityLine     = pattern(`(?i)^\s*((?:ipv6 )?address|fqdn|email|key-id)\s+([\w.:@/ -]*[\w.:@/-])\s*$`)
+	localLine        = pattern(`(?i)^\s*Local identity\s*:\s*(.*?)\s*$`)
+	methodLine       = pattern(`(?i)^\s*(Local|Remote) authentication method(?:\(s\))?\s*:\s*([\w ,-]+?)\s*$`)
 )
 
 // ParseIKEv2Profiles reads `show crypto ikev2 profile`.
@@ -168,7 +168,7 @@ func ParseIKEv2Profiles(out string) []*IKEv2Profile {
 	var p *IKEv2Profile
 	inside := false // the list of identities
 	for line := range strings.Lines(Clean(out)) {
-		if m := ikev2ProfileName.FindStringSubmatch(line); m != nil {
+		if m := ikev2ProfileName().FindStringSubmatch(line); m != nil {
 			p, inside = &IKEv2Profile{Name: m[1]}, false
 			all = append(all, p)
 			continue
@@ -182,7 +182,7 @@ func ParseIKEv2Profiles(out string) []*IKEv2Profile {
 			inside = true
 		case inside && trimmed == "any":
 			p.Identities = append(p.Identities, "any")
-		case inside && identityLine.MatchString(line):
+		case inside && identityLine().MatchString(line):
 			p.Identities = append(p.Identities, identityOf(line))
 		default:
 			inside = false
@@ -193,20 +193,20 @@ func ParseIKEv2Profiles(out string) []*IKEv2Profile {
 }
 
 func identityOf(line string) string {
-	m := identityLine.FindStringSubmatch(line)
+	m := identityLine().FindStringSubmatch(line)
 	return strings.TrimPrefix(strings.ToLower(m[1]), "ipv6 ") + " " + oneBlank(m[2])
 }
 
 func (p *IKEv2Profile) read(line string) {
-	if m := localLine.FindStringSubmatch(line); m != nil {
+	if m := localLine().FindStringSubmatch(line); m != nil {
 		switch {
-		case identityLine.MatchString(m[1]):
+		case identityLine().MatchString(m[1]):
 			p.Local = identityOf(m[1])
 		case strings.EqualFold(m[1], "none"):
 		default:
 			p.Local = OtherIdentity // a distinguished name, which certificate maps match
 		}
-	} else if m := methodLine.FindStringSubmatch(line); m != nil {
+	} else if m := methodLine().FindStringSubmatch(line); m != nil {
 		methods := strings.FieldsFunc(strings.ToLower(m[2]), func(r rune) bool { return r == ' ' || r == ',' })
 		if strings.EqualFold(m[1], "remote") {
 			p.Accepts = methods

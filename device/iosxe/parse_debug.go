@@ -2,7 +2,6 @@ package iosxe
 
 import (
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -40,13 +39,13 @@ func (p IKEDebugPacket) String() string {
 
 // A line of the log: sequence number, timestamp with zone, the writer's tag. IOS leaves out each of them by
 // configuration (`service timestamps`, `service sequence-numbers`); lines without all three continue the one before.
-var debugPrefix = regexp.MustCompile(`^\s*(?:<\d+>)?(?:(\d+): )?` +
+var debugPrefix = pattern(`^\s*(?:<\d+>)?(?:(\d+): )?` +
 	`(?:(?:[\w.-]+: )?([*.]?)([A-Z][a-z]{2}\s+\d+(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?)(?: ([A-Z][\w+:-]*))?: ` +
 	`|(?:\d+[ywdh]\d+[wdh]|\d\d:\d\d:\d\d(?:\.\d+)?): )?` +
 	`((?i:IKEv2)(?:-[A-Z]+)?:|[%A-Z][A-Z0-9_-]{2,}:)?(.*)$`)
 
 // continues tells the lines of a packet's block that a router, or a relaying log host, stamped one by one.
-var continues = regexp.MustCompile(`(?i)^\s*(?:Initiator SPI ?:|Message id:|IKEv2 [A-Z_]+ Exchange |Payload contents:|(?:[A-Za-z]+(?:\([A-Z0-9_]+\))? ?)+$)`)
+var continues = pattern(`(?i)^\s*(?:Initiator SPI ?:|Message id:|IKEv2 [A-Z_]+ Exchange |Payload contents:|(?:[A-Za-z]+(?:\([A-Z0-9_]+\))? ?)+$)`)
 
 const (
 	groupTime = 3
@@ -73,7 +72,7 @@ func ParseIKEDebug(text string) IKEDebug {
 		line = strings.TrimRight(line, " \r\n\t")
 		at, body, starts, ours := splitDebugLine(line)
 		switch {
-		case starts && open != nil && !ours && !strings.Contains(line, ": %") && continues.MatchString(body) && open.text.Len() < maxDebugRecord:
+		case starts && open != nil && !ours && !strings.Contains(line, ": %") && continues().MatchString(body) && open.text.Len() < maxDebugRecord:
 			open.text.WriteByte(' ')
 			open.text.WriteString(strings.TrimSpace(body))
 		case starts:
@@ -95,7 +94,7 @@ func ParseIKEDebug(text string) IKEDebug {
 
 // splitDebugLine says whether a line starts a record, and whether IKEv2 wrote it.
 func splitDebugLine(line string) (at time.Time, body string, starts, ours bool) {
-	m := debugPrefix.FindStringSubmatch(line)
+	m := debugPrefix().FindStringSubmatch(line)
 	if m == nil {
 		return at, "", false, false
 	}
@@ -128,12 +127,12 @@ func (l *IKEDebug) note(at time.Time) {
 }
 
 var (
-	debugPacket = regexp.MustCompile(`(?i)\b(Sending|Received) Packet ?\[(?:To|From) (\S+?)\s?/\s?(?:From|To) (\S+?)(?:/VRF [^\]]*)?\]`)
-	debugSPIs   = regexp.MustCompile(`(?i)Initiator SPI ?: ?([0-9A-F]{16}) ?- ?Responder SPI ?: ?([0-9A-F]{16})`)
-	debugMID    = regexp.MustCompile(`(?i)Message id: ?(\d+)`)
-	debugKind   = regexp.MustCompile(`IKEv2 ([A-Z_]+) Exchange (REQUEST|RESPONSE)`)
-	debugInside = regexp.MustCompile(`Payload contents: ?(.*)`)
-	debugPolicy = regexp.MustCompile(`Expected Policies: ?: ?.*?(Proposal \d.*)`)
+	debugPacket = pattern(`(?i)\b(Sending|Received) Packet ?\[(?:To|From) (\S+?)\s?/\s?(?:From|To) (\S+?)(?:/VRF [^\]]*)?\]`)
+	debugSPIs   = pattern(`(?i)Initiator SPI ?: ?([0-9A-F]{16}) ?- ?Responder SPI ?: ?([0-9A-F]{16})`)
+	debugMID    = pattern(`(?i)Message id: ?(\d+)`)
+	debugKind   = pattern(`IKEv2 ([A-Z_]+) Exchange (REQUEST|RESPONSE)`)
+	debugInside = pattern(`Payload contents: ?(.*)`)
+	debugPolicy = pattern(`Expected Policies: ?: ?.*?(Proposal \d.*)`)
 )
 
 func (l *IKEDebug) close(r *debugRecord) {
@@ -141,7 +140,7 @@ func (l *IKEDebug) close(r *debugRecord) {
 		return
 	}
 	text := r.text.String()
-	if m := debugPolicy.FindStringSubmatch(text); m != nil {
+	if m := debugPolicy().FindStringSubmatch(text); m != nil {
 		l.Expected = append(l.Expected, m[1])
 	}
 	if p, ok := parseIKEDebugPacket(text); ok {
@@ -151,8 +150,8 @@ func (l *IKEDebug) close(r *debugRecord) {
 }
 
 func parseIKEDebugPacket(text string) (IKEDebugPacket, bool) {
-	head, spis, mid, kind := debugPacket.FindStringSubmatch(text), debugSPIs.FindStringSubmatch(text),
-		debugMID.FindStringSubmatch(text), debugKind.FindStringSubmatch(text)
+	head, spis, mid, kind := debugPacket().FindStringSubmatch(text), debugSPIs().FindStringSubmatch(text),
+		debugMID().FindStringSubmatch(text), debugKind().FindStringSubmatch(text)
 	if head == nil || spis == nil || mid == nil || kind == nil {
 		return IKEDebugPacket{}, false
 	}
@@ -166,7 +165,7 @@ func parseIKEDebugPacket(text string) (IKEDebugPacket, bool) {
 		SPIi: parseSPI(spis[1]), SPIr: parseSPI(spis[2]),
 		MessageID: uint32(id), Exchange: kind[1], Response: kind[2] == "RESPONSE",
 	}
-	if m := debugInside.FindStringSubmatch(text); m != nil {
+	if m := debugInside().FindStringSubmatch(text); m != nil {
 		p.Payloads = strings.Fields(m[1])
 	}
 	return p, true

@@ -2,7 +2,6 @@ package iosxe
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,19 +56,19 @@ func (d Directory) Offsets() []time.Duration {
 }
 
 var (
-	dirHead  = regexp.MustCompile(`(?m)^\s*Directory of (\S+)`)
-	dirSpace = regexp.MustCompile(`(?m)^\s*(\d{1,18}) (k?)bytes total(?: \((\d{1,18}) (k?)bytes free\))?`)
+	dirHead  = pattern(`(?m)^\s*Directory of (\S+)`)
+	dirSpace = pattern(`(?m)^\s*(\d{1,18}) (k?)bytes total(?: \((\d{1,18}) (k?)bytes free\))?`)
 	// Index, flags (a letter may be blank in the middle), size, date with a zone, name.
-	dirRow = regexp.MustCompile(`^\s*\d{1,9}\s+([d-][rwx -]{3,9}?)\s+(\d{1,18})\s+([A-Z][a-z]{2})\s+(\d{1,2})\s+(\d{4})\s+(\d\d:\d\d:\d\d)\s+([+-]\d\d:\d\d)\s+(\S.*?)\s*$`)
+	dirRow = pattern(`^\s*\d{1,9}\s+([d-][rwx -]{3,9}?)\s+(\d{1,18})\s+([A-Z][a-z]{2})\s+(\d{1,2})\s+(\d{4})\s+(\d\d:\d\d:\d\d)\s+([+-]\d\d:\d\d)\s+(\S.*?)\s*$`)
 	// The form of some platforms: attributes, size, name.
-	dirPlainRow = regexp.MustCompile(`^\s*([d-][rwx-]{9})\s+(\d{1,18})\s+(\S.*?)\s*$`)
+	dirPlainRow = pattern(`^\s*([d-][rwx-]{9})\s+(\d{1,18})\s+(\S.*?)\s*$`)
 )
 
 // ParseDir reads `dir`, of a file system or of one file.
 func ParseDir(out string) (Directory, error) {
 	out = Clean(out)
-	d := Directory{Path: firstGroup(dirHead, out), Total: -1, Free: -1}
-	if m := dirSpace.FindStringSubmatch(out); m != nil {
+	d := Directory{Path: firstGroup(dirHead(), out), Total: -1, Free: -1}
+	if m := dirSpace().FindStringSubmatch(out); m != nil {
 		d.Total = dirBytes(m[1], m[2])
 		if m[3] != "" {
 			d.Free = dirBytes(m[3], m[4])
@@ -78,7 +77,7 @@ func ParseDir(out string) (Directory, error) {
 	for line := range strings.SplitSeq(out, "\n") {
 		if f, ok := dirEntry(line); ok {
 			d.Files = append(d.Files, f)
-		} else if !dirHead.MatchString(line) && !dirSpace.MatchString(line) {
+		} else if !dirHead().MatchString(line) && !dirSpace().MatchString(line) {
 			d.other = append(d.other, line)
 		}
 	}
@@ -100,13 +99,13 @@ func dirBytes(n, kilo string) int64 {
 }
 
 func dirEntry(line string) (FileInfo, bool) {
-	if m := dirRow.FindStringSubmatch(line); m != nil {
+	if m := dirRow().FindStringSubmatch(line); m != nil {
 		f := FileInfo{Name: m[8], IsDir: m[1][0] == 'd'}
 		f.Size, _ = strconv.ParseInt(m[2], 10, 64)
 		f.Modified, _ = time.Parse("Jan 2 2006 15:04:05 -07:00", strings.Join(m[3:8], " "))
 		return f, true
 	}
-	if m := dirPlainRow.FindStringSubmatch(line); m != nil {
+	if m := dirPlainRow().FindStringSubmatch(line); m != nil {
 		f := FileInfo{Name: m[3], IsDir: m[1][0] == 'd'}
 		f.Size, _ = strconv.ParseInt(m[2], 10, 64)
 		return f, true
@@ -114,11 +113,11 @@ func dirEntry(line string) (FileInfo, bool) {
 	return FileInfo{}, false
 }
 
-var md5Line = regexp.MustCompile(`(?mi)^\s*\.*\s*(?:Done!)?\s*verify /md5 \(([^)\n]+)\)\s*=\s*([0-9a-f]{32})\s*$`)
+var md5Line = pattern(`(?mi)^\s*\.*\s*(?:Done!)?\s*verify /md5 \(([^)\n]+)\)\s*=\s*([0-9a-f]{32})\s*$`)
 
 // ParseMD5 reads `verify /md5`: 32 hex digits in lower case.
 func ParseMD5(out string) (string, error) {
-	m := md5Line.FindStringSubmatch(Clean(out))
+	m := md5Line().FindStringSubmatch(Clean(out))
 	if m == nil {
 		return "", fmt.Errorf("verify /md5: no checksum in %s", quoted(out))
 	}

@@ -1,7 +1,6 @@
 package iosxe
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -19,17 +18,17 @@ type CryptoEntry struct {
 }
 
 var (
-	mapLine     = regexp.MustCompile(`(?i)^\s*Crypto Map (?:IPv[46] )?"([^"]+)" (\d+) `)
-	profileLine = regexp.MustCompile(`(?i)^\s*IPSEC profile (\S+)`)
-	peerLine    = regexp.MustCompile(`(?i)^\s*(?:Current peer:|Peer =)\s*(\S+)`)
-	entryACL    = regexp.MustCompile(`(?i)^\s*(?:Extended IP|IPv6) access list (\S+)`)
-	entryPermit = regexp.MustCompile(`(?i)^\s*(?:access-list \S+ |\d{1,10} )?(permit .+?)(?:\s*\(\d+ match(?:es)?\))?(?:\s+sequence \d+)?\s*$`)
-	pfsLine     = regexp.MustCompile(`(?i)^\s*PFS \(Y/N\):\s*([^\s,]+)`)
-	groupLine   = regexp.MustCompile(`(?i)^\s*(?:PFS \(Y/N\):\s*Y,\s*)?DH group:\s*([^\s,]+)`)
-	pfsPQC      = regexp.MustCompile(`(?i)(?:AKE group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
-	usesLine    = regexp.MustCompile(`^\s*(\S+):\s*\{\s*(.*?)\s*\}`)
-	setLine     = regexp.MustCompile(`(?i)^\s*Transform set (\S+):\s*\{\s*(.*?)\s*\}`)
-	modeLine    = regexp.MustCompile(`(?i)will negotiate = \{\s*(\w+)`)
+	mapLine     = pattern(`(?i)^\s*Crypto Map (?:IPv[46] )?"([^"]+)" (\d+) `)
+	profileLine = pattern(`(?i)^\s*IPSEC profile (\S+)`)
+	peerLine    = pattern(`(?i)^\s*(?:Current peer:|Peer =)\s*(\S+)`)
+	entryACL    = pattern(`(?i)^\s*(?:Extended IP|IPv6) access list (\S+)`)
+	entryPermit = pattern(`(?i)^\s*(?:access-list \S+ |\d{1,10} )?(permit .+?)(?:\s*\(\d+ match(?:es)?\))?(?:\s+sequence \d+)?\s*$`)
+	pfsLine     = pattern(`(?i)^\s*PFS \(Y/N\):\s*([^\s,]+)`)
+	groupLine   = pattern(`(?i)^\s*(?:PFS \(Y/N\):\s*Y,\s*)?DH group:\s*([^\s,]+)`)
+	pfsPQC      = pattern(`(?i)(?:AKE group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
+	usesLine    = pattern(`^\s*(\S+):\s*\{\s*(.*?)\s*\}`)
+	setLine     = pattern(`(?i)^\s*Transform set (\S+):\s*\{\s*(.*?)\s*\}`)
+	modeLine    = pattern(`(?i)will negotiate = \{\s*(\w+)`)
 )
 
 // ParseCryptoEntries reads `show crypto map` and `show crypto ipsec profile`.
@@ -41,9 +40,9 @@ func ParseCryptoEntries(out string) []*CryptoEntry {
 		all = append(all, e)
 	}
 	for line := range strings.Lines(Clean(out)) {
-		if m := mapLine.FindStringSubmatch(line); m != nil {
+		if m := mapLine().FindStringSubmatch(line); m != nil {
 			begin(m[1]+" "+m[2], false)
-		} else if m := profileLine.FindStringSubmatch(line); m != nil {
+		} else if m := profileLine().FindStringSubmatch(line); m != nil {
 			begin(m[1], true)
 		} else if e != nil {
 			e.read(line)
@@ -54,21 +53,21 @@ func ParseCryptoEntries(out string) []*CryptoEntry {
 
 func (e *CryptoEntry) read(line string) {
 	switch {
-	case ikev2ProfileName.MatchString(line):
-		e.IKEv2 = ikev2ProfileName.FindStringSubmatch(line)[1]
-	case peerLine.MatchString(line):
-		e.Peers = append(e.Peers, peerLine.FindStringSubmatch(line)[1])
-	case entryACL.MatchString(line):
-		e.ACL = entryACL.FindStringSubmatch(line)[1]
-	case entryPermit.MatchString(line):
-		e.Permits = append(e.Permits, oneBlank(entryPermit.FindStringSubmatch(line)[1]))
-	case pfsLine.MatchString(line):
-		e.PFS = pfsLine.FindStringSubmatch(line)[1]
+	case ikev2ProfileName().MatchString(line):
+		e.IKEv2 = ikev2ProfileName().FindStringSubmatch(line)[1]
+	case peerLine().MatchString(line):
+		e.Peers = append(e.Peers, peerLine().FindStringSubmatch(line)[1])
+	case entryACL().MatchString(line):
+		e.ACL = entryACL().FindStringSubmatch(line)[1]
+	case entryPermit().MatchString(line):
+		e.Permits = append(e.Permits, oneBlank(entryPermit().FindStringSubmatch(line)[1]))
+	case pfsLine().MatchString(line):
+		e.PFS = pfsLine().FindStringSubmatch(line)[1]
 		e.readGroup(line)
-	case groupLine.MatchString(line), pfsPQC.MatchString(line):
+	case groupLine().MatchString(line), pfsPQC().MatchString(line):
 		e.readGroup(line)
-	case usesLine.MatchString(line):
-		e.TransformSets = append(e.TransformSets, usesLine.FindStringSubmatch(line)[1])
+	case usesLine().MatchString(line):
+		e.TransformSets = append(e.TransformSets, usesLine().FindStringSubmatch(line)[1])
 	}
 }
 
@@ -78,10 +77,10 @@ func (e *CryptoEntry) readGroup(line string) {
 	if e.PFS == "N" {
 		return
 	}
-	if m := groupLine.FindStringSubmatch(line); m != nil && m[1] != "none" {
+	if m := groupLine().FindStringSubmatch(line); m != nil && m[1] != "none" {
 		e.PFS = m[1]
 	}
-	if m := pfsPQC.FindStringSubmatch(line); m != nil {
+	if m := pfsPQC().FindStringSubmatch(line); m != nil {
 		e.PQC = append(e.PQC, pqcMethods(m[1])...)
 	}
 }
@@ -89,17 +88,17 @@ func (e *CryptoEntry) readGroup(line string) {
 // TransformSet is one transform set as it is configured: `esp-aes 256 esp-sha256-hmac`, and its mode.
 type TransformSet struct{ Transforms, Mode string }
 
-var keyedCipher = regexp.MustCompile(`\besp-(\d+)-aes\b`)
+var keyedCipher = pattern(`\besp-(\d+)-aes\b`)
 
 // ParseTransformSets reads `show crypto ipsec transform-set`, by name.
 func ParseTransformSets(out string) map[string]TransformSet {
 	all := map[string]TransformSet{}
 	name := ""
 	for line := range strings.Lines(Clean(out)) {
-		if m := setLine.FindStringSubmatch(line); m != nil {
+		if m := setLine().FindStringSubmatch(line); m != nil {
 			name = m[1]
-			all[name] = TransformSet{Transforms: keyedCipher.ReplaceAllString(oneBlank(strings.ReplaceAll(m[2], " ,", "")), "esp-aes $1")}
-		} else if m := modeLine.FindStringSubmatch(line); m != nil && name != "" {
+			all[name] = TransformSet{Transforms: keyedCipher().ReplaceAllString(oneBlank(strings.ReplaceAll(m[2], " ,", "")), "esp-aes $1")}
+		} else if m := modeLine().FindStringSubmatch(line); m != nil && name != "" {
 			t := all[name]
 			t.Mode = strings.ToLower(m[1])
 			all[name] = t

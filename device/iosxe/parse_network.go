@@ -3,7 +3,6 @@ package iosxe
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strings"
 )
 
@@ -18,13 +17,13 @@ type InterfaceState struct {
 // Up says whether the interface carries traffic.
 func (s InterfaceState) Up() bool { return s.Status == "up" && s.Protocol == "up" }
 
-var interfaceRow = regexp.MustCompile(`^(\S+)\s+(\S+)\s+(?:YES|NO)\s+\S+\s+(up|down|administratively down|deleted|reset)\s+(up|down)\b`)
+var interfaceRow = pattern(`^(\S+)\s+(\S+)\s+(?:YES|NO)\s+\S+\s+(up|down|administratively down|deleted|reset)\s+(up|down)\b`)
 
 // ParseInterfaces reads `show ip interface brief`.
 func ParseInterfaces(out string) ([]InterfaceState, error) {
 	var all []InterfaceState
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		m := interfaceRow.FindStringSubmatch(strings.TrimSpace(line))
+		m := interfaceRow().FindStringSubmatch(strings.TrimSpace(line))
 		if m == nil {
 			continue
 		}
@@ -45,9 +44,9 @@ type AccessList struct {
 }
 
 var (
-	aclHead  = regexp.MustCompile(`^(\S.*?) access list (\S+)(?: \(.*\))?$`)
-	aclRow   = regexp.MustCompile(`^\s*(?:\d{1,10}\s+)?((?:permit|deny|remark|evaluate|dynamic)\b.*?)(?:\s+sequence \d+)?$`)
-	aclCount = regexp.MustCompile(`\s*\(\d+ match(?:es)?\)`)
+	aclHead  = pattern(`^(\S.*?) access list (\S+)(?: \(.*\))?$`)
+	aclRow   = pattern(`^\s*(?:\d{1,10}\s+)?((?:permit|deny|remark|evaluate|dynamic)\b.*?)(?:\s+sequence \d+)?$`)
+	aclCount = pattern(`\s*\(\d+ match(?:es)?\)`)
 )
 
 // ParseAccessLists reads `show access-lists`. No output means that there is none.
@@ -55,11 +54,11 @@ func ParseAccessLists(out string) []AccessList {
 	var all []AccessList
 	for line := range strings.SplitSeq(Clean(out), "\n") {
 		line = strings.TrimRight(line, " \t")
-		if m := aclHead.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+		if m := aclHead().FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			all = append(all, AccessList{Name: m[2], Kind: m[1]})
 			continue
 		}
-		m := aclRow.FindStringSubmatch(aclCount.ReplaceAllString(line, ""))
+		m := aclRow().FindStringSubmatch(aclCount().ReplaceAllString(line, ""))
 		if m != nil && len(all) > 0 {
 			last := &all[len(all)-1]
 			last.Entries = append(last.Entries, strings.Join(strings.Fields(m[1]), " "))
@@ -82,12 +81,12 @@ type IKESA struct {
 func (s IKESA) Established() bool { return s.Status == "READY" || s.Status == "QM_IDLE" }
 
 var (
-	ikeRow     = regexp.MustCompile(`^(\d{1,9})\s+(\S+/\d{1,5})\s+(\S+/\d{1,5})\s+\S+/\S+\s+(\S+)`)
-	ikeRow6    = regexp.MustCompile(`^(\d{1,9})\s+\S+/\S+\s+(\S+)$`)
-	ikeLocal6  = regexp.MustCompile(`^Local\s+(\S+/\d{1,5})$`)
-	ikeRemote6 = regexp.MustCompile(`^Remote\s+(\S+/\d{1,5})$`)
-	ikeSPI     = regexp.MustCompile(`^Local spi:\s*([0-9A-Fa-f]{16})\s+Remote spi:\s*([0-9A-Fa-f]{16})`)
-	isakmpRow  = regexp.MustCompile(`^([0-9A-Fa-f.:]+)\s+([0-9A-Fa-f.:]+)\s+([A-Z][A-Z0-9_]+)\s+\d+\s+(ACTIVE.*)$`)
+	ikeRow     = pattern(`^(\d{1,9})\s+(\S+/\d{1,5})\s+(\S+/\d{1,5})\s+\S+/\S+\s+(\S+)`)
+	ikeRow6    = pattern(`^(\d{1,9})\s+\S+/\S+\s+(\S+)$`)
+	ikeLocal6  = pattern(`^Local\s+(\S+/\d{1,5})$`)
+	ikeRemote6 = pattern(`^Remote\s+(\S+/\d{1,5})$`)
+	ikeSPI     = pattern(`^Local spi:\s*([0-9A-Fa-f]{16})\s+Remote spi:\s*([0-9A-Fa-f]{16})`)
+	isakmpRow  = pattern(`^([0-9A-Fa-f.:]+)\s+([0-9A-Fa-f.:]+)\s+([A-Z][A-Z0-9_]+)\s+\d+\s+(ACTIVE.*)$`)
 )
 
 // ParseIKEv2SA reads `show crypto ikev2 sa`, detailed or not. No output means that there is none.
@@ -95,9 +94,9 @@ func ParseIKEv2SA(out string) []IKESA {
 	var all []IKESA
 	for line := range strings.SplitSeq(Clean(out), "\n") {
 		line = strings.TrimSpace(line)
-		if m := ikeRow.FindStringSubmatch(line); m != nil {
+		if m := ikeRow().FindStringSubmatch(line); m != nil {
 			all = append(all, IKESA{Version: 2, Local: slashPort(m[2]), Remote: slashPort(m[3]), Status: m[4]})
-		} else if m := ikeRow6.FindStringSubmatch(line); m != nil {
+		} else if m := ikeRow6().FindStringSubmatch(line); m != nil {
 			all = append(all, IKESA{Version: 2, Status: m[2]})
 		} else if len(all) > 0 {
 			all[len(all)-1].detail(line)
@@ -107,11 +106,11 @@ func ParseIKEv2SA(out string) []IKESA {
 }
 
 func (s *IKESA) detail(line string) {
-	if m := ikeLocal6.FindStringSubmatch(line); m != nil {
+	if m := ikeLocal6().FindStringSubmatch(line); m != nil {
 		s.Local = slashPort(m[1])
-	} else if m := ikeRemote6.FindStringSubmatch(line); m != nil {
+	} else if m := ikeRemote6().FindStringSubmatch(line); m != nil {
 		s.Remote = slashPort(m[1])
-	} else if m := ikeSPI.FindStringSubmatch(line); m != nil {
+	} else if m := ikeSPI().FindStringSubmatch(line); m != nil {
 		s.LocalSPI, s.RemoteSPI = strings.ToUpper(m[1]), strings.ToUpper(m[2])
 	}
 }
@@ -131,7 +130,7 @@ func slashPort(s string) netip.AddrPort {
 func ParseISAKMPSA(out string) []IKESA {
 	var all []IKESA
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		m := isakmpRow.FindStringSubmatch(strings.TrimSpace(line))
+		m := isakmpRow().FindStringSubmatch(strings.TrimSpace(line))
 		if m == nil {
 			continue
 		}
@@ -161,11 +160,11 @@ func ParseDebug(out string) []string {
 }
 
 // debugPeer matches a condition of `debug crypto condition peer ipv4 ADDRESS` in `show debugging`.
-var debugPeer = regexp.MustCompile(`(?mi)^\s*condition \d+:.*\bpeer\s+(?:ip(?:v[46])?\s+)?(\S+)`)
+var debugPeer = pattern(`(?mi)^\s*condition \d+:.*\bpeer\s+(?:ip(?:v[46])?\s+)?(\S+)`)
 
 // DebugsPeer says whether `show debugging` lists a condition that limits debugs to peer. Not every release lists them.
 func DebugsPeer(out string, peer netip.Addr) bool {
-	for _, m := range debugPeer.FindAllStringSubmatch(Clean(out), -1) {
+	for _, m := range debugPeer().FindAllStringSubmatch(Clean(out), -1) {
 		if a, err := netip.ParseAddr(m[1]); err == nil && a.Unmap() == peer.Unmap() {
 			return true
 		}

@@ -31,30 +31,30 @@ func (v Version) MayBeSDWAN() bool {
 func (v Version) Controlled() bool { return strings.HasPrefix(strings.ToLower(v.Mode), "controller") }
 
 var (
-	versionXE      = regexp.MustCompile(`(?m)^Cisco IOS XE Software, Version (\S+)`)
-	versionIOS     = regexp.MustCompile(`(?m)^Cisco IOS Software.*?, (?:Experimental )?Version ([^\s,]+)`)
-	versionChassis = regexp.MustCompile(`(?mi)^cisco (\S+) .*processor.* with \d+K`)
-	versionUptime  = regexp.MustCompile(`(?m)^(\S+) uptime is (.+)$`)
-	versionSerial  = regexp.MustCompile(`(?m)^Processor board ID (\S+)`)
-	versionImage   = regexp.MustCompile(`(?m)^System image file is "([^"]*)"`)
-	versionMode    = regexp.MustCompile(`(?mi)^\s*Router operating mode:\s*(\S+)`)
-	uptimePart     = regexp.MustCompile(`(\d{1,6}) (year|week|day|hour|minute)s?`)
+	versionXE      = pattern(`(?m)^Cisco IOS XE Software, Version (\S+)`)
+	versionIOS     = pattern(`(?m)^Cisco IOS Software.*?, (?:Experimental )?Version ([^\s,]+)`)
+	versionChassis = pattern(`(?mi)^cisco (\S+) .*processor.* with \d+K`)
+	versionUptime  = pattern(`(?m)^(\S+) uptime is (.+)$`)
+	versionSerial  = pattern(`(?m)^Processor board ID (\S+)`)
+	versionImage   = pattern(`(?m)^System image file is "([^"]*)"`)
+	versionMode    = pattern(`(?mi)^\s*Router operating mode:\s*(\S+)`)
+	uptimePart     = pattern(`(\d{1,6}) (year|week|day|hour|minute)s?`)
 )
 
 // ParseVersion reads `show version`.
 func ParseVersion(out string) (Version, error) {
 	out = Clean(out)
 	v := Version{
-		Model:  firstGroup(versionChassis, out),
-		Serial: firstGroup(versionSerial, out),
-		Image:  firstGroup(versionImage, out),
-		Mode:   firstGroup(versionMode, out),
+		Model:  firstGroup(versionChassis(), out),
+		Serial: firstGroup(versionSerial(), out),
+		Image:  firstGroup(versionImage(), out),
+		Mode:   firstGroup(versionMode(), out),
 	}
-	v.Software = normaliseVersion(firstGroup(versionIOS, out))
-	if x := firstGroup(versionXE, out); x != "" && !strings.HasPrefix(x, "BLD_") {
+	v.Software = normaliseVersion(firstGroup(versionIOS(), out))
+	if x := firstGroup(versionXE(), out); x != "" && !strings.HasPrefix(x, "BLD_") {
 		v.Software = normaliseVersion(x)
 	}
-	if m := versionUptime.FindStringSubmatch(out); m != nil {
+	if m := versionUptime().FindStringSubmatch(out); m != nil {
 		v.Hostname, v.Uptime = m[1], parseUptime(m[2])
 	}
 	if v.Software == "" && v.Model == "" {
@@ -88,7 +88,7 @@ func parseUptime(s string) time.Duration {
 		"year": 365 * 24 * time.Hour, "week": 7 * 24 * time.Hour, "day": 24 * time.Hour, "hour": time.Hour, "minute": time.Minute,
 	}
 	var d time.Duration
-	for _, m := range uptimePart.FindAllStringSubmatch(s, -1) {
+	for _, m := range uptimePart().FindAllStringSubmatch(s, -1) {
 		n, _ := strconv.Atoi(m[1])
 		if m[2] == "year" {
 			n = min(n, 100)
@@ -99,15 +99,15 @@ func parseUptime(s string) time.Duration {
 }
 
 var (
-	switchModel = regexp.MustCompile(`(?i)^(?:(?:WS-)?C(?:9[2-6]\d\d|3[68]50|45\d\d)|IE-3)`)
-	routerModel = regexp.MustCompile(`(?i)^(?:CSR1000V|C8000V|C8[2-5]\d\d|C8\d{3}|ISR[14]\d\d\d|C11\d\d|ASR1\d\d\d|ASR1K|VG\d|IR\d|ISRV|C8K)`)
+	switchModel = pattern(`(?i)^(?:(?:WS-)?C(?:9[2-6]\d\d|3[68]50|45\d\d)|IE-3)`)
+	routerModel = pattern(`(?i)^(?:CSR1000V|C8000V|C8[2-5]\d\d|C8\d{3}|ISR[14]\d\d\d|C11\d\d|ASR1\d\d\d|ASR1K|VG\d|IR\d|ISRV|C8K)`)
 )
 
 // CaptureSupport says why the platform cannot be used by the playbook, or nil. A platform that is not known is taken
 // for a router: what it refuses will say so.
 func (v Version) CaptureSupport() error {
 	switch {
-	case switchModel.MatchString(v.Model):
+	case switchModel().MatchString(v.Model):
 		return fmt.Errorf("%s is a Catalyst switch: its monitor capture writes by other commands than a router's, and moncap speaks the router's", v.Model)
 	case v.Software == "":
 		return nil
@@ -118,11 +118,11 @@ func (v Version) CaptureSupport() error {
 }
 
 // KnownRouter says whether the model is one whose monitor capture is known to be the router's.
-func (v Version) KnownRouter() bool { return routerModel.MatchString(v.Model) }
+func (v Version) KnownRouter() bool { return routerModel().MatchString(v.Model) }
 
 // major returns the first number of the software version, or a large one when there is none.
 func (v Version) major() int {
-	n, err := strconv.Atoi(leadingNumber.FindString(v.Software))
+	n, err := strconv.Atoi(leadingNumber().FindString(v.Software))
 	if err != nil {
 		return 1 << 20
 	}
@@ -140,14 +140,14 @@ type Clock struct {
 	SourceOfTime bool   // the reading has a source
 }
 
-var clockLine = regexp.MustCompile(`(?m)^\s*([*.]?)(\d{1,2}):(\d\d):(\d\d)\.(\d{1,6}) (\S+) [A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d{4})\s*$`)
+var clockLine = pattern(`(?m)^\s*([*.]?)(\d{1,2}):(\d\d):(\d\d)\.(\d{1,6}) (\S+) [A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d{4})\s*$`)
 
-var clockSource = regexp.MustCompile(`(?mi)^\s*Time source is ([^,\n]+?)\s*$`)
+var clockSource = pattern(`(?mi)^\s*Time source is ([^,\n]+?)\s*$`)
 
 // ParseClock reads `show clock detail`.
 func ParseClock(out string) (Clock, error) {
 	out = Clean(out)
-	m := clockLine.FindStringSubmatch(out)
+	m := clockLine().FindStringSubmatch(out)
 	if m == nil {
 		return Clock{}, fmt.Errorf("show clock: no time in %s", quoted(out))
 	}
@@ -156,7 +156,7 @@ func ParseClock(out string) (Clock, error) {
 	if err != nil {
 		return Clock{}, fmt.Errorf("show clock: %w", err)
 	}
-	c := Clock{Zone: m[6], NotSet: m[1] == "*", Unsynced: m[1] == ".", Source: firstGroup(clockSource, out)}
+	c := Clock{Zone: m[6], NotSet: m[1] == "*", Unsynced: m[1] == ".", Source: firstGroup(clockSource(), out)}
 	c.ZoneKnown = c.Zone == "UTC" || c.Zone == "GMT"
 	c.SourceOfTime = c.Source != ""
 	c.Time = t.In(time.UTC)
@@ -186,11 +186,11 @@ func (c Clock) Instant(near time.Time, offsets ...time.Duration) time.Time {
 	return best.UTC()
 }
 
-var privilegeLine = regexp.MustCompile(`(?mi)^\s*Current privilege level is (\d{1,2})\s*$`)
+var privilegeLine = pattern(`(?mi)^\s*Current privilege level is (\d{1,2})\s*$`)
 
 // ParsePrivilege reads `show privilege`.
 func ParsePrivilege(out string) (int, error) {
-	n, err := strconv.Atoi(firstGroup(privilegeLine, Clean(out)))
+	n, err := strconv.Atoi(firstGroup(privilegeLine(), Clean(out)))
 	if err != nil {
 		return 0, fmt.Errorf("show privilege: no level in %s", quoted(out))
 	}
@@ -200,11 +200,11 @@ func ParsePrivilege(out string) (int, error) {
 // CPU is the load of the control plane, in percent.
 type CPU struct{ FiveSeconds, OneMinute, FiveMinutes int }
 
-var cpuLine = regexp.MustCompile(`(?i)five seconds:\s*(\d{1,3})%(?:/\d{1,3}%)?;\s*one minute:\s*(\d{1,3})%;\s*five minutes:\s*(\d{1,3})%`)
+var cpuLine = pattern(`(?i)five seconds:\s*(\d{1,3})%(?:/\d{1,3}%)?;\s*one minute:\s*(\d{1,3})%;\s*five minutes:\s*(\d{1,3})%`)
 
 // ParseCPU reads the first line of `show processes cpu`.
 func ParseCPU(out string) (CPU, error) {
-	m := cpuLine.FindStringSubmatch(normalise(out))
+	m := cpuLine().FindStringSubmatch(normalise(out))
 	if m == nil {
 		return CPU{}, fmt.Errorf("show processes cpu: no load in %s", quoted(out))
 	}
@@ -218,11 +218,11 @@ func ParseCPU(out string) (CPU, error) {
 // Memory is the router's main memory pool, in bytes.
 type Memory struct{ Total, Used, Free int64 }
 
-var memoryLine = regexp.MustCompile(`(?mi)^\s*Processor\s+[0-9A-F]+\s+(\d{1,18})\s+(\d{1,18})\s+(\d{1,18})\b`)
+var memoryLine = pattern(`(?mi)^\s*Processor\s+[0-9A-F]+\s+(\d{1,18})\s+(\d{1,18})\s+(\d{1,18})\b`)
 
 // ParseMemory reads `show memory statistics`.
 func ParseMemory(out string) (Memory, error) {
-	m := memoryLine.FindStringSubmatch(Clean(out))
+	m := memoryLine().FindStringSubmatch(Clean(out))
 	if m == nil {
 		return Memory{}, fmt.Errorf("show memory statistics: no processor pool in %s", quoted(out))
 	}
@@ -241,19 +241,19 @@ type NTP struct {
 }
 
 var (
-	ntpState  = regexp.MustCompile(`(?mi)^\s*Clock is (synchronized|unsynchronized)(?:, stratum (\d{1,2}))?`)
-	ntpOffset = regexp.MustCompile(`(?mi)clock offset is (-?\d{1,12}(?:\.\d{1,9})?) msec`)
+	ntpState  = pattern(`(?mi)^\s*Clock is (synchronized|unsynchronized)(?:, stratum (\d{1,2}))?`)
+	ntpOffset = pattern(`(?mi)clock offset is (-?\d{1,12}(?:\.\d{1,9})?) msec`)
 )
 
 // ParseNTP reads `show ntp status`.
 func ParseNTP(out string) (NTP, error) {
 	out = Clean(out)
-	m := ntpState.FindStringSubmatch(out)
+	m := ntpState().FindStringSubmatch(out)
 	if m == nil {
 		return NTP{}, fmt.Errorf("show ntp status: no state in %s", quoted(out))
 	}
 	n := NTP{Synchronised: strings.EqualFold(m[1], "synchronized")}
 	n.Stratum, _ = strconv.Atoi(m[2])
-	n.OffsetMS, _ = strconv.ParseFloat(firstGroup(ntpOffset, out), 64)
+	n.OffsetMS, _ = strconv.ParseFloat(firstGroup(ntpOffset(), out), 64)
 	return n, nil
 }

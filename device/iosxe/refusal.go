@@ -37,30 +37,30 @@ func beginning(lines []string, n int) []string {
 
 // The first rule that matches decides, so what says more stands above what says less.
 var refusals = []struct {
-	pattern *regexp.Regexp
+	matches func() *regexp.Regexp
 	kind    RefusalKind
 }{
-	{regexp.MustCompile(`(?i)^\s*%\s*(?:invalid input|ambiguous command|incomplete command|unknown command|unrecognized command|bad ip address)`), InvalidInput},
-	{regexp.MustCompile(`(?i)^(?:%\s*)?(?:command )?authori[sz]ation failed|^%\s*(?:access|permission) denied|^%\s*(?:error in authentication|bad secrets|bad passwords)|^privilege denied`), Unauthorized},
-	{regexp.MustCompile(`(?i)no space left|not enough (?:free )?space|insufficient (?:disk )?space|(?:disk|device|file ?system) (?:is )?full`), NoSpace},
-	{regexp.MustCompile(`(?i)^\s*%?error .*\(no such file or directory\)|^\s*%?error .*\(file not found\)`), Missing},
-	{regexp.MustCompile(`(?i)^\s*%?\s*capture (?:point )?(?:\S+ )?does not exist|^\s*non-existent access-list|^\s*class-map \S+ not found`), Missing},
-	{regexp.MustCompile(`(?i)^\s*%?\s*capture \S+ is not active|^\s*unable to deactivate capture`), NotActive},
-	{regexp.MustCompile(`(?i)^\s*%?\s*capture \S+ is (?:already )?(?:active|running|started)|^\s*%.*already (?:exists|active)|^\s*a file by .*already exists`), AlreadyThere},
-	{regexp.MustCompile(`(?i)^\s*%?\s*capture is not supported|^\s*%.*not supported|^\s*clear not supported`), Unsupported},
-	{regexp.MustCompile(`(?i)^\s*unable to (?:activate|configure|start|create) |^\s*failed to (?:export|attach|start|activate|open|create) ?|^\s*%?error (?:opening|deleting|connecting|copying|writing|reading|verifying|computing)`), Unclassified},
+	{pattern(`(?i)^\s*%\s*(?:invalid input|ambiguous command|incomplete command|unknown command|unrecognized command|bad ip address)`), InvalidInput},
+	{pattern(`(?i)^(?:%\s*)?(?:command )?authori[sz]ation failed|^%\s*(?:access|permission) denied|^%\s*(?:error in authentication|bad secrets|bad passwords)|^privilege denied`), Unauthorized},
+	{pattern(`(?i)no space left|not enough (?:free )?space|insufficient (?:disk )?space|(?:disk|device|file ?system) (?:is )?full`), NoSpace},
+	{pattern(`(?i)^\s*%?error .*\(no such file or directory\)|^\s*%?error .*\(file not found\)`), Missing},
+	{pattern(`(?i)^\s*%?\s*capture (?:point )?(?:\S+ )?does not exist|^\s*non-existent access-list|^\s*class-map \S+ not found`), Missing},
+	{pattern(`(?i)^\s*%?\s*capture \S+ is not active|^\s*unable to deactivate capture`), NotActive},
+	{pattern(`(?i)^\s*%?\s*capture \S+ is (?:already )?(?:active|running|started)|^\s*%.*already (?:exists|active)|^\s*a file by .*already exists`), AlreadyThere},
+	{pattern(`(?i)^\s*%?\s*capture is not supported|^\s*%.*not supported|^\s*clear not supported`), Unsupported},
+	{pattern(`(?i)^\s*unable to (?:activate|configure|start|create) |^\s*failed to (?:export|attach|start|activate|open|create) ?|^\s*%?error (?:opening|deleting|connecting|copying|writing|reading|verifying|computing)`), Unclassified},
 }
 
 // A percent sign at the start of a line is how IOS complains, except for these.
-var remark = regexp.MustCompile(`(?i)^\s*%\s*warning`)
+var remark = pattern(`(?i)^\s*%\s*warning`)
 
 func classify(line string) (RefusalKind, bool) {
 	for _, r := range refusals {
-		if r.pattern.MatchString(line) {
+		if r.matches().MatchString(line) {
 			return r.kind, true
 		}
 	}
-	return Unclassified, strings.HasPrefix(strings.TrimSpace(line), "%") && !remark.MatchString(line)
+	return Unclassified, strings.HasPrefix(strings.TrimSpace(line), "%") && !remark().MatchString(line)
 }
 
 // refusalText takes the complaint and what follows it, for the first line alone often does not say what failed.
@@ -93,14 +93,14 @@ func refusedLine(cmd Command, before []string) string {
 
 // What the SCP server says instead of a file, most telling first.
 var transferRefusals = []struct {
-	pattern *regexp.Regexp
+	matches func() *regexp.Regexp
 	kind    RefusalKind
 }{
-	{regexp.MustCompile(`(?i)privilege`), Unprivileged},
-	{regexp.MustCompile(`(?i)administratively disabled|(?:scp|server|service)\b.*\b(?:disabled|not enabled|not running)`), Disabled},
-	{regexp.MustCompile(`(?i)authori[sz]ation|not authori[sz]ed|(?:permission|access) denied`), Unauthorized},
-	{regexp.MustCompile(`(?i)lines? (?:are |is )?(?:busy|in use)|no free (?:line|vty)|(?:too many|maximum|limit)\b.*\bsessions?|sessions? limit`), Busy},
-	{regexp.MustCompile(`(?i)no such file|not found|does not exist`), Missing},
+	{pattern(`(?i)privilege`), Unprivileged},
+	{pattern(`(?i)administratively disabled|(?:scp|server|service)\b.*\b(?:disabled|not enabled|not running)`), Disabled},
+	{pattern(`(?i)authori[sz]ation|not authori[sz]ed|(?:permission|access) denied`), Unauthorized},
+	{pattern(`(?i)lines? (?:are |is )?(?:busy|in use)|no free (?:line|vty)|(?:too many|maximum|limit)\b.*\bsessions?|sessions? limit`), Busy},
+	{pattern(`(?i)no such file|not found|does not exist`), Missing},
 }
 
 // RefusedTransfer sorts what an SCP server said, on one or several lines, instead of sending the file that command
@@ -110,7 +110,7 @@ func RefusedTransfer(command, said string) *Refusal {
 	lines := strings.Split(said, "\n")
 	for _, t := range transferRefusals {
 		for i, l := range lines {
-			if t.pattern.MatchString(l) {
+			if t.matches().MatchString(l) {
 				return &Refusal{Command: command, Text: refusalText(lines[i:]), Kind: t.kind}
 			}
 		}
@@ -120,10 +120,10 @@ func RefusedTransfer(command, said string) *Refusal {
 
 // LoginRefused says whether what a router said right after a login, before it hung up, means that the account does not get
 // a session, however often it tries: no exec authorization, a password that expired, an account that is locked.
-func LoginRefused(said string) bool { return loginRefused.MatchString(said) }
+func LoginRefused(said string) bool { return loginRefused().MatchString(said) }
 
 // A banner may well speak of accounts that will be locked, so only what has happened counts.
-var loginRefused = regexp.MustCompile(`(?i)%\s*(?:(?:exec )?authori[sz]ation failed|login invalid|authentication failed|access denied|bad passwords)` +
+var loginRefused = pattern(`(?i)%\s*(?:(?:exec )?authori[sz]ation failed|login invalid|authentication failed|access denied|bad passwords)` +
 	`|\b(?:password|account)(?: (?:has|have|is|was|been))* (?:expired|locked|disabled)|must change (?:your|the) password|password must be changed`)
 
 // LastWords quotes the end of what a router said: the last lines that are neither blank nor messages, fit to be shown.

@@ -3,6 +3,7 @@ package iosxe
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -41,14 +42,14 @@ var Dialog = regexp.MustCompile(`(?i)(?:\[confirm\]|\[[^\]\r\n]*\][ \t]*\?|\(yes
 // SyslogLine says whether the router wrote line on its own account, in the middle of whatever it was printing.
 // The forms are `%FACILITY-SEVERITY-MNEMONIC:` with any timestamp, and the warnings of 17.18 and later.
 func SyslogLine(line string) bool {
-	return syslogLine.MatchString(line) || securityWarning.MatchString(line)
+	return syslogLine().MatchString(line) || securityWarning().MatchString(line)
 }
 
 var (
 	// Between the start of the line and the percent sign stand a sequence number, a timestamp and a zone, no words.
 	// Cisco's list of messages prints one mnemonic with a blank in it.
-	syslogLine      = regexp.MustCompile(`^[\s*.]*(?:[\w:.,+*-]+[ :]+){0,8}%[A-Z0-9_]+(?:-[A-Z0-9_/]+)?-[0-7]-[A-Z0-9_]+(?: _[A-Z0-9_]+)?:`)
-	securityWarning = regexp.MustCompile(`^\s*(?:SECURITY|INSECURE DYNAMIC) WARNING - `)
+	syslogLine      = pattern(`^[\s*.]*(?:[\w:.,+*-]+[ :]+){0,8}%[A-Z0-9_]+(?:-[A-Z0-9_/]+)?-[0-7]-[A-Z0-9_]+(?: _[A-Z0-9_]+)?:`)
+	securityWarning = pattern(`^\s*(?:SECURITY|INSECURE DYNAMIC) WARNING - `)
 )
 
 // Clean takes out of a command's output what does not belong to it: carriage returns, backspaces, syslog lines, the
@@ -56,7 +57,7 @@ var (
 func Clean(output string) string {
 	var b strings.Builder
 	for line := range strings.SplitSeq(normalise(output), "\n") {
-		if SyslogLine(line) || promptTimestamp.MatchString(line) {
+		if SyslogLine(line) || promptTimestamp().MatchString(line) {
 			continue
 		}
 		b.WriteString(line)
@@ -67,7 +68,7 @@ func Clean(output string) string {
 
 // The lines that `exec prompt timestamp` puts before every output. The time source alone is also a line of `show clock
 // detail`, and stays when it carries no time.
-var promptTimestamp = regexp.MustCompile(`^(?:Load for five secs: \d+%/\d+%;.*|Time source is [^,]+, .*|No time source, .*)\s*$`)
+var promptTimestamp = pattern(`^(?:Load for five secs: \d+%/\d+%;.*|Time source is [^,]+, .*|No time source, .*)\s*$`)
 
 // Overtyped carries out the backspaces in s, with which the pager takes its line back.
 func Overtyped(s string) string { return normalise(s) }
@@ -101,4 +102,10 @@ func Printable(s string) string {
 		}
 		return '\uFFFD'
 	}, s)
+}
+
+// pattern is a regular expression that is compiled when it is first used: most commands need few of them, and all together would take
+// longer than the rest of their start.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

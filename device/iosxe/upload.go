@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -21,8 +20,8 @@ type Upload struct {
 const uploadScheme, uploadPort = "scp://", 22
 
 var (
-	uploadURL    = regexp.MustCompile(`^scp://([A-Za-z0-9._-]{1,32})@([A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(/[A-Za-z0-9._/-]{0,160})?$`)
-	uploadFolder = regexp.MustCompile(`^/?(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*$`)
+	uploadURL    = pattern(`^scp://([A-Za-z0-9._-]{1,32})@([A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(/[A-Za-z0-9._/-]{0,160})?$`)
+	uploadFolder = pattern(`^/?(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*$`)
 )
 
 // ParseUpload reads scp://USER@HOST[:PORT][/FOLDER]. As in IOS XE's own URLs, a folder is the user's, and a second slash
@@ -31,7 +30,7 @@ func ParseUpload(s string) (Upload, error) {
 	fail := func(why string) (Upload, error) {
 		return Upload{}, fmt.Errorf("upload: %s; want scp://USER@HOST[:PORT][/FOLDER], of letters, digits, '.', '_' and '-'", why)
 	}
-	m := uploadURL.FindStringSubmatch(s)
+	m := uploadURL().FindStringSubmatch(s)
 	if m == nil {
 		if user, _, ok := strings.Cut(strings.TrimPrefix(s, uploadScheme), "@"); ok && strings.Contains(user, ":") {
 			return fail("a password must not stand in the URL, for the router keeps what it is told") // and is not repeated here
@@ -52,7 +51,7 @@ func ParseUpload(s string) (Upload, error) {
 	if u.Folder = strings.TrimPrefix(m[4], "/"); u.Folder != "" && !strings.HasSuffix(u.Folder, "/") {
 		u.Folder += "/"
 	}
-	if !uploadFolder.MatchString(u.Folder) {
+	if !uploadFolder().MatchString(u.Folder) {
 		return fail(strconv.Quote(s))
 	}
 	return u, nil
@@ -99,11 +98,11 @@ func ExportUpload(n Name, u Upload, f File) Command {
 	return c
 }
 
-var sink = regexp.MustCompile(`(?m)^\s*Sink: C0[0-7]{3} (\d{1,12}) `)
+var sink = pattern(`(?m)^\s*Sink: C0[0-7]{3} (\d{1,12}) `)
 
 // ParseUploadSize reads from the answer to ExportUpload how many bytes the router sent.
 func ParseUploadSize(output string) (int64, error) {
-	m := sink.FindStringSubmatch(Clean(output))
+	m := sink().FindStringSubmatch(Clean(output))
 	if m == nil {
 		return 0, fmt.Errorf("export: the router does not say how much it sent")
 	}

@@ -3,7 +3,6 @@ package iosxe
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,7 +13,7 @@ type Name struct{ s string }
 
 // A letter first, as a named access list needs it; 15 characters, the longest that IOS XE is known to take for a
 // capture point.
-var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
+var namePattern = pattern(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
 
 // Words that mean something else after `monitor capture` or `show monitor capture`, on routers or on switches.
 var reservedNames = []string{
@@ -25,7 +24,7 @@ var reservedNames = []string{
 // ParseName reads the name of a capture point or an access list.
 func ParseName(s string) (Name, error) {
 	switch {
-	case !namePattern.MatchString(s):
+	case !namePattern().MatchString(s):
 		return Name{}, fmt.Errorf("name %q: want a letter and at most 14 more letters, digits, '_' or '-'", s)
 	case slices.Contains(reservedNames, strings.ToLower(s)):
 		return Name{}, fmt.Errorf("name %q: it is a keyword of monitor capture", s)
@@ -61,11 +60,11 @@ const (
 	interfaceNumber = `[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?`
 )
 
-var interfacePattern = regexp.MustCompile(`^(` + interfaceType + `) ?(` + interfaceNumber + `)$`)
+var interfacePattern = pattern(`^(` + interfaceType + `) ?(` + interfaceNumber + `)$`)
 
 // ParseInterface reads the name of an interface, with or without the blank that IOS allows before the number.
 func ParseInterface(s string) (Interface, error) {
-	m := interfacePattern.FindStringSubmatch(s)
+	m := interfacePattern().FindStringSubmatch(s)
 	if m == nil {
 		return Interface{}, fmt.Errorf("interface %q: want a type and a number, like GigabitEthernet1 or TenGigabitEthernet0/0/1.101", s)
 	}
@@ -94,8 +93,8 @@ func (i *Interface) UnmarshalText(b []byte) (err error) {
 // Is says whether the router's spelling of an interface means i: case is ignored, and the type may be abbreviated as
 // IOS itself does it in narrow columns (Te0/0/4, Gi1).
 func (i Interface) Is(router string) bool {
-	a := interfacePattern.FindStringSubmatch(i.s)
-	b := interfacePattern.FindStringSubmatch(strings.TrimSpace(router))
+	a := interfacePattern().FindStringSubmatch(i.s)
+	b := interfacePattern().FindStringSubmatch(strings.TrimSpace(router))
 	if a == nil || b == nil || a[2] != b[2] {
 		return false
 	}
@@ -109,12 +108,12 @@ func (i Interface) Is(router string) bool {
 // File is a file in the root of a router's bootflash:. Only ParseFile makes one that is not empty.
 type File struct{ s string }
 
-var filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+var filePattern = pattern(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // ParseFile reads a file name, with or without `bootflash:` or `bootflash:/` before it.
 func ParseFile(s string) (File, error) {
 	name := strings.TrimPrefix(strings.TrimPrefix(s, "bootflash:"), "/")
-	if !filePattern.MatchString(name) {
+	if !filePattern().MatchString(name) {
 		return File{}, fmt.Errorf("file %q: want a name in bootflash: of letters, digits, '.', '_' and '-', at most 63", s)
 	}
 	return File{name}, nil
@@ -150,11 +149,11 @@ func (f *File) UnmarshalText(b []byte) (err error) {
 // VRF is the name of a routing table. Only ParseVRF makes one that is not empty.
 type VRF struct{ s string }
 
-var vrfPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
+var vrfPattern = pattern(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
 
 // ParseVRF reads the name of a VRF; an empty one is the global table.
 func ParseVRF(s string) (VRF, error) {
-	if s != "" && !vrfPattern.MatchString(s) {
+	if s != "" && !vrfPattern().MatchString(s) {
 		return VRF{}, fmt.Errorf("vrf %q: want at most 32 letters, digits, '_', '.', ':' or '-'", s)
 	}
 	return VRF{s}, nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -15,7 +16,10 @@ import (
 //go:embed page.gohtml
 var pageSource string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"pieces": pieces}).Parse(pageSource))
+// pageTemplate is parsed when a page is wanted: that is a third of the start of a program that shows none.
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{"pieces": pieces}).Parse(pageSource))
+})
 
 // htmlLimit is how many rows the ladder of a page has, about, before stretches of it are folded.
 const htmlLimit = 600
@@ -23,7 +27,7 @@ const htmlLimit = 600
 // HTML writes r as one self-contained page that needs no network and no script.
 func HTML(w io.Writer, r *report.Report, o HTMLOptions) error {
 	var b bytes.Buffer // so that an error leaves no half page
-	if err := pageTemplate.Execute(&b, newView(r, o)); err != nil {
+	if err := pageTemplate().Execute(&b, newView(r, o)); err != nil {
 		return err
 	}
 	_, err := b.WriteTo(w)

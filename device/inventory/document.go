@@ -250,7 +250,7 @@ func (p *parser) names(where string, n *yaml.Node, into *[]string) {
 	}
 	for _, item := range n.Content {
 		switch {
-		case item.Kind != yaml.ScalarNode || !namePattern.MatchString(item.Value):
+		case item.Kind != yaml.ScalarNode || !namePattern().MatchString(item.Value):
 			p.fail(item, where, "want %s", want)
 		case slices.Contains(*into, item.Value):
 			p.fail(item, where, "%s stands there twice", quoted(item.Value))

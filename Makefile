@@ -3,12 +3,13 @@ GO ?= go
 # Executions, not a time: a timed run of Go's fuzzer that ends while a worker is busy can fail with "context deadline exceeded".
 FUZZTIME ?= 200000x
 SOAKTIME ?= 10m
+ATTACKTIME ?= 10m
 DIST ?= dist
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -buildid=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: successors help build test race fuzz bench bench-long lint vuln sec referee soak release reproduce accuracy golden
+.PHONY: successors help build test race fuzz bench bench-long lint vuln sec referee soak attack release reproduce accuracy golden
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -40,6 +41,9 @@ referee: ## every container and link layer, compared with tshark
 
 soak: ## throw random faults at runs for SOAKTIME; a failure names the seed that repeats it
 	MONCAP_SOAK=$(SOAKTIME) $(GO) test -run '^TestSoak$$' -count 1 -timeout 0 -v ./cmd/moncap
+
+attack: ## hostile routers, tampered bundles, crafted captures and unsafe runs at random, for ATTACKTIME; a failure's name is its MONCAP_ATTACK_SEED
+	MONCAP_ATTACK=$(ATTACKTIME) $(GO) test -run '^TestAttack$$' -count 1 -timeout 0 -v ./cmd/moncap
 
 bench: ## run every benchmark once
 	$(GO) test -run '^$$' -bench . -benchmem ./...

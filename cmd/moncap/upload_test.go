@@ -131,7 +131,7 @@ func (s *fileServer) secret(t *testing.T, password string) string {
 func TestViaExport(t *testing.T) {
 	s := startFileServer(t)
 	l := newTestLab(t, "healthy")
-	l.know(t, s)
+	l.know(t, s.addr, s.key)
 	out := filepath.Join(l.dir, "bundle")
 	r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "-v",
 		"--via-export", "scp://ops@"+s.addr, "--via-export-password", s.secret(t, serverPassword))
@@ -160,7 +160,7 @@ func TestViaExport(t *testing.T) {
 func TestViaExportRefused(t *testing.T) {
 	s := startFileServer(t)
 	l := newTestLab(t, "healthy")
-	l.know(t, s)
+	l.know(t, s.addr, s.key)
 	out := filepath.Join(l.dir, "bundle")
 	r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s",
 		"--via-export", "scp://ops@"+s.addr, "--via-export-password", s.secret(t, "wrong-"+serverPassword))
@@ -191,15 +191,15 @@ func TestViaExportIsNotForPasswords(t *testing.T) {
 	}
 }
 
-// know puts the server's host key into the lab's known_hosts.
-func (l *testLab) know(t *testing.T, s *fileServer) {
+// know puts a host key into the lab's known_hosts.
+func (l *testLab) know(t *testing.T, address string, key ssh.PublicKey) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(l.dir, "known_hosts"), os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := fmt.Fprintln(f, knownhosts.Line([]string{knownhosts.Normalize(s.addr)}, s.key)); err != nil {
+	if _, err := fmt.Fprintln(f, knownhosts.Line([]string{knownhosts.Normalize(address)}, key)); err != nil {
 		t.Fatal(err)
 	}
 }

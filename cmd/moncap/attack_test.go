@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/device"
+	"github.com/moncap/moncap/device/simulator"
+)
+
+// attack is one way to attack moncap, played from a seed.
+type attack struct {
+	name  string
+	seeds uint64 // that every run of the tests plays
+	play  func(t *testing.T, rng *rand.Rand)
+}
+
+func attacks() []attack {
+	return []attack{{"unsafe", 8, unsafeRun}, {"router", 6, hostileRouter}, {"bundle", 6, tamperedBundle}, {"capture", 12, craftedCapture}}
+}
+
+// TestAttack plays a few fixed seeds of every attack, or random ones for MONCAP_ATTACK (a duration; `make attack` sets it). A
+// failure's name is what MONCAP_ATTACK_SEED repeats it with: router/123.
+func TestAttack(t *testing.T) {
+	if kind, seed, ok := strings.Cut(os.Getenv("MONCAP_ATTACK_SEED"), "/"); ok {
+		n, err := strconv.ParseUint(seed, 10, 64)
+		i := slices.IndexFunc(attacks(), func(a attack) bool { return a.name == kind })
+		if err != nil || i < 0 {
+			t.Fatalf("MONCAP_ATTACK_SEED: want one of %v and a number", attacks())
+		}
+		attacks()[i].once(t, n)
+		return
+	}
+	length, err := time.ParseDuration(os.Getenv("MONCAP_ATTACK"))
+	if err != nil {
+		for _, a := range attacks() {
+			for seed := range a.seeds {
+				a.once(t, seed)
+			}
+		}
+		return
+	}
+	attackFor(t, length)
+}
+
+// once plays the attack beside others.
+func (a attack) once(t *testing.T, seed uint64) {
+	t.Run(fmt.Sprintf("%s/%d", a.name, seed), func(t *testing.T) {
+		t.Parallel()
+		a.play(t, rand.New(rand.NewPCG(seed, 2)))
+	})
+}
+
+// attackFor plays random seeds, some of every attack at a time, until the time is over or one failed.
+func attackFor(t *testing.T, length time.Duration) {
+	runs := map[string]int{}
+	for began := time.Now(); time.Since(began) < length && !t.Failed(); {
+		t.Run("at once", func(t *testing.T) {
+			for _, a := range attacks() {
+				for range a.seeds {
+					a.once(t, rand.Uint64())
+					runs[a.name]++
+				}
+			}
+		})
+	}
+	t.Logf("attacks: %v", runs)
+}
+
+// clogged is a connection that takes, and gives, so many bytes. Then nothing moves any more until it is closed.
+type clogged struct {
+	net.Conn
+	in, out atomic.Int64
+	gone    chan struct{}
+	once    sync.Once
+}
+
+func (c *clogged) move(left *atomic.Int64, p []byte, by func([]byte) (int, error)) (int, error) {
+	if left.Add(-int64(len(p))) < 0 {
+		<-c.gone
+		return 0, net.ErrClosed
+	}
+	return by(p)
+}
+
+func (c *clogged) Write(p []byte) (int, error) { return c.move(&c.out, p, c.Conn.Write) }
+
+// Read takes no more at once than a packet has, so that a connection can be clogged between any two.
+func (c *clogged) Read(p []byte) (int, error) {
+	return c.move(&c.in, p[:min(len(p), 512)], c.Conn.Read)
+}
+
+func (c *clogged) Close() error {
+	c.once.Do(func() { close(c.gone) })
+	return c.Conn.Close()
+}
+
+// clog has some of the connections of a run clog, after a number of bytes that is met in the login, in a command or never.
+func clog(rng *rand.Rand) func(*device.Options, *capture.Options) {
+	var mu sync.Mutex
+	return func(d *device.Options, _ *capture.Options) {
+		if d == nil {
+			return
+		}
+		dial := d.Dial
+		if dial == nil {
+			dial = (&net.Dialer{}).DialContext
+		}
+		d.Dial = func(ctx context.Context, network, to string) (net.Conn, error) {
+			conn, err := dial(ctx, network, to)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil || rng.IntN(3) > 0 {
+				return conn, err
+			}
+			c := &clogged{Conn: conn, gone: make(chan struct{})}
+			c.in.Store(1 << 40)
+			c.out.Store(1 << 40)
+			if rng.IntN(2) == 0 {
+				c.in.Store(rng.Int64N(150_000))
+			} else {
+				c.out.Store(rng.Int64N(12_000))
+			}
+			return c, nil
+		}
+	}
+}
+
+// unsafeRun has a run, or a start, meet kill -9, lost sessions, another router at the same address, connections that clog and a
+// damaged bundle, and goes on with it in any order. Exit 0 or 4 while something is on a router is what must never be.
+func unsafeRun(t *testing.T, rng *rand.Rand) {
+	l := newTestLab(t, "healthy")
+	other := newLabWith(t, "healthy", func(c *simulator.Config) {
+		c.Hostname, c.Serial = []string{"site-A", "site-X"}[rng.IntN(2)], "9STANDBY"
+	})
+	out := filepath.Join(l.dir, "bundle")
+	commands := []string{`^show`, `^ip access-list`, `^permit`, `^monitor capture`, `^no `, `^delete`, `^verify`, `^dir`, `.`}
+	l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(commands[rng.IntN(len(commands))]), Skip: rng.IntN(10), When: simulator.When(rng.IntN(3)),
+		Action: []simulator.Action{simulator.DropRST, simulator.DropFIN, simulator.Silence}[rng.IntN(3)]})
+	p := program{tune: l.unsafeLines(t, rng, other)}
+	args := l.matrixRun(out)
+	switch rng.IntN(6) {
+	case 0, 1:
+		args = []string{"start", "demo", "-i", l.inventory, "--out", out, "--duration", "10m"}
+	case 2:
+		args = append(args, "--zero-config")
+	}
+	var r result
+	switch rng.IntN(3) {
+	case 0:
+		cmd := start(t, args...)
+		time.Sleep(time.Duration(rng.IntN(900)) * time.Millisecond)
+		_ = cmd.Process.Signal(syscall.SIGKILL) // it may have ended
+		_ = cmd.Wait()
+		r.code = -1
+	default:
+		r = p.run(t.Context(), args...)
+	}
+	started := args[0] == "start" && r.code == exitOK
+	if dirty := l.dirty(); r.code >= 0 && r.code != exitDirty && !started && len(dirty) > 0 {
+		t.Errorf("%s: exit %d, and %v is not as it was\n%s", args[0], r.code, dirty, r.stderr)
+	}
+	spoil(t, rng, out)
+	for _, step := range []string{[]string{"clean", "collect", "stop"}[rng.IntN(3)], []string{"clean", "collect"}[rng.IntN(2)], "clean", "clean"} {
+		r = p.run(t.Context(), step, out, "-i", l.inventory)
+		p = program{}
+		dirty := l.dirty()
+		if (r.code == exitFailed || r.code <= exitInconclusive && step != "stop") && len(dirty) > 0 {
+			t.Errorf("%s: exit %d, and %v is not as it was\n%s%s", step, r.code, dirty, r.stdout, r.stderr)
+		}
+		l.routers[0].ClearFaults()
+	}
+	// A session that was lost before it said who answered makes the other router the run's own.
+	own := slices.Contains(other.routers[0].Commands(), "show clock detail")
+	if len(other.dirty()) > 0 && (!own || r.code != exitDirty) {
+		t.Errorf("exit %d, and the other router was changed by: %s", r.code, strings.Join(other.routers[0].Commands(), "; "))
+	}
+}
+
+// unsafeLines has connections clog, or lead to another router, or both, or neither.
+func (l *testLab) unsafeLines(t *testing.T, rng *rand.Rand, other *testLab) func(*device.Options, *capture.Options) {
+	t.Helper()
+	var all []func(*device.Options, *capture.Options)
+	if rng.IntN(2) == 0 {
+		all = append(all, l.failover(t, other))
+	}
+	if rng.IntN(2) == 0 {
+		all = append(all, clog(rand.New(rand.NewPCG(rng.Uint64(), 3))))
+	}
+	return func(d *device.Options, c *capture.Options) {
+		for _, tune := range all {
+			tune(d, c)
+		}
+	}
+}
+
+// spoil damages run.json or the journal, or takes it away, or leaves all as it is.
+func spoil(t *testing.T, rng *rand.Rand, out string) {
+	t.Helper()
+	name := filepath.Join(out, []string{"journal.jsonl", "journal.jsonl", "run.json"}[rng.IntN(3)])
+	data, err := os.ReadFile(name)
+	if err != nil || len(data) == 0 {
+		return // the run was killed before it wrote one
+	}
+	at := rng.IntN(len(data))
+	switch rng.IntN(6) {
+	case 0:
+		err = os.Remove(name)
+	case 1:
+		err = os.WriteFile(name, data[:at], 0o600)
+	case 2:
+		data[at] ^= byte(1 + rng.IntN(255))
+		err = os.WriteFile(name, data, 0o600)
+	case 3:
+		err = os.WriteFile(name, make([]byte, len(data)), 0o600)
+	case 4: // as it was after an earlier line
+		err = os.WriteFile(name, data[:strings.LastIndexByte(string(data[:at]), '\n')+1], 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -25,12 +25,12 @@ import (
 // attack is one way to attack moncap, played from a seed.
 type attack struct {
 	name  string
-	seeds uint64 // that every run of the tests plays
+	seeds uint64 // that every run of the tests plays, and its share of a longer attack
 	play  func(t *testing.T, rng *rand.Rand)
 }
 
 func attacks() []attack {
-	return []attack{{"unsafe", 8, unsafeRun}, {"router", 6, hostileRouter}, {"bundle", 6, tamperedBundle}, {"capture", 12, craftedCapture}}
+	return []attack{{"unsafe", 12, unsafeRun}, {"router", 4, hostileRouter}, {"bundle", 4, tamperedBundle}, {"capture", 8, craftedCapture}}
 }
 
 // TestAttack plays a few fixed seeds of every attack, or random ones for MONCAP_ATTACK (a duration; `make attack` sets it). A
@@ -46,39 +46,44 @@ func TestAttack(t *testing.T) {
 		return
 	}
 	length, err := time.ParseDuration(os.Getenv("MONCAP_ATTACK"))
-	if err != nil {
-		for _, a := range attacks() {
-			for seed := range a.seeds {
-				a.once(t, seed)
-			}
-		}
+	if err == nil {
+		attackFor(t, length)
 		return
 	}
-	attackFor(t, length)
+	for _, a := range attacks() {
+		for seed := range a.seeds {
+			t.Run(fmt.Sprintf("%s/%d", a.name, seed), func(t *testing.T) {
+				t.Parallel()
+				a.once(t, seed)
+			})
+		}
+	}
 }
 
-// once plays the attack beside others.
-func (a attack) once(t *testing.T, seed uint64) {
-	t.Run(fmt.Sprintf("%s/%d", a.name, seed), func(t *testing.T) {
-		t.Parallel()
-		a.play(t, rand.New(rand.NewPCG(seed, 2)))
-	})
-}
+func (a attack) once(t *testing.T, seed uint64) { a.play(t, rand.New(rand.NewPCG(seed, 2))) }
 
-// attackFor plays random seeds, some of every attack at a time, until the time is over or one failed.
+// attackers is how many attacks go on at once: most of the time they wait.
+const attackers = 24
+
+// attackFor plays random seeds, of each attack as often as its share says, until the time is over or one failed.
 func attackFor(t *testing.T, length time.Duration) {
-	runs := map[string]int{}
-	for began := time.Now(); time.Since(began) < length && !t.Failed(); {
-		t.Run("at once", func(t *testing.T) {
-			for _, a := range attacks() {
-				for range a.seeds {
-					a.once(t, rand.Uint64())
-					runs[a.name]++
-				}
+	var deck []attack
+	for _, a := range attacks() {
+		deck = append(deck, slices.Repeat([]attack{a}, int(a.seeds))...)
+	}
+	began := time.Now()
+	var next atomic.Int64
+	var busy sync.WaitGroup
+	for range attackers {
+		busy.Go(func() {
+			for time.Since(began) < length && !t.Failed() {
+				a, seed := deck[int(next.Add(1)-1)%len(deck)], rand.Uint64()
+				t.Run(fmt.Sprintf("%s/%d", a.name, seed), func(t *testing.T) { a.once(t, seed) })
 			}
 		})
 	}
-	t.Logf("attacks: %v", runs)
+	busy.Wait()
+	t.Logf("%d attacks", next.Load())
 }
 
 // clogged is a connection that takes, and gives, so many bytes. Then nothing moves any more until it is closed.

@@ -480,7 +480,7 @@ func everyPointEnds(t *testing.T) {
 	if limits == 0 || limits != strings.Count(plan, " limit ") {
 		t.Errorf("a capture point without an end:\n%s", plan)
 	}
-	if r := moncap(t, "run", "demo", "-i", l.inventory, "--duration", "1s"); len(l.dirty()) != 0 {
+	if r := moncap(t, "run", "demo", "-i", l.inventory, "--duration", "1s", "--out", filepath.Join(l.dir, "run")); len(l.dirty()) != 0 {
 		t.Errorf("left on %v\n%s", l.dirty(), r.stderr)
 	}
 }

@@ -161,9 +161,13 @@ func flow(c *pair.Case, f *pair.Flow) report.Flow {
 		r.LostSequences = append(r.LostSequences, [2]uint64{g.Low, g.High})
 	}
 	for _, s := range pair.Both {
-		if x := f.At[s]; x != nil && x.UDP {
+		switch x := f.At[s]; {
+		case x == nil:
+		case x.UDP:
 			r.Encapsulation = "udp"
-		} else if x != nil && x.AH {
+		case x.TCP:
+			r.Encapsulation = "tcp"
+		case x.AH:
 			r.Encapsulation = "ah"
 		}
 	}

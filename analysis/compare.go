@@ -79,7 +79,7 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 	if err != nil {
 		return nil, err
 	}
-	talks := facts.Talks(ctx, c)
+	talks := facts.Talks(ctx, c, judged.Config)
 	findings, err := diagnose.Judge(ctx, c, talks, judged)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"encoding/binary"
+	"fmt"
 	"time"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -52,10 +54,30 @@ func certified(silence time.Duration) func(*scene) {
 	}
 }
 
+// onRouter is certified, and what A's router then shows of the SA: as READY, and with the peer's SPI or another one.
+func onRouter(silence time.Duration, peerSPI string) func(*scene) {
+	return func(s *scene) {
+		certified(silence)(s)
+		const message = 14 + 20 + 8 // Ethernet, IPv4, UDP
+		answer := s.rows[0][1].data[message:]
+		if peerSPI == "" {
+			peerSPI = fmt.Sprintf("%016X", binary.BigEndian.Uint64(answer[8:]))
+		}
+		s.side[0].Config = map[string]string{
+			"show-ikev2-sa": "Tunnel-id Local                 Remote                fvrf/ivrf            Status \r\n" +
+				"1         192.0.2.1/500         198.51.100.1/500      none/none            READY  \r\n" +
+				fmt.Sprintf("      Local spi: %016X       Remote spi: %s\r\n", binary.BigEndian.Uint64(answer), peerSPI),
+			"show-crypto-session": fmt.Sprintf("Interface: Tunnel1\r\nSession status: UP-ACTIVE     \r\nPeer: %s port 500 fvrf: (none) ivrf: (none)\r\n", s.addr[1]),
+		}
+	}
+}
+
 func authCases() []findingCase {
 	return []findingCase{
 		{"tunnel-established", hit, "by the size of the answer, and the initiator uses it", func(s *scene) { s.sa(0).up().dpd(0) },
 			map[string]any{"initiator": "A", "version": 2, "port": 500, "confidence": "certain"}},
+		{"tunnel-established", hit, "silence, and the initiator's router lists the SA", onRouter(time.Second, ""),
+			map[string]any{"initiator": "A", "confidence": "certain"}},
 		{"tunnel-established", hit, "the captures end before the initiator shows anything", func(s *scene) { s.sa(0).up() },
 			map[string]any{"initiator": "A", "version": 2, "port": 500, "confidence": "probable"}},
 		{"tunnel-established", hit, "the initiator's traffic alone", func(s *scene) {
@@ -144,7 +166,10 @@ func authCases() []findingCase {
 			s.wait(time.Second)
 			s.sa(0).open()
 		}, map[string]any{"rejecting_side": "A", "confidence": "probable"}},
-		{"responder-auth-rejected", hit, "silence after a certificate", certified(time.Second), map[string]any{"rejecting_side": "A", "confidence": "possible"}},
+		{"responder-auth-rejected", hit, "silence after a certificate", certified(time.Second),
+			map[string]any{"rejecting_side": "A", "confidence": "possible", "severity": "warning"}},
+		{"responder-auth-rejected", hit, "the initiator's router lists another SA", onRouter(time.Second, "00000000000000FF"), map[string]any{"confidence": "possible"}},
+		{"responder-auth-rejected", near, "the initiator's router lists the SA as READY", onRouter(time.Second, ""), nil},
 		{"responder-auth-rejected", hit, "the responder sends ESP, the initiator nothing", func(s *scene) {
 			s.sa(0).up()
 			for i := range uint32(10) {

@@ -55,3 +55,19 @@ func TestRepeatedMessagesOfIKEv1(t *testing.T) {
 	}
 	t.Error("nothing was repeated")
 }
+
+// RFC 9329 carries IKE and ESP in TCP, and whoever reads the verdict looks for the port there.
+func TestHeadlineOfTCP(t *testing.T) {
+	r := compareField(t, "lsw-lsw-tcp-rfc9329", "")
+	if !strings.Contains(r.Verdict.Headline, "on TCP 4500.") {
+		t.Error(r.Verdict.Headline)
+	}
+	if len(r.Flows) == 0 {
+		t.Error("no ESP")
+	}
+	for _, f := range r.Flows {
+		if f.Encapsulation != "tcp" {
+			t.Errorf("%s is in %s", f.SPI, f.Encapsulation)
+		}
+	}
+}

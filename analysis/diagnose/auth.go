@@ -253,14 +253,7 @@ func responderRejected(j *judge) []report.Finding {
 func (j *judge) howRejected(t *talk, f *report.Finding) {
 	who, other := j.name(t.Initiator), j.name(t.Responder())
 	if t.Doubted {
-		f.Confidence = report.Possible
-		what := "the certificate or identity"
-		if !t.Certificates() {
-			what = "the authentication or identity"
-		}
-		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and has said nothing since, neither IKE nor ESP, while the captures went on: "+
-			"it has nothing to send, or it rejected %s without a word, as some implementations do.", who, other, what)
-		f.Evidence = evidence("the last that was said", t.Answer.Messages...)
+		j.fellSilent(t, f)
 		return
 	}
 	m := t.Proof[0]
@@ -273,6 +266,24 @@ func (j *judge) howRejected(t *talk, f *report.Finding) {
 	default:
 		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and then sent one bare Notify: it rejects the answer's authentication or identity.", who, other)
 	}
+}
+
+// fellSilent is for an initiator of which nothing but its silence speaks: a healthy tunnel without traffic looks the same, so it is no more
+// than a warning, and says what would decide it.
+func (j *judge) fellSilent(t *talk, f *report.Finding) {
+	what := "the certificate or identity"
+	if !t.Certificates() {
+		what = "the authentication or identity"
+	}
+	who, other := j.name(t.Initiator), j.name(t.Responder())
+	f.Severity, f.Confidence = report.Warning, report.Possible
+	f.Explanation = fmt.Sprintf("Whether %s accepted %s is open: it got the whole IKE_AUTH answer and has said nothing since, neither IKE nor ESP, while the captures went on. "+
+		"It has nothing to send, or it rejected %s without a word, as some implementations do. Traffic through the tunnel decides it, or the state of %s: "+
+		"an IKE SA that is READY with the SPIs %s and %s was accepted.", who, other, what, j.partyName(t.Initiator), t.SPIi, t.ResponderSPI())
+	f.Evidence = evidence("the last that was said", t.Answer.Messages...)
+	state := j.exec(t.Initiator, "whether it has the SA: READY, and UP-ACTIVE", j.toward(t.Initiator,
+		"show crypto ikev2 sa remote %s detailed", "show crypto session remote %s detail")...)
+	f.Actions = append([]report.Action{state}, f.Actions...)
 }
 
 func tunnelEstablished(j *judge) []report.Finding {
@@ -301,8 +312,8 @@ func tunnelEstablished(j *judge) []report.Finding {
 func (j *judge) olderSA(t *talk, f *report.Finding) {
 	f.Confidence = report.Probable
 	f.Fields["initiator"] = nil
-	f.Explanation = fmt.Sprintf("The tunnel of %s and %s is up, with an SA older than the captures: messages of its IKEv%d SA are answered, on UDP %d.",
-		j.name(pair.A), j.name(pair.B), t.Version, f.Fields["port"])
+	f.Explanation = fmt.Sprintf("The tunnel of %s and %s is up, with an SA older than the captures: messages of its IKEv%d SA are answered, on %s.",
+		j.name(pair.A), j.name(pair.B), t.Version, t.lastTransport())
 	if t.Version == 2 {
 		f.Explanation += fmt.Sprintf(" The Initiator flag says that %s made the present IKE SA; who began the tunnel does not show, since each rekey may turn the roles.", j.name(t.Initiator))
 	}
@@ -317,7 +328,11 @@ func (j *judge) newSA(t *talk, f *report.Finding) {
 			took = " It took " + duration(ms) + "."
 		}
 	}
-	f.Explanation = fmt.Sprintf("%s began an IKEv%d negotiation with %s and it came up, on UDP %d.%s%s", j.name(t.Initiator), t.Version, j.name(t.Responder()), f.Fields["port"], took, j.moves(t))
+	f.Explanation = fmt.Sprintf("%s began an IKEv%d negotiation with %s and it came up, on %s.%s%s",
+		j.name(t.Initiator), t.Version, j.name(t.Responder()), t.lastTransport(), took, j.moves(t))
+	if t.Listed {
+		f.Explanation += fmt.Sprintf(" Its own router lists the IKE SA as READY, with the SPIs %s and %s.", t.SPIi, t.ResponderSPI())
+	}
 	switch {
 	case t.Certain:
 	case !t.Taken:
@@ -353,6 +368,14 @@ func (t *talk) lastPort() int {
 	}
 	m := t.Messages[len(t.Messages)-1]
 	return int(m.Transmissions[len(m.Transmissions)-1].Port())
+}
+
+// lastTransport is the protocol and port that the conversation ended on, for people.
+func (t *talk) lastTransport() string {
+	if len(t.Messages) == 0 {
+		return "UDP"
+	}
+	return fmt.Sprintf("%s %d", transport(t.Messages[len(t.Messages)-1]), t.lastPort())
 }
 
 // setupTime is from the first request to the answer that made the tunnel, in milliseconds: to its arrival, not to one that was lost on the

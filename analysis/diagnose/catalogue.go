@@ -516,7 +516,7 @@ var catalogue = []Entry{
 		Certain:  "read with keys",
 		Probable: "a full IKE_AUTH pair, then an INFORMATIONAL request from the initiator whose SK next payload is Notify of 8 bytes, or a new SPI at once: the initiator rejected the responder's AUTH or identity",
 		Meaning:  "The responder accepted the initiator, but its own key, certificate or identity did not satisfy the initiator, which tore the SA down at once.",
-		Proof:    "The error read with keys. Without keys: a full IKE_AUTH pair, and then an INFORMATIONAL request of the initiator that holds one short Notify, or a new attempt at once.",
+		Proof:    "The error read with keys. Without keys: a full IKE_AUTH pair, and then an INFORMATIONAL request of the initiator that holds one short Notify, a Delete or a new attempt at once. Where nothing but the initiator's silence speaks it is possible, and a warning: a healthy tunnel without traffic is silent, too.",
 		Todo:     "On the initiator compare the keyring's remote key, `match identity remote` and the trustpoint with what the responder sends.",
 		Fields:   []string{"rejecting_side"},
 		More:     []string{"configuration_differs"},

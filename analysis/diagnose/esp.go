@@ -15,6 +15,8 @@ func encapsulation(f *exchange.Flow) string {
 	switch {
 	case f.UDP:
 		return "udp"
+	case f.TCP:
+		return "tcp"
 	case f.AH:
 		return "ah"
 	}
@@ -26,6 +28,8 @@ func carrier(f *exchange.Flow) string {
 	switch {
 	case f.UDP:
 		return "ESP in UDP 4500"
+	case f.TCP:
+		return "ESP in TCP 4500"
 	case f.AH:
 		return "protocol 51 (AH)"
 	}
@@ -149,7 +153,9 @@ func espLoss(j *judge) []report.Finding {
 func (j *judge) permitFlow(f *pair.Flow) string {
 	switch x := f.At[f.From]; {
 	case x.UDP:
-		return j.permitPort(f.From, 4500)
+		return j.permitPort(f.From, "udp", 4500)
+	case x.TCP:
+		return j.permitPort(f.From, "tcp", 4500)
 	case x.AH:
 		return j.permit(f.From, "ahp", "")
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
@@ -171,6 +172,26 @@ func (st stretch) system(lost []sending) bool {
 	return len(lost) >= fewest && math.Pow(max(ratio(gone, others), st.noise), float64(len(lost))) <= rare
 }
 
+// protocol is what carries the stretch: UDP, or TCP (RFC 9329).
+func (st stretch) protocol() string {
+	return strings.ToLower(transport(st.sent[0].message))
+}
+
+// service is the protocol and port, for people.
+func (st stretch) service() string {
+	return fmt.Sprintf("%s %d", transport(st.sent[0].message), st.port)
+}
+
+// transport is what carries a message, for people.
+func transport(m *pair.Message) string {
+	for _, x := range m.Copies {
+		if x != nil && x.TCP {
+			return "TCP"
+		}
+	}
+	return "UDP"
+}
+
 // phase names the exchange that the first of the lost packets belongs to.
 func (st stretch) phase(lost []sending) string {
 	if len(lost) == 0 {
@@ -211,7 +232,7 @@ func natTBlocked(j *judge) []report.Finding {
 				from, to, len(lost)),
 			Evidence: lossOf(lost),
 			Actions: []report.Action{
-				path(st.side, "a filter between the two gateways drops UDP 4500", j.permitPort(st.side, 4500)),
+				path(st.side, "a filter between the two gateways drops UDP 4500", j.permitPort(st.side, "udp", 4500)),
 				j.exec(st.side, "the way to the peer", j.toward(st.side, "traceroute %s", "show ip route %s")...),
 			},
 			Fields: map[string]any{"direction": st.side.Direction(), "lost": len(lost), "sent": len(lost)},
@@ -230,8 +251,8 @@ func lossOf(lost []sending) []report.Evidence {
 }
 
 // permitPort is the line that a filter on the path needs, for what s sends to an IKE port.
-func (j *judge) permitPort(s pair.Side, port uint16) string {
-	return j.permit(s, "udp", fmt.Sprintf("eq %d", port))
+func (j *judge) permitPort(s pair.Side, protocol string, port uint16) string {
+	return j.permit(s, protocol, fmt.Sprintf("eq %d", port))
 }
 
 // refusedBy says whether an ICMP error tells already who refuses what s sends.
@@ -253,10 +274,10 @@ func pathBlocked(j *judge) []report.Finding {
 			Explanation: j.explainBlocked(st, lost, sent),
 			Evidence:    lossOf(lost),
 			Actions: []report.Action{
-				path(st.side, "a device between the two gateways drops them: access lists, firewalls, routing", j.permitPort(st.side, st.port)),
+				path(st.side, "a device between the two gateways drops them: access lists, firewalls, routing", j.permitPort(st.side, st.protocol(), st.port)),
 				j.exec(st.side, "the way to the peer", j.toward(st.side, "traceroute %s", "show ip route %s")...),
 			},
-			Fields: map[string]any{"direction": st.side.Direction(), "protocol": "udp", "port": int(st.port), "phase": st.phase(lost), "lost": len(lost), "sent": sent},
+			Fields: map[string]any{"direction": st.side.Direction(), "protocol": st.protocol(), "port": int(st.port), "phase": st.phase(lost), "lost": len(lost), "sent": sent},
 		}
 		j.unknownTarget(&f, st)
 		all = append(all, f)
@@ -266,18 +287,19 @@ func pathBlocked(j *judge) []report.Finding {
 
 func (j *judge) explainBlocked(st stretch, lost []sending, sent int) string {
 	from, to := j.name(st.side), j.name(st.side.Other())
-	text := fmt.Sprintf("UDP %d from %s to %s is dropped between them: %d sent, 0 arrived", st.port, from, to, sent)
+	text := fmt.Sprintf("%s from %s to %s is dropped between them: %d sent, 0 arrived", st.service(), from, to, sent)
 	if st.delivered > 0 {
-		text = fmt.Sprintf("UDP %d from %s to %s passes at first and then no more: from %s on, %d sent, 0 arrived", st.port, from, to, st.phase(lost), sent)
+		text = fmt.Sprintf("%s from %s to %s passes at first and then no more: from %s on, %d sent, 0 arrived", st.service(), from, to, st.phase(lost), sent)
 		if len(st.tail) == 0 || st.tail[0].Transmission != lost[0].Transmission {
-			text = fmt.Sprintf("UDP %d from %s to %s passes, but for %s: %d sent, 0 arrived", st.port, from, to, st.phase(lost), sent)
+			text = fmt.Sprintf("%s from %s to %s passes, but for %s: %d sent, 0 arrived", st.service(), from, to, st.phase(lost), sent)
 		}
 	}
 	back := j.stretchOf(st.side.Other(), st.port)
 	switch {
 	case st.empty:
-		return fmt.Sprintf("UDP %d from %s to %s: %d sent, and nothing came back. The capture of %s is empty, so whether the path drops them or that capture misses them cannot be told.",
-			st.port, from, to, sent, to)
+		return fmt.Sprintf("%s from %s to %s: %d sent, and nothing came back. The capture of %s is empty, "+
+			"so whether the path drops them or that capture misses them cannot be told.",
+			st.service(), from, to, sent, to)
 	case back.delivered > 0:
 		text += "; the other direction passes"
 	case back.missing > 0:
@@ -300,11 +322,11 @@ func pathLoss(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("UDP %d from %s to %s: %d of %d packets %s lost between them.", st.port, j.name(st.side), j.name(st.side.Other()),
+			Explanation: fmt.Sprintf("%s from %s to %s: %d of %d packets %s lost between them.", st.service(), j.name(st.side), j.name(st.side.Other()),
 				st.lost, len(st.sent), was(st.lost)),
 			Evidence: lossOf(lost),
 			Actions:  []report.Action{j.exec(st.side, "errors and drops on the WAN interface", j.showInterface(st.side)...)},
-			Fields: map[string]any{"direction": st.side.Direction(), "protocol": "udp", "port": int(st.port), "lost": st.lost, "sent": len(st.sent),
+			Fields: map[string]any{"direction": st.side.Direction(), "protocol": st.protocol(), "port": int(st.port), "lost": st.lost, "sent": len(st.sent),
 				"loss_ratio": ratio(st.lost, len(st.sent))},
 		})
 	}
@@ -424,7 +446,8 @@ func (j *judge) icmpAction(e pair.ICMP, from string) report.Action {
 		a.Device, a.Where = from, onPath
 		return a
 	case e.Prohibited():
-		return path(e.Quoted, "the filter on "+from+" must let UDP 500, UDP 4500 and protocol 50 pass", j.permitPort(e.Quoted, 500), j.permitPort(e.Quoted, 4500), j.permit(e.Quoted, "esp", ""))
+		return path(e.Quoted, "the filter on "+from+" must let UDP 500, UDP 4500 and protocol 50 pass",
+			j.permitPort(e.Quoted, "udp", 500), j.permitPort(e.Quoted, "udp", 4500), j.permit(e.Quoted, "esp", ""))
 	case quotedKind(e) != "IKE" && (unheard || e.V6 && e.Type == 4 && e.Code == 1 || !e.V6 && e.Type == 3 && e.Code == 2 && j.own(peer, from)):
 		return j.exec(peer, "it takes no "+quotedKind(e)+": whether IPsec is applied to the interface, and the SA is in the forwarding plane",
 			j.toward(peer, "show crypto session detail", "show crypto ipsec sa peer %s", "show crypto map", "show platform hardware qfp active feature ipsec datapath drops")...)

@@ -11,6 +11,7 @@ type Flow struct {
 	SPI        uint32
 	Src, Dst   netip.AddrPort // ports are 0 for native ESP; a changing NAT mapping makes flows of their own
 	UDP        bool           // ESP in UDP (RFC 3948)
+	TCP        bool           // ESP in TCP (RFC 9329)
 	AH         bool
 	Packets    int
 	Bytes      int64

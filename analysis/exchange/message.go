@@ -11,6 +11,7 @@ type Message struct {
 	*Content
 	Truncated bool // no copy in this capture is whole
 	Marker    bool // a non-ESP marker stood before it
+	TCP       bool // it came in TCP (RFC 9329)
 	Role      Role // of its sender
 	Kind      Kind
 	Index     int32   // its place in Story.Messages

@@ -9,7 +9,7 @@ import (
 
 // newMessage is a message with that content as p, its first sending, shows it.
 func newMessage(c *Content, p *packet.Packet) Message {
-	m := Message{Content: c, Truncated: p.Truncated, Marker: p.Marker}
+	m := Message{Content: c, Truncated: p.Truncated, Marker: p.Marker, TCP: p.TCPEncap}
 	if c.Major() == 2 {
 		m.Role, m.Kind = Responder, Request
 		if c.Initiator() {

@@ -258,6 +258,7 @@ func (t *teller) esp(p *packet.Packet) {
 	}
 	if !f.add(p.Seq, point) {
 		t.story.Counts.Duplicates++
+		t.whole(p)
 		return
 	}
 	if p.IsFragment {
@@ -293,7 +294,7 @@ func (f *Flow) has(p *packet.Packet) bool {
 
 // alike says so of a packet whose ports may have been translated anew.
 func (f *Flow) alike(p *packet.Packet) bool {
-	return f.UDP == p.UDPEncap && f.Src.Addr() == p.Src && f.Dst.Addr() == p.Dst && f.AH == (p.Kind == packet.AH)
+	return f.UDP == p.UDPEncap && f.TCP == p.TCPEncap && f.Src.Addr() == p.Src && f.Dst.Addr() == p.Dst && f.AH == (p.Kind == packet.AH)
 }
 
 // Bounds on the flows of one SPI, which are searched one after the other. A NAT mapping changes now and then, not with every packet, and
@@ -325,7 +326,7 @@ func (t *teller) find(p *packet.Packet) *Flow {
 		return nil
 	}
 	f := &Flow{
-		SPI: p.SPI, UDP: p.UDPEncap, AH: p.Kind == packet.AH, TTL: p.TTL, next: first,
+		SPI: p.SPI, UDP: p.UDPEncap, TCP: p.TCPEncap, AH: p.Kind == packet.AH, TTL: p.TTL, next: first,
 		Src: netip.AddrPortFrom(p.Src, p.SrcPort), Dst: netip.AddrPortFrom(p.Dst, p.DstPort),
 	}
 	t.flows[p.SPI] = f

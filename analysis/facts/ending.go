@@ -2,6 +2,7 @@ package facts
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -289,8 +290,10 @@ func (t *Talk) initiatorSays() {
 	if t.End != Established {
 		return
 	}
-	t.Taken = t.accepts()
-	if t.Taken {
+	if t.Listed = t.listed(t.Initiator); t.Listed && t.shows[t.Initiator].active(&t.c.Parties[t.Responder()]) {
+		t.Certain = true
+	}
+	if t.Taken = t.Listed || t.accepts(); t.Taken {
 		return
 	}
 	m := t.deletedAtOnce()
@@ -317,6 +320,15 @@ func (t *Talk) reject(m *pair.Message) {
 	for _, n := range m.InnerNotifies() {
 		t.Certain = t.Certain || n.Number == ike.AuthenticationFailed
 	}
+}
+
+// listed says whether the router of a side lists the SA as up: then it took the other's authentication.
+func (t *Talk) listed(s pair.Side) bool {
+	own, peer := t.SPIi.String(), t.ResponderSPI().String()
+	if s != t.Initiator {
+		own, peer = peer, own
+	}
+	return t.ready[s][[2]string{strings.ToLower(own), strings.ToLower(peer)}]
 }
 
 // accepts says whether the initiator is seen to use what was agreed on: it sends ESP, or begins or answers an exchange of the SA.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/device/iosxe"
 )
 
@@ -115,4 +116,26 @@ func (c Config) Permits(list string) []string {
 		}
 	}
 	return permits
+}
+
+// ready are the IKEv2 SAs that each side's router lists as up, by its own SPI and the peer's.
+type ready [2]map[[2]string]bool
+
+func readyOf(shows [2]Config) (all ready) {
+	for s, c := range shows {
+		all[s] = map[[2]string]bool{}
+		for _, sa := range iosxe.ParseIKEv2SA(c.Text("show-ikev2-sa")) {
+			if sa.Established() && sa.LocalSPI != "" {
+				all[s][[2]string{strings.ToLower(sa.LocalSPI), strings.ToLower(sa.RemoteSPI)}] = true
+			}
+		}
+	}
+	return all
+}
+
+// active says whether the router lists a session with one of the peer's addresses whose IPsec SAs are there.
+func (c Config) active(peer *pair.Party) bool {
+	return slices.ContainsFunc(iosxe.ParseCryptoSessions(c.Text("show-crypto-session")), func(s iosxe.CryptoSession) bool {
+		return s.Status == "UP-ACTIVE" && peer.Is(s.Peer.Addr())
+	})
 }

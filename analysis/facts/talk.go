@@ -19,6 +19,7 @@ type Talk struct {
 	Answer  Answer    // the IKE_AUTH response that decided
 	Proof   []*pair.Message
 	Taken   bool // established: the initiator is seen to accept what the responder answered
+	Listed  bool // the initiator's router lists the SA as up, by both its SPIs
 	Doubted bool // established by the responder's answer, while the initiator fell silent in a way that a rejection would explain
 
 	c     *pair.Case
@@ -26,6 +27,8 @@ type Talk struct {
 	index int   // in all
 	then  *Talk // the next one between the same ends that is captured from its beginning
 	esp   *espStarts
+	shows *[2]Config
+	ready *ready
 	least *[2]int // bytes of the messages of an IKE rekey, by sender, once asked for
 }
 
@@ -39,13 +42,14 @@ type Answer struct {
 	Inner    []ike.Payload
 }
 
-// Talks works out every conversation of a case, in the case's order; those up to where the context ends.
-func Talks(ctx context.Context, c *pair.Case) []*Talk {
-	esp := espStartsOf(c)
+// Talks works out every conversation of a case, in the case's order; those up to where the context ends. shows are what was collected on the
+// sides' routers.
+func Talks(ctx context.Context, c *pair.Case, shows [2]Config) []*Talk {
+	esp, up := espStartsOf(c), readyOf(shows)
 	all := make([]*Talk, len(c.Conversations))
 	next := map[[2]netip.Addr]*Talk{}
 	for i, v := range slices.Backward(c.Conversations) {
-		t := &Talk{Conversation: v, c: c, all: all, index: i, esp: esp, then: next[ends(v)]}
+		t := &Talk{Conversation: v, c: c, all: all, index: i, esp: esp, shows: &shows, ready: &up, then: next[ends(v)]}
 		if all[i] = t; v.Complete {
 			next[ends(v)] = t
 		}

@@ -227,7 +227,9 @@ func (j *joiner) judgeFates() {
 				case proven && (!c.Overlap || !v.within(to, m.From, t.Aligned, c.acknowledgedIn(m, to))):
 				case proven:
 					v.unseen(Sight{m.From, *t.Any()}, t.Aligned)
-				case c.Overlap && !m.Conversation.Foreign && c.Story(to).Unreadable == 0 && v.Covers(t.Aligned) && !v.hides[t.kind()]:
+				case !c.Overlap || m.Conversation.Foreign || c.Story(to).Unreadable > 0 || v.hides[t.kind()]:
+				case len(m.Transmissions) == 1 && t.Aligned > v.last: // who did not get it would have asked again
+				case v.Covers(t.Aligned):
 					t.Fate = Lost
 				}
 			}

@@ -212,8 +212,8 @@ func (r *Row) fateText() string {
 
 func flowTitle(f *report.Flow) string {
 	where := ""
-	if f.Encapsulation == "udp" {
-		where = " in UDP"
+	if f.Encapsulation == "udp" || f.Encapsulation == "tcp" {
+		where = " in " + strings.ToUpper(f.Encapsulation)
 	}
 	return "ESP" + where + " " + clean(f.SPI)
 }

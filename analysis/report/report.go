@@ -420,7 +420,7 @@ type Sighting struct {
 type Flow struct {
 	SPI           string    `json:"spi"`
 	Direction     Direction `json:"direction"`
-	Encapsulation string    `json:"encapsulation"` // esp, udp
+	Encapsulation string    `json:"encapsulation"` // esp, udp, tcp, ah
 	A             *FlowSide `json:"a"`
 	B             *FlowSide `json:"b"`
 	Lost          int       `json:"lost"`

@@ -148,6 +148,31 @@ func ParseISAKMPSA(out string) []IKESA {
 	return all
 }
 
+// CryptoSession is one session of `show crypto session`.
+type CryptoSession struct {
+	Status string // UP-ACTIVE: its IPsec SAs are there; UP-IDLE, UP-NO-IKE, DOWN-NEGOTIATING, DOWN, ...
+	Peer   netip.AddrPort
+}
+
+var (
+	sessionStatus = regexp.MustCompile(`^Session status:\s*(\S+)`)
+	sessionPeer   = regexp.MustCompile(`^Peer:\s*(\S+) port (\d{1,5})\b`)
+)
+
+// ParseCryptoSessions reads `show crypto session`, detailed or not.
+func ParseCryptoSessions(out string) []CryptoSession {
+	var all []CryptoSession
+	for line := range strings.SplitSeq(Clean(out), "\n") {
+		line = strings.TrimSpace(line)
+		if m := sessionStatus.FindStringSubmatch(line); m != nil {
+			all = append(all, CryptoSession{Status: m[1]})
+		} else if m := sessionPeer.FindStringSubmatch(line); m != nil && len(all) > 0 {
+			all[len(all)-1].Peer = slashPort(m[1] + "/" + m[2])
+		}
+	}
+	return all
+}
+
 // ParseDebug reads `show debugging`: the lines that name a debug that is on.
 func ParseDebug(out string) []string {
 	var on []string

@@ -320,6 +320,22 @@ func TestParseIKEv2SA(t *testing.T) {
 	}
 }
 
+func TestParseCryptoSessions(t *testing.T) {
+	const text = "Crypto session current status\r\n\r\nInterface: Tunnel1\r\nUptime: 00:00:31\r\nSession status: UP-ACTIVE     \r\n" +
+		"Peer: 17.27.1.11 port 38452 fvrf: (none) ivrf: 10\r\n      Phase1_id: scale\r\n\r\n" +
+		"Interface: Tunnel2\r\nSession status: DOWN-NEGOTIATING\r\nPeer: 2001:DB8::2 port 500 fvrf: (none) ivrf: (none)\r\n"
+	want := []CryptoSession{
+		{"UP-ACTIVE", netip.MustParseAddrPort("17.27.1.11:38452")},
+		{"DOWN-NEGOTIATING", netip.MustParseAddrPort("[2001:db8::2]:500")},
+	}
+	if diff := cmp.Diff(want, ParseCryptoSessions(text), cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
+		t.Error(diff)
+	}
+	if got := ParseCryptoSessions(""); len(got) != 0 {
+		t.Errorf("%v of no output", got)
+	}
+}
+
 func TestSmallOutputs(t *testing.T) {
 	cpu, err := ParseCPU("CPU utilization for five seconds: 7%/1%; one minute: 5%; five minutes: 93%\r\n")
 	if err != nil || cpu != (CPU{7, 5, 93}) {

@@ -155,8 +155,8 @@ type CryptoSession struct {
 }
 
 var (
-	sessionStatus = regexp.MustCompile(`^Session status:\s*(\S+)`)
-	sessionPeer   = regexp.MustCompile(`^Peer:\s*(\S+) port (\d{1,5})\b`)
+	sessionStatus = pattern(`^Session status:\s*(\S+)`)
+	sessionPeer   = pattern(`^Peer:\s*(\S+) port (\d{1,5})\b`)
 )
 
 // ParseCryptoSessions reads `show crypto session`, detailed or not.
@@ -164,9 +164,9 @@ func ParseCryptoSessions(out string) []CryptoSession {
 	var all []CryptoSession
 	for line := range strings.SplitSeq(Clean(out), "\n") {
 		line = strings.TrimSpace(line)
-		if m := sessionStatus.FindStringSubmatch(line); m != nil {
+		if m := sessionStatus().FindStringSubmatch(line); m != nil {
 			all = append(all, CryptoSession{Status: m[1]})
-		} else if m := sessionPeer.FindStringSubmatch(line); m != nil && len(all) > 0 {
+		} else if m := sessionPeer().FindStringSubmatch(line); m != nil && len(all) > 0 {
 			all[len(all)-1].Peer = slashPort(m[1] + "/" + m[2])
 		}
 	}

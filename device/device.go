@@ -188,6 +188,12 @@ func (r *Router) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	if !iosxe.Allowed(cmd) {
 		return "", r.fail(cmd.Name, errors.New("it is not in the list of commands that may be sent"))
 	}
+	if cmd.Mode == iosxe.Config {
+		if s, n := r.ahead(ctx, []iosxe.Command{cmd}); n == 1 {
+			o := r.execAhead(ctx, s, []iosxe.Command{cmd})[0]
+			return o.out, o.err
+		}
+	}
 	s, err := r.open(ctx)
 	if err != nil {
 		return "", err

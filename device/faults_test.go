@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -131,7 +132,38 @@ func TestSyslogBetweenCommands(t *testing.T) {
 	})
 }
 
-// A refused line must not leave the session in configuration mode, and what was accepted stands.
+// Of lines that are pasted, a refused one is told, and costs no other; one that asks something was answered by the next, so
+// the session is given up, and the error says that nobody knows what became of it.
+func TestARefusedLineOfAPaste(t *testing.T) {
+	for _, tt := range []struct {
+		fault    simulator.Fault
+		sessions int
+	}{
+		{simulator.Fault{Action: simulator.ErrorText, Text: "% Invalid input detected at '^' marker."}, 1},
+		{simulator.Fault{Action: simulator.UnknownDialog, Text: "Are you sure? [yes/no]: "}, 2},
+		{simulator.Fault{Action: simulator.NeverAnswer}, 2},
+		{simulator.Fault{Action: simulator.DropRST}, 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			cmd := acl(t, "mc1")
+			tt.fault.Match = matching(cmd.Lines[1])
+			l := newLab(t, simulator.Config{Faults: []simulator.Fault{tt.fault}})
+			r := l.router()
+			_, err := r.Exec(t.Context(), cmd)
+			if lost, ok := errors.AsType[*Error](err); !ok || lost.SessionLost() != (tt.sessions == 2) || refused(err) == lost.SessionLost() {
+				t.Errorf("%v", err)
+			}
+			if level, err := iosxe.ParsePrivilege(l.exec(r, iosxe.ShowPrivilege())); err != nil || level != 15 || l.dialled() != tt.sessions {
+				t.Errorf("level %d, %v, %d sessions", level, err, l.dialled())
+			}
+			if sent := l.sim.Commands(); tt.sessions == 1 && !slices.Contains(sent, cmd.Lines[len(cmd.Lines)-1]) {
+				t.Errorf("sent %q", sent)
+			}
+		})
+	}
+}
+
+// A line that is refused, typed one by one, must not leave the session in configuration mode, and what was accepted stands.
 func TestConfigurationModeIsLeft(t *testing.T) {
 	for _, fault := range []simulator.Fault{
 		{Action: simulator.ErrorText, Text: "% Invalid input detected at '^' marker."},
@@ -142,6 +174,7 @@ func TestConfigurationModeIsLeft(t *testing.T) {
 			fault.Match = matching(cmd.Lines[1])
 			l := newLab(t, simulator.Config{Faults: []simulator.Fault{fault}})
 			r := l.router()
+			r.oneByOne = true
 			if _, err := r.Exec(t.Context(), cmd); err == nil {
 				t.Fatal("no error")
 			}

@@ -12,8 +12,9 @@ import (
 
 // want is what ends the reading of an answer.
 type want struct {
-	line     string   // what was typed; a prompt before its echo is an old one
-	ahead    []string // what was typed behind it, without waiting: the echo of the first of them ends the answer
+	line     string        // what was typed; a prompt before its echo is an old one
+	ahead    []string      // what was typed behind it, without waiting: the echo of the first of them ends the answer
+	echoIn   time.Duration // how long that may stay away behind a prompt; 0: settleEcho
 	timeout  time.Duration
 	idle     bool           // the timeout runs from the last byte
 	ends     *regexp.Regexp // ends the reading, and a prompt does not
@@ -297,6 +298,8 @@ func (r *reading) patience() time.Time {
 		soon = r.moved.Add(settleAsked)
 	case r.asked != "" || r.strange != "":
 		soon = r.moved.Add(settle)
+	case r.stalled && r.want.echoIn > 0:
+		soon = r.moved.Add(r.want.echoIn)
 	case r.unheard || r.stalled:
 		soon = r.moved.Add(settleEcho)
 	}
@@ -334,6 +337,10 @@ func (r *reading) judge() (reply []byte, known bool) {
 	end := r.ending()
 	for _, a := range r.want.answers {
 		if a.Prompt.MatchString(end) {
+			if len(r.want.ahead) > 0 { // what was typed ahead was, or will be, the answer
+				r.stalled = true
+				return nil, false
+			}
 			r.replied()
 			return []byte(a.Send + "\n"), true
 		}
@@ -402,6 +409,8 @@ func (r *reading) otherName(stands prompts) {
 func (r *reading) answer(prompt *regexp.Regexp) answer {
 	a := answer{raw: r.out.String(), told: r.told, prompt: r.ended}
 	if r.end > 0 {
+		next, _, _ := strings.Cut(a.raw[r.end:], "\n")
+		a.prompt, _ = cutPrompt(next)
 		a.raw = a.raw[:r.end]
 	}
 	a.body = a.raw[r.echo:]

@@ -58,6 +58,10 @@ func (r *Router) login(ctx context.Context) (*session, error) {
 	r.rec.note("connected to " + r.peer.Address())
 	if err := s.setUp(ctx); err != nil {
 		s.abandon()
+		if errors.Is(err, errOutOfStep) && !r.oneByOne {
+			r.oneByOne = true
+			return r.login(ctx)
+		}
 		return nil, refusedAfterLogin(conn.known, err)
 	}
 	r.mu.Lock()
@@ -105,26 +109,53 @@ func (s *session) setUp(ctx context.Context) error {
 	if _, err := s.until(ctx, want{timeout: t.Dial}); err != nil {
 		return fmt.Errorf("waiting for the prompt: %w", err)
 	}
-	// A line of a banner may look like a prompt. The prompt behind the answer to a command is the router's.
-	for _, cmd := range []iosxe.Command{iosxe.TerminalLength(), iosxe.TerminalWidth()} {
-		a, err := s.ask(ctx, cmd.Lines[0], want{timeout: t.Command})
-		s.router.rec.received(a.raw)
-		if err != nil {
-			return fmt.Errorf("%s: %w", cmd.Lines[0], err)
-		}
-		m := iosxe.AnyPrompt.FindStringSubmatch(a.prompt)
-		if m == nil {
-			return errors.New("no prompt can be made out")
-		}
-		s.hostname = m[1]
-		refused := iosxe.Refused(cmd, a.body) != nil
-		s.paged = s.paged || refused && cmd.Equal(iosxe.TerminalLength())
+	if err := s.widen(ctx); err != nil {
+		return err
 	}
 	s.prompt = iosxe.Prompt(s.hostname)
 	if err := s.meant(ctx); err != nil {
 		return err
 	}
 	return s.enable(ctx)
+}
+
+// widen sets the terminal up, and learns the router's name: a line of a banner may look like a prompt, but the prompt behind
+// the answer to a command is the router's. Both lines are typed at once; errOutOfStep says that this router wants them one
+// by one.
+func (s *session) widen(ctx context.Context) error {
+	together := !s.router.oneByOne
+	cmds := []iosxe.Command{iosxe.TerminalLength(), iosxe.TerminalWidth()}
+	lines := []string{cmds[0].Lines[0], cmds[1].Lines[0]}
+	rest := ""
+	for i, cmd := range cmds {
+		w := want{line: lines[i], timeout: s.router.o.Timeouts.Command, echoIn: s.router.o.Timeouts.Dial}
+		typed := lines[i]
+		if together {
+			w.ahead, typed = lines[i+1:], strings.Join(lines, "\n")
+		}
+		if i == 0 || !together {
+			if err := s.typeIn(typed, w.timeout); err != nil {
+				return fmt.Errorf("%s: %w", lines[i], err)
+			}
+		}
+		rd := s.reading(w)
+		a, err := s.goOn(ctx, rd, rest)
+		s.router.rec.received(a.raw)
+		switch {
+		case err == nil && together && (rd.mixed || !rd.heard):
+			return errOutOfStep
+		case err != nil:
+			return fmt.Errorf("%s: %w", lines[i], err)
+		}
+		m := iosxe.AnyPrompt.FindStringSubmatch(a.prompt)
+		if m == nil {
+			return errors.New("no prompt can be made out")
+		}
+		s.hostname, rest = m[1], rd.rest()
+		refused := iosxe.Refused(cmd, a.body) != nil
+		s.paged = s.paged || refused && i == 0
+	}
+	return nil
 }
 
 // meant checks that this is the router that the inventory speaks of. A name that it took while a session was watching is
@@ -293,16 +324,20 @@ func (s *session) wants(cmd iosxe.Command) want {
 	return w
 }
 
-// configure types the lines of cmd in configuration mode. Whatever happens to them, the session leaves that mode.
+// configure types the lines of cmd in configuration mode, one by one. Whatever happens to them, the session leaves that
+// mode.
 func (s *session) configure(ctx context.Context, cmd iosxe.Command, w want) (string, error) {
-	if out, err := s.enterConfig(ctx, cmd, w); err != nil {
+	entering := w
+	entering.enters = true
+	a, out, err := s.configLine(ctx, cmd, enterConfig, entering)
+	if err == nil {
+		err = s.entered(a)
+	}
+	if err != nil {
 		return out, err
 	}
 	var all string
-	var err error
 	for _, l := range cmd.Lines {
-		var out string
-		var a answer
 		a, out, err = s.configLine(ctx, cmd, l, w)
 		all += out
 		if err != nil {
@@ -312,52 +347,63 @@ func (s *session) configure(ctx context.Context, cmd iosxe.Command, w want) (str
 			break
 		}
 	}
-	if e := s.leaveConfig(ctx, w); e != nil {
+	a, e := s.ask(ctx, leaveConfig, w)
+	s.record(iosxe.Command{}, a)
+	if e == nil || inStep(e) {
+		e = s.getOut(ctx, a, w)
+	}
+	if e != nil {
 		return all, e
 	}
 	return all, err
 }
 
+// oneLine is a part of a command, as a command.
+func oneLine(cmd iosxe.Command, l string) iosxe.Command {
+	return iosxe.Command{Name: cmd.Name, Mode: cmd.Mode, Lines: []string{l}}
+}
+
 func (s *session) configLine(ctx context.Context, cmd iosxe.Command, l string, w want) (answer, string, error) {
 	a, err := s.ask(ctx, l, w)
-	out, err := s.result(ctx, iosxe.Command{Name: cmd.Name, Mode: cmd.Mode, Lines: []string{l}}, a, err)
+	out, err := s.result(ctx, oneLine(cmd, l), a, err)
 	return a, out, err
 }
 
-const enterConfig = "configure terminal"
+const (
+	enterConfig = "configure terminal"
+	leaveConfig = "end"
+)
 
-// enterConfig enters configuration mode. Only the prompt says that it did: a lock that somebody else holds is told in words
-// without a percent sign.
-func (s *session) enterConfig(ctx context.Context, cmd iosxe.Command, w want) (string, error) {
-	w.enters = true
-	a, out, err := s.configLine(ctx, cmd, enterConfig, w)
-	if err != nil {
-		return out, err
-	}
+// entered makes sure that the session is in configuration mode. Only the prompt says so: a lock that somebody else holds is
+// told in words without a percent sign.
+func (s *session) entered(a answer) error {
 	m := iosxe.ConfigPrompt.FindStringSubmatch(a.prompt)
 	if m == nil {
-		return out, &iosxe.Refusal{Command: enterConfig, Text: s.router.rec.mask(iosxe.LastWords(a.body))}
+		return &iosxe.Refusal{Command: enterConfig, Text: s.router.rec.mask(iosxe.LastWords(a.body))}
 	}
 	if !s.prompt.MatchString(a.prompt) {
 		s.configName = m[1]
 		s.prompt = iosxe.Prompt(s.hostname, s.configName)
 	}
-	return out, nil
+	return nil
 }
 
-// leaveConfig goes back to where the session was. An account that may not use `end` may use `exit`, and nobody has to
-// authorize the key.
-func (s *session) leaveConfig(ctx context.Context, w want) error {
-	var last answer
-	for _, l := range []string{"end", "exit", "exit"} {
+// getOut goes back to where the session was, after the answer to leaveConfig. An account that may not use `end` may use
+// `exit`, and nobody has to authorize the key.
+func (s *session) getOut(ctx context.Context, last answer, w want) error {
+	for _, l := range []string{"exit", "exit"} {
+		if !iosxe.ConfigPrompt.MatchString(last.prompt) {
+			return nil
+		}
 		a, err := s.ask(ctx, l, w)
 		s.record(iosxe.Command{}, a)
 		if err != nil && !inStep(err) {
 			return err
 		}
-		if last = a; !iosxe.ConfigPrompt.MatchString(a.prompt) {
-			return nil
-		}
+		last = a
+	}
+	if !iosxe.ConfigPrompt.MatchString(last.prompt) {
+		return nil
 	}
 	s.router.rec.typed("(Ctrl-Z)")
 	if err := s.send([]byte(leaveKey+"\n"), w.timeout); err != nil {

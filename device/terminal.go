@@ -129,7 +129,7 @@ func newShell(c *ssh.Client) (*shell, error) {
 		s.out, err = session.StdoutPipe()
 	}
 	if err == nil {
-		err = session.RequestPty("vt100", termHeight, termWidth, ssh.TerminalModes{})
+		_, err = session.SendRequest("pty-req", false, ptyRequest())
 	}
 	if err == nil {
 		err = session.Shell()
@@ -138,6 +138,16 @@ func newShell(c *ssh.Client) (*shell, error) {
 		return nil, errors.Join(err, session.Close())
 	}
 	return s, nil
+}
+
+// ptyRequest is the terminal that is asked for (RFC 4254, section 6.2). Nobody waits for the answer: the shell that is asked
+// for behind it says whether there is one.
+func ptyRequest() []byte {
+	return ssh.Marshal(struct {
+		Term                         string
+		Columns, Rows, Width, Height uint32
+		Modes                        string
+	}{"vt100", termWidth, termHeight, 8 * termWidth, 8 * termHeight, "\x00"})
 }
 
 // over says whether the last byte has been queued.

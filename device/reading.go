@@ -12,9 +12,9 @@ import (
 
 // want is what ends the reading of an answer.
 type want struct {
-	line     string        // what was typed; a prompt before its echo is an old one
-	ahead    []string      // what was typed behind it, without waiting: the echo of the first of them ends the answer
-	echoIn   time.Duration // how long that may stay away behind a prompt; 0: settleEcho
+	line     string   // what was typed; a prompt before its echo is an old one
+	ahead    []string // what was typed behind it, without waiting: the echo of the first of them ends the answer
+	patient  bool     // another login would be the price of taking an echo that comes late for lost
 	timeout  time.Duration
 	idle     bool           // the timeout runs from the last byte
 	ends     *regexp.Regexp // ends the reading, and a prompt does not
@@ -298,8 +298,10 @@ func (r *reading) patience() time.Time {
 		soon = r.moved.Add(settleAsked)
 	case r.asked != "" || r.strange != "":
 		soon = r.moved.Add(settle)
-	case r.stalled && r.want.echoIn > 0:
-		soon = r.moved.Add(r.want.echoIn)
+	case r.stalled && r.want.patient:
+		soon = r.deadline
+	case r.unheard && r.want.patient:
+		soon = r.moved.Add(settleAsked)
 	case r.unheard || r.stalled:
 		soon = r.moved.Add(settleEcho)
 	}
@@ -319,7 +321,11 @@ func (r *reading) look() (reply []byte, known bool) {
 	}
 	reply, known = r.judge()
 	if reply == nil && (r.unheard || r.stalled || r.asked != "" || r.strange != "") {
-		if state := fmt.Sprint(r.lines, r.asked, r.strange); state != r.judged {
+		state := fmt.Sprint(r.lines, r.asked, r.strange)
+		if r.want.patient {
+			state += fmt.Sprint(" ", r.out.Len())
+		}
+		if state != r.judged {
 			r.judged, r.moved = state, time.Now()
 		}
 	}

@@ -128,7 +128,7 @@ func (s *session) widen(ctx context.Context) error {
 	lines := []string{cmds[0].Lines[0], cmds[1].Lines[0]}
 	rest := ""
 	for i, cmd := range cmds {
-		w := want{line: lines[i], timeout: s.router.o.Timeouts.Command, echoIn: s.router.o.Timeouts.Dial}
+		w := want{line: lines[i], timeout: s.router.o.Timeouts.Command, patient: true}
 		typed := lines[i]
 		if together {
 			w.ahead, typed = lines[i+1:], strings.Join(lines, "\n")

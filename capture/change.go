@@ -74,8 +74,9 @@ func (r *router) made(c *change) error {
 }
 
 // make makes a thing of the given kind with commands. When the session breaks, the router is looked at, and the
-// change is taken for made, or made again. gate is passed after the journal is written; it may be nil.
-func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command, gate func(context.Context) error) error {
+// change is taken for made, or made again. gate is passed after the journal is written; it may be nil. looks are asked
+// behind the commands; what they are answered is in r.behind, unless something went wrong.
+func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command, gate func(context.Context) error, looks ...iosxe.Command) error {
 	c, err := r.begin(kind)
 	if err != nil {
 		return err
@@ -86,7 +87,7 @@ func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command
 		}
 	}
 	for n := 1; ; n++ {
-		err := r.execAll(ctx, commands)
+		err := r.execAll(ctx, commands, looks)
 		if err == nil {
 			return r.made(c)
 		}
@@ -108,16 +109,32 @@ func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command
 	}
 }
 
-func (r *router) execAll(ctx context.Context, commands []iosxe.Command) error {
-	r.said = ""
-	for _, c := range commands {
-		out, err := r.exec(ctx, c)
-		if err != nil {
+// execAll sends commands that change the router, and looks behind them. Under a name that was chosen each command waits for
+// the one before: what a later one makes alone could not be told from another hand's.
+func (r *router) execAll(ctx context.Context, commands, looks []iosxe.Command) error {
+	r.said, r.behind = "", nil
+	for ; len(commands) > 1 && !r.plan.bound; commands = commands[1:] {
+		if _, err := r.execSome(ctx, commands[:1], nil); err != nil {
 			return err
 		}
-		r.said = strings.TrimSpace(r.said + "\n" + strings.TrimSpace(out))
 	}
-	return nil
+	var err error
+	r.behind, err = r.execSome(ctx, commands, looks)
+	return err
+}
+
+func (r *router) execSome(ctx context.Context, commands, looks []iosxe.Command) (behind []reply, err error) {
+	replies, err := r.sendAll(ctx, slices.Concat(commands, looks), func(error) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range replies[:len(commands)] {
+		if a.err != nil {
+			return nil, a.err
+		}
+		r.said = strings.TrimSpace(r.said + "\n" + strings.TrimSpace(a.out))
+	}
+	return replies[len(commands):], nil
 }
 
 // prepareAgain looks at what an interrupted change left. A part of it is removed, so that it can be made again.

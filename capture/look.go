@@ -48,18 +48,21 @@ func silence(cmd iosxe.Command, out string) error {
 	return fmt.Errorf("`%s`: the router's answer cannot be read: %s", cmd.Lines[0], quote(iosxe.Clean(out)))
 }
 
-// compareEntries holds what a router shows against what was sent. The beginning of it is what a session that broke in
-// the middle leaves.
+// compareEntries holds what a router shows against what was sent. Some of it, in the same order, is what is left by a session
+// that broke in the middle, or by a router that refused a line.
 func compareEntries(shown, sent []string) presence {
-	if len(shown) > len(sent) {
-		return foreign
-	}
-	for i, line := range shown {
-		if normalEntry(line) != normalEntry(sent[i]) {
-			return foreign
+	missing := 0
+	for _, line := range sent {
+		if len(shown) == 0 || normalEntry(shown[0]) != normalEntry(line) {
+			missing++
+			continue
 		}
+		shown = shown[1:]
 	}
-	if len(shown) < len(sent) {
+	switch {
+	case len(shown) > 0:
+		return foreign
+	case missing > 0:
 		return partial
 	}
 	return whole

@@ -39,7 +39,7 @@ func (p *SidePlan) observeCommands() []iosxe.Command {
 	return append(commands,
 		iosxe.ShowIKEv2Diagnose(), iosxe.ShowIKEv2Stats(), iosxe.ShowNTP(), iosxe.ShowIKEv2Proposal(), iosxe.ShowIKEv2Policy(),
 		iosxe.ShowIKEv2Profile(), iosxe.ShowISAKMPPolicy(), iosxe.ShowTransformSet(), iosxe.ShowIPsecProfile(),
-		iosxe.ShowInterfaces(), iosxe.ShowISAKMPSA(), iosxe.ShowEventTrace(), iosxe.ShowCryptoMap(), iosxe.ShowBrief(p.Name),
+		iosxe.ShowInterfaces(), iosxe.ShowISAKMPSA(), iosxe.ShowEventTrace(), iosxe.ShowBrief(p.Name), iosxe.ShowCryptoMap(),
 	)
 }
 

@@ -116,7 +116,16 @@ func (r *router) stop(ctx context.Context) error {
 	if r.open(kindCapture) == nil {
 		return nil
 	}
-	out, err := r.repeat(ctx, iosxe.StopCapture(r.plan.Name))
+	shows := r.afterStop()
+	replies, err := r.sendAll(ctx, append([]iosxe.Command{iosxe.StopCapture(r.plan.Name)}, shows...), isLost)
+	var out string
+	if err == nil {
+		out, err = replies[0].out, replies[0].err
+	}
+	if err != nil && r.worthRepeating(ctx, err) { // it may be sent twice
+		replies = nil
+		out, err = r.repeat(ctx, iosxe.StopCapture(r.plan.Name))
+	}
 	switch {
 	case refusedAs(err, iosxe.Missing):
 		r.counted, r.info.Packets = true, 0 // with it, its buffer is gone
@@ -129,8 +138,25 @@ func (r *router) stop(ctx context.Context) error {
 	if err := r.stopped(); err != nil {
 		return err
 	}
-	r.count(ctx)
+	if replies != nil {
+		replies = replies[1:]
+	}
+	replies = r.askMissing(ctx, shows, replies)
+	if r.toFile() {
+		r.before = &replies[1]
+	}
+	r.count(ctx, replies[0])
 	return nil
+}
+
+// afterStop lists what is asked behind the stop: the counters of the buffer, and whether there is a file yet where they are
+// exported to one.
+func (r *router) afterStop() []iosxe.Command {
+	shows := []iosxe.Command{iosxe.ShowBuffer(r.plan.Name)}
+	if r.toFile() {
+		shows = append(shows, iosxe.DirFile(r.plan.File))
+	}
+	return shows
 }
 
 func (r *router) stopped() error {
@@ -140,10 +166,12 @@ func (r *router) stopped() error {
 	return nil
 }
 
-// askTwice asks shows ahead, and once more those whose answers were lost.
-func (r *router) askTwice(ctx context.Context, commands ...iosxe.Command) []reply {
-	replies := make([]reply, len(commands))
-	r.askAll(ctx, commands, func(i int, out string, err error) { replies[i] = reply{out: out, err: err} })
+// askMissing asks shows, once more those whose answers were lost. replies are what was asked already; nil: nothing was.
+func (r *router) askMissing(ctx context.Context, commands []iosxe.Command, replies []reply) []reply {
+	if replies == nil {
+		replies = unanswered(len(commands))
+		r.askAll(ctx, commands, func(i int, out string, err error) { replies[i] = reply{out: out, err: err} })
+	}
 	for i, cmd := range commands {
 		if a := &replies[i]; a.err != nil && r.worthRepeating(ctx, a.err) {
 			a.out, a.err = r.repeatAtMost(ctx, cmd, 2)
@@ -152,27 +180,16 @@ func (r *router) askTwice(ctx context.Context, commands ...iosxe.Command) []repl
 	return replies
 }
 
-// count keeps how many packets the stopped capture has, and how many it lost. Nothing depends on it. What is asked before
-// an export goes with it.
-func (r *router) count(ctx context.Context) {
-	cmd := iosxe.ShowBuffer(r.plan.Name)
-	commands := []iosxe.Command{cmd}
-	if r.toFile() {
-		commands = append(commands, iosxe.DirFile(r.plan.File))
-	}
-	replies := r.askTwice(ctx, commands...)
-	if r.toFile() {
-		r.before = &replies[1]
-	}
-	out, err := replies[0].out, replies[0].err
-	if err != nil {
+// count keeps how many packets the stopped capture has, and how many it lost. Nothing depends on it.
+func (r *router) count(ctx context.Context, shown reply) {
+	if shown.err != nil {
 		if ctx.Err() == nil {
-			r.note(PhaseStop, "the packets in the buffer could not be counted: %v", err)
+			r.note(PhaseStop, "the packets in the buffer could not be counted: %v", shown.err)
 		}
 		return
 	}
-	r.keepShow(cmd, out)
-	b, err := iosxe.ParseBuffer(out)
+	r.keepShow(iosxe.ShowBuffer(r.plan.Name), shown.out)
+	b, err := iosxe.ParseBuffer(shown.out)
 	if err != nil {
 		r.note(PhaseStop, "%v", err)
 		return
@@ -217,7 +234,7 @@ func (r *router) writeFile(ctx context.Context) error {
 		return r.useFile(ctx, c)
 	}
 	if r.before == nil {
-		r.before = &r.askTwice(ctx, iosxe.DirFile(r.plan.File))[0]
+		r.before = &r.askMissing(ctx, []iosxe.Command{iosxe.DirFile(r.plan.File)}, nil)[0]
 	}
 	_, there, err := r.listed(r.before.out, r.before.err)
 	if err != nil && refusalOf(err) == nil {
@@ -226,10 +243,16 @@ func (r *router) writeFile(ctx context.Context) error {
 	if there {
 		return fmt.Errorf("%s appeared since check: it is not overwritten", r.plan.File)
 	}
-	if err := r.make(ctx, kindFile, []iosxe.Command{iosxe.ExportCapture(r.plan.Name, r.plan.File)}, nil); err != nil {
+	export := []iosxe.Command{iosxe.ExportCapture(r.plan.Name, r.plan.File)}
+	if err := r.make(ctx, kindFile, export, nil, r.measures()...); err != nil {
 		return err
 	}
-	return r.measureFile(ctx)
+	return r.measureFile(ctx, r.behind)
+}
+
+// measures lists what shows size and checksum of the exported file.
+func (r *router) measures() []iosxe.Command {
+	return []iosxe.Command{iosxe.DirFile(r.plan.File), iosxe.VerifyMD5(r.plan.File)}
 }
 
 // useFile goes on with a file that was exported before. One of which it is not known whether it is whole is written again,
@@ -241,7 +264,7 @@ func (r *router) useFile(ctx context.Context, c *change) error {
 		}
 		return r.writeFile(ctx)
 	}
-	return r.measureFile(ctx)
+	return r.measureFile(ctx, nil)
 }
 
 // push has the router write the packets to a server. Nothing is made on the router.
@@ -266,10 +289,11 @@ func (p *SidePlan) source() string {
 	return p.File.String()
 }
 
-// measureFile holds the router's word on the export against what it lists, and asks for size and checksum. What cannot be
-// read of them is not compared later; that the file is not there is an error.
-func (r *router) measureFile(ctx context.Context) error {
-	replies := r.askTwice(ctx, iosxe.DirFile(r.plan.File), iosxe.VerifyMD5(r.plan.File))
+// measureFile holds the router's word on the export against what it lists, and keeps size and checksum. What cannot be read
+// of them is not compared later; that the file is not there is an error. replies are to the measures; nil: they were not
+// asked yet.
+func (r *router) measureFile(ctx context.Context, replies []reply) error {
+	replies = r.askMissing(ctx, r.measures(), replies)
 	f, there, err := r.listed(replies[0].out, replies[0].err)
 	switch {
 	case ctx.Err() != nil:

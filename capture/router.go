@@ -29,16 +29,18 @@ type router struct {
 	counted   bool            // the packets in the buffer were counted after the stop
 	short     bool            // the exported file lacks packets that are in the buffer
 	exported  bool
-	done      bool            // the capture is here: nothing on the router is its only copy
-	had       bool            // it was here before: there is nothing to collect
-	vanished  bool            // the exported file is known not to be there
-	size      int64           // of the exported file; 0: not known
-	offsets   []time.Duration // the router's clock's from UTC, as dir shows them
-	before    *reply          // to `dir` of the file before it was exported; nil: not asked
-	freeLines int             // terminal lines that nobody used when check counted them
-	preparing chan struct{}   // closed when the transfer's connection is logged in; nil: nobody is at it
-	first     window          // when the first packet came, by this machine's clock
-	blind     int             // looks in a row, in the wait, that the router did not answer
+	done      bool             // the capture is here: nothing on the router is its only copy
+	had       bool             // it was here before: there is nothing to collect
+	vanished  bool             // the exported file is known not to be there
+	size      int64            // of the exported file; 0: not known
+	offsets   []time.Duration  // the router's clock's from UTC, as dir shows them
+	before    *reply           // to `dir` of the file before it was exported; nil: not asked
+	behind    []reply          // to what was asked behind the command that made the last change; nil: it was not
+	answers   map[string]reply // to commands that were sent ahead, by their lines, while they are judged
+	freeLines int              // terminal lines that nobody used when check counted them
+	preparing chan struct{}    // closed when the transfer's connection is logged in; nil: nobody is at it
+	first     window           // when the first packet came, by this machine's clock
+	blind     int              // looks in a row, in the wait, that the router did not answer
 	nextLook  time.Time
 	err       error  // why the side is given up
 	vouched   int    // the session of which it is known that the run's router answers in it; 0: none
@@ -57,6 +59,10 @@ const (
 
 // exec sends one command to the router that the run works on, and to no other.
 func (r *router) exec(ctx context.Context, cmd iosxe.Command) (string, error) {
+	if a, typed := r.answers[cmd.Lines[0]]; typed {
+		delete(r.answers, cmd.Lines[0])
+		return a.out, a.err
+	}
 	if err := r.recognise(ctx); err != nil {
 		return "", err
 	}
@@ -156,7 +162,7 @@ func (r *router) worthRepeating(ctx context.Context, err error) bool {
 func (r *router) askAll(ctx context.Context, commands []iosxe.Command, each func(i int, out string, err error)) {
 	next := 0
 	if r.host != nil && ctx.Err() == nil && r.recognise(ctx) == nil {
-		next = r.askAhead(ctx, commands, each)
+		next = r.sendAhead(ctx, commands, isLost, each)
 	}
 	for ; next < len(commands); next++ {
 		out, err := r.exec(ctx, commands[next])
@@ -164,26 +170,50 @@ func (r *router) askAll(ctx context.Context, commands []iosxe.Command, each func
 	}
 }
 
-// askAhead is askAll as far as the session lasts. It returns how many were answered.
-func (r *router) askAhead(ctx context.Context, commands []iosxe.Command, each func(i int, out string, err error)) (answered int) {
+func isLost(err error) bool { return refusalOf(err) == nil }
+
+// sendAhead sends commands as fast as the router takes them, until the error of one is enough. It returns how many were
+// answered.
+func (r *router) sendAhead(ctx context.Context, commands []iosxe.Command, enough func(error) bool, each func(i int, out string, err error)) (answered int) {
 	for _, cmd := range commands {
 		r.info.Commands = append(r.info.Commands, typed(cmd)...)
 	}
-	asking, lostIt := context.WithCancel(ctx)
-	defer lostIt()
-	r.host.ExecAll(asking, commands, func(i int, out string, err error) {
-		if asking.Err() != nil && ctx.Err() == nil {
+	sending, end := context.WithCancel(ctx)
+	defer end()
+	r.host.ExecAll(sending, commands, func(i int, out string, err error) {
+		if sending.Err() != nil && ctx.Err() == nil {
 			return
 		}
 		answered = i + 1
 		r.account(ctx, commands[i], err)
-		if err != nil && refusalOf(err) == nil {
-			lostIt()
+		if err != nil && enough(err) {
+			end()
 		}
 		each(i, out, err)
 	})
 	return answered
 }
+
+// errUnanswered is the error of a command that was not answered, because of another before it: it may have been carried out,
+// or never sent.
+var errUnanswered = errors.New("nothing is known of it, because of what was sent before it")
+
+// sendAll sends commands, of which some change the router, as fast as it takes them, until the error of one is enough. Nothing
+// is sent twice. An error says that nothing was sent at all.
+func (r *router) sendAll(ctx context.Context, commands []iosxe.Command, enough func(error) bool) ([]reply, error) {
+	if r.host == nil || ctx.Err() != nil || len(commands) == 1 {
+		out, err := r.exec(ctx, commands[0])
+		return slices.Insert(unanswered(len(commands)-1), 0, reply{out: out, err: err}), nil
+	}
+	if err := r.recognise(ctx); err != nil {
+		return nil, err
+	}
+	replies := unanswered(len(commands))
+	r.sendAhead(ctx, commands, enough, func(i int, out string, err error) { replies[i] = reply{out: out, err: err} })
+	return replies, nil
+}
+
+func unanswered(n int) []reply { return slices.Repeat([]reply{{err: errUnanswered}}, n) }
 
 // pause waits before the n-th repetition.
 func (r *router) pause(ctx context.Context, n int) error {

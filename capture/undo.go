@@ -36,8 +36,9 @@ var (
 func (r *router) cleanUp(ctx context.Context, keep bool) []Leftover {
 	var left []Leftover
 	var dead error
+	r.undoTogether(ctx, keep)
 	for _, c := range slices.Backward(r.changes) {
-		if !c.open() || keep && !c.fleeting {
+		if !c.goes(keep) {
 			continue
 		}
 		if r.spares(c.kind) && r.maybeOurs(ctx, c) {
@@ -62,6 +63,45 @@ func (r *router) cleanUp(ctx context.Context, keep bool) []Leftover {
 		}
 	}
 	return left
+}
+
+// goes says whether a change is to be taken back.
+func (c *change) goes(keep bool) bool { return c.open() && (!keep || c.fleeting) }
+
+// undoTogether takes back, and looks for, all that this session saw being made, without waiting for each answer. What is not
+// known to be gone then is looked at, and taken back by itself.
+func (r *router) undoTogether(ctx context.Context, keep bool) {
+	var made []*change
+	var all []iosxe.Command
+	for _, c := range slices.Backward(r.changes) {
+		if c.goes(keep) && !r.spares(c.kind) && c.seen != 0 && c.seen == r.session() {
+			made = append(made, c)
+			all = slices.Concat(all, c.undo, c.shows)
+			r.u.o.Events(Event{Side: r.side, Phase: PhaseClean, Kind: Removing, Text: c.words})
+		}
+	}
+	if len(made) == 0 {
+		return
+	}
+	replies, err := r.sendAll(ctx, all, isLost)
+	if err != nil {
+		return // nothing was sent
+	}
+	defer func() { r.answers = nil }()
+	for _, c := range made {
+		r.answers = map[string]reply{}
+		for _, cmd := range slices.Concat(c.undo, c.shows) {
+			r.answers[cmd.Lines[0]], replies = replies[0], replies[1:]
+		}
+		c.tried = true
+		there, err := r.remove(ctx, c.thing)
+		if c.taken = err == nil; c.taken {
+			err = r.readBack(ctx, c)
+		}
+		if c.seen = 0; err == nil {
+			r.markGone(c, there)
+		}
+	}
 }
 
 func reasonOf(err error) string {

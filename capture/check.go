@@ -134,6 +134,8 @@ type checker struct {
 	results []CheckResult
 	replies map[string]reply // by what was typed, of the shows that were asked ahead
 	free    map[string]bool  // the kinds of things whose names were seen to be free
+	probed  chan error       // what the SCP server says, asked beside the shows; nil: it is not
+	met     bool             // it is kept who the router is
 	silent  int              // shows that the router did not answer
 }
 
@@ -200,22 +202,26 @@ func (c *checker) read(ctx context.Context) {
 			}
 		}
 		c.replies[commands[i].Lines[0]] = reply{out, err, began, ended}
+		if commands[i].Equal(iosxe.ShowVersion()) && (err == nil || refusalOf(err) != nil) {
+			c.meet(out) // before anything is asked in another session, which may be another router's
+		}
 		began = ended
 	})
 }
 
-// check does the items in an order in which the plainest reason comes first. The transfer's connection is logged in
-// beside them.
+// check does the items in an order in which the plainest reason comes first. The SCP server is asked beside the shows.
 func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 	c := &checker{r: r, replies: map[string]reply{}, free: map[string]bool{}}
-	if err := c.version(ctx); err != nil {
-		return c.results, err
+	if err := c.open(ctx); err != nil {
+		return c.results, err // whoever does not answer at all is not asked more
 	}
-	r.prepare(ctx) // not before, for the session's line comes first
-	defer r.settle()
+	beside, end := context.WithCancel(ctx)
+	defer c.settle()
+	defer end()
+	c.probe(beside) // not before, for the session's line comes first
 	c.read(ctx)
 	c.pager() // after the shows, whose answers it would have broken up
-	items := []func(context.Context) error{c.clock, c.load, c.memory, c.iface, c.names, c.lines}
+	items := []func(context.Context) error{c.version, c.clock, c.load, c.memory, c.iface, c.names, c.lines}
 	if !r.plan.ACL.IsZero() {
 		items = append(items, c.privilege, c.acl)
 	}
@@ -240,10 +246,10 @@ func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 	return c.results, nil
 }
 
-// checkShows lists what check asks a router after its version. With an account that can only capture and read, only what
-// that may. The clock is the first, so that the time between its question and its answer is its own.
+// checkShows lists what check asks a router. With an account that can only capture and read, only what that may. The clock
+// is the first, so that the time between its question and its answer is its own.
 func (p *SidePlan) checkShows(s Settings) []iosxe.Command {
-	commands := []iosxe.Command{iosxe.ShowClock(), iosxe.ShowCPU(), iosxe.ShowMemory(), iosxe.ShowInterfaces(),
+	commands := []iosxe.Command{iosxe.ShowClock(), iosxe.ShowVersion(), iosxe.ShowCPU(), iosxe.ShowMemory(), iosxe.ShowInterfaces(),
 		iosxe.ShowCaptures(), iosxe.ShowUsers(), iosxe.ShowLines()}
 	if !p.ACL.IsZero() {
 		commands = append(commands, iosxe.ShowPrivilege(), iosxe.ShowACL(p.ACL))

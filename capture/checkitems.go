@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -11,11 +12,6 @@ import (
 )
 
 func (c *checker) version(ctx context.Context) error {
-	first := c.reply(ctx, iosxe.ShowVersion())
-	c.replies[iosxe.ShowVersion().Lines[0]] = first
-	if first.err != nil && refusalOf(first.err) == nil {
-		return first.err // whoever does not answer the first question is not asked more
-	}
 	out, ok, err := c.ask(ctx, "version", Warn, iosxe.ShowVersion())
 	if err != nil {
 		return err
@@ -23,8 +19,7 @@ func (c *checker) version(ctx context.Context) error {
 	if ok {
 		c.r.keepShow(iosxe.ShowVersion(), out)
 	}
-	v, err := iosxe.ParseVersion(out)
-	c.r.meet(v)
+	v, err := c.meet(out)
 	if err != nil {
 		if ok {
 			c.add("version", Warn, "%v", err)
@@ -43,6 +38,36 @@ func (c *checker) version(ctx context.Context) error {
 		c.add("platform", OK, "%s, %s, IOS XE %s", v.Hostname, v.Model, v.Software)
 	}
 	return c.mode(ctx, v)
+}
+
+// meet keeps who the router is, by its version.
+func (c *checker) meet(version string) (iosxe.Version, error) {
+	v, err := iosxe.ParseVersion(version)
+	if !c.met {
+		c.met = true
+		c.r.meet(v)
+	}
+	return v, err
+}
+
+// open opens the session, as soon as the router has a terminal line for it. With a host that cannot be told to, that is the
+// first show's.
+func (c *checker) open(ctx context.Context) error {
+	h, ok := c.r.host.(interface {
+		Open(ctx context.Context) error
+	})
+	if !ok {
+		return nil
+	}
+	for n := 1; ; n++ {
+		err := c.r.onceThereIsALine(ctx, func() error { return h.Open(ctx) })
+		if err == nil || !c.r.worthRepeating(ctx, err) || n >= phaseAttempts {
+			return err
+		}
+		if err := c.r.pause(ctx, n); err != nil {
+			return err
+		}
+	}
 }
 
 // pager warns of a session whose pager could not be turned off.
@@ -336,17 +361,28 @@ func (c *checker) undo(ctx context.Context) error {
 			return nil // it could not be looked at
 		}
 	}
+	var things []thing
+	var all []iosxe.Command
 	for _, t := range c.r.plan.proofs() {
 		for _, cmd := range t.undo {
-			_, err := c.r.repeat(ctx, cmd)
-			refusal := refusalOf(err)
-			if err != nil && refusal == nil {
-				return err
-			}
-			if refusal != nil && !nothingThere(refusal) {
-				c.add("clean-up", Refuse, "%s could not be taken back: %s", t.words, refusal)
-				return nil
-			}
+			things, all = append(things, t), append(all, cmd)
+		}
+	}
+	replies, err := c.r.sendAll(ctx, all, isLost)
+	if err != nil {
+		return err
+	}
+	for i, a := range replies {
+		if a.err != nil && c.r.worthRepeating(ctx, a.err) {
+			_, a.err = c.r.repeat(ctx, all[i])
+		}
+		refusal := refusalOf(a.err)
+		if a.err != nil && refusal == nil {
+			return a.err
+		}
+		if refusal != nil && !nothingThere(refusal) {
+			c.add("clean-up", Refuse, "%s could not be taken back: %s", things[i].words, refusal)
+			return nil
 		}
 	}
 	c.add("clean-up", OK, "the account may take back what a run makes")
@@ -360,15 +396,43 @@ func nothingThere(r *iosxe.Refusal) bool {
 
 var missingWords = regexp.MustCompile(`(?i)not (?:exist|found|defined|configured)|doesn't exist|no such|non-existent|unknown`)
 
-// scp asks the SCP server for the run's file, which does not exist yet: its answer proves the server, the account's right
+// probe asks the SCP server for the run's file, beside what goes on.
+func (c *checker) probe(ctx context.Context) {
+	if c.r.plan.byDump() || c.r.plan.Upload != "" {
+		return
+	}
+	c.probed = make(chan error, 1)
+	go func() { c.probed <- c.r.host.ProbeFile(ctx, c.r.plan.source(), true) }()
+}
+
+// settle waits until nothing is asked beside the session.
+func (c *checker) settle() {
+	if c.probed != nil {
+		<-c.probed
+		c.probed = nil
+	}
+}
+
+// answer is what the SCP server says. Where there is no room for a connection beside the session, the session makes some.
+func (c *checker) answer(ctx context.Context) error {
+	err := <-c.probed
+	c.probed = nil
+	var full interface{ NoLine() bool }
+	if errors.As(err, &full) && full.NoLine() && ctx.Err() == nil {
+		c.r.broken++ // the host may give its session up
+		return c.r.host.ProbeFile(ctx, c.r.plan.source(), false)
+	}
+	return err
+}
+
+// scp reports on the run's file, which does not exist yet: the server's answer proves the server, the account's right
 // to use it, a second terminal line and the form of the path. When the file cannot be had, the dump has to do, and has
 // its limits.
 func (c *checker) scp(ctx context.Context) error {
 	if c.refused() {
 		return nil
 	}
-	c.r.settle()
-	err := c.r.host.ProbeFile(ctx, c.r.plan.source())
+	err := c.answer(ctx)
 	switch {
 	case err == nil:
 		c.add("scp", OK, "the server answers the account, on a connection of its own")

@@ -290,7 +290,7 @@ func (f *fakeRouter) Fetch(ctx context.Context, file string, w io.Writer, progre
 	return int64(n), errors.Join(failure, err)
 }
 
-func (f *fakeRouter) ProbeFile(ctx context.Context, file string) error {
+func (f *fakeRouter) ProbeFile(ctx context.Context, file string, _ bool) error {
 	f.probes++
 	if err := sleep(ctx, latency); err != nil {
 		return err

@@ -76,8 +76,8 @@ func (h *failover) ExecAll(ctx context.Context, cmds []iosxe.Command, each func(
 	}
 }
 
-func (h *failover) ProbeFile(ctx context.Context, file string) error {
-	return h.now().ProbeFile(ctx, file)
+func (h *failover) ProbeFile(ctx context.Context, file string, beside bool) error {
+	return h.now().ProbeFile(ctx, file, beside)
 }
 
 func (h *failover) Prepare(ctx context.Context) error { return h.now().Prepare(ctx) }

@@ -50,11 +50,10 @@ func (p *SidePlan) checkSteps(s Settings) []Step {
 			steps = append(steps, Step{Phase: PhaseCheck, Command: c, Note: note})
 		}
 	}
-	add("", iosxe.ShowVersion())
+	add("", p.checkShows(s)...)
 	if !p.ACL.IsZero() {
 		add("only of a release that does not tell its mode of operation with its version", iosxe.ShowSDWAN())
 	}
-	add("", p.checkShows(s)...)
 	for _, t := range p.proofs() {
 		add("only when the name is free, as proof that the account may clean up", t.undo...)
 	}

@@ -71,15 +71,24 @@ func (r *router) exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 
 // send sends one command to whoever answers, and keeps account of it. A router without a free terminal line was sent
 // nothing: it is waited for.
-func (r *router) send(ctx context.Context, cmd iosxe.Command) (string, error) {
+func (r *router) send(ctx context.Context, cmd iosxe.Command) (out string, err error) {
+	err = r.onceThereIsALine(ctx, func() error {
+		out, err = r.sendNow(ctx, cmd)
+		return err
+	})
+	return out, err
+}
+
+// onceThereIsALine tries until the router has a terminal line, or was waited for long enough.
+func (r *router) onceThereIsALine(ctx context.Context, try func() error) error {
 	for began := time.Now(); ; {
-		out, err := r.sendNow(ctx, cmd)
+		err := try()
 		if !noFreeLine(err) || time.Since(began) > r.patience() {
-			return out, err
+			return err
 		}
 		r.note("", "no terminal line is free: waiting for one for %s at most", r.patience())
 		if sleep(ctx, 4*r.u.o.Retry) != nil {
-			return "", err
+			return err
 		}
 	}
 }

@@ -43,7 +43,9 @@ func (e *Error) Lasting() bool {
 }
 
 // NoLine says that the router had no terminal line, or no session of this user, left.
-func (e *Error) NoLine() bool { return noLine(e.Err) && !errors.Is(e.Err, errNothing) }
+func (e *Error) NoLine() bool {
+	return errors.Is(e.Err, errNoRoom) || noLine(e.Err) && !errors.Is(e.Err, errNothing)
+}
 
 // HostKeyChanged says that another key was presented than is known for the host, or one that is marked as stolen: somebody
 // may be in between. The key is SHA256:... in the error's text.

@@ -36,7 +36,7 @@ func (r *Router) Fetch(ctx context.Context, file string, w io.Writer, progress f
 		return 0, r.fail("fetch", err)
 	}
 	var n int64
-	err = r.ladder(ctx, f, func(ctx context.Context, conn *connection, path string) error {
+	err = r.ladder(ctx, f, r.onLine, func(ctx context.Context, conn *connection, path string) error {
 		var err error
 		n, err = r.fetchOn(ctx, conn, path, w, progress)
 		return err
@@ -65,13 +65,18 @@ var errFileThere = errors.New("a file of this name is there already")
 // that the server said so: it is on, the account may use it, a second line is free, and the form of the path is
 // understood, which Fetch then tries first. The error is a *Error: in its chain is an *iosxe.Refusal with the router's
 // own words (Unprivileged, Disabled, Unauthorized, Busy, AlreadyThere, Unclassified), unless the connection
-// failed (NoLine, HostKeyChanged).
-func (r *Router) ProbeFile(ctx context.Context, file string) error {
+// failed (NoLine, HostKeyChanged). With beside it may run beside Exec, and gives no session up to have a line: NoLine then
+// says that without, it may get further.
+func (r *Router) ProbeFile(ctx context.Context, file string, beside bool) error {
 	f, err := iosxe.ParseFile(file)
 	if err != nil {
 		return r.fail("probe", err)
 	}
-	err = r.ladder(ctx, f, func(ctx context.Context, conn *connection, path string) error {
+	onLine := r.onLine
+	if beside {
+		onLine = r.onFreeLine
+	}
+	err = r.ladder(ctx, f, onLine, func(ctx context.Context, conn *connection, path string) error {
 		err := r.converse(ctx, conn, path, func(s *source, _ func(time.Duration)) error {
 			if _, err := s.header(); err != nil {
 				return err
@@ -92,14 +97,16 @@ func (r *Router) ProbeFile(ctx context.Context, file string) error {
 // ladder has try ask for f in one form of its path after the other, until one is answered or a refusal is not about the
 // path. The form that was answered comes first the next time, and what it is refused with then is not about the path, unless
 // the file is said to be missing. Of several refusals the first that says something is told.
-func (r *Router) ladder(ctx context.Context, f iosxe.File, try func(context.Context, *connection, string) error) error {
+func (r *Router) ladder(ctx context.Context, f iosxe.File, onLine func(context.Context, func(*connection) error) error,
+	try func(context.Context, *connection, string) error,
+) error {
 	r.mu.Lock()
 	first, answered := r.scpForm, r.scpAnswered
 	r.mu.Unlock()
 	var told error
 	for i := range scpPaths {
 		form := (first + i) % len(scpPaths)
-		err := r.onLine(ctx, func(conn *connection) error { return try(ctx, conn, scpPaths[form](f)) })
+		err := onLine(ctx, func(conn *connection) error { return try(ctx, conn, scpPaths[form](f)) })
 		if err == nil {
 			r.mu.Lock()
 			r.scpForm, r.scpAnswered = form, true
@@ -118,6 +125,9 @@ func (r *Router) ladder(ctx context.Context, f iosxe.File, try func(context.Cont
 
 // aboutPath says whether another form of the path may help. Only a refusal that has another reason says that it does not.
 func aboutPath(err error) bool {
+	if errors.Is(err, errNoRoom) {
+		return false
+	}
 	no, ok := errors.AsType[*scpRefusal](err)
 	if !ok {
 		return errors.Is(err, errNothing)
@@ -153,13 +163,7 @@ func (r *Router) onLine(ctx context.Context, use func(*connection) error) error 
 			return err // otherwise it was closed meanwhile
 		}
 	}
-	once := func() error {
-		conn, err := r.connect(ctx)
-		if err != nil {
-			return err
-		}
-		return use(conn)
-	}
+	once := func() error { return r.onNewLine(ctx, use) }
 	waits := lineWaits
 	if !r.isAlone() || !r.giveLine() {
 		err := once()
@@ -184,6 +188,28 @@ func (r *Router) onLine(ctx context.Context, use func(*connection) error) error 
 	r.mu.Lock()
 	r.alone = r.alone || err == nil
 	r.mu.Unlock()
+	return err
+}
+
+func (r *Router) onNewLine(ctx context.Context, use func(*connection) error) error {
+	conn, err := r.connect(ctx)
+	if err != nil {
+		return err
+	}
+	return use(conn)
+}
+
+var errNoRoom = errors.New("there is no room for a connection beside the session")
+
+// onFreeLine has use work on a new connection, if the router has a line for it beside the session's.
+func (r *Router) onFreeLine(ctx context.Context, use func(*connection) error) error {
+	if r.isAlone() {
+		return errNoRoom
+	}
+	err := r.onNewLine(ctx, use)
+	if err != nil && noLine(err) {
+		return fmt.Errorf("%w: %w", errNoRoom, err)
+	}
 	return err
 }
 

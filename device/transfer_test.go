@@ -47,7 +47,7 @@ func TestProbeFile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.config.VTYs = 16
 			l := newLab(t, tt.config)
-			err := l.router().ProbeFile(t.Context(), "bootflash:x.pcap")
+			err := l.router().ProbeFile(t.Context(), "bootflash:x.pcap", false)
 			no, refused := errors.AsType[*iosxe.Refusal](err)
 			if refused != (tt.text != "") || refused && (no.Kind != tt.kind || no.Text != tt.text) || !refused && err != nil {
 				t.Errorf("%v", err)
@@ -66,7 +66,7 @@ func TestATransferOnARouterWithOneLine(t *testing.T) {
 		l := newLab(t, simulator.Config{VTYs: 1, Flash: map[string][]byte{"y.pcap": {1}}})
 		r := l.router()
 		l.exec(r, iosxe.ShowClock())
-		if err := r.ProbeFile(t.Context(), "x.pcap"); err != nil {
+		if err := r.ProbeFile(t.Context(), "x.pcap", false); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait() // the line is free again
@@ -103,7 +103,7 @@ func TestARefusalAfterTheFormIsKnown(t *testing.T) {
 	for text, more := range map[string]int{"Odd words": 0, "No such file or directory": len(scpPaths) - 1} {
 		l := newLab(t, simulator.Config{VTYs: 16, Flash: map[string][]byte{"x.pcap": {1}}})
 		r := l.router()
-		if err := r.ProbeFile(t.Context(), "y.pcap"); err != nil {
+		if err := r.ProbeFile(t.Context(), "y.pcap", false); err != nil {
 			t.Fatal(err)
 		}
 		l.sim.AddFault(simulator.Fault{Match: matching("scp"), Action: simulator.SCPError, Text: text, Times: -1})
@@ -288,7 +288,7 @@ func TestAnotherHostKeyAtTheTransfer(t *testing.T) {
 		r := l.router()
 		l.exec(r, iosxe.ShowClock())
 		r.o.Dial = other.dial
-		for what, err := range map[string]error{"fetch": second(r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)), "probe": r.ProbeFile(t.Context(), "y.pcap"), "prepare": r.Prepare(t.Context())} {
+		for what, err := range map[string]error{"fetch": second(r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)), "probe": r.ProbeFile(t.Context(), "y.pcap", false), "prepare": r.Prepare(t.Context())} {
 			e, ok := errors.AsType[*Error](err)
 			if !ok || !e.HostKeyChanged() || e.NoLine() || !e.Lasting() || !strings.Contains(err.Error(), ssh.FingerprintSHA256(other.sim.HostKey())) {
 				t.Errorf("%s: %v", what, err)

@@ -212,13 +212,13 @@ func (c *checker) read(ctx context.Context) {
 // check does the items in an order in which the plainest reason comes first. The SCP server is asked beside the shows.
 func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 	c := &checker{r: r, replies: map[string]reply{}, free: map[string]bool{}}
-	if err := c.open(ctx); err != nil {
-		return c.results, err // whoever does not answer at all is not asked more
-	}
 	beside, end := context.WithCancel(ctx)
 	defer c.settle()
 	defer end()
-	c.probe(beside) // not before, for the session's line comes first
+	c.probe(beside)
+	if err := c.open(ctx); err != nil {
+		return c.results, err // whoever does not answer at all is not asked more
+	}
 	c.read(ctx)
 	c.pager() // after the shows, whose answers it would have broken up
 	items := []func(context.Context) error{c.version, c.clock, c.load, c.memory, c.iface, c.names, c.lines}

@@ -25,8 +25,8 @@ type Host interface {
 	// ProbeFile asks the router's SCP server for a file that does not exist yet. nil: the server said so, so that Fetch
 	// will find server, privilege, authorization, a free line and the form of the path. Otherwise an *iosxe.Refusal with
 	// the router's own words is in the error's chain, or the connection failed; then the error's methods NoLine() bool
-	// and HostKeyChanged() bool say how. With beside it may run beside Exec, and is an error (NoLine) where the router has
-	// no line for it; otherwise the host may give its session up to have one.
+	// and HostKeyChanged() bool say how. With beside it begins when the session is logged in, may run beside Exec, and
+	// is an error (NoLine) where the router has no line for it; otherwise the host may give its session up to have one.
 	ProbeFile(ctx context.Context, file string, beside bool) error
 	// Prepare opens and logs in the connection of the next Fetch ahead of it. It may run beside Exec, is undone after two
 	// minutes, and Fetch does without it.

@@ -114,6 +114,7 @@ func (u *runner) bringUp(ctx context.Context) error {
 			if err := u.checkTogether(); err != nil {
 				return err
 			}
+			u.prepareEarly(ctx)
 		}
 		if p.name == PhaseStart {
 			u.measureStart()

@@ -34,12 +34,6 @@ type sighting struct {
 // wait watches both captures until the duration is over, both have ended by themselves, or what was asked for came to
 // pass. A router that does not answer is asked again later: its capture runs on, and is stopped in the next phase.
 func (u *runner) wait(ctx context.Context) error {
-	for _, r := range u.sides {
-		// Of a longer wait, or where others may want the line, the transfer is prepared at the end.
-		if u.plan.Settings.Duration <= preparedFor && r.freeLines >= idleLines {
-			r.prepare(ctx)
-		}
-	}
 	deadline := time.NewTimer(time.Until(u.started.Add(u.plan.Settings.Duration)))
 	defer deadline.Stop()
 	next := time.NewTimer(u.o.Poll)
@@ -134,12 +128,39 @@ func waitFor(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
 	return false
 }
 
+// prepareEarly logs the transfer's connection in before the wait, if it lasts that long. Of a longer wait, or where others may
+// want the line, the transfer is prepared at the end.
+func (u *runner) prepareEarly(ctx context.Context) {
+	for _, r := range u.sides {
+		if u.plan.Settings.Duration <= preparedFor && r.freeLines >= idleLines {
+			r.prepare(ctx)
+		}
+	}
+}
+
+// ask sends what one look takes at once, so that its questions find their answers in r.answers.
+func (r *router) ask(ctx context.Context, commands []iosxe.Command) {
+	replies, err := r.sendAll(ctx, commands, isLost)
+	r.answers = map[string]reply{}
+	for i, cmd := range commands {
+		if r.answers[cmd.Lines[0]] = (reply{err: err}); err == nil {
+			r.answers[cmd.Lines[0]] = replies[i]
+		}
+	}
+}
+
 // sight looks at a capture that runs. What goes wrong is only noted: the next look may find the router again.
 func (r *router) sight(ctx context.Context) (s sighting) {
 	began := time.Now()
 	if began.Before(r.nextLook) {
 		return s
 	}
+	commands := []iosxe.Command{iosxe.ShowBuffer(r.plan.Name), iosxe.ShowCapture(r.plan.Name)}
+	if shows := r.plan.waitShows(); len(shows) > 0 {
+		commands = append(commands, shows[0]) // the others are asked only of who has none of these
+	}
+	r.ask(ctx, commands)
+	defer func() { r.answers = nil }()
 	out, err := r.exec(ctx, iosxe.ShowBuffer(r.plan.Name))
 	if err != nil {
 		r.lostSight(ctx, err)

@@ -72,6 +72,8 @@ type Router struct {
 
 	oneByOne bool // nothing is typed ahead any more
 
+	accepted chan struct{} // closed when a session was logged in for the first time
+
 	mu          sync.Mutex
 	session     *session
 	hostname    string
@@ -96,7 +98,7 @@ func New(peer inventory.Peer, o Options) *Router {
 		o.Dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
 	o.Timeouts = o.Timeouts.withDefaults(peer.Timeouts)
-	return &Router{peer: peer, o: o, rec: newRecorder(o.Record), secrets: map[string]inventory.Secret{}}
+	return &Router{peer: peer, o: o, rec: newRecorder(o.Record), secrets: map[string]inventory.Secret{}, accepted: make(chan struct{})}
 }
 
 // Hostname returns what the router calls itself in its prompt; empty before the first session.

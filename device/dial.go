@@ -260,10 +260,19 @@ func (r *Router) handshake(ctx context.Context, p *path, address string, config 
 type connection struct {
 	*ssh.Client
 	path    *path
-	hostKey string      // the fingerprint of the key that the other end proved to have
-	known   bool        // this login was not the first to be accepted there
-	until   time.Time   // when the login must be through
-	silence *time.Timer // closes a connection that waited for its use, and may be dead; nil: it is fresh
+	hostKey string       // the fingerprint of the key that the other end proved to have
+	known   bool         // this login was not the first to be accepted there
+	until   time.Time    // when the login must be through
+	silence *time.Timer  // closes a connection that waited for its use, and may be dead; nil: it is fresh
+	channel *ssh.Session // the one channel, when it is open ahead of its use
+}
+
+// openChannel opens the connection's one channel, if it is not open yet.
+func (c *connection) openChannel() (err error) {
+	if c.channel == nil {
+		c.channel, err = c.NewSession()
+	}
+	return err
 }
 
 func (c *connection) close() error {

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/moncap/moncap/device/iosxe"
 )
 
@@ -47,12 +45,12 @@ type source struct {
 	last func()
 }
 
-// open asks for a file: `scp -f PATH`. An exit status may never come, so nobody waits for it.
-func openSource(c *ssh.Client, path string) (*source, error) {
-	session, err := c.NewSession()
-	if err != nil {
+// openSource asks for a file: `scp -f PATH`. An exit status may never come, so nobody waits for it.
+func openSource(c *connection, path string) (*source, error) {
+	if err := c.openChannel(); err != nil {
 		return nil, fmt.Errorf("%w: session: %w", errNothing, err)
 	}
+	session := c.channel
 	in, err := session.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errSCP, err)

@@ -47,6 +47,7 @@ func (r *Router) login(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.isIn()
 	stop := context.AfterFunc(ctx, func() { _ = conn.close() })
 	defer stop()
 	term, err := r.shell(ctx, conn)
@@ -68,6 +69,17 @@ func (r *Router) login(ctx context.Context) (*session, error) {
 	r.hostKey = conn.hostKey
 	r.mu.Unlock()
 	return s, nil
+}
+
+// isIn lets those go on who wait for the first login.
+func (r *Router) isIn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.accepted:
+	default:
+		close(r.accepted)
+	}
 }
 
 // closer is a function that closes.

@@ -65,8 +65,8 @@ var errFileThere = errors.New("a file of this name is there already")
 // that the server said so: it is on, the account may use it, a second line is free, and the form of the path is
 // understood, which Fetch then tries first. The error is a *Error: in its chain is an *iosxe.Refusal with the router's
 // own words (Unprivileged, Disabled, Unauthorized, Busy, AlreadyThere, Unclassified), unless the connection
-// failed (NoLine, HostKeyChanged). With beside it may run beside Exec, and gives no session up to have a line: NoLine then
-// says that without, it may get further.
+// failed (NoLine, HostKeyChanged). With beside it may run beside the session: it begins when that is logged in, and
+// does not give it up to have a line: NoLine then says that without, it may get further.
 func (r *Router) ProbeFile(ctx context.Context, file string, beside bool) error {
 	f, err := iosxe.ParseFile(file)
 	if err != nil {
@@ -75,6 +75,11 @@ func (r *Router) ProbeFile(ctx context.Context, file string, beside bool) error 
 	onLine := r.onLine
 	if beside {
 		onLine = r.onFreeLine
+		select {
+		case <-r.accepted:
+		case <-ctx.Done():
+			return r.fail("probe", context.Cause(ctx))
+		}
 	}
 	err = r.ladder(ctx, f, onLine, func(ctx context.Context, conn *connection, path string) error {
 		err := r.converse(ctx, conn, path, func(s *source, _ func(time.Duration)) error {
@@ -274,7 +279,7 @@ func (r *Router) converse(ctx context.Context, conn *connection, path string, ta
 	defer idle.Stop()
 
 	r.rec.note("scp -f " + path)
-	s, err := openSource(conn.Client, path)
+	s, err := openSource(conn, path)
 	if conn.silence != nil {
 		conn.silence.Stop()
 	}
@@ -316,6 +321,9 @@ func (r *Router) Prepare(ctx context.Context) error {
 	if err != nil {
 		return r.fail("prepare", err)
 	}
+	if err := conn.openAhead(ctx); err != nil {
+		return r.fail("prepare", err)
+	}
 	s := &standby{conn: conn}
 	s.timer = time.AfterFunc(standbyFor, func() {
 		if r.takeThis(s) {
@@ -329,6 +337,19 @@ func (r *Router) Prepare(ctx context.Context) error {
 	r.mu.Unlock()
 	old.close()
 	return nil
+}
+
+// openAhead opens the channel within what is left of the time for the login; a connection that does not open it is closed.
+func (c *connection) openAhead(ctx context.Context) error {
+	ctx, cancel := context.WithDeadline(ctx, c.until)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = c.close() })
+	defer stop()
+	err := c.openChannel()
+	if err != nil {
+		_ = c.close()
+	}
+	return err
 }
 
 // standby is a connection that waits for a transfer.

@@ -4,18 +4,21 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/device"
 )
 
-// farAway makes routers distant, and counts the turns of the talk with them: how often moncap speaks after it has heard
-// something. Each costs a round trip.
+// farAway makes routers distant, and counts the turns of the talk with them: how often moncap hears something after it has
+// spoken. Each costs a round trip.
 type farAway struct {
 	rtt time.Duration
 
@@ -34,7 +37,7 @@ func (f *farAway) dial(counted bool) func(ctx context.Context, network, address 
 			return nil, err
 		}
 		conns++
-		d := &distant{Conn: c, far: f, counted: counted, second: conns > 1, out: make(chan parcel, 1024), in: make(chan parcel, 1024), heard: true}
+		d := &distant{Conn: c, far: f, counted: counted, second: conns > 1, out: make(chan parcel, 1024), in: make(chan parcel, 1024)}
 		go d.send()
 		go d.receive()
 		return d, nil
@@ -77,7 +80,7 @@ type distant struct {
 	closed          sync.Once
 
 	mu    sync.Mutex
-	heard bool
+	spoke bool
 }
 
 func (d *distant) send() {
@@ -113,7 +116,10 @@ func (d *distant) Read(b []byte) (int, error) {
 	n := copy(b, d.rest.data)
 	d.rest.data = d.rest.data[n:]
 	d.mu.Lock()
-	d.heard = d.heard || n > 0
+	if d.spoke && d.counted && n > 0 {
+		d.far.turn(d.second)
+	}
+	d.spoke = d.spoke && n == 0
 	d.mu.Unlock()
 	if n == 0 {
 		return 0, d.rest.err
@@ -128,10 +134,7 @@ func (d *distant) Write(b []byte) (n int, err error) {
 		}
 	}()
 	d.mu.Lock()
-	if d.heard && d.counted {
-		d.far.turn(d.second)
-	}
-	d.heard = false
+	d.spoke = true
 	d.mu.Unlock()
 	d.out <- parcel{data: append([]byte(nil), b...), at: time.Now().Add(d.far.rtt / 2)}
 	return len(b), nil
@@ -142,44 +145,86 @@ func (d *distant) Close() error {
 	return d.Conn.Close()
 }
 
-// TestARunTakesFewRoundTrips counts them at a router far away. How near each other the captures start does not depend on
-// how far away the routers are.
-func TestARunTakesFewRoundTrips(t *testing.T) {
+// run does a run at routers that are rtt away, and says how far apart the captures were started.
+func (f *farAway) run(t *testing.T) (gap float64) {
+	t.Helper()
 	l := newTestLab(t, "healthy")
-	far := &farAway{rtt: 40 * time.Millisecond, turns: map[capture.Phase]int{}}
+	f.turns = map[capture.Phase]int{}
 	routers := 0
 	p := program{
-		tune: func(d *device.Options, c *capture.Options) {
+		tune: func(d *device.Options, _ *capture.Options) {
 			if d != nil {
 				routers++
-				d.Dial = far.dial(routers == 1)
+				d.Dial = f.dial(routers == 1)
 				d.Timeouts = device.Timeouts{}
 			}
 		},
 		events: func(e capture.Event) {
 			if e.Kind == capture.Began {
-				far.mu.Lock()
-				far.phase = e.Phase
-				far.mu.Unlock()
+				f.mu.Lock()
+				f.phase = e.Phase
+				f.mu.Unlock()
 			}
 		},
 	}
 	out := filepath.Join(l.dir, "b")
-	began := time.Now()
-	r := p.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", out, "--duration", "2s")
+	r := p.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", out, "--duration", "1s")
 	if r.code > exitInconclusive {
 		t.Fatalf("exit %d\n%s", r.code, r.stderr)
 	}
-	var by []string
-	for _, phase := range capture.Phases() {
-		by = append(by, fmt.Sprintf("%s %d", phase, far.turns[phase]))
-	}
-	t.Logf("%d round trips: %s; %d of the transfer's login beside them; %s", far.total(), strings.Join(by, ", "), far.ahead, time.Since(began).Round(time.Millisecond))
-	if n := far.total() - far.turns[capture.PhaseWait]; n > mostRoundTrips {
-		t.Errorf("%d round trips, want %d at most", n, mostRoundTrips)
-	}
 	l.nothingLeft(t, r)
+	b, err := bundle.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	run, err := b.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run.StartGapMS
+}
+
+// TestARunTakesFewRoundTrips counts them at a router far away. How near each other the captures start does not depend on
+// how far away the routers are: a machine that is busy may come between, but not every time.
+func TestARunTakesFewRoundTrips(t *testing.T) {
+	for _, rtt := range distances(t) {
+		t.Run(rtt.String(), func(t *testing.T) {
+			var gaps []float64
+			for len(gaps) < 4 && (len(gaps) == 0 || slices.Min(gaps) >= 3) {
+				far := &farAway{rtt: rtt}
+				began := time.Now()
+				gaps = append(gaps, far.run(t))
+				took := time.Since(began).Round(time.Millisecond)
+				var by []string
+				for _, phase := range capture.Phases() {
+					by = append(by, fmt.Sprintf("%s %d", phase, far.turns[phase]))
+				}
+				n := far.total() - far.turns[capture.PhaseWait]
+				t.Logf("%d round trips: %s; %d of the transfer's login beside them; %s", n, strings.Join(by, ", "), far.ahead, took)
+				if n > mostRoundTrips {
+					t.Errorf("%d round trips, want %d at most", n, mostRoundTrips)
+				}
+			}
+			if slices.Min(gaps) >= 3 {
+				t.Errorf("the captures were started %v ms apart", gaps)
+			}
+		})
+	}
+}
+
+// distances are the round trips of the test; MONCAP_RTT names another.
+func distances(t *testing.T) []time.Duration {
+	t.Helper()
+	if s := os.Getenv("MONCAP_RTT"); s != "" {
+		rtt, err := time.ParseDuration(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []time.Duration{rtt}
+	}
+	return []time.Duration{10 * time.Millisecond, 40 * time.Millisecond}
 }
 
 // mostRoundTrips bounds a run beside its wait, the login included.
-const mostRoundTrips = 62
+const mostRoundTrips = 30

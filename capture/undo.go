@@ -74,7 +74,7 @@ func (r *router) undoTogether(ctx context.Context, keep bool) {
 	var made []*change
 	var all []iosxe.Command
 	for _, c := range slices.Backward(r.changes) {
-		if c.goes(keep) && !r.spares(c.kind) && c.seen != 0 && c.seen == r.session() {
+		if c.goes(keep) && !r.spares(c.kind) && r.sawMade(c) {
 			made = append(made, c)
 			all = slices.Concat(all, c.undo, c.shows)
 			r.u.o.Events(Event{Side: r.side, Phase: PhaseClean, Kind: Removing, Text: c.words})
@@ -151,9 +151,13 @@ func (r *router) undoChange(ctx context.Context, c *change) error {
 	}
 }
 
+// sawMade says whether a thing need not be looked at before it is removed: this session saw it being made, under a name that
+// no other hand gives.
+func (r *router) sawMade(c *change) bool { return c.seen != 0 && c.seen == r.session() && r.plan.bound }
+
 // undoOnce takes a thing back. removed says that it was there.
 func (r *router) undoOnce(ctx context.Context, c *change) (removed bool, err error) {
-	if c.seen == 0 || c.seen != r.session() || !r.plan.bound {
+	if !r.sawMade(c) {
 		there, err := r.isOurs(ctx, c)
 		if err != nil || !there {
 			return c.tried, err

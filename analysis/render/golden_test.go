@@ -78,8 +78,9 @@ func TestTextIsHarmlessAndFits(t *testing.T) {
 				if len(bars) < 3 {
 					continue
 				}
-				if n := render.Cells(strings.Join(bars, "")); n > width {
-					t.Errorf("%s: %d columns, want %d at most: %s", name, n, width, line)
+				// The eye loses the way along an arrow that is longer than that.
+				if n, most := render.Cells(strings.Join(bars, "")), min(width, 120); n > most {
+					t.Errorf("%s: %d columns, want %d at most: %s", name, n, most, line)
 				}
 				at := [2]int{render.Cells(bars[0]), render.Cells(strings.Join(bars[:len(bars)-1], ""))}
 				if edges == ([2]int{}) {

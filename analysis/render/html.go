@@ -18,8 +18,11 @@ var pageSource string
 
 // pageTemplate is parsed when a page is wanted: that is a third of the start of a program that shows none.
 var pageTemplate = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("page").Funcs(template.FuncMap{"pieces": pieces}).Parse(pageSource))
+	return template.Must(template.New("page").Funcs(template.FuncMap{"pieces": pieces, "beyond": beyond}).Parse(pageSource))
 })
+
+// beyond is how many of a row's findings a small screen has no room for.
+func beyond(findings []int) int { return max(0, len(findings)-2) }
 
 // htmlLimit is how many rows the ladder of a page has, about, before stretches of it are folded.
 const htmlLimit = 600
@@ -348,9 +351,7 @@ func (x rowIndex) proofView(p proof, finding int) evidenceView {
 func (v *view) run(r *report.Report, o HTMLOptions) {
 	commands := map[report.Side]string{}
 	if run := r.Run; run != nil {
-		rv := &runView{ID: clean(run.ID), Notes: cleanAll(run.Notes)}
-		rv.Text = fmt.Sprintf("Started %s, took %s. The captures started %s apart.", run.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
-			millis(float64(run.DurationMS)), millis(run.StartGapMS))
+		rv := &runView{ID: clean(run.ID), Notes: cleanAll(furtherNotes(r)), Text: "Started " + runTimes(r) + "."}
 		for _, p := range run.Phases {
 			rv.Phases = append(rv.Phases, [4]string{clean(p.Name), millis(p.AMS), millis(p.BMS), clean(p.Failed)})
 			rv.Failed = rv.Failed || p.Failed != ""

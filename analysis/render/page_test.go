@@ -238,3 +238,17 @@ func pages(t *testing.T) map[string]*report.Report {
 	}
 	return all
 }
+
+// TestWhatASmallScreenHidesIsCounted: of a row's findings a small screen shows two, and how many more there are.
+func TestWhatASmallScreenHidesIsCounted(t *testing.T) {
+	r := blocked()
+	for len(r.Findings) < 5 {
+		r.Findings = append(r.Findings, r.Findings[0])
+	}
+	for i := range r.Findings {
+		r.Findings[i].Evidence = []report.Evidence{{Side: report.A, Frame: 1}}
+	}
+	if want := fmt.Sprintf(`<b class="more">+%d</b>`, len(r.Findings)-2); !strings.Contains(page(t, r), want) {
+		t.Errorf("there is no %s", want)
+	}
+}

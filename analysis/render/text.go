@@ -48,10 +48,12 @@ func newPage(w io.Writer, r *report.Report, o Options) *page {
 	return &page{w: bufio.NewWriter(w), r: r, o: o, width: max(width, minWidth)}
 }
 
-// The ladder takes all columns that there are; sentences are easier to read in shorter lines.
+// The ladder takes the columns that there are, unless the eye would lose the way along its arrows; sentences are easier to
+// read in shorter lines.
 const (
-	minWidth   = 40
-	proseWidth = 100
+	minWidth    = 40
+	ladderWidth = 120
+	proseWidth  = 100
 )
 
 // ANSI colours (ECMA-48, Section 8.3.117).
@@ -332,15 +334,14 @@ func (p *page) run() {
 		return
 	}
 	p.section("Run " + clean(run.ID))
-	p.field("started", fmt.Sprintf("%s, took %s; the captures started %s apart",
-		run.Started.UTC().Format("2006-01-02 15:04:05 UTC"), millis(float64(run.DurationMS)), millis(run.StartGapMS)))
+	p.field("started", runTimes(p.r))
 	p.phases(run.Phases)
 	for _, rt := range run.Routers {
 		state := leftState(run, rt)
 		p.field("side "+string(rt.Side), strings.Join(slices.DeleteFunc(cleanAll([]string{rt.Peer, rt.Hostname, rt.Platform, rt.Version, state}),
 			func(s string) bool { return s == "" }), ", "))
 	}
-	for _, n := range run.Notes {
+	for _, n := range furtherNotes(p.r) {
 		p.field("note", clean(n))
 	}
 	for _, l := range run.Left {
@@ -349,6 +350,20 @@ func (p *page) run() {
 			p.line("    ", p.paint(cyan, clean(c)))
 		}
 	}
+}
+
+// runTimes says when a run began, how long it took, and how close the captures were where there were any.
+func runTimes(r *report.Report) string {
+	text := fmt.Sprintf("%s, took %s", r.Run.Started.UTC().Format("2006-01-02 15:04:05 UTC"), millis(float64(r.Run.DurationMS)))
+	if r.Verdict.Outcome == report.NotRun {
+		return text
+	}
+	return text + fmt.Sprintf("; the captures started %s apart", millis(r.Run.StartGapMS))
+}
+
+// furtherNotes are a run's notes that do not stand at the top of the report already.
+func furtherNotes(r *report.Report) []string {
+	return slices.DeleteFunc(slices.Clone(r.Run.Notes), func(n string) bool { return n == r.Verdict.Headline })
 }
 
 // leftState says how a run left a router.
@@ -378,7 +393,11 @@ func (p *page) phases(phases []report.Phase) {
 			continue
 		}
 		text := fmt.Sprintf("A %s, B %s", millis(ph.AMS), millis(ph.BMS))
-		if ph.Failed != "" {
+		switch ph.Failed {
+		case "":
+		case p.r.Verdict.Headline:
+			text += "; failed"
+		default:
 			text += "; failed: " + clean(ph.Failed)
 		}
 		p.field(clean(ph.Name), text)

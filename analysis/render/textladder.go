@@ -26,7 +26,7 @@ func (p *page) fit(l *Ladder) columns {
 	if p.width < narrow {
 		c.time, c.after = 0, 5
 	}
-	c.span = max(p.width-c.time-2*c.frame-2-c.after, 10)
+	c.span = max(min(p.width, ladderWidth)-c.time-2*c.frame-2-c.after, 10)
 	return c
 }
 

@@ -56,6 +56,9 @@ func (a *app) readLine(prompt string, echo bool) (string, error) {
 	if a.noInput || !ok || !a.asksOnTerminal() {
 		return "", errNoInput
 	}
+	if a.interrupts.ctx.Err() != nil { // the other router's question was ended
+		return "", a.interrupts.cause()
+	}
 	before, err := term.GetState(int(f.Fd()))
 	if err != nil {
 		return "", fmt.Errorf("the terminal: %w", err)

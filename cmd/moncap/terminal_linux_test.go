@@ -180,7 +180,7 @@ func TestInterruptEndsAQuestion(t *testing.T) {
 	c := openConsole(t, l, "run", "demo", "-i", l.inventory)
 	c.expect("Password for ")
 	c.typed("\x03")
-	if code := c.ends(); code != exitFailed || !strings.Contains(c.text(), "interrupted") {
+	if code := c.ends(); code != exitFailed || !strings.Contains(c.text(), "interrupted") || strings.Count(c.text(), "Password for ") != 1 {
 		t.Errorf("exit %d, and on the screen\n%s", code, c.text())
 	}
 	if !c.echoes() {

@@ -135,16 +135,19 @@ func (st stretch) proven() []sending {
 	return all
 }
 
-// exchangeOf returns the sendings of an exchange, and whether all of them were lost.
+// exchangeOf returns the sendings of an exchange when all of them were lost.
 func (st stretch) exchangeOf(x ike.ExchangeType) (all []sending, whole bool) {
-	whole = true
+	for _, o := range st.sent {
+		if o.exchange() == x && o.Fate != pair.Lost {
+			return nil, false
+		}
+	}
 	for _, o := range st.sent {
 		if o.exchange() == x {
 			all = append(all, o)
-			whole = whole && o.Fate == pair.Lost
 		}
 	}
-	return all, whole
+	return all, true
 }
 
 // system says whether the lost are no chance: three in a row, one of them repeated, unless the path loses so many of the

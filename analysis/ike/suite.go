@@ -75,7 +75,11 @@ func integrityLength(id uint16) (int, bool) {
 // PRFLen is the length of the PRF's output in bytes, which is the length of the data of an AUTH payload made with a
 // shared key (RFC 7296, Section 2.15); 0 when the PRF is not known.
 func (s Suite) PRFLen() int {
-	return map[uint16]int{1: 16, 2: 20, 3: 24, 4: 16, 5: 32, 6: 48, 7: 64, 8: 16, 9: 64}[s.PRF]
+	lengths := [...]int{1: 16, 2: 20, 3: 24, 4: 16, 5: 32, 6: 48, 7: 64, 8: 16, 9: 64}
+	if int(s.PRF) >= len(lengths) {
+		return 0
+	}
+	return lengths[s.PRF]
 }
 
 // Plaintext returns the smallest and largest number of bytes of payloads inside an SK payload with a body of n bytes (IV,

@@ -21,25 +21,7 @@ type conversationKey struct {
 // links the conversations that belong together.
 func (j *joiner) converse() {
 	c := j.c
-	groups := map[conversationKey]*Conversation{}
-	all := make([]Message, len(j.links))
-	for i, l := range j.links {
-		m := &all[i]
-		*m = Message{Message: l.better(), Copies: l.at, From: l.from, Transmissions: l.sends, Altered: l.altered, DifferAt: l.differAt}
-		k := conversationKey{version: m.Major(), spi: m.SPIi}
-		if l.stranger {
-			k.strange, k.stranger = true, l.side()
-		}
-		v := groups[k]
-		if v == nil {
-			v = &Conversation{Version: k.version, SPIi: k.spi, Foreign: k.strange}
-			groups[k] = v
-			c.Conversations = append(c.Conversations, v)
-		}
-		m.Conversation = v
-		v.Messages = append(v.Messages, m)
-		l.message = m
-	}
+	j.group()
 	for _, v := range c.Conversations {
 		v.settle(c)
 	}
@@ -52,6 +34,52 @@ func (j *joiner) converse() {
 	for _, v := range c.Conversations {
 		v.measure(j.keys)
 	}
+}
+
+// group makes the conversations and their messages: those of one lie side by side, as they are read from then on.
+func (j *joiner) group() {
+	c := j.c
+	groups := map[conversationKey]int{}
+	of, sizes := make([]int, len(j.links)), []int(nil)
+	for i, l := range j.links {
+		k := l.conversation()
+		n, known := groups[k]
+		if !known {
+			n = len(c.Conversations)
+			groups[k] = n
+			c.Conversations = append(c.Conversations, &Conversation{Version: k.version, SPIi: k.spi, Foreign: k.strange})
+			sizes = append(sizes, 0)
+		}
+		of[i] = n
+		sizes[n]++
+	}
+	all, order := make([]Message, len(j.links)), make([]*Message, len(j.links))
+	for i := range all {
+		order[i] = &all[i]
+	}
+	for n, v := range c.Conversations {
+		v.Messages, order = order[:sizes[n]:sizes[n]], order[sizes[n]:]
+	}
+	next := make([]int, len(sizes))
+	for i, l := range j.links {
+		v := c.Conversations[of[i]]
+		m := v.Messages[next[of[i]]]
+		next[of[i]]++
+		*m = Message{
+			Message: l.better(), Copies: l.at, Conversation: v, From: l.from, Transmissions: l.sends, Altered: l.altered, DifferAt: l.differAt,
+		}
+		l.message = m
+	}
+}
+
+// conversation names the conversation that l is of.
+func (l *link) conversation() conversationKey {
+	m := l.better()
+	k := conversationKey{version: m.Major(), spi: m.SPIi}
+	if l.stranger {
+		k.strange, k.stranger = true, l.side()
+	}
+	return k
 }
 
 // number gives the conversations their IDs.

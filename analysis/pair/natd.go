@@ -18,7 +18,12 @@ func (j *joiner) detect(ctx context.Context) {
 		d.known[s] = candidates(&j.c.Parties[s])
 	}
 	for m := range j.c.Messages() {
-		for _, h := range d.hashes(m) {
+		hashes := d.hashes(m)
+		if len(hashes) == 0 {
+			continue
+		}
+		m.NATD = make([]NATD, 0, len(hashes))
+		for _, h := range hashes {
 			m.NATD = append(m.NATD, d.check(m, h))
 		}
 	}

@@ -197,7 +197,7 @@ func hostileRouter(t *testing.T, rng *rand.Rand) {
 	if h.draw(3) == 0 {
 		args = append(args, "--zero-config")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience*90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience*5*time.Minute) // one that trickles is given the time of the phases
 	defer cancel()
 	for _, step := range [][]string{args, {"clean", out, "-i", l.inventory}, {"report", out}} {
 		r := p.run(ctx, step...)

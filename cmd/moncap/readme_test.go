@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,4 +47,62 @@ func TestReadmeTranscript(t *testing.T) {
 	if diff := cmp.Diff(want, string(b[at[3]:at[4]])); diff != "" {
 		t.Errorf("the README's transcript is not what the demo prints (go test ./cmd/moncap -run Readme -update):\n%s", diff)
 	}
+}
+
+var (
+	testName = regexp.MustCompile("`(Test[A-Za-z0-9]+)`")
+	testFunc = regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9]+)\(t \*testing\.T\)`)
+)
+
+// TestREADMENamesTestsThatExist: each claim of the section on safety names a test, and there is one of that name.
+func TestREADMENamesTestsThatExist(t *testing.T) {
+	root := filepath.Join("..", "..")
+	b, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := testsOf(t, root)
+	_, section, _ := strings.Cut(string(b), "\n## Is it safe on a production router?\n")
+	section, _, found := strings.Cut(section, "\n### ")
+	if !found {
+		t.Fatal("README.md has no section on safety")
+	}
+	claims := 0
+	for line := range strings.Lines(section) {
+		named := testName.FindAllStringSubmatch(line, -1)
+		if claim := strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| claim |"); claim {
+			claims++
+			if len(named) == 0 {
+				t.Errorf("no test is named for: %s", line)
+			}
+		}
+		for _, n := range named {
+			if !there[n[1]] {
+				t.Errorf("there is no %s", n[1])
+			}
+		}
+	}
+	if claims < 10 {
+		t.Errorf("%d claims", claims)
+	}
+}
+
+// testsOf lists the tests of the whole tree.
+func testsOf(t *testing.T, root string) map[string]bool {
+	t.Helper()
+	there := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, f := range testFunc.FindAllSubmatch(b, -1) {
+			there[string(f[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return there
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 
 	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/analysis/report"
@@ -19,6 +20,9 @@ func exitCode(err error) int {
 	}
 	if ee, ok := errors.AsType[*exitError](err); ok {
 		return ee.code
+	}
+	if _, ofTheSystem := errors.AsType[*fs.PathError](err); ofTheSystem {
+		return exitFailed // whoever reads our stdout went away, for one
 	}
 	return exitUsage // what cobra itself rejects is wrong usage
 }

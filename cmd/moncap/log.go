@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,7 +11,7 @@ import (
 // logger writes to stderr: as text warnings, and everything with --verbose. As JSON it is all that stderr gets, so what is
 // progress on a terminal is logged as well, unless --quiet.
 func (a *app) logger() *slog.Logger {
-	level := slog.LevelWarn
+	level := a.logLevel
 	switch {
 	case a.verbose:
 		level = slog.LevelDebug
@@ -33,7 +34,7 @@ func (a *app) logger() *slog.Logger {
 func (a *app) warn(format string, args ...any) {
 	text := printable(fmt.Sprintf(format, args...))
 	if a.logFormat == "json" {
-		a.logger().Warn(text)
+		a.logger().Log(context.Background(), max(slog.LevelWarn, a.logLevel), text)
 		return
 	}
 	fmt.Fprintln(a.stderr, "moncap:", text)

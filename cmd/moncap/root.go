@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -96,6 +97,7 @@ type app struct {
 	verbose   bool
 	all       bool
 	logFormat string
+	logLevel  slog.Level // of what is logged unless more is wanted
 	color     string
 	noInput   bool
 
@@ -109,7 +111,7 @@ type app struct {
 }
 
 func newApp(ctx context.Context, e environment) *app {
-	return &app{environment: e, interrupts: newInterrupts(ctx, e.exit), screen: &screen{}}
+	return &app{environment: e, logLevel: slog.LevelWarn, interrupts: newInterrupts(ctx, e.exit), screen: &screen{}}
 }
 
 func run(ctx context.Context, e environment) int {
@@ -128,10 +130,11 @@ func run(ctx context.Context, e environment) int {
 		return exitOK
 	}
 	a.printError(err)
-	if _, ok := errors.AsType[*exitError](err); !ok {
+	code := exitCode(err)
+	if _, ok := errors.AsType[*exitError](err); !ok && code == exitUsage {
 		a.printUsage(cmd, err)
 	}
-	return exitCode(err)
+	return code
 }
 
 func (a *app) command() *cobra.Command {

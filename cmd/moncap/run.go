@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path"
 	"slices"
 	"strings"
@@ -225,6 +226,7 @@ type runFlags struct {
 	parallel int
 	dryRun   bool
 	quietOK  bool
+	quiet    bool // with quietOK: whether -q was given as well
 	onChange string
 	timeout  time.Duration
 }
@@ -251,6 +253,9 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(a); err != nil {
 				return err
+			}
+			if f.quietOK { // what goes wrong is said at the end, with the error
+				f.quiet, a.quiet, a.logLevel = a.quiet, true, slog.LevelError
 			}
 			f.names = args
 			tunnels, err := a.chosenTunnels(f.chosen)
@@ -388,6 +393,9 @@ func (a *app) runOne(ctx context.Context, t *inventory.Tunnel, f *runFlags) erro
 	a.tellChange(ctx, f.onChange, before, d.report)
 	if f.quietOK && code == exitOK && f.toStdout() {
 		return nil
+	}
+	if f.quietOK {
+		a.quiet = f.quiet
 	}
 	if dir != "" {
 		a.progress("bundle: %s", printable(dir))

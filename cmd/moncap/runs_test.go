@@ -32,8 +32,8 @@ func TestRunsAreRemembered(t *testing.T) {
 		}
 		return r
 	}
-	if r := run(exitOK, "--quiet-ok"); r.stdout != "" {
-		t.Errorf("--quiet-ok printed %q", r.stdout)
+	if r := run(exitOK, "--quiet-ok"); r.stdout+r.stderr != "" {
+		t.Errorf("--quiet-ok printed %q", r.stdout+r.stderr)
 	}
 	run(exitOK)
 	if exists(change) {

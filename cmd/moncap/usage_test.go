@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"io/fs"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -69,4 +71,22 @@ func TestLogIsJSON(t *testing.T) {
 			t.Errorf("%v logs nothing", args)
 		}
 	}
+}
+
+// TestClosedPipeIsNoWrongUsage: whoever reads our output went away, and not the command was wrong.
+func TestClosedPipeIsNoWrongUsage(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"commands"}, {"explain"}} {
+		var stderr lockedBuffer
+		code := run(t.Context(), environment{args: args, stdin: strings.NewReader(""), stdout: closedPipe{}, stderr: &stderr,
+			getenv: func(string) string { return "" }, width: func() int { return 0 }})
+		if code != exitFailed || strings.Contains(stderr.String(), "usage:") {
+			t.Errorf("%v: exit %d\n%s", args, code, stderr.String())
+		}
+	}
+}
+
+type closedPipe struct{}
+
+func (closedPipe) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE}
 }

@@ -154,8 +154,8 @@ func details(m *exchange.Message, inner []ike.Payload) []report.Detail {
 
 func detail(major int, p ike.Payload) report.Detail {
 	d := report.Detail{Name: ike.PayloadName(major, p.Type())}
-	if x, ok := p.(interface{ Details() []string }); ok {
-		d.Lines = x.Details()
+	if x, ok := p.(ike.Described); ok {
+		d.Lines = ike.Details(x)
 	}
 	return d
 }

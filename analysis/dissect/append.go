@@ -1,131 +1,103 @@
 package dissect
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
+	"net/netip"
 	"strconv"
-	"strings"
 
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// append writes a message in JSON. It is written by hand, for encoding/json would check and copy every payload once for each level
-// that it is nested in, and that is most of the work of a large capture.
-func (j *jsonIKE) append(dst []byte) []byte {
-	dst = fmt.Appendf(dst, `{"version":"%s","spi_i":"%s","spi_r":"%s","exchange":%d,"exchange_name":`, j.Version, j.SPIi, j.SPIr, j.Exchange)
-	dst = appendString(dst, j.Name)
-	dst = fmt.Appendf(dst, `,"flags":%d,"message_id":%d,"length":%d,"payloads":[`, j.Flags, j.MessageID, j.Length)
-	for i, p := range j.Payloads {
-		if i > 0 {
-			dst = append(dst, ',')
+// Output is appended to buffers that are used again: fmt and new strings would take longer than all the reading before.
+
+const digits = "0123456789abcdef"
+
+func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }
+
+// appendPadded appends a number, right-aligned.
+func appendPadded(dst []byte, n, width int) []byte {
+	for limit := 10; width > 1; width-- {
+		if n >= limit {
+			limit *= 10
+			continue
 		}
-		dst = p.append(dst)
+		dst = append(dst, ' ')
 	}
-	dst = append(dst, ']')
-	if len(j.Malformed) > 0 {
-		dst = append(dst, `,"malformed":[`...)
-		for i, f := range j.Malformed {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendString(fmt.Appendf(dst, `{"offset":%d,"reason":`, f.Offset), f.Reason)
-			dst = append(dst, '}')
-		}
-		dst = append(dst, ']')
-	}
-	return append(dst, '}')
+	return appendInt(dst, n)
 }
 
-// append writes a payload: type and name, then its own fields in alphabetical order.
-func (j jsonPayload) append(dst []byte) []byte {
-	dst = strconv.AppendUint(append(dst, `{"type":`...), uint64(j.payload.Type()), 10)
-	dst = appendString(append(dst, `,"name":`...), payloadName(j.message, j.payload))
-	fields := j.fields()
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		if key != "type" && key != "name" {
-			dst = appendJSON(append(appendString(append(dst, ','), key), ':'), fields[key])
-		}
+// appendColumn appends text, left-aligned.
+func appendColumn(dst []byte, s string, width int) []byte {
+	dst = append(dst, s...)
+	for range width - len(s) {
+		dst = append(dst, ' ')
 	}
-	return append(dst, '}')
+	return dst
 }
 
-// fields are a payload's own, what is known of it beside, and what is inside of it.
-func (j jsonPayload) fields() map[string]any {
-	fields := map[string]any{}
-	if d, ok := j.payload.(ike.Described); ok {
-		fields = d.Fields()
+func appendHex32(dst []byte, n uint32) []byte {
+	for shift := 28; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[n>>shift&15])
 	}
-	if c, ok := j.payload.(interface{ Critical() bool }); ok && j.message.Major() == 2 && c.Critical() {
-		fields["critical"] = true
-	}
-	for _, o := range j.observed {
-		fields[o.field] = o.value
-	}
-	if j.inner != nil {
-		j.inner.addTo(j.message, fields)
-	}
-	if j.whole != nil {
-		fields["message"], fields["fragments"] = newJSONIKE(j.whole), j.whole.p.Fragments
-	}
-	return fields
+	return dst
 }
 
-// appendJSON writes the kinds of values that fields have; others go through encoding/json.
-func appendJSON(dst []byte, v any) []byte {
-	switch v := v.(type) {
-	case string:
-		return appendString(dst, v)
-	case int:
-		return strconv.AppendInt(dst, int64(v), 10)
-	case bool:
-		return strconv.AppendBool(dst, v)
-	case *jsonIKE:
-		return v.append(dst)
-	case map[string]any:
-		for i, key := range slices.Sorted(maps.Keys(v)) {
-			dst = append(dst, "{,"[min(i, 1)])
-			dst = appendJSON(append(appendString(dst, key), ':'), v[key])
-		}
-		if len(v) == 0 {
-			dst = append(dst, '{')
-		}
-		return append(dst, '}')
-	case []map[string]any:
-		return appendList(dst, v, func(dst []byte, m map[string]any) []byte { return appendJSON(dst, m) })
-	case []jsonPayload:
-		return appendList(dst, v, func(dst []byte, p jsonPayload) []byte { return p.append(dst) })
-	case []string:
-		return appendList(dst, v, appendString)
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return append(dst, "null"...) // no field is of a kind that has no JSON
-	}
-	return append(dst, b...)
+func appendSPI(dst []byte, s ike.SPI) []byte {
+	return appendHex32(appendHex32(dst, uint32(s>>32)), uint32(s))
 }
 
-func appendList[T any](dst []byte, all []T, one func([]byte, T) []byte) []byte {
+// appendSeconds appends a time in seconds with six decimals, in twelve columns.
+func appendSeconds(dst []byte, nanos int64) []byte {
+	at := len(dst)
+	if nanos < 0 {
+		nanos = -nanos
+		dst = append(dst, '-')
+	}
+	micros := (nanos + 500) / 1000
+	dst = append(appendInt(dst, int(micros/1e6)), '.')
+	fraction := micros % 1e6
+	for unit := int64(1e5); unit > 0; unit /= 10 {
+		dst = append(dst, digits[fraction/unit%10])
+	}
+	const width = 12
+	if missing := width - (len(dst) - at); missing > 0 {
+		dst = append(dst, "            "[:missing]...)
+		copy(dst[at+missing:], dst[at:])
+		for i := range missing {
+			dst[at+i] = ' '
+		}
+	}
+	return dst
+}
+
+// appendInts appends a list in JSON.
+func appendInts(dst []byte, all []int) []byte {
 	dst = append(dst, '[')
-	for i, v := range all {
+	for i, n := range all {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = one(dst, v)
+		dst = appendInt(dst, n)
 	}
 	return append(dst, ']')
 }
 
-// appendString writes a string; those that need no escapes, which nearly all are, without detours.
-func appendString(dst []byte, s string) []byte {
-	plain := func(r rune) bool { return r >= ' ' && r < 0x7f && r != '"' && r != '\\' }
-	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return append(append(append(dst, '"'), s...), '"')
+// addressNames are the texts of the addresses that were met; a capture has few of them.
+type addressNames map[netip.Addr]string
+
+// maxNames bounds what is remembered of a capture with many.
+const maxNames = 1 << 14
+
+func (a *addressNames) name(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return "-"
 	}
-	b, err := json.Marshal(s)
-	if err != nil {
-		return append(dst, `""`...) // every string has one
+	if s, ok := (*a)[addr]; ok {
+		return s
 	}
-	return append(dst, b...)
+	if *a == nil || len(*a) >= maxNames {
+		*a = addressNames{}
+	}
+	s := addr.String()
+	(*a)[addr] = s
+	return s
 }

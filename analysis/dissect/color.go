@@ -1,8 +1,6 @@
 package dissect
 
 import (
-	"strings"
-
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
 )
@@ -17,18 +15,19 @@ const (
 	colorName   = "36"
 )
 
-// paint colours s where colour is wanted.
-func (l *listView) paint(color, s string) string {
-	if !l.color || color == "" || s == "" {
-		return s
+// appendPainted appends text in a colour; "" is none.
+func appendPainted(dst []byte, color string, text []byte) []byte {
+	if color == "" || len(text) == 0 {
+		return append(dst, text...)
 	}
-	return "\x1b[" + color + "m" + s + "\x1b[0m"
+	dst = append(append(append(dst, "\x1b["...), color...), 'm')
+	return append(append(dst, text...), "\x1b[0m"...)
 }
 
 // lineColor is the colour of a packet's line.
 func lineColor(d *decodedPacket) string {
 	switch {
-	case d.p.Kind == packet.IKE && (len(d.faults()) > 0 || d.refuses()):
+	case d.p.Kind == packet.IKE && (d.faulty() || d.refuses()):
 		return colorError
 	case d.p.Kind == packet.IKE:
 		return ""
@@ -53,19 +52,4 @@ func (d *decodedPacket) refuses() bool {
 		}
 	}
 	return false
-}
-
-// nodeColor is the colour of a line of the tree: its heads, the names of payloads, and what moncap remarks itself.
-func nodeColor(text string, depth int) string {
-	switch {
-	case strings.HasPrefix(text, "[Malformed"):
-		return colorError
-	case strings.HasPrefix(text, "["):
-		return colorNotice
-	case depth == 1:
-		return colorHead
-	case strings.HasPrefix(text, "Payload: "):
-		return colorName
-	}
-	return ""
 }

@@ -46,6 +46,7 @@ type Options struct {
 func Packets(ctx context.Context, w io.Writer, r *packet.Reader, o Options) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	d := &decoding{reader: r, messages: messageDecoder{keys: newDecryption(o.Keys)}, keep: o.Filter, count: o.Count, view: newView(out, o)}
+	d.messages.headers = o.Form == List && o.Filter == nil && o.Keys == nil && !o.Color
 	if o.Form != List { // the list does not show what it finds
 		d.messages.seen = newObserver(o.SearchNAT)
 	}
@@ -65,7 +66,7 @@ func newView(w *bufio.Writer, o Options) view {
 	case NDJSON:
 		return &jsonView{w: w}
 	}
-	return &listView{w: w, tree: o.Form == Tree, bytes: o.Bytes, utc: o.UTC, color: o.Color}
+	return newListView(w, o)
 }
 
 // decoding is one pass over a capture.
@@ -78,18 +79,18 @@ type decoding struct {
 }
 
 func (d *decoding) run(ctx context.Context) error {
-	shown, first := 0, int64(0)
+	shown, first, one := 0, int64(0), &decodedPacket{}
 	for p, err := range packet.All(d.reader) {
 		if err != nil {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
+		if p.Frame%256 == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if p.Frame == 1 {
 			first = p.Nanos
 		}
-		one := d.messages.decode(ctx, p)
+		d.messages.decode(ctx, p, one)
 		one.first = first
 		if d.keep != nil && !d.keep(one) {
 			continue
@@ -112,7 +113,7 @@ type decodedPacket struct {
 	inner  *decrypted   // what the keys opened, or nil
 	reason string       // why an IKE packet has no message
 
-	observed map[ike.Payload][]observation
+	observed []observation
 
 	whole *decodedPacket // the message that this fragment of an IKEv1 message completes, or nil
 }
@@ -122,25 +123,36 @@ type messageDecoder struct {
 	keys  *decryption
 	seen  *observer // nil for none
 	parts ike.Assembler
+
+	// headers says that nothing but a header is shown of a message: one that is sound is read no further.
+	headers bool
+	header  ike.Message
 }
 
-func (r *messageDecoder) decode(ctx context.Context, p *packet.Packet) *decodedPacket {
-	d := &decodedPacket{p: p}
+// decode fills d from p, of what d was keeping its buffers.
+func (r *messageDecoder) decode(ctx context.Context, p *packet.Packet, d *decodedPacket) {
+	*d = decodedPacket{p: p, observed: d.observed[:0]}
 	if p.Kind != packet.IKE {
-		return d
+		return
+	}
+	if r.headers {
+		if h, sound := ike.Sound(p.Payload); sound {
+			r.header = ike.Message{Header: h}
+			d.msg = &r.header
+			return
+		}
 	}
 	msg, err := ike.Parse(p.Payload)
 	if err != nil {
 		d.reason = err.Error()
-		return d
+		return
 	}
 	d.msg = msg
 	d.inner = r.keys.open(msg, p.Payload)
 	if r.seen != nil {
-		d.observed = r.seen.observe(ctx, d)
+		d.observed = r.seen.observe(ctx, d.observed, d)
 	}
 	d.whole = r.assemble(ctx, d)
-	return d
 }
 
 // assemble decodes the message whose last missing fragment d is. There are no fragments of fragments.
@@ -151,8 +163,9 @@ func (r *messageDecoder) assemble(ctx context.Context, d *decodedPacket) *decode
 	}
 	p := *d.p
 	p.Payload, p.Fragments = w.Bytes, w.Frames
-	nested := messageDecoder{keys: r.keys, seen: r.seen}
-	return nested.decode(ctx, &p)
+	nested, whole := messageDecoder{keys: r.keys, seen: r.seen}, &decodedPacket{}
+	nested.decode(ctx, &p, whole)
+	return whole
 }
 
 // protocol is the packet's kind in the words of the output.
@@ -169,6 +182,11 @@ func (d *decodedPacket) side() string {
 		return string(rune('A' + d.p.Interface))
 	}
 	return ""
+}
+
+// faulty says whether there are faults.
+func (d *decodedPacket) faulty() bool {
+	return d.reason != "" || d.msg != nil && len(d.msg.Faults) > 0 || d.inner != nil && d.inner.opened != nil && len(d.inner.opened.Faults) > 0
 }
 
 func (d *decodedPacket) faults() []ike.Fault {

@@ -152,7 +152,7 @@ var flagFields = map[string]func(*decodedPacket) bool{
 	"udp":       func(d *decodedPacket) bool { return d.p.Proto == 17 },
 	"icmp":      func(d *decodedPacket) bool { return d.protocol() == "ICMP" },
 	"keepalive": func(d *decodedPacket) bool { return d.protocol() == "NAT-keepalive" },
-	"malformed": func(d *decodedPacket) bool { return len(d.faults()) > 0 },
+	"malformed": func(d *decodedPacket) bool { return d.faulty() },
 	"fragment":  func(d *decodedPacket) bool { return d.p.IsFragment },
 	"request":   func(d *decodedPacket) bool { return d.msg != nil && d.msg.Major() == 2 && !d.msg.Response() },
 	"response":  func(d *decodedPacket) bool { return d.msg != nil && d.msg.Response() },

@@ -2,117 +2,38 @@ package dissect
 
 import (
 	"bufio"
-	"encoding/json"
-	"fmt"
-	"slices"
-	"strconv"
-	"unicode"
-	"unicode/utf8"
+	"bytes"
 
+	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// jsonView prints an object a packet: on a line each, or as the elements of one array.
+// jsonView prints an object a packet: on a line each, or as the elements of one array. Objects are appended to a buffer that is used again.
 type jsonView struct {
 	w     *bufio.Writer
 	array bool
 	shown int
-}
-
-// jsonPacket is one packet in JSON.
-type jsonPacket struct {
-	Frame     int       `json:"frame"`
-	Time      string    `json:"time"` // RFC 3339 with nanoseconds
-	Interface int       `json:"interface,omitempty"`
-	Src       string    `json:"src,omitempty"`
-	Dst       string    `json:"dst,omitempty"`
-	SrcPort   uint16    `json:"sport,omitempty"`
-	DstPort   uint16    `json:"dport,omitempty"`
-	Length    int       `json:"length"` // of the frame on the wire
-	Captured  int       `json:"captured,omitempty"`
-	Protocol  string    `json:"protocol"`
-	Info      string    `json:"info"`
-	TTL       uint8     `json:"ttl,omitempty"`
-	DSCP      uint8     `json:"dscp,omitempty"`
-	IPID      uint32    `json:"ip_id,omitempty"`
-	Truncated bool      `json:"truncated,omitempty"`
-	BadSum    bool      `json:"checksum_wrong,omitempty"`
-	NATT      bool      `json:"non_esp_marker,omitempty"`
-	TCP       bool      `json:"tcp_encapsulated,omitempty"`
-	Wrapping  string    `json:"carried_in,omitempty"` // what carried the packet, outermost first
-	Unread    string    `json:"not_read,omitempty"`   // what of the frame is not read
-	Fragment  *jsonFrag `json:"fragment,omitempty"`
-	Fragments []int     `json:"fragments,omitempty"` // frames that the message came in
-	IKE       *jsonIKE  `json:"-"`                   // "ike", written behind the others
-	ESP       *jsonESP  `json:"esp,omitempty"`
-	AH        *jsonAH   `json:"ah,omitempty"`
-	ICMP      *jsonICMP `json:"icmp,omitempty"`
-}
-
-type jsonFrag struct {
-	Offset int  `json:"offset"`
-	More   bool `json:"more"`
-}
-
-// jsonIKE is a message; its members have the names of the fields of its header.
-type jsonIKE struct {
-	Version, SPIi, SPIr string
-	Exchange            uint8
-	Name                string
-	Flags               uint8
-	MessageID, Length   uint32
-	Payloads            []jsonPayload
-	Malformed           []jsonFault
-}
-
-type jsonFault struct {
-	Offset int
-	Reason string
-}
-
-type jsonESP struct {
-	SPI          string `json:"spi"`
-	Seq          uint32 `json:"seq"`
-	Encapsulated bool   `json:"udp_encapsulated"`
-}
-
-type jsonAH struct {
-	SPI string `json:"spi"`
-	Seq uint32 `json:"seq"`
-}
-
-type jsonICMP struct {
-	Type    uint8  `json:"type"`
-	Code    uint8  `json:"code"`
-	MTU     int    `json:"mtu,omitempty"`
-	Src     string `json:"src,omitempty"` // of the packet that it quotes, like all below
-	Dst     string `json:"dst,omitempty"`
-	SrcPort uint16 `json:"sport,omitempty"`
-	DstPort uint16 `json:"dport,omitempty"`
-	Proto   uint8  `json:"protocol,omitempty"`
-	IPID    uint32 `json:"ip_id,omitempty"`
+	o     ike.Object
+	info  []byte
+	names addressNames
 }
 
 func (j *jsonView) show(d *decodedPacket) error {
-	o := newJSONPacket(d)
-	b, err := json.Marshal(o)
-	if err != nil {
-		return fmt.Errorf("frame %d: %w", d.p.Frame, err)
-	}
-	if o.IKE != nil {
-		b = append(o.IKE.append(append(b[:len(b)-1], `,"ike":`...)), '}')
-	}
-	b = escapeControls(b)
-	switch {
-	case !j.array:
-		b = append(b, '\n')
-	case j.shown == 0:
-		b = append([]byte("[\n"), b...)
-	default:
-		b = append([]byte(",\n"), b...)
+	b := j.o.Buf[:0]
+	if j.array {
+		b = append(b, ",\n"...)
+		if j.shown == 0 {
+			b[0] = '['
+		}
 	}
 	j.shown++
-	_, err = j.w.Write(b)
+	j.o.Buf = append(b, '{')
+	j.packet(d)
+	j.o.Close()
+	if !j.array {
+		j.o.Buf = append(j.o.Buf, '\n')
+	}
+	_, err := j.w.Write(j.o.Buf)
 	return err
 }
 
@@ -128,72 +49,191 @@ func (j *jsonView) end() error {
 	return err
 }
 
-func newJSONPacket(d *decodedPacket) *jsonPacket {
-	p := d.p
-	j := &jsonPacket{
-		Frame: p.Frame, Time: p.Time().Format("2006-01-02T15:04:05.000000000Z07:00"), Interface: p.Interface,
-		SrcPort: p.SrcPort, DstPort: p.DstPort, Length: p.WireLen, Protocol: d.protocol(), Info: infoText(d),
-		TTL: p.TTL, DSCP: p.DSCP, IPID: p.IPID, Truncated: p.Truncated, BadSum: !p.ChecksumOK, NATT: p.Marker, TCP: p.TCPEncap,
-		Wrapping: p.Wrapping, Unread: p.Unread,
-		Fragments: p.Fragments,
-	}
+// packet writes the members of a packet's object; what is zero or false is left out.
+func (j *jsonView) packet(d *decodedPacket) {
+	o, p := &j.o, d.p
+	o.Int("frame", p.Frame)
+	o.Name("time")
+	o.Buf = append(p.Time().AppendFormat(append(o.Buf, '"'), "2006-01-02T15:04:05.000000000Z07:00"), '"')
+	j.number("interface", p.Interface)
 	if p.Src.IsValid() {
-		j.Src, j.Dst = p.Src.String(), p.Dst.String()
+		o.String("src", j.names.name(p.Src))
+		o.String("dst", j.names.name(p.Dst))
 	}
+	j.number("sport", int(p.SrcPort))
+	j.number("dport", int(p.DstPort))
+	o.Int("length", p.WireLen) // of the frame on the wire
 	if p.CapLen != p.WireLen {
-		j.Captured = p.CapLen
+		j.number("captured", p.CapLen)
 	}
+	o.String("protocol", d.protocol())
+	j.info = appendInfo(j.info[:0], d)
+	o.Name("info")
+	o.Buf = appendText(o.Buf, j.info)
+	j.number("ttl", int(p.TTL))
+	j.number("dscp", int(p.DSCP))
+	j.number("ip_id", int(p.IPID))
+	j.flag("truncated", p.Truncated)
+	j.flag("checksum_wrong", !p.ChecksumOK)
+	j.flag("non_esp_marker", p.Marker)
+	j.flag("tcp_encapsulated", p.TCPEncap)
+	j.text("carried_in", p.Wrapping)
+	j.text("not_read", p.Unread)
 	if p.IsFragment {
-		j.Fragment = &jsonFrag{p.FragOffset, p.MoreFrags}
+		o.Name("fragment")
+		o.Open()
+		o.Int("offset", p.FragOffset)
+		o.Bool("more", p.MoreFrags)
+		o.Close()
 	}
-	switch spi := fmt.Sprintf("0x%08x", p.SPI); p.Kind {
+	if len(p.Fragments) > 0 {
+		o.Name("fragments")
+		o.Buf = appendInts(o.Buf, p.Fragments)
+	}
+	switch p.Kind {
 	case packet.IKE:
-		j.IKE = newJSONIKE(d)
-	case packet.ESP:
-		j.ESP = &jsonESP{spi, p.Seq, p.UDPEncap}
-	case packet.AH:
-		j.AH = &jsonAH{spi, p.Seq}
+		o.Name("ike")
+		appendMessage(o, d)
+	case packet.ESP, packet.AH:
+		j.ipsec(p)
 	case packet.ICMP:
-		j.ICMP = newJSONICMP(p.Error)
+		j.icmp(p.Error)
 	}
-	return j
 }
 
-func newJSONICMP(e *packet.ICMPError) *jsonICMP {
-	j := &jsonICMP{Type: e.Type, Code: e.Code, MTU: e.MTU, SrcPort: e.SrcPort, DstPort: e.DstPort, Proto: e.Proto, IPID: e.IPID}
+func (j *jsonView) number(name string, n int) {
+	if n != 0 {
+		j.o.Int(name, n)
+	}
+}
+
+func (j *jsonView) flag(name string, yes bool) {
+	if yes {
+		j.o.Bool(name, true)
+	}
+}
+
+func (j *jsonView) text(name, s string) {
+	if s != "" {
+		j.o.Name(name)
+		j.o.Buf = appendText(j.o.Buf, []byte(s))
+	}
+}
+
+// appendText appends text as encoding/json does, with <, > and & escaped.
+func appendText(dst, s []byte) []byte {
+	if bytes.ContainsAny(s, "<>&") {
+		return ike.AppendEscaped(dst, string(s))
+	}
+	return ike.AppendQuoted(dst, s)
+}
+
+func (j *jsonView) ipsec(p *packet.Packet) {
+	o := &j.o
+	name := "esp"
+	if p.Kind == packet.AH {
+		name = "ah"
+	}
+	o.Name(name)
+	o.Open()
+	o.Name("spi")
+	o.Buf = append(appendHex32(append(o.Buf, `"0x`...), p.SPI), '"')
+	o.Uint("seq", uint64(p.Seq))
+	if p.Kind == packet.ESP {
+		o.Bool("udp_encapsulated", p.UDPEncap)
+	}
+	o.Close()
+}
+
+// icmp writes an error: addresses and all below are those of the packet that it quotes.
+func (j *jsonView) icmp(e *packet.ICMPError) {
+	o := &j.o
+	o.Name("icmp")
+	o.Open()
+	o.Int("type", int(e.Type))
+	o.Int("code", int(e.Code))
+	j.number("mtu", e.MTU)
 	if e.Src.IsValid() {
-		j.Src, j.Dst = e.Src.String(), e.Dst.String()
+		o.String("src", j.names.name(e.Src))
+		o.String("dst", j.names.name(e.Dst))
 	}
-	return j
+	j.number("sport", int(e.SrcPort))
+	j.number("dport", int(e.DstPort))
+	j.number("protocol", int(e.Proto))
+	j.number("ip_id", int(e.IPID))
+	o.Close()
 }
 
-func newJSONFaults(d *decodedPacket) []jsonFault {
-	var all []jsonFault
-	for _, f := range d.faults() {
-		all = append(all, jsonFault{f.Offset, f.Reason})
+// appendMessage writes an IKE message: its header by name, then its payloads.
+func appendMessage(o *ike.Object, d *decodedPacket) {
+	h, _ := ike.ParseHeader(d.p.Payload) // of another version, or nothing, where there is no message
+	if d.msg != nil {
+		h = d.msg.Header
 	}
-	return all
-}
-
-// escapeControls escapes the control and format characters that JSON allows as they are, so that a packet cannot drive
-// the terminal that its JSON is shown on. They can only stand inside strings.
-func escapeControls(b []byte) []byte {
-	unsafe := func(r rune) bool {
-		return r > 0x7e && r < 0x10000 && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r))
-	}
-	if !slices.ContainsFunc(b, func(c byte) bool { return c > 0x7e }) {
-		return b
-	}
-	out := make([]byte, 0, len(b)+16)
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		if unsafe(r) {
-			out = append(out, `\u`...)
-			out = append(out, strconv.FormatUint(uint64(r)+0x10000, 16)[1:]...)
-		} else {
-			out = append(out, b[:n]...)
+	o.Open()
+	o.Name("version")
+	o.Buf = append(appendInt(append(o.Buf, '"'), int(h.Version>>4)), '.')
+	o.Buf = append(appendInt(o.Buf, int(h.Version&15)), '"')
+	o.Name("spi_i")
+	o.Buf = append(appendSPI(append(o.Buf, '"'), h.SPIi), '"')
+	o.Name("spi_r")
+	o.Buf = append(appendSPI(append(o.Buf, '"'), h.SPIr), '"')
+	o.Int("exchange", int(h.Exchange))
+	o.String("exchange_name", h.Exchange.String())
+	o.Int("flags", int(h.Flags))
+	o.Uint("message_id", uint64(h.MessageID))
+	o.Uint("length", uint64(h.Length))
+	o.Name("payloads")
+	o.Buf = append(o.Buf, '[')
+	if d.msg != nil {
+		for _, p := range d.msg.Payloads {
+			d.beside(o, p)
+			appendPayload(o, d.msg, p)
 		}
-		b = b[n:]
 	}
-	return out
+	o.Buf = append(o.Buf, ']')
+	if faults := d.faults(); len(faults) > 0 {
+		o.List("malformed")
+		for _, f := range faults {
+			o.Open()
+			o.Int("offset", f.Offset)
+			o.String("reason", f.Reason)
+			o.Close()
+		}
+		o.EndList()
+	}
+	o.Close()
+}
+
+// appendPayload writes a payload: type and name, then its own fields and those beside in alphabetical order.
+func appendPayload(o *ike.Object, m *ike.Message, p ike.Payload) {
+	if critical(m, p) {
+		o.Beside(ike.Member{Name: "critical", JSON: []byte("true")})
+	}
+	o.Begin()
+	o.Int("type", int(p.Type()))
+	o.String("name", payloadName(m, p))
+	o.Sort()
+	if d, ok := p.(ike.Described); ok {
+		d.Fields(o)
+	}
+	o.Flush()
+	o.Close()
+}
+
+// beside is what is known of a payload beside its own words: what was observed, what the keys opened, what fragments of IKEv1 make.
+func (d *decodedPacket) beside(o *ike.Object, p ike.Payload) {
+	for i := range d.observed {
+		if d.observed[i].payload == p {
+			d.observed[i].members(o)
+		}
+	}
+	if isEncrypted(p) && d.inner != nil {
+		d.inner.members(o, d.msg)
+	}
+	if d.whole != nil {
+		var message ike.Object
+		appendMessage(&message, d.whole)
+		o.Beside(ike.Member{Name: "message", JSON: message.Buf}, ike.Member{Name: "fragments", JSON: appendInts(nil, d.whole.p.Fragments)})
+	}
 }

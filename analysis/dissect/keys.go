@@ -59,32 +59,16 @@ func (d *decrypted) faults() []ike.Fault {
 	return all
 }
 
-// nodes are what stands below the encrypted payload in the tree.
-func (d *decrypted) nodes(m *ike.Message) []node {
-	if d == nil {
-		return nil
-	}
+// members are the same for the encrypted payload's JSON.
+func (d *decrypted) members(o *ike.Object, m *ike.Message) {
 	if d.opened == nil {
-		return []node{leaf("[%s]", d.note)}
-	}
-	n := leaf("Decrypted: %d bytes, %d of padding", len(d.opened.Plaintext), d.opened.Padding)
-	for _, p := range d.opened.Payloads {
-		n.kids = append(n.kids, payloadNode(m, p))
-	}
-	return []node{n}
-}
-
-// addTo adds the same to the encrypted payload's JSON.
-func (d *decrypted) addTo(m *ike.Message, fields map[string]any) {
-	if d.opened == nil {
-		fields["decryption"] = d.note
+		o.Beside(ike.Member{Name: "decryption", JSON: ike.AppendQuoted(nil, d.note)})
 		return
 	}
-	fields["decryption"] = "done"
-	inner := []jsonPayload{}
+	inner := ike.Object{Buf: []byte{'['}}
 	for _, p := range d.opened.Payloads {
-		inner = append(inner, jsonPayload{message: m, payload: p})
+		appendPayload(&inner, m, p)
 	}
-	fields["payloads"] = inner
-	fields["padding"] = d.opened.Padding
+	o.Beside(ike.Member{Name: "decryption", JSON: []byte(`"done"`)}, ike.Member{Name: "payloads", JSON: append(inner.Buf, ']')},
+		ike.Member{Name: "padding", JSON: appendInt(nil, d.opened.Padding)})
 }

@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -9,80 +10,89 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// listView prints a line a packet, in tshark's columns, and the tree below it where that is wanted.
+// listView prints a line a packet, in tshark's columns, and the tree below it where that is wanted. All is appended to a buffer that is
+// used again.
 type listView struct {
-	w           *bufio.Writer
-	tree, bytes bool
-	utc, color  bool
-	begun       bool
-	src, dst    int // widths of the columns so far
+	w          *bufio.Writer
+	tree       *tree // or nil
+	bytes      bool
+	utc, color bool
+	begun      bool
+	src, dst   int // widths of the columns so far
+	out, line  []byte
+	names      addressNames
+}
+
+func newListView(w *bufio.Writer, o Options) *listView {
+	l := &listView{w: w, bytes: o.Bytes, utc: o.UTC, color: o.Color}
+	if o.Form == Tree {
+		l.tree = &tree{color: o.Color, names: &l.names}
+	}
+	return l
 }
 
 func (l *listView) show(d *decodedPacket) error {
-	src, dst := addressText(d.p, true), addressText(d.p, false)
+	src, dst := l.names.name(d.p.Src), l.names.name(d.p.Dst)
 	l.src, l.dst = max(l.src, len(src), 15), max(l.dst, len(dst), 15)
-	if !l.begun || l.tree {
+	l.out = l.out[:0]
+	if !l.begun || l.tree != nil {
 		l.heading()
 	}
 	l.begun = true
-	line := fmt.Sprintf("%5d %s %-*s %-*s %-8s %6d %s", d.p.Frame, l.time(d), l.src, src, l.dst, dst,
-		protocolColumn(d), d.p.WireLen, infoText(d))
-	line = strings.TrimRight(printable(line), " ")
-	if l.color {
-		line = l.paint(lineColor(d), line)
-	}
-	if _, err := fmt.Fprintln(l.w, line); err != nil {
-		return err
-	}
-	if l.tree {
-		l.showTree(d)
+	l.packet(d, src, dst)
+	if l.tree != nil {
+		l.tree.out = l.out
+		l.tree.packet(d)
+		l.out = append(l.tree.out, '\n')
 	}
 	if l.bytes && d.msg != nil {
 		l.hexDump(d.p.Payload)
 	}
-	return nil
+	_, err := l.w.Write(l.out)
+	return err
+}
+
+// packet appends a packet's line.
+func (l *listView) packet(d *decodedPacket, src, dst string) {
+	b := append(appendPadded(l.line[:0], d.p.Frame, 5), ' ')
+	if l.utc {
+		b = d.p.Time().AppendFormat(b, "2006-01-02 15:04:05.000000")
+	} else {
+		b = appendSeconds(b, d.p.Nanos-d.first)
+	}
+	b = appendColumn(append(b, ' '), src, l.src)
+	b = appendColumn(append(b, ' '), dst, l.dst)
+	b = appendColumn(append(b, ' '), protocolColumn(d), 8)
+	b = appendPadded(append(b, ' '), d.p.WireLen, 6)
+	b = appendInfo(append(b, ' '), d)
+	l.line = b
+	b = bytes.TrimRight(cleanLine(b), " ")
+	color := ""
+	if l.color {
+		color = lineColor(d)
+	}
+	l.out = append(appendPainted(l.out, color, b), '\n')
 }
 
 func (l *listView) heading() {
-	timeHead := "Time"
+	timeHead, width := "Time", 12
 	if l.utc {
-		timeHead = "Time (UTC)"
+		timeHead, width = "Time (UTC)", 26
 	}
-	fmt.Fprintln(l.w, l.paint(colorHead, fmt.Sprintf("%5s %-*s %-*s %-*s %-8s %6s %s", "No.", l.timeWidth(), timeHead, l.src, "Source", l.dst, "Destination",
-		"Protocol", "Length", "Info")))
-}
-
-func (l *listView) timeWidth() int {
-	if l.utc {
-		return 26
+	head := fmt.Sprintf("%5s %-*s %-*s %-*s %-8s %6s %s", "No.", width, timeHead, l.src, "Source", l.dst, "Destination", "Protocol", "Length", "Info")
+	color := ""
+	if l.color {
+		color = colorHead
 	}
-	return 12
-}
-
-func (l *listView) time(d *decodedPacket) string {
-	if l.utc {
-		return d.p.Time().Format("2006-01-02 15:04:05.000000")
-	}
-	return fmt.Sprintf("%12.6f", float64(d.p.Nanos-d.first)/1e9)
+	l.out = append(appendPainted(l.out, color, []byte(head)), '\n')
 }
 
 func (l *listView) end() error { return nil }
 
 func (l *listView) hexDump(b []byte) {
 	for line := range strings.Lines(hex.Dump(b)) {
-		fmt.Fprint(l.w, "      ", line)
+		l.out = append(append(l.out, "      "...), line...)
 	}
-}
-
-func addressText(p *packet.Packet, source bool) string {
-	a := p.Dst
-	if source {
-		a = p.Src
-	}
-	if !a.IsValid() {
-		return "-"
-	}
-	return a.String()
 }
 
 // protocolColumn names what a line is about; IKE goes by the name that Wireshark's users know.
@@ -145,54 +155,71 @@ func protocolName(n uint8) string {
 	return fmt.Sprintf("IP/%d", n)
 }
 
-// infoText is the Info column.
-func infoText(d *decodedPacket) string {
-	var text string
+// appendInfo appends the Info column.
+func appendInfo(b []byte, d *decodedPacket) []byte {
 	p := d.p
 	switch p.Kind {
 	case packet.IKE:
-		text = ikeInfo(d)
+		if d.msg != nil {
+			b = d.msg.AppendInfo(b)
+		} else {
+			b = append(append(b, "Malformed: "...), d.reason...)
+		}
 	case packet.ESP:
-		text = fmt.Sprintf("ESP (SPI=0x%08x) Seq=%d", p.SPI, p.Seq)
+		b = appendSequence(append(b, "ESP"...), p)
 	case packet.AH:
-		text = fmt.Sprintf("AH (SPI=0x%08x) Seq=%d", p.SPI, p.Seq)
+		b = appendSequence(append(b, "AH"...), p)
 	case packet.Keepalive:
-		text = "NAT-keepalive"
+		b = append(b, "NAT-keepalive"...)
 	case packet.ICMP:
-		text = icmpInfo(p.Error)
+		b = append(b, icmpInfo(p.Error)...)
 	case packet.Fragment:
-		text = fmt.Sprintf("Fragmented IP protocol (proto=%s %d, off=%d, ID=%04x)", protocolName(p.Proto), p.Proto, p.FragOffset, p.IPID)
+		b = fmt.Appendf(b, "Fragmented IP protocol (proto=%s %d, off=%d, ID=%04x)", protocolName(p.Proto), p.Proto, p.FragOffset, p.IPID)
 	default:
 		if p.SrcPort != 0 || p.DstPort != 0 {
-			text = fmt.Sprintf("%d -> %d Len=%d", p.SrcPort, p.DstPort, len(p.Payload))
+			b = append(appendInt(b, int(p.SrcPort)), " -> "...)
+			b = append(appendInt(b, int(p.DstPort)), " Len="...)
+			b = appendInt(b, len(p.Payload))
 		}
 	}
-	return text + notes(d)
+	return appendNotes(b, d)
 }
 
-// notes are what a reader should know of a packet beside what it says itself.
-func notes(d *decodedPacket) string {
-	var all []string
-	add := func(yes bool, text string) {
-		if yes {
-			all = append(all, text)
+func appendSequence(b []byte, p *packet.Packet) []byte {
+	b = append(appendHex32(append(b, " (SPI=0x"...), p.SPI), ") Seq="...)
+	return appendInt(b, int(p.Seq))
+}
+
+// appendNotes appends what a reader should know of a packet beside what it says itself.
+func appendNotes(b []byte, d *decodedPacket) []byte {
+	p, start := d.p, len(b)
+	add := func(yes bool, text, more string) {
+		if !yes {
+			return
 		}
+		if len(b) == start {
+			b = append(b, " ["...)
+		} else {
+			b = append(b, "; "...)
+		}
+		b = append(append(b, text...), more...)
 	}
-	p := d.p
-	add(len(p.Fragments) > 0, fmt.Sprintf("reassembled from frames %s", intList(p.Fragments)))
-	add(d.whole != nil, "completes a message in fragments")
-	add(p.Overlap, "fragments overlap with different bytes")
-	add(p.Wrapping != "", "in "+p.Wrapping)
-	add(p.Unread != "", p.Unread+": not read")
-	add(p.TCPEncap, "in TCP")
-	add(p.InAH, "behind AH")
-	add(p.Truncated, "cut")
-	add(!p.ChecksumOK, "UDP checksum wrong")
-	add(d.msg != nil && len(d.faults()) > 0, "malformed")
-	if len(all) == 0 {
-		return ""
+	if len(p.Fragments) > 0 {
+		add(true, "reassembled from frames ", intList(p.Fragments))
 	}
-	return " [" + strings.Join(all, "; ") + "]"
+	add(d.whole != nil, "completes a message in fragments", "")
+	add(p.Overlap, "fragments overlap with different bytes", "")
+	add(p.Wrapping != "", "in ", p.Wrapping)
+	add(p.Unread != "", p.Unread, ": not read")
+	add(p.TCPEncap, "in TCP", "")
+	add(p.InAH, "behind AH", "")
+	add(p.Truncated, "cut", "")
+	add(!p.ChecksumOK, "UDP checksum wrong", "")
+	add(d.msg != nil && d.faulty(), "malformed", "")
+	if len(b) > start {
+		b = append(b, ']')
+	}
+	return b
 }
 
 func intList(n []int) string {

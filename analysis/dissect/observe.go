@@ -3,18 +3,54 @@ package dissect
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/moncap/moncap/analysis/ike"
 )
 
 // observation is something about a payload that it does not say itself, but that follows from the packet around it or
-// from the packets before it.
+// from the packets before it: how much an encrypted payload holds, or whether a hash of NAT detection is of the packet's address.
 type observation struct {
-	field string // its name in JSON
-	value any
-	text  string // its line in the tree
+	payload ike.Payload
+	room    *ike.Room      // of an encrypted payload
+	at      netip.AddrPort // whose hash it is, or should be
+	matches bool
+	from    netip.AddrPort // what it is the hash of instead, where that was found
+}
+
+// members writes what was observed for JSON.
+func (v *observation) members(o *ike.Object) {
+	switch {
+	case v.room != nil && !v.room.Known:
+		o.Beside(ike.Member{Name: "plaintext", JSON: []byte(`"impossible"`)})
+	case v.room != nil:
+		o.Beside(ike.Member{Name: "plaintext_min", JSON: appendInt(nil, v.room.Min)}, ike.Member{Name: "plaintext_max", JSON: appendInt(nil, v.room.Max)})
+	default:
+		o.Beside(ike.Member{Name: "matches_packet", JSON: strconv.AppendBool(nil, v.matches)})
+		if v.from.IsValid() {
+			o.Beside(ike.Member{Name: "made_of", JSON: ike.AppendQuoted(nil, v.from.String())})
+		}
+	}
+}
+
+// lines writes it for the tree.
+func (v *observation) lines(l *ike.Lines) {
+	switch {
+	case v.room != nil && !v.room.Known:
+		l.Text("[The size does not fit the negotiated algorithms]").End()
+	case v.room != nil && v.room.Min == v.room.Max:
+		l.Text("[Payloads inside: ").Int(v.room.Min).Text(" bytes, by the negotiated algorithms]").End()
+	case v.room != nil:
+		l.Text("[Payloads inside: ").Int(v.room.Min).Text(" to ").Int(v.room.Max).Text(" bytes, by the negotiated algorithms]").End()
+	case v.matches:
+		l.Text("[Is the hash of ").Text(v.at.String()).Text(": not translated up to here]").End()
+	default:
+		l.Text("[Is not the hash of ").Text(v.at.String()).Text(": a NAT is between, or the hash is made up]").End()
+		if v.from.IsValid() {
+			l.Text("[Is the hash of ").Text(v.from.String()).Text("]").End()
+		}
+	}
 }
 
 // observer remembers what earlier messages negotiated.
@@ -33,26 +69,31 @@ func newObserver(searchNAT bool) *observer {
 	return &observer{sas: map[saKey]*ike.Outside{}, searchNAT: searchNAT}
 }
 
-// observe returns the observations on each payload of d's message.
-func (o *observer) observe(ctx context.Context, d *decodedPacket) map[ike.Payload][]observation {
-	all := map[ike.Payload][]observation{}
+// observe appends the observations on the payloads of d's message to dst.
+func (o *observer) observe(ctx context.Context, dst []observation, d *decodedPacket) []observation {
 	hashes := 0
 	for _, p := range d.msg.Payloads {
+		v := observation{payload: p}
+		seen := false
 		switch p := p.(type) {
 		case *ike.SA:
 			o.learnSuite(d.msg, p)
 		case *ike.Notify:
-			all[p] = o.natDetection(ctx, d, p)
+			seen = o.natDetection(ctx, d, p, &v)
 		case *ike.Encrypted:
-			all[p] = o.plaintext(d.msg, p)
+			v.room = o.plaintext(d.msg, p)
+			seen = v.room != nil
 		case *ike.BytesV1:
 			if p.Number == ike.V1PayloadNATD || p.Number == ike.V1PayloadNATDOld {
-				all[p] = o.natDetectionV1(ctx, d, p, hashes)
+				seen = o.natDetectionV1(ctx, d, p, hashes, &v)
 				hashes++
 			}
 		}
+		if seen {
+			dst = append(dst, v)
+		}
 	}
-	return all
+	return dst
 }
 
 // learnSuite takes the algorithms from a responder's choice.
@@ -74,7 +115,7 @@ func (o *observer) learnSuite(m *ike.Message, sa *ike.SA) {
 }
 
 // plaintext says how many bytes of payloads an encrypted payload holds, and learns from empty ones how the sender pads.
-func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) []observation {
+func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) *ike.Room {
 	s := o.sas[saKey{m.SPIi, m.SPIr}]
 	if s == nil {
 		return nil
@@ -89,30 +130,22 @@ func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) []observation {
 	}
 	s.Learn(sender, first, len(p.Data))
 	room := s.Room(sender, first, len(p.Data))
-	if !room.Known {
-		return []observation{{"plaintext", "impossible", "[The size does not fit the negotiated algorithms]"}}
-	}
-	low, high := room.Min, room.Max
-	text := fmt.Sprintf("[Payloads inside: %d to %d bytes, by the negotiated algorithms]", low, high)
-	if low == high {
-		text = fmt.Sprintf("[Payloads inside: %d bytes, by the negotiated algorithms]", low)
-	}
-	return []observation{{"plaintext_min", low, text}, {"plaintext_max", high, ""}}
+	return &room
 }
 
 // natDetection compares a NAT_DETECTION hash with the packet's own address (RFC 7296, Section 2.23). A source hash that
 // is of another address can also be one of several, or made up to enforce encapsulation.
-func (o *observer) natDetection(ctx context.Context, d *decodedPacket, n *ike.Notify) []observation {
-	at := netip.AddrPortFrom(d.p.Src, d.p.SrcPort)
+func (o *observer) natDetection(ctx context.Context, d *decodedPacket, n *ike.Notify, v *observation) bool {
+	v.at = netip.AddrPortFrom(d.p.Src, d.p.SrcPort)
 	if n.Number == ike.NATDetectionDestinationIP {
-		at = netip.AddrPortFrom(d.p.Dst, d.p.DstPort)
+		v.at = netip.AddrPortFrom(d.p.Dst, d.p.DstPort)
 	} else if n.Number != ike.NATDetectionSourceIP {
-		return nil
+		return false
 	}
 	if len(n.Data) != 20 {
-		return nil
+		return false
 	}
-	return o.hashOf(ctx, d, n.Data, at, func(a netip.AddrPort) []byte {
+	return o.hashOf(ctx, d, n.Data, v, func(a netip.AddrPort) []byte {
 		h := ike.NATDHash(d.msg.SPIi, d.msg.SPIr, a.Addr(), a.Port())
 		return h[:]
 	})
@@ -120,33 +153,28 @@ func (o *observer) natDetection(ctx context.Context, d *decodedPacket, n *ike.No
 
 // natDetectionV1 does the same for a NAT-D payload, of which the first is of the destination and the others of the source
 // (RFC 3947, Section 3.2). The negotiated hash algorithm shows in its length.
-func (o *observer) natDetectionV1(ctx context.Context, d *decodedPacket, p *ike.BytesV1, before int) []observation {
+func (o *observer) natDetectionV1(ctx context.Context, d *decodedPacket, p *ike.BytesV1, before int, v *observation) bool {
 	algorithm := ike.NATDAlgorithm(len(p.Data))
 	if algorithm == 0 {
-		return nil
+		return false
 	}
-	at := netip.AddrPortFrom(d.p.Src, d.p.SrcPort)
+	v.at = netip.AddrPortFrom(d.p.Src, d.p.SrcPort)
 	if before == 0 {
-		at = netip.AddrPortFrom(d.p.Dst, d.p.DstPort)
+		v.at = netip.AddrPortFrom(d.p.Dst, d.p.DstPort)
 	}
-	return o.hashOf(ctx, d, p.Data, at, func(a netip.AddrPort) []byte {
+	return o.hashOf(ctx, d, p.Data, v, func(a netip.AddrPort) []byte {
 		return ike.NATDHashV1(algorithm, d.msg.SPIi, d.msg.SPIr, a.Addr(), a.Port())
 	})
 }
 
-// hashOf says whether want is the hash of an address, and else what it is the hash of, if that is to be searched.
-func (o *observer) hashOf(ctx context.Context, d *decodedPacket, want []byte, at netip.AddrPort, hash func(netip.AddrPort) []byte) []observation {
-	if !at.IsValid() {
-		return nil
+// hashOf notes whether want is the hash of v's address, and else what it is the hash of, if that is to be searched.
+func (o *observer) hashOf(ctx context.Context, d *decodedPacket, want []byte, v *observation, hash func(netip.AddrPort) []byte) bool {
+	if !v.at.IsValid() {
+		return false
 	}
-	if bytes.Equal(want, hash(at)) {
-		return []observation{{"matches_packet", true, fmt.Sprintf("[Is the hash of %s: not translated up to here]", at)}}
+	v.matches = bytes.Equal(want, hash(v.at))
+	if !v.matches && o.searchNAT {
+		v.from, _ = ike.SearchNATD(ctx, want, d.msg.SPIi, d.msg.SPIr, []uint16{500, 4500})
 	}
-	all := []observation{{"matches_packet", false, fmt.Sprintf("[Is not the hash of %s: a NAT is between, or the hash is made up]", at)}}
-	if o.searchNAT {
-		if from, ok := ike.SearchNATD(ctx, want, d.msg.SPIi, d.msg.SPIr, []uint16{500, 4500}); ok {
-			all = append(all, observation{"made_of", from.String(), fmt.Sprintf("[Is the hash of %s]", from)})
-		}
-	}
-	return all
+	return true
 }

@@ -1,113 +1,122 @@
 package dissect
 
 import (
-	"fmt"
+	"bytes"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// node is one line of the tree, and what is below it.
-type node struct {
-	text string
-	kids []node
+// tree appends everything that is known of a packet, a line a field, indented by what it belongs to.
+type tree struct {
+	out   []byte
+	lines ike.Lines // that are being written; show appends them to out
+	color bool
+	names *addressNames
 }
 
-func leaf(format string, args ...any) node { return node{text: fmt.Sprintf(format, args...)} }
-
-// showTree prints everything that is known of a packet below its line.
-func (l *listView) showTree(d *decodedPacket) {
-	for _, n := range packetTree(d) {
-		l.node(n, 1)
+// show appends the lines that are ready.
+func (t *tree) show(depth int) {
+	for line := range t.lines.All() {
+		line = cleanLine(line)
+		for range depth {
+			t.out = append(t.out, "    "...)
+		}
+		color := ""
+		if t.color {
+			color = lineOfTree(line, depth)
+		}
+		t.out = append(appendPainted(t.out, color, line), '\n')
 	}
-	fmt.Fprintln(l.w)
+	t.lines.Reset()
 }
 
-func (l *listView) node(n node, depth int) {
-	text := strings.ReplaceAll(printable(n.text), "\n", " ")
-	fmt.Fprintf(l.w, "%s%s\n", strings.Repeat("    ", depth), l.paint(nodeColor(text, depth), text))
-	for _, k := range n.kids {
-		l.node(k, depth+1)
+// cleanLine takes out of a line what could drive a terminal.
+func cleanLine(line []byte) []byte {
+	for _, c := range line {
+		if c < ' ' || c >= 0x7f {
+			return []byte(strings.ReplaceAll(printable(string(line)), "\n", " "))
+		}
 	}
+	return line
 }
 
-func packetTree(d *decodedPacket) []node {
-	tree := []node{frameNode(d.p)}
+func (t *tree) packet(d *decodedPacket) {
+	t.frame(d.p)
 	if d.p.Src.IsValid() {
-		tree = append(tree, ipNode(d.p))
+		t.ip(d.p)
 	}
 	if d.p.SrcPort != 0 || d.p.DstPort != 0 {
-		tree = append(tree, udpNode(d.p))
+		t.udp(d.p)
 	}
 	switch d.p.Kind {
 	case packet.IKE:
-		tree = append(tree, ikeNode(d))
+		t.message(d, 1)
 	case packet.ESP, packet.AH:
-		tree = append(tree, espNode(d.p))
+		t.ipsec(d.p)
 	case packet.ICMP:
-		tree = append(tree, icmpNode(d.p.Error))
+		t.icmp(d.p.Error)
 	case packet.Keepalive:
-		tree = append(tree, leaf("NAT-keepalive (RFC 3948, Section 2.3)"))
+		t.lines.Text("NAT-keepalive (RFC 3948, Section 2.3)").End()
+		t.show(1)
 	}
-	return tree
 }
 
-func frameNode(p *packet.Packet) node {
-	n := leaf("Frame %d: %d bytes on the wire, %d bytes captured", p.Frame, p.WireLen, p.CapLen)
+func (t *tree) frame(p *packet.Packet) {
+	l := &t.lines
+	l.Text("Frame ").Int(p.Frame).Text(": ").Int(p.WireLen).Text(" bytes on the wire, ").Int(p.CapLen).Text(" bytes captured").End()
+	t.show(1)
 	if p.Nanos != 0 {
-		n.kids = append(n.kids, leaf("Arrival time: %s", p.Time().Format("2006-01-02 15:04:05.000000000 MST")))
+		l.Text("Arrival time: ").Time(p.Time(), "2006-01-02 15:04:05.000000000 MST").End()
 	}
 	if p.Interface > 0 {
-		n.kids = append(n.kids, leaf("Interface: %d", p.Interface))
+		l.Text("Interface: ").Int(p.Interface).End()
 	}
 	if p.Wrapping != "" {
-		n.kids = append(n.kids, leaf("Carried in %s", p.Wrapping))
+		l.Text("Carried in ").Text(p.Wrapping).End()
 	}
 	if p.Unread != "" {
-		n.kids = append(n.kids, leaf("[Not read: %s]", p.Unread))
+		l.Text("[Not read: ").Text(p.Unread).Text("]").End()
 	}
 	if p.Truncated {
-		n.kids = append(n.kids, leaf("[Cut: bytes of the packet are missing in the file]"))
+		l.Text("[Cut: bytes of the packet are missing in the file]").End()
 	}
-	return n
+	t.show(2)
 }
 
-func ipNode(p *packet.Packet) node {
-	version, hops := 4, "Time to live"
+func (t *tree) ip(p *packet.Packet) {
+	l := &t.lines
+	version, hops := 4, "Time to live: "
 	if p.Src.Is6() {
-		version, hops = 6, "Hop limit"
+		version, hops = 6, "Hop limit: "
 	}
-	n := leaf("Internet Protocol version %d, %s -> %s", version, p.Src, p.Dst)
-	n.kids = []node{
-		leaf("Length: %d", p.IPLen),
-		leaf("DSCP: %d%s", p.DSCP, dscpName(p.DSCP)),
-		leaf("%s: %d", hops, p.TTL),
-		leaf("Protocol: %s (%d)", protocolName(p.Proto), p.Proto),
+	l.Text("Internet Protocol version ").Int(version).Text(", ").Text(t.names.name(p.Src)).Text(" -> ").Text(t.names.name(p.Dst)).End()
+	t.show(1)
+	l.Text("Length: ").Int(p.IPLen).End()
+	l.Text("DSCP: ").Int(int(p.DSCP))
+	switch {
+	case p.DSCP == 46:
+		l.Text(" (EF)")
+	case p.DSCP&7 == 0:
+		l.Text(" (CS").Int(int(p.DSCP >> 3)).Text(")")
 	}
+	l.End()
+	l.Text(hops).Int(int(p.TTL)).End()
+	l.Text("Protocol: ").Text(protocolName(p.Proto)).Text(" (").Int(int(p.Proto)).Text(")").End()
 	if version == 4 || p.IsFragment {
-		n.kids = append(n.kids, leaf("Identification: 0x%04x", p.IPID))
+		l.Add("Identification: 0x%04x", p.IPID)
 	}
 	if p.IsFragment {
-		n.kids = append(n.kids, leaf("Fragment offset: %d, more fragments: %s", p.FragOffset, yesNo(p.MoreFrags)))
+		l.Text("Fragment offset: ").Int(p.FragOffset).Text(", more fragments: ").Text(yesNo(p.MoreFrags)).End()
 	}
 	if len(p.Fragments) > 0 {
-		n.kids = append(n.kids, leaf("[Reassembled from frames %s: %d bytes]", intList(p.Fragments), p.Datagram))
+		l.Text("[Reassembled from frames ").Text(intList(p.Fragments)).Text(": ").Int(p.Datagram).Text(" bytes]").End()
 	}
 	if p.Overlap {
-		n.kids = append(n.kids, leaf("[Fragments overlap with different bytes; what came first was kept]"))
+		l.Text("[Fragments overlap with different bytes; what came first was kept]").End()
 	}
-	return n
-}
-
-func dscpName(d uint8) string {
-	switch {
-	case d == 46:
-		return " (EF)"
-	case d&7 == 0:
-		return fmt.Sprintf(" (CS%d)", d>>3)
-	}
-	return ""
+	t.show(2)
 }
 
 func yesNo(b bool) string {
@@ -117,54 +126,199 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-func udpNode(p *packet.Packet) node {
-	n := leaf("%s, port %d -> %d", protocolName(p.Proto), p.SrcPort, p.DstPort)
+func (t *tree) udp(p *packet.Packet) {
+	l := &t.lines
+	l.Text(protocolName(p.Proto)).Text(", port ").Int(int(p.SrcPort)).Text(" -> ").Int(int(p.DstPort)).End()
+	t.show(1)
 	if !p.ChecksumOK {
-		n.kids = append(n.kids, leaf("[Checksum is wrong; on the sending host that can be the network card's work still to do]"))
+		l.Text("[Checksum is wrong; on the sending host that can be the network card's work still to do]").End()
 	}
 	if p.Marker {
-		n.kids = append(n.kids, leaf("Non-ESP marker: 00000000"))
+		l.Text("Non-ESP marker: 00000000").End()
 	}
 	if p.TCPEncap {
-		n.kids = append(n.kids, leaf("IKE or ESP in TCP (RFC 9329)"))
+		l.Text("IKE or ESP in TCP (RFC 9329)").End()
 	}
-	return n
+	t.show(2)
 }
 
-func espNode(p *packet.Packet) node {
-	n := leaf("Encapsulating Security Payload")
+func (t *tree) ipsec(p *packet.Packet) {
+	l := &t.lines
+	name := "Encapsulating Security Payload"
 	if p.Kind == packet.AH {
-		n = leaf("Authentication Header")
+		name = "Authentication Header"
 	}
+	l.Text(name)
 	switch {
 	case p.UDPEncap:
-		n.text += " in UDP"
+		l.Text(" in UDP")
 	case p.InAH:
-		n.text += " behind an Authentication Header"
+		l.Text(" behind an Authentication Header")
 	}
-	n.kids = []node{
-		leaf("SPI: 0x%08x", p.SPI),
-		leaf("Sequence number: %d", p.Seq),
-		leaf("Length: %d", len(p.Payload)),
-	}
-	return n
+	l.End()
+	t.show(1)
+	l.Text("SPI: 0x").Hex32(p.SPI).End()
+	l.Text("Sequence number: ").Int(int(p.Seq)).End()
+	l.Text("Length: ").Int(len(p.Payload)).End()
+	t.show(2)
 }
 
-func icmpNode(e *packet.ICMPError) node {
-	n := leaf("ICMP error: %s (type %d, code %d)", icmpName(e), e.Type, e.Code)
+func (t *tree) icmp(e *packet.ICMPError) {
+	l := &t.lines
+	l.Text("ICMP error: ").Text(icmpName(e)).Text(" (type ").Int(int(e.Type)).Text(", code ").Int(int(e.Code)).Text(")").End()
+	t.show(1)
 	if e.MTU > 0 {
-		n.kids = append(n.kids, leaf("Next-hop MTU: %d", e.MTU))
+		l.Text("Next-hop MTU: ").Int(e.MTU).End()
 	}
+	if e.Src.IsValid() {
+		l.Text("About: ").Text(protocolName(e.Proto)).Text(" ").Text(t.names.name(e.Src)).Text(" -> ").Text(t.names.name(e.Dst)).End()
+	}
+	t.show(2)
 	if !e.Src.IsValid() {
-		return n
+		return
 	}
-	quoted := leaf("About: %s %s -> %s", protocolName(e.Proto), e.Src, e.Dst)
 	if e.SrcPort != 0 || e.DstPort != 0 {
-		quoted.kids = append(quoted.kids, leaf("Port: %d -> %d", e.SrcPort, e.DstPort))
+		l.Text("Port: ").Int(int(e.SrcPort)).Text(" -> ").Int(int(e.DstPort)).End()
 	}
 	if h, err := ike.ParseHeader(e.Payload); err == nil && (e.DstPort == 500 || e.DstPort == 4500) && (h.Major() == 1 || h.Major() == 2) {
-		quoted.kids = append(quoted.kids, leaf("IKE SPIs: %s, %s; message ID %d", h.SPIi, h.SPIr, h.MessageID))
+		l.Add("IKE SPIs: %s, %s; message ID %d", h.SPIi, h.SPIr, h.MessageID)
 	}
-	n.kids = append(n.kids, quoted)
-	return n
+	t.show(3)
+}
+
+// message shows an IKE message; depth is that of its head.
+func (t *tree) message(d *decodedPacket, depth int) {
+	l := &t.lines
+	if d.msg == nil {
+		l.Text("Internet Key Exchange: no message can be read in ").Int(len(d.p.Payload)).Text(" bytes").End()
+		t.show(depth)
+		l.Text("[Malformed: ").Text(d.reason).Text("]").End()
+		t.show(depth + 1)
+		return
+	}
+	m := d.msg
+	l.Text("Internet Key Exchange version ").Int(m.Major()).Text(".").Int(int(m.Version & 15)).Text(", ").Info(m.Header).End()
+	t.show(depth)
+	t.header(m, depth+1)
+	places := payloadPlaces(d.p.Payload)
+	for i, p := range m.Payloads {
+		t.payloadHead(m, p)
+		if i < len(places) {
+			l.Text(", ").Int(places[i].length).Text(" bytes at ").Int(places[i].offset)
+		}
+		l.End()
+		t.show(depth + 1)
+		t.payload(m, p, depth+2)
+		t.around(d, p, depth+2)
+	}
+	if len(m.Trailing) > 0 {
+		l.Text("Behind the message: ").Int(len(m.Trailing)).Text(" bytes").End()
+	}
+	for _, f := range d.faults() {
+		l.Text("[Malformed: byte ").Int(f.Offset).Text(": ").Text(f.Reason).Text("]").End()
+	}
+	t.show(depth + 1)
+}
+
+func (t *tree) header(m *ike.Message, depth int) {
+	l := &t.lines
+	l.Text("Initiator SPI: ").SPI(m.SPIi).End()
+	l.Text("Responder SPI: ").SPI(m.SPIr).End()
+	l.Text("Next payload: ").Text(ike.PayloadName(m.Major(), m.NextPayload)).Text(" (").Int(int(m.NextPayload)).Text(")").End()
+	l.Text("Exchange: ").Text(m.Exchange.String()).Text(" (").Int(int(m.Exchange)).Text(")").End()
+	l.Text("Flags: 0x").Hex([]byte{byte(m.Flags)})
+	flagNames(l, m.Header)
+	l.End()
+	l.Text("Message ID: ").Int(int(m.MessageID)).Text(" (0x").Hex32(m.MessageID).Text(")").End()
+	l.Text("Length: ").Int(int(m.Length)).End()
+	t.show(depth)
+}
+
+func (t *tree) payloadHead(m *ike.Message, p ike.Payload) {
+	t.lines.Text("Payload: ").Text(payloadName(m, p)).Text(" (").Int(int(p.Type())).Text(")")
+}
+
+// payload shows what a payload says itself.
+func (t *tree) payload(m *ike.Message, p ike.Payload, depth int) {
+	if critical(m, p) {
+		t.lines.Text("Critical").End()
+	}
+	if sa, ok := p.(*ike.SA); ok {
+		t.proposals(sa, depth)
+	} else if d, ok := p.(ike.Described); ok {
+		d.Details(&t.lines)
+	}
+	t.show(depth)
+}
+
+func (t *tree) proposals(sa *ike.SA, depth int) {
+	l := &t.lines
+	for _, p := range sa.Proposals {
+		l.Text("Proposal ").Int(int(p.Number)).Text(", protocol ").Text(p.Protocol.String()).Text(" (").Int(int(p.Protocol)).Text("), ")
+		l.Int(len(p.Transforms)).Text(" transforms").End()
+		t.show(depth)
+		if len(p.SPI) > 0 {
+			l.Text("SPI: ").Hex(p.SPI).End()
+		}
+		for _, x := range p.Transforms {
+			l.Text("Transform ").Text(x.Type.String()).Text(" (").Int(int(x.Type)).Text("): ")
+			l.Text(ike.TransformName(x.Type, x.ID)).Text(" (").Int(int(x.ID)).Text(")")
+			if bits := x.KeyBits(); bits > 0 {
+				l.Text(", key length ").Int(bits)
+			}
+			l.End()
+		}
+		t.show(depth + 1)
+	}
+}
+
+// around shows what is known of a payload beside its own words: observations, what the keys opened, what fragments make.
+func (t *tree) around(d *decodedPacket, p ike.Payload, depth int) {
+	l := &t.lines
+	for i := range d.observed {
+		if d.observed[i].payload == p {
+			d.observed[i].lines(l)
+		}
+	}
+	t.show(depth)
+	if isEncrypted(p) && d.inner != nil {
+		t.opened(d.msg, d.inner, depth)
+	}
+	if d.whole != nil {
+		l.Text("[Completes the message of frames ").Text(intList(d.whole.p.Fragments)).Text(": ").Int(len(d.whole.p.Payload)).Text(" bytes]").End()
+		t.show(depth)
+		t.message(d.whole, depth+1)
+	}
+}
+
+func (t *tree) opened(m *ike.Message, d *decrypted, depth int) {
+	l := &t.lines
+	if d.opened == nil {
+		l.Text("[").Text(d.note).Text("]").End()
+		t.show(depth)
+		return
+	}
+	l.Text("Decrypted: ").Int(len(d.opened.Plaintext)).Text(" bytes, ").Int(d.opened.Padding).Text(" of padding").End()
+	t.show(depth)
+	for _, p := range d.opened.Payloads {
+		t.payloadHead(m, p)
+		l.End()
+		t.show(depth + 1)
+		t.payload(m, p, depth+2)
+	}
+}
+
+// lineOfTree is the colour of a line: its heads, the names of payloads, and what moncap remarks itself.
+func lineOfTree(line []byte, depth int) string {
+	switch {
+	case bytes.HasPrefix(line, []byte("[Malformed")):
+		return colorError
+	case bytes.HasPrefix(line, []byte("[")):
+		return colorNotice
+	case depth == 1:
+		return colorHead
+	case bytes.HasPrefix(line, []byte("Payload: ")):
+		return colorName
+	}
+	return ""
 }

@@ -3,17 +3,16 @@ package ike
 import (
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"strings"
 )
 
 // Described is what the payloads of this package can say about themselves.
 type Described interface {
 	Payload
-	// Details returns the payload's contents in lines of text.
-	Details() []string
-	// Fields returns the payload's contents by name, for JSON; values are strings, numbers, booleans, lists and maps.
-	Fields() map[string]any
+	// Details writes the payload's contents in lines of text.
+	Details(*Lines)
+	// Fields writes the payload's contents by name, in alphabetical order.
+	Fields(*Object)
 }
 
 func short(b []byte) string {
@@ -24,77 +23,100 @@ func short(b []byte) string {
 	return hex.EncodeToString(b)
 }
 
-func bytesLine(what string, b []byte) []string { return []string{what + ": " + short(b)} }
-
 // Details of an unknown payload are its bytes.
-func (u *Unknown) Details() []string { return bytesLine("data", u.Data) }
+func (u *Unknown) Details(l *Lines) { l.Text("data: ").Short(u.Data).End() }
 
 // Fields of an unknown payload are its bytes.
-func (u *Unknown) Fields() map[string]any { return map[string]any{"data": hex.EncodeToString(u.Data)} }
+func (u *Unknown) Fields(o *Object) { o.Hex("data", u.Data) }
 
 // Details lists the proposals, a line each.
-func (s *SA) Details() []string {
-	lines := make([]string, len(s.Proposals))
-	for i, p := range s.Proposals {
-		lines[i] = p.String()
+func (s *SA) Details(l *Lines) {
+	for _, p := range s.Proposals {
+		l.Text(p.String()).End()
 	}
-	return lines
 }
 
-// Fields holds the proposals.
-func (s *SA) Fields() map[string]any {
-	proposals := []map[string]any{}
+// Fields writes the proposals.
+func (s *SA) Fields(o *Object) {
+	o.List("proposals")
 	for _, p := range s.Proposals {
-		transforms := []map[string]any{}
-		for _, t := range p.Transforms {
-			f := map[string]any{"type": int(t.Type), "type_name": t.Type.String(), "id": int(t.ID), "name": TransformName(t.Type, t.ID)}
-			if bits := t.KeyBits(); bits > 0 {
-				f["key_bits"] = bits
-			}
-			transforms = append(transforms, f)
-		}
-		f := map[string]any{"number": int(p.Number), "protocol": int(p.Protocol), "protocol_name": p.Protocol.String(), "transforms": transforms}
-		if len(p.SPI) > 0 {
-			f["spi"] = hex.EncodeToString(p.SPI)
-		}
-		proposals = append(proposals, f)
+		o.Open()
+		p.fields(o)
+		o.Close()
 	}
-	return map[string]any{"proposals": proposals}
+	o.EndList()
+}
+
+func (p Proposal) fields(o *Object) {
+	proposalFields(o, p.Number, p.Protocol, p.SPI)
+	o.List("transforms")
+	for _, t := range p.Transforms {
+		o.Open()
+		o.Int("id", int(t.ID))
+		if bits := t.KeyBits(); bits > 0 {
+			o.Int("key_bits", bits)
+		}
+		o.String("name", TransformName(t.Type, t.ID))
+		o.Int("type", int(t.Type))
+		o.String("type_name", t.Type.String())
+		o.Close()
+	}
+	o.EndList()
+}
+
+// proposalFields are those that proposals of both versions have.
+func proposalFields(o *Object, number uint8, p Protocol, spi []byte) {
+	o.Int("number", int(number))
+	o.Int("protocol", int(p))
+	o.String("protocol_name", p.String())
+	if len(spi) > 0 {
+		o.Hex("spi", spi)
+	}
 }
 
 // Details names the method.
-func (k *KE) Details() []string {
-	return []string{fmt.Sprintf("method %d (%s), %d bytes", k.Method, TransformName(TransformKE, k.Method), len(k.Data))}
+func (k *KE) Details(l *Lines) {
+	l.Text("method ").Int(int(k.Method)).Text(" (").Text(TransformName(TransformKE, k.Method)).Text("), ").Int(len(k.Data)).Text(" bytes").End()
 }
 
-// Fields holds method and data.
-func (k *KE) Fields() map[string]any {
-	return map[string]any{"group": int(k.Method), "group_name": TransformName(TransformKE, k.Method), "data": hex.EncodeToString(k.Data)}
+// Fields writes method and data.
+func (k *KE) Fields(o *Object) {
+	o.Hex("data", k.Data)
+	o.Int("group", int(k.Method))
+	o.String("group_name", TransformName(TransformKE, k.Method))
 }
 
 // Details shows the nonce.
-func (n *Nonce) Details() []string { return bytesLine("nonce", n.Data) }
+func (n *Nonce) Details(l *Lines) { l.Text("nonce: ").Short(n.Data).End() }
 
-// Fields holds the nonce.
-func (n *Nonce) Fields() map[string]any { return map[string]any{"data": hex.EncodeToString(n.Data)} }
+// Fields writes the nonce.
+func (n *Nonce) Fields(o *Object) { o.Hex("data", n.Data) }
 
 // Details shows the identity.
-func (i *ID) Details() []string { return []string{IDType(i.Kind) + ": " + i.Value()} }
+func (i *ID) Details(l *Lines) { l.Text(IDType(i.Kind)).Text(": ").Text(i.Value()).End() }
 
-// Fields holds the identity.
-func (i *ID) Fields() map[string]any {
-	return map[string]any{"id_type": int(i.Kind), "id_type_name": IDType(i.Kind), "identity": i.Value(), "data": hex.EncodeToString(i.Data)}
+// Fields writes the identity.
+func (i *ID) Fields(o *Object) { identityFields(o, i.Kind, i.Value(), i.Data) }
+
+func identityFields(o *Object, kind uint8, value string, b []byte) {
+	o.Hex("data", b)
+	o.Int("id_type", int(kind))
+	o.String("id_type_name", IDType(kind))
+	o.String("identity", value)
 }
 
 // Details names the encoding and what the certificate says.
-func (c *Cert) Details() []string { return certLines(c.Encoding, c.Data) }
+func (c *Cert) Details(l *Lines) { certLines(l, c.Encoding, c.Data) }
 
-func certLines(encoding uint8, b []byte) []string {
-	return append([]string{fmt.Sprintf("%s, %d bytes", CertEncoding(encoding), len(b))}, certificate(encoding, b)...)
+func certLines(l *Lines, encoding uint8, b []byte) {
+	l.Text(CertEncoding(encoding)).Text(", ").Int(len(b)).Text(" bytes").End()
+	for _, line := range certificate(encoding, b) {
+		l.Text(line).End()
+	}
 }
 
-// Fields holds encoding and data.
-func (c *Cert) Fields() map[string]any { return certFields(c.Encoding, c.Data) }
+// Fields writes encoding, data and what the certificate says.
+func (c *Cert) Fields(o *Object) { certFields(o, c.Encoding, c.Data) }
 
 // Authorities returns the SHA-1 hashes of the trusted CAs' public keys (RFC 7296, Section 3.7), where the encoding has them.
 func (c *CertReq) Authorities() [][]byte {
@@ -109,68 +131,94 @@ func (c *CertReq) Authorities() [][]byte {
 }
 
 // Details lists the authorities.
-func (c *CertReq) Details() []string {
-	lines := []string{CertEncoding(c.Encoding)}
+func (c *CertReq) Details(l *Lines) {
+	l.Text(CertEncoding(c.Encoding)).End()
 	for _, h := range c.Authorities() {
-		lines = append(lines, "authority "+hex.EncodeToString(h))
+		l.Text("authority ").Hex(h).End()
 	}
-	return lines
 }
 
-// Fields holds encoding, data and authorities.
-func (c *CertReq) Fields() map[string]any {
-	f := certFields(c.Encoding, c.Data)
+// Fields writes authorities, encoding and data.
+func (c *CertReq) Fields(o *Object) {
 	if all := c.Authorities(); len(all) > 0 {
-		f["authorities"] = spiList(all)
+		o.Strings("authorities", spiList(all))
 	}
-	return f
+	certFields(o, c.Encoding, c.Data)
 }
 
 // Details names the method.
-func (a *Auth) Details() []string {
-	line := fmt.Sprintf("%s, %d bytes", AuthMethod(a.Method), len(a.Data))
+func (a *Auth) Details(l *Lines) {
 	if id, signature := a.Algorithm(); id != nil {
-		line = fmt.Sprintf("%s: %s, signature of %d bytes", AuthMethod(a.Method), algorithmName(id), len(signature))
+		l.Add("%s: %s, signature of %d bytes", AuthMethod(a.Method), algorithmName(id), len(signature))
+		return
 	}
-	return []string{line}
+	l.Text(AuthMethod(a.Method)).Text(", ").Int(len(a.Data)).Text(" bytes").End()
 }
 
-// Fields holds method and data.
-func (a *Auth) Fields() map[string]any {
-	f := map[string]any{"method": int(a.Method), "method_name": AuthMethod(a.Method), "data": hex.EncodeToString(a.Data)}
+// Fields writes method and data.
+func (a *Auth) Fields(o *Object) {
 	if id, _ := a.Algorithm(); id != nil {
-		f["algorithm"], f["algorithm_name"] = hex.EncodeToString(id), algorithmName(id)
+		o.Hex("algorithm", id)
+		o.String("algorithm_name", algorithmName(id))
 	}
-	return f
+	o.Hex("data", a.Data)
+	o.Int("method", int(a.Method))
+	o.String("method_name", AuthMethod(a.Method))
 }
 
 // Details names the notification and what its data say.
-func (n *Notify) Details() []string {
-	line := fmt.Sprintf("%s (%d)", n.Number, uint16(n.Number))
+func (n *Notify) Details(l *Lines) {
+	l.Text(n.Number.String()).Text(" (").Int(int(n.Number)).Text(")")
 	if n.Protocol != 0 {
-		line += " " + n.Protocol.String()
+		l.Text(" ").Text(n.Protocol.String())
 	}
-	if len(n.SPI) > 0 {
-		line += fmt.Sprintf(" SPI %x", n.SPI)
-	}
-	if text := n.DataText(); text != "" {
-		line += ": " + text
-	}
-	return []string{line}
+	notifyTail(l, n.SPI, n.DataText())
 }
 
-// Fields holds the notification.
-func (n *Notify) Fields() map[string]any {
-	f := map[string]any{"notify_type": int(n.Number), "notify_name": n.Number.String(), "protocol": int(n.Protocol), "data": hex.EncodeToString(n.Data)}
-	if len(n.SPI) > 0 {
-		f["spi"] = hex.EncodeToString(n.SPI)
+func notifyTail(l *Lines, spi []byte, text string) {
+	if len(spi) > 0 {
+		l.Text(" SPI ").Hex(spi)
 	}
+	if text != "" {
+		l.Text(": ").Text(text)
+	}
+	l.End()
+}
+
+// Fields writes the notification, and what its data mean by name.
+func (n *Notify) Fields(o *Object) {
 	m := n.meaning()
-	if m.text != "" {
-		f["value"] = m.text
+	for name, v := range m.fields {
+		o.Beside(Member{name, appendValue(nil, v)})
 	}
-	maps.Copy(f, m.fields)
-	return f
+	o.Hex("data", n.Data)
+	o.String("notify_name", n.Number.String())
+	o.Int("notify_type", int(n.Number))
+	o.Int("protocol", int(n.Protocol))
+	if len(n.SPI) > 0 {
+		o.Hex("spi", n.SPI)
+	}
+	if m.text != "" {
+		o.String("value", m.text)
+	}
+}
+
+// appendValue appends what a reader of notification data found: text, a number or a list of texts.
+func appendValue(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case string:
+		return AppendQuoted(dst, v)
+	case []string:
+		dst = append(dst, '[')
+		for i, s := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = AppendQuoted(dst, s)
+		}
+		return append(dst, ']')
+	}
+	return fmt.Append(dst, v)
 }
 
 func spiList(spis [][]byte) []string {
@@ -181,120 +229,146 @@ func spiList(spis [][]byte) []string {
 	return all
 }
 
-func deleteLine(p Protocol, spis [][]byte) []string {
+func deleteLine(l *Lines, p Protocol, spis [][]byte) {
+	l.Text(p.String())
 	if len(spis) == 0 {
-		return []string{p.String() + " SA"}
+		l.Text(" SA").End()
+		return
 	}
-	return []string{fmt.Sprintf("%s SPI %s", p, strings.Join(spiList(spis), ", "))}
+	l.Text(" SPI ").Text(strings.Join(spiList(spis), ", ")).End()
 }
 
 // Details lists what is deleted.
-func (d *Delete) Details() []string { return deleteLine(d.Protocol, d.SPIs) }
+func (d *Delete) Details(l *Lines) { deleteLine(l, d.Protocol, d.SPIs) }
 
-// Fields holds protocol and SPIs.
-func (d *Delete) Fields() map[string]any {
-	return map[string]any{"protocol": int(d.Protocol), "protocol_name": d.Protocol.String(), "spis": spiList(d.SPIs)}
+// Fields writes protocol and SPIs.
+func (d *Delete) Fields(o *Object) { deleteFields(o, d.Protocol, d.SPIs) }
+
+func deleteFields(o *Object, p Protocol, spis [][]byte) {
+	o.Int("protocol", int(p))
+	o.String("protocol_name", p.String())
+	o.Strings("spis", spiList(spis))
 }
 
-func vendorFields(id []byte) map[string]any {
-	f := map[string]any{"vendor_id": hex.EncodeToString(id), "data": hex.EncodeToString(id)}
+func vendorFields(o *Object, id []byte) {
+	o.Hex("data", id)
 	if n, ok := VendorName(id); ok {
-		f["vendor"] = n
+		o.String("vendor", n)
 	} else if isText(id) {
-		f["vendor"] = string(id)
+		o.String("vendor", string(id))
 	}
-	return f
+	o.Hex("vendor_id", id)
 }
 
 // Details names the vendor.
-func (v *VendorID) Details() []string { return []string{v.Name()} }
+func (v *VendorID) Details(l *Lines) { l.Text(v.Name()).End() }
 
-// Fields holds the ID and its name.
-func (v *VendorID) Fields() map[string]any { return vendorFields(v.Data) }
+// Fields writes the ID and its name.
+func (v *VendorID) Fields(o *Object) { vendorFields(o, v.Data) }
 
 // Details lists the selectors.
-func (t *TS) Details() []string {
-	lines := make([]string, len(t.Selectors))
-	for i, s := range t.Selectors {
-		lines[i] = s.String()
+func (t *TS) Details(l *Lines) {
+	for _, s := range t.Selectors {
+		l.Text(s.String()).End()
 	}
-	return lines
 }
 
-// Fields holds the selectors.
-func (t *TS) Fields() map[string]any {
-	all := []map[string]any{}
+// Fields writes the selectors.
+func (t *TS) Fields(o *Object) {
+	o.List("selectors")
 	for _, s := range t.Selectors {
-		f := map[string]any{"ts_type": int(s.Kind), "ts_type_name": SelectorType(s.Kind), "protocol": int(s.Protocol)}
-		if s.Start.IsValid() {
-			f["start_port"], f["end_port"] = int(s.StartPort), int(s.EndPort)
-			f["start"], f["end"] = s.Start.String(), s.End.String()
-		} else {
-			f["data"] = hex.EncodeToString(s.Raw)
-		}
-		all = append(all, f)
+		o.Open()
+		s.fields(o)
+		o.Close()
 	}
-	return map[string]any{"selectors": all}
+	o.EndList()
+}
+
+func (s Selector) fields(o *Object) {
+	if s.Start.IsValid() {
+		o.String("end", s.End.String())
+		o.Int("end_port", int(s.EndPort))
+	} else {
+		o.Hex("data", s.Raw)
+	}
+	o.Int("protocol", int(s.Protocol))
+	if s.Start.IsValid() {
+		o.String("start", s.Start.String())
+		o.Int("start_port", int(s.StartPort))
+	}
+	o.Int("ts_type", int(s.Kind))
+	o.String("ts_type_name", SelectorType(s.Kind))
 }
 
 // Details says what can be seen from outside.
-func (e *Encrypted) Details() []string {
-	line := fmt.Sprintf("encrypted, %d bytes, first payload inside: %s", len(e.Data), PayloadName(2, e.First))
+func (e *Encrypted) Details(l *Lines) {
+	l.Text("encrypted, ").Int(len(e.Data)).Text(" bytes, first payload inside: ").Text(PayloadName(2, e.First))
 	if e.Number == PayloadSKF {
-		line += fmt.Sprintf(", fragment %d of %d", e.Part, e.Parts)
+		l.Text(", fragment ").Int(int(e.Part)).Text(" of ").Int(int(e.Parts))
 	}
-	return []string{line}
+	l.End()
 }
 
-// Fields holds what can be seen from outside.
-func (e *Encrypted) Fields() map[string]any {
-	f := map[string]any{"encrypted": true, "first_inner": int(e.First), "first_inner_name": PayloadName(2, e.First), "length": len(e.Data)}
+// Fields writes what can be seen from outside.
+func (e *Encrypted) Fields(o *Object) {
+	o.Bool("encrypted", true)
+	o.Int("first_inner", int(e.First))
+	o.String("first_inner_name", PayloadName(2, e.First))
 	if e.Number == PayloadSKF {
-		f["fragment"], f["total"] = int(e.Part), int(e.Parts)
+		o.Int("fragment", int(e.Part))
 	}
-	return f
+	o.Int("length", len(e.Data))
+	if e.Number == PayloadSKF {
+		o.Int("total", int(e.Parts))
+	}
 }
 
 // Details lists the attributes.
-func (c *CP) Details() []string {
-	lines := []string{ConfigType(c.Kind)}
+func (c *CP) Details(l *Lines) {
+	l.Text(ConfigType(c.Kind)).End()
 	for _, a := range c.Attributes {
-		line := ConfigAttributeName(a.Type)
+		l.Text(ConfigAttributeName(a.Type))
 		if v := a.Value(); v != "" {
-			line += "=" + v
+			l.Text("=").Text(v)
 		}
-		lines = append(lines, line)
+		l.End()
 	}
-	return lines
 }
 
-// Fields holds the attributes.
-func (c *CP) Fields() map[string]any {
-	all := []map[string]any{}
+// Fields writes the attributes.
+func (c *CP) Fields(o *Object) {
+	o.List("attributes")
 	for _, a := range c.Attributes {
-		f := map[string]any{"type": int(a.Type & 0x7fff), "name": ConfigAttributeName(a.Type), "data": hex.EncodeToString(a.Data)}
+		o.Open()
+		o.Hex("data", a.Data)
+		o.String("name", ConfigAttributeName(a.Type))
+		o.Int("type", int(a.Type&0x7fff))
 		if v := a.Value(); v != "" {
-			f["value"] = v
+			o.String("value", v)
 		}
-		all = append(all, f)
+		o.Close()
 	}
-	return map[string]any{"cfg_type": int(c.Kind), "cfg_type_name": ConfigType(c.Kind), "attributes": all}
+	o.EndList()
+	o.Int("cfg_type", int(c.Kind))
+	o.String("cfg_type_name", ConfigType(c.Kind))
 }
 
 // Details names code and method.
-func (e *EAP) Details() []string {
-	line := fmt.Sprintf("%s, identifier %d", EAPCode(e.Code), e.Identifier)
+func (e *EAP) Details(l *Lines) {
+	l.Text(EAPCode(e.Code)).Text(", identifier ").Int(int(e.Identifier))
 	if len(e.Data) > 0 {
-		line += ", " + EAPType(e.Data[0])
+		l.Text(", ").Text(EAPType(e.Data[0]))
 	}
-	return []string{line}
+	l.End()
 }
 
-// Fields holds code and method.
-func (e *EAP) Fields() map[string]any {
-	f := map[string]any{"code": int(e.Code), "code_name": EAPCode(e.Code), "identifier": int(e.Identifier)}
+// Fields writes code and method.
+func (e *EAP) Fields(o *Object) {
+	o.Int("code", int(e.Code))
+	o.String("code_name", EAPCode(e.Code))
 	if len(e.Data) > 0 {
-		f["eap_type"], f["eap_type_name"] = int(e.Data[0]), EAPType(e.Data[0])
+		o.Int("eap_type", int(e.Data[0]))
+		o.String("eap_type_name", EAPType(e.Data[0]))
 	}
-	return f
+	o.Int("identifier", int(e.Identifier))
 }

@@ -1,138 +1,145 @@
 package ike
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strings"
 )
 
 // Details says what can be seen from outside.
-func (c *Ciphertext) Details() []string {
-	return []string{fmt.Sprintf("encrypted, %d bytes, first payload inside: %s", len(c.Data), PayloadName(1, c.First))}
+func (c *Ciphertext) Details(l *Lines) {
+	l.Text("encrypted, ").Int(len(c.Data)).Text(" bytes, first payload inside: ").Text(PayloadName(1, c.First)).End()
 }
 
-// Fields holds what can be seen from outside.
-func (c *Ciphertext) Fields() map[string]any {
-	return map[string]any{"encrypted": true, "first_inner": int(c.First), "first_inner_name": PayloadName(1, c.First), "length": len(c.Data)}
+// Fields writes what can be seen from outside.
+func (c *Ciphertext) Fields(o *Object) {
+	o.Bool("encrypted", true)
+	o.Int("first_inner", int(c.First))
+	o.String("first_inner_name", PayloadName(1, c.First))
+	o.Int("length", len(c.Data))
 }
 
 // Details lists proposals and transforms.
-func (s *SAv1) Details() []string {
-	var lines []string
+func (s *SAv1) Details(l *Lines) {
 	for _, p := range s.Proposals {
-		line := fmt.Sprintf("proposal %d %s", p.Number, p.Protocol)
-		if len(p.SPI) > 0 {
-			line += fmt.Sprintf(" SPI %x", p.SPI)
-		}
-		lines = append(lines, line)
+		l.Text("proposal ").Int(int(p.Number)).Text(" ").Text(p.Protocol.String())
+		notifyTail(l, p.SPI, "")
 		for _, t := range p.Transforms {
-			lines = append(lines, "  "+t.describe(p.Protocol))
+			l.Text("  ").Text(t.describe(p.Protocol)).End()
 		}
 	}
-	return lines
 }
 
-// Fields holds proposals and transforms.
-func (s *SAv1) Fields() map[string]any {
-	proposals := []map[string]any{}
+// Fields writes proposals and transforms.
+func (s *SAv1) Fields(o *Object) {
+	o.Uint("doi", uint64(s.DOI))
+	o.List("proposals")
 	for _, p := range s.Proposals {
-		transforms := []map[string]any{}
+		o.Open()
+		proposalFields(o, p.Number, p.Protocol, p.SPI)
+		o.List("transforms")
 		for _, t := range p.Transforms {
-			attributes := []map[string]any{}
-			for _, a := range t.Attributes {
-				name, value := V1AttributeText(p.Protocol, a)
-				f := map[string]any{"type": int(a.Type), "name": name, "value_name": value}
-				if n, ok := a.Number(); ok {
-					f["value"] = n
-				}
-				attributes = append(attributes, f)
-			}
-			transforms = append(transforms, map[string]any{"number": int(t.Number), "id": int(t.ID), "name": v1TransformID(p.Protocol, t.ID), "attributes": attributes})
+			o.Open()
+			t.fields(o, p.Protocol)
+			o.Close()
 		}
-		f := map[string]any{"number": int(p.Number), "protocol": int(p.Protocol), "protocol_name": p.Protocol.String(), "transforms": transforms}
-		if len(p.SPI) > 0 {
-			f["spi"] = hex.EncodeToString(p.SPI)
-		}
-		proposals = append(proposals, f)
+		o.EndList()
+		o.Close()
 	}
-	return map[string]any{"doi": s.DOI, "situation": s.Situation, "proposals": proposals}
+	o.EndList()
+	o.Uint("situation", uint64(s.Situation))
+}
+
+func (t TransformV1) fields(o *Object, p Protocol) {
+	o.List("attributes")
+	for _, a := range t.Attributes {
+		name, value := V1AttributeText(p, a)
+		o.Open()
+		o.String("name", name)
+		o.Int("type", int(a.Type))
+		if n, ok := a.Number(); ok {
+			o.Uint("value", n)
+		}
+		o.String("value_name", value)
+		o.Close()
+	}
+	o.EndList()
+	o.Int("id", int(t.ID))
+	o.String("name", v1TransformID(p, t.ID))
+	o.Int("number", int(t.Number))
 }
 
 // Details shows the bytes.
-func (v *BytesV1) Details() []string { return bytesLine("data", v.Data) }
+func (v *BytesV1) Details(l *Lines) { l.Text("data: ").Short(v.Data).End() }
 
-// Fields holds the bytes.
-func (v *BytesV1) Fields() map[string]any { return map[string]any{"data": hex.EncodeToString(v.Data)} }
+// Fields writes the bytes.
+func (v *BytesV1) Fields(o *Object) { o.Hex("data", v.Data) }
 
 // Details names the vendor.
-func (v *VendorIDv1) Details() []string { return []string{v.Name()} }
+func (v *VendorIDv1) Details(l *Lines) { l.Text(v.Name()).End() }
 
-// Fields holds the ID and its name.
-func (v *VendorIDv1) Fields() map[string]any { return vendorFields(v.Data) }
+// Fields writes the ID and its name.
+func (v *VendorIDv1) Fields(o *Object) { vendorFields(o, v.Data) }
 
 // Details shows the identity.
-func (i *IDv1) Details() []string {
-	line := IDType(i.Kind) + ": " + i.Value()
+func (i *IDv1) Details(l *Lines) {
+	l.Text(IDType(i.Kind)).Text(": ").Text(i.Value())
 	if i.Protocol != 0 || i.Port != 0 {
-		line += fmt.Sprintf(", protocol %d, port %d", i.Protocol, i.Port)
+		l.Text(", protocol ").Int(int(i.Protocol)).Text(", port ").Int(int(i.Port))
 	}
-	return []string{line}
+	l.End()
 }
 
-// Fields holds the identity.
-func (i *IDv1) Fields() map[string]any {
-	return map[string]any{"id_type": int(i.Kind), "id_type_name": IDType(i.Kind), "identity": i.Value(), "protocol": int(i.Protocol),
-		"port": int(i.Port), "data": hex.EncodeToString(i.Data)}
+// Fields writes the identity.
+func (i *IDv1) Fields(o *Object) {
+	identityFields(o, i.Kind, i.Value(), i.Data)
+	o.Int("port", int(i.Port))
+	o.Int("protocol", int(i.Protocol))
 }
 
 // Details names the encoding and the size.
-func (c *CertV1) Details() []string {
-	lines := certLines(c.Encoding, c.Data)
+func (c *CertV1) Details(l *Lines) {
+	certLines(l, c.Encoding, c.Data)
 	if name, ok := distinguishedName(c.Data); ok {
-		lines = append(lines, "authority "+name) // of a request (RFC 2408, Section 3.10)
+		l.Text("authority ").Text(name).End() // of a request (RFC 2408, Section 3.10)
 	}
-	return lines
 }
 
-// Fields holds encoding and data.
-func (c *CertV1) Fields() map[string]any {
-	f := certFields(c.Encoding, c.Data)
+// Fields writes encoding and data.
+func (c *CertV1) Fields(o *Object) {
 	if name, ok := distinguishedName(c.Data); ok {
-		f["authority"] = name
+		o.String("authority", name)
 	}
-	return f
+	certFields(o, c.Encoding, c.Data)
 }
 
 // Details names the notification.
-func (n *NotifyV1) Details() []string {
-	line := fmt.Sprintf("%s (%d) %s", NotifyNameV1(n.Number), n.Number, n.Protocol)
-	if len(n.SPI) > 0 {
-		line += fmt.Sprintf(" SPI %x", n.SPI)
-	}
-	if text := n.DataText(); text != "" {
-		line += ": " + text
-	}
-	return []string{line}
+func (n *NotifyV1) Details(l *Lines) {
+	l.Text(NotifyNameV1(n.Number)).Text(" (").Int(int(n.Number)).Text(") ").Text(n.Protocol.String())
+	notifyTail(l, n.SPI, n.DataText())
 }
 
-// Fields holds the notification.
-func (n *NotifyV1) Fields() map[string]any {
-	f := map[string]any{"notify_type": int(n.Number), "notify_name": NotifyNameV1(n.Number), "protocol": int(n.Protocol), "doi": n.DOI, "data": hex.EncodeToString(n.Data)}
+// Fields writes the notification.
+func (n *NotifyV1) Fields(o *Object) {
+	o.Hex("data", n.Data)
+	o.Uint("doi", uint64(n.DOI))
+	o.String("notify_name", NotifyNameV1(n.Number))
+	o.Int("notify_type", int(n.Number))
+	o.Int("protocol", int(n.Protocol))
 	if len(n.SPI) > 0 {
-		f["spi"] = hex.EncodeToString(n.SPI)
+		o.Hex("spi", n.SPI)
 	}
 	if text := n.DataText(); text != "" {
-		f["value"] = text
+		o.String("value", text)
 	}
-	return f
 }
 
 // Details lists what is deleted.
-func (d *DeleteV1) Details() []string { return deleteLine(d.Protocol, d.SPIs) }
+func (d *DeleteV1) Details(l *Lines) { deleteLine(l, d.Protocol, d.SPIs) }
 
-// Fields holds protocol and SPIs.
-func (d *DeleteV1) Fields() map[string]any {
-	return map[string]any{"protocol": int(d.Protocol), "protocol_name": d.Protocol.String(), "doi": d.DOI, "spis": spiList(d.SPIs)}
+// Fields writes protocol and SPIs.
+func (d *DeleteV1) Fields(o *Object) {
+	o.Uint("doi", uint64(d.DOI))
+	deleteFields(o, d.Protocol, d.SPIs)
 }
 
 // secretAttribute says whether an attribute carries what nobody should print.
@@ -161,43 +168,55 @@ func xauthValue(a Attribute) string {
 }
 
 // Details lists the attributes; passwords show as ***.
-func (a *Attributes) Details() []string {
-	lines := []string{ConfigType(a.Kind)}
+func (a *Attributes) Details(l *Lines) {
+	l.Text(ConfigType(a.Kind)).End()
 	for _, x := range a.List {
 		name, value := modeAttribute(x)
-		lines = append(lines, strings.TrimSuffix(name+"="+value, "="))
+		l.Text(strings.TrimSuffix(name+"="+value, "=")).End()
 	}
-	return lines
 }
 
-// Fields holds the attributes; passwords show as ***.
-func (a *Attributes) Fields() map[string]any {
-	all := []map[string]any{}
+// Fields writes the attributes; passwords show as ***.
+func (a *Attributes) Fields(o *Object) {
+	o.List("attributes")
 	for _, x := range a.List {
 		name, value := modeAttribute(x)
-		all = append(all, map[string]any{"type": int(x.Type), "name": name, "value": value})
+		o.Open()
+		o.String("name", name)
+		o.Int("type", int(x.Type))
+		o.String("value", value)
+		o.Close()
 	}
-	return map[string]any{"cfg_type": int(a.Kind), "cfg_type_name": ConfigType(a.Kind), "identifier": int(a.Identifier), "attributes": all}
+	o.EndList()
+	o.Int("cfg_type", int(a.Kind))
+	o.String("cfg_type_name", ConfigType(a.Kind))
+	o.Int("identifier", int(a.Identifier))
 }
 
 // Details shows the address.
-func (n *NATOA) Details() []string { return []string{IDType(n.Kind) + ": " + identity(n.Kind, n.Data)} }
+func (n *NATOA) Details(l *Lines) {
+	l.Text(IDType(n.Kind)).Text(": ").Text(identity(n.Kind, n.Data)).End()
+}
 
-// Fields holds the address.
-func (n *NATOA) Fields() map[string]any {
-	return map[string]any{"id_type": int(n.Kind), "address": identity(n.Kind, n.Data)}
+// Fields writes the address.
+func (n *NATOA) Fields(o *Object) {
+	o.String("address", identity(n.Kind, n.Data))
+	o.Int("id_type", int(n.Kind))
 }
 
 // Details says which fragment it is.
-func (f *Frag) Details() []string {
-	line := fmt.Sprintf("fragment %d of packet %d, %d bytes", f.Part, f.ID, len(f.Data))
+func (f *Frag) Details(l *Lines) {
+	l.Text("fragment ").Int(int(f.Part)).Text(" of packet ").Int(int(f.ID)).Text(", ").Int(len(f.Data)).Text(" bytes")
 	if f.Last {
-		line += ", the last"
+		l.Text(", the last")
 	}
-	return []string{line}
+	l.End()
 }
 
 // Fields says which fragment it is.
-func (f *Frag) Fields() map[string]any {
-	return map[string]any{"fragment": int(f.Part), "packet": int(f.ID), "last": f.Last, "length": len(f.Data)}
+func (f *Frag) Fields(o *Object) {
+	o.Int("fragment", int(f.Part))
+	o.Bool("last", f.Last)
+	o.Int("length", len(f.Data))
+	o.Int("packet", int(f.ID))
 }

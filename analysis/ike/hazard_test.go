@@ -146,13 +146,13 @@ func FuzzPayload(f *testing.F) {
 		}
 		p := m.Payloads[0].(Described)
 		size := 0
-		for _, line := range p.Details() {
+		for _, line := range Details(p) {
 			size += len(line)
 		}
 		if size > 1000+200*len(body) {
 			t.Errorf("%d bytes of text from %d", size, len(body))
 		}
-		p.Fields()
+		fieldsOf(t, p)
 		if out, err := m.Append(nil); err == nil && len(m.Faults) == 0 && !bytes.Equal(out, b) {
 			t.Errorf("well-formed, but Append gives\n%x, not\n%x", out, b)
 		}

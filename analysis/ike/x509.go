@@ -64,15 +64,22 @@ func x509Lines(b []byte) []string {
 	}
 }
 
-func certFields(encoding uint8, b []byte) map[string]any {
-	f := map[string]any{"encoding": int(encoding), "encoding_name": CertEncoding(encoding), "data": hex.EncodeToString(b)}
+// certFields are in alphabetical order, so that those of the payloads of both versions stand before them.
+func certFields(o *Object, encoding uint8, b []byte) {
+	o.Hex("data", b)
+	o.Int("encoding", int(encoding))
+	o.String("encoding_name", CertEncoding(encoding))
 	if encoding != 4 && encoding != 5 && encoding != 10 {
-		return f
+		return
 	}
-	if c, err := x509.ParseCertificate(b); err == nil {
-		f["subject"], f["issuer"] = c.Subject.String(), c.Issuer.String()
-		f["not_before"], f["not_after"] = c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339)
-		f["serial"], f["signature_algorithm"] = fmt.Sprintf("%x", c.SerialNumber), c.SignatureAlgorithm.String()
+	c, err := x509.ParseCertificate(b)
+	if err != nil {
+		return
 	}
-	return f
+	o.String("issuer", c.Issuer.String())
+	o.String("not_after", c.NotAfter.UTC().Format(time.RFC3339))
+	o.String("not_before", c.NotBefore.UTC().Format(time.RFC3339))
+	o.String("serial", c.SerialNumber.Text(16))
+	o.String("signature_algorithm", c.SignatureAlgorithm.String())
+	o.String("subject", c.Subject.String())
 }

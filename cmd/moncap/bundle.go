@@ -54,7 +54,8 @@ lead to the same findings. All of the zip is in one folder, named as the zip is.
 			if err := a.writeTo(out, func(w io.Writer) error { return writeZip(w, files, folder, begunAt(dir)) }); err != nil {
 				return &exitError{exitFailed, err}
 			}
-			if out == "-" || out == "/dev/stdout" { // nothing may stand behind the zip
+			a.fact("file", out)
+			if d, err := a.destinationOf(out); err == nil && d.through == a.stdout { // nothing may stand behind the zip
 				a.progress("%d files", len(files)+1)
 				return nil
 			}
@@ -71,6 +72,9 @@ lead to the same findings. All of the zip is in one folder, named as the zip is.
 // mayReplace refuses a zip that would take the place of a file, which may be the evidence of another day.
 func (a *app) mayReplace(out string, force bool) error {
 	d, err := a.destinationOf(out)
+	if a.facts != nil && err == nil && d.through == a.stdout {
+		return errors.New("bundle: --format json writes to stdout: name a file with -o")
+	}
 	if err != nil || force || d.file == "" || !exists(d.file) {
 		return err
 	}

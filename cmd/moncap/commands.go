@@ -11,12 +11,12 @@ func (a *app) liveCommands() []*cobra.Command {
 
 func (a *app) fileCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.analyzeCommand(), a.decodeCommand(), a.runsCommand(), a.scheduleCommand(), a.reportCommand(), a.diffCommand(), a.bundleCommand(), a.partnerKitCommand(),
+		a.analyzeCommand(), a.decodeCommand(), a.runsCommand(), a.scheduleCommand(), a.reportCommand(), a.diffCommand(), a.withFormat(a.bundleCommand()), a.partnerKitCommand(),
 	}
 }
 
 func (a *app) helpCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.demoCommand(), a.simulateCommand(), a.explainCommand(), a.accountCommand(), a.commandsCommand(), a.manCommand(), a.versionCommand(),
+		a.demoCommand(), a.simulateCommand(), a.explainCommand(), a.accountCommand(), a.commandsCommand(), a.manCommand(), a.withFormat(a.versionCommand()),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -97,6 +98,31 @@ func TestCompletion(t *testing.T) {
 		slices.Sort(got)
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%q: %q, want %q\n%s", c.words, got, c.want, r.stderr)
+		}
+	}
+}
+
+// TestRunsAreOfferedLatestFirst: whoever completes the name of a run mostly means the last one.
+func TestRunsAreOfferedLatestFirst(t *testing.T) {
+	runs := t.TempDir()
+	for i, name := range []string{"b-second", "c-latest", "a-first"} {
+		file := filepath.Join(runs, name, "run.json")
+		if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add([]time.Duration{-2 * time.Hour, -time.Hour, -3 * time.Hour}[i])
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, command := range []string{"report", "bundle", "diff", "clean"} {
+		r := program{env: map[string]string{"MONCAP_RUNS": runs}}.run(t.Context(), "__complete", "-i", "none.yaml", command, "")
+		want := strings.Join([]string{runs + "/c-latest", runs + "/b-second", runs + "/a-first", ":32"}, "\n")
+		if !strings.HasPrefix(r.stdout, want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", command, r.stdout, want)
 		}
 	}
 }

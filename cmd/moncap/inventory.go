@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -112,7 +113,7 @@ func (a *app) completeRun(c *cobra.Command, typed []string, word string) ([]stri
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	names, _ := a.completeTunnels(c, typed, word)
-	return append(names, a.runFolders()...), cobra.ShellCompDirectiveDefault
+	return append(names, a.runFolders()...), cobra.ShellCompDirectiveKeepOrder
 }
 
 // completeRuns offers the folders of runs; reports in JSON are files, which the shell offers itself.
@@ -120,11 +121,19 @@ func (a *app) completeRuns(_ *cobra.Command, typed []string, _ string) ([]string
 	if len(typed) > 1 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return slices.DeleteFunc(a.runFolders(), func(n string) bool { return slices.Contains(typed, n) }), cobra.ShellCompDirectiveDefault
+	return slices.DeleteFunc(a.runFolders(), func(n string) bool { return slices.Contains(typed, n) }), cobra.ShellCompDirectiveKeepOrder
 }
 
+// runFolders are the folders of runs, the latest first.
 func (a *app) runFolders() []string {
 	found, _ := filepath.Glob(filepath.Join(a.runsDir(), "*", "run.json")) // the pattern is a good one unless the folder's name is not
+	written := map[string]time.Time{}
+	for _, file := range found {
+		if info, err := os.Stat(file); err == nil {
+			written[file] = info.ModTime()
+		}
+	}
+	slices.SortStableFunc(found, func(x, y string) int { return written[y].Compare(written[x]) })
 	for i := range found {
 		found[i] = filepath.Dir(found[i])
 	}

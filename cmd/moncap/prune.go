@@ -55,6 +55,7 @@ func (a *app) prune(keep keepRules, dryRun bool) error {
 	}
 	var errs []error
 	var n, bytes int64
+	folders := []string{}
 	for _, p := range runs {
 		if kept[p] {
 			continue
@@ -66,8 +67,12 @@ func (a *app) prune(keep keepRules, dryRun bool) error {
 			}
 		}
 		n, bytes = n+1, bytes+p.Bytes
+		folders = append(folders, p.Bundle)
 		fmt.Fprintf(a.stdout, "%s %s\n", word, printable(p.Bundle))
 	}
+	a.fact("runs", len(runs))
+	a.fact("deleted", folders)
+	a.fact("dry_run", dryRun)
 	fmt.Fprintf(a.stdout, "%s %d of %d runs, %s\n", word, n, len(runs), kilobytes(bytes))
 	if err := errors.Join(errs...); err != nil {
 		return &exitError{exitFailed, err}

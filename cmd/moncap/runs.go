@@ -63,7 +63,7 @@ EXIT STATUS
 	c.Flags().StringVarP(&file, "output", "o", "", "write to this file instead of stdout")
 	c.Flags().StringVar(&since, "since", "", "only runs that began since then: 36h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z")
 	mustComplete(c, "format", runsFormats)
-	c.AddCommand(a.pruneCommand())
+	c.AddCommand(a.withFormat(a.pruneCommand()))
 	return c
 }
 

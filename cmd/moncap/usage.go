@@ -83,6 +83,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Example: "  moncap version",
 		Args:    wants(0, 0),
 		RunE: func(*cobra.Command, []string) error {
+			a.fact("version", versionString())
 			_, err := fmt.Fprintf(a.stdout, "moncap %s, %s, %s/%s\n", versionString(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/device/iosxe"
@@ -94,6 +95,11 @@ func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, err
 	}
 	if err != nil {
 		return fail(err)
+	}
+	for _, n := range []string{tunnel, a.Name, b.Name} {
+		if strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return nil, fmt.Errorf("a name has characters that cannot be printed: %q", n)
+		}
 	}
 	if a.Name == b.Name {
 		return fail(fmt.Errorf("peer %q is on both sides", a.Name))

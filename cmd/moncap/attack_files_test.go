@@ -303,3 +303,37 @@ func craft(rng *rand.Rand, data []byte) []byte {
 	}
 	return data
 }
+
+// TestNamesInABundleSteerNoTerminal gives a run that is open a tunnel and peers whose names are made for a terminal.
+func TestNamesInABundleSteerNoTerminal(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	out := filepath.Join(l.dir, "runs", "demo-1")
+	l.started(t, out)
+	name := filepath.Join(out, "run.json")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evil, err := json.Marshal(escapes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for before, after := range map[string]string{`"site-a"`: string(evil), `"site-b"`: string(evil[:len(evil)-1]) + `b"`, `"demo"`: string(evil)} {
+		data = bytes.ReplaceAll(data, []byte(before), []byte(after))
+	}
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := program{env: map[string]string{"MONCAP_RUNS": filepath.Join(l.dir, "runs")}}
+	for _, args := range [][]string{
+		{"clean", out, "--dry-run"}, {"stop", out, "--dry-run"}, {"collect", out, "--dry-run"}, {"clean", "--all", "--dry-run"}, {"clean", out}, {"status", out},
+		{"collect", out}, {"report", out}, {"runs"}, {"runs", "-f", "json"}, {"runs", "-f", "html"}, {"runs", "-f", "prometheus"},
+	} {
+		r := p.run(t.Context(), append(args, "-i", l.inventory)...)
+		harmless(t, fmt.Sprint(args), r.stdout)
+		harmless(t, fmt.Sprint(args), r.stderr)
+		if args[0] == "clean" && r.code != exitDirty && args[1] == out {
+			t.Errorf("%v: exit %d\n%s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
+}

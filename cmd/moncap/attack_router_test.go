@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +17,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/device/simulator"
 )
 
@@ -227,4 +230,28 @@ func hostileRouter(t *testing.T, rng *rand.Rand) {
 			t.Errorf("%s: the password is in it", path)
 		}
 	})
+}
+
+// A router that keeps the line when it is told goodbye holds nobody up: the work is done, and the report is there.
+func TestARunEndsWhenItsWorkIsDone(t *testing.T) {
+	for _, a := range []simulator.Action{simulator.Silence, simulator.NeverAnswer, simulator.UnknownDialog, simulator.SyslogStorm} {
+		t.Run(fmt.Sprint(a), func(t *testing.T) {
+			t.Parallel()
+			l := newTestLab(t, "healthy")
+			var done time.Time
+			for _, r := range l.routers {
+				r.AddFault(simulator.Fault{Match: regexp.MustCompile(`^exit`), Action: a, Times: -1})
+			}
+			p := program{tune: patient, events: func(e capture.Event) {
+				if e.Phase == capture.PhaseClean && e.Kind == capture.Ended {
+					done = time.Now()
+				}
+			}}
+			r := p.run(t.Context(), l.matrixRun(filepath.Join(l.dir, "bundle"))...)
+			if took := time.Since(done); r.code > exitInconclusive || r.stdout == "" || took > patience*15*time.Second {
+				t.Errorf("exit %d, %s after the routers were clean\n%s", r.code, took, r.stderr)
+			}
+			l.nothingLeft(t, r)
+		})
+	}
 }

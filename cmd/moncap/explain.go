@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 
@@ -115,12 +118,27 @@ func wrap(text string, width int, indent string) string {
 	return b.String()
 }
 
+// writeJSON writes v. What would steer a terminal is escaped, also where JSON does not ask for it.
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(steering.ReplaceAllFunc(b.Bytes(), func(m []byte) []byte {
+		var escaped []byte
+		for _, unit := range utf16.Encode([]rune(string(m))) {
+			escaped = fmt.Appendf(escaped, `\u%04x`, unit)
+		}
+		return escaped
+	}))
+	return err
 }
+
+// steering are the control and format characters that JSON takes as they are.
+var steering = regexp.MustCompile(`[\x{7f}-\x{9f}\p{Cf}]`)
 
 func oneOf(flag, value string, accepted ...string) error {
 	if slices.Contains(accepted, value) {

@@ -7,7 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
+	"io"
 	"time"
 
 	"github.com/moncap/moncap/capture/bundle"
@@ -128,22 +128,24 @@ func (r *router) readPackets(ctx context.Context, rows map[int]iosxe.BriefRow, b
 	whole, odd := map[int][]byte{}, map[int][]byte{}
 	var errs []error
 	for range readings {
-		dump, err := r.repeat(ctx, cmd)
+		err := r.streamAgain(ctx, cmd, func(text io.Reader) {
+			for p, err := range iosxe.ParseDump(text) {
+				row, listed := rows[p.Index]
+				switch {
+				case err == nil && !listed:
+					errs = append(errs, fmt.Errorf("packet %d of the dump is not in the brief listing", p.Index))
+				case err != nil:
+					errs = append(errs, err)
+				case r.asLong(p.Data, row) || bytes.Equal(odd[p.Index], p.Data):
+					whole[p.Index] = bytes.Clone(p.Data)
+				default:
+					odd[p.Index] = bytes.Clone(p.Data)
+				}
+				errs = errs[max(len(errs)-4, 0):]
+			}
+		})
 		if err != nil {
 			return nil, err
-		}
-		for p, err := range iosxe.ParseDump(strings.NewReader(dump)) {
-			row, listed := rows[p.Index]
-			switch {
-			case err == nil && !listed:
-				errs = append(errs, fmt.Errorf("packet %d of the dump is not in the brief listing", p.Index))
-			case err != nil:
-				errs = append(errs, err)
-			case r.asLong(p.Data, row) || bytes.Equal(odd[p.Index], p.Data):
-				whole[p.Index] = p.Data
-			default:
-				odd[p.Index] = p.Data
-			}
 		}
 		if len(whole) == buffer.Packets {
 			return whole, nil
@@ -151,6 +153,42 @@ func (r *router) readPackets(ctx context.Context, rows map[int]iosxe.BriefRow, b
 	}
 	errs = append(errs, fmt.Errorf("%d of %d packets are whole in the dump", len(whole), buffer.Packets))
 	return nil, errors.Join(errs[max(len(errs)-4, 0):]...)
+}
+
+// streamAgain has read take what a command prints, as it comes, and again until the router answers to the end.
+func (r *router) streamAgain(ctx context.Context, cmd iosxe.Command, read func(io.Reader)) error {
+	for n := 1; ; n++ {
+		err := r.stream(ctx, cmd, read)
+		if err == nil || !r.worthRepeating(ctx, err) || n >= phaseAttempts {
+			return err
+		}
+		if err := r.pause(ctx, n); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *router) stream(ctx context.Context, cmd iosxe.Command, read func(io.Reader)) error {
+	if r.host == nil || ctx.Err() != nil {
+		_, err := r.exec(ctx, cmd)
+		return err
+	}
+	if err := r.recognise(ctx); err != nil {
+		return err
+	}
+	r.info.Commands = append(r.info.Commands, typed(cmd)...)
+	out, in := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := r.host.Stream(ctx, cmd, in)
+		_ = in.CloseWithError(err)
+		done <- err
+	}()
+	read(out)
+	_ = out.Close() // should read have left something
+	err := <-done
+	r.account(ctx, cmd, err)
+	return err
 }
 
 // asLong says whether the dump has as many bytes of a packet as it should.

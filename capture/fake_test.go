@@ -159,6 +159,12 @@ func (f *fakeRouter) ExecAll(ctx context.Context, cmds []iosxe.Command, each fun
 	}
 }
 
+func (f *fakeRouter) Stream(ctx context.Context, cmd iosxe.Command, w io.Writer) error {
+	out, err := f.Exec(ctx, cmd)
+	_, _ = io.WriteString(w, out)
+	return err
+}
+
 func (f *fakeRouter) do(cmd iosxe.Command, lines []string) (string, error) {
 	var out strings.Builder
 	if text, ok := f.odd[cmd.Name]; ok {

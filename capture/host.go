@@ -19,6 +19,8 @@ type Host interface {
 	// one. each is called once for every command, in order, with what Exec would return for it; one that fails does not
 	// keep the next from being run. Only what reads is sent twice.
 	ExecAll(ctx context.Context, cmds []iosxe.Command, each func(i int, out string, err error))
+	// Stream is Exec of a command that only reads and whose output is large: it is written to w as it comes.
+	Stream(ctx context.Context, cmd iosxe.Command, w io.Writer) error
 	// Fetch copies the router's file to w by SCP, over a connection of its own. progress may be nil; it is called
 	// with the bytes so far and the size that the router announced.
 	Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error)

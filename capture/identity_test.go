@@ -62,6 +62,12 @@ func (h *failover) Exec(ctx context.Context, cmd iosxe.Command) (string, error) 
 	return "", lostError{}
 }
 
+func (h *failover) Stream(ctx context.Context, cmd iosxe.Command, w io.Writer) error {
+	out, err := h.Exec(ctx, cmd)
+	_, _ = io.WriteString(w, out)
+	return err
+}
+
 func (h *failover) nowFor(n int) *fakeRouter {
 	if n > h.at {
 		return h.second

@@ -267,7 +267,7 @@ func (s *session) skip(ctx context.Context, rd *reading) (rest string, err error
 		return "", err
 	}
 	next := s.reading(want{ahead: rd.want.ahead, timeout: afterBreak})
-	if err = s.heard(next, []byte(rd.out.String()[rd.seen:])); err == nil {
+	if err = s.heard(next, []byte(rd.text(rd.seen))); err == nil {
 		err = s.read(ctx, next)
 	}
 	if err == nil && next.mixed {

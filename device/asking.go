@@ -110,8 +110,11 @@ func (s *session) quoting(err error, rd *reading) error {
 // heard takes what the router wrote, and replies to it where that is called for.
 func (s *session) heard(rd *reading, b []byte) error {
 	rd.take(b)
-	if rd.out.Len() > rd.want.limit {
+	if rd.size() > rd.want.limit {
 		return errTooMuch
+	}
+	if err := rd.pass(); err != nil {
+		return err
 	}
 	reply, known := rd.look()
 	if reply == nil {
@@ -132,7 +135,7 @@ func (s *session) silence(ctx context.Context, rd *reading) error {
 	case inTime && rd.asked != "":
 		return s.breakOff(ctx, rd)
 	case inTime && rd.strange != "":
-		rd.probe = rd.out.Len()
+		rd.probe = rd.size()
 		rd.probed, rd.strange = rd.strange, ""
 		return s.send([]byte("\n"), s.router.o.Timeouts.Command)
 	case rd.stalled:

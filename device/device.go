@@ -203,14 +203,37 @@ func (r *Router) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	began := time.Now()
 	out, err := s.run(ctx, cmd)
 	r.o.Log.DebugContext(ctx, "command", "name", cmd.Name, "line", cmd.Lines[0], "took", time.Since(began).Round(time.Microsecond), "bytes", len(out))
-	if err == nil {
-		return out, nil
+	return out, r.after(s, cmd, err)
+}
+
+// Stream types a command whose output is large, and writes it to w as it comes, without what Exec takes off; a prompt and
+// messages of the router's own may be among the last lines. Nothing of it is kept. The error is Exec's; what was written
+// until then is of a command that was not answered to its end.
+func (r *Router) Stream(ctx context.Context, cmd iosxe.Command, w io.Writer) error {
+	if !iosxe.OnlyReads(cmd) || cmd.Mode != iosxe.Exec {
+		return r.fail(cmd.Name, errors.New("it is not in the list of commands that may be read as a stream"))
 	}
-	if !inStep(err) {
-		r.drop(s)
-		return out, &Error{Peer: r.peer.Name, Op: cmd.Name, Err: err, lost: true}
+	s, err := r.open(ctx)
+	if err != nil {
+		return err
 	}
-	return out, r.fail(cmd.Name, err)
+	err = s.stream(ctx, cmd, func(text string) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+	return r.after(s, cmd, err)
+}
+
+// after gives a session up that is not at a prompt after err, and says what failed.
+func (r *Router) after(s *session, cmd iosxe.Command, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case inStep(err):
+		return r.fail(cmd.Name, err)
+	}
+	r.drop(s)
+	return &Error{Peer: r.peer.Name, Op: cmd.Name, Err: err, lost: true}
 }
 
 func (r *Router) fail(op string, err error) error {

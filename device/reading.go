@@ -21,9 +21,10 @@ type want struct {
 	orPrompt bool           // with ends: a prompt ends it as well
 	enters   bool           // a prompt of configuration mode ends it, whatever name stands there
 	answers  []iosxe.Answer
-	secret   string // answers the first question for a password; "": nothing does
-	limit    int    // bytes
-	twice    bool   // a prompt counts when it comes again at an empty line
+	secret   string                  // answers the first question for a password; "": nothing does
+	limit    int                     // bytes
+	twice    bool                    // a prompt counts when it comes again at an empty line
+	sink     func(text string) error // takes whole lines as they come, so that they need not be kept; nil: the answer has all
 }
 
 // answer is what a router wrote: all of it, and the part between the echo of the line and the prompt.
@@ -57,11 +58,13 @@ type reading struct {
 	deadline time.Time
 	last     time.Time // the deadline does not move beyond it
 
-	out     strings.Builder
-	seen    int    // where the line that is not complete yet begins
-	scanned int    // where the search for its newline goes on
-	tail    []byte // the last whole lines, without the router's messages, since something was replied or heard
-	torn    bool   // the last whole line was a message
+	out     strings.Builder // what came, but for what went to the sink
+	passed  int             // how much that is; what is a place in the output counts from before it
+	head    string          // how it begins
+	seen    int             // where the line that is not complete yet begins
+	scanned int             // where the search for its newline goes on
+	tail    []byte          // the last whole lines, without the router's messages, since something was replied or heard
+	torn    bool            // the last whole line was a message
 	stood   prompts
 
 	heard  bool   // the line that was typed was echoed
@@ -110,7 +113,7 @@ func newReading(w want, prompt *regexp.Regexp, named bool) *reading {
 	now := time.Now()
 	r := &reading{want: w, prompt: prompt, named: named, heard: w.line == "", quiet: true, moved: now,
 		deadline: now.Add(w.timeout), last: now.Add(mostIdle * w.timeout)}
-	if w.twice && w.limit < maxBulk {
+	if w.twice && w.limit < maxBulk && w.sink == nil {
 		r.out.Grow(w.limit) // once, where it is known: to grow takes a copy each time
 	}
 	return r
@@ -122,17 +125,47 @@ func (r *reading) take(b []byte) {
 	if later := time.Now().Add(r.want.timeout); r.want.idle && r.heard && len(b) > 0 && later.Before(r.last) {
 		r.deadline = later
 	}
-	for out := r.out.String(); r.end == 0; {
-		n := strings.IndexByte(out[r.scanned:], '\n')
+	for r.end == 0 {
+		n := strings.IndexByte(r.text(r.scanned), '\n')
 		if n < 0 {
-			r.scanned = len(out)
+			r.scanned = r.size()
 			return
 		}
 		from := r.seen
 		r.scanned += n + 1
 		r.seen = r.scanned
-		r.line(out[from:r.seen-1], from)
+		l := r.text(from)
+		r.line(l[:r.seen-1-from], from)
 	}
+}
+
+// size is how much came so far, and text what came from there on.
+func (r *reading) size() int          { return r.passed + r.out.Len() }
+func (r *reading) text(at int) string { return r.out.String()[at-r.passed:] }
+
+// passAt is how much of an answer is kept before it goes to the sink: a refusal is shorter.
+const passAt = 256 << 10
+
+// pass hands the whole lines of the answer to the sink, when there are many of them, and forgets them.
+func (r *reading) pass() error {
+	if r.want.sink == nil || !r.heard || r.seen-max(r.passed, r.echo) < passAt {
+		return nil
+	}
+	from := max(r.passed, r.echo)
+	text := r.text(from)[:r.seen-from]
+	text = text[:strings.LastIndexByte(text, '\n')+1] // the pager's line is not whole, and is taken back
+	if len(text) < tailSize {
+		return nil
+	}
+	if r.passed == 0 {
+		r.head = strings.Clone(text[:tailSize])
+	}
+	err := r.want.sink(text)
+	rest := strings.Clone(r.text(from + len(text)))
+	r.passed = from + len(text)
+	r.out.Reset()
+	r.out.WriteString(rest)
+	return err
 }
 
 // line judges a whole line that begins at from.
@@ -271,7 +304,7 @@ func (r *reading) promptIn(l string, from int) prompts {
 
 // standing are the prompts at the very end.
 func (r *reading) standing() prompts {
-	rest := overtyped(r.out.String()[r.seen:])
+	rest := overtyped(r.text(r.seen))
 	if strings.TrimSpace(rest) == "" {
 		return r.stood
 	}
@@ -280,7 +313,7 @@ func (r *reading) standing() prompts {
 
 // ending is the end of what the router wrote, as questions are looked for in it.
 func (r *reading) ending() string {
-	rest := r.out.String()[r.seen:]
+	rest := r.text(r.seen)
 	rest = rest[max(0, len(rest)-tailSize):]
 	if rest == "" && r.torn {
 		return strings.TrimRight(string(r.tail), "\n") // a message came behind it
@@ -323,7 +356,7 @@ func (r *reading) look() (reply []byte, known bool) {
 	if reply == nil && (r.unheard || r.stalled || r.asked != "" || r.strange != "") {
 		state := fmt.Sprint(r.lines, r.asked, r.strange)
 		if r.want.patient {
-			state += fmt.Sprint(" ", r.out.Len())
+			state += fmt.Sprint(" ", r.size())
 		}
 		if state != r.judged {
 			r.judged, r.moved = state, time.Now()
@@ -380,7 +413,7 @@ func (r *reading) judge() (reply []byte, known bool) {
 
 // replied begins a new tail: what stands there was replied to.
 func (r *reading) replied() {
-	r.tail, r.seen, r.stood = r.tail[:0], r.out.Len(), prompts{}
+	r.tail, r.seen, r.stood = r.tail[:0], r.size(), prompts{}
 	r.scanned = r.seen
 }
 
@@ -392,7 +425,7 @@ func (r *reading) complete(stands prompts) (reply []byte) {
 	case len(r.want.ahead) > 0:
 		r.stalled = true // until the next line is echoed
 	case r.want.twice && r.again == 0:
-		r.again = r.out.Len()
+		r.again = r.size()
 		return []byte("\n")
 	case !r.want.twice || stands.n > 1 && stands.at >= r.again:
 		r.done, r.ended = true, stands.text
@@ -415,11 +448,11 @@ func (r *reading) otherName(stands prompts) {
 func (r *reading) answer(prompt *regexp.Regexp) answer {
 	a := answer{raw: r.out.String(), told: r.told, prompt: r.ended}
 	if r.end > 0 {
-		next, _, _ := strings.Cut(a.raw[r.end:], "\n")
+		next, _, _ := strings.Cut(r.text(r.end), "\n")
 		a.prompt, _ = cutPrompt(next)
-		a.raw = a.raw[:r.end]
+		a.raw = a.raw[:r.end-r.passed]
 	}
-	a.body = a.raw[r.echo:]
+	a.body = a.raw[max(r.echo-r.passed, 0):]
 	if r.ended != "" {
 		if head, ok := strings.CutSuffix(strings.TrimRight(a.body, " \t\a\n"), r.ended); ok {
 			a.body = head
@@ -437,5 +470,5 @@ func (r *reading) rest() string {
 	if r.end == 0 {
 		return ""
 	}
-	return r.out.String()[r.end:]
+	return r.text(r.end)
 }

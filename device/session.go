@@ -465,6 +465,43 @@ func (s *session) presentable(out string) string {
 	return s.router.rec.maskKnown(iosxe.Printable(iosxe.Clean(out)))
 }
 
+// stream types a command whose output is large, and hands it to the sink in whole lines, as they come.
+func (s *session) stream(ctx context.Context, cmd iosxe.Command, sink func(text string) error) error {
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
+	defer stop()
+	s.busy.Store(true)
+	defer s.busy.Store(false)
+	w := s.wants(cmd)
+	w.line = cmd.Lines[0]
+	w.sink = func(text string) error { return sink(overtyped(text)) }
+	if err := s.typeIn(w.line, w.timeout); err != nil {
+		return err
+	}
+	rd := s.reading(w)
+	a, err := s.finish(ctx, rd)
+	if rd.passed == 0 {
+		out, err := s.result(ctx, cmd, a, err)
+		if err != nil {
+			return err
+		}
+		return sink(out)
+	}
+	s.router.rec.received(rd.head)
+	s.router.rec.note(fmt.Sprintf("(%d bytes of output)", rd.size()))
+	s.router.rec.received(a.raw[max(0, len(a.raw)-tailSize):])
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return err
+	}
+	if no := iosxe.Refused(cmd, rd.head); no != nil {
+		no.Text = s.router.rec.mask(no.Text)
+		return no
+	}
+	return w.sink(a.body)
+}
+
 // record notes an answer; of the dump of a buffer only how it begins and ends, for its bytes are kept as a capture, and
 // likewise of what nobody would read.
 func (s *session) record(cmd iosxe.Command, a answer) {

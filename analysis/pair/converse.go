@@ -258,18 +258,23 @@ func (v *Conversation) rekeyedBefore(next *Conversation) bool {
 // handover is how long an attempt may go on after the next one began and still count as given up for it.
 const handover = 1_000_000_000
 
-// linkAttempts relates an attempt that never came to a result to the one that the same side made after it.
+// linkAttempts relates an attempt that never came to a result to the one that the same side made after it, with the same peer: what
+// others try in between is no part of it.
 func linkAttempts(all []*Conversation) {
-	last := map[Side]*Conversation{}
+	type attempts struct {
+		by   Side
+		ends [2]netip.Addr
+	}
+	last := map[attempts]*Conversation{}
 	for _, v := range all {
 		if !v.Complete {
 			continue
 		}
-		p := last[v.Initiator]
-		if p != nil && p.sameEnds(v) && !p.settled() && p.Last <= v.First+handover {
+		k := attempts{v.Initiator, [2]netip.Addr{v.Ends[A].Addr(), v.Ends[B].Addr()}}
+		if p := last[k]; p != nil && !p.settled() && p.Last <= v.First+handover {
 			v.Previous, p.Next = p, v
 		}
-		last[v.Initiator] = v
+		last[k] = v
 	}
 }
 

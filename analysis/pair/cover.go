@@ -324,7 +324,10 @@ func (c *Case) findForeign() {
 		return
 	}
 	matched := slices.ContainsFunc(c.Conversations, (*Conversation).matched) ||
-		slices.ContainsFunc(c.Flows, func(f *Flow) bool { return f.At[A] != nil && f.At[B] != nil })
+		slices.ContainsFunc(c.Flows, func(f *Flow) bool { return f.At[A] != nil && f.At[B] != nil }) ||
+		slices.ContainsFunc(Both[:], func(s Side) bool {
+			return len(reachedByPieces(c.Story(s), c.Parties[s.Other()].Addresses)) > 0
+		})
 	stranger := func(s Side, a netip.Addr) bool {
 		p := &c.Parties[s]
 		return (matched || p.Known.IsValid()) && !p.Is(a)

@@ -40,6 +40,9 @@ func joinFlows(parties *[2]Party, c *compass) []*Flow {
 	return all
 }
 
+// beginning is the time in which the first packet of an SA in its sender's capture is one of the first of the capture itself.
+const beginning = 1_000_000_000
+
 // hiddenTimes returns the aligned times of packets at the receiver that the sender's capture lacks, as far as the samples show them,
 // and counts all of them in Hidden. n are those that it lacks although it was at work, first is the first of these.
 func (f *Flow) hiddenTimes(c *Case, own *Coverage) (times []int64, first, n uint64) {
@@ -54,7 +57,9 @@ func (f *Flow) hiddenTimes(c *Case, own *Coverage) (times []int64, first, n uint
 	for gap := range r.Seqs.Minus(&s.Seqs) {
 		f.Hidden += gap.Len()
 		proven := covered{run: gap, n: gap.Len()}
-		if s.Packets == 0 || gap.Low < s.Seqs.Min() || gap.High > s.Seqs.Max() {
+		if s.Packets > 0 && gap.High < s.Seqs.Min() && c.Aligned(s.First.Nanos, f.From)-own.first < beginning {
+			proven = covered{} // they left before the capture's first ones, whenever they arrived
+		} else if s.Packets == 0 || gap.Low < s.Seqs.Min() || gap.High > s.Seqs.Max() {
 			proven = within(gap, func(n uint64) bool { return own.within(f.From, f.From, c.Aligned(timeOf(r, n), to), false) })
 		}
 		if n == 0 {
@@ -175,13 +180,17 @@ type covered struct {
 	seen uint64 // of n, those that were sent between packets which the receiver's capture holds
 }
 
-// coveredPart cuts a gap to the numbers that were sent while the receiver's capture worked. Between two numbers that arrived it did.
+// coveredPart cuts a gap to the numbers that were sent while the receiver's capture worked. Between two numbers that arrived it did, unless
+// packets overtake each other on the way: near the ends, one may have come before the capture, or come after it.
 func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) covered {
 	v := &c.Parties[f.From.Other()].Coverage
 	if !c.Overlap || v.From == 0 || v.hides[f.kind()] || v.Deaf {
 		return covered{}
 	}
-	if r.Packets > 0 && gap.Low > r.Seqs.Min() && gap.High < r.Seqs.Max() {
+	untimed := c.Parties[A].Untimed || c.Parties[B].Untimed
+	timeless := untimed || c.Clock != nil && len(c.Clock.Steps) > 0
+	if room := r.Displaced; r.Packets > 0 && gap.Low > r.Seqs.Min() && gap.High < r.Seqs.Max() &&
+		(timeless || gap.Low > r.Seqs.Min()+room && gap.High+room < r.Seqs.Max()) {
 		return covered{gap, gap.Len(), gap.Len()}
 	}
 	sent := func(n uint64) int64 { return c.Aligned(timeOf(s, n), f.From) }
@@ -190,7 +199,7 @@ func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) 
 		return seen
 	}
 	wide := within(gap, func(n uint64) bool { return v.Covers(sent(n)) })
-	switch untimed := c.Parties[A].Untimed || c.Parties[B].Untimed; {
+	switch {
 	case untimed && wide.n < fewestInMargin:
 		return covered{} // nothing tells that it was not the last packet
 	case !untimed && (wide.n < fewestInMargin || sent(wide.run.High)-sent(wide.run.Low) < shortestInMargin):

@@ -90,10 +90,27 @@ func (j *joiner) locate() {
 		}
 	}
 	for _, s := range Both {
-		if len(p[s].Addresses) == 0 && !p[s].Known.IsValid() {
+		if len(p[s].Addresses) > 0 || p[s].Known.IsValid() {
+			continue
+		}
+		if p[s].Addresses = reachedByPieces(p[s].Story, p[s.Other()].Addresses); len(p[s].Addresses) == 0 {
 			p[s].Addresses = remote[s.Other()]
 		}
 	}
+}
+
+// reachedByPieces are the addresses in a story to which the peer's datagrams came in fragments alone: of a capture that holds no whole packet
+// of the tunnel they are what tells whose it is.
+func reachedByPieces(story *exchange.Story, peer []netip.Addr) (own []netip.Addr) {
+	if story == nil {
+		return nil
+	}
+	for _, d := range story.Datagrams {
+		if slices.Contains(peer, d.Src) && !slices.Contains(own, d.Dst) {
+			own = append(own, d.Dst)
+		}
+	}
+	return own
 }
 
 func (j *joiner) sender(l *link) Side {

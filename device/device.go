@@ -82,6 +82,7 @@ type Router struct {
 	secrets     map[string]inventory.Secret // by reference and prompt, resolved once
 	standby     *standby                    // the connection that waits for a transfer; nil: none does
 	alone       bool                        // the router was seen to have room for one connection only
+	oneSession  bool                        // because it accepts one session of the user at a time
 	scpForm     int                         // of scpPaths: the form that the router is known to take
 	scpAnswered bool                        // it is known, and no guess
 }

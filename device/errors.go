@@ -91,9 +91,10 @@ type saidError struct {
 func (e *saidError) Error() string { return fmt.Sprintf("%v; it said: %q", e.err, e.words) }
 func (e *saidError) Unwrap() error { return e.err }
 
-// hungUp says whether the other end closed the connection without a word.
+// hungUp says whether the other end closed the connection without a word; in the middle of a file is another thing: what
+// has come of it was written.
 func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET)
+	return !errors.Is(err, errShort) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET))
 }
 
 // opServer is the Op of what failed at a server that the router pushes captures to.

@@ -170,14 +170,19 @@ func (r *Router) onLine(ctx context.Context, use func(*connection) error) error 
 	}
 	once := func() error { return r.onNewLine(ctx, use) }
 	waits := lineWaits
-	if !r.isAlone() || !r.giveLine() {
+	var nothing bool
+	if r.isAlone() {
+		r.giveLine()
+	} else {
 		err := once()
 		if err == nil || !noLine(err) || !r.giveLine() {
 			return err
 		}
-		if errors.Is(err, errSecond) || errors.Is(err, errNothing) {
-			waits = lineWaits[len(lineWaits)-1:] // a login is not repeated that may count as a refused one
-		}
+		r.refusedSecond(err)
+		nothing = errors.Is(err, errNothing)
+	}
+	if nothing || r.hasOneSession() {
+		waits = lineWaits[len(lineWaits)-1:] // a login is not repeated that may count as a refused one
 	}
 	var err error
 	for _, wait := range waits {
@@ -212,10 +217,28 @@ func (r *Router) onFreeLine(ctx context.Context, use func(*connection) error) er
 		return errNoRoom
 	}
 	err := r.onNewLine(ctx, use)
+	r.refusedSecond(err)
 	if err != nil && noLine(err) {
 		return fmt.Errorf("%w: %w", errNoRoom, err)
 	}
 	return err
+}
+
+// refusedSecond keeps that the router accepts one session of this user at a time, when err says so. A login that is refused
+// for it may count as one with a wrong password, so that it is not tried again.
+func (r *Router) refusedSecond(err error) {
+	if !errors.Is(err, errSecond) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alone, r.oneSession = true, true
+}
+
+func (r *Router) hasOneSession() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.oneSession
 }
 
 // isAlone says whether the router was seen to have room for one connection only.
@@ -319,6 +342,7 @@ func (r *Router) Prepare(ctx context.Context) error {
 	}
 	conn, err := r.connect(ctx)
 	if err != nil {
+		r.refusedSecond(err)
 		return r.fail("prepare", err)
 	}
 	if err := conn.openAhead(ctx); err != nil {

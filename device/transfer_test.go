@@ -245,11 +245,55 @@ func TestATransferOfAnAccountWithOneSession(t *testing.T) {
 		if _, err := r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil); err != nil {
 			t.Error(err)
 		}
+		if l.dialled() != 3 { // a refused login counts, and is not repeated
+			t.Errorf("%d logins", l.dialled())
+		}
 		synctest.Wait()
 		for range 5 {
 			l.exec(r, iosxe.ShowClock())
 		}
 		noSecrets(t, l.record.String())
+	})
+}
+
+// A transfer that broke in the middle of the file is not begun again behind what was written, and wants no line.
+func TestATransferThatBreaksIsNotRepeatedIntoTheSameFile(t *testing.T) {
+	for _, action := range []simulator.Action{simulator.SCPStops, simulator.SCPShort} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": make([]byte, 1000)},
+				Faults: []simulator.Fault{{Match: matching("scp"), Action: action}}})
+			r := l.router()
+			l.exec(r, iosxe.ShowClock())
+			var b bytes.Buffer
+			n, err := r.Fetch(t.Context(), "x.pcap", &b, nil)
+			if !errors.Is(err, errShort) || int64(b.Len()) != n || n > 1000 {
+				t.Errorf("%d bytes, %d written: %v", n, b.Len(), err)
+			}
+			l.exec(r, iosxe.ShowClock())
+			if l.dialled() != 2 {
+				t.Errorf("%d logins", l.dialled())
+			}
+		})
+	}
+}
+
+// That the second session is refused is learnt by one refused login, even when the transfer that makes room breaks.
+func TestABrokenTransferOfAnAccountWithOneSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}, Knobs: simulator.Knobs{OneSession: true},
+			Faults: []simulator.Fault{{Match: matching("scp"), Action: simulator.DropRST}}})
+		r := l.router()
+		var errs []error
+		for range 2 {
+			l.exec(r, iosxe.ShowClock())
+			_, err := r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)
+			errs = append(errs, err)
+			synctest.Wait()
+		}
+		// Two sessions, three transfers, of which the first broke, and the one login that was refused.
+		if errs[0] != nil || errs[1] != nil || l.dialled() != 6 {
+			t.Errorf("%v; %d logins", errs, l.dialled())
+		}
 	})
 }
 

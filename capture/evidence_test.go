@@ -156,6 +156,40 @@ func TestTheOnlyCopyStays(t *testing.T) {
 	}
 }
 
+// TestAPointThatIsGoneIsNotLeftOnPurpose reloads a router at its export: no list names what is not there.
+func TestAPointThatIsGoneIsNotLeftOnPurpose(t *testing.T) {
+	for _, file := range []bool{false, true} { // whether the export was through, and SCP cannot be had
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, Settings{})
+			gone := false
+			l.a.fetchFault = func(int, []byte) ([]byte, error) { return nil, errors.New("scp: Privilege denied.") }
+			l.a.fault = func(_ int, c iosxe.Command) *fault {
+				if !gone && (c.Name == "export-capture" && !file || c.Name == "verify-md5" && file) {
+					gone = true
+					delete(l.a.captures, "mcabc123")
+					delete(l.a.acls, "mcabc123")
+				}
+				return nil
+			}
+			result, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
+			if err == nil || !strings.Contains(err.Error(), pointGone) || !gone {
+				t.Fatalf("%v", err)
+			}
+			var left []string
+			for _, l := range result.Run.Left {
+				left = append(left, l.What)
+			}
+			var want []string
+			if file {
+				want = []string{"file bootflash:mcabc123.pcap"}
+			}
+			if diff := cmp.Diff(want, left); diff != "" || len(l.a.acls["mcabc123"]) > 0 {
+				t.Error("left:", diff)
+			}
+		})
+	}
+}
+
 // cutFile takes so many bytes from the end of a file; negative: all but so many.
 func cutFile(n int) func([]byte) []byte {
 	return func(data []byte) []byte {

@@ -129,7 +129,7 @@ func (r *router) stop(ctx context.Context) error {
 	switch {
 	case refusedAs(err, iosxe.Missing):
 		r.counted, r.info.Packets = true, 0 // with it, its buffer is gone
-		return fmt.Errorf("the capture point is gone: the router was reloaded, its standby took over, or somebody removed it: %w", err)
+		return fmt.Errorf("%s: %w", pointGone, err)
 	case err != nil && !refusedAs(err, iosxe.NotActive):
 		return err
 	case err == nil && !iosxe.CaptureStopped(out):

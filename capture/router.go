@@ -27,6 +27,7 @@ type router struct {
 	said      string          // what the router answered to the command that made the last change
 	dump      string          // why SCP is not used; empty: it is
 	counted   bool            // the packets in the buffer were counted after the stop
+	lost      bool            // the capture point was found to be gone, and its buffer with it
 	short     bool            // the exported file lacks packets that are in the buffer
 	exported  bool
 	done      bool             // the capture is here: nothing on the router is its only copy

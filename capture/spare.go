@@ -8,6 +8,9 @@ import (
 	"github.com/moncap/moncap/capture/bundle"
 )
 
+// pointGone is said of a capture point that was made and that the router does not know any more. Its buffer went with it.
+const pointGone = "the capture point is gone: the router was reloaded, its standby took over, or somebody removed it"
+
 // spareOnlyCopies decides, when the phases that collect are over, what of a side stays on its router because it holds the
 // only copy of the packets. Who interrupts gives them up.
 func (u *runner) spareOnlyCopies(ctx context.Context) {
@@ -33,13 +36,13 @@ func (r *router) spares(kind string) bool {
 }
 
 func (r *router) onlyCopy() []string {
-	if r.short && r.open(kindCapture) != nil {
+	if r.short && !r.lost && r.open(kindCapture) != nil {
 		return []string{kindACL, kindCapture}
 	}
 	if c := r.open(kindFile); c != nil && !r.vanished && (r.exported || c.state == bundle.Made) {
 		return []string{kindFile}
 	}
-	if r.exported { // to a server
+	if r.exported || r.lost { // to a server
 		return nil
 	}
 	return []string{kindACL, kindCapture}

@@ -42,7 +42,7 @@ func (r *router) onlyCopy() []string {
 	if c := r.open(kindFile); c != nil && !r.vanished && (r.exported || c.state == bundle.Made) {
 		return []string{kindFile}
 	}
-	if r.exported || r.lost { // to a server
+	if r.exported || r.lost { // what has the packets is a server, or nothing
 		return nil
 	}
 	return []string{kindACL, kindCapture}

@@ -158,7 +158,7 @@ func (h *liar) say(c ssh.Conn, to io.Writer, b []byte) bool {
 		lie := lies[h.draw(len(lies))]
 		return write(b[:at]) && write([]byte(lie)) && write(b[at:])
 	case 6:
-		return write(b) && write(b)
+		return write(bytes.Repeat(b, 2))
 	case 7:
 		return write(b[:at])
 	case 8:

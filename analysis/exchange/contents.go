@@ -58,7 +58,7 @@ func (t *teller) content(h ike.Header, hash uint64, b []byte) *Content {
 		return c
 	}
 	c := &t.contents.one()[0]
-	*c = newContent(h, hash, t.arena.copy(b), t.names)
+	*c = newContent(h, hash, t.arena.copy(b), &t.repeats)
 	return t.shared.put(c)
 }
 

@@ -23,7 +23,7 @@ func newMessage(c *Content, p *packet.Packet) Message {
 }
 
 // newContent reads what can be read without keys. raw is kept.
-func newContent(h ike.Header, hash uint64, raw []byte, names chains) Content {
+func newContent(h ike.Header, hash uint64, raw []byte, r *repeats) Content {
 	c := Content{Header: h, Raw: raw, Hash: hash}
 	if isSealed(h, raw) {
 		c.Clear, c.FirstInner, c.SKLen = sealed, ike.PayloadType(raw[ike.HeaderLen]), len(raw)-ike.HeaderLen
@@ -33,7 +33,8 @@ func newContent(h ike.Header, hash uint64, raw []byte, names chains) Content {
 	for _, x := range c.parsed.Payloads {
 		c.take(x)
 	}
-	c.Payloads = names.of(c.parsed)
+	c.Payloads = r.names(c.parsed)
+	r.share(c.parsed, raw)
 	return c
 }
 
@@ -93,35 +94,6 @@ func (c *Content) take(x ike.Payload) {
 	case *ike.NotifyV1:
 		c.Notifies = append(c.Notifies, Notify{x.Number, ike.NotifyNameV1(x.Number), x.IsError(), x.SPI, x.Data})
 	}
-}
-
-// chains are the names of payloads by their numbers, behind the version's: a capture has few chains, in many messages.
-type chains map[string][]string
-
-// maxChains bounds what is kept for captures that hold anything.
-const maxChains = 1024
-
-// of names the payloads of m. What an IKEv1 message holds encrypted has no name: its number is that of what stands inside.
-func (c chains) of(m *ike.Message) []string {
-	var room [64]byte
-	key := append(room[:0], byte(m.Major()))
-	for _, x := range m.Payloads {
-		if _, encrypted := x.(*ike.Ciphertext); !encrypted {
-			key = append(key, byte(x.Type()))
-		}
-	}
-	names, known := c[string(key)]
-	if known || len(key) == 1 {
-		return names
-	}
-	names = make([]string, 0, len(key)-1)
-	for _, t := range key[1:] {
-		names = append(names, ike.PayloadName(m.Major(), ike.PayloadType(t)))
-	}
-	if len(c) < maxChains {
-		c[string(key)] = names
-	}
-	return names
 }
 
 // encryptedLen is the length of an SK or SKF payload by its own header, also where a snap length cut the message.

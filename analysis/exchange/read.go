@@ -60,7 +60,7 @@ type teller struct {
 	seconds   seconds
 	shared    *Contents
 	arena     arena
-	names     chains
+	repeats   repeats
 	contents  slab[Content]
 	kept      slab[Message]
 	sights    slab[Sight]
@@ -81,7 +81,7 @@ func newTeller(shared *Contents) *teller {
 	return &teller{
 		shared:    shared,
 		flows:     map[uint32]*Flow{},
-		names:     chains{},
+		repeats:   newRepeats(),
 		streams:   map[streamKey]*Stream{},
 		datagrams: map[datagramKey]*Datagram{},
 	}

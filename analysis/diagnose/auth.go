@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/facts"
@@ -231,15 +232,20 @@ func (j *judge) explainChild(f *report.Finding, refuser pair.Side, reason any) {
 
 func responderRejected(j *judge) []report.Finding {
 	var all []report.Finding
+	var actions [2][]report.Action // by who rejects: of thousands of negotiations all say the same
+	for _, s := range pair.Both {
+		actions[s] = []report.Action{
+			j.exec(s, "what it expects of the peer: remote key and remote identity, trust in its certificate", "show crypto ikev2 profile",
+				"show crypto ikev2 diagnose error", "show crypto pki certificates"),
+			j.exec(s.Other(), "what it authenticates with", "show crypto ikev2 profile", "show crypto pki certificates"),
+		}
+	}
 	for _, t := range j.talks {
 		if t.End != facts.ResponderRejected && !t.Doubted || !t.Certain && j.superseded(t) {
 			continue
 		}
 		f := report.Finding{
-			Confidence: certainIf(t.Certain), Conversation: t.ID,
-			Actions: []report.Action{j.exec(t.Initiator, "what it expects of the peer: remote key and remote identity, trust in its certificate", "show crypto ikev2 profile",
-				"show crypto ikev2 diagnose error", "show crypto pki certificates"),
-				j.exec(t.Responder(), "what it authenticates with", "show crypto ikev2 profile", "show crypto pki certificates")},
+			Confidence: certainIf(t.Certain), Conversation: t.ID, Actions: slices.Clip(actions[t.Initiator]),
 			Fields: map[string]any{"rejecting_side": t.Initiator.String()},
 		}
 		j.howRejected(t, &f)

@@ -3,6 +3,7 @@ package analysis
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"runtime"
 	"slices"
 	"testing"
@@ -54,6 +55,31 @@ var crowds = map[string]func(s *scene, i int){
 			s.long = s.sa(0).up()
 		}
 		s.long.rekeyChild(i % 2)
+	},
+	"tunnels of a hub": func(s *scene, i int) {
+		s.addr[1] = netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		s.sa(i % 2).up()
+	},
+	"tunnels of a hub behind NAT": func(s *scene, i int) {
+		s.addr[1], s.seen[1] = netip.AddrFrom4([4]byte{10, 18, byte(i >> 8), byte(i)}), netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		s.sa(i % 2).up()
+	},
+	"repeated": func(s *scene, i int) {
+		m := s.sa(i%2).init(false, proposals(gcm(19)))
+		s.repeat(3, i%2, 500, m, lost)
+		s.ike(i%2, 500, m)
+	},
+	"ESP SAs": func(s *scene, i int) {
+		for n := range uint32(4) {
+			s.esp(i%2, 0xa0000000+uint32(i), n+1, 100, i%3 == 0, fate{lost: n == 2 && i%4 == 0})
+		}
+	},
+	"IKE and ESP": func(s *scene, i int) {
+		s.sa(i % 2).up()
+		for n := range uint32(2) {
+			s.esp(0, 0xa0000000+uint32(i), n+1, 100, true)
+			s.esp(1, 0xb0000000+uint32(i), n+1, 100, true)
+		}
 	},
 	"deleted": func(s *scene, i int) {
 		s.sa(0).up().exchange(ike.Informational, i%2, ike.PayloadD, 8, ike.PayloadNone, 0)

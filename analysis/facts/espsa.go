@@ -2,6 +2,7 @@ package facts
 
 import (
 	"cmp"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -72,12 +73,21 @@ func (t *Traffic) Stale() []Stale {
 }
 
 func (p *Peer) stale(s pair.Side) (Stale, bool) {
-	for i, next := range p.seen[s.Other()] {
-		since, wait, ok := p.movedOn(s.Other(), i)
-		if !ok || next.Packets < fewestStale {
+	used, newest := usesOf(p.seen[s.Other()]), int64(math.MinInt64)
+	for _, f := range p.seen[s] {
+		if f.Packets > 1 {
+			newest = max(newest, f.first())
+		}
+	}
+	for _, next := range p.seen[s.Other()] {
+		if next.Packets < fewestStale {
 			continue
 		}
-		if slices.ContainsFunc(p.seen[s], func(f *seenFlow) bool { return f.first() > since-stepAside && f.Packets > 1 }) {
+		since, wait, ok := p.movedOn(used, next)
+		if !ok {
+			continue
+		}
+		if newest > since-stepAside {
 			continue // it has moved on too
 		}
 		for _, f := range p.seen[s] {
@@ -90,30 +100,69 @@ func (p *Peer) stale(s pair.Side) (Stale, bool) {
 	return Stale{}, false
 }
 
-// movedOn says whether side s began to use a new SA with its i-th flow: all that it used before ends then, or it used none and
+// movedOn says whether a side began to use a new SA with the flow next: all that it used before ends then, or it used none and
 // the flow is the first of a negotiation. wait is how long the other side may take to follow.
-func (p *Peer) movedOn(s pair.Side, i int) (since, wait int64, ok bool) {
-	since, wait = p.seen[s][i].first(), handover
-	before, last := 0, since-soonUsed // the last negotiation belongs to the flow, and none from before the flow before it
-	for k, f := range p.seen[s] {
-		switch {
-		case k == i:
-		case f.last() > since+stepAside && f.first() < since-stepAside:
-			return 0, 0, false // it uses both
-		case f.first() < since:
-			before++
-			last = max(last, f.first())
+func (p *Peer) movedOn(used uses, next *seenFlow) (since, wait int64, ok bool) {
+	since, wait = next.first(), handover
+	if used.lastOf(since-stepAside) > since+stepAside {
+		return 0, 0, false // it uses both
+	}
+	before, last := false, since-soonUsed // the last negotiation belongs to the flow, and none from before the flow before it
+	if at, some := used.before(since); some {
+		before, last = true, max(last, at)
+	}
+	began := since
+	i, _ := slices.BinarySearchFunc(p.births, last, func(b birth, t int64) int { return cmp.Compare(b.at, t+1) })
+	for _, b := range p.births[i:] {
+		if b.at > began {
+			break
+		}
+		before = true
+		if b.fresh {
+			since, wait = min(since, b.at), handoverNew
 		}
 	}
-	for _, b := range p.births {
-		if b.at <= since && b.at > last {
-			before++
-			if b.fresh {
-				since, wait = min(since, b.at), handoverNew
-			}
+	return since, wait, before
+}
+
+// uses are the flows of a side in the order of their first packets.
+type uses struct {
+	firsts []int64
+	lasts  []int64 // the latest last packet of the flow and of all before it
+}
+
+func usesOf(flows []*seenFlow) uses {
+	spans := make([]span, len(flows))
+	for i, f := range flows {
+		spans[i] = span{f.first(), f.last()}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	u := uses{make([]int64, len(flows)), make([]int64, len(flows))}
+	for i, s := range spans {
+		u.firsts[i], u.lasts[i] = s.from, s.to
+		if i > 0 {
+			u.lasts[i] = max(s.to, u.lasts[i-1])
 		}
 	}
-	return since, wait, before > 0
+	return u
+}
+
+// lastOf is the last packet of the flows that began before t; the earliest time of all without any.
+func (u uses) lastOf(t int64) int64 {
+	i, _ := slices.BinarySearch(u.firsts, t)
+	if i == 0 {
+		return math.MinInt64
+	}
+	return u.lasts[i-1]
+}
+
+// before is when the last flow began that began before t.
+func (u uses) before(t int64) (at int64, some bool) {
+	i, _ := slices.BinarySearch(u.firsts, t)
+	if i == 0 {
+		return 0, false
+	}
+	return u.firsts[i-1], true
 }
 
 // Restart is a sequence number that began again.

@@ -40,10 +40,11 @@ type Case struct {
 	NAT           []Mapping
 	ICMP          []ICMP
 	Counts        Counts
-	Overlap       bool  // the captures overlap in aligned time, or one is empty
-	First, Last   int64 // aligned, of all packets
-	grace         int64 // how long a packet may be under way, the doubt about the clocks included
-	Swapped       bool  // the files were given the other way round than the addresses say, and were exchanged
+	Overlap       bool          // the captures overlap in aligned time, or one is empty
+	First, Last   int64         // aligned, of all packets
+	grace         int64         // how long a packet may be under way, the doubt about the clocks included
+	began         [2][2][]int64 // what flowStarts says
+	Swapped       bool          // the files were given the other way round than the addresses say, and were exchanged
 }
 
 // Party is one side of the tunnel and its capture.

@@ -211,6 +211,7 @@ func (j *joiner) beforeFirst(s Side, v *Coverage, from int64) {
 // judgeFates says of every transmission what became of it.
 func (j *joiner) judgeFates() {
 	c := j.c
+	c.began = c.flowStarts()
 	for m := range c.Messages() {
 		to := m.From.Other()
 		proven := c.acknowledgedIn(m, to, m.From) && !m.seenAt(to) && !m.Conversation.Foreign // it arrived, whatever the capture says
@@ -270,10 +271,31 @@ func (c *Case) acknowledgedIn(m *Message, in ...Side) bool {
 // sendsESP says whether, as the captures in show, s began to send ESP of an SA at or soon after a moment.
 func (c *Case) sendsESP(s Side, at int64, in []Side) bool {
 	const soon = 60_000_000_000
-	return slices.ContainsFunc(c.Flows, func(f *Flow) bool {
-		began := f.start(c)
-		return f.From == s && !f.Foreign && slices.ContainsFunc(in, func(x Side) bool { return f.At[x] != nil }) && (began >= at && began < at+soon || c.Parties[A].Untimed || c.Parties[B].Untimed)
+	return slices.ContainsFunc(in, func(x Side) bool {
+		began := c.began[s][x]
+		if c.Parties[A].Untimed || c.Parties[B].Untimed {
+			return len(began) > 0
+		}
+		i, _ := slices.BinarySearch(began, at)
+		return i < len(began) && began[i] < at+soon
 	})
+}
+
+// flowStarts are, by sender and capture, the aligned times at which flows began, ascending.
+func (c *Case) flowStarts() (began [2][2][]int64) {
+	for _, f := range c.Flows {
+		for _, x := range Both {
+			if f.At[x] != nil && !f.Foreign {
+				began[f.From][x] = append(began[f.From][x], f.start(c))
+			}
+		}
+	}
+	for _, s := range Both {
+		for _, x := range Both {
+			slices.Sort(began[s][x])
+		}
+	}
+	return began
 }
 
 func (m *Message) seenAt(s Side) bool { return m.Copies[s] != nil }

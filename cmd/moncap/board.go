@@ -122,7 +122,11 @@ func (l *boardLine) now() string {
 	return render.Shorten(l.name+"  "+l.doing.String(), l.board.columns-1)
 }
 
-func (l *boardLine) lasts(d time.Duration) { l.wait = d }
+func (l *boardLine) lasts(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wait = d
+}
 
 func (l *boardLine) phase(_, name string) {
 	l.mu.Lock()

@@ -51,6 +51,17 @@ func (a *app) progress(format string, args ...any) {
 	}
 }
 
+// sayBundle tells where a run is kept, unless it is nowhere.
+func (a *app) sayBundle(dir string) {
+	switch {
+	case dir == "":
+	case a.logFormat == "json":
+		a.logger().Info("bundle", "bundle", printable(dir))
+	default:
+		a.progress("bundle: %s", printable(dir))
+	}
+}
+
 // printError tells why the program failed: each cause in a line, each advice once.
 func (a *app) printError(err error) {
 	text := printable(err.Error())

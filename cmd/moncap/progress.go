@@ -107,7 +107,11 @@ type lineView struct {
 	held   []string // lines of the pause
 }
 
-func (v *lineView) lasts(d time.Duration) { v.wait = d }
+func (v *lineView) lasts(d time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.wait = d
+}
 
 // line writes a line, or keeps it for after the pause. v.mu is held.
 func (v *lineView) line(text string) {

@@ -397,9 +397,7 @@ func (a *app) runOne(ctx context.Context, t *inventory.Tunnel, f *runFlags) erro
 	if f.quietOK {
 		a.quiet = f.quiet
 	}
-	if dir != "" {
-		a.progress("bundle: %s", printable(dir))
-	}
+	a.sayBundle(dir)
 	switch {
 	case f.format == "line":
 		return errors.Join(err, a.showLine(d.report, dir, code, f.file))

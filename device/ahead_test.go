@@ -171,8 +171,21 @@ func TestAnswersAreNotMixedUp(t *testing.T) {
 		{name: "an echo is lost", pause: pause, turns: []turn{{"aa\n", "aa\r\n1\r\nR1#"}, {"bb\n", "2\r\nR1#"}, {"cc\n", "cc\r\n3\r\nR1#"}}},
 		{name: "an echo twice", pause: pause, turns: []turn{{"aa\n", "aa\r\nR1#bb\r\nx\r\nR1#"}, {"bb\n", "bb\r\n2\r\nR1#"}, {"cc\n", "cc\r\n3\r\nR1#"}}},
 	}
+	list := acl(t, "mc1")
+	remove := iosxe.NoACL(name(t, "mc1"), false)
+	config := func(l string, prompt string) turn { return turn{l + "\n", l + "\r\n" + prompt} }
+	pasted := []turn{config("configure terminal", "R1(config)#"), config(list.Lines[0], "R1(config-ext-nacl)#")}
+	for _, l := range list.Lines[1:] {
+		pasted = append(pasted, config(l, "R1(config-ext-nacl)#"))
+	}
+	tests = append(tests,
+		dialogue{name: "configuration", pause: pause, do: together(t, list, a), turns: append(pasted, turn{"end\n", "end" + message + "R1#"}, turn{"aa\n", "aa\r\n1\r\nR1#"})},
+		dialogue{name: "configuration is locked", pause: pause, do: together(t, remove, a),
+			turns: []turn{{"configure terminal\n", "configure terminal\r\nlocked by another\r\nR1#"}, {"aa\n", "aa\r\n1\r\nR1#"}}})
 	for _, d := range tests {
-		d.do = together(t, a, b, c)
+		if d.do == nil {
+			d.do = together(t, a, b, c)
+		}
 		t.Run(d.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				typed, want := d.play(t, nil, nil)
@@ -201,6 +214,29 @@ func TestDoubtIsAskedAgain(t *testing.T) {
 			t.Errorf("%q, %v", outs, err)
 		}
 	})
+}
+
+// What changes a router is never typed twice: of what a broken session leaves open, the error says so, and of all behind it.
+func TestAChangeIsNotTypedAgain(t *testing.T) {
+	for _, fault := range []simulator.Fault{{Action: simulator.DropRST}, {Action: simulator.DropRST, When: simulator.After}, {Action: simulator.NeverAnswer},
+		{Action: simulator.UnknownDialog, Text: "Sure? [confirm]"}} {
+		synctest.Test(t, func(t *testing.T) {
+			n := name(t, "mc1")
+			fault.Match = matching("no monitor capture mc1")
+			l := newLab(t, simulator.Config{Faults: []simulator.Fault{fault}})
+			r := l.router()
+			_, errs := all(t, r, []iosxe.Command{iosxe.ShowPrivilege(), iosxe.NoCapture(n), iosxe.ShowCapture(n), iosxe.NoACL(n, false), iosxe.ShowACL(n)})
+			for i, err := range errs {
+				if lost, ok := errors.AsType[*Error](err); (i == 0) != (err == nil) || ok && !lost.SessionLost() {
+					t.Errorf("%d: %v", i, err)
+				}
+			}
+			l.exec(r, iosxe.ShowPrivilege())
+			if typed := slices.DeleteFunc(l.sim.Commands(), func(c string) bool { return c != "no monitor capture mc1" }); len(typed) != 1 || l.dialled() != 2 {
+				t.Errorf("typed %q, %d sessions", l.sim.Commands(), l.dialled())
+			}
+		})
+	}
 }
 
 func TestExecAllEndsWithItsContext(t *testing.T) {

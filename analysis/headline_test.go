@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -68,6 +69,25 @@ func TestHeadlineOfTCP(t *testing.T) {
 	for _, f := range r.Flows {
 		if f.Encapsulation != "tcp" {
 			t.Errorf("%s is in %s", f.SPI, f.Encapsulation)
+		}
+	}
+}
+
+// Of captures without times nobody knows how long anything took.
+func TestNoTimesAreInvented(t *testing.T) {
+	for _, v := range variants() {
+		if !strings.HasSuffix(v.name, "without times") {
+			continue
+		}
+		for _, name := range []string{"healthy", "blocked-b-to-a"} {
+			for _, f := range v.compare(t, name).Findings {
+				if ms := f.Fields["setup_time_ms"]; ms != nil || strings.Contains(f.Explanation, "It took") {
+					t.Errorf("%s, %s: %s: %v ms: %s", name, v.name, f.Code, ms, f.Explanation)
+				}
+				if gaps, ok := f.Fields["intervals_ms"]; ok && fmt.Sprint(gaps) != "[]" {
+					t.Errorf("%s, %s: intervals of %v ms", name, v.name, gaps)
+				}
+			}
 		}
 	}
 }

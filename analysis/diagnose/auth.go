@@ -384,11 +384,17 @@ func (t *talk) lastTransport() string {
 	return fmt.Sprintf("%s %d", transport(t.Messages[len(t.Messages)-1]), t.lastPort())
 }
 
+// untimed says whether the times of a capture are none, so that what stands for them is an order and no duration.
+func (j *judge) untimed() bool { return j.c.Parties[pair.A].Untimed || j.c.Parties[pair.B].Untimed }
+
 // setupTime is from the first request to the answer that made the tunnel, in milliseconds: to its arrival, not to one that was lost on the
 // way. An attempt that another group was asked for belongs to it.
 func (j *judge) setupTime(t *talk) (float64, bool) {
 	if c := j.c.Clock; c != nil && len(c.Steps) > 0 {
 		return 0, false // near the moment a clock was set, the two sides' times are not comparable
+	}
+	if j.untimed() {
+		return 0, false
 	}
 	end := t.Completed()
 	for _, m := range t.Answer.Messages {

@@ -179,7 +179,7 @@ func exhausted(j *judge) []report.Finding {
 			}
 			const mostGaps = 100 // a flood of one message has no timer to be read
 			gaps := []float64{}
-			for i := 1; i < min(len(sent), mostGaps); i++ {
+			for i := 1; i < min(len(sent), mostGaps) && !j.untimed(); i++ {
 				gaps = append(gaps, millis(sent[i].Aligned-sent[i-1].Aligned))
 			}
 			how := "and gave up"

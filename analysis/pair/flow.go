@@ -54,11 +54,13 @@ func (f *Flow) hiddenTimes(c *Case, own *Coverage) (times []int64, first, n uint
 	if s == nil {
 		s = &exchange.Flow{}
 	}
+	untimed := c.Parties[A].Untimed || c.Parties[B].Untimed
 	for gap := range r.Seqs.Minus(&s.Seqs) {
 		f.Hidden += gap.Len()
 		proven := covered{run: gap, n: gap.Len()}
-		if s.Packets > 0 && gap.High < s.Seqs.Min() && c.Aligned(s.First.Nanos, f.From)-own.first < beginning {
-			proven = covered{} // they left before the capture's first ones, whenever they arrived
+		if s.Packets > 0 && (untimed && (gap.High < s.Seqs.Min() || gap.Low > s.Seqs.Max()) ||
+			gap.High < s.Seqs.Min() && c.Aligned(s.First.Nanos, f.From)-own.first < beginning) {
+			proven = covered{} // they left before the capture's first ones, whenever they arrived; without times, before or after it
 		} else if s.Packets == 0 || gap.Low < s.Seqs.Min() || gap.High > s.Seqs.Max() {
 			proven = within(gap, func(n uint64) bool { return own.within(f.From, f.From, c.Aligned(timeOf(r, n), to), false) })
 		}

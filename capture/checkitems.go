@@ -19,7 +19,11 @@ func (c *checker) version(ctx context.Context) error {
 	if ok {
 		c.r.keepShow(iosxe.ShowVersion(), out)
 	}
+	late := !c.met
 	v, err := c.meet(out)
+	if late { // what was asked before may have been answered by another router, as long as nobody said who answered
+		clear(c.replies)
+	}
 	if err != nil {
 		if ok {
 			c.add("version", Warn, "%v", err)

@@ -366,6 +366,11 @@ func negotiationCases() []findingCase {
 		}, map[string]any{"confidence": "certain"}},
 		{"no-ike-traffic", hit, "both captures are empty", func(*scene) {}, map[string]any{"confidence": "certain"}},
 		{"no-ike-traffic", near, "ESP of a tunnel that is up", func(s *scene) { s.traffic(10, false) }, nil},
+		{"no-ike-traffic", near, "captures that are not read", func(s *scene) {
+			healthy(s)
+			retype(s.rows[0], 0x88b5, 0)
+			retype(s.rows[1], 0x88b5, 0)
+		}, nil},
 		{"no-ike-traffic", near, "one capture", func(s *scene) { s.noise(0); s.alone = true }, nil},
 		{"no-ike-traffic", none, "healthy", healthy, nil},
 	}

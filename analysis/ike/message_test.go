@@ -352,3 +352,19 @@ func fieldsOf(t *testing.T, d Described) map[string]any {
 	}
 	return fields
 }
+
+func TestTransformNamesTellTheirAttributes(t *testing.T) {
+	for _, tt := range []struct {
+		attributes []Attribute
+		want       string
+	}{
+		{nil, "ENCR_AES_CBC"},
+		{[]Attribute{{Type: 14, Short: true, Value: 256}}, "ENCR_AES_CBC_256"},
+		{[]Attribute{{Type: 14, Short: true, Value: 256}, {Type: 18, Data: []byte{0x30, 0}}}, "ENCR_AES_CBC_256 with Signature Algorithm Identifier"},
+		{[]Attribute{{Type: 99, Short: true, Value: 1}}, "ENCR_AES_CBC with attribute 99"},
+	} {
+		if got := (Transform{Type: TransformENCR, ID: 12, Attributes: tt.attributes}).Name(); got != tt.want {
+			t.Errorf("%v: %q, want %q", tt.attributes, got, tt.want)
+		}
+	}
+}

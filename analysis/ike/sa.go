@@ -37,8 +37,11 @@ type Attribute struct {
 	Data  []byte // of the long form
 }
 
-// attributeKeyLength is the only transform attribute of IKEv2: the key length in bits.
-const attributeKeyLength = 14
+// The transform attributes of IKEv2 (IANA, "IKEv2 Transform Attribute Types").
+const (
+	attributeKeyLength = 14 // in bits
+	attributeSignature = 18 // Signature Algorithm Identifier of the group's authentication (RFC 9838)
+)
 
 // Type returns PayloadSA.
 func (s *SA) Type() PayloadType { return PayloadSA }
@@ -53,11 +56,21 @@ func (t Transform) KeyBits() int {
 	return 0
 }
 
-// Name returns the transform's IANA name, with the key length where there is one: ENCR_AES_GCM_16_256.
+// Name returns the transform's IANA name, with the key length where there is one, ENCR_AES_GCM_16_256, and with what other
+// attributes it has: with them it is another transform (RFC 7296, Section 3.3.6).
 func (t Transform) Name() string {
 	n := TransformName(t.Type, t.ID)
 	if bits := t.KeyBits(); bits > 0 {
-		return fmt.Sprintf("%s_%d", n, bits)
+		n = fmt.Sprintf("%s_%d", n, bits)
+	}
+	for _, a := range t.Attributes {
+		switch a.Type {
+		case attributeKeyLength:
+		case attributeSignature:
+			n += " with Signature Algorithm Identifier"
+		default:
+			n += fmt.Sprintf(" with attribute %d", a.Type)
+		}
 	}
 	return n
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -219,6 +220,9 @@ func TestSecondInterruptGivesUp(t *testing.T) {
 
 // TestHangUp is about a terminal that goes away in the middle of a run.
 func TestHangUp(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored here, as under nohup, and so it is by what is started")
+	}
 	l := newTestLab(t, "healthy")
 	c := openConsole(t, l, "run", "demo", "-i", l.inventory, "--duration", "10m")
 	c.expect("wait: ")

@@ -144,7 +144,8 @@ func TestListAllocatesNothingPerPacket(t *testing.T) {
 			})
 		}
 		few, all := allocations(10), allocations(2000)
-		if all > few+10 {
+		// The runtime makes a few of its own, most with the race detector; one in a hundred packets is far from one a packet.
+		if all > few+8000/100 {
 			t.Errorf("%s: %v allocations for 8000 packets, %v for 40", name, all, few)
 		}
 	}

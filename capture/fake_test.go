@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,8 @@ type fakeCapture struct {
 
 // fakeRouter answers the playbook's commands from a state of its own.
 type fakeRouter struct {
+	mu *sync.Mutex // a transfer is prepared, and its server asked, beside the commands
+
 	host       string
 	serial     string // empty: it does not say
 	address    string
@@ -76,6 +79,7 @@ var errOdd = errors.New("an unknown dialog: overwrite?")
 
 func newFake(host, address string) *fakeRouter {
 	return &fakeRouter{
+		mu:   &sync.Mutex{},
 		host: host, address: address, free: 1 << 30, privilege: 15, cpu: 3, ifState: "up                    up",
 		acls:     map[string][]string{"KEEP": {"permit ip any any"}},
 		captures: map[string]*fakeCapture{"other": {filter: "Capture all packets", iface: "GigabitEthernet2", mb: 10}},
@@ -107,20 +111,7 @@ func (f *fakeRouter) Exec(ctx context.Context, cmd iosxe.Command) (string, error
 	if !iosxe.Allowed(cmd) {
 		return "", fmt.Errorf("not on the allow-list: %q", cmd.Lines)
 	}
-	n := len(f.calls)
-	f.calls = append(f.calls, cmd.Name)
-	var now fault
-	if f.fault != nil {
-		if p := f.fault(n, cmd); p != nil {
-			now = *p
-		}
-	}
-	if f.dead || now.dead && !now.done {
-		now = fault{dead: true, before: lostError{}}
-	}
-	if f.dead = f.dead || now.dead; now.done {
-		now.after = lostError{}
-	}
+	now := f.next(cmd)
 	if now.hang {
 		<-ctx.Done()
 		return "", context.Cause(ctx)
@@ -138,7 +129,9 @@ func (f *fakeRouter) Exec(ctx context.Context, cmd iosxe.Command) (string, error
 	if now.idle {
 		return now.say, nil
 	}
+	f.mu.Lock()
 	out, err := f.do(cmd, lines)
+	f.mu.Unlock()
 	if now.after != nil {
 		return "", now.after
 	}
@@ -146,6 +139,27 @@ func (f *fakeRouter) Exec(ctx context.Context, cmd iosxe.Command) (string, error
 		out = now.say
 	}
 	return out, err
+}
+
+// next counts a command, and says what goes wrong with it.
+func (f *fakeRouter) next(cmd iosxe.Command) fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.calls)
+	f.calls = append(f.calls, cmd.Name)
+	var now fault
+	if f.fault != nil {
+		if p := f.fault(n, cmd); p != nil {
+			now = *p
+		}
+	}
+	if f.dead || now.dead && !now.done {
+		now = fault{dead: true, before: lostError{}}
+	}
+	if f.dead = f.dead || now.dead; now.done {
+		now.after = lostError{}
+	}
+	return now
 }
 
 func (f *fakeRouter) ExecAll(ctx context.Context, cmds []iosxe.Command, each func(i int, out string, err error)) {
@@ -297,10 +311,12 @@ func (f *fakeRouter) Fetch(ctx context.Context, file string, w io.Writer, progre
 }
 
 func (f *fakeRouter) ProbeFile(ctx context.Context, file string, _ bool) error {
-	f.probes++
 	if err := sleep(ctx, latency); err != nil {
 		return err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.probes++
 	refused := func(text string) error {
 		return fmt.Errorf("%s: %w", f.host, iosxe.RefusedTransfer("scp -f "+file, text))
 	}

@@ -118,8 +118,9 @@ func TestOneSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	waitFor(t, func() bool { return r.Sessions() == 1 }) // the client knows that it is in before the router has noted it
 	if _, err := connect(t, r, clientConfig(r)); err == nil || !strings.Contains(err.Error(), "unable to authenticate") {
-		t.Errorf("a second session: %v", err)
+		t.Fatalf("a second session: %v", err)
 	}
 	first.Close()
 	waitFor(t, func() bool { return r.Sessions() == 0 })

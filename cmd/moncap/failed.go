@@ -54,6 +54,9 @@ func (a *app) notRun(dir, tunnel string, err error) document {
 		r.Run = runOf(run)
 		r.Run.Bundle = dir
 	}
+	if pathA, pathB := b.Captures(); pathA != "" || pathB != "" {
+		return document{report: r} // what they say is still to be found out: moncap report
+	}
 	if err := storeReport(b, r); err != nil {
 		a.progress("%s: the report could not be kept: %v", dir, err)
 	}

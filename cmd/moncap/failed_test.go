@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/device/simulator"
 )
 
@@ -77,5 +80,45 @@ func TestFailureIsADocument(t *testing.T) {
 				t.Errorf("diff: exit %d\n%s", r.code, r.stderr)
 			}
 		})
+	}
+}
+
+// TestAFailedRunIsNoSuccessLater takes a run that failed although one side's packets say that the tunnel came up, and one
+// whose captures were not compared: neither reads as a success afterwards, and no capture is hidden behind the failure.
+func TestAFailedRunIsNoSuccessLater(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	out := filepath.Join(l.dir, "runs", "one")
+	if r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4"); r.code != exitOK {
+		t.Fatalf("exit %d\n%s", r.code, r.stderr)
+	}
+	b, err := bundle.Resume(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := b.Run()
+	if err == nil {
+		run.Error = "site-b (side B): fetch: the connection was closed by the router"
+		err = b.SaveRun(run)
+	}
+	if err := errors.Join(err, b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := readPastRun(out); err != nil || p.ExitCode != exitFailed || p.Outcome != report.Established {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if r := l.inRuns(t, "runs", "demo", "-f", "nagios"); r.code != pluginUnknown {
+		t.Errorf("nagios: exit %d\n%s", r.code, r.stdout)
+	}
+	for _, name := range []string{bundle.ReportJSON, bundle.ReportText} {
+		if err := os.Remove(filepath.Join(out, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := newApp(t.Context(), environment{stderr: io.Discard, getenv: func(string) string { return "" }})
+	if d := a.notRun(out, "demo", &exitError{exitFailed, errors.New("report: interrupted")}); d.report.Verdict.Outcome != report.NotRun {
+		t.Errorf("%+v", d.report.Verdict)
+	}
+	if r := moncap(t, "report", out); r.code != exitOK || !strings.Contains(r.stdout, "ESTABLISHED") {
+		t.Errorf("the captures are there, and report ends with %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 }

@@ -102,6 +102,12 @@ func readPastRun(dir string) (*pastRun, error) {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	p.take(r)
+	if run.Error != "" && p.judged() { // the report is of what could be had; the run failed all the same
+		p.ExitCode = exitFailed
+		if len(p.Open) > 0 {
+			p.ExitCode = exitDirty
+		}
+	}
 	return p, nil
 }
 

@@ -71,7 +71,12 @@ func (a *app) showNagios(tunnel string, runs []*pastRun, file string) error {
 			break
 		}
 	}
-	line, state := pluginLine(tunnel, latest)
+	return a.showPlugin(tunnel, latest, file)
+}
+
+// showPlugin writes a plugin's line, and ends with its state.
+func (a *app) showPlugin(tunnel string, p *pastRun, file string) error {
+	line, state := pluginLine(tunnel, p)
 	if err := a.writeTo(file, func(w io.Writer) error { _, err := fmt.Fprintln(w, line); return err }); err != nil {
 		return &exitError{pluginUnknown, err}
 	}
@@ -89,11 +94,7 @@ func (a *app) showRunNagios(r *report.Report, code int, file string) error {
 			p.Open = append(p.Open, l.Peer+": "+l.What)
 		}
 	}
-	line, state := pluginLine(r.Tunnel, p)
-	if err := a.writeTo(file, func(w io.Writer) error { _, err := fmt.Fprintln(w, line); return err }); err != nil {
-		return &exitError{pluginUnknown, err}
-	}
-	return exitWith(state)
+	return a.showPlugin(r.Tunnel, p, file)
 }
 
 func exitWith(code int) error {

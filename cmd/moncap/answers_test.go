@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"testing"
+
+	"github.com/moncap/moncap/analysis/report"
 )
 
 // TestStepsAnswerInJSON goes through the steps one at a time, as a runbook does, and wants one object of each, also of what
@@ -39,6 +41,9 @@ func TestStepsAnswerInJSON(t *testing.T) {
 				t.Errorf("%v: %s is missing in %v", tt.args, key, doc)
 			}
 		}
+	}
+	if p, err := readPastRun(out); err != nil || p.Outcome != report.NotRun || p.Reason != report.Interrupted {
+		t.Errorf("a run that was cleaned: %+v, %v", p, err)
 	}
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("%v is not as it was", dirty)

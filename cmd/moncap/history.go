@@ -92,8 +92,11 @@ func readPastRun(dir string) (*pastRun, error) {
 		return nil, err
 	}
 	if len(stored) == 0 {
-		if run.Error != "" {
+		switch {
+		case run.Error != "":
 			p.Outcome = report.NotRun
+		case run.Clean && len(p.Open) == 0:
+			p.Outcome, p.Reason, p.Headline = report.NotRun, report.Interrupted, "it was started, and cleaned before it was collected"
 		}
 		return p, nil
 	}

@@ -12,10 +12,12 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// An answer belongs to its request: it comes from where that went, and equal requests get equal ones (RFC 7296, Sections 2.1 and 2.11).
+// An answer belongs to its request: it comes from where that went, and equal requests get equal
+// ones (RFC 7296, Sections 2.1 and 2.11).
 
-// answerElsewhere finds answers that come from another address or port than was asked, in a negotiation that does not get through:
-// the initiator drops the answer, or takes it and goes on to ask where nobody listens.
+// answerElsewhere finds answers that come from another address or port than was asked, in a
+// negotiation that does not get through: the initiator drops the answer, or takes it and goes on to
+// ask where nobody listens.
 func answerElsewhere(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
@@ -33,10 +35,12 @@ func answerElsewhere(j *judge) []report.Finding {
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("%s was asked at %s and answers %s from %s. An answer must come from where the request went: %s either drops it, or goes on with an address where nobody listens.",
-					capital(j.name(m.From)), a, one(m.Exchange), b, j.name(m.From.Other())),
+				Explanation: fmt.Sprintf("%s was asked at %s and answers %s from %s. An answer must come from where the "+
+					"request went: %s either drops it, or goes on with an address where nobody listens.", capital(j.name(m.From)), a,
+					one(m.Exchange), b, j.name(m.From.Other())),
 				Evidence: evidence("the answer, from another address", m),
-				Actions: []report.Action{j.exec(m.From, "from which address IKE answers: tunnel source, HSRP or secondary addresses, a NAT on the way back",
+				Actions: []report.Action{j.exec(m.From,
+					"from which address IKE answers: tunnel source, HSRP or secondary addresses, a NAT on the way back",
 					"show crypto session detail", "show ip interface brief", "show standby brief", "show ip nat translations")},
 				Fields: map[string]any{"side": m.From.String(), "asked": a, "answered_from": b},
 			})
@@ -46,7 +50,8 @@ func answerElsewhere(j *judge) []report.Finding {
 	return all
 }
 
-// strayed says where the request of an answer went and where the answer came from, when these differ in the eyes of one capture.
+// strayed says where the request of an answer went and where the answer came from, when these
+// differ in the eyes of one capture.
 func (j *judge) strayed(m *pair.Message) (asked, from netip.AddrPort, ok bool) {
 	q := m.Answers
 	if m.Kind != exchange.Response || q == nil {
@@ -71,15 +76,16 @@ func (j *judge) strayed(m *pair.Message) (asked, from netip.AddrPort, ok bool) {
 // askedAgain says whether the request that m answers, or a later one, is sent more than once.
 func askedAgain(t *talk, m *pair.Message) bool {
 	for _, q := range t.Messages {
-		if q.From == m.From.Other() && q.Kind == exchange.Request && q.MessageID >= m.MessageID && len(facts.Sendings(q)) > 1 {
+		if q.From == m.From.Other() && q.Kind == exchange.Request && q.MessageID >= m.MessageID &&
+			len(facts.Sendings(q)) > 1 {
 			return true
 		}
 	}
 	return false
 }
 
-// inconsistentAnswers finds equal requests that were answered with different messages. A later answer that goes on where the first one
-// stopped (a cookie, another group) is to another request.
+// inconsistentAnswers finds equal requests that were answered with different messages. A later
+// answer that goes on where the first one stopped (a cookie, another group) is to another request.
 func inconsistentAnswers(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
@@ -106,8 +112,8 @@ func inconsistentAnswers(j *judge) []report.Finding {
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Severity: severity, Conversation: t.ID,
-				Explanation: fmt.Sprintf("%s answers equal requests, %s, with different messages. Either it lost its state between them, or several boxes answer behind one address.",
-					capital(j.name(m.From)), one(m.Exchange)),
+				Explanation: fmt.Sprintf("%s answers equal requests, %s, with different messages. Either it lost its state "+
+					"between them, or several boxes answer behind one address.", capital(j.name(m.From)), one(m.Exchange)),
 				Evidence: append(evidence("an answer", first), evidence("another answer to the same request", m)...),
 				Actions: []report.Action{j.exec(m.From, "a reload between the answers, or two routers with one address",
 					"show version | include uptime", "show redundancy states", "show standby brief", "show crypto ikev2 stats")},
@@ -119,8 +125,9 @@ func inconsistentAnswers(j *judge) []report.Finding {
 	return all
 }
 
-// differ says whether two answers to one request contradict each other: two selections with other SPIs, values or nonces, or two
-// encrypted messages with initialization vectors of their own, which no device on the path makes.
+// differ says whether two answers to one request contradict each other: two selections with other
+// SPIs, values or nonces, or two encrypted messages with initialization vectors of their own, which
+// no device on the path makes.
 func differ(x, y *pair.Message) bool {
 	if x.Exchange == ike.IKESAInit {
 		return x.SA() != nil && y.SA() != nil && (x.SPIr != y.SPIr || !bytes.Equal(nonce(x), nonce(y)))

@@ -9,8 +9,9 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// tellAnswers takes out of the actions what the run has already asked the routers, and says what they answered: nobody types a command
-// again whose answer lies before him. An action that is about something new stays, and so does the last one of all.
+// tellAnswers takes out of the actions what the run has already asked the routers, and says what
+// they answered: nobody types a command again whose answer lies before him. An action that is about
+// something new stays, and so does the last one of all.
 func (j *judge) tellAnswers(f *report.Finding) {
 	if len(j.o.Config[pair.A])+len(j.o.Config[pair.B]) == 0 {
 		return

@@ -11,8 +11,9 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// bareErrors are the errors that an IKE_AUTH response may hold as one Notify without data and without anything beside it: a refused
-// initiator, and what some responders say in the same way of the child SA (RFC 7296, Sections 2.21.2 and 1.2).
+// bareErrors are the errors that an IKE_AUTH response may hold as one Notify without data and
+// without anything beside it: a refused initiator, and what some responders say in the same way of
+// the child SA (RFC 7296, Sections 2.21.2 and 1.2).
 var bareErrors = []ike.NotifyType{ike.AuthenticationFailed, ike.NoProposalChosen, ike.TSUnacceptable, ike.InvalidSyntax,
 	ike.InternalAddressFailure, ike.FailedCPRequired}
 
@@ -24,7 +25,8 @@ func authFailed(j *judge) []report.Finding {
 		}
 		if m := t.InClear(ike.AuthenticationFailed); m != nil {
 			clear := facts.Answer{Messages: []*pair.Message{m}}
-			all = append(all, j.refusedAuth(t, m.From, clear, []string{ike.AuthenticationFailed.String()}, report.Certain, ". It says AUTHENTICATION_FAILED in clear."))
+			all = append(all, j.refusedAuth(t, m.From, clear, []string{ike.AuthenticationFailed.String()}, report.Certain,
+				". It says AUTHENTICATION_FAILED in clear."))
 			continue
 		}
 		if t.End != facts.AuthRefused {
@@ -40,7 +42,8 @@ func authFailed(j *judge) []report.Finding {
 	return all
 }
 
-// bareRefusal is an IKE_AUTH response of one bare Notify, or of EAP-Failure, which nobody can read without keys.
+// bareRefusal is an IKE_AUTH response of one bare Notify, or of EAP-Failure, which nobody can read
+// without keys.
 func (j *judge) bareRefusal(t *talk) report.Finding {
 	if t.Answer.First == ike.PayloadEAP {
 		return j.refusedAuth(t, t.By, t.Answer, []string{}, report.Probable,
@@ -50,14 +53,17 @@ func (j *judge) bareRefusal(t *talk) report.Finding {
 	for i, n := range bareErrors {
 		possible[i] = n.String()
 	}
-	how := fmt.Sprintf("%sbegins with a Notify and has %s of plaintext: one bare Notify and no identity. That is what AUTHENTICATION_FAILED looks like from outside;"+
-		" a responder that refuses the child SA without naming itself (NO_PROPOSAL_CHOSEN, TS_UNACCEPTABLE) looks the same.", bySize, room(t.Answer))
+	how := fmt.Sprintf("%sbegins with a Notify and has %s of plaintext: one bare Notify and no identity. "+
+		"That is what AUTHENTICATION_FAILED looks like from outside; a responder that refuses the child SA without naming "+
+		"itself (NO_PROPOSAL_CHOSEN, TS_UNACCEPTABLE) looks the same.", bySize, room(t.Answer))
 	if j.openIKED(t, t.By) {
-		how += fmt.Sprintf(" %s is OpenIKED by its vendor ID, which refuses an ESP proposal in this way: NO_PROPOSAL_CHOSEN is as likely.", capital(j.partyName(t.By)))
+		how += fmt.Sprintf(" %s is OpenIKED by its vendor ID, which refuses an ESP proposal in this way: "+
+			"NO_PROPOSAL_CHOSEN is as likely.", capital(j.partyName(t.By)))
 	}
 	f := j.refusedAuth(t, t.By, t.Answer, possible, report.Probable, how)
 	for _, s := range pair.Both {
-		f.Actions = append(f.Actions, j.exec(s, "should its log name the proposal: transform sets and selectors must agree, too", "show crypto ipsec transform-set"))
+		f.Actions = append(f.Actions, j.exec(s,
+			"should its log name the proposal: transform sets and selectors must agree, too", "show crypto ipsec transform-set"))
 	}
 	return f
 }
@@ -85,7 +91,8 @@ func innerErrors(inner []ike.Payload) []string {
 	return all
 }
 
-// bySize says in the sentence of a refusal, which is the headline too, that it is inferred; the next sentence says how.
+// bySize says in the sentence of a refusal, which is the headline too, that it is inferred; the
+// next sentence says how.
 const bySize = ", as the size of its answer tells. Its IKE_AUTH response "
 
 // room is the number of bytes inside, in words.
@@ -108,12 +115,14 @@ func roomFields(a facts.Answer, side pair.Side) map[string]any {
 	return f
 }
 
-func (j *judge) refusedAuth(t *talk, refuser pair.Side, a facts.Answer, possible []string, c report.Confidence, how string) report.Finding {
+func (j *judge) refusedAuth(t *talk, refuser pair.Side, a facts.Answer, possible []string, c report.Confidence,
+	how string) report.Finding {
 	other := refuser.Other()
 	why := "Which of pre-shared key, identity, certificate or missing profile is the reason"
 	ppk := bothAnnounce(t, usePPK)
 	if ppk {
-		why = "Which of pre-shared key, post-quantum pre-shared key (both sides announced one: USE_PPK), identity, certificate or missing profile is the reason"
+		why = "Which of pre-shared key, post-quantum pre-shared key (both sides announced one: USE_PPK), identity, " +
+			"certificate or missing profile is the reason"
 	}
 	f := report.Finding{
 		Confidence: c, Conversation: t.ID,
@@ -121,23 +130,28 @@ func (j *judge) refusedAuth(t *talk, refuser pair.Side, a facts.Answer, possible
 			j.name(refuser), j.name(other), how, why, j.partyName(refuser)),
 		Evidence: evidence("the refusal", a.Messages...),
 		Actions: []report.Action{
-			j.exec(refuser, "the reason, in its own words", "show crypto ikev2 diagnose error", "show monitor event-trace crypto ikev2 error all", "show logging"),
-			j.exec(refuser, "profile and keyring for "+orWord(j.seenAs(other), "the peer"), "show crypto ikev2 profile", "show running-config | section crypto ikev2"),
-			j.exec(other, "what it authenticates with", "show crypto ikev2 profile", "show running-config | section crypto ikev2"),
+			j.exec(refuser, "the reason, in its own words", "show crypto ikev2 diagnose error",
+				"show monitor event-trace crypto ikev2 error all", "show logging"),
+			j.exec(refuser, "profile and keyring for "+orWord(j.seenAs(other), "the peer"), "show crypto ikev2 profile",
+				"show running-config | section crypto ikev2"),
+			j.exec(other, "what it authenticates with", "show crypto ikev2 profile",
+				"show running-config | section crypto ikev2"),
 		},
 		Fields: roomFields(a, refuser),
 	}
 	f.Fields["possible_notifies"] = possible
 	if ppk {
 		for _, s := range pair.Both {
-			f.Actions = append(f.Actions, j.exec(s, "the post-quantum pre-shared key (ppk) and its identity: both must be the same", "show running-config | section crypto ikev2 keyring"))
+			f.Actions = append(f.Actions, j.exec(s, "the post-quantum pre-shared key (ppk) and its identity: "+
+				"both must be the same", "show running-config | section crypto ikev2 keyring"))
 		}
 	}
 	j.compareProfiles(&f, refuser)
 	return f
 }
 
-// The notifications with which a side says that it has a post-quantum pre-shared key (RFC 8784, Section 3).
+// The notifications with which a side says that it has a post-quantum pre-shared key (RFC 8784,
+// Section 3).
 const usePPK = 16435
 
 // bothAnnounce says whether both sides sent a notification in IKE_SA_INIT.
@@ -171,15 +185,16 @@ func childRefused(j *judge) []report.Finding {
 
 func (j *judge) firstChildRefused(t *talk) report.Finding {
 	a, by := t.Answer, t.By
-	reason, how := any(nil), fmt.Sprintf("%sbegins with %s and has %s of plaintext: room for an identity, an AUTH and a Notify, but not for SA, TSi and TSr.",
-		bySize, ike.PayloadName(2, a.First), room(a))
+	reason, how := any(nil), fmt.Sprintf("%sbegins with %s and has %s of plaintext: room for an identity, "+
+		"an AUTH and a Notify, but not for SA, TSi and TSr.", bySize, ike.PayloadName(2, a.First), room(a))
 	if said := innerErrors(a.Inner); t.Certain && len(said) > 0 {
 		reason, how = said[0], ": "+said[0]+", read with keys."
 	}
 	proof := evidence("no room for a child SA", a.Messages...)
 	if by == t.Initiator {
-		how = fmt.Sprintf(" that %s had agreed to: right after the answer it sent a Delete, which %s answered with one of its own, as the two halves of a child SA are deleted. "+
-			"It does not take what %s made of its selectors or its proposal.", j.name(by.Other()), j.name(by.Other()), j.partyName(by.Other()))
+		how = fmt.Sprintf(" that %s had agreed to: right after the answer it sent a Delete, "+
+			"which %s answered with one of its own, as the two halves of a child SA are deleted. It does not take what %s made "+
+			"of its selectors or its proposal.", j.name(by.Other()), j.name(by.Other()), j.partyName(by.Other()))
 		proof = append(evidence("agreed to", a.Messages...), evidence("deleted at once", t.Proof...)...)
 	}
 	f := report.Finding{
@@ -191,17 +206,20 @@ func (j *judge) firstChildRefused(t *talk) report.Finding {
 	return f
 }
 
-// refusedChild says whether m asked for a further child SA, of an IKE SA that stands, and was refused.
+// refusedChild says whether m asked for a further child SA, of an IKE SA that stands, and was
+// refused.
 func (j *judge) refusedChild(t *talk, m *pair.Message) bool {
-	return m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy) && t.Makes(m) == facts.NewChild && t.overlapping(m) == nil && !j.retriedRekey(t, m)
+	return m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy) && t.Makes(m) == facts.NewChild && t.overlapping(m) == nil &&
+		!j.retriedRekey(t, m)
 }
 
 func (j *judge) furtherChildRefused(t *talk, m *pair.Message) report.Finding {
 	refuser := m.AnsweredBy.From
-	a := facts.Answer{Messages: []*pair.Message{m.AnsweredBy}, Known: m.AnsweredBy.Plain.Known, Min: m.AnsweredBy.Plain.Min, Max: m.AnsweredBy.Plain.Max}
+	a := facts.Answer{Messages: []*pair.Message{m.AnsweredBy}, Known: m.AnsweredBy.Plain.Known,
+		Min: m.AnsweredBy.Plain.Min, Max: m.AnsweredBy.Plain.Max}
 	reason := any(nil)
-	how := fmt.Sprintf(": its CREATE_CHILD_SA response is one bare Notify (%s of plaintext). The request is no rekey: it has no REKEY_SA, and neither its size nor its time "+
-		"is that of a renewal of the IKE SA.", room(a))
+	how := fmt.Sprintf(": its CREATE_CHILD_SA response is one bare Notify (%s of plaintext). The request is no rekey: "+
+		"it has no REKEY_SA, and neither its size nor its time is that of a renewal of the IKE SA.", room(a))
 	if said := innerErrors(m.AnsweredBy.Inner); len(said) > 0 {
 		reason, how = said[0], ": "+said[0]+", read with keys."
 	}
@@ -220,9 +238,11 @@ func (j *judge) furtherChildRefused(t *talk, m *pair.Message) report.Finding {
 // explainChild adds to a refused child SA what may be the reason, and where to look.
 func (j *judge) explainChild(f *report.Finding, refuser pair.Side, reason any) {
 	if f.Fields["reason"] = reason; reason == nil {
-		f.Explanation += fmt.Sprintf(" Whether transform sets, traffic selectors or PFS differ, or %s could not install the SA, packets do not tell; its log does.", j.partyName(refuser))
+		f.Explanation += fmt.Sprintf(" Whether transform sets, traffic selectors or PFS differ, "+
+			"or %s could not install the SA, packets do not tell; its log does.", j.partyName(refuser))
 	}
-	f.Actions = append(f.Actions, j.exec(refuser, "the reason, in its own words: a difference, or an SA that it could not install", "show crypto ikev2 diagnose error", "show logging"))
+	f.Actions = append(f.Actions, j.exec(refuser, "the reason, in its own words: a difference, "+
+		"or an SA that it could not install", "show crypto ikev2 diagnose error", "show logging"))
 	for _, s := range pair.Both {
 		f.Actions = append(f.Actions, j.exec(s, "transform set, crypto ACL or selectors, PFS: both sides must agree",
 			"show crypto ipsec transform-set", "show crypto map", "show crypto ipsec profile"))
@@ -235,8 +255,8 @@ func responderRejected(j *judge) []report.Finding {
 	var actions [2][]report.Action // by who rejects: of thousands of negotiations all say the same
 	for _, s := range pair.Both {
 		actions[s] = []report.Action{
-			j.exec(s, "what it expects of the peer: remote key and remote identity, trust in its certificate", "show crypto ikev2 profile",
-				"show crypto ikev2 diagnose error", "show crypto pki certificates"),
+			j.exec(s, "what it expects of the peer: remote key and remote identity, trust in its certificate",
+				"show crypto ikev2 profile", "show crypto ikev2 diagnose error", "show crypto pki certificates"),
 			j.exec(s.Other(), "what it authenticates with", "show crypto ikev2 profile", "show crypto pki certificates"),
 		}
 	}
@@ -266,16 +286,19 @@ func (j *judge) howRejected(t *talk, f *report.Finding) {
 	f.Evidence = append(evidence("the whole answer", t.Answer.Messages...), evidence("what the initiator did next", m)...)
 	switch {
 	case m.Conversation != t.Conversation:
-		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s, used nothing of it and began anew at once: it rejects the answer's authentication or identity.", who, other)
+		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s, used nothing of it and began anew at once: "+
+			"it rejects the answer's authentication or identity.", who, other)
 	case m.FirstInner == ike.PayloadD:
-		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and deleted the SA at once, before any traffic: it rejects the answer's authentication, certificate or identity.", who, other)
+		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and deleted the SA at once, before any traffic: "+
+			"it rejects the answer's authentication, certificate or identity.", who, other)
 	default:
-		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and then sent one bare Notify: it rejects the answer's authentication or identity.", who, other)
+		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and then sent one bare Notify: "+
+			"it rejects the answer's authentication or identity.", who, other)
 	}
 }
 
-// fellSilent is for an initiator of which nothing but its silence speaks: a healthy tunnel without traffic looks the same, so it is no more
-// than a warning, and says what would decide it.
+// fellSilent is for an initiator of which nothing but its silence speaks: a healthy tunnel without
+// traffic looks the same, so it is no more than a warning, and says what would decide it.
 func (j *judge) fellSilent(t *talk, f *report.Finding) {
 	what := "the certificate or identity"
 	if !t.Certificates() {
@@ -283,9 +306,10 @@ func (j *judge) fellSilent(t *talk, f *report.Finding) {
 	}
 	who, other := j.name(t.Initiator), j.name(t.Responder())
 	f.Severity, f.Confidence = report.Warning, report.Possible
-	f.Explanation = fmt.Sprintf("Whether %s accepted %s is open: it got the whole IKE_AUTH answer and has said nothing since, neither IKE nor ESP, while the captures went on. "+
-		"It has nothing to send, or it rejected %s without a word, as some implementations do. Traffic through the tunnel decides it, or the state of %s: "+
-		"an IKE SA that is READY with the SPIs %s and %s was accepted.", who, other, what, j.partyName(t.Initiator), t.SPIi, t.ResponderSPI())
+	f.Explanation = fmt.Sprintf("Whether %s accepted %s is open: it got the whole IKE_AUTH answer and has said nothing "+
+		"since, neither IKE nor ESP, while the captures went on. It has nothing to send, or it rejected %s without a word, "+
+		"as some implementations do. Traffic through the tunnel decides it, or the state of %s: an IKE SA that is READY "+
+		"with the SPIs %s and %s was accepted.", who, other, what, j.partyName(t.Initiator), t.SPIi, t.ResponderSPI())
 	f.Evidence = evidence("the last that was said", t.Answer.Messages...)
 	state := j.exec(t.Initiator, "whether it has the SA: READY, and UP-ACTIVE", j.toward(t.Initiator,
 		"show crypto ikev2 sa remote %s detailed", "show crypto session remote %s detail")...)
@@ -300,8 +324,8 @@ func tunnelEstablished(j *judge) []report.Finding {
 		}
 		f := report.Finding{
 			Confidence: certainIf(t.Certain), Conversation: t.ID,
-			Fields: map[string]any{"initiator": t.Initiator.String(), "version": t.Version, "spi_i": t.SPIi.String(), "spi_r": t.ResponderSPI().String(),
-				"port": t.lastPort(), "setup_time_ms": nil},
+			Fields: map[string]any{"initiator": t.Initiator.String(), "version": t.Version, "spi_i": t.SPIi.String(),
+				"spi_r": t.ResponderSPI().String(), "port": t.lastPort(), "setup_time_ms": nil},
 		}
 		if t.Older() {
 			j.olderSA(t, &f)
@@ -313,15 +337,17 @@ func tunnelEstablished(j *judge) []report.Finding {
 	return all
 }
 
-// olderSA is for an IKE SA of which the captures hold no beginning: its Initiator flag tells who made it, which need not be who began the
-// tunnel, since the side that rekeys an IKE SA is the initiator of the new one (RFC 7296, Section 2.8).
+// olderSA is for an IKE SA of which the captures hold no beginning: its Initiator flag tells who
+// made it, which need not be who began the tunnel, since the side that rekeys an IKE SA is the
+// initiator of the new one (RFC 7296, Section 2.8).
 func (j *judge) olderSA(t *talk, f *report.Finding) {
 	f.Confidence = report.Probable
 	f.Fields["initiator"] = nil
-	f.Explanation = fmt.Sprintf("The tunnel of %s and %s is up, with an SA older than the captures: messages of its IKEv%d SA are answered, on %s.",
-		j.name(pair.A), j.name(pair.B), t.Version, t.lastTransport())
+	f.Explanation = fmt.Sprintf("The tunnel of %s and %s is up, with an SA older than the captures: "+
+		"messages of its IKEv%d SA are answered, on %s.", j.name(pair.A), j.name(pair.B), t.Version, t.lastTransport())
 	if t.Version == 2 {
-		f.Explanation += fmt.Sprintf(" The Initiator flag says that %s made the present IKE SA; who began the tunnel does not show, since each rekey may turn the roles.", j.name(t.Initiator))
+		f.Explanation += fmt.Sprintf(" The Initiator flag says that %s made the present IKE SA; "+
+			"who began the tunnel does not show, since each rekey may turn the roles.", j.name(t.Initiator))
 	}
 	f.Evidence = evidence("an exchange of the SA", t.Messages[len(t.Messages)-1])
 }
@@ -337,15 +363,17 @@ func (j *judge) newSA(t *talk, f *report.Finding) {
 	f.Explanation = fmt.Sprintf("%s began an IKEv%d negotiation with %s and it came up, on %s.%s%s",
 		j.name(t.Initiator), t.Version, j.name(t.Responder()), t.lastTransport(), took, j.moves(t))
 	if t.Listed {
-		f.Explanation += fmt.Sprintf(" Its own router lists the IKE SA as READY, with the SPIs %s and %s.", t.SPIi, t.ResponderSPI())
+		f.Explanation += fmt.Sprintf(" Its own router lists the IKE SA as READY, with the SPIs %s and %s.", t.SPIi,
+			t.ResponderSPI())
 	}
 	switch {
 	case t.Certain:
 	case !t.Taken:
-		f.Explanation += fmt.Sprintf(" That is what %s says: nothing in the captures shows yet that %s took the answer, neither traffic nor an exchange of the new SA.",
-			j.partyName(t.Responder()), j.partyName(t.Initiator))
+		f.Explanation += fmt.Sprintf(" That is what %s says: nothing in the captures shows yet that %s took the answer, "+
+			"neither traffic nor an exchange of the new SA.", j.partyName(t.Responder()), j.partyName(t.Initiator))
 	default:
-		f.Explanation += fmt.Sprintf(" The IKE_AUTH response has %s of plaintext, which is enough for a child SA; a refusal with a long identity or a certificate could be as large.", room(t.Answer))
+		f.Explanation += fmt.Sprintf(" The IKE_AUTH response has %s of plaintext, which is enough for a child SA; "+
+			"a refusal with a long identity or a certificate could be as large.", room(t.Answer))
 	}
 	f.Evidence = evidence("the exchange that made the tunnel", t.Answer.Messages...)
 	if m := t.lastOfNegotiation(); len(f.Evidence) == 0 && m != nil {
@@ -353,7 +381,8 @@ func (j *judge) newSA(t *talk, f *report.Finding) {
 	}
 }
 
-// lastOfNegotiation is the message with which the tunnel stood; without one in the captures, the last of all.
+// lastOfNegotiation is the message with which the tunnel stood; without one in the captures, the
+// last of all.
 func (t *talk) lastOfNegotiation() *pair.Message {
 	var last *pair.Message
 	for _, m := range t.Messages {
@@ -384,11 +413,13 @@ func (t *talk) lastTransport() string {
 	return fmt.Sprintf("%s %d", transport(t.Messages[len(t.Messages)-1]), t.lastPort())
 }
 
-// untimed says whether the times of a capture are none, so that what stands for them is an order and no duration.
+// untimed says whether the times of a capture are none, so that what stands for them is an order
+// and no duration.
 func (j *judge) untimed() bool { return j.c.Parties[pair.A].Untimed || j.c.Parties[pair.B].Untimed }
 
-// setupTime is from the first request to the answer that made the tunnel, in milliseconds: to its arrival, not to one that was lost on the
-// way. An attempt that another group was asked for belongs to it.
+// setupTime is from the first request to the answer that made the tunnel, in milliseconds: to its
+// arrival, not to one that was lost on the way. An attempt that another group was asked for belongs
+// to it.
 func (j *judge) setupTime(t *talk) (float64, bool) {
 	if c := j.c.Clock; c != nil && len(c.Steps) > 0 {
 		return 0, false // near the moment a clock was set, the two sides' times are not comparable

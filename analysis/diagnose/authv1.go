@@ -21,7 +21,8 @@ func pskMismatchV1(j *judge) []report.Finding {
 		if t.Proof[0].Exchange == ike.V1Aggressive {
 			what, proof = "verify the hash in the Aggressive Mode message of "+j.name(other), "the hash that was not believed"
 			if !t.Certain {
-				how = " It sent an encrypted Informational where the next message was due, which only keys would show to be an error or a Delete."
+				how = " It sent an encrypted Informational where the next message was due, " +
+					"which only keys would show to be an error or a Delete."
 			}
 		}
 		f := report.Finding{
@@ -47,10 +48,11 @@ func userRefused(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: certainIf(t.Certain), Conversation: t.ID,
-			Explanation: fmt.Sprintf("Phase 1 came up, %s asked for a user (XAUTH, Mode Config), and then the SA was given up before Quick Mode: the user name or password of %s was refused.",
-				j.name(t.By), j.name(t.By.Other())),
+			Explanation: fmt.Sprintf("Phase 1 came up, %s asked for a user (XAUTH, Mode Config), and then the SA was given up "+
+				"before Quick Mode: the user name or password of %s was refused.", j.name(t.By), j.name(t.By.Other())),
 			Evidence: evidence("the last Transaction exchange, and what ended it", t.Proof...),
-			Actions: []report.Action{j.exec(t.By, "why the user was refused", "show crypto isakmp sa", "show aaa servers", "show logging"),
+			Actions: []report.Action{j.exec(t.By,
+				"why the user was refused", "show crypto isakmp sa", "show aaa servers", "show logging"),
 				j.exec(t.By.Other(), "with which user it comes", "show crypto ipsec client ezvpn", "show crypto isakmp sa")},
 			Fields: map[string]any{"refusing_side": t.By.String()},
 		})
@@ -66,12 +68,15 @@ func quickModeRefused(j *judge) []report.Finding {
 		}
 		f := report.Finding{
 			Confidence: report.Probable, Conversation: t.ID,
-			Explanation: fmt.Sprintf("Phase 1 came up; %s answered the first message of Quick Mode with an Informational exchange: it refuses phase 2. Whether transform sets, proxy identities or PFS differ, packets do not tell.", j.name(t.By)),
-			Evidence:    evidence("Quick Mode and its answer", t.Proof...),
-			Fields:      map[string]any{"refusing_side": t.By.String()},
+			Explanation: fmt.Sprintf("Phase 1 came up; %s answered the first message of Quick Mode with an Informational "+
+				"exchange: it refuses phase 2. Whether transform sets, proxy identities or PFS differ, packets do not tell.",
+				j.name(t.By)),
+			Evidence: evidence("Quick Mode and its answer", t.Proof...),
+			Fields:   map[string]any{"refusing_side": t.By.String()},
 		}
 		for _, s := range pair.Both {
-			f.Actions = append(f.Actions, j.exec(s, "transform set, crypto ACL (they must mirror each other) and PFS", "show crypto ipsec transform-set", "show crypto map"))
+			f.Actions = append(f.Actions, j.exec(s, "transform set, crypto ACL (they must mirror each other) and PFS",
+				"show crypto ipsec transform-set", "show crypto map"))
 		}
 		j.compareChildConfig(&f)
 		all = append(all, f)
@@ -79,7 +84,8 @@ func quickModeRefused(j *judge) []report.Finding {
 	return all
 }
 
-// stalls says whether the next message after m, which the other side owes, would be in the captures: m was sent again, or they go on.
+// stalls says whether the next message after m, which the other side owes, would be in the
+// captures: m was sent again, or they go on.
 func (j *judge) stalls(m *pair.Message) bool {
 	sent := facts.Sendings(m)
 	return len(sent) > 1 || facts.Outlasts(j.c, m.From.Other(), sent[len(sent)-1].Aligned, facts.Patience)
@@ -95,10 +101,12 @@ func quickModeStalled(j *judge) []report.Finding {
 		last := quick[len(quick)-1]
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("Phase 1 came up; Quick Mode stopped after message %d, of %s.", len(quick), j.name(last.From)),
-			Evidence:    evidence("the last message of Quick Mode", last),
-			Actions:     []report.Action{j.exec(last.From.Other(), "why it does not go on", "show crypto ipsec sa", "show logging")},
-			Fields:      map[string]any{"last_message": len(quick)},
+			Explanation: fmt.Sprintf("Phase 1 came up; Quick Mode stopped after message %d, of %s.", len(quick),
+				j.name(last.From)),
+			Evidence: evidence("the last message of Quick Mode", last),
+			Actions: []report.Action{j.exec(last.From.Other(), "why it does not go on", "show crypto ipsec sa",
+				"show logging")},
+			Fields: map[string]any{"last_message": len(quick)},
 		})
 	}
 	return all
@@ -113,7 +121,8 @@ func mainModeStalled(j *judge) []report.Finding {
 			j.has("", "version-mismatch") {
 			continue
 		}
-		// What came back encrypted instead of the third message of Aggressive Mode is most likely a rejected hash, and a stop in any case.
+		// What came back encrypted instead of the third message of Aggressive Mode is most likely a
+		// rejected hash, and a stop in any case.
 		inferred := t.End == facts.AuthRefused && !t.Certain && need == 3
 		if t.End != facts.Broken && t.End != facts.Unanswered && !inferred {
 			continue
@@ -126,7 +135,8 @@ func mainModeStalled(j *judge) []report.Finding {
 			Confidence: report.Certain, Conversation: t.ID,
 			Explanation: fmt.Sprintf("Phase 1 stopped after message %d of %d, of %s.", len(phase1), need, j.name(last.From)),
 			Evidence:    evidence("the last message of phase 1", last),
-			Actions: []report.Action{j.exec(last.From.Other(), "policy, key and state for the peer", "show crypto isakmp sa", "show crypto isakmp policy", "show crypto isakmp key"),
+			Actions: []report.Action{j.exec(last.From.Other(), "policy, key and state for the peer",
+				"show crypto isakmp sa", "show crypto isakmp policy", "show crypto isakmp key"),
 				j.exec(last.From, "state of the negotiation", "show crypto isakmp sa")},
 			Fields: map[string]any{"last_message": len(phase1), "waiting_side": last.From.String()},
 		})

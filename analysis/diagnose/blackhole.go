@@ -22,11 +22,12 @@ func mtuBlackHole(j *judge) []report.Finding {
 			continue
 		}
 		all = append(all, report.Finding{
-			Confidence:  report.Probable,
-			Explanation: fmt.Sprintf("From %s to %s, frames of up to %d bytes arrive and those from %d bytes on do not, and nobody says why: a link takes less than it should.", j.name(s), j.name(s.Other()), z.largest, z.smallest),
-			Evidence:    z.evidence,
-			Actions:     j.withinBounds(s, z),
-			Fields:      map[string]any{"direction": s.Direction(), "largest_delivered": z.largest, "smallest_lost": z.smallest},
+			Confidence: report.Probable,
+			Explanation: fmt.Sprintf("From %s to %s, frames of up to %d bytes arrive and those from %d bytes on do not, "+
+				"and nobody says why: a link takes less than it should.", j.name(s), j.name(s.Other()), z.largest, z.smallest),
+			Evidence: z.evidence,
+			Actions:  j.withinBounds(s, z),
+			Fields:   map[string]any{"direction": s.Direction(), "largest_delivered": z.largest, "smallest_lost": z.smallest},
 		})
 	}
 	return all
@@ -35,9 +36,10 @@ func mtuBlackHole(j *judge) []report.Finding {
 // sizes are those of what a side sent, on the wire of its own capture, by what became of it.
 type sizes struct {
 	delivered, lost   int
-	largest, smallest int          // of the delivered, of the lost
-	different         map[any]bool // what was lost, repetitions of the same told as one: a single message may be lost for what it is
-	evidence          []report.Evidence
+	largest, smallest int // of the delivered, of the lost
+	// What was lost, repetitions of the same told as one: a single message may be lost for what it is.
+	different map[any]bool
+	evidence  []report.Evidence
 }
 
 func (j *judge) sizesOf(s pair.Side) sizes {
@@ -63,7 +65,8 @@ func (j *judge) sizesOf(s pair.Side) sizes {
 	return z
 }
 
-// withinBounds advises on a limit between two sizes: values only where they are near enough to each other to stand for it.
+// withinBounds advises on a limit between two sizes: values only where they are near enough to each
+// other to stand for it.
 func (j *judge) withinBounds(s pair.Side, z sizes) []report.Action {
 	const ethernet, near = 14, 64
 	passes, fails := z.largest-ethernet, z.smallest-ethernet

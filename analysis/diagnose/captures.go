@@ -22,9 +22,11 @@ func captureOneSided(j *judge) []report.Finding {
 		have = pair.B
 	}
 	return []report.Finding{{
-		Confidence:  report.Certain,
-		Explanation: fmt.Sprintf("Only the capture of %s was given. What the other side received or sent can only be concluded from what came back.", j.name(have)),
-		Actions: []report.Action{j.exec(have.Other(), "the second capture, at the same time, on the interface that leads to the peer; moncap partner-kit prints every line of it",
+		Confidence: report.Certain,
+		Explanation: fmt.Sprintf("Only the capture of %s was given. "+
+			"What the other side received or sent can only be concluded from what came back.", j.name(have)),
+		Actions: []report.Action{j.exec(have.Other(), "the second capture, at the same time, "+
+			"on the interface that leads to the peer; moncap partner-kit prints every line of it",
 			j.toward(have.Other(), "show ip cef %s", "show monitor capture")...)},
 	}}
 }
@@ -39,8 +41,8 @@ func captureEmpty(j *judge) []report.Finding {
 		why := "it may be on another interface, its access list may name other addresses, or the packets take another way"
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("The capture of %s holds no packet of the tunnel, while %s saw %s. Nothing proves that it worked: %s.",
-				j.name(s), j.name(s.Other()), plural(other, "packet", "packets"), why),
+			Explanation: fmt.Sprintf("The capture of %s holds no packet of the tunnel, while %s saw %s. "+
+				"Nothing proves that it worked: %s.", j.name(s), j.name(s.Other()), plural(other, "packet", "packets"), why),
 			Fields: map[string]any{"side": s.String()},
 			Actions: []report.Action{j.exec(s, "interface, direction and filter of the capture, and which way the packets take",
 				j.toward(s, "show monitor capture", "show ip cef %s", "show crypto session")...)},
@@ -57,7 +59,8 @@ func captureUnreadable(j *judge) []report.Finding {
 		}
 		f := &report.Finding{
 			Fields: map[string]any{"link_type": story.Info.LinkType},
-			Actions: []report.Action{j.exec(s, "which interface was captured: the one that carries the VPN addresses themselves, or another tool that converts the file first",
+			Actions: []report.Action{j.exec(s, "which interface was captured: "+
+				"the one that carries the VPN addresses themselves, or another tool that converts the file first",
 				j.toward(s, "show monitor capture", "show ip cef %s")...)},
 		}
 		var what []string
@@ -68,8 +71,8 @@ func captureUnreadable(j *judge) []report.Finding {
 			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: u.Frame, Note: u.What + ": not read"})
 		}
 		f.Fields["wrapping"], f.Fields["packets"] = strings.Join(what, "; "), packets
-		f.Explanation = fmt.Sprintf("%s of the capture of %s %s not read: %s. Whether the tunnel's packets are among them, nobody can say.",
-			plural(packets, "packet", "packets"), j.name(s), was(packets), strings.Join(what, "; "))
+		f.Explanation = fmt.Sprintf("%s of the capture of %s %s not read: %s. Whether the tunnel's packets are among them, "+
+			"nobody can say.", plural(packets, "packet", "packets"), j.name(s), was(packets), strings.Join(what, "; "))
 		return f
 	})
 }
@@ -94,7 +97,8 @@ func strangers(j *judge) []report.Finding {
 				}
 				if !slices.Contains(addresses, a.String()) && len(addresses) < most {
 					addresses = append(addresses, a.String())
-					f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: x.Sent[0].Frame, Note: "with " + a.String()})
+					f.Evidence = append(f.Evidence,
+						report.Evidence{Side: sideOf(s), Frame: x.Sent[0].Frame, Note: "with " + a.String()})
 				}
 			}
 		}
@@ -102,8 +106,9 @@ func strangers(j *judge) []report.Finding {
 			return nil
 		}
 		f.Fields = map[string]any{"addresses": addresses, "packets": packets}
-		f.Explanation = fmt.Sprintf("The capture of %s also holds %s between it and %s, which is neither side of this tunnel. Nothing was judged by them.",
-			j.name(s), plural(packets, "IKE packet", "IKE packets"), strings.Join(addresses, ", "))
+		f.Explanation = fmt.Sprintf("The capture of %s also holds %s between it and %s, "+
+			"which is neither side of this tunnel. Nothing was judged by them.", j.name(s),
+			plural(packets, "IKE packet", "IKE packets"), strings.Join(addresses, ", "))
 		return f
 	})
 }
@@ -120,9 +125,11 @@ func captureDisjoint(j *judge) []report.Finding {
 		return nil
 	}
 	return []report.Finding{{
-		Confidence:  certainIf(j.c.Clock != nil),
-		Explanation: "The two captures do not overlap in time, so what one of them lacks was not lost: it was not captured. They may be of different runs.",
-		Actions: []report.Action{j.exec(pair.A, "whether the captures were taken at the same time", "show clock detail", "show ntp status"),
+		Confidence: certainIf(j.c.Clock != nil),
+		Explanation: "The two captures do not overlap in time, so what one of them lacks was not lost: " +
+			"it was not captured. They may be of different runs.",
+		Actions: []report.Action{j.exec(pair.A, "whether the captures were taken at the same time", "show clock detail",
+			"show ntp status"),
 			j.exec(pair.B, "whether the captures were taken at the same time", "show clock detail", "show ntp status")},
 	}}
 }
@@ -153,8 +160,8 @@ func captureDamaged(j *judge) []report.Finding {
 			return nil
 		}
 		return &report.Finding{
-			Explanation: fmt.Sprintf("The file of %s is damaged at byte %d: %s. The %s before it were used.", j.name(s), d.Offset, d.Reason,
-				plural(j.c.Story(s).Counts.Packets, "packet", "packets")),
+			Explanation: fmt.Sprintf("The file of %s is damaged at byte %d: %s. The %s before it were used.", j.name(s),
+				d.Offset, d.Reason, plural(j.c.Story(s).Counts.Packets, "packet", "packets")),
 			Fields:  map[string]any{"offset": d.Offset},
 			Actions: []report.Action{j.exec(s, "fetch the file again and compare size and checksum", "dir bootflash:")},
 		}
@@ -168,8 +175,8 @@ func captureTruncated(j *judge) []report.Finding {
 			return nil
 		}
 		return &report.Finding{
-			Explanation: fmt.Sprintf("The capture of %s cut %s short. They were read as far as they go, and compared as far as both sides hold them.",
-				j.name(s), plural(n, "IKE message", "IKE messages")),
+			Explanation: fmt.Sprintf("The capture of %s cut %s short. They were read as far as they go, "+
+				"and compared as far as both sides hold them.", j.name(s), plural(n, "IKE message", "IKE messages")),
 			Fields:  map[string]any{"packets": n},
 			Actions: []report.Action{j.exec(s, "no packet-len limit, or a larger one", "show monitor capture")},
 		}
@@ -183,8 +190,8 @@ func captureDuplicates(j *judge) []report.Finding {
 			return nil
 		}
 		return &report.Finding{
-			Explanation: fmt.Sprintf("The capture of %s holds %s twice: two interfaces or both directions of one path were attached. The copies are not counted as retransmissions.",
-				j.name(s), plural(n, "packet", "packets")),
+			Explanation: fmt.Sprintf("The capture of %s holds %s twice: two interfaces or both directions of one path were "+
+				"attached. The copies are not counted as retransmissions.", j.name(s), plural(n, "packet", "packets")),
 			Fields: map[string]any{"packets": n},
 		}
 	})
@@ -215,15 +222,15 @@ func captureBufferFull(j *judge) []report.Finding {
 			which = "Earlier"
 		}
 		return &report.Finding{
-			Explanation: fmt.Sprintf("The router of %s says that its buffer of %d KB holds %d KB%s %s packets are not in the file, and their absence means nothing.",
-				j.name(s), l.Size, l.Used, dropped, which),
+			Explanation: fmt.Sprintf("The router of %s says that its buffer of %d KB holds %d KB%s %s packets are not in the "+
+				"file, and their absence means nothing.", j.name(s), l.Size, l.Used, dropped, which),
 			Actions: []report.Action{j.exec(s, "a larger buffer, or --ike-only, which captures no ESP", "show monitor capture")},
 		}
 	})
 }
 
-// transferHostKey says that somebody else may have answered the connection that was to fetch a capture. Nothing of what it
-// might have sent is in the capture.
+// transferHostKey says that somebody else may have answered the connection that was to fetch a
+// capture. Nothing of what it might have sent is in the capture.
 func transferHostKey(j *judge) []report.Finding {
 	return j.eachStory(func(s pair.Side) *report.Finding {
 		why := j.o.TransferHostKey[s]
@@ -231,10 +238,10 @@ func transferHostKey(j *judge) []report.Finding {
 			return nil
 		}
 		return &report.Finding{
-			Explanation: fmt.Sprintf("The command line of %s had the host key that is known, the connection that was to fetch its capture had not: %s. "+
-				"It was refused, and the packets were read over the command line.", j.name(s), why),
-			Actions: []report.Action{j.exec(s, "compare the key with what both connections were shown, and find out what answers at the router's address",
-				"show ip ssh", "show crypto key mypubkey all")},
+			Explanation: fmt.Sprintf("The command line of %s had the host key that is known, the connection that was to fetch "+
+				"its capture had not: %s. It was refused, and the packets were read over the command line.", j.name(s), why),
+			Actions: []report.Action{j.exec(s, "compare the key with what both connections were shown, "+
+				"and find out what answers at the router's address", "show ip ssh", "show crypto key mypubkey all")},
 		}
 	})
 }
@@ -247,10 +254,11 @@ func captureRateLimited(j *judge) []report.Finding {
 			return nil
 		}
 		return &report.Finding{
-			Explanation: fmt.Sprintf("The capture of %s holds %d packets in its busiest second and %d seconds near it, which is its limit of packets a second: others passed uncaptured.",
-				j.name(s), peak.Packets, peak.AtLeast),
-			Fields:  map[string]any{"pps": limit},
-			Actions: []report.Action{j.exec(s, "a higher pps limit, or --ike-only, which captures no ESP", "show monitor capture")},
+			Explanation: fmt.Sprintf("The capture of %s holds %d packets in its busiest second and %d seconds near it, "+
+				"which is its limit of packets a second: others passed uncaptured.", j.name(s), peak.Packets, peak.AtLeast),
+			Fields: map[string]any{"pps": limit},
+			Actions: []report.Action{j.exec(s, "a higher pps limit, or --ike-only, which captures no ESP",
+				"show monitor capture")},
 		}
 	})
 }
@@ -273,22 +281,28 @@ func clockOffset(j *judge) []report.Finding {
 	if ms < 0 {
 		ahead, behind = pair.A, pair.B
 	}
-	f.Explanation = fmt.Sprintf("The clock of %s is %s ahead of %s's. All times were aligned with it.", j.name(ahead), duration(math.Abs(ms)), j.name(behind))
+	f.Explanation = fmt.Sprintf("The clock of %s is %s ahead of %s's. All times were aligned with it.", j.name(ahead),
+		duration(math.Abs(ms)), j.name(behind))
 	switch bounded := c.Low != nil && c.High != nil; {
 	case math.Abs(ms) >= 1:
 	case bounded:
 		within := max(math.Abs(millis(*c.Low)), math.Abs(millis(*c.High)), 0.01)
-		f.Title, f.Explanation = "The routers' clocks agree", fmt.Sprintf("The routers' clocks agree to within %s.", duration(within))
+		f.Title, f.Explanation = "The routers' clocks agree",
+			fmt.Sprintf("The routers' clocks agree to within %s.", duration(within))
 	default:
-		f.Title, f.Explanation = "The routers' clocks agree", "The routers' clocks agree, as far as packets of one direction tell."
+		f.Title, f.Explanation = "The routers' clocks agree",
+			"The routers' clocks agree, as far as packets of one direction tell."
 	}
 	if len(c.Steps) > 0 {
 		f.Title = "A clock was set during the capture"
-		f.Explanation = "A router's clock was set during the capture, so no single offset holds for all of it. Times before and after were aligned each by its own; how long something took across that moment is not certain."
+		f.Explanation = "A router's clock was set during the capture, so no single offset holds for all of it. " +
+			"Times before and after were aligned each by its own; how long something took across that moment is not certain."
 	}
-	if math.Abs(ms) > 1000 || slices.ContainsFunc(c.Steps, func(s pair.Step) bool { return math.Abs(millis(s.By)) > 1000 }) {
+	if math.Abs(ms) > 1000 ||
+		slices.ContainsFunc(c.Steps, func(s pair.Step) bool { return math.Abs(millis(s.By)) > 1000 }) {
 		f.Severity = report.Warning
-		f.Actions = []report.Action{j.exec(pair.A, "both routers' clocks against a common source", "show ntp status", "show clock detail"),
+		f.Actions = []report.Action{j.exec(pair.A,
+			"both routers' clocks against a common source", "show ntp status", "show clock detail"),
 			j.exec(pair.B, "both routers' clocks against a common source", "show ntp status", "show clock detail")}
 	}
 	return []report.Finding{f}
@@ -330,9 +344,10 @@ func malformedMessage(j *judge) []report.Finding {
 			frame, fault := copy.Sent[0].Frame, copy.Faults()[0]
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("%s message of %s in the capture of %s contradicts itself at byte %d: %s.", capital(one(m.Exchange)), j.name(m.From), j.name(s), fault.Offset, fault.Reason),
-				Fields:      map[string]any{"side": s.String(), "frame": frame, "offset": fault.Offset},
-				Evidence:    []report.Evidence{{Side: sideOf(s), Frame: frame, Note: fault.String()}},
+				Explanation: fmt.Sprintf("%s message of %s in the capture of %s contradicts itself at byte %d: %s.",
+					capital(one(m.Exchange)), j.name(m.From), j.name(s), fault.Offset, fault.Reason),
+				Fields:   map[string]any{"side": s.String(), "frame": frame, "offset": fault.Offset},
+				Evidence: []report.Evidence{{Side: sideOf(s), Frame: frame, Note: fault.String()}},
 			})
 		}
 	}
@@ -343,10 +358,11 @@ func malformedMessage(j *judge) []report.Finding {
 		}
 		for _, f := range story.Faults[:min(len(story.Faults), most)] {
 			all = append(all, report.Finding{
-				Confidence:  report.Certain,
-				Explanation: fmt.Sprintf("A packet on the IKE port in the capture of %s is no IKE message: %s.", j.name(s), f.Reason),
-				Fields:      map[string]any{"side": s.String(), "frame": f.Frame},
-				Evidence:    []report.Evidence{{Side: sideOf(s), Frame: f.Frame, Note: f.Reason}},
+				Confidence: report.Certain,
+				Explanation: fmt.Sprintf("A packet on the IKE port in the capture of %s is no IKE message: %s.",
+					j.name(s), f.Reason),
+				Fields:   map[string]any{"side": s.String(), "frame": f.Frame},
+				Evidence: []report.Evidence{{Side: sideOf(s), Frame: f.Frame, Note: f.Reason}},
 			})
 		}
 	}
@@ -367,12 +383,13 @@ func noIKETraffic(j *judge) []report.Finding {
 		}
 	}
 	f := report.Finding{
-		Confidence:  report.Certain,
-		Explanation: "No capture holds an IKE message between the peers: nothing triggered the tunnel, or IKE leaves by an interface that was not captured." + proof,
+		Confidence: report.Certain,
+		Explanation: "No capture holds an IKE message between the peers: nothing triggered the tunnel, " +
+			"or IKE leaves by an interface that was not captured." + proof,
 	}
 	for _, s := range pair.Both {
-		f.Actions = append(f.Actions, j.exec(s, "whether the tunnel is configured on this interface, and where the route to the peer leads",
-			j.toward(s, "show crypto session", "show crypto map", "show ip route %s")...))
+		f.Actions = append(f.Actions, j.exec(s, "whether the tunnel is configured on this interface, and where the route to "+
+			"the peer leads", j.toward(s, "show crypto session", "show crypto map", "show ip route %s")...))
 	}
 	return []report.Finding{f}
 }

@@ -44,8 +44,8 @@ func (j *judge) childConfigOf(s pair.Side) *childConfig {
 // childEntry is one crypto map entry or IPsec profile: what both sides of a child SA must agree on.
 type childEntry struct{ *facts.CryptoEntry }
 
-// entryOf picks the crypto map entry for the peer, else an entry without a peer (a dynamic map), else the IPsec profile that is
-// not the default one; nil without any.
+// entryOf picks the crypto map entry for the peer, else an entry without a peer (a dynamic map),
+// else the IPsec profile that is not the default one; nil without any.
 func (j *judge) entryOf(s pair.Side) *childEntry {
 	var entries []*childEntry
 	for _, e := range j.o.Config[s].CryptoEntries() {
@@ -70,7 +70,8 @@ func (j *judge) entryOf(s pair.Side) *childEntry {
 	return nil
 }
 
-// compareChildConfig adds to a refusal of phase 2 what the configurations of both sides say about it.
+// compareChildConfig adds to a refusal of phase 2 what the configurations of both sides say about
+// it.
 func (j *judge) compareChildConfig(f *report.Finding) {
 	a, b := j.childConfigOf(pair.A), j.childConfigOf(pair.B)
 	if a == nil || b == nil {
@@ -79,7 +80,8 @@ func (j *judge) compareChildConfig(f *report.Finding) {
 	differs := map[string]any{}
 	note := func(what string, mine, theirs []string) {
 		differs[what] = map[string]any{"A": mine, "B": theirs}
-		f.Explanation += fmt.Sprintf(" The configured %s differ: %s has %s, %s has %s.", what, j.partyName(pair.A), strings.Join(mine, "; "), j.partyName(pair.B), strings.Join(theirs, "; "))
+		f.Explanation += fmt.Sprintf(" The configured %s differ: %s has %s, %s has %s.", what, j.partyName(pair.A),
+			strings.Join(mine, "; "), j.partyName(pair.B), strings.Join(theirs, "; "))
 	}
 	advise := func(who pair.Side, lines ...string) {
 		f.Actions = append(f.Actions, j.config(who, "what "+j.partyName(who.Other())+" has (a suggestion)", lines...))
@@ -132,7 +134,8 @@ func (e *childEntry) setPFS() string {
 	return line
 }
 
-// weakPFS says how little the entry's PFS protects: 2 without any, 1 with a deprecated group, 0 with a good one, less with post-quantum methods.
+// weakPFS says how little the entry's PFS protects: 2 without any, 1 with a deprecated group, 0
+// with a good one, less with post-quantum methods.
 func (e *childEntry) weakPFS() int {
 	switch {
 	case e.PFS == "N":
@@ -148,13 +151,15 @@ func (e *childEntry) weakPFS() int {
 // adviseOnPFS says that PFS differs, and gives the side that has the weaker one the other's line.
 func (j *judge) adviseOnPFS(f *report.Finding, a, b *childEntry, differs map[string]any) {
 	differs["PFS groups"] = map[string]any{"A": []string{a.pfsText()}, "B": []string{b.pfsText()}}
-	f.Explanation += fmt.Sprintf(" The configured PFS groups differ: %s has %s, %s has %s.", j.partyName(pair.A), a.pfsText(), j.partyName(pair.B), b.pfsText())
+	f.Explanation += fmt.Sprintf(" The configured PFS groups differ: %s has %s, %s has %s.", j.partyName(pair.A),
+		a.pfsText(), j.partyName(pair.B), b.pfsText())
 	from, to, who := a, b, pair.B
 	if a.weakPFS() > b.weakPFS() {
 		from, to, who = b, a, pair.A
 	}
 	if from.weakPFS() < 1 {
-		f.Actions = append(f.Actions, j.config(who, "what "+j.partyName(who.Other())+" has (a suggestion)", to.context(), from.setPFS()))
+		f.Actions = append(f.Actions,
+			j.config(who, "what "+j.partyName(who.Other())+" has (a suggestion)", to.context(), from.setPFS()))
 	}
 }
 
@@ -176,7 +181,8 @@ func (j *judge) compareACLs(f *report.Finding, a, b *childConfig, differs map[st
 	sep := ""
 	for _, s := range pair.Both {
 		if len(missing[s]) > 0 {
-			f.Explanation += fmt.Sprintf("%s %s of %s has no mirror on %s", sep, strings.Join(missing[s], "; "), j.partyName(s), j.partyName(s.Other()))
+			f.Explanation += fmt.Sprintf("%s %s of %s has no mirror on %s", sep, strings.Join(missing[s], "; "), j.partyName(s),
+				j.partyName(s.Other()))
 			sep = ";"
 		}
 	}
@@ -216,7 +222,8 @@ func unmirrored(a, b []string) []string {
 	return missing
 }
 
-// mirrored exchanges source and destination of a permit line; empty for a line with ports or options.
+// mirrored exchanges source and destination of a permit line; empty for a line with ports or
+// options.
 func mirrored(line string) string {
 	all := strings.Fields(line)
 	if len(all) < 4 || all[0] != "permit" {

@@ -11,15 +11,18 @@ import (
 
 // proposalWords turns the words of `show crypto ikev2 proposal` into the names that offers have.
 var proposalWords = map[string]string{
-	"AES-CBC-128": "ENCR_AES_CBC_128", "AES-CBC-192": "ENCR_AES_CBC_192", "AES-CBC-256": "ENCR_AES_CBC_256", "AES-GCM-128": "ENCR_AES_GCM_16_128",
+	"AES-CBC-128": "ENCR_AES_CBC_128", "AES-CBC-192": "ENCR_AES_CBC_192", "AES-CBC-256": "ENCR_AES_CBC_256",
+	"AES-GCM-128": "ENCR_AES_GCM_16_128",
 	"AES-GCM-256": "ENCR_AES_GCM_16_256", "3DES": "ENCR_3DES", "DES": "ENCR_DES",
 	"SHA96": "AUTH_HMAC_SHA1_96", "SHA1": "AUTH_HMAC_SHA1_96", "MD596": "AUTH_HMAC_MD5_96", "MD5": "AUTH_HMAC_MD5_96",
 	"SHA256": "AUTH_HMAC_SHA2_256_128", "SHA384": "AUTH_HMAC_SHA2_384_192", "SHA512": "AUTH_HMAC_SHA2_512_256",
 }
 
-var prfWords = map[string]string{"SHA1": "PRF_HMAC_SHA1", "MD5": "PRF_HMAC_MD5", "SHA256": "PRF_HMAC_SHA2_256", "SHA384": "PRF_HMAC_SHA2_384", "SHA512": "PRF_HMAC_SHA2_512"}
+var prfWords = map[string]string{"SHA1": "PRF_HMAC_SHA1", "MD5": "PRF_HMAC_MD5", "SHA256": "PRF_HMAC_SHA2_256",
+	"SHA384": "PRF_HMAC_SHA2_384", "SHA512": "PRF_HMAC_SHA2_512"}
 
-// ikeConfig is a side's phase 1 by its configuration: what it would accept, and the lines that say so.
+// ikeConfig is a side's phase 1 by its configuration: what it would accept, and the lines that say
+// so.
 type ikeConfig struct {
 	sets   []set
 	policy string // IKEv2: the policy in force that is not the default one; empty without
@@ -38,7 +41,8 @@ func configured(shows facts.Config, version int) ikeConfig {
 	c.policy = policy
 	for _, p := range shows.IKEv2Proposals() {
 		x := setOfProposal(p)
-		if len(x["ENCR"]) > 0 && len(x["KE"]) > 0 && (len(uses) == 0 || slices.Contains(uses, p.Name)) { // else its words are new ones
+		understood := len(x["ENCR"]) > 0 && len(x["KE"]) > 0 // else its words are new ones
+		if understood && (len(uses) == 0 || slices.Contains(uses, p.Name)) {
 			c.sets = append(c.sets, x)
 		}
 	}

@@ -22,12 +22,19 @@ func TestPostQuantumPFSIsRead(t *testing.T) {
 }
 
 func TestPostQuantumProposalIsRead(t *testing.T) {
-	const text = " IKEv2 proposal: ikev2proposal\n     Encryption : AES-CBC-256\n     Integrity  : SHA512\n     PRF        : SHA512\n" +
-		"     DH Group   : DH_GROUP_521_ECP/Group 21\n     PQC Key Exchange: ML-KEM-1024 Optional\n"
+	const text = ` IKEv2 proposal: ikev2proposal
+     Encryption : AES-CBC-256
+     Integrity  : SHA512
+     PRF        : SHA512
+     DH Group   : DH_GROUP_521_ECP/Group 21
+     PQC Key Exchange: ML-KEM-1024 Optional
+`
 	for words, want := range map[string]string{
-		"ML-KEM-1024 Optional": "ml-kem-1024|NONE", "ML-KEM-768 ML-KEM-1024 [Optional]": "ml-kem-768|ml-kem-1024|NONE", "MLKEM512": "ml-kem-512",
+		"ML-KEM-1024 Optional": "ml-kem-1024|NONE", "ML-KEM-768 ML-KEM-1024 [Optional]": "ml-kem-768|ml-kem-1024|NONE",
+		"MLKEM512": "ml-kem-512",
 	} {
-		all := configured(facts.Config{"show-ikev2-proposal": strings.Replace(text, "ML-KEM-1024 Optional", words, 1)}, 2).sets
+		shown := strings.Replace(text, "ML-KEM-1024 Optional", words, 1)
+		all := configured(facts.Config{"show-ikev2-proposal": shown}, 2).sets
 		if len(all) != 1 || strings.Join(all[0]["ADDKE1"], "|") != want {
 			t.Errorf("%s: %v, want %s", words, all, want)
 		}
@@ -35,7 +42,8 @@ func TestPostQuantumProposalIsRead(t *testing.T) {
 }
 
 func TestTransformSetsThatAreNotAdvised(t *testing.T) {
-	for transforms, weak := range map[string]bool{"esp-3des esp-sha-hmac": true, "esp-aes 256 esp-md5-hmac": true, "esp-null esp-sha-hmac": true,
+	for transforms, weak := range map[string]bool{"esp-3des esp-sha-hmac": true, "esp-aes 256 esp-md5-hmac": true,
+		"esp-null esp-sha-hmac":       true,
 		"esp-aes 256 esp-sha256-hmac": false, "esp-gcm 256": false} {
 		if weakTransformSet(transforms) != weak {
 			t.Errorf("%s: weak is not %v", transforms, weak)
@@ -46,8 +54,10 @@ func TestTransformSetsThatAreNotAdvised(t *testing.T) {
 // Crypto ACLs of IPv6 are compared as those of IPv4 are, and the advice is of their family.
 func TestMirrorsOfBothFamilies(t *testing.T) {
 	for _, c := range []struct{ line, mirror, context string }{
-		{"permit ip 10.1.0.0 0.0.255.255 host 10.2.0.1", "permit ip host 10.2.0.1 10.1.0.0 0.0.255.255", "ip access-list extended VPN"},
-		{"permit ipv6 2001:DB8:1::/64 2001:DB8:2::/64", "permit ipv6 2001:DB8:2::/64 2001:DB8:1::/64", "ipv6 access-list VPN"},
+		{"permit ip 10.1.0.0 0.0.255.255 host 10.2.0.1", "permit ip host 10.2.0.1 10.1.0.0 0.0.255.255",
+			"ip access-list extended VPN"},
+		{"permit ipv6 2001:DB8:1::/64 2001:DB8:2::/64", "permit ipv6 2001:DB8:2::/64 2001:DB8:1::/64",
+			"ipv6 access-list VPN"},
 		{"permit tcp any any eq 80", "", "ip access-list extended VPN"},
 	} {
 		if got := mirrored(c.line); got != c.mirror {

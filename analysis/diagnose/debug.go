@@ -11,20 +11,24 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// A debug is the router's own interpretation, a packet is fact. They are matched by SPI, message ID, exchange and role. Log and
-// capture are of one clock, but the log's times have no year and no zone that could be trusted: a line that matched a packet
-// tells by how much they differ.
+// A debug is the router's own interpretation, a packet is fact. They are matched by SPI, message
+// ID, exchange and role. Log and capture are of one clock, but the log's times have no year and no
+// zone that could be trusted: a line that matched a packet tells by how much they differ.
 
 // debugMatch is one side's log, joined with its capture.
 type debugMatch struct {
-	log      facts.Debug
-	matched  int
-	lines    int                 // that name a packet to or from the peer
-	unsent   []facts.DebugPacket // the log sent them while the capture worked, and no capture has them
-	unheard  []*pair.Message     // the capture received them while the log was written, and IKE neither names them nor acted upon them
-	silent   int                 // the log does not name them, but IKE acted upon them: it is not complete
-	before   report.Evidence     // the last matched packet before the first of unsent
-	from, to int64               // the log was written between these times of the capture; to is 0 when nothing matched
+	log     facts.Debug
+	matched int
+	lines   int                 // that name a packet to or from the peer
+	unsent  []facts.DebugPacket // the log sent them while the capture worked, and no capture has them
+
+	// The capture received them while the log was written, and IKE neither names them nor acted upon
+	// them.
+	unheard []*pair.Message
+
+	silent   int             // the log does not name them, but IKE acted upon them: it is not complete
+	before   report.Evidence // the last matched packet before the first of unsent
+	from, to int64           // the log was written between these times of the capture; to is 0 when nothing matched
 }
 
 type debugKey struct {
@@ -118,7 +122,8 @@ func (x *debugJoin) match() {
 	}
 }
 
-// sight is the n-th packet of a message in the side's own capture, the last one when there are not so many; nil without any.
+// sight is the n-th packet of a message in the side's own capture, the last one when there are not
+// so many; nil without any.
 func (x *debugJoin) sight(k debugKey, spiR ike.SPI, n int) *exchange.Sight {
 	var own []*exchange.Sight
 	for _, m := range x.candidates(k, spiR) {
@@ -144,8 +149,8 @@ func (x *debugJoin) candidates(k debugKey, spiR ike.SPI) []*pair.Message {
 	return all
 }
 
-// findUnsent picks the lines that sent what no capture has, at moments at which the side's own capture worked. What the log
-// received and the capture lacks proves that it did not.
+// findUnsent picks the lines that sent what no capture has, at moments at which the side's own
+// capture worked. What the log received and the capture lacks proves that it did not.
 func (x *debugJoin) findUnsent() {
 	v := &x.j.c.Parties[x.s].Coverage
 	first, last := -1, -1
@@ -180,8 +185,8 @@ func (x *debugJoin) findUnsent() {
 	}
 }
 
-// captureWorked says whether the capture demonstrably took packets when line i was written: after its first one, and before its last
-// one or little later.
+// captureWorked says whether the capture demonstrably took packets when line i was written: after
+// its first one, and before its last one or little later.
 func (x *debugJoin) captureWorked(i, first, last int) bool {
 	p, c := x.d.log.Packets[i], x.j.c
 	if x.timed && !p.At.IsZero() {
@@ -197,7 +202,8 @@ func (x *debugJoin) knowsSPI(spi ike.SPI) bool { return x.j.bySPI[spi] != nil }
 func (x *debugJoin) lastBefore(i int) report.Evidence {
 	for k := min(i, len(x.sights)-1); k >= 0; k-- {
 		if s := x.sights[k]; s != nil {
-			return report.Evidence{Side: sideOf(x.s), Frame: s.Frame, Note: "the last packet of the debug that the capture has before it"}
+			return report.Evidence{Side: sideOf(x.s), Frame: s.Frame,
+				Note: "the last packet of the debug that the capture has before it"}
 		}
 	}
 	return report.Evidence{}
@@ -216,7 +222,8 @@ func (x *debugJoin) elsewhere(p facts.DebugPacket) bool {
 // logDelay is by how much a line may be written later than its packet was captured.
 const logDelay = 20e6
 
-// findUnheard picks the messages that arrived while the log was written and that it does not name as received.
+// findUnheard picks the messages that arrived while the log was written and that it does not name
+// as received.
 func (x *debugJoin) findUnheard() {
 	if x.d.to == 0 {
 		return
@@ -248,7 +255,8 @@ func (x *debugJoin) actedUpon(m *pair.Message) bool {
 		return false
 	}
 	for _, o := range m.Conversation.Messages {
-		if o.From == x.s && !o.Response() && o.MessageID > m.MessageID && o.Transmissions[0].Aligned >= m.Transmissions[0].Aligned {
+		if o.From == x.s && !o.Response() && o.MessageID > m.MessageID &&
+			o.Transmissions[0].Aligned >= m.Transmissions[0].Aligned {
 			return true
 		}
 	}
@@ -263,9 +271,10 @@ func debugAgrees(j *judge) []report.Finding {
 			continue
 		}
 		all = append(all, report.Finding{
-			Confidence:  report.Certain,
-			Explanation: fmt.Sprintf("The debug of %s names %s to or from the peer, and its capture has all of them; what arrived while it was written, it received.", j.name(s), plural(d.matched, "packet", "packets")),
-			Fields:      map[string]any{"side": s.String(), "matched": d.matched},
+			Confidence: report.Certain,
+			Explanation: fmt.Sprintf("The debug of %s names %s to or from the peer, and its capture has all of them; "+
+				"what arrived while it was written, it received.", j.name(s), plural(d.matched, "packet", "packets")),
+			Fields: map[string]any{"side": s.String(), "matched": d.matched},
 		})
 	}
 	return all
@@ -283,9 +292,11 @@ func debugNotCaptured(j *judge) []report.Finding {
 			told[ike.SPI(p.SPIi).String()+p.String()] = true
 			f := report.Finding{
 				Confidence: report.Certain, Conversation: j.conversationOf(ike.SPI(p.SPIi)),
-				Explanation: fmt.Sprintf("The debug of %s (line %d) says that it sent %s, and its own capture does not have it: the packet never left by the captured interface.", j.name(s), p.Line, p),
+				Explanation: fmt.Sprintf("The debug of %s (line %d) says that it sent %s, and its own capture does not have it: "+
+					"the packet never left by the captured interface.", j.name(s), p.Line, p),
 				Actions: []report.Action{j.exec(s, "what drops it inside the router, or another interface by which it leaves",
-					j.toward(s, "show ip cef %s", "show platform hardware qfp active statistics drop", "show policy-map control-plane")...)},
+					j.toward(s, "show ip cef %s", "show platform hardware qfp active statistics drop",
+						"show policy-map control-plane")...)},
 				Fields: map[string]any{"side": s.String(), "message": p.String(), "debug_line": p.Line},
 			}
 			if d.before.Frame > 0 {
@@ -312,8 +323,8 @@ func debugNotReceived(j *judge) []report.Finding {
 			what := fmt.Sprintf("%s %s MID=%d", m.Exchange, strings.ToUpper(m.Kind.String()), m.MessageID)
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("%s of %s is in the capture of %s, and its debug never received it: it was dropped between the interface and IKE.",
-					what, j.name(m.From), j.name(s)),
+				Explanation: fmt.Sprintf("%s of %s is in the capture of %s, and its debug never received it: "+
+					"it was dropped between the interface and IKE.", what, j.name(m.From), j.name(s)),
 				Evidence: evidence("arrived, and not received by IKE", m),
 				Actions: []report.Action{j.exec(s, "a filter, control-plane policing or another VRF between interface and IKE",
 					"show policy-map control-plane", "show ip access-lists", "show platform hardware qfp active statistics drop")},

@@ -60,23 +60,27 @@ func espBlocked(j *judge) []report.Finding {
 		switch {
 		case b.Passed > 0:
 			sent = int(b.Lost.Len())
-			text = fmt.Sprintf("%s of SPI %s from %s to %s passes up to number %d and then no more: %s sent after it, 0 arrived.",
-				protected(mine), spiText(b.SPI), from, to, b.Lost.Low-1, plural(sent, "packet", "packets"))
+			text = fmt.Sprintf("%s of SPI %s from %s to %s passes up to number %d and then no more: %s sent after "+
+				"it, 0 arrived.", protected(mine), spiText(b.SPI), from, to, b.Lost.Low-1, plural(sent, "packet", "packets"))
 			frame, title = b.Gap[len(b.Gap)-1].Frame, protected(mine)+" passes no more"
 		case j.ikePasses(b.From):
 			text = fmt.Sprintf("IKE from %s to %s passes, %s does not: %s of SPI %s %s sent, 0 arrived.", from, to, what,
 				plural(sent, "packet", "packets"), spiText(b.SPI), was(sent))
 		default:
 			title = protected(mine) + " does not get through"
-			text = fmt.Sprintf("%s from %s does not reach %s: %s of SPI %s %s sent, 0 arrived, while that side's capture holds packets from before and after them.",
-				capital(what), from, to, plural(sent, "packet", "packets"), spiText(b.SPI), was(sent))
+			text = fmt.Sprintf("%s from %s does not reach %s: %s of SPI %s %s sent, "+
+				"0 arrived, while that side's capture holds packets from before and after them.", capital(what), from, to,
+				plural(sent, "packet", "packets"), spiText(b.SPI), was(sent))
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Title: title, Explanation: text,
-			Evidence: []report.Evidence{{Side: sideOf(b.From), Frame: int(frame), Note: protected(mine) + " leaves and does not arrive"}},
+			Evidence: []report.Evidence{{Side: sideOf(b.From), Frame: int(frame),
+				Note: protected(mine) + " leaves and does not arrive"}},
 			Actions: []report.Action{path(b.From, "a filter between the two gateways drops "+what, j.permitFlow(b.Flow)),
-				j.exec(b.From.Other(), "whether anything was decrypted", j.toward(b.From.Other(), "show crypto ipsec sa peer %s")...)},
-			Fields: map[string]any{"direction": b.From.Direction(), "spi": spiText(b.SPI), "encapsulation": encapsulation(mine), "sent": sent},
+				j.exec(b.From.Other(), "whether anything was decrypted",
+					j.toward(b.From.Other(), "show crypto ipsec sa peer %s")...)},
+			Fields: map[string]any{"direction": b.From.Direction(), "spi": spiText(b.SPI), "encapsulation": encapsulation(mine),
+				"sent": sent},
 		})
 	}
 	return all
@@ -88,9 +92,11 @@ func espOneWay(j *judge) []report.Finding {
 		silent, talker := j.end(x.Side, x.Peer), j.end(x.Side.Other(), x.Peer)
 		f := report.Finding{
 			Confidence: report.Probable,
-			Evidence:   []report.Evidence{{Side: sideOf(x.In), Frame: int(x.First.Frame), Note: "protected traffic one way, none goes back"}},
+			Evidence: []report.Evidence{{Side: sideOf(x.In), Frame: int(x.First.Frame),
+				Note: "protected traffic one way, none goes back"}},
 			Actions: []report.Action{j.exec(x.Side, "encaps and decaps, the route back, crypto ACL and NAT exemption",
-				j.toward(x.Side, "show crypto ipsec sa peer %s", "show ip route", "show crypto map", "show ip nat translations")...)},
+				j.toward(x.Side, "show crypto ipsec sa peer %s", "show ip route", "show crypto map",
+					"show ip nat translations")...)},
 			Fields: map[string]any{"silent_side": x.Side.String(), "spi": spiText(x.Flow.SPI)},
 		}
 		count := plural(x.Packets, "packet", "packets")
@@ -98,13 +104,14 @@ func espOneWay(j *judge) []report.Finding {
 		switch {
 		case !x.Arrives:
 			f.Confidence = report.Possible
-			f.Explanation = fmt.Sprintf("%s sends protected traffic (%s in %s), and none comes back from %s: it sends none, or the path drops one of the two directions. A capture on that side tells which.",
-				talker, count, took, silent)
+			f.Explanation = fmt.Sprintf("%s sends protected traffic (%s in %s), and none comes back from %s: it sends none, "+
+				"or the path drops one of the two directions. A capture on that side tells which.", talker, count, took, silent)
 		case x.Whole:
-			f.Explanation = fmt.Sprintf("%s sends protected traffic and it arrives at %s, which sends none: it does not encrypt what should come back.", talker, silent)
+			f.Explanation = fmt.Sprintf("%s sends protected traffic and it arrives at %s, which sends none: "+
+				"it does not encrypt what should come back.", talker, silent)
 		default:
-			f.Explanation = fmt.Sprintf("%s falls silent: for %s it sends no protected traffic, while %s of %s arrive. Before, it was never quiet for so long.",
-				silent, took, count, talker)
+			f.Explanation = fmt.Sprintf("%s falls silent: for %s it sends no protected traffic, while %s of %s arrive. Before, "+
+				"it was never quiet for so long.", silent, took, count, talker)
 		}
 		if x.Arrives && x.Whole && !j.c.TwoSided() {
 			f.Explanation += " Or its packets leave by another interface than the captured one."
@@ -115,7 +122,8 @@ func espOneWay(j *judge) []report.Finding {
 	return all
 }
 
-// end is a side for people; with one capture of several peers, the other end is told by its address.
+// end is a side for people; with one capture of several peers, the other end is told by its
+// address.
 func (j *judge) end(s pair.Side, p *facts.Peer) string {
 	if p.Remote.IsValid() && j.c.Story(s) == nil {
 		if name := j.c.Parties[s].Name; name != "" {
@@ -132,8 +140,8 @@ func espLoss(j *judge) []report.Finding {
 		mine := f.At[f.From]
 		found := report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("%d of %d %s packets of SPI %s from %s to %s %s lost on the path.", f.Lost, f.Sent, protected(mine), spiText(f.SPI),
-				j.name(f.From), j.name(f.From.Other()), was(int(f.Lost))),
+			Explanation: fmt.Sprintf("%d of %d %s packets of SPI %s from %s to %s %s lost on the path.", f.Lost, f.Sent,
+				protected(mine), spiText(f.SPI), j.name(f.From), j.name(f.From.Other()), was(int(f.Lost))),
 			Actions: []report.Action{j.exec(f.From, "errors and drops on the WAN interface", j.showInterface(f.From)...)},
 			Fields: map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "lost": f.Lost, "sent": f.Sent,
 				"loss_ratio": ratio(int(f.Lost), int(f.Sent))},
@@ -177,11 +185,13 @@ func espReplay(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Probable,
-			Explanation: fmt.Sprintf("ESP packets of SPI %s arrive at %s up to %d behind later ones: the anti-replay window (%d unless configured) drops them.",
-				spiText(f.SPI), j.name(f.From.Other()), x.Displaced, window),
-			Evidence: []report.Evidence{{Side: sideOf(f.From.Other()), Frame: int(x.LatePoint.Frame), Note: "the farthest behind"}},
-			Actions:  []report.Action{j.config(f.From.Other(), "a larger window (a suggestion)", "crypto ipsec security-association replay window-size 1024")},
-			Fields:   map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "displacement": x.Displaced},
+			Explanation: fmt.Sprintf("ESP packets of SPI %s arrive at %s up to %d behind later ones: the anti-replay window "+
+				"(%d unless configured) drops them.", spiText(f.SPI), j.name(f.From.Other()), x.Displaced, window),
+			Evidence: []report.Evidence{{Side: sideOf(f.From.Other()), Frame: int(x.LatePoint.Frame),
+				Note: "the farthest behind"}},
+			Actions: []report.Action{j.config(f.From.Other(), "a larger window (a suggestion)",
+				"crypto ipsec security-association replay window-size 1024")},
+			Fields: map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "displacement": x.Displaced},
 		})
 	}
 	return all

@@ -14,15 +14,18 @@ func espStaleSPI(j *judge) []report.Finding {
 		s, peer := x.From, x.From.Other()
 		all = append(all, report.Finding{
 			Confidence: report.Probable,
-			Explanation: fmt.Sprintf("%s goes on sending with SPI %s, which is older than the newest SA: %s since then, while %s has moved on (SPI %s). Who no longer knows an SPI drops it.",
-				capital(j.name(s)), spiText(x.SPI), plural(x.Packets, "packet", "packets"), j.name(peer), spiText(x.Newest.SPI)),
+			Explanation: fmt.Sprintf("%s goes on sending with SPI %s, which is older than the newest SA: %s since then, "+
+				"while %s has moved on (SPI %s). Who no longer knows an SPI drops it.", capital(j.name(s)), spiText(x.SPI),
+				plural(x.Packets, "packet", "packets"), j.name(peer), spiText(x.Newest.SPI)),
 			Evidence: []report.Evidence{{Side: sideOf(x.In), Frame: int(x.First.Frame), Note: "still the old SPI"}},
 			Actions: []report.Action{
 				j.exec(peer, "%CRYPTO-4-RECVD_PKT_INV_SPI says that it drops them", "show logging", "show crypto ipsec sa"),
-				j.exec(s, "drop the SA that the peer no longer has (interrupts its traffic)", j.toward(s, "clear crypto sa peer %s")...),
+				j.exec(s, "drop the SA that the peer no longer has (interrupts its traffic)",
+					j.toward(s, "clear crypto sa peer %s")...),
 				j.config(s, "so that it negotiates anew by itself (a suggestion)", "crypto isakmp invalid-spi-recovery"),
 			},
-			Fields: map[string]any{"side": s.String(), "spi": spiText(x.SPI), "newest_spi": spiText(x.Newest.SPI), "packets": x.Packets},
+			Fields: map[string]any{"side": s.String(), "spi": spiText(x.SPI), "newest_spi": spiText(x.Newest.SPI),
+				"packets": x.Packets},
 		})
 	}
 	return all
@@ -34,15 +37,17 @@ func espSequenceRestart(j *judge) []report.Finding {
 		s, peer := x.From, x.From.Other()
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("The sequence number of SPI %s from %s to %s falls back from %d to %d in the same SA, with other packets than before: a peer with anti-replay drops all of them until %d is passed.",
-				spiText(x.SPI), j.name(s), j.name(peer), x.Before, x.Seq, x.Before),
+			Explanation: fmt.Sprintf("The sequence number of SPI %s from %s to %s falls back from %d to %d in the same SA, "+
+				"with other packets than before: a peer with anti-replay drops all of them until %d is passed.", spiText(x.SPI),
+				j.name(s), j.name(peer), x.Before, x.Seq, x.Before),
 			Evidence: []report.Evidence{{Side: sideOf(x.In), Frame: int(x.Frame), Note: "the number begins again"}},
 			Actions: []report.Action{
 				j.exec(peer, "replay errors: %IPSEC-3-REPLAY_ERROR", "show logging", "show crypto ipsec sa detail"),
 				j.exec(s, "whether it switched over or was restarted; a new SA ends it (interrupts its traffic)",
 					append([]string{"show redundancy", "show version"}, j.toward(s, "clear crypto sa peer %s")...)...),
 			},
-			Fields: map[string]any{"direction": s.Direction(), "spi": spiText(x.SPI), "highest_before": x.Before, "restarted_at": x.Seq},
+			Fields: map[string]any{"direction": s.Direction(), "spi": spiText(x.SPI), "highest_before": x.Before,
+				"restarted_at": x.Seq},
 		})
 	}
 	return all
@@ -59,7 +64,8 @@ func espEncapsulationDiffers(j *judge) []report.Finding {
 				at = s.Other()
 			}
 			how[s] = encapsulation(f.At[at])
-			evidence = append(evidence, report.Evidence{Side: sideOf(at), Frame: int(f.At[at].First.Frame), Note: carrier(f.At[at])})
+			evidence = append(evidence,
+				report.Evidence{Side: sideOf(at), Frame: int(f.At[at].First.Frame), Note: carrier(f.At[at])})
 		}
 		udp := pair.A
 		if how[pair.B] == "udp" {
@@ -68,7 +74,8 @@ func espEncapsulationDiffers(j *judge) []report.Finding {
 		const setting = "crypto ipsec nat-transparency udp-encapsulation"
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("%s sends ESP in UDP 4500 and %s sends it as protocol 50, at the same time: one of them believes in a NAT and the other does not, and a gateway may drop what comes in the other form.",
+			Explanation: fmt.Sprintf("%s sends ESP in UDP 4500 and %s sends it as protocol 50, at the same time: "+
+				"one of them believes in a NAT and the other does not, and a gateway may drop what comes in the other form.",
 				capital(j.end(udp, x.Peer)), j.end(udp.Other(), x.Peer)),
 			Evidence: evidence,
 			Actions: []report.Action{
@@ -87,10 +94,11 @@ func trafficInClear(j *judge) []report.Finding {
 	for _, x := range facts.Clears(j.c) {
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("%s sends %s to %s outside IPsec: %s in clear, though the two have a tunnel.", capital(j.name(x.From)), x.Protocol,
-				j.name(x.From.Other()), plural(x.Packets, "packet", "packets")),
+			Explanation: fmt.Sprintf("%s sends %s to %s outside IPsec: %s in clear, though the two have a tunnel.",
+				capital(j.name(x.From)), x.Protocol, j.name(x.From.Other()), plural(x.Packets, "packet", "packets")),
 			Evidence: []report.Evidence{{Side: sideOf(x.In), Frame: x.Stream.FirstFrame, Note: x.Protocol + " in clear"}},
-			Actions: []report.Action{j.exec(x.From, "tunnel protection on the tunnel interface, or a crypto map entry that matches it, is missing",
+			Actions: []report.Action{j.exec(x.From,
+				"tunnel protection on the tunnel interface, or a crypto map entry that matches it, is missing",
 				"show running-config | section interface Tunnel", "show crypto map", "show crypto session detail")},
 			Fields: map[string]any{"side": x.From.String(), "protocol": x.Protocol, "packets": x.Packets},
 		})

@@ -8,7 +8,8 @@ import (
 
 //go:generate go run gen.go
 
-// Entry is one code of the catalogue: what may be concluded, what it must rest on, and what to do about it.
+// Entry is one code of the catalogue: what may be concluded, what it must rest on, and what to do
+// about it.
 type Entry struct {
 	Code     string
 	Severity report.Severity

@@ -44,7 +44,8 @@ func TestCatalogueKeepsTheContract(t *testing.T) {
 			contract[e.Code] = e
 		}
 	}
-	// The contract knows these only as certain; ours says besides when the evidence for that is not whole.
+	// The contract knows these only as certain; ours says besides when the evidence for that is not
+	// whole.
 	doubted := []string{"ip-fragments-lost"}
 	for _, want := range contract {
 		got, ok := Explain(want.Code)
@@ -52,7 +53,8 @@ func TestCatalogueKeepsTheContract(t *testing.T) {
 			t.Errorf("%s is missing", want.Code)
 			continue
 		}
-		got = Entry{Code: got.Code, Severity: got.Severity, Certain: got.Certain, Probable: got.Probable, Action: got.Action, Fields: got.Fields}
+		got = Entry{Code: got.Code, Severity: got.Severity, Certain: got.Certain, Probable: got.Probable, Action: got.Action,
+			Fields: got.Fields}
 		if slices.Contains(doubted, want.Code) && want.Probable == "" {
 			got.Probable = ""
 		}
@@ -96,14 +98,18 @@ func TestScaffold(t *testing.T) {
 	}
 	for file, want := range map[string]string{
 		"diagnose/findings.yaml": "- code: some-new-code\n", "diagnose/judge.go": `{"some-new-code", someNewCode},`,
-		"diagnose/somenewcode.go": "func someNewCode(j *judge) []report.Finding {", "diagnose/catalogue.go": `Code: "some-new-code"`,
-		"finding_test.go": "someNewCodeCases(), debugCases())", "finding_somenewcode_test.go": `{"some-new-code", hit,`,
+		"diagnose/somenewcode.go": "func someNewCode(j *judge) []report.Finding {",
+		"diagnose/catalogue.go":   `Code: "some-new-code"`,
+		"finding_test.go":         "someNewCodeCases(), debugCases())",
+
+		"finding_somenewcode_test.go": `{"some-new-code", hit,`,
 	} {
 		b, err := os.ReadFile(filepath.Join(analysis, filepath.FromSlash(file)))
 		if err != nil || !strings.Contains(string(b), want) {
 			t.Errorf("%s lacks %q: %v", file, want, err)
 		}
-		if formatted, err := format.Source(b); strings.HasSuffix(file, ".go") && (err != nil || string(formatted) != string(b)) {
+		if formatted, err := format.Source(b); strings.HasSuffix(file, ".go") &&
+			(err != nil || string(formatted) != string(b)) {
 			t.Errorf("%s is not formatted: %v", file, err)
 		}
 	}

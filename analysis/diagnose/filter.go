@@ -11,7 +11,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// withoutRest are the datagrams of s itself of which its own capture has the first fragment and not the last.
+// withoutRest are the datagrams of s itself of which its own capture has the first fragment and not
+// the last.
 func (j *judge) withoutRest(s pair.Side) []*exchange.Datagram {
 	var all []*exchange.Datagram
 	for _, d := range j.c.Story(s).Datagrams {
@@ -38,27 +39,32 @@ func captureFilter(j *judge) []report.Finding {
 			return j.portUnseen(s)
 		}
 		f := &report.Finding{
-			Explanation: fmt.Sprintf("The capture of %s lacks %s that it must have sent or received: its filter does not match all of the tunnel's packets, or the router did not copy them all. Nothing is lost.",
+			Explanation: fmt.Sprintf("The capture of %s lacks %s that it must have sent or received: "+
+				"its filter does not match all of the tunnel's packets, or the router did not copy them all. Nothing is lost.",
 				j.name(s), plural(hidden+fragments, "packet", "packets")),
 			Fields: map[string]any{"hidden": hidden + fragments},
-			Actions: []report.Action{j.exec(s, "the filter must permit both directions, UDP without ports (fragments carry none) and protocol 50",
-				"show monitor capture", "show access-lists"),
-				j.exec(s, "copies of packets are policed on their way into the buffer", "show platform hardware qfp active infrastructure punt statistics type punt-drop")},
+			Actions: []report.Action{j.exec(s, "the filter must permit both directions, "+
+				"UDP without ports (fragments carry none) and protocol 50", "show monitor capture", "show access-lists"),
+				j.exec(s, "copies of packets are policed on their way into the buffer",
+					"show platform hardware qfp active infrastructure punt statistics type punt-drop")},
 		}
 		for _, d := range incomplete {
-			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: d.Frames[0], Note: "a first fragment without those that must follow"})
+			f.Evidence = append(f.Evidence,
+				report.Evidence{Side: sideOf(s), Frame: d.Frames[0], Note: "a first fragment without those that must follow"})
 		}
 		for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
 			for _, x := range at[:min(len(at), 3)] {
-				f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
+				f.Evidence = append(f.Evidence,
+					report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
 			}
 		}
 		return f
 	})
 }
 
-// oneDirection is the finding that a capture holds nothing of one direction, of which hidden packets are proven: not what a filter for
-// some protocols does, but what an interface does that they do not pass.
+// oneDirection is the finding that a capture holds nothing of one direction, of which hidden
+// packets are proven: not what a filter for some protocols does, but what an interface does that
+// they do not pass.
 func (j *judge) oneDirection(s pair.Side, hidden int) *report.Finding {
 	c := j.c.Parties[s].Coverage
 	what, way := "that this side sent", "leaves"
@@ -66,15 +72,18 @@ func (j *judge) oneDirection(s pair.Side, hidden int) *report.Finding {
 		what, way = "that reached this side", "comes in"
 	}
 	f := &report.Finding{
-		Explanation: fmt.Sprintf("The capture of %s holds no packet of the tunnel %s, though there were some: that direction %s by another interface (an asymmetric path), or the capture is of one direction only. Nothing is lost.",
+		Explanation: fmt.Sprintf("The capture of %s holds no packet of the tunnel %s, though there were some: that "+
+			"direction %s by another interface (an asymmetric path), or the capture is of one direction only. Nothing is lost.",
 			j.name(s), what, way),
 		Fields: map[string]any{"hidden": max(hidden, 1)},
-		Actions: []report.Action{j.exec(s, "by which interface the packets "+map[bool]string{true: "come in", false: "leave"}[c.Deaf]+": capture there too, and in both directions",
+		Actions: []report.Action{j.exec(s, "by which interface the packets "+map[bool]string{true: "come in",
+			false: "leave"}[c.Deaf]+": capture there too, and in both directions",
 			j.toward(s, "show ip cef %s", "show ip route %s", "show monitor capture")...)},
 	}
 	for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
 		for _, x := range at[:min(len(at), 3)] {
-			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
+			f.Evidence = append(f.Evidence,
+				report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
 		}
 	}
 	if len(f.Evidence) == 0 {
@@ -87,14 +96,16 @@ func (j *judge) oneDirection(s pair.Side, hidden int) *report.Finding {
 func (j *judge) anyOf(s pair.Side) []report.Evidence {
 	for m := range j.c.Messages() {
 		if x := m.Copies[s]; x != nil && m.SPIr != 0 {
-			return []report.Evidence{{Side: sideOf(s), Frame: x.Sent[0].Frame, Note: "it goes on from an answer that this capture lacks"}}
+			return []report.Evidence{{Side: sideOf(s), Frame: x.Sent[0].Frame,
+				Note: "it goes on from an answer that this capture lacks"}}
 		}
 	}
 	return nil
 }
 
-// portUnseen is the finding that both captures hold port 500 alone, of a negotiation that a NAT made go on over port 4500: an
-// initiator that has the answer and finds a NAT sends its next message there (RFC 7296, Section 2.23; RFC 3947, Section 4).
+// portUnseen is the finding that both captures hold port 500 alone, of a negotiation that a NAT
+// made go on over port 4500: an initiator that has the answer and finds a NAT sends its next
+// message there (RFC 7296, Section 2.23; RFC 3947, Section 4).
 func (j *judge) portUnseen(s pair.Side) *report.Finding {
 	for last := range answersBeforeFloat(j.c) {
 		if last.Conversation.Initiator != s || j.c.Story(s).Last-last.Copies[s].Sent[0].Nanos < promptly {
@@ -103,22 +114,23 @@ func (j *judge) portUnseen(s pair.Side) *report.Finding {
 		action := "the filter must permit UDP 4500 as well: UDP without ports, and protocol 50"
 		return &report.Finding{
 			Conversation: last.Conversation.ID,
-			Explanation: fmt.Sprintf("%s is answered through a NAT, so the negotiation goes on over UDP 4500, and neither capture holds a packet of that: their filters match UDP 500 only. Nothing is lost.",
-				capital(one(last.Exchange))),
+			Explanation: fmt.Sprintf("%s is answered through a NAT, so the negotiation goes on over UDP 4500, and neither "+
+				"capture holds a packet of that: their filters match UDP 500 only. Nothing is lost.", capital(one(last.Exchange))),
 			Fields:   map[string]any{"hidden": 1},
 			Evidence: evidence("what follows goes to UDP 4500", last),
-			Actions:  []report.Action{j.exec(s, action, "show monitor capture", "show access-lists"), j.exec(s.Other(), action, "show monitor capture", "show access-lists")},
+			Actions: []report.Action{j.exec(s, action, "show monitor capture", "show access-lists"),
+				j.exec(s.Other(), action, "show monitor capture", "show access-lists")},
 		}
 	}
 	return nil
 }
 
-// promptly is the time in which an initiator goes on after an answer, with room for slow signatures. A capture that ended
-// earlier may have missed the next message.
+// promptly is the time in which an initiator goes on after an answer, with room for slow
+// signatures. A capture that ended earlier may have missed the next message.
 const promptly = 5e9
 
-// answersBeforeFloat yields the answers in clear that end conversations through a NAT although their initiators got them; none
-// when a packet of UDP 4500 was seen.
+// answersBeforeFloat yields the answers in clear that end conversations through a NAT although
+// their initiators got them; none when a packet of UDP 4500 was seen.
 func answersBeforeFloat(c *pair.Case) iter.Seq[*pair.Message] {
 	return func(yield func(*pair.Message) bool) {
 		if !c.TwoSided() || holdsNATT(c.Story(pair.A)) || holdsNATT(c.Story(pair.B)) {
@@ -132,8 +144,8 @@ func answersBeforeFloat(c *pair.Case) iter.Seq[*pair.Message] {
 	}
 }
 
-// lastBeforeFloat is the answer in clear that ends a conversation through a NAT although its initiator got it; nil when
-// the conversation ends in another way.
+// lastBeforeFloat is the answer in clear that ends a conversation through a NAT although its
+// initiator got it; nil when the conversation ends in another way.
 func lastBeforeFloat(v *pair.Conversation) *pair.Message {
 	if len(v.Messages) == 0 {
 		return nil
@@ -148,7 +160,8 @@ func lastBeforeFloat(v *pair.Conversation) *pair.Message {
 	}
 	arrived := got.Sent[0].Nanos
 	for _, m := range v.Messages {
-		if mine := m.Copies[v.Initiator]; m.From == v.Initiator && mine != nil && mine.Sent[len(mine.Sent)-1].Nanos > arrived {
+		if mine := m.Copies[v.Initiator]; m.From == v.Initiator && mine != nil &&
+			mine.Sent[len(mine.Sent)-1].Nanos > arrived {
 			return nil // it asks again, so it did not take the answer
 		}
 	}

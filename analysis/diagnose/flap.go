@@ -13,7 +13,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// A tunnel flaps when so many of its SAs are deleted within so long: each by itself could be an operator, or a lifetime.
+// A tunnel flaps when so many of its SAs are deleted within so long: each by itself could be an
+// operator, or a lifetime.
 const (
 	leastFlaps = 3
 	flapWindow = 300e9
@@ -28,7 +29,8 @@ type flap struct {
 
 func (f flap) at() int64 { return f.delete.Transmissions[0].Aligned }
 
-// flaps are the runs of SAs of one pair of addresses that were made and deleted one after the other.
+// flaps are the runs of SAs of one pair of addresses that were made and deleted one after the
+// other.
 func (j *judge) flaps() [][]flap {
 	byEnds := map[[2]netip.Addr][]flap{}
 	var order [][2]netip.Addr
@@ -88,8 +90,9 @@ func saFlapping(j *judge) []report.Finding {
 			who = pair.B
 		}
 		f := j.flappingFinding(run[0].t, who, len(run), run[len(run)-1].at()-run[0].t.First, shortest, proof)
-		f.Explanation = fmt.Sprintf("%d SAs of %s and %s were made and deleted one after the other within %s, the shortest after %s; %s sent %d of the Deletes.",
-			len(run), j.name(pair.A), j.name(pair.B), duration(f.Fields["within_s"].(float64)*1e3), duration(millis(shortest)), j.partyName(who), by[who])
+		f.Explanation = fmt.Sprintf("%d SAs of %s and %s were made and deleted one after the other within %s, "+
+			"the shortest after %s; %s sent %d of the Deletes.", len(run), j.name(pair.A), j.name(pair.B),
+			duration(f.Fields["within_s"].(float64)*1e3), duration(millis(shortest)), j.partyName(who), by[who])
 		for _, x := range run[1:] {
 			f.Further = append(f.Further, x.t.ID)
 		}
@@ -103,20 +106,23 @@ func saFlapping(j *judge) []report.Finding {
 	return all
 }
 
-func (j *judge) flappingFinding(t *talk, who pair.Side, count int, within, shortest int64, proof []*pair.Message) report.Finding {
+func (j *judge) flappingFinding(t *talk, who pair.Side, count int, within, shortest int64,
+	proof []*pair.Message) report.Finding {
 	return report.Finding{
 		Confidence: report.Certain, Conversation: t.ID,
 		Evidence: evidence("an SA ends", proof...),
 		Actions: []report.Action{
 			j.exec(who, "why it deletes them, in its own words", showErrors(t.Version)...),
-			j.exec(who.Other(), "what it sees of the same: duplicate peers, liveness checks, lifetimes", append(showErrors(t.Version), showSA(t.Version))...),
+			j.exec(who.Other(), "what it sees of the same: duplicate peers, liveness checks, lifetimes",
+				append(showErrors(t.Version), showSA(t.Version))...),
 		},
-		Fields: map[string]any{"side": who.String(), "count": count, "within_s": millis(within) / 1e3, "shortest_ms": millis(shortest)},
+		Fields: map[string]any{"side": who.String(), "count": count, "within_s": millis(within) / 1e3,
+			"shortest_ms": millis(shortest)},
 	}
 }
 
-// childFlapping is for child SAs that are made by CREATE_CHILD_SA and given up at once, again and again: right after the answer a side sends
-// one bare Notify, which is an error, or a Delete.
+// childFlapping is for child SAs that are made by CREATE_CHILD_SA and given up at once, again and
+// again: right after the answer a side sends one bare Notify, which is an error, or a Delete.
 func (j *judge) childFlapping(t *talk) (report.Finding, bool) {
 	var proof []*pair.Message
 	by := [2]int{}
@@ -148,12 +154,13 @@ func (j *judge) childFlapping(t *talk) (report.Finding, bool) {
 		who = pair.B
 	}
 	f := j.flappingFinding(t, who, len(proof), last-first, shortest, proof)
-	f.Explanation = fmt.Sprintf("%s gave up %d new SAs right after they were agreed on, each with an error that only keys would show: the tunnel is rekeyed again and again and does not hold.",
-		j.name(who), len(proof))
+	f.Explanation = fmt.Sprintf("%s gave up %d new SAs right after they were agreed on, each with an error that only "+
+		"keys would show: the tunnel is rekeyed again and again and does not hold.", j.name(who), len(proof))
 	return f, true
 }
 
-// errorAfter is the bare Notify that a side sends next after m, the request of a CREATE_CHILD_SA exchange, was answered.
+// errorAfter is the bare Notify that a side sends next after m, the request of a CREATE_CHILD_SA
+// exchange, was answered.
 func (t *talk) errorAfter(m *pair.Message) *pair.Message {
 	answered := m.AnsweredBy.Transmissions[0].Aligned
 	for _, o := range t.Messages {

@@ -6,8 +6,9 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// fold makes one finding of those that say the same of several conversations, as an initiator that tries again and again brings it: that is
-// one thing to tell, with all the frames. Counts add up, ranges widen. By which fields two are the same, the catalogue says.
+// fold makes one finding of those that say the same of several conversations, as an initiator that
+// tries again and again brings it: that is one thing to tell, with all the frames. Counts add up,
+// ranges widen. By which fields two are the same, the catalogue says.
 func fold(all []report.Finding) []report.Finding {
 	first := map[string]int{}
 	about := map[string]bool{} // a finding that others are folded into, and a conversation that it is about
@@ -36,7 +37,8 @@ func fold(all []report.Finding) []report.Finding {
 	}
 	for i, f := range out {
 		if n := len(f.Further); n > 0 {
-			out[i].Explanation += fmt.Sprintf(" The same happened in %s.", plural(n, "further negotiation", "further negotiations"))
+			out[i].Explanation += fmt.Sprintf(" The same happened in %s.",
+				plural(n, "further negotiation", "further negotiations"))
 		}
 	}
 	return out
@@ -53,6 +55,7 @@ func merge(into *report.Finding, f report.Finding) {
 	high, ok2 := f.Fields["plaintext_max"].(int)
 	least, ok3 := into.Fields["plaintext_min"].(int)
 	if ok1 && ok2 && ok3 {
-		into.Fields["plaintext_min"], into.Fields["plaintext_max"] = min(least, low), max(into.Fields["plaintext_max"].(int), high)
+		into.Fields["plaintext_min"], into.Fields["plaintext_max"] = min(least, low),
+			max(into.Fields["plaintext_max"].(int), high)
 	}
 }

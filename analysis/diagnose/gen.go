@@ -1,7 +1,8 @@
 //go:build ignore
 
-// Gen makes catalogue.go from findings.yaml. It is not part of the package, which needs no YAML. With -new CODE it first begins a finding:
-// its entry, its rule, and its three cases, each in the place where it belongs.
+// Gen makes catalogue.go from findings.yaml. It is not part of the package, which needs no YAML.
+// With -new CODE it first begins a finding: its entry, its rule, and its three cases, each in the
+// place where it belongs.
 //
 //	go run ./analysis/diagnose/gen.go -new some-code
 package main

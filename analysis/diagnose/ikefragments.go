@@ -8,7 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// inParts names a message that travels in IKE fragments: SKF payloads of IKEv2 (RFC 7383), FRAG payloads of IKEv1.
+// inParts names a message that travels in IKE fragments: SKF payloads of IKEv2 (RFC 7383), FRAG
+// payloads of IKEv1.
 type inParts struct {
 	conversation *pair.Conversation
 	id           uint32
@@ -65,13 +66,15 @@ func ikeFragmentsLost(j *judge) []report.Finding {
 func (j *judge) partsLost(k inParts, p *partsSeen) report.Finding {
 	f := report.Finding{
 		Confidence: report.Certain, Conversation: k.conversation.ID,
-		Explanation: fmt.Sprintf("Of the %d IKE fragments of %s of %s, %s at %s.", len(p.sent), one(p.lost[0].Exchange), j.name(k.from),
-			plural(len(p.sent)-len(p.arrived), "never arrives", "never arrive"), j.name(k.from.Other())),
+		Explanation: fmt.Sprintf("Of the %d IKE fragments of %s of %s, %s at %s.", len(p.sent), one(p.lost[0].Exchange),
+			j.name(k.from), plural(len(p.sent)-len(p.arrived), "never arrives", "never arrive"), j.name(k.from.Other())),
 		Evidence: evidence("sent, and not in the other capture", p.lost...),
-		Fields:   map[string]any{"direction": k.from.Direction(), "fragments_sent": len(p.sent), "fragments_seen": len(p.arrived)},
+		Fields: map[string]any{"direction": k.from.Direction(), "fragments_sent": len(p.sent),
+			"fragments_seen": len(p.arrived)},
 	}
 	if k.conversation.Version == 1 { // whose fragments have a fixed size
-		f.Actions = []report.Action{j.exec(k.from, "what the path does with large UDP packets", j.toward(k.from, "show crypto isakmp sa", "ping %s size 1400 df-bit")...)}
+		f.Actions = []report.Action{j.exec(k.from, "what the path does with large UDP packets",
+			j.toward(k.from, "show crypto isakmp sa", "ping %s size 1400 df-bit")...)}
 	} else {
 		f.Actions = []report.Action{j.config(k.from, "smaller fragments", "crypto ikev2 fragmentation mtu 1000")}
 	}

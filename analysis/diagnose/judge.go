@@ -17,7 +17,8 @@ import (
 type Options struct {
 	Config [2]facts.Config // outputs of show commands by the names of the commands
 	Debug  [2][]byte       // output of debug crypto ikev2
-	// TransferHostKey is what was wrong with the host key of the connection that was to fetch the capture; empty: nothing.
+	// TransferHostKey is what was wrong with the host key of the connection that was to fetch the
+	// capture; empty: nothing.
 	TransferHostKey [2]string
 }
 
@@ -27,12 +28,15 @@ type rule struct {
 	find func(*judge) []report.Finding
 }
 
-// rules are asked in this order; a rule may look at what those before it found. What the captures themselves lack comes
-// first, since it limits what may be said about the rest.
+// rules are asked in this order; a rule may look at what those before it found. What the captures
+// themselves lack comes first, since it limits what may be said about the rest.
 var rules = []rule{
-	{"capture-one-sided", captureOneSided}, {"capture-unreadable", captureUnreadable}, {"capture-empty", captureEmpty}, {"capture-windows-disjoint", captureDisjoint},
-	{"capture-damaged", captureDamaged}, {"capture-truncated-packets", captureTruncated}, {"capture-duplicates", captureDuplicates},
-	{"capture-filter-incomplete", captureFilter}, {"capture-buffer-full", captureBufferFull}, {"capture-rate-limited", captureRateLimited},
+	{"capture-one-sided", captureOneSided}, {"capture-unreadable", captureUnreadable}, {"capture-empty", captureEmpty},
+	{"capture-windows-disjoint", captureDisjoint},
+	{"capture-damaged", captureDamaged}, {"capture-truncated-packets", captureTruncated},
+	{"capture-duplicates", captureDuplicates},
+	{"capture-filter-incomplete", captureFilter}, {"capture-buffer-full", captureBufferFull},
+	{"capture-rate-limited", captureRateLimited},
 	{"transfer-host-key-changed", transferHostKey},
 	{"clock-offset", clockOffset}, {"strangers", strangers}, {"malformed-message", malformedMessage},
 	{"no-ike-traffic", noIKETraffic},
@@ -45,23 +49,30 @@ var rules = []rule{
 	{"nat-t-blocked", natTBlocked}, {"path-blocked", pathBlocked}, {"path-loss", pathLoss},
 	{"payload-altered", payloadAltered}, {"duplicated-on-path", duplicatedOnPath}, {"reordered-on-path", reorderedOnPath},
 	{"dscp-rewritten", dscpRewritten}, {"slow-path", slowPath},
-	{"version-mismatch", versionMismatch}, {"upgrade-refuses-weak", upgradeRefusesWeak}, {"ike-proposal-mismatch", proposalMismatch}, {"ke-group-mismatch", groupMismatch},
+	{"version-mismatch", versionMismatch}, {"upgrade-refuses-weak", upgradeRefusesWeak},
+	{"ike-proposal-mismatch", proposalMismatch}, {"ke-group-mismatch", groupMismatch},
 	{"ke-group-retry", groupRetry}, {"cookie-challenge", cookieChallenge}, {"redirected", redirected},
-	{"selection-not-offered", selectionNotOffered}, {"additional-key-exchange", additionalKeyExchange}, {"weak-crypto", weakCrypto},
+	{"selection-not-offered", selectionNotOffered}, {"additional-key-exchange", additionalKeyExchange},
+	{"weak-crypto", weakCrypto},
 	{"simultaneous-initiation", simultaneousInitiation}, {"half-open-flood", halfOpenFlood},
 	{"auth-failed", authFailed}, {"child-sa-refused", childRefused}, {"responder-auth-rejected", responderRejected},
-	{"psk-mismatch-v1", pskMismatchV1}, {"user-authentication-failed", userRefused}, {"quick-mode-refused", quickModeRefused},
+	{"psk-mismatch-v1", pskMismatchV1}, {"user-authentication-failed", userRefused},
+	{"quick-mode-refused", quickModeRefused},
 	{"tunnel-established", tunnelEstablished},
 	{"nat-float-missing", natFloatMissing}, {"nat-keepalive-missing", natKeepaliveMissing},
 	{"rekey", rekey}, {"rekey-collision", rekeyCollision}, {"rekey-failed", rekeyFailed}, {"dpd-timeout", dpdTimeout},
 	{"sa-deleted", saDeleted}, {"sa-flapping", saFlapping}, {"invalid-spi", invalidSPI}, {"error-notify", errorNotify},
-	{"esp-blocked", espBlocked}, {"esp-one-way", espOneWay}, {"esp-loss", espLoss}, {"esp-replay-window-exceeded", espReplay},
+	{"esp-blocked", espBlocked}, {"esp-one-way", espOneWay}, {"esp-loss", espLoss},
+	{"esp-replay-window-exceeded", espReplay},
 	{"answer-from-other-address", answerElsewhere}, {"inconsistent-answers", inconsistentAnswers},
-	{"esp-stale-spi", espStaleSPI}, {"esp-sequence-restart", espSequenceRestart}, {"esp-encapsulation-differs", espEncapsulationDiffers},
+	{"esp-stale-spi", espStaleSPI}, {"esp-sequence-restart", espSequenceRestart},
+	{"esp-encapsulation-differs", espEncapsulationDiffers},
 	{"traffic-in-clear", trafficInClear},
 	{"quick-mode-stalled", quickModeStalled}, {"main-mode-stalled", mainModeStalled},
-	{"peer-not-answering", peerNotAnswering}, {"response-ignored", responseIgnored}, {"retransmissions-exhausted", exhausted},
-	{"debug-agrees", debugAgrees}, {"debug-sent-not-captured", debugNotCaptured}, {"debug-captured-not-received", debugNotReceived},
+	{"peer-not-answering", peerNotAnswering}, {"response-ignored", responseIgnored},
+	{"retransmissions-exhausted", exhausted},
+	{"debug-agrees", debugAgrees}, {"debug-sent-not-captured", debugNotCaptured},
+	{"debug-captured-not-received", debugNotReceived},
 }
 
 // judge holds the case, what was worked out of it once, and what was found so far.
@@ -78,13 +89,16 @@ type judge struct {
 	behindNAT *behindNAT // once it was asked for
 }
 
-// topic is a code that was found about a conversation, or for a direction, or at all when neither is named.
+// topic is a code that was found about a conversation, or for a direction, or at all when neither
+// is named.
 type topic struct{ conversation, direction, code string }
 
-// Judge returns the findings of a case: root causes first, what follows from them behind, facts last. talks are the
-// conversations of the case, as package facts tells them. It fails only when ctx ends.
+// Judge returns the findings of a case: root causes first, what follows from them behind, facts
+// last. talks are the conversations of the case, as package facts tells them. It fails only when
+// ctx ends.
 func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([]report.Finding, error) {
-	j := &judge{talkSet: newTalkSet(ctx, talks), c: c, o: o, traffic: facts.TrafficOf(c), sent: map[[2]int]stretch{}, known: map[topic]bool{}}
+	j := &judge{talkSet: newTalkSet(ctx, talks), c: c, o: o, traffic: facts.TrafficOf(c), sent: map[[2]int]stretch{},
+		known: map[topic]bool{}}
 	for _, r := range rules {
 		if j.ended() {
 			break
@@ -122,12 +136,14 @@ func (j *judge) note(f report.Finding) {
 
 // has says whether a code was found, of the conversation when one is named.
 func (j *judge) has(conversation string, codes ...string) bool {
-	return slices.ContainsFunc(codes, func(code string) bool { return j.known[topic{conversation: conversation, code: code}] })
+	return slices.ContainsFunc(codes,
+		func(code string) bool { return j.known[topic{conversation: conversation, code: code}] })
 }
 
 // hasDirection says whether a code was found for what s sends.
 func (j *judge) hasDirection(s pair.Side, codes ...string) bool {
-	return slices.ContainsFunc(codes, func(code string) bool { return j.known[topic{direction: s.Direction(), code: code}] })
+	return slices.ContainsFunc(codes,
+		func(code string) bool { return j.known[topic{direction: s.Direction(), code: code}] })
 }
 
 // name is a side for people: its name, and its address when that is known.
@@ -170,7 +186,8 @@ func (j *judge) seenAs(s pair.Side) string {
 // iface is the captured interface of a side; empty when it is not known.
 func (j *judge) iface(s pair.Side) string { return j.c.Parties[s].Interface }
 
-// showInterface are the commands that show errors and drops: of the captured interface, of all when it is not known.
+// showInterface are the commands that show errors and drops: of the captured interface, of all when
+// it is not known.
 func (j *judge) showInterface(s pair.Side) []string {
 	name := j.iface(s)
 	if name == "" {
@@ -181,7 +198,8 @@ func (j *judge) showInterface(s pair.Side) []string {
 
 func sideOf(s pair.Side) report.Side { return report.Side(s.String()) }
 
-// toward completes commands with the address of the other side as s sees it; those that need it are left out when it is not known.
+// toward completes commands with the address of the other side as s sees it; those that need it are
+// left out when it is not known.
 func (j *judge) toward(s pair.Side, commands ...string) []string {
 	var all []string
 	to := j.seenAs(s.Other())
@@ -204,7 +222,8 @@ func ofFamily(command, address string) string {
 	return command
 }
 
-// permit is the line that a filter on the way of what s sends needs; rest is what follows the addresses.
+// permit is the line that a filter on the way of what s sends needs; rest is what follows the
+// addresses.
 func (j *judge) permit(s pair.Side, protocol, rest string) string {
 	src, dst := j.seenAs(s), j.seenAs(s.Other())
 	if src == "" || dst == "" {
@@ -234,7 +253,8 @@ func path(s pair.Side, why string, commands ...string) report.Action {
 	return report.Action{Side: sideOf(s.Other()), Where: onPath, Mode: "config", Commands: commands, Why: why}
 }
 
-// MaxEvidence is how many frames prove one finding at most. What is made beyond them, as findings are folded into one, a report leaves out.
+// MaxEvidence is how many frames prove one finding at most. What is made beyond them, as findings
+// are folded into one, a report leaves out.
 const MaxEvidence = 500
 
 // sights are the evidence of transmissions: each as both captures show it, the first MaxEvidence.

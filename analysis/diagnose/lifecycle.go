@@ -57,9 +57,10 @@ func rekeyCollision(j *judge) []report.Finding {
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: "Both sides made new keys at the same moment; the protocol resolves it and one of the new SAs is deleted.",
-				Evidence:    evidence("CREATE_CHILD_SA of both sides", m, o),
-				Fields:      map[string]any{"outcome": outcome},
+				Explanation: "Both sides made new keys at the same moment; " +
+					"the protocol resolves it and one of the new SAs is deleted.",
+				Evidence: evidence("CREATE_CHILD_SA of both sides", m, o),
+				Fields:   map[string]any{"outcome": outcome},
 			})
 		}
 	}
@@ -81,7 +82,8 @@ func rekeyFailed(j *judge) []report.Finding {
 	return all
 }
 
-// mayBeAnswered says of a request without an answer that arrived that the captures may have ended before one.
+// mayBeAnswered says of a request without an answer that arrived that the captures may have ended
+// before one.
 func (j *judge) mayBeAnswered(t *talk, m *pair.Message) bool {
 	return m.AnsweredBy != nil && !j.gaveUp(t, m) || len(facts.Sendings(m)) < 2 && j.nearEnd(m)
 }
@@ -107,7 +109,8 @@ func (j *judge) failedRekey(t *talk, m *pair.Message, refused bool) report.Findi
 	}
 	const why = "PFS, transform set and selectors: a difference shows first when keys are renewed"
 	for _, s := range pair.Both {
-		f.Actions = append(f.Actions, j.exec(s, why, "show crypto map", "show crypto ipsec profile", "show crypto ipsec transform-set"))
+		f.Actions = append(f.Actions,
+			j.exec(s, why, "show crypto map", "show crypto ipsec profile", "show crypto ipsec transform-set"))
 	}
 	if refused {
 		j.compareChildConfig(&f)
@@ -115,7 +118,8 @@ func (j *judge) failedRekey(t *talk, m *pair.Message, refused bool) report.Findi
 	return f
 }
 
-// retriedRekey says whether a later attempt succeeded, as after INVALID_KE_PAYLOAD or TEMPORARY_FAILURE.
+// retriedRekey says whether a later attempt succeeded, as after INVALID_KE_PAYLOAD or
+// TEMPORARY_FAILURE.
 func (j *judge) retriedRekey(t *talk, m *pair.Message) bool {
 	if t.renewed == nil {
 		t.renewed = map[pair.Side]uint32{}
@@ -155,7 +159,8 @@ func dpdTimeout(j *judge) []report.Finding {
 	return all
 }
 
-// leastProbes is how many liveness checks of IKEv1, each of which is a message of its own, must stay unanswered.
+// leastProbes is how many liveness checks of IKEv1, each of which is a message of its own, must
+// stay unanswered.
 const leastProbes = 3
 
 func (j *judge) deadPeerV1(t *talk) []report.Finding {
@@ -173,10 +178,11 @@ func (j *judge) deadPeer(t *talk, s pair.Side, n int, proof []report.Evidence) r
 	peer := s.Other()
 	return report.Finding{
 		Confidence: report.Certain, Conversation: t.ID,
-		Explanation: fmt.Sprintf("%s asked %s %s whether it is still there and got no answer: the SA will be deleted.", j.name(s), j.name(peer), plural(n, "time", "times")),
-		Evidence:    proof,
-		Actions: []report.Action{j.exec(peer, "whether it lost the SA or was reloaded", showSA(t.Version), "show version | include uptime"),
-			j.exec(s, "the way to the peer", j.toward(s, showSA(t.Version), "ping %s")...)},
+		Explanation: fmt.Sprintf("%s asked %s %s whether it is still there and got no answer: the SA will be deleted.",
+			j.name(s), j.name(peer), plural(n, "time", "times")),
+		Evidence: proof,
+		Actions: []report.Action{j.exec(peer, "whether it lost the SA or was reloaded", showSA(t.Version),
+			"show version | include uptime"), j.exec(s, "the way to the peer", j.toward(s, showSA(t.Version), "ping %s")...)},
 		Fields: map[string]any{"side": peer.String(), "requests": n},
 	}
 }
@@ -206,7 +212,8 @@ func saDeleted(j *judge) []report.Finding {
 			continue
 		}
 		// Of two SAs of a collision, and of one that a new one took over from, the end is no loss.
-		if t.Successor != nil || t.End == facts.ChildRefused || t.Next != nil || flapping[t] || t.Version == 1 && !t.CameUp() || j.redundant(t) {
+		if t.Successor != nil || t.End == facts.ChildRefused || t.Next != nil || flapping[t] ||
+			t.Version == 1 && !t.CameUp() || j.redundant(t) {
 			continue
 		}
 		m, proven := t.Deletion()
@@ -225,7 +232,8 @@ func saDeleted(j *judge) []report.Finding {
 	return all
 }
 
-// redundant says whether t is one of two IKE SAs that a collision of rekeys made, of which one is deleted (RFC 7296, Section 2.8.1).
+// redundant says whether t is one of two IKE SAs that a collision of rekeys made, of which one is
+// deleted (RFC 7296, Section 2.8.1).
 func (j *judge) redundant(t *talk) bool {
 	if t.Rekeyed == nil {
 		return false
@@ -233,7 +241,8 @@ func (j *judge) redundant(t *talk) bool {
 	old := j.bySPI[t.Rekeyed.SPIi]
 	return slices.ContainsFunc(old.RequestsOf(ike.CreateChildSA), func(m *pair.Message) bool {
 		o := old.overlapping(m)
-		return o != nil && m.FirstInner == ike.PayloadSA && o.FirstInner == ike.PayloadSA && !facts.Refuses(m.AnsweredBy) && !facts.Refuses(o.AnsweredBy)
+		return o != nil && m.FirstInner == ike.PayloadSA && o.FirstInner == ike.PayloadSA && !facts.Refuses(m.AnsweredBy) &&
+			!facts.Refuses(o.AnsweredBy)
 	})
 }
 
@@ -251,10 +260,11 @@ func (j *judge) childDeleted(t *talk) report.Finding {
 	after := millis(m.Transmissions[0].Aligned - t.Origin())
 	return report.Finding{
 		Confidence: report.Probable, Conversation: t.ID,
-		Explanation: fmt.Sprintf("%s deleted the child SA %s after the negotiation began; the IKE SA stays.", j.name(m.From), duration(after)),
-		Evidence:    evidence("Delete of a child SA, and the answer that deletes its other half", m, m.AnsweredBy),
-		Actions:     []report.Action{j.exec(m.From, "why", showErrors(2)...)},
-		Fields:      map[string]any{"deleting_side": m.From.String(), "after_ms": after},
+		Explanation: fmt.Sprintf("%s deleted the child SA %s after the negotiation began; the IKE SA stays.", j.name(m.From),
+			duration(after)),
+		Evidence: evidence("Delete of a child SA, and the answer that deletes its other half", m, m.AnsweredBy),
+		Actions:  []report.Action{j.exec(m.From, "why", showErrors(2)...)},
+		Fields:   map[string]any{"deleting_side": m.From.String(), "after_ms": after},
 	}
 }
 
@@ -272,9 +282,11 @@ func invalidSPI(j *judge) []report.Finding {
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("%s received the SPI %s, which it does not know: it lost the SA that %s still uses.", j.name(m.From), spi, j.name(m.From.Other())),
-				Evidence:    evidence("INVALID_SPI", m),
-				Actions: []report.Action{j.exec(m.From.Other(), "let the tunnel negotiate anew", j.toward(m.From.Other(), "clear crypto session remote %s")...),
+				Explanation: fmt.Sprintf("%s received the SPI %s, which it does not know: it lost the SA that %s still uses.",
+					j.name(m.From), spi, j.name(m.From.Other())),
+				Evidence: evidence("INVALID_SPI", m),
+				Actions: []report.Action{j.exec(m.From.Other(),
+					"let the tunnel negotiate anew", j.toward(m.From.Other(), "clear crypto session remote %s")...),
 					j.config(m.From, "tell the peer at once (a suggestion)", "crypto isakmp invalid-spi-recovery")},
 				Fields: map[string]any{"side": m.From.String(), "spi": spi},
 			})
@@ -287,15 +299,17 @@ func errorNotify(j *judge) []report.Finding {
 	var all []report.Finding
 	for m := range j.c.Messages() {
 		for _, n := range m.Errors() {
-			if spokenFor()[n.Number] || m.Conversation.Version == 1 && (facts.BadMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
+			if spokenFor()[n.Number] ||
+				m.Conversation.Version == 1 && (facts.BadMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
 				continue
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("%s reports %s in clear. Such notifications are not authenticated: anybody on the path may have sent it.", j.name(m.From), n.Name),
-				Evidence:    evidence(n.Name, m),
-				Actions:     []report.Action{j.exec(m.From, "the reason, in its own words", showErrors(m.Conversation.Version)...)},
-				Fields:      map[string]any{"side": m.From.String(), "notify": n.Name},
+				Explanation: fmt.Sprintf("%s reports %s in clear. Such notifications are not authenticated: "+
+					"anybody on the path may have sent it.", j.name(m.From), n.Name),
+				Evidence: evidence(n.Name, m),
+				Actions:  []report.Action{j.exec(m.From, "the reason, in its own words", showErrors(m.Conversation.Version)...)},
+				Fields:   map[string]any{"side": m.From.String(), "notify": n.Name},
 			})
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis/pair"
 )
 
-// moves tells how a side went on from another address of its own within an IKE SA (MOBIKE, RFC 4555): its own capture shows it, so it is no
-// NAT's doing. Empty when neither did.
+// moves tells how a side went on from another address of its own within an IKE SA (MOBIKE, RFC
+// 4555): its own capture shows it, so it is no NAT's doing. Empty when neither did.
 func (j *judge) moves(t *talk) (text string) {
 	for _, s := range pair.Both {
 		var at netip.Addr
@@ -19,7 +19,8 @@ func (j *judge) moves(t *talk) (text string) {
 				continue
 			}
 			if from := x.Src.Addr(); at.IsValid() && from != at {
-				text += fmt.Sprintf(" %s moved from %s to %s at %s.", capital(j.partyName(s)), at, from, time.Unix(0, x.Nanos).UTC().Format("15:04:05.000"))
+				text += fmt.Sprintf(" %s moved from %s to %s at %s.", capital(j.partyName(s)), at, from,
+					time.Unix(0, x.Nanos).UTC().Format("15:04:05.000"))
 			}
 			at = x.Src.Addr()
 		}

@@ -49,14 +49,17 @@ func (j *judge) natOfPairs(s pair.Side) (report.Finding, bool) {
 		how = " Its NAT detection hash confirms it."
 	}
 	return report.Finding{
-		Confidence:  report.Certain,
-		Explanation: fmt.Sprintf("A NAT between the sides translates %s from %s to %s.%s", j.partyName(s), first.Original.Addr(), first.Translated.Addr(), how),
+		Confidence: report.Certain,
+		Explanation: fmt.Sprintf("A NAT between the sides translates %s from %s to %s.%s", j.partyName(s),
+			first.Original.Addr(), first.Translated.Addr(), how),
 		Evidence: []report.Evidence{
-			{Side: "A", Frame: first.First[pair.A].Frame, Note: "as " + first.First[pair.A].Src.String() + " to " + first.First[pair.A].Dst.String()},
-			{Side: "B", Frame: first.First[pair.B].Frame, Note: "the same packet as " + first.First[pair.B].Src.String() + " to " + first.First[pair.B].Dst.String()},
+			{Side: "A", Frame: first.First[pair.A].Frame,
+				Note: "as " + first.First[pair.A].Src.String() + " to " + first.First[pair.A].Dst.String()},
+			{Side: "B", Frame: first.First[pair.B].Frame,
+				Note: "the same packet as " + first.First[pair.B].Src.String() + " to " + first.First[pair.B].Dst.String()},
 		},
-		Fields: map[string]any{"translated_side": s.String(), "original": first.Original.Addr().String(), "translated": first.Translated.Addr().String(),
-			"port_preserved": preserved, "hash_verified": verified},
+		Fields: map[string]any{"translated_side": s.String(), "original": first.Original.Addr().String(),
+			"translated": first.Translated.Addr().String(), "port_preserved": preserved, "hash_verified": verified},
 	}, true
 }
 
@@ -67,8 +70,8 @@ func (j *judge) partyName(s pair.Side) string {
 	return "side " + s.String()
 }
 
-// hashesConfirm says whether a NAT detection hash of s's own address matches what s's capture shows and not what the other
-// side's does.
+// hashesConfirm says whether a NAT detection hash of s's own address matches what s's capture shows
+// and not what the other side's does.
 func (j *judge) hashesConfirm(s pair.Side) bool {
 	for m := range j.c.Messages() {
 		for _, d := range m.NATD {
@@ -83,8 +86,8 @@ func (j *judge) hashesConfirm(s pair.Side) bool {
 	return false
 }
 
-// natOfHashes finds a NAT from one capture alone: the hash of the sender's address does not match where the packet came
-// from, or the hash of where it was sent does not match where it arrived.
+// natOfHashes finds a NAT from one capture alone: the hash of the sender's address does not match
+// where the packet came from, or the hash of where it was sent does not match where it arrived.
 func (j *judge) natOfHashes(s pair.Side) (report.Finding, bool) {
 	if j.c.TwoSided() && !facts.AnyEmpty(j.c) {
 		return report.Finding{}, false
@@ -115,13 +118,15 @@ func (j *judge) natOfHashes(s pair.Side) (report.Finding, bool) {
 			}
 			f := report.Finding{
 				Confidence: report.Probable, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("A NAT seems to translate %s: its NAT detection hash is not of %s, from where its packets come.", j.partyName(s), end),
-				Evidence:    evidence("the NAT detection hash does not match the address", m),
+				Explanation: fmt.Sprintf("A NAT seems to translate %s: its NAT detection hash is not of %s, "+
+					"from where its packets come.", j.partyName(s), end),
+				Evidence: evidence("the NAT detection hash does not match the address", m),
 				Fields: map[string]any{"translated_side": s.String(), "original": nil, "translated": end.Addr().String(),
 					"port_preserved": nil, "hash_verified": false},
 			}
 			if d.Address.IsValid() {
-				f.Explanation = fmt.Sprintf("A NAT translates %s: its NAT detection hash is that of %s, and its packets come from %s.", j.partyName(s), d.Address, end)
+				f.Explanation = fmt.Sprintf("A NAT translates %s: its NAT detection hash is that of %s, "+
+					"and its packets come from %s.", j.partyName(s), d.Address, end)
 				f.Fields["original"], f.Fields["hash_verified"] = d.Address.Addr().String(), true
 				f.Fields["port_preserved"] = d.Address.Port() == end.Port()
 			}
@@ -131,19 +136,22 @@ func (j *judge) natOfHashes(s pair.Side) (report.Finding, bool) {
 	return report.Finding{}, false
 }
 
-// natOfOwnHash is for the capture of the translated side itself: the other side's hash of where it sends is not of the
-// address at which the packet arrives.
+// natOfOwnHash is for the capture of the translated side itself: the other side's hash of where it
+// sends is not of the address at which the packet arrives.
 func (j *judge) natOfOwnHash(s pair.Side, m *pair.Message, d pair.NATD, own netip.AddrPort) report.Finding {
 	f := report.Finding{
 		Confidence: report.Probable, Conversation: m.Conversation.ID,
-		Explanation: fmt.Sprintf("A NAT seems to translate %s: the other side's NAT detection hash is not of %s, where its packets arrive.", j.partyName(s), own),
-		Evidence:    evidence("the NAT detection hash does not match the address", m),
+		Explanation: fmt.Sprintf("A NAT seems to translate %s: the other side's NAT detection hash is not of %s, "+
+			"where its packets arrive.", j.partyName(s), own),
+		Evidence: evidence("the NAT detection hash does not match the address", m),
 		Fields: map[string]any{"translated_side": s.String(), "original": own.Addr().String(), "translated": nil,
 			"port_preserved": nil, "hash_verified": false},
 	}
 	if d.Address.IsValid() {
-		f.Explanation = fmt.Sprintf("A NAT translates %s from %s to %s: the other side's NAT detection hash is of that address.", j.partyName(s), own, d.Address)
-		f.Fields["translated"], f.Fields["port_preserved"], f.Fields["hash_verified"] = d.Address.Addr().String(), d.Address.Port() == own.Port(), true
+		f.Explanation = fmt.Sprintf("A NAT translates %s from %s to %s: "+
+			"the other side's NAT detection hash is of that address.", j.partyName(s), own, d.Address)
+		f.Fields["translated"], f.Fields["port_preserved"], f.Fields["hash_verified"] = d.Address.Addr().String(),
+			d.Address.Port() == own.Port(), true
 	}
 	return f
 }
@@ -156,10 +164,12 @@ func natPortRewritten(j *judge) []report.Finding {
 				continue
 			}
 			all = append(all, report.Finding{
-				Confidence:  report.Certain,
-				Explanation: fmt.Sprintf("The NAT changes the UDP source port of %s from %d to %d. Filters on the way must not insist on source port %d.", j.partyName(s), m.Original.Port(), m.Translated.Port(), m.Original.Port()),
-				Evidence:    []report.Evidence{{Side: "A", Frame: m.First[pair.A].Frame}, {Side: "B", Frame: m.First[pair.B].Frame}},
-				Fields:      map[string]any{"original_port": int(m.Original.Port()), "translated_port": int(m.Translated.Port())},
+				Confidence: report.Certain,
+				Explanation: fmt.Sprintf("The NAT changes the UDP source port of %s from %d to %d. Filters on the way must not "+
+					"insist on source port %d.", j.partyName(s), m.Original.Port(), m.Translated.Port(), m.Original.Port()),
+				Evidence: []report.Evidence{{Side: "A", Frame: m.First[pair.A].Frame},
+					{Side: "B", Frame: m.First[pair.B].Frame}},
+				Fields: map[string]any{"original_port": int(m.Original.Port()), "translated_port": int(m.Translated.Port())},
 			})
 			break
 		}
@@ -178,19 +188,22 @@ func natMappingChanged(j *judge) []report.Finding {
 				continue
 			}
 			all = append(all, report.Finding{
-				Confidence:  report.Certain,
-				Explanation: fmt.Sprintf("The NAT changed its mapping of %s inside one IKE SA, from %s to %s: answers to the old one no longer arrive.", j.partyName(s), before.Translated, m.Translated),
-				Evidence:    []report.Evidence{{Side: "A", Frame: m.First[pair.A].Frame}, {Side: "B", Frame: m.First[pair.B].Frame}},
-				Actions:     []report.Action{j.config(s, "keepalives more often than the NAT forgets", "crypto ikev2 nat keepalive 20")},
-				Fields:      map[string]any{"before": before.Translated.String(), "after": m.Translated.String()},
+				Confidence: report.Certain,
+				Explanation: fmt.Sprintf("The NAT changed its mapping of %s inside one IKE SA, from %s to %s: "+
+					"answers to the old one no longer arrive.", j.partyName(s), before.Translated, m.Translated),
+				Evidence: []report.Evidence{{Side: "A", Frame: m.First[pair.A].Frame},
+					{Side: "B", Frame: m.First[pair.B].Frame}},
+				Actions: []report.Action{j.config(s, "keepalives more often than the NAT forgets",
+					"crypto ikev2 nat keepalive 20")},
+				Fields: map[string]any{"before": before.Translated.String(), "after": m.Translated.String()},
 			})
 		}
 	}
 	return all
 }
 
-// sameSA says whether two mappings of one address and port are of one IKE SA: by their SPI; with ESP, when no negotiation began
-// between the two.
+// sameSA says whether two mappings of one address and port are of one IKE SA: by their SPI; with
+// ESP, when no negotiation began between the two.
 func (j *judge) sameSA(before, after pair.Mapping) bool {
 	if before.SPIi != 0 && after.SPIi != 0 {
 		return before.SPIi == after.SPIi
@@ -204,8 +217,9 @@ func encapsulationForced(j *judge) []report.Finding {
 			if d.Forced && !j.has("", "nat-detected") {
 				return []report.Finding{{
 					Confidence: report.Certain, Conversation: m.Conversation.ID,
-					Explanation: fmt.Sprintf("%s sends a NAT detection hash of no address at all, so that both sides use UDP encapsulation although no NAT is there.", j.name(m.From)),
-					Evidence:    evidence("the NAT detection hash is of no known address", m),
+					Explanation: fmt.Sprintf("%s sends a NAT detection hash of no address at all, "+
+						"so that both sides use UDP encapsulation although no NAT is there.", j.name(m.From)),
+					Evidence: evidence("the NAT detection hash is of no known address", m),
 				}}
 			}
 		}
@@ -233,8 +247,9 @@ func natFloatMissing(j *judge) []report.Finding {
 			if port == 500 {
 				return []report.Finding{{
 					Confidence: report.Certain, Conversation: t.ID,
-					Explanation: fmt.Sprintf("%s is behind a NAT, and %s went on over UDP 500: NAT traversal is off on a side, so ESP will not get through the NAT.", j.name(s), m.Exchange),
-					Evidence:    evidence("behind a NAT, and still on UDP 500", m),
+					Explanation: fmt.Sprintf("%s is behind a NAT, and %s went on over UDP 500: NAT traversal is off on a side, "+
+						"so ESP will not get through the NAT.", j.name(s), m.Exchange),
+					Evidence: evidence("behind a NAT, and still on UDP 500", m),
 					Actions: []report.Action{
 						j.config(pair.A, "NAT traversal must be on", "crypto ipsec nat-transparency udp-encapsulation"),
 						j.config(pair.B, "NAT traversal must be on", "crypto ipsec nat-transparency udp-encapsulation"),
@@ -246,9 +261,9 @@ func natFloatMissing(j *judge) []report.Finding {
 	return nil
 }
 
-// translated is the side of a conversation that is behind a NAT, by the addresses that its packets have on the two sides,
-// so that a NAT in front of one peer of a hub is not held against the others; with one capture alone, the side of the NAT
-// that was found.
+// translated is the side of a conversation that is behind a NAT, by the addresses that its packets
+// have on the two sides, so that a NAT in front of one peer of a hub is not held against the
+// others; with one capture alone, the side of the NAT that was found.
 func (j *judge) translated(t *talk) (s pair.Side, sure bool) {
 	if !j.c.TwoSided() {
 		return j.translatedSide()
@@ -272,8 +287,8 @@ func translatedByPairs(v *pair.Conversation) (s pair.Side, sure bool) {
 	return pair.A, false
 }
 
-// translatedSide is the side behind the NAT that was found, and whether it is proven to be there: by pairs, or by a hash
-// whose address is known. A hash of no known address may be made up.
+// translatedSide is the side behind the NAT that was found, and whether it is proven to be there:
+// by pairs, or by a hash whose address is known. A hash of no known address may be made up.
 func (j *judge) translatedSide() (s pair.Side, sure bool) {
 	if j.behindNAT != nil {
 		return j.behindNAT.side, j.behindNAT.sure
@@ -294,7 +309,8 @@ type behindNAT struct {
 	sure bool
 }
 
-// idle is the longest silence that a NAT's mapping is trusted to survive (RFC 3948, Section 4: 20 seconds by default).
+// idle is the longest silence that a NAT's mapping is trusted to survive (RFC 3948, Section 4: 20
+// seconds by default).
 const idle = 30e9
 
 func natKeepaliveMissing(j *judge) []report.Finding {
@@ -332,9 +348,11 @@ func natKeepaliveMissing(j *judge) []report.Finding {
 	}
 	return []report.Finding{{
 		Confidence: report.Certain, Conversation: t.ID,
-		Explanation: fmt.Sprintf("%s is behind a NAT and was silent for %s without a NAT keepalive: the NAT may have forgotten its mapping.", j.name(s), duration(millis(gap))),
-		Evidence:    append(sights("the last packet before the silence", before), sights("the first one after it", ends)...),
-		Actions:     []report.Action{j.config(s, "keepalives more often than the NAT forgets", "crypto ikev2 nat keepalive 20", "crypto isakmp nat keepalive 20")},
+		Explanation: fmt.Sprintf("%s is behind a NAT and was silent for %s without a NAT keepalive: "+
+			"the NAT may have forgotten its mapping.", j.name(s), duration(millis(gap))),
+		Evidence: append(sights("the last packet before the silence", before), sights("the first one after it", ends)...),
+		Actions: []report.Action{j.config(s, "keepalives more often than the NAT forgets",
+			"crypto ikev2 nat keepalive 20", "crypto isakmp nat keepalive 20")},
 	}}
 }
 
@@ -344,7 +362,8 @@ func (j *judge) setPeer(s pair.Side) []report.Action {
 	if len(to) == 0 {
 		return nil
 	}
-	return []report.Action{j.config(s, "the peer's address in the crypto map entry (a suggestion; with tunnel protection: tunnel destination)", to...)}
+	return []report.Action{j.config(s,
+		"the peer's address in the crypto map entry (a suggestion; with tunnel protection: tunnel destination)", to...)}
 }
 
 func wrongPeer(j *judge) []report.Finding {
@@ -366,10 +385,11 @@ func wrongPeer(j *judge) []report.Finding {
 			peer := m.From.Other()
 			all = append(all, report.Finding{
 				Confidence: certainIf(j.c.Parties[peer].Known.IsValid()), Conversation: t.ID,
-				Explanation: fmt.Sprintf("%s sends its requests to %s, which is not an address of %s; none arrives there.", j.name(m.From), x.Dst.Addr(), j.name(peer)),
-				Evidence:    evidence("to an address that is not the peer's", m),
-				Actions: append([]report.Action{j.exec(m.From, "which peer address is configured", "show crypto map", "show crypto ikev2 profile", "show running-config | section interface Tunnel")},
-					j.setPeer(m.From)...),
+				Explanation: fmt.Sprintf("%s sends its requests to %s, which is not an address of %s; none arrives there.",
+					j.name(m.From), x.Dst.Addr(), j.name(peer)),
+				Evidence: evidence("to an address that is not the peer's", m),
+				Actions: append([]report.Action{j.exec(m.From, "which peer address is configured", "show crypto map",
+					"show crypto ikev2 profile", "show running-config | section interface Tunnel")}, j.setPeer(m.From)...),
 				Fields: map[string]any{"side": m.From.String(), "sent_to": x.Dst.Addr().String(), "expected": j.seenAs(peer)},
 			})
 		}
@@ -377,8 +397,9 @@ func wrongPeer(j *judge) []report.Finding {
 	return all
 }
 
-// unknownTarget adds to a blocked path what leaves the peer's address in doubt: nothing arrived from st's side, which sends to an address that
-// the receiver's own packets do not bear, and no inventory knows better. A NAT before the receiver looks the same.
+// unknownTarget adds to a blocked path what leaves the peer's address in doubt: nothing arrived
+// from st's side, which sends to an address that the receiver's own packets do not bear, and no
+// inventory knows better. A NAT before the receiver looks the same.
 func (j *judge) unknownTarget(f *report.Finding, st stretch) {
 	peer := &j.c.Parties[st.side.Other()]
 	x := st.sent[0].At[st.side]
@@ -386,8 +407,8 @@ func (j *judge) unknownTarget(f *report.Finding, st stretch) {
 		return
 	}
 	to, own := x.Dst.Addr().String(), j.address(st.side.Other())
-	f.Explanation += fmt.Sprintf(" %s sends to %s, while %s sends from %s: either a NAT translates that address, or the peer's address is wrong.",
-		capital(j.name(st.side)), to, j.name(st.side.Other()), own)
+	f.Explanation += fmt.Sprintf(" %s sends to %s, while %s sends from %s: either a NAT translates that address, "+
+		"or the peer's address is wrong.", capital(j.name(st.side)), to, j.name(st.side.Other()), own)
 	f.Actions = append([]report.Action{j.exec(st.side, "whether "+to+" is the address that the peer is reached by",
 		"show crypto map", "show running-config | section interface Tunnel")}, f.Actions...)
 }

@@ -33,32 +33,39 @@ func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 	own, source := j.knownOf(refuser, t.Version)
 	f := report.Finding{
 		Confidence: report.Certain, Conversation: t.ID, Evidence: evidence("NO_PROPOSAL_CHOSEN", m),
-		Fields: map[string]any{"refusing_side": refuser.String(), "offered": names(offered), "accepted_by_refuser": nil, "mismatch": "unproven", "suggestion": nil},
+		Fields: map[string]any{"refusing_side": refuser.String(), "offered": names(offered), "accepted_by_refuser": nil,
+			"mismatch": "unproven", "suggestion": nil},
 	}
-	f.Explanation = fmt.Sprintf("%s refused every IKE proposal of %s (NO_PROPOSAL_CHOSEN). Offered: %s.", j.name(refuser), j.name(refuser.Other()), strings.Join(names(offered), "; "))
+	f.Explanation = fmt.Sprintf("%s refused every IKE proposal of %s (NO_PROPOSAL_CHOSEN). Offered: %s.", j.name(refuser),
+		j.name(refuser.Other()), strings.Join(names(offered), "; "))
 	shows := []string{"show crypto ikev2 proposal", "show crypto ikev2 policy"}
 	profile := "show crypto ikev2 profile"
 	if t.Version == 1 {
 		shows, profile = []string{"show crypto isakmp policy"}, "show crypto isakmp profile"
 	}
 	if len(own) == 0 {
-		f.Explanation += " Which of them it would have taken does not show in the captures. It may not be the algorithms at all: a gateway that has no connection or profile for" +
-			" this peer answers in the same way."
-		f.Actions = []report.Action{j.exec(refuser, "what it would accept, and whether it has a profile for this peer", append(shows, profile)...), j.exec(refuser.Other(), "what is offered", shows...)}
+		f.Explanation += " Which of them it would have taken does not show in the captures. " +
+			"It may not be the algorithms at all: a gateway that has no connection or profile for this peer " +
+			"answers in the same way."
+		f.Actions = []report.Action{j.exec(refuser, "what it would accept, and whether it has a profile for this peer",
+			append(shows, profile)...), j.exec(refuser.Other(), "what is offered", shows...)}
 		return f
 	}
 	f.Fields["accepted_by_refuser"] = names(own)
 	mine, theirs, differing := closest(offered, own)
 	if len(differing) == 0 {
 		f.Fields["mismatch"] = "excluded"
-		f.Explanation += fmt.Sprintf(" It would accept that by %s (%s), so the algorithms are not the reason: no policy or profile of it matches this peer, address or VRF.", source, strings.Join(names(own), "; "))
-		f.Actions = []report.Action{j.exec(refuser, "what it would accept", append(shows, profile)...), j.exec(refuser.Other(), "what is offered", shows...)}
+		f.Explanation += fmt.Sprintf(" It would accept that by %s (%s), so the algorithms are not the reason: "+
+			"no policy or profile of it matches this peer, address or VRF.", source, strings.Join(names(own), "; "))
+		f.Actions = []report.Action{j.exec(refuser, "what it would accept", append(shows, profile)...),
+			j.exec(refuser.Other(), "what is offered", shows...)}
 		return f
 	}
 	f.Fields["mismatch"], f.Fields["differs"] = "proven", differing
 	f.Explanation += fmt.Sprintf(" By %s it wants: %s.", source, strings.Join(names(own), "; "))
 	f.Explanation += j.tellDifferences(f.Fields, refuser, mine, theirs, differing)
-	f.Actions = []report.Action{j.exec(refuser, "what it would accept", shows...), j.exec(refuser.Other(), "what is offered", shows...)}
+	f.Actions = []report.Action{j.exec(refuser, "what it would accept", shows...),
+		j.exec(refuser.Other(), "what is offered", shows...)}
 	j.advise(&f, refuser, t.Version, mine, theirs)
 	return f
 }
@@ -88,26 +95,33 @@ func groupMismatch(j *judge) []report.Finding {
 		}
 		f := report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("%s wants key exchange group %d, %s offered group %d, and no attempt with a common group succeeded.", j.name(m.From), group, j.name(m.From.Other()), offered),
-			Evidence:    evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
-			Fields:      map[string]any{"refusing_side": m.From.String(), "offered_group": offered, "wanted_group": group, "unusable_at": nil},
+			Explanation: fmt.Sprintf("%s wants key exchange group %d, %s offered group %d, "+
+				"and no attempt with a common group succeeded.", j.name(m.From), group, j.name(m.From.Other()), offered),
+			Evidence: evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
+			Fields: map[string]any{"refusing_side": m.From.String(), "offered_group": offered, "wanted_group": group,
+				"unusable_at": nil},
 		}
 		look := j.exec(m.From, "which groups it accepts", "show crypto ikev2 proposal")
 		if group == offered {
 			f.Fields["unusable_at"] = m.From.String()
-			f.Explanation = fmt.Sprintf("%s asks for key exchange group %d, which is the very group that %s used: it is configured for that group and cannot work with it.", j.name(m.From), group, j.name(m.From.Other()))
-			f.Actions = []report.Action{j.exec(m.From, "why it cannot use the group of its own proposal: the log, the software", "show crypto ikev2 proposal", "show logging", "show version")}
+			f.Explanation = fmt.Sprintf("%s asks for key exchange group %d, which is the very group that %s used: "+
+				"it is configured for that group and cannot work with it.", j.name(m.From), group, j.name(m.From.Other()))
+			f.Actions = []report.Action{j.exec(m.From, "why it cannot use the group of its own proposal: the log, the software",
+				"show crypto ikev2 proposal", "show logging", "show version")}
 		} else if !weakGroup(uint16(group)) {
-			f.Actions = []report.Action{j.config(m.From.Other(), "offer the group that the other side wants (a suggestion)", "crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered)), look}
+			f.Actions = []report.Action{j.config(m.From.Other(), "offer the group that the other side wants (a suggestion)",
+				"crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered)), look}
 		} else {
-			f.Actions = []report.Action{j.config(m.From, "accept a group that is not deprecated (a suggestion)", "crypto ikev2 proposal MONCAP-SUGGESTION", " group "+strongGroups(offered)), look}
+			f.Actions = []report.Action{j.config(m.From, "accept a group that is not deprecated (a suggestion)",
+				"crypto ikev2 proposal MONCAP-SUGGESTION", " group "+strongGroups(offered)), look}
 		}
 		all = append(all, f)
 	}
 	return all
 }
 
-// strongGroups are the words of a group command without deprecated ones: the group itself, else those of today.
+// strongGroups are the words of a group command without deprecated ones: the group itself, else
+// those of today.
 func strongGroups(group int) string {
 	if weakGroup(uint16(group)) {
 		return "19 14"
@@ -129,14 +143,17 @@ func groupRetry(j *judge) []report.Finding {
 		group := groups(rounds)[0]
 		f := report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("%s guessed key exchange group %d, %s wanted group %d, and the repetition with it succeeded: one round trip more.", j.name(t.Initiator), offered, j.name(t.Responder()), group),
-			Evidence:    evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
-			Actions:     []report.Action{j.config(t.Initiator, "the wanted group first", "crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered))},
-			Fields:      map[string]any{"offered_group": offered, "wanted_group": group},
+			Explanation: fmt.Sprintf("%s guessed key exchange group %d, %s wanted group %d, and the repetition with it "+
+				"succeeded: one round trip more.", j.name(t.Initiator), offered, j.name(t.Responder()), group),
+			Evidence: evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
+			Actions: []report.Action{j.config(t.Initiator, "the wanted group first",
+				"crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered))},
+			Fields: map[string]any{"offered_group": offered, "wanted_group": group},
 		}
 		if again != t.Talk {
-			f.Explanation = fmt.Sprintf("%s guessed key exchange group %d, %s wanted group %d, and %s began anew with it %s later, which succeeded.",
-				j.name(t.Initiator), offered, j.name(t.Responder()), group, j.partyName(t.Initiator), duration(millis(again.First-t.First)))
+			f.Explanation = fmt.Sprintf("%s guessed key exchange group %d, %s wanted group %d, "+
+				"and %s began anew with it %s later, which succeeded.", j.name(t.Initiator), offered, j.name(t.Responder()), group,
+				j.partyName(t.Initiator), duration(millis(again.First-t.First)))
 			f.Further = []string{again.ID}
 		}
 		if weakGroup(uint16(group)) {
@@ -166,10 +183,12 @@ func cookieChallenge(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("%s asked for a cookie before it would work for %s: it has many half-open negotiations, or is told to ask always.", j.name(challenge.From), j.name(challenge.From.Other())),
-			Evidence:    evidence("COOKIE", challenge, retry),
-			Actions:     []report.Action{j.exec(challenge.From, "how many negotiations are half open", "show crypto ikev2 stats", "show crypto call admission statistics")},
-			Fields:      map[string]any{"challenging_side": challenge.From.String()},
+			Explanation: fmt.Sprintf("%s asked for a cookie before it would work for %s: it has many half-open negotiations, "+
+				"or is told to ask always.", j.name(challenge.From), j.name(challenge.From.Other())),
+			Evidence: evidence("COOKIE", challenge, retry),
+			Actions: []report.Action{j.exec(challenge.From, "how many negotiations are half open", "show crypto ikev2 stats",
+				"show crypto call admission statistics")},
+			Fields: map[string]any{"challenging_side": challenge.From.String()},
 		})
 	}
 	return all
@@ -196,8 +215,9 @@ func redirected(j *judge) []report.Finding {
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
 				Explanation: fmt.Sprintf("%s sends %s to another gateway: %s.", j.name(by), j.name(by.Other()), to),
 				Evidence:    evidence(n.Number.String(), m),
-				Actions:     []report.Action{j.exec(by, "why it redirects", "show crypto ikev2 cluster", "show crypto ikev2 stats")},
-				Fields:      map[string]any{"to": to},
+				Actions: []report.Action{j.exec(by, "why it redirects", "show crypto ikev2 cluster",
+					"show crypto ikev2 stats")},
+				Fields: map[string]any{"to": to},
 			})
 		}
 	}
@@ -213,8 +233,8 @@ func (j *judge) target(m *pair.Message) netip.Addr {
 	return t.Any().Dst.Addr()
 }
 
-// together is how soon after the other side's negotiation one of one's own is begun for the same reason: the traffic, or the
-// configuration, that started both.
+// together is how soon after the other side's negotiation one of one's own is begun for the same
+// reason: the traffic, or the configuration, that started both.
 const together = 3e9
 
 func simultaneousInitiation(j *judge) []report.Finding {
@@ -236,15 +256,16 @@ func simultaneousInitiation(j *judge) []report.Finding {
 		}
 		return []report.Finding{{
 			Confidence: report.Certain, Conversation: second.ID,
-			Explanation: fmt.Sprintf("%s and %s %s. It is harmless unless the two SAs keep replacing each other.", j.name(first.Initiator), j.name(second.Initiator), text),
-			Evidence:    evidence("an initial request of each side", first.Messages[0], second.Messages[0]),
+			Explanation: fmt.Sprintf("%s and %s %s. It is harmless unless the two SAs keep replacing each other.",
+				j.name(first.Initiator), j.name(second.Initiator), text),
+			Evidence: evidence("an initial request of each side", first.Messages[0], second.Messages[0]),
 		}}
 	}
 	return nil
 }
 
-// rivals returns for every talk that opens the next one of its version that the other side opened. The talks are in the order of their beginnings, so
-// that no later one is nearer.
+// rivals returns for every talk that opens the next one of its version that the other side opened.
+// The talks are in the order of their beginnings, so that no later one is nearer.
 func (j *judge) rivals() []*talk {
 	rivals := make([]*talk, len(j.all))
 	type opener struct {
@@ -280,7 +301,8 @@ func halfOpenFlood(j *judge) []report.Finding {
 		open := 0
 		var first []*pair.Message
 		for _, t := range j.talks {
-			if t.Initiator != s || !t.Complete || t.End != facts.Broken && t.End != facts.Unanswered || len(t.MessagesOf(ike.IKEAuth, exchange.Request)) > 0 || t.Version != 2 {
+			if t.Initiator != s || !t.Complete || t.End != facts.Broken && t.End != facts.Unanswered ||
+				len(t.MessagesOf(ike.IKEAuth, exchange.Request)) > 0 || t.Version != 2 {
 				continue
 			}
 			if open++; open <= flood {
@@ -291,11 +313,13 @@ func halfOpenFlood(j *judge) []report.Finding {
 			continue
 		}
 		all = append(all, report.Finding{
-			Confidence:  report.Certain,
-			Explanation: fmt.Sprintf("%d initial requests from %s have different SPIs and none goes on: a flood, or an initiator that starts anew without end.", open, j.name(s)),
-			Evidence:    evidence("one of the initial requests", first...),
-			Actions:     []report.Action{j.config(s.Other(), "limit half-open negotiations (a suggestion)", "crypto ikev2 cookie-challenge 50", "crypto ikev2 limit max-in-negotation-sa 100")},
-			Fields:      map[string]any{"side": s.String(), "half_open": open},
+			Confidence: report.Certain,
+			Explanation: fmt.Sprintf("%d initial requests from %s have different SPIs and none goes on: a flood, "+
+				"or an initiator that starts anew without end.", open, j.name(s)),
+			Evidence: evidence("one of the initial requests", first...),
+			Actions: []report.Action{j.config(s.Other(), "limit half-open negotiations (a suggestion)",
+				"crypto ikev2 cookie-challenge 50", "crypto ikev2 limit max-in-negotation-sa 100")},
+			Fields: map[string]any{"side": s.String(), "half_open": open},
 		})
 	}
 	return all

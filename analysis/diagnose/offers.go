@@ -15,7 +15,8 @@ import (
 // set is one set of algorithms: for each kind of transform, the alternatives.
 type set map[string][]string
 
-// offersOf are the IKE proposals that s offered, in t or, where t is nil, in any conversation that it began.
+// offersOf are the IKE proposals that s offered, in t or, where t is nil, in any conversation that
+// it began.
 func (j *judge) offersOf(s pair.Side, t *talk, version int) []set {
 	var all []set
 	seen := map[string]bool{}
@@ -81,7 +82,8 @@ func v1Set(p ike.Protocol, t ike.TransformV1) set {
 	return x
 }
 
-// transformName is a transform's name with its key length, and for groups the number, by which they are configured.
+// transformName is a transform's name with its key length, and for groups the number, by which they
+// are configured.
 func transformName(t ike.Transform) string {
 	if t.Type == ike.TransformKE {
 		return fmt.Sprintf("group %d", t.ID)
@@ -90,8 +92,8 @@ func transformName(t ike.Transform) string {
 }
 
 // kinds is the order in which transforms are named.
-var kinds = []string{"ENCR", "INTEG", "PRF", "KE", "ESN", "ADDKE1", "ADDKE2", "ADDKE3", "ADDKE4", "ADDKE5", "ADDKE6", "ADDKE7",
-	"Encryption-Algorithm", "Key-Length", "Hash-Algorithm", "Authentication-Method", "Group-Description"}
+var kinds = []string{"ENCR", "INTEG", "PRF", "KE", "ESN", "ADDKE1", "ADDKE2", "ADDKE3", "ADDKE4", "ADDKE5", "ADDKE6",
+	"ADDKE7", "Encryption-Algorithm", "Key-Length", "Hash-Algorithm", "Authentication-Method", "Group-Description"}
 
 func (s set) String() string {
 	var parts []string
@@ -111,7 +113,8 @@ func names(sets []set) []string {
 	return all
 }
 
-// closest are the two sets of a and b that agree best, and the kinds of transforms in which they have nothing in common.
+// closest are the two sets of a and b that agree best, and the kinds of transforms in which they
+// have nothing in common.
 func closest(a, b []set) (x, y set, kindsThatDiffer []string) {
 	for _, p := range a {
 		for _, q := range b {
@@ -123,8 +126,10 @@ func closest(a, b []set) (x, y set, kindsThatDiffer []string) {
 	return x, y, kindsThatDiffer
 }
 
-// differing are the kinds of transforms in which two sets have nothing in common. A kind that one side lacks it has as NONE alone (RFC 7296,
-// Section 3.3.6; RFC 9370, Section 2.2.2); of an integrity algorithm beside a combined cipher, and of extended sequence numbers, that says nothing.
+// differing are the kinds of transforms in which two sets have nothing in common. A kind that one
+// side lacks it has as NONE alone (RFC 7296, Section 3.3.6; RFC 9370, Section 2.2.2); of an
+// integrity algorithm beside a combined cipher, and of extended sequence numbers, that says
+// nothing.
 func differing(x, y set) []string {
 	d := []string{}
 	for _, k := range kinds {
@@ -168,8 +173,8 @@ func common(a, b []string) []string {
 	return both
 }
 
-// clashing is the first round of additional key exchange for which no method is left, since one method cannot serve two rounds (RFC 9370,
-// Section 2.2.1); empty when all can be agreed on.
+// clashing is the first round of additional key exchange for which no method is left, since one
+// method cannot serve two rounds (RFC 9370, Section 2.2.1); empty when all can be agreed on.
 func clashing(x, y set) string {
 	var rounds []string
 	for _, k := range kinds {
@@ -198,7 +203,8 @@ func clashing(x, y set) string {
 
 // weakNames are the names of algorithms that no suggestion may hold.
 var weakNames = sync.OnceValue(func() map[string]bool {
-	weak := map[string]bool{"DES-CBC": true, "3DES-CBC": true, "IDEA-CBC": true, "Blowfish-CBC": true, "RC5-R16-B64-CBC": true, "CAST-CBC": true, "MD5": true, "Tiger": true}
+	weak := map[string]bool{"DES-CBC": true, "3DES-CBC": true, "IDEA-CBC": true, "Blowfish-CBC": true,
+		"RC5-R16-B64-CBC": true, "CAST-CBC": true, "MD5": true, "Tiger": true}
 	for _, k := range []ike.TransformType{ike.TransformENCR, ike.TransformPRF, ike.TransformINTEG, ike.TransformKE} {
 		for id := range uint16(32) {
 			if t := (ike.Transform{Type: k, ID: id}); weakTransform(t) {

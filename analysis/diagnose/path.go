@@ -39,8 +39,8 @@ type sending struct {
 
 func (s sending) exchange() ike.ExchangeType { return s.message.Exchange }
 
-// stretchOf gathers the unfragmented sendings of s to a port. Fragmented datagrams have their own findings, and what went
-// to strangers says nothing about the path.
+// stretchOf gathers the unfragmented sendings of s to a port. Fragmented datagrams have their own
+// findings, and what went to strangers says nothing about the path.
 func (j *judge) stretchOf(s pair.Side, port uint16) stretch {
 	key := [2]int{int(s), int(port)}
 	st, ok := j.sent[key]
@@ -94,8 +94,9 @@ func fragmented(t *pair.Transmission) bool {
 	return t.Partial != nil
 }
 
-// blocked says whether nothing of the stretch passes; or nothing any more after something did; or nothing of one exchange,
-// again and again, while others do. Of the latter two, several sendings must be proven lost.
+// blocked says whether nothing of the stretch passes; or nothing any more after something did; or
+// nothing of one exchange, again and again, while others do. Of the latter two, several sendings
+// must be proven lost.
 func (st stretch) blocked() (lost []sending, certain, ok bool) {
 	if st.delivered == 0 && st.missing > 0 {
 		return st.proven(), st.lost >= 2, st.missing == len(st.sent) && (st.lost > 0 || st.empty)
@@ -121,7 +122,8 @@ func (st stretch) blocked() (lost []sending, certain, ok bool) {
 	return nil, false, false
 }
 
-// proven are the sendings of the tail that were lost while the receiver's capture worked; all where it holds nothing.
+// proven are the sendings of the tail that were lost while the receiver's capture worked; all where
+// it holds nothing.
 func (st stretch) proven() []sending {
 	if st.empty {
 		return st.tail
@@ -150,8 +152,8 @@ func (st stretch) exchangeOf(x ike.ExchangeType) (all []sending, whole bool) {
 	return all, true
 }
 
-// system says whether the lost are no chance: three in a row, one of them repeated, unless the path loses so many of the
-// other exchanges, or in the other direction, that as many are to be expected.
+// system says whether the lost are no chance: three in a row, one of them repeated, unless the path
+// loses so many of the other exchanges, or in the other direction, that as many are to be expected.
 func (st stretch) system(lost []sending) bool {
 	const fewest, rare = 3, 0.01
 	for _, t := range lost {
@@ -231,8 +233,8 @@ func natTBlocked(j *judge) []report.Finding {
 		from, to := j.name(st.side), j.name(st.side.Other())
 		all = append(all, report.Finding{
 			Confidence: certainIf(certain),
-			Explanation: fmt.Sprintf("UDP 500 from %s reaches %s, UDP 4500 does not: %d sent, 0 arrived. With a NAT in between, everything after IKE_SA_INIT travels on UDP 4500.",
-				from, to, len(lost)),
+			Explanation: fmt.Sprintf("UDP 500 from %s reaches %s, UDP 4500 does not: %d sent, 0 arrived. "+
+				"With a NAT in between, everything after IKE_SA_INIT travels on UDP 4500.", from, to, len(lost)),
 			Evidence: lossOf(lost),
 			Actions: []report.Action{
 				path(st.side, "a filter between the two gateways drops UDP 4500", j.permitPort(st.side, "udp", 4500)),
@@ -277,10 +279,12 @@ func pathBlocked(j *judge) []report.Finding {
 			Explanation: j.explainBlocked(st, lost, sent),
 			Evidence:    lossOf(lost),
 			Actions: []report.Action{
-				path(st.side, "a device between the two gateways drops them: access lists, firewalls, routing", j.permitPort(st.side, st.protocol(), st.port)),
+				path(st.side, "a device between the two gateways drops them: access lists, firewalls, routing",
+					j.permitPort(st.side, st.protocol(), st.port)),
 				j.exec(st.side, "the way to the peer", j.toward(st.side, "traceroute %s", "show ip route %s")...),
 			},
-			Fields: map[string]any{"direction": st.side.Direction(), "protocol": st.protocol(), "port": int(st.port), "phase": st.phase(lost), "lost": len(lost), "sent": sent},
+			Fields: map[string]any{"direction": st.side.Direction(), "protocol": st.protocol(), "port": int(st.port),
+				"phase": st.phase(lost), "lost": len(lost), "sent": sent},
 		}
 		j.unknownTarget(&f, st)
 		all = append(all, f)
@@ -292,9 +296,11 @@ func (j *judge) explainBlocked(st stretch, lost []sending, sent int) string {
 	from, to := j.name(st.side), j.name(st.side.Other())
 	text := fmt.Sprintf("%s from %s to %s is dropped between them: %d sent, 0 arrived", st.service(), from, to, sent)
 	if st.delivered > 0 {
-		text = fmt.Sprintf("%s from %s to %s passes at first and then no more: from %s on, %d sent, 0 arrived", st.service(), from, to, st.phase(lost), sent)
+		text = fmt.Sprintf("%s from %s to %s passes at first and then no more: from %s on, %d sent, 0 arrived", st.service(),
+			from, to, st.phase(lost), sent)
 		if len(st.tail) == 0 || st.tail[0].Transmission != lost[0].Transmission {
-			text = fmt.Sprintf("%s from %s to %s passes, but for %s: %d sent, 0 arrived", st.service(), from, to, st.phase(lost), sent)
+			text = fmt.Sprintf("%s from %s to %s passes, but for %s: %d sent, 0 arrived", st.service(), from, to,
+				st.phase(lost), sent)
 		}
 	}
 	back := j.stretchOf(st.side.Other(), st.port)
@@ -325,12 +331,12 @@ func pathLoss(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("%s from %s to %s: %d of %d packets %s lost between them.", st.service(), j.name(st.side), j.name(st.side.Other()),
-				st.lost, len(st.sent), was(st.lost)),
+			Explanation: fmt.Sprintf("%s from %s to %s: %d of %d packets %s lost between them.", st.service(), j.name(st.side),
+				j.name(st.side.Other()), st.lost, len(st.sent), was(st.lost)),
 			Evidence: lossOf(lost),
 			Actions:  []report.Action{j.exec(st.side, "errors and drops on the WAN interface", j.showInterface(st.side)...)},
-			Fields: map[string]any{"direction": st.side.Direction(), "protocol": st.protocol(), "port": int(st.port), "lost": st.lost, "sent": len(st.sent),
-				"loss_ratio": ratio(st.lost, len(st.sent))},
+			Fields: map[string]any{"direction": st.side.Direction(), "protocol": st.protocol(), "port": int(st.port),
+				"lost": st.lost, "sent": len(st.sent), "loss_ratio": ratio(st.lost, len(st.sent))},
 		})
 	}
 	return all
@@ -369,12 +375,12 @@ func icmpRejected(j *judge) []report.Finding {
 		}
 		f := report.Finding{
 			Confidence: report.Certain, Conversation: about,
-			Explanation: fmt.Sprintf("%s refuses what %s sends (%s) and says so (%s): ICMP type %d code %d, %s.", who, j.name(e.Quoted), k.about, e.Meaning(), k.typ, k.code,
-				plural(len(of[k]), "time", "times")),
+			Explanation: fmt.Sprintf("%s refuses what %s sends (%s) and says so (%s): ICMP type %d code %d, %s.", who,
+				j.name(e.Quoted), k.about, e.Meaning(), k.typ, k.code, plural(len(of[k]), "time", "times")),
 			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
 			Actions:  []report.Action{j.icmpAction(e, k.from)},
-			Fields: map[string]any{"icmp_type": int(k.typ), "icmp_code": int(k.code), "meaning": e.Meaning(), "rejected_by": k.from,
-				"direction": k.direction},
+			Fields: map[string]any{"icmp_type": int(k.typ), "icmp_code": int(k.code), "meaning": e.Meaning(),
+				"rejected_by": k.from, "direction": k.direction},
 		}
 		if e.Twin != nil {
 			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(e.Twin.Side), Frame: e.Twin.Frame, Note: e.Meaning()})
@@ -403,7 +409,8 @@ func quotedKind(e pair.ICMP) string {
 	return "IKE"
 }
 
-// answeredLater says whether what ICMP errors are about got through later: IKE that was answered, and no error after it.
+// answeredLater says whether what ICMP errors are about got through later: IKE that was answered,
+// and no error after it.
 func (j *judge) answeredLater(all []pair.ICMP) bool {
 	last := all[len(all)-1]
 	if quotedKind(last) != "IKE" {
@@ -411,15 +418,16 @@ func (j *judge) answeredLater(all []pair.ICMP) bool {
 	}
 	at := j.c.Aligned(last.Nanos, last.Side)
 	for m := range j.c.Messages() {
-		if r := m.AnsweredBy; m.From == last.Quoted && r != nil && !m.Conversation.Foreign && r.Transmissions[0].Aligned > at {
+		if r := m.AnsweredBy; m.From == last.Quoted && r != nil && !m.Conversation.Foreign &&
+			r.Transmissions[0].Aligned > at {
 			return true
 		}
 	}
 	return false
 }
 
-// refuser names who sent an ICMP error: the side itself, when the address is its own, or the NAT before it, when it is the translated one
-// and the side's own capture does not hold the error.
+// refuser names who sent an ICMP error: the side itself, when the address is its own, or the NAT
+// before it, when it is the translated one and the side's own capture does not hold the error.
 func (j *judge) refuser(e pair.ICMP) string {
 	from := e.Sight.Src.Addr().String()
 	for _, s := range pair.Both {
@@ -445,22 +453,27 @@ func (j *judge) icmpAction(e pair.ICMP, from string) report.Action {
 	unheard := !e.V6 && e.Code == 3 && e.Type == 3 || e.V6 && e.Type == 1 && e.Code == 4
 	switch {
 	case j.byNAT(e, peer):
-		a := j.exec(peer, "the NAT has no mapping for it, or no longer: keepalives on the side behind it, or static mappings of UDP 500 and 4500", "show ip nat translations")
+		a := j.exec(peer, "the NAT has no mapping for it, or no longer: keepalives on the side behind it, "+
+			"or static mappings of UDP 500 and 4500", "show ip nat translations")
 		a.Device, a.Where = from, onPath
 		return a
 	case e.Prohibited():
 		return path(e.Quoted, "the filter on "+from+" must let UDP 500, UDP 4500 and protocol 50 pass",
 			j.permitPort(e.Quoted, "udp", 500), j.permitPort(e.Quoted, "udp", 4500), j.permit(e.Quoted, "esp", ""))
-	case quotedKind(e) != "IKE" && (unheard || e.V6 && e.Type == 4 && e.Code == 1 || !e.V6 && e.Type == 3 && e.Code == 2 && j.own(peer, from)):
-		return j.exec(peer, "it takes no "+quotedKind(e)+": whether IPsec is applied to the interface, and the SA is in the forwarding plane",
-			j.toward(peer, "show crypto session detail", "show crypto ipsec sa peer %s", "show crypto map", "show platform hardware qfp active feature ipsec datapath drops")...)
+	case quotedKind(e) != "IKE" &&
+		(unheard || e.V6 && e.Type == 4 && e.Code == 1 || !e.V6 && e.Type == 3 && e.Code == 2 && j.own(peer, from)):
+		return j.exec(peer, "it takes no "+quotedKind(e)+": whether IPsec is applied to the interface, "+
+			"and the SA is in the forwarding plane", j.toward(peer, "show crypto session detail", "show crypto ipsec sa peer %s",
+			"show crypto map", "show platform hardware qfp active feature ipsec datapath drops")...)
 	case unheard:
-		return j.exec(peer, "IKE does not listen there: whether crypto is applied to the interface", "show udp", "show crypto map", "show crypto ikev2 profile")
+		return j.exec(peer, "IKE does not listen there: whether crypto is applied to the interface", "show udp",
+			"show crypto map", "show crypto ikev2 profile")
 	case !e.V6 && e.Type == 3 && e.Code == 2:
 		return path(e.Quoted, from+" does not take protocol 50 (ESP)", j.permit(e.Quoted, "esp", ""))
 	}
 	dst := e.ICMPError.Dst.String()
-	a := j.exec(peer, from+" has no way to "+dst+": its routing table and neighbours", fmt.Sprintf(ofFamily("show ip route %s", dst), dst), fmt.Sprintf(ofFamily("show ip cef %s", dst), dst))
+	a := j.exec(peer, from+" has no way to "+dst+": its routing table and neighbours",
+		fmt.Sprintf(ofFamily("show ip route %s", dst), dst), fmt.Sprintf(ofFamily("show ip cef %s", dst), dst))
 	a.Device, a.Where = from, onPath
 	return a
 }

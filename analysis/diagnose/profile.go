@@ -12,8 +12,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// profileFor is the profile with which s talks to the peer: the one that its crypto map or IPsec profile names, else the one
-// that is for the peer's address, else the only one.
+// profileFor is the profile with which s talks to the peer: the one that its crypto map or IPsec
+// profile names, else the one that is for the peer's address, else the only one.
 func (j *judge) profileFor(s pair.Side, all []*facts.IKEv2Profile) *facts.IKEv2Profile {
 	if e := j.entryOf(s); e != nil && e.IKEv2 != "" {
 		if i := slices.IndexFunc(all, func(p *facts.IKEv2Profile) bool { return p.Name == e.IKEv2 }); i >= 0 {
@@ -32,7 +32,8 @@ func (j *judge) profileFor(s pair.Side, all []*facts.IKEv2Profile) *facts.IKEv2P
 	return nil
 }
 
-// compareProfiles adds to a refused authentication what the IKEv2 profiles of both sides say about it.
+// compareProfiles adds to a refused authentication what the IKEv2 profiles of both sides say about
+// it.
 func (j *judge) compareProfiles(f *report.Finding, refuser pair.Side) {
 	other := refuser.Other()
 	of := func(s pair.Side) []*facts.IKEv2Profile { return j.o.Config[s].IKEv2Profiles() }
@@ -56,14 +57,19 @@ func (j *judge) compareProfiles(f *report.Finding, refuser pair.Side) {
 			known = append(known, p.Identities...)
 		}
 		note("identities", known, []string{identity})
-		f.Explanation += fmt.Sprintf(" No IKEv2 profile of %s is for the identity that %s sends, %s: it matches %s.", j.partyName(refuser), j.partyName(other), identity, orWord(strings.Join(known, "; "), "none"))
+		f.Explanation += fmt.Sprintf(" No IKEv2 profile of %s is for the identity that %s sends, %s: it matches %s.",
+			j.partyName(refuser), j.partyName(other), identity, orWord(strings.Join(known, "; "), "none"))
 		if p := j.profileFor(refuser, mine); p != nil {
-			f.Actions = append(f.Actions, j.config(refuser, "the identity that "+j.partyName(other)+" sends (a suggestion)", "crypto ikev2 profile "+p.Name, " match identity remote "+hostIdentity(identity)))
+			f.Actions = append(f.Actions, j.config(refuser, "the identity that "+j.partyName(other)+" sends (a suggestion)",
+				"crypto ikev2 profile "+p.Name, " match identity remote "+hostIdentity(identity)))
 		}
 	case theirs.Sends != "" && len(mine[i].Accepts) > 0 && !slices.Contains(mine[i].Accepts, theirs.Sends):
 		note("authentication methods", mine[i].Accepts, []string{theirs.Sends})
-		f.Explanation += fmt.Sprintf(" The configured authentication methods differ: %s accepts %s of its peer, %s authenticates with %s.", j.partyName(refuser), strings.Join(mine[i].Accepts, "; "), j.partyName(other), theirs.Sends)
-		f.Actions = append(f.Actions, j.config(refuser, "what "+j.partyName(other)+" authenticates with (a suggestion)", "crypto ikev2 profile "+mine[i].Name, " authentication remote "+theirs.Sends))
+		f.Explanation += fmt.Sprintf(" The configured authentication methods differ: %s accepts %s of its peer, "+
+			"%s authenticates with %s.", j.partyName(refuser), strings.Join(mine[i].Accepts, "; "),
+			j.partyName(other), theirs.Sends)
+		f.Actions = append(f.Actions, j.config(refuser, "what "+j.partyName(other)+" authenticates with (a suggestion)",
+			"crypto ikev2 profile "+mine[i].Name, " authentication remote "+theirs.Sends))
 	case theirs.Sends == "pre-share":
 		f.Explanation += " By the IKEv2 profiles of both sides, identity and method agree, which leaves the pre-shared key."
 	}

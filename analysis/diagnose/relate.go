@@ -11,16 +11,16 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// layers are the chain of things that must work, the first ones first: of several causes, the one of the lower layer leads. What a capture
-// does not show explains only what nothing else does.
-var layers = []string{"address", "route", "path", "size", "message", "negotiation", "authentication", "child", "answer", "life", "traffic",
-	"loss", "capture"}
+// layers are the chain of things that must work, the first ones first: of several causes, the one
+// of the lower layer leads. What a capture does not show explains only what nothing else does.
+var layers = []string{"address", "route", "path", "size", "message", "negotiation", "authentication", "child", "answer",
+	"life", "traffic", "loss", "capture"}
 
 // silence stands for all findings that keep packets from arriving, or from being answered.
 const silence = "silence"
 
-// causes are, by code, the codes that a finding may follow from, in the order of their layers and of the catalogue. They are made when a
-// case is judged: most commands judge none.
+// causes are, by code, the codes that a finding may follow from, in the order of their layers and
+// of the catalogue. They are made when a case is judged: most commands judge none.
 var causes = sync.OnceValue(func() map[string][]string { return causesOf(catalogue) })
 
 func causesOf(all []Entry) map[string][]string {
@@ -138,7 +138,8 @@ func everywhere(cause, follower string) bool {
 	return c.Everywhere || f.Everywhere || exceptions[[2]string{cause, follower}] != nil
 }
 
-// subject is what a finding is about, beside its conversations. What a finding does not name is nil, or not valid.
+// subject is what a finding is about, beside its conversations. What a finding does not name is
+// nil, or not valid.
 type subject struct {
 	direction *pair.Side // of what this side sends
 	side      *pair.Side
@@ -146,7 +147,8 @@ type subject struct {
 }
 
 // sideFields are the names under which findings tell their side.
-var sideFields = []string{"side", "silent_side", "refusing_side", "rejecting_side", "ignoring_side", "waiting_side", "deleting_side", "translated_side"}
+var sideFields = []string{"side", "silent_side", "refusing_side", "rejecting_side", "ignoring_side", "waiting_side",
+	"deleting_side", "translated_side"}
 
 func subjectOf(f report.Finding) subject {
 	var s subject
@@ -168,7 +170,8 @@ func subjectOf(f report.Finding) subject {
 	return s
 }
 
-// exceptions are the causes and followers whose subjects relate in another way than all the others' do.
+// exceptions are the causes and followers whose subjects relate in another way than all the others'
+// do.
 var exceptions = map[[2]string]func(cause, follower report.Finding) bool{
 	{"capture-empty", "path-blocked"}: func(c, f report.Finding) bool {
 		to, from := subjectOf(c).side, subjectOf(f).direction
@@ -198,7 +201,8 @@ func sameSide(c, f report.Finding) bool {
 	return a != nil && b != nil && *a == *b
 }
 
-// related says whether a finding can follow from a cause: they are about the same direction and conversation, where both name one.
+// related says whether a finding can follow from a cause: they are about the same direction and
+// conversation, where both name one.
 func related(cause, follower report.Finding) bool {
 	if is := exceptions[[2]string{cause.Code, follower.Code}]; is != nil {
 		return is(cause, follower)

@@ -49,7 +49,8 @@ func allErrors() []ike.NotifyType {
 	return all
 }
 
-// Of several causes the one of the lower layer leads, whatever the order in which they are listed or found.
+// Of several causes the one of the lower layer leads, whatever the order in which they are listed
+// or found.
 func TestCausesAreOrderedByLayer(t *testing.T) {
 	got := causes()["path-blocked"]
 	want := []string{"wrong-peer-address", "icmp-rejected", "packet-too-big", "mtu-black-hole", "capture-empty"}
@@ -74,20 +75,27 @@ func TestRelated(t *testing.T) {
 		cause, follower report.Finding
 		want            bool
 	}{
-		{"the same direction", finding("packet-too-big", "", "direction", "A->B"), finding("path-loss", "", "direction", "A->B"), true},
-		{"the other direction", finding("packet-too-big", "", "direction", "A->B"), finding("path-loss", "", "direction", "B->A"), false},
+		{"the same direction", finding("packet-too-big", "", "direction", "A->B"),
+			finding("path-loss", "", "direction", "A->B"), true},
+		{"the other direction", finding("packet-too-big", "", "direction", "A->B"),
+			finding("path-loss", "", "direction", "B->A"), false},
 		{"another conversation", finding("payload-altered", "1"), finding("auth-failed", "2"), false},
 		{"one that names none", finding("icmp-rejected", ""), finding("dpd-timeout", "2"), true},
 		{"of all conversations", finding("auth-failed", "1"), finding("sa-deleted", "2"), true},
-		{"the empty capture of the receiver", finding("capture-empty", "", "side", "B"), finding("path-blocked", "", "direction", "A->B"), true},
-		{"that of the sender", finding("capture-empty", "", "side", "A"), finding("path-blocked", "", "direction", "A->B"), false},
+		{"the empty capture of the receiver", finding("capture-empty", "", "side", "B"),
+			finding("path-blocked", "", "direction", "A->B"), true},
+		{"that of the sender", finding("capture-empty", "", "side", "A"),
+			finding("path-blocked", "", "direction", "A->B"), false},
 		{"the mapping that the NAT gave up", finding("nat-mapping-changed", "", "before", "198.51.100.1:4500"),
 			finding("icmp-rejected", "", "rejected_by", "198.51.100.1"), true},
 		{"in IPv6", finding("nat-mapping-changed", "", "before", netip.MustParseAddrPort("[2001:db8::1]:4500").String()),
 			finding("icmp-rejected", "", "rejected_by", "2001:db8::1"), true},
-		{"another device", finding("nat-mapping-changed", "", "before", "198.51.100.1:4500"), finding("icmp-rejected", "", "rejected_by", "198.51.100.11"), false},
-		{"the side that knows another address", finding("wrong-peer-address", "1", "side", "A"), finding("peer-not-answering", "2", "silent_side", "A"), true},
-		{"the other side", finding("wrong-peer-address", "1", "side", "A"), finding("peer-not-answering", "1", "silent_side", "B"), false},
+		{"another device", finding("nat-mapping-changed", "", "before", "198.51.100.1:4500"),
+			finding("icmp-rejected", "", "rejected_by", "198.51.100.11"), false},
+		{"the side that knows another address", finding("wrong-peer-address", "1", "side", "A"),
+			finding("peer-not-answering", "2", "silent_side", "A"), true},
+		{"the other side", finding("wrong-peer-address", "1", "side", "A"),
+			finding("peer-not-answering", "1", "silent_side", "B"), false},
 	} {
 		if got := related(c.cause, c.follower); got != c.want {
 			t.Errorf("%s: %v", c.name, got)

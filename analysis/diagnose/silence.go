@@ -33,9 +33,11 @@ func peerNotAnswering(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("%s of %s arrived at %s, which its own capture shows, and it sent nothing back.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(peer)),
-			Evidence:    evidence("arrived, and not answered", m),
-			Actions: []report.Action{j.exec(peer, "why it drops the request: no profile or policy for this peer, VRF, control-plane policing, IKE off",
+			Explanation: fmt.Sprintf("%s of %s arrived at %s, which its own capture shows, and it sent nothing back.",
+				plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(peer)),
+			Evidence: evidence("arrived, and not answered", m),
+			Actions: []report.Action{j.exec(peer,
+				"why it drops the request: no profile or policy for this peer, VRF, control-plane policing, IKE off",
 				append(showPolicies(t.Version), "show policy-map control-plane", "show ip access-lists")...)},
 			Fields: map[string]any{"silent_side": peer.String(), "phase": m.Exchange.String(), "requests": n},
 		})
@@ -43,12 +45,15 @@ func peerNotAnswering(j *judge) []report.Finding {
 	return all
 }
 
-// showPolicies are the commands that show for which peers IKE of a version has a policy, and what went wrong with it.
+// showPolicies are the commands that show for which peers IKE of a version has a policy, and what
+// went wrong with it.
 func showPolicies(version int) []string {
 	if version == 1 {
-		return []string{"show crypto isakmp sa", "show crypto isakmp policy", "show crypto isakmp key", "show crypto isakmp profile"}
+		return []string{"show crypto isakmp sa", "show crypto isakmp policy", "show crypto isakmp key",
+			"show crypto isakmp profile"}
 	}
-	return []string{"show crypto ikev2 diagnose error", "show crypto ikev2 stats", "show crypto ikev2 profile", "show crypto ikev2 policy"}
+	return []string{"show crypto ikev2 diagnose error", "show crypto ikev2 stats", "show crypto ikev2 profile",
+		"show crypto ikev2 policy"}
 }
 
 // endsWith says whether the capture of s ends so soon after m that it would not show an answer.
@@ -57,8 +62,8 @@ func (j *judge) endsWith(s pair.Side, m *pair.Message) bool {
 	return j.c.Aligned(j.c.Story(s).Last, s)-last < facts.Patience
 }
 
-// unanswered is the message of the negotiation that arrived and to which the other side sent nothing: no answer, and no
-// message of any kind after it.
+// unanswered is the message of the negotiation that arrived and to which the other side sent
+// nothing: no answer, and no message of any kind after it.
 func (j *judge) unanswered(t *talk) *pair.Message {
 	for _, m := range t.Messages {
 		if !facts.Negotiates(m) || m.Kind != exchange.Request || m.AnsweredBy != nil || j.c.Story(m.From.Other()) == nil {
@@ -71,7 +76,8 @@ func (j *judge) unanswered(t *talk) *pair.Message {
 				break
 			}
 		}
-		if arrived < 0 || t.spokeAfter(m.From.Other(), arrived) || t.Version == 1 && !t.lastOf(m) || !t.wholeAt(m, m.From.Other()) {
+		if arrived < 0 || t.spokeAfter(m.From.Other(), arrived) || t.Version == 1 && !t.lastOf(m) ||
+			!t.wholeAt(m, m.From.Other()) {
 			continue
 		}
 		return m
@@ -79,15 +85,16 @@ func (j *judge) unanswered(t *talk) *pair.Message {
 	return nil
 }
 
-// wholeAt says whether s's capture holds all fragments of the message that m is or belongs to (RFC 7383): one that lacks a part of it
-// can neither be answered nor taken for an answer.
+// wholeAt says whether s's capture holds all fragments of the message that m is or belongs to (RFC
+// 7383): one that lacks a part of it can neither be answered nor taken for an answer.
 func (t *talk) wholeAt(m *pair.Message, s pair.Side) bool {
 	if m.Fragments == 0 {
 		return true
 	}
 	parts := map[uint16]bool{}
 	for _, o := range t.Messages {
-		if o.MessageID == m.MessageID && o.Exchange == m.Exchange && o.Kind == m.Kind && o.From == m.From && o.Fragments == m.Fragments && o.Copies[s] != nil {
+		if o.MessageID == m.MessageID && o.Exchange == m.Exchange && o.Kind == m.Kind && o.From == m.From &&
+			o.Fragments == m.Fragments && o.Copies[s] != nil {
 			parts[o.Fragment] = true
 		}
 	}
@@ -111,22 +118,25 @@ func (t *talk) spokeAfter(s pair.Side, at int64) bool {
 
 func (t *talk) lastOf(m *pair.Message) bool { return t.Messages[len(t.Messages)-1] == m }
 
-// refusesInClear says whether r turns the negotiation down without protection. Who asks must not trust that and asks again
-// (RFC 7296, Section 2.21.1): the refusal is the news, not that it was asked again.
+// refusesInClear says whether r turns the negotiation down without protection. Who asks must not
+// trust that and asks again (RFC 7296, Section 2.21.1): the refusal is the news, not that it was
+// asked again.
 func refusesInClear(r *pair.Message) bool {
 	if r.Exchange != ike.IKESAInit {
 		return false
 	}
-	return r.Has(uint16(ike.NoProposalChosen)) || r.Has(uint16(ike.InvalidMajorVersion)) || r.Has(uint16(ike.InvalidSyntax))
+	return r.Has(uint16(ike.NoProposalChosen)) || r.Has(uint16(ike.InvalidMajorVersion)) ||
+		r.Has(uint16(ike.InvalidSyntax))
 }
 
-// wentOn says whether the sender of m took its answer after all: a later request of it builds on one, be it another of the same exchange
-// (with a cookie, with another group) or the next one.
+// wentOn says whether the sender of m took its answer after all: a later request of it builds on
+// one, be it another of the same exchange (with a cookie, with another group) or the next one.
 func (t *talk) wentOn(m *pair.Message) bool {
 	last := facts.Sendings(m)
 	at := last[len(last)-1].Aligned
 	for _, o := range t.Messages {
-		if o != m && o.From == m.From && o.Kind == exchange.Request && o.Fragments == 0 && o.MessageID >= m.MessageID && o.Transmissions[0].Aligned >= at &&
+		if o != m && o.From == m.From && o.Kind == exchange.Request && o.Fragments == 0 && o.MessageID >= m.MessageID &&
+			o.Transmissions[0].Aligned >= at &&
 			(o.Exchange == m.Exchange || o.MessageID > m.MessageID) {
 			return true
 		}
@@ -153,14 +163,17 @@ func responseIgnored(j *judge) []report.Finding {
 			}
 			f := report.Finding{
 				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("The answer of %s to %s arrived at %s, and it sent the request %s more%s", j.name(r.From), one(m.Exchange), j.name(m.From), plural(late, "time", "times"), why),
-				Evidence:    append(evidence("the answer arrives", r), evidence("sent again all the same", m)...),
-				Actions: []report.Action{j.exec(m.From, "why it does not take the answer: a filter behind the capture, control-plane policing, another VRF, a broken checksum",
+				Explanation: fmt.Sprintf("The answer of %s to %s arrived at %s, and it sent the request %s more%s", j.name(r.From),
+					one(m.Exchange), j.name(m.From), plural(late, "time", "times"), why),
+				Evidence: append(evidence("the answer arrives", r), evidence("sent again all the same", m)...),
+				Actions: []report.Action{j.exec(m.From, "why it does not take the answer: "+
+					"a filter behind the capture, control-plane policing, another VRF, a broken checksum",
 					append([]string{"show ip access-lists", "show policy-map control-plane"}, showErrors(t.Version)...)...)},
 				Fields: map[string]any{"ignoring_side": m.From.String(), "phase": m.Exchange.String(), "responses": responses},
 			}
 			if m.Exchange == ike.IKEAuth {
-				f.Actions = append(f.Actions, j.exec(m.From, "what it expects of the peer: remote key, identity, trust", "show crypto ikev2 profile"))
+				f.Actions = append(f.Actions,
+					j.exec(m.From, "what it expects of the peer: remote key, identity, trust", "show crypto ikev2 profile"))
 			}
 			all = append(all, f)
 			break
@@ -199,14 +212,16 @@ func exhausted(j *judge) []report.Finding {
 				Evidence:    evidence("sent again and again", m),
 				Actions: []report.Action{j.exec(m.From, "the way to the peer, and what IKE says of it",
 					j.toward(m.From, "show ip route %s", "traceroute %s", state)...)},
-				Fields: map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent), "intervals_ms": gaps},
+				Fields: map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent),
+					"intervals_ms": gaps},
 			})
 		}
 	}
 	return all
 }
 
-// gaveUp says whether the sender of m asks no more: longer than its last interval nothing more came, or a new attempt began.
+// gaveUp says whether the sender of m asks no more: longer than its last interval nothing more
+// came, or a new attempt began.
 func (j *judge) gaveUp(t *talk, m *pair.Message) bool {
 	sent := facts.Sendings(m)
 	last := sent[len(sent)-1].Aligned

@@ -25,18 +25,21 @@ func packetTooBig(j *judge) []report.Finding {
 		}
 		seen[k] = true
 		all = append(all, report.Finding{
-			Confidence:  report.Certain,
-			Explanation: fmt.Sprintf("%s says that packets of %s do not fit: the next link takes %d bytes.", from, j.name(e.Quoted), e.MTU),
-			Evidence:    []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
-			Actions:     append(j.smaller(e.Quoted, e.MTU, 0), j.config(e.Quoted, "ESP that may be fragmented on the way", "crypto ipsec df-bit clear")),
-			Fields:      map[string]any{"direction": e.Quoted.Direction(), "mtu": e.MTU, "reported_by": from},
+			Confidence: report.Certain,
+			Explanation: fmt.Sprintf("%s says that packets of %s do not fit: the next link takes %d bytes.", from,
+				j.name(e.Quoted), e.MTU),
+			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
+			Actions: append(j.smaller(e.Quoted, e.MTU, 0),
+				j.config(e.Quoted, "ESP that may be fragmented on the way", "crypto ipsec df-bit clear")),
+			Fields: map[string]any{"direction": e.Quoted.Direction(), "mtu": e.MTU, "reported_by": from},
 		})
 	}
 	return all
 }
 
-// smaller are the lines for IKE and TCP that pass where IP packets of so many bytes were seen, or are said, to pass. A value that was not
-// measured is not advised: then the size is to be found first.
+// smaller are the lines for IKE and TCP that pass where IP packets of so many bytes were seen, or
+// are said, to pass. A value that was not measured is not advised: then the size is to be found
+// first.
 func (j *judge) smaller(s pair.Side, passes, fails int) []report.Action {
 	const (
 		fragments    = 1200        // crypto ikev2 fragmentation mtu; it suits every common path
@@ -49,11 +52,13 @@ func (j *judge) smaller(s pair.Side, passes, fails int) []report.Action {
 	}
 	return []report.Action{
 		j.config(s, "IKE messages that fit", fmt.Sprint("crypto ikev2 fragmentation mtu ", min(fragments, passes))),
-		j.config(s, "on the tunnel's or the LAN's interface: TCP that fits, with the bytes of the tunnel around it", fmt.Sprint("ip tcp adjust-mss ", min(segments, passes-around))),
+		j.config(s, "on the tunnel's or the LAN's interface: TCP that fits, with the bytes of the tunnel around it",
+			fmt.Sprint("ip tcp adjust-mss ", min(segments, passes-around))),
 	}
 }
 
-// findSize asks for the largest packet that passes, between a size that does and one that does not; 0: not known.
+// findSize asks for the largest packet that passes, between a size that does and one that does not;
+// 0: not known.
 func (j *judge) findSize(s pair.Side, passes, fails int) report.Action {
 	const ethernet, least = 1500, 576
 	low, high := max(passes, least), fails
@@ -68,7 +73,8 @@ func (j *judge) findSize(s pair.Side, passes, fails int) report.Action {
 	for i := 1; i <= 4; i++ {
 		pings = append(pings, fmt.Sprintf("ping %%s size %d%s", low+(high-low)*i/5, keep))
 	}
-	return j.exec(s, "find the largest size that passes; only then set `crypto ikev2 fragmentation mtu` to it and `ip tcp adjust-mss` to 140 less", j.toward(s, pings...)...)
+	return j.exec(s, "find the largest size that passes; "+
+		"only then set `crypto ikev2 fragmentation mtu` to it and `ip tcp adjust-mss` to 140 less", j.toward(s, pings...)...)
 }
 
 func ipFragmentsLost(j *judge) []report.Finding {
@@ -105,21 +111,25 @@ func ipFragmentsLost(j *judge) []report.Finding {
 		all = append(all, report.Finding{
 			Confidence: certainIf(passes), Conversation: message.Conversation.ID,
 			Explanation: fmt.Sprintf("%s of %s %s, of which %s at %s, %s: a device on the path drops IP fragments.",
-				capital(one(message.Exchange)), j.name(s), inFragments(first.At[s]), plural(len(first.Partial), "arrives", "arrive"), j.name(s.Other()), among),
+				capital(one(message.Exchange)), j.name(s), inFragments(first.At[s]),
+				plural(len(first.Partial), "arrives", "arrive"), j.name(s.Other()), among),
 			Evidence: sights("sent in IP fragments that do not all arrive", lost...),
 			Actions: []report.Action{
-				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
-				j.config(pair.B, "IKE messages that need no IP fragments; both sides must have it", "crypto ikev2 fragmentation mtu 1200"),
+				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it",
+					"crypto ikev2 fragmentation mtu 1200"),
+				j.config(pair.B, "IKE messages that need no IP fragments; both sides must have it",
+					"crypto ikev2 fragmentation mtu 1200"),
 				path(s, "let IP fragments of UDP 500 and 4500 pass", j.permit(s, "udp", "fragments")),
 			},
-			Fields: map[string]any{"direction": s.Direction(), "protocol": "IKE", "datagram_size": first.At[s].Datagram, "fragments_sent": len(first.At[s].Fragments),
-				"fragments_seen": len(first.Partial)},
+			Fields: map[string]any{"direction": s.Direction(), "protocol": "IKE", "datagram_size": first.At[s].Datagram,
+				"fragments_sent": len(first.At[s].Fragments), "fragments_seen": len(first.Partial)},
 		})
 	}
 	return all
 }
 
-// inFragments tells how a datagram travels; its size and number of fragments are not known where the capture cut the first one short.
+// inFragments tells how a datagram travels; its size and number of fragments are not known where
+// the capture cut the first one short.
 func inFragments(x *exchange.Sight) string {
 	if len(x.Fragments) < 2 {
 		return "travels in IP fragments"
@@ -165,8 +175,10 @@ func fragmentationOff(j *judge) []report.Finding {
 		}
 		f := report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Evidence:    append(evidence("IKEV2_FRAGMENTATION_SUPPORTED is missing", silent...), evidence("too large for one packet", j.fragmented(t)...)...),
-			Explanation: fmt.Sprintf("%s does not announce IKE fragmentation, and a message is too large for one packet, so it travels in IP fragments, which devices on the way often drop.", j.name(missing[0])),
+			Evidence: append(evidence("IKEV2_FRAGMENTATION_SUPPORTED is missing", silent...),
+				evidence("too large for one packet", j.fragmented(t)...)...),
+			Explanation: fmt.Sprintf("%s does not announce IKE fragmentation, and a message is too large for one packet, "+
+				"so it travels in IP fragments, which devices on the way often drop.", j.name(missing[0])),
 		}
 		for _, s := range missing {
 			f.Actions = append(f.Actions, j.config(s, "announce IKE fragmentation", "crypto ikev2 fragmentation mtu 1200"))
@@ -193,10 +205,12 @@ func (j *judge) espFragmentsLost() []report.Finding {
 	for _, x := range j.traffic.Fragments() {
 		sent := x.Flow.At[x.From]
 		seen := 0
-		evidence := []report.Evidence{{Side: sideOf(x.From), Frame: int(x.Example.Frame), Note: "sent in IP fragments that do not all arrive"}}
+		evidence := []report.Evidence{{Side: sideOf(x.From), Frame: int(x.Example.Frame),
+			Note: "sent in IP fragments that do not all arrive"}}
 		if x.Rest != nil {
 			seen = len(x.Rest.Frames)
-			evidence = append(evidence, report.Evidence{Side: sideOf(x.From.Other()), Frame: x.Rest.Frames[0], Note: "what arrives of one"})
+			evidence = append(evidence,
+				report.Evidence{Side: sideOf(x.From.Other()), Frame: x.Rest.Frames[0], Note: "what arrives of one"})
 		}
 		pieces := max(int(x.Example.Pieces), 2)
 		protocol, filter := x.Protocol, "esp"
@@ -208,16 +222,18 @@ func (j *judge) espFragmentsLost() []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("%s packets of %s that travel in IP fragments do not arrive whole at %s: %d of %d were lost, of one with %s %s, while packets in one piece pass: a device on the path drops IP fragments.",
-				protocol, j.name(x.From), j.name(x.From.Other()), x.Lost, x.Sent, plural(pieces, "fragment", "fragments"), arrivedOf(seen)),
+			Explanation: fmt.Sprintf("%s packets of %s that travel in IP fragments do not arrive whole at %s: %d of %d "+
+				"were lost, of one with %s %s, while packets in one piece pass: a device on the path drops IP fragments.", protocol,
+				j.name(x.From), j.name(x.From.Other()), x.Lost, x.Sent, plural(pieces, "fragment", "fragments"), arrivedOf(seen)),
 			Evidence: evidence,
 			Actions: []report.Action{
 				path(x.From, "let IP fragments pass", j.permit(x.From, filter, "fragments")),
-				j.config(x.From, "fragments before encryption, so that none is needed after it (a suggestion)", "crypto ipsec fragmentation before-encryption"),
+				j.config(x.From, "fragments before encryption, so that none is needed after it (a suggestion)",
+					"crypto ipsec fragmentation before-encryption"),
 				j.exec(x.From, "the largest packet that passes whole", j.toward(x.From, "ping %s size 1400 df-bit")...),
 			},
-			Fields: map[string]any{"direction": x.From.Direction(), "protocol": protocol, "datagram_size": int(x.Example.Size), "fragments_sent": pieces,
-				"fragments_seen": seen},
+			Fields: map[string]any{"direction": x.From.Direction(), "protocol": protocol, "datagram_size": int(x.Example.Size),
+				"fragments_sent": pieces, "fragments_seen": seen},
 		})
 	}
 	return all

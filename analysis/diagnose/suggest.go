@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// knownOf is what s is known to accept, and from where: its own offers in the captures, or its configuration.
+// knownOf is what s is known to accept, and from where: its own offers in the captures, or its
+// configuration.
 func (j *judge) knownOf(s pair.Side, version int) ([]set, string) {
 	if own := j.offersOf(s, nil, version); len(own) > 0 {
 		return own, "its own offers in the captures"
@@ -20,14 +21,16 @@ func (j *judge) knownOf(s pair.Side, version int) ([]set, string) {
 	return nil, ""
 }
 
-// tellDifferences says what the two sides have where they have nothing in common, and keeps it in fields by side.
-func (j *judge) tellDifferences(fields map[string]any, refuser pair.Side, offered, wanted set, differing []string) string {
+// tellDifferences says what the two sides have where they have nothing in common, and keeps it in
+// fields by side.
+func (j *judge) tellDifferences(fields map[string]any, refuser pair.Side, offered, wanted set,
+	differing []string) string {
 	differs := map[string]any{}
 	var parts []string
 	for _, k := range differing {
 		differs[k] = map[string]any{refuser.Other().String(): offered[k], refuser.String(): wanted[k]}
-		parts = append(parts, fmt.Sprintf("%s (%s: %s; %s: %s)", k, j.partyName(refuser.Other()), orWord(strings.Join(offered[k], ", "), "none"),
-			j.partyName(refuser), orWord(strings.Join(wanted[k], ", "), "none")))
+		parts = append(parts, fmt.Sprintf("%s (%s: %s; %s: %s)", k, j.partyName(refuser.Other()),
+			orWord(strings.Join(offered[k], ", "), "none"), j.partyName(refuser), orWord(strings.Join(wanted[k], ", "), "none")))
 	}
 	fields["configuration_differs"] = differs
 	return fmt.Sprintf(" They have nothing in common in: %s.", strings.Join(parts, ", "))
@@ -43,7 +46,8 @@ func (j *judge) suggest(s pair.Side, version int, wanted set) []string {
 	}
 	const name = "MONCAP-SUGGESTION"
 	lines := []string{"crypto ikev2 proposal " + name}
-	for _, x := range []struct{ kind, keyword string }{{"ENCR", "encryption"}, {"INTEG", "integrity"}, {"PRF", "prf"}, {"KE", "group"}} {
+	for _, x := range []struct{ kind, keyword string }{{"ENCR", "encryption"}, {"INTEG", "integrity"}, {"PRF", "prf"},
+		{"KE", "group"}} {
 		if x.kind == "INTEG" && strings.Contains(strings.Join(wanted["ENCR"], " "), "GCM") {
 			continue // a combined cipher takes none
 		}
@@ -64,7 +68,8 @@ func (j *judge) suggest(s pair.Side, version int, wanted set) []string {
 	return append(lines, "crypto ikev2 policy "+orWord(policy, name), " proposal "+name)
 }
 
-// pqcWords are the post-quantum methods of a set as IOS XE 26 configures them: `pqc mlkem768 mlkem1024 optional`; empty without.
+// pqcWords are the post-quantum methods of a set as IOS XE 26 configures them: `pqc mlkem768
+// mlkem1024 optional`; empty without.
 func pqcWords(wanted set) string {
 	var words []string
 	optional := true
@@ -85,8 +90,8 @@ func pqcWords(wanted set) string {
 	return strings.Join(words, " ")
 }
 
-// advise suggests lines for a proposal that both sides have, and for which side: never weaker ones for the stronger side. Where both are
-// weak, today's algorithms for both are the advice.
+// advise suggests lines for a proposal that both sides have, and for which side: never weaker ones
+// for the stronger side. Where both are weak, today's algorithms for both are the advice.
 func (j *judge) advise(f *report.Finding, refuser pair.Side, version int, offered, wanted set) {
 	who, what, has := refuser.Other(), wanted, offered
 	weakWanted, weakOffered := len(wanted.weakOf()) > 0, len(offered.weakOf()) > 0
@@ -114,7 +119,8 @@ func (j *judge) advise(f *report.Finding, refuser pair.Side, version int, offere
 var configWords = map[string]string{
 	"ENCR_AES_CBC_128": "aes-cbc-128", "ENCR_AES_CBC_192": "aes-cbc-192", "ENCR_AES_CBC_256": "aes-cbc-256",
 	"ENCR_AES_GCM_16_128": "aes-gcm-128", "ENCR_AES_GCM_16_256": "aes-gcm-256", "ENCR_3DES": "3des", "ENCR_DES": "des",
-	"AUTH_HMAC_SHA1_96": "sha1", "AUTH_HMAC_MD5_96": "md5", "AUTH_HMAC_SHA2_256_128": "sha256", "AUTH_HMAC_SHA2_384_192": "sha384",
+	"AUTH_HMAC_SHA1_96": "sha1", "AUTH_HMAC_MD5_96": "md5", "AUTH_HMAC_SHA2_256_128": "sha256",
+	"AUTH_HMAC_SHA2_384_192": "sha384",
 	"AUTH_HMAC_SHA2_512_256": "sha512", "PRF_HMAC_SHA1": "sha1", "PRF_HMAC_MD5": "md5", "PRF_HMAC_SHA2_256": "sha256",
 	"PRF_HMAC_SHA2_384": "sha384", "PRF_HMAC_SHA2_512": "sha512",
 }
@@ -134,8 +140,10 @@ func suggestV1(wanted set) []string {
 		}
 		return wanted[kind][0]
 	}
-	encryption := map[string]string{"AES-CBC": strings.TrimSpace("aes " + first("Key-Length")), "3DES-CBC": "3des", "DES-CBC": "des"}[first("Encryption-Algorithm")]
-	hash := map[string]string{"MD5": "md5", "SHA": "sha", "SHA2-256": "sha256", "SHA2-384": "sha384", "SHA2-512": "sha512"}[first("Hash-Algorithm")]
+	encryption := map[string]string{"AES-CBC": strings.TrimSpace("aes " + first("Key-Length")), "3DES-CBC": "3des",
+		"DES-CBC": "des"}[first("Encryption-Algorithm")]
+	hash := map[string]string{"MD5": "md5", "SHA": "sha", "SHA2-256": "sha256", "SHA2-384": "sha384",
+		"SHA2-512": "sha512"}[first("Hash-Algorithm")]
 	if encryption == "" || hash == "" {
 		return nil
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/moncap/moncap/analysis/pair"
 )
 
-// talkSet is all conversations of a case, with what rules ask of all of them at once: each is worked out in one walk, since of thousands of
-// conversations no rule may walk through all for each.
+// talkSet is all conversations of a case, with what rules ask of all of them at once: each is
+// worked out in one walk, since of thousands of conversations no rule may walk through all for
+// each.
 type talkSet struct {
 	ctx   context.Context
 	steps int
@@ -102,8 +103,8 @@ type betweenBy struct {
 	initiator pair.Side
 }
 
-// superseded says whether t does not matter any more: a later SA of the same two ends is in use, or one that the other side began at the
-// same time stands, of which two one is given up.
+// superseded says whether t does not matter any more: a later SA of the same two ends is in use, or
+// one that the other side began at the same time stands, of which two one is given up.
 func (s *talkSet) superseded(t *talk) bool {
 	if at, ok := s.taken[t.between()]; ok && at >= t.First {
 		return true
@@ -119,14 +120,14 @@ func (s *talkSet) begunBetween(from, to int64) bool {
 	return i < len(s.begun) && s.begun[i] <= to
 }
 
-// otherLives says whether another SA stands beside t, which a Delete of t at a moment leaves: a later one, one that was made with it, or
-// one that is still used.
+// otherLives says whether another SA stands beside t, which a Delete of t at a moment leaves: a
+// later one, one that was made with it, or one that is still used.
 func (s *talkSet) otherLives(t *talk, at int64) bool {
 	return s.aliveFirst > t.First-facts.Soon || s.aliveLast > at
 }
 
-// crossings finds for every CREATE_CHILD_SA request the first one of the other side that crossed it: sent before the answer to the first was, and
-// the other way round.
+// crossings finds for every CREATE_CHILD_SA request the first one of the other side that crossed
+// it: sent before the answer to the first was, and the other way round.
 func crossings(requests []*pair.Message) map[*pair.Message]*pair.Message {
 	crossed := map[*pair.Message]*pair.Message{}
 	begins := func(m *pair.Message) int64 { return m.Transmissions[0].Aligned }

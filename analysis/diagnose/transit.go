@@ -19,11 +19,12 @@ func payloadAltered(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: m.Conversation.ID,
-			Explanation: fmt.Sprintf("%s message of %s arrives with other bytes than it was sent with, from byte %d on: a device on the path rewrites IKE.",
-				capital(one(m.Exchange)), j.name(m.From), m.DifferAt),
+			Explanation: fmt.Sprintf("%s message of %s arrives with other bytes than it was sent with, from byte %d on: "+
+				"a device on the path rewrites IKE.", capital(one(m.Exchange)), j.name(m.From), m.DifferAt),
 			Evidence: evidence("the same message, with different bytes", m),
-			Actions:  []report.Action{path(m.From, "an application gateway for IPsec on a NAT or firewall: turn it off", "no ip nat service ipsec-esp enable")},
-			Fields:   map[string]any{"direction": m.From.Direction(), "first_difference_offset": m.DifferAt},
+			Actions: []report.Action{path(m.From, "an application gateway for IPsec on a NAT or firewall: turn it off",
+				"no ip nat service ipsec-esp enable")},
+			Fields: map[string]any{"direction": m.From.Direction(), "first_difference_offset": m.DifferAt},
 		})
 	}
 	return all
@@ -48,17 +49,19 @@ func duplicatedOnPath(j *judge) []report.Finding {
 		for _, f := range j.c.Flows {
 			if f.From == s && f.Twice > 0 && !f.Foreign {
 				count += f.Twice
-				shown = append(shown, report.Evidence{Side: sideOf(s.Other()), Frame: int(f.At[s.Other()].Copy.Frame), Note: "arrived again: " + protected(f.At[s])})
+				shown = append(shown, report.Evidence{Side: sideOf(s.Other()), Frame: int(f.At[s.Other()].Copy.Frame),
+					Note: "arrived again: " + protected(f.At[s])})
 			}
 		}
 		if count == 0 || !j.c.TwoSided() {
 			continue
 		}
 		all = append(all, report.Finding{
-			Confidence:  report.Certain,
-			Explanation: fmt.Sprintf("%s of %s arrived at %s more often than sent.", plural(count, "packet", "packets"), j.name(s), j.name(s.Other())),
-			Evidence:    shown,
-			Fields:      map[string]any{"direction": s.Direction(), "count": count},
+			Confidence: report.Certain,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s more often than sent.", plural(count, "packet", "packets"),
+				j.name(s), j.name(s.Other())),
+			Evidence: shown,
+			Fields:   map[string]any{"direction": s.Direction(), "count": count},
 		})
 	}
 	return all
@@ -90,17 +93,19 @@ func reorderedOnPath(j *judge) []report.Finding {
 		for _, f := range j.c.Flows {
 			if x := f.At[s.Other()]; f.From == s && x != nil && f.At[s] != nil && x.Reordered > f.At[s].Reordered {
 				count += x.Reordered - f.At[s].Reordered
-				shown = append(shown, report.Evidence{Side: sideOf(s.Other()), Frame: int(x.LatePoint.Frame), Note: "the ESP packet farthest behind"})
+				shown = append(shown,
+					report.Evidence{Side: sideOf(s.Other()), Frame: int(x.LatePoint.Frame), Note: "the ESP packet farthest behind"})
 			}
 		}
 		if count == 0 {
 			continue
 		}
 		all = append(all, report.Finding{
-			Confidence:  report.Certain,
-			Explanation: fmt.Sprintf("%s of %s arrived at %s behind later ones.", plural(count, "packet", "packets"), j.name(s), j.name(s.Other())),
-			Evidence:    shown,
-			Fields:      map[string]any{"direction": s.Direction(), "count": count},
+			Confidence: report.Certain,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s behind later ones.", plural(count, "packet", "packets"), j.name(s),
+				j.name(s.Other())),
+			Evidence: shown,
+			Fields:   map[string]any{"direction": s.Direction(), "count": count},
 		})
 	}
 	return all
@@ -122,15 +127,17 @@ func dscpRewritten(j *judge) []report.Finding {
 		}
 		for k, ts := range changed {
 			all = append(all, report.Finding{
-				Confidence:  report.Certain,
-				Explanation: fmt.Sprintf("What %s sends with DSCP %d arrives at %s with DSCP %d.", j.name(s), k[0], j.name(s.Other()), k[1]),
-				Evidence:    sights("DSCP differs", ts[0]),
-				Fields:      map[string]any{"direction": s.Direction(), "dscp_sent": int(k[0]), "dscp_received": int(k[1])},
+				Confidence: report.Certain,
+				Explanation: fmt.Sprintf("What %s sends with DSCP %d arrives at %s with DSCP %d.", j.name(s), k[0],
+					j.name(s.Other()), k[1]),
+				Evidence: sights("DSCP differs", ts[0]),
+				Fields:   map[string]any{"direction": s.Direction(), "dscp_sent": int(k[0]), "dscp_received": int(k[1])},
 			})
 		}
 	}
 	slices.SortFunc(all, func(a, b report.Finding) int {
-		return a.Fields["dscp_sent"].(int)*256 + a.Fields["dscp_received"].(int) - b.Fields["dscp_sent"].(int)*256 - b.Fields["dscp_received"].(int)
+		return a.Fields["dscp_sent"].(int)*256 +
+			a.Fields["dscp_received"].(int) - b.Fields["dscp_sent"].(int)*256 - b.Fields["dscp_received"].(int)
 	})
 	return all
 }
@@ -153,8 +160,9 @@ func slowPath(j *judge) []report.Finding {
 		}
 		f := report.Finding{
 			Confidence: report.Certain, Conversation: m.Conversation.ID,
-			Explanation: fmt.Sprintf("The path is slower than the retransmission timer: the answer to %s of %s took %s, of which the path took %s.", one(m.Exchange), j.name(m.From),
-				duration(millis(took)), duration(millis(arrived+j.delay(answered, r.From)))),
+			Explanation: fmt.Sprintf("The path is slower than the retransmission timer: the answer to %s of %s took %s, "+
+				"of which the path took %s.", one(m.Exchange), j.name(m.From), duration(millis(took)),
+				duration(millis(arrived+j.delay(answered, r.From)))),
 			Evidence: evidence("sent again before the answer could arrive", m),
 			Fields:   map[string]any{"rtt_ms": millis(arrived + j.delay(answered, r.From))},
 		}
@@ -168,8 +176,8 @@ func slowPath(j *judge) []report.Finding {
 	return nil
 }
 
-// heldOnce tells a path that is quick but for one packet from a slow one: something held that packet and let it go later,
-// most often because it was the first.
+// heldOnce tells a path that is quick but for one packet from a slow one: something held that
+// packet and let it go later, most often because it was the first.
 func (j *judge) heldOnce(f *report.Finding, m *pair.Message, late *pair.Transmission) {
 	held := j.delay(late, m.From)
 	n, slowest, first := 0, int64(0), true
@@ -191,14 +199,17 @@ func (j *judge) heldOnce(f *report.Finding, m *pair.Message, late *pair.Transmis
 		kind, asker = "response", m.From.Other()
 	}
 	f.Title = "The path held one packet longer than the sender waits"
-	f.Explanation = fmt.Sprintf("The path held the %s %s of %s for %s, so that %s asked again. The other %d IKE packets took %s at most.",
-		m.Exchange, kind, j.name(m.From), duration(millis(held)), j.partyName(asker), n, duration(millis(slowest)))
+	f.Explanation = fmt.Sprintf("The path held the %s %s of %s for %s, so that %s asked again. "+
+		"The other %d IKE packets took %s at most.", m.Exchange, kind, j.name(m.From), duration(millis(held)),
+		j.partyName(asker), n, duration(millis(slowest)))
 	if first {
-		f.Explanation += " It was the first packet that way: a device that has to find a neighbor's address (ARP, IPv6 neighbor discovery) or to set up a session keeps it until that is done."
+		f.Explanation += " It was the first packet that way: a device that has to find a neighbor's address (ARP, " +
+			"IPv6 neighbor discovery) or to set up a session keeps it until that is done."
 	}
 }
 
-// A packet was held alone when so many others, at least, were under way for less than a tenth of its time.
+// A packet was held alone when so many others, at least, were under way for less than a tenth of
+// its time.
 const (
 	heldAmong = 3
 	heldTimes = 10

@@ -11,11 +11,13 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// refusedSince are the algorithms, by the names that offers have, that IOS XE refuses by default from 17.11.1 on (Cisco Field Notice 72510).
-var refusedSince = []string{"ENCR_DES", "ENCR_DES_IV64", "ENCR_DES_IV32", "ENCR_3DES", "PRF_HMAC_MD5", "AUTH_HMAC_MD5_96", "DES-CBC", "3DES-CBC", "MD5",
-	"group 1", "group 2", "group 5", "group 24"}
+// refusedSince are the algorithms, by the names that offers have, that IOS XE refuses by default
+// from 17.11.1 on (Cisco Field Notice 72510).
+var refusedSince = []string{"ENCR_DES", "ENCR_DES_IV64", "ENCR_DES_IV32", "ENCR_3DES", "PRF_HMAC_MD5",
+	"AUTH_HMAC_MD5_96", "DES-CBC", "3DES-CBC", "MD5", "group 1", "group 2", "group 5", "group 24"}
 
-// refusedOf are the algorithms of a set that such a release refuses, of kinds of which it has no others.
+// refusedOf are the algorithms of a set that such a release refuses, of kinds of which it has no
+// others.
 func (s set) refusedOf() []string {
 	var all []string
 	for _, k := range kinds {
@@ -44,11 +46,13 @@ func upgradeRefusesWeak(j *judge) []report.Finding {
 			}
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("%s runs IOS XE %s, which refuses weak algorithms by default since 17.11.1 (Field Notice 72510), and %s has nothing else by %s: %s.",
-					j.name(s), release, j.name(s.Other()), source, strings.Join(refused, ", ")),
+				Explanation: fmt.Sprintf("%s runs IOS XE %s, which refuses weak algorithms by default since "+
+					"17.11.1 (Field Notice 72510), and %s has nothing else by %s: %s.", j.name(s), release, j.name(s.Other()), source,
+					strings.Join(refused, ", ")),
 				Evidence: evidence("the negotiation", m),
-				Actions:  append([]report.Action{j.exec(s, "the release, and what it says of weak algorithms", "show version", "show logging")}, j.stronger(version)...),
-				Fields:   map[string]any{"side": s.String(), "version": release, "refused": refused},
+				Actions: append([]report.Action{j.exec(s, "the release, and what it says of weak algorithms", "show version",
+					"show logging")}, j.stronger(version)...),
+				Fields: map[string]any{"side": s.String(), "version": release, "refused": refused},
 			})
 			break
 		}
@@ -56,8 +60,8 @@ func upgradeRefusesWeak(j *judge) []report.Finding {
 	return all
 }
 
-// onlyRefused are the algorithms without which s has no whole proposal that such a release would take, and how that is known; none when it
-// has one.
+// onlyRefused are the algorithms without which s has no whole proposal that such a release would
+// take, and how that is known; none when it has one.
 func (j *judge) onlyRefused(s pair.Side, version int) ([]string, string) {
 	sets, source := j.knownOf(s, version)
 	var all []string

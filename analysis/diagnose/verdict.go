@@ -29,7 +29,8 @@ type place struct {
 	position int
 }
 
-// rank sorts findings: each root with what follows from it, the gravest group first; among equals the rules' order stays.
+// rank sorts findings: each root with what follows from it, the gravest group first; among equals
+// the rules' order stays.
 func rank(all []report.Finding) {
 	places := make([]place, len(all))
 	gravest := map[int]int{}
@@ -99,7 +100,7 @@ func Verdict(c *pair.Case, findings []report.Finding) report.Verdict {
 		v.Outcome, v.ExitCode = report.Failed, exitCritical
 	case up && warning:
 		v.Outcome, v.ExitCode = report.Degraded, exitWarnings
-		if !slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Severity == report.Warning && !aboutCapture(f.Code) }) {
+		if warningOf(findings) < 0 {
 			v.Outcome = report.Established
 		}
 	case up:
@@ -122,12 +123,19 @@ func dead(findings []report.Finding) bool {
 	})
 }
 
+// warningOf is the first warning that is about the tunnel and not about a capture of it; -1 without.
+func warningOf(findings []report.Finding) int {
+	return slices.IndexFunc(findings, func(f report.Finding) bool {
+		return f.Severity == report.Warning && !aboutCapture(f.Code)
+	})
+}
+
 func aboutCapture(code string) bool {
 	return strings.HasPrefix(code, "capture-") || code == "clock-offset"
 }
 
-// onlyTraffic says whether the captures hold ESP between the sides in both directions and no negotiation: a tunnel at work. With
-// both captures, it must be seen to arrive.
+// onlyTraffic says whether the captures hold ESP between the sides in both directions and no
+// negotiation: a tunnel at work. With both captures, it must be seen to arrive.
 func onlyTraffic(c *pair.Case) bool {
 	if slices.ContainsFunc(c.Conversations, func(v *pair.Conversation) bool { return !v.Foreign }) {
 		return false
@@ -162,11 +170,12 @@ func headline(findings []report.Finding) string {
 		}
 	}
 	text := firstSentence(lead.Explanation)
-	if i := slices.IndexFunc(findings, func(f report.Finding) bool { return f.Severity == report.Critical && f.CausedBy == lead.Code }); i >= 0 && aboutCapture(lead.Code) {
+	follows := func(f report.Finding) bool { return f.Severity == report.Critical && f.CausedBy == lead.Code }
+	if i := slices.IndexFunc(findings, follows); i >= 0 && aboutCapture(lead.Code) {
 		text = firstSentence(findings[i].Explanation) + " " + text // what happened, and why it cannot be told for certain
 	}
 	if lead.Code == "tunnel-established" {
-		if i := slices.IndexFunc(findings, func(f report.Finding) bool { return f.Severity == report.Warning && !aboutCapture(f.Code) }); i >= 0 {
+		if i := warningOf(findings); i >= 0 {
 			text += " But: " + uncapital(firstSentence(findings[i].Explanation))
 		}
 	}
@@ -183,7 +192,8 @@ func uncapital(s string) string {
 	return s
 }
 
-// firstSentence ends at a full stop that is followed by a capital, so that addresses and abbreviations stay whole.
+// firstSentence ends at a full stop that is followed by a capital, so that addresses and
+// abbreviations stay whole.
 func firstSentence(s string) string {
 	for i := 0; i+2 < len(s); i++ {
 		if s[i] == '.' && s[i+1] == ' ' && s[i+2] >= 'A' && s[i+2] <= 'Z' {
@@ -201,7 +211,8 @@ func inconclusive(c *pair.Case, findings []report.Finding) string {
 	}
 	if c != nil {
 		for range answersBeforeFloat(c) {
-			return "The negotiation goes on over UDP 4500 behind a NAT, of which neither capture holds a packet: they ended too early, or their filters match UDP 500 only."
+			return "The negotiation goes on over UDP 4500 behind a NAT, of which neither capture holds a packet: " +
+				"they ended too early, or their filters match UDP 500 only."
 		}
 	}
 	if c != nil && len(c.Conversations) > 0 {

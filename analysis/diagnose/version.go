@@ -32,7 +32,8 @@ func versionMismatch(j *judge) []report.Finding {
 		return []report.Finding{j.versions(pair.A, 2, report.Certain, a[2], b[1])}
 	}
 	for _, s := range pair.Both {
-		// An IKEv1 request that a side which was only ever heard to speak IKEv2 refuses, or leaves unanswered.
+		// An IKEv1 request that a side which was only ever heard to speak IKEv2 refuses, or leaves
+		// unanswered.
 		if begins[s][1] != nil && begins[s][2] == nil && !j.accepted(begins[s][1]) {
 			if spoke := j.spokeOnly(s.Other(), 2); spoke != nil {
 				return []report.Finding{j.versions(s, 1, report.Probable, begins[s][1], spoke)}
@@ -42,7 +43,8 @@ func versionMismatch(j *judge) []report.Finding {
 	return nil
 }
 
-// askedVersion is the version of the request that m refuses: the header of m may carry either (RFC 7296, Section 2.5).
+// askedVersion is the version of the request that m refuses: the header of m may carry either (RFC
+// 7296, Section 2.5).
 func (j *judge) askedVersion(m *pair.Message) int {
 	for o := range j.c.Messages() {
 		if o.SPIi == m.SPIi && o.From != m.From && o.Kind == exchange.Request {
@@ -80,10 +82,12 @@ func (j *judge) versions(s pair.Side, version int, c report.Confidence, evident 
 	}
 	return report.Finding{
 		Confidence: c, Conversation: evident[0].Conversation.ID,
-		Explanation: fmt.Sprintf("%s speaks IKEv%d and %s speaks IKEv%d: they cannot understand each other.", j.name(pair.A), v[0], j.name(pair.B), v[1]),
-		Evidence:    evidence("the version that it speaks", evident...),
-		Actions: []report.Action{j.exec(pair.A, "which version is configured", "show crypto ikev2 profile", "show crypto isakmp policy", "show crypto map"),
-			j.exec(pair.B, "which version is configured", "show crypto ikev2 profile", "show crypto isakmp policy", "show crypto map")},
+		Explanation: fmt.Sprintf("%s speaks IKEv%d and %s speaks IKEv%d: they cannot understand each other.", j.name(pair.A),
+			v[0], j.name(pair.B), v[1]),
+		Evidence: evidence("the version that it speaks", evident...),
+		Actions: []report.Action{j.exec(pair.A, "which version is configured", "show crypto ikev2 profile",
+			"show crypto isakmp policy", "show crypto map"), j.exec(pair.B, "which version is configured",
+			"show crypto ikev2 profile", "show crypto isakmp policy", "show crypto map")},
 		Fields: map[string]any{"side_a_version": v[0], "side_b_version": v[1]},
 	}
 }

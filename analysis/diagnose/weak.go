@@ -15,7 +15,8 @@ func selectionNotOffered(j *judge) []report.Finding {
 	var all []report.Finding
 	for m := range j.c.Messages() {
 		sa := m.SA()
-		if sa == nil || m.Altered || m.Kind != exchange.Response || m.Exchange != ike.IKESAInit || m.Answers == nil || m.Answers.SA() == nil {
+		if sa == nil || m.Altered || m.Kind != exchange.Response || m.Exchange != ike.IKESAInit || m.Answers == nil ||
+			m.Answers.SA() == nil {
 			continue
 		}
 		for _, p := range sa.Proposals {
@@ -25,9 +26,11 @@ func selectionNotOffered(j *judge) []report.Finding {
 				}
 				all = append(all, report.Finding{
 					Confidence: report.Certain, Conversation: m.Conversation.ID,
-					Explanation: fmt.Sprintf("%s chose %s, which %s did not offer.", j.name(m.From), transformName(t), j.name(m.From.Other())),
-					Evidence:    evidence("offer and selection", m.Answers, m),
-					Actions: []report.Action{j.exec(m.From, "what it selects from, and its software's known defects", "show crypto ikev2 proposal", "show version"),
+					Explanation: fmt.Sprintf("%s chose %s, which %s did not offer.", j.name(m.From), transformName(t),
+						j.name(m.From.Other())),
+					Evidence: evidence("offer and selection", m.Answers, m),
+					Actions: []report.Action{j.exec(m.From,
+						"what it selects from, and its software's known defects", "show crypto ikev2 proposal", "show version"),
 						j.exec(m.From.Other(), "what it offers", "show crypto ikev2 proposal")},
 					Fields: map[string]any{"refusing_side": m.From.Other().String(), "transform": transformName(t)},
 				})
@@ -53,7 +56,8 @@ func additionalKeyExchange(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
 		var rounds []*pair.Message
-		for _, m := range append(t.MessagesOf(ike.IKEIntermediate, exchange.Response), t.MessagesOf(ike.IKEFollowupKE, exchange.Response)...) {
+		for _, m := range append(t.MessagesOf(ike.IKEIntermediate, exchange.Response),
+			t.MessagesOf(ike.IKEFollowupKE, exchange.Response)...) {
 			if m.Fragment <= 1 { // all fragments of a message are one round
 				rounds = append(rounds, m)
 			}
@@ -76,9 +80,10 @@ func additionalKeyExchange(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("After IKE_SA_INIT the sides did %s of additional key exchange (RFC 9370): %s.", plural(len(rounds), "round", "rounds"), strings.Join(methods, ", ")),
-			Evidence:    evidence("additional key exchange", rounds...),
-			Fields:      map[string]any{"methods": methods},
+			Explanation: fmt.Sprintf("After IKE_SA_INIT the sides did %s of additional key exchange (RFC 9370): %s.",
+				plural(len(rounds), "round", "rounds"), strings.Join(methods, ", ")),
+			Evidence: evidence("additional key exchange", rounds...),
+			Fields:   map[string]any{"methods": methods},
 		})
 	}
 	return all
@@ -111,10 +116,11 @@ func weakCrypto(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("The negotiation uses algorithms that are broken or deprecated: %s.", strings.Join(weak, ", ")),
-			Evidence:    evidence("the transforms in clear", m),
-			Actions:     j.stronger(t.Version),
-			Fields:      map[string]any{"transforms": weak},
+			Explanation: fmt.Sprintf("The negotiation uses algorithms that are broken or deprecated: %s.",
+				strings.Join(weak, ", ")),
+			Evidence: evidence("the transforms in clear", m),
+			Actions:  j.stronger(t.Version),
+			Fields:   map[string]any{"transforms": weak},
 		})
 		return all
 	}
@@ -123,7 +129,8 @@ func weakCrypto(j *judge) []report.Finding {
 
 // stronger are the lines that configure algorithms of today on both sides.
 func (j *judge) stronger(version int) []report.Action {
-	lines := []string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256", " group 19 14"}
+	lines := []string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256",
+		" group 19 14"}
 	if version == 1 {
 		lines = []string{"crypto isakmp policy 10", " encryption aes 256", " hash sha256", " group 14"}
 	}
@@ -131,7 +138,8 @@ func (j *judge) stronger(version int) []report.Action {
 	return []report.Action{j.config(pair.A, why, lines...), j.config(pair.B, why, lines...)}
 }
 
-// weak lists the weak algorithms that were chosen or, where nothing was chosen, that are all that was offered.
+// weak lists the weak algorithms that were chosen or, where nothing was chosen, that are all that
+// was offered.
 func (t *talk) weak() ([]string, *pair.Message) {
 	var offer, choice *pair.Message
 	for _, m := range t.Messages {
@@ -183,7 +191,8 @@ func onlyWeak(sa *ike.SA) []string {
 }
 
 func onlyWeakV1(sa *ike.SAv1, x ike.ExchangeType) []string {
-	weakValues := map[uint16][]uint64{ike.V1Encryption: {1, 2, 3, 4, 5, 6}, ike.V1Hash: {1, 3}, ike.V1Group: {1, 2, 5, 22, 23, 24}}
+	weakValues := map[uint16][]uint64{ike.V1Encryption: {1, 2, 3, 4, 5, 6}, ike.V1Hash: {1, 3},
+		ike.V1Group: {1, 2, 5, 22, 23, 24}}
 	strong, weak := map[uint16]bool{}, map[uint16][]string{}
 	psk := false
 	for _, p := range sa.Proposals {

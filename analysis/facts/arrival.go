@@ -20,8 +20,8 @@ func Sendings(m *pair.Message) []*pair.Transmission {
 	return all
 }
 
-// RepeatedAfter counts how often a request was sent again after its answer had arrived. What was on its way to the wire when the
-// answer came is no proof.
+// RepeatedAfter counts how often a request was sent again after its answer had arrived. What was on
+// its way to the wire when the answer came is no proof.
 func RepeatedAfter(c *pair.Case, q *pair.Message) int {
 	const grace = 100e6
 	if q.AnsweredBy == nil {
@@ -40,8 +40,9 @@ func RepeatedAfter(c *pair.Case, q *pair.Message) int {
 	return late
 }
 
-// FirstArrival is when m first reached the receiver's capture, aligned, and how often it did; -1 when it never did. Without that
-// capture, what was sent counts as arrived: the doubt is about the receiver then.
+// FirstArrival is when m first reached the receiver's capture, aligned, and how often it did; -1
+// when it never did. Without that capture, what was sent counts as arrived: the doubt is about the
+// receiver then.
 func FirstArrival(c *pair.Case, m *pair.Message) (at int64, count int) {
 	at = -1
 	to := m.From.Other()
@@ -59,7 +60,8 @@ func FirstArrival(c *pair.Case, m *pair.Message) (at int64, count int) {
 	return at, count
 }
 
-// AnswerArrived says whether the answer to m reached who asked. Without the capture of that side, one that goes on asking did not get it.
+// AnswerArrived says whether the answer to m reached who asked. Without the capture of that side,
+// one that goes on asking did not get it.
 func AnswerArrived(c *pair.Case, m *pair.Message) bool {
 	if m.AnsweredBy == nil {
 		return false
@@ -74,7 +76,8 @@ func AnswerArrived(c *pair.Case, m *pair.Message) bool {
 // Patience is how long an answer is waited for.
 const Patience = 2e9
 
-// Outlasts says whether the capture that would show what s sends goes on for a while after a moment: else what s did then is not known.
+// Outlasts says whether the capture that would show what s sends goes on for a while after a
+// moment: else what s did then is not known.
 func Outlasts(c *pair.Case, s pair.Side, at, while int64) bool {
 	x := c.Observer(s)
 	story := c.Story(x)
@@ -102,10 +105,12 @@ func espStartsOf(c *pair.Case) *espStarts {
 	return &e
 }
 
-// during says whether ESP of both directions began after the conversation did and before the next one.
+// during says whether ESP of both directions began after the conversation did and before the next
+// one.
 func (e *espStarts) during(t *Talk) bool { return e.from(t, pair.A) && e.from(t, pair.B) }
 
-// from says whether ESP of s began after the conversation did and before the next negotiation, whose ESP it would be.
+// from says whether ESP of s began after the conversation did and before the next negotiation,
+// whose ESP it would be.
 func (e *espStarts) from(t *Talk, s pair.Side) bool {
 	starts := e.starts[s]
 	i, _ := slices.BinarySearch(starts, t.First)

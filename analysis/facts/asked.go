@@ -11,7 +11,8 @@ import (
 var showNames = sync.OnceValue(func() map[string]string {
 	names := map[string]string{}
 	for _, d := range iosxe.AllCommands() {
-		if d.Mode == iosxe.Exec && len(d.Syntax) == 1 && strings.HasPrefix(d.Syntax[0], "show ") && !strings.ContainsAny(d.Syntax[0], "<[{") {
+		if d.Mode == iosxe.Exec && len(d.Syntax) == 1 && strings.HasPrefix(d.Syntax[0], "show ") &&
+			!strings.ContainsAny(d.Syntax[0], "<[{") {
 			names[d.Syntax[0]] = d.Name
 		}
 	}

@@ -18,8 +18,8 @@ type Clear struct {
 	In       pair.Side // whose capture Stream is of
 }
 
-// tunnelling are the IP protocols that gateways carry other packets in (IANA, protocol-numbers). What else they send each other
-// in clear, as pings and routing, is theirs to send.
+// tunnelling are the IP protocols that gateways carry other packets in (IANA, protocol-numbers).
+// What else they send each other in clear, as pings and routing, is theirs to send.
 var tunnelling = map[uint8]string{4: "IP in IP", 41: "IPv6 in IP", 47: "GRE", 115: "L2TPv3"}
 
 // Clears lists what the gateways carry outside IPsec, where the same two use IPsec.
@@ -44,7 +44,8 @@ func Clears(c *pair.Case) []Clear {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Clear) int {
-		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Protocol, b.Protocol), compareBool(a.In != a.From, b.In != b.From))
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Protocol, b.Protocol),
+			compareBool(a.In != a.From, b.In != b.From))
 	})
 	return slices.CompactFunc(all, func(a, b Clear) bool { return a.From == b.From && a.Protocol == b.Protocol })
 }
@@ -59,7 +60,8 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// securedEnds are, by capture, the pairs of source and destination that speak IKE, ESP or AH with each other, and who the source is.
+// securedEnds are, by capture, the pairs of source and destination that speak IKE, ESP or AH with
+// each other, and who the source is.
 func securedEnds(c *pair.Case) [2]map[[2]netip.Addr]pair.Side {
 	var all [2]map[[2]netip.Addr]pair.Side
 	note := func(at, from pair.Side, src, dst netip.Addr) {

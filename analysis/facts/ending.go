@@ -21,7 +21,7 @@ const (
 	VersionRefused                  // the other side does not speak this version of IKE
 	Redirected                      // the responder sends the initiator to another gateway
 	ErrorReported                   // another error stands in clear
-	AuthRefused                     // the responder refused the initiator's authentication; IKEv1: a side could not read the other's proof
+	AuthRefused                     // the responder refused the initiator; IKEv1: a side could not read the other's proof
 	ResponderRejected               // the initiator refused the responder's authentication
 	UserRefused                     // IKEv1: the user behind the initiator was refused (XAUTH)
 	ChildRefused                    // the IKE SA stands, its first child SA was refused; IKEv1: Quick Mode
@@ -48,7 +48,8 @@ func (t *Talk) decide() {
 	}
 }
 
-// refusedInClear looks for what ended a conversation that was never encrypted, or one without a result.
+// refusedInClear looks for what ended a conversation that was never encrypted, or one without a
+// result.
 func (t *Talk) refusedInClear() {
 	rounds, _ := t.GroupRounds()
 	var redirect, other *pair.Message
@@ -59,7 +60,8 @@ func (t *Talk) refusedInClear() {
 		case m.Has(uint16(ike.InvalidMajorVersion)):
 			t.refuse(VersionRefused, m)
 			return
-		case other == nil && slices.ContainsFunc(m.Errors(), func(n exchange.Notify) bool { return n.Number != uint16(ike.InvalidKEPayload) || t.Version == 1 }):
+		case other == nil && slices.ContainsFunc(m.Errors(),
+			func(n exchange.Notify) bool { return n.Number != uint16(ike.InvalidKEPayload) || t.Version == 1 }):
 			other = m
 		}
 	}
@@ -96,7 +98,8 @@ func Wanted(m *pair.Message) (int, bool) {
 	return int(n.Data[0])<<8 | int(n.Data[1]), true
 }
 
-// GroupRounds are the answers of t that ask for another group, and the first group that was offered.
+// GroupRounds are the answers of t that ask for another group, and the first group that was
+// offered.
 func (t *Talk) GroupRounds() (rounds []*pair.Message, offered int) {
 	for _, m := range t.Messages {
 		if _, ok := Wanted(m); ok {
@@ -109,7 +112,8 @@ func (t *Talk) GroupRounds() (rounds []*pair.Message, offered int) {
 	return rounds, offered
 }
 
-// groupRetried says whether the initiator came again with the group that it was asked for: whether that is answered is another matter.
+// groupRetried says whether the initiator came again with the group that it was asked for: whether
+// that is answered is another matter.
 func (t *Talk) groupRetried() bool {
 	rounds, offered := t.GroupRounds()
 	group, _ := Wanted(rounds[len(rounds)-1])
@@ -127,13 +131,15 @@ func (t *Talk) LastGroup() int {
 	return group
 }
 
-// leastSigned is the least that an IKE_AUTH response with a child SA and a signature holds. RSA and DSA signatures have more bytes than any
-// PRF's output, ECDSA and EdDSA hardly, but a certificate, or its URL, comes with them (RFC 7296, Sections 3.6 and 3.8).
+// leastSigned is the least that an IKE_AUTH response with a child SA and a signature holds. RSA and
+// DSA signatures have more bytes than any PRF's output, ECDSA and EdDSA hardly, but a certificate,
+// or its URL, comes with them (RFC 7296, Sections 3.6 and 3.8).
 const leastSigned = 12 + 8 + 128 + 36 + 2*24
 
 // sealed is the answer, an IKE_AUTH response, as it shows from outside.
 func (a Answer) sealed() ike.Sealed {
-	return ike.Sealed{Exchange: ike.IKEAuth, Response: true, First: a.First, Room: ike.Room{Known: a.Known, Min: a.Min, Max: a.Max}}
+	return ike.Sealed{Exchange: ike.IKEAuth, Response: true, First: a.First,
+		Room: ike.Room{Known: a.Known, Min: a.Min, Max: a.Max}}
 }
 
 // responderSays decides by the last IKE_AUTH response what the responder thinks.
@@ -173,7 +179,8 @@ func (t *Talk) responderSays() {
 	}
 }
 
-// largestShort is the most that an SK payload with one bare Notify has, whatever the algorithms: IV and ICV of 16 and 32 bytes.
+// largestShort is the most that an SK payload with one bare Notify has, whatever the algorithms: IV
+// and ICV of 16 and 32 bytes.
 const largestShort = 4 + 16 + 24 + 32
 
 // short says whether an answer of algorithms that are not known can be one bare Notify.
@@ -213,7 +220,8 @@ func (t *Talk) readInner(inner []ike.Payload) {
 	}
 }
 
-// judgeRoom decides whether the response has room for a child SA beside identity and authentication.
+// judgeRoom decides whether the response has room for a child SA beside identity and
+// authentication.
 func (t *Talk) judgeRoom(a Answer) {
 	switch sealed := a.sealed(); sealed.RoomForChild(t.proofLen()) {
 	case ike.No:
@@ -235,8 +243,8 @@ func (t *Talk) proofLen() int {
 	return t.Suite.PRFLen()
 }
 
-// Childless says whether the initiator asked for no child SA in IKE_AUTH (RFC 6023): the responder announced that it need not, and the
-// request may have no room for one either.
+// Childless says whether the initiator asked for no child SA in IKE_AUTH (RFC 6023): the responder
+// announced that it need not, and the request may have no room for one either.
 func (t *Talk) Childless() bool {
 	announced := slices.ContainsFunc(t.MessagesOf(ike.IKESAInit, exchange.Response), func(m *pair.Message) bool {
 		return m.Has(uint16(ike.ChildlessIKEv2Supported))
@@ -250,14 +258,16 @@ func (t *Talk) Childless() bool {
 	return sealed.RoomForChild(t.proofLen()) == ike.No
 }
 
-// byTraffic is for captures that began behind the negotiation, or that hold its large messages in pieces only.
+// byTraffic is for captures that began behind the negotiation, or that hold its large messages in
+// pieces only.
 func (t *Talk) byTraffic() {
 	if t.AnsweredLater() || t.InitAnswered() && t.esp.during(t) {
 		t.End, t.Certain, t.Taken = Established, !t.Older(), true
 	}
 }
 
-// Older says whether the IKE SA was made before the captures begin: nothing of its negotiation, nor of the rekey that made it, is in them.
+// Older says whether the IKE SA was made before the captures begin: nothing of its negotiation, nor
+// of the rekey that made it, is in them.
 func (t *Talk) Older() bool {
 	return !t.Complete && t.Rekeyed == nil && !slices.ContainsFunc(t.Messages, Negotiates)
 }
@@ -265,7 +275,8 @@ func (t *Talk) Older() bool {
 // Negotiates says whether m belongs to the negotiation itself.
 func Negotiates(m *pair.Message) bool {
 	switch m.Exchange {
-	case ike.IKESAInit, ike.IKEAuth, ike.IKEIntermediate, ike.IKESessionResume, ike.V1MainMode, ike.V1Aggressive, ike.V1QuickMode:
+	case ike.IKESAInit, ike.IKEAuth, ike.IKEIntermediate, ike.IKESessionResume, ike.V1MainMode, ike.V1Aggressive,
+		ike.V1QuickMode:
 		return true
 	}
 	return false
@@ -299,7 +310,8 @@ func (t *Talk) initiatorSays() {
 	m := t.deletedAtOnce()
 	switch {
 	case m != nil && m.AnsweredBy != nil && m.AnsweredBy.FirstInner == ike.PayloadD:
-		// Its child SA alone: the initiator does not take what the responder made of its selectors or proposal.
+		// Its child SA alone: the initiator does not take what the responder made of its selectors or
+		// proposal.
 		t.End, t.Certain, t.By, t.Proof = ChildRefused, false, t.Initiator, []*pair.Message{m}
 	case m != nil && !t.Certain && !t.Certificates():
 		t.End, t.By, t.Proof = ChildRefused, t.Responder(), t.Answer.Messages
@@ -322,7 +334,8 @@ func (t *Talk) reject(m *pair.Message) {
 	}
 }
 
-// listed says whether the router of a side lists the SA as up: then it took the other's authentication.
+// listed says whether the router of a side lists the SA as up: then it took the other's
+// authentication.
 func (t *Talk) listed(s pair.Side) bool {
 	own, peer := t.SPIi.String(), t.ResponderSPI().String()
 	if s != t.Initiator {
@@ -331,7 +344,8 @@ func (t *Talk) listed(s pair.Side) bool {
 	return t.ready[s][[2]string{strings.ToLower(own), strings.ToLower(peer)}]
 }
 
-// accepts says whether the initiator is seen to use what was agreed on: it sends ESP, or begins or answers an exchange of the SA.
+// accepts says whether the initiator is seen to use what was agreed on: it sends ESP, or begins or
+// answers an exchange of the SA.
 func (t *Talk) accepts() bool {
 	if t.esp.from(t, t.Initiator) {
 		return true
@@ -344,8 +358,8 @@ func (t *Talk) accepts() bool {
 	})
 }
 
-// rejection is the INFORMATIONAL request with which an initiator refuses the responder's authentication: one bare Notify
-// right after the answer (RFC 7296, Section 2.21.2).
+// rejection is the INFORMATIONAL request with which an initiator refuses the responder's
+// authentication: one bare Notify right after the answer (RFC 7296, Section 2.21.2).
 func (t *Talk) rejection() *pair.Message {
 	for _, m := range t.RequestsOf(ike.Informational) {
 		if m.From != t.Initiator || m.FirstInner != ike.PayloadN || !t.follows(m, Soon) {
@@ -369,14 +383,16 @@ func (t *Talk) rejection() *pair.Message {
 // deletedAtOnce is the Delete that an initiator sends as its first word after the answer.
 func (t *Talk) deletedAtOnce() *pair.Message {
 	for _, m := range t.RequestsOf(ike.Informational) {
-		if m.From == t.Initiator && m.FirstInner == ike.PayloadD && t.follows(m, atOnce) && m.MessageID == t.Answer.Messages[0].MessageID+1 {
+		if m.From == t.Initiator && m.FirstInner == ike.PayloadD && t.follows(m, atOnce) &&
+			m.MessageID == t.Answer.Messages[0].MessageID+1 {
 			return m
 		}
 	}
 	return nil
 }
 
-// beganAnew is the first message of the next negotiation, when the initiator begins one at once after an answer that reached it.
+// beganAnew is the first message of the next negotiation, when the initiator begins one at once
+// after an answer that reached it.
 func (t *Talk) beganAnew() *pair.Message {
 	if t.c.Story(t.Initiator) == nil {
 		return nil
@@ -391,9 +407,10 @@ func (t *Talk) beganAnew() *pair.Message {
 	return nil
 }
 
-// fellSilent says whether the initiator said nothing more after the answer while the captures went on for many round trips, and has reason to
-// reject it: it had to believe a certificate, or the responder already sends ESP and gets none. With a pre-shared key and no traffic nothing
-// is in doubt: the responder believed the initiator by the same key.
+// fellSilent says whether the initiator said nothing more after the answer while the captures went
+// on for many round trips, and has reason to reject it: it had to believe a certificate, or the
+// responder already sends ESP and gets none. With a pre-shared key and no traffic nothing is in
+// doubt: the responder believed the initiator by the same key.
 func (t *Talk) fellSilent() bool {
 	const shortest = 100e6
 	signed := t.Certificates() && t.Answer.Min >= leastSigned
@@ -411,7 +428,8 @@ func (t *Talk) fellSilent() bool {
 	return got >= 0 && Outlasts(t.c, t.Initiator, got, while)
 }
 
-// mustArrive takes success back where the answer that would have made it never reached the initiator, or it would not have it.
+// mustArrive takes success back where the answer that would have made it never reached the
+// initiator, or it would not have it.
 func (t *Talk) mustArrive() {
 	if t.End != Established || t.esp.during(t) || t.AnsweredLater() {
 		return
@@ -433,11 +451,12 @@ func (t *Talk) follows(m *pair.Message, within int64) bool {
 	return m.Transmissions[0].Aligned >= at && m.Transmissions[0].Aligned <= at+within
 }
 
-// AnsweredLater says whether an exchange of the established SA was answered: a rekey, or a liveness check. A Delete and its
-// answer say nothing about what they end.
+// AnsweredLater says whether an exchange of the established SA was answered: a rekey, or a liveness
+// check. A Delete and its answer say nothing about what they end.
 func (t *Talk) AnsweredLater() bool {
 	for _, m := range t.Messages {
-		if m.Kind != exchange.Request || m.AnsweredBy == nil || m.FirstInner == ike.PayloadD || m.FirstInner == ike.PayloadN && m.Exchange == ike.Informational {
+		if m.Kind != exchange.Request || m.AnsweredBy == nil || m.FirstInner == ike.PayloadD ||
+			m.FirstInner == ike.PayloadN && m.Exchange == ike.Informational {
 			continue
 		}
 		if m.Exchange == ike.CreateChildSA || m.Exchange == ike.Informational {
@@ -447,8 +466,9 @@ func (t *Talk) AnsweredLater() bool {
 	return false
 }
 
-// childLater says whether a child SA was made after IKE_AUTH: after a childless beginning (RFC 6023), or one whose first child SA was refused.
-// A renewal of the IKE SA makes none; where the size does not tell, traffic must.
+// childLater says whether a child SA was made after IKE_AUTH: after a childless beginning (RFC
+// 6023), or one whose first child SA was refused. A renewal of the IKE SA makes none; where the
+// size does not tell, traffic must.
 func (t *Talk) childLater() bool {
 	return slices.ContainsFunc(t.RequestsOf(ike.CreateChildSA), func(m *pair.Message) bool {
 		if !Made(m.AnsweredBy) {

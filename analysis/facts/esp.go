@@ -9,15 +9,15 @@ import (
 	"github.com/moncap/moncap/analysis/pair"
 )
 
-// Traffic is what the two sides send each other under the protection of ESP or AH. Flows with others, and with groups, are no
-// part of it.
+// Traffic is what the two sides send each other under the protection of ESP or AH. Flows with
+// others, and with groups, are no part of it.
 type Traffic struct {
 	c     *pair.Case
 	Peers []*Peer
 }
 
-// Peer is the traffic with one other gateway: with two captures, or an inventory, the other side of the tunnel; with one capture
-// alone, every address that it exchanges protected packets with.
+// Peer is the traffic with one other gateway: with two captures, or an inventory, the other side of
+// the tunnel; with one capture alone, every address that it exchanges protected packets with.
 type Peer struct {
 	Remote netip.Addr      // with one capture alone: the address of the other end; else invalid
 	Flows  [2][]*pair.Flow // by sender, in order of time
@@ -40,7 +40,8 @@ type seenFlow struct {
 	c    *pair.Case
 }
 
-// first and last are when packets of the flow were seen, by either capture: they do not begin and end together.
+// first and last are when packets of the flow were seen, by either capture: they do not begin and
+// end together.
 func (f *seenFlow) first() int64 {
 	at := f.c.Aligned(f.First.Nanos, f.side)
 	if o := f.of.At[f.side.Other()]; o != nil {
@@ -57,8 +58,8 @@ func (f *seenFlow) last() int64 {
 	return at
 }
 
-// within counts the packets in a stretch of aligned time, by the samples: all of them in a short flow. It also tells when the first and
-// the last of them were seen.
+// within counts the packets in a stretch of aligned time, by the samples: all of them in a short
+// flow. It also tells when the first and the last of them were seen.
 func (f *seenFlow) within(s span) (n int, in span) {
 	in = span{s.to, s.from}
 	for _, p := range f.Samples {
@@ -131,7 +132,8 @@ func (p *Peer) prepare() {
 	p.births = birthsOf(p.c, p.Remote)
 }
 
-// watchOf is when packets of s would have been seen: by its own capture, and by the other one where the path lets them through.
+// watchOf is when packets of s would have been seen: by its own capture, and by the other one where
+// the path lets them through.
 func (p *Peer) watchOf(s pair.Side) [2]int64 {
 	var w [2]int64
 	for _, at := range pair.Both {
@@ -148,7 +150,8 @@ func (p *Peer) watchOf(s pair.Side) [2]int64 {
 	return w
 }
 
-// spansOf are the times in which a flow was busy: from its first packet to its last, the two longest gaps taken out.
+// spansOf are the times in which a flow was busy: from its first packet to its last, the two
+// longest gaps taken out.
 func spansOf(f *seenFlow) []span {
 	gaps := []exchange.Gap{f.LongestGap, f.SecondGap}
 	slices.SortFunc(gaps, func(a, b exchange.Gap) int { return cmp.Compare(a.From, b.From) })

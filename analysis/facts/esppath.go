@@ -5,7 +5,8 @@ import (
 	"github.com/moncap/moncap/analysis/pair"
 )
 
-// Blocked is ESP of one SPI that does not reach the other side: none of it, or no more of it from a number on.
+// Blocked is ESP of one SPI that does not reach the other side: none of it, or no more of it from a
+// number on.
 type Blocked struct {
 	*pair.Flow
 	Lost    exchange.Interval // the first and the last number that are proven lost
@@ -13,7 +14,8 @@ type Blocked struct {
 	Certain bool              // the receiver's capture holds packets from before and from after them
 }
 
-// What is lost to the end is no chance any more when it is as many packets, or as many over so long a time.
+// What is lost to the end is no chance any more when it is as many packets, or as many over so long
+// a time.
 const (
 	fewestLost  = 2 // of an SPI of which nothing arrives
 	endlessLost = 32
@@ -53,7 +55,8 @@ func (t *Traffic) blocked(f *pair.Flow) (Blocked, bool) {
 	return b, b.Lost.Low > other.Seqs.Max() && (n >= endlessLost || n >= steadyLost && took >= steadyTime)
 }
 
-// Lossy lists the flows of which some packets were lost, and that are not blocked. Those lost for their IP fragments are left out.
+// Lossy lists the flows of which some packets were lost, and that are not blocked. Those lost for
+// their IP fragments are left out.
 func (t *Traffic) Lossy() []*pair.Flow {
 	var all []*pair.Flow
 	for _, p := range t.Peers {
@@ -81,7 +84,8 @@ type Fragments struct {
 	Rest       *exchange.Datagram // what the receiver's capture has of it; nil: nothing
 }
 
-// Fragments lists, by direction, the IP fragments that a device on the path drops, while packets in one piece pass.
+// Fragments lists, by direction, the IP fragments that a device on the path drops, while packets in
+// one piece pass.
 func (t *Traffic) Fragments() []Fragments {
 	var all []Fragments
 	for _, p := range t.Peers {

@@ -17,8 +17,8 @@ type birth struct {
 	fresh bool // by a new IKE SA, which leaves nothing of older ones
 }
 
-// birthsOf are the negotiations that a case holds: IKE_AUTH, CREATE_CHILD_SA and Quick Mode that were answered.
-// With one capture alone, those with the address remote.
+// birthsOf are the negotiations that a case holds: IKE_AUTH, CREATE_CHILD_SA and Quick Mode that
+// were answered. With one capture alone, those with the address remote.
 func birthsOf(c *pair.Case, remote netip.Addr) []birth {
 	var all []birth
 	for m := range c.Messages() {
@@ -50,7 +50,8 @@ type Stale struct {
 	In      pair.Side // whose capture First is of
 }
 
-// Both sides move to a new SA within moments. An old one that is in use for longer, and so often, was kept.
+// Both sides move to a new SA within moments. An old one that is in use for longer, and so often,
+// was kept.
 const (
 	handover    = 10_000_000_000
 	handoverNew = 3_000_000_000 // after a new IKE SA
@@ -100,14 +101,16 @@ func (p *Peer) stale(s pair.Side) (Stale, bool) {
 	return Stale{}, false
 }
 
-// movedOn says whether a side began to use a new SA with the flow next: all that it used before ends then, or it used none and
-// the flow is the first of a negotiation. wait is how long the other side may take to follow.
+// movedOn says whether a side began to use a new SA with the flow next: all that it used before
+// ends then, or it used none and the flow is the first of a negotiation. wait is how long the other
+// side may take to follow.
 func (p *Peer) movedOn(used uses, next *seenFlow) (since, wait int64, ok bool) {
 	since, wait = next.first(), handover
 	if used.lastOf(since-stepAside) > since+stepAside {
 		return 0, 0, false // it uses both
 	}
-	before, last := false, since-soonUsed // the last negotiation belongs to the flow, and none from before the flow before it
+	// The last negotiation belongs to the flow, and none from before the flow before it.
+	before, last := false, since-soonUsed
 	if at, some := used.before(since); some {
 		before, last = true, max(last, at)
 	}
@@ -172,7 +175,8 @@ type Restart struct {
 	In pair.Side // whose capture the first packet is of
 }
 
-// Restarts lists the flows whose numbers began again, by the sender's own capture; by the other one where that does not reach.
+// Restarts lists the flows whose numbers began again, by the sender's own capture; by the other one
+// where that does not reach.
 func (t *Traffic) Restarts() []Restart {
 	var all []Restart
 	for _, p := range t.Peers {
@@ -187,7 +191,8 @@ func (t *Traffic) Restarts() []Restart {
 	return all
 }
 
-// replaced says whether new SAs were made just before the number began again: then it may be that of a new one with the same SPI.
+// replaced says whether new SAs were made just before the number began again: then it may be that
+// of a new one with the same SPI.
 func (p *Peer) replaced(r Restart) bool {
 	from, to := p.c.Aligned(r.Prior, r.In), p.c.Aligned(r.Nanos, r.In)
 	return slices.ContainsFunc(p.births, func(b birth) bool { return b.at >= from && b.at <= to+stepAside })
@@ -213,10 +218,12 @@ type Encapsulation struct {
 	Of [2]*pair.Flow // by sender
 }
 
-// fewestOfForm are so many packets in one form while the other side uses the other that it is no change-over.
+// fewestOfForm are so many packets in one form while the other side uses the other that it is no
+// change-over.
 const fewestOfForm = 3
 
-// Differing lists the peers between which one side sends ESP as protocol 50 and the other in UDP, at the same time.
+// Differing lists the peers between which one side sends ESP as protocol 50 and the other in UDP,
+// at the same time.
 func (t *Traffic) Differing() []Encapsulation {
 	var all []Encapsulation
 	for _, p := range t.Peers {

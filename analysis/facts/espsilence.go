@@ -18,11 +18,14 @@ type Silence struct {
 	Flow     *pair.Flow
 	First    exchange.Point // the first of these packets, in the capture of
 	In       pair.Side
-	Arrives  bool // the silent side's own capture shows that they arrive and that it sends none; else they may be lost on the way
+	// The silent side's own capture shows that they arrive and that it sends none; else they may be
+	// lost on the way.
+	Arrives bool
 }
 
-// A side that never sent protected packets is silent beside so many of the other side's. One that did has a rhythm of its own:
-// it is silent beside as many over so long a time, and several times longer than ever before.
+// A side that never sent protected packets is silent beside so many of the other side's. One that
+// did has a rhythm of its own: it is silent beside as many over so long a time, and several times
+// longer than ever before.
 const (
 	fewestUnanswered  = 5
 	steadyUnanswered  = 10
@@ -30,7 +33,8 @@ const (
 	longerThanUsually = 5
 )
 
-// Silences lists, for every peer, when one side was silent; none where a capture without times cannot tell.
+// Silences lists, for every peer, when one side was silent; none where a capture without times
+// cannot tell.
 func (t *Traffic) Silences() []Silence {
 	if t.c.Parties[pair.A].Untimed || t.c.Parties[pair.B].Untimed {
 		return t.neverSent()
@@ -39,7 +43,9 @@ func (t *Traffic) Silences() []Silence {
 	var all []Silence
 	for _, p := range t.Peers {
 		for _, s := range pair.Both {
-			if slices.ContainsFunc(blocked, func(b Blocked) bool { return b.From == s.Other() && slices.Contains(p.Flows[s.Other()], b.Flow) }) {
+			if slices.ContainsFunc(blocked, func(b Blocked) bool {
+				return b.From == s.Other() && slices.Contains(p.Flows[s.Other()], b.Flow)
+			}) {
 				continue // it has nothing to answer
 			}
 			if found, ok := p.silence(s); ok {
@@ -97,7 +103,8 @@ func (p *Peer) silence(s pair.Side) (Silence, bool) {
 
 // bornIn says whether a pause of s before its first packet ends with a new SA.
 func (p *Peer) bornIn(pause span, s pair.Side) bool {
-	return len(p.spans[s]) > 0 && pause.to == p.spans[s][0].from && len(p.births) > 0 && p.births[0].at >= pause.from && p.births[0].at <= pause.to
+	return len(p.spans[s]) > 0 && pause.to == p.spans[s][0].from && len(p.births) > 0 && p.births[0].at >= pause.from &&
+		p.births[0].at <= pause.to
 }
 
 // hears says whether what the other side sends reaches the capture of s, as far as that is there.
@@ -105,7 +112,8 @@ func (p *Peer) hears(s pair.Side) bool {
 	return !p.own[s] || slices.ContainsFunc(p.Flows[s.Other()], func(f *pair.Flow) bool { return f.At[s] != nil })
 }
 
-// pauses are the times in which s sent nothing though its packets would have been seen, the longest first.
+// pauses are the times in which s sent nothing though its packets would have been seen, the longest
+// first.
 func (p *Peer) pauses(s pair.Side) []span {
 	var all []span
 	at := p.watch[s][0]
@@ -141,7 +149,8 @@ func (p *Peer) during(s pair.Side, pause span) Silence {
 		}
 	}
 	if own := p.c.Story(s); own != nil && found.Packets > 0 {
-		found.Arrives = found.Arrives && p.c.Aligned(own.First, s) <= found.From && p.c.Aligned(own.Last, s) >= found.To-(found.To-found.From)/2
+		found.Arrives = found.Arrives && p.c.Aligned(own.First, s) <= found.From &&
+			p.c.Aligned(own.Last, s) >= found.To-(found.To-found.From)/2
 	}
 	return found
 }

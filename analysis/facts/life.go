@@ -8,7 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis/pair"
 )
 
-// Refuses says whether an answer to CREATE_CHILD_SA is a refusal: it has no room for a new SA, or holds an error that keys made readable.
+// Refuses says whether an answer to CREATE_CHILD_SA is a refusal: it has no room for a new SA, or
+// holds an error that keys made readable.
 func Refuses(m *pair.Message) bool {
 	if len(m.Inner) > 0 {
 		for _, n := range m.InnerNotifies() {
@@ -21,9 +22,11 @@ func Refuses(m *pair.Message) bool {
 	return m.Sealed().Refused() == ike.Yes
 }
 
-// Made says whether an answer to CREATE_CHILD_SA brings a new SA, for all that can be seen; nil is no answer.
+// Made says whether an answer to CREATE_CHILD_SA brings a new SA, for all that can be seen; nil is
+// no answer.
 func Made(m *pair.Message) bool {
-	return m != nil && !Refuses(m) && (len(m.Inner) > 0 || !m.Plain.Known && m.SKLen > largestShort || m.Sealed().Refused() == ike.No)
+	return m != nil && !Refuses(m) &&
+		(len(m.Inner) > 0 || !m.Plain.Known && m.SKLen > largestShort || m.Sealed().Refused() == ike.No)
 }
 
 // Making is what a CREATE_CHILD_SA exchange is for (RFC 7296, Section 1.3).
@@ -37,8 +40,9 @@ const (
 	RekeyIKE
 )
 
-// Makes says what a CREATE_CHILD_SA request is for. A rekey of a child SA begins with N(REKEY_SA); a rekey of the IKE SA holds an SA with
-// an SPI of 8 bytes, a nonce and a key exchange value, which fix the least size of both its messages.
+// Makes says what a CREATE_CHILD_SA request is for. A rekey of a child SA begins with N(REKEY_SA);
+// a rekey of the IKE SA holds an SA with an SPI of 8 bytes, a nonce and a key exchange value, which
+// fix the least size of both its messages.
 func (t *Talk) Makes(m *pair.Message) Making {
 	for _, p := range m.Inner {
 		switch x := p.(type) {
@@ -63,11 +67,13 @@ func (t *Talk) Makes(m *pair.Message) Making {
 		return RekeyIKE
 	}
 	least := t.leastIKERekey(m.From)
-	if t.Childless() && t.firstCreate(m) || least > 0 && (tooSmall(m, least) || Made(m.AnsweredBy) && tooSmall(m.AnsweredBy, t.leastIKERekey(m.From.Other()))) {
+	if t.Childless() && t.firstCreate(m) ||
+		least > 0 && (tooSmall(m, least) || Made(m.AnsweredBy) && tooSmall(m.AnsweredBy, t.leastIKERekey(m.From.Other()))) {
 		return NewChild
 	}
 	if a := m.AnsweredBy; least > 0 && Made(a) && a.Plain.Known && len(a.Inner) == 0 {
-		// The answer chooses one proposal, so that its size is exact: a child SA has traffic selectors beside.
+		// The answer chooses one proposal, so that its size is exact: a child SA has traffic selectors
+		// beside.
 		if exact := t.leastIKERekey(a.From); a.Plain.Min > exact {
 			return NewChild
 		}
@@ -89,11 +95,13 @@ func tooSmall(m *pair.Message, least int) bool {
 // replacedBy says whether the IKE SA that replaced this one is in the captures, and m made it.
 func (t *Talk) replacedBy(m *pair.Message) bool {
 	next := t.Successor
-	if next == nil || !Made(m.AnsweredBy) || m.From != next.Initiator || m.AnsweredBy.Transmissions[0].Aligned > next.First {
+	if next == nil || !Made(m.AnsweredBy) || m.From != next.Initiator ||
+		m.AnsweredBy.Transmissions[0].Aligned > next.First {
 		return false
 	}
 	for _, o := range t.RequestsOf(ike.CreateChildSA) { // of several the last one before it
-		if o != m && o.From == m.From && o.FirstInner == ike.PayloadSA && o.MessageID > m.MessageID && o.Transmissions[0].Aligned < next.First &&
+		if o != m && o.From == m.From && o.FirstInner == ike.PayloadSA && o.MessageID > m.MessageID &&
+			o.Transmissions[0].Aligned < next.First &&
 			Made(o.AnsweredBy) {
 			return false
 		}
@@ -105,8 +113,9 @@ func (t *Talk) firstCreate(m *pair.Message) bool {
 	return slices.Index(t.RequestsOf(ike.CreateChildSA), m) == 0
 }
 
-// leastIKERekey is the least number of bytes that a message of s in a rekey of this IKE SA holds, by what s sent in IKE_SA_INIT: the chosen
-// algorithms, its nonce, a value of the chosen group. 0 where the captures do not hold them.
+// leastIKERekey is the least number of bytes that a message of s in a rekey of this IKE SA holds,
+// by what s sent in IKE_SA_INIT: the chosen algorithms, its nonce, a value of the chosen group. 0
+// where the captures do not hold them.
 func (t *Talk) leastIKERekey(s pair.Side) int {
 	if t.least == nil {
 		t.least = &[2]int{t.rekeySize(pair.A), t.rekeySize(pair.B)}
@@ -144,8 +153,9 @@ func (t *Talk) rekeySize(s pair.Side) int {
 	return sa + max(nonce, generic+16) + value
 }
 
-// Deletion is the message that ended the tunnel: the Delete of its IKE SA, or an INFORMATIONAL that begins with one and after which the
-// SPI pair is never used again; whether it is proven, or inferred from sizes and silence.
+// Deletion is the message that ended the tunnel: the Delete of its IKE SA, or an INFORMATIONAL that
+// begins with one and after which the SPI pair is never used again; whether it is proven, or
+// inferred from sizes and silence.
 func (t *Talk) Deletion() (*pair.Message, bool) {
 	if t.Version == 1 {
 		return t.deletionV1()
@@ -159,7 +169,8 @@ func (t *Talk) Deletion() (*pair.Message, bool) {
 				return m, true
 			}
 		}
-		if m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i) && m.Sealed().DeletesIKE() != ike.No && !t.endsReplaced(i) &&
+		if m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i) && m.Sealed().DeletesIKE() != ike.No &&
+			!t.endsReplaced(i) &&
 			!deletesChild(m) {
 			return m, false
 		}
@@ -167,14 +178,15 @@ func (t *Talk) Deletion() (*pair.Message, bool) {
 	return nil, false
 }
 
-// deletesChild says whether a Delete is answered by one: then it is of a child SA, whose other half the answer deletes (RFC 7296,
-// Section 1.4.1).
+// deletesChild says whether a Delete is answered by one: then it is of a child SA, whose other half
+// the answer deletes (RFC 7296, Section 1.4.1).
 func deletesChild(m *pair.Message) bool {
 	return m.AnsweredBy != nil && m.AnsweredBy.FirstInner == ike.PayloadD
 }
 
-// endsReplaced says whether the Delete at i is that of an SA which a CREATE_CHILD_SA exchange before it replaced: each of
-// these is followed by one (RFC 7296, Section 2.8). One that is known to have 8 bytes is of an IKE SA and ends a replaced IKE SA only.
+// endsReplaced says whether the Delete at i is that of an SA which a CREATE_CHILD_SA exchange
+// before it replaced: each of these is followed by one (RFC 7296, Section 2.8). One that is known
+// to have 8 bytes is of an IKE SA and ends a replaced IKE SA only.
 func (t *Talk) endsReplaced(i int) bool {
 	d := t.Messages[i]
 	ofIKE := d.Sealed().DeletesIKE() == ike.Yes
@@ -182,7 +194,8 @@ func (t *Talk) endsReplaced(i int) bool {
 	for _, m := range t.Messages[:i] {
 		switch {
 		case m.Kind != exchange.Request:
-		case m.Exchange == ike.CreateChildSA && Made(m.AnsweredBy) && t.Makes(m) != NewChild && (!ofIKE || m.FirstInner == ike.PayloadSA):
+		case m.Exchange == ike.CreateChildSA && Made(m.AnsweredBy) && t.Makes(m) != NewChild &&
+			(!ofIKE || m.FirstInner == ike.PayloadSA):
 			open++
 		case m.Exchange == ike.Informational && m.FirstInner == ike.PayloadD:
 			open--
@@ -191,7 +204,8 @@ func (t *Talk) endsReplaced(i int) bool {
 	return open > 0
 }
 
-// silentAfter says whether nothing follows message i but answers and further Deletes, as when both sides give up at once.
+// silentAfter says whether nothing follows message i but answers and further Deletes, as when both
+// sides give up at once.
 func (t *Talk) silentAfter(i int) bool {
 	for _, o := range t.Messages[i+1:] {
 		if o.Exchange != ike.Informational || o.Kind == exchange.Request && o.FirstInner != ike.PayloadD {

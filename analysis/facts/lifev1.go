@@ -7,16 +7,18 @@ import (
 	"github.com/moncap/moncap/analysis/pair"
 )
 
-// sizesV1 are the lengths that the encrypted Informational messages of an IKE SA have, by its hash and cipher: a HASH, and a Notify of
-// liveness (RFC 3706, Section 5.3), a Delete of the ISAKMP SA or one of a single IPsec SA (RFC 2408, Section 3.15). 0: not known. A sender
-// may pad by more than it must.
+// sizesV1 are the lengths that the encrypted Informational messages of an IKE SA have, by its hash
+// and cipher: a HASH, and a Notify of liveness (RFC 3706, Section 5.3), a Delete of the ISAKMP SA
+// or one of a single IPsec SA (RFC 2408, Section 3.15). 0: not known. A sender may pad by more than
+// it must.
 type sizesV1 struct{ probe, deleteIKE, deleteChild int }
 
 func (t *Talk) sizesV1() sizesV1 {
 	hash, block := 0, 16
 	for _, m := range t.Phase1() {
 		sa := m.SAv1()
-		if sa == nil || len(sa.Proposals) == 0 || len(sa.Proposals[0].Transforms) == 0 || len(sa.Proposals[0].Transforms) > 1 && m.From == t.Initiator {
+		if sa == nil || len(sa.Proposals) == 0 || len(sa.Proposals[0].Transforms) == 0 ||
+			len(sa.Proposals[0].Transforms) > 1 && m.From == t.Initiator {
 			continue
 		}
 		for _, a := range sa.Proposals[0].Transforms[0].Attributes {
@@ -48,8 +50,9 @@ func (t *Talk) informationalsV1(after int64) []*pair.Message {
 	return all
 }
 
-// Probes are the liveness checks of s (RFC 3706), each a message of its own, that nothing of the other side followed: of equal size, at the
-// end of what s and the other side exchanged. Whether any before them was answered is said as well.
+// Probes are the liveness checks of s (RFC 3706), each a message of its own, that nothing of the
+// other side followed: of equal size, at the end of what s and the other side exchanged. Whether
+// any before them was answered is said as well.
 func (t *Talk) Probes(s pair.Side) (unanswered []*pair.Message, answeredBefore bool) {
 	all := t.informationalsV1(0)
 	size := t.probeSize(all)
@@ -74,14 +77,15 @@ func (t *Talk) Probes(s pair.Side) (unanswered []*pair.Message, answeredBefore b
 // acknowledged is how soon a liveness check is answered at most, to count as answered.
 const acknowledged = 1e9
 
-// probeSize is the size of liveness checks: that of equal messages with which the sides answer each other, twice at least or as the
-// algorithms say; 0 when there are none.
+// probeSize is the size of liveness checks: that of equal messages with which the sides answer each
+// other, twice at least or as the algorithms say; 0 when there are none.
 func (t *Talk) probeSize(all []*pair.Message) int {
 	sizes := t.sizesV1()
 	pairs := map[int]int{}
 	for i, m := range all[:max(0, len(all)-1)] {
 		next := all[i+1]
-		if next.From != m.From && next.SKLen == m.SKLen && next.Transmissions[0].Aligned-m.Transmissions[0].Aligned < acknowledged {
+		if next.From != m.From && next.SKLen == m.SKLen &&
+			next.Transmissions[0].Aligned-m.Transmissions[0].Aligned < acknowledged {
 			pairs[m.SKLen]++
 		}
 	}
@@ -102,8 +106,9 @@ func (t *Talk) probeSize(all []*pair.Message) int {
 // probesAnswered says whether liveness checks go to and fro.
 func (t *Talk) probesAnswered() bool { return t.probeSize(t.informationalsV1(0)) > 0 }
 
-// deletionV1 is the first Delete of the last ones: an Informational that is no liveness check, after which the SPI pair is used for
-// nothing but the other side's Deletes and for a Quick Mode that comes to nothing, and its ESP ends.
+// deletionV1 is the first Delete of the last ones: an Informational that is no liveness check,
+// after which the SPI pair is used for nothing but the other side's Deletes and for a Quick Mode
+// that comes to nothing, and its ESP ends.
 func (t *Talk) deletionV1() (*pair.Message, bool) {
 	done := t.completedV1()
 	if done == 0 {
@@ -127,7 +132,8 @@ func (t *Talk) deletionV1() (*pair.Message, bool) {
 	return nil, false
 }
 
-// isDeleteV1 says whether the size of an Informational is that of a Delete and not of a liveness check.
+// isDeleteV1 says whether the size of an Informational is that of a Delete and not of a liveness
+// check.
 func (t *Talk) isDeleteV1(m *pair.Message, probe int) bool {
 	sizes := t.sizesV1()
 	if m.SKLen == probe {
@@ -136,8 +142,8 @@ func (t *Talk) isDeleteV1(m *pair.Message, probe int) bool {
 	return sizes.probe == 0 || m.SKLen == sizes.deleteIKE || m.SKLen == sizes.deleteChild
 }
 
-// endsV1 says whether the conversation dies with its message i: within a moment all that follows is over, nothing of it makes new keys,
-// and no ESP of both sides goes on.
+// endsV1 says whether the conversation dies with its message i: within a moment all that follows is
+// over, nothing of it makes new keys, and no ESP of both sides goes on.
 func (t *Talk) endsV1(i int) bool {
 	const tail = 2e9
 	at := t.Messages[i].Transmissions[0].Aligned

@@ -25,12 +25,13 @@ type Limits struct {
 // defaultPPS is the limit of a capture point that names none.
 const defaultPPS = 1000
 
-// LimitsOf reads the limits of a capture out of what was collected on its router: `show monitor capture NAME`, its `buffer` and its
-// `parameter`.
+// LimitsOf reads the limits of a capture out of what was collected on its router: `show monitor
+// capture NAME`, its `buffer` and its `parameter`.
 func LimitsOf(shows map[string]string, story *exchange.Story) Limits {
 	l := Limits{PPS: defaultPPS}
 	l.readPoint(shows)
-	if b, err := iosxe.ParseBuffer(shows["show-capture-buffer"]); err == nil { // an error: it was not asked, or says nothing
+	// An error: it was not asked, or says nothing.
+	if b, err := iosxe.ParseBuffer(shows["show-capture-buffer"]); err == nil {
 		l.Size, l.Used, l.Held, l.Dropped = b.SizeKB, b.UsedKB, b.Packets, b.Dropped
 	}
 	l.Full = l.Dropped > 0 || l.Size > 0 && l.Used >= l.Size*99/100
@@ -42,7 +43,8 @@ func LimitsOf(shows map[string]string, story *exchange.Story) Limits {
 	return l
 }
 
-// readPoint reads what the capture point is limited to, by its own description or by the commands that would make it again.
+// readPoint reads what the capture point is limited to, by its own description or by the commands
+// that would make it again.
 func (l *Limits) readPoint(shows map[string]string) {
 	state := shows["show-capture"]
 	if state == "" {
@@ -66,11 +68,13 @@ func (l *Limits) readPoint(shows map[string]string) {
 	}
 }
 
-// Short is the damage of a file that the router cut short between two packets: it holds fewer than the router's buffer did. It
-// is nil for a file that is whole, or damaged in a way that its reader saw; and for a circular buffer, whose packets come and go.
+// Short is the damage of a file that the router cut short between two packets: it holds fewer than
+// the router's buffer did. It is nil for a file that is whole, or damaged in a way that its reader
+// saw; and for a circular buffer, whose packets come and go.
 func (l Limits) Short(i packet.FileInfo) *packet.Damage {
 	if l.Circular || i.Damage != nil || l.Held <= i.Packets {
 		return nil
 	}
-	return &packet.Damage{Offset: i.Bytes, Reason: fmt.Sprintf("it ends with packet %d of the %d that were in the router's buffer", i.Packets, l.Held)}
+	return &packet.Damage{Offset: i.Bytes,
+		Reason: fmt.Sprintf("it ends with packet %d of the %d that were in the router's buffer", i.Packets, l.Held)}
 }

@@ -9,8 +9,9 @@ import (
 
 var releaseNumbers = regexp.MustCompile(`^(\d+)\.(\d+)`)
 
-// RefusesWeak reads `show version` and says whether that release of IOS XE refuses weak IPsec algorithms by default, as 17.11.1 and later do
-// (Cisco Field Notice 72510): DES, 3DES, MD5 and the groups 1, 2, 5 and 24.
+// RefusesWeak reads `show version` and says whether that release of IOS XE refuses weak IPsec
+// algorithms by default, as 17.11.1 and later do (Cisco Field Notice 72510): DES, 3DES, MD5 and the
+// groups 1, 2, 5 and 24.
 func RefusesWeak(showVersion string) (release string, refuses bool) {
 	v, err := iosxe.ParseVersion(showVersion)
 	if err != nil {

@@ -31,7 +31,8 @@ const OtherIdentity = iosxe.OtherIdentity
 // ReadDebug reads the text of `debug crypto ikev2`.
 func ReadDebug(text []byte) Debug { return iosxe.ParseIKEDebug(string(text)) }
 
-// Config is what was collected of a router's configuration: outputs of show commands by the names of the commands.
+// Config is what was collected of a router's configuration: outputs of show commands by the names
+// of the commands.
 type Config map[string]string
 
 // otherNames are the commands' own words, by which an output may be given as well.
@@ -60,8 +61,8 @@ func (c Config) IKEv2Proposals() []IKEv2Proposal {
 	return iosxe.ParseIKEv2Proposals(c.Text("show-ikev2-proposal"))
 }
 
-// IKEv2Uses are the proposals that the policies in force use, and the last of these that is not the default one. The default policy is in
-// force only where there is no other.
+// IKEv2Uses are the proposals that the policies in force use, and the last of these that is not the
+// default one. The default policy is in force only where there is no other.
 func (c Config) IKEv2Uses() (proposals []string, own string) {
 	var defaults []string
 	for _, p := range iosxe.ParseIKEv2Policies(c.Text("show-ikev2-policy")) {
@@ -94,7 +95,8 @@ func (c Config) ISAKMPPolicies() []ISAKMPPolicy {
 
 // CryptoEntries are the entries of crypto maps, then the IPsec profiles.
 func (c Config) CryptoEntries() []*CryptoEntry {
-	return append(iosxe.ParseCryptoEntries(c.Text("show-crypto-map")), iosxe.ParseCryptoEntries(c.Text("show-ipsec-profile"))...)
+	return append(iosxe.ParseCryptoEntries(c.Text("show-crypto-map")),
+		iosxe.ParseCryptoEntries(c.Text("show-ipsec-profile"))...)
 }
 
 // TransformSets are the transform sets by name.
@@ -133,7 +135,8 @@ func readyOf(shows [2]Config) (all ready) {
 	return all
 }
 
-// active says whether the router lists a session with one of the peer's addresses whose IPsec SAs are there.
+// active says whether the router lists a session with one of the peer's addresses whose IPsec SAs
+// are there.
 func (c Config) active(peer *pair.Party) bool {
 	return slices.ContainsFunc(iosxe.ParseCryptoSessions(c.Text("show-crypto-session")), func(s iosxe.CryptoSession) bool {
 		return s.Status == "UP-ACTIVE" && peer.Is(s.Peer.Addr())

@@ -20,7 +20,10 @@ type Talk struct {
 	Proof   []*pair.Message
 	Taken   bool // established: the initiator is seen to accept what the responder answered
 	Listed  bool // the initiator's router lists the SA as up, by both its SPIs
-	Doubted bool // established by the responder's answer, while the initiator fell silent in a way that a rejection would explain
+
+	// Established by the responder's answer, while the initiator fell silent in a way that a
+	// rejection would explain.
+	Doubted bool
 
 	c     *pair.Case
 	all   []*Talk
@@ -42,8 +45,8 @@ type Answer struct {
 	Inner    []ike.Payload
 }
 
-// Talks works out every conversation of a case, in the case's order; those up to where the context ends. shows are what was collected on the
-// sides' routers.
+// Talks works out every conversation of a case, in the case's order; those up to where the context
+// ends. shows are what was collected on the sides' routers.
 func Talks(ctx context.Context, c *pair.Case, shows [2]Config) []*Talk {
 	esp, up := espStartsOf(c), readyOf(shows)
 	all := make([]*Talk, len(c.Conversations))
@@ -100,7 +103,8 @@ func (t *Talk) ResponderSPI() ike.SPI {
 
 // InitAnswered says whether the initial exchange led to a selection.
 func (t *Talk) InitAnswered() bool {
-	return slices.ContainsFunc(t.MessagesOf(ike.IKESAInit, exchange.Response), func(m *pair.Message) bool { return m.SA() != nil })
+	return slices.ContainsFunc(t.MessagesOf(ike.IKESAInit, exchange.Response),
+		func(m *pair.Message) bool { return m.SA() != nil })
 }
 
 // InClear is a message with an error that stands in clear, in an exchange that should be encrypted.
@@ -116,15 +120,16 @@ func (t *Talk) InClear(n ike.NotifyType) *pair.Message {
 // NoProposal is the message that refuses the proposals in clear, of either version.
 func (t *Talk) NoProposal() *pair.Message {
 	for _, m := range t.Messages {
-		if m.Has(uint16(ike.NoProposalChosen)) && (m.Exchange == ike.IKESAInit || t.Version == 1 && m.Exchange != ike.V1QuickMode) {
+		if m.Has(uint16(ike.NoProposalChosen)) &&
+			(m.Exchange == ike.IKESAInit || t.Version == 1 && m.Exchange != ike.V1QuickMode) {
 			return m
 		}
 	}
 	return nil
 }
 
-// lastAnswer gathers the last response of an exchange from the responder of the IKE SA. A response that never reached the
-// initiator counts as well: it was given.
+// lastAnswer gathers the last response of an exchange from the responder of the IKE SA. A response
+// that never reached the initiator counts as well: it was given.
 func (t *Talk) lastAnswer(x ike.ExchangeType) (Answer, bool) {
 	var id uint32
 	found := false
@@ -175,7 +180,8 @@ func gather(parts []*pair.Message) Answer {
 	return a
 }
 
-// Certificates says whether a side asked for certificates, so that AUTH may be a signature of any size.
+// Certificates says whether a side asked for certificates, so that AUTH may be a signature of any
+// size.
 func (t *Talk) Certificates() bool {
 	for _, m := range t.Messages {
 		for _, p := range m.InClear() {
@@ -196,7 +202,8 @@ func (t *Talk) Origin() int64 {
 	return v.First
 }
 
-// following is the next negotiation of the same version between the same two ends that begins after a moment; nil without.
+// following is the next negotiation of the same version between the same two ends that begins after
+// a moment; nil without.
 func (t *Talk) following(at int64) *pair.Conversation {
 	for u := t.then; u != nil; u = u.then {
 		if u.First > at && u.Version == t.Version {
@@ -218,8 +225,8 @@ func (t *Talk) Attempt() *Talk {
 	return u
 }
 
-// GroupAttempt is the attempt with the wanted group that followed under a new SPI, as OpenIKED begins anew after INVALID_KE_PAYLOAD; nil
-// without.
+// GroupAttempt is the attempt with the wanted group that followed under a new SPI, as OpenIKED
+// begins anew after INVALID_KE_PAYLOAD; nil without.
 func (t *Talk) GroupAttempt() *Talk {
 	rounds, _ := t.GroupRounds()
 	u := t.Attempt()
@@ -227,7 +234,8 @@ func (t *Talk) GroupAttempt() *Talk {
 		return nil
 	}
 	m := rounds[len(rounds)-1]
-	if group, _ := Wanted(m); u.LastGroup() != group || !u.InitAnswered() || u.First > m.Transmissions[0].Aligned+groupAttemptWithin {
+	if group, _ := Wanted(m); u.LastGroup() != group || !u.InitAnswered() ||
+		u.First > m.Transmissions[0].Aligned+groupAttemptWithin {
 		return nil
 	}
 	return u
@@ -236,7 +244,8 @@ func (t *Talk) GroupAttempt() *Talk {
 // groupAttemptWithin is how soon an attempt with the wanted group belongs to the one before it.
 const groupAttemptWithin = 10e9
 
-// Began is when the negotiation began: with the attempt before, when that was asked for the group that this one came with.
+// Began is when the negotiation began: with the attempt before, when that was asked for the group
+// that this one came with.
 func (t *Talk) Began() int64 {
 	if t.Previous == nil {
 		return t.First

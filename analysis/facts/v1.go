@@ -7,8 +7,8 @@ import (
 	"github.com/moncap/moncap/analysis/pair"
 )
 
-// FragsV1 tells apart the messages of IKEv1 that travel in FRAG payloads. What is sent again may get an identifier of its own;
-// it is known by its bytes. The zero value is ready.
+// FragsV1 tells apart the messages of IKEv1 that travel in FRAG payloads. What is sent again may
+// get an identifier of its own; it is known by its bytes. The zero value is ready.
 type FragsV1 struct {
 	ids   map[fragID]uint16
 	bytes map[fragBytes]uint16
@@ -29,12 +29,14 @@ type fragBytes struct {
 
 var fragSeed = maphash.MakeSeed()
 
-// Name returns the identifier that the fragments of f's message had first, and whether f is the first of them.
+// Name returns the identifier that the fragments of f's message had first, and whether f is the
+// first of them.
 func (v *FragsV1) Name(m *pair.Message, f *ike.Frag) (id uint16, first bool) {
 	if v.ids == nil {
 		v.ids, v.bytes = map[fragID]uint16{}, map[fragBytes]uint16{}
 	}
-	mine, same := fragID{m.Conversation, m.From, f.ID}, fragBytes{m.Conversation, m.From, f.Part, maphash.Bytes(fragSeed, f.Data)}
+	mine := fragID{m.Conversation, m.From, f.ID}
+	same := fragBytes{m.Conversation, m.From, f.Part, maphash.Bytes(fragSeed, f.Data)}
 	id, known := v.ids[mine]
 	if !known {
 		id, known = v.bytes[same]
@@ -46,7 +48,8 @@ func (v *FragsV1) Name(m *pair.Message, f *ike.Frag) (id uint16, first bool) {
 	return id, !known
 }
 
-// WholeV1 counts a message of IKEv1 that travels in FRAG payloads once: of its fragments only the first one is kept.
+// WholeV1 counts a message of IKEv1 that travels in FRAG payloads once: of its fragments only the
+// first one is kept.
 func WholeV1(all []*pair.Message) []*pair.Message {
 	var v FragsV1
 	var whole []*pair.Message
@@ -61,7 +64,8 @@ func WholeV1(all []*pair.Message) []*pair.Message {
 	return whole
 }
 
-// EncryptedV1 says whether a message of IKEv1 is encrypted; of one in fragments, the first of them holds its header.
+// EncryptedV1 says whether a message of IKEv1 is encrypted; of one in fragments, the first of them
+// holds its header.
 func EncryptedV1(m *pair.Message) bool {
 	f := m.Frag()
 	if f == nil || f.Part != 1 {
@@ -71,7 +75,8 @@ func EncryptedV1(m *pair.Message) bool {
 	return err == nil && h.Encrypted()
 }
 
-// Phase1 are the messages of Main or Aggressive Mode in order, retransmissions and fragments folded.
+// Phase1 are the messages of Main or Aggressive Mode in order, retransmissions and fragments
+// folded.
 func (t *Talk) Phase1() []*pair.Message {
 	var all []*pair.Message
 	for _, m := range t.Messages {
@@ -101,7 +106,8 @@ func (t *Talk) encryptedPhase1(s pair.Side) []*pair.Message {
 	return all
 }
 
-// BadMessage says of a notification of IKEv1 that with it a side says that it could not make sense of the other's proof of its identity.
+// BadMessage says of a notification of IKEv1 that with it a side says that it could not make sense
+// of the other's proof of its identity.
 func BadMessage(n uint16) bool {
 	switch n {
 	case 1, 4, 8, 16, 18, 23, 24, 25, 30: // INVALID-PAYLOAD-TYPE ... UNEQUAL-PAYLOAD-LENGTHS
@@ -131,8 +137,8 @@ func (t *Talk) QuickMode() []*pair.Message {
 	return WholeV1(all)
 }
 
-// completedV1 is when the first Quick Mode of three messages (RFC 2409, Section 5.5) was complete, aligned; 0 when none was. A message
-// whose every sending was lost does not count.
+// completedV1 is when the first Quick Mode of three messages (RFC 2409, Section 5.5) was complete,
+// aligned; 0 when none was. A message whose every sending was lost does not count.
 func (t *Talk) completedV1() int64 {
 	count := map[uint32]int{}
 	for _, m := range WholeV1(t.Messages) {
@@ -159,8 +165,9 @@ func (t *Talk) endV1() {
 	}
 }
 
-// unreadable looks for the side that could not verify the other's proof of its identity, as when the pre-shared keys differ: it says so in
-// clear or encrypted where the proof is due, or goes silent over a fifth message of Main Mode that arrives again and again.
+// unreadable looks for the side that could not verify the other's proof of its identity, as when
+// the pre-shared keys differ: it says so in clear or encrypted where the proof is due, or goes
+// silent over a fifth message of Main Mode that arrives again and again.
 func (t *Talk) unreadable() bool {
 	phase1 := t.Phase1()
 	if len(phase1) == 0 || t.HasQuickMode() {
@@ -195,12 +202,14 @@ func (t *Talk) unreadable() bool {
 		return false
 	}
 	t.End, t.By = AuthRefused, refuser
-	t.Certain = clear || len(said) > 0 && !aggressive // an encrypted Informational after Aggressive Mode may be a Delete as well
+	// An encrypted Informational after Aggressive Mode may be a Delete as well.
+	t.Certain = clear || len(said) > 0 && !aggressive
 	t.Proof = append(proven[:1:1], said...)
 	return true
 }
 
-// aggressiveProof is the last message of Aggressive Mode that carries a proof, and who had to believe it.
+// aggressiveProof is the last message of Aggressive Mode that carries a proof, and who had to
+// believe it.
 func (t *Talk) aggressiveProof(phase1 []*pair.Message) ([]*pair.Message, pair.Side) {
 	for i := len(phase1) - 1; i >= 1; i-- {
 		if m := phase1[i]; m.From == t.Initiator {
@@ -229,8 +238,8 @@ func (t *Talk) phase1Done() bool {
 	return len(phase1) >= Phase1Needs(phase1)
 }
 
-// userRefused looks for Transaction exchanges (XAUTH, Mode Config) after phase 1 that an Informational and silence follow, before any
-// Quick Mode.
+// userRefused looks for Transaction exchanges (XAUTH, Mode Config) after phase 1 that an
+// Informational and silence follow, before any Quick Mode.
 func (t *Talk) userRefused() bool {
 	if t.HasQuickMode() || !t.phase1Done() {
 		return false
@@ -247,7 +256,8 @@ func (t *Talk) userRefused() bool {
 	if said == nil {
 		return false
 	}
-	// The gateway asks for the user, which the initiator comes with (draft-beaulieu-ike-xauth-02, Section 2.3).
+	// The gateway asks for the user, which the initiator comes with (draft-beaulieu-ike-xauth-02,
+	// Section 2.3).
 	t.End, t.By, t.Proof = UserRefused, t.Responder(), []*pair.Message{last, said}
 	return true
 }
@@ -259,7 +269,8 @@ func (t *Talk) quickRefused() bool {
 		return false
 	}
 	for _, m := range t.Messages {
-		if m.Exchange == ike.V1Informational && m.From != quick[0].From && m.Transmissions[0].Aligned >= quick[0].Transmissions[0].Aligned {
+		if m.Exchange == ike.V1Informational && m.From != quick[0].From &&
+			m.Transmissions[0].Aligned >= quick[0].Transmissions[0].Aligned {
 			t.End, t.By, t.Proof = ChildRefused, m.From, []*pair.Message{quick[0], m}
 			return true
 		}

@@ -19,11 +19,12 @@ const module = "github.com/moncap/moncap/"
 var mayImport = map[string][]string{
 	"cmd/moncap":        {"*"},
 	"device":            {"device/inventory", "device/iosxe"},
-	"device/inventory":  {},
+	"device/inventory":  {"capture/schedule"}, // arithmetic alone
 	"device/iosxe":      {},
 	"device/simulator":  {"analysis/ike"},
 	"capture":           {"device/iosxe", "capture/bundle"},
 	"capture/bundle":    {},
+	"capture/schedule":  {},
 	"analysis/ike":      {},
 	"analysis/packet":   {"analysis/ike"},
 	"analysis/packet/*": {"analysis/ike", "analysis/packet"},
@@ -41,18 +42,19 @@ var mayImport = map[string][]string{
 
 // onlyImporter says which of our packages may import a third-party module, so that replacing one is a small change.
 var onlyImporter = map[string][]string{
-	"golang.org/x/crypto/ssh":       {"device", "device/simulator"},
-	"golang.org/x/sync":             {"capture"},
-	"golang.org/x/term":             {"cmd/moncap"},
-	"github.com/scrapli/scrapligo":  {"device"},
-	"github.com/skeema/knownhosts":  {"device"},
-	"github.com/zalando/go-keyring": {"device/inventory"},
-	"github.com/google/gopacket":    {"analysis/packet", "analysis/packet/register", "device/simulator"},
-	"gopkg.in/yaml.v3":              {"device/inventory"},
-	"github.com/spf13/cobra":        {"cmd/moncap"},
-	"github.com/spf13/pflag":        {"cmd/moncap"},
-	"github.com/vbauerster/mpb":     {"cmd/moncap"},
-	"github.com/mattn/go-runewidth": {"analysis/render"},
+	"golang.org/x/crypto/ssh":        {"device", "device/simulator"},
+	"golang.org/x/sync":              {"capture"},
+	"golang.org/x/term":              {"cmd/moncap"},
+	"github.com/scrapli/scrapligo":   {"device"},
+	"github.com/skeema/knownhosts":   {"device"},
+	"github.com/zalando/go-keyring":  {"device/inventory"},
+	"github.com/google/gopacket":     {"analysis/packet", "analysis/packet/register", "device/simulator"},
+	"gopkg.in/yaml.v3":               {"device/inventory"},
+	"github.com/netresearch/go-cron": {"capture/schedule"},
+	"github.com/spf13/cobra":         {"cmd/moncap"},
+	"github.com/spf13/pflag":         {"cmd/moncap"},
+	"github.com/vbauerster/mpb":      {"cmd/moncap"},
+	"github.com/mattn/go-runewidth":  {"analysis/render"},
 }
 
 // forbidden are packages that no production code of ours imports.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -192,7 +193,12 @@ func (a *app) inventoryCommand() *cobra.Command {
 			a.fact("inventory", inv.File)
 			a.fact("peers", inv.PeerNames())
 			a.fact("tunnels", inv.TunnelNames())
-			_, err = fmt.Fprintf(a.stdout, "%s: %s, %s, no errors\n", inv.File, counted(len(inv.Peers), "peer"), counted(len(inv.Tunnels), "tunnel"))
+			a.fact("schedules", inv.ScheduleNames())
+			what := []string{counted(len(inv.Peers), "peer"), counted(len(inv.Tunnels), "tunnel")}
+			if len(inv.Schedules) > 0 {
+				what = append(what, counted(len(inv.Schedules), "schedule"))
+			}
+			_, err = fmt.Fprintf(a.stdout, "%s: %s, no errors\n", inv.File, strings.Join(what, ", "))
 			return err
 		},
 	}
@@ -211,16 +217,19 @@ type listedPeer struct {
 }
 
 type listedTunnel struct {
-	Name string     `json:"name"`
-	A    listedPeer `json:"a"`
-	B    listedPeer `json:"b"`
+	Name    string     `json:"name"`
+	Site    string     `json:"site,omitempty"`
+	Tags    []string   `json:"tags,omitempty"`
+	Approve string     `json:"approve,omitempty"`
+	A       listedPeer `json:"a"`
+	B       listedPeer `json:"b"`
 }
 
 func listing(inv *inventory.Inventory) []listedTunnel {
 	out := []listedTunnel{}
 	for _, name := range inv.TunnelNames() {
 		t := inv.Tunnels[name]
-		out = append(out, listedTunnel{name, describePeer(t.A), describePeer(t.B)})
+		out = append(out, listedTunnel{name, t.Site, t.Tags, t.Approve, describePeer(t.A), describePeer(t.B)})
 	}
 	return out
 }

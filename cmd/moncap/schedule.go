@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moncap/moncap/capture/schedule"
 	"github.com/moncap/moncap/device/inventory"
 )
 
@@ -189,7 +189,7 @@ func (a *app) scheduled(t *inventory.Tunnel, runArgs []string, f *scheduleFlags)
 		Runs: "/var/lib/moncap/runs", CronDays: "*", ReadsHome: strings.HasPrefix(path, "/home/") || strings.HasPrefix(path, "/root/"),
 		Limit: int((t.Capture.Duration + 15*time.Minute).Seconds()),
 	}
-	start := time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute + offsetOf(t.Name, f.spread)
+	start := time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute + schedule.Offset(t.Name, f.spread)
 	if err := j.setDays(f.weekdays, int(start/(24*time.Hour))); err != nil {
 		return nil, err
 	}
@@ -231,16 +231,6 @@ func (f *scheduleFlags) paths(inventoryPath string) (path, program string, err e
 		path, program = "/etc/moncap/"+filepath.Base(path), "/moncap"
 	}
 	return path, orDefault(f.program, program), nil
-}
-
-// offsetOf is a tunnel's place within the spread: the same one every night, on every machine.
-func offsetOf(tunnel string, spread time.Duration) time.Duration {
-	if spread < time.Second {
-		return 0
-	}
-	h := fnv.New64a()
-	_, _ = io.WriteString(h, tunnel)
-	return time.Duration(h.Sum64()%uint64(spread/time.Second)) * time.Second
 }
 
 // installedProgram is where moncap is, unless it was built for this one call, as go run does.

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -92,19 +91,5 @@ func verifyUnits(t *testing.T, text string) {
 	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", filepath.Join(dir, "moncap-demo.service"), filepath.Join(dir, "moncap-demo.timer")).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "moncap-demo") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
-}
-
-func TestSpread(t *testing.T) {
-	seen := map[time.Duration]bool{}
-	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-		d := offsetOf(name, 30*time.Minute)
-		if d < 0 || d >= 30*time.Minute || d != offsetOf(name, 30*time.Minute) {
-			t.Errorf("%s: %s", name, d)
-		}
-		seen[d] = true
-	}
-	if len(seen) < 6 || offsetOf("a", 0) != 0 {
-		t.Errorf("%d different offsets of 8", len(seen))
 	}
 }

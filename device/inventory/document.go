@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -27,14 +28,15 @@ var platforms = map[string]string{
 }
 
 func (p *parser) inventory(n *yaml.Node) *Inventory {
-	inv := &Inventory{File: p.file, Peers: map[string]*Peer{}, Tunnels: map[string]*Tunnel{}}
+	inv := &Inventory{File: p.file, Peers: map[string]*Peer{}, Tunnels: map[string]*Tunnel{},
+		Schedules: map[string]*Schedule{}}
 	peer, capture := defaultPeer, defaultCapture
 	if known, err := ExpandHome(peer.KnownHosts); err != nil {
 		p.fail(n, "defaults.known_hosts", "%v", err)
 	} else {
 		peer.KnownHosts = known
 	}
-	var peers, tunnels *yaml.Node
+	var peers, tunnels, schedules *yaml.Node
 	versioned, loginUnread := false, false
 	keep := func(into **yaml.Node) func(string, *yaml.Node) {
 		return func(_ string, n *yaml.Node) { *into = n }
@@ -61,8 +63,9 @@ func (p *parser) inventory(n *yaml.Node) *Inventory {
 			loginUnread = len(p.problems) > before
 			peer.Password, peer.Enable, peer.KeyPassphrase = peer.Password.share(), peer.Enable.share(), peer.KeyPassphrase.share()
 		},
-		"peers":   keep(&peers),
-		"tunnels": keep(&tunnels),
+		"peers":     keep(&peers),
+		"tunnels":   keep(&tunnels),
+		"schedules": keep(&schedules),
 	})
 	if !versioned {
 		p.fail(n, "version", "it is missing; want version: 1")
@@ -74,6 +77,9 @@ func (p *parser) inventory(n *yaml.Node) *Inventory {
 	}
 	if tunnels != nil {
 		p.tunnels(tunnels, capture, inv)
+	}
+	if schedules != nil {
+		p.schedules(schedules, inv)
 	}
 	return inv
 }
@@ -104,6 +110,7 @@ func (p *parser) peerKeys(peer *Peer) keys {
 				"strict or accept-new (host keys are always checked; `moncap trust PEER` accepts one)")
 		},
 		"ssh_config": flag(&peer.SSHConfig),
+		"site":       func(where string, n *yaml.Node) { p.name(where, n, &peer.Site, "a site") },
 		"platform": func(where string, n *yaml.Node) {
 			p.oneOf(where, n, &peer.Platform, platforms, "cisco_iosxe")
 		},
@@ -221,7 +228,7 @@ func (p *parser) tunnels(n *yaml.Node, defaults CaptureSettings, inv *Inventory)
 			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
 			return
 		}
-		t := &Tunnel{Name: key.Value, Capture: defaults}
+		t := &Tunnel{Name: key.Value, Approve: ApproveNone, Capture: defaults}
 		inv.Tunnels[t.Name] = t
 		peer := func(into **Peer) func(string, *yaml.Node) {
 			return func(where string, n *yaml.Node) { *into = p.peerNamed(where, n, inv) }
@@ -231,14 +238,34 @@ func (p *parser) tunnels(n *yaml.Node, defaults CaptureSettings, inv *Inventory)
 			"a":       peer(&t.A),
 			"b":       peer(&t.B),
 			"tags":    func(where string, n *yaml.Node) { p.names(where, n, &t.Tags) },
+			"site":    func(where string, n *yaml.Node) { p.name(where, n, &t.Site, "a site") },
+			"approve": func(where string, n *yaml.Node) { p.oneOf(where, n, &t.Approve, approvals, "none or four-eyes") },
 			"capture": func(where string, n *yaml.Node) { p.capture(where, n, &t.Capture) },
 		})
 		if len(p.problems) == before {
 			if err := t.check(); err != nil {
 				p.fail(key, where, "%v", err)
+			} else if err := t.settleSite(); err != nil {
+				p.fail(key, where, "%v", err)
 			}
 		}
 	})
+}
+
+var approvals = map[string]string{ApproveNone: ApproveNone, ApproveFourEyes: ApproveFourEyes}
+
+// settleSite takes the site of a tunnel from its peers where it does not say its own.
+func (t *Tunnel) settleSite() error {
+	if t.Site != "" {
+		return nil
+	}
+	a, b := t.A.Site, t.B.Site
+	if a != "" && b != "" && a != b {
+		return fmt.Errorf("%s is at site %s and %s at site %s: say whose workers capture it, with a site of its own",
+			t.A.Name, a, t.B.Name, b)
+	}
+	t.Site = cmp.Or(a, b)
+	return nil
 }
 
 // names reads a list of names, each of which stands there once.

@@ -17,9 +17,11 @@ import (
 
 // Inventory is what the file says: the peers, and the tunnels between them.
 type Inventory struct {
-	File    string
-	Peers   map[string]*Peer
-	Tunnels map[string]*Tunnel
+	File      string
+	Digest    string // of the file's bytes: two with the same one say the same
+	Peers     map[string]*Peer
+	Tunnels   map[string]*Tunnel
+	Schedules map[string]*Schedule
 }
 
 // Peer is one router and the way to it.
@@ -40,6 +42,7 @@ type Peer struct {
 	SSHConfig      bool   // let ~/.ssh/config fill what is not set here
 	ExpectHostname string // what the router must call itself; empty: anything
 	Platform       string
+	Site           string // whose workers can reach it; empty: every worker can
 	WAN            WAN
 	Limits         Limits
 	Timeouts       Timeouts
@@ -107,9 +110,17 @@ func (j Jump) String() string {
 type Tunnel struct {
 	Name    string
 	A, B    *Peer
+	Site    string   // whose workers capture it; empty: every worker can
 	Tags    []string // by which several are chosen at once
+	Approve string   // ApproveNone or ApproveFourEyes
 	Capture CaptureSettings
 }
+
+// Who has to agree to a run of a tunnel that a fleet makes.
+const (
+	ApproveNone     = "none"
+	ApproveFourEyes = "four-eyes" // somebody else than who asked for it
+)
 
 // CaptureSettings bounds a capture of a tunnel.
 type CaptureSettings struct {

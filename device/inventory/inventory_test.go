@@ -158,6 +158,7 @@ zz: 1
 defaults: {zz: 1, limits: {zz: 1}, timeouts: {zz: 1}}
 peers: {p: {zz: 1, wan: {zz: 1}}}
 tunnels: {t: {zz: 1, capture: {zz: 1}}}
+schedules: {s: {zz: 1, tunnels: {zz: 1}, blackout: [{zz: 1}]}}
 `
 	_, err = Parse("f", strings.NewReader(unknown))
 	all := map[string]bool{}
@@ -166,7 +167,7 @@ tunnels: {t: {zz: 1, capture: {zz: 1}}}
 			all[k] = true
 		}
 	}
-	if len(all) < 38 {
+	if len(all) < 56 {
 		t.Fatalf("only %d keys are known: %v", len(all), err)
 	}
 	for k := range all {

@@ -3,6 +3,8 @@ package inventory
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -68,6 +70,8 @@ func (p *parser) parse(r io.Reader) (*Inventory, error) {
 		return nil, fmt.Errorf("%s:%w", p.file, err)
 	}
 	inv := p.inventory(doc)
+	sum := sha256.Sum256(b)
+	inv.Digest = hex.EncodeToString(sum[:])
 	return inv, p.err()
 }
 

@@ -56,6 +56,10 @@ func (p *parser) matching(where string, n *yaml.Node, into *string, re *regexp.R
 	*into = s
 }
 
+func (p *parser) name(where string, n *yaml.Node, into *string, what string) {
+	p.matching(where, n, into, namePattern(), what+" of letters, digits, '.', '_' and '-', at most 63")
+}
+
 func (p *parser) oneOf(where string, n *yaml.Node, into *string, accepted map[string]string, want string) {
 	s, ok := p.scalar(where, n, want)
 	if !ok {

@@ -95,6 +95,8 @@ func everyCommand(t *testing.T) []Command {
 	add(DebugOn(addrA))
 	add(DebugOff(addrA))
 	one(ShowIPsecSA(addrA))
+	one(ShowIPsecSADetail(six))
+	add(ShowDrops(gigabit(t)), nil)
 	one(ShowCryptoSession(six))
 	one(ShowIKEv2SA(addrA))
 	one(ShowIKEv2SA(six))

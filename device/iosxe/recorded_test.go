@@ -60,6 +60,11 @@ var recordings = []struct {
 	{"cat3850-start-syslog-wireshark-style.txt", noRefusal},
 	{"security-warning-xe17.18.txt", readSecurityWarning},
 	{"copy-*", readDialog},
+	{"genie-ShowPlatformHardware*Drop-*", readDrops("show-qfp-drops")},
+	{"genie-ShowPlatformHardware*DropsAll-*", readDrops("show-ipsec-drops")},
+	{"genie-ShowPlatformSoftwarePuntPolicer-*", readDrops("show-punt-policer")},
+	{"genie-ShowPolicyMapControlPlane-*", readDrops("show-control-plane-policy")},
+	{"genie-ShowInterfaces-*", readDrops("show-interface")},
 }
 
 // What no parser of this package reads: it is kept as text for the report, or is no output of a router that is driven.
@@ -400,5 +405,13 @@ func TestGuide(t *testing.T) {
 	}
 	if len(sizes) != 12 || sizes[0] != 496 || sizes[11] != 138 || last != 655016*time.Microsecond {
 		t.Errorf("%d rows of %v, the last at %s", len(sizes), sizes, last)
+	}
+}
+
+func readDrops(command string) func(*testing.T, string) {
+	return func(t *testing.T, text string) {
+		if len(ParseDrops(command, text)) == 0 {
+			t.Errorf("%s counts nothing", command)
+		}
 	}
 }

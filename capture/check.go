@@ -66,8 +66,11 @@ func (r *router) checkPhase(ctx context.Context) error {
 		return err
 	}
 	if len(r.plan.waitShows()) > 0 {
-		return r.remember(ctx)
+		if err := r.remember(ctx); err != nil {
+			return err
+		}
 	}
+	r.countDrops(ctx)
 	return nil
 }
 

@@ -76,6 +76,8 @@ type Settings struct {
 	// IKEOnly leaves ESP and AH out of the filter: on a busy tunnel they fill the buffer, or the packets kept a second, and
 	// IKE is lost with them. ESP in UDP, behind NAT, is captured still: a filter with ports would lose fragments.
 	IKEOnly bool `json:"ike_only,omitempty"`
+	// NoDropCounters leaves out what the routers count of drops inside them, before and after the capture.
+	NoDropCounters bool `json:"no_drop_counters,omitempty"`
 	// ICMPFromAnyone lets ICMP unreachables of any router on the way pass the filter, not only the peer's own.
 	ICMPFromAnyone bool `json:"icmp_from_anyone,omitempty"`
 	// MaxClockSkew is how far the two routers' clocks may be apart; one hour when zero.

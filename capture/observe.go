@@ -59,7 +59,7 @@ func (r *router) observe(ctx context.Context) error {
 	defer enough(nil)
 	var refused, skipped []string
 	failed := 0
-	commands := r.plan.observeCommands()
+	commands := append(r.plan.observeCommands(), r.countAgain()...)
 	began := time.Now()
 	r.askAll(looking, commands, func(i int, out string, err error) {
 		cmd := commands[i]

@@ -31,6 +31,9 @@ func (p *Plan) Steps(s Side) []Step {
 	for _, c := range sp.observeCommands() {
 		steps = append(steps, Step{Phase: PhaseObserve, Command: c})
 	}
+	for _, c := range sp.countShows() {
+		steps = append(steps, Step{Phase: PhaseObserve, Command: c, Note: "only when the router took it before the capture"})
+	}
 	return append(steps, sp.cleanSteps(p.Settings.Keep)...)
 }
 
@@ -57,6 +60,7 @@ func (p *SidePlan) checkSteps(s Settings) []Step {
 	for _, t := range p.proofs() {
 		add("only when the name is free, as proof that the account may clean up", t.undo...)
 	}
+	add("", p.countShows()...)
 	return steps
 }
 

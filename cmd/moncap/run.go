@@ -23,23 +23,24 @@ import (
 
 // captureFlags are the settings of a capture that the command line may change.
 type captureFlags struct {
-	name       string
-	bufferMB   int
-	duration   time.Duration
-	packets    int
-	packetLen  int
-	pps        int
-	circular   bool
-	ikeOnly    bool
-	until      string
-	trigger    string
-	side       string
-	keep       bool
-	zeroConfig bool
-	debug      bool
-	viaExport  string
-	wait       time.Duration // for routers that other runs have
-	flags      *pflag.FlagSet
+	name           string
+	bufferMB       int
+	duration       time.Duration
+	packets        int
+	packetLen      int
+	pps            int
+	circular       bool
+	ikeOnly        bool
+	until          string
+	trigger        string
+	side           string
+	keep           bool
+	zeroConfig     bool
+	noDropCounters bool
+	debug          bool
+	viaExport      string
+	wait           time.Duration // for routers that other runs have
+	flags          *pflag.FlagSet
 }
 
 // register offers everything that a run may be told.
@@ -61,6 +62,7 @@ func (f *captureFlags) registerSettings(c *cobra.Command) {
 	fl.IntVar(&f.pps, "pps", 0, "packets kept a second, 1 to 1000000 (default: the inventory's, or 1000 as IOS XE has it)")
 	fl.BoolVar(&f.ikeOnly, "ike-only", false, "capture no ESP and no AH, so that a busy tunnel does not push IKE out; ESP in UDP (NAT) is captured still")
 	fl.BoolVar(&f.circular, "circular", false, "overwrite the oldest packets when the buffer is full")
+	fl.BoolVar(&f.noDropCounters, "no-drop-counters", false, "do not ask the routers what they dropped, before and after the capture")
 	fl.BoolVar(&f.zeroConfig, "zero-config", false, "change no configuration and write no file on the routers; slower (see moncap account --narrow)")
 	fl.StringVar(&f.viaExport, "via-export", "", "let the routers push the captures to an SCP server, scp://USER@HOST[:PORT][/FOLDER], and fetch them there")
 	fl.BoolVar(&f.debug, "debug", false, "trace IKEv2 for this one peer while capturing, and compare with the packets")
@@ -146,7 +148,8 @@ func (f *captureFlags) settings(t *inventory.Tunnel) (capture.Settings, error) {
 		Packets: orDefault(f.packets, c.Packets), PacketLen: orDefault(f.packetLen, c.PacketLen), PPS: orDefault(f.pps, c.PPS),
 		Circular: f.circular || c.Circular, IKEOnly: f.ikeOnly || c.IKEOnly, Until: until, Trigger: f.trigger, TriggerSide: capture.Side(strings.ToUpper(f.side)),
 		Keep: f.keep, ZeroConfig: f.zeroConfig, ViaExport: f.viaExport, Debug: f.debug, ICMPFromAnyone: true,
-		MaxClockSkew: max(t.A.Limits.ClockSkew, t.B.Limits.ClockSkew),
+		NoDropCounters: f.noDropCounters,
+		MaxClockSkew:   max(t.A.Limits.ClockSkew, t.B.Limits.ClockSkew),
 	}, nil
 }
 

@@ -123,7 +123,7 @@ var showCommands = []Description{
 	{"show-control-plane-policy", Exec, []string{"show policy-map control-plane"}, Reads, true, "what control-plane policing dropped"},
 	{"show-interface", Exec, []string{"show interfaces <interface>"}, Reads, true, "drops of the interface"},
 	{"show-interface-policy", Exec, []string{"show policy-map interface <interface>"}, Reads, true, "what its policy dropped"},
-	{"show-interface-acl", Exec, []string{"show ip access-lists interface <interface> in"}, Reads, false, "what its access list denied"},
+	{"show-interface-acl", Exec, []string{"show ip access-lists interface <interface> in"}, Reads, true, "what its access list denied"},
 	{"show-crypto-session", Exec, []string{"show crypto session remote <ip> detail"}, Reads, true, "state of the tunnel"},
 }
 

@@ -37,7 +37,7 @@ func TestDropsOfRecordedOutputs(t *testing.T) {
 		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output1.txt", 13, nil},
 		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output2.txt", 2, map[string]uint64{"class TEST": 5}},
 		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output3.txt", 2, map[string]uint64{"class telnet-class": 9091}},
-		{"show-interface", "genie-ShowInterfaces-output_1.txt", 5, map[string]uint64{}},
+		{"show-interface", "genie-ShowInterfaces-output_3.txt", 5, map[string]uint64{}},
 		{"show-ipsec-sa-detail", "genie-ShowCryptoIpsecSaPeerDetail-output.txt", 13, map[string]uint64{}},
 		{"show-version", "genie-ShowVersion-output_c8000v.txt", 0, map[string]uint64{}},
 	}

@@ -265,6 +265,7 @@ func (s *session) startCapture(name string) {
 	}
 	now := r.config.Now()
 	c.active, c.started = true, now
+	s.router.captured = true
 	c.buffer = buffer{}
 	if r.config.Packets != nil && slices.ContainsFunc(c.targets, func(t target) bool { return t.iface == r.config.WAN }) {
 		c.stream = r.config.Packets.Open(now, r.poke)

@@ -48,6 +48,7 @@ type Config struct {
 	Now         func() time.Time // default: time.Now
 
 	Packets Source // what passes the WAN interface; default: nothing
+	Drops   []Drop // what the router counts of packets that it drops
 	// Show overrides or adds the output of a show command, by its full spelling: "show crypto ikev2 sa detailed".
 	Show map[string]string
 	// DebugLog is what `debug crypto ikev2` writes to the logging buffer when it is turned on, one line each, without the time

@@ -28,6 +28,7 @@ type Router struct {
 	flash     map[string]file
 	flashFree int64
 	captures  []*capturePoint
+	captured  bool // a capture has been started
 	ikeSAs    []*ikeSA
 	logging   []string
 	logged    int // lines since the beginning

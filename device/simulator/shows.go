@@ -51,6 +51,7 @@ func addShows(exec *node, shows map[string]string) {
 	show("debugging", "State of each debugging option", privileged, (*session).showDebugging)
 	show("ip ssh", "Information on SSH", 1, (*session).showSSH)
 	addCryptoShows(exec, show)
+	addDropShows(show)
 	for full := range shows {
 		if rest, ok := strings.CutPrefix(full, "show "); ok {
 			show(rest, "Configured output", 1, func(*session, *call) {})

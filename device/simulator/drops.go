@@ -105,10 +105,10 @@ func (s *session) showFirewall(*call) {
 }
 
 func (s *session) showPuntPolicer(*call) {
-	s.put("%s", "\nPer Punt-Cause Policer Configuration and Packet Counters\n\n\n" +
-		"Punt                                Config Rate(pps)     Conform Packets                   Dropped Packets               Config Burst(pkts)  Config Alert\n" +
-		"Cause  Description                   Normal   High     Normal           High             Normal           High             Normal   High     Normal   High\n" +
-		strings.Repeat("-", 157) + "\n")
+	s.put("%s", "\nPer Punt-Cause Policer Configuration and Packet Counters\n\n\n"+
+		"Punt                                Config Rate(pps)     Conform Packets                   Dropped Packets               Config Burst(pkts)  Config Alert\n"+
+		"Cause  Description                   Normal   High     Normal           High             Normal           High             Normal   High     Normal   High\n"+
+		strings.Repeat("-", 157)+"\n")
 	all := s.drops(PuntPolicer)
 	for _, cause := range []struct {
 		number int

@@ -67,7 +67,7 @@ func TestShapes(t *testing.T) {
 			}
 			r := start(t, Config{Knobs: tt.knobs, Flash: map[string][]byte{"file.txt": nil},
 				Drops: []Drop{{DataPlane, "Ipv4NoRoute", 41, 0}, {Firewall, "Firewall invalid zone", 25, 0}, {ControlPlane, "TEST", 5, 0}},
-				ACLs: []ACL{{Name: "x", Entries: []string{"permit icmp 10.10.37.16 0.0.0.3 host 10.10.37.17", "permit tcp host 10.1.1.1 eq bgp host 10.1.1.2"}}}})
+				ACLs:  []ACL{{Name: "x", Entries: []string{"permit icmp 10.10.37.16 0.0.0.3 host 10.10.37.17", "permit tcp host 10.1.1.1 eq bgp host 10.1.1.2"}}}})
 			r.Type("monitor capture c match any interface gi1 both buffer size 10")
 			out := login(t, r).run(tt.command)
 			if strings.TrimSpace(out) == "" {

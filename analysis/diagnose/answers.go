@@ -3,7 +3,6 @@ package diagnose
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/facts"
@@ -21,67 +20,28 @@ import (
 func answerElsewhere(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
-		if t.End == facts.Established {
+		x := t.Strayed()
+		if x == nil {
 			continue
 		}
-		for _, m := range t.Messages {
-			asked, from, ok := j.strayed(m)
-			if !ok || !askedAgain(t, m) {
-				continue
-			}
-			a, b := asked.Addr().String(), from.Addr().String()
-			if a == b {
-				a, b = asked.String(), from.String()
-			}
-			all = append(all, report.Finding{
-				Confidence: report.Certain, Conversation: t.ID,
-				Explanation: fmt.Sprintf("%s was asked at %s and answers %s from %s. An answer must come from where the "+
-					"request went: %s either drops it, or goes on with an address where nobody listens.", capital(j.name(m.From)), a,
-					one(m.Exchange), b, j.name(m.From.Other())),
-				Evidence: evidence("the answer, from another address", m),
-				Actions: []report.Action{j.exec(m.From,
-					"from which address IKE answers: tunnel source, HSRP or secondary addresses, a NAT on the way back",
-					"show crypto session detail", "show ip interface brief", "show standby brief", "show ip nat translations")},
-				Fields: map[string]any{"side": m.From.String(), "asked": a, "answered_from": b},
-			})
-			break
+		m := x.Answer
+		asked, from := x.Asked.Addr().String(), x.From.Addr().String()
+		if asked == from {
+			asked, from = x.Asked.String(), x.From.String()
 		}
+		all = append(all, report.Finding{
+			Confidence: report.Certain, Conversation: t.ID,
+			Explanation: fmt.Sprintf("%s was asked at %s and answers %s from %s. An answer must come from where the "+
+				"request went: %s either drops it, or goes on with an address where nobody listens.",
+				capital(j.name(m.From)), asked, one(m.Exchange), from, j.name(m.From.Other())),
+			Evidence: evidence("the answer, from another address", m),
+			Actions: []report.Action{j.exec(m.From,
+				"from which address IKE answers: tunnel source, HSRP or secondary addresses, a NAT on the way back",
+				"show crypto session detail", "show ip interface brief", "show standby brief", "show ip nat translations")},
+			Fields: map[string]any{"side": m.From.String(), "asked": asked, "answered_from": from},
+		})
 	}
 	return all
-}
-
-// strayed says where the request of an answer went and where the answer came from, when these
-// differ in the eyes of one capture.
-func (j *judge) strayed(m *pair.Message) (asked, from netip.AddrPort, ok bool) {
-	q := m.Answers
-	if m.Kind != exchange.Response || q == nil {
-		return asked, from, false
-	}
-	for _, s := range [2]pair.Side{q.From, m.From} {
-		mine, yours := m.Copies[s], q.Copies[s]
-		if mine == nil || yours == nil {
-			continue
-		}
-		from = mine.Sent[0].Src
-		for i := range yours.Sent {
-			if asked = yours.Sent[i].Dst; asked == from {
-				return asked, from, false
-			}
-		}
-		return yours.Sent[0].Dst, from, true
-	}
-	return asked, from, false
-}
-
-// askedAgain says whether the request that m answers, or a later one, is sent more than once.
-func askedAgain(t *talk, m *pair.Message) bool {
-	for _, q := range t.Messages {
-		if q.From == m.From.Other() && q.Kind == exchange.Request && q.MessageID >= m.MessageID &&
-			len(facts.Sendings(q)) > 1 {
-			return true
-		}
-	}
-	return false
 }
 
 // inconsistentAnswers finds equal requests that were answered with different messages. A later

@@ -118,7 +118,7 @@ func mainModeStalled(j *judge) []report.Finding {
 		phase1 := t.Phase1()
 		need := facts.Phase1Needs(phase1)
 		if t.Version != 1 || len(phase1) == 0 || len(phase1) >= need || t.HasQuickMode() || t.Foreign || !t.Complete ||
-			j.has("", "version-mismatch") {
+			j.versions != nil {
 			continue
 		}
 		// What came back encrypted instead of the third message of Aggressive Mode is most likely a

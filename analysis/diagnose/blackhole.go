@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
@@ -12,7 +13,7 @@ import (
 const fewest = 5
 
 func mtuBlackHole(j *judge) []report.Finding {
-	if !j.c.TwoSided() || j.has("", "packet-too-big", "ip-fragments-lost") {
+	if !j.c.TwoSided() || j.sizeIsTold() {
 		return nil
 	}
 	var all []report.Finding
@@ -33,6 +34,12 @@ func mtuBlackHole(j *judge) []report.Finding {
 	return all
 }
 
+// sizeIsTold says whether something speaks of sizes itself: a device by its ICMP errors, or fragments
+// that do not arrive.
+func (j *judge) sizeIsTold() bool {
+	return len(facts.TooBig(j.c))+len(facts.FragmentsLost(j.c))+len(j.traffic.Fragments()) > 0
+}
+
 // sizes are those of what a side sent, on the wire of its own capture, by what became of it.
 type sizes struct {
 	delivered, lost   int
@@ -46,7 +53,7 @@ func (j *judge) sizesOf(s pair.Side) sizes {
 	z := sizes{smallest: 1 << 30, different: map[any]bool{}}
 	for m, t := range j.c.Sent(s, 0) {
 		x := t.At[s]
-		if x == nil || fragmented(t) {
+		if x == nil || facts.Fragmented(t) {
 			continue
 		}
 		switch t.Fate {

@@ -150,7 +150,7 @@ func lastBeforeFloat(v *pair.Conversation) *pair.Message {
 	if len(v.Messages) == 0 {
 		return nil
 	}
-	if _, nat := translatedByPairs(v); !nat {
+	if _, nat := facts.BehindNAT(v); !nat {
 		return nil
 	}
 	last := v.Messages[len(v.Messages)-1]

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/facts"
@@ -28,8 +27,9 @@ type rule struct {
 	find func(*judge) []report.Finding
 }
 
-// rules are asked in this order; a rule may look at what those before it found. What the captures
-// themselves lack comes first, since it limits what may be said about the rest.
+// rules are asked in this order, which is that of equals in the report: no rule looks at what others
+// found. What the captures themselves lack comes first, since it limits what may be said about the
+// rest.
 var rules = []rule{
 	{"capture-one-sided", captureOneSided}, {"capture-unreadable", captureUnreadable}, {"capture-empty", captureEmpty},
 	{"capture-windows-disjoint", captureDisjoint},
@@ -75,30 +75,31 @@ var rules = []rule{
 	{"debug-captured-not-received", debugNotReceived},
 }
 
-// judge holds the case, what was worked out of it once, and what was found so far.
+// judge holds the case and what is true of it: all that a rule may look at.
 type judge struct {
 	*talkSet
-	c       *pair.Case
-	o       Options
-	traffic *facts.Traffic
-	found   []report.Finding
-	known   map[topic]bool // what was found so far
-	debugs  [2]*debugMatch
-	sent    map[[2]int]stretch // by side and port
+	c      *pair.Case
+	o      Options
+	debugs [2]*debugMatch
 
-	behindNAT *behindNAT // once it was asked for
+	traffic    *facts.Traffic
+	path       *facts.Path
+	rejections []facts.Rejection
+	nat        []facts.Translated
+	versions   *facts.VersionConflict // nil: none
 }
 
-// topic is a code that was found about a conversation, or for a direction, or at all when neither
-// is named.
-type topic struct{ conversation, direction, code string }
+func newJudge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) *judge {
+	return &judge{talkSet: newTalkSet(ctx, talks), c: c, o: o, traffic: facts.TrafficOf(c), path: facts.PathOf(c),
+		rejections: facts.Rejections(c), nat: facts.Translations(c), versions: facts.Versions(c, talks)}
+}
 
 // Judge returns the findings of a case: root causes first, what follows from them behind, facts
 // last. talks are the conversations of the case, as package facts tells them. It fails only when
 // ctx ends.
 func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([]report.Finding, error) {
-	j := &judge{talkSet: newTalkSet(ctx, talks), c: c, o: o, traffic: facts.TrafficOf(c), sent: map[[2]int]stretch{},
-		known: map[topic]bool{}}
+	j := newJudge(ctx, c, talks, o)
+	var found []report.Finding
 	for _, r := range rules {
 		if j.ended() {
 			break
@@ -113,37 +114,16 @@ func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([
 			if strings.HasPrefix(f.Explanation, "side ") {
 				f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
 			}
-			j.found = append(j.found, f)
-			j.note(f)
+			found = append(found, f)
 		}
 	}
-	j.linkCauses()
-	j.found = fold(j.found)
-	rank(j.found)
-	for i := range j.found {
-		j.tellAnswers(&j.found[i])
+	link(found)
+	found = fold(found)
+	rank(found)
+	for i := range found {
+		j.tellAnswers(&found[i])
 	}
-	return j.found, context.Cause(ctx)
-}
-
-// note remembers what was found for has and hasDirection.
-func (j *judge) note(f report.Finding) {
-	j.known[topic{code: f.Code}], j.known[topic{conversation: f.Conversation, code: f.Code}] = true, true
-	if d, ok := f.Fields["direction"].(string); ok {
-		j.known[topic{direction: d, code: f.Code}] = true
-	}
-}
-
-// has says whether a code was found, of the conversation when one is named.
-func (j *judge) has(conversation string, codes ...string) bool {
-	return slices.ContainsFunc(codes,
-		func(code string) bool { return j.known[topic{conversation: conversation, code: code}] })
-}
-
-// hasDirection says whether a code was found for what s sends.
-func (j *judge) hasDirection(s pair.Side, codes ...string) bool {
-	return slices.ContainsFunc(codes,
-		func(code string) bool { return j.known[topic{direction: s.Direction(), code: code}] })
+	return found, context.Cause(ctx)
 }
 
 // name is a side for people: its name, and its address when that is known.
@@ -157,6 +137,13 @@ func (j *judge) name(s pair.Side) string {
 		return n + " (" + a + ")"
 	}
 	return n
+}
+
+func (j *judge) partyName(s pair.Side) string {
+	if n := j.c.Parties[s].Name; n != "" {
+		return n
+	}
+	return "side " + s.String()
 }
 
 // address is a side's VPN address as its own router knows it; empty when that is not known.
@@ -238,6 +225,11 @@ func (j *judge) exec(s pair.Side, why string, commands ...string) report.Action 
 		commands = []string{"show crypto session"}
 	}
 	return report.Action{Side: sideOf(s), Device: j.c.Parties[s].Name, Mode: "exec", Commands: commands, Why: why}
+}
+
+// both is an action of show commands on either side.
+func (j *judge) both(why string, commands ...string) []report.Action {
+	return []report.Action{j.exec(pair.A, why, commands...), j.exec(pair.B, why, commands...)}
 }
 
 // config is an action of configuration lines on a side: a suggestion, which moncap never types.

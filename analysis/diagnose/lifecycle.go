@@ -299,8 +299,7 @@ func errorNotify(j *judge) []report.Finding {
 	var all []report.Finding
 	for m := range j.c.Messages() {
 		for _, n := range m.Errors() {
-			if spokenFor()[n.Number] ||
-				m.Conversation.Version == 1 && (facts.BadMessage(n.Number) && j.has(m.Conversation.ID, "psk-mismatch-v1")) {
+			if spokenFor()[n.Number] || j.saysMismatch(m, n.Number) {
 				continue
 			}
 			all = append(all, report.Finding{
@@ -314,4 +313,10 @@ func errorNotify(j *judge) []report.Finding {
 		}
 	}
 	return all
+}
+
+// saysMismatch says of an error of IKEv1 that it is how the pre-shared keys are known to differ.
+func (j *judge) saysMismatch(m *pair.Message, number uint16) bool {
+	t := j.of[m.Conversation]
+	return t != nil && t.Version == 1 && t.End == facts.AuthRefused && facts.BadMessage(number)
 }

@@ -11,147 +11,74 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// mappings are the translations of s, by what the pairs prove.
-func (j *judge) mappings(s pair.Side) []pair.Mapping {
-	var all []pair.Mapping
-	for _, m := range j.c.NAT {
-		if m.Side == s {
-			all = append(all, m)
-		}
-	}
-	return all
-}
-
 func natDetected(j *judge) []report.Finding {
 	var all []report.Finding
-	for _, s := range pair.Both {
-		if f, ok := j.natOfPairs(s); ok {
-			all = append(all, f)
-		} else if f, ok := j.natOfHashes(s); ok {
-			all = append(all, f)
+	for _, t := range j.nat {
+		switch {
+		case t.Mapping != nil:
+			all = append(all, j.natOfPairs(t))
+		case t.Own:
+			all = append(all, j.natOfOwnHash(t))
+		default:
+			all = append(all, j.natOfHash(t))
 		}
 	}
 	return all
 }
 
-func (j *judge) natOfPairs(s pair.Side) (report.Finding, bool) {
-	maps := j.mappings(s)
-	if len(maps) == 0 {
-		return report.Finding{}, false
-	}
-	first, preserved := maps[0], true
-	for _, m := range maps {
-		preserved = preserved && m.Original.Port() == m.Translated.Port()
-	}
-	verified := j.hashesConfirm(s)
+func (j *judge) natOfPairs(t facts.Translated) report.Finding {
+	m := t.Mapping
+	a, b := m.First[pair.A], m.First[pair.B]
 	how := ""
-	if verified {
+	if t.Verified {
 		how = " Its NAT detection hash confirms it."
 	}
 	return report.Finding{
 		Confidence: report.Certain,
-		Explanation: fmt.Sprintf("A NAT between the sides translates %s from %s to %s.%s", j.partyName(s),
-			first.Original.Addr(), first.Translated.Addr(), how),
+		Explanation: fmt.Sprintf("A NAT between the sides translates %s from %s to %s.%s", j.partyName(t.Side),
+			m.Original.Addr(), m.Translated.Addr(), how),
 		Evidence: []report.Evidence{
-			{Side: "A", Frame: first.First[pair.A].Frame,
-				Note: "as " + first.First[pair.A].Src.String() + " to " + first.First[pair.A].Dst.String()},
-			{Side: "B", Frame: first.First[pair.B].Frame,
-				Note: "the same packet as " + first.First[pair.B].Src.String() + " to " + first.First[pair.B].Dst.String()},
+			{Side: "A", Frame: a.Frame, Note: fmt.Sprintf("as %s to %s", a.Src, a.Dst)},
+			{Side: "B", Frame: b.Frame, Note: fmt.Sprintf("the same packet as %s to %s", b.Src, b.Dst)},
 		},
-		Fields: map[string]any{"translated_side": s.String(), "original": first.Original.Addr().String(),
-			"translated": first.Translated.Addr().String(), "port_preserved": preserved, "hash_verified": verified},
-	}, true
+		Fields: map[string]any{"translated_side": t.Side.String(), "original": m.Original.Addr().String(),
+			"translated": m.Translated.Addr().String(), "port_preserved": t.Keeps, "hash_verified": t.Verified},
+	}
 }
 
-func (j *judge) partyName(s pair.Side) string {
-	if n := j.c.Parties[s].Name; n != "" {
-		return n
+// natOfHash is for the capture of the other side, which sees the translated address alone.
+func (j *judge) natOfHash(t facts.Translated) report.Finding {
+	f := report.Finding{
+		Confidence: report.Probable, Conversation: t.Message.Conversation.ID,
+		Explanation: fmt.Sprintf("A NAT seems to translate %s: its NAT detection hash is not of %s, "+
+			"from where its packets come.", j.partyName(t.Side), t.End),
+		Evidence: evidence("the NAT detection hash does not match the address", t.Message),
+		Fields: map[string]any{"translated_side": t.Side.String(), "original": nil,
+			"translated": t.End.Addr().String(), "port_preserved": nil, "hash_verified": t.Verified},
 	}
-	return "side " + s.String()
-}
-
-// hashesConfirm says whether a NAT detection hash of s's own address matches what s's capture shows
-// and not what the other side's does.
-func (j *judge) hashesConfirm(s pair.Side) bool {
-	for m := range j.c.Messages() {
-		for _, d := range m.NATD {
-			if d.Forced {
-				continue
-			}
-			if m.From == s && d.Source && d.Sent && !d.Received || m.From != s && !d.Source && d.Sent && !d.Received {
-				return true
-			}
-		}
+	if t.Verified {
+		f.Explanation = fmt.Sprintf("A NAT translates %s: its NAT detection hash is that of %s, "+
+			"and its packets come from %s.", j.partyName(t.Side), t.Hash, t.End)
+		f.Fields["original"], f.Fields["port_preserved"] = t.Hash.Addr().String(), t.Keeps
 	}
-	return false
-}
-
-// natOfHashes finds a NAT from one capture alone: the hash of the sender's address does not match
-// where the packet came from, or the hash of where it was sent does not match where it arrived.
-func (j *judge) natOfHashes(s pair.Side) (report.Finding, bool) {
-	if j.c.TwoSided() && !facts.AnyEmpty(j.c) {
-		return report.Finding{}, false
-	}
-	for m := range j.c.Messages() {
-		for _, d := range m.NATD {
-			about := m.From
-			if !d.Source {
-				about = m.From.Other()
-			}
-			observer := j.c.Observer(m.From)
-			if about != s || d.Forced || d.Sent || d.Received || len(m.Transmissions) == 0 {
-				continue
-			}
-			seen := m.Transmissions[0].At[observer]
-			if seen == nil || observer == s && d.Source {
-				continue
-			}
-			if observer == s {
-				return j.natOfOwnHash(s, m, d, seen.Dst), true
-			}
-			end := seen.Src
-			if !d.Source {
-				end = seen.Dst
-			}
-			if d.Address == end {
-				continue
-			}
-			f := report.Finding{
-				Confidence: report.Probable, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("A NAT seems to translate %s: its NAT detection hash is not of %s, "+
-					"from where its packets come.", j.partyName(s), end),
-				Evidence: evidence("the NAT detection hash does not match the address", m),
-				Fields: map[string]any{"translated_side": s.String(), "original": nil, "translated": end.Addr().String(),
-					"port_preserved": nil, "hash_verified": false},
-			}
-			if d.Address.IsValid() {
-				f.Explanation = fmt.Sprintf("A NAT translates %s: its NAT detection hash is that of %s, "+
-					"and its packets come from %s.", j.partyName(s), d.Address, end)
-				f.Fields["original"], f.Fields["hash_verified"] = d.Address.Addr().String(), true
-				f.Fields["port_preserved"] = d.Address.Port() == end.Port()
-			}
-			return f, true
-		}
-	}
-	return report.Finding{}, false
+	return f
 }
 
 // natOfOwnHash is for the capture of the translated side itself: the other side's hash of where it
 // sends is not of the address at which the packet arrives.
-func (j *judge) natOfOwnHash(s pair.Side, m *pair.Message, d pair.NATD, own netip.AddrPort) report.Finding {
+func (j *judge) natOfOwnHash(t facts.Translated) report.Finding {
 	f := report.Finding{
-		Confidence: report.Probable, Conversation: m.Conversation.ID,
+		Confidence: report.Probable, Conversation: t.Message.Conversation.ID,
 		Explanation: fmt.Sprintf("A NAT seems to translate %s: the other side's NAT detection hash is not of %s, "+
-			"where its packets arrive.", j.partyName(s), own),
-		Evidence: evidence("the NAT detection hash does not match the address", m),
-		Fields: map[string]any{"translated_side": s.String(), "original": own.Addr().String(), "translated": nil,
-			"port_preserved": nil, "hash_verified": false},
+			"where its packets arrive.", j.partyName(t.Side), t.End),
+		Evidence: evidence("the NAT detection hash does not match the address", t.Message),
+		Fields: map[string]any{"translated_side": t.Side.String(), "original": t.End.Addr().String(),
+			"translated": nil, "port_preserved": nil, "hash_verified": t.Verified},
 	}
-	if d.Address.IsValid() {
+	if t.Verified {
 		f.Explanation = fmt.Sprintf("A NAT translates %s from %s to %s: "+
-			"the other side's NAT detection hash is of that address.", j.partyName(s), own, d.Address)
-		f.Fields["translated"], f.Fields["port_preserved"], f.Fields["hash_verified"] = d.Address.Addr().String(),
-			d.Address.Port() == own.Port(), true
+			"the other side's NAT detection hash is of that address.", j.partyName(t.Side), t.End, t.Hash)
+		f.Fields["translated"], f.Fields["port_preserved"] = t.Hash.Addr().String(), t.Keeps
 	}
 	return f
 }
@@ -159,7 +86,7 @@ func (j *judge) natOfOwnHash(s pair.Side, m *pair.Message, d pair.NATD, own neti
 func natPortRewritten(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, s := range pair.Both {
-		for _, m := range j.mappings(s) {
+		for _, m := range facts.Mappings(j.c, s) {
 			if m.Original.Port() == 0 || m.Original.Port() == m.Translated.Port() {
 				continue
 			}
@@ -180,8 +107,8 @@ func natPortRewritten(j *judge) []report.Finding {
 func natMappingChanged(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, s := range pair.Both {
-		last := map[netip.AddrPort]pair.Mapping{}
-		for _, m := range j.mappings(s) {
+		last := map[netip.AddrPort]*pair.Mapping{}
+		for _, m := range facts.Mappings(j.c, s) {
 			before, ok := last[m.Original]
 			last[m.Original] = m
 			if !ok || before.Translated == m.Translated || !j.sameSA(before, m) {
@@ -204,7 +131,7 @@ func natMappingChanged(j *judge) []report.Finding {
 
 // sameSA says whether two mappings of one address and port are of one IKE SA: by their SPI; with
 // ESP, when no negotiation began between the two.
-func (j *judge) sameSA(before, after pair.Mapping) bool {
+func (j *judge) sameSA(before, after *pair.Mapping) bool {
 	if before.SPIi != 0 && after.SPIi != 0 {
 		return before.SPIi == after.SPIi
 	}
@@ -214,7 +141,7 @@ func (j *judge) sameSA(before, after pair.Mapping) bool {
 func encapsulationForced(j *judge) []report.Finding {
 	for m := range j.c.Messages() {
 		for _, d := range m.NATD {
-			if d.Forced && !j.has("", "nat-detected") {
+			if d.Forced && len(j.nat) == 0 {
 				return []report.Finding{{
 					Confidence: report.Certain, Conversation: m.Conversation.ID,
 					Explanation: fmt.Sprintf("%s sends a NAT detection hash of no address at all, "+
@@ -228,7 +155,7 @@ func encapsulationForced(j *judge) []report.Finding {
 }
 
 func natFloatMissing(j *judge) []report.Finding {
-	if !j.has("", "nat-detected") {
+	if len(j.nat) == 0 {
 		return nil
 	}
 	for _, t := range j.talks {
@@ -261,52 +188,16 @@ func natFloatMissing(j *judge) []report.Finding {
 	return nil
 }
 
-// translated is the side of a conversation that is behind a NAT, by the addresses that its packets
-// have on the two sides, so that a NAT in front of one peer of a hub is not held against the
-// others; with one capture alone, the side of the NAT that was found.
+// translated is the side of a conversation that is behind a NAT, by its own packets; with one
+// capture alone, the side of the NAT that was found.
 func (j *judge) translated(t *talk) (s pair.Side, sure bool) {
-	if !j.c.TwoSided() {
-		return j.translatedSide()
+	if j.c.TwoSided() {
+		return facts.BehindNAT(t.Conversation)
 	}
-	return translatedByPairs(t.Conversation)
-}
-
-func translatedByPairs(v *pair.Conversation) (s pair.Side, sure bool) {
-	for _, m := range v.Messages {
-		for _, x := range m.Transmissions {
-			a, b := x.At[pair.A], x.At[pair.B]
-			switch {
-			case a == nil || b == nil:
-			case a.Src != b.Src:
-				return m.From, true
-			case a.Dst != b.Dst:
-				return m.From.Other(), true
-			}
-		}
+	for _, x := range j.nat {
+		s, sure = x.Side, sure || x.Sure()
 	}
-	return pair.A, false
-}
-
-// translatedSide is the side behind the NAT that was found, and whether it is proven to be there:
-// by pairs, or by a hash whose address is known. A hash of no known address may be made up.
-func (j *judge) translatedSide() (s pair.Side, sure bool) {
-	if j.behindNAT != nil {
-		return j.behindNAT.side, j.behindNAT.sure
-	}
-	j.behindNAT = &behindNAT{}
-	for _, f := range natDetected(j) {
-		j.behindNAT.sure = j.behindNAT.sure || f.Confidence == report.Certain || f.Fields["hash_verified"] == true
-		if f.Fields["translated_side"] == "B" {
-			j.behindNAT.side = pair.B
-		}
-	}
-	return j.behindNAT.side, j.behindNAT.sure
-}
-
-// behindNAT is a side that a NAT translates.
-type behindNAT struct {
-	side pair.Side
-	sure bool
+	return s, sure
 }
 
 // idle is the longest silence that a NAT's mapping is trusted to survive (RFC 3948, Section 4: 20
@@ -315,7 +206,7 @@ const idle = 30e9
 
 func natKeepaliveMissing(j *judge) []report.Finding {
 	t := j.establishedTalk()
-	if t == nil || !j.has("", "nat-detected") {
+	if t == nil || len(j.nat) == 0 {
 		return nil
 	}
 	s, sure := j.translated(t)
@@ -400,15 +291,15 @@ func wrongPeer(j *judge) []report.Finding {
 // unknownTarget adds to a blocked path what leaves the peer's address in doubt: nothing arrived
 // from st's side, which sends to an address that the receiver's own packets do not bear, and no
 // inventory knows better. A NAT before the receiver looks the same.
-func (j *judge) unknownTarget(f *report.Finding, st stretch) {
-	peer := &j.c.Parties[st.side.Other()]
-	x := st.sent[0].At[st.side]
-	if st.delivered > 0 || x == nil || peer.Known.IsValid() || len(peer.Addresses) == 0 || peer.Is(x.Dst.Addr()) {
+func (j *judge) unknownTarget(f *report.Finding, st *facts.Stretch) {
+	peer := &j.c.Parties[st.From.Other()]
+	x := st.Sent[0].At[st.From]
+	if st.Delivered > 0 || x == nil || peer.Known.IsValid() || len(peer.Addresses) == 0 || peer.Is(x.Dst.Addr()) {
 		return
 	}
-	to, own := x.Dst.Addr().String(), j.address(st.side.Other())
+	to, own := x.Dst.Addr().String(), j.address(st.From.Other())
 	f.Explanation += fmt.Sprintf(" %s sends to %s, while %s sends from %s: either a NAT translates that address, "+
-		"or the peer's address is wrong.", capital(j.name(st.side)), to, j.name(st.side.Other()), own)
-	f.Actions = append([]report.Action{j.exec(st.side, "whether "+to+" is the address that the peer is reached by",
+		"or the peer's address is wrong.", capital(j.name(st.From)), to, j.name(st.From.Other()), own)
+	f.Actions = append([]report.Action{j.exec(st.From, "whether "+to+" is the address that the peer is reached by",
 		"show crypto map", "show running-config | section interface Tunnel")}, f.Actions...)
 }

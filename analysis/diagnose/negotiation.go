@@ -18,7 +18,7 @@ func proposalMismatch(j *judge) []report.Finding {
 	reported := map[pair.Side]bool{}
 	for _, t := range j.talks {
 		m := t.NoProposal()
-		if m == nil || t.InitAnswered() || j.cameUpAfter(t) || j.has("", "version-mismatch") || reported[m.From] {
+		if m == nil || t.InitAnswered() || j.cameUpAfter(t) || j.versions != nil || reported[m.From] {
 			continue
 		}
 		reported[m.From] = true

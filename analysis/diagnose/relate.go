@@ -54,11 +54,11 @@ func causesOf(all []Entry) map[string][]string {
 	return m
 }
 
-// linkCauses hangs what follows under its root.
-func (j *judge) linkCauses() {
-	of := newIndex(j.found)
-	for i := range j.found {
-		f := &j.found[i]
+// link hangs what follows under its root.
+func link(found []report.Finding) {
+	of := newIndex(found)
+	for i := range found {
+		f := &found[i]
 		for _, code := range causes()[f.Code] {
 			if of.cause(code, *f) >= 0 {
 				f.CausedBy = code
@@ -67,6 +67,9 @@ func (j *judge) linkCauses() {
 		}
 	}
 }
+
+// topic is a code that was found about a conversation, or at all when none is named.
+type topic struct{ conversation, code string }
 
 // index finds findings by their code and what they are about.
 type index struct {

@@ -17,7 +17,7 @@ func peerNotAnswering(j *judge) []report.Finding {
 			continue // it said something, if no answer
 		}
 		m := j.unanswered(t)
-		if m == nil || j.hasDirection(m.From, "icmp-rejected") || j.has(t.ID, "answer-from-other-address") {
+		if m == nil || facts.Rejected(j.rejections, m.From) || t.Strayed() != nil {
 			continue
 		}
 		peer := m.From.Other()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -13,17 +14,8 @@ import (
 
 func packetTooBig(j *judge) []report.Finding {
 	var all []report.Finding
-	seen := map[string]bool{}
-	for _, e := range j.c.ICMP {
-		if !e.Mine || !e.TooBig() {
-			continue
-		}
+	for _, e := range facts.TooBig(j.c) {
 		from := e.Sight.Src.Addr().String()
-		k := fmt.Sprint(from, e.Quoted, e.MTU)
-		if seen[k] {
-			continue
-		}
-		seen[k] = true
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
 			Explanation: fmt.Sprintf("%s says that packets of %s do not fit: the next link takes %d bytes.", from,
@@ -78,42 +70,19 @@ func (j *judge) findSize(s pair.Side, passes, fails int) report.Action {
 }
 
 func ipFragmentsLost(j *judge) []report.Finding {
-	if !j.c.TwoSided() {
-		return nil
-	}
 	all := j.espFragmentsLost()
-	for _, s := range pair.Both {
-		var lost []*pair.Transmission
-		var message *pair.Message
-		for m, t := range j.c.Sent(s, 0) {
-			mine := t.At[s]
-			if mine == nil || len(mine.Fragments) == 0 || t.At[s.Other()] != nil || t.Fate != pair.Lost {
-				continue
-			}
-			if message == nil {
-				message = m
-			}
-			lost = append(lost, t)
-		}
-		if len(lost) == 0 {
-			continue
-		}
-		first, passes := lost[0], j.otherwisePasses(s)
-		if i := slices.IndexFunc(lost, func(t *pair.Transmission) bool { return len(t.Partial) > 0 }); i >= 0 {
-			first = lost[i]
-		} else if !passes {
-			continue // nothing of that side arrives, fragment or not
-		}
+	for _, x := range facts.FragmentsLost(j.c) {
+		s, first := x.From, x.Example
 		among := "while unfragmented packets pass"
-		if !passes {
+		if !x.Passes {
 			among = "and nothing of it came unfragmented"
 		}
 		all = append(all, report.Finding{
-			Confidence: certainIf(passes), Conversation: message.Conversation.ID,
+			Confidence: certainIf(x.Passes), Conversation: x.Message.Conversation.ID,
 			Explanation: fmt.Sprintf("%s of %s %s, of which %s at %s, %s: a device on the path drops IP fragments.",
-				capital(one(message.Exchange)), j.name(s), inFragments(first.At[s]),
+				capital(one(x.Message.Exchange)), j.name(s), inFragments(first.At[s]),
 				plural(len(first.Partial), "arrives", "arrive"), j.name(s.Other()), among),
-			Evidence: sights("sent in IP fragments that do not all arrive", lost...),
+			Evidence: sights("sent in IP fragments that do not all arrive", x.Lost...),
 			Actions: []report.Action{
 				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it",
 					"crypto ikev2 fragmentation mtu 1200"),
@@ -135,16 +104,6 @@ func inFragments(x *exchange.Sight) string {
 		return "travels in IP fragments"
 	}
 	return fmt.Sprintf("has %d bytes and travels in %d IP fragments", x.Datagram, len(x.Fragments))
-}
-
-// otherwisePasses says whether unfragmented packets of s arrive.
-func (j *judge) otherwisePasses(s pair.Side) bool {
-	for _, t := range j.c.Sent(s, 0) {
-		if !fragmented(t) && t.Fate == pair.Delivered {
-			return true
-		}
-	}
-	return false
 }
 
 func fragmentationOff(j *judge) []report.Finding {
@@ -192,7 +151,7 @@ func fragmentationOff(j *judge) []report.Finding {
 func (j *judge) fragmented(t *talk) []*pair.Message {
 	var all []*pair.Message
 	for _, m := range t.Messages {
-		if slices.ContainsFunc(m.Transmissions, fragmented) {
+		if slices.ContainsFunc(m.Transmissions, facts.Fragmented) {
 			all = append(all, m)
 		}
 	}

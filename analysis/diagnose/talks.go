@@ -18,20 +18,22 @@ type talkSet struct {
 	steps int
 	all   []*talk
 	bySPI map[ike.SPI]*talk // the first with the initiator's SPI
+	of    map[*pair.Conversation]*talk
 	up    map[*pair.Conversation]bool
 	upAt  map[[2]netip.Addr]int64 // when the last that came up between two addresses began, aligned
 	begun []int64                 // when each began that was captured from its beginning, aligned, ascending
 
 	taken map[[2]netip.Addr]int64 // when the last began that both its sides accepted, by the two addresses, aligned
-	of    map[betweenBy][]int64   // when those began that came up, by the two addresses and the initiator, ascending
+	began map[betweenBy][]int64   // when those began that came up, by the two addresses and the initiator, ascending
 
 	// Of those that stand: when the last of them began, and when one was used last, aligned.
 	aliveFirst, aliveLast int64
 }
 
 func newTalkSet(ctx context.Context, talks []*facts.Talk) *talkSet {
-	s := &talkSet{ctx: ctx, bySPI: map[ike.SPI]*talk{}, up: map[*pair.Conversation]bool{}, upAt: map[[2]netip.Addr]int64{},
-		taken: map[[2]netip.Addr]int64{}, of: map[betweenBy][]int64{}}
+	s := &talkSet{ctx: ctx, bySPI: map[ike.SPI]*talk{}, of: map[*pair.Conversation]*talk{},
+		up: map[*pair.Conversation]bool{}, upAt: map[[2]netip.Addr]int64{}, taken: map[[2]netip.Addr]int64{},
+		began: map[betweenBy][]int64{}}
 	for _, t := range talks {
 		s.heard()
 		s.add(&talk{Talk: t})
@@ -45,6 +47,7 @@ func newTalkSet(ctx context.Context, talks []*facts.Talk) *talkSet {
 
 func (s *talkSet) add(t *talk) {
 	s.all = append(s.all, t)
+	s.of[t.Conversation] = t
 	if s.bySPI[t.SPIi] == nil {
 		s.bySPI[t.SPIi] = t
 	}
@@ -58,7 +61,7 @@ func (s *talkSet) add(t *talk) {
 			s.taken[between] = max(s.taken[between], t.First)
 		}
 		by := betweenBy{between, t.Initiator}
-		s.of[by] = append(s.of[by], t.First)
+		s.began[by] = append(s.began[by], t.First)
 	}
 	if t.End == facts.Established && t.Successor == nil && !t.Foreign {
 		s.aliveFirst, s.aliveLast = max(s.aliveFirst, t.First), max(s.aliveLast, t.Last)
@@ -109,7 +112,7 @@ func (s *talkSet) superseded(t *talk) bool {
 	if at, ok := s.taken[t.between()]; ok && at >= t.First {
 		return true
 	}
-	rivals := s.of[betweenBy{t.between(), t.Initiator.Other()}]
+	rivals := s.began[betweenBy{t.between(), t.Initiator.Other()}]
 	i, _ := slices.BinarySearch(rivals, t.First-facts.Soon)
 	return i < len(rivals) && rivals[i] <= t.First+facts.Soon
 }

@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"analysis/redact":   {"analysis/packet", "analysis/ike"},
 	"analysis":          {"analysis/*"},
 	"testdata":          {},
+
+	"device/inventory/exchange": {"device/inventory"},
 }
 
 // onlyImporter says which of our packages may import a third-party module, so that replacing one is a small change.
@@ -49,7 +51,7 @@ var onlyImporter = map[string][]string{
 	"github.com/skeema/knownhosts":   {"device"},
 	"github.com/zalando/go-keyring":  {"device/inventory"},
 	"github.com/google/gopacket":     {"analysis/packet", "analysis/packet/register", "device/simulator"},
-	"gopkg.in/yaml.v3":               {"device/inventory"},
+	"gopkg.in/yaml.v3":               {"device/inventory", "device/inventory/exchange"},
 	"github.com/netresearch/go-cron": {"capture/schedule"},
 	"github.com/spf13/cobra":         {"cmd/moncap"},
 	"github.com/spf13/pflag":         {"cmd/moncap"},

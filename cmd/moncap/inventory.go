@@ -153,7 +153,7 @@ func (a *app) completePeers(*cobra.Command, []string, string) ([]string, cobra.S
 func (a *app) inventoryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "inventory",
-		Short:   "List or check the inventory",
+		Short:   "List or check the inventory; import and export it",
 		Example: "  moncap inventory validate -i inventory.yaml",
 		Args:    wants(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -202,7 +202,7 @@ func (a *app) inventoryCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.AddCommand(list, a.withFormat(validate))
+	c.AddCommand(list, a.withFormat(validate), a.importCommand(), a.exportCommand())
 	return c
 }
 

@@ -274,8 +274,22 @@ type stored struct {
 	Settings Settings `json:"settings"`
 }
 
-func (p *Plan) encode() (json.RawMessage, error) {
+// Encode gives what a plan was made from, as run.json holds it, for DecodePlan. There is no secret in it.
+func (p *Plan) Encode() (json.RawMessage, error) {
 	return json.Marshal(stored{p.Tunnel, p.RunID, p.A.Endpoint, p.B.Endpoint, p.Settings})
+}
+
+// DecodePlan makes a plan again of what Encode gave. It is validated as a new one is.
+func DecodePlan(data []byte) (*Plan, error) {
+	var s stored
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	p, err := NewPlan(s.Tunnel, s.A, s.B, s.Settings, s.RunID)
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	return p, nil
 }
 
 // LoadPlan makes the plan of a bundle's run again.
@@ -284,13 +298,9 @@ func LoadPlan(b *bundle.Bundle) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	var s stored
-	if err := json.Unmarshal(run.Plan, &s); err != nil {
-		return nil, fmt.Errorf("bundle %s: run.json: plan: %w", b.Dir(), err)
-	}
-	p, err := NewPlan(s.Tunnel, s.A, s.B, s.Settings, s.RunID)
+	p, err := DecodePlan(run.Plan)
 	if err != nil {
-		return nil, fmt.Errorf("bundle %s: run.json: plan: %w", b.Dir(), err)
+		return nil, fmt.Errorf("bundle %s: run.json: %w", b.Dir(), err)
 	}
 	return p, nil
 }

@@ -45,7 +45,7 @@ func newRunner(p *Plan, h Hosts, b *bundle.Bundle, o Options, run *bundle.Run) *
 }
 
 func newRun(p *Plan, o Options) (*bundle.Run, error) {
-	plan, err := p.encode()
+	plan, err := p.Encode()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,67 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+// Sessions are the two routers of a run.
+type Sessions interface {
+	Hosts() capture.Hosts
+	io.Closer
+}
+
+// Crew is what a worker knows, and may do, that the database does not hold: routers, credentials, and how packets are
+// compared. It is called from several goroutines.
+type Crew struct {
+	Folder string // where bundles are made; an absolute path
+	// Knows says why this worker should leave a run alone: its inventory does not have the tunnel as the plan does.
+	Knows func(*capture.Plan) error
+	// Open prepares the routers of a run. resumes says that a run is gone on with: what cannot be recorded must not keep it
+	// from being undone.
+	Open func(ctx context.Context, p *capture.Plan, b *bundle.Bundle, resumes bool) (Sessions, error)
+	// Options are those of a run, but for Stop, Ledger, Events and Name, which the worker sets.
+	Options func(*capture.Plan) capture.Options
+	// Report compares what a bundle holds and writes its report into it. err is the run's, nil when it went well.
+	Report func(ctx context.Context, b *bundle.Bundle, err error) (*Report, error)
+	// Credentials names the credentials of a run by where they are kept, so that one which was refused is not tried again by
+	// any worker. nil: none has a name.
+	Credentials func(*capture.Plan) []string
+	// Refused says which of them the error of a run is about.
+	Refused func(*capture.Plan, error) []string
+}
+
+// Report is what came of a run, as the database needs to know it.
+type Report struct {
+	JSON     []byte // of package analysis/report
+	Outcome  string
+	Headline string
+	Exit     int
+	Findings []Finding
+}
+
+// WorkerOptions say what a worker does.
+type WorkerOptions struct {
+	Crew        Crew
+	Sites       []string                          // whose routers it reaches; none: those without a site
+	Workers     int                               // runs at a time; 8 when zero
+	Version     string                            // of the program
+	Inventory   string                            // digest of the inventory
+	Drain       time.Duration                     // for the runs under way when it is to end; 2 min when zero
+	ArtifactsMB int                               // bundles up to this size are kept in the database; 8 when zero, none when less
+	Tick        func(context.Context) error       // every second, from one goroutine; may be nil
+	Ready       func()                            // when it works; may be nil
+	Events      func(run string, e capture.Event) // may be nil
+}
+
+// LeftError says that a worker ended, and left something on routers.
+type LeftError struct{ Runs []string }
+
+func (e *LeftError) Error() string {
+	return fmt.Sprintf("something is left on routers of %d runs, of %s for one", len(e.Runs), e.Runs[0])
+}

@@ -1,0 +1,54 @@
+package fleet
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// seldom lets the same message through once in a while: River says the same many times a second when its database is away.
+type seldom struct {
+	slog.Handler
+	seen *seen
+}
+
+type seen struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+// seldomEvery is the least time between two equal messages.
+const seldomEvery = 30 * time.Second
+
+func newSeldom(h slog.Handler) *seldom { return &seldom{h, &seen{last: map[string]time.Time{}}} }
+
+// Enabled drops what is of no interest to who runs moncap.
+func (h *seldom) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+}
+
+// Handle passes a record on unless it was passed on a moment ago.
+func (h *seldom) Handle(ctx context.Context, r slog.Record) error {
+	h.seen.mu.Lock()
+	last, again := h.seen.last[r.Message]
+	fresh := !again || r.Time.Sub(last) >= seldomEvery
+	if fresh && len(h.seen.last) < 1000 {
+		h.seen.last[r.Message] = r.Time
+	}
+	h.seen.mu.Unlock()
+	if !fresh {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs shares what was seen.
+func (h *seldom) WithAttrs(a []slog.Attr) slog.Handler {
+	return &seldom{h.Handler.WithAttrs(a), h.seen}
+}
+
+// WithGroup shares what was seen.
+func (h *seldom) WithGroup(name string) slog.Handler {
+	return &seldom{h.Handler.WithGroup(name), h.seen}
+}

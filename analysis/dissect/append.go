@@ -1,8 +1,10 @@
 package dissect
 
 import (
+	"bytes"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/moncap/moncap/analysis/ike"
 )
@@ -81,23 +83,44 @@ func appendInts(dst []byte, all []int) []byte {
 	return append(dst, ']')
 }
 
-// addressNames are the texts of the addresses that were met; a capture has few of them.
-type addressNames map[netip.Addr]string
-
-// maxNames bounds what is remembered of a capture with many.
-const maxNames = 1 << 14
+// addressNames are the texts of addresses that were met lately, each in the place that its last bytes say.
+type addressNames [1 << 10]struct {
+	addr netip.Addr
+	text string
+}
 
 func (a *addressNames) name(addr netip.Addr) string {
 	if !addr.IsValid() {
 		return "-"
 	}
-	if s, ok := (*a)[addr]; ok {
-		return s
+	b := addr.As16()
+	place := &a[(int(b[14])<<8|int(b[15]))%len(a)]
+	if place.addr != addr {
+		place.addr, place.text = addr, addr.String()
 	}
-	if *a == nil || len(*a) >= maxNames {
-		*a = addressNames{}
+	return place.text
+}
+
+// timeText writes times in a layout of package time that has all of a second behind its point. What does not change within a second is
+// written once a second.
+type timeText struct {
+	layout string
+	second int64
+	text   []byte // of the whole second
+	point  int    // where the nanoseconds stand
+}
+
+func (t *timeText) append(dst []byte, at time.Time) []byte {
+	if s := at.Unix(); s != t.second || t.text == nil {
+		t.second = s
+		t.text = at.Truncate(time.Second).AppendFormat(t.text[:0], t.layout)
+		t.point = bytes.IndexByte(t.text, '.') + 1
 	}
-	s := addr.String()
-	(*a)[addr] = s
-	return s
+	dst = append(dst, t.text...)
+	nanos, n := dst[len(dst)-len(t.text)+t.point:][:9], at.Nanosecond()
+	for i := len(nanos) - 1; i >= 0; i-- {
+		nanos[i] = digits[n%10]
+		n /= 10
+	}
+	return dst
 }

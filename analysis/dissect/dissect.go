@@ -62,9 +62,9 @@ type view interface {
 func newView(w *bufio.Writer, o Options) view {
 	switch o.Form {
 	case JSON:
-		return &jsonView{w: w, array: true}
+		return &jsonView{w: w, array: true, times: timeText{layout: jsonTime}}
 	case NDJSON:
-		return &jsonView{w: w}
+		return &jsonView{w: w, times: timeText{layout: jsonTime}}
 	}
 	return newListView(w, o)
 }
@@ -123,6 +123,7 @@ type messageDecoder struct {
 	keys  *decryption
 	seen  *observer // nil for none
 	parts ike.Assembler
+	parse ike.Parser
 
 	// headers says that nothing but a header is shown of a message: one that is sound is read no further.
 	headers bool
@@ -142,7 +143,7 @@ func (r *messageDecoder) decode(ctx context.Context, p *packet.Packet, d *decode
 			return
 		}
 	}
-	msg, err := ike.Parse(p.Payload)
+	msg, err := r.parse.Parse(p.Payload)
 	if err != nil {
 		d.reason = err.Error()
 		return

@@ -70,8 +70,7 @@ func critical(m *ike.Message, p ike.Payload) bool {
 // place is where a payload stands in its message.
 type place struct{ offset, length int }
 
-func payloadPlaces(b []byte) []place {
-	all := make([]place, 0, 16)
+func appendPlaces(all []place, b []byte) []place {
 	ike.Walk(b, func(_ ike.PayloadType, offset int, body []byte) bool {
 		all = append(all, place{offset, 4 + len(body)})
 		return true

@@ -16,7 +16,10 @@ type jsonView struct {
 	o     ike.Object
 	info  []byte
 	names addressNames
+	times timeText
 }
+
+const jsonTime = "2006-01-02T15:04:05.000000000Z07:00"
 
 func (j *jsonView) show(d *decodedPacket) error {
 	b := j.o.Buf[:0]
@@ -54,7 +57,7 @@ func (j *jsonView) packet(d *decodedPacket) {
 	o, p := &j.o, d.p
 	o.Int("frame", p.Frame)
 	o.Name("time")
-	o.Buf = append(p.Time().AppendFormat(append(o.Buf, '"'), "2006-01-02T15:04:05.000000000Z07:00"), '"')
+	o.Buf = append(j.times.append(append(o.Buf, '"'), p.Time()), '"')
 	j.number("interface", p.Interface)
 	if p.Src.IsValid() {
 		o.String("src", j.names.name(p.Src))

@@ -18,7 +18,8 @@ type listView struct {
 	bytes      bool
 	utc, color bool
 	begun      bool
-	src, dst   int // widths of the columns so far
+	src, dst   int    // widths of the columns so far
+	head       []byte // with these widths, or empty
 	out, line  []byte
 	names      addressNames
 }
@@ -26,17 +27,20 @@ type listView struct {
 func newListView(w *bufio.Writer, o Options) *listView {
 	l := &listView{w: w, bytes: o.Bytes, utc: o.UTC, color: o.Color}
 	if o.Form == Tree {
-		l.tree = &tree{color: o.Color, names: &l.names}
+		l.tree = &tree{color: o.Color, names: &l.names, times: timeText{layout: "2006-01-02 15:04:05.000000000 MST"}}
 	}
 	return l
 }
 
 func (l *listView) show(d *decodedPacket) error {
 	src, dst := l.names.name(d.p.Src), l.names.name(d.p.Dst)
-	l.src, l.dst = max(l.src, len(src), 15), max(l.dst, len(dst), 15)
+	if len(src) > l.src || len(dst) > l.dst {
+		l.src, l.dst = max(l.src, len(src), 15), max(l.dst, len(dst), 15)
+		l.head = l.heading()
+	}
 	l.out = l.out[:0]
 	if !l.begun || l.tree != nil {
-		l.heading()
+		l.out = append(l.out, l.head...)
 	}
 	l.begun = true
 	l.packet(d, src, dst)
@@ -74,7 +78,8 @@ func (l *listView) packet(d *decodedPacket, src, dst string) {
 	l.out = append(appendPainted(l.out, color, b), '\n')
 }
 
-func (l *listView) heading() {
+// heading is the line above the packets, in the widths of the columns.
+func (l *listView) heading() []byte {
 	timeHead, width := "Time", 12
 	if l.utc {
 		timeHead, width = "Time (UTC)", 26
@@ -84,7 +89,7 @@ func (l *listView) heading() {
 	if l.color {
 		color = colorHead
 	}
-	l.out = append(appendPainted(l.out, color, []byte(head)), '\n')
+	return append(appendPainted(nil, color, []byte(head)), '\n')
 }
 
 func (l *listView) end() error { return nil }

@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -14,14 +15,20 @@ type tree struct {
 	lines ike.Lines // that are being written; show appends them to out
 	color bool
 	names *addressNames
+	times timeText
+	parts []place // of the payloads of a message, used again
 }
 
 // show appends the lines that are ready.
 func (t *tree) show(depth int) {
+	const indents = "                                "
+	clean := plain(t.lines.Bytes())
 	for line := range t.lines.All() {
-		line = cleanLine(line)
-		for range depth {
-			t.out = append(t.out, "    "...)
+		if !clean {
+			line = cleanLine(line)
+		}
+		for n := 4 * depth; n > 0; n -= len(indents) {
+			t.out = append(t.out, indents[:min(n, len(indents))]...)
 		}
 		color := ""
 		if t.color {
@@ -34,12 +41,28 @@ func (t *tree) show(depth int) {
 
 // cleanLine takes out of a line what could drive a terminal.
 func cleanLine(line []byte) []byte {
-	for _, c := range line {
-		if c < ' ' || c >= 0x7f {
-			return []byte(strings.ReplaceAll(printable(string(line)), "\n", " "))
+	if plain(line) {
+		return line
+	}
+	return []byte(strings.ReplaceAll(printable(string(line)), "\n", " "))
+}
+
+// plain says whether all is printable ASCII, of eight bytes at a time.
+func plain(b []byte) bool {
+	const ones = 0x0101010101010101
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b)
+		below := (x - ' '*ones) &^ x // its high bits: of bytes below a blank
+		if (x|(x+ones)|below)&(0x80*ones) != 0 {
+			return false
 		}
 	}
-	return line
+	for _, c := range b {
+		if c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *tree) packet(d *decodedPacket) {
@@ -68,7 +91,7 @@ func (t *tree) frame(p *packet.Packet) {
 	l.Text("Frame ").Int(p.Frame).Text(": ").Int(p.WireLen).Text(" bytes on the wire, ").Int(p.CapLen).Text(" bytes captured").End()
 	t.show(1)
 	if p.Nanos != 0 {
-		l.Text("Arrival time: ").Time(p.Time(), "2006-01-02 15:04:05.000000000 MST").End()
+		l.Text("Arrival time: ").Append(func(b []byte) []byte { return t.times.append(b, p.Time()) }).End()
 	}
 	if p.Interface > 0 {
 		l.Text("Interface: ").Int(p.Interface).End()
@@ -205,7 +228,8 @@ func (t *tree) message(d *decodedPacket, depth int) {
 	l.Text("Internet Key Exchange version ").Int(m.Major()).Text(".").Int(int(m.Version & 15)).Text(", ").Info(m.Header).End()
 	t.show(depth)
 	t.header(m, depth+1)
-	places := payloadPlaces(d.p.Payload)
+	places := appendPlaces(t.parts[:0], d.p.Payload)
+	t.parts = nil // a message within this one takes its own
 	for i, p := range m.Payloads {
 		t.payloadHead(m, p)
 		if i < len(places) {
@@ -216,6 +240,7 @@ func (t *tree) message(d *decodedPacket, depth int) {
 		t.payload(m, p, depth+2)
 		t.around(d, p, depth+2)
 	}
+	t.parts = places
 	if len(m.Trailing) > 0 {
 		l.Text("Behind the message: ").Int(len(m.Trailing)).Text(" bytes").End()
 	}

@@ -41,17 +41,17 @@ func (a ConfigAttribute) Value() string {
 func addressAttribute(n uint16) bool {
 	name := modeConfigNames[n&0x7fff]
 	if name == "" {
-		name = configNames[n&0x7fff]
+		name = configNames.of(int(n & 0x7fff))
 	}
 	return strings.Contains(name, "_IP4_") || strings.Contains(name, "_IP6_") || strings.HasPrefix(name, "HOME_AGENT")
 }
 
 func attributeList(b []byte) string {
-	var names []string
+	var all []string
 	for ; len(b) >= 2; b = b[2:] {
-		names = append(names, ConfigAttributeName(binary.BigEndian.Uint16(b)))
+		all = append(all, ConfigAttributeName(binary.BigEndian.Uint16(b)))
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(all, ", ")
 }
 
 // encryptedDNS reads priority, addresses of size bytes, the resolver's name and its service parameters (RFC 9464, Section 3.1).

@@ -1,8 +1,10 @@
 package ike
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -15,12 +17,36 @@ type Described interface {
 	Fields(*Object)
 }
 
-func short(b []byte) string {
+func short(b []byte) string { return string(appendShort(nil, b)) }
+
+// appendShort appends bytes in hex digits, at most the first 32.
+func appendShort(dst, b []byte) []byte {
 	const most = 32
-	if len(b) > most {
-		return fmt.Sprintf("%x... (%d bytes)", b[:most], len(b))
+	if len(b) <= most {
+		return appendHex(dst, b)
 	}
-	return hex.EncodeToString(b)
+	dst = append(appendHex(dst, b[:most]), "... ("...)
+	return append(strconv.AppendInt(dst, int64(len(b)), 10), " bytes)"...)
+}
+
+// appendHex is hex.AppendEncode, four bytes at a time: half of what a message is shown as are hex digits.
+func appendHex(dst, b []byte) []byte {
+	for len(b) >= 4 {
+		dst = binary.BigEndian.AppendUint64(dst, hexDigits(binary.BigEndian.Uint32(b)))
+		b = b[4:]
+	}
+	return hex.AppendEncode(dst, b)
+}
+
+// hexDigits are the eight digits of n, each computed in a byte of its own.
+func hexDigits(n uint32) uint64 {
+	x := uint64(n)
+	x = (x | x<<16) & 0x0000ffff0000ffff
+	x = (x | x<<8) & 0x00ff00ff00ff00ff
+	x = (x | x<<4) & 0x0f0f0f0f0f0f0f0f // a digit's value a byte
+	const ones = 0x0101010101010101
+	letters := (x + 6*ones) >> 4 & ones // 1 where it is more than 9
+	return x + '0'*ones + letters*('a'-'0'-10)
 }
 
 // Details of an unknown payload are its bytes.
@@ -172,13 +198,22 @@ func (n *Notify) Details(l *Lines) {
 	if n.Protocol != 0 {
 		l.Text(" ").Text(n.Protocol.String())
 	}
-	notifyTail(l, n.SPI, n.DataText())
+	if m, ok := n.meaning(); ok {
+		notifyTail(l, n.SPI, m.text)
+		return
+	}
+	notifySPI(l, n.SPI)
+	l.Text(": ").Short(n.Data).End()
 }
 
-func notifyTail(l *Lines, spi []byte, text string) {
+func notifySPI(l *Lines, spi []byte) {
 	if len(spi) > 0 {
 		l.Text(" SPI ").Hex(spi)
 	}
+}
+
+func notifyTail(l *Lines, spi []byte, text string) {
+	notifySPI(l, spi)
 	if text != "" {
 		l.Text(": ").Text(text)
 	}
@@ -187,7 +222,7 @@ func notifyTail(l *Lines, spi []byte, text string) {
 
 // Fields writes the notification, and what its data mean by name.
 func (n *Notify) Fields(o *Object) {
-	m := n.meaning()
+	m, ok := n.meaning()
 	for name, v := range m.fields {
 		o.Beside(Member{name, appendValue(nil, v)})
 	}
@@ -198,7 +233,10 @@ func (n *Notify) Fields(o *Object) {
 	if len(n.SPI) > 0 {
 		o.Hex("spi", n.SPI)
 	}
-	if m.text != "" {
+	switch {
+	case !ok:
+		o.Short("value", n.Data)
+	case m.text != "":
 		o.String("value", m.text)
 	}
 }

@@ -105,7 +105,7 @@ func TestReservedBytesAreKept(t *testing.T) {
 func TestNestedEncryption(t *testing.T) {
 	inner := chainOf(0x20, 35, rawPayload{PayloadSK, make([]byte, 20)})[HeaderLen:]
 	m := &Message{Header: Header{Version: 0x20}}
-	all := m.chain(PayloadSK, inner, 0)
+	all := m.chain(&memory{}, PayloadSK, inner, 0)
 	if len(all) != 1 || len(m.Faults) > 0 {
 		t.Fatalf("%v %v", all, m.Faults)
 	}

@@ -204,7 +204,7 @@ func (o *Opener) Open(m *Message, b []byte) (*Opened, error) {
 		}
 	}
 	inner := &Message{Header: m.Header}
-	payloads := inner.chain(first, plain, 0)
+	payloads := inner.chain(&memory{}, first, plain, 0)
 	return &Opened{payloads, inner.Faults, plain, padding}, nil
 }
 

@@ -105,7 +105,7 @@ func (o *Opener) openV1(m *Message, c *Ciphertext) (*Opened, error) {
 		return nil, ErrSense
 	}
 	inner := &Message{Header: m.Header}
-	payloads := inner.chain(c.First, plain[:end], 0)
+	payloads := inner.chain(&memory{}, c.First, plain[:end], 0)
 	return &Opened{payloads, inner.Faults, plain[:end], len(plain) - end}, nil
 }
 

@@ -1,11 +1,10 @@
 package ike
 
 import (
-	"encoding/hex"
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"strconv"
-	"time"
 )
 
 // Lines collects lines of text in a buffer that can be used again. Its methods can be chained.
@@ -30,6 +29,9 @@ func (l *Lines) All() iter.Seq[[]byte] {
 	}
 }
 
+// Bytes are those of all lines, without ends.
+func (l *Lines) Bytes() []byte { return l.text }
+
 // End ends a line.
 func (l *Lines) End() { l.ends = append(l.ends, len(l.text)) }
 
@@ -47,13 +49,14 @@ func (l *Lines) Int(n int) *Lines {
 
 // Hex appends hex digits.
 func (l *Lines) Hex(b []byte) *Lines {
-	l.text = hex.AppendEncode(l.text, b)
+	l.text = appendHex(l.text, b)
 	return l
 }
 
 // Hex32 appends a number in eight hex digits.
 func (l *Lines) Hex32(n uint32) *Lines {
-	return l.Hex([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+	l.text = binary.BigEndian.AppendUint64(l.text, hexDigits(n))
+	return l
 }
 
 // SPI appends the SPI of an IKE SA.
@@ -65,19 +68,16 @@ func (l *Lines) Info(h Header) *Lines {
 	return l
 }
 
-// Time appends a time in a layout of package time.
-func (l *Lines) Time(t time.Time, layout string) *Lines {
-	l.text = t.AppendFormat(l.text, layout)
+// Append appends what f appends.
+func (l *Lines) Append(f func([]byte) []byte) *Lines {
+	l.text = f(l.text)
 	return l
 }
 
 // Short appends bytes in hex digits, at most the first 32.
 func (l *Lines) Short(b []byte) *Lines {
-	const most = 32
-	if len(b) > most {
-		return l.Hex(b[:most]).Text("... (").Int(len(b)).Text(" bytes)")
-	}
-	return l.Hex(b)
+	l.text = appendShort(l.text, b)
+	return l
 }
 
 // Add appends a whole line. It is for what is rare: fmt takes its time.

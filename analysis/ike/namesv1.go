@@ -18,7 +18,7 @@ const (
 	V1KeyLength    = 14
 )
 
-var v1AttributeNames = map[uint16]string{
+var v1AttributeNames = names{
 	1: "Encryption-Algorithm", 2: "Hash-Algorithm", 3: "Authentication-Method", 4: "Group-Description", 5: "Group-Type", 6: "Group-Prime",
 	7: "Group-Generator-One", 8: "Group-Generator-Two", 9: "Group-Curve-A", 10: "Group-Curve-B", 11: "Life-Type", 12: "Life-Duration",
 	13: "PRF", 14: "Key-Length", 15: "Field-Size", 16: "Group-Order", 17: "Block-Size",
@@ -26,7 +26,7 @@ var v1AttributeNames = map[uint16]string{
 }
 
 // Attribute types of the phase 2 transforms (RFC 2407, Section 4.5).
-var v1IPsecAttributeNames = map[uint16]string{
+var v1IPsecAttributeNames = names{
 	1: "SA-Life-Type", 2: "SA-Life-Duration", 3: "Group-Description", 4: "Encapsulation-Mode", 5: "Authentication-Algorithm", 6: "Key-Length",
 	7: "Key-Rounds", 8: "Compress-Dictionary-Size", 9: "Compress-Private-Algorithm", 10: "ECN-Tunnel", 11: "Extended-Sequence-Number",
 	12: "Authentication-Key-Length", 13: "Signature-Encoding-Algorithm", 14: "Address-Preservation", 15: "SA-Direction",
@@ -62,11 +62,11 @@ func v1Attribute(p Protocol, a Attribute) string {
 
 // V1AttributeText returns the names of an IKEv1 transform attribute and of its value; p is the proposal's protocol.
 func V1AttributeText(p Protocol, a Attribute) (name, value string) {
-	names, values, group := v1AttributeNames, v1Values, uint16(V1Group)
+	all, values, group := v1AttributeNames, v1Values, uint16(V1Group)
 	if p != ProtocolIKE {
-		names, values, group = v1IPsecAttributeNames, v1IPsecValues, 3
+		all, values, group = v1IPsecAttributeNames, v1IPsecValues, 3
 	}
-	name = nameOr(names[a.Type], "attribute", a.Type)
+	name = nameOr(all.of(int(a.Type)), "attribute", a.Type)
 	n, ok := a.Number()
 	if !ok {
 		return name, hex.EncodeToString(a.Data)
@@ -80,14 +80,14 @@ func V1AttributeText(p Protocol, a Attribute) (name, value string) {
 	return name, fmt.Sprint(n)
 }
 
-var v1ESP = map[uint8]string{
+var v1ESP = names{
 	1: "ESP_DES_IV64", 2: "ESP_DES", 3: "ESP_3DES", 4: "ESP_RC5", 5: "ESP_IDEA", 6: "ESP_CAST", 7: "ESP_BLOWFISH", 8: "ESP_3IDEA",
 	9: "ESP_DES_IV32", 10: "ESP_RC4", 11: "ESP_NULL", 12: "ESP_AES-CBC", 13: "ESP_AES-CTR", 14: "ESP_AES-CCM_8", 15: "ESP_AES-CCM_12",
 	16: "ESP_AES-CCM_16", 18: "ESP_AES-GCM_8", 19: "ESP_AES-GCM_12", 20: "ESP_AES-GCM_16", 21: "ESP_SEED_CBC", 22: "ESP_CAMELLIA",
 	23: "ESP_NULL_AUTH_AES-GMAC",
 }
 
-var v1AH = map[uint8]string{
+var v1AH = names{
 	2: "AH_MD5", 3: "AH_SHA", 4: "AH_DES", 5: "AH_SHA2-256", 6: "AH_SHA2-384", 7: "AH_SHA2-512", 8: "AH_RIPEMD", 9: "AH_AES-XCBC-MAC",
 	11: "AH_AES-128-GMAC", 12: "AH_AES-192-GMAC", 13: "AH_AES-256-GMAC",
 }
@@ -98,9 +98,9 @@ func v1TransformID(p Protocol, id uint8) string {
 	case ProtocolIKE:
 		return nameOr(map[uint8]string{1: "KEY_IKE"}[id], "transform", id)
 	case ProtocolAH:
-		return nameOr(v1AH[id], "AH transform", id)
+		return nameOr(v1AH.of(int(id)), "AH transform", id)
 	case ProtocolESP:
-		return nameOr(v1ESP[id], "ESP transform", id)
+		return nameOr(v1ESP.of(int(id)), "ESP transform", id)
 	case ProtocolIPComp:
 		return nameOr(map[uint8]string{1: "IPCOMP_OUI", 2: "IPCOMP_DEFLATE", 3: "IPCOMP_LZS"}[id], "IPCOMP transform", id)
 	}

@@ -15,68 +15,76 @@ type noted struct {
 }
 
 // DataText says what the notification data mean; empty when there are none.
-func (n *Notify) DataText() string { return n.meaning().text }
+func (n *Notify) DataText() string {
+	if m, ok := n.meaning(); ok {
+		return m.text
+	}
+	return short(n.Data)
+}
 
-// meaning decodes the data as their type has them. Data that do not fit their type are shown as bytes.
-func (n *Notify) meaning() noted {
+// meaning decodes the data as their type has them; false where they are opaque, or do not fit their type.
+func (n *Notify) meaning() (noted, bool) {
 	if len(n.Data) == 0 {
-		return noted{}
+		return noted{}, true
 	}
-	if read, ok := notifyData[n.Number]; ok {
-		if m, ok := read(n.Data); ok {
-			return m
-		}
-	}
-	return noted{text: short(n.Data)}
-}
-
-type dataReader func(b []byte) (noted, bool)
-
-// notifyData are the readers of the types whose data are more than opaque bytes.
-var notifyData = map[NotifyType]dataReader{
-	UnsupportedCriticalPayload: func(b []byte) (noted, bool) {
+	b := n.Data
+	switch n.Number {
+	case UnsupportedCriticalPayload:
 		return noted{"payload " + PayloadName(2, PayloadType(b[0])), map[string]any{"payload_type": int(b[0])}}, len(b) == 1
-	},
-	InvalidMajorVersion: func(b []byte) (noted, bool) {
+	case InvalidMajorVersion:
 		return noted{text: fmt.Sprintf("version %d.%d", b[0]>>4, b[0]&15)}, len(b) == 1
-	},
-	InvalidMessageID: number("message ID %d", "invalid_message_id"),
-	InvalidSPI: func(b []byte) (noted, bool) {
+	case InvalidMessageID:
+		return number(b, "message ID %d", "invalid_message_id")
+	case InvalidSPI:
 		return noted{"SPI 0x" + hex.EncodeToString(b), map[string]any{"invalid_spi": hex.EncodeToString(b)}}, len(b) == 4
-	},
-	InvalidKEPayload: acceptedGroup,
-	SetWindowSize:    number("%d messages", "window_size"),
-	16387:            ipComp,
-	16397:            address,
-	16398:            address,
-	16403:            number("%d seconds", "lifetime_seconds"),
-	Redirect:         redirect,
-	RedirectedFrom:   redirect,
-	16409:            ticket,
-	16416:            rohc,
-	16422:            messageIDSync,
-	16423:            replaySync,
-	16424:            passwordMethods,
-	16427:            domain,
-	16429:            number("%d senders", "senders"),
-
-	SignatureHashAlgorithms: hashes,
-
-	16434: puzzle,
-	16436: ppkIdentity,
-	16442: aggfrag,
-	16443: authMethods,
-	16446: ppkIdentityKey,
+	case InvalidKEPayload:
+		return acceptedGroup(b)
+	case SetWindowSize:
+		return number(b, "%d messages", "window_size")
+	case 16387:
+		return ipComp(b)
+	case 16397, 16398:
+		return address(b)
+	case 16403:
+		return number(b, "%d seconds", "lifetime_seconds")
+	case Redirect, RedirectedFrom:
+		return redirect(b)
+	case 16409:
+		return ticket(b)
+	case 16416:
+		return rohc(b)
+	case 16422:
+		return messageIDSync(b)
+	case 16423:
+		return replaySync(b)
+	case 16424:
+		return passwordMethods(b)
+	case 16427:
+		return domain(b)
+	case 16429:
+		return number(b, "%d senders", "senders")
+	case SignatureHashAlgorithms:
+		return hashes(b)
+	case 16434:
+		return puzzle(b)
+	case 16436:
+		return ppkIdentity(b)
+	case 16442:
+		return aggfrag(b)
+	case 16443:
+		return authMethods(b)
+	case 16446:
+		return ppkIdentityKey(b)
+	}
+	return noted{}, false
 }
 
-func number(format, field string) dataReader {
-	return func(b []byte) (noted, bool) {
-		if len(b) != 4 {
-			return noted{}, false
-		}
-		n := binary.BigEndian.Uint32(b)
-		return noted{fmt.Sprintf(format, n), map[string]any{field: n}}, true
+func number(b []byte, format, field string) (noted, bool) {
+	if len(b) != 4 {
+		return noted{}, false
 	}
+	n := binary.BigEndian.Uint32(b)
+	return noted{fmt.Sprintf(format, n), map[string]any{field: n}}, true
 }
 
 // acceptedGroup is the key exchange method that the responder wants (RFC 7296, Section 1.3).
@@ -105,13 +113,14 @@ func address(b []byte) (noted, bool) {
 	return noted{a.String(), map[string]any{"address": a.String()}}, ok
 }
 
-// redirect is a gateway's identity, then a nonce (RFC 5685, Section 9).
 // Gateway is the gateway that a REDIRECT names, or that a REDIRECTED_FROM came from: an address or a name; "" for other types.
 func (n *Notify) Gateway() string {
-	gateway, _ := n.meaning().fields["gateway"].(string)
+	m, _ := n.meaning()
+	gateway, _ := m.fields["gateway"].(string)
 	return gateway
 }
 
+// redirect is a gateway's identity, then a nonce (RFC 5685, Section 9).
 func redirect(b []byte) (noted, bool) {
 	if len(b) < 2 || len(b) < 2+int(b[1]) {
 		return noted{}, false
@@ -292,5 +301,5 @@ func lifetimes(p Protocol, b []byte) string {
 
 // parseAttributes reads attributes outside of a transform.
 func parseAttributes(b []byte) ([]Attribute, bool) {
-	return (&payloadParser{m: &Message{}}).attributes(0, b, "data")
+	return (&payloadParser{m: &Message{}, mem: &memory{}}).attributes(0, b, "data")
 }

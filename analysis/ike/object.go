@@ -1,7 +1,6 @@
 package ike
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -134,7 +133,13 @@ func (o *Object) Bool(name string, value bool) {
 // Hex writes a member that is bytes, in hex digits.
 func (o *Object) Hex(name string, b []byte) {
 	o.Name(name)
-	o.Buf = append(hex.AppendEncode(append(o.Buf, '"'), b), '"')
+	o.Buf = append(appendHex(append(o.Buf, '"'), b), '"')
+}
+
+// Short writes a member that is bytes, in hex digits, at most the first 32.
+func (o *Object) Short(name string, b []byte) {
+	o.Name(name)
+	o.Buf = append(appendShort(append(o.Buf, '"'), b), '"')
 }
 
 // Strings writes a member that is a list of texts.

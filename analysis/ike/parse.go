@@ -26,6 +26,20 @@ const maxPayloads = 1024
 // says so and the payloads before it are there. The error is a *ParseError, for bytes without a header or of a version
 // that is neither 1 nor 2. The result refers to b.
 func Parse(b []byte) (*Message, error) {
+	var m memory
+	return m.parse(b)
+}
+
+// Parser parses one message after the other into the same memory. The zero value is ready.
+type Parser struct{ memory memory }
+
+// Parse is as the function Parse, but its result is valid only until the next call.
+func (p *Parser) Parse(b []byte) (*Message, error) {
+	p.memory.reset()
+	return p.memory.parse(b)
+}
+
+func (mem *memory) parse(b []byte) (*Message, error) {
 	h, err := ParseHeader(b)
 	if err != nil {
 		return nil, &ParseError{len(b), err.Error()}
@@ -33,13 +47,14 @@ func Parse(b []byte) (*Message, error) {
 	if h.Major() != 1 && h.Major() != 2 {
 		return nil, &ParseError{17, fmt.Sprintf("version %d.%d", h.Version>>4, h.Version&15)}
 	}
-	m := &Message{Header: h}
+	m := take(mem, &mem.messages)
+	*m = Message{Header: h}
 	body := m.bound(b)
 	if h.Major() == 1 && h.Flags&FlagV1Encryption != 0 {
 		m.Payloads = []Payload{&Ciphertext{First: h.NextPayload, Data: body[HeaderLen:]}}
 		return m, nil
 	}
-	m.Payloads = m.chain(h.NextPayload, body, HeaderLen)
+	m.Payloads = m.chain(mem, h.NextPayload, body, HeaderLen)
 	return m, nil
 }
 
@@ -69,8 +84,8 @@ func (m *Message) fault(offset int, format string, args ...any) {
 }
 
 // chain reads payloads from offset at to the end of b.
-func (m *Message) chain(next PayloadType, b []byte, at int) []Payload {
-	var all []Payload
+func (m *Message) chain(mem *memory, next PayloadType, b []byte, at int) []Payload {
+	all := mem.payloads
 	for next != PayloadNone {
 		if len(all) == maxPayloads {
 			m.fault(at, "more than %d payloads", maxPayloads)
@@ -91,7 +106,7 @@ func (m *Message) chain(next PayloadType, b []byte, at int) []Payload {
 			m.fault(at+2, "%s payload: length %d, but %d bytes are left", PayloadName(m.Major(), next), n, len(b)-at)
 			end = len(b)
 		}
-		p := payloadParser{m: m, generic: Generic{Flags: b[at+1]}, base: at + genericLen, b: b[at+genericLen : end], next: following}
+		p := payloadParser{m: m, mem: mem, generic: Generic{Flags: b[at+1]}, base: at + genericLen, b: b[at+genericLen : end], next: following}
 		all = append(all, p.parse(next))
 		if end < at+n {
 			break
@@ -108,6 +123,9 @@ func (m *Message) chain(next PayloadType, b []byte, at int) []Payload {
 		m.Padding = b[at:]
 	default:
 		m.fault(at, "%d bytes behind the last payload", len(b)-at)
+	}
+	if mem.kept {
+		mem.payloads = all[:0]
 	}
 	return all
 }
@@ -128,6 +146,7 @@ func (g Generic) header() Generic { return g }
 // payloadParser reads one payload's body. A body that is too short for its fixed part gives an *Unknown with a fault.
 type payloadParser struct {
 	m       *Message
+	mem     *memory
 	generic Generic
 	base    int // offset of b in the message
 	b       []byte
@@ -162,13 +181,17 @@ func (p *payloadParser) parseV2(t PayloadType) Payload {
 	case PayloadAUTH:
 		return p.auth()
 	case PayloadNonce:
-		return &Nonce{p.generic, p.b}
+		n := take(p.mem, &p.mem.nonces)
+		*n = Nonce{p.generic, p.b}
+		return n
 	case PayloadN:
 		return p.notify()
 	case PayloadD:
 		return p.delete()
 	case PayloadV:
-		return &VendorID{p.generic, p.b}
+		v := take(p.mem, &p.mem.vendors)
+		*v = VendorID{p.generic, p.b}
+		return v
 	case PayloadTSi, PayloadTSr:
 		return p.ts(t)
 	case PayloadSK, PayloadSKF:

@@ -22,7 +22,9 @@ func (p *payloadParser) ke() Payload {
 	if !p.need(4, "KE") {
 		return nil
 	}
-	return &KE{p.generic, binary.BigEndian.Uint16(p.b), p.b[4:], binary.BigEndian.Uint16(p.b[2:])}
+	k := take(p.mem, &p.mem.kes)
+	*k = KE{p.generic, binary.BigEndian.Uint16(p.b), p.b[4:], binary.BigEndian.Uint16(p.b[2:])}
+	return k
 }
 
 func (k *KE) appendBody(dst []byte) []byte {
@@ -197,7 +199,9 @@ func (p *payloadParser) notify() Payload {
 	if !p.need(4+n, "N") {
 		return nil
 	}
-	return &Notify{p.generic, Protocol(p.b[0]), nilIfEmpty(p.b[4 : 4+n]), NotifyType(binary.BigEndian.Uint16(p.b[2:])), p.b[4+n:]}
+	y := take(p.mem, &p.mem.notifies)
+	*y = Notify{p.generic, Protocol(p.b[0]), nilIfEmpty(p.b[4 : 4+n]), NotifyType(binary.BigEndian.Uint16(p.b[2:])), p.b[4+n:]}
+	return y
 }
 
 func (n *Notify) appendBody(dst []byte) []byte {
@@ -378,7 +382,8 @@ type Encrypted struct {
 func (e *Encrypted) Type() PayloadType { return e.Number }
 
 func (p *payloadParser) encrypted(t PayloadType) Payload {
-	e := &Encrypted{Generic: p.generic, Number: t, First: p.next, Data: p.b}
+	e := take(p.mem, &p.mem.sealed)
+	*e = Encrypted{Generic: p.generic, Number: t, First: p.next, Data: p.b}
 	if t == PayloadSK {
 		return e
 	}

@@ -88,11 +88,13 @@ func (p Proposal) String() string {
 }
 
 func (p *payloadParser) sa() Payload {
-	sa := &SA{Generic: p.generic}
+	mem := p.mem
+	sa, first := take(mem, &mem.sas), len(mem.proposals)
+	*sa = SA{Generic: p.generic}
 	for at := 0; at < len(p.b); {
 		prop, n, ok := p.proposal(at)
 		if ok || n > 0 {
-			sa.Proposals = append(sa.Proposals, prop)
+			mem.proposals = append(mem.proposals, prop)
 		}
 		if !ok {
 			break
@@ -102,6 +104,7 @@ func (p *payloadParser) sa() Payload {
 		}
 		at += n
 	}
+	sa.Proposals = since(mem.proposals, first)
 	return sa
 }
 
@@ -135,18 +138,20 @@ func (p *payloadParser) proposal(at int) (prop Proposal, n int, ok bool) {
 		return prop, max(n, 1), false
 	}
 	prop.SPI = nilIfEmpty(b[8 : 8+spi])
-	pos := 8 + spi
+	first, pos := len(p.mem.transforms), 8+spi
 	for pos < n {
 		t, used, good := p.transform(at+pos, b[pos:n])
 		if !good {
+			prop.Transforms = since(p.mem.transforms, first)
 			return prop, n, false
 		}
-		prop.Transforms = append(prop.Transforms, t)
+		p.mem.transforms = append(p.mem.transforms, t)
 		if !p.follows("transform", at+pos, at+pos+used, at+n, 3) {
 			break
 		}
 		pos += used
 	}
+	prop.Transforms = since(p.mem.transforms, first)
 	if count != len(prop.Transforms) {
 		p.fault(at+7, "proposal %d: %d transforms are announced, %d are there", prop.Number, count, len(prop.Transforms))
 	}
@@ -169,11 +174,11 @@ func (p *payloadParser) transform(at int, b []byte) (t Transform, n int, ok bool
 }
 
 func (p *payloadParser) attributes(at int, b []byte, of string) ([]Attribute, bool) {
-	var all []Attribute
+	mem, first := p.mem, len(p.mem.attributes)
 	for len(b) > 0 {
 		if len(b) < 4 {
 			p.fault(at, "%s attribute: %d bytes are left", of, len(b))
-			return all, false
+			return since(mem.attributes, first), false
 		}
 		v := binary.BigEndian.Uint16(b)
 		second := binary.BigEndian.Uint16(b[2:])
@@ -182,14 +187,14 @@ func (p *payloadParser) attributes(at int, b []byte, of string) ([]Attribute, bo
 			n = 4 + int(second)
 			if n > len(b) {
 				p.fault(at+2, "%s attribute %d: length %d, %d bytes are left", of, a.Type, second, len(b)-4)
-				return all, false
+				return since(mem.attributes, first), false
 			}
 			a = Attribute{Type: a.Type, Data: b[4:n]}
 		}
-		all = append(all, a)
+		mem.attributes = append(mem.attributes, a)
 		b, at = b[n:], at+n
 	}
-	return all, true
+	return since(mem.attributes, first), true
 }
 
 func (s *SA) appendBody(dst []byte) []byte {

@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"strconv"
 	"time"
@@ -83,7 +84,7 @@ func appendInts(dst []byte, all []int) []byte {
 	return append(dst, ']')
 }
 
-// addressNames are the texts of addresses that were met lately, each in the place that its last bytes say.
+// addressNames are the texts of addresses that were met lately, each in the place that its bytes say.
 type addressNames [1 << 10]struct {
 	addr netip.Addr
 	text string
@@ -94,7 +95,8 @@ func (a *addressNames) name(addr netip.Addr) string {
 		return "-"
 	}
 	b := addr.As16()
-	place := &a[(int(b[14])<<8|int(b[15]))%len(a)]
+	mixed := (binary.BigEndian.Uint64(b[:]) ^ binary.BigEndian.Uint64(b[8:])) * 0x9e3779b97f4a7c15 // Fibonacci hashing
+	place := &a[mixed>>54]
 	if place.addr != addr {
 		place.addr, place.text = addr, addr.String()
 	}

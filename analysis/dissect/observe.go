@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
-	"strconv"
 
 	"github.com/moncap/moncap/analysis/ike"
 )
@@ -13,7 +12,8 @@ import (
 // from the packets before it: how much an encrypted payload holds, or whether a hash of NAT detection is of the packet's address.
 type observation struct {
 	payload ike.Payload
-	room    *ike.Room      // of an encrypted payload
+	sealed  bool           // an encrypted payload: room is known
+	room    ike.Room       // of that
 	at      netip.AddrPort // whose hash it is, or should be
 	matches bool
 	from    netip.AddrPort // what it is the hash of instead, where that was found
@@ -22,12 +22,13 @@ type observation struct {
 // members writes what was observed for JSON.
 func (v *observation) members(o *ike.Object) {
 	switch {
-	case v.room != nil && !v.room.Known:
+	case v.sealed && !v.room.Known:
 		o.Beside(ike.Member{Name: "plaintext", JSON: []byte(`"impossible"`)})
-	case v.room != nil:
-		o.Beside(ike.Member{Name: "plaintext_min", JSON: appendInt(nil, v.room.Min)}, ike.Member{Name: "plaintext_max", JSON: appendInt(nil, v.room.Max)})
+	case v.sealed:
+		o.BesideInt("plaintext_min", v.room.Min)
+		o.BesideInt("plaintext_max", v.room.Max)
 	default:
-		o.Beside(ike.Member{Name: "matches_packet", JSON: strconv.AppendBool(nil, v.matches)})
+		o.BesideBool("matches_packet", v.matches)
 		if v.from.IsValid() {
 			o.Beside(ike.Member{Name: "made_of", JSON: ike.AppendQuoted(nil, v.from.String())})
 		}
@@ -37,16 +38,16 @@ func (v *observation) members(o *ike.Object) {
 // lines writes it for the tree.
 func (v *observation) lines(l *ike.Lines) {
 	switch {
-	case v.room != nil && !v.room.Known:
+	case v.sealed && !v.room.Known:
 		l.Text("[The size does not fit the negotiated algorithms]").End()
-	case v.room != nil && v.room.Min == v.room.Max:
+	case v.sealed && v.room.Min == v.room.Max:
 		l.Text("[Payloads inside: ").Int(v.room.Min).Text(" bytes, by the negotiated algorithms]").End()
-	case v.room != nil:
+	case v.sealed:
 		l.Text("[Payloads inside: ").Int(v.room.Min).Text(" to ").Int(v.room.Max).Text(" bytes, by the negotiated algorithms]").End()
 	case v.matches:
-		l.Text("[Is the hash of ").Text(v.at.String()).Text(": not translated up to here]").End()
+		l.Text("[Is the hash of ").Append(v.at.AppendTo).Text(": not translated up to here]").End()
 	default:
-		l.Text("[Is not the hash of ").Text(v.at.String()).Text(": a NAT is between, or the hash is made up]").End()
+		l.Text("[Is not the hash of ").Append(v.at.AppendTo).Text(": a NAT is between, or the hash is made up]").End()
 		if v.from.IsValid() {
 			l.Text("[Is the hash of ").Text(v.from.String()).Text("]").End()
 		}
@@ -81,8 +82,8 @@ func (o *observer) observe(ctx context.Context, dst []observation, d *decodedPac
 		case *ike.Notify:
 			seen = o.natDetection(ctx, d, p, &v)
 		case *ike.Encrypted:
-			v.room = o.plaintext(d.msg, p)
-			seen = v.room != nil
+			v.room, v.sealed = o.plaintext(d.msg, p)
+			seen = v.sealed
 		case *ike.BytesV1:
 			if p.Number == ike.V1PayloadNATD || p.Number == ike.V1PayloadNATDOld {
 				seen = o.natDetectionV1(ctx, d, p, hashes, &v)
@@ -115,10 +116,10 @@ func (o *observer) learnSuite(m *ike.Message, sa *ike.SA) {
 }
 
 // plaintext says how many bytes of payloads an encrypted payload holds, and learns from empty ones how the sender pads.
-func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) *ike.Room {
+func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) (room ike.Room, known bool) {
 	s := o.sas[saKey{m.SPIi, m.SPIr}]
 	if s == nil {
-		return nil
+		return room, false
 	}
 	sender := 1
 	if m.Initiator() {
@@ -129,8 +130,7 @@ func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) *ike.Room {
 		first = p.Number // of a fragment's inside, nothing is known
 	}
 	s.Learn(sender, first, len(p.Data))
-	room := s.Room(sender, first, len(p.Data))
-	return &room
+	return s.Room(sender, first, len(p.Data)), true
 }
 
 // natDetection compares a NAT_DETECTION hash with the packet's own address (RFC 7296, Section 2.23). A source hash that
@@ -145,10 +145,8 @@ func (o *observer) natDetection(ctx context.Context, d *decodedPacket, n *ike.No
 	if len(n.Data) != 20 {
 		return false
 	}
-	return o.hashOf(ctx, d, n.Data, v, func(a netip.AddrPort) []byte {
-		h := ike.NATDHash(d.msg.SPIi, d.msg.SPIr, a.Addr(), a.Port())
-		return h[:]
-	})
+	hash := ike.NATDHash(d.msg.SPIi, d.msg.SPIr, v.at.Addr(), v.at.Port())
+	return o.hashOf(ctx, d, n.Data, hash[:], v)
 }
 
 // natDetectionV1 does the same for a NAT-D payload, of which the first is of the destination and the others of the source
@@ -162,17 +160,15 @@ func (o *observer) natDetectionV1(ctx context.Context, d *decodedPacket, p *ike.
 	if before == 0 {
 		v.at = netip.AddrPortFrom(d.p.Dst, d.p.DstPort)
 	}
-	return o.hashOf(ctx, d, p.Data, v, func(a netip.AddrPort) []byte {
-		return ike.NATDHashV1(algorithm, d.msg.SPIi, d.msg.SPIr, a.Addr(), a.Port())
-	})
+	return o.hashOf(ctx, d, p.Data, ike.NATDHashV1(algorithm, d.msg.SPIi, d.msg.SPIr, v.at.Addr(), v.at.Port()), v)
 }
 
 // hashOf notes whether want is the hash of v's address, and else what it is the hash of, if that is to be searched.
-func (o *observer) hashOf(ctx context.Context, d *decodedPacket, want []byte, v *observation, hash func(netip.AddrPort) []byte) bool {
+func (o *observer) hashOf(ctx context.Context, d *decodedPacket, want, hash []byte, v *observation) bool {
 	if !v.at.IsValid() {
 		return false
 	}
-	v.matches = bytes.Equal(want, hash(v.at))
+	v.matches = bytes.Equal(want, hash)
 	if !v.matches && o.searchNAT {
 		v.from, _ = ike.SearchNATD(ctx, want, d.msg.SPIi, d.msg.SPIr, []uint16{500, 4500})
 	}

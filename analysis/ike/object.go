@@ -13,8 +13,10 @@ import (
 type Object struct {
 	Buf    []byte
 	beside []Member
-	sorted bool // members are written in order: those beside take their place
-	depth  int  // of lists within that object
+	next   int    // of beside, which is to be written
+	values []byte // of those beside
+	sorted bool   // members are written in order: those beside take their place
+	depth  int    // of lists within that object
 }
 
 // Member is a member of an object that somebody else than the object's own writer knows.
@@ -38,6 +40,22 @@ func (o *Object) Beside(all ...Member) {
 	})
 }
 
+// BesideBool is Beside for a member that is true or false.
+func (o *Object) BesideBool(name string, value bool) {
+	o.besideValue(name, strconv.AppendBool(o.values, value))
+}
+
+// BesideInt is Beside for a member that is a number.
+func (o *Object) BesideInt(name string, value int) {
+	o.besideValue(name, strconv.AppendInt(o.values, int64(value), 10))
+}
+
+// besideValue takes a value that was appended to values.
+func (o *Object) besideValue(name string, values []byte) {
+	o.Beside(Member{name, values[len(o.values):]})
+	o.values = values
+}
+
 // Begin is Open for an object whose members do not all keep the order: Sort says from where on they do.
 func (o *Object) Begin() {
 	o.Open()
@@ -50,13 +68,13 @@ func (o *Object) Sort() { o.sorted = true }
 // Flush writes what is left of the members beside.
 func (o *Object) Flush() {
 	o.flush("\x7f")
-	o.sorted, o.beside = false, nil
+	o.sorted, o.beside, o.next, o.values = false, o.beside[:0], 0, o.values[:0]
 }
 
 func (o *Object) flush(before string) {
-	for len(o.beside) > 0 && o.beside[0].Name < before {
-		m := o.beside[0]
-		o.beside = o.beside[1:]
+	for o.next < len(o.beside) && o.beside[o.next].Name < before {
+		m := o.beside[o.next]
+		o.next++
 		o.name(m.Name)
 		o.Buf = append(o.Buf, m.JSON...)
 	}
@@ -64,7 +82,7 @@ func (o *Object) flush(before string) {
 
 // Name begins a member.
 func (o *Object) Name(name string) {
-	if o.sorted && o.depth == 0 && len(o.beside) > 0 {
+	if o.sorted && o.depth == 0 && o.next < len(o.beside) {
 		o.flush(name)
 	}
 	o.name(name)

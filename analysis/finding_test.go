@@ -31,7 +31,7 @@ type findingCase struct {
 
 func findingCases() []findingCase {
 	return slices.Concat(pathCases(), sizeCases(), espCases(), natCases(), peerCases(), negotiationCases(), authCases(), lifeCases(),
-		v1Cases(), captureCases(), debugCases())
+		v1Cases(), captureCases(), insideCases(), debugCases())
 }
 
 func TestFindings(t *testing.T) {

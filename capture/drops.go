@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/device/iosxe"
 )
 
@@ -38,7 +37,7 @@ func (r *router) countDrops(ctx context.Context) {
 		switch {
 		case err == nil:
 			cmd := commands[i]
-			cmd.Name = bundle.BeforeShow(cmd.Name)
+			cmd.Name = iosxe.Before(cmd.Name)
 			r.keepShow(cmd, out)
 		case refusalOf(err) != nil:
 			r.uncounted = append(r.uncounted, commands[i].Name)

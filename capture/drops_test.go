@@ -25,7 +25,7 @@ func TestDropsAreCountedBeforeAndAfter(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, cmd := range l.plan.A.countShows() {
-			for _, name := range []string{cmd.Name, bundle.BeforeShow(cmd.Name)} {
+			for _, name := range []string{cmd.Name, iosxe.Before(cmd.Name)} {
 				if _, ok := shows[name]; !ok {
 					t.Errorf("%s is not in the bundle", name)
 				}

@@ -72,9 +72,6 @@ func (b *Bundle) text(name string) (string, error) {
 // showName is what a command may be called, so that its output's file name is one.
 var showName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
-// BeforeShow is what the output of the command called name is called when it was asked before the capture as well.
-func BeforeShow(name string) string { return "before-" + name }
-
 // SaveShow saves the output of the command called name.
 func (b *Bundle) SaveShow(s Side, name, output string) error {
 	dir, err := s.folder()

@@ -1,7 +1,9 @@
 package iosxe
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,6 +14,9 @@ type DropCounter struct {
 	Name    string // as the router calls it: Ipv4Acl, "For-us data", "class COPP-IKE"
 	Packets uint64
 }
+
+// Before is what the output of the command called name is called when it was asked before a capture, and not only behind it.
+func Before(name string) string { return "before-" + name }
 
 // dropReaders are the shows that count drops, by the names of their commands.
 var dropReaders = map[string]func(string) []DropCounter{
@@ -25,6 +30,9 @@ var dropReaders = map[string]func(string) []DropCounter{
 	"show-interface-acl":        ParseDenied,
 	"show-ipsec-sa-detail":      ParseSADrops,
 }
+
+// DropShows are the names of the commands whose outputs ParseDrops reads, in a fixed order.
+func DropShows() []string { return slices.Sorted(maps.Keys(dropReaders)) }
 
 // ParseDrops reads the output of one of the shows that count drops, by the name of its command. Counters that are zero are
 // there as well, where the router prints them. Nil: the output says nothing, or the command is none of these.
@@ -91,6 +99,7 @@ func ParsePuntPolicer(out string) []DropCounter {
 }
 
 var (
+	policyLine  = pattern(`(?i)^ *Service-policy *(input|output) *:`)
 	policyClass = pattern(`(?i)^ *Class-map: *(\S+)`)
 	policed     = pattern(`(?i)^ *(conformed|exceeded|violated) (\d+) packets, \d+ bytes; actions?: *(\S*)`)
 	queueDrops  = pattern(`(?i)^ *\(queue depth/total drops/no-buffer drops\) *\d+/(\d+)/\d+`)
@@ -99,7 +108,8 @@ var (
 )
 
 // ParsePolicyDrops reads `show policy-map control-plane` and `show policy-map interface IF` (seen of an ASR1000 with 16.3 and of
-// a Catalyst 8000): what each class policed away, dropped as its whole action, or lost in its queue.
+// a Catalyst 8000): what each class policed away, dropped as its whole action, or lost in its queue. A counter's name begins with the
+// direction: "input class COPP-IKE".
 func ParsePolicyDrops(out string) []DropCounter {
 	var p policyReader
 	for line := range strings.SplitSeq(out, "\n") {
@@ -110,6 +120,7 @@ func ParsePolicyDrops(out string) []DropCounter {
 
 type policyReader struct {
 	all     []DropCounter
+	way     string // input or output
 	class   string
 	offered uint64 // packets that the class matched
 	count   uint64 // of the policer's line before, whose action is on a line of its own
@@ -125,8 +136,10 @@ func (p *policyReader) read(line string) {
 	}
 	switch {
 
+	case policyLine().MatchString(line):
+		p.way = strings.ToLower(policyLine().FindStringSubmatch(line)[1])
 	case policyClass().MatchString(line):
-		p.class, p.offered, p.policer = "class "+policyClass().FindStringSubmatch(line)[1], 0, false
+		p.class, p.offered, p.policer = p.way+" class "+policyClass().FindStringSubmatch(line)[1], 0, false
 		p.add(0)
 	case p.class == "":
 	case policed().MatchString(line):

@@ -35,8 +35,8 @@ func TestDropsOfRecordedOutputs(t *testing.T) {
 			"Firewall Create Session fail": 774, "Not a session initiator": 2}},
 		{"show-punt-policer", "genie-ShowPlatformSoftwarePuntPolicer-output.txt", 86, map[string]uint64{}},
 		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output1.txt", 13, nil},
-		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output2.txt", 2, map[string]uint64{"class TEST": 5}},
-		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output3.txt", 2, map[string]uint64{"class telnet-class": 9091}},
+		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output2.txt", 2, map[string]uint64{"input class TEST": 5}},
+		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output3.txt", 2, map[string]uint64{"input class telnet-class": 9091}},
 		{"show-interface", "genie-ShowInterfaces-output_3.txt", 5, map[string]uint64{}},
 		{"show-ipsec-sa-detail", "genie-ShowCryptoIpsecSaPeerDetail-output.txt", 13, map[string]uint64{}},
 		{"show-version", "genie-ShowVersion-output_c8000v.txt", 0, map[string]uint64{}},
@@ -88,7 +88,7 @@ func TestPolicyDropsByAction(t *testing.T) {
       queue limit 64 packets
       (queue depth/total drops/no-buffer drops) 0/8/1
 `))
-	want := map[string]uint64{"class IKE": 7, "class SCAVENGER": 6, "class class-default": 8}
+	want := map[string]uint64{"output class IKE": 7, "output class SCAVENGER": 6, "output class class-default": 8}
 	if !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

@@ -1,0 +1,241 @@
+package diagnose
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/moncap/moncap/analysis/facts"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// Two captures at the interfaces show that a packet came in or went out; the routers' own counters
+// show what died between the interface and IKE or IPsec.
+
+// drops are what the router of s dropped while the capture ran.
+func (j *judge) drops(s pair.Side) facts.Drops { return j.o.Config[s].Drops() }
+
+// controlPlaneDrop says that requests which arrived were dropped before IKE saw them.
+func controlPlaneDrop(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, t := range j.talks {
+		if t.Foreign || t.CameUp() {
+			continue
+		}
+		m := j.unanswered(t)
+		if m == nil {
+			continue
+		}
+		s := m.From.Other()
+		drops := j.drops(s).Inbound
+		n := m.Tally().Delivered
+		if !j.c.TwoSided() {
+			n = len(facts.Sendings(m))
+		}
+		if dropped(drops) < max(n, 1) { // at least one of them was not dropped, and not answered all the same
+			continue
+		}
+		f := report.Finding{
+			Confidence: report.Possible, Conversation: t.ID,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s, which sent nothing back. While the capture ran, %s there. "+
+				"These count the packets of everybody.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"),
+				j.name(m.From), j.name(s), dropText(drops)),
+			Evidence: evidence("arrived, and not answered", m),
+			Actions: []report.Action{j.exec(s, "let IKE (UDP 500 and 4500) of this peer through what drops it",
+				dropShows(drops)...)},
+			Fields: map[string]any{"dropping_side": s.String(), "counters": dropNames(drops), "dropped": dropped(drops), "requests": n},
+		}
+		if telling(drops, n) {
+			f.Confidence = report.Probable
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// telling says whether drops are so few, or of a counter so named, that n packets of IKE stand out
+// among everybody's.
+func telling(drops []facts.Drop, n int) bool {
+	return slices.ContainsFunc(drops, func(d facts.Drop) bool {
+		return d.Packets >= n && (d.Packets <= 4*n || namesIKE(d.Name))
+	})
+}
+
+// namesIKE says whether the name of a class or of an entry is about IKE, as operators name them.
+func namesIKE(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"ike", "isakmp", "ipsec", "vpn", "crypto", "500"},
+		func(word string) bool { return strings.Contains(name, word) })
+}
+
+// ipsecDrop says that IPsec dropped packets while protected traffic arrived or left.
+func ipsecDrop(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, s := range pair.Both {
+		drops := j.drops(s).IPsec
+		if j.c.Story(s) == nil || len(drops) == 0 || len(j.c.Story(s).Flows) == 0 {
+			continue
+		}
+		f := report.Finding{
+			Confidence: report.Possible,
+			Explanation: fmt.Sprintf("While the capture ran, %s at %s: %s.", dropText(drops), j.name(s),
+				strings.Join(ipsecReasons(drops), "; ")),
+			Actions: []report.Action{j.exec(s, "what IPsec drops, and of which SA", dropShows(drops)...)},
+			Fields:  map[string]any{"dropping_side": s.String(), "counters": dropNames(drops), "dropped": dropped(drops)},
+		}
+		if slices.ContainsFunc(drops, func(d facts.Drop) bool { return d.Show == "show-ipsec-sa-detail" }) {
+			f.Confidence = report.Probable // they count this peer's packets alone
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// egressDrop says that packets which the path seems to lose may never have left the router: it
+// captures before the queue of its interface.
+func egressDrop(j *judge) []report.Finding {
+	var all []report.Finding
+	for _, s := range pair.Both {
+		if j.c.Story(s) == nil || !j.c.TwoSided() {
+			continue
+		}
+		drops, lost := j.drops(s).Outbound, j.c.Tally(s, 0).Lost
+		if lost == 0 || dropped(drops) < lost {
+			continue
+		}
+		f := report.Finding{
+			Confidence: report.Possible,
+			Explanation: fmt.Sprintf("%s of %s did not arrive at %s. While the capture ran, %s: a capture takes packets before "+
+				"the queue of its interface, so they may never have left the router. These count the packets of everybody.",
+				plural(lost, "IKE message", "IKE messages"), j.name(s), j.name(s.Other()), dropText(drops)),
+			Actions: []report.Action{j.exec(s, "what fills the queue, and whether IKE has a class of its own", dropShows(drops)...)},
+			Fields: map[string]any{"direction": s.Direction(), "counters": dropNames(drops), "dropped": dropped(drops),
+				"lost": lost},
+		}
+		if telling(drops, lost) {
+			f.Confidence = report.Probable
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func capturePoliced(j *judge) []report.Finding {
+	return j.eachStory(func(s pair.Side) *report.Finding {
+		n := j.drops(s).Uncaptured
+		if n == 0 {
+			return nil
+		}
+		return &report.Finding{
+			Explanation: fmt.Sprintf("The punt policer of %s dropped %s on the way into the capture: they were forwarded, and are "+
+				"not in the file. Their absence means nothing.", j.name(s), plural(n, "packet", "packets")),
+			Fields: map[string]any{"dropped": n},
+			Actions: []report.Action{j.exec(s, "less to capture: --ike-only, or a smaller packets-per-second limit",
+				"show platform software punt-policer", "show monitor capture")},
+		}
+	})
+}
+
+// dropText tells counters in a sentence: "its control-plane policy dropped 5 packets of class COPP".
+func dropText(drops []facts.Drop) string {
+	const most = 4
+	var parts []string
+	for _, d := range drops[:min(len(drops), most)] {
+		parts = append(parts, oneDrop(d))
+	}
+	if n := len(drops) - most; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d more counters grew", n))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func oneDrop(d facts.Drop) string {
+	packets := plural(d.Packets, "packet", "packets")
+	_, class, _ := strings.Cut(d.Name, " ")
+	switch d.Show {
+	case "show-control-plane-policy":
+		return fmt.Sprintf("its control-plane policy dropped %s of %s", packets, class)
+	case "show-interface-policy":
+		return fmt.Sprintf("the interface's policy dropped %s of %s", packets, class)
+	case "show-punt-policer":
+		return fmt.Sprintf("its punt policer dropped %s of the cause %q", packets, class)
+	case "show-interface-acl":
+		return fmt.Sprintf("the interface's access list dropped %s by `%s`", packets, d.Name)
+	case "show-interface":
+		return fmt.Sprintf("the interface counted %s as %s", packets, d.Name)
+	case "show-firewall-drops":
+		return fmt.Sprintf("its firewall dropped %s: %s", packets, d.Name)
+	case "show-ipsec-sa-detail":
+		return fmt.Sprintf("the SAs with this peer counted %s as %s", packets, d.Name)
+	}
+	return fmt.Sprintf("its data plane dropped %s as %s", packets, d.Name)
+}
+
+// ipsecMeanings are parts of counters' names, in the words of the field.
+var ipsecMeanings = []struct{ part, meaning string }{
+	{"REPLAY", "the anti-replay check refuses them"}, {"replay", "the anti-replay check refuses them"},
+	{"MAC", "their integrity check fails"}, {"verify failed", "their integrity check fails"},
+	{"SPI", "they carry an SPI that it does not know"}, {"INVALID_SA", "their SA is not valid there any more"},
+	{"invalid sa", "their SA is not valid there any more"}, {"no sa", "there is no SA to send them with"},
+	{"THRPUT", "they exceed the licensed throughput"}, {"CERM", "they exceed the licensed throughput"},
+	{"FAILED_POLICY", "they do not match the SA's selectors"}, {"identity", "they do not match the SA's selectors"},
+	{"FRAG", "they are too large, or fragments"}, {"EXPIRY", "their SA has expired"},
+}
+
+func ipsecReasons(drops []facts.Drop) []string {
+	var all []string
+	seen := map[string]bool{}
+	for _, d := range drops {
+		for _, m := range ipsecMeanings {
+			if strings.Contains(d.Name, m.part) && !seen[m.meaning] {
+				seen[m.meaning] = true
+				all = append(all, m.meaning)
+			}
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, "the counters' names say why")
+	}
+	return all
+}
+
+func dropped(drops []facts.Drop) int {
+	n := 0
+	for _, d := range drops { // several of them may count one packet
+		n = max(n, d.Packets)
+	}
+	return n
+}
+
+func dropNames(drops []facts.Drop) []string {
+	var all []string
+	for _, d := range drops {
+		all = append(all, d.Name)
+	}
+	return all
+}
+
+// nextShows are what to look at when a counter grew: what configures the drop, since the counters
+// themselves were asked.
+var nextShows = map[string]string{
+	"show-control-plane-policy": "show running-config | section control-plane|policy-map|class-map",
+	"show-interface-policy":     "show running-config | section policy-map|class-map",
+	"show-interface-acl":        "show running-config | section access-list",
+	"show-firewall-drops":       "show policy-map type inspect zone-pair sessions",
+	"show-punt-policer":         "show platform hardware qfp active infrastructure punt statistics type per-cause",
+	"show-interface":            "show interfaces summary",
+	"show-ipsec-sa-detail":      "show crypto ipsec sa detail",
+	"show-ipsec-drops":          "show platform hardware qfp active feature ipsec state",
+	"show-qfp-drops":            "show platform packet-trace summary",
+}
+
+func dropShows(drops []facts.Drop) []string {
+	var all []string
+	for _, d := range drops {
+		if line := nextShows[d.Show]; !slices.Contains(all, line) {
+			all = append(all, line)
+		}
+	}
+	return all
+}

@@ -1,0 +1,83 @@
+package analysis
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/moncap/moncap/device/iosxe"
+)
+
+// counters are outputs of the shows that count drops, each of one counter with that number of packets.
+func counters(show, name string, packets int) (command, out string) {
+	switch show {
+	case "show-control-plane-policy", "show-interface-policy":
+		return show, fmt.Sprintf("  Service-policy %s\n    Class-map: %s (match-any)\n      police:\n        exceeded %d packets, 9 bytes; actions:\n          drop\n",
+			map[bool]string{true: "input: COPP", false: "output: WAN"}[show == "show-control-plane-policy"], name, packets)
+	case "show-punt-policer":
+		return show, fmt.Sprintf(" %s          40000    1000     0                0                %-16d 0                40000    1000     Off      Off\n", name, packets)
+	case "show-ipsec-sa-detail":
+		return show, fmt.Sprintf("    #pkts %s: %d\n", name, packets)
+	case "show-ipsec-drops":
+		return show, fmt.Sprintf("        1  %-40s %20d\n", name, packets)
+	}
+	return show, fmt.Sprintf("%-30s%19d%24d  \n", name, packets, packets*100)
+}
+
+// grew gives a side counters that stood at before when the run began, and at after when it ended.
+func grew(side int, show, name string, before, after int, play func(*scene)) func(*scene) {
+	return func(s *scene) {
+		play(s)
+		if s.side[side].Config == nil {
+			s.side[side].Config = map[string]string{}
+		}
+		_, s.side[side].Config[iosxe.Before(show)] = counters(show, name, before)
+		_, s.side[side].Config[show] = counters(show, name, after)
+	}
+}
+
+func insideCases() []findingCase {
+	silent := func(s *scene) {
+		s.repeat(5, 0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{})
+		s.wait(30 * time.Second)
+		s.noise(1)
+	}
+	const copp, sad = "show-control-plane-policy", "show-ipsec-sa-detail"
+	return []findingCase{
+		{"control-plane-drop", hit, "as many as arrived", grew(1, copp, "COPP-VPN", 7, 12, silent), map[string]any{
+			"dropping_side": "B", "dropped": 5, "requests": 5, "confidence": "probable"}},
+		{"control-plane-drop", hit, "the access list's data plane counter", grew(1, "show-qfp-drops", "Ipv4Acl", 0, 6, silent), map[string]any{
+			"dropping_side": "B", "confidence": "probable"}},
+		{"control-plane-drop", hit, "far more of everybody's", grew(1, copp, "class-default", 0, 9000, silent), map[string]any{
+			"confidence": "possible"}},
+		{"control-plane-drop", hit, "far more, by a name of IKE", grew(1, copp, "COPP-ISAKMP", 0, 9000, silent), map[string]any{"confidence": "probable"}},
+		{"peer-not-answering", hit, "the counters say why", grew(1, copp, "COPP-VPN", 7, 12, silent), map[string]any{"caused_by": "control-plane-drop"}},
+		{"control-plane-drop", near, "fewer than arrived: one passed, and was not answered", grew(1, copp, "COPP-VPN", 7, 11, silent), nil},
+		{"control-plane-drop", near, "cleared meanwhile", grew(1, copp, "COPP-VPN", 900, 5, silent), nil},
+		{"control-plane-drop", near, "the other router's", grew(0, copp, "COPP-VPN", 7, 12, silent), nil},
+		{"control-plane-drop", near, "another cause of the punt policer", grew(1, "show-punt-policer", "7    ARP request or response", 7, 12, silent), nil},
+		{"control-plane-drop", near, "counted once only", func(s *scene) {
+			grew(1, copp, "COPP-VPN", 7, 12, silent)(s)
+			delete(s.side[1].Config, iosxe.Before(copp))
+		}, nil},
+		{"control-plane-drop", none, "the tunnel comes up", grew(1, copp, "COPP-VPN", 7, 12, healthy), nil},
+
+		{"egress-drop", hit, "output policy", grew(0, "show-interface-policy", "class-default", 3, 5, lossyStart), map[string]any{
+			"direction": "A->B", "lost": 1, "dropped": 2, "confidence": "probable"}},
+		{"path-loss", hit, "it was the sender's own queue", grew(0, "show-interface-policy", "class-default", 3, 5, lossyStart), map[string]any{"caused_by": "egress-drop"}},
+		{"egress-drop", hit, "a busy link", grew(0, "show-qfp-drops", "TailDrop", 3, 5000, lossyStart), map[string]any{"confidence": "possible"}},
+		{"egress-drop", near, "the receiver's queue", grew(1, "show-interface-policy", "class-default", 3, 5, lossyStart), nil},
+		{"egress-drop", none, "nothing is lost", grew(0, "show-interface-policy", "class-default", 3, 5, healthy), nil},
+
+		{"ipsec-drop", hit, "of the SAs with this peer", grew(1, sad, "replay failed (rcv)", 3, 9, oneWay(10, time.Second)), map[string]any{
+			"dropping_side": "B", "dropped": 6, "confidence": "probable"}},
+		{"ipsec-drop", hit, "of everybody's", grew(1, "show-ipsec-drops", "IN_CRYPTO_THRPUT_POLICY_DROP", 3, 9, oneWay(10, time.Second)), map[string]any{"confidence": "possible"}},
+		{"esp-one-way", hit, "IPsec drops what arrives", grew(1, sad, "replay failed (rcv)", 3, 9, oneWay(10, time.Second)), map[string]any{"caused_by": "ipsec-drop"}},
+		{"ipsec-drop", near, "a packet that starts IKE is dropped by design", grew(1, "show-ipsec-drops", "OUT_V4_PKT_HIT_IKE_START_SP", 3, 9, oneWay(10, time.Second)), nil},
+		{"ipsec-drop", none, "no protected traffic", grew(1, sad, "replay failed (rcv)", 3, 9, silent), nil},
+
+		{"capture-punt-policed", hit, "captured packets were dropped", grew(1, "show-punt-policer", "75    EPC", 0, 994, healthy), map[string]any{"side": "B", "dropped": 994}},
+		{"path-loss", near, "the receiver's capture was policed", grew(1, "show-punt-policer", "75    EPC", 0, 994, lossyStart), nil},
+		{"capture-punt-policed", near, "before the run", grew(1, "show-punt-policer", "75    EPC", 994, 994, healthy), nil},
+		{"capture-punt-policed", none, "nothing was counted", healthy, nil},
+	}
+}

@@ -38,7 +38,8 @@ func answerElsewhere(j *judge) []report.Finding {
 			Actions: []report.Action{j.exec(m.From,
 				"from which address IKE answers: tunnel source, HSRP or secondary addresses, a NAT on the way back",
 				"show crypto session detail", "show ip interface brief", "show standby brief", "show ip nat translations")},
-			Fields: map[string]any{"side": m.From.String(), "asked": asked, "answered_from": from},
+			Subject: onSide(m.From),
+			Fields:  map[string]any{"asked": asked, "answered_from": from},
 		})
 	}
 	return all
@@ -77,7 +78,8 @@ func inconsistentAnswers(j *judge) []report.Finding {
 				Evidence: append(evidence("an answer", first), evidence("another answer to the same request", m)...),
 				Actions: []report.Action{j.exec(m.From, "a reload between the answers, or two routers with one address",
 					"show version | include uptime", "show redundancy states", "show standby brief", "show crypto ikev2 stats")},
-				Fields: map[string]any{"side": m.From.String(), "exchange": m.Exchange.String(), "answers": 2},
+				Subject: onSide(m.From),
+				Fields:  map[string]any{"exchange": m.Exchange.String(), "answers": 2},
 			})
 			break
 		}

@@ -106,9 +106,9 @@ func room(a facts.Answer) string {
 	return fmt.Sprintf("%d to %d bytes", a.Min, a.Max)
 }
 
-// roomFields are the fields of a refusal: who refused, and the plaintext of its answer.
-func roomFields(a facts.Answer, side pair.Side) map[string]any {
-	f := map[string]any{"refusing_side": side.String(), "plaintext_min": nil, "plaintext_max": nil}
+// roomFields are the fields of a refusal that tell the plaintext of its answer.
+func roomFields(a facts.Answer) map[string]any {
+	f := map[string]any{"plaintext_min": nil, "plaintext_max": nil}
 	if a.Known && len(a.Messages) > 0 {
 		f["plaintext_min"], f["plaintext_max"] = a.Min, a.Max
 	}
@@ -137,7 +137,7 @@ func (j *judge) refusedAuth(t *talk, refuser pair.Side, a facts.Answer, possible
 			j.exec(other, "what it authenticates with", "show crypto ikev2 profile",
 				"show running-config | section crypto ikev2"),
 		},
-		Fields: roomFields(a, refuser),
+		Subject: onSide(refuser), Fields: roomFields(a),
 	}
 	f.Fields["possible_notifies"] = possible
 	if ppk {
@@ -200,7 +200,7 @@ func (j *judge) firstChildRefused(t *talk) report.Finding {
 	f := report.Finding{
 		Confidence: certainIf(t.Certain), Conversation: t.ID,
 		Explanation: fmt.Sprintf("The IKE SA came up, and %s refused the child SA%s", j.name(by), how),
-		Evidence:    proof, Fields: roomFields(a, by),
+		Evidence:    proof, Subject: onSide(by), Fields: roomFields(a),
 	}
 	j.explainChild(&f, by, reason)
 	return f
@@ -226,7 +226,8 @@ func (j *judge) furtherChildRefused(t *talk, m *pair.Message) report.Finding {
 	f := report.Finding{
 		Confidence: certainIf(reason != nil), Conversation: t.ID,
 		Explanation: fmt.Sprintf("%s refused a further child SA that %s asked for%s", j.name(refuser), j.name(m.From), how),
-		Evidence:    evidence("CREATE_CHILD_SA and its refusal", m, m.AnsweredBy), Fields: roomFields(a, refuser),
+		Evidence:    evidence("CREATE_CHILD_SA and its refusal", m, m.AnsweredBy),
+		Subject:     onSide(refuser), Fields: roomFields(a),
 	}
 	if t.CameUp() && !t.Childless() {
 		f.Explanation += " What was made before it is untouched."
@@ -266,7 +267,7 @@ func responderRejected(j *judge) []report.Finding {
 		}
 		f := report.Finding{
 			Confidence: certainIf(t.Certain), Conversation: t.ID, Actions: slices.Clip(actions[t.Initiator]),
-			Fields: map[string]any{"rejecting_side": t.Initiator.String()},
+			Subject: onSide(t.Initiator),
 		}
 		j.howRejected(t, &f)
 		j.compareProfiles(&f, t.Initiator)

@@ -33,7 +33,7 @@ func pskMismatchV1(j *judge) []report.Finding {
 				j.exec(by, "the key for "+orWord(j.seenAs(other), "the peer"), "show crypto isakmp key", "show logging"),
 				j.exec(other, "the key for "+orWord(j.seenAs(by), "the peer"), "show crypto isakmp key"),
 			},
-			Fields: map[string]any{"refusing_side": by.String()},
+			Subject: onSide(by),
 		}
 		all = append(all, f)
 	}
@@ -54,7 +54,7 @@ func userRefused(j *judge) []report.Finding {
 			Actions: []report.Action{j.exec(t.By,
 				"why the user was refused", "show crypto isakmp sa", "show aaa servers", "show logging"),
 				j.exec(t.By.Other(), "with which user it comes", "show crypto ipsec client ezvpn", "show crypto isakmp sa")},
-			Fields: map[string]any{"refusing_side": t.By.String()},
+			Subject: onSide(t.By),
 		})
 	}
 	return all
@@ -72,7 +72,7 @@ func quickModeRefused(j *judge) []report.Finding {
 				"exchange: it refuses phase 2. Whether transform sets, proxy identities or PFS differ, packets do not tell.",
 				j.name(t.By)),
 			Evidence: evidence("Quick Mode and its answer", t.Proof...),
-			Fields:   map[string]any{"refusing_side": t.By.String()},
+			Subject:  onSide(t.By),
 		}
 		for _, s := range pair.Both {
 			f.Actions = append(f.Actions, j.exec(s, "transform set, crypto ACL (they must mirror each other) and PFS",
@@ -138,7 +138,8 @@ func mainModeStalled(j *judge) []report.Finding {
 			Actions: []report.Action{j.exec(last.From.Other(), "policy, key and state for the peer",
 				"show crypto isakmp sa", "show crypto isakmp policy", "show crypto isakmp key"),
 				j.exec(last.From, "state of the negotiation", "show crypto isakmp sa")},
-			Fields: map[string]any{"last_message": len(phase1), "waiting_side": last.From.String()},
+			Subject: onSide(last.From),
+			Fields:  map[string]any{"last_message": len(phase1)},
 		})
 	}
 	return all

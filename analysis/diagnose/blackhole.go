@@ -28,7 +28,8 @@ func mtuBlackHole(j *judge) []report.Finding {
 				"and nobody says why: a link takes less than it should.", j.name(s), j.name(s.Other()), z.largest, z.smallest),
 			Evidence: z.evidence,
 			Actions:  j.withinBounds(s, z),
-			Fields:   map[string]any{"direction": s.Direction(), "largest_delivered": z.largest, "smallest_lost": z.smallest},
+			Subject:  sentBy(s),
+			Fields:   map[string]any{"largest_delivered": z.largest, "smallest_lost": z.smallest},
 		})
 	}
 	return all

@@ -43,7 +43,7 @@ func captureEmpty(j *judge) []report.Finding {
 			Confidence: report.Certain,
 			Explanation: fmt.Sprintf("The capture of %s holds no packet of the tunnel, while %s saw %s. "+
 				"Nothing proves that it worked: %s.", j.name(s), j.name(s.Other()), plural(other, "packet", "packets"), why),
-			Fields: map[string]any{"side": s.String()},
+			Subject: onSide(s),
 			Actions: []report.Action{j.exec(s, "interface, direction and filter of the capture, and which way the packets take",
 				j.toward(s, "show monitor capture", "show ip cef %s", "show crypto session")...)},
 		})
@@ -143,10 +143,7 @@ func (j *judge) eachStory(f func(s pair.Side) *report.Finding) []report.Finding 
 		}
 		if found := f(s); found != nil {
 			found.Confidence = report.Certain
-			if found.Fields == nil {
-				found.Fields = map[string]any{}
-			}
-			found.Fields["side"] = s.String()
+			found.Subject = onSide(s)
 			all = append(all, *found)
 		}
 	}
@@ -346,7 +343,8 @@ func malformedMessage(j *judge) []report.Finding {
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
 				Explanation: fmt.Sprintf("%s message of %s in the capture of %s contradicts itself at byte %d: %s.",
 					capital(one(m.Exchange)), j.name(m.From), j.name(s), fault.Offset, fault.Reason),
-				Fields:   map[string]any{"side": s.String(), "frame": frame, "offset": fault.Offset},
+				Subject:  onSide(s),
+				Fields:   map[string]any{"frame": frame, "offset": fault.Offset},
 				Evidence: []report.Evidence{{Side: sideOf(s), Frame: frame, Note: fault.String()}},
 			})
 		}
@@ -361,7 +359,8 @@ func malformedMessage(j *judge) []report.Finding {
 				Confidence: report.Certain,
 				Explanation: fmt.Sprintf("A packet on the IKE port in the capture of %s is no IKE message: %s.",
 					j.name(s), f.Reason),
-				Fields:   map[string]any{"side": s.String(), "frame": f.Frame},
+				Subject:  onSide(s),
+				Fields:   map[string]any{"frame": f.Frame},
 				Evidence: []report.Evidence{{Side: sideOf(s), Frame: f.Frame, Note: f.Reason}},
 			})
 		}

@@ -103,7 +103,7 @@ func (j *judge) compareChildConfig(f *report.Finding) {
 	}
 	j.compareACLs(f, a, b, differs)
 	if len(differs) > 0 {
-		f.Fields["configuration_differs"] = differs
+		tell(f, "configuration_differs", differs)
 	}
 }
 

@@ -274,7 +274,8 @@ func debugAgrees(j *judge) []report.Finding {
 			Confidence: report.Certain,
 			Explanation: fmt.Sprintf("The debug of %s names %s to or from the peer, and its capture has all of them; "+
 				"what arrived while it was written, it received.", j.name(s), plural(d.matched, "packet", "packets")),
-			Fields: map[string]any{"side": s.String(), "matched": d.matched},
+			Subject: onSide(s),
+			Fields:  map[string]any{"matched": d.matched},
 		})
 	}
 	return all
@@ -297,7 +298,8 @@ func debugNotCaptured(j *judge) []report.Finding {
 				Actions: []report.Action{j.exec(s, "what drops it inside the router, or another interface by which it leaves",
 					j.toward(s, "show ip cef %s", "show platform hardware qfp active statistics drop",
 						"show policy-map control-plane")...)},
-				Fields: map[string]any{"side": s.String(), "message": p.String(), "debug_line": p.Line},
+				Subject: onSide(s),
+				Fields:  map[string]any{"message": p.String(), "debug_line": p.Line},
 			}
 			if d.before.Frame > 0 {
 				f.Evidence = []report.Evidence{d.before}
@@ -328,7 +330,8 @@ func debugNotReceived(j *judge) []report.Finding {
 				Evidence: evidence("arrived, and not received by IKE", m),
 				Actions: []report.Action{j.exec(s, "a filter, control-plane policing or another VRF between interface and IKE",
 					"show policy-map control-plane", "show ip access-lists", "show platform hardware qfp active statistics drop")},
-				Fields: map[string]any{"side": s.String(), "message": what},
+				Subject: onSide(s),
+				Fields:  map[string]any{"message": what},
 			})
 		}
 	}

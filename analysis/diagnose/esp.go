@@ -79,7 +79,8 @@ func espBlocked(j *judge) []report.Finding {
 			Actions: []report.Action{path(b.From, "a filter between the two gateways drops "+what, j.permitFlow(b.Flow)),
 				j.exec(b.From.Other(), "whether anything was decrypted",
 					j.toward(b.From.Other(), "show crypto ipsec sa peer %s")...)},
-			Fields: map[string]any{"direction": b.From.Direction(), "spi": spiText(b.SPI), "encapsulation": encapsulation(mine),
+			Subject: sentBy(b.From),
+			Fields: map[string]any{"spi": spiText(b.SPI), "encapsulation": encapsulation(mine),
 				"sent": sent},
 		})
 	}
@@ -97,7 +98,8 @@ func espOneWay(j *judge) []report.Finding {
 			Actions: []report.Action{j.exec(x.Side, "encaps and decaps, the route back, crypto ACL and NAT exemption",
 				j.toward(x.Side, "show crypto ipsec sa peer %s", "show ip route", "show crypto map",
 					"show ip nat translations")...)},
-			Fields: map[string]any{"silent_side": x.Side.String(), "spi": spiText(x.Flow.SPI)},
+			Subject: onSide(x.Side),
+			Fields:  map[string]any{"spi": spiText(x.Flow.SPI)},
 		}
 		count := plural(x.Packets, "packet", "packets")
 		took := duration(millis(x.To - x.From))
@@ -143,7 +145,8 @@ func espLoss(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("%d of %d %s packets of SPI %s from %s to %s %s lost on the path.", f.Lost, f.Sent,
 				protected(mine), spiText(f.SPI), j.name(f.From), j.name(f.From.Other()), was(int(f.Lost))),
 			Actions: []report.Action{j.exec(f.From, "errors and drops on the WAN interface", j.showInterface(f.From)...)},
-			Fields: map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "lost": f.Lost, "sent": f.Sent,
+			Subject: sentBy(f.From),
+			Fields: map[string]any{"spi": spiText(f.SPI), "lost": f.Lost, "sent": f.Sent,
 				"loss_ratio": ratio(int(f.Lost), int(f.Sent))},
 		}
 		for i, p := range f.Gap[:min(len(f.Gap), 4)] {
@@ -191,7 +194,8 @@ func espReplay(j *judge) []report.Finding {
 				Note: "the farthest behind"}},
 			Actions: []report.Action{j.config(f.From.Other(), "a larger window (a suggestion)",
 				"crypto ipsec security-association replay window-size 1024")},
-			Fields: map[string]any{"direction": f.From.Direction(), "spi": spiText(f.SPI), "displacement": x.Displaced},
+			Subject: sentBy(f.From),
+			Fields:  map[string]any{"spi": spiText(f.SPI), "displacement": x.Displaced},
 		})
 	}
 	return all

@@ -24,7 +24,8 @@ func espStaleSPI(j *judge) []report.Finding {
 					j.toward(s, "clear crypto sa peer %s")...),
 				j.config(s, "so that it negotiates anew by itself (a suggestion)", "crypto isakmp invalid-spi-recovery"),
 			},
-			Fields: map[string]any{"side": s.String(), "spi": spiText(x.SPI), "newest_spi": spiText(x.Newest.SPI),
+			Subject: onSide(s),
+			Fields: map[string]any{"spi": spiText(x.SPI), "newest_spi": spiText(x.Newest.SPI),
 				"packets": x.Packets},
 		})
 	}
@@ -46,7 +47,8 @@ func espSequenceRestart(j *judge) []report.Finding {
 				j.exec(s, "whether it switched over or was restarted; a new SA ends it (interrupts its traffic)",
 					append([]string{"show redundancy", "show version"}, j.toward(s, "clear crypto sa peer %s")...)...),
 			},
-			Fields: map[string]any{"direction": s.Direction(), "spi": spiText(x.SPI), "highest_before": x.Before,
+			Subject: sentBy(s),
+			Fields: map[string]any{"spi": spiText(x.SPI), "highest_before": x.Before,
 				"restarted_at": x.Seq},
 		})
 	}
@@ -100,7 +102,8 @@ func trafficInClear(j *judge) []report.Finding {
 			Actions: []report.Action{j.exec(x.From,
 				"tunnel protection on the tunnel interface, or a crypto map entry that matches it, is missing",
 				"show running-config | section interface Tunnel", "show crypto map", "show crypto session detail")},
-			Fields: map[string]any{"side": x.From.String(), "protocol": x.Protocol, "packets": x.Packets},
+			Subject: onSide(x.From),
+			Fields:  map[string]any{"protocol": x.Protocol, "packets": x.Packets},
 		})
 	}
 	return all

@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/moncap/moncap/analysis/report"
@@ -32,6 +34,16 @@ type Entry struct {
 	Same       []string
 	Stops      bool
 	SpeaksFor  []string `yaml:"speaks_for"`
+}
+
+// sideField is the field in which the finding names its side; empty when it names none.
+func (e Entry) sideField() string {
+	for _, name := range slices.Concat(e.Fields, e.More) {
+		if name == "side" || strings.HasSuffix(name, "_side") {
+			return name
+		}
+	}
+	return ""
 }
 
 // Explain returns the catalogue's entry for a code.

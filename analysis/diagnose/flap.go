@@ -116,7 +116,8 @@ func (j *judge) flappingFinding(t *talk, who pair.Side, count int, within, short
 			j.exec(who.Other(), "what it sees of the same: duplicate peers, liveness checks, lifetimes",
 				append(showErrors(t.Version), showSA(t.Version))...),
 		},
-		Fields: map[string]any{"side": who.String(), "count": count, "within_s": millis(within) / 1e3,
+		Subject: onSide(who),
+		Fields: map[string]any{"count": count, "within_s": millis(within) / 1e3,
 			"shortest_ms": millis(shortest)},
 	}
 }

@@ -23,8 +23,9 @@ func icmpRejected(j *judge) []report.Finding {
 				j.name(r.Of), r.About, e.Meaning(), e.Type, e.Code, plural(len(r.Errors), "time", "times")),
 			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
 			Actions:  []report.Action{j.icmpAction(e, r.By.String())},
+			Subject:  report.Subject{Direction: report.DirectionFrom(sideOf(r.Of)), Device: r.By},
 			Fields: map[string]any{"icmp_type": int(e.Type), "icmp_code": int(e.Code), "meaning": e.Meaning(),
-				"rejected_by": r.By.String(), "direction": r.Of.Direction()},
+				"rejected_by": r.By.String()},
 		}
 		if e.Twin != nil {
 			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(e.Twin.Side), Frame: e.Twin.Frame, Note: e.Meaning()})

@@ -69,7 +69,8 @@ func (j *judge) partsLost(k inParts, p *partsSeen) report.Finding {
 		Explanation: fmt.Sprintf("Of the %d IKE fragments of %s of %s, %s at %s.", len(p.sent), one(p.lost[0].Exchange),
 			j.name(k.from), plural(len(p.sent)-len(p.arrived), "never arrives", "never arrive"), j.name(k.from.Other())),
 		Evidence: evidence("sent, and not in the other capture", p.lost...),
-		Fields: map[string]any{"direction": k.from.Direction(), "fragments_sent": len(p.sent),
+		Subject:  sentBy(k.from),
+		Fields: map[string]any{"fragments_sent": len(p.sent),
 			"fragments_seen": len(p.arrived)},
 	}
 	if k.conversation.Version == 1 { // whose fragments have a fixed size

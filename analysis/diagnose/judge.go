@@ -110,6 +110,7 @@ func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([
 			if f.Severity == "" {
 				f.Severity = entry.Severity
 			}
+			tellSubject(&f, entry)
 			f.Title = cmp.Or(f.Title, entry.Title)
 			if strings.HasPrefix(f.Explanation, "side ") {
 				f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
@@ -181,6 +182,31 @@ func (j *judge) showInterface(s pair.Side) []string {
 		return []string{"show interfaces", "show policy-map interface"}
 	}
 	return []string{"show interfaces " + name, "show policy-map interface " + name}
+}
+
+// onSide is the subject of a finding about one side, sentBy that of one about what a side sends.
+func onSide(s pair.Side) report.Subject { return report.Subject{Side: sideOf(s)} }
+func sentBy(s pair.Side) report.Subject {
+	return report.Subject{Direction: report.DirectionFrom(sideOf(s))}
+}
+
+// tell sets a field of a finding.
+func tell(f *report.Finding, field string, value any) {
+	if f.Fields == nil {
+		f.Fields = map[string]any{}
+	}
+	f.Fields[field] = value
+}
+
+// tellSubject sets the fields that name the finding's subject: "direction", and the one that the
+// catalogue has for a side.
+func tellSubject(f *report.Finding, e Entry) {
+	if d := f.Subject.Direction; d != "" {
+		tell(f, "direction", string(d))
+	}
+	if name := e.sideField(); name != "" && f.Subject.Side != "" {
+		tell(f, name, string(f.Subject.Side))
+	}
 }
 
 func sideOf(s pair.Side) report.Side { return report.Side(s.String()) }

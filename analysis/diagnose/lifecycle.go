@@ -105,7 +105,7 @@ func (j *judge) failedRekey(t *talk, m *pair.Message, refused bool) report.Findi
 		Confidence: report.Certain, Conversation: t.ID, // one bare Notify is no new SA, whichever it is
 		Explanation: fmt.Sprintf("The attempt of %s to %s %s: %s", j.name(m.From), attempt, how, after),
 		Evidence:    evidence("CREATE_CHILD_SA", m, m.AnsweredBy),
-		Fields:      map[string]any{"side": m.From.Other().String()},
+		Subject:     onSide(m.From.Other()),
 	}
 	const why = "PFS, transform set and selectors: a difference shows first when keys are renewed"
 	for _, s := range pair.Both {
@@ -183,7 +183,8 @@ func (j *judge) deadPeer(t *talk, s pair.Side, n int, proof []report.Evidence) r
 		Evidence: proof,
 		Actions: []report.Action{j.exec(peer, "whether it lost the SA or was reloaded", showSA(t.Version),
 			"show version | include uptime"), j.exec(s, "the way to the peer", j.toward(s, showSA(t.Version), "ping %s")...)},
-		Fields: map[string]any{"side": peer.String(), "requests": n},
+		Subject: onSide(peer),
+		Fields:  map[string]any{"requests": n},
 	}
 }
 
@@ -226,7 +227,8 @@ func saDeleted(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("%s deleted the IKE SA %s.", j.name(m.From), j.sinceBeginning(t, after)),
 			Evidence:    evidence("Delete", m),
 			Actions:     []report.Action{j.exec(m.From, "why", showErrors(t.Version)...)},
-			Fields:      map[string]any{"deleting_side": m.From.String(), "after_ms": after},
+			Subject:     onSide(m.From),
+			Fields:      map[string]any{"after_ms": after},
 		})
 	}
 	return all
@@ -264,7 +266,8 @@ func (j *judge) childDeleted(t *talk) report.Finding {
 			duration(after)),
 		Evidence: evidence("Delete of a child SA, and the answer that deletes its other half", m, m.AnsweredBy),
 		Actions:  []report.Action{j.exec(m.From, "why", showErrors(2)...)},
-		Fields:   map[string]any{"deleting_side": m.From.String(), "after_ms": after},
+		Subject:  onSide(m.From),
+		Fields:   map[string]any{"after_ms": after},
 	}
 }
 
@@ -288,7 +291,8 @@ func invalidSPI(j *judge) []report.Finding {
 				Actions: []report.Action{j.exec(m.From.Other(),
 					"let the tunnel negotiate anew", j.toward(m.From.Other(), "clear crypto session remote %s")...),
 					j.config(m.From, "tell the peer at once (a suggestion)", "crypto isakmp invalid-spi-recovery")},
-				Fields: map[string]any{"side": m.From.String(), "spi": spi},
+				Subject: onSide(m.From),
+				Fields:  map[string]any{"spi": spi},
 			})
 		}
 	}
@@ -308,7 +312,8 @@ func errorNotify(j *judge) []report.Finding {
 					"anybody on the path may have sent it.", j.name(m.From), n.Name),
 				Evidence: evidence(n.Name, m),
 				Actions:  []report.Action{j.exec(m.From, "the reason, in its own words", showErrors(m.Conversation.Version)...)},
-				Fields:   map[string]any{"side": m.From.String(), "notify": n.Name},
+				Subject:  onSide(m.From),
+				Fields:   map[string]any{"notify": n.Name},
 			})
 		}
 	}

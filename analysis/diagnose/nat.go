@@ -41,7 +41,8 @@ func (j *judge) natOfPairs(t facts.Translated) report.Finding {
 			{Side: "A", Frame: a.Frame, Note: fmt.Sprintf("as %s to %s", a.Src, a.Dst)},
 			{Side: "B", Frame: b.Frame, Note: fmt.Sprintf("the same packet as %s to %s", b.Src, b.Dst)},
 		},
-		Fields: map[string]any{"translated_side": t.Side.String(), "original": m.Original.Addr().String(),
+		Subject: onSide(t.Side),
+		Fields: map[string]any{"original": m.Original.Addr().String(),
 			"translated": m.Translated.Addr().String(), "port_preserved": t.Keeps, "hash_verified": t.Verified},
 	}
 }
@@ -53,7 +54,8 @@ func (j *judge) natOfHash(t facts.Translated) report.Finding {
 		Explanation: fmt.Sprintf("A NAT seems to translate %s: its NAT detection hash is not of %s, "+
 			"from where its packets come.", j.partyName(t.Side), t.End),
 		Evidence: evidence("the NAT detection hash does not match the address", t.Message),
-		Fields: map[string]any{"translated_side": t.Side.String(), "original": nil,
+		Subject:  onSide(t.Side),
+		Fields: map[string]any{"original": nil,
 			"translated": t.End.Addr().String(), "port_preserved": nil, "hash_verified": t.Verified},
 	}
 	if t.Verified {
@@ -72,7 +74,8 @@ func (j *judge) natOfOwnHash(t facts.Translated) report.Finding {
 		Explanation: fmt.Sprintf("A NAT seems to translate %s: the other side's NAT detection hash is not of %s, "+
 			"where its packets arrive.", j.partyName(t.Side), t.End),
 		Evidence: evidence("the NAT detection hash does not match the address", t.Message),
-		Fields: map[string]any{"translated_side": t.Side.String(), "original": t.End.Addr().String(),
+		Subject:  onSide(t.Side),
+		Fields: map[string]any{"original": t.End.Addr().String(),
 			"translated": nil, "port_preserved": nil, "hash_verified": t.Verified},
 	}
 	if t.Verified {
@@ -122,7 +125,8 @@ func natMappingChanged(j *judge) []report.Finding {
 					{Side: "B", Frame: m.First[pair.B].Frame}},
 				Actions: []report.Action{j.config(s, "keepalives more often than the NAT forgets",
 					"crypto ikev2 nat keepalive 20")},
-				Fields: map[string]any{"before": before.Translated.String(), "after": m.Translated.String()},
+				Subject: report.Subject{Device: before.Translated.Addr()},
+				Fields:  map[string]any{"before": before.Translated.String(), "after": m.Translated.String()},
 			})
 		}
 	}
@@ -281,7 +285,8 @@ func wrongPeer(j *judge) []report.Finding {
 				Evidence: evidence("to an address that is not the peer's", m),
 				Actions: append([]report.Action{j.exec(m.From, "which peer address is configured", "show crypto map",
 					"show crypto ikev2 profile", "show running-config | section interface Tunnel")}, j.setPeer(m.From)...),
-				Fields: map[string]any{"side": m.From.String(), "sent_to": x.Dst.Addr().String(), "expected": j.seenAs(peer)},
+				Subject: onSide(m.From),
+				Fields:  map[string]any{"sent_to": x.Dst.Addr().String(), "expected": j.seenAs(peer)},
 			})
 		}
 	}

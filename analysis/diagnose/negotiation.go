@@ -33,7 +33,8 @@ func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 	own, source := j.knownOf(refuser, t.Version)
 	f := report.Finding{
 		Confidence: report.Certain, Conversation: t.ID, Evidence: evidence("NO_PROPOSAL_CHOSEN", m),
-		Fields: map[string]any{"refusing_side": refuser.String(), "offered": names(offered), "accepted_by_refuser": nil,
+		Subject: onSide(refuser),
+		Fields: map[string]any{"offered": names(offered), "accepted_by_refuser": nil,
 			"mismatch": "unproven", "suggestion": nil},
 	}
 	f.Explanation = fmt.Sprintf("%s refused every IKE proposal of %s (NO_PROPOSAL_CHOSEN). Offered: %s.", j.name(refuser),
@@ -54,7 +55,7 @@ func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 	f.Fields["accepted_by_refuser"] = names(own)
 	mine, theirs, differing := closest(offered, own)
 	if len(differing) == 0 {
-		f.Fields["mismatch"] = "excluded"
+		f.Fields["mismatch"] = excluded
 		f.Explanation += fmt.Sprintf(" It would accept that by %s (%s), so the algorithms are not the reason: "+
 			"no policy or profile of it matches this peer, address or VRF.", source, strings.Join(names(own), "; "))
 		f.Actions = []report.Action{j.exec(refuser, "what it would accept", append(shows, profile)...),
@@ -69,6 +70,9 @@ func (j *judge) mismatch(t *talk, m *pair.Message) report.Finding {
 	j.advise(&f, refuser, t.Version, mine, theirs)
 	return f
 }
+
+// excluded says of a mismatch that the algorithms are not the reason.
+const excluded = "excluded"
 
 // groups are the distinct groups that answers ask for, in order.
 func groups(rounds []*pair.Message) []int {
@@ -98,7 +102,8 @@ func groupMismatch(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("%s wants key exchange group %d, %s offered group %d, "+
 				"and no attempt with a common group succeeded.", j.name(m.From), group, j.name(m.From.Other()), offered),
 			Evidence: evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
-			Fields: map[string]any{"refusing_side": m.From.String(), "offered_group": offered, "wanted_group": group,
+			Subject:  onSide(m.From),
+			Fields: map[string]any{"offered_group": offered, "wanted_group": group,
 				"unusable_at": nil},
 		}
 		look := j.exec(m.From, "which groups it accepts", "show crypto ikev2 proposal")
@@ -188,7 +193,7 @@ func cookieChallenge(j *judge) []report.Finding {
 			Evidence: evidence("COOKIE", challenge, retry),
 			Actions: []report.Action{j.exec(challenge.From, "how many negotiations are half open", "show crypto ikev2 stats",
 				"show crypto call admission statistics")},
-			Fields: map[string]any{"challenging_side": challenge.From.String()},
+			Subject: onSide(challenge.From),
 		})
 	}
 	return all
@@ -319,7 +324,8 @@ func halfOpenFlood(j *judge) []report.Finding {
 			Evidence: evidence("one of the initial requests", first...),
 			Actions: []report.Action{j.config(s.Other(), "limit half-open negotiations (a suggestion)",
 				"crypto ikev2 cookie-challenge 50", "crypto ikev2 limit max-in-negotation-sa 100")},
-			Fields: map[string]any{"side": s.String(), "half_open": open},
+			Subject: onSide(s),
+			Fields:  map[string]any{"half_open": open},
 		})
 	}
 	return all

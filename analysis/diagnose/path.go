@@ -58,7 +58,8 @@ func natTBlocked(j *judge) []report.Finding {
 				path(st.From, "a filter between the two gateways drops UDP 4500", j.permitPort(st.From, "udp", 4500)),
 				j.exec(st.From, "the way to the peer", j.toward(st.From, "traceroute %s", "show ip route %s")...),
 			},
-			Fields: map[string]any{"direction": st.From.Direction(), "lost": len(lost), "sent": len(lost)},
+			Subject: sentBy(st.From),
+			Fields:  map[string]any{"lost": len(lost), "sent": len(lost)},
 		})
 	}
 	return all
@@ -95,7 +96,8 @@ func pathBlocked(j *judge) []report.Finding {
 					j.permitPort(st.From, protocol(st), st.Port)),
 				j.exec(st.From, "the way to the peer", j.toward(st.From, "traceroute %s", "show ip route %s")...),
 			},
-			Fields: map[string]any{"direction": st.From.Direction(), "protocol": protocol(st), "port": int(st.Port),
+			Subject: sentBy(st.From),
+			Fields: map[string]any{"protocol": protocol(st), "port": int(st.Port),
 				"phase": phase(lost), "lost": len(lost), "sent": sent},
 		}
 		j.unknownTarget(&f, st)
@@ -147,7 +149,8 @@ func pathLoss(j *judge) []report.Finding {
 				j.name(st.From.Other()), st.Lost, len(st.Sent), was(st.Lost)),
 			Evidence: lossOf(lost),
 			Actions:  []report.Action{j.exec(st.From, "errors and drops on the WAN interface", j.showInterface(st.From)...)},
-			Fields: map[string]any{"direction": st.From.Direction(), "protocol": protocol(st), "port": int(st.Port),
+			Subject:  sentBy(st.From),
+			Fields: map[string]any{"protocol": protocol(st), "port": int(st.Port),
 				"lost": st.Lost, "sent": len(st.Sent), "loss_ratio": ratio(st.Lost, len(st.Sent))},
 		})
 	}

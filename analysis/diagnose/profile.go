@@ -74,7 +74,7 @@ func (j *judge) compareProfiles(f *report.Finding, refuser pair.Side) {
 		f.Explanation += " By the IKEv2 profiles of both sides, identity and method agree, which leaves the pre-shared key."
 	}
 	if len(differs) > 0 {
-		f.Fields["configuration_differs"] = differs
+		tell(f, "configuration_differs", differs)
 	}
 }
 

@@ -2,12 +2,10 @@ package diagnose
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"sync"
 
 	"github.com/moncap/moncap/analysis/ike"
-	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
 )
 
@@ -141,67 +139,31 @@ func everywhere(cause, follower string) bool {
 	return c.Everywhere || f.Everywhere || exceptions[[2]string{cause, follower}] != nil
 }
 
-// subject is what a finding is about, beside its conversations. What a finding does not name is
-// nil, or not valid.
-type subject struct {
-	direction *pair.Side // of what this side sends
-	side      *pair.Side
-	device    netip.Addr // that refused, or whose mapping it was
-}
-
-// sideFields are the names under which findings tell their side.
-var sideFields = []string{"side", "silent_side", "refusing_side", "rejecting_side", "ignoring_side", "waiting_side",
-	"deleting_side", "translated_side"}
-
-func subjectOf(f report.Finding) subject {
-	var s subject
-	for _, side := range pair.Both {
-		if f.Fields["direction"] == side.Direction() {
-			s.direction = &side
-		}
-		if slices.ContainsFunc(sideFields, func(name string) bool { return f.Fields[name] == side.String() }) {
-			s.side = &side
-		}
-	}
-	if by, ok := f.Fields["rejected_by"].(string); ok {
-		s.device, _ = netip.ParseAddr(by)
-	}
-	if before, ok := f.Fields["before"].(string); ok {
-		at, _ := netip.ParseAddrPort(before)
-		s.device = at.Addr()
-	}
-	return s
-}
-
 // exceptions are the causes and followers whose subjects relate in another way than all the others'
 // do.
 var exceptions = map[[2]string]func(cause, follower report.Finding) bool{
 	{"capture-empty", "path-blocked"}: func(c, f report.Finding) bool {
-		to, from := subjectOf(c).side, subjectOf(f).direction
-		return to != nil && from != nil && from.Other() == *to
+		return f.Subject.Direction != "" && f.Subject.Direction.To() == c.Subject.Side
 	},
 	// Who refuses what arrives has no SA to send with either.
 	{"icmp-rejected", "esp-one-way"}: func(c, f report.Finding) bool {
-		refused, silent := subjectOf(c).direction, subjectOf(f).side
-		return refused != nil && silent != nil && refused.Other() == *silent
+		return c.Subject.Direction != "" && c.Subject.Direction.To() == f.Subject.Side
 	},
 	// The address that a NAT gave up says that nobody is there.
 	{"nat-mapping-changed", "icmp-rejected"}: func(c, f report.Finding) bool {
-		old, by := subjectOf(c).device, subjectOf(f).device
-		return old.IsValid() && old == by
+		return c.Subject.Device.IsValid() && c.Subject.Device == f.Subject.Device
 	},
 	// An error about what went to a wrong address says nothing of the path to the peer.
 	{"wrong-peer-address", "icmp-rejected"}: func(c, f report.Finding) bool { return c.Conversation == f.Conversation },
 	// Who knows the peer by another address has neither profile nor policy for the true one.
 	{"wrong-peer-address", "peer-not-answering"}: sameSide,
 	{"wrong-peer-address", "ike-proposal-mismatch"}: func(c, f report.Finding) bool {
-		return sameSide(c, f) && f.Fields["mismatch"] == "excluded"
+		return sameSide(c, f) && f.Fields["mismatch"] == excluded
 	},
 }
 
 func sameSide(c, f report.Finding) bool {
-	a, b := subjectOf(c).side, subjectOf(f).side
-	return a != nil && b != nil && *a == *b
+	return c.Subject.Side != "" && c.Subject.Side == f.Subject.Side
 }
 
 // related says whether a finding can follow from a cause: they are about the same direction and
@@ -213,8 +175,8 @@ func related(cause, follower report.Finding) bool {
 	if c, _ := Explain(cause.Code); c.Everywhere {
 		return true
 	}
-	a, b := subjectOf(cause).direction, subjectOf(follower).direction
-	if a != nil && b != nil && *a != *b {
+	a, b := cause.Subject.Direction, follower.Subject.Direction
+	if a != "" && b != "" && a != b {
 		return false
 	}
 	f, _ := Explain(follower.Code)

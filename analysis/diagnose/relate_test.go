@@ -3,6 +3,7 @@ package diagnose
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -27,6 +28,11 @@ func TestRelationsAreOfTheCatalogue(t *testing.T) {
 		}
 		if e.Explains != "" && e.Explains != silence || e.Frames != "" && e.Frames != "none" {
 			t.Errorf("%s explains %q, frames %q", e.Code, e.Explains, e.Frames)
+		}
+		fields := slices.Concat(e.Fields, e.More)
+		isSide := func(name string) bool { return name == "side" || strings.HasSuffix(name, "_side") }
+		if i := slices.IndexFunc(fields, isSide); i >= 0 && slices.ContainsFunc(fields[i+1:], isSide) {
+			t.Errorf("%s has several fields for the side that it is about: %v", e.Code, fields)
 		}
 		for _, n := range e.SpeaksFor {
 			if !slices.ContainsFunc(allErrors(), func(x ike.NotifyType) bool { return x.String() == n }) {
@@ -63,39 +69,37 @@ func TestCausesAreOrderedByLayer(t *testing.T) {
 }
 
 func TestRelated(t *testing.T) {
-	finding := func(code, conversation string, fields ...any) report.Finding {
-		f := report.Finding{Code: code, Conversation: conversation, Fields: map[string]any{}}
-		for i := 0; i < len(fields); i += 2 {
-			f.Fields[fields[i].(string)] = fields[i+1]
-		}
-		return f
+	finding := func(code, conversation string, about report.Subject) report.Finding {
+		return report.Finding{Code: code, Conversation: conversation, Subject: about}
 	}
+	of := func(s report.Side) report.Subject { return report.Subject{Side: s} }
+	device := func(a string) report.Subject { return report.Subject{Device: netip.MustParseAddr(a)} }
+	aToB, bToA, none := report.Subject{Direction: report.AtoB}, report.Subject{Direction: report.BtoA}, report.Subject{}
 	for _, c := range []struct {
 		name            string
 		cause, follower report.Finding
 		want            bool
 	}{
-		{"the same direction", finding("packet-too-big", "", "direction", "A->B"),
-			finding("path-loss", "", "direction", "A->B"), true},
-		{"the other direction", finding("packet-too-big", "", "direction", "A->B"),
-			finding("path-loss", "", "direction", "B->A"), false},
-		{"another conversation", finding("payload-altered", "1"), finding("auth-failed", "2"), false},
-		{"one that names none", finding("icmp-rejected", ""), finding("dpd-timeout", "2"), true},
-		{"of all conversations", finding("auth-failed", "1"), finding("sa-deleted", "2"), true},
-		{"the empty capture of the receiver", finding("capture-empty", "", "side", "B"),
-			finding("path-blocked", "", "direction", "A->B"), true},
-		{"that of the sender", finding("capture-empty", "", "side", "A"),
-			finding("path-blocked", "", "direction", "A->B"), false},
-		{"the mapping that the NAT gave up", finding("nat-mapping-changed", "", "before", "198.51.100.1:4500"),
-			finding("icmp-rejected", "", "rejected_by", "198.51.100.1"), true},
-		{"in IPv6", finding("nat-mapping-changed", "", "before", netip.MustParseAddrPort("[2001:db8::1]:4500").String()),
-			finding("icmp-rejected", "", "rejected_by", "2001:db8::1"), true},
-		{"another device", finding("nat-mapping-changed", "", "before", "198.51.100.1:4500"),
-			finding("icmp-rejected", "", "rejected_by", "198.51.100.11"), false},
-		{"the side that knows another address", finding("wrong-peer-address", "1", "side", "A"),
-			finding("peer-not-answering", "2", "silent_side", "A"), true},
-		{"the other side", finding("wrong-peer-address", "1", "side", "A"),
-			finding("peer-not-answering", "1", "silent_side", "B"), false},
+		{"the same direction", finding("packet-too-big", "", aToB), finding("path-loss", "", aToB), true},
+		{"the other direction", finding("packet-too-big", "", aToB), finding("path-loss", "", bToA), false},
+		{"another conversation", finding("payload-altered", "1", none), finding("auth-failed", "2", none), false},
+		{"one that names none", finding("icmp-rejected", "", none), finding("dpd-timeout", "2", none), true},
+		{"of all conversations", finding("auth-failed", "1", none), finding("sa-deleted", "2", none), true},
+		{"the empty capture of the receiver", finding("capture-empty", "", of("B")),
+			finding("path-blocked", "", aToB), true},
+		{"that of the sender", finding("capture-empty", "", of("A")), finding("path-blocked", "", aToB), false},
+		{"who refuses has no SA to send with", finding("icmp-rejected", "", aToB),
+			finding("esp-one-way", "", of("B")), true},
+		{"who is refused has", finding("icmp-rejected", "", aToB), finding("esp-one-way", "", of("A")), false},
+		{"the mapping that the NAT gave up", finding("nat-mapping-changed", "", device("198.51.100.1")),
+			finding("icmp-rejected", "", device("198.51.100.1")), true},
+		{"in IPv6", finding("nat-mapping-changed", "", device("2001:db8::1")),
+			finding("icmp-rejected", "", device("2001:db8:0::1")), true},
+		{"another device", finding("nat-mapping-changed", "", device("198.51.100.1")),
+			finding("icmp-rejected", "", device("198.51.100.11")), false},
+		{"the side that knows another address", finding("wrong-peer-address", "1", of("A")),
+			finding("peer-not-answering", "2", of("A")), true},
+		{"the other side", finding("wrong-peer-address", "1", of("A")), finding("peer-not-answering", "1", of("B")), false},
 	} {
 		if got := related(c.cause, c.follower); got != c.want {
 			t.Errorf("%s: %v", c.name, got)

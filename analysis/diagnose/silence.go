@@ -39,7 +39,8 @@ func peerNotAnswering(j *judge) []report.Finding {
 			Actions: []report.Action{j.exec(peer,
 				"why it drops the request: no profile or policy for this peer, VRF, control-plane policing, IKE off",
 				append(showPolicies(t.Version), "show policy-map control-plane", "show ip access-lists")...)},
-			Fields: map[string]any{"silent_side": peer.String(), "phase": m.Exchange.String(), "requests": n},
+			Subject: onSide(peer),
+			Fields:  map[string]any{"phase": m.Exchange.String(), "requests": n},
 		})
 	}
 	return all
@@ -169,7 +170,8 @@ func responseIgnored(j *judge) []report.Finding {
 				Actions: []report.Action{j.exec(m.From, "why it does not take the answer: "+
 					"a filter behind the capture, control-plane policing, another VRF, a broken checksum",
 					append([]string{"show ip access-lists", "show policy-map control-plane"}, showErrors(t.Version)...)...)},
-				Fields: map[string]any{"ignoring_side": m.From.String(), "phase": m.Exchange.String(), "responses": responses},
+				Subject: onSide(m.From),
+				Fields:  map[string]any{"phase": m.Exchange.String(), "responses": responses},
 			}
 			if m.Exchange == ike.IKEAuth {
 				f.Actions = append(f.Actions,
@@ -212,7 +214,8 @@ func exhausted(j *judge) []report.Finding {
 				Evidence:    evidence("sent again and again", m),
 				Actions: []report.Action{j.exec(m.From, "the way to the peer, and what IKE says of it",
 					j.toward(m.From, "show ip route %s", "traceroute %s", state)...)},
-				Fields: map[string]any{"side": m.From.String(), "phase": m.Exchange.String(), "transmissions": len(sent),
+				Subject: onSide(m.From),
+				Fields: map[string]any{"phase": m.Exchange.String(), "transmissions": len(sent),
 					"intervals_ms": gaps},
 			})
 		}

@@ -23,7 +23,8 @@ func packetTooBig(j *judge) []report.Finding {
 			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
 			Actions: append(j.smaller(e.Quoted, e.MTU, 0),
 				j.config(e.Quoted, "ESP that may be fragmented on the way", "crypto ipsec df-bit clear")),
-			Fields: map[string]any{"direction": e.Quoted.Direction(), "mtu": e.MTU, "reported_by": from},
+			Subject: sentBy(e.Quoted),
+			Fields:  map[string]any{"mtu": e.MTU, "reported_by": from},
 		})
 	}
 	return all
@@ -90,7 +91,8 @@ func ipFragmentsLost(j *judge) []report.Finding {
 					"crypto ikev2 fragmentation mtu 1200"),
 				path(s, "let IP fragments of UDP 500 and 4500 pass", j.permit(s, "udp", "fragments")),
 			},
-			Fields: map[string]any{"direction": s.Direction(), "protocol": "IKE", "datagram_size": first.At[s].Datagram,
+			Subject: sentBy(s),
+			Fields: map[string]any{"protocol": "IKE", "datagram_size": first.At[s].Datagram,
 				"fragments_sent": len(first.At[s].Fragments), "fragments_seen": len(first.Partial)},
 		})
 	}
@@ -191,7 +193,8 @@ func (j *judge) espFragmentsLost() []report.Finding {
 					"crypto ipsec fragmentation before-encryption"),
 				j.exec(x.From, "the largest packet that passes whole", j.toward(x.From, "ping %s size 1400 df-bit")...),
 			},
-			Fields: map[string]any{"direction": x.From.Direction(), "protocol": protocol, "datagram_size": int(x.Example.Size),
+			Subject: sentBy(x.From),
+			Fields: map[string]any{"protocol": protocol, "datagram_size": int(x.Example.Size),
 				"fragments_sent": pieces, "fragments_seen": seen},
 		})
 	}

@@ -24,7 +24,8 @@ func payloadAltered(j *judge) []report.Finding {
 			Evidence: evidence("the same message, with different bytes", m),
 			Actions: []report.Action{path(m.From, "an application gateway for IPsec on a NAT or firewall: turn it off",
 				"no ip nat service ipsec-esp enable")},
-			Fields: map[string]any{"direction": m.From.Direction(), "first_difference_offset": m.DifferAt},
+			Subject: sentBy(m.From),
+			Fields:  map[string]any{"first_difference_offset": m.DifferAt},
 		})
 	}
 	return all
@@ -61,7 +62,8 @@ func duplicatedOnPath(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("%s of %s arrived at %s more often than sent.", plural(count, "packet", "packets"),
 				j.name(s), j.name(s.Other())),
 			Evidence: shown,
-			Fields:   map[string]any{"direction": s.Direction(), "count": count},
+			Subject:  sentBy(s),
+			Fields:   map[string]any{"count": count},
 		})
 	}
 	return all
@@ -105,7 +107,8 @@ func reorderedOnPath(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("%s of %s arrived at %s behind later ones.", plural(count, "packet", "packets"), j.name(s),
 				j.name(s.Other())),
 			Evidence: shown,
-			Fields:   map[string]any{"direction": s.Direction(), "count": count},
+			Subject:  sentBy(s),
+			Fields:   map[string]any{"count": count},
 		})
 	}
 	return all
@@ -131,7 +134,8 @@ func dscpRewritten(j *judge) []report.Finding {
 				Explanation: fmt.Sprintf("What %s sends with DSCP %d arrives at %s with DSCP %d.", j.name(s), k[0],
 					j.name(s.Other()), k[1]),
 				Evidence: sights("DSCP differs", ts[0]),
-				Fields:   map[string]any{"direction": s.Direction(), "dscp_sent": int(k[0]), "dscp_received": int(k[1])},
+				Subject:  sentBy(s),
+				Fields:   map[string]any{"dscp_sent": int(k[0]), "dscp_received": int(k[1])},
 			})
 		}
 	}

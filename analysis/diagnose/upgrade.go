@@ -52,7 +52,8 @@ func upgradeRefusesWeak(j *judge) []report.Finding {
 				Evidence: evidence("the negotiation", m),
 				Actions: append([]report.Action{j.exec(s, "the release, and what it says of weak algorithms", "show version",
 					"show logging")}, j.stronger(version)...),
-				Fields: map[string]any{"side": s.String(), "version": release, "refused": refused},
+				Subject: onSide(s),
+				Fields:  map[string]any{"version": release, "refused": refused},
 			})
 			break
 		}

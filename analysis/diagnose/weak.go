@@ -32,7 +32,8 @@ func selectionNotOffered(j *judge) []report.Finding {
 					Actions: []report.Action{j.exec(m.From,
 						"what it selects from, and its software's known defects", "show crypto ikev2 proposal", "show version"),
 						j.exec(m.From.Other(), "what it offers", "show crypto ikev2 proposal")},
-					Fields: map[string]any{"refusing_side": m.From.Other().String(), "transform": transformName(t)},
+					Subject: onSide(m.From.Other()),
+					Fields:  map[string]any{"transform": transformName(t)},
 				})
 			}
 		}

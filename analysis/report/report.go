@@ -8,6 +8,7 @@ import (
 	_ "embed" // schema.json
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -230,9 +231,18 @@ type Finding struct {
 	CausedBy     string   // code of the finding that is this one's root, if any
 	Conversation string   // id of the conversation that it is about, if any
 	Further      []string // ids of further conversations in which the same happened
+	Subject      Subject  // what else it is about; in JSON some of Fields say it
 	Evidence     []Evidence
 	Actions      []Action
 	Fields       map[string]any
+}
+
+// Subject is what a finding is about beside its conversations, as far as it is about one side, one direction or
+// one device. A report that was read from JSON has none.
+type Subject struct {
+	Side      Side       // whose doing, or trouble, it is; empty: of no side alone
+	Direction Direction  // of the packets that it is about; empty: of no direction alone
+	Device    netip.Addr // that refused, or whose address it was
 }
 
 // About says whether f is about a conversation.
@@ -311,7 +321,9 @@ func (f *Finding) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	maps.DeleteFunc(fields, func(k string, _ any) bool { return commonKeys[k] })
-	*f = Finding{c.Code, c.Severity, c.Confidence, c.Title, c.Explanation, c.CausedBy, c.Conversation, c.Further, c.Evidence, c.Actions, fields}
+	*f = Finding{Code: c.Code, Severity: c.Severity, Confidence: c.Confidence, Title: c.Title, Explanation: c.Explanation,
+		CausedBy: c.CausedBy, Conversation: c.Conversation, Further: c.Further, Evidence: c.Evidence, Actions: c.Actions,
+		Fields: fields}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,16 +32,49 @@ func Load(path string) (*Inventory, error) { return load(path, false) }
 func LoadFound(path string) (*Inventory, error) { return load(path, true) }
 
 func load(path string, found bool) (*Inventory, error) {
+	p := &parser{}
+	doc, err := p.open(path, found, wantInventory)
+	if _, ofTheSystem := errors.AsType[*fs.PathError](err); ofTheSystem {
+		return nil, fmt.Errorf("inventory: %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.inventoryOf(doc)
+}
+
+const wantInventory = "want version, peers and tunnels"
+
+// Parse reads and validates an inventory; file is its name in messages. All that is wrong is reported at once, a line
+// each: FILE:LINE: WHERE: what was expected.
+func Parse(file string, r io.Reader) (*Inventory, error) {
+	p := &parser{file: file, folder: filepath.Dir(file)}
+	doc, err := p.read(r, wantInventory)
+	if err != nil {
+		return nil, err
+	}
+	return p.inventoryOf(doc)
+}
+
+func (p *parser) inventoryOf(doc *yaml.Node) (*Inventory, error) {
+	inv := p.inventory(doc)
+	inv.Digest = p.digest
+	return inv, p.err()
+}
+
+// open reads the one document of a file, and finds out whether others may have written it. want says what it is when it
+// is empty.
+func (p *parser) open(path string, found bool, want string) (*yaml.Node, error) {
+	p.file, p.folder = path, filepath.Dir(path)
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("inventory: %w", err)
+		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("inventory: %w", err)
+		return nil, err
 	}
-	p := &parser{file: path, folder: filepath.Dir(path)}
 	if !OnlyOurs(info) {
 		p.distrust = fmt.Sprintf("%s belongs to, or may be written by, somebody else (mode %04o): chmod go-w it, or own it", path, info.Mode().Perm())
 	} else if found {
@@ -48,16 +82,10 @@ func load(path string, found bool) (*Inventory, error) {
 			p.distrust = fmt.Sprintf("the folder of %s belongs to, or may be written by, somebody else: name the file with -i if you mean it", path)
 		}
 	}
-	return p.parse(f)
+	return p.read(f, want)
 }
 
-// Parse reads and validates an inventory; file is its name in messages. All that is wrong is reported at once, a line
-// each: FILE:LINE: WHERE: what was expected.
-func Parse(file string, r io.Reader) (*Inventory, error) {
-	return (&parser{file: file, folder: filepath.Dir(file)}).parse(r)
-}
-
-func (p *parser) parse(r io.Reader) (*Inventory, error) {
+func (p *parser) read(r io.Reader, want string) (*yaml.Node, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
@@ -65,18 +93,17 @@ func (p *parser) parse(r io.Reader) (*Inventory, error) {
 	if len(b) > maxSize {
 		return nil, fmt.Errorf("%s: larger than %d bytes", p.file, maxSize)
 	}
-	doc, err := document(b)
+	sum := sha256.Sum256(b)
+	p.digest = hex.EncodeToString(sum[:])
+	doc, err := document(b, want)
 	if err != nil {
 		return nil, fmt.Errorf("%s:%w", p.file, err)
 	}
-	inv := p.inventory(doc)
-	sum := sha256.Sum256(b)
-	inv.Digest = hex.EncodeToString(sum[:])
-	return inv, p.err()
+	return doc, nil
 }
 
-// document reads the one document of an inventory file. Errors begin with the line.
-func document(b []byte) (*yaml.Node, error) {
+// document reads the one document of a file. Errors begin with the line.
+func document(b []byte, want string) (*yaml.Node, error) {
 	if line := unreadable(b); line > 0 {
 		return nil, fmt.Errorf("%d: want text in UTF-8 without control characters", line)
 	}
@@ -85,7 +112,7 @@ func document(b []byte) (*yaml.Node, error) {
 	err := d.Decode(&doc)
 	switch {
 	case err == io.EOF || err == nil && len(doc.Content) == 0:
-		return nil, errors.New("1: it is empty; want version, peers and tunnels")
+		return nil, fmt.Errorf("1: it is empty; %s", want)
 	case err != nil:
 		return nil, syntaxError(b, err)
 	}
@@ -146,6 +173,7 @@ type problem struct {
 type parser struct {
 	file     string
 	folder   string // that relative paths count from
+	digest   string // of the file's bytes
 	distrust string // why programs that the file names are not run; "": they are
 	problems []problem
 }

@@ -42,6 +42,9 @@ func (e *Error) Lasting() bool {
 	return strings.Contains(e.Err.Error(), "no common algorithm")
 }
 
+// RefusedLogin says that the router refused the credentials, and not that they were spared for having been refused before.
+func (e *Error) RefusedLogin() bool { return errors.Is(e.Err, errRefused) }
+
 // NoLine says that the router had no terminal line, or no session of this user, left.
 func (e *Error) NoLine() bool {
 	return errors.Is(e.Err, errNoRoom) || noLine(e.Err) && !errors.Is(e.Err, errNothing)

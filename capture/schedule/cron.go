@@ -90,6 +90,9 @@ func (t *Times) String() string { return t.text }
 // Zone returns the name of the time zone as it was written.
 func (t *Times) Zone() string { return t.zone }
 
+// Location returns the time zone.
+func (t *Times) Location() *time.Location { return t.location }
+
 // Next returns the first of the moments that is after a moment, in the zone; zero: there is none.
 func (t *Times) Next(after time.Time) time.Time {
 	after = after.In(t.location)

@@ -36,7 +36,7 @@ lead to the same findings. All of the zip is in one folder, named as the zip is.
 		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir, err := a.findBundle(args[0])
+			dir, err := a.findBundle(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -63,6 +63,7 @@ lead to the same findings. All of the zip is in one folder, named as the zip is.
 			return err
 		},
 	}
+	a.registerOptional(c)
 	c.Flags().StringVarP(&out, "output", "o", "", "the zip (default: the bundle's name)")
 	c.Flags().BoolVar(&redacted, "redact", false, "change addresses, names and identities")
 	c.Flags().BoolVar(&force, "force", false, "replace a file that is there already")

@@ -31,7 +31,7 @@ Running it again does no harm: a bundle that proves that nothing is left is not 
 		Args:              wants(0, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dirs, err := a.toClean(f, args)
+			dirs, err := a.toClean(cmd.Context(), f, args)
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ Running it again does no harm: a bundle that proves that nothing is left is not 
 }
 
 // toClean lists the folders of the runs that are meant.
-func (a *app) toClean(f cleanFlags, args []string) ([]string, error) {
+func (a *app) toClean(ctx context.Context, f cleanFlags, args []string) ([]string, error) {
 	asked := len(args)
 	if f.all {
 		asked++
@@ -75,7 +75,7 @@ func (a *app) toClean(f cleanFlags, args []string) ([]string, error) {
 	if err != nil || len(open) > 0 {
 		return open, err
 	}
-	dir, err := a.findBundle(args[0])
+	dir, err := a.findBundle(ctx, args[0])
 	return []string{dir}, err
 }
 

@@ -9,9 +9,16 @@ func (a *app) liveCommands() []*cobra.Command {
 	}
 }
 
+func (a *app) fleetCommands() []*cobra.Command {
+	return []*cobra.Command{
+		a.serveCommand(), a.submitCommand(), a.jobsCommand(), a.cancelCommand(), a.approveCommand(), a.historyCommand(), a.scheduleCommand(),
+		a.workerCommand(), a.dbCommand(),
+	}
+}
+
 func (a *app) fileCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.analyzeCommand(), a.decodeCommand(), a.runsCommand(), a.scheduleCommand(), a.reportCommand(), a.diffCommand(), a.withFormat(a.bundleCommand()), a.partnerKitCommand(),
+		a.analyzeCommand(), a.decodeCommand(), a.runsCommand(), a.reportCommand(), a.diffCommand(), a.withFormat(a.bundleCommand()), a.partnerKitCommand(),
 	}
 }
 

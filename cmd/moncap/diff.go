@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -17,8 +18,8 @@ func (a *app) diffCommand() *cobra.Command {
 		Use:   "diff TUNNEL | RUN1 RUN2",
 		Short: "What changed between two runs of a tunnel",
 		Long: `What is new, gone or changed between two runs of one tunnel. With the name of a tunnel it compares its two latest runs
-that have captures; with --since the latest one with the last before that time. A run is a bundle's folder, a run's id, or a
-report in JSON; the earlier one comes first.
+that have captures; with --since the latest one with the last before that time. A run is a bundle's folder, a run's id, here or
+in the fleet's database, or a report in JSON; the earlier one comes first.
 
 EXIT STATUS
   0   both runs could be compared
@@ -38,7 +39,7 @@ EXIT STATUS
 				return usageError(errors.New("diff: --since goes with the name of a tunnel"))
 			}
 			if len(args) == 1 {
-				two, err := a.twoRuns(args[0], since)
+				two, err := a.twoRuns(cmd.Context(), args[0], since)
 				if err != nil {
 					return err
 				}
@@ -61,6 +62,7 @@ EXIT STATUS
 			return nil
 		},
 	}
+	a.registerOptional(c)
 	c.Flags().StringVarP(&format, "format", "f", format, "text or json")
 	c.Flags().StringVar(&since, "since", "", "compare with the last run before then: 36h, 7d, 2026-11-23")
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 when there are differences, as git diff does")
@@ -69,29 +71,29 @@ EXIT STATUS
 }
 
 // twoRuns picks the runs of a tunnel that are compared, the earlier one first.
-func (a *app) twoRuns(tunnel, since string) ([2]string, error) {
+func (a *app) twoRuns(ctx context.Context, tunnel, since string) ([2]string, error) {
 	before, err := parseSince(since, time.Now())
 	if err != nil {
 		return [2]string{}, usageError(err)
 	}
 	if since == "" {
-		two, err := a.latestOf(tunnel, 2)
+		two, err := a.latestOf(ctx, tunnel, 2)
 		if err != nil {
 			return [2]string{}, err
 		}
-		return [2]string{two[1].Bundle, two[0].Bundle}, nil
+		return [2]string{two[1].name(), two[0].name()}, nil
 	}
-	latest, err := a.latestOf(tunnel, 1)
+	latest, err := a.latestOf(ctx, tunnel, 1)
 	if err != nil {
 		return [2]string{}, err
 	}
-	runs, err := a.history(tunnel)
+	runs, err := a.everyRun(ctx, tunnel)
 	if err != nil {
 		return [2]string{}, usageError(err)
 	}
 	for _, p := range runs {
 		if p.judged() && p.Started.Before(before) && p.ID != latest[0].ID {
-			return [2]string{p.Bundle, latest[0].Bundle}, nil
+			return [2]string{p.name(), latest[0].name()}, nil
 		}
 	}
 	return [2]string{}, usageError(fmt.Errorf("%s: no run with captures began before %s", tunnel, before.Local().Format(time.DateTime)))

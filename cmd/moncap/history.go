@@ -33,10 +33,21 @@ type pastRun struct {
 	Bytes      int64          `json:"bytes"`               // of the folder
 	Open       []string       `json:"open"`                // what is, or may be, on the routers still
 	Bundle     string         `json:"bundle"`
+
+	fleet bool   // the fleet's database tells of it, and no folder here
+	host  string // where its bundle is then
 }
 
 // unfinished is the outcome of a run that goes on, or whose program was killed.
 const unfinished report.Outcome = "unfinished"
+
+// name is what the run is found by: its folder, or its id where only the database has it.
+func (p *pastRun) name() string {
+	if p.fleet {
+		return p.ID
+	}
+	return p.Bundle
+}
 
 // judged says whether captures were compared.
 func (p *pastRun) judged() bool { return p.Outcome != report.NotRun && p.Outcome != unfinished }

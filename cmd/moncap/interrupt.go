@@ -41,6 +41,7 @@ type interrupts struct {
 
 	mu       sync.Mutex
 	stopped  bool           // the captures were told to end
+	drain    func()         // what the first signal does instead; nil: nothing is drained
 	gaveUp   bool           // the context was cancelled
 	waits    map[any]func() // end the captures that wait
 	leavings map[any]func() // say what is left of the runs under way
@@ -68,6 +69,9 @@ func (i *interrupts) heard(s os.Signal) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
+	case i.drain != nil && !i.stopped && !i.gaveUp:
+		i.stopped = true
+		i.drain()
 	case s == os.Interrupt && len(i.waits) > 0 && !i.stopped && !i.gaveUp:
 		i.stopped = true
 		for _, stop := range i.waits {
@@ -120,6 +124,18 @@ func (i *interrupts) giveUp(cause error) {
 
 // waiting has the first Ctrl-C call stop.
 func (i *interrupts) waiting(stop func()) (end func()) { return i.during(i.waits, stop) }
+
+// draining has the first signal, whichever it is, call drain.
+func (i *interrupts) draining(drain func()) (end func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.drain = drain
+	return func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.drain = nil
+	}
+}
 
 // leaving has a program that is ended at once say something. It ends with code 5 then.
 func (i *interrupts) leaving(say func()) (end func()) { return i.during(i.leavings, say) }

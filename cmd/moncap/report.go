@@ -15,6 +15,7 @@ import (
 	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/capture/fleet"
 )
 
 func (a *app) reportCommand() *cobra.Command {
@@ -22,9 +23,10 @@ func (a *app) reportCommand() *cobra.Command {
 	var keys string
 	again, exitZero := false, false
 	c := &cobra.Command{
-		Use:   "report BUNDLE|TUNNEL",
+		Use:   "report BUNDLE|RUN|TUNNEL",
 		Short: "Render the report of a run again",
-		Long: `Render the report of a run again, in any form. With the name of a tunnel it is the tunnel's latest run.
+		Long: `Render the report of a run again, in any form: of a bundle's folder, or of a run by its id, here or in the fleet's
+database. With the name of a tunnel it is the tunnel's latest run.
 The stored report is shown as it is; --again or --keys compares the captures anew.
 ` + exitStatusHelp,
 		Example: `  moncap report runs/hq-branch-20261123-101500-ab12cd --format html -o report.html
@@ -47,6 +49,7 @@ The stored report is shown as it is; --again or --keys compares the captures ane
 		},
 	}
 	o.register(c)
+	a.registerOptional(c)
 	c.Flags().StringVar(&keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	c.Flags().BoolVar(&exitZero, "exit-zero", false, "exit with 0 when the report was written, whatever it says")
 	c.Flags().BoolVar(&again, "again", false, "compare the captures anew")
@@ -54,7 +57,13 @@ The stored report is shown as it is; --again or --keys compares the captures ane
 }
 
 func (a *app) storedOrNew(ctx context.Context, arg, keys string, again bool) (document, error) {
-	dir, err := a.findBundle(arg)
+	dir, err := a.findBundle(ctx, arg)
+	if errors.Is(err, fleet.ErrNotFound) && keys == "" && !again { // of an old run the database may have the report alone
+		r, noReport := a.storedReport(ctx, arg)
+		if r != nil || noReport != nil {
+			return document{report: r}, noReport
+		}
+	}
 	if err != nil {
 		return document{}, err
 	}
@@ -199,7 +208,13 @@ func (a *app) finishReport(ctx context.Context, dir, keys string) (document, err
 func (a *app) loadReport(ctx context.Context, arg string) (*report.Report, error) {
 	info, err := os.Stat(arg)
 	if err != nil || info.IsDir() {
-		dir, err := a.findBundle(filepath.Clean(arg))
+		arg = filepath.Clean(arg)
+		if err != nil { // a run's id may be all that is needed
+			if r, err := a.storedReport(ctx, arg); r != nil || err != nil {
+				return r, err
+			}
+		}
+		dir, err := a.findBundle(ctx, arg)
 		if err != nil {
 			return nil, err
 		}

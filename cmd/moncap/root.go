@@ -101,7 +101,9 @@ type app struct {
 	color     string
 	noInput   bool
 
-	uploadPassword uploadPassword
+	database       *databaseFlags // of a command that reads or writes the fleet's history where there is one; nil: it does not
+	ends           []func() error // what the end of the program removes
+	uploadPassword secretFlag
 	lineWait       time.Duration // for a terminal line of a router
 	lineWaitFor    []string      // the peers whose lines other runs may have; nil: all
 	interrupts     *interrupts
@@ -119,6 +121,7 @@ func run(ctx context.Context, e environment) int {
 	defer a.interrupts.cancel(nil)
 	over := make(chan struct{})
 	defer close(over)
+	defer a.end()
 	go a.interrupts.watch(e.signals, over)
 	root := a.command()
 	root.SetArgs(e.args)
@@ -135,6 +138,17 @@ func run(ctx context.Context, e environment) int {
 		a.printUsage(cmd, err)
 	}
 	return code
+}
+
+// atEnd has something done when the program ends.
+func (a *app) atEnd(f func() error) { a.ends = append(a.ends, f) }
+
+func (a *app) end() {
+	for _, f := range a.ends {
+		if err := f(); err != nil {
+			a.warn("%v", err)
+		}
+	}
 }
 
 func (a *app) command() *cobra.Command {
@@ -168,6 +182,7 @@ Try it without a router:  moncap demo
 	mustComplete(root, "log-format", []string{"text", "json"})
 	root.AddGroup(
 		&cobra.Group{ID: "live", Title: "Routers:"},
+		&cobra.Group{ID: "fleet", Title: "Fleet:"},
 		&cobra.Group{ID: "files", Title: "Files:"},
 		&cobra.Group{ID: "help", Title: "Practice and help:"},
 	)
@@ -178,6 +193,7 @@ Try it without a router:  moncap demo
 		commands []*cobra.Command
 	}{
 		{"live", a.liveCommands()},
+		{"fleet", a.fleetCommands()},
 		{"files", a.fileCommands()},
 		{"help", a.helpCommands()},
 	} {

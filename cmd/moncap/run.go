@@ -109,17 +109,17 @@ func (f *captureFlags) checkRanges() error {
 	return nil
 }
 
-// uploadPassword is the flag that says where the password of --via-export's server is kept. The password itself is refused.
-type uploadPassword struct {
+// secretFlag is a flag that says where a secret is kept. A secret itself is refused.
+type secretFlag struct {
 	ref inventory.SecretRef
 	err error
 }
 
-func (p *uploadPassword) String() string { return p.ref.String() }
-func (p *uploadPassword) Type() string   { return "reference" }
+func (p *secretFlag) String() string { return p.ref.String() }
+func (p *secretFlag) Type() string   { return "reference" }
 
 // Set keeps an error to itself: the one that cobra would make of it repeats the value, which may be a password.
-func (p *uploadPassword) Set(s string) error {
+func (p *secretFlag) Set(s string) error {
 	p.ref, p.err = inventory.ParseSecretRef(s)
 	return nil
 }
@@ -281,6 +281,7 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 		},
 	}
 	f.captureFlags.register(c)
+	a.registerOptional(c)
 	f.registerWait(c)
 	f.more = []string{"line", "nagios", "prometheus"}
 	f.outputFlags.register(c)
@@ -394,6 +395,7 @@ func (a *app) runOne(ctx context.Context, t *inventory.Tunnel, f *runFlags) erro
 		code = exitCode(err)
 	}
 	a.tellChange(ctx, f.onChange, before, d.report)
+	a.remember(ctx, dir, d.report, code, err)
 	if f.quietOK && code == exitOK && f.toStdout() {
 		return nil
 	}

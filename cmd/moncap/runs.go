@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,9 +23,9 @@ func (a *app) runsCommand() *cobra.Command {
 	format, file, since := "text", "", ""
 	c := &cobra.Command{
 		Use:   "runs [TUNNEL]",
-		Short: "The runs on this disk: when, verdict, headline, what was lost, what is still open",
-		Long: `The runs in the folder of runs ($MONCAP_RUNS, or runs), the latest first: of one tunnel, or of all. A run that has
-something on its routers still is marked; moncap clean removes it.
+		Short: "The runs on this disk and in the fleet's database: when, verdict, headline, what was lost, what is still open",
+		Long: `The runs in the folder of runs ($MONCAP_RUNS, or runs) and, where there is a fleet's database, those that only it has,
+the latest first: of one tunnel, or of all. A run that has something on its routers still is marked; moncap clean removes it.
 
 --format html is a page of tunnels by days, with a link to each report; nagios is one line for the tunnel's latest run
 with that plugin's exit codes; prometheus is the textfile collector's form, with every tunnel of the inventory.
@@ -41,7 +42,7 @@ EXIT STATUS
   moncap runs --format prometheus -o /var/lib/node_exporter/textfile/moncap.prom`,
 		Args:              wants(0, 1),
 		ValidArgsFunction: a.completeTunnel,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneOf("--format", format, runsFormats...); err != nil {
 				return err
 			}
@@ -56,9 +57,10 @@ EXIT STATUS
 			if len(args) == 1 {
 				tunnel = args[0]
 			}
-			return a.showRuns(tunnel, from, format, file)
+			return a.showRuns(cmd.Context(), tunnel, from, format, file)
 		},
 	}
+	a.registerOptional(c)
 	c.Flags().StringVarP(&format, "format", "f", format, strings.Join(runsFormats, ", "))
 	c.Flags().StringVarP(&file, "output", "o", "", "write to this file instead of stdout")
 	c.Flags().StringVar(&since, "since", "", "only runs that began since then: 36h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z")
@@ -88,8 +90,8 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("--since: want an age (36h, 7d), a day (2026-11-23) or a time (RFC 3339), got %q", s)
 }
 
-func (a *app) showRuns(tunnel string, from time.Time, format, file string) error {
-	runs, err := a.history(tunnel)
+func (a *app) showRuns(ctx context.Context, tunnel string, from time.Time, format, file string) error {
+	runs, err := a.everyRun(ctx, tunnel)
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
@@ -150,10 +152,18 @@ func (a *app) writeRuns(w io.Writer, runs []*pastRun) error {
 		headline := render.Shorten(strings.Join(strings.Fields(printable(p.Headline)), " "), 80)
 		fmt.Fprintln(t, strings.Join([]string{
 			p.Started.Local().Format("2006-01-02 15:04:05"), printable(p.Tunnel), printable(verdict), lost(p.LostAtoB), lost(p.LostBtoA),
-			kilobytes(p.Bytes), printable(p.ID), headline,
+			p.size(), printable(p.ID), headline,
 		}, "\t"))
 	}
 	return t.Flush()
+}
+
+// size is that of the run's folder, where it has one here.
+func (p *pastRun) size() string {
+	if p.fleet {
+		return "-"
+	}
+	return kilobytes(p.Bytes)
 }
 
 func kilobytes(n int64) string {

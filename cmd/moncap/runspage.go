@@ -70,6 +70,9 @@ func cellOf(r *pastRun, folder string) runsCell {
 		to = r.Bundle
 	}
 	link := url.URL{Path: filepath.ToSlash(to) + "/" + bundle.ReportText}
+	if r.fleet { // its folder is elsewhere
+		link = url.URL{}
+	}
 	c := runsCell{
 		Sign: verdictSigns[outcome], Class: outcome, Link: link.String(),
 		Title: r.Started.Local().Format("15:04") + " " + outcome + ": " + printable(r.Headline),

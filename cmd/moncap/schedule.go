@@ -22,12 +22,13 @@ import (
 func (a *app) scheduleCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "schedule",
-		Short:   "Have tunnels looked at every night",
-		Example: "  moncap schedule print hq-branch --systemd --at 02:30 --timezone Europe/Berlin",
+		Short:   "Have tunnels looked at every night: by moncap serve, or by another scheduler",
+		Example: "  moncap schedule next\n  moncap schedule print hq-branch --systemd --at 02:30 --timezone Europe/Berlin",
 		Args:    wants(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(a.schedulePrintCommand())
+	c.AddCommand(a.scheduleListCommand(), a.scheduleNextCommand(), a.scheduleRunCommand(), a.schedulePauseCommand(true),
+		a.schedulePauseCommand(false), a.schedulePrintCommand())
 	return c
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -160,21 +161,21 @@ func (a *app) createBundle(dir, tunnel, runID string) (*bundle.Bundle, error) {
 
 // findBundle takes a bundle's folder, the id of a run, or the name of a tunnel: then it is the tunnel's latest run that has
 // something to show, and it is said when later ones came to nothing.
-func (a *app) findBundle(arg string) (string, error) {
+func (a *app) findBundle(ctx context.Context, arg string) (string, error) {
 	if isBundle(arg) {
 		return arg, nil
 	}
-	found, err := a.latestOf(arg, 1)
+	found, err := a.latestOf(ctx, arg, 1)
 	if err != nil {
 		return "", err
 	}
-	return found[0].Bundle, nil
+	return a.folderOf(ctx, found[0])
 }
 
 // latestOf returns the n latest runs of a tunnel that have something to show, the latest first. When only one is wanted and
 // there is none, it is the latest of all, which says why.
-func (a *app) latestOf(tunnel string, n int) ([]*pastRun, error) {
-	runs, err := a.history("")
+func (a *app) latestOf(ctx context.Context, tunnel string, n int) ([]*pastRun, error) {
+	runs, err := a.everyRun(ctx, "")
 	if err != nil {
 		return nil, usageError(err)
 	}

@@ -143,6 +143,7 @@ func (s *several) run(ctx context.Context, i int) error {
 	if err != nil {
 		code = exitCode(err)
 	}
+	s.lines.remember(ctx, dir, d.report, code, err)
 	return s.done(i, d.report, dir, code)
 }
 

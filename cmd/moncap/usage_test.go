@@ -23,7 +23,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"run", "dema", "-i", l.inventory}, "(did you mean demo?)"},
 		{[]string{"plan", "dema", "-i", l.inventory}, "(did you mean demo?)"},
 		{[]string{"start", "a", "b"}, "moncap: start: want TUNNEL, and 2 arguments were given"},
-		{[]string{"report"}, "want BUNDLE|TUNNEL, and nothing was given"},
+		{[]string{"report"}, "want BUNDLE|RUN|TUNNEL, and nothing was given"},
 		{[]string{"plan", "demo", "-i", l.inventory, "--buffer", "500"}, "--buffer 500: want 1 to 100"},
 		{[]string{"plan", "demo", "-i", l.inventory, "--duration", "100h"}, "--duration 100h0m0s: want 1s to 24h"},
 		{[]string{"plan", "demo", "-i", l.inventory, "--duration", "0s"}, "--duration 0s: want 1s to 24h"},

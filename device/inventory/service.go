@@ -60,7 +60,7 @@ func (p *parser) service(n *yaml.Node, s *Service) {
 		"sites":       func(where string, n *yaml.Node) { p.names(where, n, &s.Sites) },
 		"workers":     func(where string, n *yaml.Node) { p.number(where, n, &s.Workers, 1, 256) },
 		"lease":       func(where string, n *yaml.Node) { p.duration(where, n, &s.Lease, 5*time.Second, 5*time.Minute) },
-		"drain":       func(where string, n *yaml.Node) { p.duration(where, n, &s.Drain, 0, time.Hour) },
+		"drain":       func(where string, n *yaml.Node) { p.duration(where, n, &s.Drain, time.Second, time.Hour) },
 		"artifacts": func(where string, n *yaml.Node) {
 			p.mapping(where, n, keys{
 				"max_mb": func(where string, n *yaml.Node) { p.number(where, n, &s.MaxMB, 0, 1024) },

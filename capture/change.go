@@ -28,8 +28,8 @@ type change struct {
 // open says whether the thing may be on the router.
 func (c *change) open() bool { return c.state != bundle.Gone && c.state != bundle.Void }
 
-// begin announces a change in the journal. Without that it is not made.
-func (r *router) begin(kind string) (*change, error) {
+// begin announces a change in the journal, and in the ledger where there is one. Without that it is not made.
+func (r *router) begin(ctx context.Context, kind string) (*change, error) {
 	if c := r.open(kind); c != nil {
 		return c, nil
 	}
@@ -40,6 +40,9 @@ func (r *router) begin(kind string) (*change, error) {
 	c := &change{thing: t}
 	if err := r.mark(c, bundle.Intent); err != nil {
 		return nil, err
+	}
+	if err := r.intend(ctx, c); err != nil {
+		return nil, errors.Join(&localError{err}, r.mark(c, bundle.Void))
 	}
 	r.changes = slices.DeleteFunc(r.changes, func(o *change) bool { return o.kind == kind && o.state == "" })
 	r.changes = append(r.changes, c)
@@ -56,15 +59,31 @@ func (r *router) open(kind string) *change {
 	return nil
 }
 
-// mark writes the state of a change to the journal.
+// mark writes the state of a change to the journal. The ledger is told what became of it, also when that cannot be written
+// here.
 func (r *router) mark(c *change, s bundle.State) error {
-	if err := r.u.b.Record(bundle.Entry{
-		Time: time.Now(), Side: r.side, Peer: r.plan.Endpoint.Name, Kind: c.kind, Name: c.name, State: s,
-	}); err != nil {
+	e := r.entry(c, s)
+	if r.u.o.Ledger != nil && s != bundle.Intent {
+		r.u.o.Ledger.Noted(e)
+	}
+	if err := r.u.b.Record(e); err != nil {
 		return err
 	}
 	c.state = s
 	return nil
+}
+
+func (r *router) entry(c *change, s bundle.State) bundle.Entry {
+	return bundle.Entry{Time: time.Now(), Side: r.side, Peer: r.plan.Endpoint.Name, Kind: c.kind, Name: c.name, State: s}
+}
+
+// intend writes a change that is about to be made to the ledger. The bundle is not locked meanwhile: the sides do not wait
+// for each other's.
+func (r *router) intend(ctx context.Context, c *change) error {
+	if r.u.o.Ledger == nil {
+		return nil
+	}
+	return r.u.o.Ledger.Intend(ctx, r.entry(c, bundle.Intent))
 }
 
 // made records that the router has the thing, and that this session saw so.
@@ -77,7 +96,7 @@ func (r *router) made(c *change) error {
 // change is taken for made, or made again. gate is passed after the journal is written; it may be nil. looks are asked
 // behind the commands; what they are answered is in r.behind, unless something went wrong.
 func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command, gate func(context.Context) error, looks ...iosxe.Command) error {
-	c, err := r.begin(kind)
+	c, err := r.begin(ctx, kind)
 	if err != nil {
 		return err
 	}

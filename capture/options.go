@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -94,8 +95,23 @@ type Options struct {
 	LineWaitFor []string
 	// MaxDumpMB bounds what is read by `buffer dump` instead of SCP; 16 when zero.
 	MaxDumpMB int
-	DryRun    bool   // Clean only: list what would be removed
-	Name      string // what the operator says that the run of a bundle called its things, where it did not choose itself
+	// Ledger is told of everything that the run changes; nil: nobody is.
+	Ledger Ledger
+	DryRun bool   // Clean only: list what would be removed
+	Name   string // what the operator says that the run of a bundle called its things, where it did not choose itself
+}
+
+// Ledger is a second set of books on a run, kept where others can go on with it when this machine cannot: the journal
+// and run.json, as the bundle has them. Its methods may be called by both sides at once.
+type Ledger interface {
+	// Intend writes down that a change is about to be made, and returns when it will be found. With an error the change is
+	// not made, and the run ends.
+	Intend(ctx context.Context, e bundle.Entry) error
+	// Noted is told what became of a change, in the order of each side. It does not wait: what takes a change back
+	// depends on no ledger.
+	Noted(e bundle.Entry)
+	// Saved is told what run.json says now. It does not wait.
+	Saved(run []byte)
 }
 
 // DefaultTimeouts bound the phases of one side.

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -83,7 +84,7 @@ func begin(p *Plan, h Hosts, b *bundle.Bundle, o Options) (*runner, error) {
 		return nil, err
 	}
 	u := newRunner(p, h, b, o, run)
-	if err := b.SaveRun(run); err != nil {
+	if err := u.save(); err != nil {
 		return nil, err
 	}
 	return u, nil
@@ -353,7 +354,17 @@ func (u *runner) save() error {
 	if u.b == nil {
 		return nil
 	}
-	return u.b.SaveRun(u.run)
+	if err := u.b.SaveRun(u.run); err != nil {
+		return err
+	}
+	if u.o.Ledger == nil {
+		return nil
+	}
+	data, err := json.Marshal(u.run)
+	if err == nil {
+		u.o.Ledger.Saved(data)
+	}
+	return err
 }
 
 // note keeps something that the operator should know, once.

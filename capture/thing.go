@@ -12,9 +12,12 @@ const (
 	kindCapture   = "capture"
 	kindCondition = "debug-condition"
 	kindDebug     = "debug"
-	kindActive    = "active"
+	kindActive    = KindActive
 	kindFile      = "file"
 )
+
+// KindActive is the kind of a capture that runs, in the journal.
+const KindActive = "active"
 
 // thing is something that a run makes on a router: what it is called, how it is found again, and how it goes.
 type thing struct {

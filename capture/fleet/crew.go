@@ -22,6 +22,8 @@ type Crew struct {
 	Folder string // where bundles are made; an absolute path
 	// Knows says why this worker should leave a run alone: its inventory does not have the tunnel as the plan does.
 	Knows func(*capture.Plan) error
+	// Hold says until when a run must not begin that is about to, and why; a zero time: it may. nil: all may.
+	Hold func(p *capture.Plan, cause string) (until time.Time, why string)
 	// Open prepares the routers of a run. resumes says that a run is gone on with: what cannot be recorded must not keep it
 	// from being undone.
 	Open func(ctx context.Context, p *capture.Plan, b *bundle.Bundle, resumes bool) (Sessions, error)
@@ -48,6 +50,7 @@ type Report struct {
 // WorkerOptions say what a worker does.
 type WorkerOptions struct {
 	Crew        Crew
+	Host        string                            // the name of this machine; the system's when empty
 	Sites       []string                          // whose routers it reaches; none: those without a site
 	Workers     int                               // runs at a time; 8 when zero
 	Version     string                            // of the program

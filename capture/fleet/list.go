@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moncap/moncap/capture/bundle"
@@ -45,7 +46,7 @@ func (h *hall) waitsFor(r Run, before map[string]int) string {
 	case r.Approval == approvalWanted:
 		return "approval"
 	case ms(r.NotBefore) > h.now:
-		return "until " + r.NotBefore.Format(time.RFC3339)
+		return strings.TrimSpace("until " + r.NotBefore.UTC().Format(time.RFC3339) + " " + r.Headline)
 	case h.workers[r.Site] == 0 && r.Site == "":
 		return "no worker"
 	case h.workers[r.Site] == 0:
@@ -92,7 +93,7 @@ func (s *Store) changed(ctx context.Context, all []Run, f HistoryFilter) ([]Run,
 	last := map[string]Run{}
 	if !f.Since.IsZero() {
 		var w where
-		w.add(true, "ended > 0 AND exit >= 0 AND ended < ?", ms(f.Since))
+		w.add(true, "ended > 0 AND exit BETWEEN 0 AND 3 AND ended < ?", ms(f.Since))
 		w.add(f.Tunnel != "", "tunnel = ?", f.Tunnel)
 		earlier, err := s.lastOf(ctx, w)
 		if err != nil {
@@ -102,7 +103,7 @@ func (s *Store) changed(ctx context.Context, all []Run, f HistoryFilter) ([]Run,
 	}
 	var kept []Run
 	for _, r := range slices.Backward(all) {
-		if r.Exit < 0 {
+		if r.Exit < 0 || r.Exit > 3 { // it has no verdict
 			continue
 		}
 		if before, ok := last[r.Tunnel]; !ok || !sameVerdict(before, r) {
@@ -124,7 +125,7 @@ func sameVerdict(x, y Run) bool {
 // Last returns the last run with a verdict of each tunnel.
 func (s *Store) Last(ctx context.Context) (map[string]Run, error) {
 	var w where
-	w.add(true, "ended > 0 AND exit >= 0")
+	w.add(true, "ended > 0 AND exit BETWEEN 0 AND 3")
 	last, err := s.lastOf(ctx, w)
 	return last, s.fail(err)
 }

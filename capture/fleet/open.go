@@ -49,6 +49,8 @@ type Options struct {
 	// Password gives PostgreSQL's. Without it the file of passwords is read, as libpq does (PGPASSFILE, ~/.pgpass).
 	Password func() (string, error)
 	Lease    time.Duration // DefaultLease when zero; the same for all workers of a database
+	// Existing refuses to make a database where there is none, with ErrNotFound.
+	Existing bool
 	// NoMigrate leaves an older schema as it is.
 	NoMigrate bool
 }
@@ -124,6 +126,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	t, err := parseURL(o.URL, o.State)
 	if err != nil {
 		return nil, err
+	}
+	if o.Existing && t.file != "" && !exists(t.file) {
+		return nil, fmt.Errorf("database sqlite:%s: %w: moncap serve makes it, or moncap db init", t.file, ErrNotFound)
 	}
 	s := &Store{lease: o.Lease, log: o.Log}
 	if s.lease <= 0 {

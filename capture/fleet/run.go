@@ -189,7 +189,7 @@ func (s *Store) addFindings(ctx context.Context, all []Run) error {
 type RunFilter struct {
 	State  State
 	Tunnel string
-	Cause  string
+	Cause  string    // how it begins
 	Since  time.Time // of its creation
 	Limit  int
 }
@@ -199,7 +199,7 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 	var w where
 	w.add(f.State != "", "state = ?", string(f.State))
 	w.add(f.Tunnel != "", "tunnel = ?", f.Tunnel)
-	w.add(f.Cause != "", "cause = ?", f.Cause)
+	w.add(f.Cause != "", "substr(cause, 1, length(CAST(? AS TEXT))) = ?", f.Cause, f.Cause)
 	w.add(!f.Since.IsZero(), "created >= ?", ms(f.Since))
 	all, err := s.runs(ctx, s.db, w.String()+" ORDER BY created DESC, id DESC"+limit(f.Limit), w.args...)
 	return all, s.fail(err)

@@ -1,0 +1,97 @@
+//go:build unix
+
+package fleet
+
+import (
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
+)
+
+// short is a capture that ends when its packets have come.
+var short = capture.Settings{Duration: 10 * time.Second, Until: capture.Until{Kind: capture.UntilPackets, Packets: 2}}
+
+// long is one that lasts until it is ended.
+var long = capture.Settings{Duration: 5 * time.Minute}
+
+func TestRunsAreCarriedOut(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		f, s := newField(t, 2), openStore(t, url)
+		f.worker(t, url, nil)
+		ids := submit(t, s, f.request(t, 0, 1, short), f.request(t, 2, 3, short), f.request(t, 0, 3, short))
+		for _, r := range await(t, s, time.Minute, ids...) {
+			if r.State != Done || r.Exit != 0 || !r.Clean || len(r.Findings) != 1 || r.Outcome != "established" {
+				t.Errorf("%+v", r)
+			}
+			entries, err := s.Journal(t.Context(), r.ID)
+			if err != nil || len(entries) != 24 {
+				t.Errorf("%d journal rows, %v", len(entries), err)
+			}
+			dir := filepath.Join(t.TempDir(), "fetched")
+			if err := s.FetchBundle(t.Context(), r.ID, dir); err != nil {
+				t.Fatal(err)
+			}
+			b, err := bundle.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if run, err := b.Run(); err != nil || !run.Clean || run.ID != r.ID {
+				t.Errorf("%v, %+v", err, run)
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if data, err := s.Report(t.Context(), r.ID); err != nil || string(data) != `{"outcome":"established"}` {
+				t.Errorf("report %q, %v", data, err)
+			}
+		}
+		f.check(t)
+		settled(t, s)
+	})
+}
+
+// phasesThatChange are those in which something of a run is on the routers.
+var phasesThatChange = []capture.Phase{capture.PhaseACL, capture.PhaseStart, capture.PhaseWait, capture.PhaseExport, capture.PhaseClean}
+
+func TestAKilledWorkersRunIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	for _, phase := range phasesThatChange {
+		t.Run(string(phase), func(t *testing.T) {
+			t.Parallel()
+			eachDatabase(t, func(t *testing.T, url string) {
+				f, s := newField(t, 1), openStore(t, url)
+				settings := short
+				if phase == capture.PhaseWait {
+					settings = long
+				}
+				dying := f.worker(t, url, func(c *workerConfig) {
+					c.Die, c.DieAfter, c.Signal = phase, 50*time.Millisecond, syscall.SIGKILL
+					if phase == capture.PhaseWait {
+						c.DieAfter = time.Second
+					}
+				})
+				ids := submit(t, s, f.request(t, 0, 1, settings))
+				<-dying.done
+				killed := time.Now()
+				f.worker(t, url, nil)
+				r := await(t, s, time.Minute, ids...)[0]
+				t.Logf("%s after %s", r.State, time.Since(killed))
+				want := []State{Collected, Interrupted}
+				if phase == capture.PhaseWait {
+					want = want[:1]
+				}
+				if !slices.Contains(want, r.State) || !r.Clean {
+					t.Errorf("%+v", r)
+				}
+				f.check(t)
+				settled(t, s)
+			})
+		})
+	}
+}

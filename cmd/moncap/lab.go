@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -50,30 +51,35 @@ func (l *lab) Close() error {
 }
 
 // startLab starts the routers on loopback and accepts their host keys.
-func startLab(ctx context.Context, incident testdata.Incident, o labOptions) (_ *lab, err error) {
+func startLab(ctx context.Context, incident testdata.Incident, o labOptions) (*lab, error) {
 	pair, err := simulator.NewPair(incident.A, incident.B, o.speed)
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{replayed: pair.Replayed()}
+	tunnel, err := demoTunnel(incident, o.dir)
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{tunnel: tunnel, replayed: pair.Replayed()}
+	return l, l.startRouters(ctx, [2]simulator.Source{pair.A(), pair.B()}, o)
+}
+
+// startRouters starts both; an error leaves none of them.
+func (l *lab) startRouters(ctx context.Context, sources [2]simulator.Source, o labOptions) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
 		}
 	}()
 	if err := os.WriteFile(filepath.Join(o.dir, "password"), []byte(labPassword+"\n"), 0o600); err != nil {
-		return nil, err
+		return err
 	}
-	if l.tunnel, err = demoTunnel(incident, o.dir); err != nil {
-		return nil, err
-	}
-	sources := [2]simulator.Source{pair.A(), pair.B()}
 	for i, peer := range []*inventory.Peer{l.tunnel.A, l.tunnel.B} {
 		if err := l.start(ctx, i, peer, sources[i], o); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return l, nil
+	return nil
 }
 
 func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets simulator.Source, o labOptions) error {
@@ -112,8 +118,8 @@ func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets si
 	return device.AcceptHostKey(*peer, info)
 }
 
-// demoTunnel is the tunnel between the two simulated routers, as an inventory would have it. The ports are not known yet.
-func demoTunnel(incident testdata.Incident, dir string) (*inventory.Tunnel, error) {
+// labTunnel is a tunnel between the two simulated routers, as an inventory would have it. The ports are not known yet.
+func labTunnel(name, dir string, addressA, addressB netip.Addr) (*inventory.Tunnel, error) {
 	secret, err := inventory.ParseSecretRef("file:" + filepath.Join(dir, "password"))
 	if err != nil {
 		return nil, err
@@ -125,14 +131,21 @@ func demoTunnel(incident testdata.Incident, dir string) (*inventory.Tunnel, erro
 		Limits: inventory.Limits{CPUPercent: 80, MemoryPercent: 95, ClockSkew: time.Hour, Runs: 1},
 	}
 	a, b := base, base
-	a.Name, a.WAN.Address, a.ExpectHostname = "site-a", testdata.A4, "site-A"
-	b.Name, b.WAN.Address, b.ExpectHostname = "site-b", testdata.B4, "site-B"
-	if incident.IPv6() {
-		a.WAN.Address, b.WAN.Address = testdata.A6, testdata.B6
-	}
-	if incident.Translated() {
-		a.WAN.NATAddress = testdata.NAT
-	}
-	return &inventory.Tunnel{Name: "demo", A: &a, B: &b,
+	a.Name, a.WAN.Address, a.ExpectHostname = "site-a", addressA, "site-A"
+	b.Name, b.WAN.Address, b.ExpectHostname = "site-b", addressB, "site-B"
+	return &inventory.Tunnel{Name: name, A: &a, B: &b,
 		Capture: inventory.CaptureSettings{BufferMB: 10, Duration: 10 * time.Minute, Packets: 20000}}, nil
+}
+
+// demoTunnel is the tunnel of an incident.
+func demoTunnel(incident testdata.Incident, dir string) (*inventory.Tunnel, error) {
+	addressA, addressB := testdata.A4, testdata.B4
+	if incident.IPv6() {
+		addressA, addressB = testdata.A6, testdata.B6
+	}
+	t, err := labTunnel("demo", dir, addressA, addressB)
+	if err == nil && incident.Translated() {
+		t.A.WAN.NATAddress = testdata.NAT
+	}
+	return t, err
 }

@@ -119,6 +119,9 @@ func (r *Router) collect(c *capturePoint, now time.Time) {
 				r.keep(c, p)
 			}
 		}
+		if d, ok := c.stream.(dropping); ok {
+			c.buffer.dropped += d.Dropped()
+		}
 	}
 	if c.active && bounded && !end.After(now) {
 		r.halt(c, end)

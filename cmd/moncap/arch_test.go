@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 var onlyImporter = map[string][]string{
 	"golang.org/x/crypto/ssh":        {"device", "device/simulator"},
 	"golang.org/x/sync":              {"capture"},
+	"golang.org/x/sys/unix":          {"device/simulator"}, // packet(7)
 	"golang.org/x/term":              {"cmd/moncap"},
 	"github.com/scrapli/scrapligo":   {"device"},
 	"github.com/skeema/knownhosts":   {"device"},

@@ -139,7 +139,7 @@ func sighting(c *pair.Case, s pair.Side, x *exchange.Sight) *report.Sighting {
 		return nil
 	}
 	return &report.Sighting{
-		Frame: x.Frame, Time: stamp(c, s, x.Nanos), AlignedNS: c.Aligned(x.Nanos, s) - c.First, Src: endpoint(x.Src), Dst: endpoint(x.Dst),
+		Frame: int(x.Frame), Time: stamp(c, s, x.Nanos), AlignedNS: c.Aligned(x.Nanos, s) - c.First, Src: endpoint(x.Src), Dst: endpoint(x.Dst),
 		Size: int(x.Size), TTL: int(x.TTL), DSCP: int(x.DSCP), Fragments: x.Fragments,
 	}
 }

@@ -25,7 +25,7 @@ func conversation(c *pair.Case, v *pair.Conversation, outcome string, listed int
 func message(c *pair.Case, m *pair.Message) report.Message {
 	r := report.Message{
 		Exchange: m.Exchange.String(), MessageID: m.MessageID, From: side(m.From), Role: role(m), Kind: m.Kind.String(),
-		Payloads: m.Payloads, Encrypted: m.Encrypted(), Length: int(m.Length), Port: m.Transmissions[0].Port(), Altered: m.Altered,
+		Payloads: m.Payloads, Encrypted: m.Encrypted(), Length: int(m.Length), Port: m.Transmissions()[0].Port(), Altered: m.Altered,
 		Note: m.Guess(),
 	}
 	if r.Payloads == nil {
@@ -34,21 +34,21 @@ func message(c *pair.Case, m *pair.Message) report.Message {
 	if m.SKLen > 0 {
 		r.FirstInner = innerName(m)
 	}
-	if m.Plain.Known {
-		r.PlaintextMin, r.PlaintextMax = &m.Plain.Min, &m.Plain.Max
+	if inside := m.Plain(); inside.Known {
+		r.PlaintextMin, r.PlaintextMax = &inside.Min, &inside.Max
 	}
-	for _, n := range m.Notifies {
+	for _, n := range m.Notifies() {
 		r.Notify = append(r.Notify, n.Name)
 	}
 	for _, n := range m.InnerNotifies() {
 		r.Notify = append(r.Notify, n.Number.String())
 	}
-	r.Detail = details(m.Message, m.Inner)
-	if a, b := m.Copies[pair.A], m.Copies[pair.B]; m.Altered {
+	r.Detail = details(m.Message, m.Inner())
+	if a, b := m.Copy(pair.A), m.Copy(pair.B); m.Altered {
 		r.Detail, r.DetailB = details(a, nil), details(b, nil)
 	}
-	listed := m.Transmissions[:min(len(m.Transmissions), maxTransmissions)]
-	r.Omitted = len(m.Transmissions) - len(listed)
+	listed := m.Transmissions()[:min(len(m.Transmissions()), maxTransmissions)]
+	r.Omitted = len(m.Transmissions()) - len(listed)
 	r.Transmissions = make([]report.Transmission, 0, len(listed))
 	for _, t := range listed {
 		r.Transmissions = append(r.Transmissions, report.Transmission{
@@ -102,9 +102,9 @@ func offer(m *pair.Message) (report.Offer, bool) {
 // frame is the first frame that shows m, in the sender's capture when it has it.
 func frame(m *pair.Message) int {
 	for _, s := range [2]pair.Side{m.From, m.From.Other()} {
-		for _, t := range m.Transmissions {
+		for _, t := range m.Transmissions() {
 			if t.At[s] != nil {
-				return t.At[s].Frame
+				return int(t.At[s].Frame)
 			}
 		}
 	}

@@ -61,10 +61,10 @@ func sidesOf(story *exchange.Story) *[2]map[int]bool {
 	seen := map[int]int{}
 	shared, moved := 0, 0
 	for _, m := range story.Messages {
-		first := &m.Sent[0]
+		first := &m.Sent()[0]
 		mine, other := false, false
-		for i := range m.Sent {
-			x := &m.Sent[i]
+		for i := range m.Sent() {
+			x := &m.Sent()[i]
 			seen[int(x.Interface)]++
 			mine = mine || x.Interface == first.Interface
 			if x.Interface != first.Interface && !other {

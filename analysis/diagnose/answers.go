@@ -55,7 +55,7 @@ func inconsistentAnswers(j *judge) []report.Finding {
 		}
 		to := map[*pair.Message]*pair.Message{}
 		for _, m := range t.Messages {
-			q := m.Answers
+			q := m.Answers()
 			if m.Kind != exchange.Response || q == nil || m.Fragments > 0 || m.Altered || m.Truncated {
 				continue
 			}

@@ -209,24 +209,24 @@ func (j *judge) firstChildRefused(t *talk) report.Finding {
 // refusedChild says whether m asked for a further child SA, of an IKE SA that stands, and was
 // refused.
 func (j *judge) refusedChild(t *talk, m *pair.Message) bool {
-	return m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy) && t.Makes(m) == facts.NewChild && t.overlapping(m) == nil &&
+	return m.AnsweredBy() != nil && facts.Refuses(m.AnsweredBy()) && t.Makes(m) == facts.NewChild && t.overlapping(m) == nil &&
 		!j.retriedRekey(t, m)
 }
 
 func (j *judge) furtherChildRefused(t *talk, m *pair.Message) report.Finding {
-	refuser := m.AnsweredBy.From
-	a := facts.Answer{Messages: []*pair.Message{m.AnsweredBy}, Known: m.AnsweredBy.Plain.Known,
-		Min: m.AnsweredBy.Plain.Min, Max: m.AnsweredBy.Plain.Max}
+	refuser := m.AnsweredBy().From
+	a := facts.Answer{Messages: []*pair.Message{m.AnsweredBy()}, Known: m.AnsweredBy().Plain().Known,
+		Min: m.AnsweredBy().Plain().Min, Max: m.AnsweredBy().Plain().Max}
 	reason := any(nil)
 	how := fmt.Sprintf(": its CREATE_CHILD_SA response is one bare Notify (%s of plaintext). The request is no rekey: "+
 		"it has no REKEY_SA, and neither its size nor its time is that of a renewal of the IKE SA.", room(a))
-	if said := innerErrors(m.AnsweredBy.Inner); len(said) > 0 {
+	if said := innerErrors(m.AnsweredBy().Inner()); len(said) > 0 {
 		reason, how = said[0], ": "+said[0]+", read with keys."
 	}
 	f := report.Finding{
 		Confidence: certainIf(reason != nil), Conversation: t.ID,
 		Explanation: fmt.Sprintf("%s refused a further child SA that %s asked for%s", j.name(refuser), j.name(m.From), how),
-		Evidence:    evidence("CREATE_CHILD_SA and its refusal", m, m.AnsweredBy),
+		Evidence:    evidence("CREATE_CHILD_SA and its refusal", m, m.AnsweredBy()),
 		Subject:     onSide(refuser), Fields: roomFields(a),
 	}
 	if t.CameUp() && !t.Childless() {
@@ -387,7 +387,7 @@ func (j *judge) newSA(t *talk, f *report.Finding) {
 func (t *talk) lastOfNegotiation() *pair.Message {
 	var last *pair.Message
 	for _, m := range t.Messages {
-		if at := m.Transmissions[0].Aligned; facts.Negotiates(m) && at <= t.Completed() {
+		if at := m.Transmissions()[0].Aligned; facts.Negotiates(m) && at <= t.Completed() {
 			last = m
 		}
 	}
@@ -403,7 +403,7 @@ func (t *talk) lastPort() int {
 		return 0
 	}
 	m := t.Messages[len(t.Messages)-1]
-	return int(m.Transmissions[len(m.Transmissions)-1].Port())
+	return int(m.Transmissions()[len(m.Transmissions())-1].Port())
 }
 
 // lastTransport is the protocol and port that the conversation ended on, for people.

@@ -59,7 +59,7 @@ func (j *judge) sizesOf(s pair.Side) sizes {
 		}
 		switch t.Fate {
 		case pair.Lost:
-			z.lose(m.Hash, int(x.Size), s, x.Frame)
+			z.lose(m.Hash(), int(x.Size), s, int(x.Frame))
 		case pair.Delivered:
 			z.deliver(int(x.Size))
 		}

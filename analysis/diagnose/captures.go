@@ -86,19 +86,19 @@ func strangers(j *judge) []report.Finding {
 		packets := 0
 		for _, v := range j.c.Strangers {
 			for _, m := range v.Messages {
-				x := m.Copies[s]
+				x := m.Copy(s)
 				if x == nil {
 					continue
 				}
-				packets += len(x.Sent)
-				a := x.Sent[0].Src.Addr()
+				packets += len(x.Sent())
+				a := x.Sent()[0].Src.Addr()
 				if j.own(s, a.String()) {
-					a = x.Sent[0].Dst.Addr()
+					a = x.Sent()[0].Dst.Addr()
 				}
 				if !slices.Contains(addresses, a.String()) && len(addresses) < most {
 					addresses = append(addresses, a.String())
 					f.Evidence = append(f.Evidence,
-						report.Evidence{Side: sideOf(s), Frame: x.Sent[0].Frame, Note: "with " + a.String()})
+						report.Evidence{Side: sideOf(s), Frame: int(x.Sent()[0].Frame), Note: "with " + a.String()})
 				}
 			}
 		}
@@ -334,11 +334,11 @@ func malformedMessage(j *judge) []report.Finding {
 	var all []report.Finding
 	for m := range j.c.Messages() {
 		for _, s := range pair.Both {
-			copy := m.Copies[s]
-			if copy == nil || copy.Truncated || len(copy.Faults()) == 0 || len(copy.Sent) == 0 || len(all) >= most {
+			copy := m.Copy(s)
+			if copy == nil || copy.Truncated || len(copy.Faults()) == 0 || len(copy.Sent()) == 0 || len(all) >= most {
 				continue
 			}
-			frame, fault := copy.Sent[0].Frame, copy.Faults()[0]
+			frame, fault := int(copy.Sent()[0].Frame), copy.Faults()[0]
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
 				Explanation: fmt.Sprintf("%s message of %s in the capture of %s contradicts itself at byte %d: %s.",

@@ -127,7 +127,7 @@ func (x *debugJoin) match() {
 func (x *debugJoin) sight(k debugKey, spiR ike.SPI, n int) *exchange.Sight {
 	var own []*exchange.Sight
 	for _, m := range x.candidates(k, spiR) {
-		for _, t := range m.Transmissions {
+		for _, t := range m.Transmissions() {
 			if t.At[x.s] != nil && !t.Duplicate {
 				own = append(own, t.At[x.s])
 			}
@@ -202,7 +202,7 @@ func (x *debugJoin) knowsSPI(spi ike.SPI) bool { return x.j.bySPI[spi] != nil }
 func (x *debugJoin) lastBefore(i int) report.Evidence {
 	for k := min(i, len(x.sights)-1); k >= 0; k-- {
 		if s := x.sights[k]; s != nil {
-			return report.Evidence{Side: sideOf(x.s), Frame: s.Frame,
+			return report.Evidence{Side: sideOf(x.s), Frame: int(s.Frame),
 				Note: "the last packet of the debug that the capture has before it"}
 		}
 	}
@@ -212,7 +212,7 @@ func (x *debugJoin) lastBefore(i int) report.Evidence {
 // elsewhere says whether the other side's capture has the packet: then it left.
 func (x *debugJoin) elsewhere(p facts.DebugPacket) bool {
 	for _, m := range x.candidates(keyOf(p), ike.SPI(p.SPIr)) {
-		if m.Copies[x.s.Other()] != nil {
+		if m.Copy(x.s.Other()) != nil {
 			return true
 		}
 	}
@@ -229,12 +229,12 @@ func (x *debugJoin) findUnheard() {
 		return
 	}
 	for m := range x.j.c.Messages() {
-		copy := m.Copies[x.s]
+		copy := m.Copy(x.s)
 		if m.From == x.s || copy == nil || m.Major() != 2 || m.Fragment > 1 || copy.Truncated || m.Conversation.Foreign {
 			continue
 		}
 		k := debugKey{m.SPIi, m.MessageID, m.Exchange.String(), m.Response(), false}
-		at := copy.Sent[0].Nanos
+		at := copy.Sent()[0].Nanos
 		if x.seen[k] > 0 || at < x.d.from || at+logDelay > x.d.to {
 			continue
 		}
@@ -248,15 +248,15 @@ func (x *debugJoin) findUnheard() {
 
 // actedUpon says whether IKE answered m, or went on after it.
 func (x *debugJoin) actedUpon(m *pair.Message) bool {
-	if m.AnsweredBy != nil && m.AnsweredBy.Copies[x.s] != nil {
+	if m.AnsweredBy() != nil && m.AnsweredBy().Copy(x.s) != nil {
 		return true
 	}
-	if m.Answers == nil {
+	if m.Answers() == nil {
 		return false
 	}
 	for _, o := range m.Conversation.Messages {
 		if o.From == x.s && !o.Response() && o.MessageID > m.MessageID &&
-			o.Transmissions[0].Aligned >= m.Transmissions[0].Aligned {
+			o.Transmissions()[0].Aligned >= m.Transmissions()[0].Aligned {
 			return true
 		}
 	}

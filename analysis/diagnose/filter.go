@@ -55,7 +55,7 @@ func captureFilter(j *judge) []report.Finding {
 		for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
 			for _, x := range at[:min(len(at), 3)] {
 				f.Evidence = append(f.Evidence,
-					report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
+					report.Evidence{Side: sideOf(x.Side), Frame: int(x.Frame), Note: "not in the other capture, which must have seen it"})
 			}
 		}
 		return f
@@ -83,7 +83,7 @@ func (j *judge) oneDirection(s pair.Side, hidden int) *report.Finding {
 	for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
 		for _, x := range at[:min(len(at), 3)] {
 			f.Evidence = append(f.Evidence,
-				report.Evidence{Side: sideOf(x.Side), Frame: x.Frame, Note: "not in the other capture, which must have seen it"})
+				report.Evidence{Side: sideOf(x.Side), Frame: int(x.Frame), Note: "not in the other capture, which must have seen it"})
 		}
 	}
 	if len(f.Evidence) == 0 {
@@ -95,8 +95,8 @@ func (j *judge) oneDirection(s pair.Side, hidden int) *report.Finding {
 // anyOf is a packet of the negotiation in the capture of s, which goes on without an answer in it.
 func (j *judge) anyOf(s pair.Side) []report.Evidence {
 	for m := range j.c.Messages() {
-		if x := m.Copies[s]; x != nil && m.SPIr != 0 {
-			return []report.Evidence{{Side: sideOf(s), Frame: x.Sent[0].Frame,
+		if x := m.Copy(s); x != nil && m.SPIr != 0 {
+			return []report.Evidence{{Side: sideOf(s), Frame: int(x.Sent()[0].Frame),
 				Note: "it goes on from an answer that this capture lacks"}}
 		}
 	}
@@ -108,7 +108,7 @@ func (j *judge) anyOf(s pair.Side) []report.Evidence {
 // message there (RFC 7296, Section 2.23; RFC 3947, Section 4).
 func (j *judge) portUnseen(s pair.Side) *report.Finding {
 	for last := range answersBeforeFloat(j.c) {
-		if last.Conversation.Initiator != s || j.c.Story(s).Last-last.Copies[s].Sent[0].Nanos < promptly {
+		if last.Conversation.Initiator != s || j.c.Story(s).Last-last.Copy(s).Sent()[0].Nanos < promptly {
 			continue
 		}
 		action := "the filter must permit UDP 4500 as well: UDP without ports, and protocol 50"
@@ -154,14 +154,14 @@ func lastBeforeFloat(v *pair.Conversation) *pair.Message {
 		return nil
 	}
 	last := v.Messages[len(v.Messages)-1]
-	got := last.Copies[v.Initiator]
-	if last.From == v.Initiator || got == nil || last.Encrypted() || len(last.NATD) == 0 {
+	got := last.Copy(v.Initiator)
+	if last.From == v.Initiator || got == nil || last.Encrypted() || len(last.NATD()) == 0 {
 		return nil
 	}
-	arrived := got.Sent[0].Nanos
+	arrived := got.Sent()[0].Nanos
 	for _, m := range v.Messages {
-		if mine := m.Copies[v.Initiator]; m.From == v.Initiator && mine != nil &&
-			mine.Sent[len(mine.Sent)-1].Nanos > arrived {
+		if mine := m.Copy(v.Initiator); m.From == v.Initiator && mine != nil &&
+			mine.Sent()[len(mine.Sent())-1].Nanos > arrived {
 			return nil // it asks again, so it did not take the answer
 		}
 	}
@@ -172,6 +172,6 @@ func lastBeforeFloat(v *pair.Conversation) *pair.Message {
 func holdsNATT(s *exchange.Story) bool {
 	return len(s.Keepalives) > 0 ||
 		slices.ContainsFunc(s.Flows, func(f *exchange.Flow) bool { return f.UDP }) ||
-		slices.ContainsFunc(s.Messages, func(m *exchange.Message) bool { return m.Marker }) ||
+		slices.ContainsFunc(s.Messages, func(m *exchange.Message) bool { return m.Sent()[0].Marker }) ||
 		slices.ContainsFunc(s.Datagrams, func(d *exchange.Datagram) bool { return d.SrcPort == 4500 || d.DstPort == 4500 })
 }

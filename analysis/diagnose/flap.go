@@ -27,7 +27,7 @@ type flap struct {
 	lived  int64 // nanoseconds from the SA's beginning to its Delete
 }
 
-func (f flap) at() int64 { return f.delete.Transmissions[0].Aligned }
+func (f flap) at() int64 { return f.delete.Transmissions()[0].Aligned }
 
 // flaps are the runs of SAs of one pair of addresses that were made and deleted one after the
 // other.
@@ -43,7 +43,7 @@ func (j *judge) flaps() [][]flap {
 		if byEnds[ends] == nil {
 			order = append(order, ends)
 		}
-		byEnds[ends] = append(byEnds[ends], flap{t, m, m.Transmissions[0].Aligned - t.First})
+		byEnds[ends] = append(byEnds[ends], flap{t, m, m.Transmissions()[0].Aligned - t.First})
 	}
 	var runs [][]flap
 	for _, ends := range order {
@@ -129,19 +129,19 @@ func (j *judge) childFlapping(t *talk) (report.Finding, bool) {
 	by := [2]int{}
 	var first, last, shortest int64
 	for _, m := range t.RequestsOf(ike.CreateChildSA) {
-		if !facts.Made(m.AnsweredBy) {
+		if !facts.Made(m.AnsweredBy()) {
 			continue
 		}
 		e := t.errorAfter(m)
 		if e == nil {
 			continue
 		}
-		at := e.Transmissions[0].Aligned
-		if lived := at - m.Transmissions[0].Aligned; shortest == 0 || lived < shortest {
+		at := e.Transmissions()[0].Aligned
+		if lived := at - m.Transmissions()[0].Aligned; shortest == 0 || lived < shortest {
 			shortest = lived
 		}
 		if first == 0 {
-			first = m.Transmissions[0].Aligned
+			first = m.Transmissions()[0].Aligned
 		}
 		last = at
 		by[e.From]++
@@ -163,9 +163,9 @@ func (j *judge) childFlapping(t *talk) (report.Finding, bool) {
 // errorAfter is the bare Notify that a side sends next after m, the request of a CREATE_CHILD_SA
 // exchange, was answered.
 func (t *talk) errorAfter(m *pair.Message) *pair.Message {
-	answered := m.AnsweredBy.Transmissions[0].Aligned
+	answered := m.AnsweredBy().Transmissions()[0].Aligned
 	for _, o := range t.Messages {
-		at := o.Transmissions[0].Aligned
+		at := o.Transmissions()[0].Aligned
 		if at < answered || o.Kind != exchange.Request || o == m {
 			continue
 		}

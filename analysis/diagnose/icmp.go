@@ -21,14 +21,14 @@ func icmpRejected(j *judge) []report.Finding {
 			Confidence: report.Certain, Conversation: about,
 			Explanation: fmt.Sprintf("%s refuses what %s sends (%s) and says so (%s): ICMP type %d code %d, %s.", who,
 				j.name(r.Of), r.About, e.Meaning(), e.Type, e.Code, plural(len(r.Errors), "time", "times")),
-			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
+			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: int(e.Frame), Note: e.Meaning()}},
 			Actions:  []report.Action{j.icmpAction(e, r.By.String())},
 			Subject:  report.Subject{Direction: report.DirectionFrom(sideOf(r.Of)), Device: r.By},
 			Fields: map[string]any{"icmp_type": int(e.Type), "icmp_code": int(e.Code), "meaning": e.Meaning(),
 				"rejected_by": r.By.String()},
 		}
 		if e.Twin != nil {
-			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(e.Twin.Side), Frame: e.Twin.Frame, Note: e.Meaning()})
+			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(e.Twin.Side), Frame: int(e.Twin.Frame), Note: e.Meaning()})
 		}
 		if r.Over(j.c) {
 			f.Severity, f.Actions = report.Info, nil

@@ -284,7 +284,7 @@ func sights(note string, transmissions ...*pair.Transmission) []report.Evidence 
 		}
 		for _, s := range pair.Both {
 			if x := t.At[s]; x != nil {
-				all = append(all, report.Evidence{Side: sideOf(s), Frame: x.Frame, Note: note})
+				all = append(all, report.Evidence{Side: sideOf(s), Frame: int(x.Frame), Note: note})
 			}
 		}
 	}
@@ -298,7 +298,7 @@ func evidence(note string, messages ...*pair.Message) []report.Evidence {
 		if m == nil {
 			continue
 		}
-		all = append(all, sights(note, m.Transmissions...)...)
+		all = append(all, sights(note, m.Transmissions()...)...)
 	}
 	return all
 }

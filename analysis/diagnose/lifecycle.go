@@ -16,7 +16,7 @@ func rekey(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		var done [2][]*pair.Message
 		for _, m := range t.RequestsOf(ike.CreateChildSA) {
-			if facts.Made(m.AnsweredBy) && t.Makes(m) != facts.NewChild {
+			if facts.Made(m.AnsweredBy()) && t.Makes(m) != facts.NewChild {
 				done[m.From] = append(done[m.From], m)
 			}
 		}
@@ -52,7 +52,7 @@ func rekeyCollision(j *judge) []report.Finding {
 				continue
 			}
 			outcome := "both answered"
-			if facts.Refuses(m.AnsweredBy) || facts.Refuses(o.AnsweredBy) {
+			if facts.Refuses(m.AnsweredBy()) || facts.Refuses(o.AnsweredBy()) {
 				outcome = "one refused"
 			}
 			all = append(all, report.Finding{
@@ -71,7 +71,7 @@ func rekeyFailed(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
 		for _, m := range t.RequestsOf(ike.CreateChildSA) {
-			refused := m.AnsweredBy != nil && facts.Refuses(m.AnsweredBy)
+			refused := m.AnsweredBy() != nil && facts.Refuses(m.AnsweredBy())
 			switch {
 			case j.retriedRekey(t, m), refused && t.overlapping(m) != nil, j.refusedChild(t, m):
 			case refused, !facts.AnswerArrived(j.c, m) && !j.mayBeAnswered(t, m):
@@ -85,7 +85,7 @@ func rekeyFailed(j *judge) []report.Finding {
 // mayBeAnswered says of a request without an answer that arrived that the captures may have ended
 // before one.
 func (j *judge) mayBeAnswered(t *talk, m *pair.Message) bool {
-	return m.AnsweredBy != nil && !j.gaveUp(t, m) || len(facts.Sendings(m)) < 2 && j.nearEnd(m)
+	return m.AnsweredBy() != nil && !j.gaveUp(t, m) || len(facts.Sendings(m)) < 2 && j.nearEnd(m)
 }
 
 func (j *judge) failedRekey(t *talk, m *pair.Message, refused bool) report.Finding {
@@ -104,7 +104,7 @@ func (j *judge) failedRekey(t *talk, m *pair.Message, refused bool) report.Findi
 	f := report.Finding{
 		Confidence: report.Certain, Conversation: t.ID, // one bare Notify is no new SA, whichever it is
 		Explanation: fmt.Sprintf("The attempt of %s to %s %s: %s", j.name(m.From), attempt, how, after),
-		Evidence:    evidence("CREATE_CHILD_SA", m, m.AnsweredBy),
+		Evidence:    evidence("CREATE_CHILD_SA", m, m.AnsweredBy()),
 		Subject:     onSide(m.From.Other()),
 	}
 	const why = "PFS, transform set and selectors: a difference shows first when keys are renewed"
@@ -124,7 +124,7 @@ func (j *judge) retriedRekey(t *talk, m *pair.Message) bool {
 	if t.renewed == nil {
 		t.renewed = map[pair.Side]uint32{}
 		for _, o := range t.RequestsOf(ike.CreateChildSA) {
-			if facts.Made(o.AnsweredBy) {
+			if facts.Made(o.AnsweredBy()) {
 				t.renewed[o.From] = max(t.renewed[o.From], o.MessageID)
 			}
 		}
@@ -134,7 +134,7 @@ func (j *judge) retriedRekey(t *talk, m *pair.Message) bool {
 
 // nearEnd says whether m was sent so late that its answer may not have been captured any more.
 func (j *judge) nearEnd(m *pair.Message) bool {
-	return j.c.Last-m.Transmissions[len(m.Transmissions)-1].Aligned < facts.Patience
+	return j.c.Last-m.Transmissions()[len(m.Transmissions())-1].Aligned < facts.Patience
 }
 
 func dpdTimeout(j *judge) []report.Finding {
@@ -218,10 +218,10 @@ func saDeleted(j *judge) []report.Finding {
 			continue
 		}
 		m, proven := t.Deletion()
-		if m == nil || j.otherLives(t, m.Transmissions[0].Aligned) {
+		if m == nil || j.otherLives(t, m.Transmissions()[0].Aligned) {
 			continue
 		}
-		after := millis(m.Transmissions[0].Aligned - t.Origin())
+		after := millis(m.Transmissions()[0].Aligned - t.Origin())
 		all = append(all, report.Finding{
 			Confidence: certainIf(proven), Conversation: t.ID,
 			Explanation: fmt.Sprintf("%s deleted the IKE SA %s.", j.name(m.From), j.sinceBeginning(t, after)),
@@ -243,8 +243,8 @@ func (j *judge) redundant(t *talk) bool {
 	old := j.bySPI[t.Rekeyed.SPIi]
 	return slices.ContainsFunc(old.RequestsOf(ike.CreateChildSA), func(m *pair.Message) bool {
 		o := old.overlapping(m)
-		return o != nil && m.FirstInner == ike.PayloadSA && o.FirstInner == ike.PayloadSA && !facts.Refuses(m.AnsweredBy) &&
-			!facts.Refuses(o.AnsweredBy)
+		return o != nil && m.FirstInner == ike.PayloadSA && o.FirstInner == ike.PayloadSA && !facts.Refuses(m.AnsweredBy()) &&
+			!facts.Refuses(o.AnsweredBy())
 	})
 }
 
@@ -259,12 +259,12 @@ func (j *judge) sinceBeginning(t *talk, after float64) string {
 // childDeleted is for a child SA that the initiator deleted as soon as it was made.
 func (j *judge) childDeleted(t *talk) report.Finding {
 	m := t.Proof[0]
-	after := millis(m.Transmissions[0].Aligned - t.Origin())
+	after := millis(m.Transmissions()[0].Aligned - t.Origin())
 	return report.Finding{
 		Confidence: report.Probable, Conversation: t.ID,
 		Explanation: fmt.Sprintf("%s deleted the child SA %s after the negotiation began; the IKE SA stays.", j.name(m.From),
 			duration(after)),
-		Evidence: evidence("Delete of a child SA, and the answer that deletes its other half", m, m.AnsweredBy),
+		Evidence: evidence("Delete of a child SA, and the answer that deletes its other half", m, m.AnsweredBy()),
 		Actions:  []report.Action{j.exec(m.From, "why", showErrors(2)...)},
 		Subject:  onSide(m.From),
 		Fields:   map[string]any{"after_ms": after},

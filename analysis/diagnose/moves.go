@@ -14,7 +14,7 @@ func (j *judge) moves(t *talk) (text string) {
 	for _, s := range pair.Both {
 		var at netip.Addr
 		for _, m := range t.Messages {
-			x := m.Transmissions[0].At[s]
+			x := m.Transmissions()[0].At[s]
 			if m.From != s || x == nil {
 				continue
 			}

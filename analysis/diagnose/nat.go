@@ -38,8 +38,8 @@ func (j *judge) natOfPairs(t facts.Translated) report.Finding {
 		Explanation: fmt.Sprintf("A NAT between the sides translates %s from %s to %s.%s", j.partyName(t.Side),
 			m.Original.Addr(), m.Translated.Addr(), how),
 		Evidence: []report.Evidence{
-			{Side: "A", Frame: a.Frame, Note: fmt.Sprintf("as %s to %s", a.Src, a.Dst)},
-			{Side: "B", Frame: b.Frame, Note: fmt.Sprintf("the same packet as %s to %s", b.Src, b.Dst)},
+			{Side: "A", Frame: int(a.Frame), Note: fmt.Sprintf("as %s to %s", a.Src, a.Dst)},
+			{Side: "B", Frame: int(b.Frame), Note: fmt.Sprintf("the same packet as %s to %s", b.Src, b.Dst)},
 		},
 		Subject: onSide(t.Side),
 		Fields: map[string]any{"original": m.Original.Addr().String(),
@@ -97,8 +97,8 @@ func natPortRewritten(j *judge) []report.Finding {
 				Confidence: report.Certain,
 				Explanation: fmt.Sprintf("The NAT changes the UDP source port of %s from %d to %d. Filters on the way must not "+
 					"insist on source port %d.", j.partyName(s), m.Original.Port(), m.Translated.Port(), m.Original.Port()),
-				Evidence: []report.Evidence{{Side: "A", Frame: m.First[pair.A].Frame},
-					{Side: "B", Frame: m.First[pair.B].Frame}},
+				Evidence: []report.Evidence{{Side: "A", Frame: int(m.First[pair.A].Frame)},
+					{Side: "B", Frame: int(m.First[pair.B].Frame)}},
 				Fields: map[string]any{"original_port": int(m.Original.Port()), "translated_port": int(m.Translated.Port())},
 			})
 			break
@@ -121,8 +121,8 @@ func natMappingChanged(j *judge) []report.Finding {
 				Confidence: report.Certain,
 				Explanation: fmt.Sprintf("The NAT changed its mapping of %s inside one IKE SA, from %s to %s: "+
 					"answers to the old one no longer arrive.", j.partyName(s), before.Translated, m.Translated),
-				Evidence: []report.Evidence{{Side: "A", Frame: m.First[pair.A].Frame},
-					{Side: "B", Frame: m.First[pair.B].Frame}},
+				Evidence: []report.Evidence{{Side: "A", Frame: int(m.First[pair.A].Frame)},
+					{Side: "B", Frame: int(m.First[pair.B].Frame)}},
 				Actions: []report.Action{j.config(s, "keepalives more often than the NAT forgets",
 					"crypto ikev2 nat keepalive 20")},
 				Subject: report.Subject{Device: before.Translated.Addr()},
@@ -144,7 +144,7 @@ func (j *judge) sameSA(before, after *pair.Mapping) bool {
 
 func encapsulationForced(j *judge) []report.Finding {
 	for m := range j.c.Messages() {
-		for _, d := range m.NATD {
+		for _, d := range m.NATD() {
 			if d.Forced && len(j.nat) == 0 {
 				return []report.Finding{{
 					Confidence: report.Certain, Conversation: m.Conversation.ID,
@@ -171,7 +171,7 @@ func natFloatMissing(j *judge) []report.Finding {
 			if !m.Encrypted() || m.Conversation.Version == 1 && m.Exchange == ike.V1Informational {
 				continue
 			}
-			port := m.Transmissions[0].Port()
+			port := m.Transmissions()[0].Port()
 			if port == 4500 {
 				break
 			}
@@ -224,7 +224,7 @@ func natKeepaliveMissing(j *judge) []report.Finding {
 	last, gap := int64(0), int64(0)
 	var before, ends *pair.Transmission // of the longest silence
 	for _, m := range t.Messages {
-		for _, x := range m.Transmissions {
+		for _, x := range m.Transmissions() {
 			if last != 0 && x.Aligned-last > gap {
 				gap, ends = x.Aligned-last, x
 			}
@@ -232,7 +232,7 @@ func natKeepaliveMissing(j *judge) []report.Finding {
 		}
 	}
 	for _, m := range t.Messages {
-		for _, x := range m.Transmissions {
+		for _, x := range m.Transmissions() {
 			if ends != nil && x.Aligned <= ends.Aligned-gap {
 				before = x
 			}
@@ -269,10 +269,10 @@ func wrongPeer(j *judge) []report.Finding {
 			continue
 		}
 		for _, m := range t.Messages {
-			if m.Kind != exchange.Request || m.From != t.Initiator || m.AnsweredBy != nil {
+			if m.Kind != exchange.Request || m.From != t.Initiator || m.AnsweredBy() != nil {
 				continue
 			}
-			x := m.Transmissions[0].At[j.c.Observer(m.From)]
+			x := m.Transmissions()[0].At[j.c.Observer(m.From)]
 			if x == nil || seen[x.Dst.Addr()] || m.Has(uint16(ike.RedirectedFrom)) || !j.own(m.From, x.Src.Addr().String()) {
 				continue
 			}

@@ -203,7 +203,7 @@ func redirected(j *judge) []report.Finding {
 	var all []report.Finding
 	seen := map[string]bool{}
 	for m := range j.c.Messages() {
-		for _, p := range m.InClear() {
+		for _, p := range m.OfType(ike.PayloadN) {
 			n, ok := p.(*ike.Notify)
 			if !ok || n.Number != ike.Redirect && n.Number != ike.RedirectedFrom {
 				continue
@@ -231,7 +231,7 @@ func redirected(j *judge) []report.Finding {
 
 // target is where m was sent, as the capture of its sender shows it, or else the other one.
 func (j *judge) target(m *pair.Message) netip.Addr {
-	t := m.Transmissions[0]
+	t := m.Transmissions()[0]
 	if x := t.At[m.From]; x != nil {
 		return x.Dst.Addr()
 	}
@@ -294,7 +294,7 @@ func (t *talk) opens() bool {
 
 func (t *talk) deletedBefore(at int64) bool {
 	m, _ := t.Deletion()
-	return m != nil && m.Transmissions[0].Aligned < at
+	return m != nil && m.Transmissions()[0].Aligned < at
 }
 
 // flood is how many attempts without an end make a flood, within a minute.

@@ -19,8 +19,8 @@ func service(st *facts.Stretch) string {
 
 // transport is what carries a message, for people.
 func transport(m *pair.Message) string {
-	for _, x := range m.Copies {
-		if x != nil && x.TCP {
+	for _, x := range m.Copies() {
+		if x != nil && x.Sent()[0].TCP {
 			return "TCP"
 		}
 	}

@@ -59,7 +59,7 @@ func showPolicies(version int) []string {
 
 // endsWith says whether the capture of s ends so soon after m that it would not show an answer.
 func (j *judge) endsWith(s pair.Side, m *pair.Message) bool {
-	last := m.Transmissions[len(m.Transmissions)-1].Aligned
+	last := m.Transmissions()[len(m.Transmissions())-1].Aligned
 	return j.c.Aligned(j.c.Story(s).Last, s)-last < facts.Patience
 }
 
@@ -67,11 +67,11 @@ func (j *judge) endsWith(s pair.Side, m *pair.Message) bool {
 // nothing: no answer, and no message of any kind after it.
 func (j *judge) unanswered(t *talk) *pair.Message {
 	for _, m := range t.Messages {
-		if !facts.Negotiates(m) || m.Kind != exchange.Request || m.AnsweredBy != nil || j.c.Story(m.From.Other()) == nil {
+		if !facts.Negotiates(m) || m.Kind != exchange.Request || m.AnsweredBy() != nil || j.c.Story(m.From.Other()) == nil {
 			continue
 		}
 		arrived := int64(-1)
-		for _, x := range m.Transmissions {
+		for _, x := range m.Transmissions() {
 			if x.At[m.From.Other()] != nil && !x.Duplicate {
 				arrived = x.Aligned
 				break
@@ -95,7 +95,7 @@ func (t *talk) wholeAt(m *pair.Message, s pair.Side) bool {
 	parts := map[uint16]bool{}
 	for _, o := range t.Messages {
 		if o.MessageID == m.MessageID && o.Exchange == m.Exchange && o.Kind == m.Kind && o.From == m.From &&
-			o.Fragments == m.Fragments && o.Copies[s] != nil {
+			o.Fragments == m.Fragments && o.Copy(s) != nil {
 			parts[o.Fragment] = true
 		}
 	}
@@ -108,7 +108,7 @@ func (t *talk) spokeAfter(s pair.Side, at int64) bool {
 		if m.From != s {
 			continue
 		}
-		for _, x := range m.Transmissions {
+		for _, x := range m.Transmissions() {
 			if x.Aligned >= at && !x.Duplicate {
 				return true
 			}
@@ -137,7 +137,7 @@ func (t *talk) wentOn(m *pair.Message) bool {
 	at := last[len(last)-1].Aligned
 	for _, o := range t.Messages {
 		if o != m && o.From == m.From && o.Kind == exchange.Request && o.Fragments == 0 && o.MessageID >= m.MessageID &&
-			o.Transmissions[0].Aligned >= at &&
+			o.Transmissions()[0].Aligned >= at &&
 			(o.Exchange == m.Exchange || o.MessageID > m.MessageID) {
 			return true
 		}
@@ -149,7 +149,7 @@ func responseIgnored(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
 		for _, m := range t.Messages {
-			r := m.AnsweredBy
+			r := m.AnsweredBy()
 			if m.Kind != exchange.Request || r == nil || j.c.Story(m.From) == nil || !t.wholeAt(r, m.From) || refusesInClear(r) {
 				continue
 			}
@@ -189,7 +189,7 @@ func exhausted(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		for _, m := range t.Messages {
 			sent := facts.Sendings(m)
-			if m.Kind != exchange.Request || len(sent) < 3 || facts.AnswerArrived(j.c, m) || m.AnsweredBy != nil && t.wentOn(m) {
+			if m.Kind != exchange.Request || len(sent) < 3 || facts.AnswerArrived(j.c, m) || m.AnsweredBy() != nil && t.wentOn(m) {
 				continue
 			}
 			const mostGaps = 100 // a flood of one message has no timer to be read
@@ -201,7 +201,7 @@ func exhausted(j *judge) []report.Finding {
 			if !j.gaveUp(t, m) { // no answer came to any of them all the same
 				how = "until the capture ended"
 			}
-			if m.AnsweredBy != nil && j.c.Story(m.From) == nil {
+			if m.AnsweredBy() != nil && j.c.Story(m.From) == nil {
 				how += fmt.Sprintf(", though %s answered: the answers do not arrive, or are ignored", j.name(m.From.Other()))
 			}
 			what, state := one(m.Exchange), "show crypto ikev2 stats"

@@ -20,7 +20,7 @@ func packetTooBig(j *judge) []report.Finding {
 			Confidence: report.Certain,
 			Explanation: fmt.Sprintf("%s says that packets of %s do not fit: the next link takes %d bytes.", from,
 				j.name(e.Quoted), e.MTU),
-			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: e.Frame, Note: e.Meaning()}},
+			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: int(e.Frame), Note: e.Meaning()}},
 			Actions: append(j.smaller(e.Quoted, e.MTU, 0),
 				j.config(e.Quoted, "ESP that may be fragmented on the way", "crypto ipsec df-bit clear")),
 			Subject: sentBy(e.Quoted),
@@ -82,7 +82,7 @@ func ipFragmentsLost(j *judge) []report.Finding {
 			Confidence: certainIf(x.Passes), Conversation: x.Message.Conversation.ID,
 			Explanation: fmt.Sprintf("%s of %s %s, of which %s at %s, %s: a device on the path drops IP fragments.",
 				capital(one(x.Message.Exchange)), j.name(s), inFragments(first.At[s]),
-				plural(len(first.Partial), "arrives", "arrive"), j.name(s.Other()), among),
+				plural(len(first.Partial()), "arrives", "arrive"), j.name(s.Other()), among),
 			Evidence: sights("sent in IP fragments that do not all arrive", x.Lost...),
 			Actions: []report.Action{
 				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it",
@@ -93,7 +93,7 @@ func ipFragmentsLost(j *judge) []report.Finding {
 			},
 			Subject: sentBy(s),
 			Fields: map[string]any{"protocol": "IKE", "datagram_size": first.At[s].Datagram,
-				"fragments_sent": len(first.At[s].Fragments), "fragments_seen": len(first.Partial)},
+				"fragments_sent": len(first.At[s].Fragments), "fragments_seen": len(first.Partial())},
 		})
 	}
 	return all
@@ -153,7 +153,7 @@ func fragmentationOff(j *judge) []report.Finding {
 func (j *judge) fragmented(t *talk) []*pair.Message {
 	var all []*pair.Message
 	for _, m := range t.Messages {
-		if slices.ContainsFunc(m.Transmissions, facts.Fragmented) {
+		if slices.ContainsFunc(m.Transmissions(), facts.Fragmented) {
 			all = append(all, m)
 		}
 	}

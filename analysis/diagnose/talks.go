@@ -133,16 +133,16 @@ func (s *talkSet) otherLives(t *talk, at int64) bool {
 // it: sent before the answer to the first was, and the other way round.
 func crossings(requests []*pair.Message) map[*pair.Message]*pair.Message {
 	crossed := map[*pair.Message]*pair.Message{}
-	begins := func(m *pair.Message) int64 { return m.Transmissions[0].Aligned }
+	begins := func(m *pair.Message) int64 { return m.Transmissions()[0].Aligned }
 	for i, m := range requests {
-		if m.AnsweredBy == nil {
+		if m.AnsweredBy() == nil {
 			continue
 		}
 		for _, o := range requests[i+1:] { // they are in the order of their beginnings
-			if begins(o) >= begins(m.AnsweredBy) {
+			if begins(o) >= begins(m.AnsweredBy()) {
 				break
 			}
-			if o.From == m.From || o.AnsweredBy == nil || begins(m) >= begins(o.AnsweredBy) {
+			if o.From == m.From || o.AnsweredBy() == nil || begins(m) >= begins(o.AnsweredBy()) {
 				continue
 			}
 			if crossed[m] == nil {

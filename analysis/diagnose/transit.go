@@ -20,12 +20,12 @@ func payloadAltered(j *judge) []report.Finding {
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: m.Conversation.ID,
 			Explanation: fmt.Sprintf("%s message of %s arrives with other bytes than it was sent with, from byte %d on: "+
-				"a device on the path rewrites IKE.", capital(one(m.Exchange)), j.name(m.From), m.DifferAt),
+				"a device on the path rewrites IKE.", capital(one(m.Exchange)), j.name(m.From), m.DifferAt()),
 			Evidence: evidence("the same message, with different bytes", m),
 			Actions: []report.Action{path(m.From, "an application gateway for IPsec on a NAT or firewall: turn it off",
 				"no ip nat service ipsec-esp enable")},
 			Subject: sentBy(m.From),
-			Fields:  map[string]any{"first_difference_offset": m.DifferAt},
+			Fields:  map[string]any{"first_difference_offset": m.DifferAt()},
 		})
 	}
 	return all
@@ -39,8 +39,8 @@ func duplicatedOnPath(j *judge) []report.Finding {
 			if m.From != s {
 				continue
 			}
-			for _, t := range m.Transmissions {
-				if t.Duplicate && !t.CaptureCopy && t.At[s] == nil && t.CopyOf != nil && t.CopyOf.At[s] != nil {
+			for _, t := range m.Transmissions() {
+				if t.Duplicate && !t.CaptureCopy && t.At[s] == nil && t.CopyOf() != nil && t.CopyOf().At[s] != nil {
 					twice = append(twice, t)
 				}
 			}
@@ -83,7 +83,7 @@ func reorderedOnPath(j *judge) []report.Finding {
 		}
 		slices.SortFunc(order, func(x, y *pair.Transmission) int { return cmp.Compare(x.At[s].Frame, y.At[s].Frame) })
 		var late []*pair.Transmission
-		highest := 0
+		highest := int32(0)
 		for _, t := range order {
 			if f := t.At[s.Other()].Frame; f < highest {
 				late = append(late, t)
@@ -149,12 +149,12 @@ func dscpRewritten(j *judge) []report.Finding {
 func slowPath(j *judge) []report.Finding {
 	// An answer that arrives after its request was sent again shows a round trip beyond the timer.
 	for m := range j.c.Messages() {
-		if m.Kind != exchange.Request || m.AnsweredBy == nil || len(facts.Sendings(m)) < 2 {
+		if m.Kind != exchange.Request || m.AnsweredBy() == nil || len(facts.Sendings(m)) < 2 {
 			continue
 		}
-		r := m.AnsweredBy
+		r := m.AnsweredBy()
 		first, again, answered := facts.Sendings(m)[0], facts.Sendings(m)[1], j.arrival(r)
-		if answered == nil || first.Fate != pair.Delivered || r.Transmissions[0].Aligned > again.Aligned+500e6 {
+		if answered == nil || first.Fate != pair.Delivered || r.Transmissions()[0].Aligned > again.Aligned+500e6 {
 			continue
 		}
 		took := j.c.Aligned(answered.At[r.From.Other()].Nanos, r.From.Other()) - first.Aligned
@@ -221,7 +221,7 @@ const (
 
 // arrival is the first sending of m that both captures show.
 func (j *judge) arrival(m *pair.Message) *pair.Transmission {
-	for _, t := range m.Transmissions {
+	for _, t := range m.Transmissions() {
 		if t.At[pair.A] != nil && t.At[pair.B] != nil && !t.Duplicate {
 			return t
 		}

@@ -15,20 +15,20 @@ func selectionNotOffered(j *judge) []report.Finding {
 	var all []report.Finding
 	for m := range j.c.Messages() {
 		sa := m.SA()
-		if sa == nil || m.Altered || m.Kind != exchange.Response || m.Exchange != ike.IKESAInit || m.Answers == nil ||
-			m.Answers.SA() == nil {
+		if sa == nil || m.Altered || m.Kind != exchange.Response || m.Exchange != ike.IKESAInit || m.Answers() == nil ||
+			m.Answers().SA() == nil {
 			continue
 		}
 		for _, p := range sa.Proposals {
 			for _, t := range p.Transforms {
-				if offers(m.Answers.SA(), t) {
+				if offers(m.Answers().SA(), t) {
 					continue
 				}
 				all = append(all, report.Finding{
 					Confidence: report.Certain, Conversation: m.Conversation.ID,
 					Explanation: fmt.Sprintf("%s chose %s, which %s did not offer.", j.name(m.From), transformName(t),
 						j.name(m.From.Other())),
-					Evidence: evidence("offer and selection", m.Answers, m),
+					Evidence: evidence("offer and selection", m.Answers(), m),
 					Actions: []report.Action{j.exec(m.From,
 						"what it selects from, and its software's known defects", "show crypto ikev2 proposal", "show version"),
 						j.exec(m.From.Other(), "what it offers", "show crypto ikev2 proposal")},

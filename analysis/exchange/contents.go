@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -19,18 +20,18 @@ type Contents struct {
 	byHash Index
 }
 
-// find returns the content with a hash, or nil.
-func (c *Contents) find(hash uint64) *Content {
+// find returns the content of a message, or nil.
+func (c *Contents) find(hash uint64, raw []byte) *Content {
 	if c == nil {
 		return nil
 	}
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	return c.get(hash)
+	return c.get(hash, raw)
 }
 
-func (c *Contents) get(hash uint64) *Content {
-	i := c.byHash.Find(hash, func(i int) bool { return c.all[i].Hash == hash })
+func (c *Contents) get(hash uint64, raw []byte) *Content {
+	i := c.byHash.Find(hash, func(i int) bool { return bytes.Equal(c.all[i].Raw, raw) })
 	if i < 0 {
 		return nil
 	}
@@ -38,28 +39,28 @@ func (c *Contents) get(hash uint64) *Content {
 }
 
 // put lets others find x; it returns the one that was put before, if any.
-func (c *Contents) put(x *Content) *Content {
+func (c *Contents) put(hash uint64, x *Content) *Content {
 	if c == nil {
 		return x
 	}
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	if before := c.get(x.Hash); before != nil {
+	if before := c.get(hash, x.Raw); before != nil {
 		return before
 	}
-	c.byHash.Add(x.Hash, len(c.all))
+	c.byHash.Add(hash, len(c.all))
 	c.all = append(c.all, x)
 	return x
 }
 
 // content returns what b says, which is read unless the other capture showed it already.
 func (t *teller) content(h ike.Header, hash uint64, b []byte) *Content {
-	if c := t.shared.find(hash); c != nil {
+	if c := t.shared.find(hash, b); c != nil {
 		return c
 	}
 	c := &t.contents.one()[0]
-	*c = newContent(h, hash, t.arena.copy(b), &t.repeats)
-	return t.shared.put(c)
+	*c = newContent(h, t.arena.copy(b), &t.repeats)
+	return t.shared.put(hash, c)
 }
 
 // arena hands out copies cut from large blocks: IKE messages are many and small.

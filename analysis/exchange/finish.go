@@ -73,8 +73,8 @@ func addresses(s *Story) []Address {
 		get(dst).Received += n
 	}
 	for _, m := range s.Messages {
-		for i := range m.Sent {
-			x := &m.Sent[i]
+		for i := range m.Sent() {
+			x := &m.Sent()[i]
 			count(x.Src.Addr(), x.Dst.Addr(), x.TTL, 1)
 		}
 	}
@@ -103,7 +103,7 @@ func assignV1Roles(messages []*Message) {
 		if m.Major() != 1 {
 			continue
 		}
-		src := m.Sent[0].Src.Addr()
+		src := m.Sent()[0].Src.Addr()
 		if m.SPIr == 0 && v1Phase1(m.Exchange) {
 			if _, ok := initiator[m.SPIi]; !ok {
 				initiator[m.SPIi] = src
@@ -186,8 +186,8 @@ func quotedMessage(e *ICMP, quoted []byte, bySPI map[ike.SPI][]*Message, all []*
 		return nil
 	}
 	for _, m := range all {
-		for i := range m.Sent {
-			s := &m.Sent[i]
+		for i := range m.Sent() {
+			s := &m.Sent()[i]
 			if s.IPID == e.ICMPError.IPID && s.Src.Addr() == e.ICMPError.Src && s.Dst.Addr() == e.ICMPError.Dst {
 				return m
 			}
@@ -205,12 +205,12 @@ func (s *Story) CopiesOwn(own []netip.Addr) bool {
 	}
 	sent, copies := 0, 0
 	for _, m := range s.Messages {
-		for i := range m.Sent {
-			if !mine[m.Sent[i].Src.Addr()] {
+		for i := range m.Sent() {
+			if !mine[m.Sent()[i].Src.Addr()] {
 				continue
 			}
 			sent++
-			if m.Sent[i].Copy {
+			if m.Sent()[i].Copy {
 				copies++
 			}
 		}

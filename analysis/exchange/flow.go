@@ -72,7 +72,7 @@ func (i Interval) Len() uint64 { return i.High - i.Low + 1 }
 
 // Sight returns a packet of the flow as a sighting.
 func (f *Flow) Sight(p Point) Sight {
-	return Sight{Ends: &Ends{f.Src, f.Dst}, Pieces: onePiece, Frame: int(p.Frame), Nanos: p.Nanos, TTL: f.TTL, Size: int32(p.Size)}
+	return Sight{Way: &Way{Src: f.Src, Dst: f.Dst, Pieces: onePiece, TTL: f.TTL}, Frame: p.Frame, Nanos: p.Nanos, Size: int32(p.Size)}
 }
 
 // add takes one packet of the flow in and says whether it is the first one with its number, or no copy of that one.

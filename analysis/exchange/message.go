@@ -1,46 +1,87 @@
 package exchange
 
 import (
+	"bytes"
 	"hash/maphash"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// Message is one IKE message: distinct bytes, and every time that they were seen.
+// Message is one IKE message: distinct bytes, and every time that they were seen. There is one for every
+// message of a capture, so it is kept small.
 type Message struct {
 	*Content
-	Truncated bool // no copy in this capture is whole
-	Marker    bool // a non-ESP marker stood before it
-	TCP       bool // it came in TCP (RFC 9329)
-	Role      Role // of its sender
+	once      [1]Sight // of what was seen once, which most messages are
+	more      *[]Sight // of what was seen more often, else nil
+	Index     int32    // its place in Story.Messages
+	Truncated bool     // no copy in this capture is whole
+	Role      Role     // of its sender
 	Kind      Kind
-	Index     int32   // its place in Story.Messages
-	Sent      []Sight // every sighting, in the order of the file, copies included
 }
 
 // Content is what the bytes of a message say without keys. Not to be changed: both captures share that of a message which both hold.
 type Content struct {
 	ike.Header
-	*Clear                     // never nil
-	Raw        []byte          // the message as the capture holds it
-	Hash       uint64          // of Raw, comparable within one process
+	*Clear        // never nil
+	Raw    []byte // the message as the capture holds it
+}
+
+// Clear is what a message says beside its header and outside of what is encrypted. Not to be changed: the messages that are laid out
+// alike share theirs.
+type Clear struct {
+	Payloads   []string        // names in order: "SA", "KE", "N(COOKIE)" is in Notifies, here it is "N"
 	SKLen      int             // length of the SK or SKF payload in bytes as its header says, 0 without
 	FirstInner ike.PayloadType // of SK and SKF: what stands first inside (RFC 7296, Section 3.14); v1 encrypted: the header's
 	Fragment   uint16          // SKF: number of this fragment, counted from 1 (RFC 7383, Section 2.5)
 	Fragments  uint16          // SKF: of how many
+	notifies   []notify
+	parsed     *ike.Message // nil for a well-formed message of one SK payload
+	shared     bool         // parsed is that of another message with the same layout
 }
 
-// Clear is what a message says beside its header and outside of what is encrypted. Not to be changed: nearly all encrypted messages share
-// theirs, since they say nothing.
-type Clear struct {
-	Payloads []string // names in order: "SA", "KE", "N(COOKIE)" is in Notifies, here it is "N"
-	Notifies []Notify
-	parsed   *ike.Message // nil for a well-formed message of one SK payload
+// notify is a Notify payload of a Clear, and where its data stand in the message.
+type notify struct {
+	Notify
+	spi, data int
 }
 
 // PrefixLen is how many bytes of a message identify it when a capture is truncated: they reach into the first payload, and
 // every snap length of use holds them.
 const PrefixLen = 64
+
+// Hash is that of the message's bytes, comparable within one process.
+func (c *Content) Hash() uint64 { return maphash.Bytes(seed, c.Raw) }
+
+// Same says whether two messages have the same bytes.
+func (c *Content) Same(o *Content) bool { return c == o || bytes.Equal(c.Raw, o.Raw) }
+
+// Sent is every sighting, in the order of the file, copies included. Not to be changed.
+func (m *Message) Sent() []Sight {
+	if m.more != nil {
+		return *m.more
+	}
+	return m.once[:]
+}
+
+// SetSent replaces the sightings by others, one at least.
+func (m *Message) SetSent(all []Sight) {
+	if len(all) == 1 {
+		m.once[0], m.more = all[0], nil
+		return
+	}
+	m.more = &all
+}
+
+// add adds a sighting.
+func (m *Message) add(s Sight) {
+	if m.more == nil {
+		all := make([]Sight, 1, 4)
+		all[0] = m.once[0]
+		m.more = &all
+	}
+	*m.more = append(*m.more, s)
+}
 
 // Prefix is a hash of the first PrefixLen bytes, comparable within one process.
 func (c *Content) Prefix() uint64 { return maphash.Bytes(seed, c.Raw[:min(len(c.Raw), PrefixLen)]) }
@@ -79,26 +120,46 @@ func (k Kind) String() string { return [...]string{"request", "response"}[k] }
 
 // Has says whether the message holds a Notify of type n in clear.
 func (c *Clear) Has(n uint16) bool {
-	_, ok := c.Notify(n)
-	return ok
+	return slices.ContainsFunc(c.notifies, func(x notify) bool { return x.Number == n })
 }
 
 // Notify returns the first Notify payload of type n in clear.
-func (c *Clear) Notify(n uint16) (Notify, bool) {
-	for _, x := range c.Notifies {
-		if x.Number == n {
-			return x, true
+func (c *Content) Notify(n uint16) (Notify, bool) {
+	for i := range c.notifies {
+		if c.notifies[i].Number == n {
+			return c.notify(i), true
 		}
 	}
 	return Notify{}, false
 }
 
+// Notifies returns the Notify payloads in clear.
+func (c *Content) Notifies() []Notify {
+	if len(c.notifies) == 0 {
+		return nil
+	}
+	all := make([]Notify, len(c.notifies))
+	for i := range all {
+		all[i] = c.notify(i)
+	}
+	return all
+}
+
+// notify is the i-th Notify payload with this message's data.
+func (c *Content) notify(i int) Notify {
+	x := c.notifies[i]
+	if c.shared {
+		x.SPI, x.Data = c.Raw[x.spi:][:len(x.SPI)], c.Raw[x.data:][:len(x.Data)]
+	}
+	return x.Notify
+}
+
 // Errors returns the error Notify payloads in clear.
-func (c *Clear) Errors() []Notify {
+func (c *Content) Errors() []Notify {
 	var all []Notify
-	for _, n := range c.Notifies {
-		if n.Error {
-			all = append(all, n)
+	for i := range c.notifies {
+		if c.notifies[i].Error {
+			all = append(all, c.notify(i))
 		}
 	}
 	return all
@@ -107,7 +168,7 @@ func (c *Clear) Errors() []Notify {
 // Transmissions returns the sightings without copies.
 func (m *Message) Transmissions() []Sight {
 	var all []Sight
-	for _, s := range m.Sent {
+	for _, s := range m.Sent() {
 		if !s.Copy {
 			all = append(all, s)
 		}

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/packet"
@@ -9,7 +10,7 @@ import (
 
 // newMessage is a message with that content as p, its first sending, shows it.
 func newMessage(c *Content, p *packet.Packet) Message {
-	m := Message{Content: c, Truncated: p.Truncated, Marker: p.Marker, TCP: p.TCPEncap}
+	m := Message{Content: c, Truncated: p.Truncated}
 	if c.Major() == 2 {
 		m.Role, m.Kind = Responder, Request
 		if c.Initiator() {
@@ -23,19 +24,49 @@ func newMessage(c *Content, p *packet.Packet) Message {
 }
 
 // newContent reads what can be read without keys. raw is kept.
-func newContent(h ike.Header, hash uint64, raw []byte, r *repeats) Content {
-	c := Content{Header: h, Raw: raw, Hash: hash}
+func newContent(h ike.Header, raw []byte, r *repeats) Content {
+	c := Content{Header: h, Raw: raw}
 	if isSealed(h, raw) {
-		c.Clear, c.FirstInner, c.SKLen = sealed, ike.PayloadType(raw[ike.HeaderLen]), len(raw)-ike.HeaderLen
+		c.Clear = r.sealed(ike.PayloadType(raw[ike.HeaderLen]), len(raw)-ike.HeaderLen)
 		return c
 	}
-	c.Clear = &Clear{parsed: parse(h, raw)}
+	layout, sound := r.layout(raw)
+	if known := r.clears[string(layout)]; known != nil && sound {
+		c.Clear = known
+		return c
+	}
+	c.Clear = newClear(h, raw, r)
+	if sound && len(r.clears) < maxRepeats {
+		c.Clear.share(raw)
+		r.clears[string(layout)] = c.Clear
+	}
+	return c
+}
+
+// newClear reads the payloads of a message.
+func newClear(h ike.Header, raw []byte, r *repeats) *Clear {
+	c := &Clear{parsed: parse(h, raw)}
 	for _, x := range c.parsed.Payloads {
-		c.take(x)
+		c.take(h, x, raw)
 	}
 	c.Payloads = r.names(c.parsed)
 	r.share(c.parsed, raw)
 	return c
+}
+
+// share makes c the Clear of all messages that are laid out as raw, the one that it was made of.
+func (c *Clear) share(raw []byte) {
+	c.shared = true
+	n := 0
+	ike.Walk(raw, func(t ike.PayloadType, offset int, body []byte) bool {
+		if t == ike.PayloadN {
+			const fixed = 8 // generic header, protocol, length of the SPI, type
+			x := &c.notifies[n]
+			x.spi, x.data = offset+fixed, offset+fixed+len(x.SPI)
+			n++
+		}
+		return true
+	})
 }
 
 func parse(h ike.Header, raw []byte) *ike.Message {
@@ -46,9 +77,6 @@ func parse(h ike.Header, raw []byte) *ike.Message {
 	return m
 }
 
-// sealed is what nearly all messages say outside of their encrypted payload.
-var sealed = &Clear{Payloads: []string{ike.PayloadName(2, ike.PayloadSK)}}
-
 // isSealed says whether a message is one SK payload from the header to its end, as all its lengths say: there is nothing to be kept of it
 // beside its bytes.
 func isSealed(h ike.Header, b []byte) bool {
@@ -57,20 +85,33 @@ func isSealed(h ike.Header, b []byte) bool {
 		int(binary.BigEndian.Uint16(b[sk+2:])) == len(b)-sk
 }
 
-// Parsed returns the message's payloads; they alias Raw. A sealed message is read when it is asked for.
+// Parsed returns the message's payloads; they alias Raw. What was not kept of it is read when it is asked for.
 func (c *Content) Parsed() *ike.Message {
-	if c.parsed == nil {
+	if c.parsed == nil || c.shared {
 		return parse(c.Header, c.Raw)
 	}
 	return c.parsed
 }
 
-// InClear returns the payloads, none where all that follows the header is encrypted.
-func (c *Clear) InClear() []ike.Payload {
+// Holds says whether there is a payload of a type in clear.
+func (c *Clear) Holds(t ike.PayloadType) bool {
+	return c.parsed != nil && slices.ContainsFunc(c.parsed.Payloads, func(x ike.Payload) bool { return x.Type() == t })
+}
+
+// InClear returns the payloads; none where all that follows the header is encrypted. Most messages are read for it.
+func (c *Content) InClear() []ike.Payload {
 	if c.parsed == nil {
 		return nil
 	}
-	return c.parsed.Payloads
+	return c.Parsed().Payloads
+}
+
+// OfType returns the payloads in clear of one type. Only messages that have some are read for it.
+func (c *Content) OfType(t ike.PayloadType) []ike.Payload {
+	if !c.Holds(t) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(c.Parsed().Payloads), func(x ike.Payload) bool { return x.Type() != t })
 }
 
 // Faults says where the message contradicts itself.
@@ -81,25 +122,27 @@ func (c *Clear) Faults() []ike.Fault {
 	return c.parsed.Faults
 }
 
-// take notes what one payload says.
-func (c *Content) take(x ike.Payload) {
+// take notes what one payload of raw says.
+func (c *Clear) take(h ike.Header, x ike.Payload, raw []byte) {
 	switch x := x.(type) {
 	case *ike.Encrypted:
-		c.FirstInner, c.SKLen = x.First, c.encryptedLen(x)
+		c.FirstInner, c.SKLen = x.First, encryptedLen(h, x, raw)
 		c.Fragment, c.Fragments = x.Part, x.Parts
 	case *ike.Ciphertext:
-		c.FirstInner, c.SKLen = x.First, max(int(c.Length)-ike.HeaderLen, 0)
+		c.FirstInner, c.SKLen = x.First, max(int(h.Length)-ike.HeaderLen, 0)
 	case *ike.Notify:
-		c.Notifies = append(c.Notifies, Notify{uint16(x.Number), x.Number.String(), x.Number.IsError(), x.SPI, x.Data})
+		n := Notify{uint16(x.Number), x.Number.String(), x.Number.IsError(), x.SPI, x.Data}
+		c.notifies = append(c.notifies, notify{Notify: n})
 	case *ike.NotifyV1:
-		c.Notifies = append(c.Notifies, Notify{x.Number, ike.NotifyNameV1(x.Number), x.IsError(), x.SPI, x.Data})
+		n := Notify{x.Number, ike.NotifyNameV1(x.Number), x.IsError(), x.SPI, x.Data}
+		c.notifies = append(c.notifies, notify{Notify: n})
 	}
 }
 
 // encryptedLen is the length of an SK or SKF payload by its own header, also where a snap length cut the message.
-func (c *Content) encryptedLen(x *ike.Encrypted) int {
-	if (c.NextPayload == ike.PayloadSK || c.NextPayload == ike.PayloadSKF) && len(c.Raw) >= ike.HeaderLen+4 {
-		return int(binary.BigEndian.Uint16(c.Raw[ike.HeaderLen+2:]))
+func encryptedLen(h ike.Header, x *ike.Encrypted, raw []byte) int {
+	if (h.NextPayload == ike.PayloadSK || h.NextPayload == ike.PayloadSKF) && len(raw) >= ike.HeaderLen+4 {
+		return int(binary.BigEndian.Uint16(raw[ike.HeaderLen+2:]))
 	}
 	return x.BodyLen() + 4
 }
@@ -110,8 +153,14 @@ func (c *Clear) SA() *ike.SA { return first[*ike.SA](c) }
 // SAv1 returns the SA payload in clear of an IKEv1 message, or nil.
 func (c *Clear) SAv1() *ike.SAv1 { return first[*ike.SAv1](c) }
 
-// KE returns the Key Exchange payload in clear of an IKEv2 message, or nil.
-func (c *Clear) KE() *ike.KE { return first[*ike.KE](c) }
+// KE returns the method of the Key Exchange payload in clear of an IKEv2 message, and the length of its data.
+func (c *Clear) KE() (method uint16, size int, ok bool) {
+	ke := first[*ike.KE](c)
+	if ke == nil {
+		return 0, 0, false
+	}
+	return ke.Method, len(ke.Data), true
+}
 
 // Frag returns the fragment that an IKEv1 message is, or nil.
 func (c *Clear) Frag() *ike.Frag {
@@ -122,7 +171,10 @@ func (c *Clear) Frag() *ike.Frag {
 }
 
 func first[T ike.Payload](c *Clear) (none T) {
-	for _, x := range c.InClear() {
+	if c.parsed == nil {
+		return none
+	}
+	for _, x := range c.parsed.Payloads {
 		if t, ok := x.(T); ok {
 			return t
 		}

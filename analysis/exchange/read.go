@@ -1,13 +1,12 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
-	"math"
 	"net/netip"
 	"slices"
 
@@ -56,14 +55,13 @@ type teller struct {
 	streams   map[streamKey]*Stream
 	datagrams map[datagramKey]*Datagram
 	quotes    [][]byte // what the ICMP errors quote, beside story.ICMP
-	ends      [1 << endsBits]*Ends
+	ways      ways
 	seconds   seconds
 	shared    *Contents
 	arena     arena
 	repeats   repeats
 	contents  slab[Content]
 	kept      slab[Message]
-	sights    slab[Sight]
 }
 
 type streamKey struct {
@@ -151,30 +149,10 @@ func (t *teller) unread(p *packet.Packet) {
 }
 
 func (t *teller) sight(p *packet.Packet) Sight {
-	s := Sight{
-		Ends: t.endsOf(p), Pieces: onePiece, Frame: p.Frame, Nanos: p.Nanos, TTL: p.TTL, DSCP: p.DSCP, Size: int32(p.WireLen), IPID: p.IPID,
-		Interface: int16(min(p.Interface, math.MaxInt16)), Truncated: p.Truncated, ChecksumOK: p.ChecksumOK,
+	return Sight{
+		Way: t.ways.of(p), Frame: int32(p.Frame), Nanos: p.Nanos, Size: int32(p.WireLen), IPID: p.IPID,
+		Truncated: p.Truncated, ChecksumOK: p.ChecksumOK,
 	}
-	if len(p.Fragments) > 0 {
-		s.Pieces = &Pieces{slices.Clone(p.Fragments), p.Datagram}
-	}
-	return s
-}
-
-// endsBits sizes the table of recent ends.
-const endsBits = 10
-
-// endsOf shares the ends of packets that went the same way, but of those that have the same place in the table only the last.
-func (t *teller) endsOf(p *packet.Packet) *Ends {
-	src, dst := p.Src.As16(), p.Dst.As16()
-	place := binary.BigEndian.Uint32(src[12:])*golden + binary.BigEndian.Uint32(dst[12:])
-	place = (place*golden + uint32(p.SrcPort)<<16 + uint32(p.DstPort)) * golden >> (32 - endsBits)
-	e := Ends{netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)}
-	if recent := t.ends[place]; recent != nil && *recent == e {
-		return recent
-	}
-	t.ends[place] = &Ends{e.Src, e.Dst}
-	return t.ends[place]
 }
 
 func (t *teller) ike(p *packet.Packet) {
@@ -191,7 +169,8 @@ func (t *teller) ike(p *packet.Packet) {
 		return
 	}
 	hash := maphash.Bytes(seed, p.Payload)
-	m := t.message(hash)
+	s := t.sight(p)
+	m := t.message(hash, p.Payload)
 	if m == nil {
 		if len(t.story.Messages) >= MaxMessages {
 			t.story.Forgotten++
@@ -202,19 +181,19 @@ func (t *teller) ike(p *packet.Packet) {
 		t.messages.Add(hash, len(t.story.Messages))
 		m.Index = int32(len(t.story.Messages))
 		t.story.Messages = append(t.story.Messages, m)
-		m.Sent = t.sights.one()[:0]
+		m.once[0] = s
+		return
 	}
-	s := t.sight(p)
 	s.Copy = m.copied(&s)
 	if s.Copy && s.IPID != 0 {
 		t.story.Counts.Duplicates++
 	}
-	m.Sent = append(m.Sent, s)
+	m.add(s)
 }
 
-// message returns the message with a hash that was seen before, or nil.
-func (t *teller) message(hash uint64) *Message {
-	i := t.messages.Find(hash, func(i int) bool { return t.story.Messages[i].Hash == hash })
+// message returns the message with those bytes that was seen before, or nil.
+func (t *teller) message(hash uint64, raw []byte) *Message {
+	i := t.messages.Find(hash, func(i int) bool { return bytes.Equal(t.story.Messages[i].Raw, raw) })
 	if i < 0 {
 		return nil
 	}
@@ -229,8 +208,8 @@ func (t *teller) fault(frame int, reason string) {
 
 // copied says whether s is the same datagram as the one before it.
 func (m *Message) copied(s *Sight) bool {
-	for i := len(m.Sent) - 1; i >= 0 && i >= len(m.Sent)-4; i-- {
-		o := &m.Sent[i]
+	for i := len(m.Sent()) - 1; i >= 0 && i >= len(m.Sent())-4; i-- {
+		o := &m.Sent()[i]
 		if d := s.Nanos - o.Nanos; d < -CopyWindow || d > CopyWindow {
 			continue
 		}

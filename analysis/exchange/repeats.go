@@ -2,17 +2,65 @@ package exchange
 
 import "github.com/moncap/moncap/analysis/ike"
 
-// repeats are what the messages of a capture have in common, kept once: a capture has few chains of payloads, and a router offers the same
-// proposals every time.
+// repeats are what the messages of a capture have in common, kept once: a router offers the same proposals every time, and its messages
+// differ in their numbers alone.
 type repeats struct {
 	chains map[string][]string    // the names of payloads, by the version and their numbers
 	sas    map[string]ike.Payload // SA payloads by their bytes
+	clears map[string]*Clear      // by the layout of the message
+	seals  map[uint32]*Clear      // of messages that are one SK payload: by what stands first inside, and its length
+	key    []byte                 // room for a layout
 }
 
-func newRepeats() repeats { return repeats{map[string][]string{}, map[string]ike.Payload{}} }
+func newRepeats() repeats {
+	return repeats{
+		chains: map[string][]string{}, sas: map[string]ike.Payload{}, clears: map[string]*Clear{}, seals: map[uint32]*Clear{},
+	}
+}
 
-// maxRepeats bounds what is kept for captures that hold anything.
+// maxRepeats bounds what is kept for captures that hold anything, but for the Clears of sealed messages: of these there are few.
 const maxRepeats = 1024
+
+// skOnly are the payloads of a sealed message.
+var skOnly = []string{ike.PayloadName(2, ike.PayloadSK)}
+
+// sealed is what a message says that is one SK payload of so many bytes.
+func (r *repeats) sealed(first ike.PayloadType, length int) *Clear {
+	key := uint32(first)<<16 | uint32(length)
+	c := r.seals[key]
+	if c == nil {
+		c = &Clear{Payloads: skOnly, FirstInner: first, SKLen: length}
+		r.seals[key] = c
+	}
+	return c
+}
+
+// layout is all of a message but what differs from one to the next: the numbers of its header, key exchange data and nonces, and the data
+// of notifications and vendor IDs. Of messages with the same layout all that Clear says is the same. It is false for those that may
+// have a fault.
+func (r *repeats) layout(raw []byte) ([]byte, bool) {
+	h, sound := ike.Sound(raw)
+	if !sound {
+		return nil, false
+	}
+	key := append(r.key[:0], byte(h.NextPayload))
+	ike.Walk(raw, func(t ike.PayloadType, offset int, body []byte) bool {
+		const generic = 4
+		n := len(body)
+		switch t {
+		case ike.PayloadNonce, ike.PayloadV, ike.PayloadSK:
+			n = 0
+		case ike.PayloadCREQ:
+			n = 1
+		case ike.PayloadKE, ike.PayloadN:
+			n = 4
+		}
+		key = append(key, raw[offset:offset+generic+n]...)
+		return true
+	})
+	r.key = key
+	return key, true
+}
 
 // names are those of the payloads of m. What an IKEv1 message holds encrypted has none: its number is that of what stands inside.
 func (r *repeats) names(m *ike.Message) []string {

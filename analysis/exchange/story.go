@@ -102,21 +102,25 @@ type Fault struct {
 
 // Sight is one packet as one capture shows it. There is one for every sending, so it is kept small: what many share is shared.
 type Sight struct {
-	*Ends      // never nil
-	*Pieces    // never nil
-	Frame      int
+	*Way       // never nil
 	Nanos      int64
+	Frame      int32
 	Size       int32  // on the wire, in bytes, link layer included; of a fragmented datagram, of its last frame
 	IPID       uint32 // 0 where there is none
-	Interface  int16  // pcapng interface
-	TTL, DSCP  uint8
 	Truncated  bool
 	ChecksumOK bool
 	Copy       bool // the same datagram again within CopyWindow: same bytes, same IP identification
 }
 
-// Ends are the addresses and ports of a packet. Not to be changed: the packets of a capture share them.
-type Ends struct{ Src, Dst netip.AddrPort }
+// Way is how a packet travelled. Not to be changed: the packets of a capture that went the same way share it.
+type Way struct {
+	Src, Dst  netip.AddrPort
+	*Pieces         // never nil
+	Interface int16 // pcapng interface
+	TTL, DSCP uint8
+	Marker    bool // a non-ESP marker stood before the message
+	TCP       bool // it came in TCP (RFC 9329)
+}
 
 // Pieces say how a datagram travelled. Not to be changed: all that went in one piece share theirs.
 type Pieces struct {

@@ -8,11 +8,11 @@ import (
 
 // Sendings are the transmissions of m without duplicates; not to be changed.
 func Sendings(m *pair.Message) []*pair.Transmission {
-	if !slices.ContainsFunc(m.Transmissions, func(t *pair.Transmission) bool { return t.Duplicate }) {
-		return slices.Clip(m.Transmissions) // as nearly always
+	if !slices.ContainsFunc(m.Transmissions(), func(t *pair.Transmission) bool { return t.Duplicate }) {
+		return slices.Clip(m.Transmissions()) // as nearly always
 	}
 	var all []*pair.Transmission
-	for _, t := range m.Transmissions {
+	for _, t := range m.Transmissions() {
 		if !t.Duplicate {
 			all = append(all, t)
 		}
@@ -24,10 +24,10 @@ func Sendings(m *pair.Message) []*pair.Transmission {
 // its way to the wire when the answer came is no proof.
 func RepeatedAfter(c *pair.Case, q *pair.Message) int {
 	const grace = 100e6
-	if q.AnsweredBy == nil {
+	if q.AnsweredBy() == nil {
 		return 0
 	}
-	at, _ := FirstArrival(c, q.AnsweredBy)
+	at, _ := FirstArrival(c, q.AnsweredBy())
 	if at < 0 {
 		return 0
 	}
@@ -49,7 +49,7 @@ func FirstArrival(c *pair.Case, m *pair.Message) (at int64, count int) {
 	if c.Story(to) == nil {
 		to = m.From
 	}
-	for _, x := range m.Transmissions {
+	for _, x := range m.Transmissions() {
 		if s := x.At[to]; s != nil {
 			count++
 			if n := c.Aligned(s.Nanos, to); at < 0 || n < at {
@@ -63,13 +63,13 @@ func FirstArrival(c *pair.Case, m *pair.Message) (at int64, count int) {
 // AnswerArrived says whether the answer to m reached who asked. Without the capture of that side,
 // one that goes on asking did not get it.
 func AnswerArrived(c *pair.Case, m *pair.Message) bool {
-	if m.AnsweredBy == nil {
+	if m.AnsweredBy() == nil {
 		return false
 	}
 	if c.Story(m.From) == nil {
 		return RepeatedAfter(c, m) < 2
 	}
-	at, _ := FirstArrival(c, m.AnsweredBy)
+	at, _ := FirstArrival(c, m.AnsweredBy())
 	return at >= 0
 }
 
@@ -119,7 +119,7 @@ func (e *espStarts) from(t *Talk, s pair.Side) bool {
 	}
 	at := t.First
 	if len(t.Answer.Messages) > 0 {
-		at = t.Answer.Messages[0].Transmissions[0].Aligned
+		at = t.Answer.Messages[0].Transmissions()[0].Aligned
 	}
 	next := t.following(at)
 	return next == nil || starts[i] < next.First

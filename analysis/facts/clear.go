@@ -79,8 +79,8 @@ func securedEnds(c *pair.Case) [2]map[[2]netip.Addr]pair.Side {
 			if v.Foreign || len(v.Messages) == 0 {
 				continue
 			}
-			if m := v.Messages[0]; m.Copies[s] != nil {
-				note(s, m.From, m.Copies[s].Sent[0].Src.Addr(), m.Copies[s].Sent[0].Dst.Addr())
+			if m := v.Messages[0]; m.Copy(s) != nil {
+				note(s, m.From, m.Copy(s).Sent()[0].Src.Addr(), m.Copy(s).Sent()[0].Dst.Addr())
 			}
 		}
 	}

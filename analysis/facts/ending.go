@@ -86,7 +86,7 @@ func (t *Talk) refuse(e Ending, m *pair.Message) {
 
 // unanswered says whether no answer in the conversation is known to have arrived.
 func (t *Talk) unanswered() bool {
-	return !slices.ContainsFunc(t.Messages, func(m *pair.Message) bool { return m.Answers != nil && m.Arrived() })
+	return !slices.ContainsFunc(t.Messages, func(m *pair.Message) bool { return m.Answers() != nil && m.Arrived() })
 }
 
 // Wanted is the group that an INVALID_KE_PAYLOAD asks for (RFC 7296, Section 1.2).
@@ -105,8 +105,8 @@ func (t *Talk) GroupRounds() (rounds []*pair.Message, offered int) {
 		if _, ok := Wanted(m); ok {
 			rounds = append(rounds, m)
 		}
-		if ke := m.KE(); ke != nil && offered == 0 && m.Exchange == ike.IKESAInit && m.Kind == exchange.Request {
-			offered = int(ke.Method)
+		if method, _, ok := m.KE(); ok && offered == 0 && m.Exchange == ike.IKESAInit && m.Kind == exchange.Request {
+			offered = int(method)
 		}
 	}
 	return rounds, offered
@@ -124,8 +124,8 @@ func (t *Talk) groupRetried() bool {
 func (t *Talk) LastGroup() int {
 	group := 0
 	for _, m := range t.RequestsOf(ike.IKESAInit) {
-		if ke := m.KE(); ke != nil {
-			group = int(ke.Method)
+		if method, _, ok := m.KE(); ok {
+			group = int(method)
 		}
 	}
 	return group
@@ -250,7 +250,7 @@ func (t *Talk) Childless() bool {
 		return m.Has(uint16(ike.ChildlessIKEv2Supported))
 	})
 	asked := t.RequestsOf(ike.IKEAuth)
-	if !announced || len(asked) != 1 || !asked[0].Plain.Known {
+	if !announced || len(asked) != 1 || !asked[0].Plain().Known {
 		return false
 	}
 	sealed := asked[0].Sealed()
@@ -309,7 +309,7 @@ func (t *Talk) initiatorSays() {
 	}
 	m := t.deletedAtOnce()
 	switch {
-	case m != nil && m.AnsweredBy != nil && m.AnsweredBy.FirstInner == ike.PayloadD:
+	case m != nil && m.AnsweredBy() != nil && m.AnsweredBy().FirstInner == ike.PayloadD:
 		// Its child SA alone: the initiator does not take what the responder made of its selectors or
 		// proposal.
 		t.End, t.Certain, t.By, t.Proof = ChildRefused, false, t.Initiator, []*pair.Message{m}
@@ -365,7 +365,7 @@ func (t *Talk) rejection() *pair.Message {
 		if m.From != t.Initiator || m.FirstInner != ike.PayloadN || !t.follows(m, Soon) {
 			continue
 		}
-		if len(m.Inner) > 0 {
+		if len(m.Inner()) > 0 {
 			for _, n := range m.InnerNotifies() {
 				if n.Number == ike.AuthenticationFailed {
 					return m
@@ -436,7 +436,7 @@ func (t *Talk) mustArrive() {
 	}
 	for _, m := range t.Answer.Messages {
 		n := m.Tally()
-		if n.Lost > 0 && n.Lost == n.Sent || m.Answers != nil && RepeatedAfter(t.c, m.Answers) >= 2 {
+		if n.Lost > 0 && n.Lost == n.Sent || m.Answers() != nil && RepeatedAfter(t.c, m.Answers()) >= 2 {
 			t.End, t.Certain, t.Doubted = Broken, false, false
 			return
 		}
@@ -444,18 +444,18 @@ func (t *Talk) mustArrive() {
 }
 
 func (t *Talk) follows(m *pair.Message, within int64) bool {
-	if len(t.Answer.Messages) == 0 || len(m.Transmissions) == 0 {
+	if len(t.Answer.Messages) == 0 || len(m.Transmissions()) == 0 {
 		return false
 	}
-	at := t.Answer.Messages[0].Transmissions[0].Aligned
-	return m.Transmissions[0].Aligned >= at && m.Transmissions[0].Aligned <= at+within
+	at := t.Answer.Messages[0].Transmissions()[0].Aligned
+	return m.Transmissions()[0].Aligned >= at && m.Transmissions()[0].Aligned <= at+within
 }
 
 // AnsweredLater says whether an exchange of the established SA was answered: a rekey, or a liveness
 // check. A Delete and its answer say nothing about what they end.
 func (t *Talk) AnsweredLater() bool {
 	for _, m := range t.Messages {
-		if m.Kind != exchange.Request || m.AnsweredBy == nil || m.FirstInner == ike.PayloadD ||
+		if m.Kind != exchange.Request || m.AnsweredBy() == nil || m.FirstInner == ike.PayloadD ||
 			m.FirstInner == ike.PayloadN && m.Exchange == ike.Informational {
 			continue
 		}
@@ -471,7 +471,7 @@ func (t *Talk) AnsweredLater() bool {
 // size does not tell, traffic must.
 func (t *Talk) childLater() bool {
 	return slices.ContainsFunc(t.RequestsOf(ike.CreateChildSA), func(m *pair.Message) bool {
-		if !Made(m.AnsweredBy) {
+		if !Made(m.AnsweredBy()) {
 			return false
 		}
 		switch t.Makes(m) {
@@ -490,7 +490,7 @@ func (t *Talk) Completed() int64 {
 	case !t.CameUp():
 		return 0
 	case len(t.Answer.Messages) > 0:
-		return t.Answer.Messages[0].Transmissions[0].Aligned
+		return t.Answer.Messages[0].Transmissions()[0].Aligned
 	case t.Version == 1:
 		if done := t.completedV1(); done != 0 {
 			return done

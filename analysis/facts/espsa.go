@@ -22,13 +22,13 @@ type birth struct {
 func birthsOf(c *pair.Case, remote netip.Addr) []birth {
 	var all []birth
 	for m := range c.Messages() {
-		if m.Kind != exchange.Response || m.Conversation.Foreign || len(m.Transmissions) == 0 {
+		if m.Kind != exchange.Response || m.Conversation.Foreign || len(m.Transmissions()) == 0 {
 			continue
 		}
 		if ends := m.Conversation.Ends; remote.IsValid() && ends[pair.A].Addr() != remote && ends[pair.B].Addr() != remote {
 			continue // with another peer
 		}
-		at := m.Transmissions[0].Aligned
+		at := m.Transmissions()[0].Aligned
 		switch m.Exchange {
 		case ike.IKEAuth:
 			all = append(all, birth{at, m.Conversation.Complete})

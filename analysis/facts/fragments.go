@@ -20,7 +20,7 @@ type LostFragments struct {
 func FragmentsLost(c *pair.Case) []LostFragments {
 	var all []LostFragments
 	for _, s := range pair.Both {
-		if x := fragmentsLost(c, s); c.TwoSided() && len(x.Lost) > 0 && (x.Passes || len(x.Example.Partial) > 0) {
+		if x := fragmentsLost(c, s); c.TwoSided() && len(x.Lost) > 0 && (x.Passes || len(x.Example.Partial()) > 0) {
 			all = append(all, x)
 		}
 	}
@@ -40,7 +40,7 @@ func fragmentsLost(c *pair.Case, s pair.Side) LostFragments {
 		}
 		x.Lost = append(x.Lost, t)
 	}
-	partly := func(t *pair.Transmission) bool { return len(t.Partial) > 0 }
+	partly := func(t *pair.Transmission) bool { return len(t.Partial()) > 0 }
 	if i := slices.IndexFunc(x.Lost, partly); i >= 0 {
 		x.Example = x.Lost[i]
 	}

@@ -59,8 +59,8 @@ func (r Rejection) Over(c *pair.Case) bool {
 	}
 	at := c.Aligned(last.Nanos, last.Side)
 	for m := range c.Messages() {
-		a := m.AnsweredBy
-		if m.From == r.Of && a != nil && !m.Conversation.Foreign && a.Transmissions[0].Aligned > at {
+		a := m.AnsweredBy()
+		if m.From == r.Of && a != nil && !m.Conversation.Foreign && a.Transmissions()[0].Aligned > at {
 			return true
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // Refuses says whether an answer to CREATE_CHILD_SA is a refusal: it has no room for a new SA, or
 // holds an error that keys made readable.
 func Refuses(m *pair.Message) bool {
-	if len(m.Inner) > 0 {
+	if len(m.Inner()) > 0 {
 		for _, n := range m.InnerNotifies() {
 			if n.Number.IsError() {
 				return true
@@ -26,7 +26,7 @@ func Refuses(m *pair.Message) bool {
 // no answer.
 func Made(m *pair.Message) bool {
 	return m != nil && !Refuses(m) &&
-		(len(m.Inner) > 0 || !m.Plain.Known && m.SKLen > largestShort || m.Sealed().Refused() == ike.No)
+		(len(m.Inner()) > 0 || !m.Plain().Known && m.SKLen > largestShort || m.Sealed().Refused() == ike.No)
 }
 
 // Making is what a CREATE_CHILD_SA exchange is for (RFC 7296, Section 1.3).
@@ -44,7 +44,7 @@ const (
 // a rekey of the IKE SA holds an SA with an SPI of 8 bytes, a nonce and a key exchange value, which
 // fix the least size of both its messages.
 func (t *Talk) Makes(m *pair.Message) Making {
-	for _, p := range m.Inner {
+	for _, p := range m.Inner() {
 		switch x := p.(type) {
 		case *ike.Notify:
 			if x.Number == ike.RekeySA {
@@ -68,18 +68,18 @@ func (t *Talk) Makes(m *pair.Message) Making {
 	}
 	least := t.leastIKERekey(m.From)
 	if t.Childless() && t.firstCreate(m) ||
-		least > 0 && (tooSmall(m, least) || Made(m.AnsweredBy) && tooSmall(m.AnsweredBy, t.leastIKERekey(m.From.Other()))) {
+		least > 0 && (tooSmall(m, least) || Made(m.AnsweredBy()) && tooSmall(m.AnsweredBy(), t.leastIKERekey(m.From.Other()))) {
 		return NewChild
 	}
-	if a := m.AnsweredBy; least > 0 && Made(a) && a.Plain.Known && len(a.Inner) == 0 {
+	if a := m.AnsweredBy(); least > 0 && Made(a) && a.Plain().Known && len(a.Inner()) == 0 {
 		// The answer chooses one proposal, so that its size is exact: a child SA has traffic selectors
 		// beside.
-		if exact := t.leastIKERekey(a.From); a.Plain.Min > exact {
+		if exact := t.leastIKERekey(a.From); a.Plain().Min > exact {
 			return NewChild
 		}
 		return RekeyIKE
 	}
-	if m.Plain.Known && least > 0 && m.Plain.Min <= least {
+	if m.Plain().Known && least > 0 && m.Plain().Min <= least {
 		return RekeyIKE // with the algorithms that were chosen before
 	}
 	if t.follows(m, Soon) {
@@ -89,20 +89,20 @@ func (t *Talk) Makes(m *pair.Message) Making {
 }
 
 func tooSmall(m *pair.Message, least int) bool {
-	return m.Plain.Known && m.Plain.Max < least && m.Fragments == 0
+	return m.Plain().Known && m.Plain().Max < least && m.Fragments == 0
 }
 
 // replacedBy says whether the IKE SA that replaced this one is in the captures, and m made it.
 func (t *Talk) replacedBy(m *pair.Message) bool {
 	next := t.Successor
-	if next == nil || !Made(m.AnsweredBy) || m.From != next.Initiator ||
-		m.AnsweredBy.Transmissions[0].Aligned > next.First {
+	if next == nil || !Made(m.AnsweredBy()) || m.From != next.Initiator ||
+		m.AnsweredBy().Transmissions()[0].Aligned > next.First {
 		return false
 	}
 	for _, o := range t.RequestsOf(ike.CreateChildSA) { // of several the last one before it
 		if o != m && o.From == m.From && o.FirstInner == ike.PayloadSA && o.MessageID > m.MessageID &&
-			o.Transmissions[0].Aligned < next.First &&
-			Made(o.AnsweredBy) {
+			o.Transmissions()[0].Aligned < next.First &&
+			Made(o.AnsweredBy()) {
 			return false
 		}
 	}
@@ -138,13 +138,13 @@ func (t *Talk) rekeySize(s pair.Side) int {
 				}
 			}
 		}
-		for _, p := range m.InClear() {
+		for _, p := range m.OfType(ike.PayloadNonce) {
 			if n, ok := p.(*ike.Nonce); ok && m.From == s {
 				nonce = generic + len(n.Data)
 			}
 		}
-		if ke := m.KE(); ke != nil && m.From == s {
-			value = generic + 4 + len(ke.Data)
+		if _, size, ok := m.KE(); ok && m.From == s {
+			value = generic + 4 + size
 		}
 	}
 	if sa == 0 || value == 0 {
@@ -164,12 +164,12 @@ func (t *Talk) Deletion() (*pair.Message, bool) {
 		if m.Exchange != ike.Informational || m.Kind != exchange.Request {
 			continue
 		}
-		for _, p := range slices.Concat(m.InClear(), m.Inner) {
+		for _, p := range slices.Concat(m.InClear(), m.Inner()) {
 			if d, ok := p.(*ike.Delete); ok && d.Protocol == ike.ProtocolIKE {
 				return m, true
 			}
 		}
-		if m.FirstInner == ike.PayloadD && len(m.Inner) == 0 && t.silentAfter(i) && m.Sealed().DeletesIKE() != ike.No &&
+		if m.FirstInner == ike.PayloadD && len(m.Inner()) == 0 && t.silentAfter(i) && m.Sealed().DeletesIKE() != ike.No &&
 			!t.endsReplaced(i) &&
 			!deletesChild(m) {
 			return m, false
@@ -181,7 +181,7 @@ func (t *Talk) Deletion() (*pair.Message, bool) {
 // deletesChild says whether a Delete is answered by one: then it is of a child SA, whose other half
 // the answer deletes (RFC 7296, Section 1.4.1).
 func deletesChild(m *pair.Message) bool {
-	return m.AnsweredBy != nil && m.AnsweredBy.FirstInner == ike.PayloadD
+	return m.AnsweredBy() != nil && m.AnsweredBy().FirstInner == ike.PayloadD
 }
 
 // endsReplaced says whether the Delete at i is that of an SA which a CREATE_CHILD_SA exchange
@@ -194,7 +194,7 @@ func (t *Talk) endsReplaced(i int) bool {
 	for _, m := range t.Messages[:i] {
 		switch {
 		case m.Kind != exchange.Request:
-		case m.Exchange == ike.CreateChildSA && Made(m.AnsweredBy) && t.Makes(m) != NewChild &&
+		case m.Exchange == ike.CreateChildSA && Made(m.AnsweredBy()) && t.Makes(m) != NewChild &&
 			(!ofIKE || m.FirstInner == ike.PayloadSA):
 			open++
 		case m.Exchange == ike.Informational && m.FirstInner == ike.PayloadD:

@@ -43,7 +43,7 @@ func (t *Talk) sizesV1() sizesV1 {
 func (t *Talk) informationalsV1(after int64) []*pair.Message {
 	var all []*pair.Message
 	for _, m := range t.Messages {
-		if m.Exchange == ike.V1Informational && m.Encrypted() && m.Transmissions[0].Aligned >= after {
+		if m.Exchange == ike.V1Informational && m.Encrypted() && m.Transmissions()[0].Aligned >= after {
 			all = append(all, m)
 		}
 	}
@@ -85,7 +85,7 @@ func (t *Talk) probeSize(all []*pair.Message) int {
 	for i, m := range all[:max(0, len(all)-1)] {
 		next := all[i+1]
 		if next.From != m.From && next.SKLen == m.SKLen &&
-			next.Transmissions[0].Aligned-m.Transmissions[0].Aligned < acknowledged {
+			next.Transmissions()[0].Aligned-m.Transmissions()[0].Aligned < acknowledged {
 			pairs[m.SKLen]++
 		}
 	}
@@ -117,15 +117,15 @@ func (t *Talk) deletionV1() (*pair.Message, bool) {
 	all := t.informationalsV1(done)
 	size := t.probeSize(t.informationalsV1(0))
 	for i, m := range t.Messages {
-		if m.Exchange != ike.V1Informational || m.Transmissions[0].Aligned < done {
+		if m.Exchange != ike.V1Informational || m.Transmissions()[0].Aligned < done {
 			continue
 		}
-		for _, p := range slices.Concat(m.InClear(), m.Inner) {
+		for _, p := range slices.Concat(m.InClear(), m.Inner()) {
 			if d, ok := p.(*ike.DeleteV1); ok && d.Protocol == ike.ProtocolIKE {
 				return m, true
 			}
 		}
-		if len(m.Inner) == 0 && slices.Contains(all, m) && t.isDeleteV1(m, size) && t.endsV1(i) {
+		if len(m.Inner()) == 0 && slices.Contains(all, m) && t.isDeleteV1(m, size) && t.endsV1(i) {
 			return m, false
 		}
 	}
@@ -146,12 +146,12 @@ func (t *Talk) isDeleteV1(m *pair.Message, probe int) bool {
 // over, nothing of it makes new keys, and no ESP of both sides goes on.
 func (t *Talk) endsV1(i int) bool {
 	const tail = 2e9
-	at := t.Messages[i].Transmissions[0].Aligned
+	at := t.Messages[i].Transmissions()[0].Aligned
 	quick := map[uint32]int{}
 	for _, m := range t.Messages[i+1:] {
 		switch m.Exchange {
 		case ike.V1Informational:
-			if m.Transmissions[0].Aligned > at+tail {
+			if m.Transmissions()[0].Aligned > at+tail {
 				return false
 			}
 		case ike.V1QuickMode:
@@ -162,7 +162,7 @@ func (t *Talk) endsV1(i int) bool {
 	}
 	for _, m := range t.Messages[:i] {
 		// New keys were made moments before: the Delete is of the old ones.
-		if m.Exchange == ike.V1QuickMode && m.Transmissions[0].Aligned > at-tail && t.quickModes() > 1 {
+		if m.Exchange == ike.V1QuickMode && m.Transmissions()[0].Aligned > at-tail && t.quickModes() > 1 {
 			return false
 		}
 	}

@@ -64,7 +64,7 @@ func translatedByMapping(c *pair.Case, s pair.Side) (Translated, bool) {
 // and not what the other side's does.
 func hashConfirms(c *pair.Case, s pair.Side) bool {
 	for m := range c.Messages() {
-		for _, d := range m.NATD {
+		for _, d := range m.NATD() {
 			if d.Forced {
 				continue
 			}
@@ -84,7 +84,7 @@ func translatedByHash(c *pair.Case, s pair.Side) (Translated, bool) {
 		return Translated{}, false
 	}
 	for m := range c.Messages() {
-		for _, d := range m.NATD {
+		for _, d := range m.NATD() {
 			if t, ok := byHash(c, s, m, d); ok {
 				return t, true
 			}
@@ -99,10 +99,10 @@ func byHash(c *pair.Case, s pair.Side, m *pair.Message, d pair.NATD) (Translated
 		about = m.From.Other()
 	}
 	observer := c.Observer(m.From)
-	if about != s || d.Forced || d.Sent || d.Received || len(m.Transmissions) == 0 {
+	if about != s || d.Forced || d.Sent || d.Received || len(m.Transmissions()) == 0 {
 		return Translated{}, false
 	}
-	seen := m.Transmissions[0].At[observer]
+	seen := m.Transmissions()[0].At[observer]
 	if seen == nil || observer == s && d.Source {
 		return Translated{}, false
 	}
@@ -123,7 +123,7 @@ func byHash(c *pair.Case, s pair.Side, m *pair.Message, d pair.NATD) (Translated
 // have on the two sides, so that a NAT in front of one peer of a hub is not held against the others.
 func BehindNAT(v *pair.Conversation) (s pair.Side, sure bool) {
 	for _, m := range v.Messages {
-		for _, x := range m.Transmissions {
+		for _, x := range m.Transmissions() {
 			a, b := x.At[pair.A], x.At[pair.B]
 			switch {
 			case a == nil || b == nil:

@@ -133,7 +133,7 @@ func Fragmented(t *pair.Transmission) bool {
 			return true
 		}
 	}
-	return t.Partial != nil
+	return t.Partial() != nil
 }
 
 // Blocked says whether nothing of the stretch passes; or nothing any more after something did; or

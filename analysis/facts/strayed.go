@@ -31,22 +31,22 @@ func (t *Talk) Strayed() *Strayed {
 // strayed says where the request of an answer went and where the answer came from, when these
 // differ in the eyes of one capture.
 func strayed(m *pair.Message) *Strayed {
-	q := m.Answers
+	q := m.Answers()
 	if m.Kind != exchange.Response || q == nil {
 		return nil
 	}
 	for _, s := range [2]pair.Side{q.From, m.From} {
-		mine, yours := m.Copies[s], q.Copies[s]
+		mine, yours := m.Copy(s), q.Copy(s)
 		if mine == nil || yours == nil {
 			continue
 		}
-		from := mine.Sent[0].Src
-		for i := range yours.Sent {
-			if yours.Sent[i].Dst == from {
+		from := mine.Sent()[0].Src
+		for i := range yours.Sent() {
+			if yours.Sent()[i].Dst == from {
 				return nil
 			}
 		}
-		return &Strayed{m, yours.Sent[0].Dst, from}
+		return &Strayed{m, yours.Sent()[0].Dst, from}
 	}
 	return nil
 }

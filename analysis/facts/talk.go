@@ -156,8 +156,8 @@ func gather(parts []*pair.Message) Answer {
 	total := 1
 	seen := map[int]bool{}
 	for _, m := range parts {
-		if len(m.Inner) > 0 {
-			a.Inner = m.Inner
+		if len(m.Inner()) > 0 {
+			a.Inner = m.Inner()
 		}
 		if m.Fragments > 0 {
 			total = int(m.Fragments)
@@ -173,8 +173,8 @@ func gather(parts []*pair.Message) Answer {
 		if m.Fragment <= 1 {
 			a.First = m.FirstInner
 		}
-		a.Known = a.Known && m.Plain.Known
-		a.Min, a.Max = a.Min+m.Plain.Min, a.Max+m.Plain.Max
+		a.Known = a.Known && m.Plain().Known
+		a.Min, a.Max = a.Min+m.Plain().Min, a.Max+m.Plain().Max
 	}
 	a.Whole = len(seen) >= total
 	return a
@@ -184,10 +184,8 @@ func gather(parts []*pair.Message) Answer {
 // size.
 func (t *Talk) Certificates() bool {
 	for _, m := range t.Messages {
-		for _, p := range m.InClear() {
-			if p.Type() == ike.PayloadCREQ && m.Major() == 2 {
-				return true
-			}
+		if m.Major() == 2 && m.Holds(ike.PayloadCREQ) {
+			return true
 		}
 	}
 	return false
@@ -235,7 +233,7 @@ func (t *Talk) GroupAttempt() *Talk {
 	}
 	m := rounds[len(rounds)-1]
 	if group, _ := Wanted(m); u.LastGroup() != group || !u.InitAnswered() ||
-		u.First > m.Transmissions[0].Aligned+groupAttemptWithin {
+		u.First > m.Transmissions()[0].Aligned+groupAttemptWithin {
 		return nil
 	}
 	return u

@@ -146,7 +146,7 @@ func (t *Talk) completedV1() int64 {
 			continue
 		}
 		if count[m.MessageID]++; count[m.MessageID] == 3 {
-			return m.Transmissions[0].Aligned
+			return m.Transmissions()[0].Aligned
 		}
 	}
 	return 0
@@ -182,15 +182,15 @@ func (t *Talk) unreadable() bool {
 	} else if proven = t.encryptedPhase1(t.Initiator); len(proven) == 0 || len(t.encryptedPhase1(t.Responder())) > 0 {
 		return false
 	}
-	since := proven[0].Transmissions[0].Aligned
+	since := proven[0].Transmissions()[0].Aligned
 	clear := false
 	var said []*pair.Message
 	for _, m := range t.Messages {
-		if m.Exchange != ike.V1Informational || m.From != refuser || m.Transmissions[0].Aligned < since {
+		if m.Exchange != ike.V1Informational || m.From != refuser || m.Transmissions()[0].Aligned < since {
 			continue
 		}
 		bad := false
-		for _, n := range m.Notifies {
+		for _, n := range m.Notifies() {
 			bad = bad || BadMessage(n.Number)
 		}
 		if clear = clear || bad; bad || m.Encrypted() {
@@ -270,7 +270,7 @@ func (t *Talk) quickRefused() bool {
 	}
 	for _, m := range t.Messages {
 		if m.Exchange == ike.V1Informational && m.From != quick[0].From &&
-			m.Transmissions[0].Aligned >= quick[0].Transmissions[0].Aligned {
+			m.Transmissions()[0].Aligned >= quick[0].Transmissions()[0].Aligned {
 			t.End, t.By, t.Proof = ChildRefused, m.From, []*pair.Message{quick[0], m}
 			return true
 		}

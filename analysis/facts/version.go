@@ -63,7 +63,7 @@ func askedVersion(c *pair.Case, m *pair.Message) int {
 
 // accepted says whether m was answered by more than a refusal.
 func accepted(m *pair.Message) bool {
-	return m.AnsweredBy != nil && len(m.AnsweredBy.Errors()) == 0
+	return m.AnsweredBy() != nil && len(m.AnsweredBy().Errors()) == 0
 }
 
 // spokeOnly is a message of s, when all of them that the captures hold are of a version.

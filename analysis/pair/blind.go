@@ -24,7 +24,7 @@ func (j *joiner) hiddenKinds(s Side) [kinds]bool {
 		if m.Conversation.Foreign {
 			continue
 		}
-		for _, t := range m.Transmissions {
+		for _, t := range m.Transmissions() {
 			if !t.Duplicate {
 				see(t.kind(), t.At[s] != nil, t.At[s.Other()] != nil, m.From == s)
 			}

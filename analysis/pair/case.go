@@ -128,32 +128,57 @@ type Conversation struct {
 	Ends        [2]netip.AddrPort // each side as its own capture shows it last; else as the other's does
 }
 
-// Message is one IKE message of a conversation and what became of every transmission.
+// Message is one IKE message of a conversation and what became of every transmission. There is one
+// for every message of the captures, so it is kept small: what few have is behind pointers.
 type Message struct {
-	*exchange.Message                      // the better of the copies: the sender's own, unless the other's is more complete
-	Copies            [2]*exchange.Message // as each side's capture has it; nil where it was never seen
-	Conversation      *Conversation
-	From              Side
-	Altered           bool            // the bytes differ between the sides
-	Transmissions     []*Transmission // in aligned order, duplicates included
-	DifferAt          int             // Altered: offset of the first difference
-	Answers           *Message        // IKEv2 response: its request, if seen
-	AnsweredBy        *Message        // IKEv2 request: its response, if seen
-	Plain             ike.Room        // the payloads inside, padding taken off, of an SK or SKF payload, or of an encrypted IKEv1 message
-	NATD              []NATD          // what its NAT detection hashes say
-	Inner             []ike.Payload   // decrypted with keys; nil without
+	// The better of the copies: the sender's own, unless the other's is more complete.
+	*exchange.Message
+	Conversation *Conversation
+
+	at      [2]*exchange.Message // as each side's capture has it
+	partner *Message             // the other one of a request and its response
+	rest    *rest                // nil for none
+	only    [1]*Transmission     // of a message that was sent once: one
+	one     Transmission
+	plain   room
+
+	From     Side
+	Altered  bool // the bytes differ between the sides
+	stranger bool // it is from or to an address that is neither side's
+}
+
+// rest is what few messages have.
+type rest struct {
+	sends    []*Transmission // of a message that was sent more than once
+	natd     []NATD
+	inner    []ike.Payload
+	differAt int
+}
+
+// room is an ike.Room, kept small.
+type room struct {
+	min, max int32
+	known    bool
 }
 
 // Transmission is one sending of a message, or one arrival that has no sending.
 type Transmission struct {
-	At          [2]*exchange.Sight // in each side's capture; nil where it is not
-	Aligned     int64              // of its sending; of its arrival when only that was seen
-	Partial     []int              // frames of a fragmented datagram that arrived at the receiver, when not all did
-	CopyOf      *Transmission      // Duplicate: of which
-	Duplicate   bool               // a further arrival of a sending, or a copy that a capture made
-	CaptureCopy bool               // Duplicate: made by the capture itself, not by the path
+	At      [2]*exchange.Sight // in each side's capture; nil where it is not
+	Aligned int64              // of its sending; of its arrival when only that was seen
+
+	strange *strange // nil for none
+
+	Duplicate   bool // a further arrival of a sending, or a copy that a capture made
+	CaptureCopy bool // Duplicate: made by the capture itself, not by the path
 	Fate        Fate
-	Missing     bool // sent, not in the receiver's capture for whatever reason, and not proven to have arrived by an answer
+	// Sent, not in the receiver's capture for whatever reason, and not proven to have arrived by an answer.
+	Missing bool
+}
+
+// strange is what few transmissions have.
+type strange struct {
+	partial []int
+	copyOf  *Transmission
 }
 
 // Fate is what became of a transmission.

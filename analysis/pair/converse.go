@@ -36,16 +36,17 @@ func (j *joiner) converse() {
 	}
 }
 
-// group makes the conversations and their messages: those of one lie side by side, as they are read from then on.
+// group makes the conversations of the messages.
 func (j *joiner) group() {
 	c := j.c
-	groups := map[conversationKey]int{}
-	of, sizes := make([]int, len(j.links)), []int(nil)
-	for i, l := range j.links {
-		k := l.conversation()
+	groups := map[conversationKey]int32{}
+	of, sizes := make([]int32, len(j.links)), []int(nil)
+	for i, m := range j.links {
+		m.Message = m.better()
+		k := m.conversation()
 		n, known := groups[k]
 		if !known {
-			n = len(c.Conversations)
+			n = int32(len(c.Conversations))
 			groups[k] = n
 			c.Conversations = append(c.Conversations, &Conversation{Version: k.version, SPIi: k.spi, Foreign: k.strange})
 			sizes = append(sizes, 0)
@@ -53,29 +54,20 @@ func (j *joiner) group() {
 		of[i] = n
 		sizes[n]++
 	}
-	all, order := make([]Message, len(j.links)), make([]*Message, len(j.links))
-	for i := range all {
-		order[i] = &all[i]
-	}
+	order := make([]*Message, len(j.links))
 	for n, v := range c.Conversations {
-		v.Messages, order = order[:sizes[n]:sizes[n]], order[sizes[n]:]
+		v.Messages, order = order[:0:sizes[n]], order[sizes[n]:]
 	}
-	next := make([]int, len(sizes))
-	for i, l := range j.links {
+	for i, m := range j.links {
 		v := c.Conversations[of[i]]
-		m := v.Messages[next[of[i]]]
-		next[of[i]]++
-		*m = Message{
-			Message: l.better(), Copies: l.at, Conversation: v, From: l.from, Transmissions: l.sends, Altered: l.altered, DifferAt: l.differAt,
-		}
-		l.message = m
+		m.Conversation = v
+		v.Messages = append(v.Messages, m)
 	}
 }
 
 // conversation names the conversation that l is of.
-func (l *link) conversation() conversationKey {
-	m := l.better()
-	k := conversationKey{version: m.Major(), spi: m.SPIi}
+func (l *Message) conversation() conversationKey {
+	k := conversationKey{version: l.Major(), spi: l.SPIi}
 	if l.stranger {
 		k.strange, k.stranger = true, l.side()
 	}
@@ -92,11 +84,11 @@ func (c *Case) number() {
 // settle orders the messages of a conversation and sums up what they share.
 func (v *Conversation) settle(c *Case) {
 	slices.SortStableFunc(v.Messages, func(x, y *Message) int {
-		return cmp.Or(cmp.Compare(x.Transmissions[0].Aligned, y.Transmissions[0].Aligned), cmp.Compare(x.Kind, y.Kind))
+		return cmp.Or(cmp.Compare(x.Transmissions()[0].Aligned, y.Transmissions()[0].Aligned), cmp.Compare(x.Kind, y.Kind))
 	})
-	v.First, v.Last = v.Messages[0].Transmissions[0].Aligned, v.Messages[0].Transmissions[0].Aligned
+	v.First, v.Last = v.Messages[0].Transmissions()[0].Aligned, v.Messages[0].Transmissions()[0].Aligned
 	for _, m := range v.Messages {
-		for _, t := range m.Transmissions {
+		for _, t := range m.Transmissions() {
 			v.First, v.Last = min(v.First, t.Aligned), max(v.Last, t.Aligned)
 		}
 		if m.SPIr != 0 && !slices.Contains(v.SPIrs, m.SPIr) && len(v.SPIrs) < 64 {
@@ -157,7 +149,7 @@ func (v *Conversation) end(c *Case, s Side) netip.AddrPort {
 			continue
 		}
 		for _, m := range slices.Backward(v.Messages) {
-			for _, t := range slices.Backward(m.Transmissions) {
+			for _, t := range slices.Backward(m.Transmissions()) {
 				if x := t.At[capture]; x != nil && m.From == s {
 					return x.Src
 				} else if x != nil {
@@ -206,10 +198,10 @@ func (v *Conversation) linkAnswers() {
 func (m *Message) answer(requests []*Message) {
 	for i, q := range requests {
 		if i == 0 {
-			m.Answers = q
+			m.partner = q
 		}
-		if q.AnsweredBy == nil {
-			q.AnsweredBy = m
+		if q.partner == nil {
+			q.partner = m
 		}
 	}
 }
@@ -248,7 +240,7 @@ func (v *Conversation) sameEnds(o *Conversation) bool {
 
 func (v *Conversation) rekeyedBefore(next *Conversation) bool {
 	for _, m := range v.Messages {
-		if m.mayRekey() && m.From != next.Initiator && m.Transmissions[0].Aligned <= next.First {
+		if m.mayRekey() && m.From != next.Initiator && m.Transmissions()[0].Aligned <= next.First {
 			return true
 		}
 	}

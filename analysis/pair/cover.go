@@ -97,9 +97,9 @@ func (w *window) take(t int64) {
 func (j *joiner) share(s Side, v *Coverage) {
 	other := s.Other()
 	for _, l := range j.links {
-		for _, t := range l.sends {
+		for _, t := range l.Transmissions() {
 			if t.At[A] != nil && t.At[B] != nil {
-				v.shared[l.from].take(j.c.Aligned(t.At[other].Nanos, other))
+				v.shared[l.From].take(j.c.Aligned(t.At[other].Nanos, other))
 			}
 		}
 	}
@@ -153,15 +153,15 @@ const slack = margin
 func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 	var blind []int64
 	for _, l := range j.links {
-		if l.from != s || l.message.Conversation.Foreign {
+		if l.From != s || l.Conversation.Foreign {
 			continue
 		}
-		for _, t := range l.sends {
+		for _, t := range l.Transmissions() {
 			if t.Duplicate || t.At[s] != nil || t.At[s.Other()] == nil {
 				continue
 			}
 			blind = append(blind, t.Aligned)
-			if q := l.message.Answers; !v.within(s, s, t.Aligned, q != nil && q.Transmissions[0].At[s] != nil) {
+			if q := l.Answers(); !v.within(s, s, t.Aligned, q != nil && q.Transmissions()[0].At[s] != nil) {
 				continue
 			}
 			v.Hidden++
@@ -192,17 +192,17 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 		}
 	}
 	j.beforeFirst(s, v, from)
-	slices.SortFunc(v.HiddenAt, func(x, y Sight) int { return cmp.Compare(x.Frame, y.Frame) })
+	slices.SortFunc(v.HiddenAt, func(x, y Sight) int { return cmp.Compare(int(x.Frame), int(y.Frame)) })
 }
 
 // beforeFirst: what s answered must have reached it. A request that s's capture does not hold, though its answer was sent, was not lost
 // but is from before the capture.
 func (j *joiner) beforeFirst(s Side, v *Coverage, from int64) {
 	for m := range j.c.Messages() {
-		if m.From == s || m.AnsweredBy == nil || m.Copies[s] != nil || m.Conversation.Foreign {
+		if m.From == s || m.AnsweredBy() == nil || m.Copy(s) != nil || m.Conversation.Foreign {
 			continue
 		}
-		if t := m.Transmissions[0].Aligned; t < from {
+		if t := m.Transmissions()[0].Aligned; t < from {
 			v.From = max(v.From, t+1)
 		}
 	}
@@ -215,7 +215,7 @@ func (j *joiner) judgeFates() {
 	for m := range c.Messages() {
 		to := m.From.Other()
 		proven := c.acknowledgedIn(m, to, m.From) && !m.seenAt(to) && !m.Conversation.Foreign // it arrived, whatever the capture says
-		for _, t := range m.Transmissions {
+		for _, t := range m.Transmissions() {
 			t.Fate, t.Missing = Unknown, false
 			switch {
 			case t.At[to] != nil:
@@ -223,13 +223,15 @@ func (j *joiner) judgeFates() {
 			case t.Duplicate || c.Story(to) == nil:
 			default:
 				t.Missing = !proven && !m.Conversation.Foreign
-				t.Partial = c.arrivedParts(m, t)
+				if parts := c.arrivedParts(m, t); parts != nil {
+					t.strange = &strange{partial: parts}
+				}
 				switch v := &c.Parties[to].Coverage; {
 				case proven && (!c.Overlap || !v.within(to, m.From, t.Aligned, c.acknowledgedIn(m, to))):
 				case proven:
 					v.unseen(Sight{m.From, *t.Any()}, t.Aligned)
 				case !c.Overlap || m.Conversation.Foreign || c.Story(to).Unreadable > 0 || v.hides[t.kind()]:
-				case len(m.Transmissions) == 1 && t.Aligned > v.last: // who did not get it would have asked again
+				case len(m.Transmissions()) == 1 && t.Aligned > v.last: // who did not get it would have asked again
 				case v.Covers(t.Aligned):
 					t.Fate = Lost
 				}
@@ -252,13 +254,13 @@ func (v *Coverage) unseen(x Sight, at int64) {
 // negotiation, the request of the next exchange, which is made of it (RFC 7296, Section 1.2), or ESP by the keys that it agreed on.
 // Only what the captures in show counts.
 func (c *Case) acknowledgedIn(m *Message, in ...Side) bool {
-	shown := func(o *Message) bool { return slices.ContainsFunc(in, func(s Side) bool { return o.Copies[s] != nil }) }
+	shown := func(o *Message) bool { return slices.ContainsFunc(in, func(s Side) bool { return o.Copy(s) != nil }) }
 	switch {
-	case m.AnsweredBy != nil && shown(m.AnsweredBy):
+	case m.AnsweredBy() != nil && shown(m.AnsweredBy()):
 		return true
 	case m.Kind != exchange.Response || m.SPIr == 0:
 		return false
-	case m.Exchange == ike.IKEAuth && c.sendsESP(m.From.Other(), m.Transmissions[0].Aligned, in):
+	case m.Exchange == ike.IKEAuth && c.sendsESP(m.From.Other(), m.Transmissions()[0].Aligned, in):
 		return true
 	case m.Exchange != ike.IKESAInit && m.Exchange != ike.IKEIntermediate && m.Exchange != ike.IKEAuth:
 		return false
@@ -298,12 +300,12 @@ func (c *Case) flowStarts() (began [2][2][]int64) {
 	return began
 }
 
-func (m *Message) seenAt(s Side) bool { return m.Copies[s] != nil }
+func (m *Message) seenAt(s Side) bool { return m.Copy(s) != nil }
 
 // settleDuplicates tells copies that a capture made from those that the path made: a copy of a packet that the side sent itself, or
 // with another TTL or interface than its twin, was made by the capture.
 func (m *Message) settleDuplicates(c *Case) {
-	for _, t := range m.Transmissions {
+	for _, t := range m.Transmissions() {
 		if !t.Duplicate {
 			continue
 		}
@@ -314,8 +316,8 @@ func (m *Message) settleDuplicates(c *Case) {
 			continue
 		}
 		t.CaptureCopy = c.Parties[to].copiesOwn
-		if t.CopyOf != nil && t.CopyOf.At[to] != nil {
-			twin := t.CopyOf.At[to]
+		if t.CopyOf() != nil && t.CopyOf().At[to] != nil {
+			twin := t.CopyOf().At[to]
 			t.CaptureCopy = t.CaptureCopy || twin.TTL != x.TTL || twin.Interface != x.Interface
 		}
 	}
@@ -389,20 +391,20 @@ func (f *Flow) toGroup() bool {
 
 // matched says whether any packet of v is in both captures.
 func (v *Conversation) matched() bool {
-	return slices.ContainsFunc(v.Messages, func(m *Message) bool { return m.Copies[A] != nil && m.Copies[B] != nil })
+	return slices.ContainsFunc(v.Messages, func(m *Message) bool { return m.Copy(A) != nil && m.Copy(B) != nil })
 }
 
 // target is the address of s that the other side uses in v, by that side's own capture.
 func (v *Conversation) target(s Side) (netip.Addr, bool) {
 	other := s.Other()
 	for _, m := range v.Messages {
-		x := m.Copies[other]
+		x := m.Copy(other)
 		switch {
 		case x == nil:
 		case m.From == other:
-			return x.Sent[0].Dst.Addr(), true
+			return x.Sent()[0].Dst.Addr(), true
 		default:
-			return x.Sent[0].Src.Addr(), true
+			return x.Sent()[0].Src.Addr(), true
 		}
 	}
 	return netip.Addr{}, false

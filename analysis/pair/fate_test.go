@@ -32,7 +32,7 @@ func TestAlteredMessage(t *testing.T) {
 	}
 	c := mustJoin(t, n)
 	m := find(c, 1, A)
-	if m == nil || !m.Altered || m.DifferAt != 40 || m.Transmissions[0].Fate != Delivered {
+	if m == nil || !m.Altered || m.DifferAt() != 40 || m.Transmissions()[0].Fate != Delivered {
 		t.Fatalf("message %+v, want it altered at byte 40 and delivered", m)
 	}
 	if c.Counts.Lost != [2]int{} || c.Counts.Only != [2]int{} {
@@ -65,11 +65,11 @@ func TestDuplicates(t *testing.T) {
 			k.change(n)
 			c := mustJoin(t, n)
 			m := find(c, 0, A)
-			if len(m.Transmissions) != 2 {
-				t.Fatalf("%d transmissions, want 2", len(m.Transmissions))
+			if len(m.Transmissions()) != 2 {
+				t.Fatalf("%d transmissions, want 2", len(m.Transmissions()))
 			}
-			d := m.Transmissions[1]
-			if !d.Duplicate || d.CaptureCopy != k.capture || d.CopyOf != m.Transmissions[0] {
+			d := m.Transmissions()[1]
+			if !d.Duplicate || d.CaptureCopy != k.capture || d.CopyOf() != m.Transmissions()[0] {
 				t.Errorf("second arrival %+v, want a duplicate, by the capture: %v", d, k.capture)
 			}
 			if got := m.Tally(); got.Sent != 1 || got.Delivered != 1 {
@@ -148,7 +148,7 @@ func TestPartOfAFragmentedDatagram(t *testing.T) {
 	n.sent[B] = append(n.sent[B], part)
 	c := mustJoin(t, n)
 	m := find(c, 9, A)
-	if got := m.Transmissions[0]; got.Fate != Lost || len(got.Partial) != 1 {
+	if got := m.Transmissions()[0]; got.Fate != Lost || len(got.Partial()) != 1 {
 		t.Errorf("transmission %+v, want it lost with one fragment arrived", got)
 	}
 }

@@ -9,13 +9,13 @@ import (
 
 // Sealed is an encrypted message of IKEv2 as it shows from outside.
 func (m *Message) Sealed() ike.Sealed {
-	return ike.Sealed{Exchange: m.Exchange, Response: m.Kind == exchange.Response, First: m.FirstInner, Room: m.Plain}
+	return ike.Sealed{Exchange: m.Exchange, Response: m.Kind == exchange.Response, First: m.FirstInner, Room: m.Plain()}
 }
 
 // Guess says in a few words what an encrypted IKEv2 message most likely is, by its exchange, the first payload inside and its size; empty
 // where these tell nothing.
 func (m *Message) Guess() string {
-	if m.Major() != 2 || m.SKLen == 0 || m.Fragment > 1 || len(m.Inner) > 0 {
+	if m.Major() != 2 || m.SKLen == 0 || m.Fragment > 1 || len(m.Inner()) > 0 {
 		return ""
 	}
 	sealed := m.Sealed()
@@ -26,7 +26,7 @@ func (m *Message) Guess() string {
 		return "refused: one short Notify, most likely AUTHENTICATION_FAILED"
 	case m.Exchange == ike.CreateChildSA && whole && sealed.Refused() == ike.Yes:
 		return "refused: one short Notify"
-	case m.Exchange == ike.CreateChildSA && whole && m.Plain.Known && sealed.Refused() == ike.Maybe:
+	case m.Exchange == ike.CreateChildSA && whole && m.Plain().Known && sealed.Refused() == ike.Maybe:
 		return "refused, if it is one Notify: its padding hides the size"
 	case m.Exchange == ike.CreateChildSA && !answer && first == ike.PayloadSA:
 		return "new SA, or rekey of the IKE SA"
@@ -40,7 +40,7 @@ func (m *Message) Guess() string {
 		return "dead peer detection"
 	case sealed.Delete() == ike.Yes:
 		return "Delete"
-	case whole && m.Plain.Known && sealed.LoneNotify() == ike.Yes:
+	case whole && m.Plain().Known && sealed.LoneNotify() == ike.Yes:
 		return "one short Notify"
 	}
 	return fmt.Sprintf("begins with %s", ike.PayloadName(2, m.FirstInner))

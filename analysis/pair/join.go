@@ -52,7 +52,7 @@ func Join(ctx context.Context, a, b *exchange.Story, o Options) (*Case, error) {
 // joiner holds what Join needs while it works.
 type joiner struct {
 	c       *Case
-	links   []*link
+	links   []*Message
 	compass *compass
 	rough   rough
 	keys    *ike.Keys
@@ -77,7 +77,7 @@ func (j *joiner) locate() {
 	j.compass = orient(p, j.links)
 	j.links = j.compass.partStrangers(j.links)
 	for _, l := range j.links {
-		l.from = j.sender(l)
+		l.From = j.sender(l)
 	}
 	if p[B].Story != nil {
 		j.links = linkAltered(j.links)
@@ -113,10 +113,10 @@ func reachedByPieces(story *exchange.Story, peer []netip.Addr) (own []netip.Addr
 	return own
 }
 
-func (j *joiner) sender(l *link) Side {
+func (j *joiner) sender(l *Message) Side {
 	for _, s := range Both {
 		if m := l.at[s]; m != nil {
-			return j.compass.sender(s, m.Sent[0].Src.Addr())
+			return j.compass.sender(s, m.Sent()[0].Src.Addr())
 		}
 	}
 	return A
@@ -128,10 +128,10 @@ func (j *joiner) match() {
 	j.rough = roughClock(j.links, esp)
 	all := make([]observation, 0, len(j.links)+len(esp))
 	for _, l := range j.links {
-		matchLink(l, j.blind(), func(a int64) [2]int64 { return j.rough.near(a, l.from) })
-		for _, t := range l.sends {
+		matchLink(l, j.blind(), func(a int64) [2]int64 { return j.rough.near(a, l.From) })
+		for _, t := range l.Transmissions() {
 			if t.At[A] != nil && t.At[B] != nil {
-				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.from, t.At[A].Frame})
+				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.From, int(t.At[A].Frame)})
 			}
 		}
 	}
@@ -141,11 +141,11 @@ func (j *joiner) match() {
 	}
 	for _, l := range j.links {
 		j.duplicates(l)
-		for _, t := range l.sends {
-			t.Aligned = j.aligned(t, l.from)
+		for _, t := range l.Transmissions() {
+			t.Aligned = j.aligned(t, l.From)
 		}
-		if len(l.sends) > 1 {
-			slices.SortStableFunc(l.sends, func(x, y *Transmission) int { return cmp.Compare(x.Aligned, y.Aligned) })
+		if sends := l.Transmissions(); len(sends) > 1 {
+			slices.SortStableFunc(sends, func(x, y *Transmission) int { return cmp.Compare(x.Aligned, y.Aligned) })
 		}
 	}
 }
@@ -167,25 +167,27 @@ func (j *joiner) aligned(t *Transmission, from Side) int64 {
 const copyWindow = 400_000_000
 
 // duplicates recognises arrivals that are no sendings of their own, and adds the copies within each capture.
-func (j *joiner) duplicates(l *link) {
-	to := l.from.Other()
-	if l.at[A] != nil && l.at[B] != nil && len(l.sends) > 1 {
+func (j *joiner) duplicates(l *Message) {
+	to := l.From.Other()
+	if l.at[A] != nil && l.at[B] != nil && len(l.Transmissions()) > 1 {
 		var proper []*Transmission
-		for _, t := range l.sends {
-			if t.At[l.from] != nil || t.At[to] == nil {
+		for _, t := range l.Transmissions() {
+			if t.At[l.From] != nil || t.At[to] == nil {
 				continue
 			}
 			if proper == nil {
-				proper = arrivals(l.sends, to)
+				proper = arrivals(l.Transmissions(), to)
 			}
 			if o := nearest(proper, t.At[to], to); o != nil && sameDatagram(o.At[to], t.At[to]) {
-				t.Duplicate, t.CopyOf = true, o
+				t.Duplicate, t.strange = true, &strange{copyOf: o}
 			}
 		}
 	}
 	for _, s := range Both {
-		if m := l.at[s]; m != nil && len(m.Sent) > 1 {
-			l.sends = append(l.sends, l.copies(m, s)...)
+		if m := l.at[s]; m != nil && len(m.Sent()) > 1 {
+			if more := l.copies(m, s); len(more) > 0 {
+				l.more().sends = slices.Concat(l.Transmissions(), more)
+			}
 		}
 	}
 }
@@ -225,25 +227,25 @@ func nearest(proper []*Transmission, x *exchange.Sight, to Side) *Transmission {
 }
 
 // copies makes the duplicate transmissions of the sightings that are copies of the one before them.
-func (l *link) copies(m *exchange.Message, s Side) []*Transmission {
-	if !slices.ContainsFunc(m.Sent, func(x exchange.Sight) bool { return x.Copy }) {
+func (l *Message) copies(m *exchange.Message, s Side) []*Transmission {
+	if !slices.ContainsFunc(m.Sent(), func(x exchange.Sight) bool { return x.Copy }) {
 		return nil
 	}
 	var more []*Transmission
 	of := map[*exchange.Sight]*Transmission{}
-	for _, t := range l.sends {
+	for _, t := range l.Transmissions() {
 		if t.At[s] != nil {
 			of[t.At[s]] = t
 		}
 	}
 	var last *exchange.Sight
-	for i := range m.Sent {
-		x := &m.Sent[i]
+	for i := range m.Sent() {
+		x := &m.Sent()[i]
 		if !x.Copy || l.unsure(s, x) {
 			last = x
 			continue
 		}
-		t := &Transmission{Duplicate: true, CopyOf: of[last]}
+		t := &Transmission{Duplicate: true, strange: &strange{copyOf: of[last]}}
 		t.At[s] = x
 		more = append(more, t)
 	}

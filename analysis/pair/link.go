@@ -8,45 +8,31 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// link is one IKE message in the captures that hold it: the same content, or content that was altered on its way.
-type link struct {
-	at       [2]*exchange.Message
-	from     Side
-	altered  bool
-	differAt int
-	sends    []*Transmission
-	message  *Message // what came of it
-
-	stranger bool // it is from or to an address that is neither side's
-
-	only [1]*Transmission // room for sends: most messages are sent once
-	one  Transmission
-}
-
 // room makes room for n transmissions.
-func (l *link) room(n int) {
+func (m *Message) room(n int) {
 	if n == 1 {
-		l.only[0] = &l.one
-		l.sends = l.only[:0]
 		return
 	}
-	l.sends = make([]*Transmission, n)
-	all := make([]Transmission, n)
+	all, sends := make([]Transmission, n), make([]*Transmission, n)
 	for i := range all {
-		l.sends[i] = &all[i]
+		sends[i] = &all[i]
 	}
-	l.sends = l.sends[:0]
+	m.more().sends = sends[:0]
 }
 
 // send adds a transmission, for which there is room.
-func (l *link) send(t Transmission) {
-	n := len(l.sends)
-	l.sends = l.sends[:n+1]
-	*l.sends[n] = t
+func (m *Message) send(t Transmission) {
+	if m.rest == nil || cap(m.rest.sends) == 0 {
+		m.one, m.only[0] = t, &m.one
+		return
+	}
+	n := len(m.rest.sends)
+	m.rest.sends = m.rest.sends[:n+1]
+	*m.rest.sends[n] = t
 }
 
 // side is the one whose capture holds l, of a link with one end.
-func (l *link) side() Side {
+func (l *Message) side() Side {
 	if l.at[A] != nil {
 		return A
 	}
@@ -54,8 +40,8 @@ func (l *link) side() Side {
 }
 
 // better returns the copy to read: the sender's, unless it is cut and the other one is not.
-func (l *link) better() *exchange.Message {
-	s, r := l.at[l.from], l.at[l.from.Other()]
+func (l *Message) better() *exchange.Message {
+	s, r := l.at[l.From], l.at[l.From.Other()]
 	switch {
 	case s == nil:
 		return r
@@ -66,38 +52,47 @@ func (l *link) better() *exchange.Message {
 }
 
 // linkMessages finds every message of a in b by its content, first whole, then by what a truncated capture holds of it. Messages of
-// one capture alone come as links with one end. It is a hash join, linear in the number of messages.
-func linkMessages(a, b *exchange.Story) []*link {
+// one capture alone come with one copy. It is a hash join, linear in the number of messages.
+func linkMessages(a, b *exchange.Story) []*Message {
 	if b == nil {
 		b = &exchange.Story{}
 	}
-	links := make([]*link, 0, max(len(a.Messages), len(b.Messages)))
-	fromA := make([]link, len(a.Messages))
 	whole := exchange.NewIndex(len(b.Messages))
 	for i, m := range b.Messages {
-		whole.Add(m.Hash, i)
+		whole.Add(m.Hash(), i)
 	}
 	taken := make([]bool, len(b.Messages))
 	var cut byPrefix // only needed where a capture is cut
 	if b.Counts.TruncatedIKE > 0 || a.Counts.TruncatedIKE > 0 {
 		cut = cutIndex(b.Messages)
 	}
+	others, onlyB := make([]*exchange.Message, len(a.Messages)), len(b.Messages)
 	for i, m := range a.Messages {
-		var other *exchange.Message
-		if at := whole.Find(m.Hash, func(i int) bool { return b.Messages[i].Hash == m.Hash }); at >= 0 && !taken[at] {
-			other = b.Messages[at]
+		at := whole.Find(m.Hash(), func(i int) bool { return b.Messages[i].Same(m.Content) })
+		if at >= 0 && !taken[at] {
+			others[i] = b.Messages[at]
 		} else {
-			other = cut.find(m, taken)
+			others[i] = cut.find(m, taken)
 		}
-		if other != nil {
-			taken[other.Index] = true
+		if others[i] != nil {
+			taken[others[i].Index] = true
+			onlyB--
 		}
-		fromA[i].at = [2]*exchange.Message{m, other}
-		links = append(links, &fromA[i])
+	}
+	all := make([]Message, len(a.Messages)+onlyB)
+	links := make([]*Message, len(all))
+	for i := range all {
+		links[i] = &all[i]
+	}
+	next := all
+	for i, m := range a.Messages {
+		next[0].at = [2]*exchange.Message{m, others[i]}
+		next = next[1:]
 	}
 	for _, m := range b.Messages {
 		if !taken[m.Index] {
-			links = append(links, &link{at: [2]*exchange.Message{nil, m}})
+			next[0].at[B] = m
+			next = next[1:]
 		}
 	}
 	return links
@@ -150,29 +145,29 @@ func identityOf(m *exchange.Message, from Side) identity {
 
 // linkAltered joins what is left alone in A with what is left alone in B when it is the same message with other bytes: the n-th
 // with the n-th. One whose answer is there in the original bytes' capture is none the less altered.
-func linkAltered(links []*link) []*link {
-	lonely := map[identity][]*link{}
+func linkAltered(links []*Message) []*Message {
+	lonely := map[identity][]*Message{}
 	for _, l := range links {
 		if l.at[A] == nil && l.at[B] != nil {
-			k := identityOf(l.at[B], l.from)
+			k := identityOf(l.at[B], l.From)
 			lonely[k] = append(lonely[k], l)
 		}
 	}
-	gone := map[*link]bool{}
+	gone := map[*Message]bool{}
 	for _, l := range links {
 		if l.at[A] == nil || l.at[B] != nil {
 			continue
 		}
-		k := identityOf(l.at[A], l.from)
+		k := identityOf(l.at[A], l.From)
 		if len(lonely[k]) == 0 {
 			continue
 		}
-		i := max(0, slices.IndexFunc(lonely[k], func(o *link) bool { return cutShort(l.at[A], o.at[B]) }))
+		i := max(0, slices.IndexFunc(lonely[k], func(o *Message) bool { return cutShort(l.at[A], o.at[B]) }))
 		o := lonely[k][i]
 		lonely[k] = slices.Delete(lonely[k], i, i+1)
 		l.at[B], gone[o] = o.at[B], true
-		if l.altered = !cutShort(l.at[A], l.at[B]); l.altered {
-			l.differAt = firstDifference(l.at[A].Raw, l.at[B].Raw)
+		if l.Altered = !cutShort(l.at[A], l.at[B]); l.Altered {
+			l.more().differAt = firstDifference(l.at[A].Raw, l.at[B].Raw)
 		}
 	}
 	kept := links[:0]
@@ -187,32 +182,32 @@ func linkAltered(links []*link) []*link {
 
 // linkAlteredOnce finds the sending of an arrival with other bytes where most copies of the message arrived as they were sent: the
 // n-th of the sendings is the n-th of the arrivals.
-func linkAlteredOnce(links []*link) {
-	arrived := func(o *link) bool { return o.at[o.from.Other()] != nil && o.at[o.from] == nil }
-	whole := map[identity]*link{} // of what only arrived
+func linkAlteredOnce(links []*Message) {
+	arrived := func(o *Message) bool { return o.at[o.From.Other()] != nil && o.at[o.From] == nil }
+	whole := map[identity]*Message{} // of what only arrived
 	for _, o := range links {
 		if arrived(o) {
-			whole[identityOf(o.at[o.from.Other()], o.from)] = nil
+			whole[identityOf(o.at[o.From.Other()], o.From)] = nil
 		}
 	}
 	if len(whole) == 0 {
 		return
 	}
 	for _, l := range links {
-		if l.at[A] != nil && l.at[B] != nil && !l.altered {
-			k := identityOf(l.at[l.from], l.from)
+		if l.at[A] != nil && l.at[B] != nil && !l.Altered {
+			k := identityOf(l.at[l.From], l.From)
 			if _, wanted := whole[k]; wanted {
 				whole[k] = l
 			}
 		}
 	}
 	for _, o := range links {
-		to := o.from.Other()
+		to := o.From.Other()
 		if !arrived(o) {
 			continue
 		}
-		l := whole[identityOf(o.at[to], o.from)]
-		if l == nil || len(o.originals(to)) != 1 || len(l.originals(o.from)) <= len(l.originals(to)) {
+		l := whole[identityOf(o.at[to], o.From)]
+		if l == nil || len(o.originals(to)) != 1 || len(l.originals(o.From)) <= len(l.originals(to)) {
 			continue
 		}
 		before := 0
@@ -221,23 +216,23 @@ func linkAlteredOnce(links []*link) {
 				before++
 			}
 		}
-		o.at[o.from] = l.split(l.originals(o.from)[before])
-		o.altered, o.differAt = true, firstDifference(o.at[A].Raw, o.at[B].Raw)
+		o.at[o.From] = l.split(l.originals(o.From)[before])
+		o.Altered, o.more().differAt = true, firstDifference(o.at[A].Raw, o.at[B].Raw)
 	}
 }
 
 // split takes a sending of l's sender out and returns it as a message of its own.
-func (l *link) split(x *exchange.Sight) *exchange.Message {
-	m := l.at[l.from]
+func (l *Message) split(x *exchange.Sight) *exchange.Message {
+	m := l.at[l.From]
 	part := *m
-	part.Sent = []exchange.Sight{*x}
-	rest := make([]exchange.Sight, 0, len(m.Sent)-1)
-	for i := range m.Sent {
-		if &m.Sent[i] != x {
-			rest = append(rest, m.Sent[i])
+	part.SetSent([]exchange.Sight{*x})
+	rest := make([]exchange.Sight, 0, len(m.Sent())-1)
+	for i := range m.Sent() {
+		if &m.Sent()[i] != x {
+			rest = append(rest, m.Sent()[i])
 		}
 	}
-	m.Sent = rest
+	m.SetSent(rest)
 	return &part
 }
 

@@ -43,12 +43,12 @@ const agreement = 250_000_000
 
 // roughClock collects the pairs that need no clock to be recognised: messages that were seen once on either side, and ESP packets
 // by their number. What contradicts its neighbours was seen once on either side by two different losses, and is left out.
-func roughClock(links []*link, esp []observation) rough {
+func roughClock(links []*Message, esp []observation) rough {
 	var r rough
 	all := make([]observation, 0, len(links)+len(esp))
 	for _, l := range links {
 		if x, y, ok := single(l); ok {
-			all = append(all, observation{x.Nanos, y.Nanos, l.from, x.Frame})
+			all = append(all, observation{x.Nanos, y.Nanos, l.From, int(x.Frame)})
 		}
 	}
 	all = append(all, esp...)
@@ -75,12 +75,12 @@ func countFrom(all []observation, s Side) int {
 	return n
 }
 
-func single(l *link) (a, b *exchange.Sight, ok bool) {
+func single(l *Message) (a, b *exchange.Sight, ok bool) {
 	if l.at[A] == nil || l.at[B] == nil {
 		return nil, nil, false
 	}
-	if len(l.at[A].Sent) == 1 && len(l.at[B].Sent) == 1 {
-		return &l.at[A].Sent[0], &l.at[B].Sent[0], true
+	if len(l.at[A].Sent()) == 1 && len(l.at[B].Sent()) == 1 {
+		return &l.at[A].Sent()[0], &l.at[B].Sent()[0], true
 	}
 	x, y := l.originals(A), l.originals(B)
 	if len(x) != 1 || len(y) != 1 {
@@ -91,14 +91,14 @@ func single(l *link) (a, b *exchange.Sight, ok bool) {
 
 // originals returns the sightings in s's capture that are no copies, in order of time. Without an IP identification, what arrives at the
 // same moment may as well be two sendings that were held up together, so it counts until the sender's capture says otherwise.
-func (l *link) originals(s Side) []*exchange.Sight {
+func (l *Message) originals(s Side) []*exchange.Sight {
 	m := l.at[s]
 	if m == nil {
 		return nil
 	}
-	all := make([]*exchange.Sight, 0, len(m.Sent))
-	for i := range m.Sent {
-		if x := &m.Sent[i]; !x.Copy || l.unsure(s, x) {
+	all := make([]*exchange.Sight, 0, len(m.Sent()))
+	for i := range m.Sent() {
+		if x := &m.Sent()[i]; !x.Copy || l.unsure(s, x) {
 			all = append(all, x)
 		}
 	}
@@ -142,7 +142,7 @@ func distance(a, b int64) int64 {
 
 // vote takes all possible pairs of the retransmitted messages and returns the offset that most of them share; of equals, the one
 // that is nearest to no offset at all.
-func vote(links []*link) (int64, bool) {
+func vote(links []*Message) (int64, bool) {
 	const most, each = 1 << 16, 32
 	var diffs []int64
 	for _, l := range links {
@@ -332,8 +332,8 @@ func expected(x *exchange.Sight, offset func(int64) [2]int64) [2]int64 {
 }
 
 // matchLink makes the transmissions of l.
-func matchLink(l *link, blind bool, offset func(int64) [2]int64) {
-	m := matching{from: l.from, blind: blind}
+func matchLink(l *Message, blind bool, offset func(int64) [2]int64) {
+	m := matching{from: l.From, blind: blind}
 	if x, y, ok := single(l); ok {
 		if _, ok := m.costOf(x, y, expected(x, offset)); ok {
 			l.room(1)
@@ -434,6 +434,6 @@ func sharedIDs(a, b []*exchange.Sight) bool {
 }
 
 // unsure says whether a copy in s's capture may be an arrival of its own.
-func (l *link) unsure(s Side, x *exchange.Sight) bool {
-	return s != l.from && x.IPID == 0 && l.at[l.from] != nil
+func (l *Message) unsure(s Side, x *exchange.Sight) bool {
+	return s != l.From && x.IPID == 0 && l.at[l.From] != nil
 }

@@ -31,7 +31,7 @@ func (v *Conversation) measure(keys *ike.Keys) {
 		if m.Fragment > 1 {
 			first = ike.PayloadSKF // the header of a further fragment names nothing
 		}
-		m.Plain = outside.Room(int(m.From), first, body(m.Message))
+		m.setPlain(outside.Room(int(m.From), first, body(m.Message)))
 	}
 }
 
@@ -69,7 +69,7 @@ const v1Block = 16
 func (v *Conversation) measureV1() {
 	for _, m := range v.Messages {
 		if m.Encrypted() && m.SKLen > 0 {
-			m.Plain = ike.Room{Known: true, Min: max(0, m.SKLen-v1Block), Max: m.SKLen}
+			m.setPlain(ike.Room{Known: true, Min: max(0, m.SKLen-v1Block), Max: m.SKLen})
 		}
 	}
 }
@@ -89,8 +89,8 @@ func (v *Conversation) open(keys *ike.Keys) {
 		if m.Fragment > 1 {
 			whole = v.firstFragment(m)
 		}
-		whole.Inner = inner.Payloads
-		whole.Plain = ike.Room{Known: true, Min: len(inner.Plaintext), Max: len(inner.Plaintext)}
+		whole.more().inner = inner.Payloads
+		whole.setPlain(ike.Room{Known: true, Min: len(inner.Plaintext), Max: len(inner.Plaintext)})
 	}
 }
 
@@ -106,7 +106,7 @@ func (v *Conversation) firstFragment(m *Message) *Message {
 // InnerNotifies returns the Notify payloads that keys made readable.
 func (m *Message) InnerNotifies() []*ike.Notify {
 	var all []*ike.Notify
-	for _, p := range m.Inner {
+	for _, p := range m.Inner() {
 		if n, ok := p.(*ike.Notify); ok {
 			all = append(all, n)
 		}

@@ -52,7 +52,7 @@ func (j *joiner) translate() {
 	c := j.c
 	found := &mappings{byKey: map[mappingKey]*Mapping{}}
 	for m := range c.Messages() {
-		for _, t := range m.Transmissions {
+		for _, t := range m.Transmissions() {
 			if t.At[A] == nil || t.At[B] == nil {
 				continue
 			}
@@ -183,7 +183,7 @@ func (j *joiner) quotable() map[*exchange.Message]*Message {
 	for _, l := range j.links {
 		for _, x := range l.at {
 			if x != nil {
-				found[x] = l.message
+				found[x] = l
 			}
 		}
 	}
@@ -209,7 +209,7 @@ func (j *joiner) count() {
 		return
 	}
 	for m := range c.Messages() {
-		for _, t := range m.Transmissions {
+		for _, t := range m.Transmissions() {
 			switch {
 			case t.At[A] != nil && t.At[B] != nil:
 				c.Counts.Matched++

@@ -22,10 +22,11 @@ func (j *joiner) detect(ctx context.Context) {
 		if len(hashes) == 0 {
 			continue
 		}
-		m.NATD = make([]NATD, 0, len(hashes))
+		natd := make([]NATD, 0, len(hashes))
 		for _, h := range hashes {
-			m.NATD = append(m.NATD, d.check(m, h))
+			natd = append(natd, d.check(m, h))
 		}
+		m.more().natd = natd
 	}
 }
 
@@ -65,7 +66,7 @@ func (d *detector) hashes(m *Message) []hash {
 	if m.Major() == 1 {
 		return d.hashesV1(m)
 	}
-	if len(m.Notifies) == 0 {
+	if len(m.Notifies()) == 0 {
 		return nil
 	}
 	maker := func(a netip.AddrPort) []byte {
@@ -73,7 +74,7 @@ func (d *detector) hashes(m *Message) []hash {
 		return h[:]
 	}
 	var all []hash
-	for _, n := range m.Notifies {
+	for _, n := range m.Notifies() {
 		switch ike.NotifyType(n.Number) {
 		case ike.NATDetectionSourceIP:
 			all = append(all, hash{true, n.Data, maker})
@@ -122,7 +123,7 @@ func (v *Conversation) hashV1() uint64 {
 func (d *detector) check(m *Message, h hash) NATD {
 	r := NATD{Source: h.source}
 	is := func(a netip.AddrPort) bool { return a.Addr().IsValid() && bytes.Equal(h.make(a), h.data) }
-	for _, t := range m.Transmissions {
+	for _, t := range m.Transmissions() {
 		for _, s := range Both {
 			x := t.At[s]
 			if x == nil {
@@ -143,7 +144,7 @@ func (d *detector) check(m *Message, h hash) NATD {
 	if r.How == "" {
 		r.Address, r.How = d.find(m, h, is)
 	}
-	r.Forced = h.source && r.How == "" && m.Copies[A] != nil && m.Copies[B] != nil && !d.c.Translates(m.From)
+	r.Forced = h.source && r.How == "" && m.Copy(A) != nil && m.Copy(B) != nil && !d.c.Translates(m.From)
 	return r
 }
 

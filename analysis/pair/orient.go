@@ -97,7 +97,7 @@ func (c *compass) sender(s Side, src netip.Addr) Side {
 }
 
 // orient finds the own addresses of both sides.
-func orient(parties *[2]Party, links []*link) *compass {
+func orient(parties *[2]Party, links []*Message) *compass {
 	c := newCompass()
 	for _, s := range Both {
 		if parties[s].Story != nil {
@@ -131,7 +131,7 @@ func (c *compass) alone(s Side, p *Party, other Party) {
 		}
 	}
 	for _, m := range p.Story.Messages {
-		one(m.Sent[0].Src.Addr(), m.Sent[0].Dst.Addr(), m.Sent[0].TTL)
+		one(m.Sent()[0].Src.Addr(), m.Sent()[0].Dst.Addr(), m.Sent()[0].TTL)
 	}
 	for _, f := range p.Story.Flows {
 		one(f.Src.Addr(), f.Dst.Addr(), f.TTL)
@@ -139,10 +139,10 @@ func (c *compass) alone(s Side, p *Party, other Party) {
 }
 
 // hops compares the TTL of the same message in both captures: it is lower where it arrived.
-func (c *compass) hops(links []*link) {
+func (c *compass) hops(links []*Message) {
 	for _, l := range links {
 		if l.at[A] != nil && l.at[B] != nil {
-			a, b := &l.at[A].Sent[0], &l.at[B].Sent[0]
+			a, b := &l.at[A].Sent()[0], &l.at[B].Sent()[0]
 			c.compare(a.Src.Addr(), a.Dst.Addr(), b.Src.Addr(), b.Dst.Addr(), int(a.TTL)-int(b.TTL), byHops)
 		}
 	}
@@ -172,8 +172,8 @@ func (c *compass) flowHops(a, b *exchange.Story) {
 }
 
 // gaps compares how long the answer takes in both captures: at the asking side the way there and back comes on top.
-func (c *compass) gaps(links []*link) {
-	requests := make(map[asked]*link, len(links)/2)
+func (c *compass) gaps(links []*Message) {
+	requests := make(map[asked]*Message, len(links)/2)
 	for _, l := range links {
 		if l.at[A] != nil && l.at[B] != nil && l.at[A].Kind == exchange.Request {
 			if k := askKey(l.at[A]); requests[k] == nil {
@@ -186,12 +186,12 @@ func (c *compass) gaps(links []*link) {
 			continue
 		}
 		q := requests[askKey(l.at[A])]
-		if q == nil || len(q.at[A].Sent) != len(q.at[B].Sent) || len(l.at[A].Sent) != len(l.at[B].Sent) {
+		if q == nil || len(q.at[A].Sent()) != len(q.at[B].Sent()) || len(l.at[A].Sent()) != len(l.at[B].Sent()) {
 			continue
 		}
-		waitA := l.at[A].Sent[0].Nanos - q.at[A].Sent[0].Nanos
-		waitB := l.at[B].Sent[0].Nanos - q.at[B].Sent[0].Nanos
-		a, b := &q.at[A].Sent[0], &q.at[B].Sent[0]
+		waitA := l.at[A].Sent()[0].Nanos - q.at[A].Sent()[0].Nanos
+		waitB := l.at[B].Sent()[0].Nanos - q.at[B].Sent()[0].Nanos
+		a, b := &q.at[A].Sent()[0], &q.at[B].Sent()[0]
 		c.compare(a.Src.Addr(), a.Dst.Addr(), b.Src.Addr(), b.Dst.Addr(), sign(waitA-waitB), byGap)
 	}
 }
@@ -223,27 +223,27 @@ func askKey(m *exchange.Message) asked {
 }
 
 // absences: a packet that only one capture holds was more likely lost after it than before it.
-func (c *compass) absences(parties *[2]Party, links []*link) {
+func (c *compass) absences(parties *[2]Party, links []*Message) {
 	for _, s := range Both {
 		if parties[s.Other()].Story.Counts.Packets == 0 {
 			continue
 		}
 		for _, l := range links {
 			if m := l.at[s]; m != nil && l.at[s.Other()] == nil {
-				c.vote(s, m.Sent[0].Src.Addr(), m.Sent[0].Dst.Addr(), byAbsence)
+				c.vote(s, m.Sent()[0].Src.Addr(), m.Sent()[0].Dst.Addr(), byAbsence)
 			}
 		}
 	}
 }
 
 // decide turns votes into addresses. Where they say nothing, the matched messages carry A's answer over to B.
-func (c *compass) decide(links []*link) {
+func (c *compass) decide(links []*Message) {
 	c.decideSide(A)
 	for _, l := range links {
 		if l.at[A] == nil || l.at[B] == nil {
 			continue
 		}
-		a, b := &l.at[A].Sent[0], &l.at[B].Sent[0]
+		a, b := &l.at[A].Sent()[0], &l.at[B].Sent()[0]
 		if e, _ := endpointsOf(b.Src.Addr(), b.Dst.Addr()); c.votes(B, e) == 0 {
 			c.compare(a.Src.Addr(), a.Dst.Addr(), b.Src.Addr(), b.Dst.Addr(), map[bool]int{true: 1, false: -1}[c.own[A][a.Src.Addr()]], byTTL)
 		}
@@ -403,7 +403,7 @@ func (c *compass) ownAddresses(s Side, story *exchange.Story) (own, remote []net
 }
 
 // swapped says whether the inventory's addresses prove that the two captures were given the wrong way round.
-func swapped(parties *[2]Party, links []*link) bool {
+func swapped(parties *[2]Party, links []*Message) bool {
 	if !parties[A].Known.IsValid() && !parties[B].Known.IsValid() {
 		return false
 	}

@@ -48,7 +48,7 @@ func (c *Case) Sent(s Side, port uint16) iter.Seq2[*Message, *Transmission] {
 			if m.From != s {
 				continue
 			}
-			for _, t := range m.Transmissions {
+			for _, t := range m.Transmissions() {
 				if !t.Duplicate && (port == 0 || t.Port() == port) && !yield(m, t) {
 					return
 				}
@@ -72,7 +72,7 @@ func (c *Case) Tally(s Side, port uint16) Tally {
 // Tally counts the sendings of m.
 func (m *Message) Tally() Tally {
 	var n Tally
-	for _, t := range m.Transmissions {
+	for _, t := range m.Transmissions() {
 		if !t.Duplicate {
 			n.add(t)
 		}
@@ -129,19 +129,19 @@ func (v *Conversation) filter(s Side, k exchange.Kind) []*Message {
 
 // Arrived says whether a transmission of m reached the capture of the receiver or, without that capture, whether it was answered.
 func (m *Message) Arrived() bool {
-	for _, t := range m.Transmissions {
+	for _, t := range m.Transmissions() {
 		if t.At[m.From.Other()] != nil {
 			return true
 		}
 	}
-	return m.AnsweredBy != nil
+	return m.AnsweredBy() != nil
 }
 
 // Copies counts the packets that s's capture holds twice, by the capture's own fault.
 func (c *Case) Copies(s Side) int {
 	n := 0
 	for m := range c.Messages() {
-		for _, t := range m.Transmissions {
+		for _, t := range m.Transmissions() {
 			if t.CaptureCopy && t.At[s] != nil {
 				n++
 			}

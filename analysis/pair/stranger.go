@@ -9,12 +9,12 @@ import (
 
 // partStrangers marks the messages of strangers: an address that sends to both sides is nobody's, as that of a scanner. Such a message is
 // none that travelled between the sides, though both captures may hold it: it becomes one of each capture.
-func (c *compass) partStrangers(links []*link) []*link {
+func (c *compass) partStrangers(links []*Message) []*Message {
 	strangers := c.strangers(links)
 	if len(strangers) == 0 {
 		return links
 	}
-	parted := make([]*link, 0, len(links))
+	parted := make([]*Message, 0, len(links))
 	for _, l := range links {
 		parted = append(parted, l)
 		for _, s := range Both {
@@ -23,7 +23,7 @@ func (c *compass) partStrangers(links []*link) []*link {
 			}
 		}
 		if l.stranger && l.at[A] != nil && l.at[B] != nil {
-			parted = append(parted, &link{at: [2]*exchange.Message{nil, l.at[B]}, stranger: true})
+			parted = append(parted, &Message{at: [2]*exchange.Message{nil, l.at[B]}, stranger: true})
 			l.at[B] = nil
 		}
 	}
@@ -32,13 +32,13 @@ func (c *compass) partStrangers(links []*link) []*link {
 
 // strangers are the addresses that both captures show as that of the other side, unless what is exchanged with them is seen
 // by both: that goes through a NAT which both sides are behind.
-func (c *compass) strangers(links []*link) map[netip.Addr]bool {
+func (c *compass) strangers(links []*Message) map[netip.Addr]bool {
 	var peers [2]map[netip.Addr]bool
 	for _, s := range Both {
 		peers[s] = map[netip.Addr]bool{}
 		for _, l := range links {
-			if m := l.at[s]; m != nil && !c.own[s][m.Sent[0].Src.Addr()] {
-				peers[s][m.Sent[0].Src.Addr()] = true
+			if m := l.at[s]; m != nil && !c.own[s][m.Sent()[0].Src.Addr()] {
+				peers[s][m.Sent()[0].Src.Addr()] = true
 			}
 		}
 	}
@@ -52,7 +52,7 @@ func (c *compass) strangers(links []*link) map[netip.Addr]bool {
 		return nil
 	}
 	for _, l := range links {
-		if l.at[A] != nil && l.at[B] != nil && c.sender(A, l.at[A].Sent[0].Src.Addr()) == c.sender(B, l.at[B].Sent[0].Src.Addr()) {
+		if l.at[A] != nil && l.at[B] != nil && c.sender(A, l.at[A].Sent()[0].Src.Addr()) == c.sender(B, l.at[B].Sent()[0].Src.Addr()) {
 			for _, s := range Both {
 				delete(found, c.peer(s, l.at[s]))
 			}
@@ -63,10 +63,10 @@ func (c *compass) strangers(links []*link) map[netip.Addr]bool {
 
 // peer is the address that is not s's own of those of a message in s's capture.
 func (c *compass) peer(s Side, m *exchange.Message) netip.Addr {
-	if x := &m.Sent[0]; c.own[s][x.Src.Addr()] {
+	if x := &m.Sent()[0]; c.own[s][x.Src.Addr()] {
 		return x.Dst.Addr()
 	}
-	return m.Sent[0].Src.Addr()
+	return m.Sent()[0].Src.Addr()
 }
 
 // partForeign sets the conversations with strangers aside, so that nothing is judged by them: the foreign ones in which the other end
@@ -87,9 +87,9 @@ func (c *Case) partForeign() {
 		}
 		spoke := false
 		for _, m := range v.Messages {
-			spoke = spoke || m.Copies[m.From] == nil
+			spoke = spoke || m.Copy(m.From) == nil
 		}
-		return spoke && (known || v.Messages[0].Copies[v.Messages[0].From] == nil)
+		return spoke && (known || v.Messages[0].Copy(v.Messages[0].From) == nil)
 	})
 }
 
@@ -98,11 +98,11 @@ func (c *Case) partForeign() {
 func (c *Case) unsent(v *Conversation) bool {
 	first := v.Messages[0]
 	other := first.From
-	if first.Copies[other] != nil || c.Parties[other].Is(first.Copies[other.Other()].Sent[0].Src.Addr()) {
+	if first.Copy(other) != nil || c.Parties[other].Is(first.Copy(other.Other()).Sent()[0].Src.Addr()) {
 		return false
 	}
 	for m := range c.Messages() {
-		if x := m.Copies[other]; m.From == other && x != nil && c.Parties[other.Other()].Is(x.Sent[0].Dst.Addr()) {
+		if x := m.Copy(other); m.From == other && x != nil && c.Parties[other.Other()].Is(x.Sent()[0].Dst.Addr()) {
 			return true
 		}
 	}
@@ -111,7 +111,7 @@ func (c *Case) unsent(v *Conversation) bool {
 
 // shown says whether s's capture holds anything of v.
 func (v *Conversation) shown(s Side) bool {
-	return slices.ContainsFunc(v.Messages, func(m *Message) bool { return m.Copies[s] != nil })
+	return slices.ContainsFunc(v.Messages, func(m *Message) bool { return m.Copy(s) != nil })
 }
 
 // part moves the conversations of strangers.

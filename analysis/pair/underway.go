@@ -42,11 +42,11 @@ func (c *Case) lacks(at, from Side, proven bool) bool {
 	for m := range c.Messages() {
 		v := m.Conversation
 		switch {
-		case m.Copies[at] == nil || v.Foreign:
+		case m.Copy(at) == nil || v.Foreign:
 		case m.From == from:
 			return false
 		default:
-			began := v.Complete && v.Messages[0].Copies[at] != nil
+			began := v.Complete && v.Messages[0].Copy(at) != nil
 			proven = proven || began && m.From == v.Initiator && m.SPIr != 0 && negotiates(m.Exchange)
 		}
 	}

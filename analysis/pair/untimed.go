@@ -53,8 +53,8 @@ func (j *joiner) timeline(s Side) timeline {
 	var t timeline
 	for _, l := range j.links {
 		x, y := l.at[s], l.at[s.Other()]
-		if x != nil && y != nil && len(x.Sent) == 1 && len(y.Sent) == 1 {
-			t = append(t, anchor{x.Sent[0].Frame, y.Sent[0].Nanos})
+		if x != nil && y != nil && len(x.Sent()) == 1 && len(y.Sent()) == 1 {
+			t = append(t, anchor{int(x.Sent()[0].Frame), y.Sent()[0].Nanos})
 		}
 	}
 	if len(t) == 0 {
@@ -87,9 +87,9 @@ func (t timeline) at(frame int) int64 {
 
 func (t timeline) apply(s *exchange.Story) {
 	for _, m := range s.Messages {
-		for i := range m.Sent {
-			x := &m.Sent[i]
-			x.Nanos = t.at(x.Frame)
+		for i := range m.Sent() {
+			x := &m.Sent()[i]
+			x.Nanos = t.at(int(x.Frame))
 			x.Copy = x.Copy && x.IPID != 0
 		}
 	}
@@ -103,7 +103,7 @@ func (t timeline) apply(s *exchange.Story) {
 		d.First, d.Last = t.at(d.Frames[0]), t.at(d.Frames[len(d.Frames)-1])
 	}
 	for _, e := range s.ICMP {
-		e.Nanos = t.at(e.Frame)
+		e.Nanos = t.at(int(e.Frame))
 	}
 	s.First, s.Last = t.at(1), t.at(s.Counts.Packets)
 }

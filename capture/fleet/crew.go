@@ -49,17 +49,18 @@ type Report struct {
 
 // WorkerOptions say what a worker does.
 type WorkerOptions struct {
-	Crew        Crew
-	Host        string                            // the name of this machine; the system's when empty
-	Sites       []string                          // whose routers it reaches; none: those without a site
-	Workers     int                               // runs at a time; 8 when zero
-	Version     string                            // of the program
-	Inventory   string                            // digest of the inventory
-	Drain       time.Duration                     // for the runs under way when it is to end; 2 min when zero
-	ArtifactsMB int                               // bundles up to this size are kept in the database; 8 when zero, none when less
-	Tick        func(context.Context) error       // every second, from one goroutine; may be nil
-	Ready       func()                            // when it works; may be nil
-	Events      func(run string, e capture.Event) // may be nil
+	Crew         Crew
+	Host         string                            // the name of this machine; the system's when empty
+	Sites        []string                          // whose routers it reaches; none: those without a site
+	Workers      int                               // runs at a time; 8 when zero
+	Version      string                            // of the program
+	Inventory    string                            // digest of the inventory
+	InventoryNow func() string                     // the same, of an inventory that is read again while the worker works; nil: it is not
+	Drain        time.Duration                     // for the runs under way when it is to end; 2 min when zero
+	ArtifactsMB  int                               // bundles up to this size are kept in the database; 8 when zero, none when less
+	Tick         func(context.Context) error       // every second, from one goroutine; may be nil
+	Ready        func()                            // when it works; may be nil
+	Events       func(run string, e capture.Event) // may be nil
 }
 
 // LeftError says that a worker ended, and left something on routers.

@@ -496,3 +496,6 @@ func settled(t *testing.T, s *Store) {
 		}
 	}
 }
+
+// slowExport has a router take its time over an export.
+var slowExport = simulator.Fault{Match: regexp.MustCompile(`^monitor capture \S+ export`), Action: simulator.Delay, Delay: 2 * time.Second}

@@ -20,7 +20,7 @@ func (s *Store) Jobs(ctx context.Context, state State) ([]Run, error) {
 	w.add(state != "", "state = ?", string(state))
 	w.add(state == "", "state IN "+openStates)
 	all, err := s.runs(ctx, s.db, w.String()+` ORDER BY CASE state WHEN 'recovering' THEN 0 WHEN 'cancelling' THEN 1 WHEN 'running' THEN 2
-		WHEN 'granted' THEN 3 WHEN 'waiting' THEN 4 ELSE 5 END, priority, created, id`, w.args...)
+		WHEN 'granted' THEN 3 WHEN 'waiting' THEN 4 ELSE 5 END, priority, place, id`, w.args...)
 	if err != nil {
 		return nil, s.fail(err)
 	}

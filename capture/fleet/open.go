@@ -208,7 +208,7 @@ func (s *Store) openPostgres(ctx context.Context, address string, password func(
 	if err != nil {
 		return usagef("database: %s", withoutAddress(err))
 	}
-	s.name = fmt.Sprintf("postgres://%s@%s/%s", c.ConnConfig.User, c.ConnConfig.Host, c.ConnConfig.Database)
+	s.name = fmt.Sprintf("postgres://%s@%s:%d/%s", c.ConnConfig.User, c.ConnConfig.Host, c.ConnConfig.Port, c.ConnConfig.Database)
 	if password != nil {
 		if c.ConnConfig.Password, err = password(); err != nil {
 			return err

@@ -261,11 +261,15 @@ func (v *service) heart(ctx context.Context) {
 func (v *service) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.s.lease/3)
 	defer cancel()
+	inventory := v.o.Inventory
+	if v.o.InventoryNow != nil {
+		inventory = v.o.InventoryNow()
+	}
 	sent := time.Now()
 	var now, draining int64
 	if _, err := v.s.row(ctx, v.s.db, []any{&draining, &now}, `INSERT INTO moncap_worker (id, host, pid, version, sites, capacity, inventory, beat)
-		VALUES (?, ?, ?, ?, ?, ?, ?, {now}) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat, clock_off = ? RETURNING draining, {now}`,
-		v.id, v.host, os.Getpid(), v.o.Version, strings.Join(v.o.Sites, ","), v.o.Workers, v.o.Inventory, v.clockOff.Load()); err != nil {
+		VALUES (?, ?, ?, ?, ?, ?, ?, {now}) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat, inventory = excluded.inventory, clock_off = ? RETURNING draining, {now}`,
+		v.id, v.host, os.Getpid(), v.o.Version, strings.Join(v.o.Sites, ","), v.o.Workers, inventory, v.clockOff.Load()); err != nil {
 		return err
 	}
 	v.clockOff.Store(sent.Add(time.Since(sent)/2).UnixMilli() - now)

@@ -22,7 +22,7 @@ func (s *Store) Submit(ctx context.Context, reqs ...Request) error {
 
 // submitted are the columns that a request fills.
 const submitted = `id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, state, priority, reason, change, cause, who, approval, attempt, attempts,
-	retry_of, not_before, created`
+	retry_of, not_before, created, place`
 
 func (s *Store) insertRuns(ctx context.Context, tx *sql.Tx, reqs []Request) error {
 	now, err := s.now(ctx, tx)
@@ -36,8 +36,8 @@ func (s *Store) insertRuns(ctx context.Context, tx *sql.Tx, reqs []Request) erro
 			if err != nil {
 				return err
 			}
-			// In the order in which they were asked for, also within a millisecond.
-			rows, plans = append(append(rows, row...), now+int64(i*100+j)/1000), append(plans, q.Plan.RunID, plan)
+			// They are served in the order in which they were asked for.
+			rows, plans = append(append(rows, row...), now, now*10_000+int64(i*100+j)), append(plans, q.Plan.RunID, plan)
 		}
 		n := strings.Count(submitted, ",") + 1
 		if err := s.insertMany(ctx, tx, "moncap_run ("+submitted+")", n, rows); err != nil {
@@ -190,7 +190,7 @@ func (s *Store) look(ctx context.Context, d doer) (*hall, error) {
 	if h.now, err = s.now(ctx, d); err != nil {
 		return nil, err
 	}
-	h.waiting, err = s.runs(ctx, d, "WHERE state = 'waiting' AND approval <> 'wanted' AND not_before <= ? ORDER BY priority, created, id LIMIT 5000", h.now)
+	h.waiting, err = s.runs(ctx, d, "WHERE state = 'waiting' AND approval <> 'wanted' AND not_before <= ? ORDER BY priority, place, id LIMIT 5000", h.now)
 	if err != nil || len(h.waiting) == 0 {
 		return h, err
 	}

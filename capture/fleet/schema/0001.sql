@@ -39,6 +39,7 @@ CREATE TABLE moncap_run (
   attempts   BIGINT NOT NULL DEFAULT 1,
   retry_of   TEXT NOT NULL DEFAULT '',
   created    BIGINT NOT NULL,
+  place      BIGINT NOT NULL DEFAULT 0,
   not_before BIGINT NOT NULL DEFAULT 0,
   started    BIGINT NOT NULL DEFAULT 0,
   ended      BIGINT NOT NULL DEFAULT 0,
@@ -52,7 +53,7 @@ CREATE TABLE moncap_run (
 );
 CREATE INDEX moncap_run_history ON moncap_run (tunnel, started DESC, exit, id, headline);
 CREATE INDEX moncap_run_ended ON moncap_run (ended);
-CREATE INDEX moncap_run_state ON moncap_run (state, priority, created);
+CREATE INDEX moncap_run_state ON moncap_run (state, priority, place);
 
 CREATE TABLE moncap_plan (
   run     TEXT PRIMARY KEY,

@@ -1,0 +1,254 @@
+//go:build unix
+
+package fleet
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/capture"
+)
+
+// running waits until a run captures on both routers.
+func running(t *testing.T, f *field, s *Store, id string) {
+	t.Helper()
+	eventually(t, "the capture runs", 30*time.Second, func() bool {
+		entries, err := s.Journal(t.Context(), id)
+		made := 0
+		for _, e := range entries {
+			if e.Kind == capture.KindActive && e.State == "made" {
+				made++
+			}
+		}
+		return err == nil && made == 2
+	})
+}
+
+func TestATerminatedWorkerCollects(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		f, s := newField(t, 1), openStore(t, url)
+		w := f.worker(t, url, nil)
+		ids := submit(t, s, f.request(t, 0, 1, long))
+		running(t, f, s, ids[0])
+		w.signal(t, syscall.SIGTERM)
+		if code := w.code(t, 30*time.Second); code != 0 {
+			t.Errorf("exit %d", code)
+		}
+		if r, err := s.Run(t.Context(), ids[0]); err != nil || r.State != Done || r.Exit != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if all, err := s.Workers(t.Context()); err != nil || len(all) != 0 {
+			t.Errorf("%v, %v", all, err)
+		}
+		f.check(t)
+		settled(t, s)
+	})
+}
+
+func TestAWorkerTerminatedTwiceTakesBack(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		f, s := newField(t, 1), openStore(t, url)
+		w := f.worker(t, url, nil)
+		// What is exported is read slowly, so that the second signal comes while it collects.
+		slow(f)
+		ids := submit(t, s, f.request(t, 0, 1, long))
+		running(t, f, s, ids[0])
+		w.signal(t, syscall.SIGTERM)
+		time.Sleep(300 * time.Millisecond)
+		w.signal(t, syscall.SIGTERM)
+		if code := w.code(t, 30*time.Second); code != 0 {
+			t.Errorf("exit %d", code)
+		}
+		if r, err := s.Run(t.Context(), ids[0]); err != nil || r.State != Interrupted || !r.Clean {
+			t.Errorf("%+v, %v", r, err)
+		}
+		f.check(t)
+		settled(t, s)
+	})
+}
+
+func TestAFrozenWorkersRunIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		f, s := newField(t, 1), openStore(t, url)
+		frozen := f.worker(t, url, nil)
+		ids := submit(t, s, f.request(t, 0, 1, long))
+		running(t, f, s, ids[0])
+		frozen.signal(t, syscall.SIGSTOP)
+		began := time.Now()
+		f.worker(t, url, nil)
+		r := await(t, s, time.Minute, ids...)[0]
+		t.Logf("%s after %s", r.State, time.Since(began))
+		if r.State != Collected || !r.Clean {
+			t.Errorf("%+v", r)
+		}
+		f.check(t)
+		fence := r.Fence
+		frozen.signal(t, syscall.SIGCONT)
+		frozen.signal(t, syscall.SIGTERM)
+		frozen.code(t, time.Minute)
+		if r, err := s.Run(t.Context(), ids[0]); err != nil || r.State != Collected || r.Fence != fence {
+			t.Errorf("a worker without the run changed it: %+v, %v", r, err)
+		}
+		f.check(t)
+		settled(t, s)
+	})
+}
+
+func TestCancelFromAnywhere(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		f, s := newField(t, 1), openStore(t, url)
+		f.worker(t, url, nil)
+		ids := submit(t, s, f.request(t, 0, 1, long), f.request(t, 0, 1, long))
+		running(t, f, s, ids[0])
+		for _, w := range f.watch {
+			w.mu.Lock()
+			w.removed = time.Time{}
+			w.mu.Unlock()
+		}
+		began := time.Now()
+		after, err := s.Cancel(t.Context(), "somebody", ids[1], ids[0])
+		if err != nil || after[0].State != Cancelled || after[1].State != Cancelling {
+			t.Fatalf("%v, %v", err, summary(after))
+		}
+		r := await(t, s, 30*time.Second, ids[0])[0]
+		if r.State != Interrupted || !strings.Contains(r.Headline, "somebody") || !r.Clean {
+			t.Errorf("%+v", r)
+		}
+		for _, w := range f.watch {
+			t.Logf("first undo after %s", w.removed.Sub(began))
+		}
+		f.check(t)
+		settled(t, s)
+	})
+}
+
+// slow has every answer of the routers take a while.
+func slow(f *field) {
+	for _, r := range f.routers {
+		r.AddFault(slowExport)
+	}
+}
+
+// harm is what is done to a PostgreSQL in the middle of a run, and what ends it.
+type harm struct {
+	name string
+	do   func(*server) error
+	end  func(*server) error
+	long bool // longer than a lease
+}
+
+var harms = []harm{
+	{"restarted", (*server).halt, (*server).start, false},
+	{"stopped", (*server).halt, (*server).start, true},
+	{"paused", func(s *server) error { s.signal(syscall.SIGSTOP); return nil }, func(s *server) error { s.signal(syscall.SIGCONT); return nil }, true},
+}
+
+func TestADatabaseThatGoesAway(t *testing.T) {
+	t.Parallel()
+	for _, h := range harms {
+		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
+			pg := ownServer(t)
+			url := pg.database(t, nil)
+			f, s := newField(t, 1), openStore(t, url)
+			f.worker(t, url, nil)
+			settings := long
+			if !h.long {
+				settings.Duration = 6 * time.Second
+			}
+			ids := submit(t, s, f.request(t, 0, 1, settings))
+			running(t, f, s, ids[0])
+			if err := h.do(pg); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if h.long {
+				eventually(t, "what the run made is taken back without a database", 4*testLease, func() bool { return len(f.dirty()) == 0 })
+				t.Logf("clean after %s", time.Since(began))
+			}
+			if err := h.end(pg); err != nil {
+				t.Fatal(err)
+			}
+			r := await(t, stillOpen(t, s, url), time.Minute, ids...)[0]
+			want := Done
+			if h.long {
+				want = Interrupted
+			}
+			if r.State != want || !r.Clean {
+				t.Errorf("%+v", r)
+			}
+			f.check(t)
+		})
+	}
+}
+
+// stillOpen is the store, or a new one when its connections did not survive.
+func stillOpen(t *testing.T, s *Store, url string) *Store {
+	t.Helper()
+	if _, err := s.Now(t.Context()); err == nil {
+		return s
+	}
+	return openStore(t, url)
+}
+
+// A SQLite file that somebody holds for longer than a lease is a database that is away.
+func TestAFileThatIsHeld(t *testing.T) {
+	t.Parallel()
+	url := "sqlite:" + t.TempDir() + "/moncap.db"
+	f, s := newField(t, 1), openStore(t, url)
+	f.worker(t, url, nil)
+	ids := submit(t, s, f.request(t, 0, 1, long))
+	running(t, f, s, ids[0])
+	tx := hold(t, s)
+	eventually(t, "what the run made is taken back without a database", 4*testLease, func() bool { return len(f.dirty()) == 0 })
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if r := await(t, s, time.Minute, ids...)[0]; r.State != Interrupted || !r.Clean {
+		t.Errorf("%+v", r)
+	}
+	f.check(t)
+}
+
+func hold(t *testing.T, s *Store) *sql.Tx {
+	t.Helper()
+	for {
+		tx, err := s.db.BeginTx(context.Background(), nil)
+		if err == nil {
+			return tx
+		}
+		if !again(err) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Two routers in the middle of many tunnels, two workers, and one of them is killed.
+func TestOneCaptureARouter(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		f, s := newField(t, 3), openStore(t, url)
+		f.worker(t, url, func(c *workerConfig) { c.Die, c.DieAfter, c.Signal = capture.PhaseFetch, 0, syscall.SIGKILL })
+		f.worker(t, url, nil)
+		var reqs []Request
+		settings := capture.Settings{Duration: time.Second}
+		for i := range 9 {
+			reqs = append(reqs, f.request(t, 2*(i%3), 1+2*(i/3), settings))
+		}
+		for _, r := range await(t, s, 2*time.Minute, submit(t, s, reqs...)...) {
+			if !r.Clean || r.State == Dirty {
+				t.Errorf("%+v", r)
+			}
+		}
+		f.check(t)
+		settled(t, s)
+	})
+}

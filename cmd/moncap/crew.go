@@ -19,7 +19,8 @@ import (
 
 // crew is what a worker needs to do runs on routers: the inventory that holds now, and one memory of refused logins.
 type crew struct {
-	app *app
+	app   *app // quiet: runs that go on at once would only mix up what they say
+	lines *app // says when a run begins and ends
 
 	mu        sync.Mutex
 	inv       *inventory.Inventory
@@ -35,7 +36,9 @@ const memory = time.Hour
 const otherRuns = 10 * time.Minute
 
 func newCrew(a *app, inv *inventory.Inventory) *crew {
-	return &crew{app: a, inv: inv, connector: a.newConnector(), since: time.Now(), accepted: map[string]bool{}}
+	quiet := *a
+	quiet.quiet = true
+	return &crew{app: &quiet, lines: a, inv: inv, connector: quiet.newConnector(), since: time.Now(), accepted: map[string]bool{}}
 }
 
 func (c *crew) inventory() *inventory.Inventory {
@@ -63,7 +66,7 @@ func (c *crew) connections() *connector {
 func (c *crew) crew(folder string) fleet.Crew {
 	return fleet.Crew{
 		Folder: folder, Knows: c.knows, Open: c.open, Options: c.options, Report: c.report, Credentials: c.credentials,
-		Refused: c.refused,
+		Refused: c.refused, Hold: c.hold,
 	}
 }
 
@@ -155,6 +158,11 @@ func (c *crew) open(ctx context.Context, p *capture.Plan, b *bundle.Bundle, resu
 		release()
 		return nil, err
 	}
+	word := "begins"
+	if resumes {
+		word = "is gone on with"
+	}
+	c.lines.progress("%s  %s: %s", p.RunID, p.Tunnel, word)
 	return &heldSessions{s, release}, nil
 }
 
@@ -203,6 +211,7 @@ func (c *crew) report(ctx context.Context, b *bundle.Bundle, runErr error) (*fle
 	if runErr != nil {
 		code = exitCode(runFailure(runErr))
 	}
+	c.lines.progress("%s  %s", run.ID, lineOf(r, ""))
 	return fleetReport(r, code)
 }
 

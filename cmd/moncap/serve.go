@@ -133,10 +133,7 @@ func (a *app) work(ctx context.Context, store *fleet.Store, inv *inventory.Inven
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
-	// What a run has to say is the fleet's to tell; two of them at once would only mix it up.
-	quiet := *a
-	quiet.quiet = true
-	crew := newCrew(&quiet, inv)
+	crew := newCrew(a, inv)
 	d := &dispatcher{app: a, store: store, crew: crew, retain: settings.Retain, schedules: schedules, file: stampOfFile(inv.File)}
 	if err := d.begin(ctx); err != nil {
 		return storeError(err)

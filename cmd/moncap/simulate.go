@@ -75,6 +75,10 @@ func (a *app) keepLab(ctx context.Context, what, dir string, o labOptions, start
 	} else if err := os.MkdirAll(dir, 0o700); err != nil {
 		return usageError(err)
 	}
+	// What the inventory names is found from wherever it is used.
+	if dir, err = filepath.Abs(dir); err != nil {
+		return usageError(err)
+	}
 	o.dir = dir
 	lab, err := start(o)
 	if err != nil {

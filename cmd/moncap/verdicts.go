@@ -192,8 +192,13 @@ func begun(r fleet.Run) time.Time {
 // verdictOf is what came of a run in a word or two.
 func verdictOf(r fleet.Run) string {
 	v := orDefault(r.Outcome, string(r.State))
-	if r.State == fleet.Dirty {
+	switch r.State {
+	case fleet.Dirty:
 		v += ", OPEN"
+	case fleet.Collected, fleet.Cancelled, fleet.Interrupted:
+		if v != string(r.State) {
+			v += " (" + string(r.State) + ")"
+		}
 	}
 	return v
 }

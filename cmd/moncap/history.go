@@ -26,8 +26,8 @@ type pastRun struct {
 	Reason     report.Reason  `json:"reason,omitempty"`
 	Headline   string         `json:"headline"`
 	ExitCode   int            `json:"exit_code"`
-	LostAtoB   int            `json:"lost_a_to_b"`
-	LostBtoA   int            `json:"lost_b_to_a"`
+	LostAtoB   *int           `json:"lost_a_to_b"` // null: only the database tells of the run
+	LostBtoA   *int           `json:"lost_b_to_a"`
 	SetupMS    *float64       `json:"setup_ms,omitempty"`  // of the first tunnel that came up
 	OffsetMS   *float64       `json:"offset_ms,omitempty"` // between the routers' clocks
 	Bytes      int64          `json:"bytes"`               // of the folder
@@ -91,7 +91,9 @@ func readPastRun(dir string) (*pastRun, error) {
 	if err != nil {
 		return nil, err
 	}
+	none := 0
 	p := &pastRun{
+		LostAtoB: &none, LostBtoA: &none,
 		ID: run.ID, Tunnel: run.Tunnel, Started: run.Started, Outcome: unfinished, Headline: run.Error, ExitCode: exitFailed,
 		Open: openOf(b), Bundle: dir, Bytes: folderSize(dir),
 	}
@@ -129,7 +131,7 @@ func readPastRun(dir string) (*pastRun, error) {
 func (p *pastRun) take(r *report.Report) {
 	v := r.Verdict
 	p.Outcome, p.Reason, p.Headline, p.ExitCode = v.Outcome, v.Reason, v.Headline, v.ExitCode
-	p.LostAtoB, p.LostBtoA = r.Pairs.LostAtoB, r.Pairs.LostBtoA
+	p.LostAtoB, p.LostBtoA = &r.Pairs.LostAtoB, &r.Pairs.LostBtoA
 	if r.Clock != nil {
 		p.OffsetMS = &r.Clock.OffsetMS
 	}

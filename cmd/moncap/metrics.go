@@ -159,9 +159,9 @@ func metricsText(w io.Writer, states []*tunnelState) error {
 	}
 	fmt.Fprint(b, "# HELP moncap_lost_packets Packets lost between the two routers in the latest run that has captures.\n# TYPE moncap_lost_packets gauge\n")
 	for _, s := range states {
-		if s.judged != nil {
-			fmt.Fprintf(b, "moncap_lost_packets{tunnel=%s,direction=\"A->B\"} %d\n", label(s.name), s.judged.LostAtoB)
-			fmt.Fprintf(b, "moncap_lost_packets{tunnel=%s,direction=\"B->A\"} %d\n", label(s.name), s.judged.LostBtoA)
+		if s.judged != nil && s.judged.LostAtoB != nil {
+			fmt.Fprintf(b, "moncap_lost_packets{tunnel=%s,direction=\"A->B\"} %d\n", label(s.name), *s.judged.LostAtoB)
+			fmt.Fprintf(b, "moncap_lost_packets{tunnel=%s,direction=\"B->A\"} %d\n", label(s.name), *s.judged.LostBtoA)
 		}
 	}
 	fmt.Fprint(b, "# HELP moncap_outcome What came of the tunnel's latest run.\n# TYPE moncap_outcome gauge\n")

@@ -50,8 +50,8 @@ func pluginLine(tunnel string, p *pastRun) (string, int) {
 // figures are the performance data of a plugin: label=value and the unit.
 func (p *pastRun) figures() []string {
 	all := []string{fmt.Sprintf("duration=%.3fs", float64(p.DurationMS)/1e3), fmt.Sprintf("age=%ds", int(time.Since(p.Started).Seconds()))}
-	if p.judged() {
-		all = append(all, fmt.Sprintf("lost_a_to_b=%d", p.LostAtoB), fmt.Sprintf("lost_b_to_a=%d", p.LostBtoA))
+	if p.judged() && p.LostAtoB != nil {
+		all = append(all, fmt.Sprintf("lost_a_to_b=%d", *p.LostAtoB), fmt.Sprintf("lost_b_to_a=%d", *p.LostBtoA))
 	}
 	if p.SetupMS != nil {
 		all = append(all, fmt.Sprintf("setup=%.3fs", *p.SetupMS/1e3))

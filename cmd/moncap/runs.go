@@ -143,11 +143,11 @@ func (a *app) writeRuns(w io.Writer, runs []*pastRun) error {
 		if len(p.Open) > 0 {
 			verdict += ", OPEN"
 		}
-		lost := func(n int) string {
-			if !p.judged() {
+		lost := func(n *int) string {
+			if !p.judged() || n == nil {
 				return "-"
 			}
-			return strconv.Itoa(n)
+			return strconv.Itoa(*n)
 		}
 		headline := render.Shorten(strings.Join(strings.Fields(printable(p.Headline)), " "), 80)
 		fmt.Fprintln(t, strings.Join([]string{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -104,9 +105,16 @@ func (a *app) fleetHistory(ctx context.Context, tunnel string, f *historyFlags) 
 		filter.Limit = textLimit + 1
 	}
 	var runs []fleet.Run
+	var past []*pastRun
 	err = a.withStore(ctx, &f.databaseFlags, func(s *fleet.Store) error {
-		runs, err = s.History(ctx, filter)
-		return err
+		if runs, err = s.History(ctx, filter); err != nil {
+			return err
+		}
+		past = pastRuns(runs)
+		if f.format == "nagios" || f.format == "prometheus" {
+			return measure(ctx, s, past)
+		}
+		return nil
 	})
 	if err != nil {
 		if f.format == "nagios" { // whatever it is, the plugin has to say something
@@ -117,16 +125,43 @@ func (a *app) fleetHistory(ctx context.Context, tunnel string, f *historyFlags) 
 		}
 		return err
 	}
-	return a.showHistory(tunnel, runs, f)
-}
-
-func (a *app) showHistory(tunnel string, runs []fleet.Run, f *historyFlags) error {
 	switch f.format {
 	case "nagios":
-		return a.showHistoryNagios(tunnel, runs, f)
+		return a.showHistoryNagios(tunnel, past, f)
 	case "prometheus":
-		return a.writeMetrics(pastRuns(runs), f.file)
+		return a.writeMetrics(past, f.file)
 	}
+	return a.showHistory(runs, f)
+}
+
+// measure adds the figures of the reports to the latest run of each tunnel that has captures. runs are in order, the latest
+// first.
+func measure(ctx context.Context, s *fleet.Store, runs []*pastRun) error {
+	done := map[string]bool{}
+	for _, p := range runs {
+		if done[p.Tunnel] || !p.judged() {
+			continue
+		}
+		done[p.Tunnel] = true
+		b, err := s.Report(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		if len(b) == 0 {
+			continue
+		}
+		r, err := report.Read(bytes.NewReader(b))
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.ID, err)
+		}
+		code := p.ExitCode
+		p.take(r)
+		p.ExitCode = code
+	}
+	return nil
+}
+
+func (a *app) showHistory(runs []fleet.Run, f *historyFlags) error {
 	err := a.writeTo(f.file, func(w io.Writer) error {
 		switch f.format {
 		case "json":
@@ -142,11 +177,11 @@ func (a *app) showHistory(tunnel string, runs []fleet.Run, f *historyFlags) erro
 	return nil
 }
 
-func (a *app) showHistoryNagios(tunnel string, runs []fleet.Run, f *historyFlags) error {
+func (a *app) showHistoryNagios(tunnel string, runs []*pastRun, f *historyFlags) error {
 	if len(runs) == 0 {
 		return a.showPlugin(tunnel, nil, f.file)
 	}
-	latest := pastRunOf(runs[0])
+	latest := runs[0]
 	if age := time.Since(latest.Started); f.maxAge > 0 && age > f.maxAge {
 		line := fmt.Sprintf("MONCAP UNKNOWN - %s: its latest run is %s old | age=%ds", tunnel, roughly(age), int(age.Seconds()))
 		if err := a.writeTo(f.file, func(w io.Writer) error { _, err := fmt.Fprintln(w, line); return err }); err != nil {

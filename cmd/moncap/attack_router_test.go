@@ -198,7 +198,7 @@ func hostileRouter(t *testing.T, rng *rand.Rand) {
 	out := filepath.Join(l.dir, "bundle")
 	args := l.matrixRun(out)
 	if h.draw(3) == 0 {
-		args = append(args, "--zero-config")
+		args = l.zeroConfigRun(out)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience*5*time.Minute) // one that trickles is given the time of the phases
 	defer cancel()

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -33,8 +35,8 @@ func attacks() []attack {
 	return []attack{{"unsafe", 12, unsafeRun}, {"router", 4, hostileRouter}, {"bundle", 4, tamperedBundle}, {"capture", 8, craftedCapture}}
 }
 
-// TestAttack plays a few fixed seeds of every attack, or random ones for MONCAP_ATTACK (a duration; `make attack` sets it). A
-// failure's name is what MONCAP_ATTACK_SEED repeats it with: router/123.
+// TestAttack plays a few fixed seeds of every attack, or random ones for MONCAP_ATTACK (a duration, or how many; `make attack`
+// sets it), only of MONCAP_ATTACK_KIND when that is set. A failure's name is what MONCAP_ATTACK_SEED repeats it with: router/123.
 func TestAttack(t *testing.T) {
 	if kind, seed, ok := strings.Cut(os.Getenv("MONCAP_ATTACK_SEED"), "/"); ok {
 		n, err := strconv.ParseUint(seed, 10, 64)
@@ -45,9 +47,16 @@ func TestAttack(t *testing.T) {
 		attacks()[i].once(t, n)
 		return
 	}
-	length, err := time.ParseDuration(os.Getenv("MONCAP_ATTACK"))
-	if err == nil {
-		attackFor(t, length)
+	if long := os.Getenv("MONCAP_ATTACK"); long != "" {
+		most, err := strconv.Atoi(long)
+		length := 1000 * time.Hour
+		if err != nil {
+			most = math.MaxInt
+			if length, err = time.ParseDuration(long); err != nil {
+				t.Fatalf("MONCAP_ATTACK: want a duration, or how many: %v", err)
+			}
+		}
+		attackFor(t, length, most)
 		return
 	}
 	for _, a := range attacks() {
@@ -63,27 +72,65 @@ func TestAttack(t *testing.T) {
 func (a attack) once(t *testing.T, seed uint64) { a.play(t, rand.New(rand.NewPCG(seed, 2))) }
 
 // attackers is how many attacks go on at once: most of the time they wait.
-const attackers = 24
+const attackers = 48
 
-// attackFor plays random seeds, of each attack as often as its share says, until the time is over or one failed.
-func attackFor(t *testing.T, length time.Duration) {
+// attackFor plays random seeds, of each attack as often as its share says, until the time is over, there were enough, or one
+// failed.
+func attackFor(t *testing.T, length time.Duration, most int) {
+	kind := os.Getenv("MONCAP_ATTACK_KIND")
 	var deck []attack
 	for _, a := range attacks() {
-		deck = append(deck, slices.Repeat([]attack{a}, int(a.seeds))...)
+		if kind == "" || kind == a.name {
+			deck = append(deck, slices.Repeat([]attack{a}, int(a.seeds))...)
+		}
+	}
+	if len(deck) == 0 {
+		t.Fatalf("MONCAP_ATTACK_KIND %q: there is no such attack", kind)
 	}
 	began := time.Now()
-	var next atomic.Int64
+	var next, done atomic.Int64
 	var busy sync.WaitGroup
 	for range attackers {
 		busy.Go(func() {
 			for time.Since(began) < length && !t.Failed() {
-				a, seed := deck[int(next.Add(1)-1)%len(deck)], rand.Uint64()
+				n := int(next.Add(1) - 1)
+				if n >= most {
+					return
+				}
+				a, seed := deck[n%len(deck)], rand.Uint64()
 				t.Run(fmt.Sprintf("%s/%d", a.name, seed), func(t *testing.T) { a.once(t, seed) })
+				if n := done.Add(1); n%500 == 0 {
+					t.Logf("%d attacks in %s", n, time.Since(began).Round(time.Second))
+				}
 			}
 		})
 	}
 	busy.Wait()
-	t.Logf("%d attacks", next.Load())
+	t.Logf("%d attacks in %s\n%s", done.Load(), time.Since(began).Round(time.Second), outcomes)
+}
+
+// tally counts what the attacks came to, so that nobody takes those for attacks that ended before they touched anything.
+type tally struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+var outcomes = &tally{n: map[string]int{}}
+
+func (c *tally) add(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[what]++
+}
+
+func (c *tally) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b strings.Builder
+	for _, what := range slices.Sorted(maps.Keys(c.n)) {
+		fmt.Fprintf(&b, "%6d  %s\n", c.n[what], what)
+	}
+	return b.String()
 }
 
 // clogged is a connection that takes, and gives, so many bytes. Then nothing moves any more until it is closed.
@@ -153,8 +200,13 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 		c.Hostname, c.Serial = []string{"site-A", "site-X"}[rng.IntN(2)], "9STANDBY"
 	})
 	out := filepath.Join(l.dir, "bundle")
-	commands := []string{`^show`, `^ip access-list`, `^permit`, `^monitor capture`, `^no `, `^delete`, `^verify`, `^dir`, `.`}
-	l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(commands[rng.IntN(len(commands))]), Skip: rng.IntN(10), When: simulator.When(rng.IntN(3)),
+	commands := []struct {
+		match string
+		most  int // that there are in a run
+	}{{`^show`, 40}, {`^ip access-list`, 1}, {`^permit`, 4}, {`^monitor capture`, 5}, {`^no `, 3}, {`^delete`, 1}, {`^verify`, 1}, {`^dir`, 3}, {`.`, 75}}
+	c := commands[rng.IntN(len(commands))]
+	l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(c.match), Skip: rng.IntN(c.most), When: simulator.When(rng.IntN(3)),
+		Times:  []int{1, 1, 2, -1}[rng.IntN(4)],
 		Action: []simulator.Action{simulator.DropRST, simulator.DropFIN, simulator.Silence}[rng.IntN(3)]})
 	p := program{tune: l.unsafeLines(t, rng, other)}
 	args := l.matrixRun(out)
@@ -162,19 +214,21 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 	case 0, 1:
 		args = []string{"start", "demo", "-i", l.inventory, "--out", out, "--duration", "10m"}
 	case 2:
-		args = append(args, "--zero-config")
+		args = l.zeroConfigRun(out)
 	}
 	var r result
 	switch rng.IntN(3) {
 	case 0:
 		cmd := start(t, args...)
-		time.Sleep(time.Duration(rng.IntN(900)) * time.Millisecond)
+		l.receivedMany(t, rng.IntN(map[string]int{"start": 36, "run": 76}[args[0]]), time.Now().Add(patience*5*time.Second))
+		time.Sleep(time.Duration(rng.IntN(4)) * time.Millisecond)
 		_ = cmd.Process.Signal(syscall.SIGKILL) // it may have ended
 		_ = cmd.Wait()
 		r.code = -1
 	default:
 		r = p.run(t.Context(), args...)
 	}
+	outcomes.add(fmt.Sprintf("unsafe: %s: exit %d, site-a was %s", args[0], r.code, l.touched()))
 	started := args[0] == "start" && r.code == exitOK
 	if dirty := l.dirty(); r.code >= 0 && r.code != exitDirty && !started && len(dirty) > 0 {
 		t.Errorf("%s: exit %d, and %v is not as it was\n%s", args[0], r.code, dirty, r.stderr)
@@ -184,6 +238,7 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 		r = p.run(t.Context(), step, out, "-i", l.inventory)
 		p = program{}
 		dirty := l.dirty()
+		outcomes.add(fmt.Sprintf("unsafe: then %s: exit %d, dirty: %t", step, r.code, len(dirty) > 0))
 		if (r.code == exitFailed || r.code <= exitInconclusive && step != "stop") && len(dirty) > 0 {
 			t.Errorf("%s: exit %d, and %v is not as it was\n%s%s", step, r.code, dirty, r.stdout, r.stderr)
 		}
@@ -194,6 +249,30 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 	if len(other.dirty()) > 0 && (!own || r.code != exitDirty) {
 		t.Errorf("exit %d, and the other router was changed by: %s", r.code, strings.Join(other.routers[0].Commands(), "; "))
 	}
+}
+
+// receivedMany waits until side A has received so many commands, which it may never.
+func (l *testLab) receivedMany(t *testing.T, n int, until time.Time) {
+	t.Helper()
+	for len(l.routers[0].Commands()) < n && time.Now().Before(until) {
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// touched says how far a run came on side A.
+func (l *testLab) touched() string {
+	far := "not changed"
+	for _, c := range l.routers[0].Commands() {
+		switch {
+		case strings.Contains(c, " export "):
+			return "exported from"
+		case strings.HasPrefix(c, "monitor capture") && strings.HasSuffix(c, " start"):
+			far = "captured on"
+		case far == "not changed" && (strings.HasPrefix(c, "ip access-list") || strings.HasPrefix(c, "monitor capture")):
+			far = "changed"
+		}
+	}
+	return far
 }
 
 // unsafeLines has connections clog, or lead to another router, or both, or neither.

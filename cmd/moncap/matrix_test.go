@@ -194,6 +194,12 @@ func (l *testLab) matrixRun(out string) []string {
 		"--trigger", "clear crypto session remote " + l.tunnel.B.WAN.Address.String()}
 }
 
+// zeroConfigRun is the same without configuration mode, which has no trigger.
+func (l *testLab) zeroConfigRun(out string) []string {
+	args := l.matrixRun(out)
+	return append(args[:len(args)-2], "--zero-config")
+}
+
 func (s strike) play(t *testing.T, phase capture.Phase) string {
 	l := newTestLab(t, "healthy")
 	if s.fault.Match == nil {

@@ -110,7 +110,7 @@ func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command
 		if err == nil {
 			return r.made(c)
 		}
-		if n >= phaseAttempts || !r.worthRepeating(ctx, err) {
+		if r.tired(n, phaseAttempts) || !r.worthRepeating(ctx, err) {
 			return err
 		}
 		r.note("", "%s: looked at, and made again where it was missing, after: %v", c.words, err)

@@ -57,15 +57,9 @@ func (c *checker) meet(version string) (iosxe.Version, error) {
 // open opens the session, as soon as the router has a terminal line for it. With a host that cannot be told to, that is the
 // first show's.
 func (c *checker) open(ctx context.Context) error {
-	h, ok := c.r.host.(interface {
-		Open(ctx context.Context) error
-	})
-	if !ok {
-		return nil
-	}
 	for n := 1; ; n++ {
-		err := c.r.onceThereIsALine(ctx, func() error { return h.Open(ctx) })
-		if err == nil || !c.r.worthRepeating(ctx, err) || n >= phaseAttempts {
+		err := c.r.onceThereIsALine(ctx, func() error { return c.r.talk.Open(ctx) })
+		if err == nil || !c.r.worthRepeating(ctx, err) || c.r.tired(n, phaseAttempts) {
 			return err
 		}
 		if err := c.r.pause(ctx, n); err != nil {
@@ -406,7 +400,7 @@ func (c *checker) probe(ctx context.Context) {
 		return
 	}
 	c.probed = make(chan error, 1)
-	go func() { c.probed <- c.r.host.ProbeFile(ctx, c.r.plan.source(), true) }()
+	go func() { c.probed <- c.r.talk.ProbeFile(ctx, c.r.plan.source(), true) }()
 }
 
 // settle waits until nothing is asked beside the session.
@@ -424,7 +418,7 @@ func (c *checker) answer(ctx context.Context) error {
 	var full interface{ NoLine() bool }
 	if errors.As(err, &full) && full.NoLine() && ctx.Err() == nil {
 		c.r.broken++ // the host may give its session up
-		return c.r.host.ProbeFile(ctx, c.r.plan.source(), false)
+		return c.r.talk.ProbeFile(ctx, c.r.plan.source(), false)
 	}
 	return err
 }

@@ -163,7 +163,7 @@ func (r *router) readPackets(ctx context.Context, rows map[int]iosxe.BriefRow, b
 func (r *router) streamAgain(ctx context.Context, cmd iosxe.Command, read func(io.Reader)) error {
 	for n := 1; ; n++ {
 		err := r.stream(ctx, cmd, read)
-		if err == nil || !r.worthRepeating(ctx, err) || n >= phaseAttempts {
+		if err == nil || !r.worthRepeating(ctx, err) || r.tired(n, phaseAttempts) {
 			return err
 		}
 		if err := r.pause(ctx, n); err != nil {
@@ -184,7 +184,7 @@ func (r *router) stream(ctx context.Context, cmd iosxe.Command, read func(io.Rea
 	out, in := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := r.host.Stream(ctx, cmd, in)
+		err := r.talk.Stream(ctx, cmd, in)
 		_ = in.CloseWithError(err)
 		done <- err
 	}()

@@ -35,7 +35,7 @@ func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
 		return r.fetchDump(ctx, f)
 	}
 	var scpErr error
-	for range 2 {
+	for n := 1; ; n++ {
 		err := r.fetchSCP(ctx, f)
 		var local *localError
 		if err == nil || errors.As(err, &local) || ctx.Err() != nil {
@@ -45,8 +45,11 @@ func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
 		if err := f.Restart(); err != nil {
 			return err
 		}
-		if _, r.short = errors.AsType[*shortFile](err); r.short || refusalOf(err) != nil || lasting(err) {
+		if _, r.short = errors.AsType[*shortFile](err); r.short || refusalOf(err) != nil || lasting(err) || r.tired(n, 2) {
 			break
+		}
+		if n >= 2 && r.pause(ctx, n) != nil {
+			return err
 		}
 	}
 	r.dump = "SCP: " + scpErr.Error()
@@ -83,7 +86,7 @@ func (r *router) holds(in *intake) error {
 func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
 	in := &intake{w: f, md5: md5.New(), sha: sha256.New(), limit: r.size} // #nosec G401 -- see the import
 	r.broken++                                                            // the host may give its session up for the transfer
-	n, err := r.host.Fetch(ctx, r.plan.source(), in, func(done, total int64) {
+	n, err := r.talk.Fetch(ctx, r.plan.source(), in, func(done, total int64) {
 		r.u.o.Events(Event{Side: r.side, Phase: PhaseFetch, Kind: Progress, Done: done, Total: total})
 	})
 	if in.err != nil {

@@ -81,10 +81,13 @@ type Options struct {
 	// Poll is the time from the start to the first look at the captures, and between two looks when something ends the
 	// wait; 1 s when zero. With nothing to wait for, a look costs a router two commands for nothing but a display: then
 	// it is five times as long.
-	Poll  time.Duration
-	Retry time.Duration // before the first repetition after a lost session, doubled each time; 500 ms when zero
-	Tool  string        // name and version of the program, for run.json
-	Stop  <-chan struct{}
+	Poll time.Duration
+	// Patience is how long a router that does not answer any more is tried, with all that is asked of it until the run ends.
+	// DefaultPatience when zero or less than that; with more, it is also tried more often.
+	Patience time.Duration
+	Retry    time.Duration // before the first repetition after a lost session, doubled each time; 500 ms when zero
+	Tool     string        // name and version of the program, for run.json
+	Stop     <-chan struct{}
 	// Folder is where bundles are kept; only Check, which has none, needs it. Empty is the current one.
 	Folder string
 	// LineWait is how long each phase waits for a router without a free terminal line; zero: not at all, unless something of
@@ -140,7 +143,7 @@ func (o Options) timeout(p Phase) time.Duration {
 	case d == 0:
 		d = time.Minute
 	case p != PhaseStart && p != PhaseTrigger: // they are for both sides together, or of a moment
-		d += o.LineWait
+		d += o.LineWait + max(o.Patience-DefaultPatience, 0)
 	}
 	return d
 }
@@ -158,6 +161,7 @@ func (o Options) withDefaults() Options {
 	if o.Retry <= 0 {
 		o.Retry = 500 * time.Millisecond
 	}
+	o.Patience = max(o.Patience, DefaultPatience)
 	if o.MaxDumpMB <= 0 {
 		o.MaxDumpMB = 16
 	}

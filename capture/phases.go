@@ -243,7 +243,7 @@ func (r *router) writeFile(ctx context.Context) error {
 	if there {
 		return fmt.Errorf("%s appeared since check: it is not overwritten", r.plan.File)
 	}
-	export := []iosxe.Command{iosxe.ExportCapture(r.plan.Name, r.plan.File)}
+	export := []iosxe.Command{r.plan.writes(iosxe.ExportCapture(r.plan.Name, r.plan.File))}
 	if err := r.make(ctx, kindFile, export, nil, r.measures()...); err != nil {
 		return err
 	}
@@ -252,7 +252,14 @@ func (r *router) writeFile(ctx context.Context) error {
 
 // measures lists what shows size and checksum of the exported file.
 func (r *router) measures() []iosxe.Command {
-	return []iosxe.Command{iosxe.DirFile(r.plan.File), iosxe.VerifyMD5(r.plan.File)}
+	return []iosxe.Command{iosxe.DirFile(r.plan.File), r.plan.writes(iosxe.VerifyMD5(r.plan.File))}
+}
+
+// writes gives a router the time that it may take to write, or to read, a file of the buffer's size without a word: a second
+// for each megabyte, which the slowest flash does.
+func (p *SidePlan) writes(cmd iosxe.Command) iosxe.Command {
+	cmd.Quiet = time.Duration(p.settings.BufferMB) * time.Second
+	return cmd
 }
 
 // useFile goes on with a file that was exported before. One of which it is not known whether it is whole is written again,
@@ -269,7 +276,7 @@ func (r *router) useFile(ctx context.Context, c *change) error {
 
 // push has the router write the packets to a server. Nothing is made on the router.
 func (r *router) push(ctx context.Context) error {
-	out, err := r.repeat(ctx, r.plan.export)
+	out, err := r.repeat(ctx, r.plan.writes(r.plan.export))
 	if err != nil {
 		return err
 	}

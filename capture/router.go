@@ -19,6 +19,7 @@ type router struct {
 	side Side
 	plan *SidePlan
 	host Host
+	talk *listener // the host, as long as it answers
 	u    *runner
 	info *bundle.Router
 
@@ -101,7 +102,7 @@ func noFreeLine(err error) bool {
 		NoLine() bool
 		SessionLost() bool
 	}
-	return errors.As(err, &full) && full.NoLine() && !full.SessionLost()
+	return errors.As(err, &full) && full.NoLine() && !full.SessionLost() && !lasting(err)
 }
 
 // patience is how long a terminal line is waited for: longer where something of the run is on the router.
@@ -113,6 +114,17 @@ func (r *router) patience() time.Duration {
 	return wait
 }
 
+// patient is how long a router that does not answer is tried, after such an error.
+func (r *router) patient(err error) time.Duration {
+	if noFreeLine(err) {
+		return max(r.u.o.Patience, r.u.o.lineWait(r.plan.Endpoint.Name)+toSayGoodbye)
+	}
+	return r.u.o.Patience
+}
+
+// tired says whether a command was repeated often enough: so many times, or for as long as was asked for.
+func (r *router) tired(n, attempts int) bool { return n >= attempts && !r.talk.moreTime() }
+
 func (r *router) sendNow(ctx context.Context, cmd iosxe.Command) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -121,7 +133,7 @@ func (r *router) sendNow(ctx context.Context, cmd iosxe.Command) (string, error)
 		return "", fmt.Errorf("no session with %s", r.plan.Endpoint.Name)
 	}
 	r.info.Commands = append(r.info.Commands, typed(cmd)...)
-	out, err := r.host.Exec(ctx, cmd)
+	out, err := r.talk.Exec(ctx, cmd)
 	r.account(ctx, cmd, err)
 	return out, err
 }
@@ -153,7 +165,7 @@ func (r *router) repeat(ctx context.Context, cmd iosxe.Command) (string, error) 
 func (r *router) repeatAtMost(ctx context.Context, cmd iosxe.Command, attempts int) (string, error) {
 	for n := 1; ; n++ {
 		out, err := r.exec(ctx, cmd)
-		if err == nil || !r.worthRepeating(ctx, err) || n >= attempts {
+		if err == nil || !r.worthRepeating(ctx, err) || attempts == 1 || r.tired(n, attempts) {
 			return out, err
 		}
 		if err := r.pause(ctx, n); err != nil {
@@ -191,7 +203,7 @@ func (r *router) sendAhead(ctx context.Context, commands []iosxe.Command, enough
 	}
 	sending, end := context.WithCancel(ctx)
 	defer end()
-	r.host.ExecAll(sending, commands, func(i int, out string, err error) {
+	r.talk.ExecAll(sending, commands, func(i int, out string, err error) {
 		if sending.Err() != nil && ctx.Err() == nil {
 			return
 		}
@@ -270,7 +282,7 @@ func (r *router) prepare(ctx context.Context) {
 	r.preparing = done
 	go func() {
 		defer close(done)
-		_ = r.host.Prepare(ctx)
+		_ = r.talk.Prepare(ctx)
 	}()
 }
 

@@ -32,7 +32,7 @@ type runner struct {
 }
 
 func newRunner(p *Plan, h Hosts, b *bundle.Bundle, o Options, run *bundle.Run) *runner {
-	u := &runner{plan: p, b: b, o: o.withDefaults(), run: run}
+	u, said := &runner{plan: p, b: b, o: o.withDefaults(), run: run}, &lastWord{at: time.Now()}
 	for _, side := range bundle.Sides() {
 		sp := p.Get(side)
 		info := run.Router(side)
@@ -40,7 +40,9 @@ func newRunner(p *Plan, h Hosts, b *bundle.Bundle, o Options, run *bundle.Run) *
 			*info = describeRouter(sp)
 		}
 		info.Failed = ""
-		u.sides = append(u.sides, &router{side: side, plan: sp, host: h.Get(side), u: u, info: info})
+		r := &router{side: side, plan: sp, host: h.Get(side), u: u, info: info}
+		r.talk = &listener{Host: r.host, peer: sp.Endpoint.Name, patience: r.patient, said: said}
+		u.sides = append(u.sides, r)
 	}
 	return u
 }
@@ -298,6 +300,7 @@ func (u *runner) cleanAll(ctx context.Context, keep bool) {
 	}
 	for _, r := range u.sides {
 		r.err = nil // a side that was given up is cleaned like the other
+		r.talk.lastChance()
 	}
 	left := map[Side][]Leftover{}
 	var mu sync.Mutex

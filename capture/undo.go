@@ -138,7 +138,7 @@ func (r *router) undoChange(ctx context.Context, c *change) error {
 			r.markGone(c, removed)
 			return nil
 		}
-		if errors.Is(err, errForeign) || errors.Is(err, errWhose) || n >= cleanAttempts || ctx.Err() != nil || r.host == nil || lasting(err) {
+		if errors.Is(err, errForeign) || errors.Is(err, errWhose) || r.tired(n, cleanAttempts) || ctx.Err() != nil || r.host == nil || lasting(err) {
 			return err
 		}
 		if refusalOf(err) != nil && n >= 2 {

@@ -38,6 +38,9 @@ func (u *runner) wait(ctx context.Context) error {
 	defer deadline.Stop()
 	next := time.NewTimer(u.o.Poll)
 	defer next.Stop()
+	for _, r := range u.sides {
+		defer r.talk.excuse()()
+	}
 	var judge judge
 	for first := true; ; first = false {
 		select {
@@ -155,6 +158,7 @@ func (r *router) sight(ctx context.Context) (s sighting) {
 	if began.Before(r.nextLook) {
 		return s
 	}
+	r.talk.forget() // it may be away for a while, and is not given up for that
 	commands := []iosxe.Command{iosxe.ShowBuffer(r.plan.Name), iosxe.ShowCapture(r.plan.Name)}
 	if shows := r.plan.waitShows(); len(shows) > 0 {
 		commands = append(commands, shows[0]) // the others are asked only of who has none of these

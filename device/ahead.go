@@ -183,6 +183,9 @@ func (s *session) paste(ctx context.Context, cmds []iosxe.Command, p []entry, su
 		}
 		rest = rd.rest()
 		out, err := s.lineResult(ctx, cmd, e, a, err)
+		if errors.Is(err, errDeaf) && !changes(cmd) {
+			return append(sure, outcome{out, err}), err
+		}
 		ownFault := errors.Is(err, errTimeout) || errors.Is(err, errTooMuch)
 		if err != nil && !inStep(err) && (!ownFault || changes(cmd)) {
 			return sure, err
@@ -266,7 +269,7 @@ func (s *session) skip(ctx context.Context, rd *reading) (rest string, err error
 	if err := s.send([]byte(interruptKey), afterBreak); err != nil {
 		return "", err
 	}
-	next := s.reading(want{ahead: rd.want.ahead, timeout: afterBreak})
+	next := s.interrupted(want{ahead: rd.want.ahead})
 	if err = s.heard(next, []byte(rd.text(rd.seen))); err == nil {
 		err = s.read(ctx, next)
 	}

@@ -49,7 +49,7 @@ func (s *session) until(ctx context.Context, w want) (answer, error) {
 
 func (s *session) reading(w want) *reading {
 	rd := newReading(w, s.prompt, s.hostname != "")
-	rd.echoing = s.echoing
+	rd.echoing, rd.echoed = s.echoing, s.router.echoed
 	return rd
 }
 
@@ -60,6 +60,7 @@ func (s *session) finish(ctx context.Context, rd *reading) (answer, error) {
 		s.renamed(rd.newName)
 	}
 	s.echoing = s.echoing || rd.heard && rd.want.line != ""
+	s.router.echoed = s.router.echoed || s.echoing
 	s.paged = s.paged || rd.paged
 	return rd.answer(s.prompt), err
 }
@@ -138,6 +139,8 @@ func (s *session) silence(ctx context.Context, rd *reading) error {
 		rd.probe = rd.size()
 		rd.probed, rd.strange = rd.strange, ""
 		return s.send([]byte("\n"), s.router.o.Timeouts.Command)
+	case inTime && rd.isDeaf():
+		return fmt.Errorf("%w (%s)", errDeaf, deaf)
 	case rd.stalled:
 		return errOutOfStep
 	case rd.unheard:
@@ -156,17 +159,25 @@ func (s *session) breakOff(ctx context.Context, rd *reading) error {
 	return e
 }
 
+// interrupted reads what an interrupt brings, if it brings something soon.
+func (s *session) interrupted(w want) *reading {
+	w.timeout, w.idle = settleBreak, true
+	rd := s.reading(w)
+	rd.last = time.Now().Add(afterBreak)
+	return rd
+}
+
 // interrupt types Ctrl-C and waits for the prompt. It returns what came.
 func (s *session) interrupt(ctx context.Context) (string, error) {
 	s.router.rec.typed("(Ctrl-C)")
 	if err := s.send([]byte(interruptKey), afterBreak); err != nil {
 		return "", err
 	}
-	rd := s.reading(want{timeout: afterBreak})
-	wait, cancel := context.WithDeadlineCause(ctx, rd.deadline, errTimeout)
-	defer cancel()
+	rd := s.interrupted(want{})
 	for !rd.standing().own {
+		wait, cancel := context.WithDeadlineCause(ctx, rd.deadline, errTimeout)
 		b, err := s.term.read(wait)
+		cancel()
 		if rd.take(b); err != nil {
 			return rd.out.String(), err
 		}

@@ -71,11 +71,71 @@ func (a *authenticator) methods(ctx context.Context) ([]ssh.AuthMethod, error) {
 		if a.secret, err = a.router.secret(ctx, a.password, "Password for "+a.user+" on "+whose(a.password, a.what)+":"); err != nil {
 			return nil, err
 		}
-		if a.leave, err = a.router.o.Lockout.enter(ctx, a.credential(a.secret.Reveal())); err != nil {
-			return nil, err
+		if err := a.router.o.Lockout.check(a.credential(a.secret.Reveal())); err != nil {
+			return nil, err // nobody need be asked
 		}
 	}
 	return append(methods, ssh.KeyboardInteractive(a.answer), ssh.PasswordCallback(a.givePassword)), nil
+}
+
+// turn waits until no other login tries the same password. It takes no time from a router that has begun to speak; one that has
+// not said a word is not waited for beyond until. It returns until when the login must be through.
+func (a *authenticator) turn(ctx context.Context, p *path, until time.Time) (time.Time, error) {
+	if a.password.IsZero() {
+		return until, nil
+	}
+	began := time.Now()
+	said := &firstByte{Conn: p.conn, came: make(chan struct{})}
+	p.conn = said
+	go said.wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	mute := time.AfterFunc(time.Until(until), func() {
+		if !said.something() {
+			cancel(a.router.noLogin())
+		}
+	})
+	defer mute.Stop()
+	var err error
+	a.leave, err = a.router.o.Lockout.enter(ctx, a.credential(a.secret.Reveal()))
+	if said.something() {
+		until = until.Add(time.Since(began))
+	}
+	return until, err
+}
+
+// firstByte is a connection whose first byte is waited for beside. It ends with the connection.
+type firstByte struct {
+	net.Conn
+	came chan struct{} // closed when what follows is known
+	b    [1]byte
+	n    int
+	err  error
+}
+
+func (f *firstByte) wait() {
+	f.n, f.err = f.Conn.Read(f.b[:])
+	close(f.came)
+}
+
+func (f *firstByte) something() bool {
+	select {
+	case <-f.came:
+		return true
+	default:
+		return false
+	}
+}
+
+// Read is of one goroutine at a time, as the SSH library reads.
+func (f *firstByte) Read(p []byte) (int, error) {
+	<-f.came
+	if f.n > 0 || f.err != nil {
+		n, err := copy(p, f.b[:f.n]), f.err
+		f.n = 0
+		return n, err
+	}
+	return f.Conn.Read(p)
 }
 
 // account stands for the account itself, however it logs in.

@@ -42,8 +42,8 @@ type Options struct {
 // Timeouts bound the waiting for a router. Zero fields take the inventory's value for the peer, or the default.
 type Timeouts struct {
 	Dial    time.Duration // TCP and SSH handshake of every hop, login and shell; then the wait for the prompt; 20 s each
-	Command time.Duration // a command's whole answer; 30 s
-	Idle    time.Duration // between two signs of life, of slow commands, bulk output and transfers; 60 s
+	Command time.Duration // a command's whole answer; 20 s
+	Idle    time.Duration // between two signs of life, of slow commands, bulk output and transfers; 20 s
 }
 
 func (t Timeouts) withDefaults(peer inventory.Timeouts) Timeouts {
@@ -56,8 +56,8 @@ func (t Timeouts) withDefaults(peer inventory.Timeouts) Timeouts {
 	set(&t.Command, peer.Command)
 	set(&t.Idle, peer.Idle)
 	set(&t.Dial, 20*time.Second)
-	set(&t.Command, 30*time.Second)
-	set(&t.Idle, time.Minute)
+	set(&t.Command, 20*time.Second)
+	set(&t.Idle, 20*time.Second)
 	return t
 }
 
@@ -71,6 +71,7 @@ type Router struct {
 	warnLegacy, warnConfig, warnHosts sync.Once
 
 	oneByOne bool // nothing is typed ahead any more
+	echoed   bool // a session echoed what was typed
 
 	accepted chan struct{} // closed when a session was logged in for the first time
 
@@ -79,6 +80,7 @@ type Router struct {
 	hostname    string
 	hostKey     string
 	opened      int                         // sessions so far
+	answered    time.Time                   // when a command was, last
 	secrets     map[string]inventory.Secret // by reference and prompt, resolved once
 	standby     *standby                    // the connection that waits for a transfer; nil: none does
 	alone       bool                        // the router was seen to have room for one connection only
@@ -100,6 +102,18 @@ func New(peer inventory.Peer, o Options) *Router {
 	}
 	o.Timeouts = o.Timeouts.withDefaults(peer.Timeouts)
 	return &Router{peer: peer, o: o, rec: newRecorder(o.Record), secrets: map[string]inventory.Secret{}, accepted: make(chan struct{})}
+}
+
+// Answered is when the router answered a command last, be it with a refusal; to log in is no answer.
+func (r *Router) Answered() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.answered
+}
+
+// Patience is the longest time that the router is given for one answer.
+func (r *Router) Patience() time.Duration {
+	return max(r.o.Timeouts.Dial, r.o.Timeouts.Command, r.o.Timeouts.Idle)
 }
 
 // Hostname returns what the router calls itself in its prompt; empty before the first session.

@@ -328,24 +328,37 @@ func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, rea
 	}
 	// What is asked of the operator above takes the time it takes; the network does not.
 	until := time.Now().Add(r.o.Timeouts.Dial)
-	ctx, cancel := context.WithDeadlineCause(ctx, until, r.noLogin())
-	defer cancel()
-	p, err := reach(ctx)
+	p, err := r.reachUntil(ctx, until, reach)
 	if err != nil {
-		switch {
-		case errors.Is(ctx.Err(), context.Canceled):
-			return nil, context.Cause(ctx)
-		case ctx.Err() != nil:
-			return nil, errors.Join(context.Cause(ctx), err)
-		}
 		return nil, err
 	}
+	if until, err = a.turn(ctx, p, until); err != nil {
+		return nil, errors.Join(err, ignoreClosed(p.Close()))
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, until, r.noLogin())
+	defer cancel()
 	client, err := r.handshake(ctx, p, a.address, config, a)
 	if err != nil {
 		return nil, errors.Join(h.explain(err), ignoreClosed(p.Close()))
 	}
 	r.o.Log.DebugContext(ctx, "connected", "server", string(client.ServerVersion()), "at", time.Now())
 	return &connection{Client: client, path: p, hostKey: hostKey, known: a.known, until: until}, nil
+}
+
+// reachUntil opens the connection that the login is made on.
+func (r *Router) reachUntil(ctx context.Context, until time.Time, reach func(context.Context) (*path, error)) (*path, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, until, r.noLogin())
+	defer cancel()
+	p, err := reach(ctx)
+	switch {
+	case err == nil:
+		return p, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, context.Cause(ctx)
+	case ctx.Err() != nil:
+		return nil, errors.Join(context.Cause(ctx), err)
+	}
+	return nil, err
 }
 
 func (r *Router) noLogin() error { return fmt.Errorf("no login in %s", r.o.Timeouts.Dial) }

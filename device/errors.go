@@ -75,6 +75,7 @@ var (
 // Errors of commands.
 var (
 	errTimeout = errors.New("no complete answer in time")
+	errDeaf    = errors.New("the router does not even echo what is typed")
 	errTooMuch = errors.New("the output is too large")
 	errDialog  = errors.New("the router asks something unknown")
 	errClosed  = errors.New("the connection was closed by the router")

@@ -21,6 +21,8 @@ import (
 
 func TestCommandTimeouts(t *testing.T) {
 	slow := iosxe.VerifyMD5(file(t, "x.pcap"))
+	quiet := slow
+	quiet.Quiet = time.Minute
 	tests := []struct {
 		name  string
 		cmd   iosxe.Command
@@ -28,13 +30,14 @@ func TestCommandTimeouts(t *testing.T) {
 		took  time.Duration // at least; and less than a second more
 		want  error
 	}{
-		{"late, in time", iosxe.ShowClock(), simulator.Fault{Action: simulator.Delay, Delay: 29 * time.Second}, 29 * time.Second, nil},
-		{"too late", iosxe.ShowClock(), simulator.Fault{Action: simulator.Delay, Delay: 31 * time.Second}, 30 * time.Second, errTimeout},
-		{"never", iosxe.ShowClock(), simulator.Fault{Action: simulator.NeverAnswer}, 30 * time.Second, errTimeout},
-		{"silence", iosxe.ShowClock(), simulator.Fault{Action: simulator.Silence}, 30 * time.Second, errTimeout},
-		{"silence in the middle", iosxe.ShowVersion(), simulator.Fault{Action: simulator.Silence, When: simulator.During}, 30 * time.Second, errTimeout},
-		{"slow, late", slow, simulator.Fault{Action: simulator.Delay, Delay: 59 * time.Second}, 59 * time.Second, nil},
-		{"slow, too late", slow, simulator.Fault{Action: simulator.Delay, Delay: 61 * time.Second}, 60 * time.Second, errTimeout},
+		{"late, in time", iosxe.ShowClock(), simulator.Fault{Action: simulator.Delay, Delay: 19 * time.Second}, 19 * time.Second, nil},
+		{"too late", iosxe.ShowClock(), simulator.Fault{Action: simulator.Delay, Delay: 21 * time.Second}, 20 * time.Second, errTimeout},
+		{"never", iosxe.ShowClock(), simulator.Fault{Action: simulator.NeverAnswer}, 20 * time.Second, errTimeout},
+		{"silence", iosxe.ShowClock(), simulator.Fault{Action: simulator.Silence}, 20 * time.Second, errTimeout},
+		{"silence in the middle", iosxe.ShowVersion(), simulator.Fault{Action: simulator.Silence, When: simulator.During}, 20 * time.Second, errTimeout},
+		{"slow, late", slow, simulator.Fault{Action: simulator.Delay, Delay: 19 * time.Second}, 19 * time.Second, nil},
+		{"slow, too late", slow, simulator.Fault{Action: simulator.Delay, Delay: 21 * time.Second}, 20 * time.Second, errTimeout},
+		{"slow, known to be quiet", quiet, simulator.Fault{Action: simulator.Delay, Delay: 59 * time.Second}, 59 * time.Second, nil},
 		{"closed", iosxe.ShowClock(), simulator.Fault{Action: simulator.DropFIN}, 0, errClosed},
 		{"closed in the middle", iosxe.ShowVersion(), simulator.Fault{Action: simulator.DropRST, When: simulator.During}, 0, errClosed},
 		{"closed after", iosxe.ShowVersion(), simulator.Fault{Action: simulator.DropFIN, When: simulator.After}, 0, errClosed},
@@ -249,7 +252,7 @@ func TestFetchStalls(t *testing.T) {
 				Faults: []simulator.Fault{{Match: matching("scp"), Action: action, Times: -1}}})
 			began := time.Now()
 			_, err := l.router().Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)
-			if !errors.Is(err, errStalled) || time.Since(began) != time.Minute {
+			if !errors.Is(err, errStalled) || time.Since(began) != 20*time.Second {
 				t.Errorf("%v after %s", err, time.Since(began))
 			}
 		})

@@ -41,6 +41,8 @@ const (
 	settleAsked = 5 * time.Second         // a question of a command that may ask: it may not be complete yet
 	settleEcho  = 2 * time.Second         // a prompt although the line was not echoed, because it was mangled
 	afterBreak  = 5 * time.Second         // what an interrupt may take
+	settleBreak = 3 * time.Second         // nothing comes of one
+	deaf        = 10 * time.Second        // not a byte, and not the echo of what was typed: the connection is dead
 )
 
 // mostIdle bounds a command whose timeout runs from the last byte, in timeouts: a router that chatters and never answers is
@@ -54,8 +56,10 @@ type reading struct {
 	want     want
 	prompt   *regexp.Regexp
 	named    bool // the prompt is of one router, and not of any
-	echoing  bool // the router is known to echo what is typed
+	echoing  bool // the session is known to echo what is typed
+	echoed   bool // or an earlier one with the router did
 	deadline time.Time
+	began    time.Time
 	last     time.Time // the deadline does not move beyond it
 
 	out     strings.Builder // what came, but for what went to the sink
@@ -111,7 +115,7 @@ func newReading(w want, prompt *regexp.Regexp, named bool) *reading {
 		w.limit = maxOutput
 	}
 	now := time.Now()
-	r := &reading{want: w, prompt: prompt, named: named, heard: w.line == "", quiet: true, moved: now,
+	r := &reading{want: w, prompt: prompt, named: named, heard: w.line == "", quiet: true, moved: now, began: now,
 		deadline: now.Add(w.timeout), last: now.Add(mostIdle * w.timeout)}
 	if w.twice && w.limit < maxBulk && w.sink == nil {
 		r.out.Grow(w.limit) // once, where it is known: to grow takes a copy each time
@@ -321,10 +325,15 @@ func (r *reading) ending() string {
 	return string(r.tail) + rest
 }
 
+// isDeaf says whether nothing at all came since something was typed at a router that echoes what is.
+func (r *reading) isDeaf() bool { return (r.echoing || r.echoed) && !r.heard && r.size() == 0 }
+
 // patience says until when to wait for more.
 func (r *reading) patience() time.Time {
 	soon := r.deadline
 	switch {
+	case r.isDeaf():
+		soon = r.began.Add(deaf)
 	case r.refused:
 		soon = time.Now()
 	case r.asked != "" && len(r.want.answers) > 0:

@@ -325,7 +325,7 @@ func (s *session) wants(cmd iosxe.Command) want {
 	t := s.router.o.Timeouts
 	w := want{timeout: t.Command, answers: cmd.Answers, limit: maxOutput}
 	if cmd.Slow || cmd.Bulk {
-		w.timeout, w.idle = t.Idle, true
+		w.timeout, w.idle = max(t.Idle, cmd.Quiet), true
 	}
 	if cmd.Bulk {
 		w.limit, w.twice = maxBulk, true
@@ -439,6 +439,9 @@ func inStep(err error) bool {
 // result cleans an answer and looks for a refusal in it.
 func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err error) (string, error) {
 	s.record(cmd, a)
+	if err == nil || inStep(err) {
+		s.router.answeredIn(s)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -457,6 +460,15 @@ func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err e
 		return overtyped(a.body), nil // the reader of a dump is strict enough, and the copy is large
 	}
 	return s.presentable(a.body), nil
+}
+
+// answeredIn keeps that a command was answered, but for those of a login.
+func (r *Router) answeredIn(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.session == s {
+		r.answered = time.Now()
+	}
 }
 
 // presentable is an output as the rest of the program sees it, and keeps it: without control characters, and without the

@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -298,4 +299,45 @@ func TestNoSecondSessionIsNotForGood(t *testing.T) {
 			t.Errorf("%v, lasting %v, hint %q", e, e.Lasting(), e.Hint())
 		}
 	}
+}
+
+// swallowing is a connection that loses all that is written, from a moment on: as one does that a firewall has forgotten.
+type swallowing struct {
+	net.Conn
+	dead atomic.Bool
+}
+
+func (s *swallowing) Write(p []byte) (int, error) {
+	if s.dead.Load() {
+		return len(p), nil
+	}
+	return s.Conn.Write(p)
+}
+
+// A connection that is dead shows in that what is typed is not echoed, long before an answer would be late. What only reads is
+// asked in the next one.
+func TestADeadConnectionIsKnownByItsEcho(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, simulator.Config{})
+		s := &swallowing{}
+		l.o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := l.dial(ctx, network, address)
+			if s.Conn == nil && err == nil {
+				s.Conn = conn
+				return s, nil
+			}
+			return conn, err
+		}
+		r := l.router()
+		l.exec(r, iosxe.ShowClock())
+		s.dead.Store(true)
+		began := time.Now()
+		if _, err := r.Exec(t.Context(), iosxe.ShowClock()); !errors.Is(err, errDeaf) || time.Since(began) != deaf {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		began = time.Now()
+		if l.exec(r, iosxe.ShowClock()); time.Since(began) > time.Second {
+			t.Errorf("the next one took %s", time.Since(began))
+		}
+	})
 }

@@ -42,6 +42,7 @@ Running it again does no harm: a bundle that proves that nothing is left is not 
 		},
 	}
 	nameFlag(c, &f.name)
+	a.registerPatience(c)
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "list what would be removed and connect to nothing")
 	c.Flags().BoolVar(&f.all, "all", false, "every run in the folder of runs that has something open")
 	c.Flags().StringVar(&f.orphans, "orphans", "", "`PEER` on which to look for what runs made whose bundles are not here; asks before each is removed")

@@ -27,7 +27,9 @@ func reasonOf(err error) report.Reason {
 		return report.Usage
 	}
 	reason := report.RouterRefused
-	if d, ok := errors.AsType[*device.Error](err); ok {
+	if _, silent := errors.AsType[*capture.SilentError](err); silent {
+		reason = report.Unreachable
+	} else if d, ok := errors.AsType[*device.Error](err); ok {
 		reason = deviceReasons[d.Reason()]
 	} else if _, ok := errors.AsType[*fs.PathError](err); ok {
 		reason = report.LocalDisk

@@ -104,6 +104,7 @@ type app struct {
 	database       *databaseFlags // of a command that reads or writes the fleet's history where there is one; nil: it does not
 	ends           []func() error // what the end of the program removes
 	uploadPassword secretFlag
+	patience       patienceFlag
 	lineWait       time.Duration // for a terminal line of a router
 	lineWaitFor    []string      // the peers whose lines other runs may have; nil: all
 	interrupts     *interrupts

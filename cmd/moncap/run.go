@@ -90,6 +90,27 @@ func (f *captureFlags) registerWait(c *cobra.Command) {
 		"how long to wait for a router that other runs have, up to its limits.runs (default: not at all)")
 }
 
+// patienceFlag is how long a router that does not answer any more is tried.
+type patienceFlag time.Duration
+
+func (p *patienceFlag) String() string { return time.Duration(*p).String() }
+func (p *patienceFlag) Type() string   { return "duration" }
+
+// Set takes no less than what a router gets without being asked for.
+func (p *patienceFlag) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err == nil && (d < capture.DefaultPatience || d > 24*time.Hour) {
+		err = fmt.Errorf("want %s to 24h", capture.DefaultPatience)
+	}
+	*p = patienceFlag(d)
+	return err
+}
+
+func (a *app) registerPatience(c *cobra.Command) {
+	a.patience = patienceFlag(capture.DefaultPatience)
+	c.Flags().Var(&a.patience, "patience", "how long to try a router that does not answer any more, before it is left as it is with exit code 5")
+}
+
 // checkRanges holds the flags that were given against what a router takes; the inventory's own bounds are the same.
 func (f *captureFlags) checkRanges() error {
 	for _, r := range []struct {
@@ -283,6 +304,7 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 	f.captureFlags.register(c)
 	a.registerOptional(c)
 	f.registerWait(c)
+	a.registerPatience(c)
 	f.more = []string{"line", "nagios", "prometheus"}
 	f.outputFlags.register(c)
 	a.registerUploadPassword(c)
@@ -558,7 +580,7 @@ func (a *app) captureOptions(ctx context.Context, view progressView) capture.Opt
 		Events: func(e capture.Event) { showEvent(ctx, view, e) },
 		Log:    a.logger(),
 		Tool:   "moncap " + versionString(),
-		Folder: a.runsDir(), LineWait: a.lineWait, LineWaitFor: a.lineWaitFor,
+		Folder: a.runsDir(), LineWait: a.lineWait, LineWaitFor: a.lineWaitFor, Patience: time.Duration(a.patience),
 	}
 	if a.tune != nil {
 		a.tune(nil, &o)

@@ -40,6 +40,7 @@ the duration. Collect them with ` + "`moncap collect TUNNEL`" + `, or throw them
 	f.registerSettings(c)
 	f.registerTrigger(c)
 	f.registerWait(c)
+	a.registerPatience(c)
 	a.registerUploadPassword(c)
 	c.Flags().StringVar(&out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID)")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be sent and connect to nothing")
@@ -197,6 +198,7 @@ EXIT STATUS
 		},
 	}
 	nameFlag(c, &name)
+	a.registerPatience(c)
 	return c
 }
 
@@ -308,6 +310,7 @@ func (a *app) stopCommand() *cobra.Command {
 		},
 	}
 	nameFlag(c, &name)
+	a.registerPatience(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and connect to nothing")
 	return c
 }
@@ -348,6 +351,7 @@ func (a *app) collectCommand() *cobra.Command {
 	a.registerUploadPassword(c)
 	c.Flags().StringVar(&keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	nameFlag(c, &name)
+	a.registerPatience(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and connect to nothing")
 	return c
 }

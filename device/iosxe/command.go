@@ -7,6 +7,7 @@ package iosxe
 import (
 	"regexp"
 	"slices"
+	"time"
 )
 
 // Mode is the mode of the CLI that a command is entered in.
@@ -28,6 +29,8 @@ type Command struct {
 	// matches is aborted and reported.
 	Answers []Answer
 	Slow    bool // may take long for its nature (export, verify): wait for progress, not for a fixed time
+	// Quiet is how long a Slow command is known to say nothing, where that may be longer than the session's own bound.
+	Quiet time.Duration
 	// Password says that the router asks for the password of the server that the line names.
 	Password bool
 	Bulk     bool // the output is large (buffer dump): it is streamed and its end is not guessed from prompt-like lines

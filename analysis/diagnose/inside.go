@@ -164,8 +164,6 @@ func oneDrop(d facts.Drop) string {
 		return fmt.Sprintf("the interface's access list dropped %s by `%s`", packets, d.Name)
 	case "show-interface":
 		return fmt.Sprintf("the interface counted %s as %s", packets, d.Name)
-	case "show-firewall-drops":
-		return fmt.Sprintf("its firewall dropped %s: %s", packets, d.Name)
 	case "show-ipsec-sa-detail":
 		return fmt.Sprintf("the SAs with this peer counted %s as %s", packets, d.Name)
 	}
@@ -222,7 +220,6 @@ var nextShows = map[string]string{
 	"show-control-plane-policy": "show running-config | section control-plane|policy-map|class-map",
 	"show-interface-policy":     "show running-config | section policy-map|class-map",
 	"show-interface-acl":        "show running-config | section access-list",
-	"show-firewall-drops":       "show policy-map type inspect zone-pair sessions",
 	"show-punt-policer":         "show platform hardware qfp active infrastructure punt statistics type per-cause",
 	"show-interface":            "show interfaces summary",
 	"show-ipsec-sa-detail":      "show crypto ipsec sa detail",

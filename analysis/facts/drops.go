@@ -78,7 +78,7 @@ var (
 
 func inboundDrop(k Drop) bool {
 	switch k.Show {
-	case "show-control-plane-policy", "show-interface-acl", "show-firewall-drops":
+	case "show-control-plane-policy", "show-interface-acl":
 		return true
 	case "show-punt-policer":
 		return forIKE().MatchString(k.Name)

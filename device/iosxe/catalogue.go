@@ -118,7 +118,6 @@ var showCommands = []Description{
 	{"show-ipsec-sa-detail", Exec, []string{"show crypto ipsec sa peer <ip> detail"}, Reads, true, "what the SAs did not pass"},
 	{"show-qfp-drops", Exec, []string{"show platform hardware qfp active statistics drop"}, Reads, true, "what the data plane dropped"},
 	{"show-ipsec-drops", Exec, []string{"show platform hardware qfp active feature ipsec datapath drops all"}, Reads, true, "what IPsec dropped"},
-	{"show-firewall-drops", Exec, []string{"show platform hardware qfp active feature firewall drop"}, Reads, true, "what the firewall dropped"},
 	{"show-punt-policer", Exec, []string{"show platform software punt-policer"}, Reads, true, "what was kept from the control plane, and from the capture"},
 	{"show-control-plane-policy", Exec, []string{"show policy-map control-plane"}, Reads, true, "what control-plane policing dropped"},
 	{"show-interface", Exec, []string{"show interfaces <interface>"}, Reads, true, "drops of the interface"},

@@ -22,7 +22,6 @@ func Before(name string) string { return "before-" + name }
 var dropReaders = map[string]func(string) []DropCounter{
 	"show-qfp-drops":            ParseDataPlaneDrops,
 	"show-ipsec-drops":          ParseIPsecDrops,
-	"show-firewall-drops":       ParseDataPlaneDrops,
 	"show-punt-policer":         ParsePuntPolicer,
 	"show-control-plane-policy": ParsePolicyDrops,
 	"show-interface-policy":     ParsePolicyDrops,
@@ -43,12 +42,11 @@ func ParseDrops(command, out string) []DropCounter {
 	return nil
 }
 
-// dropRow is a line of the tables whose last columns are numbers: `Ipv4NoRoute  181  7964`, packets and octets, or
-// `Policy drop:classify result  10`, packets alone.
+// dropRow is a line of the tables whose last columns are numbers: `Ipv4NoRoute  181  7964`, packets and octets.
 var dropRow = pattern(`^ *([A-Za-z][^|]*?) {2,}(\d+)(?: +\d+)? *$`)
 
 // ParseDataPlaneDrops reads `show platform hardware qfp active statistics drop` (seen of an ASR1000 with 16.3, and of a C8000
-// without its release) and `show platform hardware qfp active feature firewall drop`.
+// without its release).
 func ParseDataPlaneDrops(out string) []DropCounter {
 	var all []DropCounter
 	for line := range strings.SplitSeq(out, "\n") {

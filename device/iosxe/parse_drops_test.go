@@ -30,9 +30,6 @@ func TestDropsOfRecordedOutputs(t *testing.T) {
 			"UnconfiguredIpv6Fia": 3482}},
 		{"show-ipsec-drops", "genie-ShowPlatformHardwareQfpActiveFeatureIpsecDatapathDropsAll-output.txt", 73, map[string]uint64{
 			"IN_TUNNEL_US_V4_PKT_IPSEC_NO_KEEP": 1}},
-		{"show-firewall-drops", "genie-ShowPlatformHardwareQfpActiveFeatureFirewallDrop-output.txt", 5, map[string]uint64{
-			"Policy drop:classify result": 10, "Firewall invalid zone": 25, "Invalid L4 header": 10,
-			"Firewall Create Session fail": 774, "Not a session initiator": 2}},
 		{"show-punt-policer", "genie-ShowPlatformSoftwarePuntPolicer-output.txt", 86, map[string]uint64{}},
 		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output1.txt", 13, nil},
 		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output2.txt", 2, map[string]uint64{"input class TEST": 5}},

@@ -60,7 +60,7 @@ var recordings = []struct {
 	{"cat3850-start-syslog-wireshark-style.txt", noRefusal},
 	{"security-warning-xe17.18.txt", readSecurityWarning},
 	{"copy-*", readDialog},
-	{"genie-ShowPlatformHardware*Drop-*", readDrops("show-qfp-drops")},
+	{"genie-ShowPlatformHardware*StatisticsDrop-*", readDrops("show-qfp-drops")},
 	{"genie-ShowPlatformHardware*DropsAll-*", readDrops("show-ipsec-drops")},
 	{"genie-ShowPlatformSoftwarePuntPolicer-*", readDrops("show-punt-policer")},
 	{"genie-ShowPolicyMapControlPlane-*", readDrops("show-control-plane-policy")},

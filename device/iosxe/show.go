@@ -170,13 +170,12 @@ func ShowCryptoSession(peer netip.Addr) (Command, error) {
 }
 
 // ShowDrops are the shows that count what the router did not let through, the packets of everybody: the data plane's, those of
-// IPsec and of the zone-based firewall, what was kept from the control plane, and on one interface its queues, its policy and the
+// IPsec, what was kept from the control plane, and on one interface its queues, its policy and the
 // access list in front of it. A release, a platform or an account may have none of them.
 func ShowDrops(i Interface) []Command {
 	return []Command{
 		exec("show-qfp-drops", "show platform hardware qfp active statistics drop"),
 		exec("show-ipsec-drops", "show platform hardware qfp active feature ipsec datapath drops all"),
-		exec("show-firewall-drops", "show platform hardware qfp active feature firewall drop"),
 		exec("show-punt-policer", "show platform software punt-policer"),
 		exec("show-control-plane-policy", "show policy-map control-plane"),
 		exec("show-interface", "show interfaces "+i.s),

@@ -21,7 +21,6 @@ type Where uint8
 const (
 	DataPlane            Where = iota // show platform hardware qfp active statistics drop
 	IPsecDataPlane                    // show platform hardware qfp active feature ipsec datapath drops all
-	Firewall                          // show platform hardware qfp active feature firewall drop
 	PuntPolicer                       // show platform software punt-policer
 	ControlPlane                      // show policy-map control-plane
 	WANPolicy                         // show policy-map interface, of the WAN
@@ -33,7 +32,6 @@ const (
 func addDropShows(show func(string, string, int, func(*session, *call))) {
 	show("platform hardware qfp active statistics drop", "Drop stats", 1, (*session).showDataPlane)
 	show("platform hardware qfp active feature ipsec datapath drops all", "All drop counters", 1, (*session).showIPsecDrops)
-	show("platform hardware qfp active feature firewall drop", "Show drop counters", 1, (*session).showFirewall)
 	show("platform software punt-policer", "Show punt policer", 1, (*session).showPuntPolicer)
 	show("policy-map control-plane", "Show Control Plane policy", 1, (*session).showControlPlane)
 	show("policy-map interface INTERFACE", "Show policy of the interface", 1, (*session).showWANPolicy)
@@ -94,14 +92,6 @@ func (s *session) showIPsecDrops(*call) {
 		s.put("%9d  %-40s %20d\n", i+1, d.Name, d.Before)
 	}
 	s.put("\n")
-}
-
-func (s *session) showFirewall(*call) {
-	rule := strings.Repeat("-", 79) + "\n"
-	s.put("%sDrop Reason                                                             Packets\n%s", rule, rule)
-	for _, d := range s.drops(Firewall) {
-		s.put("%-59s%20d\n", d.Name, d.Before)
-	}
 }
 
 func (s *session) showPuntPolicer(*call) {

@@ -50,7 +50,6 @@ func TestShapes(t *testing.T) {
 		{"dir bootflash:", "ntc-dir.txt", Knobs{}, []string{"0 -rw- 0 MONTH 0 0 0:0:0 +0:0 file.txt"}},
 		{"show platform hardware qfp active statistics drop", "genie-ShowPlatformHardwareCppActiveStatisticsDrop-output.txt", Knobs{}, nil},
 		{"show platform hardware qfp active feature ipsec datapath drops all", "genie-ShowPlatformHardwareQfpActiveFeatureIpsecDatapathDropsAll-output.txt", Knobs{}, nil},
-		{"show platform hardware qfp active feature firewall drop", "genie-ShowPlatformHardwareQfpActiveFeatureFirewallDrop-output.txt", Knobs{}, nil},
 		{"show platform software punt-policer", "genie-ShowPlatformSoftwarePuntPolicer-output.txt", Knobs{}, nil},
 		{"show policy-map control-plane", "genie-ShowPolicyMapControlPlane-output2.txt", Knobs{}, []string{"Service-policy input:COPP", "Class-map:TEST (match-any)"}},
 		{"show interfaces GigabitEthernet1", "genie-ShowInterfaces-output_3.txt", Knobs{}, []string{"Hardware is CSR vNIC, address is 0.0a0.0b0c (bia 0.0a0.0b0c)"}},
@@ -66,7 +65,7 @@ func TestShapes(t *testing.T) {
 				known[s] = true
 			}
 			r := start(t, Config{Knobs: tt.knobs, Flash: map[string][]byte{"file.txt": nil},
-				Drops: []Drop{{DataPlane, "Ipv4NoRoute", 41, 0}, {Firewall, "Firewall invalid zone", 25, 0}, {ControlPlane, "TEST", 5, 0}},
+				Drops: []Drop{{DataPlane, "Ipv4NoRoute", 41, 0}, {ControlPlane, "TEST", 5, 0}},
 				ACLs:  []ACL{{Name: "x", Entries: []string{"permit icmp 10.10.37.16 0.0.0.3 host 10.10.37.17", "permit tcp host 10.1.1.1 eq bgp host 10.1.1.2"}}}})
 			r.Type("monitor capture c match any interface gi1 both buffer size 10")
 			out := login(t, r).run(tt.command)

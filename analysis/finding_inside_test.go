@@ -51,6 +51,9 @@ func insideCases() []findingCase {
 			"confidence": "possible"}},
 		{"control-plane-drop", hit, "far more, by a name of IKE", grew(1, copp, "COPP-ISAKMP", 0, 9000, silent), map[string]any{"confidence": "probable"}},
 		{"peer-not-answering", hit, "the counters say why", grew(1, copp, "COPP-VPN", 7, 12, silent), map[string]any{"caused_by": "control-plane-drop"}},
+		{"peer-not-answering", hit, "no counter grew", grew(1, copp, "COPP-VPN", 7, 7, silent), map[string]any{
+			"explanation": "5 IKE_SA_INIT requests of site-a (192.168.1.1) arrived at site-b (192.168.2.1), which its own capture shows, and it sent " +
+				"nothing back. No counter of drops before IKE grew there while the capture ran: IKE itself does not answer."}},
 		{"control-plane-drop", near, "fewer than arrived: one passed, and was not answered", grew(1, copp, "COPP-VPN", 7, 11, silent), nil},
 		{"control-plane-drop", near, "cleared meanwhile", grew(1, copp, "COPP-VPN", 900, 5, silent), nil},
 		{"control-plane-drop", near, "the other router's", grew(0, copp, "COPP-VPN", 7, 12, silent), nil},

@@ -16,6 +16,15 @@ import (
 // drops are what the router of s dropped while the capture ran.
 func (j *judge) drops(s pair.Side) facts.Drops { return j.o.Config[s].Drops() }
 
+// nothingDropped is a sentence about a router whose counters were compared and stand for nothing that
+// keeps packets from IKE.
+func (j *judge) nothingDropped(s pair.Side) string {
+	if d := j.drops(s); !d.Compared || len(d.Inbound) > 0 {
+		return ""
+	}
+	return " No counter of drops before IKE grew there while the capture ran: IKE itself does not answer."
+}
+
 // controlPlaneDrop says that requests which arrived were dropped before IKE saw them.
 func controlPlaneDrop(j *judge) []report.Finding {
 	var all []report.Finding

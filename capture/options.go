@@ -88,6 +88,9 @@ type Options struct {
 	Retry    time.Duration // before the first repetition after a lost session, doubled each time; 500 ms when zero
 	Tool     string        // name and version of the program, for run.json
 	Stop     <-chan struct{}
+	// Live is given the packets of the captures while they run, each once, as far as they can be read without harm; nil: they
+	// are not read before the end. It is called from a goroutine for each side.
+	Live func(LivePackets)
 	// Folder is where bundles are kept; only Check, which has none, needs it. Empty is the current one.
 	Folder string
 	// LineWait is how long each phase waits for a router without a free terminal line; zero: not at all, unless something of

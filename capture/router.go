@@ -44,6 +44,9 @@ type router struct {
 	first     window           // when the first packet came, by this machine's clock
 	blind     int              // looks in a row, in the wait, that the router did not answer
 	nextLook  time.Time
+	shown     int      // packets that Live was given
+	unshown   int      // attempts in a row to read them that failed
+	showsNone bool     // Live gets no more
 	err       error    // why the side is given up
 	vouched   int      // the session of which it is known that the run's router answers in it; 0: none
 	broken    int      // answers that failed to come, of a host that does not number its sessions

@@ -66,7 +66,7 @@ func (u *runner) wait(ctx context.Context) error {
 
 // pollEvery is the time between two looks.
 func (u *runner) pollEvery() time.Duration {
-	if u.plan.Settings.Until.Kind == UntilNothing {
+	if u.plan.Settings.Until.Kind == UntilNothing && u.o.Live == nil {
 		return 5 * u.o.Poll
 	}
 	return u.o.Poll
@@ -192,6 +192,7 @@ func (r *router) sight(ctx context.Context) (s sighting) {
 		s.old = len(r.known)
 	}
 	r.blind = 0
+	r.showLive(ctx, b)
 	return s
 }
 

@@ -24,6 +24,11 @@ func PCAPNG(w io.Writer, r *report.Report, a, b io.Reader) error {
 	n := &ngWriter{w: bufio.NewWriter(w), r: r, comments: packetComments(r), interfaces: map[ngInterface]uint32{},
 		own: [2]map[netip.Addr]bool{ownAddresses(r.Sides.A), ownAddresses(r.Sides.B)}, lost: lostFlows(r)}
 	n.section(n.headline())
+	return n.captures(a, b)
+}
+
+// captures writes the packets of both, with what describes their interfaces before them.
+func (n *ngWriter) captures(a, b io.Reader) error {
 	sources, err := n.open(a, b)
 	defer func() {
 		for _, s := range sources {
@@ -67,6 +72,8 @@ const (
 	optSystem      = 12
 
 	maxComment = 4096 // bytes; an option can hold 65535
+
+	linkEthernet = 1 // as libpcap numbers link types
 )
 
 type ngInterface struct {
@@ -83,6 +90,7 @@ type ngWriter struct {
 	interfaces map[ngInterface]uint32
 	own        [2]map[netip.Addr]bool // the addresses of each side
 	lost       map[lostFlow][][2]uint64
+	verdict    string // a comment for the next packet
 	buf        []byte
 }
 
@@ -141,7 +149,7 @@ func (s *ngSource) advance() error {
 
 // key is the interface of the packet ahead; Ethernet where there is none.
 func (s *ngSource) key() ngInterface {
-	k := ngInterface{side: s.side, link: 1, snap: s.in.Info().SnapLen}
+	k := ngInterface{side: s.side, link: linkEthernet, snap: s.in.Info().SnapLen}
 	if s.head != nil {
 		k.index, k.link = s.head.Interface, s.head.Link
 	}
@@ -292,6 +300,9 @@ func (n *ngWriter) iface(k ngInterface) uint32 {
 			description += ", " + a
 		}
 	}
+	if k.index == liveInterface {
+		name, description = name+" (live)", description+", while it captures; times are approximate"
+	}
 	if k.side == report.B && n.r.Clock != nil {
 		description += fmt.Sprintf(", times moved by %+.3f ms to A's clock", -n.r.Clock.OffsetMS)
 	}
@@ -315,18 +326,13 @@ func (n *ngWriter) packet(s *ngSource) error {
 	if len(p.Raw) > 1<<24 {
 		return fmt.Errorf("side %s: frame %d: %d bytes are no packet", s.side, p.Frame, len(p.Raw))
 	}
-	id := n.iface(s.key())
-	at := uint64(max(s.nanos(), 0))
-	n.begin(blockPacket)
-	n.buf = binary.LittleEndian.AppendUint32(n.buf, id)
-	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(at>>32))
-	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(at))
-	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(len(p.Raw)))
-	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(max(p.WireLen, len(p.Raw))))
-	n.buf = append(n.buf, p.Raw...)
-	n.pad()
+	n.beginPacket(n.iface(s.key()), s.nanos(), p.Raw, p.WireLen)
 	if d := n.direction(s); d > 0 {
 		n.option(optFlags, binary.LittleEndian.AppendUint32(nil, d))
+	}
+	if n.verdict != "" {
+		n.text(optComment, n.verdict)
+		n.verdict = ""
 	}
 	for _, c := range n.comments[frameOf{s.side, p.Frame}] {
 		n.text(optComment, c)
@@ -335,6 +341,19 @@ func (n *ngWriter) packet(s *ngSource) error {
 		n.text(optComment, fmt.Sprintf("LOST: sequence number %d never arrived at %s", p.Seq, sideName(n.r, s.side.Other())))
 	}
 	return n.end()
+}
+
+// beginPacket writes a packet up to its options.
+func (n *ngWriter) beginPacket(id uint32, nanos int64, data []byte, wireLen int) {
+	at := uint64(max(nanos, 0))
+	n.begin(blockPacket)
+	n.buf = binary.LittleEndian.AppendUint32(n.buf, id)
+	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(at>>32))
+	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(at))
+	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(len(data)))
+	n.buf = binary.LittleEndian.AppendUint32(n.buf, uint32(max(wireLen, len(data))))
+	n.buf = append(n.buf, data...)
+	n.pad()
 }
 
 // packetComments says what is worth knowing of single packets: findings, in words that a display filter finds

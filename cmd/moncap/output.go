@@ -133,6 +133,11 @@ func (a *app) textOptions(terminal bool) render.Options {
 }
 
 func renderPCAPNG(w io.Writer, d document) error {
+	return d.withCaptures(func(a, b io.Reader) error { return render.PCAPNG(w, d.report, a, b) })
+}
+
+// withCaptures has read get the captures, nil for a side without one.
+func (d document) withCaptures(read func(a, b io.Reader) error) error {
 	var readers [2]io.Reader
 	for i, open := range []func() (io.ReadCloser, error){d.a, d.b} {
 		if open == nil {
@@ -145,7 +150,7 @@ func renderPCAPNG(w io.Writer, d document) error {
 		defer f.Close()
 		readers[i] = f
 	}
-	return render.PCAPNG(w, d.report, readers[0], readers[1])
+	return read(readers[0], readers[1])
 }
 
 // openFile opens a capture again for a second reading.

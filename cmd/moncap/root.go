@@ -110,6 +110,7 @@ type app struct {
 	interrupts     *interrupts
 	screen         *screen
 	view           func() progressView // of one run of several; nil: a view of its own
+	live           func(capture.LivePackets) // gets the packets while a run captures; nil: nobody looks
 	facts          map[string]any      // what a command found out, for --format json; nil: it is not wanted
 }
 

@@ -582,6 +582,9 @@ func (a *app) captureOptions(ctx context.Context, view progressView) capture.Opt
 		Tool:   "moncap " + versionString(),
 		Folder: a.runsDir(), LineWait: a.lineWait, LineWaitFor: a.lineWaitFor, Patience: time.Duration(a.patience),
 	}
+	if a.live != nil {
+		o.Live, o.Poll = a.live, livePoll
+	}
 	if a.tune != nil {
 		a.tune(nil, &o)
 	}

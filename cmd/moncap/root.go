@@ -109,9 +109,9 @@ type app struct {
 	lineWaitFor    []string      // the peers whose lines other runs may have; nil: all
 	interrupts     *interrupts
 	screen         *screen
-	view           func() progressView // of one run of several; nil: a view of its own
+	view           func() progressView       // of one run of several; nil: a view of its own
 	live           func(capture.LivePackets) // gets the packets while a run captures; nil: nobody looks
-	facts          map[string]any      // what a command found out, for --format json; nil: it is not wanted
+	facts          map[string]any            // what a command found out, for --format json; nil: it is not wanted
 }
 
 func newApp(ctx context.Context, e environment) *app {

@@ -3,13 +3,14 @@ GO ?= go
 # Executions, not a time: a timed run of Go's fuzzer that ends while a worker is busy can fail with "context deadline exceeded".
 FUZZTIME ?= 200000x
 SOAKTIME ?= 10m
+FLEETRUNS ?= 10000
 ATTACKTIME ?= 10m
 DIST ?= dist
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -buildid=
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: successors help build test race fuzz bench bench-long lint vuln sec referee soak attack release reproduce accuracy golden
+.PHONY: successors help build test race fuzz bench bench-long lint vuln sec referee soak fleet-soak attack release reproduce accuracy golden
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -41,6 +42,11 @@ referee: ## every container and link layer, compared with tshark
 
 soak: ## throw random faults at runs for SOAKTIME; a failure names the seed that repeats it
 	MONCAP_SOAK=$(SOAKTIME) $(GO) test -run '^TestSoak$$' -count 1 -timeout 0 -v ./cmd/moncap
+
+fleet-soak: ## FLEETRUNS runs of a fleet whose workers are killed, frozen and terminated at random, on SQLite and on PostgreSQL
+	for db in sqlite postgres; do \
+		MONCAP_FLEET_SOAK=$(FLEETRUNS) MONCAP_FLEET_SOAK_DB=$$db $(GO) test -run '^TestSoak$$' -count 1 -timeout 0 -v ./capture/fleet || exit 1; \
+	done
 
 attack: ## hostile routers, tampered bundles, crafted captures and unsafe runs at random, for ATTACKTIME; a failure's name is its MONCAP_ATTACK_SEED
 	MONCAP_ATTACK=$(ATTACKTIME) $(GO) test -run '^TestAttack$$' -count 1 -timeout 0 -v ./cmd/moncap

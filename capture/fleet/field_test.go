@@ -256,7 +256,7 @@ type workerConfig struct {
 	Die                  capture.Phase // the phase in which it kills itself, when side A begins it
 	DieAfter             time.Duration
 	Signal               syscall.Signal
-	Delay                time.Duration // of every write to the journal
+	Schedules            bool // it fires those of the soak
 }
 
 // process is a worker that runs.
@@ -356,6 +356,9 @@ func workerMain(text string) int {
 				time.AfterFunc(c.DieAfter, func() { _ = syscall.Kill(os.Getpid(), c.Signal) })
 			}
 		}
+	}
+	if c.Schedules {
+		o.Tick = soakTick(s, c.Peers)
 	}
 	err = s.Work(ctx, o, stop)
 	if left, ok := errors.AsType[*LeftError](err); ok {

@@ -167,7 +167,7 @@ func (v *service) goOn(ctx context.Context, h *held) {
 		v.later(base, h, e.err)
 		return
 	}
-	if ctx.Err() != nil && context.Cause(ctx) != errCancel && e.state == Dirty {
+	if ctx.Err() != nil && e.state == Dirty {
 		return // whoever sweeps next goes on
 	}
 	v.settle(base, h, e)

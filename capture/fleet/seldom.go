@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -28,8 +29,11 @@ func (h *seldom) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
 }
 
-// Handle passes a record on unless it was passed on a moment ago.
+// Handle passes a record on unless it was passed on a moment ago. That a job was cancelled is no news to who cancelled it.
 func (h *seldom) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "job cancelled remotely") {
+		return nil
+	}
 	h.seen.mu.Lock()
 	last, again := h.seen.last[r.Message]
 	fresh := !again || r.Time.Sub(last) >= seldomEvery

@@ -22,10 +22,19 @@ import (
 // Why a run is ended before its time.
 var (
 	errLease   = errors.New("the database was not reached within the lease: what the run made is taken back")
-	errCancel  = errors.New("cancelled")
 	errDrained = errors.New("the worker is to end, and the run did not within its time")
 	errStopped = errors.New("the worker is to end at once")
 )
+
+// cancelledError ends a run that somebody cancelled.
+type cancelledError struct{ by string }
+
+func (e *cancelledError) Error() string {
+	if e.by == "" {
+		return "cancelled"
+	}
+	return "cancelled by " + e.by
+}
 
 // service is a worker at work.
 type service struct {
@@ -50,6 +59,7 @@ type held struct {
 	Run
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends it with its lease
+	deaf   func() bool // to River
 }
 
 // Work carries out runs until stop is closed: then captures end and are collected, within Drain. When ctx ends, what the
@@ -210,8 +220,10 @@ func (v *service) endAll(why error) {
 
 // hold keeps a run that was claimed, at a time before the claim was sent, until release. The context ends with the lease.
 func (v *service) hold(ctx context.Context, r Run, claimed time.Time) (context.Context, *held) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	job := ctx
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(job))
 	h := &held{Run: r, cancel: cancel}
+	h.deaf = context.AfterFunc(job, func() { v.cancelled(ctx, h) }) // River was told to end the job
 	h.timer = time.AfterFunc(time.Until(claimed.Add(v.s.lease)), func() { cancel(errLease) })
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -222,8 +234,18 @@ func (v *service) hold(ctx context.Context, r Run, claimed time.Time) (context.C
 	return ctx, h
 }
 
+// cancelled ends a run, and says who wanted that if it can be found out quickly.
+func (v *service) cancelled(ctx context.Context, h *held) {
+	asking, end := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer end()
+	by := ""
+	_, _ = v.s.row(asking, v.s.db, []any{&by}, "SELECT cancelled FROM moncap_run WHERE id = ?", h.ID)
+	h.cancel(&cancelledError{by})
+}
+
 func (v *service) release(h *held) {
 	h.timer.Stop()
+	h.deaf()
 	h.cancel(nil)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -323,20 +345,20 @@ func (v *service) watch(ctx context.Context) {
 			continue
 		}
 		asking, cancel := context.WithTimeout(ctx, v.s.lease/3)
-		var ids []string
+		by := map[string]string{}
 		err := v.s.query(asking, v.s.db, func(scan func(...any) error) error {
-			var id string
-			err := scan(&id)
-			ids = append(ids, id)
+			var id, who string
+			err := scan(&id, &who)
+			by[id] = who
 			return err
-		}, "SELECT id FROM moncap_run WHERE owner = ? AND state = 'cancelling'", v.id)
+		}, "SELECT id, cancelled FROM moncap_run WHERE owner = ? AND state = 'cancelling'", v.id)
 		cancel()
 		if err != nil {
 			continue // the heart tells
 		}
 		for _, h := range v.all() {
-			if slices.Contains(ids, h.ID) {
-				h.cancel(errCancel)
+			if who, ok := by[h.ID]; ok {
+				h.cancel(&cancelledError{who})
 			}
 		}
 	}

@@ -142,7 +142,10 @@ func (v *service) capture(ctx context.Context, h *held, p *capture.Plan, b *bund
 	case dirty:
 		e.state = Dirty
 	case err != nil && ctx.Err() != nil:
-		e.state, e.err = Interrupted, errors.Join(context.Cause(ctx), err)
+		e.state = Interrupted
+		if !errors.Is(err, context.Cause(ctx)) {
+			e.err = errors.Join(context.Cause(ctx), err)
+		}
 	case err != nil:
 		e.state = Failed
 		e.final = v.markRefused(base, h, p, err)

@@ -107,6 +107,19 @@ func authCases() []findingCase {
 			a.open()
 			s.ike(0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth))
 		}, nil},
+		{"tunnel-established", near, "every answer was lost, the last after the capture that would hold it", func(s *scene) {
+			a := s.sa(0)
+			a.open()
+			for i := range 5 {
+				f := fate{}
+				if i == 4 {
+					f.hidden = true
+				}
+				s.ike(0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, sizeAuth), f)
+				s.ike(1, 500, a.sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, sizeAnswer), lost)
+				s.wait(time.Second << i)
+			}
+		}, nil},
 		{"tunnel-established", none, "nobody answers", blockedAtoB, nil},
 
 		{"auth-failed", hit, "one bare Notify", answered(ike.PayloadN, 8), map[string]any{"refusing_side": "B", "confidence": "probable", "plaintext_max": 8}},

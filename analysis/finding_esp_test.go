@@ -194,6 +194,19 @@ func espCases() []findingCase {
 				s.wait(time.Second)
 			}
 		}, map[string]any{"side": "B", "spi": "0xb0000001", "newest_spi": "0xa0000002"}},
+		{"esp-stale-spi", hit, "A keeps its SPI after its Delete was answered", func(s *scene) {
+			a := s.sa(0).up()
+			s.dialogue(30, 100*time.Millisecond, passes)
+			a.rekeyChild(1)
+			a.exchange(ike.Informational, 1, ike.PayloadD, 12, ike.PayloadD, 12)
+			s.keptSPI(9)
+		}, map[string]any{"side": "A", "spi": "0xa0000001", "newest_spi": "0xb0000002"}},
+		{"esp-stale-spi", near, "A keeps its SPI for as long, and no Delete was answered yet", func(s *scene) {
+			a := s.sa(0).up()
+			s.dialogue(30, 100*time.Millisecond, passes)
+			a.rekeyChild(1)
+			s.keptSPI(9)
+		}, nil},
 		{"esp-stale-spi", near, "A follows after two seconds", func(s *scene) {
 			s.monologue(0, 7000, 10, time.Second)
 			s.sa(1).up()

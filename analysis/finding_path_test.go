@@ -177,6 +177,14 @@ func pathCases() []findingCase {
 			}
 			s.repeat(6, 0, 500, a.sealed(ike.CreateChildSA, 0, 2, false, ike.PayloadN, 180), lost)
 		}, map[string]any{"direction": "A->B", "phase": "CREATE_CHILD_SA"}},
+		{"path-loss", near, "the capture of B ended before the last repetition", func(s *scene) {
+			a := s.v1(0)
+			a.main12(saV1(modern(14, 1)), saV1(modern(14, 1)))
+			a.main34()
+			s.repeat(4, 0, 500, a.main5(0), fate{})
+			s.wait(4 * time.Second)
+			s.ike(0, 500, a.main5(0), lost)
+		}, nil},
 		{"path-loss", none, "healthy", healthy, nil},
 
 		{"icmp-rejected", hit, "a filter", rejectedBy(3, 13), map[string]any{"icmp_type": 3, "icmp_code": 13, "rejected_by": "203.0.113.1", "direction": "A->B",

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,33 @@ func sizeCases() []findingCase {
 			map[string]any{"direction": "A->B", "protocol": "ESP in UDP", "fragments_sent": 2, "fragments_seen": 1, "datagram_size": 1516}},
 		{"ip-fragments-lost", hit, "all of ESP, the small ones too", largeESP(false, fate{mtu: 1480, lost: true}),
 			map[string]any{"direction": "A->B", "protocol": "ESP", "fragments_sent": 2, "fragments_seen": 0}},
+		{"ip-fragments-lost", hit, "by the receiver's capture alone, which holds no further fragment", func(s *scene) {
+			s.alone = true
+			largeESP(false, fate{mtu: 1480, keep: 1})(s)
+			s.rows[0], s.side[0] = s.rows[1], s.side[1]
+		}, map[string]any{"direction": "B->A", "protocol": "esp", "fragments_seen": 1, "confidence": "possible"}},
+		{"ip-fragments-lost", hit, "by the receiver's capture alone, which sends fragments itself", func(s *scene) {
+			s.alone = true
+			largeESP(true, fate{mtu: 1480, keep: 1})(s)
+			s.esp(1, 0xb0000001, 31, 1500, true, fate{mtu: 1480})
+			s.rows[0], s.side[0] = s.rows[1], s.side[1]
+		}, map[string]any{"direction": "B->A", "protocol": "udp", "fragments_seen": 1, "confidence": "probable"}},
+		{"ip-fragments-lost", near, "the only capture lacks its own router's fragments too", func(s *scene) {
+			s.alone = true
+			largeESP(false, fate{mtu: 1480, hidden: true, keep: 1})(s)
+			s.rows[1] = nil
+			for i := range uint32(6) {
+				s.esp(0, 0xa0000001, 40+i, 1500, false, fate{mtu: 1480, keep: 1})
+				s.esp(1, 0xb0000001, 40+i, 1500, false, fate{mtu: 1480, keep: 1})
+			}
+			first := mapRecords(s.rows[0], func(r record) []record {
+				if fragmentOf(r.data) != 0 && binary.BigEndian.Uint16(r.data[20:])&0x1fff != 0 {
+					return nil
+				}
+				return []record{r}
+			})
+			s.rows[0] = first
+		}, nil},
 		{"ip-fragments-lost", near, "ESP in fragments that arrive", largeESP(false, fate{mtu: 1480}), nil},
 		{"ip-fragments-lost", near, "ESP in UDP in fragments that arrive", largeESP(true, fate{mtu: 1480}), nil},
 		{"capture-filter-incomplete", near, "ESP in UDP in fragments", largeESP(true, fate{mtu: 1480}), nil},

@@ -247,6 +247,28 @@ func v1Cases() []findingCase {
 			s.noise(0)
 		}, nil},
 
+		{"sa-deleted", near, "IKEv1: the old SA some time after new keys were made, at the captures' end", func(s *scene) {
+			a := s.v1(0).phase1()
+			a.quickMode(3)
+			s.traffic(3, false)
+			a.quick++
+			a.quickMode(3)
+			s.spi++
+			s.dialogue(40, 100*time.Millisecond, passes)
+			s.ike(1, 500, a.sealedInfoOf(1, 0x99, deleteV1))
+		}, nil},
+		{"sa-deleted", hit, "IKEv1: the new SA and the ISAKMP SA, at the captures' end", func(s *scene) {
+			a := s.v1(0).phase1()
+			a.quickMode(3)
+			s.traffic(3, false)
+			a.quick++
+			a.quickMode(3)
+			s.spi++
+			s.dialogue(40, 100*time.Millisecond, passes)
+			s.ike(1, 500, a.sealedInfoOf(1, 0x99, deleteV1))
+			s.ike(1, 500, a.sealedInfoOf(1, 0x9a, deleteV1))
+		}, map[string]any{"deleting_side": "B"}},
+
 		{"quick-mode-refused", hit, "answered by an Informational", quick(1, refuse), map[string]any{"refusing_side": "B", "confidence": "probable"}},
 		{"quick-mode-refused", near, "answered by Quick Mode", quick(2, nil), nil},
 		{"quick-mode-refused", near, "an Informational long before", func(s *scene) {

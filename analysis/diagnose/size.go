@@ -71,6 +71,9 @@ func (j *judge) findSize(s pair.Side, passes, fails int) report.Action {
 }
 
 func ipFragmentsLost(j *judge) []report.Finding {
+	if !j.c.TwoSided() {
+		return j.tornAlone()
+	}
 	all := j.espFragmentsLost()
 	for _, x := range facts.FragmentsLost(j.c) {
 		s, first := x.From, x.Example

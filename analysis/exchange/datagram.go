@@ -30,6 +30,11 @@ type Datagram struct {
 	point   Point // in flow
 }
 
+// Name is the IP protocol of d as access lists call it.
+func (d *Datagram) Name() string {
+	return map[uint8]string{protoUDP: "udp", protoESP: "esp", protoAH: "ahp"}[d.Proto]
+}
+
 // WithoutRest says whether the first fragment is there and the last is not. Of a datagram that the captured router sent
 // itself, the capture's filter hid it.
 func (d *Datagram) WithoutRest() bool { return d.HasFirst && !d.HasLast }

@@ -436,7 +436,7 @@ func (t *Talk) mustArrive() {
 	}
 	for _, m := range t.Answer.Messages {
 		n := m.Tally()
-		if n.Lost > 0 && n.Lost == n.Sent || m.Answers() != nil && RepeatedAfter(t.c, m.Answers()) >= 2 {
+		if n.Lost > 0 && n.Delivered == 0 || m.Answers() != nil && RepeatedAfter(t.c, m.Answers()) >= 2 {
 			t.End, t.Certain, t.Doubted = Broken, false, false
 			return
 		}

@@ -26,6 +26,7 @@ type Peer struct {
 	own    [2]bool         // by sender: its own capture is there
 	seen   [2][]*seenFlow  // Flows, as the capture that shows most of each
 	births []birth         // of SAs, by the negotiations
+	deaths []int64         // of child SAs, by Deletes that were answered
 	c      *pair.Case
 }
 
@@ -129,7 +130,7 @@ func (p *Peer) prepare() {
 		p.own[s] = p.c.Story(s) != nil
 		p.watch[s] = p.watchOf(s)
 	}
-	p.births = birthsOf(p.c, p.Remote)
+	p.births, p.deaths = birthsOf(p.c, p.Remote), deathsOf(p.c, p.Remote)
 }
 
 // watchOf is when packets of s would have been seen: by its own capture, and by the other one where

@@ -40,6 +40,23 @@ func birthsOf(c *pair.Case, remote netip.Addr) []birth {
 	return all
 }
 
+// deathsOf are the Deletes of child SAs that were answered by the Delete of their other halves (RFC 7296, Section 1.4.1): neither side has
+// them any more.
+func deathsOf(c *pair.Case, remote netip.Addr) []int64 {
+	var all []int64
+	for m := range c.Messages() {
+		if m.Exchange != ike.Informational || m.Kind != exchange.Response || m.FirstInner != ike.PayloadD || m.Conversation.Foreign || len(m.Transmissions()) == 0 {
+			continue
+		}
+		if ends := m.Conversation.Ends; remote.IsValid() && ends[pair.A].Addr() != remote && ends[pair.B].Addr() != remote {
+			continue // with another peer
+		}
+		all = append(all, m.Transmissions()[0].Aligned)
+	}
+	slices.Sort(all)
+	return all
+}
+
 // Stale is an SPI that one side goes on using although the other one has moved on to a newer SA.
 type Stale struct {
 	*pair.Flow
@@ -114,16 +131,19 @@ func (p *Peer) movedOn(used uses, next *seenFlow) (since, wait int64, ok bool) {
 	if at, some := used.before(since); some {
 		before, last = true, max(last, at)
 	}
-	began := since
+	began, born := since, int64(math.MinInt64)
 	i, _ := slices.BinarySearchFunc(p.births, last, func(b birth, t int64) int { return cmp.Compare(b.at, t+1) })
 	for _, b := range p.births[i:] {
 		if b.at > began {
 			break
 		}
-		before = true
+		before, born = true, b.at
 		if b.fresh {
 			since, wait = min(since, b.at), handoverNew
 		}
+	}
+	if i, _ := slices.BinarySearch(p.deaths, born); i < len(p.deaths) && born != math.MinInt64 {
+		wait = min(wait, max(0, p.deaths[i]-since)+handoverNew) // the old SA's Delete was answered
 	}
 	return since, wait, before
 }

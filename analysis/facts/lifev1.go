@@ -160,6 +160,9 @@ func (t *Talk) endsV1(i int) bool {
 			}
 		}
 	}
+	if t.c.Last < at+tail && t.ofReplaced(i) {
+		return false // whether anything goes on is not seen
+	}
 	for _, m := range t.Messages[:i] {
 		// New keys were made moments before: the Delete is of the old ones.
 		if m.Exchange == ike.V1QuickMode && m.Transmissions()[0].Aligned > at-tail && t.quickModes() > 1 {
@@ -167,6 +170,23 @@ func (t *Talk) endsV1(i int) bool {
 		}
 	}
 	return !t.esp.goesOn(at + tail)
+}
+
+// ofReplaced says whether the Delete at i may be that of an IPsec SA which a later Quick Mode replaced: its sender has deleted no more than
+// were replaced, and its size does not say that it is of the ISAKMP SA.
+func (t *Talk) ofReplaced(i int) bool {
+	m, sizes := t.Messages[i], t.sizesV1()
+	if m.SKLen == sizes.deleteIKE && sizes.deleteIKE != sizes.deleteChild {
+		return false
+	}
+	probe := t.probeSize(t.informationalsV1(0))
+	deleted := 1
+	for _, o := range t.informationalsV1(t.completedV1()) {
+		if o != m && o.From == m.From && t.isDeleteV1(o, probe) {
+			deleted++
+		}
+	}
+	return deleted < t.quickModes()
 }
 
 // quickModes counts the exchanges of Quick Mode that have an answer.

@@ -142,7 +142,7 @@ func (t *Talk) QuickMode() []*pair.Message {
 func (t *Talk) completedV1() int64 {
 	count := map[uint32]int{}
 	for _, m := range WholeV1(t.Messages) {
-		if n := m.Tally(); m.Exchange != ike.V1QuickMode || n.Lost > 0 && n.Lost == n.Sent {
+		if n := m.Tally(); m.Exchange != ike.V1QuickMode || n.Lost > 0 && n.Delivered == 0 {
 			continue
 		}
 		if count[m.MessageID]++; count[m.MessageID] == 3 {

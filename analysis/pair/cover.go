@@ -231,7 +231,7 @@ func (j *joiner) judgeFates() {
 				case proven:
 					v.unseen(Sight{m.From, *t.Any()}, t.Aligned)
 				case !c.Overlap || m.Conversation.Foreign || c.Story(to).Unreadable > 0 || v.hides[t.kind()]:
-				case len(m.Transmissions()) == 1 && t.Aligned > v.last: // who did not get it would have asked again
+				case t.Aligned > v.last && m.lateAlone(v.last): // who did not get it would have asked again
 				case v.Covers(t.Aligned):
 					t.Fate = Lost
 				}
@@ -239,6 +239,20 @@ func (j *joiner) judgeFates() {
 		}
 		m.settleDuplicates(c)
 	}
+}
+
+// lateAlone says whether hardly any sending of m is from after a moment, the end of the capture that should hold it: either it is the only
+// one, or others arrived before, and these few are no more than what a capture lacks that ends a little earlier.
+func (m *Message) lateAlone(end int64) bool {
+	const few = 2
+	late, arrived := 0, false
+	for _, t := range m.Transmissions() {
+		if t.Aligned > end {
+			late++
+		}
+		arrived = arrived || t.At[m.From.Other()] != nil
+	}
+	return len(m.Transmissions()) == 1 || arrived && late <= few
 }
 
 // unseen notes a packet that arrived and is not in the capture.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 func (c *checker) version(ctx context.Context) error {
@@ -213,10 +213,10 @@ func (c *checker) interfaceState(i iosxe.InterfaceState, all []iosxe.InterfaceSt
 		c.add("interface", Refuse, "%s is %s, line protocol %s", i.Name, i.Status, i.Protocol)
 	case i.Address.IsValid() && i.Address == other.Address.Unmap():
 		c.add("interface", Refuse, "%s has %s, which is the address of %s: the two routers' hosts are swapped in the inventory", i.Name, i.Address, other.Name)
-	case i.Address != own && carrier != "" && tunnelInterface.MatchString(i.Name):
+	case i.Address != own && carrier != "" && tunnelInterface().MatchString(i.Name):
 		c.add("interface", Refuse, "%s carries what is inside of a tunnel; what goes between the two gateways passes %s, which has %s: set wan.interface to it",
 			i.Name, carrier, own)
-	case i.Address != own && tunnelInterface.MatchString(i.Name):
+	case i.Address != own && tunnelInterface().MatchString(i.Name):
 		c.add("interface", Warn, "%s carries what is inside of a tunnel: name the interface on which %s leaves the router", i.Name, own)
 	case own.Is4() && i.Address.IsValid() && i.Address != own:
 		c.add("interface", Warn, "%s has %s, the inventory says %s", i.Name, i.Address, own)
@@ -226,7 +226,7 @@ func (c *checker) interfaceState(i iosxe.InterfaceState, all []iosxe.InterfaceSt
 }
 
 // tunnelInterface matches interfaces on which no packet has the gateways' own addresses.
-var tunnelInterface = regexp.MustCompile(`(?i)^(?:tunnel|virtual-access|virtual-template)\d`)
+var tunnelInterface = lazyregexp.New(`(?i)^(?:tunnel|virtual-access|virtual-template)\d`)
 
 // interfaceWith names the interface that has an address; empty when none shows it.
 func interfaceWith(a netip.Addr, all []iosxe.InterfaceState) string {
@@ -247,7 +247,7 @@ func interfaceNames(all []iosxe.InterfaceState) string {
 }
 
 // anyRun is what a run calls its capture point unless it was given a name.
-var anyRun = regexp.MustCompile(`^mc[0-9a-f]{6}$`)
+var anyRun = lazyregexp.New(`^mc[0-9a-f]{6}$`)
 
 func (c *checker) names(ctx context.Context) error {
 	out, ok, err := c.ask(ctx, "capture point", Refuse, iosxe.ShowCaptures())
@@ -273,7 +273,7 @@ func (c *checker) names(ctx context.Context) error {
 		}
 		level = Warn
 		c.add("capture point", Warn, "another capture runs: %s", other.Name)
-		if anyRun.MatchString(other.Name) {
+		if anyRun().MatchString(other.Name) {
 			ours = append(ours, other.Name)
 		}
 	}
@@ -389,10 +389,10 @@ func (c *checker) undo(ctx context.Context) error {
 
 // nothingThere says whether a router refuses because there is nothing to take back.
 func nothingThere(r *iosxe.Refusal) bool {
-	return r.Kind == iosxe.Missing || missingWords.MatchString(r.Text)
+	return r.Kind == iosxe.Missing || missingWords().MatchString(r.Text)
 }
 
-var missingWords = regexp.MustCompile(`(?i)not (?:exist|found|defined|configured)|doesn't exist|no such|non-existent|unknown`)
+var missingWords = lazyregexp.New(`(?i)not (?:exist|found|defined|configured)|doesn't exist|no such|non-existent|unknown`)
 
 // probe asks the SCP server for the run's file, beside what goes on.
 func (c *checker) probe(ctx context.Context) {
@@ -465,8 +465,8 @@ func (c *checker) dump(context.Context) error {
 
 // vtyInUse and vtyLine match a terminal line of `show users` and of `show line`.
 var (
-	vtyInUse = regexp.MustCompile(`(?mi)^\*?\s*\d+\s+vty\s+\d+`)
-	vtyLine  = regexp.MustCompile(`(?mi)^[*AI]?\s*\d+\s+(?:\d+\s+)?VTY\b`)
+	vtyInUse = lazyregexp.New(`(?mi)^\*?\s*\d+\s+vty\s+\d+`)
+	vtyLine  = lazyregexp.New(`(?mi)^[*AI]?\s*\d+\s+(?:\d+\s+)?VTY\b`)
 )
 
 // lines counts the terminal lines: the transfer takes one more than the session has.
@@ -479,7 +479,7 @@ func (c *checker) lines(ctx context.Context) error {
 	if !ok {
 		return err
 	}
-	used, total := len(vtyInUse.FindAllString(users, -1)), len(vtyLine.FindAllString(all, -1))
+	used, total := len(vtyInUse().FindAllString(users, -1)), len(vtyLine().FindAllString(all, -1))
 	c.r.freeLines = max(total-used, 0)
 	switch {
 	case total == 0:

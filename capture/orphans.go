@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Orphan is something on a router that looks like a run's, by its name and by what it is, and of which no bundle here
@@ -25,7 +25,7 @@ type Orphan struct {
 func (o Orphan) Remove() []string { return typed(o.undo) }
 
 // ownForm is what a run calls its things when nobody chooses another name.
-var ownForm = regexp.MustCompile(`^mc[a-z0-9]{6}$`)
+var ownForm = lazyregexp.New(`^mc[a-z0-9]{6}$`)
 
 // FindOrphans looks on a router for what runs of moncap made, and is not known. Captures come before the access lists that
 // they use.
@@ -36,7 +36,7 @@ func FindOrphans(ctx context.Context, h Host, known func(name string) bool) ([]O
 	} {
 		found, err := find(ctx, h, func(s string) (iosxe.Name, bool) {
 			n, err := iosxe.ParseName(s)
-			return n, err == nil && ownForm.MatchString(s) && !known(s)
+			return n, err == nil && ownForm().MatchString(s) && !known(s)
 		})
 		if err != nil {
 			return all, err
@@ -70,7 +70,7 @@ func orphanCaptures(ctx context.Context, h Host, own func(string) (iosxe.Name, b
 }
 
 // tunnelEntry is a line of the lists that aclEntries makes.
-var tunnelEntry = regexp.MustCompile(`^permit (udp|esp|ahp|icmp) (host \S+|any) host \S+( unreachable| packet-too-big)?$|^permit (udp|esp|ahp|icmp) host \S+ (host \S+|any)( unreachable| packet-too-big)?$`)
+var tunnelEntry = lazyregexp.New(`^permit (udp|esp|ahp|icmp) (host \S+|any) host \S+( unreachable| packet-too-big)?$|^permit (udp|esp|ahp|icmp) host \S+ (host \S+|any)( unreachable| packet-too-big)?$`)
 
 func orphanLists(ctx context.Context, h Host, own func(string) (iosxe.Name, bool)) ([]Orphan, error) {
 	out, err := h.Exec(ctx, iosxe.ShowACLs())
@@ -80,7 +80,7 @@ func orphanLists(ctx context.Context, h Host, own func(string) (iosxe.Name, bool
 	var all []Orphan
 	for _, l := range iosxe.ParseAccessLists(out) {
 		n, ok := own(l.Name)
-		if !ok || slices.ContainsFunc(l.Entries, func(e string) bool { return !tunnelEntry.MatchString(normalEntry(e)) }) {
+		if !ok || slices.ContainsFunc(l.Entries, func(e string) bool { return !tunnelEntry().MatchString(normalEntry(e)) }) {
 			continue
 		}
 		six := strings.HasPrefix(strings.ToLower(l.Kind), "ipv6")

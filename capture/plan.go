@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Plan is everything that a run will do on the two routers, validated, before anything is connected to.
@@ -121,11 +121,11 @@ func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, err
 	return p, nil
 }
 
-var notAlphanumeric = regexp.MustCompile(`[^a-z0-9]+`)
+var notAlphanumeric = lazyregexp.New(`[^a-z0-9]+`)
 
 // ownName is the name that a run gives what it makes, unless another is asked for.
 func ownName(runID string) (iosxe.Name, error) {
-	id := notAlphanumeric.ReplaceAllString(strings.ToLower(runID), "")
+	id := notAlphanumeric().ReplaceAllString(strings.ToLower(runID), "")
 	if len(id) < 6 {
 		return iosxe.Name{}, fmt.Errorf("run %q: want six letters or digits at least", runID)
 	}

@@ -207,7 +207,7 @@ func (s *session) paste(ctx context.Context, cmds []iosxe.Command, p []entry, su
 		if _, asked := errors.AsType[*unexpected](err); asked {
 			return sure, err // what was typed ahead was the answer to it
 		}
-		if e.part == leaves && iosxe.ConfigPrompt.MatchString(a.prompt) {
+		if e.part == leaves && iosxe.ConfigPrompt().MatchString(a.prompt) {
 			if len(w.ahead) > 0 {
 				return sure, errInConfig
 			}

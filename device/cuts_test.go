@@ -151,7 +151,7 @@ func (d *dialogue) playOn(t *testing.T, sc *scripted) (read string) {
 			t.Fatal(err)
 		}
 	}
-	s := &session{router: r, conn: sc, term: term, prompt: iosxe.AnyPrompt}
+	s := &session{router: r, conn: sc, term: term, prompt: iosxe.AnyPrompt()}
 	if !d.fresh {
 		s.hostname, s.prompt = "R1", iosxe.Prompt("R1")
 	}

@@ -290,7 +290,7 @@ func TestFetchToAFullDisk(t *testing.T) {
 func TestChatterInsteadOfAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		rd := newReading(want{line: "verify", idle: true, timeout: time.Minute}, iosxe.AnyPrompt, false)
+		rd := newReading(want{line: "verify", idle: true, timeout: time.Minute}, iosxe.AnyPrompt(), false)
 		rd.take([]byte("verify\n"))
 		for time.Now().Before(rd.patience()) {
 			time.Sleep(20 * time.Second)

@@ -294,7 +294,7 @@ func (r *reading) promptIn(l string, from int) prompts {
 	}
 	p := prompts{n: 1, at: from, text: l, own: r.prompt.MatchString(l)}
 	if !p.own {
-		m := iosxe.AnyPrompt.FindStringSubmatch(l)
+		m := iosxe.AnyPrompt().FindStringSubmatch(l)
 		if m == nil {
 			return prompts{}
 		}
@@ -393,7 +393,7 @@ func (r *reading) judge() (reply []byte, known bool) {
 			return []byte(a.Send + "\n"), true
 		}
 	}
-	asks := r.want.secret != "" && iosxe.PasswordPrompt.MatchString(end)
+	asks := r.want.secret != "" && iosxe.PasswordPrompt().MatchString(end)
 	if asks && !r.told {
 		r.replied()
 		r.told = true
@@ -404,15 +404,15 @@ func (r *reading) judge() (reply []byte, known bool) {
 		r.asked, r.refused = lastLine(end), true
 	case r.want.ends != nil && r.want.ends.MatchString(end):
 		r.done = true
-	case r.want.enters && iosxe.ConfigPrompt.MatchString(end):
+	case r.want.enters && iosxe.ConfigPrompt().MatchString(end):
 		r.done, r.ended = true, lastLine(end)
 	case stands.own && (r.want.ends == nil || r.want.orPrompt):
 		return r.complete(stands), false
-	case iosxe.Pager.MatchString(end):
+	case iosxe.Pager().MatchString(end):
 		r.replied()
 		r.paged = true
 		return []byte(" "), false
-	case iosxe.Dialog.MatchString(end) || r.want.ends == nil && iosxe.PasswordPrompt.MatchString(end):
+	case iosxe.Dialog().MatchString(end) || r.want.ends == nil && iosxe.PasswordPrompt().MatchString(end):
 		r.asked = lastLine(end)
 	case r.named && stands.n > 0:
 		r.otherName(stands)

@@ -29,7 +29,7 @@ func read(w want, chunks ...string) (*reading, []string) {
 }
 
 func TestReading(t *testing.T) {
-	yes := []iosxe.Answer{iosxe.Confirm}
+	yes := []iosxe.Answer{iosxe.Confirm()}
 	tests := []struct {
 		name   string
 		want   want
@@ -113,7 +113,7 @@ func FuzzReading(f *testing.F) {
 		if len(output) > 1<<12 || strings.ContainsAny(output, "\r") {
 			t.Skip("too large, or what scrapligo never hands on")
 		}
-		w := want{line: "show clock", twice: twice, answers: []iosxe.Answer{iosxe.Confirm}}
+		w := want{line: "show clock", twice: twice, answers: []iosxe.Answer{iosxe.Confirm()}}
 		var chunks []string
 		all := "show clock\n" + output
 		for rest := all; rest != ""; rest = rest[min(cut, len(rest)):] {

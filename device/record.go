@@ -3,12 +3,12 @@ package device
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // recorder writes the dialogue with the router, with everything secret masked.
@@ -39,11 +39,11 @@ func (r *recorder) hide(secret string) {
 }
 
 // Configuration lines that carry secrets, should a router ever print one.
-var secretLine = regexp.MustCompile(`(?im)\b((?:password|secret|pre-shared-key|key-string|community|psk)(?:[ \t]+(?:local|remote|ascii|hex|address|[0-9]))*[ \t]+)\S.*$`)
+var secretLine = lazyregexp.New(`(?im)\b((?:password|secret|pre-shared-key|key-string|community|psk)(?:[ \t]+(?:local|remote|ascii|hex|address|[0-9]))*[ \t]+)\S.*$`)
 
 // mask replaces the secrets that are known, and what follows a word that announces one.
 func (r *recorder) mask(s string) string {
-	return secretLine.ReplaceAllString(r.maskAll(s), "${1}***")
+	return secretLine().ReplaceAllString(r.maskAll(s), "${1}***")
 }
 
 // maskAll replaces the secrets that are known.

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Errors of transfers.
@@ -111,8 +111,8 @@ func (s *source) acknowledge() error {
 // The records of the protocol. A line of plain text, which is how IOS says that the server is off or the privilege too
 // low, may begin with the same letters.
 var (
-	fileRecord = regexp.MustCompile(`^C[0-7]{3,4} `)
-	timeRecord = regexp.MustCompile(`^T[0-9]+ [0-9]+ [0-9]+ [0-9]+$`)
+	fileRecord = lazyregexp.New(`^C[0-7]{3,4} `)
+	timeRecord = lazyregexp.New(`^T[0-9]+ [0-9]+ [0-9]+ [0-9]+$`)
 )
 
 // header asks for the line that announces the file: C0644 946 capture.pcap. A line with times may come before it. Whatever
@@ -126,9 +126,9 @@ func (s *source) header() (int64, error) {
 			return 0, fmt.Errorf("%w: %w", errNothing, err)
 		}
 		switch line := s.line(); {
-		case fileRecord.MatchString(line):
+		case fileRecord().MatchString(line):
 			return sizeOf(line)
-		case timeRecord.MatchString(line):
+		case timeRecord().MatchString(line):
 			if err := s.acknowledge(); err != nil {
 				return 0, err
 			}

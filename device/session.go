@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // session is one login on the command line of a router.
@@ -55,7 +56,7 @@ func (r *Router) login(ctx context.Context) (*session, error) {
 		_ = conn.close() // err says what is wrong
 		return nil, err
 	}
-	s := &session{router: r, conn: closer(conn.close), term: term, prompt: iosxe.AnyPrompt}
+	s := &session{router: r, conn: closer(conn.close), term: term, prompt: iosxe.AnyPrompt()}
 	r.rec.note("connected to " + r.peer.Address())
 	if err := s.setUp(ctx); err != nil {
 		s.abandon()
@@ -159,7 +160,7 @@ func (s *session) widen(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("%s: %w", lines[i], err)
 		}
-		m := iosxe.AnyPrompt.FindStringSubmatch(a.prompt)
+		m := iosxe.AnyPrompt().FindStringSubmatch(a.prompt)
 		if m == nil {
 			return errors.New("no prompt can be made out")
 		}
@@ -232,7 +233,7 @@ func (s *session) enable(ctx context.Context) error {
 	a, err := s.ask(ctx, "enable", want{timeout: r.o.Timeouts.Command, secret: secret.Reveal()})
 	r.rec.received(a.raw)
 	asked, ok := errors.AsType[*unexpected](err)
-	if again := ok && a.told && iosxe.PasswordPrompt.MatchString("\n"+asked.question); err != nil && (!again || asked.stuck) {
+	if again := ok && a.told && iosxe.PasswordPrompt().MatchString("\n"+asked.question); err != nil && (!again || asked.stuck) {
 		return fmt.Errorf("enable: %w", err)
 	}
 	level, err := s.privilege(ctx)
@@ -280,7 +281,7 @@ func (s *session) run(ctx context.Context, cmd iosxe.Command) (string, error) {
 }
 
 // deniedByServer matches a router's word on a server that does not let it in.
-var deniedByServer = regexp.MustCompile(`(?i)authenti|denied|permission|password (?:is )?(?:incorrect|wrong)`)
+var deniedByServer = lazyregexp.New(`(?i)authenti|denied|permission|password (?:is )?(?:incorrect|wrong)`)
 
 // upload types a command that has the router log in to a server. The server's password goes out once: when it is asked for
 // again, it was refused.
@@ -304,7 +305,7 @@ func (s *session) upload(ctx context.Context, cmd iosxe.Command, w want) (string
 	defer leave()
 	w.secret = secret.Reveal()
 	a, err := s.ask(ctx, cmd.Lines[0], w)
-	if asked, ok := errors.AsType[*unexpected](err); ok && !asked.stuck && iosxe.PasswordPrompt.MatchString("\n"+asked.question) {
+	if asked, ok := errors.AsType[*unexpected](err); ok && !asked.stuck && iosxe.PasswordPrompt().MatchString("\n"+asked.question) {
 		s.router.o.Lockout.add(id)
 		s.record(cmd, a)
 		return no("the server did not accept the password of " + u.User)
@@ -313,7 +314,7 @@ func (s *session) upload(ctx context.Context, cmd iosxe.Command, w want) (string
 	switch {
 	case a.told && err == nil:
 		s.router.o.Lockout.accept(id)
-	case a.told && deniedByServer.MatchString(a.body):
+	case a.told && deniedByServer().MatchString(a.body):
 		s.router.o.Lockout.add(id)
 	case a.told:
 		s.router.o.Lockout.doubt(id)
@@ -353,7 +354,7 @@ func (s *session) configure(ctx context.Context, cmd iosxe.Command, w want) (str
 		a, out, err = s.configLine(ctx, cmd, l, w)
 		all += out
 		if err != nil {
-			if !inStep(err) || a.prompt != "" && !iosxe.ConfigPrompt.MatchString(a.prompt) {
+			if !inStep(err) || a.prompt != "" && !iosxe.ConfigPrompt().MatchString(a.prompt) {
 				return all, err // the session is lost, or an interrupt led out already
 			}
 			break
@@ -389,7 +390,7 @@ const (
 // entered makes sure that the session is in configuration mode. Only the prompt says so: a lock that somebody else holds is
 // told in words without a percent sign.
 func (s *session) entered(a answer) error {
-	m := iosxe.ConfigPrompt.FindStringSubmatch(a.prompt)
+	m := iosxe.ConfigPrompt().FindStringSubmatch(a.prompt)
 	if m == nil {
 		return &iosxe.Refusal{Command: enterConfig, Text: s.router.rec.mask(iosxe.LastWords(a.body))}
 	}
@@ -404,7 +405,7 @@ func (s *session) entered(a answer) error {
 // `exit`, and nobody has to authorize the key.
 func (s *session) getOut(ctx context.Context, last answer, w want) error {
 	for _, l := range []string{"exit", "exit"} {
-		if !iosxe.ConfigPrompt.MatchString(last.prompt) {
+		if !iosxe.ConfigPrompt().MatchString(last.prompt) {
 			return nil
 		}
 		a, err := s.ask(ctx, l, w)
@@ -414,7 +415,7 @@ func (s *session) getOut(ctx context.Context, last answer, w want) error {
 		}
 		last = a
 	}
-	if !iosxe.ConfigPrompt.MatchString(last.prompt) {
+	if !iosxe.ConfigPrompt().MatchString(last.prompt) {
 		return nil
 	}
 	s.router.rec.typed("(Ctrl-Z)")
@@ -423,7 +424,7 @@ func (s *session) getOut(ctx context.Context, last answer, w want) error {
 	}
 	a, err := s.until(ctx, w)
 	s.record(iosxe.Command{}, a)
-	if err == nil && iosxe.ConfigPrompt.MatchString(a.prompt) {
+	if err == nil && iosxe.ConfigPrompt().MatchString(a.prompt) {
 		err = fmt.Errorf("%w: %s", errInConfig, s.router.rec.mask(iosxe.LastWords(last.body)))
 	}
 	return err

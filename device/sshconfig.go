@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // sshConfig is an ssh_config(5) file with what it includes. It is read as OpenSSH reads it, for one host after the other,
@@ -343,11 +344,11 @@ func wildcards(pattern string) *regexp.Regexp {
 }
 
 // throughJump matches the ProxyCommand that does what ProxyJump does.
-var throughJump = regexp.MustCompile(`^(?:exec )?(?:/usr/bin/)?ssh (?:-q )?-W \[?%h\]?:%p (?:-q )?([^\s%-][^\s%]*)$`)
+var throughJump = lazyregexp.New(`^(?:exec )?(?:/usr/bin/)?ssh (?:-q )?-W \[?%h\]?:%p (?:-q )?([^\s%-][^\s%]*)$`)
 
 // jumps are the jump hosts on the way. A way that leads through another program is not gone.
 func (h sshHost) jumps() ([]hop, error) {
-	switch through := throughJump.FindStringSubmatch(strings.Join(strings.Fields(h.proxyCommand), " ")); {
+	switch through := throughJump().FindStringSubmatch(strings.Join(strings.Fields(h.proxyCommand), " ")); {
 	case through != nil:
 		return proxyJumps(through[1])
 	case h.proxyCommand != "" && !strings.EqualFold(h.proxyCommand, "none"):

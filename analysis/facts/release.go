@@ -1,13 +1,13 @@
 package facts
 
 import (
-	"regexp"
 	"strconv"
 
 	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-var releaseNumbers = regexp.MustCompile(`^(\d+)\.(\d+)`)
+var releaseNumbers = lazyregexp.New(`^(\d+)\.(\d+)`)
 
 // RefusesWeak reads `show version` and says whether that release of IOS XE refuses weak IPsec
 // algorithms by default, as 17.11.1 and later do (Cisco Field Notice 72510): DES, 3DES, MD5 and the
@@ -17,7 +17,7 @@ func RefusesWeak(showVersion string) (release string, refuses bool) {
 	if err != nil {
 		return "", false
 	}
-	m := releaseNumbers.FindStringSubmatch(v.Software)
+	m := releaseNumbers().FindStringSubmatch(v.Software)
 	if m == nil {
 		return v.Software, false
 	}

@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Keys are the keys of IKE SAs, by their SPIs; of IKEv1 by the initiator's cookie.
@@ -118,9 +119,9 @@ func (s *saKeys) check() error {
 }
 
 // Names are compared without the reference in brackets, case, blanks, hyphens and underscores.
-var nameNoise = regexp.MustCompile(`\s*\[.*\]|[\s_-]`)
+var nameNoise = lazyregexp.New(`\s*\[.*\]|[\s_-]`)
 
-func plainName(s string) string { return strings.ToLower(nameNoise.ReplaceAllString(s, "")) }
+func plainName(s string) string { return strings.ToLower(nameNoise().ReplaceAllString(s, "")) }
 
 // Errors of opening.
 var (

@@ -8,50 +8,52 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 var (
-	wordPattern = pattern(`[A-Za-z0-9][A-Za-z0-9._-]*`)
+	wordPattern = lazyregexp.New(`[A-Za-z0-9][A-Za-z0-9._-]*`)
 	// Anything that may be an address: what ParseAddr does not take stays as it is.
-	ip4Pattern = pattern(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
-	ip6Pattern = pattern(`(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:\.\d{1,3}\.\d{1,3}\.\d{1,3})?`)
-	macPattern = pattern(`(?i)\b(?:[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})\b`)
+	ip4Pattern = lazyregexp.New(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
+	ip6Pattern = lazyregexp.New(`(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:\.\d{1,3}\.\d{1,3}\.\d{1,3})?`)
+	macPattern = lazyregexp.New(`(?i)\b(?:[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5})\b`)
 	// An identity, or a name of the DNS. Names of files are none.
-	idPattern  = pattern(`(?i)\b[A-Z0-9._%+-]+@[A-Z0-9-]+(?:\.[A-Z0-9-]+)*\b`)
-	dnsPattern = pattern(`(?i)\b(?:[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?\.)+[A-Z]{2,}\b`)
+	idPattern  = lazyregexp.New(`(?i)\b[A-Z0-9._%+-]+@[A-Z0-9-]+(?:\.[A-Z0-9-]+)*\b`)
+	dnsPattern = lazyregexp.New(`(?i)\b(?:[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?\.)+[A-Z]{2,}\b`)
 	token      = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(strings.Join([]string{macPattern().String(), idPattern().String(), dnsPattern().String(), ip4Pattern().String(),
 			ip6Pattern().String()}, "|"))
 	})
-	fileEnding = pattern(`(?i)\.(?:pcapn?g?|cap|txt|log|bin|pkg|conf|cfg|json|jsonl|html|md|xml|zip|part|go|spa|smu|dat|pem|key)$`)
-	vendor     = pattern(`(?i)(?:^|\.)cisco\.com$`) // in every output of show version
-	serial     = pattern(`(?im)(^Processor board ID )\S+|(\bSN:\s*|\bserial number\s*:?\s*)[A-Z0-9]{6,}`)
-	numeral    = pattern(`\b(?:0[xX])?[0-9A-Fa-f]{8}\b|\b\d{8,10}\b|\b(?:0[xX])?[0-9A-Fa-f]{32}\b`)
+	fileEnding = lazyregexp.New(`(?i)\.(?:pcapn?g?|cap|txt|log|bin|pkg|conf|cfg|json|jsonl|html|md|xml|zip|part|go|spa|smu|dat|pem|key)$`)
+	vendor     = lazyregexp.New(`(?i)(?:^|\.)cisco\.com$`) // in every output of show version
+	serial     = lazyregexp.New(`(?im)(^Processor board ID )\S+|(\bSN:\s*|\bserial number\s*:?\s*)[A-Z0-9]{6,}`)
+	numeral    = lazyregexp.New(`\b(?:0[xX])?[0-9A-Fa-f]{8}\b|\b\d{8,10}\b|\b(?:0[xX])?[0-9A-Fa-f]{32}\b`)
 )
 
 // learnt are the places of IOS XE output where a name stands that somebody chose.
 var learnt = []func() *regexp.Regexp{
-	pattern(`(?im)^\s*hostname (\S+)`),
-	pattern(`(?im)^\s*(?:IKEv2 profile|Keyring|Trustpoint(?:\(s\))?|Peer name|IKEv2 policy|IKEv2 proposal|IPSEC profile|ISAKMP profile)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`),
-	pattern(`(?i)\bcrypto (?:map|ikev2 (?:profile|keyring|policy|proposal)|isakmp profile|ipsec (?:profile|transform-set)|pki trustpoint|keyring) (?:tag: )?"?([A-Za-z0-9][^\s",:]*)`),
-	pattern(`(?i)\b(?:Crypto map tag|Transform set|Profile|profile name|vrf|ivrf|fvrf|protected vrf)\s*[:=]\s*\(?"?([A-Za-z0-9][^\s",:)]*)`),
-	pattern(`(?i)\b(?:profile|policy|keyring|trustpoint|trustpoints|map|proposal)\s+'([^'\n]{1,64})'`),
-	pattern(`(?i)\b(?:profile keyring|from keyring|using keyring|peer block|keyring name)\s+([A-Za-z0-9][^\s",:]*)`),
-	pattern(`(?i)\btransform set ([A-Za-z0-9][^\s",:]*):`),
-	pattern(`(?im)^\s*([A-Za-z0-9][\w.-]*):\s+\{ (?:esp|ah)-`),
-	pattern(`(?i)\bip access-list (?:extended|standard) (\S+)`),
-	pattern(`(?i)\b(?:Extended|Standard) IP access list (\S+)`),
-	pattern(`(?i)\b(?:user(?:name)?|logged in as)\s*[:= ]\s*"?([A-Za-z0-9][^\s",:\]]*)`),
-	pattern(`(?i)\bconfigured from \S+ by ([A-Za-z0-9]\S*) on`),
-	pattern(`(?im)^\*?\s*\d+ (?:vty|con|aux|tty) \d+\s+([A-Za-z][^\s,:]*)\s+(?:idle|\S*\b)`),
-	pattern(`(?i)\b(?:cn|ou|o)\s*=\s*([A-Za-z0-9][^,+"\n]*)`),
+	lazyregexp.New(`(?im)^\s*hostname (\S+)`),
+	lazyregexp.New(`(?im)^\s*(?:IKEv2 profile|Keyring|Trustpoint(?:\(s\))?|Peer name|IKEv2 policy|IKEv2 proposal|IPSEC profile|ISAKMP profile)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`),
+	lazyregexp.New(`(?i)\bcrypto (?:map|ikev2 (?:profile|keyring|policy|proposal)|isakmp profile|ipsec (?:profile|transform-set)|pki trustpoint|keyring) (?:tag: )?"?([A-Za-z0-9][^\s",:]*)`),
+	lazyregexp.New(`(?i)\b(?:Crypto map tag|Transform set|Profile|profile name|vrf|ivrf|fvrf|protected vrf)\s*[:=]\s*\(?"?([A-Za-z0-9][^\s",:)]*)`),
+	lazyregexp.New(`(?i)\b(?:profile|policy|keyring|trustpoint|trustpoints|map|proposal)\s+'([^'\n]{1,64})'`),
+	lazyregexp.New(`(?i)\b(?:profile keyring|from keyring|using keyring|peer block|keyring name)\s+([A-Za-z0-9][^\s",:]*)`),
+	lazyregexp.New(`(?i)\btransform set ([A-Za-z0-9][^\s",:]*):`),
+	lazyregexp.New(`(?im)^\s*([A-Za-z0-9][\w.-]*):\s+\{ (?:esp|ah)-`),
+	lazyregexp.New(`(?i)\bip access-list (?:extended|standard) (\S+)`),
+	lazyregexp.New(`(?i)\b(?:Extended|Standard) IP access list (\S+)`),
+	lazyregexp.New(`(?i)\b(?:user(?:name)?|logged in as)\s*[:= ]\s*"?([A-Za-z0-9][^\s",:\]]*)`),
+	lazyregexp.New(`(?i)\bconfigured from \S+ by ([A-Za-z0-9]\S*) on`),
+	lazyregexp.New(`(?im)^\*?\s*\d+ (?:vty|con|aux|tty) \d+\s+([A-Za-z][^\s,:]*)\s+(?:idle|\S*\b)`),
+	lazyregexp.New(`(?i)\b(?:cn|ou|o)\s*=\s*([A-Za-z0-9][^,+"\n]*)`),
 }
 
 // identities are the places where IOS XE shows an identity of IKE.
-var identities = pattern(`(?i)\b(?:fqdn|key-id|user-fqdn|email|phase1_id)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`)
+var identities = lazyregexp.New(`(?i)\b(?:fqdn|key-id|user-fqdn|email|phase1_id)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`)
 
 // inQuotes are the identities of debugs: identity 'X' of type 'FQDN'.
-var inQuotes = pattern(`(?i)\bidentity '([^'\n]{1,255})'`)
+var inQuotes = lazyregexp.New(`(?i)\bidentity '([^'\n]{1,255})'`)
 
 // plain are words that stand in those places and name nobody.
 var plain = setOf(`default none any global all local remote address match map profile policy proposal keyring tunnel transport crypto ipsec ikev1 ikev2
@@ -87,14 +89,14 @@ func (r *Redactor) LearnText(s string) {
 }
 
 // recorded is what a transcript puts before each line.
-var recorded = pattern(`(?m)^\d{4}-\d\d-\d\dT\S+Z [<>#] ?`)
+var recorded = lazyregexp.New(`(?m)^\d{4}-\d\d-\d\dT\S+Z [<>#] ?`)
 
 // session is a row of `show users`: line, user, host, idle time, location. Of these only the idle time has a form of its
 // own; a user who has not logged in yet is not there.
-var session = pattern(`(?im)^[*\s]*\d+ (?:vty|con|aux|tty|hvc|idle) +\d+ +(.*?) +((?:\d+:\d\d:\d\d|\d+[ywdhm]\S*|never))(?: +(\S.*?))? *\r?$`)
+var session = lazyregexp.New(`(?im)^[*\s]*\d+ (?:vty|con|aux|tty|hvc|idle) +\d+ +(.*?) +((?:\d+:\d\d:\d\d|\d+[ywdhm]\S*|never))(?: +(\S.*?))? *\r?$`)
 
 // ppp is a row of its second table: interface, user, mode, idle time, peer.
-var ppp = pattern(`(?im)^ +(?:Vi|Virtual-Access|Se|Tu|PPP)\S* +(\S+) +\S+ +(?:\d+:\d\d:\d\d|never)`)
+var ppp = lazyregexp.New(`(?im)^ +(?:Vi|Virtual-Access|Se|Tu|PPP)\S* +(\S+) +\S+ +(?:\d+:\d\d:\d\d|never)`)
 
 // learnUsers takes the names of those who were logged in, and where from. Nobody's name is too plain for that.
 func (r *Redactor) learnUsers(s string) {
@@ -127,7 +129,7 @@ func (r *Redactor) addPerson(word string) {
 }
 
 // described is what people write about an interface, a map or a peer: anything.
-var described = pattern(`(?im)((?:^|Z < )\s*(?:Description|Desc)\s*:\s*)\S.*$`)
+var described = lazyregexp.New(`(?im)((?:^|Z < )\s*(?:Description|Desc)\s*:\s*)\S.*$`)
 
 // chosen says whether a word is a name that somebody chose, and returns it in lower case.
 func chosen(n string) (string, bool) {
@@ -301,10 +303,4 @@ func (r *Redactor) nameRest(word string) string {
 func (r *Redactor) named(word string) bool {
 	_, ok := r.names[strings.ToLower(word)]
 	return ok
-}
-
-// pattern is a regular expression that is compiled when it is first used: most commands need few of them, and all together would take
-// longer than the rest of their start.
-func pattern(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

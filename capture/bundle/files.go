@@ -7,8 +7,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // CaptureFile returns the name of a side's capture in the bundle.
@@ -70,7 +71,7 @@ func (b *Bundle) text(name string) (string, error) {
 }
 
 // showName is what a command may be called, so that its output's file name is one.
-var showName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+var showName = lazyregexp.New(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
 // SaveShow saves the output of the command called name.
 func (b *Bundle) SaveShow(s Side, name, output string) error {
@@ -78,7 +79,7 @@ func (b *Bundle) SaveShow(s Side, name, output string) error {
 	if err != nil {
 		return err
 	}
-	if !showName.MatchString(name) {
+	if !showName().MatchString(name) {
 		return b.fail(name, errors.New("it cannot be a file's name"))
 	}
 	return b.WriteFile(path.Join(dir, "show", name+".txt"), []byte(output))
@@ -98,7 +99,7 @@ func (b *Bundle) Show(s Side) (map[string]string, error) {
 	outputs := map[string]string{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".txt")
-		if !ok || !showName.MatchString(name) {
+		if !ok || !showName().MatchString(name) {
 			continue
 		}
 		if outputs[name], err = b.text(path.Join(folder, e.Name())); err != nil {

@@ -12,8 +12,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"time"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // State says how far a change on a router went.
@@ -77,11 +78,11 @@ func seal(line []byte) []byte {
 	return fmt.Appendf(body, `,"crc32":"%08x"}`, crc32.ChecksumIEEE(body))
 }
 
-var sealed = regexp.MustCompile(`,"crc32":"([0-9a-f]{8})"}$`)
+var sealed = lazyregexp.New(`,"crc32":"([0-9a-f]{8})"}$`)
 
 // unseal says whether a line has a checksum, and whether it is right.
 func unseal(line []byte) (has, right bool) {
-	m := sealed.FindSubmatchIndex(line)
+	m := sealed().FindSubmatchIndex(line)
 	if m == nil {
 		return false, false
 	}

@@ -3,12 +3,12 @@ package fleet
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // State says how far a run is.
@@ -232,11 +232,11 @@ func limit(n int) string {
 }
 
 // siteName is what a site may be called, so that it can be part of a queue's name.
-var siteName = regexp.MustCompile(`^[a-z0-9]+([_-][a-z0-9]+)*$`)
+var siteName = lazyregexp.New(`^[a-z0-9]+([_-][a-z0-9]+)*$`)
 
 // checkSite says whether a site's name is one; the empty site is that of everything without.
 func checkSite(site string) error {
-	if site != "" && (len(site) > 40 || !siteName.MatchString(site)) {
+	if site != "" && (len(site) > 40 || !siteName().MatchString(site)) {
 		return usagef("site %q: want up to 40 small letters, digits, and - or _ between them", site)
 	}
 	return nil

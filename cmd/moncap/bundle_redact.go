@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/moncap/moncap/analysis/redact"
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // redactBundle makes the files of a bundle that name nobody.
@@ -86,7 +86,7 @@ func namesOf(run *bundle.Run) []string {
 	for _, l := range run.Left {
 		said = append(said, l.Why)
 	}
-	for _, m := range identityInText.FindAllStringSubmatch(strings.Join(said, "\n"), -1) {
+	for _, m := range identityInText().FindAllStringSubmatch(strings.Join(said, "\n"), -1) {
 		if m[1] != "the" { // of a router whose name is not known
 			names = append(names, m[1])
 		}
@@ -96,12 +96,12 @@ func namesOf(run *bundle.Run) []string {
 
 var (
 	// identityInText finds what capture.OtherRouterError, and the note of a new name, say of routers.
-	identityInText = regexp.MustCompile(`(?:expected is|this is|serial number|it calls itself|and was) ([^\s,()]+)`)
-	fingerprint    = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`)
+	identityInText = lazyregexp.New(`(?:expected is|this is|serial number|it calls itself|and was) ([^\s,()]+)`)
+	fingerprint    = lazyregexp.New(`SHA256:[A-Za-z0-9+/]{43}`)
 )
 
 // withoutKeys takes the fingerprints of host keys out of a text.
-func withoutKeys(s string) string { return fingerprint.ReplaceAllString(s, "SHA256:redacted") }
+func withoutKeys(s string) string { return fingerprint().ReplaceAllString(s, "SHA256:redacted") }
 
 // redactReport judges the redacted captures anew. Of a run without any it redacts what was said of that.
 func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Side, r *redact.Redactor) (*report.Report, error) {
@@ -148,11 +148,11 @@ func withoutBanners(transcript string) string {
 }
 
 // reached is where a router was reached, in an error of the network.
-var reached = regexp.MustCompile(`([\w.\]-]):(\d{2,5})\b`)
+var reached = lazyregexp.New(`([\w.\]-]):(\d{2,5})\b`)
 
 // withoutPorts takes the management ports out of an error. Those of IKE stay.
 func withoutPorts(s string) string {
-	return reached.ReplaceAllStringFunc(s, func(m string) string {
+	return reached().ReplaceAllStringFunc(s, func(m string) string {
 		if strings.HasSuffix(m, ":500") || strings.HasSuffix(m, ":4500") {
 			return m
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moncap/moncap/analysis/diagnose"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 func (a *app) explainCommand() *cobra.Command {
@@ -127,7 +127,7 @@ func writeJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := w.Write(steering.ReplaceAllFunc(b.Bytes(), func(m []byte) []byte {
+	_, err := w.Write(steering().ReplaceAllFunc(b.Bytes(), func(m []byte) []byte {
 		var escaped []byte
 		for _, unit := range utf16.Encode([]rune(string(m))) {
 			escaped = fmt.Appendf(escaped, `\u%04x`, unit)
@@ -138,7 +138,7 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 // steering are the control and format characters that JSON takes as they are.
-var steering = regexp.MustCompile(`[\x{7f}-\x{9f}\p{Cf}]`)
+var steering = lazyregexp.New(`[\x{7f}-\x{9f}\p{Cf}]`)
 
 func oneOf(flag, value string, accepted ...string) error {
 	if slices.Contains(accepted, value) {

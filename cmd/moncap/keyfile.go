@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // keyTable is the name that Wireshark gives the file in its folder of preferences.
@@ -26,10 +27,10 @@ var keyAlgorithms = []string{
 	"HMAC_SHA2_512_256 [RFC4868]", "NONE [RFC4306]",
 }
 
-var keyNoise = regexp.MustCompile(`\s*\[.*\]|[\s_-]`)
+var keyNoise = lazyregexp.New(`\s*\[.*\]|[\s_-]`)
 
 func keyAlgorithm(given string) string {
-	plain := func(s string) string { return strings.ToLower(keyNoise.ReplaceAllString(s, "")) }
+	plain := func(s string) string { return strings.ToLower(keyNoise().ReplaceAllString(s, "")) }
 	for _, known := range keyAlgorithms {
 		if plain(known) == plain(given) {
 			return known

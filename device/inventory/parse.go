@@ -18,6 +18,8 @@ import (
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // maxSize bounds the file: yaml.v3 expands aliases in memory.
@@ -125,8 +127,8 @@ func document(b []byte, want string) (*yaml.Node, error) {
 }
 
 var (
-	yamlLine    = pattern(`^yaml: (?:line (\d+): )?`)
-	yamlUnknown = pattern(`unknown anchor '(.*)' referenced`)
+	yamlLine    = lazyregexp.New(`^yaml: (?:line (\d+): )?`)
+	yamlUnknown = lazyregexp.New(`unknown anchor '(.*)' referenced`)
 )
 
 // syntaxError puts the line in front, as in the errors of ours. yaml.v3 counts the lines of what its grammar does not

@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/moncap/moncap/capture/schedule"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Schedule says which tunnels a fleet looks at by itself, and when.
@@ -31,7 +32,7 @@ const (
 	defaultUntil    = "decided"
 )
 
-var untilPattern = pattern(`^(none|decided|established|failed|packets=[1-9][0-9]{0,5})$`)
+var untilPattern = lazyregexp.New(`^(none|decided|established|failed|packets=[1-9][0-9]{0,5})$`)
 
 var missedPolicies = map[string]schedule.Missed{
 	string(schedule.Once): schedule.Once, string(schedule.Skip): schedule.Skip,
@@ -196,7 +197,7 @@ func (p *parser) selection(where string, n *yaml.Node, inv *Inventory) []string 
 }
 
 // tunnelPattern is a name of a tunnel, or a pattern of names as path.Match has them, without its sets.
-var tunnelPattern = pattern(`^[A-Za-z0-9*?][A-Za-z0-9._*?-]{0,62}$`)
+var tunnelPattern = lazyregexp.New(`^[A-Za-z0-9*?][A-Za-z0-9._*?-]{0,62}$`)
 
 func calledLike(pattern string) func(*Tunnel) bool {
 	return func(t *Tunnel) bool {

@@ -6,21 +6,22 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // What may stand in the file where it will reach a router's command line. device/iosxe checks again what it types;
 // here the operator learns the line of the file.
 var (
-	namePattern        = pattern(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	interfacePattern   = pattern(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?$`)
-	captureNamePattern = pattern(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
-	vrfPattern         = pattern(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
-	hostPattern        = pattern(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
-	userPattern        = pattern(`^[^\s"'$;|&<>\x00-\x1f\x7f@:]{1,64}$`)
+	namePattern        = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	interfacePattern   = lazyregexp.New(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?$`)
+	captureNamePattern = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
+	vrfPattern         = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
+	hostPattern        = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
+	userPattern        = lazyregexp.New(`^[^\s"'$;|&<>\x00-\x1f\x7f@:]{1,64}$`)
 )
 
 var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
@@ -216,10 +217,4 @@ func parseJump(s string) (Jump, bool) {
 	}
 	j.Host = strings.Trim(s, "[]")
 	return j, validHost(j.Host)
-}
-
-// pattern is a regular expression that is compiled when it is first used: most commands need few of them, and all together would take
-// longer than the rest of their start.
-func pattern(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // CapturePoint is a `monitor capture` as the playbook defines it: one interface, both directions, one filter, bounds.
@@ -61,12 +63,15 @@ func DefineCapture(p CapturePoint) ([]Command, error) {
 	}
 	return []Command{
 		exec("define-capture", define),
-		withAnswers(exec("limit-capture", p.limit()), replaceLimit),
+		withAnswers(exec("limit-capture", p.limit()), answer(replaceLimit)),
 	}, nil
 }
 
 // A fresh capture point has a pps limit of its own already, and setting it again may ask; others may be asked about alike.
-var replaceLimit = answer(`(?i)replace\?\s*\[confirm\]\s*$`)
+var (
+	replaceLimit = lazyregexp.New(`(?i)replace\?\s*\[confirm\]\s*$`)
+	clearPackets = lazyregexp.New(`(?i)\[clear\]\?\s*\[confirm\]\s*$`)
+)
 
 func (p CapturePoint) define() (string, error) {
 	head := "monitor capture " + p.Name.s
@@ -128,7 +133,7 @@ func StopCapture(n Name) Command { return exec("stop-capture", "monitor capture 
 
 // ClearCapture throws away the packets that a capture collected.
 func ClearCapture(n Name) Command {
-	return withAnswers(exec("clear-capture", "monitor capture "+n.s+" clear"), answer(`(?i)\[clear\]\?\s*\[confirm\]\s*$`))
+	return withAnswers(exec("clear-capture", "monitor capture "+n.s+" clear"), answer(clearPackets))
 }
 
 // ExportCapture writes the packets of a stopped capture to a file. It has no answer to the question whether to
@@ -141,5 +146,5 @@ func ExportCapture(n Name, f File) Command {
 
 // NoCapture removes a capture with its packets. Should a release ask whether it may, it may: the name is ours.
 func NoCapture(n Name) Command {
-	return withAnswers(exec("remove-capture", "no monitor capture "+n.s), Confirm)
+	return withAnswers(exec("remove-capture", "no monitor capture "+n.s), Confirm())
 }

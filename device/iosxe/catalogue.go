@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Effect says what a kind of command changes on the router.
@@ -184,7 +186,7 @@ var placeholders = strings.NewReplacer(
 	`<n>`, `[0-9]{1,7}`,
 )
 
-var syntaxTokens = pattern(`<[a-z]+>|[\[\]{}|]|[^<\[\]{}|]+`)
+var syntaxTokens = lazyregexp.New(`<[a-z]+>|[\[\]{}|]|[^<\[\]{}|]+`)
 
 // syntaxPattern turns syntaxes into one expression that matches any of them whole. No syntax at all matches nothing.
 func syntaxPattern(syntaxes []string) *regexp.Regexp {

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Mode is the mode of the CLI that a command is entered in.
@@ -46,7 +48,9 @@ type Answer struct {
 }
 
 // Confirm answers any `[confirm]` with a newline.
-var Confirm = Answer{Prompt: regexp.MustCompile(`(?i)\[confirm\]\s*$`)}
+func Confirm() Answer { return Answer{Prompt: confirmPrompt()} }
+
+var confirmPrompt = lazyregexp.New(`(?i)\[confirm\]\s*$`)
 
 // Equal says whether two commands type the same.
 func (c Command) Equal(d Command) bool { return c.Mode == d.Mode && slices.Equal(c.Lines, d.Lines) }

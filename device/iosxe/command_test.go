@@ -135,7 +135,7 @@ func TestNothingElseIsAllowed(t *testing.T) {
 		{Name: "delete-file", Lines: []string{"delete /force bootflash:../x"}},
 		{Name: "delete-file", Lines: []string{"delete /force bootflash:*"}},
 		{Name: "clear-crypto-session", Lines: []string{"clear crypto session"}},
-		{Name: "show-version", Lines: []string{"show version"}, Answers: []Answer{{Confirm.Prompt, "y"}}},
+		{Name: "show-version", Lines: []string{"show version"}, Answers: []Answer{{Confirm().Prompt, "y"}}},
 		{Name: "show-version"},
 	}
 	for _, c := range bad {
@@ -248,12 +248,12 @@ func TestPrompts(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"\r\nPassword: ", "Enable password:", "passwd:"} {
-		if !PasswordPrompt.MatchString(s) {
+		if !PasswordPrompt().MatchString(s) {
 			t.Errorf("%q asks for a password", s)
 		}
 	}
 	for _, s := range []string{"Replace with specified filter?[confirm]", "Delete filename [x]? ", "overwrite? [yes/no]: "} {
-		if !Dialog.MatchString(s) {
+		if !Dialog().MatchString(s) {
 			t.Errorf("%q is a dialog", s)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // DumpedPacket is one packet of `buffer dump`.
@@ -50,9 +52,9 @@ type dumpReader struct {
 }
 
 var (
-	dumpIndex = pattern(`^(\d{1,9})$`)
+	dumpIndex = lazyregexp.New(`^(\d{1,9})$`)
 	// Four digits of address, then the hex columns, which a gap of two blanks or more ends.
-	dumpLine = pattern(`^([0-9A-F]{4,8}):\s+((?:[0-9A-F]{2}){1,4}(?: (?:[0-9A-F]{2}){1,4}){0,3})(?:\s{2,}|$)`)
+	dumpLine = lazyregexp.New(`^([0-9A-F]{4,8}):\s+((?:[0-9A-F]{2}){1,4}(?: (?:[0-9A-F]{2}){1,4}){0,3})(?:\s{2,}|$)`)
 )
 
 func (d *dumpReader) next() (DumpedPacket, error) {

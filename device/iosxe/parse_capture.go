@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Capture is one capture point as `show monitor capture` describes it.
@@ -33,11 +35,11 @@ type Attachment struct {
 }
 
 var (
-	captureHead   = pattern(`(?i)^Status Information for Capture\s+(\S+)$`)
-	captureAttach = pattern(`(?i)^Interface\s*:\s*(.+?)\s*,\s*Direction\s*:\s*(\w+)$`)
-	captureACL    = pattern(`(?i)^access[- ]?list\s*:?\s*(\S+)$`)
-	captureField  = pattern(`^([^:]+?)\s*:\s*(.*)$`)
-	leadingNumber = pattern(`^\d{1,9}`)
+	captureHead   = lazyregexp.New(`(?i)^Status Information for Capture\s+(\S+)$`)
+	captureAttach = lazyregexp.New(`(?i)^Interface\s*:\s*(.+?)\s*,\s*Direction\s*:\s*(\w+)$`)
+	captureACL    = lazyregexp.New(`(?i)^access[- ]?list\s*:?\s*(\S+)$`)
+	captureField  = lazyregexp.New(`^([^:]+?)\s*:\s*(.*)$`)
+	leadingNumber = lazyregexp.New(`^\d{1,9}`)
 )
 
 // ParseCaptures reads `show monitor capture`, with or without a name. Empty output means that there is no capture
@@ -143,7 +145,7 @@ type Buffer struct {
 	PerSecond int
 }
 
-var bufferField = pattern(`(?i)^(buffer size|buffer used|packets in buf|packets dropped|packets per sec)[^:]*:\s*(\d{1,12})$`)
+var bufferField = lazyregexp.New(`(?i)^(buffer size|buffer used|packets in buf|packets dropped|packets per sec)[^:]*:\s*(\d{1,12})$`)
 
 // ParseBuffer reads `show monitor capture NAME buffer`.
 func ParseBuffer(out string) (Buffer, error) {
@@ -177,7 +179,7 @@ type BriefRow struct {
 }
 
 // The dscp columns are missing on old releases.
-var briefRow = pattern(`^\s*(\d{1,9})\s+(\d{1,6})\s+(\d{1,9})\.(\d{1,6})\s+(\S+)\s+->\s+(\S+)\s+(?:(\d{1,2})\s+(\S+)\s+)?(\S.*)$`)
+var briefRow = lazyregexp.New(`^\s*(\d{1,9})\s+(\d{1,6})\s+(\d{1,9})\.(\d{1,6})\s+(\S+)\s+->\s+(\S+)\s+(?:(\d{1,2})\s+(\S+)\s+)?(\S.*)$`)
 
 // ParseBrief reads `show monitor capture NAME buffer brief`. Lines that are no rows are skipped; no row at all means
 // an empty buffer.
@@ -206,9 +208,9 @@ func ParseBrief(out string) []BriefRow {
 
 // What a router says when it did what it was told. Other words need not mean that it did not.
 var (
-	saysStarted  = pattern(`(?i)started capture point`)
-	saysStopped  = pattern(`(?i)stopped capture point`)
-	saysExported = pattern(`(?i)exported successfully`)
+	saysStarted  = lazyregexp.New(`(?i)started capture point`)
+	saysStopped  = lazyregexp.New(`(?i)stopped capture point`)
+	saysExported = lazyregexp.New(`(?i)exported successfully`)
 )
 
 // CaptureStarted says whether the answer to StartCapture confirms it.

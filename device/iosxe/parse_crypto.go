@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // What a router prints of its IKE configuration, in its own words. The texts are those of IOS XE 16, 17 and 26; what is not understood is
@@ -22,12 +24,12 @@ type IKEv2Proposal struct {
 }
 
 var (
-	proposalName = pattern(`(?i)^\s*IKEv2 proposal\s*:\s*(\S+)`)
-	proposalLine = pattern(`(?i)^\s*(Encryption|Integrity|PRF|DH Group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
-	groupWord    = pattern(`(?i)Group\s*(\d{1,5})`)
-	pqcMethod    = pattern(`(?i)\bML-?KEM-?(\d{1,5})`)
-	policyName   = pattern(`(?i)^\s*IKEv2 policy\s*:\s*(\S+)`)
-	policyUses   = pattern(`(?i)^\s*Proposal\s*:\s*(\S+)`)
+	proposalName = lazyregexp.New(`(?i)^\s*IKEv2 proposal\s*:\s*(\S+)`)
+	proposalLine = lazyregexp.New(`(?i)^\s*(Encryption|Integrity|PRF|DH Group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
+	groupWord    = lazyregexp.New(`(?i)Group\s*(\d{1,5})`)
+	pqcMethod    = lazyregexp.New(`(?i)\bML-?KEM-?(\d{1,5})`)
+	policyName   = lazyregexp.New(`(?i)^\s*IKEv2 policy\s*:\s*(\S+)`)
+	policyUses   = lazyregexp.New(`(?i)^\s*Proposal\s*:\s*(\S+)`)
 )
 
 // ParseIKEv2Proposals reads `show crypto ikev2 proposal`: a block a proposal, each kind of algorithm on a line. One without encryption or
@@ -101,10 +103,10 @@ type ISAKMPPolicy struct {
 }
 
 var (
-	suiteStart = pattern(`(?i)protection suite`)
-	suiteLine  = pattern(`(?i)^\s*(encryption algorithm|hash algorithm|authentication method|Diffie-Hellman group)\s*:\s*(.+?)\s*$`)
-	keyBits    = pattern(`\((\d{1,5}) bit`)
-	groupHash  = pattern(`#(\d{1,5})`)
+	suiteStart = lazyregexp.New(`(?i)protection suite`)
+	suiteLine  = lazyregexp.New(`(?i)^\s*(encryption algorithm|hash algorithm|authentication method|Diffie-Hellman group)\s*:\s*(.+?)\s*$`)
+	keyBits    = lazyregexp.New(`\((\d{1,5}) bit`)
+	groupHash  = lazyregexp.New(`#(\d{1,5})`)
 )
 
 // ParseISAKMPPolicies reads `show crypto isakmp policy`.
@@ -156,10 +158,10 @@ type IKEv2Profile struct {
 }
 
 var (
-	ikev2ProfileName = pattern(`(?i)^\s*IKEv2 profile\s*:\s*([\w.:@-]+)\s*$`)
-	identityLine     = pattern(`(?i)^\s*((?:ipv6 )?address|fqdn|email|key-id)\s+([\w.:@/ -]*[\w.:@/-])\s*$`)
-	localLine        = pattern(`(?i)^\s*Local identity\s*:\s*(.*?)\s*$`)
-	methodLine       = pattern(`(?i)^\s*(Local|Remote) authentication method(?:\(s\))?\s*:\s*([\w ,-]+?)\s*$`)
+	ikev2ProfileName = lazyregexp.New(`(?i)^\s*IKEv2 profile\s*:\s*([\w.:@-]+)\s*$`)
+	identityLine     = lazyregexp.New(`(?i)^\s*((?:ipv6 )?address|fqdn|email|key-id)\s+([\w.:@/ -]*[\w.:@/-])\s*$`)
+	localLine        = lazyregexp.New(`(?i)^\s*Local identity\s*:\s*(.*?)\s*$`)
+	methodLine       = lazyregexp.New(`(?i)^\s*(Local|Remote) authentication method(?:\(s\))?\s*:\s*([\w ,-]+?)\s*$`)
 )
 
 // ParseIKEv2Profiles reads `show crypto ikev2 profile`.

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // IKEDebug is what the text of `debug crypto ikev2` says about packets.
@@ -39,13 +41,13 @@ func (p IKEDebugPacket) String() string {
 
 // A line of the log: sequence number, timestamp with zone, the writer's tag. IOS leaves out each of them by
 // configuration (`service timestamps`, `service sequence-numbers`); lines without all three continue the one before.
-var debugPrefix = pattern(`^\s*(?:<\d+>)?(?:(\d+): )?` +
+var debugPrefix = lazyregexp.New(`^\s*(?:<\d+>)?(?:(\d+): )?` +
 	`(?:(?:[\w.-]+: )?([*.]?)([A-Z][a-z]{2}\s+\d+(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?)(?: ([A-Z][\w+:-]*))?: ` +
 	`|(?:\d+[ywdh]\d+[wdh]|\d\d:\d\d:\d\d(?:\.\d+)?): )?` +
 	`((?i:IKEv2)(?:-[A-Z]+)?:|[%A-Z][A-Z0-9_-]{2,}:)?(.*)$`)
 
 // continues tells the lines of a packet's block that a router, or a relaying log host, stamped one by one.
-var continues = pattern(`(?i)^\s*(?:Initiator SPI ?:|Message id:|IKEv2 [A-Z_]+ Exchange |Payload contents:|(?:[A-Za-z]+(?:\([A-Z0-9_]+\))? ?)+$)`)
+var continues = lazyregexp.New(`(?i)^\s*(?:Initiator SPI ?:|Message id:|IKEv2 [A-Z_]+ Exchange |Payload contents:|(?:[A-Za-z]+(?:\([A-Z0-9_]+\))? ?)+$)`)
 
 const (
 	groupTime = 3
@@ -127,12 +129,12 @@ func (l *IKEDebug) note(at time.Time) {
 }
 
 var (
-	debugPacket = pattern(`(?i)\b(Sending|Received) Packet ?\[(?:To|From) (\S+?)\s?/\s?(?:From|To) (\S+?)(?:/VRF [^\]]*)?\]`)
-	debugSPIs   = pattern(`(?i)Initiator SPI ?: ?([0-9A-F]{16}) ?- ?Responder SPI ?: ?([0-9A-F]{16})`)
-	debugMID    = pattern(`(?i)Message id: ?(\d+)`)
-	debugKind   = pattern(`IKEv2 ([A-Z_]+) Exchange (REQUEST|RESPONSE)`)
-	debugInside = pattern(`Payload contents: ?(.*)`)
-	debugPolicy = pattern(`Expected Policies: ?: ?.*?(Proposal \d.*)`)
+	debugPacket = lazyregexp.New(`(?i)\b(Sending|Received) Packet ?\[(?:To|From) (\S+?)\s?/\s?(?:From|To) (\S+?)(?:/VRF [^\]]*)?\]`)
+	debugSPIs   = lazyregexp.New(`(?i)Initiator SPI ?: ?([0-9A-F]{16}) ?- ?Responder SPI ?: ?([0-9A-F]{16})`)
+	debugMID    = lazyregexp.New(`(?i)Message id: ?(\d+)`)
+	debugKind   = lazyregexp.New(`IKEv2 ([A-Z_]+) Exchange (REQUEST|RESPONSE)`)
+	debugInside = lazyregexp.New(`Payload contents: ?(.*)`)
+	debugPolicy = lazyregexp.New(`Expected Policies: ?: ?.*?(Proposal \d.*)`)
 )
 
 func (l *IKEDebug) close(r *debugRecord) {

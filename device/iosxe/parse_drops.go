@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // DropCounter is one of the counters by which a router tells what it did not let through. It counts since the router came up
@@ -43,7 +45,7 @@ func ParseDrops(command, out string) []DropCounter {
 }
 
 // dropRow is a line of the tables whose last columns are numbers: `Ipv4NoRoute  181  7964`, packets and octets.
-var dropRow = pattern(`^ *([A-Za-z][^|]*?) {2,}(\d+)(?: +\d+)? *$`)
+var dropRow = lazyregexp.New(`^ *([A-Za-z][^|]*?) {2,}(\d+)(?: +\d+)? *$`)
 
 // ParseDataPlaneDrops reads `show platform hardware qfp active statistics drop` (seen of an ASR1000 with 16.3, and of a C8000
 // without its release).
@@ -57,7 +59,7 @@ func ParseDataPlaneDrops(out string) []DropCounter {
 	return all
 }
 
-var ipsecDropRow = pattern(`^ *\d+ +([A-Z][A-Z0-9_]+) +(\d+) *$`)
+var ipsecDropRow = lazyregexp.New(`^ *\d+ +([A-Z][A-Z0-9_]+) +(\d+) *$`)
 
 // ParseIPsecDrops reads `show platform hardware qfp active feature ipsec datapath drops all` (seen of an ASR1000).
 func ParseIPsecDrops(out string) []DropCounter {
@@ -72,7 +74,7 @@ func ParseIPsecDrops(out string) []DropCounter {
 
 // puntRow is a line of the punt policer: cause, description, two rates, packets that conformed (normal and high priority),
 // packets that were dropped (normal and high), and the rest.
-var puntRow = pattern(`^ *(\d+) +(\S.*?) {2,}\d+ +\d+ +\d+ +\d+ +(\d+) +(\d+) `)
+var puntRow = lazyregexp.New(`^ *(\d+) +(\S.*?) {2,}\d+ +\d+ +\d+ +\d+ +(\d+) +(\d+) `)
 
 // EmbeddedCapture is the punt cause of packets that a capture point took: those that the policer dropped are missing in the
 // capture (Cisco document 222712).
@@ -97,12 +99,12 @@ func ParsePuntPolicer(out string) []DropCounter {
 }
 
 var (
-	policyLine  = pattern(`(?i)^ *Service-policy *(input|output) *:`)
-	policyClass = pattern(`(?i)^ *Class-map: *(\S+)`)
-	policed     = pattern(`(?i)^ *(conformed|exceeded|violated) (\d+) packets, \d+ bytes; actions?: *(\S*)`)
-	queueDrops  = pattern(`(?i)^ *\(queue depth/total drops/no-buffer drops\) *\d+/(\d+)/\d+`)
-	packetsLine = pattern(`(?i)^ *(\d+) packets, \d+ bytes *$`)
-	dropAction  = pattern(`(?i)^ *drop *$`)
+	policyLine  = lazyregexp.New(`(?i)^ *Service-policy *(input|output) *:`)
+	policyClass = lazyregexp.New(`(?i)^ *Class-map: *(\S+)`)
+	policed     = lazyregexp.New(`(?i)^ *(conformed|exceeded|violated) (\d+) packets, \d+ bytes; actions?: *(\S*)`)
+	queueDrops  = lazyregexp.New(`(?i)^ *\(queue depth/total drops/no-buffer drops\) *\d+/(\d+)/\d+`)
+	packetsLine = lazyregexp.New(`(?i)^ *(\d+) packets, \d+ bytes *$`)
+	dropAction  = lazyregexp.New(`(?i)^ *drop *$`)
 )
 
 // ParsePolicyDrops reads `show policy-map control-plane` and `show policy-map interface IF` (seen of an ASR1000 with 16.3 and of
@@ -179,11 +181,11 @@ var interfaceCounters = []struct {
 	name string
 	line func() *regexp.Regexp
 }{
-	{"input queue drops", pattern(`Input queue: \d+/\d+/(\d+)/\d+`)},
-	{"output drops", pattern(`Total output drops: (\d+)`)},
-	{"no buffer", pattern(`, (\d+) no buffer`)},
-	{"input errors", pattern(`^ *(\d+) input errors`)},
-	{"output errors", pattern(`^ *(\d+) output errors`)},
+	{"input queue drops", lazyregexp.New(`Input queue: \d+/\d+/(\d+)/\d+`)},
+	{"output drops", lazyregexp.New(`Total output drops: (\d+)`)},
+	{"no buffer", lazyregexp.New(`, (\d+) no buffer`)},
+	{"input errors", lazyregexp.New(`^ *(\d+) input errors`)},
+	{"output errors", lazyregexp.New(`^ *(\d+) output errors`)},
 }
 
 // ParseInterfaceDrops reads `show interfaces IF`, of one interface.
@@ -199,7 +201,7 @@ func ParseInterfaceDrops(out string) []DropCounter {
 	return all
 }
 
-var deniedRow = pattern(`^ *(?:(\d+) +)?(deny .*?) \((\d+) match(?:es)?\)`)
+var deniedRow = lazyregexp.New(`^ *(?:(\d+) +)?(deny .*?) \((\d+) match(?:es)?\)`)
 
 // ParseDenied reads the deny entries of an access list that have counted something: `show ip access-lists interface IF in`.
 func ParseDenied(out string) []DropCounter {
@@ -213,7 +215,7 @@ func ParseDenied(out string) []DropCounter {
 }
 
 // saCounter is one of `#pkts replay failed (rcv): 3`; some have no colon, and one has two signs.
-var saCounter = pattern(`#+pkts ([a-z][a-z. ]*?(?:\((?:send|rcv|recv)\))?):? (\d+)`)
+var saCounter = lazyregexp.New(`#+pkts ([a-z][a-z. ]*?(?:\((?:send|rcv|recv)\))?):? (\d+)`)
 
 // saFaults are the counters of an SA that count what it did not pass.
 var saFaults = []string{

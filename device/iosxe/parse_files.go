@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Directory is what `dir` lists.
@@ -56,12 +58,12 @@ func (d Directory) Offsets() []time.Duration {
 }
 
 var (
-	dirHead  = pattern(`(?m)^\s*Directory of (\S+)`)
-	dirSpace = pattern(`(?m)^\s*(\d{1,18}) (k?)bytes total(?: \((\d{1,18}) (k?)bytes free\))?`)
+	dirHead  = lazyregexp.New(`(?m)^\s*Directory of (\S+)`)
+	dirSpace = lazyregexp.New(`(?m)^\s*(\d{1,18}) (k?)bytes total(?: \((\d{1,18}) (k?)bytes free\))?`)
 	// Index, flags (a letter may be blank in the middle), size, date with a zone, name.
-	dirRow = pattern(`^\s*\d{1,9}\s+([d-][rwx -]{3,9}?)\s+(\d{1,18})\s+([A-Z][a-z]{2})\s+(\d{1,2})\s+(\d{4})\s+(\d\d:\d\d:\d\d)\s+([+-]\d\d:\d\d)\s+(\S.*?)\s*$`)
+	dirRow = lazyregexp.New(`^\s*\d{1,9}\s+([d-][rwx -]{3,9}?)\s+(\d{1,18})\s+([A-Z][a-z]{2})\s+(\d{1,2})\s+(\d{4})\s+(\d\d:\d\d:\d\d)\s+([+-]\d\d:\d\d)\s+(\S.*?)\s*$`)
 	// The form of some platforms: attributes, size, name.
-	dirPlainRow = pattern(`^\s*([d-][rwx-]{9})\s+(\d{1,18})\s+(\S.*?)\s*$`)
+	dirPlainRow = lazyregexp.New(`^\s*([d-][rwx-]{9})\s+(\d{1,18})\s+(\S.*?)\s*$`)
 )
 
 // ParseDir reads `dir`, of a file system or of one file.
@@ -113,7 +115,7 @@ func dirEntry(line string) (FileInfo, bool) {
 	return FileInfo{}, false
 }
 
-var md5Line = pattern(`(?mi)^\s*\.*\s*(?:Done!)?\s*verify /md5 \(([^)\n]+)\)\s*=\s*([0-9a-f]{32})\s*$`)
+var md5Line = lazyregexp.New(`(?mi)^\s*\.*\s*(?:Done!)?\s*verify /md5 \(([^)\n]+)\)\s*=\s*([0-9a-f]{32})\s*$`)
 
 // ParseMD5 reads `verify /md5`: 32 hex digits in lower case.
 func ParseMD5(out string) (string, error) {

@@ -2,6 +2,8 @@ package iosxe
 
 import (
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // CryptoEntry is one crypto map entry or IPsec profile: what both sides of a child SA must agree on.
@@ -18,17 +20,17 @@ type CryptoEntry struct {
 }
 
 var (
-	mapLine     = pattern(`(?i)^\s*Crypto Map (?:IPv[46] )?"([^"]+)" (\d+) `)
-	profileLine = pattern(`(?i)^\s*IPSEC profile (\S+)`)
-	peerLine    = pattern(`(?i)^\s*(?:Current peer:|Peer =)\s*(\S+)`)
-	entryACL    = pattern(`(?i)^\s*(?:Extended IP|IPv6) access list (\S+)`)
-	entryPermit = pattern(`(?i)^\s*(?:access-list \S+ |\d{1,10} )?(permit .+?)(?:\s*\(\d+ match(?:es)?\))?(?:\s+sequence \d+)?\s*$`)
-	pfsLine     = pattern(`(?i)^\s*PFS \(Y/N\):\s*([^\s,]+)`)
-	groupLine   = pattern(`(?i)^\s*(?:PFS \(Y/N\):\s*Y,\s*)?DH group:\s*([^\s,]+)`)
-	pfsPQC      = pattern(`(?i)(?:AKE group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
-	usesLine    = pattern(`^\s*(\S+):\s*\{\s*(.*?)\s*\}`)
-	setLine     = pattern(`(?i)^\s*Transform set (\S+):\s*\{\s*(.*?)\s*\}`)
-	modeLine    = pattern(`(?i)will negotiate = \{\s*(\w+)`)
+	mapLine     = lazyregexp.New(`(?i)^\s*Crypto Map (?:IPv[46] )?"([^"]+)" (\d+) `)
+	profileLine = lazyregexp.New(`(?i)^\s*IPSEC profile (\S+)`)
+	peerLine    = lazyregexp.New(`(?i)^\s*(?:Current peer:|Peer =)\s*(\S+)`)
+	entryACL    = lazyregexp.New(`(?i)^\s*(?:Extended IP|IPv6) access list (\S+)`)
+	entryPermit = lazyregexp.New(`(?i)^\s*(?:access-list \S+ |\d{1,10} )?(permit .+?)(?:\s*\(\d+ match(?:es)?\))?(?:\s+sequence \d+)?\s*$`)
+	pfsLine     = lazyregexp.New(`(?i)^\s*PFS \(Y/N\):\s*([^\s,]+)`)
+	groupLine   = lazyregexp.New(`(?i)^\s*(?:PFS \(Y/N\):\s*Y,\s*)?DH group:\s*([^\s,]+)`)
+	pfsPQC      = lazyregexp.New(`(?i)(?:AKE group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
+	usesLine    = lazyregexp.New(`^\s*(\S+):\s*\{\s*(.*?)\s*\}`)
+	setLine     = lazyregexp.New(`(?i)^\s*Transform set (\S+):\s*\{\s*(.*?)\s*\}`)
+	modeLine    = lazyregexp.New(`(?i)will negotiate = \{\s*(\w+)`)
 )
 
 // ParseCryptoEntries reads `show crypto map` and `show crypto ipsec profile`.
@@ -88,7 +90,7 @@ func (e *CryptoEntry) readGroup(line string) {
 // TransformSet is one transform set as it is configured: `esp-aes 256 esp-sha256-hmac`, and its mode.
 type TransformSet struct{ Transforms, Mode string }
 
-var keyedCipher = pattern(`\besp-(\d+)-aes\b`)
+var keyedCipher = lazyregexp.New(`\besp-(\d+)-aes\b`)
 
 // ParseTransformSets reads `show crypto ipsec transform-set`, by name.
 func ParseTransformSets(out string) map[string]TransformSet {

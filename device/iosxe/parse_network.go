@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // InterfaceState is one line of `show ip interface brief`.
@@ -17,7 +19,7 @@ type InterfaceState struct {
 // Up says whether the interface carries traffic.
 func (s InterfaceState) Up() bool { return s.Status == "up" && s.Protocol == "up" }
 
-var interfaceRow = pattern(`^(\S+)\s+(\S+)\s+(?:YES|NO)\s+\S+\s+(up|down|administratively down|deleted|reset)\s+(up|down)\b`)
+var interfaceRow = lazyregexp.New(`^(\S+)\s+(\S+)\s+(?:YES|NO)\s+\S+\s+(up|down|administratively down|deleted|reset)\s+(up|down)\b`)
 
 // ParseInterfaces reads `show ip interface brief`.
 func ParseInterfaces(out string) ([]InterfaceState, error) {
@@ -44,9 +46,9 @@ type AccessList struct {
 }
 
 var (
-	aclHead  = pattern(`^(\S.*?) access list (\S+)(?: \(.*\))?$`)
-	aclRow   = pattern(`^\s*(?:\d{1,10}\s+)?((?:permit|deny|remark|evaluate|dynamic)\b.*?)(?:\s+sequence \d+)?$`)
-	aclCount = pattern(`\s*\(\d+ match(?:es)?\)`)
+	aclHead  = lazyregexp.New(`^(\S.*?) access list (\S+)(?: \(.*\))?$`)
+	aclRow   = lazyregexp.New(`^\s*(?:\d{1,10}\s+)?((?:permit|deny|remark|evaluate|dynamic)\b.*?)(?:\s+sequence \d+)?$`)
+	aclCount = lazyregexp.New(`\s*\(\d+ match(?:es)?\)`)
 )
 
 // ParseAccessLists reads `show access-lists`. No output means that there is none.
@@ -81,12 +83,12 @@ type IKESA struct {
 func (s IKESA) Established() bool { return s.Status == "READY" || s.Status == "QM_IDLE" }
 
 var (
-	ikeRow     = pattern(`^(\d{1,9})\s+(\S+/\d{1,5})\s+(\S+/\d{1,5})\s+\S+/\S+\s+(\S+)`)
-	ikeRow6    = pattern(`^(\d{1,9})\s+\S+/\S+\s+(\S+)$`)
-	ikeLocal6  = pattern(`^Local\s+(\S+/\d{1,5})$`)
-	ikeRemote6 = pattern(`^Remote\s+(\S+/\d{1,5})$`)
-	ikeSPI     = pattern(`^Local spi:\s*([0-9A-Fa-f]{16})\s+Remote spi:\s*([0-9A-Fa-f]{16})`)
-	isakmpRow  = pattern(`^([0-9A-Fa-f.:]+)\s+([0-9A-Fa-f.:]+)\s+([A-Z][A-Z0-9_]+)\s+\d+\s+(ACTIVE.*)$`)
+	ikeRow     = lazyregexp.New(`^(\d{1,9})\s+(\S+/\d{1,5})\s+(\S+/\d{1,5})\s+\S+/\S+\s+(\S+)`)
+	ikeRow6    = lazyregexp.New(`^(\d{1,9})\s+\S+/\S+\s+(\S+)$`)
+	ikeLocal6  = lazyregexp.New(`^Local\s+(\S+/\d{1,5})$`)
+	ikeRemote6 = lazyregexp.New(`^Remote\s+(\S+/\d{1,5})$`)
+	ikeSPI     = lazyregexp.New(`^Local spi:\s*([0-9A-Fa-f]{16})\s+Remote spi:\s*([0-9A-Fa-f]{16})`)
+	isakmpRow  = lazyregexp.New(`^([0-9A-Fa-f.:]+)\s+([0-9A-Fa-f.:]+)\s+([A-Z][A-Z0-9_]+)\s+\d+\s+(ACTIVE.*)$`)
 )
 
 // ParseIKEv2SA reads `show crypto ikev2 sa`, detailed or not. No output means that there is none.
@@ -155,8 +157,8 @@ type CryptoSession struct {
 }
 
 var (
-	sessionStatus = pattern(`^Session status:\s*(\S+)`)
-	sessionPeer   = pattern(`^Peer:\s*(\S+) port (\d{1,5})\b`)
+	sessionStatus = lazyregexp.New(`^Session status:\s*(\S+)`)
+	sessionPeer   = lazyregexp.New(`^Peer:\s*(\S+) port (\d{1,5})\b`)
 )
 
 // ParseCryptoSessions reads `show crypto session`, detailed or not.
@@ -185,7 +187,7 @@ func ParseDebug(out string) []string {
 }
 
 // debugPeer matches a condition of `debug crypto condition peer ipv4 ADDRESS` in `show debugging`.
-var debugPeer = pattern(`(?mi)^\s*condition \d+:.*\bpeer\s+(?:ip(?:v[46])?\s+)?(\S+)`)
+var debugPeer = lazyregexp.New(`(?mi)^\s*condition \d+:.*\bpeer\s+(?:ip(?:v[46])?\s+)?(\S+)`)
 
 // DebugsPeer says whether `show debugging` lists a condition that limits debugs to peer. Not every release lists them.
 func DebugsPeer(out string, peer netip.Addr) bool {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Version is what `show version` says about a router.
@@ -31,14 +33,14 @@ func (v Version) MayBeSDWAN() bool {
 func (v Version) Controlled() bool { return strings.HasPrefix(strings.ToLower(v.Mode), "controller") }
 
 var (
-	versionXE      = pattern(`(?m)^Cisco IOS XE Software, Version (\S+)`)
-	versionIOS     = pattern(`(?m)^Cisco IOS Software.*?, (?:Experimental )?Version ([^\s,]+)`)
-	versionChassis = pattern(`(?mi)^cisco (\S+) .*processor.* with \d+K`)
-	versionUptime  = pattern(`(?m)^(\S+) uptime is (.+)$`)
-	versionSerial  = pattern(`(?m)^Processor board ID (\S+)`)
-	versionImage   = pattern(`(?m)^System image file is "([^"]*)"`)
-	versionMode    = pattern(`(?mi)^\s*Router operating mode:\s*(\S+)`)
-	uptimePart     = pattern(`(\d{1,6}) (year|week|day|hour|minute)s?`)
+	versionXE      = lazyregexp.New(`(?m)^Cisco IOS XE Software, Version (\S+)`)
+	versionIOS     = lazyregexp.New(`(?m)^Cisco IOS Software.*?, (?:Experimental )?Version ([^\s,]+)`)
+	versionChassis = lazyregexp.New(`(?mi)^cisco (\S+) .*processor.* with \d+K`)
+	versionUptime  = lazyregexp.New(`(?m)^(\S+) uptime is (.+)$`)
+	versionSerial  = lazyregexp.New(`(?m)^Processor board ID (\S+)`)
+	versionImage   = lazyregexp.New(`(?m)^System image file is "([^"]*)"`)
+	versionMode    = lazyregexp.New(`(?mi)^\s*Router operating mode:\s*(\S+)`)
+	uptimePart     = lazyregexp.New(`(\d{1,6}) (year|week|day|hour|minute)s?`)
 )
 
 // ParseVersion reads `show version`.
@@ -99,8 +101,8 @@ func parseUptime(s string) time.Duration {
 }
 
 var (
-	switchModel = pattern(`(?i)^(?:(?:WS-)?C(?:9[2-6]\d\d|3[68]50|45\d\d)|IE-3)`)
-	routerModel = pattern(`(?i)^(?:CSR1000V|C8000V|C8[2-5]\d\d|C8\d{3}|ISR[14]\d\d\d|C11\d\d|ASR1\d\d\d|ASR1K|VG\d|IR\d|ISRV|C8K)`)
+	switchModel = lazyregexp.New(`(?i)^(?:(?:WS-)?C(?:9[2-6]\d\d|3[68]50|45\d\d)|IE-3)`)
+	routerModel = lazyregexp.New(`(?i)^(?:CSR1000V|C8000V|C8[2-5]\d\d|C8\d{3}|ISR[14]\d\d\d|C11\d\d|ASR1\d\d\d|ASR1K|VG\d|IR\d|ISRV|C8K)`)
 )
 
 // CaptureSupport says why the platform cannot be used by the playbook, or nil. A platform that is not known is taken
@@ -140,9 +142,9 @@ type Clock struct {
 	SourceOfTime bool   // the reading has a source
 }
 
-var clockLine = pattern(`(?m)^\s*([*.]?)(\d{1,2}):(\d\d):(\d\d)\.(\d{1,6}) (\S+) [A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d{4})\s*$`)
+var clockLine = lazyregexp.New(`(?m)^\s*([*.]?)(\d{1,2}):(\d\d):(\d\d)\.(\d{1,6}) (\S+) [A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d{4})\s*$`)
 
-var clockSource = pattern(`(?mi)^\s*Time source is ([^,\n]+?)\s*$`)
+var clockSource = lazyregexp.New(`(?mi)^\s*Time source is ([^,\n]+?)\s*$`)
 
 // ParseClock reads `show clock detail`.
 func ParseClock(out string) (Clock, error) {
@@ -186,7 +188,7 @@ func (c Clock) Instant(near time.Time, offsets ...time.Duration) time.Time {
 	return best.UTC()
 }
 
-var privilegeLine = pattern(`(?mi)^\s*Current privilege level is (\d{1,2})\s*$`)
+var privilegeLine = lazyregexp.New(`(?mi)^\s*Current privilege level is (\d{1,2})\s*$`)
 
 // ParsePrivilege reads `show privilege`.
 func ParsePrivilege(out string) (int, error) {
@@ -200,7 +202,7 @@ func ParsePrivilege(out string) (int, error) {
 // CPU is the load of the control plane, in percent.
 type CPU struct{ FiveSeconds, OneMinute, FiveMinutes int }
 
-var cpuLine = pattern(`(?i)five seconds:\s*(\d{1,3})%(?:/\d{1,3}%)?;\s*one minute:\s*(\d{1,3})%;\s*five minutes:\s*(\d{1,3})%`)
+var cpuLine = lazyregexp.New(`(?i)five seconds:\s*(\d{1,3})%(?:/\d{1,3}%)?;\s*one minute:\s*(\d{1,3})%;\s*five minutes:\s*(\d{1,3})%`)
 
 // ParseCPU reads the first line of `show processes cpu`.
 func ParseCPU(out string) (CPU, error) {
@@ -218,7 +220,7 @@ func ParseCPU(out string) (CPU, error) {
 // Memory is the router's main memory pool, in bytes.
 type Memory struct{ Total, Used, Free int64 }
 
-var memoryLine = pattern(`(?mi)^\s*Processor\s+[0-9A-F]+\s+(\d{1,18})\s+(\d{1,18})\s+(\d{1,18})\b`)
+var memoryLine = lazyregexp.New(`(?mi)^\s*Processor\s+[0-9A-F]+\s+(\d{1,18})\s+(\d{1,18})\s+(\d{1,18})\b`)
 
 // ParseMemory reads `show memory statistics`.
 func ParseMemory(out string) (Memory, error) {
@@ -241,8 +243,8 @@ type NTP struct {
 }
 
 var (
-	ntpState  = pattern(`(?mi)^\s*Clock is (synchronized|unsynchronized)(?:, stratum (\d{1,2}))?`)
-	ntpOffset = pattern(`(?mi)clock offset is (-?\d{1,12}(?:\.\d{1,9})?) msec`)
+	ntpState  = lazyregexp.New(`(?mi)^\s*Clock is (synchronized|unsynchronized)(?:, stratum (\d{1,2}))?`)
+	ntpOffset = lazyregexp.New(`(?mi)clock offset is (-?\d{1,12}(?:\.\d{1,9})?) msec`)
 )
 
 // ParseNTP reads `show ntp status`.

@@ -316,7 +316,7 @@ func readMessages(t *testing.T, text string) {
 		}
 		r := Refused(StartCapture(name), answer)
 		switch asks := strings.HasSuffix(answer, "[confirm]"); {
-		case asks && !Dialog.MatchString(answer):
+		case asks && !Dialog().MatchString(answer):
 			t.Errorf("no dialogue: %q", answer)
 		case !asks && refuses != (r != nil):
 			t.Errorf("%q: refused as %+v", answer, r)
@@ -362,7 +362,7 @@ func readDialog(t *testing.T, text string) {
 	asked := 0
 	for line := range strings.SplitSeq(text, "\n") {
 		for _, end := range []string{"]? ", "]?", "[confirm]"} {
-			if i := strings.Index(line, end); i >= 0 && Dialog.MatchString(line[:i+len(end)]) {
+			if i := strings.Index(line, end); i >= 0 && Dialog().MatchString(line[:i+len(end)]) {
 				asked++
 				break
 			}

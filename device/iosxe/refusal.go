@@ -3,6 +3,8 @@ package iosxe
 import (
 	"regexp"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Refused looks for the router's refusal in the output of cmd and returns nil when there is none. Syslog lines are
@@ -40,19 +42,19 @@ var refusals = []struct {
 	matches func() *regexp.Regexp
 	kind    RefusalKind
 }{
-	{pattern(`(?i)^\s*%\s*(?:invalid input|ambiguous command|incomplete command|unknown command|unrecognized command|bad ip address)`), InvalidInput},
-	{pattern(`(?i)^(?:%\s*)?(?:command )?authori[sz]ation failed|^%\s*(?:access|permission) denied|^%\s*(?:error in authentication|bad secrets|bad passwords)|^privilege denied`), Unauthorized},
-	{pattern(`(?i)no space left|not enough (?:free )?space|insufficient (?:disk )?space|(?:disk|device|file ?system) (?:is )?full`), NoSpace},
-	{pattern(`(?i)^\s*%?error .*\(no such file or directory\)|^\s*%?error .*\(file not found\)`), Missing},
-	{pattern(`(?i)^\s*%?\s*capture (?:point )?(?:\S+ )?does not exist|^\s*non-existent access-list|^\s*class-map \S+ not found`), Missing},
-	{pattern(`(?i)^\s*%?\s*capture \S+ is not active|^\s*unable to deactivate capture`), NotActive},
-	{pattern(`(?i)^\s*%?\s*capture \S+ is (?:already )?(?:active|running|started)|^\s*%.*already (?:exists|active)|^\s*a file by .*already exists`), AlreadyThere},
-	{pattern(`(?i)^\s*%?\s*capture is not supported|^\s*%.*not supported|^\s*clear not supported`), Unsupported},
-	{pattern(`(?i)^\s*unable to (?:activate|configure|start|create) |^\s*failed to (?:export|attach|start|activate|open|create) ?|^\s*%?error (?:opening|deleting|connecting|copying|writing|reading|verifying|computing)`), Unclassified},
+	{lazyregexp.New(`(?i)^\s*%\s*(?:invalid input|ambiguous command|incomplete command|unknown command|unrecognized command|bad ip address)`), InvalidInput},
+	{lazyregexp.New(`(?i)^(?:%\s*)?(?:command )?authori[sz]ation failed|^%\s*(?:access|permission) denied|^%\s*(?:error in authentication|bad secrets|bad passwords)|^privilege denied`), Unauthorized},
+	{lazyregexp.New(`(?i)no space left|not enough (?:free )?space|insufficient (?:disk )?space|(?:disk|device|file ?system) (?:is )?full`), NoSpace},
+	{lazyregexp.New(`(?i)^\s*%?error .*\(no such file or directory\)|^\s*%?error .*\(file not found\)`), Missing},
+	{lazyregexp.New(`(?i)^\s*%?\s*capture (?:point )?(?:\S+ )?does not exist|^\s*non-existent access-list|^\s*class-map \S+ not found`), Missing},
+	{lazyregexp.New(`(?i)^\s*%?\s*capture \S+ is not active|^\s*unable to deactivate capture`), NotActive},
+	{lazyregexp.New(`(?i)^\s*%?\s*capture \S+ is (?:already )?(?:active|running|started)|^\s*%.*already (?:exists|active)|^\s*a file by .*already exists`), AlreadyThere},
+	{lazyregexp.New(`(?i)^\s*%?\s*capture is not supported|^\s*%.*not supported|^\s*clear not supported`), Unsupported},
+	{lazyregexp.New(`(?i)^\s*unable to (?:activate|configure|start|create) |^\s*failed to (?:export|attach|start|activate|open|create) ?|^\s*%?error (?:opening|deleting|connecting|copying|writing|reading|verifying|computing)`), Unclassified},
 }
 
 // A percent sign at the start of a line is how IOS complains, except for these.
-var remark = pattern(`(?i)^\s*%\s*warning`)
+var remark = lazyregexp.New(`(?i)^\s*%\s*warning`)
 
 func classify(line string) (RefusalKind, bool) {
 	for _, r := range refusals {
@@ -96,11 +98,11 @@ var transferRefusals = []struct {
 	matches func() *regexp.Regexp
 	kind    RefusalKind
 }{
-	{pattern(`(?i)privilege`), Unprivileged},
-	{pattern(`(?i)administratively disabled|(?:scp|server|service)\b.*\b(?:disabled|not enabled|not running)`), Disabled},
-	{pattern(`(?i)authori[sz]ation|not authori[sz]ed|(?:permission|access) denied`), Unauthorized},
-	{pattern(`(?i)lines? (?:are |is )?(?:busy|in use)|no free (?:line|vty)|(?:too many|maximum|limit)\b.*\bsessions?|sessions? limit`), Busy},
-	{pattern(`(?i)no such file|not found|does not exist`), Missing},
+	{lazyregexp.New(`(?i)privilege`), Unprivileged},
+	{lazyregexp.New(`(?i)administratively disabled|(?:scp|server|service)\b.*\b(?:disabled|not enabled|not running)`), Disabled},
+	{lazyregexp.New(`(?i)authori[sz]ation|not authori[sz]ed|(?:permission|access) denied`), Unauthorized},
+	{lazyregexp.New(`(?i)lines? (?:are |is )?(?:busy|in use)|no free (?:line|vty)|(?:too many|maximum|limit)\b.*\bsessions?|sessions? limit`), Busy},
+	{lazyregexp.New(`(?i)no such file|not found|does not exist`), Missing},
 }
 
 // RefusedTransfer sorts what an SCP server said, on one or several lines, instead of sending the file that command
@@ -123,7 +125,7 @@ func RefusedTransfer(command, said string) *Refusal {
 func LoginRefused(said string) bool { return loginRefused().MatchString(said) }
 
 // A banner may well speak of accounts that will be locked, so only what has happened counts.
-var loginRefused = pattern(`(?i)%\s*(?:(?:exec )?authori[sz]ation failed|login invalid|authentication failed|access denied|bad passwords)` +
+var loginRefused = lazyregexp.New(`(?i)%\s*(?:(?:exec )?authori[sz]ation failed|login invalid|authentication failed|access denied|bad passwords)` +
 	`|\b(?:password|account)(?: (?:has|have|is|was|been))* (?:expired|locked|disabled)|must change (?:your|the) password|password must be changed`)
 
 // LastWords quotes the end of what a router said: the last lines that are neither blank nor messages, fit to be shown.

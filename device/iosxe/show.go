@@ -8,7 +8,7 @@ import (
 
 func exec(name, line string) Command { return Command{Name: name, Mode: Exec, Lines: []string{line}} }
 
-func answer(prompt string) Answer { return Answer{Prompt: regexp.MustCompile(prompt)} }
+func answer(prompt func() *regexp.Regexp) Answer { return Answer{Prompt: prompt()} }
 
 func withAnswers(c Command, a ...Answer) Command {
 	c.Answers = a

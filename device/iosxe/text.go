@@ -3,9 +3,10 @@ package iosxe
 import (
 	"regexp"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Prompt matches the prompt of the router called hostname, at the end of what it wrote, in any mode:
@@ -24,20 +25,20 @@ func Prompt(hostname string, configNames ...string) *regexp.Regexp {
 
 // AnyPrompt matches a prompt of a router whose name is not known yet. Group 1 is the name, group 2 the configuration
 // mode if any, group 3 what ends the prompt. The command `prompt` may set brackets before or behind the name.
-var AnyPrompt = regexp.MustCompile(`(?:^|[\r\n])((?:\[[\w .+:/-]{1,32}\] ?)?[A-Za-z0-9][\w.+:/-]{0,62}(?: ?\[[\w .+:/-]{1,32}\])?)` +
+var AnyPrompt = lazyregexp.New(`(?:^|[\r\n])((?:\[[\w .+:/-]{1,32}\] ?)?[A-Za-z0-9][\w.+:/-]{0,62}(?: ?\[[\w .+:/-]{1,32}\])?)` +
 	`(\([\w.+:/-]{1,32}\))?([>#])[ \t\a]*$`)
 
 // ConfigPrompt matches a prompt of configuration mode or one of its submodes, whatever name stands there. Group 1 is the name.
-var ConfigPrompt = regexp.MustCompile(`(?:^|[\r\n])([^\s(][^\r\n(]{0,80})\(config[\w.+:/-]{0,32}\)#[ \t\a]*$`)
+var ConfigPrompt = lazyregexp.New(`(?:^|[\r\n])([^\s(][^\r\n(]{0,80})\(config[\w.+:/-]{0,32}\)#[ \t\a]*$`)
 
 // PasswordPrompt matches the question for a password or an enable secret.
-var PasswordPrompt = regexp.MustCompile(`(?i)(?:^|[\r\n])[^\r\n]{0,40}passw(?:ord|d):[ \t]*$`)
+var PasswordPrompt = lazyregexp.New(`(?i)(?:^|[\r\n])[^\r\n]{0,40}passw(?:ord|d):[ \t]*$`)
 
 // Pager matches the pager's line, which `terminal length 0` should have turned off.
-var Pager = regexp.MustCompile(`[ \t]*--More--[ \t\x08]*$`)
+var Pager = lazyregexp.New(`[ \t]*--More--[ \t\x08]*$`)
 
 // Dialog matches a question that waits for an answer, known or not: [confirm], a default in brackets, yes or no.
-var Dialog = regexp.MustCompile(`(?i)(?:\[confirm\]|\[[^\]\r\n]*\][ \t]*\?|\(yes/no\)[^\r\n]{0,8}|\[yes/no\][^\r\n]{0,8}|\[y/n\][^\r\n]{0,8})[ \t]*$`)
+var Dialog = lazyregexp.New(`(?i)(?:\[confirm\]|\[[^\]\r\n]*\][ \t]*\?|\(yes/no\)[^\r\n]{0,8}|\[yes/no\][^\r\n]{0,8}|\[y/n\][^\r\n]{0,8})[ \t]*$`)
 
 // SyslogLine says whether the router wrote line on its own account, in the middle of whatever it was printing.
 // The forms are `%FACILITY-SEVERITY-MNEMONIC:` with any timestamp, and the warnings of 17.18 and later.
@@ -48,8 +49,8 @@ func SyslogLine(line string) bool {
 var (
 	// Between the start of the line and the percent sign stand a sequence number, a timestamp and a zone, no words.
 	// Cisco's list of messages prints one mnemonic with a blank in it.
-	syslogLine      = pattern(`^[\s*.]*(?:[\w:.,+*-]+[ :]+){0,8}%[A-Z0-9_]+(?:-[A-Z0-9_/]+)?-[0-7]-[A-Z0-9_]+(?: _[A-Z0-9_]+)?:`)
-	securityWarning = pattern(`^\s*(?:SECURITY|INSECURE DYNAMIC) WARNING - `)
+	syslogLine      = lazyregexp.New(`^[\s*.]*(?:[\w:.,+*-]+[ :]+){0,8}%[A-Z0-9_]+(?:-[A-Z0-9_/]+)?-[0-7]-[A-Z0-9_]+(?: _[A-Z0-9_]+)?:`)
+	securityWarning = lazyregexp.New(`^\s*(?:SECURITY|INSECURE DYNAMIC) WARNING - `)
 )
 
 // Clean takes out of a command's output what does not belong to it: carriage returns, backspaces, syslog lines, the
@@ -68,7 +69,7 @@ func Clean(output string) string {
 
 // The lines that `exec prompt timestamp` puts before every output. The time source alone is also a line of `show clock
 // detail`, and stays when it carries no time.
-var promptTimestamp = pattern(`^(?:Load for five secs: \d+%/\d+%;.*|Time source is [^,]+, .*|No time source, .*)\s*$`)
+var promptTimestamp = lazyregexp.New(`^(?:Load for five secs: \d+%/\d+%;.*|Time source is [^,]+, .*|No time source, .*)\s*$`)
 
 // Overtyped carries out the backspaces in s, with which the pager takes its line back.
 func Overtyped(s string) string { return normalise(s) }
@@ -102,10 +103,4 @@ func Printable(s string) string {
 		}
 		return '\uFFFD'
 	}, s)
-}
-
-// pattern is a regular expression that is compiled when it is first used: most commands need few of them, and all together would take
-// longer than the rest of their start.
-func pattern(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Upload is a folder of an SCP server to which a router can push a capture itself. Only ParseUpload makes one that is
@@ -20,8 +22,11 @@ type Upload struct {
 const uploadScheme, uploadPort = "scp://", 22
 
 var (
-	uploadURL    = pattern(`^scp://([A-Za-z0-9._-]{1,32})@([A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(/[A-Za-z0-9._/-]{0,160})?$`)
-	uploadFolder = pattern(`^/?(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*$`)
+	uploadURL    = lazyregexp.New(`^scp://([A-Za-z0-9._-]{1,32})@([A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(/[A-Za-z0-9._/-]{0,160})?$`)
+	uploadFolder = lazyregexp.New(`^/?(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*$`)
+
+	// IOS XE asks again for what the URL says already.
+	copyQuestions = lazyregexp.New(`(?i)(?:address or name of remote host|destination username|destination filename) \[[^\]\r\n]*\]\?\s*$`)
 )
 
 // ParseUpload reads scp://USER@HOST[:PORT][/FOLDER]. As in IOS XE's own URLs, a folder is the user's, and a second slash
@@ -94,11 +99,11 @@ func ParseUploaded(url string) (Upload, File, error) {
 func ExportUpload(n Name, u Upload, f File) Command {
 	c := exec("export-upload", "monitor capture "+n.s+" export "+u.URL(f))
 	c.Slow, c.Password = true, true
-	c.Answers = []Answer{answer(`(?i)(?:address or name of remote host|destination username|destination filename) \[[^\]\r\n]*\]\?\s*$`)}
+	c.Answers = []Answer{answer(copyQuestions)}
 	return c
 }
 
-var sink = pattern(`(?m)^\s*Sink: C0[0-7]{3} (\d{1,12}) `)
+var sink = lazyregexp.New(`(?m)^\s*Sink: C0[0-7]{3} (\d{1,12}) `)
 
 // ParseUploadSize reads from the answer to ExportUpload how many bytes the router sent.
 func ParseUploadSize(output string) (int64, error) {

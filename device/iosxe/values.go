@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Name is the name of a capture point or of an access list. Only ParseName makes one that is not empty, so a Name can
@@ -13,7 +15,7 @@ type Name struct{ s string }
 
 // A letter first, as a named access list needs it; 15 characters, the longest that IOS XE is known to take for a
 // capture point.
-var namePattern = pattern(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
+var namePattern = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
 
 // Words that mean something else after `monitor capture` or `show monitor capture`, on routers or on switches.
 var reservedNames = []string{
@@ -60,7 +62,7 @@ const (
 	interfaceNumber = `[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?`
 )
 
-var interfacePattern = pattern(`^(` + interfaceType + `) ?(` + interfaceNumber + `)$`)
+var interfacePattern = lazyregexp.New(`^(` + interfaceType + `) ?(` + interfaceNumber + `)$`)
 
 // ParseInterface reads the name of an interface, with or without the blank that IOS allows before the number.
 func ParseInterface(s string) (Interface, error) {
@@ -108,7 +110,7 @@ func (i Interface) Is(router string) bool {
 // File is a file in the root of a router's bootflash:. Only ParseFile makes one that is not empty.
 type File struct{ s string }
 
-var filePattern = pattern(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+var filePattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // ParseFile reads a file name, with or without `bootflash:` or `bootflash:/` before it.
 func ParseFile(s string) (File, error) {
@@ -149,7 +151,7 @@ func (f *File) UnmarshalText(b []byte) (err error) {
 // VRF is the name of a routing table. Only ParseVRF makes one that is not empty.
 type VRF struct{ s string }
 
-var vrfPattern = pattern(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
+var vrfPattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
 
 // ParseVRF reads the name of a VRF; an empty one is the global table.
 func ParseVRF(s string) (VRF, error) {

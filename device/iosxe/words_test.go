@@ -40,7 +40,7 @@ func TestPromptsOfTheCommandPrompt(t *testing.T) {
 		" R1#": "", "not a R1#": "", "#": "", "[prod] #": "", "R1$": "",
 	} {
 		got := ""
-		if m := AnyPrompt.FindStringSubmatch(line); m != nil {
+		if m := AnyPrompt().FindStringSubmatch(line); m != nil {
 			got = m[1]
 		}
 		if got != want {

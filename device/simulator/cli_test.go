@@ -305,7 +305,7 @@ func FuzzLine(f *testing.F) {
 		near.(interface{ CloseWrite() error }).CloseWrite()
 		for i := 0; i < 100 && !s.leave && s.turn() == nil; i++ {
 		}
-		if !hostnameForm.MatchString(r.hostname) {
+		if !hostnameForm().MatchString(r.hostname) {
 			t.Errorf("prompt %q", s.prompt())
 		}
 	})

@@ -11,11 +11,12 @@ import (
 	"encoding/base32"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Config says what kind of router to simulate. The zero value is a CSR1000V with IOS XE 16.12, one interface that is up,
@@ -142,9 +143,9 @@ type ACL struct {
 }
 
 var (
-	hostnameForm  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,62}$`)
-	interfaceForm = regexp.MustCompile(`^[A-Za-z-]+[0-9][0-9/.:]*$`)
-	versionForm   = regexp.MustCompile(`^1[67]\.\d{1,2}\.\d{1,2}[a-z]?$`)
+	hostnameForm  = lazyregexp.New(`^[A-Za-z][A-Za-z0-9._-]{0,62}$`)
+	interfaceForm = lazyregexp.New(`^[A-Za-z-]+[0-9][0-9/.:]*$`)
+	versionForm   = lazyregexp.New(`^1[67]\.\d{1,2}\.\d{1,2}[a-z]?$`)
 )
 
 // complete fills the defaults in and says what cannot be.
@@ -190,17 +191,17 @@ func serialOf(hostname string) string {
 }
 
 func (c Config) check() error {
-	if !hostnameForm.MatchString(c.Hostname) {
+	if !hostnameForm().MatchString(c.Hostname) {
 		return fmt.Errorf("simulator: hostname %q: want a letter, then letters, digits, dots and dashes", c.Hostname)
 	}
-	if !versionForm.MatchString(c.Version) {
+	if !versionForm().MatchString(c.Version) {
 		return fmt.Errorf("simulator %s: version %q: want one as 16.12.6 or 17.9.4", c.Hostname, c.Version)
 	}
 	if c.Privilege < 1 || c.Privilege > 15 {
 		return fmt.Errorf("simulator %s: privilege %d: want 1 to 15", c.Hostname, c.Privilege)
 	}
 	for _, i := range c.Interfaces {
-		if !interfaceForm.MatchString(i.Name) {
+		if !interfaceForm().MatchString(i.Name) {
 			return fmt.Errorf("simulator %s: interface %q: want a full name as GigabitEthernet1", c.Hostname, i.Name)
 		}
 	}

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-var pipeForm = regexp.MustCompile(`^(.*?)\s+\|\s*(.*)$`)
+var pipeForm = lazyregexp.New(`^(.*?)\s+\|\s*(.*)$`)
 
 // splitPipe separates a command from the filter of its output.
 func splitPipe(line string) (command, filter string, piped bool) {
-	if m := pipeForm.FindStringSubmatch(line); m != nil {
+	if m := pipeForm().FindStringSubmatch(line); m != nil {
 		return m[1], m[2], true
 	}
 	return line, "", false

@@ -151,7 +151,7 @@ func addConfig(g grammar) {
 }
 
 func (s *session) rename(c *call) {
-	if !hostnameForm.MatchString(c.words[1]) {
+	if !hostnameForm().MatchString(c.words[1]) {
 		s.put("%% Hostname contains one or more illegal characters.\n\n")
 		return
 	}

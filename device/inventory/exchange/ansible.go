@@ -9,11 +9,12 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // vars are an Ansible host's variables, of those that matter here. One that is no scalar, or that a vault holds, has a mark
@@ -366,22 +367,22 @@ func (d *Draft) ansibleHost(name string, v vars) {
 	}
 }
 
-var envLookup = regexp.MustCompile(`^\s*{{\s*lookup\(\s*['"](?:ansible\.builtin\.)?env['"]\s*,\s*['"]([A-Za-z_][A-Za-z0-9_]*)['"]\s*\)\s*}}\s*$`)
+var envLookup = lazyregexp.New(`^\s*{{\s*lookup\(\s*['"](?:ansible\.builtin\.)?env['"]\s*,\s*['"]([A-Za-z_][A-Za-z0-9_]*)['"]\s*\)\s*}}\s*$`)
 
 func (d *Draft) ansibleSecrets(p *Peer, v vars) {
 	switch s := v.first("ansible_password", "ansible_ssh_pass", "ansible_ssh_password"); {
 	case s == "":
 	case s == inVault:
 		p.passwordHidden = "a vault holds, which is not opened"
-	case envLookup.MatchString(s):
-		p.Password = "env:" + envLookup.FindStringSubmatch(s)[1]
+	case envLookup().MatchString(s):
+		p.Password = "env:" + envLookup().FindStringSubmatch(s)[1]
 	case strings.Contains(s, "{{"):
 		p.passwordHidden = "only Ansible can look up"
 	default:
 		p.passwordClear = s
 	}
 	if s := v.first("ansible_become_password", "ansible_become_pass"); s != "" {
-		if m := envLookup.FindStringSubmatch(s); m != nil {
+		if m := envLookup().FindStringSubmatch(s); m != nil {
 			p.Enable = "env:" + m[1]
 			return
 		}
@@ -391,16 +392,16 @@ func (d *Draft) ansibleSecrets(p *Peer, v vars) {
 }
 
 var (
-	proxyJump    = regexp.MustCompile(`(?i)(?:-J\s*|ProxyJump[= ]\s*)["']?([A-Za-z0-9@:._,\[\]-]+)`)
-	proxyCommand = regexp.MustCompile(`(?i)ProxyCommand[= ].*?\bssh\b.*?-W\s+\S+.*?\s([A-Za-z0-9._-]+@[A-Za-z0-9._-]+)`)
+	proxyJump    = lazyregexp.New(`(?i)(?:-J\s*|ProxyJump[= ]\s*)["']?([A-Za-z0-9@:._,\[\]-]+)`)
+	proxyCommand = lazyregexp.New(`(?i)ProxyCommand[= ].*?\bssh\b.*?-W\s+\S+.*?\s([A-Za-z0-9._-]+@[A-Za-z0-9._-]+)`)
 )
 
 // jumpsOf finds the jump hosts in arguments of ssh.
 func jumpsOf(args string) []string {
-	if m := proxyJump.FindStringSubmatch(args); m != nil {
+	if m := proxyJump().FindStringSubmatch(args); m != nil {
 		return strings.FieldsFunc(m[1], func(r rune) bool { return r == ',' })
 	}
-	if m := proxyCommand.FindStringSubmatch(args); m != nil {
+	if m := proxyCommand().FindStringSubmatch(args); m != nil {
 		return []string{m[1]}
 	}
 	return nil

@@ -3,11 +3,12 @@ package exchange
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // readPyATS reads a testbed: devices with their connections and credentials, and the links of its topology, which name
@@ -90,11 +91,11 @@ func (t *tree) connection(device *yaml.Node, keys ...string) string {
 	return found
 }
 
-var pyatsMarkup = regexp.MustCompile(`%([A-Z]+)\{([^}]*)\}`)
+var pyatsMarkup = lazyregexp.New(`%([A-Z]+)\{([^}]*)\}`)
 
 // pyatsSecret turns the markup of a testbed into a reference. What is no markup is a password in clear.
 func pyatsSecret(s string) (ref, clear, hidden string) {
-	m := pyatsMarkup.FindStringSubmatch(s)
+	m := pyatsMarkup().FindStringSubmatch(s)
 	switch {
 	case s == "":
 	case m == nil:
@@ -111,7 +112,7 @@ func pyatsSecret(s string) (ref, clear, hidden string) {
 
 // pyatsText is a value that has to stand in the file.
 func pyatsText(d *Draft, name, what, s string) string {
-	if m := pyatsMarkup.FindStringSubmatch(s); m != nil {
+	if m := pyatsMarkup().FindStringSubmatch(s); m != nil {
 		d.note(dropped, name, "%s: only pyATS can read it (%%%.10s{})", what, m[1])
 		return ""
 	}

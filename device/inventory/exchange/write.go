@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // WriteYAML writes d as an inventory.
@@ -93,11 +94,11 @@ func (p *Peer) hint() string {
 	return " # one of these? " + strings.Join(p.candidates, ", ")
 }
 
-var harmless = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9/:. -]{0,60}$`)
+var harmless = lazyregexp.New(`^[A-Za-z][A-Za-z0-9/:. -]{0,60}$`)
 
 // candidate keeps an interface that may be the WAN's, if a comment may have its name.
 func (p *Peer) candidate(name string) {
-	if len(p.candidates) < 8 && harmless.MatchString(name) && !slices.Contains(p.candidates, name) {
+	if len(p.candidates) < 8 && harmless().MatchString(name) && !slices.Contains(p.candidates, name) {
 		p.candidates = append(p.candidates, name)
 	}
 }
@@ -133,13 +134,13 @@ func flow(pairs ...string) string {
 }
 
 var (
-	bare    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_/.-]*$|^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$`)
-	notText = regexp.MustCompile(`^(?i:null|true|false|yes|no|on|off|y|n|~|\.nan|\.inf)$`)
+	bare    = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_/.-]*$|^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$`)
+	notText = lazyregexp.New(`^(?i:null|true|false|yes|no|on|off|y|n|~|\.nan|\.inf)$`)
 )
 
 // plain writes a scalar so that every reader of YAML takes it for this text.
 func plain(s string) string {
-	if bare.MatchString(s) && !notText.MatchString(s) {
+	if bare().MatchString(s) && !notText().MatchString(s) {
 		return s
 	}
 	var b strings.Builder

@@ -90,6 +90,16 @@ func authCases() []findingCase {
 			a.dpd(0)
 			a.dpd(1)
 		}, map[string]any{"initiator": nil, "confidence": "probable"}},
+		{"tunnel-established", hit, "an SA older than the captures that tells of addresses, and traffic", func(s *scene) {
+			a := s.sa(0)
+			s.traffic(5, false)
+			a.exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
+			s.dialogue(10, 100*time.Millisecond, passes)
+		}, map[string]any{"confidence": "probable"}},
+		{"tunnel-established", near, "an SA older than the captures that is deleted", func(s *scene) {
+			a := s.sa(0)
+			a.exchange(ike.Informational, 0, ike.PayloadD, 8, ike.PayloadNone, 0)
+		}, nil},
 		{"tunnel-established", near, "the initiator deletes it before any use", func(s *scene) {
 			a := s.sa(0).up()
 			a.exchange(ike.Informational, 0, ike.PayloadD, 8, ike.PayloadNone, 0)
@@ -205,6 +215,17 @@ func authCases() []findingCase {
 			a := s.sa(0).up()
 			s.traffic(3, false)
 			a.exchange(ike.Informational, 0, ike.PayloadD, 8, ike.PayloadNone, 0)
+		}, nil},
+		{"responder-auth-rejected", near, "one bare Notify tells of addresses, and traffic follows", func(s *scene) {
+			a := s.sa(0).up()
+			a.exchange(ike.Informational, 1, ike.PayloadN, 8, ike.PayloadNone, 0)
+			a.exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
+			s.traffic(5, false)
+		}, nil},
+		{"responder-auth-rejected", near, "one bare Notify tells of addresses, and a liveness check follows", func(s *scene) {
+			a := s.sa(0).up()
+			a.exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
+			a.dpd(0)
 		}, nil},
 		{"responder-auth-rejected", near, "of the responder", rejects(1, ike.PayloadN, 8), nil},
 		{"responder-auth-rejected", near, "a liveness check", rejects(0, ike.PayloadNone, 0), nil},

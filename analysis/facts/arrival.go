@@ -111,9 +111,12 @@ func (e *espStarts) during(t *Talk) bool { return e.from(t, pair.A) && e.from(t,
 
 // from says whether ESP of s began after the conversation did and before the next negotiation,
 // whose ESP it would be.
-func (e *espStarts) from(t *Talk, s pair.Side) bool {
+func (e *espStarts) from(t *Talk, s pair.Side) bool { return e.fromAfter(t, s, t.First) }
+
+// fromAfter says so of ESP that began after a moment.
+func (e *espStarts) fromAfter(t *Talk, s pair.Side, moment int64) bool {
 	starts := e.starts[s]
-	i, _ := slices.BinarySearch(starts, t.First)
+	i, _ := slices.BinarySearch(starts, moment)
 	if i == len(starts) {
 		return false
 	}

@@ -261,9 +261,17 @@ func (t *Talk) Childless() bool {
 // byTraffic is for captures that began behind the negotiation, or that hold its large messages in
 // pieces only.
 func (t *Talk) byTraffic() {
-	if t.AnsweredLater() || t.InitAnswered() && t.esp.during(t) {
+	if t.AnsweredLater() || t.InitAnswered() && t.esp.during(t) || t.Older() && t.carriesESP() {
 		t.End, t.Certain, t.Taken = Established, !t.Older(), true
 	}
+}
+
+// carriesESP says whether ESP of both sides goes on behind all that an older SA still says, which is no Delete.
+func (t *Talk) carriesESP() bool {
+	if slices.ContainsFunc(t.Messages, func(m *pair.Message) bool { return m.FirstInner == ike.PayloadD }) {
+		return false
+	}
+	return t.Version == 2 && t.following(t.Last) == nil && t.esp.goesOn(t.Last)
 }
 
 // Older says whether the IKE SA was made before the captures begin: nothing of its negotiation, nor
@@ -373,11 +381,24 @@ func (t *Talk) rejection() *pair.Message {
 			}
 			continue
 		}
-		if m.Sealed().LoneNotify() == ike.Yes && m.MessageID == t.Answer.Messages[0].MessageID+1 {
+		if m.Sealed().LoneNotify() == ike.Yes && m.MessageID == t.Answer.Messages[0].MessageID+1 && !t.usedAfter(m) {
 			return m
 		}
 	}
 	return nil
+}
+
+// usedAfter says whether the initiator goes on with the SA behind its own message m: it sends ESP, or takes part in another exchange. What
+// it said then refused nothing; it told of its addresses, say (RFC 4555, Section 3.6).
+func (t *Talk) usedAfter(m *pair.Message) bool {
+	at := m.Transmissions()[0].Aligned
+	if t.esp.fromAfter(t, t.Initiator, at) {
+		return true
+	}
+	return slices.ContainsFunc(t.Messages, func(o *pair.Message) bool {
+		return o != m && o.From == t.Initiator && o.FirstInner != ike.PayloadD && o.Transmissions()[0].Aligned > at &&
+			(o.Exchange == ike.CreateChildSA || o.Exchange == ike.Informational)
+	})
 }
 
 // deletedAtOnce is the Delete that an initiator sends as its first word after the answer.

@@ -99,7 +99,7 @@ func (l *ledger) Intend(ctx context.Context, e bundle.Entry) error {
 // and whoever goes on with the run has packets to collect.
 func (l *ledger) Noted(e bundle.Entry) {
 	n := l.add(e, nil)
-	if e.Kind == capture.KindActive {
+	if e.Kind == capture.KindActive && e.State == bundle.Made {
 		n.poke()
 		return
 	}
@@ -188,10 +188,8 @@ func (l *ledger) flush(ctx context.Context, n *lane) (more bool, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !held && needsLease {
-		for _, r := range rows { // the rest is tried again, without a lease
-			r.refuse()
-		}
+	if !held && needsLease { // what is not announced is not made; the rest is tried again, without a lease
+		n.rows = slices.DeleteFunc(n.rows, func(r *line) bool { return slices.Contains(rows, r) && r.refuse() })
 		return true, nil
 	}
 	// Without the fence there is nobody to write for any more.
@@ -208,11 +206,13 @@ func (l *ledger) flush(ctx context.Context, n *lane) (more bool, err error) {
 	return true, nil
 }
 
-func (r *line) refuse() {
-	if r.done != nil {
-		r.done <- errLost
-		r.done = nil
+// refuse says whether somebody waited for the row.
+func (r *line) refuse() bool {
+	if r.done == nil {
+		return false
 	}
+	r.done <- errLost
+	return true
 }
 
 // write says whether the run is still held: with its fence, and within its lease where that is needed.

@@ -6,7 +6,9 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -114,13 +116,27 @@ func (s *Store) step(ctx context.Context, version int) error {
 	return tx.Commit()
 }
 
-// copyFile keeps the database as it is in a file, once.
+// copyFile keeps the database as it is in a file, once. SQLite writes to a file that is there only when it is empty, and
+// leaves its mode as it is.
 func (s *Store) copyFile(ctx context.Context, file string) error {
 	if exists(file) {
 		return nil
 	}
-	_, err := s.db.ExecContext(ctx, "VACUUM INTO ?", file)
-	return err
+	part := file + ".part"
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if _, err := s.db.ExecContext(ctx, "VACUUM INTO ?", part); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	return os.Rename(part, file)
 }
 
 // migrationLock keeps other processes from migrating at the same time.

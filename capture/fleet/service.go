@@ -128,7 +128,8 @@ func (s *Store) newService(o WorkerOptions) (*service, error) {
 	v.client, err = river.NewClient(s.driver, &river.Config{
 		ID: v.id, Queues: queues, Workers: workers, Logger: slog.New(newSeldom(s.log.Handler())),
 		JobTimeout: -1, RescueStuckJobsAfter: 72 * time.Hour, // longer than any capture: the lease finds out who is dead
-		FetchPollInterval: min(time.Second, s.lease/10),
+		// River asks a SQLite file for news twenty times a second, which is more work than a worker without runs should have.
+		PollOnly: s.pool == nil, FetchPollInterval: min(500*time.Millisecond, s.lease/10),
 	})
 	return v, err
 }

@@ -163,8 +163,8 @@ func (k *soak) finish() {
 		if causes[r.Cause]++; causes[r.Cause] > 1 {
 			doubles++
 		}
-		if r.State == Dirty {
-			k.t.Logf("dirty: %+v", r)
+		if r.State == Dirty || r.State == Failed {
+			k.t.Logf("%s %s: %s %s", r.ID, r.State, r.Error, r.Remains)
 		}
 	}
 	worst := 0

@@ -12,15 +12,18 @@ import (
 
 // FilterHelp tells how a display filter is written.
 const FilterHelp = `The filter compares fields with ==, !=, <, <=, >, >= (or eq, ne, lt, le, gt, ge) and joins comparisons with &&, || and !
-(or and, or, not), in parentheses where needed. A field that a packet has not got makes its comparison false. Fields:
+(or and, or, not), in parentheses where needed. A field that a packet has not got makes its comparison false. Of words, contains
+finds a part, and matches (or ~) a regular expression in RE2's syntax, whatever the case; a value with blanks stands in quotes. Fields:
   frame length port port.src port.dst                numbers
   ip ip.src ip.dst                                   an address or a prefix such as 192.0.2.0/24
   side                                               A or B: the first or second interface of a pcapng file
   protocol                                           IKE, ESP, AH, NAT-keepalive, ICMP, other
+  info                                               the last column of the list, with contains and matches
   spi ike.spi ike.spi_i ike.spi_r esp.spi            hex digits, with 0x or without; spi is any of them
   ike.exchange (or exchange), ike.payload, ike.notify   names or numbers
   ike.message_id (or mid), ike.version, ike.flags       numbers; 1 and 2 stand for 1.0 and 2.0
   ike esp ah icmp udp keepalive malformed fragment request response encrypted   alone: yes or no
+frame contains and frame matches look into the bytes of the packet; frame contains de:ad:be:ef finds bytes.
 Wireshark's names of these fields are understood too (isakmp.ispi, ip.addr, udp.port, frame.number, ...).`
 
 // wiresharkNames are the fields that Wireshark calls otherwise.
@@ -29,11 +32,11 @@ var wiresharkNames = map[string]string{
 	"isakmp.messageid": "ike.message_id", "isakmp.typepayload": "ike.payload", "isakmp.notify.msgtype": "ike.notify",
 	"isakmp.flags": "ike.flags", "ip.addr": "ip", "ipv6.addr": "ip", "ipv6.src": "ip.src", "ipv6.dst": "ip.dst",
 	"udp.port": "port", "udp.srcport": "port.src", "udp.dstport": "port.dst", "frame.number": "frame", "frame.len": "length",
-	"icmpv6": "icmp",
+	"icmpv6": "icmp", "_ws.col.info": "info", "_ws.col.protocol": "protocol",
 }
 
 // writtenOperators are those that Wireshark takes as words (wireshark-filter(4)).
-var writtenOperators = map[string]string{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+var writtenOperators = map[string]string{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "~": "matches"}
 
 // Filter says whether a packet is shown; nil shows everything.
 type Filter func(*decodedPacket) bool
@@ -56,8 +59,11 @@ func filterTokens(text string) []string {
 	var tokens []string
 	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
 		n := operatorLen(text)
-		for n == 0 {
-			n = strings.IndexFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\n()!=<>&|", r) })
+		if n == 0 {
+			n = quotedLen(text)
+		}
+		if n == 0 {
+			n = strings.IndexFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\n()!=<>&|~", r) })
 			if n < 0 {
 				n = len(text)
 			}
@@ -68,8 +74,20 @@ func filterTokens(text string) []string {
 	return tokens
 }
 
+// quotedLen is the length of the quoted value that text begins with, its quotes included; 0 where it begins with none, or it does not end.
+func quotedLen(text string) int {
+	if text[0] != '"' && text[0] != '\'' {
+		return 0
+	}
+	end := strings.IndexByte(text[1:], text[0])
+	if end < 0 {
+		return 0
+	}
+	return 1 + end + 1
+}
+
 func operatorLen(text string) int {
-	for _, o := range []string{"&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "(", ")"} {
+	for _, o := range []string{"&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "~", "(", ")"} {
 		if strings.HasPrefix(text, o) {
 			return len(o)
 		}
@@ -168,6 +186,10 @@ func (p *filterParser) comparison(field string) (Filter, error) {
 	if written, ok := writtenOperators[op]; ok {
 		op = written
 	}
+	if op == "contains" || op == "matches" {
+		p.take()
+		return search(field, op, p.take())
+	}
 	if !slices.Contains([]string{"==", "!=", "<", "<=", ">", ">="}, op) {
 		if op == "=" || op == "&" || op == "|" {
 			return nil, fmt.Errorf("%q is no operator", op)
@@ -194,6 +216,9 @@ func (p *filterParser) comparison(field string) (Filter, error) {
 		return func(d *decodedPacket) bool { yes, _ := match(d); return yes }, nil
 	case "!=":
 		return func(d *decodedPacket) bool { yes, has := match(d); return has && !yes }, nil
+	}
+	if _, words := nameFields[field]; words {
+		return nil, fmt.Errorf("%s: only == and != make sense, and contains and matches", field)
 	}
 	return nil, fmt.Errorf("%s: only == and != make sense", field)
 }
@@ -256,18 +281,24 @@ func equality(field, value string) (matcher, error) {
 		return matchAddress(field, value)
 	case "spi", "ike.spi", "ike.spi_i", "ike.spi_r", "esp.spi":
 		return matchSPI(field, value)
-	case "side":
-		return matchNames(value, func(d *decodedPacket) []string { return []string{d.side()} }), nil
-	case "protocol":
-		return matchNames(value, func(d *decodedPacket) []string { return []string{d.protocol()} }), nil
-	case "exchange", "ike.exchange":
-		return matchNames(value, (*decodedPacket).exchangeNames), nil
-	case "ike.payload":
-		return matchNames(value, (*decodedPacket).payloadNames), nil
-	case "ike.notify":
-		return matchNames(value, (*decodedPacket).notifyNames), nil
+	}
+	if get, ok := nameFields[field]; ok {
+		return matchNames(value, get), nil
+	}
+	if field == "info" {
+		return nil, errors.New("info: only contains and matches make sense")
 	}
 	return nil, fmt.Errorf("%q is no field", field)
+}
+
+// nameFields return what a packet's field may be called.
+var nameFields = map[string]func(*decodedPacket) []string{
+	"side":         func(d *decodedPacket) []string { return []string{d.side()} },
+	"protocol":     func(d *decodedPacket) []string { return []string{d.protocol()} },
+	"exchange":     (*decodedPacket).exchangeNames,
+	"ike.exchange": (*decodedPacket).exchangeNames,
+	"ike.payload":  (*decodedPacket).payloadNames,
+	"ike.notify":   (*decodedPacket).notifyNames,
 }
 
 func matchAddress(field, value string) (matcher, error) {

@@ -38,6 +38,16 @@ func TestDecodeFilter(t *testing.T) {
 		"frame gt 3 and frame le 5":                       2,
 		"udp":                                             4,
 		"udp && udp.port ne 500":                          0,
+		"ike.notify contains NAT_DETECTION":               2,
+		"ike.notify contains nat_detection":               0,
+		"ike.notify matches ^nat_.*_ip$":                  2,
+		`info matches "mid=0[01] (init|resp)"`:            4,
+		`_ws.col.info ~ 'IKE_(AUTH|SA_INIT)' and !esp`:    4,
+		"info contains 'IKE_AUTH MID=01 Initiator'":       1,
+		"protocol contains SP":                            40,
+		"frame contains 00:00:00:00 and ike":              2,
+		`frame matches "\x22\x20\x22"`:                    0,
+		"not info~esp":                                    6,
 	} {
 		out, errs, code := decodeOutput(t, incident(t, "esp-blocked-a-to-b").A, "--format", "ndjson", "--filter", filter)
 		if got := len(objects(t, out)); got != want || code != exitOK {
@@ -69,6 +79,9 @@ func TestDecodeRefusesWrongFilters(t *testing.T) {
 	for filter, want := range map[string]string{
 		"exchange =": "=", "nonsense": "nonsense", "ip == x": "neither an address", "ike &&": "ends where",
 		"(ike": "parenthesis", "ike ike": "in the way", "frame == many": "no number", "ike.spi == xyz": "hex",
+		"ip contains 192": "is of words", "info == x": "only contains and matches", "info matches (": "missing closing",
+		"info contains": "missing", `info contains ""`: "missing", `info contains "x`: "not closed", "frame contains '": "missing",
+		"info matches " + strings.Repeat("a", 2000): "longer than", `info matches "(a{1000}){1000}"`: "invalid repeat",
 		"exchange < 3": "only == and !=", "colour == red": "no field", "frame ==": "missing", strings.Repeat("(", 500) + "ike": "deeply",
 	} {
 		_, errs, code := decodeOutput(t, incident(t, "healthy").A, "--filter", filter)

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/testdata"
+)
+
+// peerProcesses are a process of moncap each, and the one of somebody else that does the same or, for a start, nothing.
+var peerProcesses = []struct {
+	name    string
+	args    []string // of moncap; CAPTURE is the large file, SMALL the small one
+	peer    []string
+	program string // the peer's program, where that is not part of the benchmark
+}{
+	{"list-tcpdump", []string{"decode", "CAPTURE"}, []string{"tcpdump", "-nr", "CAPTURE"}, "tcpdump"},
+	{"ndjson-tshark-fields", []string{"decode", "CAPTURE", "-f", "ndjson"}, tsharkFields("CAPTURE"), "tshark"},
+	{"tree-tshark-V", []string{"decode", "CAPTURE", "-V"}, []string{"tshark", "-n", "-V", "-r", "CAPTURE"}, "tshark"},
+	{"stats-capinfos", []string{"decode", "CAPTURE", "--stats"}, []string{"capinfos", "CAPTURE"}, "capinfos"},
+	{"start-version", []string{"--version"}, []string{"HELLO"}, ""},
+	{"start-help", []string{"--help"}, []string{"HELLO"}, ""},
+	{"start-decode", []string{"decode", "SMALL"}, []string{"HELLO"}, ""},
+}
+
+func tsharkFields(file string) []string {
+	args := []string{"tshark", "-n", "-r", file, "-T", "fields"}
+	for _, f := range []string{"frame.number", "frame.time_epoch", "ip.src", "ip.dst", "udp.srcport", "udp.dstport", "frame.len", "isakmp.ispi", "isakmp.rspi",
+		"isakmp.exchangetype", "isakmp.flags", "isakmp.messageid", "isakmp.length", "isakmp.typepayload", "isakmp.notify.msgtype"} {
+		args = append(args, "-e", f)
+	}
+	return args
+}
+
+// BenchmarkPeerProcesses runs whole processes of moncap and of the peer in turns, and reports the processor time of both and their ratio, in
+// which the noise of a busy machine cancels out.
+func BenchmarkPeerProcesses(b *testing.B) {
+	dir := b.TempDir()
+	places := map[string]string{
+		"CAPTURE": filepath.Join(dir, "large.pcap"), "SMALL": filepath.Join(dir, "small.pcap"), "HELLO": filepath.Join(dir, "hello"),
+	}
+	moncap := filepath.Join(dir, "moncap")
+	buildForBench(b, moncap, ".")
+	source := filepath.Join(dir, "hello.go")
+	writeForBench(b, source, []byte("package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"hello, world\\n\") }\n"))
+	buildForBench(b, places["HELLO"], source)
+	i, err := testdata.Load("healthy")
+	if err != nil {
+		b.Fatal(err)
+	}
+	writeForBench(b, places["SMALL"], i.A)
+	writeForBench(b, places["CAPTURE"], slices.Concat(i.A[:24], bytes.Repeat(i.A[24:], 10_000)))
+	fill := func(args []string) []string {
+		args = slices.Clone(args)
+		for n, a := range args {
+			if place, ok := places[a]; ok {
+				args[n] = place
+			}
+		}
+		return args
+	}
+	for _, p := range peerProcesses {
+		b.Run(p.name, func(b *testing.B) {
+			if p.program != "" {
+				if _, err := exec.LookPath(p.program); err != nil {
+					b.Skip(err)
+				}
+			}
+			var ours, theirs time.Duration
+			for b.Loop() {
+				ours += processorTime(b, append([]string{moncap}, fill(p.args)...))
+				theirs += processorTime(b, fill(p.peer))
+			}
+			b.ReportMetric(ours.Seconds()*1000/float64(b.N), "cpu-ms")
+			b.ReportMetric(theirs.Seconds()*1000/float64(b.N), "peer-cpu-ms")
+			b.ReportMetric(ours.Seconds()/theirs.Seconds(), "of-peer")
+		})
+	}
+}
+
+func buildForBench(b *testing.B, to, from string) {
+	b.Helper()
+	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, from)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+}
+
+func writeForBench(b *testing.B, file string, content []byte) {
+	b.Helper()
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// processorTime runs a program to its end, its output thrown away.
+func processorTime(b *testing.B, args []string) time.Duration {
+	b.Helper()
+	c := exec.CommandContext(b.Context(), args[0], args[1:]...)
+	if err := c.Run(); err != nil {
+		b.Fatal(err)
+	}
+	return c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+}

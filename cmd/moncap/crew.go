@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +36,9 @@ const memory = time.Hour
 
 // otherRuns is how long a run waits for runs of this machine that are not the fleet's.
 const otherRuns = 10 * time.Minute
+
+// lineOfTheFleet is how long a run waits for a terminal line of a router on which others of the fleet may have them.
+const lineOfTheFleet = time.Minute
 
 func newCrew(a *app, inv *inventory.Inventory) *crew {
 	quiet := *a
@@ -167,7 +172,10 @@ func (c *crew) open(ctx context.Context, p *capture.Plan, b *bundle.Bundle, resu
 }
 
 func (c *crew) options(*capture.Plan) capture.Options {
-	o := capture.Options{Log: c.app.logger(), Tool: "moncap " + versionString(), Folder: c.app.runsDir(), LineWait: linesComeBack}
+	o := capture.Options{
+		Log: c.app.logger(), Tool: "moncap " + versionString(), Folder: c.app.runsDir(), LineWait: lineOfTheFleet,
+		LineWaitFor: sharedPeers(slices.Collect(maps.Values(c.inventory().Tunnels))),
+	}
 	if c.app.tune != nil {
 		c.app.tune(nil, &o)
 	}

@@ -121,7 +121,10 @@ func storeError(err error) error {
 }
 
 // who is the operator as the history names them: the account and the machine.
-func who() string {
+func (a *app) who() string {
+	if a.operator != "" {
+		return a.operator
+	}
 	name := "unknown"
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		name = u.Username

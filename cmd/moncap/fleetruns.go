@@ -131,7 +131,7 @@ func (a *app) remember(ctx context.Context, dir string, r *report.Report, code i
 		if err != nil {
 			return err
 		}
-		return s.Record(ctx, b, row, who(), runErr)
+		return s.Record(ctx, b, row, a.who(), runErr)
 	})
 	if err != nil {
 		a.warn("the run is not in the fleet's history: %s", sentence(err))

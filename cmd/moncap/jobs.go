@@ -224,7 +224,7 @@ EXIT STATUS
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withStore(cmd.Context(), &f, func(s *fleet.Store) error {
-				runs, err := s.Cancel(cmd.Context(), who(), args...)
+				runs, err := s.Cancel(cmd.Context(), a.who(), args...)
 				if err != nil {
 					return err
 				}
@@ -284,10 +284,10 @@ EXIT STATUS
 }
 
 func (a *app) approve(ctx context.Context, s *fleet.Store, id string) error {
-	if err := s.Approve(ctx, id, who()); err != nil {
+	if err := s.Approve(ctx, id, a.who()); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s  approved by %s\n", printable(id), printable(who()))
+	_, err := fmt.Fprintf(a.stdout, "%s  approved by %s\n", printable(id), printable(a.who()))
 	return err
 }
 
@@ -427,7 +427,7 @@ it can be replaced by a newer one.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withStore(cmd.Context(), &f, func(s *fleet.Store) error {
-				if err := s.DrainWorker(cmd.Context(), who(), args[0]); err != nil {
+				if err := s.DrainWorker(cmd.Context(), a.who(), args[0]); err != nil {
 					return err
 				}
 				a.fact("worker", args[0])

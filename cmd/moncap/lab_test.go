@@ -99,6 +99,8 @@ type program struct {
 	events func(capture.Event)
 	env    map[string]string
 	stdin  string
+
+	operator string // who the operator is; empty: whoever runs the tests
 }
 
 func (p program) run(ctx context.Context, args ...string) result {
@@ -110,7 +112,7 @@ func (p program) run(ctx context.Context, args ...string) result {
 				return v
 			}
 			return os.Getenv(k)
-		}, width: func() int { return 0 },
+		}, width: func() int { return 0 }, operator: p.operator,
 		tune: func(d *device.Options, c *capture.Options) {
 			if d != nil {
 				d.Timeouts = device.Timeouts{Dial: patience * 2 * time.Second, Command: patience * 400 * time.Millisecond, Idle: patience * 400 * time.Millisecond}

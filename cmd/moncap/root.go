@@ -29,6 +29,7 @@ type environment struct {
 	getenv               func(string) string
 	stdoutTTY, stderrTTY bool
 	width                func() int
+	operator             string           // who the operator is, as the history names them; empty: the system's account and machine
 	signals              <-chan os.Signal // end what is under way; nil: nothing does but the context
 	exit                 func(code int)   // ends the program at once
 	// tune shortens waits in tests; nil in the program.

@@ -45,7 +45,7 @@ func specOf(s *inventory.Schedule) (string, error) {
 
 // scheduledRequests are the runs that a schedule makes for a moment, each tunnel's at its own place in the spread. Those that a
 // blackout covers there are not made.
-func scheduledRequests(inv *inventory.Inventory, s *inventory.Schedule, from time.Time, cause string) ([]fleet.Request, error) {
+func (a *app) scheduledRequests(inv *inventory.Inventory, s *inventory.Schedule, from time.Time, cause string) ([]fleet.Request, error) {
 	f := &captureFlags{
 		name: s.Capture.Name, bufferMB: s.Capture.BufferMB, duration: s.Capture.Duration, packets: s.Capture.Packets,
 		packetLen: s.Capture.PacketLen, pps: s.Capture.PPS, circular: s.Capture.Circular, ikeOnly: s.Capture.IKEOnly, until: s.Until,
@@ -61,7 +61,7 @@ func scheduledRequests(inv *inventory.Inventory, s *inventory.Schedule, from tim
 		if err != nil {
 			return nil, fmt.Errorf("schedule %s: %w", s.Name, err)
 		}
-		r.NotBefore, r.Attempts, r.Priority, r.Cause, r.By = start, s.Attempts, fleet.Normal, cause, who()
+		r.NotBefore, r.Attempts, r.Priority, r.Cause, r.By = start, s.Attempts, fleet.Normal, cause, a.who()
 		requests = append(requests, r)
 	}
 	return requests, nil
@@ -322,7 +322,7 @@ its next time stays.
 				return err
 			}
 			return a.withStore(cmd.Context(), &f, func(store *fleet.Store) error {
-				requests, err := scheduledRequests(inv, s, time.Now(), "manual, as schedule "+s.Name)
+				requests, err := a.scheduledRequests(inv, s, time.Now(), "manual, as schedule "+s.Name)
 				if err != nil {
 					return err
 				}
@@ -364,7 +364,7 @@ grace of the inventory say.`
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.withStore(cmd.Context(), &f, func(s *fleet.Store) error {
-			if err := s.PauseSchedule(cmd.Context(), who(), args[0], pause); err != nil {
+			if err := s.PauseSchedule(cmd.Context(), a.who(), args[0], pause); err != nil {
 				return err
 			}
 			a.fact("schedule", args[0])

@@ -323,7 +323,7 @@ func (d *dispatcher) fireOne(ctx context.Context, inv *inventory.Inventory, s *i
 			from = now
 		}
 		var err error
-		if requests, err = scheduledRequests(inv, s, from, causeOf(s.Name, due.For.UTC().Format(time.RFC3339))); err != nil {
+		if requests, err = d.app.scheduledRequests(inv, s, from, causeOf(s.Name, due.For.UTC().Format(time.RFC3339))); err != nil {
 			return err
 		}
 	}

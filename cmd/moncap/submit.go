@@ -129,7 +129,7 @@ func (a *app) submitTo(ctx context.Context, s *fleet.Store, f *submitFlags, prio
 		if err != nil {
 			return err
 		}
-		r.Priority, r.Attempts, r.Reason, r.Change, r.Cause, r.By = priority, f.attempts, f.reason, f.change, "manual", who()
+		r.Priority, r.Attempts, r.Reason, r.Change, r.Cause, r.By = priority, f.attempts, f.reason, f.change, "manual", a.who()
 		requests = append(requests, r)
 	}
 	if err := s.Submit(ctx, requests...); err != nil {

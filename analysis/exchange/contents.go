@@ -12,56 +12,97 @@ import (
 // seed makes hashes of two stories comparable; it differs from process to process.
 var seed = maphash.MakeSeed()
 
-// Contents lets captures that are read at the same time share what they both hold: a message is read once, and kept once. The zero
-// value is empty.
+// Contents lets the two captures of a tunnel that are read at the same time share what they both hold: a message is read
+// once, and kept once. The zero value is empty.
 type Contents struct {
-	lock   sync.Mutex
-	all    []*Content
-	byHash Index
+	shares  [1 << shareBits]share
+	lock    sync.Mutex
+	readers int
 }
 
-// find returns the content of a message, or nil.
-func (c *Contents) find(hash uint64, raw []byte) *Content {
+// readersMost is how many captures can share Contents.
+const readersMost = 2
+
+// shareBits sizes the division of the contents, so that two readers seldom wait for each other.
+const shareBits = 3
+
+// share is a part of the contents, by their hashes.
+type share struct {
+	lock  sync.Mutex
+	all   blocks[Content]
+	index Index
+	arena arena
+}
+
+// join makes room for one more reader; nil is none.
+func (c *Contents) join() (*Contents, int) {
 	if c == nil {
-		return nil
+		c = &Contents{}
 	}
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	return c.get(hash, raw)
+	if c.readers == readersMost {
+		return new(Contents).join()
+	}
+	c.readers++
+	return c, c.readers - 1
 }
 
-func (c *Contents) get(hash uint64, raw []byte) *Content {
-	i := c.byHash.Find(hash, func(i int) bool { return bytes.Equal(c.all[i].Raw, raw) })
+// of is the content of a message, which is read unless it is known. A reader that had it before gets its place in that story; if not,
+// next becomes its place, unless that is none.
+func (t *teller) content(h ike.Header, raw []byte, next int) (x *Content, place int) {
+	c, reader := t.story.contents, t.story.reader
+	hash := maphash.Bytes(seed, raw)
+	s := &c.shares[hash>>(64-shareBits)]
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if x = s.find(hash, raw); x != nil && x.places[reader] > 0 {
+		return x, int(x.places[reader] - 1)
+	}
+	if next == none {
+		return nil, none
+	}
+	if x == nil {
+		var at int
+		x, at = s.all.add()
+		*x = newContent(h, s.arena.copy(raw), &t.repeats)
+		s.index.Add(hash, at)
+	}
+	x.places[reader] = int32(next) + 1
+	return x, next
+}
+
+// none is no place.
+const none = -1
+
+func (s *share) find(hash uint64, raw []byte) *Content {
+	i := s.index.Find(hash, func(i int) bool { return bytes.Equal(s.all.at(i).Raw, raw) })
 	if i < 0 {
 		return nil
 	}
-	return c.all[i]
+	return s.all.at(i)
 }
 
-// put lets others find x; it returns the one that was put before, if any.
-func (c *Contents) put(hash uint64, x *Content) *Content {
-	if c == nil {
-		return x
+// Twin is the message of s with the same bytes as m, a message of o; nil for none.
+func (s *Story) Twin(m *Message, o *Story) *Message {
+	if s.contents == nil {
+		return nil
 	}
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	if before := c.get(hash, x.Raw); before != nil {
-		return before
+	x := m.Content
+	if s.contents != o.contents {
+		hash := x.Hash()
+		if x = s.contents.shares[hash>>(64-shareBits)].find(hash, x.Raw); x == nil {
+			return nil
+		}
 	}
-	c.byHash.Add(hash, len(c.all))
-	c.all = append(c.all, x)
-	return x
+	if place := x.places[s.reader]; place > 0 {
+		return s.Messages[place-1]
+	}
+	return nil
 }
 
-// content returns what b says, which is read unless the other capture showed it already.
-func (t *teller) content(h ike.Header, hash uint64, b []byte) *Content {
-	if c := t.shared.find(hash, b); c != nil {
-		return c
-	}
-	c := &t.contents.one()[0]
-	*c = newContent(h, t.arena.copy(b), &t.repeats)
-	return t.shared.put(hash, c)
-}
+// Linked gives up what Twin needs, when all twins are found.
+func (s *Story) Linked() { s.contents = nil }
 
 // arena hands out copies cut from large blocks: IKE messages are many and small.
 type arena struct{ block []byte }
@@ -80,17 +121,32 @@ func (a *arena) copy(b []byte) []byte {
 	return a.block[n:len(a.block):len(a.block)]
 }
 
-// slab hands out values cut from blocks: what a capture has many of, one allocation each would be most of the work.
-type slab[T any] struct{ free []T }
+// blocks are values that a capture has many of, in blocks: they do not move as they become more, and one allocation each would be most of
+// the work.
+type blocks[T any] struct {
+	all [][]T
+	n   int
+}
 
-const slabBlock = 128
+const blockBits = 9
 
-// one returns a slice of one value and no room for more.
-func (s *slab[T]) one() []T {
-	if len(s.free) == 0 {
-		s.free = make([]T, slabBlock)
+// at is the i-th value.
+func (b *blocks[T]) at(i int) *T { return &b.all[i>>blockBits][i&(1<<blockBits-1)] }
+
+// add makes one more, and says where it is.
+func (b *blocks[T]) add() (*T, int) {
+	if b.n == len(b.all)<<blockBits {
+		b.all = append(b.all, make([]T, 1<<blockBits))
 	}
-	x := s.free[:1:1]
-	s.free = s.free[1:]
-	return x
+	b.n++
+	return b.at(b.n - 1), b.n - 1
+}
+
+// pointers are to all values in order.
+func (b *blocks[T]) pointers() []*T {
+	all := make([]*T, b.n)
+	for i := range all {
+		all[i] = b.at(i)
+	}
+	return all
 }

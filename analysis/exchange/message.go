@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"bytes"
 	"hash/maphash"
 	"slices"
 
@@ -23,8 +22,9 @@ type Message struct {
 // Content is what the bytes of a message say without keys. Not to be changed: both captures share that of a message which both hold.
 type Content struct {
 	ike.Header
-	*Clear        // never nil
-	Raw    []byte // the message as the capture holds it
+	*Clear                    // never nil
+	Raw    []byte             // the message as the capture holds it
+	places [readersMost]int32 // in the Messages of those that read it, counted from 1
 }
 
 // Clear is what a message says beside its header and outside of what is encrypted. Not to be changed: the messages that are laid out
@@ -52,9 +52,6 @@ const PrefixLen = 64
 
 // Hash is that of the message's bytes, comparable within one process.
 func (c *Content) Hash() uint64 { return maphash.Bytes(seed, c.Raw) }
-
-// Same says whether two messages have the same bytes.
-func (c *Content) Same(o *Content) bool { return c == o || bytes.Equal(c.Raw, o.Raw) }
 
 // Sent is every sighting, in the order of the file, copies included. Not to be changed.
 func (m *Message) Sent() []Sight {

@@ -1,11 +1,9 @@
 package exchange
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"net/netip"
 	"slices"
@@ -49,19 +47,15 @@ func Read(ctx context.Context, src Source, shared *Contents) (*Story, error) {
 // teller gathers a story.
 type teller struct {
 	story     Story
-	messages  Index            // story.Messages by their hashes
+	messages  blocks[Message]  // of the story
 	flows     map[uint32]*Flow // chained by Flow.next
 	recent    [1 << recentBits]*Flow
 	streams   map[streamKey]*Stream
 	datagrams map[datagramKey]*Datagram
 	quotes    [][]byte // what the ICMP errors quote, beside story.ICMP
 	ways      ways
-	seconds   seconds
-	shared    *Contents
-	arena     arena
 	repeats   repeats
-	contents  slab[Content]
-	kept      slab[Message]
+	seconds   seconds
 }
 
 type streamKey struct {
@@ -76,13 +70,14 @@ type datagramKey struct {
 }
 
 func newTeller(shared *Contents) *teller {
-	return &teller{
-		shared:    shared,
+	t := &teller{
 		flows:     map[uint32]*Flow{},
 		repeats:   newRepeats(),
 		streams:   map[streamKey]*Stream{},
 		datagrams: map[datagramKey]*Datagram{},
 	}
+	t.story.contents, t.story.reader = shared.join()
+	return t
 }
 
 func (t *teller) packet(p *packet.Packet) {
@@ -168,36 +163,26 @@ func (t *teller) ike(p *packet.Packet) {
 		t.fault(p.Frame, err.Error())
 		return
 	}
-	hash := maphash.Bytes(seed, p.Payload)
-	s := t.sight(p)
-	m := t.message(hash, p.Payload)
-	if m == nil {
-		if len(t.story.Messages) >= MaxMessages {
-			t.story.Forgotten++
-			return
+	next := t.messages.n
+	if next >= MaxMessages {
+		next = none
+	}
+	c, place := t.content(h, p.Payload, next)
+	switch s := t.sight(p); {
+	case c == nil:
+		t.story.Forgotten++
+	case place == t.messages.n:
+		m, _ := t.messages.add()
+		*m = newMessage(c, p)
+		m.Index, m.once[0] = int32(place), s
+	default:
+		m := t.messages.at(place)
+		s.Copy = m.copied(&s)
+		if s.Copy && s.IPID != 0 {
+			t.story.Counts.Duplicates++
 		}
-		m = &t.kept.one()[0]
-		*m = newMessage(t.content(h, hash, p.Payload), p)
-		t.messages.Add(hash, len(t.story.Messages))
-		m.Index = int32(len(t.story.Messages))
-		t.story.Messages = append(t.story.Messages, m)
-		m.once[0] = s
-		return
+		m.add(s)
 	}
-	s.Copy = m.copied(&s)
-	if s.Copy && s.IPID != 0 {
-		t.story.Counts.Duplicates++
-	}
-	m.add(s)
-}
-
-// message returns the message with those bytes that was seen before, or nil.
-func (t *teller) message(hash uint64, raw []byte) *Message {
-	i := t.messages.Find(hash, func(i int) bool { return bytes.Equal(t.story.Messages[i].Raw, raw) })
-	if i < 0 {
-		return nil
-	}
-	return t.story.Messages[i]
 }
 
 func (t *teller) fault(frame int, reason string) {
@@ -370,6 +355,7 @@ func ikePort(p uint16) bool { return p == 500 || p == 4500 }
 // finish puts together what needs the whole capture.
 func (t *teller) finish() *Story {
 	s := &t.story
+	s.Messages = t.messages.pointers()
 	t.finishDatagrams()
 	for _, f := range s.Flows {
 		f.finish()

@@ -27,6 +27,8 @@ type Story struct {
 	Peak        Peak        // the busiest second
 	Unread      []Unread    // frames of which the link layer, or what is around their packets, is not read
 	Unreadable  int         // IKE packets that were cut before the end of the IKE header
+	contents    *Contents   // of Messages
+	reader      int         // of contents, that this story is
 	Forgotten   int         // packets that are counted but not kept, beyond MaxMessages or MaxFlows
 }
 

@@ -11,10 +11,9 @@ import (
 
 // ways finds the ways of packets, each kept once.
 type ways struct {
-	all    []*Way
+	all    blocks[Way]
 	index  Index
 	recent [1 << recentWays]*Way
-	slab   slab[Way]
 }
 
 // recentWays sizes the table of recent ways, which spares most packets a look into the index.
@@ -36,15 +35,14 @@ func (w *ways) of(p *packet.Packet) *Way {
 	if *recent != nil && **recent == x {
 		return *recent
 	}
-	i := w.index.Find(hash, func(i int) bool { return *w.all[i] == x })
+	i := w.index.Find(hash, func(i int) bool { return *w.all.at(i) == x })
 	if i < 0 {
-		i = len(w.all)
-		own := &w.slab.one()[0]
-		*own = x
-		w.all = append(w.all, own)
+		var way *Way
+		way, i = w.all.add()
+		*way = x
 		w.index.Add(hash, i)
 	}
-	*recent = w.all[i]
+	*recent = w.all.at(i)
 	return *recent
 }
 

@@ -33,6 +33,11 @@ func Join(ctx context.Context, a, b *exchange.Story, o Options) (*Case, error) {
 	if !o.NoSwap && swapped(&j.c.Parties, j.links) {
 		j.swap()
 	}
+	for _, s := range Both {
+		if story := j.c.Story(s); story != nil {
+			story.Linked()
+		}
+	}
 	j.retime()
 	j.locate()
 	j.match()

@@ -57,10 +57,6 @@ func linkMessages(a, b *exchange.Story) []*Message {
 	if b == nil {
 		b = &exchange.Story{}
 	}
-	whole := exchange.NewIndex(len(b.Messages))
-	for i, m := range b.Messages {
-		whole.Add(m.Hash(), i)
-	}
 	taken := make([]bool, len(b.Messages))
 	var cut byPrefix // only needed where a capture is cut
 	if b.Counts.TruncatedIKE > 0 || a.Counts.TruncatedIKE > 0 {
@@ -68,9 +64,8 @@ func linkMessages(a, b *exchange.Story) []*Message {
 	}
 	others, onlyB := make([]*exchange.Message, len(a.Messages)), len(b.Messages)
 	for i, m := range a.Messages {
-		at := whole.Find(m.Hash(), func(i int) bool { return b.Messages[i].Same(m.Content) })
-		if at >= 0 && !taken[at] {
-			others[i] = b.Messages[at]
+		if o := b.Twin(m, a); o != nil && !taken[o.Index] {
+			others[i] = o
 		} else {
 			others[i] = cut.find(m, taken)
 		}

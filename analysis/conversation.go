@@ -37,7 +37,7 @@ func message(c *pair.Case, m *pair.Message) report.Message {
 	if inside := m.Plain(); inside.Known {
 		r.PlaintextMin, r.PlaintextMax = &inside.Min, &inside.Max
 	}
-	for _, n := range m.Notifies() {
+	for n := range m.Notifies() {
 		r.Notify = append(r.Notify, n.Name)
 	}
 	for _, n := range m.InnerNotifies() {

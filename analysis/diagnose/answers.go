@@ -53,18 +53,22 @@ func inconsistentAnswers(j *judge) []report.Finding {
 		if t.Version != 2 {
 			continue // IKEv1 answers anew, and may
 		}
-		to := map[*pair.Message]*pair.Message{}
+		to := map[*pair.Message]*pair.Message{} // the first answers, where the request knows another one
+		comparable := func(m *pair.Message) bool { return m.Fragments == 0 && !m.Altered && !m.Truncated }
 		for _, m := range t.Messages {
 			q := m.Answers()
-			if m.Kind != exchange.Response || q == nil || m.Fragments > 0 || m.Altered || m.Truncated {
+			if m.Kind != exchange.Response || q == nil || !comparable(m) {
 				continue
 			}
-			first := to[q]
+			first := q.AnsweredBy()
+			if first == nil || !comparable(first) {
+				first = to[q]
+			}
 			if first == nil {
 				to[q] = m
 				continue
 			}
-			if !differ(first, m) {
+			if first == m || !differ(first, m) {
 				continue
 			}
 			severity := report.Critical

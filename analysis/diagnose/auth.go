@@ -261,8 +261,18 @@ func responderRejected(j *judge) []report.Finding {
 			j.exec(s.Other(), "what it authenticates with", "show crypto ikev2 profile", "show crypto pki certificates"),
 		}
 	}
+	rejected := func(t *talk) bool {
+		return (t.End == facts.ResponderRejected || t.Doubted) && (t.Certain || !j.superseded(t))
+	}
+	n := 0
 	for _, t := range j.talks {
-		if t.End != facts.ResponderRejected && !t.Doubted || !t.Certain && j.superseded(t) {
+		if rejected(t) {
+			n++
+		}
+	}
+	all = make([]report.Finding, 0, n)
+	for _, t := range j.talks {
+		if !rejected(t) {
 			continue
 		}
 		f := report.Finding{

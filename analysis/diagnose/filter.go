@@ -155,7 +155,7 @@ func lastBeforeFloat(v *pair.Conversation) *pair.Message {
 	}
 	last := v.Messages[len(v.Messages)-1]
 	got := last.Copy(v.Initiator)
-	if last.From == v.Initiator || got == nil || last.Encrypted() || len(last.NATD()) == 0 {
+	if last.From == v.Initiator || got == nil || last.Encrypted() || !last.HasNATD() {
 		return nil
 	}
 	arrived := got.Sent()[0].Nanos

@@ -21,7 +21,7 @@ func fold(all []report.Finding) []report.Finding {
 		}
 		key := fmt.Sprint(f.Code, f.Confidence, f.CausedBy)
 		for _, k := range e.Same {
-			key += fmt.Sprint("|", f.Fields[k])
+			key += "|" + fmt.Sprint(field(f, e, k))
 		}
 		i, seen := first[key]
 		if !seen {
@@ -45,7 +45,9 @@ func fold(all []report.Finding) []report.Finding {
 }
 
 func merge(into *report.Finding, f report.Finding) {
-	into.Evidence = append(into.Evidence, f.Evidence...)
+	if len(into.Evidence) < MaxEvidence {
+		into.Evidence = append(into.Evidence, f.Evidence...)
+	}
 	for _, k := range []string{"requests", "responses"} {
 		if n, ok := f.Fields[k].(int); ok {
 			into.Fields[k] = into.Fields[k].(int) + n

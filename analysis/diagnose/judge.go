@@ -104,22 +104,26 @@ func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([
 		if j.ended() {
 			break
 		}
-		for _, f := range r.find(j) {
+		entry, _ := Explain(r.code)
+		some := r.find(j)
+		for i := range some {
+			f := &some[i]
 			f.Code = r.code
-			entry, _ := Explain(r.code)
 			if f.Severity == "" {
 				f.Severity = entry.Severity
 			}
-			tellSubject(&f, entry)
 			f.Title = cmp.Or(f.Title, entry.Title)
 			if strings.HasPrefix(f.Explanation, "side ") {
 				f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
 			}
-			found = append(found, f)
 		}
+		found = append(found, some...)
 	}
 	link(found)
 	found = fold(found)
+	for i := range found {
+		tellSubject(&found[i])
+	}
 	rank(found)
 	for i := range found {
 		j.tellAnswers(&found[i])
@@ -200,13 +204,32 @@ func tell(f *report.Finding, field string, value any) {
 
 // tellSubject sets the fields that name the finding's subject: "direction", and the one that the
 // catalogue has for a side.
-func tellSubject(f *report.Finding, e Entry) {
-	if d := f.Subject.Direction; d != "" {
-		tell(f, "direction", string(d))
+func tellSubject(f *report.Finding) {
+	e, _ := Explain(f.Code)
+	for _, name := range []string{"direction", e.sideField()} {
+		if value, ok := ofSubject(*f, e, name); ok {
+			tell(f, name, value)
+		}
 	}
-	if name := e.sideField(); name != "" && f.Subject.Side != "" {
-		tell(f, name, string(f.Subject.Side))
+}
+
+// ofSubject is a field that names the finding's subject.
+func ofSubject(f report.Finding, e Entry, name string) (any, bool) {
+	switch {
+	case name == "direction" && f.Subject.Direction != "":
+		return string(f.Subject.Direction), true
+	case name != "" && name == e.sideField() && f.Subject.Side != "":
+		return string(f.Subject.Side), true
 	}
+	return nil, false
+}
+
+// field is a field of a finding, whether or not its subject is told already.
+func field(f report.Finding, e Entry, name string) any {
+	if value, ok := ofSubject(f, e, name); ok {
+		return value
+	}
+	return f.Fields[name]
 }
 
 func sideOf(s pair.Side) report.Side { return report.Side(s.String()) }

@@ -144,7 +144,7 @@ func (j *judge) sameSA(before, after *pair.Mapping) bool {
 
 func encapsulationForced(j *judge) []report.Finding {
 	for m := range j.c.Messages() {
-		for _, d := range m.NATD() {
+		for d := range m.NATD() {
 			if d.Forced && len(j.nat) == 0 {
 				return []report.Finding{{
 					Confidence: report.Certain, Conversation: m.Conversation.ID,

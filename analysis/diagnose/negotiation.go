@@ -203,6 +203,9 @@ func redirected(j *judge) []report.Finding {
 	var all []report.Finding
 	seen := map[string]bool{}
 	for m := range j.c.Messages() {
+		if !m.Has(uint16(ike.Redirect)) && !m.Has(uint16(ike.RedirectedFrom)) {
+			continue
+		}
 		for _, p := range m.OfType(ike.PayloadN) {
 			n, ok := p.(*ike.Notify)
 			if !ok || n.Number != ike.Redirect && n.Number != ike.RedirectedFrom {

@@ -54,7 +54,17 @@ func causesOf(all []Entry) map[string][]string {
 
 // link hangs what follows under its root.
 func link(found []report.Finding) {
-	of := newIndex(found)
+	asked := map[string]bool{}
+	codes := map[string]bool{}
+	for i := range found {
+		if code := found[i].Code; !codes[code] {
+			codes[code] = true
+			for _, cause := range causes()[code] {
+				asked[cause] = true
+			}
+		}
+	}
+	of := newIndex(found, asked)
 	for i := range found {
 		f := &found[i]
 		for _, code := range causes()[f.Code] {
@@ -76,9 +86,13 @@ type index struct {
 	apart map[string][]int // by code: those that name no conversation
 }
 
-func newIndex(found []report.Finding) index {
+// newIndex makes an index of the findings that may be causes: of others no one asks.
+func newIndex(found []report.Finding, causes map[string]bool) index {
 	x := index{found, map[topic][]int{}, map[string][]int{}}
 	for i, f := range found {
+		if !causes[f.Code] {
+			continue
+		}
 		x.of[topic{code: f.Code}] = append(x.of[topic{code: f.Code}], i)
 		if f.Conversation == "" {
 			x.apart[f.Code] = append(x.apart[f.Code], i)

@@ -75,9 +75,16 @@ func reorderedOnPath(j *judge) []report.Finding {
 		return nil
 	}
 	for _, s := range pair.Both {
-		var order []*pair.Transmission
+		n := 0
+		both := func(t *pair.Transmission) bool { return t.At[pair.A] != nil && t.At[pair.B] != nil }
 		for _, t := range j.c.Sent(s, 0) {
-			if t.At[pair.A] != nil && t.At[pair.B] != nil {
+			if both(t) {
+				n++
+			}
+		}
+		order := make([]*pair.Transmission, 0, n)
+		for _, t := range j.c.Sent(s, 0) {
+			if both(t) {
 				order = append(order, t)
 			}
 		}

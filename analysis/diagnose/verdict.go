@@ -34,7 +34,11 @@ type place struct {
 func rank(all []report.Finding) {
 	places := make([]place, len(all))
 	gravest := map[int]int{}
-	of := newIndex(all)
+	roots := map[string]bool{}
+	for i := range all {
+		roots[all[i].CausedBy] = true
+	}
+	of := newIndex(all, roots)
 	for i, f := range all {
 		root := of.root(i)
 		places[i] = place{finding: f, root: root, follows: root != i, position: i}

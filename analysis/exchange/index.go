@@ -12,11 +12,31 @@ type slot struct{ place, hash uint32 }
 
 // NewIndex returns an Index with room for n elements.
 func NewIndex(n int) *Index {
-	size := 16
+	return &Index{slots: make([]slot, tableSize(n))}
+}
+
+func tableSize(n int) int {
+	size := 4
 	for size*2 < n*3 {
 		size *= 2
 	}
-	return &Index{slots: make([]slot, size)}
+	return size
+}
+
+// Reset empties the index and makes room for n elements.
+func (x *Index) Reset(n int) {
+	size := tableSize(n)
+	if cap(x.slots) < size {
+		x.slots = make([]slot, size)
+	}
+	x.slots, x.used = x.slots[:size], 0
+	clear(x.slots)
+}
+
+// Mix is a hash of two numbers, for elements that have none of their own.
+func Mix(a, b uint64) uint64 {
+	h := (a*spread ^ b) * spread
+	return h ^ h>>32
 }
 
 // Add puts in the place of an element with a hash.

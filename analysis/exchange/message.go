@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"hash/maphash"
+	"iter"
 	"slices"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -130,16 +131,15 @@ func (c *Content) Notify(n uint16) (Notify, bool) {
 	return Notify{}, false
 }
 
-// Notifies returns the Notify payloads in clear.
-func (c *Content) Notifies() []Notify {
-	if len(c.notifies) == 0 {
-		return nil
+// Notifies yields the Notify payloads in clear.
+func (c *Content) Notifies() iter.Seq[Notify] {
+	return func(yield func(Notify) bool) {
+		for i := range c.notifies {
+			if !yield(c.notify(i)) {
+				return
+			}
+		}
 	}
-	all := make([]Notify, len(c.notifies))
-	for i := range all {
-		all[i] = c.notify(i)
-	}
-	return all
 }
 
 // notify is the i-th Notify payload with this message's data.

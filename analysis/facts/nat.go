@@ -64,7 +64,7 @@ func translatedByMapping(c *pair.Case, s pair.Side) (Translated, bool) {
 // and not what the other side's does.
 func hashConfirms(c *pair.Case, s pair.Side) bool {
 	for m := range c.Messages() {
-		for _, d := range m.NATD() {
+		for d := range m.NATD() {
 			if d.Forced {
 				continue
 			}
@@ -84,7 +84,7 @@ func translatedByHash(c *pair.Case, s pair.Side) (Translated, bool) {
 		return Translated{}, false
 	}
 	for m := range c.Messages() {
-		for _, d := range m.NATD() {
+		for d := range m.NATD() {
 			if t, ok := byHash(c, s, m, d); ok {
 				return t, true
 			}

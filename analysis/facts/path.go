@@ -97,8 +97,18 @@ func newStretch(c *pair.Case, s pair.Side, port uint16) *Stretch {
 	if to := c.Story(s.Other()); to != nil {
 		st.Empty = to.Counts.Tunnel() == 0 && len(to.Datagrams) == 0
 	}
+	ours := func(m *pair.Message, t *pair.Transmission) bool {
+		return (m.Conversation == nil || !m.Conversation.Foreign) && !Fragmented(t)
+	}
+	n := 0
 	for m, t := range c.Sent(s, port) {
-		if m.Conversation != nil && m.Conversation.Foreign || Fragmented(t) {
+		if ours(m, t) {
+			n++
+		}
+	}
+	st.Sent = make([]Sending, 0, n)
+	for m, t := range c.Sent(s, port) {
+		if !ours(m, t) {
 			continue
 		}
 		st.Sent = append(st.Sent, Sending{t, m, len(st.Sent)})

@@ -79,7 +79,16 @@ func (t *Talk) Responder() pair.Side { return t.Initiator.Other() }
 
 // MessagesOf returns the messages of an exchange and kind.
 func (t *Talk) MessagesOf(x ike.ExchangeType, k exchange.Kind) []*pair.Message {
-	var all []*pair.Message
+	n := 0
+	for _, m := range t.Messages {
+		if m.Exchange == x && m.Kind == k {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	all := make([]*pair.Message, 0, n)
 	for _, m := range t.Messages {
 		if m.Exchange == x && m.Kind == k {
 			all = append(all, m)

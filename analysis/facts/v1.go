@@ -190,7 +190,7 @@ func (t *Talk) unreadable() bool {
 			continue
 		}
 		bad := false
-		for _, n := range m.Notifies() {
+		for n := range m.Notifies() {
 			bad = bad || BadMessage(n.Number)
 		}
 		if clear = clear || bad; bad || m.Encrypted() {

@@ -140,11 +140,14 @@ type Message struct {
 	rest    *rest                // nil for none
 	only    [1]*Transmission     // of a message that was sent once: one
 	one     Transmission
-	plain   room
+
+	plainMin, plainMax int32
+	plainKnown         bool
 
 	From     Side
-	Altered  bool // the bytes differ between the sides
-	stranger bool // it is from or to an address that is neither side's
+	Altered  bool           // the bytes differ between the sides
+	stranger bool           // it is from or to an address that is neither side's
+	natd     [natdMost]mark // what its NAT detection hashes say, unless rest holds it
 }
 
 // rest is what few messages have.
@@ -153,12 +156,6 @@ type rest struct {
 	natd     []NATD
 	inner    []ike.Payload
 	differAt int
-}
-
-// room is an ike.Room, kept small.
-type room struct {
-	min, max int32
-	known    bool
 }
 
 // Transmission is one sending of a message, or one arrival that has no sending.

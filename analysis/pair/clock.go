@@ -11,7 +11,7 @@ import (
 type observation struct {
 	a, b  int64
 	from  Side
-	frame int // in A's capture: the order in which things happened, whatever the clocks say
+	frame int32 // in A's capture: the order in which things happened, whatever the clocks say
 }
 
 func (o observation) diff() int64 { return o.b - o.a }

@@ -69,7 +69,7 @@ func TestClockOfASetBack(t *testing.T) {
 		all := observe(100, second, func(t int64) int64 { return t })
 		slices.SortFunc(all, func(x, y observation) int { return cmp.Compare(x.a, y.a) })
 		for i := range all {
-			all[i].frame, all[i].a = i+1, setA(all[i].a)
+			all[i].frame, all[i].a = int32(i+1), setA(all[i].a)
 		}
 		got := fitClock(all)
 		if len(got.Steps) != 1 || distance(got.Steps[0].By, -by) > 10e6 {

@@ -22,8 +22,10 @@ type conversationKey struct {
 func (j *joiner) converse() {
 	c := j.c
 	j.group()
+	var room requests
 	for _, v := range c.Conversations {
 		v.settle(c)
+		v.linkAnswers(&room)
 	}
 	slices.SortStableFunc(c.Conversations, func(x, y *Conversation) int {
 		return cmp.Or(cmp.Compare(x.First, y.First), cmp.Compare(x.SPIi, y.SPIi))
@@ -101,7 +103,6 @@ func (v *Conversation) settle(c *Case) {
 	for _, s := range Both {
 		v.Ends[s] = v.end(c, s)
 	}
-	v.linkAnswers()
 }
 
 // begins says whether m is the first message of an IKE SA.
@@ -167,42 +168,75 @@ type askedKey struct {
 	from     Side
 }
 
+// asks is what a request and its response share.
+func (m *Message) asks() askedKey {
+	k := askedKey{m.MessageID, m.Exchange, m.From}
+	if m.Kind == exchange.Response {
+		k.from = m.From.Other()
+	}
+	return k
+}
+
+func (k askedKey) hash() uint64 {
+	return exchange.Mix(uint64(k.id), uint64(k.exchange)<<8|uint64(k.from))
+}
+
 // linkAnswers relates every response to its request: by message ID, exchange and direction; several requests of IKE_SA_INIT (cookie,
 // other group) to the last one before it; all fragments of a request (RFC 7383) to the same answer. In IKEv1 the order of the exchange
 // tells.
-func (v *Conversation) linkAnswers() {
-	open := make(map[askedKey][]*Message, len(v.Messages)/2)
-	only := make([]*Message, len(v.Messages)) // room for a request each: few are fragments of one
+func (v *Conversation) linkAnswers(q *requests) {
+	q.index.Reset(len(v.Messages))
+	q.next = slices.Grow(q.next[:0], len(v.Messages))[:len(v.Messages)]
 	inOrder := func(m *Message) bool { return v.Version == 1 || begins(m.Message) }
+	first := func(k askedKey) int {
+		return q.index.Find(k.hash(), func(i int) bool { return v.Messages[i].asks() == k })
+	}
 	for i, m := range v.Messages {
-		if m.Kind == exchange.Request && !inOrder(m) {
-			k := askedKey{m.MessageID, m.Exchange, m.From}
-			before := open[k]
-			if before == nil {
-				before = only[i : i : i+1]
-			}
-			open[k] = append(before, m)
+		if m.Kind != exchange.Request || inOrder(m) {
+			continue
+		}
+		q.next[i] = 0
+		k := m.asks()
+		if f := first(k); f < 0 {
+			q.index.Add(k.hash(), i)
+		} else {
+			q.next[i], q.next[f] = q.next[f], int32(i)+1
 		}
 	}
+	var last map[askedKey]*Message // of those whose order tells
 	for _, m := range v.Messages {
 		switch {
+		case m.Kind == exchange.Request && inOrder(m):
+			if last == nil {
+				last = map[askedKey]*Message{}
+			}
+			last[m.asks()] = m
 		case m.Kind == exchange.Response:
-			m.answer(open[askedKey{m.MessageID, m.Exchange, m.From.Other()}])
-		case inOrder(m):
-			open[askedKey{m.MessageID, m.Exchange, m.From}] = []*Message{m}
+			k := m.asks()
+			if r := last[k]; r != nil {
+				m.answer(r)
+				continue
+			}
+			for i := first(k); i >= 0; i = int(q.next[i]) - 1 {
+				m.answer(v.Messages[i])
+			}
 		}
 	}
 }
 
-// answer makes m the answer of requests, which are fragments of one.
-func (m *Message) answer(requests []*Message) {
-	for i, q := range requests {
-		if i == 0 {
-			m.partner = q
-		}
-		if q.partner == nil {
-			q.partner = m
-		}
+// requests are those of one conversation that their numbers tell, and room for those of the next.
+type requests struct {
+	index exchange.Index // the first one of a key
+	next  []int32        // the next one of the same key, a fragment, counted from 1
+}
+
+// answer makes m the answer of a request, of fragments the first of which comes first.
+func (m *Message) answer(request *Message) {
+	if m.partner == nil {
+		m.partner = request
+	}
+	if request.partner == nil {
+		request.partner = m
 	}
 }
 

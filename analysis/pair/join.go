@@ -130,13 +130,13 @@ func (j *joiner) sender(l *Message) Side {
 // match pairs the transmissions: first by what needs no clock, then by the clock that follows from it.
 func (j *joiner) match() {
 	esp := espObservations(j.c.Flows)
-	j.rough = roughClock(j.links, esp)
 	all := make([]observation, 0, len(j.links)+len(esp))
+	j.rough = roughClock(j.links, esp, all)
 	for _, l := range j.links {
 		matchLink(l, j.blind(), func(a int64) [2]int64 { return j.rough.near(a, l.From) })
 		for _, t := range l.Transmissions() {
 			if t.At[A] != nil && t.At[B] != nil {
-				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.From, int(t.At[A].Frame)})
+				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.From, t.At[A].Frame})
 			}
 		}
 	}

@@ -111,7 +111,7 @@ func TestPlaintextOfRefusals(t *testing.T) {
 
 func TestNATDetection(t *testing.T) {
 	for m := range joinIncident(t, "nat").Messages() {
-		for _, d := range m.NATD() {
+		for d := range m.NATD() {
 			// A's own address is hidden by the NAT, B's is not.
 			if hidden := d.Source == (m.From == A); d.Received == hidden || !d.Sent {
 				t.Errorf("message %d of %s, source %v: %+v", m.MessageID, m.From, d.Source, d)
@@ -120,7 +120,7 @@ func TestNATDetection(t *testing.T) {
 	}
 	n := 0
 	for m := range joinIncident(t, "ikev1-main-mode").Messages() {
-		for _, d := range m.NATD() {
+		for d := range m.NATD() {
 			if n++; !d.Sent || !d.Received {
 				t.Errorf("IKEv1, no NAT: %+v", d)
 			}

@@ -42,13 +42,13 @@ func (r *rough) near(a int64, from Side) [2]int64 {
 const agreement = 250_000_000
 
 // roughClock collects the pairs that need no clock to be recognised: messages that were seen once on either side, and ESP packets
-// by their number. What contradicts its neighbours was seen once on either side by two different losses, and is left out.
-func roughClock(links []*Message, esp []observation) rough {
+// by their number, in room. What contradicts its neighbours was seen once on either side by two different losses, and is left out.
+func roughClock(links []*Message, esp, room []observation) rough {
 	var r rough
-	all := make([]observation, 0, len(links)+len(esp))
+	all := room[:0]
 	for _, l := range links {
 		if x, y, ok := single(l); ok {
-			all = append(all, observation{x.Nanos, y.Nanos, l.From, int(x.Frame)})
+			all = append(all, observation{x.Nanos, y.Nanos, l.From, x.Frame})
 		}
 	}
 	all = append(all, esp...)
@@ -204,7 +204,7 @@ func flowObservations(f *Flow, limit int) []observation {
 			b = b[1:]
 		}
 		if len(b) > 0 && b[0].Seq == p.Seq {
-			all = append(all, observation{p.Nanos, b[0].Nanos, f.From, int(p.Frame)})
+			all = append(all, observation{p.Nanos, b[0].Nanos, f.From, p.Frame})
 		}
 	}
 	return all

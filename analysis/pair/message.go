@@ -41,17 +41,11 @@ func (m *Message) AnsweredBy() *Message {
 // Plain bounds the payloads inside, padding taken off, of an SK or SKF payload, or of an encrypted IKEv1
 // message.
 func (m *Message) Plain() ike.Room {
-	return ike.Room{Known: m.plain.known, Min: int(m.plain.min), Max: int(m.plain.max)}
+	return ike.Room{Known: m.plainKnown, Min: int(m.plainMin), Max: int(m.plainMax)}
 }
 
-func (m *Message) setPlain(r ike.Room) { m.plain = room{int32(r.Min), int32(r.Max), r.Known} }
-
-// NATD is what the message's NAT detection hashes say.
-func (m *Message) NATD() []NATD {
-	if m.rest == nil {
-		return nil
-	}
-	return m.rest.natd
+func (m *Message) setPlain(r ike.Room) {
+	m.plainKnown, m.plainMin, m.plainMax = r.Known, int32(r.Min), int32(r.Max)
 }
 
 // Inner are the payloads that keys made readable.

@@ -3,6 +3,7 @@ package pair
 import (
 	"bytes"
 	"context"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -17,18 +18,94 @@ func (j *joiner) detect(ctx context.Context) {
 	for _, s := range Both {
 		d.known[s] = candidates(&j.c.Parties[s])
 	}
+	var said []NATD
 	for m := range j.c.Messages() {
-		hashes := d.hashes(m)
-		if len(hashes) == 0 {
-			continue
+		said = said[:0]
+		for h := range m.hashes() {
+			said = append(said, d.check(m, h))
 		}
-		natd := make([]NATD, 0, len(hashes))
-		for _, h := range hashes {
-			natd = append(natd, d.check(m, h))
-		}
-		m.more().natd = natd
+		m.setNATD(said)
 	}
 }
+
+// mark is what one NAT detection hash says, in short: of a hash of an address that the captures show, or of none that is known.
+type mark uint8
+
+const (
+	marked mark = 1 << iota
+	markSource
+	markSent
+	markReceived
+	markForced
+	markSeen // it is of an address that the captures show
+)
+
+// natdMost is how many hashes are kept in short; a message has two.
+const natdMost = 4
+
+// setNATD keeps what the hashes say: in short, where the message itself tells the rest.
+func (m *Message) setNATD(said []NATD) {
+	short := len(said) <= natdMost && len(m.Transmissions()) == 1
+	for _, d := range said {
+		short = short && (d.How == "" || d.How == inCapture)
+	}
+	if !short {
+		m.more().natd = slices.Clone(said)
+		return
+	}
+	for i, d := range said {
+		m.natd[i] = marked
+		for _, x := range []struct {
+			is   bool
+			mark mark
+		}{{d.Source, markSource}, {d.Sent, markSent}, {d.Received, markReceived}, {d.Forced, markForced}, {d.How != "", markSeen}} {
+			if x.is {
+				m.natd[i] |= x.mark
+			}
+		}
+	}
+}
+
+// HasNATD says whether the message holds NAT detection hashes.
+func (m *Message) HasNATD() bool { return m.natd[0] != 0 || m.rest != nil && len(m.rest.natd) > 0 }
+
+// NATD yields what the message's NAT detection hashes say.
+func (m *Message) NATD() iter.Seq[NATD] {
+	return func(yield func(NATD) bool) {
+		if m.rest != nil {
+			for _, d := range m.rest.natd {
+				if !yield(d) {
+					return
+				}
+			}
+		}
+		for _, k := range m.natd {
+			if k == 0 || !yield(m.unmark(k)) {
+				return
+			}
+		}
+	}
+}
+
+// unmark is what a mark stands for.
+func (m *Message) unmark(k mark) NATD {
+	d := NATD{Source: k&markSource != 0, Sent: k&markSent != 0, Received: k&markReceived != 0, Forced: k&markForced != 0}
+	if k&markSeen == 0 {
+		return d
+	}
+	x := m.one.At[m.From]
+	if !d.Sent {
+		x = m.one.At[m.From.Other()]
+	}
+	d.How, d.Address = inCapture, x.Dst
+	if d.Source {
+		d.Address = x.Src
+	}
+	return d
+}
+
+// inCapture says of a hash that it is of an address which the captures show.
+const inCapture = "capture"
 
 // detector remembers what a search has found, and that it was made.
 type detector struct {
@@ -53,53 +130,60 @@ func candidates(p *Party) []netip.AddrPort {
 	return all
 }
 
-// hash is one NAT detection hash and how to make it of an address.
+// hash is one NAT detection hash of a message.
 type hash struct {
+	*Message
 	source bool
 	data   []byte
-	make   func(netip.AddrPort) []byte
+	v1     uint64 // IKEv1: the hash algorithm
 }
 
-// hashes lists those of m: the notifications of IKEv2, or the NAT-D payloads of IKEv1, of which the first is of the destination
+// of says whether it is the hash of an address.
+func (h hash) of(a netip.AddrPort) bool {
+	switch {
+	case !a.Addr().IsValid():
+		return false
+	case h.Major() == 1:
+		return bytes.Equal(ike.NATDHashV1(h.v1, h.SPIi, h.SPIr, a.Addr(), a.Port()), h.data)
+	}
+	sum := ike.NATDHash(h.SPIi, h.SPIr, a.Addr(), a.Port())
+	return bytes.Equal(sum[:], h.data)
+}
+
+// hashes yields those of m: the notifications of IKEv2, or the NAT-D payloads of IKEv1, of which the first is of the destination
 // (RFC 3947, Section 3.2).
-func (d *detector) hashes(m *Message) []hash {
-	if m.Major() == 1 {
-		return d.hashesV1(m)
-	}
-	if len(m.Notifies()) == 0 {
-		return nil
-	}
-	maker := func(a netip.AddrPort) []byte {
-		h := ike.NATDHash(m.SPIi, m.SPIr, a.Addr(), a.Port())
-		return h[:]
-	}
-	var all []hash
-	for _, n := range m.Notifies() {
-		switch ike.NotifyType(n.Number) {
-		case ike.NATDetectionSourceIP:
-			all = append(all, hash{true, n.Data, maker})
-		case ike.NATDetectionDestinationIP:
-			all = append(all, hash{false, n.Data, maker})
+func (m *Message) hashes() iter.Seq[hash] {
+	return func(yield func(hash) bool) {
+		if m.Major() == 1 {
+			m.hashesV1(yield)
+			return
+		}
+		for n := range m.Notifies() {
+			source := n.Number == uint16(ike.NATDetectionSourceIP)
+			if (source || n.Number == uint16(ike.NATDetectionDestinationIP)) && !yield(hash{m, source, n.Data, 0}) {
+				return
+			}
 		}
 	}
-	return all
 }
 
-func (d *detector) hashesV1(m *Message) []hash {
-	algorithm := m.Conversation.hashV1()
-	maker := func(a netip.AddrPort) []byte {
-		return ike.NATDHashV1(algorithm, m.SPIi, m.SPIr, a.Addr(), a.Port())
+func (m *Message) hashesV1(yield func(hash) bool) {
+	if !m.Holds(ike.V1PayloadNATD) && !m.Holds(ike.V1PayloadNATDOld) {
+		return
 	}
-	var all []hash
+	algorithm := m.Conversation.hashV1()
+	source := false
 	for _, p := range m.InClear() {
 		if t := p.Type(); t != ike.V1PayloadNATD && t != ike.V1PayloadNATDOld {
 			continue
 		}
 		if b, ok := p.(*ike.BytesV1); ok {
-			all = append(all, hash{len(all) > 0, b.Data, maker})
+			if !yield(hash{m, source, b.Data, algorithm}) {
+				return
+			}
+			source = true
 		}
 	}
-	return all
 }
 
 // hashV1 is the hash algorithm that phase 1 agreed on: of the responder's selection.
@@ -122,7 +206,6 @@ func (v *Conversation) hashV1() uint64 {
 
 func (d *detector) check(m *Message, h hash) NATD {
 	r := NATD{Source: h.source}
-	is := func(a netip.AddrPort) bool { return a.Addr().IsValid() && bytes.Equal(h.make(a), h.data) }
 	for _, t := range m.Transmissions() {
 		for _, s := range Both {
 			x := t.At[s]
@@ -133,34 +216,34 @@ func (d *detector) check(m *Message, h hash) NATD {
 			if h.source {
 				a = x.Src
 			}
-			if !is(a) {
+			if !h.of(a) {
 				continue
 			}
-			r.Address, r.How = a, "capture"
+			r.Address, r.How = a, inCapture
 			r.Sent = r.Sent || s == m.From
 			r.Received = r.Received || s != m.From
 		}
 	}
 	if r.How == "" {
-		r.Address, r.How = d.find(m, h, is)
+		r.Address, r.How = d.find(m, h)
 	}
 	r.Forced = h.source && r.How == "" && m.Copy(A) != nil && m.Copy(B) != nil && !d.c.Translates(m.From)
 	return r
 }
 
 // find looks for the address that a hash was made of among those that are known but were not seen on this message.
-func (d *detector) find(m *Message, h hash, is func(netip.AddrPort) bool) (netip.AddrPort, string) {
+func (d *detector) find(m *Message, h hash) (netip.AddrPort, string) {
 	whose := m.From
 	if !h.source {
 		whose = whose.Other()
 	}
 	for _, x := range d.known[whose] {
-		if is(x) {
+		if h.of(x) {
 			return x, "inventory"
 		}
 	}
 	for _, x := range d.found {
-		if is(x) {
+		if h.of(x) {
 			return x, "search"
 		}
 	}

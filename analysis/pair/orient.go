@@ -173,11 +173,14 @@ func (c *compass) flowHops(a, b *exchange.Story) {
 
 // gaps compares how long the answer takes in both captures: at the asking side the way there and back comes on top.
 func (c *compass) gaps(links []*Message) {
-	requests := make(map[asked]*Message, len(links)/2)
-	for _, l := range links {
+	var index exchange.Index
+	request := func(k asked) int {
+		return index.Find(k.hash(), func(i int) bool { return askKey(links[i].at[A]) == k })
+	}
+	for i, l := range links {
 		if l.at[A] != nil && l.at[B] != nil && l.at[A].Kind == exchange.Request {
-			if k := askKey(l.at[A]); requests[k] == nil {
-				requests[k] = l
+			if k := askKey(l.at[A]); request(k) < 0 {
+				index.Add(k.hash(), i)
 			}
 		}
 	}
@@ -185,8 +188,12 @@ func (c *compass) gaps(links []*Message) {
 		if l.at[A] == nil || l.at[B] == nil || l.at[A].Kind != exchange.Response {
 			continue
 		}
-		q := requests[askKey(l.at[A])]
-		if q == nil || len(q.at[A].Sent()) != len(q.at[B].Sent()) || len(l.at[A].Sent()) != len(l.at[B].Sent()) {
+		i := request(askKey(l.at[A]))
+		if i < 0 {
+			continue
+		}
+		q := links[i]
+		if len(q.at[A].Sent()) != len(q.at[B].Sent()) || len(l.at[A].Sent()) != len(l.at[B].Sent()) {
 			continue
 		}
 		waitA := l.at[A].Sent()[0].Nanos - q.at[A].Sent()[0].Nanos
@@ -212,6 +219,11 @@ type asked struct {
 	id       uint32
 	exchange ike.ExchangeType
 	asker    exchange.Role
+}
+
+// hash spreads what is asked.
+func (k asked) hash() uint64 {
+	return exchange.Mix(uint64(k.spiI), uint64(k.id)<<16|uint64(k.exchange)<<8|uint64(k.asker))
 }
 
 func askKey(m *exchange.Message) asked {

@@ -136,7 +136,7 @@ func TestSearchedAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := c.Conversations[0].Messages[0].NATD()
+	got := slices.Collect(c.Conversations[0].Messages[0].NATD())
 	want := NATD{Source: true, Address: netip.AddrPortFrom(addressA, 500), How: "search"}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("NAT detection %+v, want %+v", got, want)

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/report"
 )
 
@@ -17,6 +19,7 @@ import (
 type lively struct {
 	rnd      *rand.Rand
 	udp, six bool
+	ah       bool // AH instead of ESP
 	by       cameUp
 	every    [2]time.Duration // between two packets of a side
 	rekeys   int
@@ -44,11 +47,12 @@ type change struct {
 
 func newLively(seed uint64) *lively {
 	rnd := rand.New(rand.NewPCG(seed, 23))
-	l := &lively{rnd: rnd, udp: rnd.IntN(2) == 0, six: rnd.IntN(2) == 0, by: cameUp(rnd.IntN(3)), rekeys: rnd.IntN(3),
+	l := &lively{rnd: rnd, udp: rnd.IntN(2) == 0, six: rnd.IntN(2) == 0, by: cameUp(rnd.IntN(3)), rekeys: rnd.IntN(4),
 		mtu: 1448, duration: 90 * time.Second}
 	if l.six {
 		l.udp = l.udp && rnd.IntN(2) == 0
 	}
+	l.ah = !l.udp && rnd.IntN(4) == 0
 	for s := range l.every {
 		l.every[s] = time.Duration(60+rnd.IntN(400)) * time.Millisecond
 	}
@@ -69,11 +73,13 @@ func (l *lively) play(s *scene) {
 		s.seen[0] = sceneNAT
 	}
 	var a *sa
+	var old *v1
 	switch l.by {
 	case byV2:
 		a = s.sa(0).up()
 	case byV1:
-		s.v1(0).phase1().quickMode(3)
+		old = s.v1(0).phase1()
+		old.quickMode(3)
 	}
 	generation := [2]uint32{}
 	seq := [2]uint32{}
@@ -90,8 +96,17 @@ func (l *lively) play(s *scene) {
 		s.now = max(s.now, next[from])
 		next[from] += l.every[from]/2 + time.Duration(l.rnd.Int64N(int64(l.every[from])))
 		if due := uint32(int(s.now-start) * (l.rekeys + 1) / int(l.duration)); due > generation[0] {
-			if a != nil {
+			switch {
+			case a != nil && int(due)%3 == 2:
+				a = a.renewed(int(due) % 2)
+			case a != nil:
 				a.rekeyChild(int(due) % 2)
+				if due%2 == 1 {
+					a.exchange(ike.Informational, int(due)%2, ike.PayloadD, 12, ike.PayloadD, 12)
+				}
+			case old != nil:
+				old.quick++
+				old.quickMode(3)
 			}
 			for side := range 2 {
 				if generation[side] = due; l.has("keep an old SPI", side, s.now-start) {
@@ -139,7 +154,34 @@ func (l *lively) send(s *scene, from int, at time.Duration, generation, seq *[2]
 	case l.has("lose fragments", from, at) && f.mtu > 0:
 		f.lost = true
 	}
+	if l.ah {
+		s.ah(from, spi, seq[from], size, f)
+		return
+	}
 	s.esp(from, spi, seq[from], size, l.udp, f)
+}
+
+// renewed replaces the IKE SA and its child SA.
+func (a *sa) renewed(from int) *sa {
+	a.rekeyChild(from)
+	a.exchange(ike.CreateChildSA, from, ike.PayloadSA, 180, ike.PayloadSA, 180)
+	b := a.s.sa(from)
+	b.port = a.port
+	a.exchange(ike.Informational, from, ike.PayloadD, 8, ike.PayloadNone, 0)
+	return b
+}
+
+// ah sends a packet of AH with so many bytes inside.
+func (s *scene) ah(from int, spi, seq uint32, size int, f fate) {
+	s.now += time.Millisecond
+	s.id++
+	b := binary.BigEndian.AppendUint32([]byte{4, 4, 0, 0}, spi)
+	b = binary.BigEndian.AppendUint32(b, seq)
+	body := make([]byte, 12+size)
+	binary.BigEndian.PutUint16(body, s.id)
+	for at := range 2 {
+		s.datagram(from, at, 51, append(b[:len(b):len(b)], body...), 0, f)
+	}
 }
 
 // changes are those that no healthy tunnel shows. Each begins in the middle, so that enough comes before and after it.
@@ -195,10 +237,14 @@ func TestNothingWrongWithESPPassesForHealth(t *testing.T) {
 				if name == "keep an old SPI" {
 					c.at = 0
 				}
-				r := play(c).compare()
-				sound(t, r)
-				if r.Verdict.ExitCode == 0 {
-					t.Errorf("seed %d (%+v): %s of side %d: %s", seed, describe(l), name, side, r.Verdict.Headline)
+				for look, change := range looksAt(seed) {
+					s := play(c)
+					change(s)
+					r := s.compare()
+					sound(t, r)
+					if r.Verdict.ExitCode == 0 {
+						t.Errorf("seed %d (%+v): %s of side %d, %s: %s", seed, describe(l), name, side, look, r.Verdict.Headline)
+					}
 				}
 			}
 		}
@@ -208,7 +254,14 @@ func TestNothingWrongWithESPPassesForHealth(t *testing.T) {
 var changeNone = change{at: time.Hour}
 
 func describe(l *lively) string {
-	return fmt.Sprintf("UDP %v, IPv6 %v, IKE %d, every %v, %d rekeys, large %d", l.udp, l.six, l.by, l.every, l.rekeys, l.large)
+	return fmt.Sprintf("UDP %v, AH %v, IPv6 %v, IKE %d, every %v, %d rekeys, large %d", l.udp, l.ah, l.six, l.by, l.every, l.rekeys, l.large)
+}
+
+// looksAt are those of them that leave a fault in sight, of which each seed has one beside the plain one.
+func looksAt(seed uint64) map[string]func(*scene) {
+	all := healthyLooks(seed)
+	name := []string{"ends earlier", "begins later", "swapped", "doubled"}[seed%4]
+	return map[string]func(*scene){"as it is": all["as it is"], name: all[name]}
 }
 
 // healthyLooks are ways in which captures of a healthy tunnel differ.

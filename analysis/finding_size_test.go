@@ -99,6 +99,22 @@ func sizeCases() []findingCase {
 			map[string]any{"direction": "A->B", "protocol": "ESP in UDP", "fragments_sent": 2, "fragments_seen": 1, "datagram_size": 1516}},
 		{"ip-fragments-lost", hit, "all of ESP, the small ones too", largeESP(false, fate{mtu: 1480, lost: true}),
 			map[string]any{"direction": "A->B", "protocol": "ESP", "fragments_sent": 2, "fragments_seen": 0}},
+		{"ip-fragments-lost", hit, "the second ones of AH", func(s *scene) {
+			s.sa(0).up()
+			for i := range uint32(30) {
+				s.ah(0, 0xa0000001, i+1, 100+int(i%3/2)*1500, fate{mtu: 1480, keep: 1})
+				s.ah(1, 0xb0000001, i+1, 100, fate{})
+				s.wait(50 * time.Millisecond)
+			}
+		}, map[string]any{"direction": "A->B", "protocol": "AH", "fragments_sent": 2, "fragments_seen": 1}},
+		{"ip-fragments-lost", near, "AH in fragments that arrive", func(s *scene) {
+			s.sa(0).up()
+			for i := range uint32(30) {
+				s.ah(0, 0xa0000001, i+1, 100+int(i%3/2)*1500, fate{mtu: 1480})
+				s.ah(1, 0xb0000001, i+1, 100, fate{})
+				s.wait(50 * time.Millisecond)
+			}
+		}, nil},
 		{"ip-fragments-lost", hit, "by the receiver's capture alone, which holds no further fragment", func(s *scene) {
 			s.alone = true
 			largeESP(false, fate{mtu: 1480, keep: 1})(s)

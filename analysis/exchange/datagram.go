@@ -128,7 +128,7 @@ func (t *teller) settle(d *Datagram) {
 func pieceLen(p *packet.Packet) int {
 	const header4, header6 = 20, 40 + 8
 	switch {
-	case !p.Truncated:
+	case !p.Truncated && !p.InAH: // of ESP behind AH the payload begins further back
 		return len(p.Payload)
 	case p.Src.Is4():
 		return max(p.IPLen-header4, len(p.Payload))

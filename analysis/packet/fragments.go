@@ -46,8 +46,13 @@ type reassembly struct {
 // fragment handles a packet that is an IP fragment itself: b is what follows the IP headers.
 func (d *decoder) fragment(p *Packet, proto uint8, b []byte) {
 	p.IsFragment, p.Kind, p.Payload = true, Fragment, b
-	if proto == protoESP && p.FragOffset == 0 {
+	switch {
+	case p.FragOffset > 0:
+	case proto == protoESP:
 		esp(p, b) // the header is here; the rest has nothing to read
+		return
+	case proto == protoAH:
+		ah(p, b)
 		return
 	}
 	switch proto {

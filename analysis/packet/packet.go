@@ -15,7 +15,7 @@ const (
 	Other     Kind = iota
 	IKE            // an IKE message on UDP 500 or 4500, whole unless Truncated (the last fragment completes a fragmented one)
 	ESP            // protocol 50, also behind AH, or ESP in UDP or TCP; of a fragmented packet its first fragment
-	AH             // protocol 51 that carries no ESP
+	AH             // protocol 51 that carries no ESP; of a fragmented packet its first fragment
 	Keepalive      // the one-byte 0xFF of RFC 3948, Section 2.3
 	ICMP           // an ICMP or ICMPv6 error that quotes another packet
 	Fragment       // a fragment of a datagram that is not complete with it

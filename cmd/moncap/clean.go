@@ -24,13 +24,18 @@ func (a *app) cleanCommand() *cobra.Command {
 		Use:   "clean BUNDLE|TUNNEL",
 		Short: "Remove what an interrupted run left on the routers",
 		Long: `Finish a run that was killed or lost its routers: look on both for everything that it may have made, and remove, in
-reverse order, what is seen to be the run's, and nothing else. Of a tunnel, every run with something open is cleaned.
+reverse order, what is seen to be the run's, and nothing else. Of a tunnel, every run with something open is cleaned. Of a
+run of the fleet, by its id, a worker of its site does so, and gives its routers free.
 Running it again does no harm: a bundle that proves that nothing is left is not asked about again.`,
 		Example: "  moncap clean runs/hq-branch-20261123-101500-ab12cd\n  moncap clean hq-branch --dry-run\n" +
 			"  moncap clean --all\n  moncap clean --orphans site-a",
 		Args:              wants(0, 1),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if ofFleet, err := a.cleanOfFleet(cmd.Context(), args, f); ofFleet || err != nil {
+				return err
+			}
+			a.database = nil // what is not the fleet's is on this disk
 			dirs, err := a.toClean(cmd.Context(), f, args)
 			if err != nil {
 				return err
@@ -42,6 +47,7 @@ Running it again does no harm: a bundle that proves that nothing is left is not 
 		},
 	}
 	nameFlag(c, &f.name)
+	a.registerOptional(c)
 	a.registerPatience(c)
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "list what would be removed and connect to nothing")
 	c.Flags().BoolVar(&f.all, "all", false, "every run in the folder of runs that has something open")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,6 +117,9 @@ func storeError(err error) error {
 	}
 	if errors.Is(err, fleet.ErrUsage) || errors.Is(err, fleet.ErrNotFound) {
 		return usageError(err)
+	}
+	if text := err.Error(); strings.Contains(text, "SQLSTATE 28") || strings.Contains(text, "no password supplied") {
+		return &exitError{exitFailed, &hinted{oneLine{err}, "say where its password is kept: --db-password, db_password in serve.yaml, or the file that PGPASSFILE names"}}
 	}
 	return &exitError{exitFailed, oneLine{err}}
 }

@@ -190,6 +190,24 @@ func TestFleetFromNothing(t *testing.T) {
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("left on %v", dirty)
 	}
+	// The password went to the routers, and nowhere else.
+	files, err := filepath.Glob(filepath.Join(l.state, "moncap", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.IsDir() {
+			continue
+		}
+		b, err := os.ReadFile(f)
+		if err != nil || strings.Contains(string(b), labPassword) || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: mode %v, or the password is in it, or %v", f, info.Mode(), err)
+		}
+	}
 }
 
 // otherForms are those that machines read.
@@ -279,6 +297,34 @@ func TestServeRescues(t *testing.T) {
 	}
 	if code := second.stop(t); code != exitOK {
 		t.Errorf("exit %d\n%s", code, second.said.String())
+	}
+}
+
+// What a run of the fleet left on a router is a worker's to remove, when somebody says so by the run's id.
+func TestCleanOfTheFleet(t *testing.T) {
+	t.Parallel()
+	l := newFleetLab(t)
+	l.serve(t)
+	id := l.submitted(t, "demo", "--until", "packets=4", "--wait")[0]
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(l.state, "moncap", "moncap.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("UPDATE moncap_run SET state = 'dirty', clean = 0 WHERE id = ?", id); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if jobs := l.jobs(t); len(jobs) != 1 || jobs[0].State != "dirty" {
+		t.Errorf("jobs: %+v", jobs)
+	}
+	if out := l.must(t, "clean", id); !strings.Contains(out, id+": a worker looks at its routers") {
+		t.Errorf("clean: %s", out)
+	}
+	eventually(t, "it is clean", func() bool { return len(l.jobs(t)) == 0 })
+	if out := l.must(t, "clean", id); !strings.Contains(out, "nothing was left") {
+		t.Errorf("again: %s", out)
 	}
 }
 

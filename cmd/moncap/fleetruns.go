@@ -138,6 +138,37 @@ func (a *app) remember(ctx context.Context, dir string, r *report.Report, code i
 	}
 }
 
+// cleanOfFleet has a worker go on with a run of the fleet that left something on a router, when it is one.
+func (a *app) cleanOfFleet(ctx context.Context, args []string, f cleanFlags) (ofFleet bool, err error) {
+	if len(args) != 1 || f.dryRun || isBundle(args[0]) {
+		return false, nil
+	}
+	id := args[0]
+	err = a.optionalStore(ctx, func(s *fleet.Store) error {
+		r, err := s.Run(ctx, id)
+		switch {
+		case errors.Is(err, fleet.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case r.State != fleet.Dirty:
+			return nil
+		}
+		ofFleet = true
+		if err := s.Clean(ctx, a.who(), id); err != nil {
+			return err
+		}
+		a.sayNobodyServes(ctx, s, []fleet.Request{{Site: r.Site}})
+		_, err = fmt.Fprintf(a.stdout, "%s: a worker looks at its routers, and removes what is left; moncap jobs shows when that is done\n", id)
+		return err
+	})
+	if err != nil && !ofFleet { // the bundles of this disk need no database
+		a.warn("the fleet's database is not asked: %s", sentence(err))
+		return false, nil
+	}
+	return ofFleet, err
+}
+
 // oneLine is an error in one line, without what it says twice.
 type oneLine struct{ error }
 

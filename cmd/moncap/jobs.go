@@ -45,6 +45,9 @@ one has, for a worker of its site, for its time, or for somebody's approval.`,
 			}
 			return a.withStore(cmd.Context(), &f, func(s *fleet.Store) error {
 				runs, err := s.Jobs(cmd.Context(), fleet.State(state))
+				if err == nil && state == "" {
+					runs, err = withDirty(cmd.Context(), s, runs)
+				}
 				if err != nil {
 					return err
 				}
@@ -61,6 +64,17 @@ one has, for a worker of its site, for its time, or for somebody's approval.`,
 	mustComplete(c, "state", jobStates())
 	mustComplete(c, "format", []string{"text", "json"})
 	return c
+}
+
+// withDirty adds the runs that left something on a router: nobody works on them, and somebody should.
+func withDirty(ctx context.Context, s *fleet.Store, runs []fleet.Run) ([]fleet.Run, error) {
+	dirty, err := s.Jobs(ctx, fleet.Dirty)
+	for _, d := range dirty {
+		if !slices.ContainsFunc(runs, func(r fleet.Run) bool { return r.ID == d.ID }) {
+			runs = append(runs, d)
+		}
+	}
+	return runs, err
 }
 
 // jsonJob is a run of the fleet, in JSON.

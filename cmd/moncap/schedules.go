@@ -252,6 +252,21 @@ that the clock shows twice when it is put back is there once. No database is ask
 	return a.withFormat(c)
 }
 
+// scheduled is a schedule that says what it will do.
+type scheduled struct{ *inventory.Schedule }
+
+// at are the runs that it makes for a moment, in the order in which they start.
+func (s scheduled) at(due time.Time) []comingRun {
+	var runs []comingRun
+	for _, t := range s.Tunnels {
+		start := s.Plan.Start(t, due)
+		_, dark := s.Plan.Dark(start)
+		runs = append(runs, comingRun{s.Name, due, t, start, dark})
+	}
+	slices.SortStableFunc(runs, func(x, y comingRun) int { return x.Start.Compare(y.Start) })
+	return runs
+}
+
 func (a *app) nextRuns(name string, n int) error {
 	inv, err := a.loadInventory()
 	if err != nil {
@@ -266,22 +281,26 @@ func (a *app) nextRuns(name string, n int) error {
 	}
 	coming := []comingRun{}
 	for _, name := range names {
-		s := inv.Schedules[name]
+		s := scheduled{inv.Schedules[name]}
 		at := time.Now()
 		for range n {
 			if at = s.Plan.Next(at); at.IsZero() {
 				break
 			}
-			fmt.Fprintf(a.stdout, "%s  %s\n", printable(name), at.Format("Mon 2006-01-02 15:04 MST"))
-			for _, t := range s.Tunnels {
-				start := s.Plan.Start(t, at)
-				_, dark := s.Plan.Dark(start)
-				coming = append(coming, comingRun{name, at, t, start, dark})
+			runs := s.at(at)
+			coming = append(coming, runs...)
+			fmt.Fprintf(a.stdout, "%s  %s", printable(name), at.Format("Mon 2006-01-02 15:04 MST"))
+			if s.Plan.Spread < time.Second { // they all start then
+				fmt.Fprintf(a.stdout, "  %s\n", printable(strings.Join(s.Tunnels, " ")))
+				continue
+			}
+			fmt.Fprintln(a.stdout)
+			for _, r := range runs {
 				note := ""
-				if dark {
+				if r.Blackout {
 					note = "  not then: a blackout"
 				}
-				fmt.Fprintf(a.stdout, "  %s  %s%s\n", start.Format("15:04:05"), printable(t), note)
+				fmt.Fprintf(a.stdout, "  %s  %s%s\n", r.Start.Format("15:04:05"), printable(r.Tunnel), note)
 			}
 		}
 	}

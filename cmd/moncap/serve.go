@@ -54,6 +54,7 @@ EXIT STATUS
 	}
 	f.register(c)
 	a.registerUploadPassword(c)
+	a.registerPatience(c)
 	fl := c.Flags()
 	fl.StringSliceVar(&f.sites, "site", nil, "serve the tunnels at this site, beside others that are named (default: those without a site)")
 	fl.IntVar(&f.workers, "workers", 0, "runs at the same time, 1 to 256 (default 8)")

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/moncap/moncap/capture/fleet"
+	"github.com/moncap/moncap/capture/schedule"
 	"github.com/moncap/moncap/device/inventory"
 )
 
@@ -809,5 +810,63 @@ func TestWrongUsageOfTheFleet(t *testing.T) {
 	l.edit(t, "tunnels:\n", "schedules:\n  n: {cron: \"30 2 30 2 *\", tunnels: all}\ntunnels:\n")
 	if r := l.run(t, "serve"); r.code != exitUsage || !strings.Contains(r.stderr, "it never comes") {
 		t.Errorf("a cron that never comes: exit %d\n%s", r.code, r.stderr)
+	}
+}
+
+// A run of a schedule that has waited into a blackout waits on; others do not.
+func TestBlackoutsHoldRuns(t *testing.T) {
+	l := newFleetLab(t)
+	l.edit(t, "tunnels:\n", nightlyOf+"tunnels:\n")
+	d, _ := l.dispatcherOf(t)
+	inv := d.crew.inventory()
+	always, err := schedule.Parse("@every 1m", "UTC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := inv.Schedules["nightly"]
+	s.Plan.Blackouts = []schedule.Blackout{{From: always, For: 90 * time.Second}}
+	if until, why := d.crew.hold(nil, causeOf("nightly", "2026-11-29T01:30:00Z")); !until.After(time.Now()) || !strings.Contains(why, "nightly") {
+		t.Errorf("until %s: %q", until, why)
+	}
+	for _, cause := range []string{"manual", "manual, as schedule nightly", causeOf("never-late", "2026-11-29T01:30:00Z"), causeOf("gone", "x")} {
+		if until, why := d.crew.hold(nil, cause); !until.IsZero() || why != "" {
+			t.Errorf("%s: until %s: %q", cause, until, why)
+		}
+	}
+	if requests, err := d.app.scheduledRequests(inv, s, time.Now(), "x"); err != nil || len(requests) != 0 {
+		t.Errorf("%d runs begin in a blackout, %v", len(requests), err)
+	}
+}
+
+// A run is left alone by a worker whose inventory has other routers for it, or whose logins somebody has to type.
+func TestWhatAWorkerKnows(t *testing.T) {
+	l := newFleetLab(t)
+	d, _ := l.dispatcherOf(t)
+	inv := d.crew.inventory()
+	request, err := requestOf(inv.Tunnels["demo"], &captureFlags{until: "none"}, "20261129-101500-ab12cd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.crew.knows(request.Plan); err != nil {
+		t.Errorf("its own: %v", err)
+	}
+	for _, tt := range []struct{ old, new, want string }{
+		{"interface: GigabitEthernet1, address: \"192.168.1.1\"", "interface: GigabitEthernet2, address: \"192.168.1.1\"", "another site-a"},
+		{"address: \"192.168.2.1\"", "address: \"192.168.2.9\"", "another site-b"},
+		{"  demo:", "  other:", "does not have the tunnel demo"},
+		{"\"file:" + filepath.Join(l.dir, "password") + "\"", "ask", "a worker asks nobody"},
+	} {
+		b, err := os.ReadFile(l.inventory)
+		if err != nil || !strings.Contains(string(b), tt.old) {
+			t.Fatalf("%q is not in the inventory, %v", tt.old, err)
+		}
+		changed, err := inventory.Parse("changed.yaml", strings.NewReader(strings.Replace(string(b), tt.old, tt.new, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.crew.use(changed)
+		if err := d.crew.knows(request.Plan); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", tt.new, err)
+		}
 	}
 }

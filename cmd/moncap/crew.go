@@ -23,6 +23,7 @@ import (
 type crew struct {
 	app   *app // quiet: runs that go on at once would only mix up what they say
 	lines *app // says when a run begins and ends
+	store *fleet.Store
 
 	mu        sync.Mutex
 	inv       *inventory.Inventory
@@ -40,10 +41,10 @@ const otherRuns = 10 * time.Minute
 // lineOfTheFleet is how long a run waits for a terminal line of a router on which others of the fleet may have them.
 const lineOfTheFleet = time.Minute
 
-func newCrew(a *app, inv *inventory.Inventory) *crew {
+func newCrew(a *app, store *fleet.Store, inv *inventory.Inventory) *crew {
 	quiet := *a
 	quiet.quiet = true
-	return &crew{app: &quiet, lines: a, inv: inv, connector: quiet.newConnector(), since: time.Now(), accepted: map[string]bool{}}
+	return &crew{app: &quiet, lines: a, store: store, inv: inv, connector: quiet.newConnector(), since: time.Now(), accepted: map[string]bool{}}
 }
 
 func (c *crew) inventory() *inventory.Inventory {
@@ -108,8 +109,34 @@ func asksSomebody(p *inventory.Peer) bool {
 	return p.Password.Asks() && p.KeyFile == "" && !p.Agent && !p.SSHConfig || p.Enable.Asks() || p.KeyPassphrase.Asks()
 }
 
-// hold keeps a run of a schedule from beginning in one of its blackouts.
-func (c *crew) hold(_ *capture.Plan, cause string) (until time.Time, why string) {
+// unapprovedFor is after how long a run is looked at again that nobody approved of, though this worker's inventory wants it.
+const unapprovedFor = 5 * time.Minute
+
+// hold keeps a run from beginning that somebody else has to agree to, whatever the inventory says that it was submitted with,
+// and one of a schedule in a blackout.
+func (c *crew) hold(p *capture.Plan, cause string) (until time.Time, why string) {
+	if t := c.inventory().Tunnels[p.Tunnel]; t != nil && t.Approve == inventory.ApproveFourEyes && !c.approved(p.RunID) {
+		return time.Now().Add(unapprovedFor), "for nobody: it was submitted without asking for approval, which the worker's inventory wants; cancel it"
+	}
+	return c.blackout(cause)
+}
+
+// approved says whether somebody agreed to a run, or to the one of which it is another attempt.
+func (c *crew) approved(id string) bool {
+	for range 10 {
+		r, err := c.store.Run(context.Background(), id)
+		if err != nil {
+			return false
+		}
+		if r.Approval != "" || r.RetryOf == "" {
+			return r.Approval != ""
+		}
+		id = r.RetryOf
+	}
+	return false
+}
+
+func (c *crew) blackout(cause string) (until time.Time, why string) {
 	name, ok := strings.CutPrefix(cause, "schedule ")
 	if !ok {
 		return until, ""
@@ -148,6 +175,8 @@ func (c *crew) open(ctx context.Context, p *capture.Plan, b *bundle.Bundle, resu
 	}
 	release := func() {}
 	if !resumes {
+		// How much a router bears is for the inventory here to say.
+		p.A.Endpoint.Limits, p.B.Endpoint.Limits = endpointOf(t.A).Limits, endpointOf(t.B).Limits
 		if release, err = c.app.takeRouters(ctx, t, limitsOf([]*inventory.Tunnel{t}, p.Settings.Name), otherRuns); err != nil {
 			return nil, err
 		}

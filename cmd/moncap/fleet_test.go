@@ -578,7 +578,7 @@ func (l *fleetLab) dispatcherOf(t *testing.T) (*dispatcher, *fleet.Store) {
 	})
 	a := newApp(t.Context(), environment{stdout: &lockedBuffer{}, stderr: &lockedBuffer{}, getenv: func(string) string { return "" }})
 	a.inventory = l.inventory
-	return &dispatcher{app: a, store: s, crew: newCrew(a, inv), schedules: true, file: stampOfFile(inv.File)}, s
+	return &dispatcher{app: a, store: s, crew: newCrew(a, s, inv), schedules: true, file: stampOfFile(inv.File)}, s
 }
 
 const nightlyOf = `schedules:
@@ -814,7 +814,7 @@ func TestWrongUsageOfTheFleet(t *testing.T) {
 }
 
 // A run of a schedule that has waited into a blackout waits on; others do not.
-func TestBlackoutsHoldRuns(t *testing.T) {
+func TestWhatHoldsRuns(t *testing.T) {
 	l := newFleetLab(t)
 	l.edit(t, "tunnels:\n", nightlyOf+"tunnels:\n")
 	d, _ := l.dispatcherOf(t)
@@ -823,18 +823,32 @@ func TestBlackoutsHoldRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	request, err := requestOf(inv.Tunnels["demo"], &captureFlags{until: "none"}, "20261129-101500-ab12cd")
+	if err == nil {
+		request.By = "first@here"
+		err = d.store.Submit(t.Context(), request)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := request.Plan
 	s := inv.Schedules["nightly"]
 	s.Plan.Blackouts = []schedule.Blackout{{From: always, For: 90 * time.Second}}
-	if until, why := d.crew.hold(nil, causeOf("nightly", "2026-11-29T01:30:00Z")); !until.After(time.Now()) || !strings.Contains(why, "nightly") {
+	if until, why := d.crew.hold(plan, causeOf("nightly", "2026-11-29T01:30:00Z")); !until.After(time.Now()) || !strings.Contains(why, "nightly") {
 		t.Errorf("until %s: %q", until, why)
 	}
 	for _, cause := range []string{"manual", "manual, as schedule nightly", causeOf("never-late", "2026-11-29T01:30:00Z"), causeOf("gone", "x")} {
-		if until, why := d.crew.hold(nil, cause); !until.IsZero() || why != "" {
+		if until, why := d.crew.hold(plan, cause); !until.IsZero() || why != "" {
 			t.Errorf("%s: until %s: %q", cause, until, why)
 		}
 	}
 	if requests, err := d.app.scheduledRequests(inv, s, time.Now(), "x"); err != nil || len(requests) != 0 {
 		t.Errorf("%d runs begin in a blackout, %v", len(requests), err)
+	}
+	// Whoever submitted it without asking for approval does not get round this inventory.
+	inv.Tunnels["demo"].Approve = inventory.ApproveFourEyes
+	if until, why := d.crew.hold(plan, "manual"); !until.After(time.Now()) || !strings.Contains(why, "approval") {
+		t.Errorf("until %s: %q", until, why)
 	}
 }
 

@@ -134,7 +134,7 @@ func (a *app) work(ctx context.Context, store *fleet.Store, inv *inventory.Inven
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
-	crew := newCrew(a, inv)
+	crew := newCrew(a, store, inv)
 	d := &dispatcher{app: a, store: store, crew: crew, retain: settings.Retain, schedules: schedules, file: stampOfFile(inv.File)}
 	if err := d.begin(ctx); err != nil {
 		return storeError(err)
@@ -186,10 +186,11 @@ type dispatcher struct {
 const (
 	lookAgain  = 15 * time.Second // after which a pause that was ended, for one, is noticed
 	pruneEvery = 24 * time.Hour
+	firstPrune = 10 * time.Minute // after the start
 )
 
 func (d *dispatcher) begin(ctx context.Context) error {
-	d.pruned = time.Now()
+	d.pruned = time.Now().Add(firstPrune - pruneEvery)
 	return d.putSchedules(ctx)
 }
 

@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // dumpReader reads the text of `show monitor capture NAME buffer dump`: an index on a line of its own, then lines of
@@ -69,7 +70,7 @@ func typed(b []byte) string {
 	if bytes.IndexByte(b, '\b') < 0 && bytes.IndexByte(b, '\r') < 0 && bytes.IndexByte(b, 0x1b) < 0 && !bytes.Contains(b, pager) {
 		return string(bytes.TrimSpace(b))
 	}
-	b = terminalEscape.ReplaceAll(b, nil)
+	b = terminalEscape().ReplaceAll(b, nil)
 	shown, at := make([]byte, 0, len(b)), 0
 	for _, c := range b {
 		switch c {
@@ -91,7 +92,7 @@ func typed(b []byte) string {
 
 var (
 	pager          = []byte("--More--")
-	terminalEscape = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
+	terminalEscape = lazyregexp.New(`\x1b\[[0-9;?]*[A-Za-z]`)
 )
 
 // readBrief reads `   0  118    0.000000   192.0.2.1  ->  192.0.2.2 ...`.

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // DiffSchema names the JSON form of a Difference.
@@ -135,9 +135,9 @@ func sentence(d Difference) string {
 }
 
 // aside is an explanation in brackets, which a sentence about something else can do without.
-var aside = regexp.MustCompile(` \([^()]{40,}\)`)
+var aside = lazyregexp.New(` \([^()]{40,}\)`)
 
-func brief(headline string) string { return aside.ReplaceAllString(headline, "") }
+func brief(headline string) string { return aside().ReplaceAllString(headline, "") }
 
 func countOf(changes []Change) string {
 	if len(changes) == 1 {

@@ -6,11 +6,12 @@ import (
 	"io"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Read reads a report and refuses any other schema. A stored report may come from anywhere: a word that is none of the
@@ -47,11 +48,11 @@ func (c *Confidence) UnmarshalText(b []byte) error { return word(c, b, Certain, 
 // UnmarshalText takes the fates of a transmission, and nothing else.
 func (f *Fate) UnmarshalText(b []byte) error { return word(f, b, Delivered, Lost, Unknown) }
 
-var reasonForm = regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
+var reasonForm = lazyregexp.New(`^[a-z]+(-[a-z]+)*$`)
 
 // UnmarshalText takes what can be a reason: a later moncap may know more of them.
 func (r *Reason) UnmarshalText(b []byte) error {
-	if len(b) > 0 && !reasonForm.Match(b) {
+	if len(b) > 0 && !reasonForm().Match(b) {
 		return fmt.Errorf("reason %q: want small letters and dashes", b)
 	}
 	*r = Reason(b)

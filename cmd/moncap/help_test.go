@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,6 +124,25 @@ func TestRunsAreOfferedLatestFirst(t *testing.T) {
 		want := strings.Join([]string{runs + "/c-latest", runs + "/b-second", runs + "/a-first", ":32"}, "\n")
 		if !strings.HasPrefix(r.stdout, want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", command, r.stdout, want)
+		}
+	}
+}
+
+// What is built for a start alone must say what the whole says.
+func TestShortStartsSayTheSame(t *testing.T) {
+	for _, args := range [][]string{{"--version"}, {"decode", "--help"}, {"decode"}, {"decode", "--no-such-flag"}, {"decode", "-i"}} {
+		var texts [2]string
+		for i, build := range []func(*app) *cobra.Command{func(a *app) *cobra.Command { return a.commandFor(args) }, (*app).command} {
+			var out strings.Builder
+			root := build(newApp(t.Context(), environment{stderr: &out, getenv: func(string) string { return "" }}))
+			root.SetArgs(args)
+			root.SetOut(&out)
+			root.SetErr(&out)
+			_, err := root.ExecuteContextC(t.Context())
+			texts[i] = fmt.Sprint(out.String(), err)
+		}
+		if texts[0] != texts[1] || len(texts[0]) < 10 {
+			t.Errorf("%v: %s\nthe whole: %s", args, texts[0], texts[1])
 		}
 	}
 }

@@ -126,7 +126,7 @@ func run(ctx context.Context, e environment) int {
 	defer close(over)
 	defer a.end()
 	go a.interrupts.watch(e.signals, over)
-	root := a.command()
+	root := a.commandFor(e.args)
 	root.SetArgs(e.args)
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
@@ -154,7 +154,24 @@ func (a *app) end() {
 	}
 }
 
-func (a *app) command() *cobra.Command {
+// commandFor is command, with no more below the root than args need: scripts that decode one small file after the other, or ask for the
+// version, would spend a tenth of their time on all the others' flags.
+func (a *app) commandFor(args []string) *cobra.Command {
+	switch {
+	case len(args) == 1 && args[0] == "--version":
+		return a.root()
+	case len(args) > 0 && args[0] == "decode":
+		root, c := a.root(), a.decodeCommand()
+		c.GroupID = filesGroup
+		root.AddCommand(c)
+		sayHowItExits(c)
+		return root
+	}
+	return a.command()
+}
+
+// root is the command without any below it.
+func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "moncap",
 		Short: "Two-sided IPsec captures on IOS XE, and what they say",
@@ -186,18 +203,25 @@ Try it without a router:  moncap demo
 	root.AddGroup(
 		&cobra.Group{ID: "live", Title: "Routers:"},
 		&cobra.Group{ID: "fleet", Title: "Fleet:"},
-		&cobra.Group{ID: "files", Title: "Files:"},
+		&cobra.Group{ID: filesGroup, Title: "Files:"},
 		&cobra.Group{ID: "help", Title: "Practice and help:"},
 	)
 	root.SetHelpCommandGroupID("help")
 	root.SetCompletionCommandGroupID("help")
+	return root
+}
+
+const filesGroup = "files"
+
+func (a *app) command() *cobra.Command {
+	root := a.root()
 	for _, group := range []struct {
 		id       string
 		commands []*cobra.Command
 	}{
 		{"live", a.liveCommands()},
 		{"fleet", a.fleetCommands()},
-		{"files", a.fileCommands()},
+		{filesGroup, a.fileCommands()},
 		{"help", a.helpCommands()},
 	} {
 		for _, c := range group.commands {

@@ -8,9 +8,11 @@ ATTACKTIME ?= 10m
 DIST ?= dist
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -buildid=
+PACKAGE_ARCHS ?= amd64 arm64
+IMAGE_ARCH ?= $(shell $(GO) env GOARCH)
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: successors help build test race fuzz bench bench-long lint vuln sec referee soak fleet-soak attack release reproduce accuracy golden
+.PHONY: successors help build test race fuzz bench bench-long lint vuln sec referee soak fleet-soak attack release reproduce packages packages-check image accuracy golden
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -90,9 +92,19 @@ release: ## reproducible static builds of VERSION for every platform, with check
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o $$out$$ext ./cmd/moncap; \
 		chmod +x $$out$$ext; \
 		$(GO) tool -modfile=tools.mod cyclonedx-gomod bin -json -noserial -notimestamp -version $(VERSION) -output $$out.cdx.json $$out$$ext; \
-	done; cd $(DIST) && sha256sum moncap-* > SHA256SUMS
+	done; cd $(DIST) && sha256sum moncap-* > SHA256SUMS && cd - >/dev/null && .ci/package/formula $(VERSION) < $(DIST)/SHA256SUMS > $(DIST)/moncap.rb
 
 reproduce: ## build every platform twice and compare every byte
 	$(MAKE) release DIST=dist
 	$(MAKE) release DIST=dist-again
 	diff -r dist dist-again && echo "both builds are the same" && rm -rf dist-again
+
+packages: ## deb and rpm of VERSION for each architecture in PACKAGE_ARCHS, in DIST; the same bytes each time (SOURCE_DATE_EPOCH)
+	.ci/package/build $(VERSION) $(DIST) $(PACKAGE_ARCHS)
+
+packages-check: ## build the packages twice and compare, look into them, and run moncap from the deb in a bare root
+	.ci/package/check
+
+image: ## a container image from scratch, with certificates and time zones, by podman or docker
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGE_ARCH) $(GO) build -trimpath -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o $(DIST)/moncap-linux-$(IMAGE_ARCH) ./cmd/moncap
+	$$(command -v podman || command -v docker || echo podman) build --build-arg TARGETARCH=$(IMAGE_ARCH) -f .ci/package/Containerfile -t moncap:$(VERSION) -t moncap:latest .

@@ -8,7 +8,9 @@ import (
 )
 
 // PartnerVendors lists the platforms that PartnerKit knows, by the names that it takes.
-func PartnerVendors() []string { return []string{"asa", "fortigate", "iosxe", "panos", "strongswan"} }
+func PartnerVendors() []string {
+	return []string{"asa", "aws", "azure", "checkpoint", "fortigate", "google", "iosxe", "junos", "mikrotik", "opnsense", "panos", "strongswan", "vyos"}
+}
 
 // Partner is the other end of a tunnel when only one side is ours.
 type Partner struct {
@@ -33,7 +35,11 @@ func PartnerKit(vendor string, p Partner) (string, error) {
 	if p.File == "" {
 		p.File = "partner.pcap"
 	}
-	write := [...]func(Partner) string{asaKit, fortigateKit, iosxeKit, panosKit, strongswanKit}[i]
+	write := [...]func(Partner) string{asaKit, awsKit, azureKit, checkpointKit, fortigateKit, googleKit, iosxeKit, junosKit, mikrotikKit, opnsenseKit,
+		panosKit, strongswanKit, vyosKit}[i]
+	if vendor == "aws" || vendor == "google" { // there is no capture to take, nor to send
+		return write(p), nil
+	}
 	return p.opening(vendor) + write(p) + p.closing(vendor), nil
 }
 

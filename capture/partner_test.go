@@ -2,6 +2,7 @@ package capture
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,7 +19,7 @@ func TestPartnerKitNamesBothAddresses(t *testing.T) {
 				t.Errorf("%s: %s is missing in\n%s", vendor, want, got)
 			}
 		}
-		if vendor != "panos" && !strings.Contains(got, "wan7") {
+		if !slices.Contains([]string{"panos", "aws", "azure", "google"}, vendor) && !strings.Contains(got, "wan7") {
 			t.Errorf("%s: the interface is missing in\n%s", vendor, got)
 		}
 		if strings.Contains(got, "%!") {
@@ -48,6 +49,17 @@ func TestPartnerKitRefuses(t *testing.T) {
 	}
 }
 
+// What a cloud runs as a service has no capture: nothing pretends so, and its log is asked for.
+func TestPartnerKitOfAService(t *testing.T) {
+	p := Partner{Tunnel: "hq-branch", Local: netip.MustParseAddr("203.0.113.9"), Remote: netip.MustParseAddr("198.51.100.1"), File: "x.pcap"}
+	for vendor, want := range map[string]string{"aws": "aws logs tail", "google": "gcloud logging read"} {
+		got, err := PartnerKit(vendor, p)
+		if err != nil || !strings.Contains(got, want) || !strings.Contains(got, "there is no packet capture") || strings.Contains(got, "Send x.pcap to us") {
+			t.Errorf("%s: %v\n%s", vendor, err, got)
+		}
+	}
+}
+
 // Every kit starts, stops, exports and removes, and says what becomes of the file.
 func TestPartnerKitIsWhole(t *testing.T) {
 	p := Partner{Tunnel: "hq-branch", Local: netip.MustParseAddr("203.0.113.9"), Remote: netip.MustParseAddr("198.51.100.1"), Interface: "wan7", File: "x.pcap"}
@@ -57,6 +69,12 @@ func TestPartnerKitIsWhole(t *testing.T) {
 		"fortigate":  {"diagnose sniffer packet wan7 '(host 203.0.113.9 and host 198.51.100.1) or (icmp and host 203.0.113.9)' 6 0 a", "Ctrl-C", "fgt2eth"},
 		"panos":      {"set capture on", "set capture off", "scp export filter-pcap", "delete debug-filter file mc-tx.pcap", "mergecap"},
 		"strongswan": {"timeout 600 tcpdump", "Ctrl-C", "rm x.pcap"},
+		"azure":      {"packet-capture start", `"MaxPacketBufferSize": 1600`, `"SourceSubnets": ["198.51.100.1/32"]`, "packet-capture stop", "revoke"},
+		"checkpoint": {"timeout 600 tcpdump", "Not fw monitor", "rm /var/log/x.pcap"},
+		"junos":      {"size 1500 matching", "write-file /var/tmp/x.pcap", "file delete /var/tmp/x.pcap"},
+		"mikrotik":   {"/tool sniffer print", "filter-ip-address=198.51.100.1/32", "sniffer start", "sniffer stop", "/file remove x.pcap"},
+		"opnsense":   {"timeout 600 tcpdump", "not enc0", "link type 109", "rm /tmp/x.pcap"},
+		"vyos":       {"sudo timeout 600 tcpdump", "not vti", "rm /tmp/x.pcap"},
 	} {
 		got, err := PartnerKit(vendor, p)
 		if err != nil {

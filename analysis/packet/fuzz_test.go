@@ -61,6 +61,7 @@ func seeds(f *testing.F, add func([]byte)) {
 func FuzzReader(f *testing.F) {
 	seeds(f, func(b []byte) { f.Add(b) })
 	f.Add(gzipped(f, plainPcap.file(ether4(ike4(8)))))
+	f.Add([]byte("1: 10:20:30.123456 x\n0x0000:  4500 0020 0001 0000  E..\n\t0x0010\t 0a00\t..\n"))
 	f.Fuzz(func(t *testing.T, b []byte) { drain(t, b) })
 }
 

@@ -28,7 +28,8 @@ type Reader struct {
 	err     error
 }
 
-// NewReader finds out what r holds (pcap, pcapng, either in gzip, or the text of `show monitor capture NAME buffer dump`)
+// NewReader finds out what r holds (pcap, pcapng, either in gzip, the text of `show monitor capture NAME buffer dump`,
+// or a hex text of tcpdump, FortiGate or ASA)
 // and reads its header. It returns an error for anything that is not a capture; damage behind the header is no error.
 func NewReader(r io.Reader, o Options) (*Reader, error) {
 	n := &Reader{disk: &disk{r: r}, decoder: decoder{noChecksum: o.NoChecksum}}
@@ -55,7 +56,8 @@ func NewReader(r io.Reader, o Options) (*Reader, error) {
 
 var (
 	errEmpty   = errors.New("the file is empty")
-	errUnknown = errors.New("neither pcap, pcapng, gzip nor a text of show monitor capture NAME buffer dump")
+	errUnknown = errors.New("neither pcap, pcapng, gzip, a text of show monitor capture NAME buffer dump, nor a hex text of tcpdump -XX, FortiGate or ASA; " +
+		"editcap -F pcap FILE CONVERTED.pcap converts what Wireshark reads (ERF, for instance), text2pcap other hex texts")
 )
 
 // open recognises the format by the first bytes.
@@ -79,6 +81,13 @@ func (r *Reader) open(src *source) error {
 		if err == nil && len(p.all) > 0 {
 			r.info.LinkType, r.info.SnapLen = linkName(p.all[0].link), int(p.all[0].snapLen)
 		}
+		return err
+	}
+	if h, ok := newHexText(src); ok {
+		r.file, r.info = h, FileInfo{Format: "hex text", LinkType: linkName(linkEthernet)}
+		return nil
+	}
+	if err := foreign(src); err != errUnknown {
 		return err
 	}
 	if d, ok := newDump(src); ok {

@@ -232,7 +232,7 @@ func (a *app) command() *cobra.Command {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	exampleFor(root, "  moncap help run", "help")
-	exampleFor(root, "  source <(moncap completion bash)", "completion")
+	a.installsCompletion(root)
 	for shell, example := range map[string]string{
 		"bash":       "  source <(moncap completion bash)                                    # for this shell\n  moncap completion bash > /etc/bash_completion.d/moncap             # for good",
 		"zsh":        "  source <(moncap completion zsh)                                     # for this shell\n  moncap completion zsh > \"${fpath[1]}/_moncap\"                       # for good",

@@ -6,10 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // hexReader reads what tcpdump -XX (-X, -xx, -x), FortiGate's sniffer (levels 2, 3, 5 and 6) and ASA's `show capture NAME dump`
@@ -25,12 +26,12 @@ type hexReader struct {
 // lookForHex is how much of a text may stand before its first packet, in bytes: banners, commands, a log.
 const lookForHex = 64 << 10
 
-var firstHexLine = regexp.MustCompile(`(?m)^[ \t]*0x0000:?[ \t]+[0-9a-fA-F]{2,4}(?:[ \t]|$)`)
+var firstHexLine = lazyregexp.New(`(?m)^[ \t]*0x0000:?[ \t]+[0-9a-fA-F]{2,4}(?:[ \t]|$)`)
 
 // newHexText says whether the stream is such a text. Nothing of it is consumed.
 func newHexText(src *source) (*hexReader, bool) {
 	head, _ := src.peek(lookForHex)
-	if !isText(head) || !firstHexLine.Match(head) {
+	if !isText(head) || !firstHexLine().Match(head) {
 		return nil, false
 	}
 	h := &hexReader{dumpReader: dumpReader{lines: bufio.NewScanner(src)}}
@@ -116,14 +117,14 @@ func hexTextLine(line string) (at int, b []byte, ok bool) {
 }
 
 var (
-	dayTime  = regexp.MustCompile(`(?:(\d{4}-\d{2}-\d{2})[ T])?\b(\d{2}:\d{2}:\d{2}\.\d{1,9})\b`)
-	spanTime = regexp.MustCompile(`^(\d{1,10}\.\d{6}) `)
+	dayTime  = lazyregexp.New(`(?:(\d{4}-\d{2}-\d{2})[ T])?\b(\d{2}:\d{2}:\d{2}\.\d{1,9})\b`)
+	spanTime = lazyregexp.New(`^(\d{1,10}\.\d{6}) `)
 )
 
 // lineTime finds the time in the line before a packet: a date and a time of day, a time of day, or seconds.
 func lineTime(line string) (int64, bool) {
 	line = line[:min(len(line), 80)]
-	if m := dayTime.FindStringSubmatch(line); m != nil {
+	if m := dayTime().FindStringSubmatch(line); m != nil {
 		day := m[1]
 		if day == "" {
 			day = "1970-01-01"
@@ -131,7 +132,7 @@ func lineTime(line string) (int64, bool) {
 		t, err := time.Parse("2006-01-02 15:04:05.999999999", day+" "+m[2])
 		return t.UnixNano(), err == nil
 	}
-	if m := spanTime.FindStringSubmatch(line); m != nil {
+	if m := spanTime().FindStringSubmatch(line); m != nil {
 		s, err := strconv.ParseFloat(m[1], 64)
 		return int64(s*1e6) * 1000, err == nil
 	}

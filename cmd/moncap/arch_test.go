@@ -68,6 +68,8 @@ var onlyImporter = map[string][]string{
 	"github.com/jackc/pgx":           {"capture/fleet"},
 	"modernc.org/sqlite":             {"capture/fleet"},
 	"database/sql":                   {"capture/fleet"},
+
+	"github.com/modelcontextprotocol/go-sdk": {"cmd/moncap"},
 }
 
 // forbidden are packages that no production code of ours imports.

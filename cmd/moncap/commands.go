@@ -18,7 +18,7 @@ func (a *app) fleetCommands() []*cobra.Command {
 
 func (a *app) fileCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.analyzeCommand(), a.decodeCommand(), a.runsCommand(), a.reportCommand(), a.diffCommand(), a.withFormat(a.bundleCommand()), a.partnerKitCommand(), a.extcapCommand(),
+		a.analyzeCommand(), a.decodeCommand(), a.runsCommand(), a.reportCommand(), a.diffCommand(), a.withFormat(a.bundleCommand()), a.partnerKitCommand(), a.extcapCommand(), a.mcpCommand(),
 	}
 }
 

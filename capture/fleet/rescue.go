@@ -36,7 +36,7 @@ func (againArgs) Kind() string { return "moncap_again" }
 // sweep finds the runs whose workers are silent, and has others go on with them; those that were granted and not taken up;
 // and those whose time has come.
 func (v *service) sweep(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, v.s.lease)
+	ctx, cancel := context.WithTimeout(ctx, v.s.lease/4) // the next beat must not wait for it
 	defer cancel()
 	n := 0
 	if _, err := v.s.row(ctx, v.s.db, []any{&n}, `SELECT count(*) FROM moncap_run WHERE state IN ('granted', 'running', 'cancelling', 'recovering')

@@ -71,7 +71,7 @@ func (s *Store) Work(ctx context.Context, o WorkerOptions, stop <-chan struct{})
 	}
 	// From here on ctx ends runs, and not what they need to end well.
 	base := context.WithoutCancel(ctx)
-	if err := v.beat(base); err != nil {
+	if err := v.firstBeat(ctx); err != nil {
 		return s.fail(err)
 	}
 	if err := v.client.Start(base); err != nil {
@@ -261,20 +261,34 @@ func (v *service) all() []*held {
 	return slices.Collect(maps.Values(v.held))
 }
 
-// heart tells the database that the worker lives, and looks after the runs of those that do not.
+// heart tells the database that the worker lives, three times a lease, and looks after the runs of those that do not,
+// more often: each moment is one that their routers wait.
 func (v *service) heart(ctx context.Context) {
-	t := time.NewTicker(v.s.lease / 3)
+	t := time.NewTicker(v.s.lease / 9)
 	defer t.Stop()
-	for {
-		if err := v.beat(ctx); err != nil && ctx.Err() == nil {
-			v.s.log.Warn("the database is not reached", "error", err.Error())
-		} else if err := v.sweep(ctx); err != nil && ctx.Err() == nil {
-			v.s.log.Warn("the runs of others could not be looked after", "error", err.Error())
+	for n := 0; ; n++ {
+		if n%3 == 0 {
+			if err := v.beat(ctx); err != nil && ctx.Err() == nil {
+				v.s.log.Warn("the database is not reached", "error", oneLine(err.Error()))
+			}
+		}
+		if err := v.sweep(ctx); err != nil && ctx.Err() == nil {
+			v.s.log.Warn("the runs of others could not be looked after", "error", oneLine(err.Error()))
 		}
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// firstBeat puts the worker into the list. Another process may have the database to itself for a moment.
+func (v *service) firstBeat(ctx context.Context) error {
+	for began := time.Now(); ; {
+		err := v.beat(ctx)
+		if err == nil || ctx.Err() != nil || time.Since(began) > v.s.lease {
+			return err
 		}
 	}
 }

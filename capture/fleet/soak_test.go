@@ -118,11 +118,14 @@ func (k *soak) disturb() {
 	for {
 		time.Sleep(time.Duration(500+k.rng.IntN(4000)) * time.Millisecond)
 		n := 0
-		if _, err := k.s.row(k.t.Context(), k.s.db, []any{&n}, "SELECT count(*) FROM moncap_run"); err != nil {
+		if _, err := k.s.row(k.t.Context(), k.s.db, []any{&n}, "SELECT count(*) FROM moncap_run"); err != nil && !again(err) {
 			k.t.Fatal(err)
 		}
 		if n >= k.want {
 			return
+		}
+		if k.signals[0]%50 == 49 {
+			k.t.Logf("%d runs so far", n)
 		}
 		i := k.rng.IntN(len(k.workers))
 		w := k.workers[i]

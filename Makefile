@@ -26,7 +26,7 @@ race: ## run every test with the race detector
 	$(GO) test -race -timeout 30m ./...
 
 golden: ## write the golden judgements of all scenes and incidents anew, to be read in the diff
-	$(GO) test ./analysis -run TestGoldenJudgements -count 1 -update
+	$(GO) test ./analysis ./analysis/diagnose -run TestGolden -count 1 -update
 
 accuracy: ## write docs/accuracy.md anew: every incident, what was wrong, what moncap says
 	$(GO) test ./analysis -run TestAccuracyGetsNoWorse -count 1 -accuracy

@@ -1,4 +1,4 @@
-package analysis
+package analysis_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 var writeAccuracy = flag.Bool("accuracy", false, "write docs/accuracy.md anew")
@@ -27,13 +28,13 @@ type score struct {
 
 func scoreOf(t *testing.T, name, daemons string, want truth, r *report.Report) score {
 	t.Helper()
-	found := flatten(t, r)
+	found := scene.Flatten(t, r)
 	s := score{name: name, what: want.What, kind: want.kind(), daemons: daemons, right: len(want.faults(r, found)) == 0, says: sayings(r)}
 	accused := slices.ContainsFunc(found, func(m map[string]any) bool {
-		return isCritical(m) && slices.Contains(want.MustNot, fmt.Sprint(m["code"]))
+		return scene.IsCritical(m) && slices.Contains(want.MustNot, fmt.Sprint(m["code"]))
 	})
-	root := slices.ContainsFunc(found, func(m map[string]any) bool { return isCritical(m) && m["caused_by"] == nil })
-	s.falseCritical = accused || want.healthy() && root && !slices.ContainsFunc(want.Expect, isCritical)
+	root := slices.ContainsFunc(found, func(m map[string]any) bool { return scene.IsCritical(m) && m["caused_by"] == nil })
+	s.falseCritical = accused || want.healthy() && root && !slices.ContainsFunc(want.Expect, scene.IsCritical)
 	s.falseSuccess = !s.right && !want.healthy() && r.Verdict.ExitCode == 0
 	return s
 }

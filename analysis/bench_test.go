@@ -1,4 +1,4 @@
-package analysis
+package analysis_test
 
 import (
 	"context"
@@ -7,6 +7,9 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
+
+	"github.com/moncap/moncap/analysis"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // traffic makes the two captures of a gateway pair with many tunnels: IKE exchanges, ESP and ESP in UDP both ways, with 2 % loss.
@@ -23,7 +26,7 @@ const benchOffset = 3_700_000_000
 
 func newTraffic() *traffic {
 	t := &traffic{rnd: rand.New(rand.NewPCG(1, 2)), now: 1_700_000_000_000_000_000}
-	head := pcapOf(nil, linkEthernet)
+	head := scene.PcapOf(nil, scene.LinkEthernet)
 	t.sides = [2][]byte{append([]byte(nil), head...), append([]byte(nil), head...)}
 	return t
 }
@@ -126,11 +129,11 @@ func BenchmarkCompare(b *testing.B) {
 	for _, n := range []int{50_000, 500_000} {
 		b.Run(map[int]string{50_000: "50k", 500_000: "500k"}[n], func(b *testing.B) {
 			t := mixed(n, 200)
-			a := Side{Name: "a", Open: opener(t.sides[0])}
-			o := Side{Name: "b", Open: opener(t.sides[1])}
+			a := analysis.Side{Name: "a", Open: scene.Opener(t.sides[0])}
+			o := analysis.Side{Name: "b", Open: scene.Opener(t.sides[1])}
 			b.SetBytes(int64(len(t.sides[0]) + len(t.sides[1])))
 			for b.Loop() {
-				if _, err := Compare(context.Background(), a, &o, Options{}); err != nil {
+				if _, err := analysis.Compare(context.Background(), a, &o, analysis.Options{}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -173,7 +176,7 @@ func (e *endless) next() {
 		t := newTraffic()
 		t.send(0, 50, make([]byte, 100))
 		e.record = t.sides[0][24:][:16+34+100]
-		e.head = pcapOf(nil, linkEthernet)
+		e.head = scene.PcapOf(nil, scene.LinkEthernet)
 	}
 	at := 1_700_000_000_000_000_000 + int64(e.seq)*20_000 + int64(e.side)*20_000_000
 	binary.LittleEndian.PutUint32(e.record, uint32(at/1e9))
@@ -198,7 +201,7 @@ func TestMemoryDoesNotGrowWithPackets(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		r, err := Compare(context.Background(), Side{Open: open(0)}, &Side{Open: open(1)}, Options{})
+		r, err := analysis.Compare(context.Background(), analysis.Side{Open: open(0)}, &analysis.Side{Open: open(1)}, analysis.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
-package analysis
+package analysis_test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // lively is a healthy tunnel of random kind with ESP both ways: address family, encapsulation, rates, sizes, rekeys, whether there
@@ -63,53 +63,53 @@ func newLively(seed uint64) *lively {
 }
 
 // play sends the tunnel's packets; what the change concerns is lost, left out or altered.
-func (l *lively) play(s *scene) {
+func (l *lively) play(s *scene.Scene) {
 	// Less than the time in which a side of a scene answers.
-	s.delay = time.Duration(1+l.rnd.IntN(8)) * time.Millisecond
-	s.ahead = []time.Duration{0, 0, 37 * time.Second, -2 * time.Hour}[l.rnd.IntN(4)]
+	s.Delay = time.Duration(1+l.rnd.IntN(8)) * time.Millisecond
+	s.Ahead = []time.Duration{0, 0, 37 * time.Second, -2 * time.Hour}[l.rnd.IntN(4)]
 	if l.six {
-		s.addr = [2]netip.Addr{netip.MustParseAddr("2001:db8:1::1"), netip.MustParseAddr("2001:db8:2::1")}
+		s.Addr = [2]netip.Addr{netip.MustParseAddr("2001:db8:1::1"), netip.MustParseAddr("2001:db8:2::1")}
 	} else if l.udp {
-		s.seen[0] = sceneNAT
+		s.Seen[0] = scene.NAT
 	}
-	var a *sa
-	var old *v1
+	var a *scene.SA
+	var old *scene.V1
 	switch l.by {
 	case byV2:
-		a = s.sa(0).up()
+		a = s.SA(0).Up()
 	case byV1:
-		old = s.v1(0).phase1()
-		old.quickMode(3)
+		old = s.V1(0).Phase1()
+		old.QuickMode(3)
 	}
 	generation := [2]uint32{}
 	seq := [2]uint32{}
 	if l.by == before {
 		seq = [2]uint32{uint32(l.rnd.IntN(90_000)), uint32(l.rnd.IntN(90_000))}
 	}
-	start := s.now
+	start := s.Now
 	next := [2]time.Duration{start, start + 7*time.Millisecond}
-	for s.now < start+l.duration {
+	for s.Now < start+l.duration {
 		from := 0
 		if next[1] < next[0] {
 			from = 1
 		}
-		s.now = max(s.now, next[from])
+		s.Now = max(s.Now, next[from])
 		next[from] += l.every[from]/2 + time.Duration(l.rnd.Int64N(int64(l.every[from])))
-		if due := uint32(int(s.now-start) * (l.rekeys + 1) / int(l.duration)); due > generation[0] {
+		if due := uint32(int(s.Now-start) * (l.rekeys + 1) / int(l.duration)); due > generation[0] {
 			switch {
 			case a != nil && int(due)%3 == 2:
-				a = a.renewed(int(due) % 2)
+				a = a.Renewed(int(due) % 2)
 			case a != nil:
-				a.rekeyChild(int(due) % 2)
+				a.RekeyChild(int(due) % 2)
 				if due%2 == 1 {
-					a.exchange(ike.Informational, int(due)%2, ike.PayloadD, 12, ike.PayloadD, 12)
+					a.Exchange(ike.Informational, int(due)%2, ike.PayloadD, 12, ike.PayloadD, 12)
 				}
 			case old != nil:
-				old.quick++
-				old.quickMode(3)
+				old.Quick++
+				old.QuickMode(3)
 			}
 			for side := range 2 {
-				if generation[side] = due; l.has("keep an old SPI", side, s.now-start) {
+				if generation[side] = due; l.has("keep an old SPI", side, s.Now-start) {
 					generation[side] = 0
 					continue
 				}
@@ -117,11 +117,11 @@ func (l *lively) play(s *scene) {
 			}
 			generation[0] = due
 		}
-		l.send(s, from, s.now-start, &generation, &seq)
+		l.send(s, from, s.Now-start, &generation, &seq)
 	}
 	if a != nil {
-		a.dpd(0)
-		a.dpd(1)
+		a.DPD(0)
+		a.DPD(1)
 	}
 }
 
@@ -129,7 +129,7 @@ func (l *lively) has(name string, side int, at time.Duration) bool {
 	return l.change.name == name && l.change.side == side && at >= l.change.at
 }
 
-func (l *lively) send(s *scene, from int, at time.Duration, generation, seq *[2]uint32) {
+func (l *lively) send(s *scene.Scene, from int, at time.Duration, generation, seq *[2]uint32) {
 	if l.has("silence", from, at) {
 		return
 	}
@@ -142,46 +142,23 @@ func (l *lively) send(s *scene, from int, at time.Duration, generation, seq *[2]
 	if from == l.change.side && l.has("keep an old SPI", from, at) {
 		spi = 0xa0000001 + uint32(from)<<28
 	}
-	f, size := fate{}, 80+l.rnd.IntN(900)
+	f, size := scene.Fate{}, 80+l.rnd.IntN(900)
 	if l.large > 0 && int(seq[from])%l.large == 0 {
-		f.mtu, size = l.mtu, l.mtu+40+l.rnd.IntN(400)
+		f.MTU, size = l.mtu, l.mtu+40+l.rnd.IntN(400)
 	}
 	switch {
 	case l.has("block", from, at):
-		f.lost = true
+		f.Lost = true
 	case l.has("lose second fragments", from, at):
-		f.keep = 1
-	case l.has("lose fragments", from, at) && f.mtu > 0:
-		f.lost = true
+		f.Keep = 1
+	case l.has("lose fragments", from, at) && f.MTU > 0:
+		f.Lost = true
 	}
 	if l.ah {
-		s.ah(from, spi, seq[from], size, f)
+		s.Ah(from, spi, seq[from], size, f)
 		return
 	}
-	s.esp(from, spi, seq[from], size, l.udp, f)
-}
-
-// renewed replaces the IKE SA and its child SA.
-func (a *sa) renewed(from int) *sa {
-	a.rekeyChild(from)
-	a.exchange(ike.CreateChildSA, from, ike.PayloadSA, 180, ike.PayloadSA, 180)
-	b := a.s.sa(from)
-	b.port = a.port
-	a.exchange(ike.Informational, from, ike.PayloadD, 8, ike.PayloadNone, 0)
-	return b
-}
-
-// ah sends a packet of AH with so many bytes inside.
-func (s *scene) ah(from int, spi, seq uint32, size int, f fate) {
-	s.now += time.Millisecond
-	s.id++
-	b := binary.BigEndian.AppendUint32([]byte{4, 4, 0, 0}, spi)
-	b = binary.BigEndian.AppendUint32(b, seq)
-	body := make([]byte, 12+size)
-	binary.BigEndian.PutUint16(body, s.id)
-	for at := range 2 {
-		s.datagram(from, at, 51, append(b[:len(b):len(b)], body...), 0, f)
-	}
+	s.ESP(from, spi, seq[from], size, l.udp, f)
 }
 
 // changes are those that no healthy tunnel shows. Each begins in the middle, so that enough comes before and after it.
@@ -210,17 +187,17 @@ func espSeeds(t *testing.T) uint64 {
 // that goes wrong with its traffic passes for health.
 func TestNothingWrongWithESPPassesForHealth(t *testing.T) {
 	for seed := range espSeeds(t) {
-		play := func(c change) *scene {
+		play := func(c change) *scene.Scene {
 			l := newLively(seed)
 			l.change = c
-			s := newScene(t)
+			s := scene.New(t)
 			l.play(s)
 			return s
 		}
 		for look, change := range healthyLooks(seed) {
 			s := play(changeNone)
 			change(s)
-			r := s.compare()
+			r := s.Compare()
 			for _, f := range r.Findings {
 				if f.Severity != report.Info && f.Code != "clock-offset" && f.Code != "capture-filter-incomplete" {
 					t.Errorf("seed %d, %s: %s: %s", seed, look, f.Code, f.Explanation)
@@ -240,8 +217,8 @@ func TestNothingWrongWithESPPassesForHealth(t *testing.T) {
 				for look, change := range looksAt(seed) {
 					s := play(c)
 					change(s)
-					r := s.compare()
-					sound(t, r)
+					r := s.Compare()
+					scene.Sound(t, r)
 					if r.Verdict.ExitCode == 0 {
 						t.Errorf("seed %d (%+v): %s of side %d, %s: %s", seed, describe(l), name, side, look, r.Verdict.Headline)
 					}
@@ -258,29 +235,29 @@ func describe(l *lively) string {
 }
 
 // looksAt are those of them that leave a fault in sight, of which each seed has one beside the plain one.
-func looksAt(seed uint64) map[string]func(*scene) {
+func looksAt(seed uint64) map[string]func(*scene.Scene) {
 	all := healthyLooks(seed)
 	name := []string{"ends earlier", "begins later", "swapped", "doubled"}[seed%4]
-	return map[string]func(*scene){"as it is": all["as it is"], name: all[name]}
+	return map[string]func(*scene.Scene){"as it is": all["as it is"], name: all[name]}
 }
 
 // healthyLooks are ways in which captures of a healthy tunnel differ.
-func healthyLooks(seed uint64) map[string]func(*scene) {
+func healthyLooks(seed uint64) map[string]func(*scene.Scene) {
 	rnd := rand.New(rand.NewPCG(seed, 29))
 	side := rnd.IntN(2)
 	part := 4 + rnd.IntN(8)
-	return map[string]func(*scene){
-		"as it is": func(*scene) {},
-		"ends earlier": func(s *scene) {
-			all := s.sorted(side)
-			s.rows[side] = all[:len(all)-len(all)/part]
+	return map[string]func(*scene.Scene){
+		"as it is": func(*scene.Scene) {},
+		"ends earlier": func(s *scene.Scene) {
+			all := s.Sorted(side)
+			s.Rows[side] = all[:len(all)-len(all)/part]
 		},
-		"begins later": func(s *scene) {
-			all := s.sorted(side)
-			s.rows[side] = all[len(all)/part:]
+		"begins later": func(s *scene.Scene) {
+			all := s.Sorted(side)
+			s.Rows[side] = all[len(all)/part:]
 		},
-		"swapped": func(s *scene) { s.rows[0], s.rows[1] = s.rows[1], s.rows[0] },
-		"alone":   func(s *scene) { s.alone = true },
-		"doubled": func(s *scene) { s.rows[side] = doubled(s.sorted(side)) },
+		"swapped": func(s *scene.Scene) { s.Rows[0], s.Rows[1] = s.Rows[1], s.Rows[0] },
+		"alone":   func(s *scene.Scene) { s.Alone = true },
+		"doubled": func(s *scene.Scene) { s.Rows[side] = doubled(s.Sorted(side)) },
 	}
 }

@@ -1,10 +1,13 @@
-package analysis
+package analysis_test
 
 import (
 	"context"
 	"encoding/json"
 	"os"
 	"testing"
+
+	"github.com/moncap/moncap/analysis"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // FuzzCompare: whatever two files hold, there is an error or a report that is valid JSON; never a panic.
@@ -21,7 +24,7 @@ func FuzzCompare(f *testing.F) {
 		if len(a) > 1<<16 || len(b) > 1<<16 {
 			t.Skip("longer files show nothing new")
 		}
-		r, err := Compare(context.Background(), Side{Open: opener(a)}, &Side{Open: opener(b)}, Options{})
+		r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(a)}, &analysis.Side{Open: scene.Opener(b)}, analysis.Options{})
 		if err != nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package analysis
+package analysis_test
 
 import (
 	"context"
@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // counting is a context that counts how often it is asked whether it has ended, which the loops over conversations do at every so many
@@ -27,62 +29,62 @@ func (c *counting) Err() error {
 }
 
 // crowds are many negotiations of one kind.
-var crowds = map[string]func(s *scene, i int){
-	"short negotiations": func(s *scene, i int) { s.sa(i % 2).up() },
-	"rekeys and liveness": func(s *scene, i int) {
-		a := s.sa(i % 2).up()
+var crowds = map[string]func(s *scene.Scene, i int){
+	"short negotiations": func(s *scene.Scene, i int) { s.SA(i % 2).Up() },
+	"rekeys and liveness": func(s *scene.Scene, i int) {
+		a := s.SA(i % 2).Up()
 		for range 4 {
-			a.rekeyChild(i % 2)
-			a.dpd(1 - i%2)
+			a.RekeyChild(i % 2)
+			a.DPD(1 - i%2)
 		}
 	},
-	"unanswered": func(s *scene, i int) {
-		m := s.sa(0).init(false, proposals(gcm(19)))
-		s.ike(0, 500, m)
-		s.wait(time.Second)
-		s.ike(0, 500, m)
+	"unanswered": func(s *scene.Scene, i int) {
+		m := s.SA(0).Init(false, scene.Proposals(scene.GCM(19)))
+		s.IKE(0, 500, m)
+		s.Wait(time.Second)
+		s.IKE(0, 500, m)
 	},
-	"lost": func(s *scene, i int) {
-		s.ike(i%2, 500, s.sa(i%2).init(false, proposals(gcm(19))), lost)
+	"lost": func(s *scene.Scene, i int) {
+		s.IKE(i%2, 500, s.SA(i%2).Init(false, scene.Proposals(scene.GCM(19))), scene.Lost)
 	},
-	"refused": func(s *scene, i int) {
-		a := s.sa(i % 2)
-		a.open()
-		a.auth(ike.PayloadN, 8)
+	"refused": func(s *scene.Scene, i int) {
+		a := s.SA(i % 2)
+		a.Open()
+		a.Auth(ike.PayloadN, 8)
 	},
-	"one SA that lives on": func(s *scene, i int) {
+	"one SA that lives on": func(s *scene.Scene, i int) {
 		if i == 0 {
-			s.long = s.sa(0).up()
+			s.Long = s.SA(0).Up()
 		}
-		s.long.rekeyChild(i % 2)
+		s.Long.RekeyChild(i % 2)
 	},
-	"tunnels of a hub": func(s *scene, i int) {
-		s.addr[1] = netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
-		s.sa(i % 2).up()
+	"tunnels of a hub": func(s *scene.Scene, i int) {
+		s.Addr[1] = netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		s.SA(i % 2).Up()
 	},
-	"tunnels of a hub behind NAT": func(s *scene, i int) {
-		s.addr[1], s.seen[1] = netip.AddrFrom4([4]byte{10, 18, byte(i >> 8), byte(i)}), netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
-		s.sa(i % 2).up()
+	"tunnels of a hub behind NAT": func(s *scene.Scene, i int) {
+		s.Addr[1], s.Seen[1] = netip.AddrFrom4([4]byte{10, 18, byte(i >> 8), byte(i)}), netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		s.SA(i % 2).Up()
 	},
-	"repeated": func(s *scene, i int) {
-		m := s.sa(i%2).init(false, proposals(gcm(19)))
-		s.repeat(3, i%2, 500, m, lost)
-		s.ike(i%2, 500, m)
+	"repeated": func(s *scene.Scene, i int) {
+		m := s.SA(i%2).Init(false, scene.Proposals(scene.GCM(19)))
+		s.Repeat(3, i%2, 500, m, scene.Lost)
+		s.IKE(i%2, 500, m)
 	},
-	"ESP SAs": func(s *scene, i int) {
+	"ESP SAs": func(s *scene.Scene, i int) {
 		for n := range uint32(4) {
-			s.esp(i%2, 0xa0000000+uint32(i), n+1, 100, i%3 == 0, fate{lost: n == 2 && i%4 == 0})
+			s.ESP(i%2, 0xa0000000+uint32(i), n+1, 100, i%3 == 0, scene.Fate{Lost: n == 2 && i%4 == 0})
 		}
 	},
-	"IKE and ESP": func(s *scene, i int) {
-		s.sa(i % 2).up()
+	"IKE and ESP": func(s *scene.Scene, i int) {
+		s.SA(i % 2).Up()
 		for n := range uint32(2) {
-			s.esp(0, 0xa0000000+uint32(i), n+1, 100, true)
-			s.esp(1, 0xb0000000+uint32(i), n+1, 100, true)
+			s.ESP(0, 0xa0000000+uint32(i), n+1, 100, true)
+			s.ESP(1, 0xb0000000+uint32(i), n+1, 100, true)
 		}
 	},
-	"deleted": func(s *scene, i int) {
-		s.sa(0).up().exchange(ike.Informational, i%2, ike.PayloadD, 8, ike.PayloadNone, 0)
+	"deleted": func(s *scene.Scene, i int) {
+		s.SA(0).Up().Exchange(ike.Informational, i%2, ike.PayloadD, 8, ike.PayloadNone, 0)
 	},
 }
 
@@ -92,15 +94,15 @@ func TestGrowthIsLinear(t *testing.T) {
 	for name, one := range crowds {
 		t.Run(name, func(t *testing.T) {
 			work := func(n int) (steps, allocations int) {
-				s := newScene(t)
+				s := scene.New(t)
 				for i := range n {
 					one(s, i)
 				}
-				sides := s.sides()
+				sides := s.Sides()
 				ctx := &counting{Context: context.Background()}
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
-				if _, err := Compare(ctx, sides[0], &sides[1], Options{}); err != nil {
+				if _, err := analysis.Compare(ctx, sides[0], &sides[1], analysis.Options{}); err != nil {
 					t.Fatal(err)
 				}
 				runtime.ReadMemStats(&after)
@@ -117,13 +119,13 @@ func TestGrowthIsLinear(t *testing.T) {
 
 // A comparison that is to end does, at whatever moment it hears of it.
 func TestJudgingHearsItsContext(t *testing.T) {
-	s := newScene(t)
+	s := scene.New(t)
 	for range 300 {
-		s.sa(0).up()
+		s.SA(0).Up()
 	}
-	sides := s.sides()
+	sides := s.Sides()
 	whole := &counting{Context: context.Background()}
-	if _, err := Compare(whole, sides[0], &sides[1], Options{}); err != nil {
+	if _, err := analysis.Compare(whole, sides[0], &sides[1], analysis.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	var moments []int
@@ -132,7 +134,7 @@ func TestJudgingHearsItsContext(t *testing.T) {
 	}
 	for _, at := range slices.Backward(moments) {
 		ctx := &counting{Context: context.Background(), end: at}
-		if _, err := Compare(ctx, sides[0], &sides[1], Options{}); !errors.Is(err, context.Canceled) {
+		if _, err := analysis.Compare(ctx, sides[0], &sides[1], analysis.Options{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("ended at %d of %d: %v", at, whole.asked, err)
 		}
 		if late := ctx.asked - at; late > 200 {

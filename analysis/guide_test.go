@@ -1,4 +1,4 @@
-package analysis
+package analysis_test
 
 import (
 	"context"
@@ -7,13 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // figure rebuilds captures as Cisco's guide shows them: its addresses, SPIs and sizes; frames are Ethernet.
 type figure struct {
 	t     *testing.T
-	sides [2][]record
+	sides [2][]scene.Record
 	now   time.Duration
 	nat   netip.Addr // how B sees A; invalid: no NAT
 	id    uint16
@@ -55,9 +57,9 @@ func (f *figure) send(wait time.Duration, from int, port uint16, message []byte,
 		if side != from && !f.flat {
 			ttl, at = 253, at+8_000_000
 		}
-		f.sides[side] = append(f.sides[side], record{nanos: at, data: f.frame(src, dst, port, ttl, message)})
+		f.sides[side] = append(f.sides[side], scene.Record{Nanos: at, Data: f.frame(src, dst, port, ttl, message)})
 		last := &f.sides[side][len(f.sides[side])-1]
-		last.wire = len(last.data)
+		last.Wire = len(last.Data)
 	}
 }
 
@@ -229,18 +231,18 @@ func TestFiguresOfTheGuide(t *testing.T) {
 	} {
 		for _, change := range []struct {
 			name string
-			do   func([]record) []record
+			do   func([]scene.Record) []scene.Record
 			flat bool
 		}{{"as shown", same, false}, {"without times", timeless, false}, {"equal on both sides", same, true}, {"equal, without times", timeless, true}} {
 			t.Run(c.name+"/"+change.name, func(t *testing.T) {
 				f := &figure{t: t, flat: change.flat}
 				c.build(f)
-				r, err := Compare(context.Background(), Side{Name: "site-A", Open: opener(pcap(change.do(f.sides[0])))},
-					&Side{Name: "site-B", Open: opener(pcap(change.do(f.sides[1])))}, Options{})
+				r, err := analysis.Compare(context.Background(), analysis.Side{Name: "site-A", Open: scene.Opener(scene.Pcap(change.do(f.sides[0])))},
+					&analysis.Side{Name: "site-B", Open: scene.Opener(scene.Pcap(change.do(f.sides[1])))}, analysis.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				flatten(t, r).check(t, r, c.want)
+				c.want.check(t, r, scene.Flatten(t, r))
 			})
 		}
 	}

@@ -1,9 +1,11 @@
-package analysis
+package analysis_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // What an operator reads first, and perhaps alone: a whole sentence that names the sides, without the reasoning behind it.
@@ -31,10 +33,10 @@ func TestHeadlines(t *testing.T) {
 
 // A negotiation that a NAT moved to a port which no capture holds is not told as one that stopped.
 func TestHeadlineOfAnUnseenPort(t *testing.T) {
-	s := newScene(t)
-	s.seen[0] = sceneNAT
-	s.sa(0).open()
-	v := s.compare().Verdict
+	s := scene.New(t)
+	s.Seen[0] = scene.NAT
+	s.SA(0).Open()
+	v := s.Compare().Verdict
 	if v.Outcome != "inconclusive" || !strings.Contains(v.Headline, "UDP 4500") {
 		t.Errorf("%s: %s", v.Outcome, v.Headline)
 	}

@@ -1,4 +1,4 @@
-package analysis
+package analysis_test
 
 import (
 	"context"
@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 func readTruth(t *testing.T, name string) truth { return parseTruth(t, incident(name, "truth.yaml")) }
@@ -32,8 +34,8 @@ func incidents(t *testing.T) []string {
 // variant is one way to change the two captures of an incident without changing its verdict.
 type variant struct {
 	name    string
-	a, b    func([]record) []record
-	file    func([]record) []byte
+	a, b    func([]scene.Record) []scene.Record
+	file    func([]scene.Record) []byte
 	swapped bool
 	keys    bool
 	// orCapture: instead of the verdict, a finding about the capture will do.
@@ -44,9 +46,7 @@ type variant struct {
 	cut bool
 }
 
-func same(all []record) []record { return all }
-
-func pcap(all []record) []byte { return pcapOf(all, linkEthernet) }
+func same(all []scene.Record) []scene.Record { return all }
 
 func variants() []variant {
 	return []variant{
@@ -67,12 +67,12 @@ func variants() []variant {
 		{name: "A without times", a: timeless},
 		{name: "B without times", b: timeless},
 		{name: "both without times", a: timeless, b: timeless},
-		{name: "pcapng", file: pcapngOf},
-		{name: "raw IP", a: func(r []record) []record { return stripped(r, nil) }, b: func(r []record) []record { return stripped(r, nil) },
-			file: func(r []record) []byte { return pcapOf(r, linkRaw) }},
-		{name: "Linux cooked", a: func(r []record) []record { return stripped(r, make([]byte, 16)) },
-			b:    func(r []record) []record { return stripped(r, make([]byte, 16)) },
-			file: func(r []record) []byte { return pcapOf(r, linkSLL) }},
+		{name: "pcapng", file: scene.PcapngOf},
+		{name: "raw IP", a: func(r []scene.Record) []scene.Record { return stripped(r, nil) }, b: func(r []scene.Record) []scene.Record { return stripped(r, nil) },
+			file: func(r []scene.Record) []byte { return scene.PcapOf(r, scene.LinkRaw) }},
+		{name: "Linux cooked", a: func(r []scene.Record) []scene.Record { return stripped(r, make([]byte, 16)) },
+			b:    func(r []scene.Record) []scene.Record { return stripped(r, make([]byte, 16)) },
+			file: func(r []scene.Record) []byte { return scene.PcapOf(r, scene.LinkSLL) }},
 		{name: "A without its first second", a: withoutFirstSecond, orCapture: true, late: true},
 		{name: "B without its first second", b: withoutFirstSecond, orCapture: true, late: true},
 	}
@@ -89,17 +89,17 @@ func (v variant) compare(t *testing.T, name string) *report.Report {
 	}
 	file := v.file
 	if file == nil {
-		file = pcap
+		file = scene.Pcap
 	}
 	if v.swapped {
 		a, b = b, a
 	}
-	var o Options
+	var o analysis.Options
 	if v.keys {
 		o.Keys = keysOf(t, name)
 	}
-	r, err := Compare(context.Background(), Side{Name: "site-a", File: "a.pcap", Open: opener(file(a))},
-		&Side{Name: "site-b", File: "b.pcap", Open: opener(file(b))}, o)
+	r, err := analysis.Compare(context.Background(), analysis.Side{Name: "site-a", File: "a.pcap", Open: scene.Opener(file(a))},
+		&analysis.Side{Name: "site-b", File: "b.pcap", Open: scene.Opener(file(b))}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,18 +133,18 @@ func TestIncidents(t *testing.T) {
 					want = want.withoutSizes()
 				}
 				r := v.compare(t, name)
-				sound(t, r)
-				got := flatten(t, r)
+				scene.Sound(t, r)
+				got := scene.Flatten(t, r)
 				if v.late {
-					if got.has(map[string]any{"code": "capture-filter-incomplete"}) && !want.expects("capture-filter-incomplete") {
-						t.Errorf("what was before a capture is laid upon its filter: %v", got.of("capture-filter-incomplete"))
+					if got.Has(map[string]any{"code": "capture-filter-incomplete"}) && !want.expects("capture-filter-incomplete") {
+						t.Errorf("what was before a capture is laid upon its filter: %v", got.Of("capture-filter-incomplete"))
 					}
 					return
 				}
-				if v.orCapture && got.aboutCapture() {
+				if v.orCapture && got.AboutCapture() {
 					return
 				}
-				got.check(t, r, want)
+				want.check(t, r, got)
 			})
 		}
 	}

@@ -1,10 +1,11 @@
-package analysis
+package analysis_test
 
 import (
 	"fmt"
 	"testing"
 
 	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // sealing is how the algorithms of an IKE SA pack payloads (RFC 7296, Section 3.14), in the test's own numbers.
@@ -39,15 +40,15 @@ func (x sealing) transforms() []ike.Transform {
 }
 
 // seal is an encrypted message with size bytes of payloads inside; the sender pads to a multiple of pad beyond what the cipher needs.
-func (x sealing) seal(a *sa, from int, id uint32, response bool, first ike.PayloadType, size, pad int) []byte {
+func (x sealing) seal(a *scene.SA, from int, id uint32, response bool, first ike.PayloadType, size, pad int) []byte {
 	n := size + 1
 	multiple := max(x.block, pad)
 	n = (n + multiple - 1) / multiple * multiple
 	data := make([]byte, x.iv+n+x.icv)
 	for i := range data {
-		data[i] = byte(int(a.i>>32) + i*3 + from + int(id)*7)
+		data[i] = byte(int(a.I>>32) + i*3 + from + int(id)*7)
 	}
-	return a.plain(ike.IKEAuth, from, id, response, &ike.Encrypted{Number: ike.PayloadSK, First: first, Data: data})
+	return a.Plain(ike.IKEAuth, from, id, response, &ike.Encrypted{Number: ike.PayloadSK, First: first, Data: data})
 }
 
 // The size of an IKE_AUTH response and what stands first in it tell how it ended, with every cipher and way of padding.
@@ -74,21 +75,21 @@ func TestSizesTellHowAuthenticationEnded(t *testing.T) {
 					continue // a block cipher's padding is taken to be the least
 				}
 				t.Run(fmt.Sprintf("%s/%s/%d", x.name, c.name, pad), func(t *testing.T) {
-					s := newScene(t)
-					a := s.sa(0)
-					s.ike(0, 500, a.init(false, proposals(x.transforms())))
-					s.ike(1, 500, a.init(true, proposals(x.transforms())))
-					s.ike(0, 500, x.seal(a, 0, 1, false, ike.PayloadIDi, 220, pad))
-					s.ike(1, 500, x.seal(a, 1, 1, true, c.first, c.size, pad))
-					r := s.compare()
-					sound(t, r)
-					found := flatten(t, r)
+					s := scene.New(t)
+					a := s.SA(0)
+					s.IKE(0, 500, a.Init(false, scene.Proposals(x.transforms())))
+					s.IKE(1, 500, a.Init(true, scene.Proposals(x.transforms())))
+					s.IKE(0, 500, x.seal(a, 0, 1, false, ike.PayloadIDi, 220, pad))
+					s.IKE(1, 500, x.seal(a, 1, 1, true, c.first, c.size, pad))
+					r := s.Compare()
+					scene.Sound(t, r)
+					found := scene.Flatten(t, r)
 					for _, code := range []string{"auth-failed", "child-sa-refused", "tunnel-established"} {
-						if (len(found.of(code)) > 0) != (code == c.want) {
-							t.Errorf("%d bytes: %v, want %s", c.size, found.codes(), c.want)
+						if (len(found.Of(code)) > 0) != (code == c.want) {
+							t.Errorf("%d bytes: %v, want %s", c.size, found.Codes(), c.want)
 						}
 					}
-					for _, f := range found.of(c.want) {
+					for _, f := range found.Of(c.want) {
 						low, ok := f["plaintext_min"].(float64)
 						if high, _ := f["plaintext_max"].(float64); ok && (float64(c.size) < low || float64(c.size) > high) {
 							t.Errorf("%d bytes are not within %v to %v", c.size, low, high)

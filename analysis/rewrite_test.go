@@ -1,31 +1,18 @@
-package analysis
+package analysis_test
 
 import (
-	"bytes"
 	"encoding/binary"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
-)
 
-// record is one packet of a capture in the tests.
-type record struct {
-	nanos int64
-	wire  int
-	data  []byte
-}
-
-const (
-	linkEthernet = 1
-	linkRaw      = 101
-	linkSLL      = 113
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // readRecords reads a little-endian pcap file of Ethernet frames, as nearly all incidents are.
-func readRecords(t testing.TB, path string) []record {
+func readRecords(t testing.TB, path string) []scene.Record {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -33,134 +20,79 @@ func readRecords(t testing.TB, path string) []record {
 	}
 	le := binary.LittleEndian
 	unit := map[uint32]int64{0xa1b2c3d4: 1e3, 0xa1b23c4d: 1}[le.Uint32(b)]
-	if unit == 0 || le.Uint32(b[20:]) != linkEthernet {
+	if unit == 0 || le.Uint32(b[20:]) != scene.LinkEthernet {
 		t.Fatalf("%s: no little-endian Ethernet pcap", path)
 	}
-	var all []record
+	var all []scene.Record
 	for at := 24; at+16 <= len(b); {
 		n := int(le.Uint32(b[at+8:]))
-		all = append(all, record{
-			nanos: int64(le.Uint32(b[at:]))*1e9 + int64(le.Uint32(b[at+4:]))*unit,
-			wire:  int(le.Uint32(b[at+12:])), data: b[at+16 : at+16+n],
+		all = append(all, scene.Record{
+			Nanos: int64(le.Uint32(b[at:]))*1e9 + int64(le.Uint32(b[at+4:]))*unit,
+			Wire:  int(le.Uint32(b[at+12:])), Data: b[at+16 : at+16+n],
 		})
 		at += 16 + n
 	}
 	return all
 }
 
-// pcapOf writes records as a nanosecond pcap of the link type.
-func pcapOf(all []record, link uint32) []byte {
-	var b bytes.Buffer
-	le := binary.LittleEndian
-	head := le.AppendUint32(nil, 0xa1b23c4d)
-	head = le.AppendUint16(head, 2)
-	head = le.AppendUint16(head, 4)
-	head = append(head, make([]byte, 8)...)
-	head = le.AppendUint32(head, 0x40000)
-	b.Write(le.AppendUint32(head, link))
-	for _, r := range all {
-		h := le.AppendUint32(nil, uint32(r.nanos/1e9))
-		h = le.AppendUint32(h, uint32(r.nanos%1e9))
-		h = le.AppendUint32(h, uint32(len(r.data)))
-		b.Write(le.AppendUint32(h, uint32(r.wire)))
-		b.Write(r.data)
-	}
-	return b.Bytes()
-}
-
-// pcapngOf writes records as a pcapng file with one interface and nanoseconds.
-func pcapngOf(all []record) []byte {
-	var b bytes.Buffer
-	le := binary.LittleEndian
-	block := func(kind uint32, body []byte) {
-		for len(body)%4 != 0 {
-			body = append(body, 0)
-		}
-		n := uint32(len(body) + 12)
-		h := le.AppendUint32(le.AppendUint32(nil, kind), n)
-		b.Write(le.AppendUint32(append(h, body...), n))
-	}
-	block(0x0a0d0d0a, append([]byte{0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0}, bytes.Repeat([]byte{0xff}, 8)...))
-	block(1, []byte{linkEthernet, 0, 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0})
-	for _, r := range all {
-		body := le.AppendUint32(nil, 0)
-		body = le.AppendUint32(body, uint32(r.nanos>>32))
-		body = le.AppendUint32(body, uint32(r.nanos))
-		body = le.AppendUint32(body, uint32(len(r.data)))
-		body = le.AppendUint32(body, uint32(r.wire))
-		block(6, append(body, r.data...))
-	}
-	return b.Bytes()
-}
-
-// mapRecords applies f to a copy of every record.
-func mapRecords(all []record, f func(r record) []record) []record {
-	var out []record
-	for _, r := range all {
-		r.data = slices.Clone(r.data)
-		out = append(out, f(r)...)
-	}
-	slices.SortStableFunc(out, func(x, y record) int { return int(x.nanos - y.nanos) })
-	return out
-}
-
-func shifted(d time.Duration, ppm float64) func([]record) []record {
-	return func(all []record) []record {
-		return mapRecords(all, func(r record) []record {
-			r.nanos += int64(d) + int64(float64(r.nanos-all[0].nanos)*ppm/1e6)
-			return []record{r}
+func shifted(d time.Duration, ppm float64) func([]scene.Record) []scene.Record {
+	return func(all []scene.Record) []scene.Record {
+		return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+			r.Nanos += int64(d) + int64(float64(r.Nanos-all[0].Nanos)*ppm/1e6)
+			return []scene.Record{r}
 		})
 	}
 }
 
 // timeless gives all packets the same time, as some exports do.
-func timeless(all []record) []record {
-	return mapRecords(all, func(r record) []record {
-		r.nanos = all[0].nanos
-		return []record{r}
+func timeless(all []scene.Record) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		r.Nanos = all[0].Nanos
+		return []scene.Record{r}
 	})
 }
 
-func cutTo(n int) func([]record) []record {
-	return func(all []record) []record {
-		return mapRecords(all, func(r record) []record {
-			r.data = r.data[:min(n, len(r.data))]
-			return []record{r}
+func cutTo(n int) func([]scene.Record) []scene.Record {
+	return func(all []scene.Record) []scene.Record {
+		return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+			r.Data = r.Data[:min(n, len(r.Data))]
+			return []scene.Record{r}
 		})
 	}
 }
 
-func doubled(all []record) []record {
-	return mapRecords(all, func(r record) []record {
+func doubled(all []scene.Record) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
 		twin := r
-		twin.nanos += 200_000
-		return []record{r, twin}
+		twin.Nanos += 200_000
+		return []scene.Record{r, twin}
 	})
 }
 
 // noisy puts a DNS query and an ARP request between all packets.
-func noisy(all []record) []record {
+func noisy(all []scene.Record) []scene.Record {
 	dns := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0,
 		0x45, 0, 0, 32, 0, 7, 0, 0, 64, 17, 0, 0, 10, 9, 9, 9, 10, 9, 9, 10,
 		0x30, 0x39, 0, 53, 0, 12, 0, 0, 1, 2, 3, 4}
 	arp := append([]byte{255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6}, make([]byte, 28)...)
-	return mapRecords(all, func(r record) []record {
-		return []record{{r.nanos - 1000, len(dns), dns}, r, {r.nanos + 1000, len(arp), arp}}
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		before := scene.Record{Nanos: r.Nanos - 1000, Wire: len(dns), Data: dns}
+		return []scene.Record{before, r, {Nanos: r.Nanos + 1000, Wire: len(arp), Data: arp}}
 	})
 }
 
-func withoutFirstSecond(all []record) []record {
+func withoutFirstSecond(all []scene.Record) []scene.Record {
 	if len(all) == 0 {
 		return all
 	}
-	first := all[0].nanos
-	return slices.DeleteFunc(slices.Clone(all), func(r record) bool { return r.nanos < first+1e9 })
+	first := all[0].Nanos
+	return slices.DeleteFunc(slices.Clone(all), func(r scene.Record) bool { return r.Nanos < first+1e9 })
 }
 
 // stripped takes the Ethernet header off; what is neither IPv4 nor IPv6 is left out.
-func stripped(all []record, header []byte) []record {
-	return mapRecords(all, func(r record) []record {
-		kind := binary.BigEndian.Uint16(r.data[12:])
+func stripped(all []scene.Record, header []byte) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		kind := binary.BigEndian.Uint16(r.Data[12:])
 		if kind != 0x0800 && kind != 0x86dd {
 			return nil
 		}
@@ -168,14 +100,10 @@ func stripped(all []record, header []byte) []record {
 		if len(h) >= 2 {
 			binary.BigEndian.PutUint16(h[len(h)-2:], kind)
 		}
-		r.data = append(h, r.data[14:]...)
-		r.wire += len(header) - 14
-		return []record{r}
+		r.Data = append(h, r.Data[14:]...)
+		r.Wire += len(header) - 14
+		return []scene.Record{r}
 	})
-}
-
-func opener(b []byte) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 }
 
 // incident is a file of an incident: of those that the demo plays too, or of those of which the access list of a run would hide what

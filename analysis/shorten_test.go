@@ -1,16 +1,18 @@
-package analysis
+package analysis_test
 
 import (
 	"context"
 	"testing"
 
+	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // TestReportOfVeryManyTunnels: what is listed is bounded, what is counted is not, and what is left out is said.
 func TestReportOfVeryManyTunnels(t *testing.T) {
 	x := mixed(60_000, 600)
-	r, err := Compare(context.Background(), Side{Open: opener(x.sides[0])}, &Side{Open: opener(x.sides[1])}, Options{})
+	r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(x.sides[0])}, &analysis.Side{Open: scene.Opener(x.sides[1])}, analysis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +24,7 @@ func TestReportOfVeryManyTunnels(t *testing.T) {
 		messages += len(c.Messages)
 		omitted += c.Omitted
 	}
-	if len(r.Conversations) != 600 || messages != maxMessages && omitted > 0 || omitted != r.Omitted.Messages {
+	if len(r.Conversations) != 600 || messages != analysis.MaxMessages && omitted > 0 || omitted != r.Omitted.Messages {
 		t.Errorf("%d conversations, %d messages listed and %d not, which the report says are %d", len(r.Conversations), messages, omitted, r.Omitted.Messages)
 	}
 	of := map[string]int{}
@@ -30,11 +32,11 @@ func TestReportOfVeryManyTunnels(t *testing.T) {
 		of[f.Code]++
 	}
 	for code, n := range r.Omitted.Findings {
-		if of[code] != maxOfCode || n < 1 {
+		if of[code] != analysis.MaxOfCode || n < 1 {
 			t.Errorf("%s: %d listed and %d not", code, of[code], n)
 		}
 	}
-	if of["esp-loss"] != maxOfCode || r.Omitted.Findings["esp-loss"] == 0 {
+	if of["esp-loss"] != analysis.MaxOfCode || r.Omitted.Findings["esp-loss"] == 0 {
 		t.Errorf("%d findings of esp-loss of 1200 SAs, %d left out", of["esp-loss"], r.Omitted.Findings["esp-loss"])
 	}
 	// Of what was under way when the captures began and ended nobody knows, and these are short.
@@ -48,7 +50,7 @@ func TestReportOfVeryManyTunnels(t *testing.T) {
 // TestConversationsOfFindingsComeFirst: the messages that prove something are the last to be left out.
 func TestConversationsOfFindingsComeFirst(t *testing.T) {
 	x := mixed(80_000, 200)
-	r, err := Compare(context.Background(), Side{Open: opener(x.sides[0])}, &Side{Open: opener(x.sides[1])}, Options{})
+	r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(x.sides[0])}, &analysis.Side{Open: scene.Opener(x.sides[1])}, analysis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

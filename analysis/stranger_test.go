@@ -1,4 +1,4 @@
-package analysis
+package analysis_test
 
 import (
 	"context"
@@ -10,15 +10,17 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // probes puts requests of a scanner to an address into a capture, a new attempt and its repetition at a time, from its beginning to its end.
-func probes(all []record, to netip.Addr, spi uint64) []record {
+func probes(all []scene.Record, to netip.Addr, spi uint64) []scene.Record {
 	const count = 6
 	scanner := [4]byte{192, 0, 2, 177}
-	first, last := all[0].nanos, all[len(all)-1].nanos
+	first, last := all[0].Nanos, all[len(all)-1].Nanos
 	for i := range count {
 		m := make([]byte, 28)
 		binary.BigEndian.PutUint64(m, spi+uint64(i/2))
@@ -27,9 +29,9 @@ func probes(all []record, to netip.Addr, spi uint64) []record {
 		f = append(f, to.AsSlice()...)
 		f = append(f, 1, 0xf4, 1, 0xf4, 0, 8+28, 0, 0)
 		f = append(f, m...)
-		all = append(all, record{nanos: first + (last-first)*int64(i)/count + 1000, wire: len(f), data: f})
+		all = append(all, scene.Record{Nanos: first + (last-first)*int64(i)/count + 1000, Wire: len(f), Data: f})
 	}
-	slices.SortStableFunc(all, func(x, y record) int { return int(x.nanos - y.nanos) })
+	slices.SortStableFunc(all, func(x, y scene.Record) int { return int(x.Nanos - y.Nanos) })
 	return all
 }
 
@@ -41,7 +43,7 @@ func TestScannersDecideNothing(t *testing.T) {
 			continue
 		}
 		was := compareField(t, name, "")
-		var sides [2]Side
+		var sides [2]analysis.Side
 		usable := true
 		for i, file := range w.files() {
 			b, err := os.ReadFile(field(name, file))
@@ -49,7 +51,7 @@ func TestScannersDecideNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			own := []*report.SideInfo{was.Sides.A, was.Sides.B}[i].Addresses
-			if usable = usable && len(own) > 0 && binary.LittleEndian.Uint32(b) == 0xa1b2c3d4 && binary.LittleEndian.Uint32(b[20:]) == linkEthernet; !usable {
+			if usable = usable && len(own) > 0 && binary.LittleEndian.Uint32(b) == 0xa1b2c3d4 && binary.LittleEndian.Uint32(b[20:]) == scene.LinkEthernet; !usable {
 				break
 			}
 			a := netip.MustParseAddr(own[0])
@@ -57,13 +59,13 @@ func TestScannersDecideNothing(t *testing.T) {
 				break
 			}
 			rows := probes(readRecords(t, field(name, file)), a, uint64(i+1)<<32)
-			sides[i] = Side{Name: "site-" + string("ab"[i]), File: file, Open: opener(pcap(rows))}
+			sides[i] = analysis.Side{Name: "site-" + string("ab"[i]), File: file, Open: scene.Opener(scene.Pcap(rows))}
 		}
 		if !usable {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			r, err := Compare(context.Background(), sides[0], &sides[1], Options{})
+			r, err := analysis.Compare(context.Background(), sides[0], &sides[1], analysis.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

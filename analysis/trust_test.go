@@ -1,4 +1,4 @@
-package analysis
+package analysis_test
 
 import (
 	"context"
@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // needBoth are the findings that no capture proves alone.
@@ -20,15 +22,15 @@ func TestOneCaptureOfEveryIncident(t *testing.T) {
 	for _, name := range incidents(t) {
 		for _, file := range []string{"a.pcap", "b.pcap"} {
 			t.Run(name+"/"+file, func(t *testing.T) {
-				side := Side{Name: "site-a", File: file, Open: opener(pcap(readRecords(t, incident(name, file))))}
-				r, err := Compare(context.Background(), side, nil, Options{})
+				side := analysis.Side{Name: "site-a", File: file, Open: scene.Opener(scene.Pcap(readRecords(t, incident(name, file))))}
+				r, err := analysis.Compare(context.Background(), side, nil, analysis.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				sound(t, r)
-				found := flatten(t, r)
-				if len(found.of("capture-one-sided")) != 1 || r.Sides.B != nil || r.Clock != nil {
-					t.Errorf("it is not said that there is one capture only: %v", found.codes())
+				scene.Sound(t, r)
+				found := scene.Flatten(t, r)
+				if len(found.Of("capture-one-sided")) != 1 || r.Sides.B != nil || r.Clock != nil {
+					t.Errorf("it is not said that there is one capture only: %v", found.Codes())
 				}
 				for _, f := range r.Findings {
 					if slices.Contains(needBoth, f.Code) || f.Code == "ip-fragments-lost" && f.Confidence == report.Certain || f.Code == "peer-not-answering" && f.Fields["silent_side"] != "A" {
@@ -59,14 +61,14 @@ func TestOneCaptureProves(t *testing.T) {
 		"nat": {"nat-detected", "tunnel-established"}, "nat-t-blocked": {"nat-detected", "retransmissions-exhausted"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := Compare(context.Background(), Side{Open: opener(pcap(readRecords(t, incident(name, "a.pcap"))))}, nil, Options{})
+			r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(scene.Pcap(readRecords(t, incident(name, "a.pcap"))))}, nil, analysis.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			found := flatten(t, r)
+			found := scene.Flatten(t, r)
 			for _, c := range codes {
-				if len(found.of(c)) == 0 {
-					t.Errorf("no %s among %v", c, found.codes())
+				if len(found.Of(c)) == 0 {
+					t.Errorf("no %s among %v", c, found.Codes())
 				}
 			}
 		})
@@ -78,17 +80,17 @@ func TestAnEmptyCaptureProvesNothing(t *testing.T) {
 	for _, name := range incidents(t) {
 		for emptied := range 2 {
 			t.Run(name+"/"+string(rune('A'+emptied)), func(t *testing.T) {
-				rows := [2][]record{readRecords(t, incident(name, "a.pcap")), readRecords(t, incident(name, "b.pcap"))}
+				rows := [2][]scene.Record{readRecords(t, incident(name, "a.pcap")), readRecords(t, incident(name, "b.pcap"))}
 				rows[emptied] = nil
 				if len(rows[1-emptied]) == 0 {
 					t.Skip("the other one is empty too")
 				}
-				b := Side{Name: "site-b", Open: opener(pcap(rows[1]))}
-				r, err := Compare(context.Background(), Side{Name: "site-a", Open: opener(pcap(rows[0]))}, &b, Options{})
+				b := analysis.Side{Name: "site-b", Open: scene.Opener(scene.Pcap(rows[1]))}
+				r, err := analysis.Compare(context.Background(), analysis.Side{Name: "site-a", Open: scene.Opener(scene.Pcap(rows[0]))}, &b, analysis.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				sound(t, r)
+				scene.Sound(t, r)
 				if r.Sides.A.IKE+r.Sides.B.IKE == 0 {
 					t.Skip("the other one holds nothing of the tunnel either")
 				}
@@ -104,8 +106,8 @@ func TestAnEmptyCaptureProvesNothing(t *testing.T) {
 						t.Errorf("%s, %s: %s", f.Code, f.Confidence, f.Explanation)
 					}
 				}
-				if found := flatten(t, r); len(found.of("capture-empty")) != 1 {
-					t.Errorf("capture-empty is not among %v", found.codes())
+				if found := scene.Flatten(t, r); len(found.Of("capture-empty")) != 1 {
+					t.Errorf("capture-empty is not among %v", found.Codes())
 				}
 			})
 		}
@@ -114,82 +116,82 @@ func TestAnEmptyCaptureProvesNothing(t *testing.T) {
 
 // Limits of the capture that should have seen what is missing.
 func TestLostIsOnlySaidOfACaptureThatWorked(t *testing.T) {
-	requests := func(n int, wait time.Duration) func(*scene) {
-		return func(s *scene) {
-			a := s.sa(0)
-			m := a.init(false, proposals(gcm(19)))
+	requests := func(n int, wait time.Duration) func(*scene.Scene) {
+		return func(s *scene.Scene) {
+			a := s.SA(0)
+			m := a.Init(false, scene.Proposals(scene.GCM(19)))
 			for range n {
-				s.ike(0, 500, m, lost)
-				s.wait(wait)
+				s.IKE(0, 500, m, scene.Lost)
+				s.Wait(wait)
 			}
 		}
 	}
-	alive := func(s *scene) { s.ike(1, 500, s.sa(1).init(false, proposals(gcm(19)))) }
+	alive := func(s *scene.Scene) { s.IKE(1, 500, s.SA(1).Init(false, scene.Proposals(scene.GCM(19)))) }
 	for name, c := range map[string]struct {
-		play func(*scene)
+		play func(*scene.Scene)
 		lost int
 	}{
-		"it worked before and after": {func(s *scene) { alive(s); requests(3, time.Second)(s); alive(s) }, 3},
-		"it began a minute later":    {func(s *scene) { requests(3, time.Second)(s); s.wait(time.Minute); alive(s) }, 0},
-		"it ended a minute before":   {func(s *scene) { alive(s); s.wait(time.Minute); requests(3, time.Second)(s) }, 0},
-		"it ended in between":        {func(s *scene) { alive(s); requests(4, 8*time.Second)(s) }, 2},
-		"clocks an hour apart": {func(s *scene) {
-			s.ahead = time.Hour
+		"it worked before and after": {func(s *scene.Scene) { alive(s); requests(3, time.Second)(s); alive(s) }, 3},
+		"it began a minute later":    {func(s *scene.Scene) { requests(3, time.Second)(s); s.Wait(time.Minute); alive(s) }, 0},
+		"it ended a minute before":   {func(s *scene.Scene) { alive(s); s.Wait(time.Minute); requests(3, time.Second)(s) }, 0},
+		"it ended in between":        {func(s *scene.Scene) { alive(s); requests(4, 8*time.Second)(s) }, 2},
+		"clocks an hour apart": {func(s *scene.Scene) {
+			s.Ahead = time.Hour
 			alive(s)
 			requests(3, time.Second)(s)
 			alive(s)
 		}, 3},
-		"clocks an hour apart, it began later": {func(s *scene) {
-			s.ahead = time.Hour
+		"clocks an hour apart, it began later": {func(s *scene.Scene) {
+			s.Ahead = time.Hour
 			requests(3, time.Second)(s)
-			s.wait(time.Minute)
+			s.Wait(time.Minute)
 			alive(s)
 		}, 0},
-		"its buffer was full": {func(s *scene) {
-			s.side[1].Config = map[string]string{"show-capture-buffer": buffer("10240", "9")}
+		"its buffer was full": {func(s *scene.Scene) {
+			s.Side[1].Config = map[string]string{"show-capture-buffer": scene.Buffer("10240", "9")}
 			alive(s)
 			requests(3, time.Second)(s)
 		}, 0},
-		"its circular buffer was full": {func(s *scene) {
-			s.side[1].Config = map[string]string{"show-capture": circularPoint, "show-capture-buffer": buffer("10240", "0")}
-			requests(3, time.Second)(s)
-			alive(s)
-		}, 0},
-		"it reached its rate limit": {func(s *scene) {
-			busy(4, 1000)(s)
+		"its circular buffer was full": {func(s *scene.Scene) {
+			s.Side[1].Config = map[string]string{"show-capture": scene.CircularPoint, "show-capture-buffer": scene.Buffer("10240", "0")}
 			requests(3, time.Second)(s)
 			alive(s)
 		}, 0},
-		"its filter hides port 4500": {func(s *scene) {
-			a := s.sa(0)
-			a.open()
-			s.ike(1, 4500, a.sealed(ike.Informational, 1, 0, false, ike.PayloadNone, 0), fate{hidden: true})
-			s.repeat(3, 0, 4500, a.sealed(ike.Informational, 0, 2, false, ike.PayloadNone, 0), lost)
+		"it reached its rate limit": {func(s *scene.Scene) {
+			scene.Busy(4, 1000)(s)
+			requests(3, time.Second)(s)
 			alive(s)
 		}, 0},
-		"its filter hides fragments": {func(s *scene) {
-			a := s.sa(0)
-			a.open()
-			s.ike(1, 500, a.sealed(ike.Informational, 1, 0, false, ike.PayloadN, 2000), fate{mtu: 1480, hidden: true})
-			s.repeat(3, 0, 500, a.sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000), fate{mtu: 1480, lost: true})
+		"its filter hides port 4500": {func(s *scene.Scene) {
+			a := s.SA(0)
+			a.Open()
+			s.IKE(1, 4500, a.Sealed(ike.Informational, 1, 0, false, ike.PayloadNone, 0), scene.Fate{Hidden: true})
+			s.Repeat(3, 0, 4500, a.Sealed(ike.Informational, 0, 2, false, ike.PayloadNone, 0), scene.Lost)
 			alive(s)
 		}, 0},
-		"its filter hides ESP": {func(s *scene) {
-			s.sa(0).up().dpd(0)
-			s.stream(1, 5, func(int) fate { return fate{hidden: true} })
-			s.stream(0, 5, vanishes)
+		"its filter hides fragments": {func(s *scene.Scene) {
+			a := s.SA(0)
+			a.Open()
+			s.IKE(1, 500, a.Sealed(ike.Informational, 1, 0, false, ike.PayloadN, 2000), scene.Fate{MTU: 1480, Hidden: true})
+			s.Repeat(3, 0, 500, a.Sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000), scene.Fate{MTU: 1480, Lost: true})
+			alive(s)
+		}, 0},
+		"its filter hides ESP": {func(s *scene.Scene) {
+			s.SA(0).Up().DPD(0)
+			s.Stream(1, 5, func(int) scene.Fate { return scene.Fate{Hidden: true} })
+			s.Stream(0, 5, scene.Vanishes)
 			alive(s)
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
+			s := scene.New(t)
 			c.play(s)
-			r := s.compare()
-			sound(t, r)
+			r := s.Compare()
+			scene.Sound(t, r)
 			if r.Pairs.LostAtoB != c.lost {
-				t.Errorf("%d are lost, want %d: %v", r.Pairs.LostAtoB, c.lost, flatten(t, r).codes())
+				t.Errorf("%d are lost, want %d: %v", r.Pairs.LostAtoB, c.lost, scene.Flatten(t, r).Codes())
 			}
-			blocked := flatten(t, r).of("path-blocked")
+			blocked := scene.Flatten(t, r).Of("path-blocked")
 			if len(blocked) > 0 && c.lost == 0 {
 				t.Errorf("and yet %v", blocked)
 			}

@@ -1,8 +1,7 @@
-package analysis
+package analysis_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -13,10 +12,11 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
-
-	"github.com/moncap/moncap/analysis/diagnose"
+	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/analysis/scene"
+
+	"gopkg.in/yaml.v3"
 )
 
 // truth is what was done to an incident, and what a right analysis says of it.
@@ -96,21 +96,21 @@ func (w truth) withoutSizes() truth {
 }
 
 // faults is what is wrong with a report, a line each.
-func (w truth) faults(r *report.Report, found flat) []string {
+func (w truth) faults(r *report.Report, found scene.Flat) []string {
 	var why []string
 	say := func(format string, a ...any) { why = append(why, fmt.Sprintf(format, a...)) }
 	for _, e := range w.Expect {
-		if !found.has(e) {
-			say("no finding %v among %v", e, found.codes())
+		if !found.Has(e) {
+			say("no finding %v among %v", e, found.Codes())
 		}
 	}
 	for _, some := range w.ExpectAny {
-		if !slices.ContainsFunc(some, found.has) {
-			say("none of %v among %v", some, found.codes())
+		if !slices.ContainsFunc(some, found.Has) {
+			say("none of %v among %v", some, found.Codes())
 		}
 	}
 	for _, code := range w.MustNot {
-		if slices.Contains(found.codes(), code) {
+		if slices.Contains(found.Codes(), code) {
 			say("%s is false", code)
 		}
 	}
@@ -160,7 +160,7 @@ func (w truth) healthy() bool {
 	if len(w.Outcomes) > 0 {
 		return slices.Contains(w.Outcomes, "established")
 	}
-	return !slices.ContainsFunc(w.Expect, isCritical) && slices.ContainsFunc(w.Expect, func(e map[string]any) bool { return e["code"] == "tunnel-established" })
+	return !slices.ContainsFunc(w.Expect, scene.IsCritical) && slices.ContainsFunc(w.Expect, func(e map[string]any) bool { return e["code"] == "tunnel-established" })
 }
 
 // A right analysis is what the truth of an incident of the field says, whichever way round the files are given; of the others, a file
@@ -186,12 +186,12 @@ func fieldFaults(t *testing.T, name string) []string {
 	var why []string
 	want := parseTruth(t, field(name, "truth.json"))
 	r := compareField(t, name, asItIs)
-	sound(t, r)
-	why = append(why, want.faults(r, flatten(t, r))...)
+	scene.Sound(t, r)
+	why = append(why, want.faults(r, scene.Flatten(t, r))...)
 	if len(want.files()) == 2 {
 		r = compareField(t, name, exchanged)
-		sound(t, r)
-		for _, s := range want.mirrored().faults(r, flatten(t, r)) {
+		scene.Sound(t, r)
+		for _, s := range want.mirrored().faults(r, scene.Flatten(t, r)) {
 			why = append(why, "exchanged: "+s)
 		}
 	}
@@ -230,13 +230,13 @@ const (
 func compareField(t *testing.T, name, way string) *report.Report {
 	t.Helper()
 	w := parseTruth(t, field(name, "truth.json"))
-	var sides []*Side
+	var sides []*analysis.Side
 	for i, file := range w.files() {
 		b, err := os.ReadFile(field(name, file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		sides = append(sides, &Side{Name: "site-" + string("ab"[i]), File: file, Open: opener(b)})
+		sides = append(sides, &analysis.Side{Name: "site-" + string("ab"[i]), File: file, Open: scene.Opener(b)})
 	}
 	if w.Tunnel != nil && len(sides) == 2 {
 		sides[0].Address, sides[1].Address = netip.MustParseAddr(w.Tunnel.A), netip.MustParseAddr(w.Tunnel.B)
@@ -251,89 +251,26 @@ func compareField(t *testing.T, name, way string) *report.Report {
 		sides = sides[1:]
 	}
 	sides = append(sides, nil)
-	r, err := Compare(context.Background(), *sides[0], sides[1], Options{})
+	r, err := analysis.Compare(context.Background(), *sides[0], sides[1], analysis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-// flat are findings as a reader of the JSON sees them.
-type flat []map[string]any
-
-func flatten(t *testing.T, r *report.Report) flat {
-	t.Helper()
-	b, err := json.Marshal(r.Findings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f flat
-	if err := json.Unmarshal(b, &f); err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-func (f flat) aboutCapture() bool {
-	return slices.ContainsFunc(f, func(m map[string]any) bool { return strings.HasPrefix(fmt.Sprint(m["code"]), "capture-") })
-}
-
-// isCritical says it of a finding, and of what is expected of one.
-func isCritical(m map[string]any) bool {
-	if m["severity"] != nil {
-		return m["severity"] == string(report.Critical)
-	}
-	e, _ := diagnose.Explain(fmt.Sprint(m["code"]))
-	return e.Severity == report.Critical || m["code"] == anyCritical
-}
-
-// anyCritical stands in a truth for a critical finding of whatever code.
-const anyCritical = "*any-critical*"
-
-func (f flat) has(want map[string]any) bool {
-	if want["code"] == anyCritical {
-		return slices.ContainsFunc(f, isCritical)
-	}
-	return slices.ContainsFunc(f, func(m map[string]any) bool {
-		for k, x := range want {
-			if !says(k, m[k], x) {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// says compares a field with what is wanted of it: one of a list is enough, and an IKE version may be told with its minor number.
-func says(key string, got, want any) bool {
-	g, w := fmt.Sprint(got), fmt.Sprint(want)
-	if all, ok := got.([]any); ok && g != w {
-		return slices.ContainsFunc(all, func(x any) bool { return fmt.Sprint(x) == w })
-	}
-	return g == w || key == "version" && strings.HasPrefix(g, w)
-}
-
 // check: everything expected is there, nothing forbidden, and no critical finding that neither is expected nor follows from another.
-func (f flat) check(t *testing.T, r *report.Report, want truth) {
+func (w truth) check(t *testing.T, r *report.Report, f scene.Flat) {
 	t.Helper()
-	for _, s := range want.faults(r, f) {
-		t.Errorf("%s: %s", want.What, s)
+	for _, s := range w.faults(r, f) {
+		t.Errorf("%s: %s", w.What, s)
 	}
 	for _, m := range f {
-		if isCritical(m) && m["caused_by"] == nil && !want.expects(m["code"]) {
-			t.Errorf("%s: critical finding %s that follows from nothing", want.What, m["code"])
+		if scene.IsCritical(m) && m["caused_by"] == nil && !w.expects(m["code"]) {
+			t.Errorf("%s: critical finding %s that follows from nothing", w.What, m["code"])
 		}
 	}
 }
 
 func (w truth) expects(code any) bool {
 	return slices.ContainsFunc(slices.Concat(append([][]map[string]any{w.Expect}, w.ExpectAny...)...), func(e map[string]any) bool { return e["code"] == code })
-}
-
-func (f flat) codes() []string {
-	var all []string
-	for _, m := range f {
-		all = append(all, fmt.Sprint(m["code"]))
-	}
-	return all
 }

@@ -1,4 +1,4 @@
-package analysis
+package analysis_test
 
 import (
 	"bytes"
@@ -12,43 +12,45 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // form is one way to write a capture down that says the same of the tunnel.
 type form struct {
-	change func([]record) []record // nil: none
-	file   func([]record) []byte   // nil: a pcap of Ethernet
+	change func([]scene.Record) []scene.Record // nil: none
+	file   func([]scene.Record) []byte         // nil: a pcap of Ethernet
 }
 
 func onLink(link uint32, header func(kind uint16) []byte) form {
 	return form{
-		change: func(all []record) []record { return behindHeader(all, header) },
-		file:   func(all []record) []byte { return pcapOf(all, link) },
+		change: func(all []scene.Record) []scene.Record { return behindHeader(all, header) },
+		file:   func(all []scene.Record) []byte { return scene.PcapOf(all, link) },
 	}
 }
 
 func tagged(header func(kind uint16) []byte) form {
-	return form{change: func(all []record) []record {
+	return form{change: func(all []scene.Record) []scene.Record {
 		return behindHeader(all, func(kind uint16) []byte { return append(make([]byte, 12), header(kind)...) })
 	}}
 }
 
 // behindHeader puts another header before the IP packets.
-func behindHeader(all []record, header func(kind uint16) []byte) []record {
-	return mapRecords(all, func(r record) []record {
-		if len(r.data) < 14 {
+func behindHeader(all []scene.Record, header func(kind uint16) []byte) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		if len(r.Data) < 14 {
 			return nil
 		}
-		kind := binary.BigEndian.Uint16(r.data[12:])
+		kind := binary.BigEndian.Uint16(r.Data[12:])
 		if kind != 0x0800 && kind != 0x86dd {
 			return nil
 		}
 		h := header(kind)
-		r.data = append(slices.Clone(h), r.data[14:]...)
-		r.wire += len(h) - 14
-		return []record{r}
+		r.Data = append(slices.Clone(h), r.Data[14:]...)
+		r.Wire += len(h) - 14
+		return []scene.Record{r}
 	})
 }
 
@@ -70,82 +72,82 @@ func ppp(kind uint16) uint16 {
 
 // carried puts every IP packet into another one, behind a header of the carrier, as a mirror or a tunnel of the provider does.
 func carried(proto byte, header func(kind uint16, ip []byte) []byte) form {
-	return form{change: func(all []record) []record {
-		return mapRecords(all, func(r record) []record {
-			kind := binary.BigEndian.Uint16(r.data[12:])
+	return form{change: func(all []scene.Record) []scene.Record {
+		return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+			kind := binary.BigEndian.Uint16(r.Data[12:])
 			if kind != 0x0800 && kind != 0x86dd {
 				return nil
 			}
-			inner := append(header(kind, r.data[14:]), r.data[14:]...)
+			inner := append(header(kind, r.Data[14:]), r.Data[14:]...)
 			b := append(make([]byte, 12), 8, 0, 0x45, 0)
 			b = append(b, be16(uint16(20+len(inner)), 7, 0)...)
 			b = append(b, 250, proto, 0, 0, 10, 250, 0, 1, 10, 250, 0, 2)
-			r.wire += 20 + len(inner) - len(r.data) + 14
-			r.data = append(b, inner...)
-			return []record{r}
+			r.Wire += 20 + len(inner) - len(r.Data) + 14
+			r.Data = append(b, inner...)
+			return []scene.Record{r}
 		})
 	}}
 }
 
 // withOptions puts a hop-by-hop and a destination options header into every IPv6 packet, and the router alert option into every IPv4 one.
-func withOptions(all []record) []record {
-	return mapRecords(all, func(r record) []record {
-		switch b := r.data; {
+func withOptions(all []scene.Record) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		switch b := r.Data; {
 		case len(b) < 54:
 		case binary.BigEndian.Uint16(b[12:]) == 0x86dd:
 			next := b[20]
 			options := []byte{60, 0, 1, 4, 0, 0, 0, 0, next, 0, 1, 4, 0, 0, 0, 0}
 			b[20] = 0
 			binary.BigEndian.PutUint16(b[18:], binary.BigEndian.Uint16(b[18:])+16)
-			r.data = slices.Concat(b[:54], options, b[54:])
-			r.wire += 16
+			r.Data = slices.Concat(b[:54], options, b[54:])
+			r.Wire += 16
 		case binary.BigEndian.Uint16(b[12:]) == 0x0800 && b[14] == 0x45:
 			b[14] = 0x46
 			binary.BigEndian.PutUint16(b[16:], binary.BigEndian.Uint16(b[16:])+4)
-			r.data = slices.Concat(b[:34], []byte{0x94, 4, 0, 0}, b[34:])
-			r.wire += 4
+			r.Data = slices.Concat(b[:34], []byte{0x94, 4, 0, 0}, b[34:])
+			r.Wire += 4
 		}
-		return []record{r}
+		return []scene.Record{r}
 	})
 }
 
 // trailed gives every frame what Ethernet puts behind it: padding to 60 bytes, and a checksum.
-func trailed(all []record) []record {
-	return mapRecords(all, func(r record) []record {
-		if len(r.data) != r.wire {
-			return []record{r}
+func trailed(all []scene.Record) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		if len(r.Data) != r.Wire {
+			return []scene.Record{r}
 		}
-		r.data = append(r.data, make([]byte, max(0, 60-len(r.data))+4)...)
-		r.wire = len(r.data)
-		return []record{r}
+		r.Data = append(r.Data, make([]byte, max(0, 60-len(r.Data))+4)...)
+		r.Wire = len(r.Data)
+		return []scene.Record{r}
 	})
 }
 
 // bigEndian writes records as a pcap of the other byte order, with microseconds.
-func bigEndian(all []record) []byte {
+func bigEndian(all []scene.Record) []byte {
 	b := be16(0xa1b2, 0xc3d4, 2, 4, 0, 0, 0, 0, 4, 0, 0, 1)
 	for _, r := range all {
-		for _, n := range []int64{r.nanos / 1e9, r.nanos % 1e9 / 1e3, int64(len(r.data)), int64(r.wire)} {
+		for _, n := range []int64{r.Nanos / 1e9, r.Nanos % 1e9 / 1e3, int64(len(r.Data)), int64(r.Wire)} {
 			b = binary.BigEndian.AppendUint32(b, uint32(n))
 		}
-		b = append(b, r.data...)
+		b = append(b, r.Data...)
 	}
 	return b
 }
 
 // coarse cuts the times down to milliseconds.
-func coarse(all []record) []record {
-	return mapRecords(all, func(r record) []record {
-		r.nanos -= r.nanos % 1e6
-		return []record{r}
+func coarse(all []scene.Record) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		r.Nanos -= r.Nanos % 1e6
+		return []scene.Record{r}
 	})
 }
 
 // unsorted exchanges neighbours that lie within a millisecond, as captures of several queues do.
-func unsorted(all []record) []record {
+func unsorted(all []scene.Record) []scene.Record {
 	out := slices.Clone(all)
 	for i := 0; i+1 < len(out); i += 2 {
-		if out[i+1].nanos-out[i].nanos < int64(time.Millisecond) {
+		if out[i+1].Nanos-out[i].Nanos < int64(time.Millisecond) {
 			out[i], out[i+1] = out[i+1], out[i]
 		}
 	}
@@ -153,32 +155,20 @@ func unsorted(all []record) []record {
 }
 
 // overtaken turns the IP fragments of every datagram around.
-func overtaken(all []record) []record {
+func overtaken(all []scene.Record) []scene.Record {
 	out := slices.Clone(all)
 	for i := 0; i < len(out); {
 		n := i + 1
-		for n < len(out) && fragmentOf(out[i].data) != 0 && fragmentOf(out[n].data) == fragmentOf(out[i].data) {
+		for n < len(out) && scene.FragmentOf(out[i].Data) != 0 && scene.FragmentOf(out[n].Data) == scene.FragmentOf(out[i].Data) {
 			n++
 		}
 		for x, y := i, n-1; x < y; x, y = x+1, y-1 {
-			out[x].data, out[y].data = out[y].data, out[x].data
-			out[x].wire, out[y].wire = out[y].wire, out[x].wire
+			out[x].Data, out[y].Data = out[y].Data, out[x].Data
+			out[x].Wire, out[y].Wire = out[y].Wire, out[x].Wire
 		}
 		i = n
 	}
 	return out
-}
-
-// fragmentOf is the identification of an IP fragment, 0 of whole packets.
-func fragmentOf(b []byte) uint32 {
-	switch {
-	case len(b) < 62:
-	case b[12] == 8 && b[13] == 0 && binary.BigEndian.Uint16(b[20:])&0x3fff != 0:
-		return 1<<31 | uint32(b[18])<<8 | uint32(b[19])
-	case b[12] == 0x86 && b[13] == 0xdd && b[20] == 44:
-		return 1<<30 | binary.BigEndian.Uint32(b[58:])
-	}
-	return 0
 }
 
 // forms are those of one capture, whatever the other one's.
@@ -205,44 +195,44 @@ func forms() map[string]form {
 			return slices.Concat(be16(33000, 4789, uint16(8+8+14+len(ip)), 0, 0x0800, 0, 0, 0x500), make([]byte, 12), be16(k))
 		}),
 		"IP in IP":         {change: ipInIP},
-		"raw IP":           onLink(linkRaw, func(uint16) []byte { return nil }),
+		"raw IP":           onLink(scene.LinkRaw, func(uint16) []byte { return nil }),
 		"raw IP of BSD":    onLink(12, func(uint16) []byte { return nil }),
 		"loopback":         onLink(0, func(k uint16) []byte { return []byte{map[uint16]byte{0x0800: 2, 0x86dd: 30}[k], 0, 0, 0} }),
-		"cooked":           onLink(linkSLL, func(k uint16) []byte { return append(make([]byte, 14), be16(k)...) }),
+		"cooked":           onLink(scene.LinkSLL, func(k uint16) []byte { return append(make([]byte, 14), be16(k)...) }),
 		"cooked 2":         onLink(276, func(k uint16) []byte { return append(be16(k), make([]byte, 18)...) }),
 		"PPP":              onLink(9, func(k uint16) []byte { return append([]byte{0xff, 3}, be16(ppp(k))...) }),
 		"HDLC":             onLink(104, func(k uint16) []byte { return append([]byte{0x0f, 0}, be16(k)...) }),
 		"with options":     {change: withOptions},
 		"trailed":          {change: trailed},
 		"big-endian":       {file: bigEndian},
-		"pcapng":           {file: pcapngOf},
+		"pcapng":           {file: scene.PcapngOf},
 		"milliseconds":     {change: coarse},
 		"unsorted":         {change: unsorted},
 		"fragments turned": {change: overtaken},
 	}
 }
 
-func pppoe(all []record) []record {
-	return mapRecords(all, func(r record) []record {
-		kind := binary.BigEndian.Uint16(r.data[12:])
+func pppoe(all []scene.Record) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		kind := binary.BigEndian.Uint16(r.Data[12:])
 		if kind != 0x0800 && kind != 0x86dd {
 			return nil
 		}
-		h := append(make([]byte, 12), be16(0x8864, 0x1100, 9, uint16(r.wire-14+2), ppp(kind))...)
-		r.data = append(h, r.data[14:]...)
-		r.wire += len(h) - 14
-		return []record{r}
+		h := append(make([]byte, 12), be16(0x8864, 0x1100, 9, uint16(r.Wire-14+2), ppp(kind))...)
+		r.Data = append(h, r.Data[14:]...)
+		r.Wire += len(h) - 14
+		return []scene.Record{r}
 	})
 }
 
-func ipInIP(all []record) []record {
+func ipInIP(all []scene.Record) []scene.Record {
 	four, six := carried(4, noHeader), carried(41, noHeader)
-	var out []record
+	var out []scene.Record
 	for _, r := range all {
-		if binary.BigEndian.Uint16(r.data[12:]) == 0x86dd {
-			out = append(out, six.change([]record{r})...)
+		if binary.BigEndian.Uint16(r.Data[12:]) == 0x86dd {
+			out = append(out, six.change([]scene.Record{r})...)
 		} else {
-			out = append(out, four.change([]record{r})...)
+			out = append(out, four.change([]scene.Record{r})...)
 		}
 	}
 	return out
@@ -250,12 +240,12 @@ func ipInIP(all []record) []record {
 
 func noHeader(uint16, []byte) []byte { return nil }
 
-func (f form) written(all []record) []byte {
+func (f form) written(all []scene.Record) []byte {
 	if f.change != nil {
 		all = f.change(all)
 	}
 	if f.file == nil {
-		return pcap(all)
+		return scene.Pcap(all)
 	}
 	return f.file(all)
 }
@@ -264,7 +254,7 @@ func (f form) written(all []record) []byte {
 type two struct {
 	name   string
 	truth  truth
-	a, b   []record
+	a, b   []scene.Record
 	tunnel [2]netip.Addr
 }
 
@@ -292,14 +282,14 @@ func allIncidents(t *testing.T) []two {
 // judged is what moncap says of the incident when the captures are written so.
 func (x two) judged(t *testing.T, a, b form, swap bool) *report.Report {
 	t.Helper()
-	sides := [2]Side{
-		{Name: "site-a", File: "a.pcap", Address: x.tunnel[0], Open: opener(a.written(x.a))},
-		{Name: "site-b", File: "b.pcap", Address: x.tunnel[1], Open: opener(b.written(x.b))},
+	sides := [2]analysis.Side{
+		{Name: "site-a", File: "a.pcap", Address: x.tunnel[0], Open: scene.Opener(a.written(x.a))},
+		{Name: "site-b", File: "b.pcap", Address: x.tunnel[1], Open: scene.Opener(b.written(x.b))},
 	}
 	if swap {
 		slices.Reverse(sides[:])
 	}
-	r, err := Compare(context.Background(), sides[0], &sides[1], Options{})
+	r, err := analysis.Compare(context.Background(), sides[0], &sides[1], analysis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,11 +319,11 @@ func TestJudgementDoesNotDependOnWrapping(t *testing.T) {
 func (x two) holds(t *testing.T, name string, sides [2]form, swap bool, want truth) {
 	t.Helper()
 	r := x.judged(t, sides[0], sides[1], swap)
-	sound(t, r)
+	scene.Sound(t, r)
 	if swap {
 		want = want.mirrored()
 	}
-	if why := want.faults(r, flatten(t, r)); len(why) > 0 {
+	if why := want.faults(r, scene.Flatten(t, r)); len(why) > 0 {
 		t.Errorf("%s, %s, exchanged %v: %s", x.name, name, swap, strings.Join(why, "; "))
 	}
 }
@@ -365,8 +355,8 @@ func (w truth) core() truth {
 func (x two) addresses() []netip.Addr {
 	seen := map[netip.Addr]bool{}
 	for _, r := range slices.Concat(x.a, x.b) {
-		if len(r.data) >= 34 && r.data[12] == 8 && r.data[13] == 0 {
-			seen[netip.AddrFrom4([4]byte(r.data[26:30]))], seen[netip.AddrFrom4([4]byte(r.data[30:34]))] = true, true
+		if len(r.Data) >= 34 && r.Data[12] == 8 && r.Data[13] == 0 {
+			seen[netip.AddrFrom4([4]byte(r.Data[26:30]))], seen[netip.AddrFrom4([4]byte(r.Data[30:34]))] = true, true
 		}
 	}
 	return slices.SortedFunc(maps.Keys(seen), netip.Addr.Compare)
@@ -384,12 +374,12 @@ func (x two) overIPv6() (y two, ok bool) {
 	y = x
 	known := x.addresses()
 	ok = true
-	turn := func(all []record) []record {
-		return mapRecords(all, func(r record) []record {
-			b := r.data
+	turn := func(all []scene.Record) []scene.Record {
+		return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+			b := r.Data
 			if len(b) < 34 || b[12] != 8 || b[13] != 0 {
 				ok = ok && !(len(b) > 14 && b[12] == 0x86)
-				return []record{r}
+				return []scene.Record{r}
 			}
 			ok = ok && b[23] != 1
 			header := 14 + int(b[14]&15)*4
@@ -405,9 +395,9 @@ func (x two) overIPv6() (y two, ok bool) {
 			h = append(append(h, be16(uint16(length+len(fragment)))...), next, b[22])
 			h = append(append(h, six(netip.AddrFrom4([4]byte(b[26:30]))).AsSlice()...), six(netip.AddrFrom4([4]byte(b[30:34]))).AsSlice()...)
 			h = append(h, fragment...)
-			r.wire += len(h) - header
-			r.data = append(h, payload...)
-			return []record{r}
+			r.Wire += len(h) - header
+			r.Data = append(h, payload...)
+			return []scene.Record{r}
 		})
 	}
 	y.a, y.b = turn(x.a), turn(x.b)
@@ -449,24 +439,24 @@ func rehashed(udp []byte, known []netip.Addr) []byte {
 }
 
 // inUDP is the incident with ESP encapsulated in UDP.
-func inUDP(all []record) []record {
-	return mapRecords(all, func(r record) []record {
-		b := r.data
+func inUDP(all []scene.Record) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		b := r.Data
 		if len(b) < 54 || b[12] != 8 || b[23] != 50 || b[14] != 0x45 || binary.BigEndian.Uint16(b[20:])&0x1fff != 0 {
-			return []record{r}
+			return []scene.Record{r}
 		}
 		length := binary.BigEndian.Uint16(b[16:]) - 20
 		h := slices.Concat(b[:34], be16(4500, 4500, length+8, 0))
 		binary.BigEndian.PutUint16(h[16:], length+28)
 		h[23] = 17
-		r.data, r.wire = append(h, b[34:]...), r.wire+8
-		return []record{r}
+		r.Data, r.Wire = append(h, b[34:]...), r.Wire+8
+		return []scene.Record{r}
 	})
 }
 
 // fragmentsESP says whether ESP travels in IP fragments, which would be cut elsewhere in UDP.
 func (x two) fragmentsESP() bool {
-	return slices.ContainsFunc(slices.Concat(x.a, x.b), func(r record) bool { return fragmentOf(r.data) != 0 && r.data[23] == 50 })
+	return slices.ContainsFunc(slices.Concat(x.a, x.b), func(r scene.Record) bool { return scene.FragmentOf(r.Data) != 0 && r.Data[23] == 50 })
 }
 
 // An incident over IPv6, or with its ESP in UDP, is the same incident.

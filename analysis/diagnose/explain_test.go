@@ -75,17 +75,13 @@ func TestScaffold(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles")
 	}
-	analysis := t.TempDir()
-	dir := filepath.Join(analysis, "diagnose")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for from, to := range map[string]string{"findings.yaml": dir, "judge.go": dir, "../finding_test.go": analysis} {
-		b, err := os.ReadFile(from)
+	dir := t.TempDir()
+	for _, file := range []string{"findings.yaml", "rules.go"} {
+		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(to, filepath.Base(from)), b, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,14 +93,12 @@ func TestScaffold(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for file, want := range map[string]string{
-		"diagnose/findings.yaml": "- code: some-new-code\n", "diagnose/judge.go": `{"some-new-code", someNewCode},`,
-		"diagnose/somenewcode.go": "func someNewCode(j *judge) []report.Finding {",
-		"diagnose/catalogue.go":   `Code: "some-new-code"`,
-		"finding_test.go":         "someNewCodeCases(), debugCases())",
-
-		"finding_somenewcode_test.go": `{"some-new-code", hit,`,
+		"findings.yaml": "- code: some-new-code\n", "rules.go": `{"some-new-code", someNewCode},`,
+		"somenewcode.go":      "func someNewCode(j *judge) []report.Finding {",
+		"somenewcode_test.go": `{"some-new-code", hit,`,
+		"catalogue.go":        `Code: "some-new-code"`,
 	} {
-		b, err := os.ReadFile(filepath.Join(analysis, filepath.FromSlash(file)))
+		b, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil || !strings.Contains(string(b), want) {
 			t.Errorf("%s lacks %q: %v", file, want, err)
 		}

@@ -30,7 +30,7 @@ type entry struct {
 
 func main() {
 	code := flag.String("new", "", "begin a finding of this code")
-	dir := flag.String("dir", ".", "folder of package diagnose, in that of package analysis")
+	dir := flag.String("dir", ".", "folder of package diagnose")
 	flag.Parse()
 	if _, err := os.Stat(filepath.Join(*dir, "findings.yaml")); err != nil && *dir == "." {
 		*dir = filepath.Join("analysis", "diagnose") // called from the root of the module
@@ -55,7 +55,7 @@ func begin(dir, code string) error {
 	}
 	name := camel(code)
 	file := strings.ReplaceAll(code, "-", "")
-	catalogue, tests := filepath.Join(dir, "findings.yaml"), filepath.Join(dir, "..")
+	catalogue := filepath.Join(dir, "findings.yaml")
 	b, err := os.ReadFile(catalogue)
 	if err != nil {
 		return err
@@ -64,21 +64,17 @@ func begin(dir, code string) error {
 		return fmt.Errorf("%s has %s already", catalogue, code)
 	}
 	for path, text := range map[string]string{
-		filepath.Join(dir, file+".go"):                   fmt.Sprintf(ruleText, name),
-		filepath.Join(tests, "finding_"+file+"_test.go"): fmt.Sprintf(casesText, name, code),
+		filepath.Join(dir, file+".go"):      fmt.Sprintf(ruleText, name),
+		filepath.Join(dir, file+"_test.go"): fmt.Sprintf(casesText, name, code),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return err
 		}
 		fmt.Println("made", path)
 	}
-	for _, e := range []struct{ path, before, text string }{
-		{filepath.Join(dir, "judge.go"), "\t{\"debug-agrees\",", fmt.Sprintf("\t{%q, %s},\n", code, name)},
-		{filepath.Join(tests, "finding_test.go"), "debugCases())", name + "Cases(), "},
-	} {
-		if err := insert(e.path, e.before, e.text); err != nil {
-			return err
-		}
+	rule := fmt.Sprintf("\t{%q, %s},\n", code, name)
+	if err := insert(filepath.Join(dir, "rules.go"), "\t{\"debug-agrees\",", rule); err != nil {
+		return err
 	}
 	fmt.Println("to fill in:", catalogue)
 	return os.WriteFile(catalogue, append(b, fmt.Sprintf(entryText, code)...), 0o644)
@@ -123,13 +119,17 @@ func %s(j *judge) []report.Finding {
 	return nil
 }
 `
-	casesText = `package analysis
+	casesText = `package diagnose_test
+
+import "github.com/moncap/moncap/analysis/scene"
+
+var _ = add(%[1]sCases)
 
 func %[1]sCases() []findingCase {
 	return []findingCase{
-		{%[2]q, hit, "", healthy, nil},
-		{%[2]q, near, "", healthy, nil},
-		{%[2]q, none, "healthy", healthy, nil},
+		{%[2]q, hit, "", scene.Healthy, nil},
+		{%[2]q, near, "", scene.Healthy, nil},
+		{%[2]q, none, "healthy", scene.Healthy, nil},
 	}
 }
 `

@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"analysis/report":   {},
 	"analysis/render":   {"analysis/report", "analysis/packet"},
 	"analysis/redact":   {"analysis/packet", "analysis/ike"},
+	"analysis/scene":    {"analysis", "analysis/diagnose", "analysis/report", "analysis/ike"}, // for tests alone
 	"analysis":          {"analysis/*"},
 	"testdata":          {},
 
@@ -69,14 +70,18 @@ var onlyImporter = map[string][]string{
 	"modernc.org/sqlite":             {"capture/fleet"},
 	"database/sql":                   {"capture/fleet"},
 
+	"github.com/santhosh-tekuri/jsonschema": {"analysis/scene"}, // which is in no binary
+
 	"github.com/modelcontextprotocol/go-sdk": {"cmd/moncap"},
 }
 
 // forbidden are packages that no production code of ours imports.
 var forbidden = map[string]string{
-	"log":       "log/slog with an explicit logger",
-	"testing":   "tests stay out of the binary",
-	"io/ioutil": "os and io",
+	"log":     "log/slog with an explicit logger",
+	"testing": "tests stay out of the binary",
+
+	module + "analysis/scene": "tests alone build scenes",
+	"io/ioutil":               "os and io",
 }
 
 type listedPackage struct {

@@ -1,4 +1,4 @@
-package analysis
+package diagnose_test
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // ikeProfileText is `show crypto ikev2 profile` of a router whose profile is for the given identities.
@@ -16,7 +17,7 @@ func ikeProfileText(name, local, sends, accepts string, identities ...string) st
 	for _, x := range identities {
 		all = append(all, "   "+x)
 	}
-	return lines(append(all, "  Certificate maps: none", " Local identity: "+local, " Remote identity: none", " Local authentication method: "+sends,
+	return scene.Lines(append(all, "  Certificate maps: none", " Local identity: "+local, " Remote identity: none", " Local authentication method: "+sends,
 		" Remote authentication method(s): "+accepts, " EAP options: none", " Keyring: KR", " Trustpoint(s): none", " Lifetime: 86400 seconds",
 		" DPD: disabled", " NAT-keepalive: disabled", " Ivrf: none", " Virtual-template: none", " mode auto: none")...)
 }
@@ -53,24 +54,24 @@ func TestRefusedAuthenticationIsExplainedByProfiles(t *testing.T) {
 			[]string{"crypto ikev2 profile HQ", " authentication remote rsa-sig"}},
 		"one of its methods": {plain, ikeProfileText("HQ", "none", "pre-share", "rsa-sig pre-share", toA), nil, "leaves the pre-shared key", nil, nil},
 		"of two profiles the one that the crypto map names": {ikeProfileText("OTHER", "none", "pre-share", "pre-share", toB) + ikeProfileText("BRANCH", "none", "ecdsa-sig", "pre-share", toB),
-			shared(toA), map[string]string{"show-crypto-map": lines(`Crypto Map IPv4 "CMAP" 10 ipsec-isakmp`, "\tPeer = 192.168.2.1", "\tIKEv2 Profile: BRANCH", "\tPFS (Y/N): N")},
+			shared(toA), map[string]string{"show-crypto-map": scene.Lines(`Crypto Map IPv4 "CMAP" 10 ipsec-isakmp`, "\tPeer = 192.168.2.1", "\tIKEv2 Profile: BRANCH", "\tPFS (Y/N): N")},
 			"authenticates with ecdsa-sig", map[string]any{"authentication methods": sides([]string{"ecdsa-sig"}, []string{"pre-share"})},
 			[]string{"crypto ikev2 profile HQ", " authentication remote ecdsa-sig"}},
 		"a distinguished name": {ikeProfileText("BRANCH", "DN", "rsa-sig", "rsa-sig", toB), shared(toA), nil, "packets do not tell", nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
-			s.side[0].Config = map[string]string{"show-ikev2-profile": c.a}
+			s := scene.New(t)
+			s.Side[0].Config = map[string]string{"show-ikev2-profile": c.a}
 			for k, v := range c.more {
-				s.side[0].Config[k] = v
+				s.Side[0].Config[k] = v
 			}
-			s.side[1].Config = map[string]string{"show-ikev2-profile": c.b}
+			s.Side[1].Config = map[string]string{"show-ikev2-profile": c.b}
 			answered(41, 8)(s) // one Notify
-			r := s.compare()
-			sound(t, r)
-			found := flatten(t, r).of("auth-failed")
+			r := s.Compare()
+			scene.Sound(t, r)
+			found := scene.Flatten(t, r).Of("auth-failed")
 			if len(found) != 1 {
-				t.Fatal(flatten(t, r).codes())
+				t.Fatal(scene.Flatten(t, r).Codes())
 			}
 			if !strings.Contains(fmt.Sprint(found[0]["explanation"]), c.says) {
 				t.Errorf("%q is not in %s", c.says, found[0]["explanation"])

@@ -1,4 +1,4 @@
-package analysis
+package diagnose_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moncap/moncap/analysis/scene"
 	"github.com/moncap/moncap/device/iosxe"
 )
 
@@ -26,14 +27,14 @@ func counters(show, name string, packets int) (command, out string) {
 }
 
 // grew gives a side counters that stood at before when the run began, and at after when it ended.
-func grew(side int, show, name string, before, after int, play func(*scene)) func(*scene) {
-	return func(s *scene) {
+func grew(side int, show, name string, before, after int, play func(*scene.Scene)) func(*scene.Scene) {
+	return func(s *scene.Scene) {
 		play(s)
-		if s.side[side].Config == nil {
-			s.side[side].Config = map[string]string{}
+		if s.Side[side].Config == nil {
+			s.Side[side].Config = map[string]string{}
 		}
-		_, s.side[side].Config[iosxe.Before(show)] = counters(show, name, before)
-		_, s.side[side].Config[show] = counters(show, name, after)
+		_, s.Side[side].Config[iosxe.Before(show)] = counters(show, name, before)
+		_, s.Side[side].Config[show] = counters(show, name, after)
 	}
 }
 
@@ -41,9 +42,9 @@ func grew(side int, show, name string, before, after int, play func(*scene)) fun
 func TestSilenceAndCounters(t *testing.T) {
 	const sentence = "IKE itself does not answer"
 	for _, after := range []int{7, 12} {
-		s := newScene(t)
+		s := scene.New(t)
 		grew(1, "show-control-plane-policy", "COPP-VPN", 7, after, silentPeer)(s)
-		found := flatten(t, s.compare()).of("peer-not-answering")
+		found := scene.Flatten(t, s.Compare()).Of("peer-not-answering")
 		if len(found) != 1 {
 			t.Fatal(found)
 		}
@@ -53,11 +54,13 @@ func TestSilenceAndCounters(t *testing.T) {
 	}
 }
 
-func silentPeer(s *scene) {
-	s.repeat(5, 0, 500, s.sa(0).init(false, proposals(gcm(19))), fate{})
-	s.wait(30 * time.Second)
-	s.noise(1)
+func silentPeer(s *scene.Scene) {
+	s.Repeat(5, 0, 500, s.SA(0).Init(false, scene.Proposals(scene.GCM(19))), scene.Fate{})
+	s.Wait(30 * time.Second)
+	s.Noise(1)
 }
+
+var _ = add(insideCases)
 
 func insideCases() []findingCase {
 	silent := silentPeer
@@ -70,23 +73,21 @@ func insideCases() []findingCase {
 		{"control-plane-drop", hit, "far more of everybody's", grew(1, copp, "class-default", 0, 9000, silent), map[string]any{
 			"confidence": "possible"}},
 		{"control-plane-drop", hit, "far more, by a name of IKE", grew(1, copp, "COPP-ISAKMP", 0, 9000, silent), map[string]any{"confidence": "probable"}},
-		{"peer-not-answering", hit, "the counters say why", grew(1, copp, "COPP-VPN", 7, 12, silent), map[string]any{"caused_by": "control-plane-drop"}},
 		{"control-plane-drop", near, "fewer than arrived: one passed, and was not answered", grew(1, copp, "COPP-VPN", 7, 11, silent), nil},
 		{"control-plane-drop", near, "cleared meanwhile", grew(1, copp, "COPP-VPN", 900, 5, silent), nil},
 		{"control-plane-drop", near, "the other router's", grew(0, copp, "COPP-VPN", 7, 12, silent), nil},
 		{"control-plane-drop", near, "another cause of the punt policer", grew(1, "show-punt-policer", "7    ARP request or response", 7, 12, silent), nil},
-		{"control-plane-drop", near, "counted once only", func(s *scene) {
+		{"control-plane-drop", near, "counted once only", func(s *scene.Scene) {
 			grew(1, copp, "COPP-VPN", 7, 12, silent)(s)
-			delete(s.side[1].Config, iosxe.Before(copp))
+			delete(s.Side[1].Config, iosxe.Before(copp))
 		}, nil},
-		{"control-plane-drop", none, "the tunnel comes up", grew(1, copp, "COPP-VPN", 7, 12, healthy), nil},
+		{"control-plane-drop", none, "the tunnel comes up", grew(1, copp, "COPP-VPN", 7, 12, scene.Healthy), nil},
 
 		{"egress-drop", hit, "output policy", grew(0, "show-interface-policy", "class-default", 3, 5, lossyStart), map[string]any{
 			"direction": "A->B", "lost": 1, "dropped": 2, "confidence": "probable"}},
-		{"path-loss", hit, "it was the sender's own queue", grew(0, "show-interface-policy", "class-default", 3, 5, lossyStart), map[string]any{"caused_by": "egress-drop"}},
 		{"egress-drop", hit, "a busy link", grew(0, "show-qfp-drops", "TailDrop", 3, 5000, lossyStart), map[string]any{"confidence": "possible"}},
 		{"egress-drop", near, "the receiver's queue", grew(1, "show-interface-policy", "class-default", 3, 5, lossyStart), nil},
-		{"egress-drop", none, "nothing is lost", grew(0, "show-interface-policy", "class-default", 3, 5, healthy), nil},
+		{"egress-drop", none, "nothing is lost", grew(0, "show-interface-policy", "class-default", 3, 5, scene.Healthy), nil},
 
 		{"ipsec-drop", hit, "of the SAs with this peer", grew(1, sad, "replay failed (rcv)", 3, 9, oneWay(10, time.Second)), map[string]any{
 			"dropping_side": "B", "dropped": 6, "confidence": "probable"}},
@@ -95,9 +96,8 @@ func insideCases() []findingCase {
 		{"ipsec-drop", near, "a packet that starts IKE is dropped by design", grew(1, "show-ipsec-drops", "OUT_V4_PKT_HIT_IKE_START_SP", 3, 9, oneWay(10, time.Second)), nil},
 		{"ipsec-drop", none, "no protected traffic", grew(1, sad, "replay failed (rcv)", 3, 9, silent), nil},
 
-		{"capture-punt-policed", hit, "captured packets were dropped", grew(1, "show-punt-policer", "75    EPC", 0, 994, healthy), map[string]any{"side": "B", "dropped": 994}},
-		{"path-loss", near, "the receiver's capture was policed", grew(1, "show-punt-policer", "75    EPC", 0, 994, lossyStart), nil},
-		{"capture-punt-policed", near, "before the run", grew(1, "show-punt-policer", "75    EPC", 994, 994, healthy), nil},
-		{"capture-punt-policed", none, "nothing was counted", healthy, nil},
+		{"capture-punt-policed", hit, "captured packets were dropped", grew(1, "show-punt-policer", "75    EPC", 0, 994, scene.Healthy), map[string]any{"side": "B", "dropped": 994}},
+		{"capture-punt-policed", near, "before the run", grew(1, "show-punt-policer", "75    EPC", 994, 994, scene.Healthy), nil},
+		{"capture-punt-policed", none, "nothing was counted", scene.Healthy, nil},
 	}
 }

@@ -1,4 +1,4 @@
-package analysis
+package diagnose_test
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // What the run has asked a router is not advised again: the finding says that it was asked, and what came.
@@ -22,11 +23,11 @@ func TestWhatTheRunAskedIsNotAdvised(t *testing.T) {
 		"it answered":     {map[string]string{"show-ikev2-diagnose": "Exit Path Table\nError(1): Auth exchange failed\n"}, false, "`" + asked + "` shows 2 lines, kept in the bundle"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
-			s.side[1].Config = c.config
+			s := scene.New(t)
+			s.Side[1].Config = c.config
 			answered(ike.PayloadN, 8)(s)
-			r := s.compare()
-			sound(t, r)
+			r := s.Compare()
+			scene.Sound(t, r)
 			f := r.Findings[0]
 			stays := false
 			for _, a := range f.Actions {

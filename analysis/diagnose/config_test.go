@@ -1,4 +1,4 @@
-package analysis
+package diagnose_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moncap/moncap/analysis/scene"
 )
 
 // The outputs of two routers whose crypto maps differ in what the test says.
@@ -17,27 +18,27 @@ func cryptoMap(name, peer, acl, permit, pfs, set, transforms string) string {
 		group = "\tDH group:  " + pfs + "\n"
 		pfs = "Y"
 	}
-	return lines(`Crypto Map IPv4 "`+name+`" 10 ipsec-isakmp`, "\tPeer = "+peer, "\tExtended IP access list "+acl,
+	return scene.Lines(`Crypto Map IPv4 "`+name+`" 10 ipsec-isakmp`, "\tPeer = "+peer, "\tExtended IP access list "+acl,
 		"\t    access-list "+acl+" "+permit, "\tCurrent peer: "+peer, "\tSecurity association lifetime: 4608000 kilobytes/3600 seconds",
 		"\tDualstack (Y/N): N", "", "\tResponder-Only (Y/N): N", "\tPFS (Y/N): "+pfs) + group +
-		lines("\tMixed-mode : Disabled", "\tTransform sets={ ", "\t\t"+set+":  { "+transforms+"  } , ", "\t}", "\tInterfaces using crypto map "+name+":", "\t\tGigabitEthernet1")
+		scene.Lines("\tMixed-mode : Disabled", "\tTransform sets={ ", "\t\t"+set+":  { "+transforms+"  } , ", "\t}", "\tInterfaces using crypto map "+name+":", "\t\tGigabitEthernet1")
 }
 
 func transformText(set, transforms, mode string) string {
-	return lines("Transform set default: { esp-aes esp-sha-hmac  } ", "   will negotiate = { Transport,  }, ", "",
+	return scene.Lines("Transform set default: { esp-aes esp-sha-hmac  } ", "   will negotiate = { Transport,  }, ", "",
 		"Transform set "+set+": { "+transforms+"  } ", "   will negotiate = { "+mode+",  }, ", "")
 }
 
 type sideConfig struct{ permit, pfs, transforms, mode string }
 
-func withConfigs(play func(*scene), a, b sideConfig) func(*scene) {
-	return func(s *scene) {
+func withConfigs(play func(*scene.Scene), a, b sideConfig) func(*scene.Scene) {
+	return func(s *scene.Scene) {
 		for i, c := range []sideConfig{a, b} {
 			set, acl := []string{"TS-A", "TS-B"}[i], []string{"VPN-A", "101"}[i]
-			s.side[i].Config = map[string]string{
-				"show-crypto-map":    cryptoMap("CMAP", []string{sceneB.String(), sceneA.String()}[i], acl, c.permit, c.pfs, set, c.transforms),
+			s.Side[i].Config = map[string]string{
+				"show-crypto-map":    cryptoMap("CMAP", []string{scene.B.String(), scene.A.String()}[i], acl, c.permit, c.pfs, set, c.transforms),
 				"show-transform-set": transformText(set, c.transforms, c.mode),
-				"show-ipsec-profile": lines("IPSEC profile default", "\tPFS (Y/N): N", "\tTransform sets={ ", "\t\tdefault:  { esp-aes esp-sha-hmac  } , ", "\t}"),
+				"show-ipsec-profile": scene.Lines("IPSEC profile default", "\tPFS (Y/N): N", "\tTransform sets={ ", "\t\tdefault:  { esp-aes esp-sha-hmac  } , ", "\t}"),
 			}
 		}
 		play(s)
@@ -67,27 +68,27 @@ func TestRefusedChildIsExplainedByConfiguration(t *testing.T) {
 			map[string]any{"crypto ACL": sides([]string{good.permit}, []string{"permit ip 10.3.0.0 0.0.255.255 10.1.0.0 0.0.255.255"})},
 			[]string{"ip access-list extended 101", " permit ip 10.2.0.0 0.0.255.255 10.1.0.0 0.0.255.255", " no permit ip 10.3.0.0 0.0.255.255 10.1.0.0 0.0.255.255"}},
 	} {
-		for kind, play := range map[string]func(*scene){"child-sa-refused": nil, "rekey-failed": nil, "quick-mode-refused": nil} {
+		for kind, play := range map[string]func(*scene.Scene){"child-sa-refused": nil, "rekey-failed": nil, "quick-mode-refused": nil} {
 			switch kind {
 			case "child-sa-refused":
-				play = answered(36, sizeNoChild) // IDr
+				play = answered(36, scene.SizeNoChild) // IDr
 			case "rekey-failed":
-				play = func(s *scene) {
-					a := s.sa(0).up()
-					a.exchange(36, 0, 41, 180, 41, 8) // CREATE_CHILD_SA, answered by one Notify
-					a.dpd(0)
+				play = func(s *scene.Scene) {
+					a := s.SA(0).Up()
+					a.Exchange(36, 0, 41, 180, 41, 8) // CREATE_CHILD_SA, answered by one Notify
+					a.DPD(0)
 				}
 			case "quick-mode-refused":
-				play = quick(1, func(a *v1) { a.s.ike(1, 500, a.sealedInfo(1)) })
+				play = quick(1, func(a *scene.V1) { a.S.IKE(1, 500, a.SealedInfo(1)) })
 			}
 			t.Run(name+"/"+kind, func(t *testing.T) {
-				s := newScene(t)
+				s := scene.New(t)
 				withConfigs(play, good, c.b)(s)
-				r := s.compare()
-				sound(t, r)
-				found := flatten(t, r).of(kind)
+				r := s.Compare()
+				scene.Sound(t, r)
+				found := scene.Flatten(t, r).Of(kind)
 				if len(found) != 1 {
-					t.Fatalf("%s: %v", kind, flatten(t, r).codes())
+					t.Fatalf("%s: %v", kind, scene.Flatten(t, r).Codes())
 				}
 				if d := cmp.Diff(asJSON(t, c.differs), found[0]["configuration_differs"]); d != "" {
 					t.Errorf("differs (-want +got):\n%s", d)
@@ -140,18 +141,18 @@ func configLines(finding map[string]any, side string) []string {
 // An IKE proposal that is refused is explained by what the refusing side has configured.
 func TestRefusedProposalIsExplainedByConfiguration(t *testing.T) {
 	proposal := func(name, encr, integ, prf, group string) string {
-		return lines(" IKEv2 proposal: "+name+" ", "     Encryption : "+encr, "     Integrity  : "+integ, "     PRF        : "+prf, "     DH Group   : "+group,
+		return scene.Lines(" IKEv2 proposal: "+name+" ", "     Encryption : "+encr, "     Integrity  : "+integ, "     PRF        : "+prf, "     DH Group   : "+group,
 			"     PQC Key Exchange: ML-KEM-768 Optional")
 	}
 	policy := func(name, uses string) string {
-		return lines(" IKEv2 policy : default", "      Match fvrf : any", "      Match address local : any", "      Proposal    : default", "",
+		return scene.Lines(" IKEv2 policy : default", "      Match fvrf : any", "      Match address local : any", "      Proposal    : default", "",
 			" IKEv2 policy : "+name, "      Match fvrf  : global", "      Match address local : any", "      Proposal    : "+uses)
 	}
 	standard := proposal("default", "AES-CBC-256", "SHA512 SHA384", "SHA512 SHA384", "DH_GROUP_256_ECP/Group 19 DH_GROUP_2048_MODP/Group 14")
-	refuse := func(s *scene) { refusedOffer(s, cbc(128, 14)) }
+	refuse := func(s *scene.Scene) { refusedOffer(s, scene.CBC(128, 14)) }
 	for name, c := range map[string]struct {
 		config         map[string]string
-		play           func(*scene)
+		play           func(*scene.Scene)
 		mismatch       string
 		differs, lines []string
 	}{
@@ -167,23 +168,23 @@ func TestRefusedProposalIsExplainedByConfiguration(t *testing.T) {
 			[]string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256", " prf sha256", " group 14",
 				"crypto ikev2 policy MONCAP-SUGGESTION", " proposal MONCAP-SUGGESTION"}},
 		"the same": {map[string]string{"show-ikev2-proposal": proposal("P1", "AES-CBC-128", "SHA256", "SHA256", "DH_GROUP_2048_MODP/Group 14")}, refuse, "excluded", nil, nil},
-		"IKEv1": {map[string]string{"show-isakmp-policy": lines("Global IKE policy", "Protection suite of priority 10",
+		"IKEv1": {map[string]string{"show-isakmp-policy": scene.Lines("Global IKE policy", "Protection suite of priority 10",
 			"\tencryption algorithm:\tAES - Advanced Encryption Standard (128 bit keys).", "\thash algorithm:\t\tSecure Hash Standard 2 (256 bit)",
 			"\tauthentication method:\tPre-Shared Key", "\tDiffie-Hellman group:\t#19 (256 bit)", "\tlifetime:\t\t86400 seconds, no volume limit")},
-			func(s *scene) {
-				a := s.v1(0)
-				s.ike(0, 500, a.message(2, 0, 0, true, saV1(modern(14, 1))))
-				s.ike(1, 500, a.info(1, 14))
+			func(s *scene.Scene) {
+				a := s.V1(0)
+				s.IKE(0, 500, a.Message(2, 0, 0, true, scene.SAv1(scene.Modern(14, 1))))
+				s.IKE(1, 500, a.Info(1, 14))
 			}, "proven", []string{"Key-Length", "Group-Description"},
 			[]string{"crypto isakmp policy 5", " encryption aes 128", " hash sha256", " authentication pre-share", " group 19"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t)
-			s.side[1].Config = c.config
+			s := scene.New(t)
+			s.Side[1].Config = c.config
 			c.play(s)
-			r := s.compare()
-			sound(t, r)
-			found := flatten(t, r).of("ike-proposal-mismatch")
+			r := s.Compare()
+			scene.Sound(t, r)
+			found := scene.Flatten(t, r).Of("ike-proposal-mismatch")
 			if len(found) != 1 || found[0]["mismatch"] != c.mismatch {
 				t.Fatalf("%v", found)
 			}

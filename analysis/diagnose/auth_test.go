@@ -1,0 +1,238 @@
+package diagnose_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/scene"
+)
+
+// answered is a negotiation whose IKE_AUTH answer begins with first and holds size bytes.
+func answered(first ike.PayloadType, size int) func(*scene.Scene) {
+	return func(s *scene.Scene) {
+		a := s.SA(0)
+		a.Open()
+		a.Auth(first, size)
+		s.Wait(time.Second)
+	}
+}
+
+// rejects: the whole IKE_AUTH exchange, then one INFORMATIONAL request of side from.
+func rejects(from int, first ike.PayloadType, size int) func(*scene.Scene) {
+	return func(s *scene.Scene) {
+		a := s.SA(0).Up()
+		a.Exchange(ike.Informational, from, first, size, ike.PayloadNone, 0)
+		s.Wait(time.Second)
+	}
+}
+
+// furtherChild asks for a child SA beside the first, by a CREATE_CHILD_SA request without REKEY_SA.
+func furtherChild(after time.Duration, size int, answer ike.PayloadType, answerSize int) func(*scene.Scene) {
+	return func(s *scene.Scene) {
+		a := s.SA(0).Up()
+		s.Traffic(3, false)
+		s.Wait(after)
+		a.Exchange(ike.CreateChildSA, 0, ike.PayloadSA, size, answer, answerSize)
+		s.Wait(10 * time.Second)
+		a.DPD(1)
+	}
+}
+
+// certified is a negotiation with certificates, after which A's capture goes on for a while without a word of either side.
+func certified(silence time.Duration) func(*scene.Scene) {
+	return func(s *scene.Scene) {
+		a := s.SA(0)
+		request := &ike.CertReq{Encoding: 4, Data: make([]byte, 20)}
+		s.IKE(0, 500, a.Init(false, scene.Proposals(scene.GCM(19))))
+		s.IKE(1, 500, a.Init(true, scene.Proposals(scene.GCM(19)), request))
+		a.Auth(ike.PayloadIDr, 1400)
+		if silence > 0 {
+			s.Wait(silence)
+			s.Noise(0)
+		}
+	}
+}
+
+// onRouter is certified, and what A's router then shows of the SA: as READY, and with the peer's SPI or another one.
+func onRouter(silence time.Duration, peerSPI string) func(*scene.Scene) {
+	return func(s *scene.Scene) {
+		certified(silence)(s)
+		const message = 14 + 20 + 8 // Ethernet, IPv4, UDP
+		answer := s.Rows[0][1].Data[message:]
+		if peerSPI == "" {
+			peerSPI = fmt.Sprintf("%016X", binary.BigEndian.Uint64(answer[8:]))
+		}
+		s.Side[0].Config = map[string]string{
+			"show-ikev2-sa": "Tunnel-id Local                 Remote                fvrf/ivrf            Status \r\n" +
+				"1         192.0.2.1/500         198.51.100.1/500      none/none            READY  \r\n" +
+				fmt.Sprintf("      Local spi: %016X       Remote spi: %s\r\n", binary.BigEndian.Uint64(answer), peerSPI),
+			"show-crypto-session": fmt.Sprintf("Interface: Tunnel1\r\nSession status: UP-ACTIVE     \r\nPeer: %s port 500 fvrf: (none) ivrf: (none)\r\n", s.Addr[1]),
+		}
+	}
+}
+
+var _ = add(authCases)
+
+func authCases() []findingCase {
+	return []findingCase{
+		{"tunnel-established", hit, "by the size of the answer, and the initiator uses it", func(s *scene.Scene) { s.SA(0).Up().DPD(0) },
+			map[string]any{"initiator": "A", "version": 2, "port": 500, "confidence": "certain"}},
+		{"tunnel-established", hit, "silence, and the initiator's router lists the SA", onRouter(time.Second, ""),
+			map[string]any{"initiator": "A", "confidence": "certain"}},
+		{"tunnel-established", hit, "the captures end before the initiator shows anything", func(s *scene.Scene) { s.SA(0).Up() },
+			map[string]any{"initiator": "A", "version": 2, "port": 500, "confidence": "probable"}},
+		{"tunnel-established", hit, "the initiator's traffic alone", func(s *scene.Scene) {
+			s.SA(1).Up()
+			s.ESP(1, 0xb0000001, 1, 100, false)
+		}, map[string]any{"initiator": "B", "confidence": "certain"}},
+		{"tunnel-established", hit, "an SA older than the captures", func(s *scene.Scene) {
+			a := s.SA(1)
+			a.ID = [2]uint32{4, 2}
+			a.DPD(0)
+			a.DPD(1)
+		}, map[string]any{"initiator": nil, "confidence": "probable"}},
+		{"tunnel-established", hit, "an SA older than the captures that tells of addresses, and traffic", func(s *scene.Scene) {
+			a := s.SA(0)
+			s.Traffic(5, false)
+			a.Exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
+			s.Dialogue(10, 100*time.Millisecond, scene.Passes)
+		}, map[string]any{"confidence": "probable"}},
+		{"tunnel-established", near, "an SA older than the captures that is deleted", func(s *scene.Scene) {
+			a := s.SA(0)
+			a.Exchange(ike.Informational, 0, ike.PayloadD, 8, ike.PayloadNone, 0)
+		}, nil},
+		{"tunnel-established", near, "the initiator deletes it before any use", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			a.Exchange(ike.Informational, 0, ike.PayloadD, 8, ike.PayloadNone, 0)
+		}, nil},
+		{"tunnel-established", hit, "B began, behind a NAT", func(s *scene.Scene) { s.Seen[0] = scene.NAT; s.SA(1).Up().DPD(0) },
+			map[string]any{"initiator": "B", "port": 4500}},
+		{"tunnel-established", hit, "the size admits both", answered(ike.PayloadIDr, 140), map[string]any{"confidence": "probable"}},
+		{"tunnel-established", hit, "the size admits both, and traffic decides", func(s *scene.Scene) {
+			answered(ike.PayloadIDr, 140)(s)
+			s.Traffic(5, false)
+		}, map[string]any{"confidence": "certain"}},
+		{"tunnel-established", near, "the child SA was refused", answered(ike.PayloadIDr, scene.SizeNoChild), nil},
+		{"tunnel-established", near, "the answer was lost", func(s *scene.Scene) {
+			a := s.SA(0)
+			a.Open()
+			s.IKE(0, 500, a.Sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, scene.SizeAuth))
+		}, nil},
+		{"tunnel-established", near, "every answer was lost, the last after the capture that would hold it", func(s *scene.Scene) {
+			a := s.SA(0)
+			a.Open()
+			for i := range 5 {
+				f := scene.Fate{}
+				if i == 4 {
+					f.Hidden = true
+				}
+				s.IKE(0, 500, a.Sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, scene.SizeAuth), f)
+				s.IKE(1, 500, a.Sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, scene.SizeAnswer), scene.Lost)
+				s.Wait(time.Second << i)
+			}
+		}, nil},
+		{"tunnel-established", none, "nobody answers", blockedAtoB, nil},
+
+		{"auth-failed", hit, "one bare Notify", answered(ike.PayloadN, 8), map[string]any{"refusing_side": "B", "confidence": "probable", "plaintext_max": 8}},
+		{"auth-failed", hit, "in clear", func(s *scene.Scene) {
+			a := s.SA(0)
+			a.Open()
+			s.IKE(0, 500, a.Sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, scene.SizeAuth))
+			s.IKE(1, 500, a.Plain(ike.IKEAuth, 1, 1, true, &ike.Notify{Number: ike.AuthenticationFailed}))
+		}, map[string]any{"refusing_side": "B", "confidence": "certain"}},
+		{"auth-failed", hit, "one bare Notify may be another", answered(ike.PayloadN, 8),
+			map[string]any{"possible_notifies": "[AUTHENTICATION_FAILED NO_PROPOSAL_CHOSEN TS_UNACCEPTABLE INVALID_SYNTAX INTERNAL_ADDRESS_FAILURE FAILED_CP_REQUIRED]"}},
+		{"auth-failed", near, "identity and a Notify", answered(ike.PayloadIDr, scene.SizeNoChild), nil},
+		{"auth-failed", near, "a Notify before a whole answer", answered(ike.PayloadN, 240), nil},
+		{"auth-failed", none, "healthy", scene.Healthy, nil},
+
+		{"child-sa-refused", hit, "identity first", answered(ike.PayloadIDr, scene.SizeNoChild),
+			map[string]any{"refusing_side": "B", "reason": nil, "confidence": "probable", "plaintext_max": scene.SizeNoChild}},
+		{"child-sa-refused", hit, "vendor ID first, as IOS XE", answered(ike.PayloadV, 20+scene.SizeNoChild), map[string]any{"refusing_side": "B"}},
+		{"child-sa-refused", hit, "the initiator deletes the child at once, and it is answered by its other half", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			a.Exchange(ike.Informational, 0, ike.PayloadD, 12, ike.PayloadD, 12)
+		}, map[string]any{"refusing_side": "A", "confidence": "probable"}},
+		{"child-sa-refused", hit, "a further child SA", furtherChild(time.Minute, 120, ike.PayloadN, 8), map[string]any{"refusing_side": "B", "confidence": "probable"}},
+		{"child-sa-refused", hit, "a further child SA with a key exchange", furtherChild(time.Second, 230, ike.PayloadN, 8), map[string]any{"refusing_side": "B"}},
+		{"child-sa-refused", near, "of its size, hours later, it may be a renewal", furtherChild(time.Hour, 230, ike.PayloadN, 8), nil},
+		{"child-sa-refused", near, "a further child SA with a key exchange, made", furtherChild(time.Second, 230, ike.PayloadSA, 210), nil},
+		{"child-sa-refused", near, "a further child SA, made", furtherChild(time.Minute, 120, ike.PayloadSA, 116), nil},
+		{"child-sa-refused", near, "what may be a rekey of the IKE SA", furtherChild(time.Minute, 156, ike.PayloadN, 8), nil},
+		{"child-sa-refused", near, "room for a child SA", answered(ike.PayloadIDr, scene.SizeAnswer), nil},
+		{"child-sa-refused", near, "one bare Notify", answered(ike.PayloadN, 8), nil},
+		{"child-sa-refused", hit, "and the IKE SA is renewed all the same", func(s *scene.Scene) {
+			a := s.SA(0)
+			a.Open()
+			a.Auth(ike.PayloadIDr, scene.SizeNoChild)
+			s.Wait(time.Minute)
+			a.Exchange(ike.CreateChildSA, 0, ike.PayloadSA, 156, ike.PayloadSA, 156)
+		}, map[string]any{"refusing_side": "B"}},
+		{"child-sa-refused", near, "the child SA was made afterwards", func(s *scene.Scene) {
+			a := s.SA(0)
+			a.Open()
+			a.Auth(ike.PayloadIDr, scene.SizeNoChild)
+			a.Exchange(ike.CreateChildSA, 0, ike.PayloadSA, 200, ike.PayloadSA, 180)
+		}, nil},
+		{"child-sa-refused", none, "healthy", scene.Healthy, nil},
+
+		{"responder-auth-rejected", hit, "one bare Notify of the initiator", rejects(0, ike.PayloadN, 8),
+			map[string]any{"rejecting_side": "A", "confidence": "probable"}},
+		{"responder-auth-rejected", hit, "a Delete at once, answered by nothing inside", rejects(0, ike.PayloadD, 8),
+			map[string]any{"rejecting_side": "A", "confidence": "probable"}},
+		{"responder-auth-rejected", hit, "B began, behind a NAT, and deletes at once", func(s *scene.Scene) {
+			s.Seen[0] = scene.NAT
+			a := s.SA(1).Up()
+			a.Exchange(ike.Informational, 1, ike.PayloadD, 8, ike.PayloadNone, 0)
+		}, map[string]any{"rejecting_side": "B", "confidence": "probable"}},
+		{"responder-auth-rejected", hit, "a new SPI at once", func(s *scene.Scene) {
+			s.SA(0).Up()
+			s.Wait(time.Second)
+			s.SA(0).Open()
+		}, map[string]any{"rejecting_side": "A", "confidence": "probable"}},
+		{"responder-auth-rejected", hit, "silence after a certificate", certified(time.Second),
+			map[string]any{"rejecting_side": "A", "confidence": "possible", "severity": "warning"}},
+		{"responder-auth-rejected", hit, "the initiator's router lists another SA", onRouter(time.Second, "00000000000000FF"), map[string]any{"confidence": "possible"}},
+		{"responder-auth-rejected", near, "the initiator's router lists the SA as READY", onRouter(time.Second, ""), nil},
+		{"responder-auth-rejected", hit, "the responder sends ESP, the initiator nothing", func(s *scene.Scene) {
+			s.SA(0).Up()
+			for i := range uint32(10) {
+				s.Wait(200 * time.Millisecond)
+				s.ESP(1, 0xb0000001, i+1, 100, false)
+			}
+		}, map[string]any{"rejecting_side": "A", "confidence": "possible"}},
+		{"responder-auth-rejected", near, "a certificate, and the capture ends with it", certified(0), nil},
+		{"responder-auth-rejected", near, "a certificate, and the initiator's traffic", func(s *scene.Scene) {
+			certified(0)(s)
+			s.ESP(0, 0xa0000001, 1, 100, false)
+			s.Wait(time.Second)
+			s.Noise(0)
+		}, nil},
+		{"responder-auth-rejected", near, "the Delete of a child SA, answered by its other half", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			a.Exchange(ike.Informational, 0, ike.PayloadD, 12, ike.PayloadD, 12)
+		}, nil},
+		{"responder-auth-rejected", near, "deleted after traffic", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			s.Traffic(3, false)
+			a.Exchange(ike.Informational, 0, ike.PayloadD, 8, ike.PayloadNone, 0)
+		}, nil},
+		{"responder-auth-rejected", near, "one bare Notify tells of addresses, and traffic follows", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			a.Exchange(ike.Informational, 1, ike.PayloadN, 8, ike.PayloadNone, 0)
+			a.Exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
+			s.Traffic(5, false)
+		}, nil},
+		{"responder-auth-rejected", near, "one bare Notify tells of addresses, and a liveness check follows", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			a.Exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
+			a.DPD(0)
+		}, nil},
+		{"responder-auth-rejected", near, "of the responder", rejects(1, ike.PayloadN, 8), nil},
+		{"responder-auth-rejected", near, "a liveness check", rejects(0, ike.PayloadNone, 0), nil},
+		{"responder-auth-rejected", near, "a large notification", rejects(0, ike.PayloadN, 60), nil},
+		{"responder-auth-rejected", none, "healthy", scene.Healthy, nil},
+	}
+}

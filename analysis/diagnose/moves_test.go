@@ -1,0 +1,36 @@
+package diagnose_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/moncap/moncap/analysis/scene"
+)
+
+// A side that goes on from another address of its own moved; what a NAT makes of an address is no move.
+func TestAMoveIsTold(t *testing.T) {
+	moved := netip.MustParseAddr("192.168.1.9")
+	told := func(change func(*scene.Scene)) string {
+		s := scene.New(t)
+		a := s.SA(0).Up()
+		s.Traffic(3, false)
+		change(s)
+		a.DPD(0)
+		for _, f := range s.Compare().Findings {
+			if f.Code == "tunnel-established" {
+				return f.Explanation
+			}
+		}
+		t.Fatal("no tunnel")
+		return ""
+	}
+	if text := told(func(s *scene.Scene) { s.Addr[0] = moved }); !strings.Contains(text, "Site-a moved from 192.168.1.1 to 192.168.1.9 at 22:13:2") {
+		t.Errorf("moved: %s", text)
+	}
+	for name, change := range map[string]func(*scene.Scene){"stays": func(*scene.Scene) {}, "translated anew": func(s *scene.Scene) { s.Seen[0] = scene.NAT }} {
+		if text := told(change); strings.Contains(text, "moved") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package diagnose
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/pair"
+	"github.com/moncap/moncap/analysis/report"
+)
+
+// name is a side for people: its name, and its address when that is known.
+func (j *judge) name(s pair.Side) string {
+	p := &j.c.Parties[s]
+	n := p.Name
+	if n == "" {
+		n = "side " + s.String()
+	}
+	if a := j.address(s); a != "" {
+		return n + " (" + a + ")"
+	}
+	return n
+}
+
+func (j *judge) partyName(s pair.Side) string {
+	if n := j.c.Parties[s].Name; n != "" {
+		return n
+	}
+	return "side " + s.String()
+}
+
+// address is a side's VPN address as its own router knows it; empty when that is not known.
+func (j *judge) address(s pair.Side) string {
+	p := &j.c.Parties[s]
+	switch {
+	case p.Known.IsValid():
+		return p.Known.String()
+	case len(p.Addresses) > 0:
+		return p.Addresses[0].String()
+	}
+	return ""
+}
+
+// seenAs is a side's address as the other side sees it.
+func (j *judge) seenAs(s pair.Side) string {
+	p := &j.c.Parties[s]
+	switch {
+	case len(p.Translated) > 0:
+		return p.Translated[0].String()
+	case p.KnownNAT.IsValid():
+		return p.KnownNAT.String()
+	}
+	return j.address(s)
+}
+
+// iface is the captured interface of a side; empty when it is not known.
+func (j *judge) iface(s pair.Side) string { return j.c.Parties[s].Interface }
+
+// showInterface are the commands that show errors and drops: of the captured interface, of all when
+// it is not known.
+func (j *judge) showInterface(s pair.Side) []string {
+	name := j.iface(s)
+	if name == "" {
+		return []string{"show interfaces", "show policy-map interface"}
+	}
+	return []string{"show interfaces " + name, "show policy-map interface " + name}
+}
+
+// onSide is the subject of a finding about one side, sentBy that of one about what a side sends.
+func onSide(s pair.Side) report.Subject { return report.Subject{Side: sideOf(s)} }
+func sentBy(s pair.Side) report.Subject {
+	return report.Subject{Direction: report.DirectionFrom(sideOf(s))}
+}
+
+// tell sets a field of a finding.
+func tell(f *report.Finding, field string, value any) {
+	if f.Fields == nil {
+		f.Fields = map[string]any{}
+	}
+	f.Fields[field] = value
+}
+
+// tellSubject sets the fields that name the finding's subject: "direction", and the one that the
+// catalogue has for a side.
+func tellSubject(f *report.Finding) {
+	e, _ := Explain(f.Code)
+	for _, name := range []string{"direction", e.sideField()} {
+		if value, ok := ofSubject(*f, e, name); ok {
+			tell(f, name, value)
+		}
+	}
+}
+
+// ofSubject is a field that names the finding's subject.
+func ofSubject(f report.Finding, e Entry, name string) (any, bool) {
+	switch {
+	case name == "direction" && f.Subject.Direction != "":
+		return string(f.Subject.Direction), true
+	case name != "" && name == e.sideField() && f.Subject.Side != "":
+		return string(f.Subject.Side), true
+	}
+	return nil, false
+}
+
+// field is a field of a finding, whether or not its subject is told already.
+func field(f report.Finding, e Entry, name string) any {
+	if value, ok := ofSubject(f, e, name); ok {
+		return value
+	}
+	return f.Fields[name]
+}
+
+func sideOf(s pair.Side) report.Side { return report.Side(s.String()) }
+
+// toward completes commands with the address of the other side as s sees it; those that need it are
+// left out when it is not known.
+func (j *judge) toward(s pair.Side, commands ...string) []string {
+	var all []string
+	to := j.seenAs(s.Other())
+	for _, c := range commands {
+		switch {
+		case !strings.Contains(c, "%s"):
+			all = append(all, c)
+		case to != "":
+			all = append(all, fmt.Sprintf(ofFamily(c, to), to))
+		}
+	}
+	return all
+}
+
+// ofFamily puts a command that names the IP version right for an address.
+func ofFamily(command, address string) string {
+	if rest, ok := strings.CutPrefix(command, "show ip "); ok && strings.Contains(address, ":") {
+		return "show ipv6 " + rest
+	}
+	return command
+}
+
+// permit is the line that a filter on the way of what s sends needs; rest is what follows the
+// addresses.
+func (j *judge) permit(s pair.Side, protocol, rest string) string {
+	src, dst := j.seenAs(s), j.seenAs(s.Other())
+	if src == "" || dst == "" {
+		return strings.TrimSpace("permit " + protocol + " any any " + rest)
+	}
+	return strings.TrimSpace(fmt.Sprintf("permit %s host %s host %s %s", protocol, src, dst, rest))
+}
+
+// exec is an action of show commands on a side.
+func (j *judge) exec(s pair.Side, why string, commands ...string) report.Action {
+	if len(commands) == 0 {
+		commands = []string{"show crypto session"}
+	}
+	return report.Action{Side: sideOf(s), Device: j.c.Parties[s].Name, Mode: "exec", Commands: commands, Why: why}
+}
+
+// both is an action of show commands on either side.
+func (j *judge) both(why string, commands ...string) []report.Action {
+	return []report.Action{j.exec(pair.A, why, commands...), j.exec(pair.B, why, commands...)}
+}
+
+// config is an action of configuration lines on a side: a suggestion, which moncap never types.
+func (j *judge) config(s pair.Side, why string, commands ...string) report.Action {
+	return report.Action{Side: sideOf(s), Device: j.c.Parties[s].Name, Mode: "config", Commands: commands, Why: why}
+}
+
+// onPath says of an action that it is for a device between the sides.
+const onPath = "path"
+
+// path are configuration lines for a device between the sides, on the way of what s sends.
+func path(s pair.Side, why string, commands ...string) report.Action {
+	return report.Action{Side: sideOf(s.Other()), Where: onPath, Mode: "config", Commands: commands, Why: why}
+}
+
+// MaxEvidence is how many frames prove one finding at most. What is made beyond them, as findings
+// are folded into one, a report leaves out.
+const MaxEvidence = 500
+
+// sights are the evidence of transmissions: each as both captures show it, the first MaxEvidence.
+func sights(note string, transmissions ...*pair.Transmission) []report.Evidence {
+	var all []report.Evidence
+	for _, t := range transmissions {
+		if len(all) >= MaxEvidence {
+			break
+		}
+		for _, s := range pair.Both {
+			if x := t.At[s]; x != nil {
+				all = append(all, report.Evidence{Side: sideOf(s), Frame: int(x.Frame), Note: note})
+			}
+		}
+	}
+	return all
+}
+
+// evidence shows a message by its transmissions.
+func evidence(note string, messages ...*pair.Message) []report.Evidence {
+	var all []report.Evidence
+	for _, m := range messages {
+		if m == nil {
+			continue
+		}
+		all = append(all, sights(note, m.Transmissions()...)...)
+	}
+	return all
+}
+
+// plural counts things in words.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// one is an exchange with its indefinite article.
+func one(x ike.ExchangeType) string {
+	name := x.String()
+	if _, known, ok := strings.Cut(name, "("); ok { // Identity Protection (Main Mode)
+		name = strings.TrimSuffix(known, ")")
+	}
+	if strings.ContainsRune("AEIO", rune(name[0])) {
+		return "an " + name
+	}
+	return "a " + name
+}
+
+// capital begins a sentence.
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+func was(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}
+
+func millis(nanos int64) float64 { return float64(nanos/1e3) / 1e3 }
+
+// certainIf is certain when it is proven, else probable.
+func certainIf(proven bool) report.Confidence {
+	if proven {
+		return report.Certain
+	}
+	return report.Probable
+}

@@ -1,0 +1,7 @@
+package analysis
+
+// The limits of what a report lists, for its tests.
+const (
+	MaxOfCode   = maxOfCode
+	MaxMessages = maxMessages
+)

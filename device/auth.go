@@ -291,13 +291,16 @@ func (a *authenticator) signers(ctx context.Context) ([]ssh.Signer, error) {
 	return all, nil
 }
 
+// maxKeyFile bounds a key file: the longest keys have a few kilobytes.
+const maxKeyFile = 1 << 20
+
 // onlyKey looks among the agent's keys for the one that key_file names, by the public half beside it. With it the others
 // need not be offered, which would use up the tries that a router allows, nor the file be decrypted.
 func onlyKey(signers []ssh.Signer, keyFile string) ([]ssh.Signer, bool) {
 	if keyFile == "" || len(signers) == 0 {
 		return nil, false
 	}
-	b, err := os.ReadFile(keyFile + ".pub")
+	b, err := inventory.ReadRegular(keyFile+".pub", maxKeyFile, nil)
 	if err != nil {
 		return nil, false
 	}
@@ -336,7 +339,7 @@ func (a *authenticator) agentSigners(ctx context.Context) ([]ssh.Signer, error) 
 }
 
 func (a *authenticator) keyFile(ctx context.Context, path string) (ssh.Signer, error) {
-	b, err := os.ReadFile(path)
+	b, err := inventory.ReadRegular(path, maxKeyFile, nil)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/moncap/moncap/device/inventory"
 )
 
 // knownLine is a line of a known_hosts file: [marker] names type key.
@@ -43,10 +45,13 @@ type parsedFile struct {
 	hosts *knownHosts
 }
 
+// maxKnownHosts bounds a known_hosts file: a hundred thousand hosts have room in it.
+const maxKnownHosts = 64 << 20
+
 // readKnownHosts reads a known_hosts file as OpenSSH does: names without regard to case, addresses in whatever form they
 // stand, and what it does not understand left out, but for @revoked lines.
 func readKnownHosts(file string) (*knownHosts, error) {
-	b, err := os.ReadFile(file)
+	b, err := inventory.ReadRegular(file, maxKnownHosts, nil)
 	if err != nil {
 		return nil, err
 	}

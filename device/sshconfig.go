@@ -3,10 +3,8 @@ package device
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
-	"os"
 	"os/user"
 	"path/filepath"
 	"regexp"
@@ -53,19 +51,19 @@ func userConfig() (*sshConfig, error) {
 	return &sshConfig{file, lines}, nil
 }
 
+// maxConfig bounds one file of a configuration.
+const maxConfig = 4 << 20
+
 // mostIncluded bounds files that include files, as OpenSSH does.
 const mostIncluded = 16
 
 func readConfig(file, folder string, depth int) ([]configLine, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !inventory.OnlyOurs(info) {
-		return nil, errors.Join(err, fmt.Errorf("%s: it belongs to, or may be written by, somebody else: chmod 600 it", file))
-	}
-	b, err := io.ReadAll(f)
+	b, err := inventory.ReadRegular(file, maxConfig, func(info fs.FileInfo) error {
+		if !inventory.OnlyOurs(info) {
+			return errors.New("it belongs to, or may be written by, somebody else: chmod 600 it")
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,8 @@ func (a *app) importInventory(ctx context.Context, f importFlags, from string) e
 	for _, n := range d.Notes() {
 		a.account(n)
 	}
-	if old, err := os.ReadFile(f.output); f.output != "" && err == nil && !f.merge && len(old) > 0 {
+	old, err := inventory.ReadRegular(f.output, maxOld, nil)
+	if there := err == nil && len(old) > 0 || errors.Is(err, inventory.ErrTooLarge); f.output != "" && there && !f.merge {
 		if bytes.Equal(old, text.Bytes()) {
 			return nil
 		}
@@ -171,13 +172,16 @@ func (a *app) askNetBox(ctx context.Context, f importFlags, from string, pairs [
 	return exchange.ReadNetBox(ctx, nb, pairs)
 }
 
+// maxOld bounds an inventory that is there already.
+const maxOld = 16 << 20
+
 // mergeInto writes the inventory that is there, with what is new.
 func (a *app) mergeInto(f importFlags, d *exchange.Draft, text *bytes.Buffer) error {
 	path := f.output
 	if path == "" {
 		path = a.inventoryPath()
 	}
-	old, err := os.ReadFile(path)
+	old, err := inventory.ReadRegular(path, maxOld, nil)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(old)) == 0 {
 		return d.WriteYAML(text)
 	} else if err != nil {

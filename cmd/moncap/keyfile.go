@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/device/inventory"
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
@@ -39,10 +40,13 @@ func keyAlgorithm(given string) string {
 	return strings.TrimSpace(given)
 }
 
+// maxKeyTable bounds a table of keys: a line of it has some hundred bytes.
+const maxKeyTable = 16 << 20
+
 // writeKeys puts the keys of those IKE SAs that the report shows into a folder beside the pcapng file, as a preference file of
 // Wireshark, and says how to use it. The keys were checked when the captures were compared.
 func (a *app) writeKeys(d document, pcapng string) error {
-	source, err := os.ReadFile(d.keys)
+	source, err := inventory.ReadRegular(d.keys, maxKeyTable, nil)
 	if err != nil {
 		return err
 	}

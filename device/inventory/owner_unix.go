@@ -14,3 +14,6 @@ func OnlyOurs(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && (stat.Uid == 0 || int(stat.Uid) == os.Geteuid()) && info.Mode().Perm()&0o022 == 0
 }
+
+// noWait keeps the opening of a FIFO from waiting for its other end.
+const noWait = syscall.O_NONBLOCK

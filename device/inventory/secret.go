@@ -137,19 +137,20 @@ func (r SecretRef) fetch(ctx context.Context, prompt string, ask func(string) (S
 	return Secret{}, errors.New("no secret is configured")
 }
 
+// maxSecret bounds a secret, and what a program prints to tell one.
+const maxSecret = 64 << 10
+
 func secretFromFile(path, folder string) (Secret, error) {
 	path, err := localPath(path, folder)
 	if err != nil {
 		return Secret{}, err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return Secret{}, withoutPath(err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return Secret{}, fmt.Errorf("others can read the file (mode %04o); chmod 600 it", info.Mode().Perm())
-	}
-	b, err := os.ReadFile(path)
+	b, err := ReadRegular(path, maxSecret, func(info fs.FileInfo) error {
+		if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+			return fmt.Errorf("others can read the file (mode %04o); chmod 600 it", info.Mode().Perm())
+		}
+		return nil
+	})
 	if err != nil {
 		return Secret{}, withoutPath(err)
 	}
@@ -208,14 +209,31 @@ func secretFromCommand(ctx context.Context, line, folder string) (Secret, error)
 		}
 		return nil
 	}
-	out, err := cmd.Output()
+	var out firstLine
+	cmd.Stdout = &out
+	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
 		return Secret{}, fmt.Errorf("the command: %w", context.Cause(ctx))
+	case len(out) >= maxSecret: // it was ended for that
 	case errors.Is(err, exec.ErrWaitDelay): // it is over, and left something behind that holds its output
 	case err != nil:
 		return Secret{}, fmt.Errorf("the command: %w (of the environment it gets PATH, HOME and their like; %s names more)", err, helperVariable)
 	}
-	first, _, _ := strings.Cut(string(out), "\n")
+	first, _, ended := strings.Cut(string(out), "\n")
+	if !ended && len(out) >= maxSecret {
+		return Secret{}, fmt.Errorf("the command: %w: its first line has more than %d bytes", ErrTooLarge, maxSecret)
+	}
 	return Secret{strings.TrimRight(first, "\r")}, nil
+}
+
+// firstLine keeps the beginning of what a program prints. One that prints more than that has nobody to print it for.
+type firstLine []byte
+
+func (l *firstLine) Write(p []byte) (int, error) {
+	n := min(len(p), maxSecret-len(*l))
+	if *l = append(*l, p[:n]...); n < len(p) {
+		return n, ErrTooLarge
+	}
+	return n, nil
 }

@@ -113,9 +113,25 @@ func (r *router) keepShow(cmd iosxe.Command, out string) {
 	if cmd.Bulk { // what is read as a stream comes as it was sent
 		out = iosxe.Printable(iosxe.Clean(out))
 	}
+	if r.keptShows[cmd.Name] = len(out); r.showed() > maxShows {
+		delete(r.keptShows, cmd.Name)
+		r.note(PhaseObserve, "%s: %d bytes are too many to be kept beside the others, and compared", cmd.Lines[0], len(out))
+		return
+	}
 	if err := r.u.b.SaveShow(r.side, cmd.Name, out); err != nil {
 		r.note(PhaseObserve, "%v", err)
 	}
+}
+
+// maxShows bounds what is kept of one router's shows, in bytes: whoever compares the captures reads all of them.
+const maxShows = 4 << 20
+
+// showed is how much was kept so far.
+func (r *router) showed() (sum int) {
+	for _, n := range r.keptShows {
+		sum += n
+	}
+	return sum
 }
 
 // debugLines picks what the IKEv2 debug wrote out of the router's log: its own lines, and those without a prefix that

@@ -44,14 +44,15 @@ type router struct {
 	first     window           // when the first packet came, by this machine's clock
 	blind     int              // looks in a row, in the wait, that the router did not answer
 	nextLook  time.Time
-	shown     int      // packets that Live was given
-	unshown   int      // attempts in a row to read them that failed
-	showsNone bool     // Live gets no more
-	err       error    // why the side is given up
-	vouched   int      // the session of which it is known that the run's router answers in it; 0: none
-	broken    int      // answers that failed to come, of a host that does not number its sessions
-	uncounted []string // the shows that count drops, and that the router refused before the capture
-	sparing   string   // why what holds the only copy of the packets is not removed; empty: it is
+	shown     int            // packets that Live was given
+	unshown   int            // attempts in a row to read them that failed
+	showsNone bool           // Live gets no more
+	err       error          // why the side is given up
+	vouched   int            // the session of which it is known that the run's router answers in it; 0: none
+	broken    int            // answers that failed to come, of a host that does not number its sessions
+	uncounted []string       // the shows that count drops, and that the router refused before the capture
+	sparing   string         // why what holds the only copy of the packets is not removed; empty: it is
+	keptShows map[string]int // bytes of the shows that are kept, by the names of their commands
 }
 
 // window is a span of time in which something happened.

@@ -40,7 +40,7 @@ func newRunner(p *Plan, h Hosts, b *bundle.Bundle, o Options, run *bundle.Run) *
 			*info = describeRouter(sp)
 		}
 		info.Failed = ""
-		r := &router{side: side, plan: sp, host: h.Get(side), u: u, info: info}
+		r := &router{side: side, plan: sp, host: h.Get(side), u: u, info: info, keptShows: map[string]int{}}
 		r.talk = &listener{Host: r.host, peer: sp.Endpoint.Name, patience: r.patient, said: said}
 		u.sides = append(u.sides, r)
 	}

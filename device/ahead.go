@@ -108,6 +108,9 @@ func (r *Router) execAhead(ctx context.Context, s *session, cmds []iosxe.Command
 
 func changes(cmd iosxe.Command) bool { return !iosxe.OnlyReads(cmd) }
 
+// leastRoom is what an answer may have however long those before it were.
+const leastRoom = 64 << 10
+
 // entry is one line of a paste.
 type entry struct {
 	cmd  int // the command that it belongs to
@@ -167,12 +170,12 @@ func (s *session) paste(ctx context.Context, cmds []iosxe.Command, p []entry, su
 	if err := s.typeIn(strings.Join(linesOf(p), "\n"), s.router.o.Timeouts.Command); err != nil {
 		return sure, err
 	}
-	rest := ""
-	var config outcome // of the lines in configuration mode so far
+	rest, room := "", maxOutput // what is typed together is kept together
+	var config outcome          // of the lines in configuration mode so far
 	for i, e := range p {
 		cmd := cmds[e.cmd]
 		w := s.wants(cmd)
-		w.line, w.ahead, w.enters = e.line, linesOf(p[i+1:]), e.part == enters
+		w.line, w.ahead, w.enters, w.limit = e.line, linesOf(p[i+1:]), e.part == enters, min(w.limit, max(room, leastRoom))
 		rd := s.reading(w)
 		a, err := s.goOn(ctx, rd, rest)
 		switch {
@@ -183,6 +186,7 @@ func (s *session) paste(ctx context.Context, cmds []iosxe.Command, p []entry, su
 		}
 		rest = rd.rest()
 		out, err := s.lineResult(ctx, cmd, e, a, err)
+		room -= len(out)
 		if errors.Is(err, errDeaf) && !changes(cmd) {
 			return append(sure, outcome{out, err}), err
 		}

@@ -325,8 +325,11 @@ func (r *reading) ending() string {
 	return string(r.tail) + rest
 }
 
-// isDeaf says whether nothing at all came since something was typed at a router that echoes what is.
-func (r *reading) isDeaf() bool { return (r.echoing || r.echoed) && !r.heard && r.size() == 0 }
+// isDeaf says whether nothing at all came since something was typed at a router that echoes what is. What is slow by its nature
+// may keep the router from its terminal as well.
+func (r *reading) isDeaf() bool {
+	return (r.echoing || r.echoed) && !r.want.idle && !r.heard && r.size() == 0
+}
 
 // patience says until when to wait for more.
 func (r *reading) patience() time.Time {

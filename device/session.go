@@ -30,11 +30,12 @@ type session struct {
 // Bounds of one answer. A bulk answer is the dump of a buffer: at four characters a byte, more than the largest buffer
 // that the playbook reads that way; who knows better says so in the command.
 const (
-	maxOutput = 8 << 20
-	maxBulk   = 128 << 20
-	tailSize  = 2048 // how much of the end of an answer is searched for dialogs
-	maxRecord = 1 << 20
-	mostAsked = 16 // dialogs of one command
+	maxOutput   = 4 << 20
+	maxGreeting = 1 << 20
+	maxBulk     = 128 << 20
+	tailSize    = 2048 // how much of the end of an answer is searched for dialogs
+	maxRecord   = 1 << 20
+	mostAsked   = 16 // dialogs of one command
 )
 
 const (
@@ -119,7 +120,7 @@ func refusedAfterLogin(known bool, err error) error {
 
 func (s *session) setUp(ctx context.Context) error {
 	t := s.router.o.Timeouts
-	if _, err := s.until(ctx, want{timeout: t.Dial}); err != nil {
+	if _, err := s.until(ctx, want{timeout: t.Dial, limit: maxGreeting}); err != nil {
 		return fmt.Errorf("waiting for the prompt: %w", err)
 	}
 	if err := s.widen(ctx); err != nil {

@@ -117,7 +117,7 @@ type shell struct {
 
 // maxAhead bounds what is read from a router that talks without being asked. More of it waits in the connection, whose
 // window makes the router wait.
-const maxAhead = 4 << 20
+const maxAhead = 1 << 20
 
 func newShell(c *ssh.Client) (*shell, error) {
 	session, err := c.NewSession()

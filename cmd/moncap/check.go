@@ -145,7 +145,7 @@ func (a *app) checkTunnel(ctx context.Context, c *connector, t *inventory.Tunnel
 
 // recorded opens the routers of a tunnel; their dialogue goes to a file a peer in dir, or nowhere.
 func (a *app) recorded(c *connector, t *inventory.Tunnel, dir string) (*sessions, error) {
-	s := &sessions{}
+	s := &sessions{freed: a.heap.during(forRouters)}
 	for i, p := range []*inventory.Peer{t.A, t.B} {
 		var w io.Writer = io.Discard
 		if dir != "" {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime/debug"
 
 	"golang.org/x/term"
 )
@@ -18,6 +19,7 @@ func main() {
 		getenv:    os.Getenv,
 		signals:   notifySignals(),
 		exit:      os.Exit,
+		memory:    func(bytes int64) { debug.SetMemoryLimit(bytes) },
 		stdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		stderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
 		width: func() int {

@@ -136,6 +136,7 @@ func (a *app) compareBundle(ctx context.Context, b *bundle.Bundle, keyFile strin
 	if len(sides) == 0 {
 		return nil, fmt.Errorf("%s: it holds no capture", b.Dir())
 	}
+	defer a.heap.during(forAnalysis + sizeOf(pathA, pathB)*3/2)()
 	var second *analysis.Side
 	if len(sides) == 2 {
 		second = sides[1]
@@ -147,6 +148,16 @@ func (a *app) compareBundle(ctx context.Context, b *bundle.Bundle, keyFile strin
 	r.Run = runOf(run)
 	r.Run.Bundle = b.Dir()
 	return r, nil
+}
+
+// sizeOf is what files that are there have together.
+func sizeOf(paths ...string) (sum int64) {
+	for _, p := range paths {
+		if info, err := os.Stat(p); err == nil {
+			sum += info.Size()
+		}
+	}
+	return sum
 }
 
 func bundleSide(b *bundle.Bundle, router *bundle.Router, side bundle.Side, path string) (*analysis.Side, error) {

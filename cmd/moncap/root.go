@@ -29,9 +29,10 @@ type environment struct {
 	getenv               func(string) string
 	stdoutTTY, stderrTTY bool
 	width                func() int
-	operator             string           // who the operator is, as the history names them; empty: the system's account and machine
-	signals              <-chan os.Signal // end what is under way; nil: nothing does but the context
-	exit                 func(code int)   // ends the program at once
+	operator             string            // who the operator is, as the history names them; empty: the system's account and machine
+	signals              <-chan os.Signal  // end what is under way; nil: nothing does but the context
+	exit                 func(code int)    // ends the program at once
+	memory               func(bytes int64) // bounds the heap; nil: nothing does
 	// tune shortens waits in tests; nil in the program.
 	tune func(*device.Options, *capture.Options)
 }
@@ -106,6 +107,7 @@ type app struct {
 	ends           []func() error // what the end of the program removes
 	uploadPassword secretFlag
 	patience       patienceFlag
+	heap           *heap
 	lineWait       time.Duration // for a terminal line of a router
 	lineWaitFor    []string      // the peers whose lines other runs may have; nil: all
 	interrupts     *interrupts
@@ -116,7 +118,7 @@ type app struct {
 }
 
 func newApp(ctx context.Context, e environment) *app {
-	return &app{environment: e, logLevel: slog.LevelWarn, interrupts: newInterrupts(ctx, e.exit), screen: &screen{}}
+	return &app{environment: e, logLevel: slog.LevelWarn, interrupts: newInterrupts(ctx, e.exit), screen: &screen{}, heap: newHeap(e.memory)}
 }
 
 func run(ctx context.Context, e environment) int {

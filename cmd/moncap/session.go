@@ -41,11 +41,13 @@ func newRunID(now time.Time) string {
 type sessions struct {
 	a, b    *device.Router
 	closers []io.Closer
+	freed   func() // gives the memory back
 }
 
 func (s *sessions) hosts() capture.Hosts { return capture.Hosts{A: s.a, B: s.b} }
 
 func (s *sessions) Close() error {
+	defer s.freed()
 	errs := []error{s.a.Close(), s.b.Close()}
 	for _, c := range s.closers {
 		errs = append(errs, c.Close())
@@ -71,7 +73,7 @@ func (a *app) newConnector() *connector {
 // open prepares the two routers of a tunnel. Nothing is dialled before the first command. Their transcripts go to the
 // bundle.
 func (c *connector) open(t *inventory.Tunnel, b *bundle.Bundle) (*sessions, error) {
-	s := &sessions{}
+	s := &sessions{freed: c.app.heap.during(forRouters)}
 	for i, peer := range []*inventory.Peer{t.A, t.B} {
 		transcript := io.Discard
 		switch f, err := b.AppendTranscript(bundle.Sides()[i]); {
@@ -94,6 +96,7 @@ func (c *connector) open(t *inventory.Tunnel, b *bundle.Bundle) (*sessions, erro
 }
 
 func (s *sessions) closeAll() error {
+	defer s.freed()
 	var errs []error
 	for _, c := range s.closers {
 		errs = append(errs, c.Close())

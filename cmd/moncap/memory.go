@@ -1,0 +1,55 @@
+package main
+
+import (
+	"math"
+	"os"
+	"sync"
+)
+
+// heap keeps what the program needs in proportion to what it does: routers may say a lot, and what was read is let go before
+// it piles up. Who set GOMEMLIMIT knows better.
+type heap struct {
+	set func(bytes int64) // nil: nothing is bounded
+	mu  sync.Mutex
+	use map[*int64]bool // what is under way, each with what it may need
+}
+
+// What is bounded, in bytes. The heap holds what is alive once, and garbage in what is left.
+const (
+	forItself   = 20 << 20
+	forRouters  = 20 << 20 // of one run
+	forAnalysis = 20 << 20 // beside one and a half times the captures
+)
+
+func newHeap(set func(int64)) *heap {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		set = nil
+	}
+	return &heap{set: set, use: map[*int64]bool{}}
+}
+
+// during bounds the heap while something is under way that may need so much. With nothing under way it is not bounded.
+func (m *heap) during(bytes int64) (end func()) {
+	if m.set == nil {
+		return func() {}
+	}
+	change := func(begins bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if begins {
+			m.use[&bytes] = true
+		} else {
+			delete(m.use, &bytes)
+		}
+		limit := int64(math.MaxInt64)
+		if len(m.use) > 0 {
+			limit = forItself
+			for each := range m.use {
+				limit += *each
+			}
+		}
+		m.set(limit)
+	}
+	change(true)
+	return sync.OnceFunc(func() { change(false) })
+}

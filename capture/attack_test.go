@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -93,6 +95,51 @@ func TestAChosenNameIsLookedAtBeforeItIsRemoved(t *testing.T) {
 			t.Errorf("another hand's is gone: %s", l.a.state())
 		}
 	})
+}
+
+// A capture point of another hand, under the name that was chosen for the run's, is neither stopped nor exported.
+func TestAChosenNameIsLookedAtBeforeItIsStopped(t *testing.T) {
+	for _, later := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, Settings{Name: "cap"})
+			steal := func() {
+				c := l.a.captures["cap"]
+				c.iface, c.active, c.until = "GigabitEthernet7", true, time.Now().Add(time.Hour)
+				l.a.calls = nil
+			}
+			l.opts.Events = func(e Event) {
+				if e.Phase == PhaseWait && e.Kind == Ended {
+					steal()
+				}
+			}
+			var err error
+			if later {
+				if _, err = Start(t.Context(), l.plan, l.hosts(), l.bundle, l.opts); err != nil {
+					t.Fatal(err)
+				}
+				steal()
+				l.opts.Name = "cap"
+				_, err = Stop(t.Context(), l.bundle, l.hosts(), l.opts)
+			} else {
+				_, err = Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
+			}
+			dirty, ok := errors.AsType[*DirtyError](err)
+			if !ok || !errors.Is(err, errForeign) {
+				t.Errorf("later %t: %v", later, err)
+			}
+			if ok && !later && !slices.ContainsFunc(dirty.Left, func(l Leftover) bool { return l.Side == A && l.Reason == ReasonForeign }) {
+				t.Errorf("%v", err)
+			}
+			for _, call := range l.a.calls {
+				if strings.HasSuffix(call, " stop") || strings.Contains(call, " export ") || strings.HasPrefix(call, "no monitor") {
+					t.Errorf("later %t: it was typed: %s", later, call)
+				}
+			}
+			if c := l.a.captures["cap"]; c == nil || !c.active {
+				t.Errorf("later %t: another hand's capture does not run any more: %s", later, l.a.state())
+			}
+		})
+	}
 }
 
 // TestCheckHoldsForTheRouterThatItMet loses the answer that says who the router is. Who says it in the end is another one, on

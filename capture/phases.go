@@ -116,6 +116,11 @@ func (r *router) stop(ctx context.Context) error {
 	if r.open(kindCapture) == nil {
 		return nil
 	}
+	if !r.plan.bound { // what bears a name of somebody's choice may be another hand's by now
+		if err := r.ownCapture(ctx); err != nil {
+			return err
+		}
+	}
 	shows := r.afterStop()
 	replies, err := r.sendAll(ctx, append([]iosxe.Command{iosxe.StopCapture(r.plan.Name)}, shows...), isLost)
 	var out string

@@ -18,7 +18,7 @@ func (u *runner) spareOnlyCopies(ctx context.Context) {
 		return
 	}
 	for _, r := range u.sides {
-		if r.err == nil || r.done || r.counted && r.info.Packets == 0 {
+		if r.err == nil || r.done || errors.Is(r.err, errForeign) || r.counted && r.info.Packets == 0 {
 			continue
 		}
 		why := r.err

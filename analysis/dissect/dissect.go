@@ -38,8 +38,10 @@ type Options struct {
 	UTC   bool // the time of day instead of seconds since the first packet
 	Color bool
 
-	// SearchNAT finds the private address behind a NAT by trying all, which takes seconds a message.
+	// SearchNAT finds the private address behind a NAT by trying all, which takes seconds a hash; of 32 of them at most, and
+	// what was not searched for is told.
 	SearchNAT bool
+	Searching func(searches, most int) // hears of each search that begins; may be nil
 }
 
 // Packets shows the packets of r on w.
@@ -48,9 +50,16 @@ func Packets(ctx context.Context, w io.Writer, r *packet.Reader, o Options) erro
 	d := &decoding{reader: r, messages: messageDecoder{keys: newDecryption(o.Keys)}, keep: o.Filter, count: o.Count, view: newView(out, o)}
 	d.messages.headers = o.Form == List && o.Filter == nil && o.Keys == nil && !o.Color
 	if o.Form != List { // the list does not show what it finds
-		d.messages.seen = newObserver(o.SearchNAT)
+		d.messages.seen = newObserver(o.natSearch())
 	}
 	return errors.Join(d.run(ctx), out.Flush())
+}
+
+func (o Options) natSearch() *natSearch {
+	if !o.SearchNAT {
+		return nil
+	}
+	return &natSearch{progress: o.Searching, most: maxSearches, results: map[string]netip.AddrPort{}}
 }
 
 // view shows packets in one of the forms.

@@ -17,6 +17,7 @@ type observation struct {
 	at      netip.AddrPort // whose hash it is, or should be
 	matches bool
 	from    netip.AddrPort // what it is the hash of instead, where that was found
+	gaveUp  bool           // it was not searched for: others were, enough of them
 }
 
 // members writes what was observed for JSON.
@@ -31,6 +32,9 @@ func (v *observation) members(o *ike.Object) {
 		o.BesideBool("matches_packet", v.matches)
 		if v.from.IsValid() {
 			o.Beside(ike.Member{Name: "made_of", JSON: ike.AppendQuoted(nil, v.from.String())})
+		}
+		if v.gaveUp {
+			o.BesideBool("searched", false)
 		}
 	}
 }
@@ -51,14 +55,17 @@ func (v *observation) lines(l *ike.Lines) {
 		if v.from.IsValid() {
 			l.Text("[Is the hash of ").Text(v.from.String()).Text("]").End()
 		}
+		if v.gaveUp {
+			l.Text("[What it is the hash of was not searched for: ").Int(maxSearches).Text(" others were]").End()
+		}
 	}
 }
 
 // observer remembers what earlier messages negotiated.
 type observer struct {
-	sas       map[saKey]*ike.Outside
-	order     []saKey // of sas, by age
-	searchNAT bool
+	sas   map[saKey]*ike.Outside
+	order []saKey    // of sas, by age
+	nat   *natSearch // nil: nothing is searched for
 }
 
 type saKey struct{ i, r ike.SPI }
@@ -66,9 +73,7 @@ type saKey struct{ i, r ike.SPI }
 // maxSAs bounds what is remembered of a long capture.
 const maxSAs = 10_000
 
-func newObserver(searchNAT bool) *observer {
-	return &observer{sas: map[saKey]*ike.Outside{}, searchNAT: searchNAT}
-}
+func newObserver(nat *natSearch) *observer { return &observer{sas: map[saKey]*ike.Outside{}, nat: nat} }
 
 // observe appends the observations on the payloads of d's message to dst.
 func (o *observer) observe(ctx context.Context, dst []observation, d *decodedPacket) []observation {
@@ -169,8 +174,8 @@ func (o *observer) hashOf(ctx context.Context, d *decodedPacket, want, hash []by
 		return false
 	}
 	v.matches = bytes.Equal(want, hash)
-	if !v.matches && o.searchNAT {
-		v.from, _ = ike.SearchNATD(ctx, want, d.msg.SPIi, d.msg.SPIr, []uint16{500, 4500})
+	if !v.matches && o.nat != nil {
+		v.from, v.gaveUp = o.nat.find(ctx, want, d.msg.SPIi, d.msg.SPIr)
 	}
 	return true
 }

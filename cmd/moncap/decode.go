@@ -65,7 +65,7 @@ pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer du
 	fl.IntVarP(&f.count, "count", "c", 0, "stop after this many packets were shown")
 	fl.BoolVar(&f.utc, "utc", false, "text: the time of day in UTC instead of seconds since the first packet")
 	fl.BoolVar(&f.stats, "stats", false, "count packets, exchanges and payloads instead of listing them: one fast pass")
-	fl.BoolVar(&f.searchNAT, "nat-search", false, "find the private address behind a NAT by trying all; takes seconds a message")
+	fl.BoolVar(&f.searchNAT, "nat-search", false, "find the private address behind a NAT by trying all; takes seconds each, 32 at most")
 	c.MarkFlagsMutuallyExclusive("stats", "filter")
 	mustComplete(c, "format", []string{"text", "json", "ndjson"})
 	return c
@@ -97,13 +97,18 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 		err = dissect.Stats(ctx, a.stdout, r, f.format != "text")
 	} else {
 		err = dissect.Packets(ctx, a.stdout, r, dissect.Options{Form: f.form(), Filter: keep, Count: f.count, Keys: keys, Bytes: f.bytes,
-			UTC: f.utc, Color: a.useColor(a.stdoutTTY), SearchNAT: f.searchNAT})
+			UTC: f.utc, Color: a.useColor(a.stdoutTTY), SearchNAT: f.searchNAT, Searching: a.searching})
 	}
 	if err != nil {
 		return &exitError{exitFailed, fmt.Errorf("%s: %w", name, err)}
 	}
 	a.reportDamage(name, r.Info())
 	return nil
+}
+
+// searching tells of a search that takes seconds.
+func (a *app) searching(n, most int) {
+	a.progress("nat-search: %d of at most %d addresses", n, most)
 }
 
 // rareCollections lets the heap grow to five times what is in use before it is collected, unless the environment says otherwise, and returns

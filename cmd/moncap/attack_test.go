@@ -239,6 +239,9 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 		p = program{}
 		dirty := l.dirty()
 		outcomes.add(fmt.Sprintf("unsafe: then %s: exit %d, dirty: %t", step, r.code, len(dirty) > 0))
+		if r.code == exitUsage && len(dirty) > 0 && isBundle(out) && !strings.Contains(r.stderr, "another moncap works on it") {
+			t.Errorf("%s: exit %d is about usage, and %v is not as it was\n%s", step, r.code, dirty, r.stderr)
+		}
 		if (r.code == exitFailed || r.code <= exitInconclusive && step != "stop") && len(dirty) > 0 {
 			t.Errorf("%s: exit %d, and %v is not as it was\n%s%s", step, r.code, dirty, r.stdout, r.stderr)
 		}

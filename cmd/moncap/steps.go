@@ -132,6 +132,23 @@ func (a *app) goOn(ctx context.Context, b *bundle.Bundle, name string, step bund
 	})
 }
 
+// unlessUnknown tells a bundle that does not say what its run left, which is no matter of usage, from a wrong name.
+func unlessUnknown(dir string, err error) error {
+	if err == nil || dir == "" || exitCode(err) != exitUsage {
+		return err
+	}
+	b, openErr := bundle.Open(dir)
+	if openErr == nil {
+		defer b.Close()
+		_, openErr = b.Run()
+	}
+	if openErr == nil || errors.Is(openErr, bundle.ErrNothingBegun) || errors.Is(openErr, bundle.ErrLocked) {
+		return err
+	}
+	return &exitError{exitDirty, &hinted{&capture.DirtyError{Bundle: dir, Err: openErr},
+		"what its run made on the routers is not known: moncap clean " + dir + ", or moncap clean --orphans PEER"}}
+}
+
 // nameFlag is for what goes on with a run that did not name its captures itself.
 func nameFlag(c *cobra.Command, name *string) {
 	c.Flags().StringVar(name, "name", "", "what the run was told to call its captures with --name; without it only names of its own are touched")
@@ -301,6 +318,7 @@ func (a *app) stopCommand() *cobra.Command {
 				return a.explainStop(args[0], name)
 			}
 			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Stop)
+			err = unlessUnknown(dir, err)
 			a.fact("bundle", dir)
 			if err != nil {
 				return err
@@ -334,6 +352,7 @@ func (a *app) collectCommand() *cobra.Command {
 				return a.explainCollect(args[0], name)
 			}
 			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Collect)
+			err = unlessUnknown(dir, err)
 			if dir != "" && err != nil && exitCode(err) != exitUsage {
 				return errors.Join(err, a.showFailed(a.failedDocument(dir, args[0], err), o))
 			}

@@ -32,7 +32,7 @@ type attack struct {
 }
 
 func attacks() []attack {
-	return []attack{{"unsafe", 12, unsafeRun}, {"router", 4, hostileRouter}, {"bundle", 4, tamperedBundle}, {"capture", 8, craftedCapture}}
+	return []attack{{"unsafe", 12, unsafeRun}, {"outage", 12, outages}, {"router", 4, hostileRouter}, {"bundle", 4, tamperedBundle}, {"capture", 8, craftedCapture}}
 }
 
 // TestAttack plays a few fixed seeds of every attack, or random ones for MONCAP_ATTACK (a duration, or how many; `make attack`

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -152,6 +153,20 @@ func TestCleanWithoutAJournalLooks(t *testing.T) {
 			return errors.Join(os.Rename(j, j+".elsewhere"), os.Symlink(j+".elsewhere", j))
 		},
 		"empty": func(j string) error { return os.Truncate(j, 0) },
+		// as the folder was when the run began, and as a backup may bring it back
+		"missing, and run.json of the beginning": func(j string) error {
+			run := filepath.Join(filepath.Dir(j), "run.json")
+			text, err := os.ReadFile(run)
+			var r bundle.Run
+			if err == nil {
+				err = json.Unmarshal(text, &r)
+			}
+			r = bundle.Run{Schema: r.Schema, ID: r.ID, Tunnel: r.Tunnel, Tool: r.Tool, Started: r.Started, Plan: r.Plan, A: r.A, B: r.B}
+			if err == nil {
+				text, err = json.Marshal(&r)
+			}
+			return errors.Join(err, os.WriteFile(run, text, 0o600), os.Remove(j))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -65,13 +65,17 @@ func (k *books) audit(b *bundle.Bundle) {
 		return
 	}
 	began := slices.ContainsFunc(k.run.Phases, func(p bundle.Phase) bool { return Phase(p.Name) != PhaseCheck && Phase(p.Name) != PhaseClean })
-	if len(entries) == 0 && began && k.damage == nil {
+	switch {
+	case len(entries) > 0 || k.damage != nil:
+	case began:
 		k.damage = fmt.Errorf("bundle %s: its journal is gone", b.Dir())
+	case k.run.Ended.IsZero():
+		k.damage = fmt.Errorf("bundle %s: it has no journal: its run was ended in its check, or the journal is gone", b.Dir())
 	}
 	switch {
 	case k.run.Proof != "":
 		k.clean = k.run.Clean && k.run.Proof == digest
-	case !exists && len(k.run.Phases) == 0: // it ended in its first phase, which changes nothing
+	case !exists && len(k.run.Phases) == 0 && !k.run.Ended.IsZero(): // it ended in its first phase, which changes nothing
 		k.clean = true
 	default:
 		k.clean = k.run.Clean && !k.run.Ended.IsZero() && k.damage == nil && len(k.open) == 0

@@ -884,3 +884,20 @@ func TestWhatAWorkerKnows(t *testing.T) {
 		}
 	}
 }
+
+// A worker whose clock is wrong, whose inventory is another one or whose program is, is pointed out; one that is gone is not.
+func TestWorkersThatDisagree(t *testing.T) {
+	own := versionString()
+	listed := listWorkers([]fleet.Worker{
+		{ID: "good", Alive: true, Inventory: "a", Version: own, ClockOff: -2 * time.Second},
+		{ID: "wrong", Alive: true, Inventory: "a", Version: own, ClockOff: -7 * time.Second},
+		{ID: "gone", Inventory: "b", Version: own},
+	})
+	if len(listed[0].Warnings) != 0 || len(listed[2].Warnings) != 0 || len(listed[1].Warnings) != 1 || !strings.Contains(listed[1].Warnings[0], "-7s off") {
+		t.Errorf("%+v", listed)
+	}
+	listed = listWorkers([]fleet.Worker{{Alive: true, Inventory: "a", Version: "v0.1"}, {Alive: true, Inventory: "b", Version: own}})
+	if len(listed[0].Warnings) != 2 || len(listed[1].Warnings) != 1 {
+		t.Errorf("%+v", listed)
+	}
+}

@@ -19,7 +19,8 @@ import (
 	"github.com/moncap/moncap/device/inventory"
 )
 
-// crew is what a worker needs to do runs on routers: the inventory that holds now, and one memory of refused logins.
+// crew is what a worker needs to do runs on routers: the inventory that holds now, and one memory
+// of refused logins.
 type crew struct {
 	app   *app // quiet: runs that go on at once would only mix up what they say
 	lines *app // says when a run begins and ends
@@ -32,19 +33,24 @@ type crew struct {
 	accepted  map[string]bool // logins that some router let in, by their names
 }
 
-// memory is how long a refused login is remembered in the process. The database remembers it for as long, for all workers.
+// memory is how long a refused login is remembered in the process. The database remembers it for as
+// long, for all workers.
 const memory = time.Hour
 
 // otherRuns is how long a run waits for runs of this machine that are not the fleet's.
 const otherRuns = 10 * time.Minute
 
-// lineOfTheFleet is how long a run waits for a terminal line of a router on which others of the fleet may have them.
+// lineOfTheFleet is how long a run waits for a terminal line of a router on which others of the
+// fleet may have them.
 const lineOfTheFleet = time.Minute
 
 func newCrew(a *app, store *fleet.Store, inv *inventory.Inventory) *crew {
 	quiet := *a
 	quiet.quiet = true
-	return &crew{app: &quiet, lines: a, store: store, inv: inv, connector: quiet.newConnector(), since: time.Now(), accepted: map[string]bool{}}
+	return &crew{
+		app: &quiet, lines: a, store: store, inv: inv, connector: quiet.newConnector(), since: time.Now(),
+		accepted: map[string]bool{},
+	}
 }
 
 func (c *crew) inventory() *inventory.Inventory {
@@ -59,7 +65,8 @@ func (c *crew) use(inv *inventory.Inventory) {
 	c.inv = inv
 }
 
-// connections returns what dials routers. It forgets refused logins after a while: an account may be unlocked by then.
+// connections returns what dials routers. It forgets refused logins after a while: an account may
+// be unlocked by then.
 func (c *crew) connections() *connector {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,7 +83,8 @@ func (c *crew) crew(folder string) fleet.Crew {
 	}
 }
 
-// knows says whether a plan is about a tunnel as this worker's inventory has it. Another one is left to a worker that knows it.
+// knows says whether a plan is about a tunnel as this worker's inventory has it. Another one is
+// left to a worker that knows it.
 func (c *crew) knows(p *capture.Plan) error {
 	_, err := c.tunnelOf(p)
 	return err
@@ -93,9 +101,11 @@ func (c *crew) tunnelOf(p *capture.Plan) (*inventory.Tunnel, error) {
 		peer    *inventory.Peer
 	}{{p.A.Endpoint, t.A}, {p.B.Endpoint, t.B}} {
 		own := endpointOf(side.peer)
-		if own.Name != side.planned.Name || own.Address != side.planned.Address || own.NATAddress != side.planned.NATAddress ||
-			own.Interface != side.planned.Interface || own.VRF != side.planned.VRF {
-			return nil, fmt.Errorf("%s has another %s of tunnel %s than the run was submitted with", inv.File, side.planned.Name, p.Tunnel)
+		if own.Name != side.planned.Name || own.Address != side.planned.Address ||
+			own.NATAddress != side.planned.NATAddress || own.Interface != side.planned.Interface ||
+			own.VRF != side.planned.VRF {
+			return nil, fmt.Errorf("%s has another %s of tunnel %s than the run was submitted with",
+				inv.File, side.planned.Name, p.Tunnel)
 		}
 		if asksSomebody(side.peer) {
 			return nil, fmt.Errorf("%s: its password must be typed, and a worker asks nobody", side.peer.Name)
@@ -109,14 +119,17 @@ func asksSomebody(p *inventory.Peer) bool {
 	return p.Password.Asks() && p.KeyFile == "" && !p.Agent && !p.SSHConfig || p.Enable.Asks() || p.KeyPassphrase.Asks()
 }
 
-// unapprovedFor is after how long a run is looked at again that nobody approved of, though this worker's inventory wants it.
+// unapprovedFor is after how long a run is looked at again that nobody approved of, though this
+// worker's inventory wants it.
 const unapprovedFor = 5 * time.Minute
 
-// hold keeps a run from beginning that somebody else has to agree to, whatever the inventory says that it was submitted with,
-// and one of a schedule in a blackout.
+// hold keeps a run from beginning that somebody else has to agree to, whatever the inventory says
+// that it was submitted with, and one of a schedule in a blackout.
 func (c *crew) hold(p *capture.Plan, cause string) (until time.Time, why string) {
-	if t := c.inventory().Tunnels[p.Tunnel]; t != nil && t.Approve == inventory.ApproveFourEyes && !c.approved(p.RunID) {
-		return time.Now().Add(unapprovedFor), "for nobody: it was submitted without asking for approval, which the worker's inventory wants; cancel it"
+	t := c.inventory().Tunnels[p.Tunnel]
+	if t != nil && t.Approve == inventory.ApproveFourEyes && !c.approved(p.RunID) {
+		return time.Now().Add(unapprovedFor), "for nobody: it was submitted without asking for approval, " +
+			"which the worker's inventory wants; cancel it"
 	}
 	return c.blackout(cause)
 }
@@ -166,8 +179,8 @@ func (s *heldSessions) Close() error {
 	return s.sessions.Close()
 }
 
-// open prepares the routers of a run. A new one waits for runs of this machine that are not the fleet's; one that is
-// taken back waits for nobody.
+// open prepares the routers of a run. A new one waits for runs of this machine that are not the
+// fleet's; one that is taken back waits for nobody.
 func (c *crew) open(ctx context.Context, p *capture.Plan, b *bundle.Bundle, resumes bool) (fleet.Sessions, error) {
 	t, err := c.tunnelOf(p)
 	if err != nil {
@@ -177,7 +190,8 @@ func (c *crew) open(ctx context.Context, p *capture.Plan, b *bundle.Bundle, resu
 	if !resumes {
 		// How much a router bears is for the inventory here to say.
 		p.A.Endpoint.Limits, p.B.Endpoint.Limits = endpointOf(t.A).Limits, endpointOf(t.B).Limits
-		if release, err = c.app.takeRouters(ctx, t, limitsOf([]*inventory.Tunnel{t}, p.Settings.Name), otherRuns); err != nil {
+		limits := limitsOf([]*inventory.Tunnel{t}, p.Settings.Name)
+		if release, err = c.app.takeRouters(ctx, t, limits, otherRuns); err != nil {
 			return nil, err
 		}
 	}
@@ -259,15 +273,17 @@ func fleetReport(r *report.Report, code int) (*fleet.Report, error) {
 	if err := r.Write(&text); err != nil {
 		return nil, err
 	}
-	out := &fleet.Report{JSON: []byte(text.String()), Outcome: string(r.Verdict.Outcome), Headline: r.Verdict.Headline, Exit: code}
+	out := &fleet.Report{
+		JSON: []byte(text.String()), Outcome: string(r.Verdict.Outcome), Headline: r.Verdict.Headline, Exit: code,
+	}
 	for _, f := range r.Findings {
 		out.Findings = append(out.Findings, fleet.Finding{Code: f.Code, Severity: string(f.Severity)})
 	}
 	return out, nil
 }
 
-// credentials name what a run logs in with, without holding it: who, and where the secret is kept; and the same at each of
-// its routers.
+// credentials name what a run logs in with, without holding it: who, and where the secret is kept;
+// and the same at each of its routers.
 func (c *crew) credentials(p *capture.Plan) []string {
 	t, err := c.tunnelOf(p)
 	if err != nil {
@@ -294,8 +310,9 @@ func loginOf(p *inventory.Peer) string {
 
 func loginAt(p *inventory.Peer) string { return loginOf(p) + " at " + p.Name }
 
-// refused names the logins that the error of a run says a router refused just now. One that other routers let in is refused
-// at that router; one that was never let in may be wrong, and is sent to none.
+// refused names the logins that the error of a run says a router refused just now. One that other
+// routers let in is refused at that router; one that was never let in may be wrong, and is sent to
+// none.
 func (c *crew) refused(p *capture.Plan, err error) []string {
 	t, unknown := c.tunnelOf(p)
 	if unknown != nil {

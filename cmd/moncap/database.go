@@ -29,7 +29,8 @@ func (f *databaseFlags) register(c *cobra.Command) {
 		"(default $MONCAP_DB, then db in serve.yaml, then moncap.db in the state folder)")
 	fl.Var(&f.password, "db-password",
 		"where PostgreSQL's password is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask (default: PGPASSFILE)")
-	fl.StringVar(&f.config, "config", "", "the file of settings (default: serve.yaml beside the inventory, where it is there)")
+	fl.StringVar(&f.config, "config", "",
+		"the file of settings (default: serve.yaml beside the inventory, where it is there)")
 }
 
 // settings are those of serve.yaml, with what the flags and the environment change.
@@ -119,7 +120,8 @@ func storeError(err error) error {
 		return usageError(err)
 	}
 	if text := err.Error(); strings.Contains(text, "SQLSTATE 28") || strings.Contains(text, "no password supplied") {
-		return &exitError{exitFailed, &hinted{oneLine{err}, "say where its password is kept: --db-password, db_password in serve.yaml, or the file that PGPASSFILE names"}}
+		return &exitError{exitFailed, &hinted{oneLine{err},
+			"say where its password is kept: --db-password, db_password in serve.yaml, or the file that PGPASSFILE names"}}
 	}
 	return &exitError{exitFailed, oneLine{err}}
 }
@@ -147,6 +149,8 @@ func (a *app) registerOptional(c *cobra.Command) {
 	f := &databaseFlags{}
 	c.PreRun = func(*cobra.Command, []string) { a.database = f }
 	fl := c.Flags()
-	fl.StringVar(&f.url, "db", "", "the fleet's database (default $MONCAP_DB, then db in serve.yaml, then moncap.db in the state folder; none will do)")
-	fl.Var(&f.password, "db-password", "where PostgreSQL's password is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask (default: PGPASSFILE)")
+	fl.StringVar(&f.url, "db", "",
+		"the fleet's database (default $MONCAP_DB, then db in serve.yaml, then moncap.db in the state folder; none will do)")
+	fl.Var(&f.password, "db-password",
+		"where PostgreSQL's password is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask (default: PGPASSFILE)")
 }

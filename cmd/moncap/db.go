@@ -27,8 +27,8 @@ func (a *app) dbInitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Make the database, or bring it up to this program's schema",
-		Long: `Make the database, or bring it up to this program's schema, as moncap serve does when it starts. A SQLite file is
-copied before its schema changes. A database of a newer moncap is refused.`,
+		Long: `Make the database, or bring it up to this program's schema, as moncap serve does when it starts.
+A SQLite file is copied before its schema changes. A database of a newer moncap is refused.`,
 		Example: "  moncap db init\n  moncap db init --db postgres://moncap@db.example.net/moncap",
 		Args:    wants(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,8 +70,8 @@ func (a *app) dbCheckCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Look for what is wrong with the database, and with what it says of the fleet",
-		Long: `Look at the schema, the integrity of a SQLite file, the clock, slots of routers without a run, runs that left something
-on a router, and sites without a worker. Nothing is changed.
+		Long: `Look at the schema, the integrity of a SQLite file, the clock, slots of routers without a run,
+runs that left something on a router, and sites without a worker. Nothing is changed.
 
 EXIT STATUS
   0   nothing is wrong; there may be warnings
@@ -120,8 +120,8 @@ func (a *app) dbBackupCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Copy a SQLite database while it is in use",
-		Long: `Copy a SQLite database into a file that is not there yet, while workers go on. PostgreSQL has tools of its own for
-this, pg_dump for one.`,
+		Long: `Copy a SQLite database into a file that is not there yet, while workers go on. PostgreSQL has
+tools of its own for this, pg_dump for one.`,
 		Example: "  moncap db backup /var/backups/moncap-$(date +%F).db",
 		Args:    wants(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -145,10 +145,10 @@ func (a *app) dbPruneCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prune",
 		Short: "Delete what is old from the database",
-		Long: `Delete runs and bundles that are older than retain in serve.yaml says: runs after 400 days and bundles after 30, unless
-it says otherwise, but never the last 5 of a tunnel, nor a run that is not over or that left something on a router. Bundles
-beyond 20 GB go too, the oldest first. moncap serve does the same once a day. Bundles on disks are another matter:
-moncap runs prune.`,
+		Long: `Delete runs and bundles that are older than retain in serve.yaml says: runs after 400 days and
+bundles after 30, unless it says otherwise, but never the last 5 of a tunnel, nor a run that is not over or
+that left something on a router. Bundles beyond 20 GB go too, the oldest first. moncap serve does the same
+once a day. Bundles on disks are another matter: moncap runs prune.`,
 		Example: "  moncap db prune --dry-run",
 		Args:    wants(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -172,7 +172,8 @@ moncap runs prune.`,
 				a.fact("bundles", p.Bundles)
 				a.fact("bytes", p.Bytes)
 				a.fact("dry_run", dryRun)
-				_, err = fmt.Fprintf(a.stdout, "%s %s and %s, %s\n", word, counted(p.Runs, "run"), counted(p.Bundles, "bundle"), kilobytes(p.Bytes))
+				_, err = fmt.Fprintf(a.stdout, "%s %s and %s, %s\n",
+					word, counted(p.Runs, "run"), counted(p.Bundles, "bundle"), kilobytes(p.Bytes))
 				return err
 			})
 		},

@@ -15,10 +15,11 @@ import (
 	"github.com/moncap/moncap/capture/fleet"
 )
 
-// Runs are in folders of this disk and, where there is a database of a fleet, in that too: what is here is read here.
+// Runs are in folders of this disk and, where there is a database of a fleet, in that too: what is
+// here is read here.
 
-// optionalStore calls f with the database that there is, if any. What goes wrong with it is said, and f's own error
-// returned: who only wants the runs of this disk gets them.
+// optionalStore calls f with the database that there is, if any. What goes wrong with it is said,
+// and f's own error returned: who only wants the runs of this disk gets them.
 func (a *app) optionalStore(ctx context.Context, f func(*fleet.Store) error) error {
 	if a.database == nil {
 		return nil
@@ -66,8 +67,8 @@ func (a *app) everyRun(ctx context.Context, tunnel string) ([]*pastRun, error) {
 	return runs, nil
 }
 
-// fetched is a folder with the bundle of a run that only the database has, until the program ends. The error wraps
-// fleet.ErrNotFound when the database keeps no bundle of it.
+// fetched is a folder with the bundle of a run that only the database has, until the program ends.
+// The error wraps fleet.ErrNotFound when the database keeps no bundle of it.
 func (a *app) fetched(ctx context.Context, id string) (string, error) {
 	temporary, err := os.MkdirTemp("", "moncap-fetched-")
 	if err != nil {
@@ -114,8 +115,8 @@ func (a *app) folderOf(ctx context.Context, p *pastRun) (string, error) {
 	return dir, err
 }
 
-// remember writes a run that is over into the history of the fleet, where there is one. That it cannot is said, and changes
-// nothing of the run.
+// remember writes a run that is over into the history of the fleet, where there is one. That it
+// cannot is said, and changes nothing of the run.
 func (a *app) remember(ctx context.Context, dir string, r *report.Report, code int, runErr error) {
 	if dir == "" || a.database == nil {
 		return
@@ -138,7 +139,8 @@ func (a *app) remember(ctx context.Context, dir string, r *report.Report, code i
 	}
 }
 
-// cleanOfFleet has a worker go on with a run of the fleet that left something on a router, when it is one.
+// cleanOfFleet has a worker go on with a run of the fleet that left something on a router, when it
+// is one.
 func (a *app) cleanOfFleet(ctx context.Context, args []string, f cleanFlags) (ofFleet bool, err error) {
 	if len(args) != 1 || f.dryRun || isBundle(args[0]) {
 		return false, nil
@@ -159,7 +161,8 @@ func (a *app) cleanOfFleet(ctx context.Context, args []string, f cleanFlags) (of
 			return err
 		}
 		a.sayNobodyServes(ctx, s, []fleet.Request{{Site: r.Site}})
-		_, err = fmt.Fprintf(a.stdout, "%s: a worker looks at its routers, and removes what is left; moncap jobs shows when that is done\n", id)
+		_, err = fmt.Fprintf(a.stdout,
+			"%s: a worker looks at its routers, and removes what is left; moncap jobs shows when that is done\n", id)
 		return err
 	})
 	if err != nil && !ofFleet { // the bundles of this disk need no database

@@ -29,9 +29,9 @@ func (a *app) jobsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "jobs",
 		Short: "The runs of the fleet that are not over, and what each waits for",
-		Long: `The runs that wait, that a worker does, or that are being taken back from a worker that died, in the order in which
-they will be done; and those that left something on a router, until it is removed. A run waits for a router that another
-one has, for a worker of its site, for its time, or for somebody's approval.`,
+		Long: `The runs that wait, that a worker does, or that are being taken back from a worker that died, in
+the order in which they will be done; and those that left something on a router, until it is removed. A run
+waits for a router that another one has, for a worker of its site, for its time, or for somebody's approval.`,
 		Example: "  moncap jobs\n  moncap jobs --state dirty\n  moncap jobs --format json",
 		Args:    wants(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,14 +59,16 @@ one has, for a worker of its site, for its time, or for somebody's approval.`,
 		},
 	}
 	f.register(c)
-	c.Flags().StringVar(&state, "state", "", "only those in this state, also when they are over: "+strings.Join(jobStates(), ", "))
+	c.Flags().StringVar(&state, "state", "",
+		"only those in this state, also when they are over: "+strings.Join(jobStates(), ", "))
 	c.Flags().StringVarP(&format, "format", "f", format, "text or json")
 	mustComplete(c, "state", jobStates())
 	mustComplete(c, "format", []string{"text", "json"})
 	return c
 }
 
-// withDirty adds the runs that left something on a router: nobody works on them, and somebody should.
+// withDirty adds the runs that left something on a router: nobody works on them, and somebody
+// should.
 func withDirty(ctx context.Context, s *fleet.Store, runs []fleet.Run) ([]fleet.Run, error) {
 	dirty, err := s.Jobs(ctx, fleet.Dirty)
 	for _, d := range dirty {
@@ -113,11 +115,12 @@ type jsonJob struct {
 
 func jobOf(r fleet.Run) jsonJob {
 	j := jsonJob{
-		ID: r.ID, Tunnel: r.Tunnel, Peers: r.Peers, Site: r.Site, State: string(r.State), Priority: r.Priority.String(), Waits: r.Waits,
-		Worker: r.Owner, Host: r.Host, By: r.By, Approval: r.Approval, Cancelled: r.CancelledBy, Cause: r.Cause, Reason: r.Reason, Change: r.Change,
-		RetryOf: r.RetryOf, Attempt: r.Attempt, Attempts: r.Attempts, Created: r.Created, NotBefore: r.NotBefore, Started: r.Started,
-		Ended: r.Ended, Outcome: r.Outcome, Headline: r.Headline, Error: r.Error, Clean: r.Clean, Left: leftOf(r), Findings: r.Findings,
-		Bundle: r.Bundle,
+		ID: r.ID, Tunnel: r.Tunnel, Peers: r.Peers, Site: r.Site, State: string(r.State), Priority: r.Priority.String(),
+		Waits: r.Waits, Worker: r.Owner, Host: r.Host, Bundle: r.Bundle,
+		By: r.By, Approval: r.Approval, Cancelled: r.CancelledBy, Cause: r.Cause, Reason: r.Reason, Change: r.Change,
+		RetryOf: r.RetryOf, Attempt: r.Attempt, Attempts: r.Attempts,
+		Created: r.Created, NotBefore: r.NotBefore, Started: r.Started, Ended: r.Ended,
+		Outcome: r.Outcome, Headline: r.Headline, Error: r.Error, Findings: r.Findings, Clean: r.Clean, Left: leftOf(r),
 	}
 	if r.Exit >= 0 && r.State.Over() {
 		j.ExitCode = &r.Exit
@@ -147,8 +150,8 @@ func (a *app) printJobs(runs []fleet.Run) error {
 	fmt.Fprintln(w, "RUN\tTUNNEL\tSTATE\tSITE\tPRIORITY\tSINCE\tBY\tWHAT")
 	for _, r := range runs {
 		fmt.Fprintln(w, strings.Join([]string{
-			printable(r.ID), printable(r.Tunnel), string(r.State), orDefault(printable(r.Site), "-"), r.Priority.String(),
-			since(r), printable(shortCause(r)), printable(whatOf(r)),
+			printable(r.ID), printable(r.Tunnel), string(r.State), orDefault(printable(r.Site), "-"),
+			r.Priority.String(), since(r), printable(shortCause(r)), printable(whatOf(r)),
 		}, "\t"))
 	}
 	if err := w.Flush(); err != nil {
@@ -226,8 +229,8 @@ func (a *app) cancelCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cancel RUN...",
 		Short: "Take runs back: those that wait, and those under way, whose routers are cleaned",
-		Long: `A run that waits is cancelled. Of one that is under way the worker takes back at once what it made on the routers;
-moncap jobs shows when that is done. A run that is over stays as it is.
+		Long: `A run that waits is cancelled. Of one that is under way the worker takes back at once what it
+made on the routers; moncap jobs shows when that is done. A run that is over stays as it is.
 
 EXIT STATUS
   0   all of them are cancelled, or will be
@@ -249,14 +252,15 @@ EXIT STATUS
 					case fleet.Cancelled:
 						fmt.Fprintf(a.stdout, "%s  %s: cancelled\n", r.ID, printable(r.Tunnel))
 					case fleet.Cancelling:
-						fmt.Fprintf(a.stdout, "%s  %s: being taken back by the worker on %s\n", r.ID, printable(r.Tunnel),
-							printable(orDefault(r.Host, r.Owner)))
+						fmt.Fprintf(a.stdout, "%s  %s: being taken back by the worker on %s\n",
+							r.ID, printable(r.Tunnel), printable(orDefault(r.Host, r.Owner)))
 					default:
 						over = append(over, fmt.Sprintf("%s (%s)", r.ID, r.State))
 					}
 				}
 				if len(over) > 0 {
-					return usageError(fmt.Errorf("cancel: it cannot be taken back any more: %s", strings.Join(over, ", ")))
+					return usageError(fmt.Errorf("cancel: it cannot be taken back any more: %s",
+						strings.Join(over, ", ")))
 				}
 				return nil
 			})
@@ -271,8 +275,8 @@ func (a *app) approveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "approve RUN...",
 		Short: "Agree to runs of tunnels that need a second person",
-		Long: `Agree to runs of tunnels with approve: four-eyes in the inventory. It has to be another account, or one on another
-machine, than the one that submitted the run; both are kept in the history.
+		Long: `Agree to runs of tunnels with approve: four-eyes in the inventory. It has to be another account,
+or one on another machine, than the one that submitted the run; both are kept in the history.
 
 EXIT STATUS
   0   approved
@@ -343,9 +347,10 @@ func (a *app) workerListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "Which workers there are, what they serve, and whether they agree",
-		Long: `The workers of the fleet: their sites, how many runs they do and can do at the same time, the digest of their inventory,
-and when they were heard of last. Workers with different inventories, and a clock that is wrong by more than 5 s against
-the database's, are pointed out; leases count by the database's clock alone.`,
+		Long: `The workers of the fleet: their sites, how many runs they do and can do at the same time, the
+digest of their inventory, and when they were heard of last. Workers with different inventories, and a clock
+that is wrong by more than 5 s against the database's, are pointed out; leases count by the database's clock
+alone.`,
 		Example: "  moncap worker list",
 		Args:    wants(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -381,12 +386,13 @@ func listWorkers(workers []fleet.Worker) []jsonWorker {
 	}
 	for _, w := range workers {
 		j := jsonWorker{
-			ID: w.ID, Host: w.Host, PID: w.PID, Version: w.Version, Sites: slices.Clone(w.Sites), Capacity: w.Capacity, Busy: w.Busy,
-			Inventory: w.Inventory, Beat: w.Beat, Alive: w.Alive, Draining: w.Draining, ClockMS: w.ClockOff.Milliseconds(),
-			Warnings: []string{},
+			ID: w.ID, Host: w.Host, PID: w.PID, Version: w.Version, Sites: slices.Clone(w.Sites),
+			Capacity: w.Capacity, Busy: w.Busy, Inventory: w.Inventory, Beat: w.Beat, Alive: w.Alive,
+			Draining: w.Draining, ClockMS: w.ClockOff.Milliseconds(), Warnings: []string{},
 		}
 		if w.ClockOff.Abs() > clockOff {
-			j.Warnings = append(j.Warnings, fmt.Sprintf("its clock is %s off the database's", w.ClockOff.Round(time.Second)))
+			j.Warnings = append(j.Warnings, fmt.Sprintf("its clock is %s off the database's",
+				w.ClockOff.Round(time.Second)))
 		}
 		if w.Alive && len(digests) > 1 {
 			j.Warnings = append(j.Warnings, "another worker has another inventory")
@@ -414,9 +420,10 @@ func (a *app) printWorkers(workers []jsonWorker) error {
 		case j.Draining:
 			state = "drains"
 		}
-		sites := orDefault(strings.Join(slices.DeleteFunc(slices.Clone(j.Sites), func(s string) bool { return s == "" }), ","), "-")
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d of %d\t%.8s\t%s\t%s ago\n", printable(j.ID), printable(j.Host), j.PID, printable(sites),
-			j.Busy, j.Capacity, printable(j.Inventory), state, roughly(time.Since(j.Beat)))
+		named := slices.DeleteFunc(slices.Clone(j.Sites), func(s string) bool { return s == "" })
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d of %d\t%.8s\t%s\t%s ago\n", printable(j.ID), printable(j.Host), j.PID,
+			orDefault(printable(strings.Join(named, ",")), "-"), j.Busy, j.Capacity, printable(j.Inventory), state,
+			roughly(time.Since(j.Beat)))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -434,8 +441,8 @@ func (a *app) workerDrainCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "drain WORKER",
 		Short: "Have a worker begin no more runs, and end when those it has are over",
-		Long: `Have a worker begin no more runs; the captures that it has go on to their end. Then its process ends with 0, so that
-it can be replaced by a newer one.`,
+		Long: `Have a worker begin no more runs; the captures that it has go on to their end. Then its process
+ends with 0, so that it can be replaced by a newer one.`,
 		Example:           "  moncap worker list\n  moncap worker drain gw1-4711",
 		Args:              wants(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,

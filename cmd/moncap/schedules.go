@@ -16,7 +16,8 @@ import (
 	"github.com/moncap/moncap/device/inventory"
 )
 
-// scheduleSpec is a schedule as the database keeps it, in JSON: when it changes, its next time is counted anew.
+// scheduleSpec is a schedule as the database keeps it, in JSON: when it changes, its next time is
+// counted anew.
 type scheduleSpec struct {
 	Cron     string   `json:"cron"`
 	Timezone string   `json:"timezone"`
@@ -33,7 +34,8 @@ type scheduleSpec struct {
 func specOf(s *inventory.Schedule) (string, error) {
 	p := s.Plan
 	spec := scheduleSpec{
-		Cron: p.Times.String(), Timezone: p.Times.Zone(), Tunnels: s.Tunnels, SpreadMS: p.Spread.Milliseconds(), Missed: string(p.Missed),
+		Cron: p.Times.String(), Timezone: p.Times.Zone(), Tunnels: s.Tunnels,
+		SpreadMS: p.Spread.Milliseconds(), Missed: string(p.Missed),
 		GraceMS: p.Grace.Milliseconds(), Attempts: s.Attempts, Until: s.Until, Notify: s.Notify,
 	}
 	for _, b := range p.Blackouts {
@@ -43,12 +45,15 @@ func specOf(s *inventory.Schedule) (string, error) {
 	return string(text), err
 }
 
-// scheduledRequests are the runs that a schedule makes for a moment, each tunnel's at its own place in the spread. Those that a
-// blackout covers there are not made.
-func (a *app) scheduledRequests(inv *inventory.Inventory, s *inventory.Schedule, from time.Time, cause string) ([]fleet.Request, error) {
+// scheduledRequests are the runs that a schedule makes for a moment, each tunnel's at its own place
+// in the spread. Those that a blackout covers there are not made.
+func (a *app) scheduledRequests(
+	inv *inventory.Inventory, s *inventory.Schedule, from time.Time, cause string,
+) ([]fleet.Request, error) {
 	f := &captureFlags{
 		name: s.Capture.Name, bufferMB: s.Capture.BufferMB, duration: s.Capture.Duration, packets: s.Capture.Packets,
-		packetLen: s.Capture.PacketLen, pps: s.Capture.PPS, circular: s.Capture.Circular, ikeOnly: s.Capture.IKEOnly, until: s.Until,
+		packetLen: s.Capture.PacketLen, pps: s.Capture.PPS,
+		circular: s.Capture.Circular, ikeOnly: s.Capture.IKEOnly, until: s.Until,
 	}
 	var requests []fleet.Request
 	ids := runIDs{}
@@ -96,8 +101,8 @@ func (a *app) scheduleListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "The schedules: when each is due, when it was, and who serves it",
-		Long: `The schedules of the inventory, and those of the fleet's database where there is one. A schedule is served by the workers
-whose inventory was the last to be served; one that no worker serves is marked.`,
+		Long: `The schedules of the inventory, and those of the fleet's database where there is one. A schedule
+is served by the workers whose inventory was the last to be served; one that no worker serves is marked.`,
 		Example: "  moncap schedule list\n  moncap schedule list --format json",
 		Args:    wants(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -128,8 +133,10 @@ func (a *app) listSchedules(ctx context.Context, f *databaseFlags) ([]*listedSch
 	byName := map[string]*listedSchedule{}
 	for _, name := range inv.ScheduleNames() {
 		s := inv.Schedules[name]
-		byName[name] = &listedSchedule{Name: name, Cron: s.Plan.Times.String(), Timezone: s.Plan.Times.Zone(), Tunnels: s.Tunnels,
-			Note: "not served yet: moncap serve"}
+		byName[name] = &listedSchedule{
+			Name: name, Cron: s.Plan.Times.String(), Timezone: s.Plan.Times.Zone(), Tunnels: s.Tunnels,
+			Note: "not served yet: moncap serve",
+		}
 	}
 	settings, err := f.settings(a)
 	if err != nil {
@@ -171,7 +178,9 @@ func addServed(ctx context.Context, s *fleet.Store, byName map[string]*listedSch
 			byName[r.Name] = l
 		}
 		l.Paused, l.Missed = r.Paused, r.Missed
-		l.Served = slices.ContainsFunc(workers, func(w fleet.Worker) bool { return w.Alive && !w.Draining && w.Inventory == r.Digest })
+		l.Served = slices.ContainsFunc(workers, func(w fleet.Worker) bool {
+			return w.Alive && !w.Draining && w.Inventory == r.Digest
+		})
 		if !r.Last.IsZero() {
 			l.Last = &r.Last
 		}
@@ -210,7 +219,8 @@ func (a *app) printSchedules(all []*listedSchedule) error {
 		if l.Paused {
 			next = "paused"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%s\n", printable(l.Name), printable(l.Cron), printable(l.Timezone), len(l.Tunnels), next, at(l.Last), l.Missed, l.Note)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%d\t%s\n", printable(l.Name), printable(l.Cron),
+			printable(l.Timezone), len(l.Tunnels), next, at(l.Last), l.Missed, l.Note)
 	}
 	return w.Flush()
 }
@@ -229,9 +239,10 @@ func (a *app) scheduleNextCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "next [N]",
 		Short: "The next N times of each schedule, and when each tunnel starts then",
-		Long: `The next N times (5) of each schedule of the inventory, in its time zone, and when each tunnel starts within the spread.
-Blackouts are left out. Of a time that the clock skips when it is put forward, it shows when it takes place instead; one
-that the clock shows twice when it is put back is there once. No database is asked.`,
+		Long: `The next N times (5) of each schedule of the inventory, in its time zone, and when each tunnel
+starts within the spread. Blackouts are left out. Of a time that the clock skips when it is put forward, it
+shows when it takes place instead; one that the clock shows twice when it is put back is there once. No
+database is asked.`,
 		Example: "  moncap schedule next\n  moncap schedule next 20 --schedule nightly",
 		Args:    wants(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -314,7 +325,8 @@ func (a *app) nextRuns(name string, n int) error {
 func (a *app) scheduleNamed(inv *inventory.Inventory, name string) (*inventory.Schedule, error) {
 	s, ok := inv.Schedules[name]
 	if !ok {
-		return nil, usageError(fmt.Errorf("%s: no schedule %q%s", inv.File, name, didYouMean(name, inv.ScheduleNames())))
+		near := didYouMean(name, inv.ScheduleNames())
+		return nil, usageError(fmt.Errorf("%s: no schedule %q%s", inv.File, name, near))
 	}
 	return s, nil
 }
@@ -325,8 +337,8 @@ func (a *app) scheduleRunCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run SCHEDULE",
 		Short: "Submit the runs of a schedule now",
-		Long: `Submit the runs of a schedule now, with its settings and its spread. The schedule itself goes on as if nothing had been:
-its next time stays.
+		Long: `Submit the runs of a schedule now, with its settings and its spread. The schedule itself goes on
+as if nothing had been: its next time stays.
 ` + submitStatusHelp,
 		Example:           "  moncap schedule run nightly --reason \"after the upgrade\" --wait",
 		Args:              wants(1, 1),
@@ -369,17 +381,18 @@ func (a *app) schedulePauseCommand(pause bool) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pause SCHEDULE",
 		Short: "Have a schedule make no more runs until it is resumed",
-		Long: `Have a schedule make no more runs until it is resumed, also when workers start anew. Runs that it has made stay; what
-is due meanwhile counts as missed.`,
+		Long: `Have a schedule make no more runs until it is resumed, also when workers start anew. Runs that
+it has made stay; what is due meanwhile counts as missed.`,
 		Example:           "  moncap schedule pause nightly",
 		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeSchedules,
 	}
 	word := "paused"
 	if !pause {
-		c.Use, c.Short, c.Example, word = "resume SCHEDULE", "Have a paused schedule make runs again", "  moncap schedule resume nightly", "resumed"
-		c.Long = `Have a paused schedule make runs again, from its next time on: what was due meanwhile is made up for only as missed and
-grace of the inventory say.`
+		c.Use, c.Short = "resume SCHEDULE", "Have a paused schedule make runs again"
+		c.Example, word = "  moncap schedule resume nightly", "resumed"
+		c.Long = `Have a paused schedule make runs again, from its next time on: what was due meanwhile is made
+up for only as missed and grace of the inventory say.`
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.withStore(cmd.Context(), &f, func(s *fleet.Store) error {

@@ -27,19 +27,22 @@ func (a *app) serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Be a worker of the fleet: do what is submitted and scheduled, until stopped",
-		Long: `Take runs from the fleet's database and do them, and submit those of the inventory's schedules when they are due. The
-database is a file unless --db says otherwise; it is made when it is not there. Any number of workers may share one
-database: each run is done once, and a router is in as many runs at a time as its limits.runs says, over the whole fleet.
+		Long: `Take runs from the fleet's database and do them, and submit those of the inventory's schedules
+when they are due. The database is a file unless --db says otherwise; it is made when it is not there. Any
+number of workers may share one database: each run is done once, and a router is in as many runs at a time as
+its limits.runs says, over the whole fleet.
 
-A worker takes the runs of tunnels at its sites (--site; those without a site, when there is none), and only those that its
-inventory knows, with the same routers. When one dies or freezes, another one of the site fetches its packets, or cleans
-its routers, within half a minute. The inventory is read anew when its file changes.
+A worker takes the runs of tunnels at its sites (--site; those without a site, when there is none), and only
+those that its inventory knows, with the same routers. When one dies or freezes, another one of the site
+fetches its packets, or cleans its routers, within half a minute. The inventory is read anew when its file
+changes.
 
-SIGTERM, or Ctrl-C: no new runs; the captures that run end now, are fetched and judged, if that fits into drain of serve.yaml
-(2m), else taken back. Once more: all are taken back at once.
+SIGTERM, or Ctrl-C: no new runs; the captures that run end now, are fetched and judged, if that fits into
+drain of serve.yaml (2m), else taken back. Once more: all are taken back at once.
 
-Settings beside the flags are in serve.yaml, beside the inventory: db, db_password, sites, workers, lease, drain, artifacts:
-{max_mb}, retain: {runs, bundles, keep_last, max_gb}. A password of the database never stands in its address.
+Settings beside the flags are in serve.yaml, beside the inventory: db, db_password, sites, workers, lease,
+drain, artifacts: {max_mb}, retain: {runs, bundles, keep_last, max_gb}. A password of the database never
+stands in its address.
 
 EXIT STATUS
   0   it was told to stop, and its routers are clean
@@ -56,7 +59,8 @@ EXIT STATUS
 	a.registerUploadPassword(c)
 	a.registerPatience(c)
 	fl := c.Flags()
-	fl.StringSliceVar(&f.sites, "site", nil, "serve the tunnels at this site, beside others that are named (default: those without a site)")
+	fl.StringSliceVar(&f.sites, "site", nil,
+		"serve the tunnels at this site, beside others that are named (default: those without a site)")
 	fl.IntVar(&f.workers, "workers", 0, "runs at the same time, 1 to 256 (default 8)")
 	fl.BoolVar(&f.noSchedules, "no-schedules", false, "leave the schedules to other workers")
 	return c
@@ -107,7 +111,8 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	return errors.Join(err, store.Close())
 }
 
-// servesSomething refuses sites at which no tunnel is: a name that was mistyped would wait for ever.
+// servesSomething refuses sites at which no tunnel is: a name that was mistyped would wait for
+// ever.
 func (a *app) servesSomething(inv *inventory.Inventory, sites []string) error {
 	for _, site := range sites {
 		found, all := false, map[string]bool{}
@@ -122,20 +127,25 @@ func (a *app) servesSomething(inv *inventory.Inventory, sites []string) error {
 			for n := range all {
 				names = append(names, n)
 			}
-			return usageError(fmt.Errorf("--site %s: no tunnel of %s is there%s", site, inv.File, didYouMean(site, names)))
+			near := didYouMean(site, names)
+			return usageError(fmt.Errorf("--site %s: no tunnel of %s is there%s", site, inv.File, near))
 		}
 	}
 	return nil
 }
 
 // work is a worker from its begin to its end.
-func (a *app) work(ctx context.Context, store *fleet.Store, inv *inventory.Inventory, settings *inventory.Service, schedules bool) error {
+func (a *app) work(
+	ctx context.Context, store *fleet.Store, inv *inventory.Inventory, settings *inventory.Service, schedules bool,
+) error {
 	folder, err := filepath.Abs(a.runsDir())
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
 	crew := newCrew(a, store, inv)
-	d := &dispatcher{app: a, store: store, crew: crew, retain: settings.Retain, schedules: schedules, file: stampOfFile(inv.File)}
+	d := &dispatcher{
+		app: a, store: store, crew: crew, retain: settings.Retain, schedules: schedules, file: stampOfFile(inv.File),
+	}
 	if err := d.begin(ctx); err != nil {
 		return storeError(err)
 	}
@@ -165,7 +175,8 @@ func (a *app) sayServing(store *fleet.Store, inv *inventory.Inventory, settings 
 	if len(settings.Sites) > 0 {
 		where = " at " + strings.Join(settings.Sites, ", ")
 	}
-	a.progress("serving %s%s, %d at a time, from %s", strings.Join(what, " and "), where, settings.Workers, store.Name())
+	a.progress("serving %s%s, %d at a time, from %s", strings.Join(what, " and "), where, settings.Workers,
+		store.Name())
 	notifySystemd(a.getenv, "READY=1\nSTATUS=serving "+strings.Join(what, " and "))
 }
 
@@ -218,12 +229,14 @@ func (d *dispatcher) prune(ctx context.Context) error {
 		Runs: d.retain.Runs, Bundles: d.retain.Bundles, KeepLast: d.retain.KeepLast, MaxGB: float64(d.retain.MaxGB),
 	}, false)
 	if err == nil && p.Runs+p.Bundles > 0 {
-		d.app.progress("deleted %s and %s that were old, %s", counted(p.Runs, "run"), counted(p.Bundles, "bundle"), kilobytes(p.Bytes))
+		d.app.progress("deleted %s and %s that were old, %s", counted(p.Runs, "run"), counted(p.Bundles, "bundle"),
+			kilobytes(p.Bytes))
 	}
 	return err
 }
 
-// reread reads the inventory when its file changed. One that is wrong is told, and the one before stays.
+// reread reads the inventory when its file changed. One that is wrong is told, and the one before
+// stays.
 func (d *dispatcher) reread() bool {
 	old := d.crew.inventory()
 	now := stampOfFile(old.File)
@@ -244,11 +257,13 @@ func (d *dispatcher) reread() bool {
 		return false
 	}
 	d.crew.use(inv)
-	d.app.progress("the inventory changed: %s, %s", counted(len(inv.Tunnels), "tunnel"), counted(len(inv.Schedules), "schedule"))
+	d.app.progress("the inventory changed: %s, %s",
+		counted(len(inv.Tunnels), "tunnel"), counted(len(inv.Schedules), "schedule"))
 	return true
 }
 
-// putSchedules has the database know the schedules of this worker's inventory. The last that does so owns them.
+// putSchedules has the database know the schedules of this worker's inventory. The last that does
+// so owns them.
 func (d *dispatcher) putSchedules(ctx context.Context) error {
 	if !d.schedules {
 		return nil
@@ -280,13 +295,15 @@ func (d *dispatcher) sayOthers(ctx context.Context, inv *inventory.Inventory) {
 	}
 	for _, w := range workers {
 		if w.Alive && w.Inventory != inv.Digest {
-			d.app.warn("worker %s has another inventory (%.8s, this one %.8s): the schedules are this one's now; --no-schedules leaves them to it",
+			d.app.warn("worker %s has another inventory (%.8s, this one %.8s): the schedules are this one's now; "+
+				"--no-schedules leaves them to it",
 				w.ID, w.Inventory, inv.Digest)
 		}
 	}
 }
 
-// fire makes the runs that are due. The database's clock says when that is, and moving its row lets one worker make them.
+// fire makes the runs that are due. The database's clock says when that is, and moving its row lets
+// one worker make them.
 func (d *dispatcher) fire(ctx context.Context) error {
 	rows, err := d.store.ScheduleRows(ctx)
 	if err != nil {
@@ -316,7 +333,9 @@ func (d *dispatcher) fire(ctx context.Context) error {
 	return nil
 }
 
-func (d *dispatcher) fireOne(ctx context.Context, inv *inventory.Inventory, s *inventory.Schedule, r fleet.Schedule, now time.Time) error {
+func (d *dispatcher) fireOne(
+	ctx context.Context, inv *inventory.Inventory, s *inventory.Schedule, r fleet.Schedule, now time.Time,
+) error {
 	due := s.Plan.Look(r.Due, now)
 	var requests []fleet.Request
 	if due.Fire {
@@ -325,7 +344,8 @@ func (d *dispatcher) fireOne(ctx context.Context, inv *inventory.Inventory, s *i
 			from = now
 		}
 		var err error
-		if requests, err = d.app.scheduledRequests(inv, s, from, causeOf(s.Name, due.For.UTC().Format(time.RFC3339))); err != nil {
+		cause := causeOf(s.Name, due.For.UTC().Format(time.RFC3339))
+		if requests, err = d.app.scheduledRequests(inv, s, from, cause); err != nil {
 			return err
 		}
 	}
@@ -334,7 +354,8 @@ func (d *dispatcher) fireOne(ctx context.Context, inv *inventory.Inventory, s *i
 	case err != nil || !fired:
 		return err
 	case !due.Fire:
-		d.app.warn("schedule %s: %s went by, the last at %s", s.Name, counted(due.Missed, "time"), due.For.Format("2006-01-02 15:04 MST"))
+		d.app.warn("schedule %s: %s went by, the last at %s", s.Name, counted(due.Missed, "time"),
+			due.For.Format("2006-01-02 15:04 MST"))
 	default:
 		d.app.progress("schedule %s: %s", s.Name, counted(len(requests), "run"))
 	}

@@ -31,11 +31,12 @@ func (a *app) submitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "submit TUNNEL...",
 		Short: "Have the fleet's workers run tunnels",
-		Long: `Write runs into the fleet's database, all or none. A worker (moncap serve) that serves the tunnel's site does each as
-soon as both of its routers are free: urgent ones first, else the oldest. TUNNEL is a name, or a pattern such as 'hq-*'.
+		Long: `Write runs into the fleet's database, all or none. A worker (moncap serve) that serves the
+tunnel's site does each as soon as both of its routers are free: urgent ones first, else the oldest. TUNNEL is
+a name, or a pattern such as 'hq-*'.
 
-The run's id is printed for each; moncap jobs, report and cancel take it. With --wait it goes on until all of them are
-over, and the exit code is the worst one; Ctrl-C then leaves the runs to the workers.
+The run's id is printed for each; moncap jobs, report and cancel take it. With --wait it goes on until all of
+them are over, and the exit code is the worst one; Ctrl-C then leaves the runs to the workers.
 ` + submitStatusHelp,
 		Example: `  moncap submit hq-branch --reason "users complain since 9:00" --change CHG0012345
   moncap submit --tags nightly --until decided
@@ -52,7 +53,8 @@ over, and the exit code is the worst one; Ctrl-C then leaves the runs to the wor
 	f.chosen.register(c)
 	f.databaseFlags.register(c)
 	fl := c.Flags()
-	fl.StringVar(&f.failedOf, "failed-of", "", "the tunnels whose runs of a schedule failed: `SCHEDULE` for the last time, or SCHEDULE@DAY or @TIME")
+	fl.StringVar(&f.failedOf, "failed-of", "",
+		"the tunnels whose runs of a schedule failed: `SCHEDULE` for the last time, or SCHEDULE@DAY or @TIME")
 	fl.StringVar(&f.priority, "priority", "normal", "urgent, normal or low")
 	fl.StringVar(&f.reason, "reason", "", "why, for the history")
 	fl.StringVar(&f.change, "change", "", "id of the change or ticket, for the history")
@@ -129,7 +131,8 @@ func (a *app) submitTo(ctx context.Context, s *fleet.Store, f *submitFlags, prio
 		if err != nil {
 			return err
 		}
-		r.Priority, r.Attempts, r.Reason, r.Change, r.Cause, r.By = priority, f.attempts, f.reason, f.change, "manual", a.who()
+		r.Priority, r.Attempts = priority, f.attempts
+		r.Reason, r.Change, r.Cause, r.By = f.reason, f.change, "manual", a.who()
 		requests = append(requests, r)
 	}
 	if err := s.Submit(ctx, requests...); err != nil {
@@ -138,7 +141,8 @@ func (a *app) submitTo(ctx context.Context, s *fleet.Store, f *submitFlags, prio
 	return a.saySubmitted(ctx, s, requests, f.wait)
 }
 
-// runIDs makes the ids of several runs. What they make on the routers is named after them, so each is another one.
+// runIDs makes the ids of several runs. What they make on the routers is named after them, so each
+// is another one.
 type runIDs map[string]bool
 
 func (ids runIDs) next(now time.Time) string {
@@ -201,7 +205,9 @@ func (a *app) sayNobodyServes(ctx context.Context, s *fleet.Store, requests []fl
 	}
 	told := map[string]bool{}
 	for _, r := range requests {
-		served := slices.ContainsFunc(workers, func(w fleet.Worker) bool { return w.Alive && !w.Draining && serves(w.Sites, r.Site) })
+		served := slices.ContainsFunc(workers, func(w fleet.Worker) bool {
+			return w.Alive && !w.Draining && serves(w.Sites, r.Site)
+		})
 		if served || told[r.Site] {
 			continue
 		}
@@ -229,7 +235,8 @@ func (a *app) await(ctx context.Context, s *fleet.Store, ids []string) error {
 		}
 	}, ids...)
 	if ctx.Err() != nil {
-		return &exitError{exitFailed, &hinted{context.Cause(ctx), "the runs go on: moncap jobs lists them, moncap cancel ends them"}}
+		return &exitError{exitFailed, &hinted{context.Cause(ctx),
+			"the runs go on: moncap jobs lists them, moncap cancel ends them"}}
 	}
 	if err != nil {
 		return err
@@ -253,7 +260,8 @@ func codeOf(r fleet.Run) int {
 	return r.Exit
 }
 
-// failedTunnels are those whose runs of a schedule failed: of its last time, or of the one that is named.
+// failedTunnels are those whose runs of a schedule failed: of its last time, or of the one that is
+// named.
 func (a *app) failedTunnels(ctx context.Context, s *fleet.Store, of string) ([]string, error) {
 	name, when, _ := strings.Cut(of, "@")
 	from, to, err := a.momentsOf(name, when)
@@ -294,7 +302,8 @@ func (a *app) failedTunnels(ctx context.Context, s *fleet.Store, of string) ([]s
 	return names, nil
 }
 
-// causeOf is what the history says of a run that a schedule made: its name and the moment it was for.
+// causeOf is what the history says of a run that a schedule made: its name and the moment it was
+// for.
 func causeOf(name, due string) string { return "schedule " + name + "@" + due }
 
 // dueOf is the moment for which a schedule made a run; zero: none did.
@@ -307,7 +316,8 @@ func dueOf(cause string) time.Time {
 	return due
 }
 
-// momentsOf reads a day or a moment, in the time zone of the schedule where the inventory has it: from when until when.
+// momentsOf reads a day or a moment, in the time zone of the schedule where the inventory has it:
+// from when until when.
 func (a *app) momentsOf(name, when string) (from, to time.Time, err error) {
 	if when == "" {
 		return from, to, nil

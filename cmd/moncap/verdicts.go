@@ -36,12 +36,12 @@ func (a *app) historyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history [TUNNEL]",
 		Short: "What came of the runs of the whole fleet: when, verdict, who wanted it",
-		Long: `The runs in the fleet's database that are over, the latest first: of one tunnel, or of all. --changed shows only those
-whose verdict or findings are others than those of the tunnel's run before: when it began to fail, and when it was well
-again. No router is asked.
+		Long: `The runs in the fleet's database that are over, the latest first: of one tunnel, or of all.
+--changed shows only those whose verdict or findings are others than those of the tunnel's run before: when it
+began to fail, and when it was well again. No router is asked.
 
---format nagios is one line for the tunnel's latest run with that plugin's exit codes, and UNKNOWN when it is older than
---max-age; prometheus is the textfile collector's form, with every tunnel of the inventory.
+--format nagios is one line for the tunnel's latest run with that plugin's exit codes, and UNKNOWN when it is
+older than --max-age; prometheus is the textfile collector's form, with every tunnel of the inventory.
 
 EXIT STATUS
   0   the history is shown, whatever came of the runs; with --format nagios: OK
@@ -134,8 +134,8 @@ func (a *app) fleetHistory(ctx context.Context, tunnel string, f *historyFlags) 
 	return a.showHistory(runs, f)
 }
 
-// measure adds the figures of the reports to the latest run of each tunnel that has captures. runs are in order, the latest
-// first.
+// measure adds the figures of the reports to the latest run of each tunnel that has captures. runs
+// are in order, the latest first.
 func measure(ctx context.Context, s *fleet.Store, runs []*pastRun) error {
 	done := map[string]bool{}
 	for _, p := range runs {
@@ -183,8 +183,10 @@ func (a *app) showHistoryNagios(tunnel string, runs []*pastRun, f *historyFlags)
 	}
 	latest := runs[0]
 	if age := time.Since(latest.Started); f.maxAge > 0 && age > f.maxAge {
-		line := fmt.Sprintf("MONCAP UNKNOWN - %s: its latest run is %s old | age=%ds", tunnel, roughly(age), int(age.Seconds()))
-		if err := a.writeTo(f.file, func(w io.Writer) error { _, err := fmt.Fprintln(w, line); return err }); err != nil {
+		line := fmt.Sprintf("MONCAP UNKNOWN - %s: its latest run is %s old | age=%ds",
+			tunnel, roughly(age), int(age.Seconds()))
+		err := a.writeTo(f.file, func(w io.Writer) error { _, err := fmt.Fprintln(w, line); return err })
+		if err != nil {
 			return &exitError{pluginUnknown, err}
 		}
 		return exitWith(pluginUnknown)
@@ -205,8 +207,8 @@ func (a *app) historyText(w io.Writer, runs []fleet.Run, limited bool) error {
 	fmt.Fprintln(t, "STARTED\tTUNNEL\tVERDICT\tRUN\tBY\tHEADLINE")
 	for _, r := range runs {
 		fmt.Fprintln(t, strings.Join([]string{
-			begun(r).Local().Format("2006-01-02 15:04:05"), printable(r.Tunnel), printable(verdictOf(r)), printable(r.ID),
-			printable(shortCause(r)), render.Shorten(strings.Join(strings.Fields(printable(orDefault(r.Headline, r.Error))), " "), 80),
+			begun(r).Local().Format("2006-01-02 15:04:05"), printable(r.Tunnel), printable(verdictOf(r)),
+			printable(r.ID), printable(shortCause(r)), shortHeadline(r),
 		}, "\t"))
 	}
 	if err := t.Flush(); err != nil || !more {
@@ -214,6 +216,11 @@ func (a *app) historyText(w io.Writer, runs []fleet.Run, limited bool) error {
 	}
 	_, err := fmt.Fprintf(w, "and older ones; --since or --limit shows more\n")
 	return err
+}
+
+// shortHeadline is what came of a run, as much of it as a line of a table has room for.
+func shortHeadline(r fleet.Run) string {
+	return render.Shorten(strings.Join(strings.Fields(printable(orDefault(r.Headline, r.Error))), " "), 80)
 }
 
 // begun is when a run began, or was wanted if it never did.
@@ -240,15 +247,17 @@ func verdictOf(r fleet.Run) string {
 
 func historyCSV(w io.Writer, runs []fleet.Run) error {
 	c := csv.NewWriter(w)
-	rows := [][]string{{"id", "tunnel", "site", "created", "started", "ended", "state", "outcome", "exit_code", "headline", "findings", "by", "cause",
+	rows := [][]string{{"id", "tunnel", "site", "created", "started", "ended", "state", "outcome", "exit_code",
+		"headline", "findings", "by", "cause",
 		"reason", "change", "approved_by", "worker", "host"}}
 	for _, r := range runs {
 		var codes []string
 		for _, f := range r.Findings {
 			codes = append(codes, f.Code)
 		}
-		row := []string{r.ID, r.Tunnel, r.Site, stampOf(r.Created), stampOf(r.Started), stampOf(r.Ended), string(r.State), r.Outcome,
-			strconv.Itoa(codeOf(r)), orDefault(r.Headline, r.Error), strings.Join(codes, " "), r.By, r.Cause, r.Reason, r.Change,
+		row := []string{r.ID, r.Tunnel, r.Site, stampOf(r.Created), stampOf(r.Started), stampOf(r.Ended),
+			string(r.State), r.Outcome, strconv.Itoa(codeOf(r)), orDefault(r.Headline, r.Error), strings.Join(codes, " "),
+			r.By, r.Cause, r.Reason, r.Change,
 			r.Approval, r.Owner, r.Host}
 		for i := range row {
 			row[i] = cell(row[i])
@@ -277,7 +286,8 @@ func stampOf(t time.Time) string {
 // pastRunOf is a run of the fleet as the list of runs has it.
 func pastRunOf(r fleet.Run) *pastRun {
 	p := &pastRun{
-		ID: r.ID, Tunnel: r.Tunnel, Started: begun(r), Outcome: report.Outcome(r.Outcome), Headline: orDefault(r.Headline, r.Error),
+		ID: r.ID, Tunnel: r.Tunnel, Started: begun(r),
+		Outcome: report.Outcome(r.Outcome), Headline: orDefault(r.Headline, r.Error),
 		ExitCode: codeOf(r), Open: leftOf(r), Bundle: r.Bundle, host: r.Host, fleet: true,
 	}
 	if p.Open == nil {

@@ -161,7 +161,9 @@ func (p *parser) selection(where string, n *yaml.Node, inv *Inventory) []string 
 			p.fail(n, where, "no tunnel %s; there are %s", what, listed(inv.TunnelNames()))
 		}
 	}
-	each := func(where string, n *yaml.Node, pattern *regexp.Regexp, want string, meant func(string) func(*Tunnel) bool, what string) {
+	each := func(
+		where string, n *yaml.Node, pattern *regexp.Regexp, want string, meant func(string) func(*Tunnel) bool, what string,
+	) {
 		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 			p.fail(n, where, "want %s", want)
 			return
@@ -175,7 +177,8 @@ func (p *parser) selection(where string, n *yaml.Node, inv *Inventory) []string 
 		}
 	}
 	names := func(where string, n *yaml.Node) {
-		each(where, n, tunnelPattern(), "a list of names of tunnels, or of patterns such as hq-*", calledLike, "is called")
+		const want = "a list of names of tunnels, or of patterns such as hq-*"
+		each(where, n, tunnelPattern(), want, calledLike, "is called")
 	}
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Value == "all":
@@ -196,7 +199,8 @@ func (p *parser) selection(where string, n *yaml.Node, inv *Inventory) []string 
 	return slices.Compact(chosen)
 }
 
-// tunnelPattern is a name of a tunnel, or a pattern of names as path.Match has them, without its sets.
+// tunnelPattern is a name of a tunnel, or a pattern of names as path.Match has them, without its
+// sets.
 var tunnelPattern = lazyregexp.New(`^[A-Za-z0-9*?][A-Za-z0-9._*?-]{0,62}$`)
 
 func calledLike(pattern string) func(*Tunnel) bool {

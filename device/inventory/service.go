@@ -59,8 +59,10 @@ func (p *parser) service(n *yaml.Node, s *Service) {
 		"db_password": func(where string, n *yaml.Node) { p.secret(where, n, &s.DBPassword) },
 		"sites":       func(where string, n *yaml.Node) { p.names(where, n, &s.Sites) },
 		"workers":     func(where string, n *yaml.Node) { p.number(where, n, &s.Workers, 1, 256) },
-		"lease":       func(where string, n *yaml.Node) { p.duration(where, n, &s.Lease, 5*time.Second, 5*time.Minute) },
-		"drain":       func(where string, n *yaml.Node) { p.duration(where, n, &s.Drain, time.Second, time.Hour) },
+		"lease": func(where string, n *yaml.Node) {
+			p.duration(where, n, &s.Lease, 5*time.Second, 5*time.Minute)
+		},
+		"drain": func(where string, n *yaml.Node) { p.duration(where, n, &s.Drain, time.Second, time.Hour) },
 		"artifacts": func(where string, n *yaml.Node) {
 			p.mapping(where, n, keys{
 				"max_mb": func(where string, n *yaml.Node) { p.number(where, n, &s.MaxMB, 0, 1024) },

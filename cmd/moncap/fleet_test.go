@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"database/sql"
 	"encoding/csv"
 	"encoding/json"
@@ -899,5 +900,30 @@ func TestWorkersThatDisagree(t *testing.T) {
 	listed = listWorkers([]fleet.Worker{{Alive: true, Inventory: "a", Version: "v0.1"}, {Alive: true, Inventory: "b", Version: own}})
 	if len(listed[0].Warnings) != 2 || len(listed[1].Warnings) != 1 {
 		t.Errorf("%+v", listed)
+	}
+}
+
+// A database that is away is told of once, and schedules go on when it is back.
+func TestSchedulesOutliveTheDatabase(t *testing.T) {
+	l := newFleetLab(t)
+	l.edit(t, "tunnels:\n", nightlyOf+"tunnels:\n")
+	d, _ := l.dispatcherOf(t)
+	if err := d.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	told := 0
+	for range 5 {
+		if err := d.tick(gone); err != nil {
+			told++
+		}
+		d.look = time.Time{} // the next look is due
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+	if err := d.tick(t.Context()); err != nil || d.away || !d.look.After(time.Now()) {
+		t.Errorf("back again: %v, away %t, next look %s", err, d.away, d.look)
 	}
 }

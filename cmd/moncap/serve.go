@@ -189,6 +189,7 @@ type dispatcher struct {
 	schedules bool
 	file      fileStamp
 	complaint string    // about the file, told once
+	away      bool      // the database was, the last time
 	look      time.Time // when the schedules are looked at again
 	pruned    time.Time
 }
@@ -205,8 +206,26 @@ func (d *dispatcher) begin(ctx context.Context) error {
 	return d.putSchedules(ctx)
 }
 
-// tick is called every second. It is the worker's one goroutine for this.
+// tick is called every second. It is the worker's one goroutine for this. What goes wrong is told
+// once, until it goes well again.
 func (d *dispatcher) tick(ctx context.Context) error {
+	if d.away && time.Now().Before(d.look) {
+		return nil
+	}
+	err := d.turn(ctx)
+	if err == nil {
+		d.away = false
+		return nil
+	}
+	d.look = time.Now().Add(lookAgain / 3)
+	if d.away {
+		return nil
+	}
+	d.away = true
+	return oneLine{err}
+}
+
+func (d *dispatcher) turn(ctx context.Context) error {
 	if d.reread() {
 		if err := d.putSchedules(ctx); err != nil {
 			return err

@@ -241,6 +241,10 @@ func TestCancel(t *testing.T) {
 	if jobs := l.jobs(t); len(jobs) != 2 || jobs[1].ID != waiting || !strings.Contains(jobs[1].Waits, "site-") {
 		t.Errorf("jobs: %+v", jobs)
 	}
+	offered := program{env: l.env}.run(t.Context(), "__complete", "-i", l.inventory, "cancel", waiting, "").stdout
+	if !strings.HasPrefix(offered, running+"\tdemo, running\n") || strings.Contains(offered, waiting) {
+		t.Errorf("a shell offers %q", offered)
+	}
 	if out := l.must(t, "cancel", waiting, running); !strings.Contains(out, waiting+"  demo: cancelled") || !strings.Contains(out, running+"  demo: being taken back") {
 		t.Errorf("cancel: %s", out)
 	}

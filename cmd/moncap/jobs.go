@@ -224,6 +224,40 @@ func jobLine(r fleet.Run) string {
 	return printable(fmt.Sprintf("%s  %s: %s: %s", r.ID, r.Tunnel, orDefault(r.Outcome, string(r.State)), whatOf(r)))
 }
 
+// completionLimit is how long a shell waits for the database before it offers nothing.
+const completionLimit = time.Second
+
+// completeJobs offers the runs that are not over, with their tunnels and states.
+func (a *app) completeJobs(f *databaseFlags) cobra.CompletionFunc {
+	return func(c *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
+		const only = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		settings, err := f.settings(a)
+		if err != nil || settings.DBPassword.Asks() || settings.DBPassword.Runs() {
+			return nil, only
+		}
+		ctx, cancel := context.WithTimeout(a.interrupts.ctx, completionLimit)
+		defer cancel()
+		o, err := a.storeOptions(ctx, settings)
+		o.NoMigrate = true
+		if err != nil || !fleet.Exists(o) {
+			return nil, only
+		}
+		s, err := fleet.Open(ctx, o)
+		if err != nil {
+			return nil, only
+		}
+		defer s.Close()
+		runs, err := s.Jobs(ctx, "")
+		var offered []string
+		for _, r := range runs {
+			if err == nil && !slices.Contains(typed, r.ID) {
+				offered = append(offered, cobra.CompletionWithDesc(r.ID, printable(r.Tunnel)+", "+string(r.State)))
+			}
+		}
+		return offered, only
+	}
+}
+
 func (a *app) cancelCommand() *cobra.Command {
 	var f databaseFlags
 	c := &cobra.Command{
@@ -238,7 +272,7 @@ EXIT STATUS
   64  wrong usage, no such run, or one that is over`,
 		Example:           "  moncap cancel 20261129-101500-ab12cd",
 		Args:              wants(1, -1),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: a.completeJobs(&f),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withStore(cmd.Context(), &f, func(s *fleet.Store) error {
 				runs, err := s.Cancel(cmd.Context(), a.who(), args...)
@@ -284,7 +318,7 @@ EXIT STATUS
   64  wrong usage, no such run, a run that waits for no approval, or the same person`,
 		Example:           "  moncap jobs\n  moncap approve 20261129-101500-ab12cd",
 		Args:              wants(1, -1),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: a.completeJobs(&f),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withStore(cmd.Context(), &f, func(s *fleet.Store) error {
 				for _, id := range args {

@@ -16,11 +16,14 @@ import (
 // drops are what the router of s dropped while the capture ran.
 func (j *judge) drops(s pair.Side) facts.Drops { return j.o.Config[s].Drops() }
 
-// nothingDropped is a sentence about a router whose counters were compared and stand for nothing that
-// keeps packets from IKE.
-func (j *judge) nothingDropped(s pair.Side) string {
-	if d := j.drops(s); !d.Compared || len(d.Inbound) > 0 {
+// droppedBefore is a sentence about what a router's counters say of packets that IKE does not answer.
+func (j *judge) droppedBefore(s pair.Side) string {
+	d := j.drops(s)
+	switch {
+	case !d.Compared:
 		return ""
+	case len(d.Inbound) > 0:
+		return fmt.Sprintf(" In that time %s; the counters count the packets of everybody.", dropText(d.Inbound))
 	}
 	return " No counter of drops before IKE grew there while the capture ran: IKE itself does not answer."
 }
@@ -42,23 +45,19 @@ func controlPlaneDrop(j *judge) []report.Finding {
 		if !j.c.TwoSided() {
 			n = len(facts.Sendings(m))
 		}
-		if dropped(drops) < max(n, 1) { // at least one of them was not dropped, and not answered all the same
+		if !telling(drops, max(n, 1)) {
 			continue
 		}
-		f := report.Finding{
-			Confidence: report.Possible, Conversation: t.ID,
-			Explanation: fmt.Sprintf("%s of %s arrived at %s, which sent nothing back. While the capture ran, %s there. "+
-				"These count the packets of everybody.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"),
+		all = append(all, report.Finding{
+			Confidence: report.Probable, Conversation: t.ID,
+			Explanation: fmt.Sprintf("%s of %s arrived at %s and were not answered: in that time %s. "+
+				"The counters count the packets of everybody.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"),
 				j.name(m.From), j.name(s), dropText(drops)),
 			Evidence: evidence("arrived, and not answered", m),
 			Actions: []report.Action{j.exec(s, "let IKE (UDP 500 and 4500) of this peer through what drops it",
 				dropShows(drops)...)},
 			Fields: map[string]any{"dropping_side": s.String(), "counters": dropNames(drops), "dropped": dropped(drops), "requests": n},
-		}
-		if telling(drops, n) {
-			f.Confidence = report.Probable
-		}
-		all = append(all, f)
+		})
 	}
 	return all
 }

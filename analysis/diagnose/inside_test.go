@@ -70,8 +70,7 @@ func insideCases() []findingCase {
 			"dropping_side": "B", "dropped": 5, "requests": 5, "confidence": "probable"}},
 		{"control-plane-drop", hit, "the access list's data plane counter", grew(1, "show-qfp-drops", "Ipv4Acl", 0, 6, silent), map[string]any{
 			"dropping_side": "B", "confidence": "probable"}},
-		{"control-plane-drop", hit, "far more of everybody's", grew(1, copp, "class-default", 0, 9000, silent), map[string]any{
-			"confidence": "possible"}},
+		{"control-plane-drop", near, "far more of everybody's", grew(1, copp, "class-default", 0, 9000, silent), nil},
 		{"control-plane-drop", hit, "far more, by a name of IKE", grew(1, copp, "COPP-ISAKMP", 0, 9000, silent), map[string]any{"confidence": "probable"}},
 		{"control-plane-drop", near, "fewer than arrived: one passed, and was not answered", grew(1, copp, "COPP-VPN", 7, 11, silent), nil},
 		{"control-plane-drop", near, "cleared meanwhile", grew(1, copp, "COPP-VPN", 900, 5, silent), nil},

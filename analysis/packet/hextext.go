@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,6 +140,9 @@ func lineTime(line string) (int64, bool) {
 	return 0, false
 }
 
+// analyzers are how files of Microsoft's, NetXray's and Sniffer's begin.
+var analyzers = []string{"GMBU", "RTSS", "XCP\x00", "TRSNIFF"}
+
 var snoopMagic = []byte("snoop\x00\x00\x00") // RFC 1761
 
 // foreign names a format that Wireshark converts, and how, by its first bytes.
@@ -148,7 +152,7 @@ func foreign(src *source) error {
 	case bytes.Equal(head, snoopMagic):
 		return errors.New("it is a snoop file (Solaris, Check Point's fw monitor): editcap -F pcap FILE CONVERTED.pcap makes it a capture; " +
 			"of fw monitor, which has each packet up to four times, take one point: fw monitor -m i")
-	case bytes.HasPrefix(head, []byte("GMBU")), bytes.HasPrefix(head, []byte("RTSS")), bytes.HasPrefix(head, []byte("XCP\x00")), bytes.HasPrefix(head, []byte("\nTRU")):
+	case slices.ContainsFunc(analyzers, func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }):
 		return errors.New("it is a file of another analyzer: editcap -F pcap FILE CONVERTED.pcap makes it a capture")
 	}
 	return errUnknown

@@ -118,10 +118,12 @@ func (a *app) extcapInterfaces() error {
 		return err
 	}
 	// Names have no braces, as the inventory sees to, and versions of releases have none.
-	fmt.Fprintf(a.stdout, "extcap {version=%s}{help=https://github.com/moncap/moncap}{display=moncap}\n", versionString())
+	const about = "{help=https://github.com/moncap/moncap}{display=moncap}"
+	fmt.Fprintf(a.stdout, "extcap {version=%s}%s\n", versionString(), about)
 	for _, name := range inv.TunnelNames() {
 		t := inv.Tunnels[name]
-		fmt.Fprintf(a.stdout, "interface {value=%s%s}{display=IPsec tunnel %s, both ends: %s and %s}\n", extcapPrefix, name, name, t.A.Name, t.B.Name)
+		fmt.Fprintf(a.stdout, "interface {value=%s%s}{display=IPsec tunnel %s, both ends: %s and %s}\n",
+			extcapPrefix, name, name, t.A.Name, t.B.Name)
 	}
 	return nil
 }
@@ -206,14 +208,18 @@ func (a *app) installExtcap(ctx context.Context, folder string) error {
 			return usageError(err)
 		}
 	}
-	name, text := "moncap-extcap", "#!/bin/sh\n# Made by moncap extcap --install.\nMONCAP_RUNS="+shellWord(paths[2])+" exec "+shellWord(paths[0])+" extcap -i "+shellWord(paths[1])+" \"$@\"\n"
+	name, text := "moncap-extcap", fmt.Sprintf("#!/bin/sh\n# Made by moncap extcap --install.\nMONCAP_RUNS=%s exec %s extcap -i %s \"$@\"\n",
+		shellWord(paths[2]), shellWord(paths[0]), shellWord(paths[1]))
 	if runtime.GOOS == "windows" {
 		name = "moncap-extcap.bat"
-		text = "@echo off\r\nrem Made by moncap extcap --install.\r\nset \"MONCAP_RUNS=" + paths[2] + "\"\r\n\"" + paths[0] + "\" extcap -i \"" + paths[1] + "\" %*\r\n"
+		text = fmt.Sprintf("@echo off\r\nrem Made by moncap extcap --install.\r\nset \"MONCAP_RUNS=%s\"\r\n\"%s\" extcap -i \"%s\" %%*\r\n",
+			paths[2], paths[0], paths[1])
 	}
 	file := filepath.Join(folder, name)
-	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(file, []byte(text), 0o755), os.Chmod(file, 0o755)); err != nil { // #nosec G302 G306 -- it is run
-		return &exitError{exitFailed, &hinted{err, "run it as who may write there, or name another folder with --install-to and have WIRESHARK_EXTCAP_DIR point there"}}
+	// #nosec G302 G306 -- it is run, by anybody who runs Wireshark
+	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(file, []byte(text), 0o755), os.Chmod(file, 0o755)); err != nil {
+		return &exitError{exitFailed, &hinted{err,
+			"run it as who may write there, or name another folder with --install-to and have WIRESHARK_EXTCAP_DIR point there"}}
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s: %s in Wireshark from its next start; remove the file to undo it\n", file, counted(len(inv.Tunnels), "tunnel"))
 	return err

@@ -158,7 +158,7 @@ func ansibleYAML(file string, b []byte) (*ansibleInventory, error) {
 		return nil, err
 	}
 	if t.root.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s: want groups, such as all:", file)
+		return nil, fmt.Errorf("%s: want groups, such as the group all", file)
 	}
 	in := newAnsibleInventory()
 	var walk func(name string, n *yaml.Node, deep int) error

@@ -63,13 +63,9 @@ func (in *ansibleInventory) iniLine(group, kind, line string) error {
 	}
 	words, err := shellWords(line)
 	if err != nil || len(words) == 0 {
-		return errors.Join(errors.New("want HOST NAME=VALUE ..."), err)
+		return errors.Join(errors.New("want HOST and any number of NAME=VALUE"), err)
 	}
-	pattern, where := words[0], ""
-	if i := strings.LastIndexByte(pattern, ':'); i > 0 && strings.Count(pattern[i:], "]") == 0 && port(pattern[i+1:]) > 0 && strings.Count(pattern, ":") == 1+strings.Count(pattern[:i], ":") &&
-		(strings.Count(pattern[:i], ":") == 0 || strings.Contains(pattern[:i], "]")) {
-		pattern, where = pattern[:i], pattern[i+1:]
-	}
+	pattern, where := hostPort(words[0])
 	names, err := hostRange(pattern)
 	if err != nil {
 		return err
@@ -89,6 +85,15 @@ func (in *ansibleInventory) iniLine(group, kind, line string) error {
 		}
 	}
 	return nil
+}
+
+// hostPort parts a host and the port behind it. A colon of a range, or of an IPv6 address without brackets, is no port's.
+func hostPort(s string) (host, number string) {
+	i := strings.LastIndexByte(s, ':')
+	if i <= 0 || port(s[i+1:]) == 0 || strings.Contains(s[:i], ":") && !strings.Contains(s[:i], "]") {
+		return s, ""
+	}
+	return s[:i], s[i+1:]
 }
 
 func (v vars) setText(key, value string) {

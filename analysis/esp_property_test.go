@@ -81,6 +81,7 @@ func (l *lively) play(s *scene.Scene) {
 		old = s.V1(0).Phase1()
 		old.QuickMode(3)
 	}
+	s.Wait(2 * s.Delay) // nobody sends before he has the answer
 	generation := [2]uint32{}
 	seq := [2]uint32{}
 	if l.by == before {

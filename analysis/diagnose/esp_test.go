@@ -184,6 +184,12 @@ func espCases() []findingCase {
 		}, nil},
 		{"esp-stale-spi", none, "healthy", scene.Healthy, nil},
 
+		{"esp-sequence-restart", hit, "B begins again with numbers that were not seen, and its capture holds all twice", func(s *scene.Scene) {
+			s.Twins[1] = true
+			s.Monologue(1, 50_000, 40, 100*time.Millisecond)
+			s.Monologue(1, 1, 40, 100*time.Millisecond)
+			s.Monologue(0, 1, 3, 100*time.Millisecond)
+		}, map[string]any{"direction": "B->A", "spi": "0xb0000001"}},
 		{"esp-sequence-restart", hit, "A begins again", func(s *scene.Scene) {
 			s.SA(0).Up()
 			s.Dialogue(6, 100*time.Millisecond, scene.Passes)

@@ -18,6 +18,7 @@ type Restart struct {
 // rerun are numbers behind the highest one that follow one another, as those of a count that began again do.
 type rerun struct {
 	first  Point
+	last   Point
 	high   uint64
 	before uint64 // the highest number when it began
 	prior  int64
@@ -36,10 +37,13 @@ const (
 // rerun takes in a packet behind the highest number that is no copy.
 func (f *Flow) rerun(p Point, proven bool) {
 	b := &f.back
+	if b.n > 0 && p.Seq == b.last.Seq && b.last.relation(p) == copied {
+		return // a copy of the last one, and not a count that begins again once more
+	}
 	if b.n == 0 || p.Seq <= b.high || p.Seq-b.high > replayWindow {
 		*b = rerun{first: p, before: f.top, prior: f.prior}
 	}
-	b.high = p.Seq
+	b.high, b.last = p.Seq, p
 	b.n++
 	if proven {
 		b.proven++
@@ -61,7 +65,9 @@ func (f *Flow) repeat(p Point) bool {
 	switch f.relation(p) {
 	case copied:
 		f.copied(p)
-		f.back = rerun{}
+		if f.back.n == 0 || p.Seq != f.back.last.Seq { // copies that come late; that of the last packet alone says nothing
+			f.back = rerun{}
+		}
 		return false
 	case another:
 		f.Again++

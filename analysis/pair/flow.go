@@ -75,6 +75,23 @@ func (f *Flow) hiddenTimes(c *Case, own *Coverage) (times []int64, first, n uint
 	return times, first, n
 }
 
+// between tells the times between which f's number n was seen: those of the samples around it, or its own twice.
+func between(f *exchange.Flow, n uint64) (early, late int64) {
+	i, exact := slices.BinarySearchFunc(f.Samples, n, func(p exchange.Point, n uint64) int { return cmp.Compare(p.Seq, n) })
+	if exact || n <= f.First.Seq || n >= f.Last.Seq {
+		at := timeOf(f, n)
+		return at, at
+	}
+	before, after := f.First, f.Last
+	if i > 0 {
+		before = f.Samples[i-1]
+	}
+	if i < len(f.Samples) {
+		after = f.Samples[i]
+	}
+	return min(before.Nanos, after.Nanos), max(before.Nanos, after.Nanos)
+}
+
 // timeOf tells when f's number n was seen: exactly for the ends and samples, else between the samples around it.
 func timeOf(f *exchange.Flow, n uint64) int64 {
 	i, exact := slices.BinarySearchFunc(f.Samples, n, func(p exchange.Point, n uint64) int { return cmp.Compare(p.Seq, n) })
@@ -196,7 +213,10 @@ func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) 
 		return covered{gap, gap.Len(), gap.Len()}
 	}
 	sent := func(n uint64) int64 { return c.Aligned(timeOf(s, n), f.From) }
-	seen := within(gap, func(n uint64) bool { return c.due(f.From.Other(), sent(n)) })
+	seen := within(gap, func(n uint64) bool {
+		early, late := between(s, n)
+		return c.due(f.From.Other(), c.Aligned(early, f.From)) && c.due(f.From.Other(), c.Aligned(late, f.From))
+	})
 	if r.Packets > 0 || v.cutShort {
 		return seen
 	}

@@ -90,7 +90,7 @@ func (v *service) do(ctx context.Context, h *held) {
 		}
 	}
 	if err := v.refusedBefore(base, p); err != nil {
-		v.settle(base, h, ending{state: Failed, err: err, clean: true})
+		v.settle(base, h, ending{state: Failed, err: err, clean: true, final: true})
 		return
 	}
 	b, err := bundle.Create(v.folder(h, p))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -180,4 +181,61 @@ func rss(t *testing.T, pid int) string {
 		}
 	}
 	return ""
+}
+
+// TestMeasureKill says how long the routers of a worker that is killed or frozen wait, with the lease that workers have.
+func TestMeasureKill(t *testing.T) {
+	if os.Getenv("MONCAP_FLEET_MEASURE") == "" {
+		t.Skip("MONCAP_FLEET_MEASURE is not set")
+	}
+	eachDatabase(t, func(t *testing.T, url string) {
+		for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
+			f, s := newField(t, 3), openStore(t, url)
+			usual := func(c *workerConfig) { c.Lease = DefaultLease }
+			dying := f.worker(t, url, usual)
+			ids := submit(t, s, f.request(t, 0, 1, long), f.request(t, 2, 3, long), f.request(t, 4, 5, long))
+			for _, id := range ids {
+				running(t, f, s, id)
+			}
+			other := f.worker(t, url, usual)
+			dying.signal(t, sig)
+			began := time.Now()
+			eventually(t, "clean", time.Minute, func() bool { return len(f.dirty()) == 0 })
+			t.Logf("%s: three runs' routers clean after %s", sig, time.Since(began).Round(10*time.Millisecond))
+			await(t, s, time.Minute, ids...)
+			_, _ = dying.cmd.Process.Kill(), other.cmd.Process.Kill()
+		}
+	})
+}
+
+// TestMeasureNight says what 500 tunnels cost one worker, 16 at a time.
+func TestMeasureNight(t *testing.T) {
+	if os.Getenv("MONCAP_FLEET_MEASURE") == "" {
+		t.Skip("MONCAP_FLEET_MEASURE is not set")
+	}
+	url := "sqlite:" + t.TempDir() + "/moncap.db"
+	f, s := newField(t, 16), openStore(t, url)
+	w := f.worker(t, url, func(c *workerConfig) { c.Lease, c.Workers = DefaultLease, 16 })
+	var reqs []Request
+	for i := range 500 {
+		reqs = append(reqs, f.request(t, 2*(i%16), 2*(i%16)+1, capture.Settings{Duration: 2 * time.Second}))
+	}
+	began := time.Now()
+	ids := submit(t, s, reqs...)
+	t.Logf("500 submitted in %s", time.Since(began))
+	runs := await(t, s, 30*time.Minute, ids...)
+	states := map[State]int{}
+	for _, r := range runs {
+		states[r.State]++
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, "VmHWM") {
+			t.Logf("%v in %s, %.0f s of processor time, %s", states, time.Since(began), cpu(t, w.cmd.Process.Pid), strings.TrimSpace(line))
+		}
+	}
+	f.check(t)
 }

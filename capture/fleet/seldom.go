@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// seldom lets the same message through once in a while: River says the same many times a second when its database is away.
+// seldom is where River logs. It says the same many times a second when its database is away, and what it warns of is told
+// in our own words: it is for who debugs, and each message once in a while.
 type seldom struct {
 	slog.Handler
 	seen *seen
@@ -26,7 +27,7 @@ func newSeldom(h slog.Handler) *seldom { return &seldom{h, &seen{last: map[strin
 
 // Enabled drops what is of no interest to who runs moncap.
 func (h *seldom) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, slog.LevelDebug)
 }
 
 // Handle passes a record on unless it was passed on a moment ago. That a job was cancelled is no news to who cancelled it.
@@ -44,6 +45,7 @@ func (h *seldom) Handle(ctx context.Context, r slog.Record) error {
 	if !fresh {
 		return nil
 	}
+	r.Level = slog.LevelDebug
 	return h.Handler.Handle(ctx, r)
 }
 

@@ -266,14 +266,29 @@ func (v *service) all() []*held {
 func (v *service) heart(ctx context.Context) {
 	t := time.NewTicker(v.s.lease / 9)
 	defer t.Stop()
+	var away bool
+	good := time.Now() // when the database was there last
 	for n := 0; ; n++ {
+		began := time.Now()
+		err := error(nil)
 		if n%3 == 0 {
-			if err := v.beat(ctx); err != nil && ctx.Err() == nil {
-				v.s.log.Warn("the database is not reached", "error", oneLine(err.Error()))
-			}
+			err = v.beat(ctx)
 		}
-		if err := v.sweep(ctx); err != nil && ctx.Err() == nil {
-			v.s.log.Warn("the runs of others could not be looked after", "error", oneLine(err.Error()))
+		if err == nil {
+			err = v.sweep(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !away:
+			away = true
+			v.s.log.Warn("the database is away: runs under way are taken back when it stays away, and nothing begins", "error", oneLine(err.Error()),
+				"until", good.Add(v.s.lease).Format(time.TimeOnly))
+		case err == nil && away && n%3 == 0:
+			away = false
+			v.s.log.Warn("the database is back", "after", time.Since(good).Round(time.Second))
+		}
+		if err == nil && n%3 == 0 {
+			good = began
 		}
 		select {
 		case <-t.C:

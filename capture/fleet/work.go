@@ -214,12 +214,16 @@ func (v *service) settle(ctx context.Context, h *held, e ending) {
 	if e.b != nil {
 		v.keep(ctx, h, e.b)
 	}
+	said := false
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := v.settleOnce(ctx, h, e)
 		if err == nil {
 			return
 		}
-		v.s.log.Warn("what a run came to could not be written", "run", h.ID, "error", err.Error())
+		if !said {
+			v.s.log.Warn("what a run came to cannot be written yet: it is tried until it can", "run", h.ID, "error", oneLine(err.Error()))
+		}
+		said = true
 		v.mu.Lock()
 		hard := v.hard != nil
 		v.mu.Unlock()

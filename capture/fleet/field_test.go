@@ -269,6 +269,16 @@ type process struct {
 
 func (f *field) worker(t testing.TB, url string, change func(*workerConfig)) *process {
 	t.Helper()
+	p, err := f.begin(t, url, change)
+	if err != nil {
+		t.Fatalf("worker: %v: %v\n%s", err, p.err, p.log)
+	}
+	return p
+}
+
+// begin starts a worker. The error is that of one that ended before it worked.
+func (f *field) begin(t testing.TB, url string, change func(*workerConfig)) (*process, error) {
+	t.Helper()
 	c := workerConfig{URL: url, Dir: f.dir, Runs: t.TempDir(), Peers: f.peers, Lease: testLease, Drain: 20 * time.Second, Workers: 4, Host: "host-" + random(2)}
 	if change != nil {
 		change(&c)
@@ -302,11 +312,11 @@ func (f *field) worker(t testing.TB, url string, change func(*workerConfig)) *pr
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
-	if err := <-ready; err != nil {
+	err = <-ready
+	if err != nil {
 		<-p.done
-		t.Fatalf("worker: %v: %v\n%s", err, p.err, p.log)
 	}
-	return p
+	return p, err
 }
 
 func (p *process) signal(t testing.TB, s syscall.Signal) {

@@ -70,8 +70,18 @@ func (k *soak) schedules() {
 	}
 }
 
+// worker starts one, as often as a supervisor would: a process that is frozen while it writes to a SQLite file keeps all
+// others from it.
 func (k *soak) worker() *process {
-	return k.f.worker(k.t, k.url, func(c *workerConfig) { c.Schedules = true })
+	for n := 0; ; n++ {
+		p, err := k.f.begin(k.t, k.url, func(c *workerConfig) { c.Schedules = true })
+		if err == nil {
+			return p
+		}
+		if n == 10 {
+			k.t.Fatalf("worker: %v: %v\n%s", err, p.err, p.log)
+		}
+	}
 }
 
 // soakTick fires what is due: each schedule has a run between two routers.

@@ -266,13 +266,17 @@ func (v *service) all() []*held {
 func (v *service) heart(ctx context.Context) {
 	t := time.NewTicker(v.s.lease / 9)
 	defer t.Stop()
-	var away bool
-	good := time.Now() // when the database was there last
-	for n := 0; ; n++ {
-		began := time.Now()
-		err := error(nil)
-		if n%3 == 0 {
-			err = v.beat(ctx)
+	away := false
+	beaten := time.Now() // when the database heard of this worker last: it did a moment ago
+	for tried := beaten; ; {
+		// A sweep that takes long, because others move runs, must not keep it from the next beat.
+		due := time.Since(tried) >= v.s.lease/4
+		var err error
+		if due {
+			tried = time.Now()
+			if err = v.beat(ctx); err == nil {
+				beaten = tried
+			}
 		}
 		if err == nil {
 			err = v.sweep(ctx)
@@ -282,13 +286,10 @@ func (v *service) heart(ctx context.Context) {
 		case err != nil && !away:
 			away = true
 			v.s.log.Warn("the database is away: runs under way are taken back when it stays away, and nothing begins", "error", oneLine(err.Error()),
-				"until", good.Add(v.s.lease).Format(time.TimeOnly))
-		case err == nil && away && n%3 == 0:
+				"until", beaten.Add(v.s.lease).Format(time.TimeOnly))
+		case err == nil && away && due:
 			away = false
-			v.s.log.Warn("the database is back", "after", time.Since(good).Round(time.Second))
-		}
-		if err == nil && n%3 == 0 {
-			good = began
+			v.s.log.Warn("the database is back")
 		}
 		select {
 		case <-t.C:

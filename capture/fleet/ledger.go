@@ -63,14 +63,19 @@ func newLedger(ctx context.Context, s *Store, run string, fence, seq int64) *led
 	return l
 }
 
-// close writes what is left, as long as ctx lets it.
-func (l *ledger) close(ctx context.Context) {
+// close writes what is left, however long the database is away; when enough is closed, within limit.
+func (l *ledger) close(enough <-chan struct{}, limit time.Duration) {
 	close(l.end)
 	done := make(chan struct{})
 	go func() { l.wg.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-ctx.Done():
+		return
+	case <-enough:
+	}
+	select {
+	case <-done:
+	case <-time.After(limit):
 	}
 }
 

@@ -38,12 +38,13 @@ func (e *cancelledError) Error() string {
 
 // service is a worker at work.
 type service struct {
-	s      *Store
-	o      WorkerOptions
-	id     string
-	host   string
-	client *river.Client[*sql.Tx]
-	ending chan struct{} // closed: captures end, and nothing new begins
+	s        *Store
+	o        WorkerOptions
+	id       string
+	host     string
+	client   *river.Client[*sql.Tx]
+	ending   chan struct{} // closed: captures end, and nothing new begins
+	hardened chan struct{} // closed: runs are ended at once
 
 	mu   sync.Mutex
 	end  bool  // ending is closed
@@ -115,7 +116,7 @@ func (s *Store) newService(o WorkerOptions) (*service, error) {
 			return nil, err
 		}
 	}
-	v := &service{s: s, o: o, host: host, id: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random(3)), ending: make(chan struct{}), held: map[string]*held{}}
+	v := &service{s: s, o: o, host: host, id: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random(3)), ending: make(chan struct{}), hardened: make(chan struct{}), held: map[string]*held{}}
 	queues := map[string]river.QueueConfig{}
 	for _, site := range o.Sites {
 		queues[queueOf(site)] = river.QueueConfig{MaxWorkers: o.Workers}
@@ -213,6 +214,9 @@ func (v *service) drain() {
 func (v *service) endAll(why error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.hard == nil {
+		close(v.hardened)
+	}
 	v.hard = why
 	for _, h := range v.held {
 		h.cancel(why)

@@ -286,7 +286,7 @@ func TestALostRunIsNotWritten(t *testing.T) {
 			t.Errorf("a change was announced without a lease: %v", err)
 		}
 		l.Noted(entry("acl", bundle.Gone))
-		l.close(t.Context())
+		l.close(nil, 0)
 		entries, err := s.Journal(t.Context(), r.ID)
 		if err != nil || len(bundle.OpenChanges(entries)) != 0 || len(entries) < 3 {
 			t.Errorf("%v, %v", entries, err)
@@ -299,7 +299,7 @@ func TestALostRunIsNotWritten(t *testing.T) {
 		before := len(entries)
 		l = newLedger(t.Context(), s, r.ID, r.Fence, 100)
 		l.Noted(entry("capture", bundle.Made))
-		l.close(t.Context())
+		l.close(nil, 0)
 		if entries, err := s.Journal(t.Context(), r.ID); err != nil || len(entries) != before {
 			t.Errorf("written without the fence: %v, %v", entries, err)
 		}

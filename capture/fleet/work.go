@@ -163,9 +163,7 @@ func (v *service) options(ctx context.Context, h *held, p *capture.Plan, seq int
 		o.Events = func(e capture.Event) { events(h.ID, e) }
 	}
 	return o, func() {
-		ending, cancel := context.WithTimeout(ctx, v.s.lease)
-		defer cancel()
-		l.close(ending)
+		l.close(v.hardened, v.s.lease)
 		stop()
 	}
 }

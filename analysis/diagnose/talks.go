@@ -31,12 +31,15 @@ type talkSet struct {
 }
 
 func newTalkSet(ctx context.Context, talks []*facts.Talk) *talkSet {
-	s := &talkSet{ctx: ctx, bySPI: map[ike.SPI]*talk{}, of: map[*pair.Conversation]*talk{},
-		up: map[*pair.Conversation]bool{}, upAt: map[[2]netip.Addr]int64{}, taken: map[[2]netip.Addr]int64{},
+	n := len(talks)
+	s := &talkSet{ctx: ctx, all: make([]*talk, 0, n), bySPI: make(map[ike.SPI]*talk, n),
+		of: make(map[*pair.Conversation]*talk, n), up: make(map[*pair.Conversation]bool, n), upAt: map[[2]netip.Addr]int64{}, taken: map[[2]netip.Addr]int64{},
 		began: map[betweenBy][]int64{}}
-	for _, t := range talks {
+	all := make([]talk, n)
+	for i, t := range talks {
 		s.heard()
-		s.add(&talk{Talk: t})
+		all[i].Talk = t
+		s.add(&all[i])
 	}
 	slices.Sort(s.begun)
 	for _, t := range slices.Backward(s.all) {

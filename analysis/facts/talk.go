@@ -49,10 +49,11 @@ type Answer struct {
 // ends. shows are what was collected on the sides' routers.
 func Talks(ctx context.Context, c *pair.Case, shows [2]Config) []*Talk {
 	esp, up := espStartsOf(c), readyOf(shows)
-	all := make([]*Talk, len(c.Conversations))
+	all, talks := make([]*Talk, len(c.Conversations)), make([]Talk, len(c.Conversations))
 	next := map[[2]netip.Addr]*Talk{}
 	for i, v := range slices.Backward(c.Conversations) {
-		t := &Talk{Conversation: v, c: c, all: all, index: i, esp: esp, shows: &shows, ready: &up, then: next[ends(v)]}
+		t := &talks[i]
+		*t = Talk{Conversation: v, c: c, all: all, index: i, esp: esp, shows: &shows, ready: &up, then: next[ends(v)]}
 		if all[i] = t; v.Complete {
 			next[ends(v)] = t
 		}

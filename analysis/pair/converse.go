@@ -42,23 +42,26 @@ func (j *joiner) converse() {
 func (j *joiner) group() {
 	c := j.c
 	groups := map[conversationKey]int32{}
-	of, sizes := make([]int32, len(j.links)), []int(nil)
+	of, sizes := make([]int32, len(j.links)), []int32(nil)
+	var keys []conversationKey
 	for i, m := range j.links {
 		m.Message = m.better()
 		k := m.conversation()
 		n, known := groups[k]
 		if !known {
-			n = int32(len(c.Conversations))
+			n = int32(len(keys))
 			groups[k] = n
-			c.Conversations = append(c.Conversations, &Conversation{Version: k.version, SPIi: k.spi, Foreign: k.strange})
-			sizes = append(sizes, 0)
+			keys, sizes = append(keys, k), append(sizes, 0)
 		}
 		of[i] = n
 		sizes[n]++
 	}
-	order := make([]*Message, len(j.links))
-	for n, v := range c.Conversations {
-		v.Messages, order = order[:0:sizes[n]], order[sizes[n]:]
+	order, all := make([]*Message, len(j.links)), make([]Conversation, len(keys))
+	c.Conversations = make([]*Conversation, len(keys))
+	for n, k := range keys {
+		c.Conversations[n] = &all[n]
+		all[n] = Conversation{Version: k.version, SPIi: k.spi, Foreign: k.strange, Messages: order[:0:sizes[n]]}
+		order = order[sizes[n]:]
 	}
 	for i, m := range j.links {
 		v := c.Conversations[of[i]]
@@ -203,17 +206,20 @@ func (v *Conversation) linkAnswers(q *requests) {
 			q.next[i], q.next[f] = q.next[f], int32(i)+1
 		}
 	}
-	var last map[askedKey]*Message // of those whose order tells
+	if len(q.last) > 64 {
+		q.last = nil
+	}
+	clear(q.last)
 	for _, m := range v.Messages {
 		switch {
 		case m.Kind == exchange.Request && inOrder(m):
-			if last == nil {
-				last = map[askedKey]*Message{}
+			if q.last == nil {
+				q.last = map[askedKey]*Message{}
 			}
-			last[m.asks()] = m
+			q.last[m.asks()] = m
 		case m.Kind == exchange.Response:
 			k := m.asks()
-			if r := last[k]; r != nil {
+			if r := q.last[k]; r != nil {
 				m.answer(r)
 				continue
 			}
@@ -224,10 +230,11 @@ func (v *Conversation) linkAnswers(q *requests) {
 	}
 }
 
-// requests are those of one conversation that their numbers tell, and room for those of the next.
+// requests are those of one conversation, and room for those of the next.
 type requests struct {
-	index exchange.Index // the first one of a key
-	next  []int32        // the next one of the same key, a fragment, counted from 1
+	index exchange.Index        // of those that their numbers tell, the first one of a key
+	next  []int32               // the next one of the same key, a fragment, counted from 1
+	last  map[askedKey]*Message // of those that their order tells, the last one so far
 }
 
 // answer makes m the answer of a request, of fragments the first of which comes first.

@@ -132,8 +132,13 @@ func (j *joiner) match() {
 	esp := espObservations(j.c.Flows)
 	all := make([]observation, 0, len(j.links)+len(esp))
 	j.rough = roughClock(j.links, esp, all)
+	blind := j.blind()
+	var near [2]func(int64) [2]int64 // by sender
+	for _, s := range Both {
+		near[s] = func(a int64) [2]int64 { return j.rough.near(a, s) }
+	}
 	for _, l := range j.links {
-		matchLink(l, j.blind(), func(a int64) [2]int64 { return j.rough.near(a, l.From) })
+		matchLink(l, blind, near[l.From])
 		for _, t := range l.Transmissions() {
 			if t.At[A] != nil && t.At[B] != nil {
 				all = append(all, observation{t.At[A].Nanos, t.At[B].Nanos, l.From, t.At[A].Frame})

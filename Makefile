@@ -12,7 +12,7 @@ PACKAGE_ARCHS ?= amd64 arm64
 IMAGE_ARCH ?= $(shell $(GO) env GOARCH)
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: successors help build test race fuzz bench bench-long lint vuln sec referee soak fleet-soak attack release reproduce packages packages-check image accuracy golden
+.PHONY: successors help build test race fuzz bench bench-analyze bench-long lint vuln sec referee soak fleet-soak attack release reproduce packages packages-check image accuracy golden
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -56,8 +56,11 @@ attack: ## hostile routers, tampered bundles, crafted captures and unsafe runs a
 bench: ## run every benchmark once
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-bench-long: ## moncap analyze of two captures of 10 million packets each (3.2 GB of disk): packets/s and peak memory
-	MONCAP_BENCH_LONG=1 $(GO) test -run '^$$' -bench 'BenchmarkAnalyze/esp' -benchtime 3x ./cmd/moncap
+bench-analyze: ## moncap analyze of every kind of traffic, two captures of 10,000 and of 100,000 packets: CPU, packets/s, peak memory, bytes a message
+	$(GO) test -run '^$$' -bench 'BenchmarkAnalyze' -benchtime 3x ./cmd/moncap
+
+bench-long: ## the same up to a million packets, and ten million of ESP (5 GB of disk)
+	MONCAP_BENCH_LONG=1 $(GO) test -run '^$$' -bench 'BenchmarkAnalyze' -benchtime 1x -timeout 0 ./cmd/moncap
 
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

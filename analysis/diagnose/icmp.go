@@ -28,7 +28,8 @@ func icmpRejected(j *judge) []report.Finding {
 				"rejected_by": r.By.String()},
 		}
 		if e.Twin != nil {
-			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(e.Twin.Side), Frame: int(e.Twin.Frame), Note: e.Meaning()})
+			f.Evidence = append(f.Evidence,
+				report.Evidence{Side: sideOf(e.Twin.Side), Frame: int(e.Twin.Frame), Note: e.Meaning()})
 		}
 		if r.Over(j.c) {
 			f.Severity, f.Actions = report.Info, nil
@@ -81,7 +82,7 @@ func (j *judge) icmpAction(e pair.ICMP, from string) report.Action {
 			"show crypto map", "show platform hardware qfp active feature ipsec datapath drops")...)
 	case unheard:
 		return j.exec(peer, "IKE does not listen there: whether crypto is applied to the interface", "show udp",
-			"show crypto map", "show crypto ikev2 profile")
+			"show crypto map", showProfile(j.onlyV1()))
 	case !e.V6 && e.Type == 3 && e.Code == 2:
 		return path(e.Quoted, from+" does not take protocol 50 (ESP)", j.permit(e.Quoted, "esp", ""))
 	}

@@ -124,7 +124,7 @@ func natMappingChanged(j *judge) []report.Finding {
 				Evidence: []report.Evidence{{Side: "A", Frame: int(m.First[pair.A].Frame)},
 					{Side: "B", Frame: int(m.First[pair.B].Frame)}},
 				Actions: []report.Action{j.config(s, "keepalives more often than the NAT forgets",
-					"crypto ikev2 nat keepalive 20")},
+					j.natKeepalive(j.onlyV1()))},
 				Subject: report.Subject{Device: before.Translated.Addr()},
 				Fields:  map[string]any{"before": before.Translated.String(), "after": m.Translated.String()},
 			})
@@ -247,8 +247,16 @@ func natKeepaliveMissing(j *judge) []report.Finding {
 			"the NAT may have forgotten its mapping.", j.name(s), duration(millis(gap))),
 		Evidence: append(sights("the last packet before the silence", before), sights("the first one after it", ends)...),
 		Actions: []report.Action{j.config(s, "keepalives more often than the NAT forgets",
-			"crypto ikev2 nat keepalive 20", "crypto isakmp nat keepalive 20")},
+			j.natKeepalive(t.Version == 1))},
 	}}
+}
+
+// natKeepalive is the line for keepalives of a version of IKE.
+func (j *judge) natKeepalive(v1 bool) string {
+	if v1 {
+		return "crypto isakmp nat keepalive 20"
+	}
+	return "crypto ikev2 nat keepalive 20"
 }
 
 // setPeer are the lines that name the right peer, of a crypto map or of a tunnel interface.
@@ -284,7 +292,7 @@ func wrongPeer(j *judge) []report.Finding {
 					j.name(m.From), x.Dst.Addr(), j.name(peer)),
 				Evidence: evidence("to an address that is not the peer's", m),
 				Actions: append([]report.Action{j.exec(m.From, "which peer address is configured", "show crypto map",
-					"show crypto ikev2 profile", "show running-config | section interface Tunnel")}, j.setPeer(m.From)...),
+					showProfile(t.Version == 1), "show running-config | section interface Tunnel")}, j.setPeer(m.From)...),
 				Subject: onSide(m.From),
 				Fields:  map[string]any{"sent_to": x.Dst.Addr().String(), "expected": j.seenAs(peer)},
 			})

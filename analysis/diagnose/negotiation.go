@@ -115,7 +115,7 @@ func groupMismatch(j *judge) []report.Finding {
 				"show crypto ikev2 proposal", "show logging", "show version")}
 		} else if !weakGroup(uint16(group)) {
 			f.Actions = []report.Action{j.config(m.From.Other(), "offer the group that the other side wants (a suggestion)",
-				"crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered)), look}
+				"crypto ikev2 proposal MONCAP-SUGGESTION", wantedFirst(group, offered)), look}
 		} else {
 			f.Actions = []report.Action{j.config(m.From, "accept a group that is not deprecated (a suggestion)",
 				"crypto ikev2 proposal MONCAP-SUGGESTION", " group "+strongGroups(offered)), look}
@@ -123,6 +123,15 @@ func groupMismatch(j *judge) []report.Finding {
 		all = append(all, f)
 	}
 	return all
+}
+
+// wantedFirst is the line that offers a group before the one that was offered; a deprecated one is
+// left out.
+func wantedFirst(wanted, offered int) string {
+	if weakGroup(uint16(offered)) {
+		return fmt.Sprintf(" group %d", wanted)
+	}
+	return fmt.Sprintf(" group %d %d", wanted, offered)
 }
 
 // strongGroups are the words of a group command without deprecated ones: the group itself, else
@@ -152,7 +161,7 @@ func groupRetry(j *judge) []report.Finding {
 				"succeeded: one round trip more.", j.name(t.Initiator), offered, j.name(t.Responder()), group),
 			Evidence: evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
 			Actions: []report.Action{j.config(t.Initiator, "the wanted group first",
-				"crypto ikev2 proposal MONCAP-SUGGESTION", fmt.Sprintf(" group %d %d", group, offered))},
+				"crypto ikev2 proposal MONCAP-SUGGESTION", wantedFirst(group, offered))},
 			Fields: map[string]any{"offered_group": offered, "wanted_group": group},
 		}
 		if again != t.Talk {

@@ -47,6 +47,14 @@ func peerNotAnswering(j *judge) []report.Finding {
 	return all
 }
 
+// showProfile is the command that shows for which peers there is a profile.
+func showProfile(v1 bool) string {
+	if v1 {
+		return "show crypto isakmp profile"
+	}
+	return "show crypto ikev2 profile"
+}
+
 // showPolicies are the commands that show for which peers IKE of a version has a policy, and what
 // went wrong with it.
 func showPolicies(version int) []string {
@@ -190,7 +198,8 @@ func exhausted(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		for _, m := range t.Messages {
 			sent := facts.Sendings(m)
-			if m.Kind != exchange.Request || len(sent) < 3 || facts.AnswerArrived(j.c, m) || m.AnsweredBy() != nil && t.wentOn(m) {
+			if m.Kind != exchange.Request || len(sent) < 3 || facts.AnswerArrived(j.c, m) ||
+				m.AnsweredBy() != nil && t.wentOn(m) {
 				continue
 			}
 			const mostGaps = 100 // a flood of one message has no timer to be read

@@ -43,11 +43,13 @@ func (j *judge) smaller(s pair.Side, passes, fails int) []report.Action {
 	if passes < leastSegment+around {
 		return []report.Action{j.findSize(s, passes, fails)}
 	}
-	return []report.Action{
-		j.config(s, "IKE messages that fit", fmt.Sprint("crypto ikev2 fragmentation mtu ", min(fragments, passes))),
-		j.config(s, "on the tunnel's or the LAN's interface: TCP that fits, with the bytes of the tunnel around it",
-			fmt.Sprint("ip tcp adjust-mss ", min(segments, passes-around))),
+	ike := j.config(s, "IKE messages that fit", fmt.Sprint("crypto ikev2 fragmentation mtu ", min(fragments, passes)))
+	tcp := j.config(s, "on the tunnel's or the LAN's interface: TCP that fits, with the bytes of the tunnel around it",
+		fmt.Sprint("ip tcp adjust-mss ", min(segments, passes-around)))
+	if j.onlyV1() {
+		return []report.Action{tcp}
 	}
+	return []report.Action{ike, tcp}
 }
 
 // findSize asks for the largest packet that passes, between a size that does and one that does not;
@@ -66,8 +68,11 @@ func (j *judge) findSize(s pair.Side, passes, fails int) report.Action {
 	for i := 1; i <= 4; i++ {
 		pings = append(pings, fmt.Sprintf("ping %%s size %d%s", low+(high-low)*i/5, keep))
 	}
-	return j.exec(s, "find the largest size that passes; "+
-		"only then set `crypto ikev2 fragmentation mtu` to it and `ip tcp adjust-mss` to 140 less", j.toward(s, pings...)...)
+	then := "`crypto ikev2 fragmentation mtu` to it and `ip tcp adjust-mss` to 140 less"
+	if j.onlyV1() {
+		then = "`ip tcp adjust-mss` to 140 less"
+	}
+	return j.exec(s, "find the largest size that passes; only then set "+then, j.toward(s, pings...)...)
 }
 
 func ipFragmentsLost(j *judge) []report.Finding {
@@ -87,19 +92,25 @@ func ipFragmentsLost(j *judge) []report.Finding {
 				capital(one(x.Message.Exchange)), j.name(s), inFragments(first.At[s]),
 				plural(len(first.Partial()), "arrives", "arrive"), j.name(s.Other()), among),
 			Evidence: sights("sent in IP fragments that do not all arrive", x.Lost...),
-			Actions: []report.Action{
-				j.config(pair.A, "IKE messages that need no IP fragments; both sides must have it",
-					"crypto ikev2 fragmentation mtu 1200"),
-				j.config(pair.B, "IKE messages that need no IP fragments; both sides must have it",
-					"crypto ikev2 fragmentation mtu 1200"),
-				path(s, "let IP fragments of UDP 500 and 4500 pass", j.permit(s, "udp", "fragments")),
-			},
+			Actions: append(j.withoutFragments(x.Message.Conversation.Version),
+				path(s, "let IP fragments of UDP 500 and 4500 pass", j.permit(s, "udp", "fragments"))),
 			Subject: sentBy(s),
 			Fields: map[string]any{"protocol": "IKE", "datagram_size": first.At[s].Datagram,
 				"fragments_sent": len(first.At[s].Fragments), "fragments_seen": len(first.Partial())},
 		})
 	}
 	return all
+}
+
+// withoutFragments are the lines for IKE messages that need no IP fragments, which IKEv1 has none
+// of.
+func (j *judge) withoutFragments(version int) []report.Action {
+	if version == 1 {
+		return nil
+	}
+	const why, line = "IKE messages that need no IP fragments; both sides must have it",
+		"crypto ikev2 fragmentation mtu 1200"
+	return []report.Action{j.config(pair.A, why, line), j.config(pair.B, why, line)}
 }
 
 // inFragments tells how a datagram travels; its size and number of fragments are not known where

@@ -89,6 +89,18 @@ func (s *talkSet) heard() { s.steps++ }
 // ended says whether the context has ended.
 func (s *talkSet) ended() bool { return s.ctx.Err() != nil }
 
+// onlyV1 says whether all that the sides negotiate is IKEv1, which commands of IKEv2 do nothing for.
+func (s *talkSet) onlyV1() bool {
+	some := false
+	for _, t := range s.all {
+		if !t.Foreign && t.Version != 1 {
+			return false
+		}
+		some = some || !t.Foreign
+	}
+	return some
+}
+
 // between are the addresses of the two ends.
 func (t *talk) between() [2]netip.Addr {
 	return [2]netip.Addr{t.Ends[pair.A].Addr(), t.Ends[pair.B].Addr()}

@@ -21,8 +21,8 @@ func (s *Scene) Logged(ago time.Duration, sent bool, a *SA, x string, id int, re
 	}
 	// The router's zone is not that of its capture.
 	at := time.Unix(0, sceneStart+int64(s.Now-ago)).UTC().Add(90 * time.Minute)
-	return at.Format("*Jan _2 15:04:05.000: ") + fmt.Sprintf("IKEv2:(SESSION ID = 7,SA ID = 1):%s Packet [%s/VRF i0:f0] \n"+
-		"Initiator SPI : %s - Responder SPI : %s Message id: %d\nIKEv2 %s Exchange %s \nPayload contents: \n SA KE N \n\n",
+	return at.Format("*Jan _2 15:04:05.000: ") + fmt.Sprintf("IKEv2:(SESSION ID = 7,SA ID = 1):%s Packet [%s/VRF i0:f0] "+
+		"\nInitiator SPI : %s - Responder SPI : %s Message id: %d\nIKEv2 %s Exchange %s \nPayload contents: \n SA KE N \n\n",
 		verb, ends, strings.ToUpper(a.I.String()), strings.ToUpper(r.String()), id, x, kind)
 }
 

@@ -64,7 +64,8 @@ func (s *Scene) Spokes() {
 		s.Addr[1] = netip.MustParseAddr(spoke)
 		a := s.SA(0)
 		for n, m := range [][]byte{a.Init(false, Proposals(GCM(19))), a.Init(true, Proposals(GCM(19))),
-			a.Sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, SizeAuth), a.Sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, SizeAnswer)} {
+			a.Sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, SizeAuth),
+			a.Sealed(ike.IKEAuth, 1, 1, true, ike.PayloadIDr, SizeAnswer)} {
 			s.IKE(n%2, 500, m, own(n%2))
 		}
 		for n := range uint32(20) {

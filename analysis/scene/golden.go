@@ -11,7 +11,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// judgement is all that a change of the rules may turn: the verdict, and the findings in their order, each with what it hangs under.
+// judgement is all that a change of the rules may turn: the verdict, and the findings in their
+// order, each with what it hangs under.
 func judgement(r *report.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, exit %d\n", r.Verdict.Outcome, r.Verdict.ExitCode)
@@ -67,8 +68,8 @@ func (g Goldens) Of(dir, name string) *golden {
 	return g[path]
 }
 
-// Check compares with what is written, or writes it anew. No judgement changes unseen: a change that
-// is meant is read in the diff.
+// Check compares with what is written, or writes it anew. No judgement changes unseen: a change
+// that is meant is read in the diff.
 func (g Goldens) Check(t T, update bool) {
 	t.Helper()
 	dirs, edges := map[string]bool{}, map[string]bool{}

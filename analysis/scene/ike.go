@@ -55,7 +55,8 @@ func (s *Scene) bytes(m *ike.Message) []byte {
 
 // Plain is a message in clear of side from.
 func (a *SA) Plain(x ike.ExchangeType, from int, id uint32, response bool, payloads ...ike.Payload) []byte {
-	m := &ike.Message{Header: ike.Header{SPIi: a.I, SPIr: a.R, Version: 0x20, Exchange: x, MessageID: id}, Payloads: payloads}
+	m := &ike.Message{Header: ike.Header{SPIi: a.I, SPIr: a.R, Version: 0x20, Exchange: x, MessageID: id},
+		Payloads: payloads}
 	if x == ike.IKESAInit && !response {
 		m.SPIr = 0
 	}
@@ -68,7 +69,8 @@ func (a *SA) Plain(x ike.ExchangeType, from int, id uint32, response bool, paylo
 	return a.S.bytes(m)
 }
 
-// Init is an IKE_SA_INIT message with an offer or a selection, and NAT detection of the addresses that its sender knows.
+// Init is an IKE_SA_INIT message with an offer or a selection, and NAT detection of the addresses
+// that its sender knows.
 func (a *SA) Init(response bool, offer *ike.SA, more ...ike.Payload) []byte {
 	from := a.From
 	spi := ike.SPI(0)
@@ -87,7 +89,8 @@ func (a *SA) Init(response bool, offer *ike.SA, more ...ike.Payload) []byte {
 	binary.BigEndian.PutUint64(nonce, uint64(a.I))
 	nonce[9] = byte(from)
 	payloads := []ike.Payload{offer, &ike.KE{Method: last.ID, Data: make([]byte, 64)}, &ike.Nonce{Data: nonce},
-		&ike.Notify{Number: ike.NATDetectionSourceIP, Data: source[:]}, &ike.Notify{Number: ike.NATDetectionDestinationIP, Data: destination[:]}}
+		&ike.Notify{Number: ike.NATDetectionSourceIP, Data: source[:]},
+		&ike.Notify{Number: ike.NATDetectionDestinationIP, Data: destination[:]}}
 	var first []ike.Payload
 	for _, p := range more {
 		if n, ok := p.(*ike.Notify); ok && n.Number == ike.Cookie {
@@ -106,12 +109,14 @@ func (a *SA) Refusal(n ike.NotifyType, data ...byte) []byte {
 	return a.Plain(ike.IKESAInit, 1-a.From, 0, true, &ike.Notify{Number: n, Data: data})
 }
 
-// Sealed is an encrypted message of side from with AES-GCM: so many bytes of payloads inside, of which the first is first.
+// Sealed is an encrypted message of side from with AES-GCM: so many bytes of payloads inside, of
+// which the first is first.
 func (a *SA) Sealed(x ike.ExchangeType, from int, id uint32, response bool, first ike.PayloadType, size int) []byte {
 	return a.SealedPart(x, from, id, response, first, size, 0, 0)
 }
 
-func (a *SA) SealedPart(x ike.ExchangeType, from int, id uint32, response bool, first ike.PayloadType, size int, n, of uint16) []byte {
+func (a *SA) SealedPart(x ike.ExchangeType, from int, id uint32, response bool, first ike.PayloadType, size int, n,
+	of uint16) []byte {
 	data := make([]byte, 8+size+1+16) // initialization vector, plaintext, pad length, integrity check value
 	for i := range data {
 		data[i] = byte(int(a.I>>32) + i*7 + int(id) + int(n))
@@ -159,7 +164,8 @@ func (a *SA) Up() *SA {
 }
 
 // Exchange does one exchange of an established SA that side from begins.
-func (a *SA) Exchange(x ike.ExchangeType, from int, first ike.PayloadType, size int, answer ike.PayloadType, answerSize int) {
+func (a *SA) Exchange(x ike.ExchangeType, from int, first ike.PayloadType, size int, answer ike.PayloadType,
+	answerSize int) {
 	id := a.ID[from]
 	a.ID[from]++
 	a.S.IKE(from, a.Port, a.Sealed(x, from, id, false, first, size))

@@ -33,7 +33,8 @@ func (s *Scene) Ah(from int, spi, seq uint32, size int, f Fate) {
 
 // Buffer is the output of `show monitor capture NAME buffer`.
 func Buffer(used, dropped string) string {
-	return Lines(" buffer size (KB) : 10240", " buffer used (KB) : "+used, " packets in buf   : 4711", " packets dropped  : "+dropped, " packets per sec  : 12")
+	return Lines(" buffer size (KB) : 10240", " buffer used (KB) : "+used, " packets in buf   : 4711",
+		" packets dropped  : "+dropped, " packets per sec  : 12")
 }
 
 // Busy is so many ESP packets in each of the given seconds.
@@ -52,8 +53,8 @@ func Busy(seconds, each int) func(*Scene) {
 }
 
 // CircularPoint is what a router says of a capture point with a circular buffer.
-const CircularPoint = "Status Information for Capture CAP\n  Target Type: \n Interface: GigabitEthernet1, Direction: BOTH\n   Status : Inactive\n" +
-	"  Buffer Details: \n   Buffer Type: CIRCULAR\n   Buffer Size (in MB): 10\n"
+const CircularPoint = "Status Information for Capture CAP\n  Target Type: \n Interface: GigabitEthernet1, Direction: " +
+	"BOTH\n   Status : Inactive\n" + "  Buffer Details: \n   Buffer Type: CIRCULAR\n   Buffer Size (in MB): 10\n"
 
 // First is the first IKE SA of the scene, by its number.
 func (s *Scene) First() *SA {

@@ -20,8 +20,9 @@ var (
 
 const sceneStart = int64(1_700_000_000_000_000_000)
 
-// Scene is one tunnel's traffic as both gateways capture it: every packet is built once and then put, byte by byte, into the
-// capture of its sender and, as the path changes it, into that of its receiver.
+// Scene is one tunnel's traffic as both gateways capture it: every packet is built once and then
+// put, byte by byte, into the capture of its sender and, as the path changes it, into that of its
+// receiver.
 type Scene struct {
 	t     T
 	Rows  [2][]Record
@@ -44,7 +45,8 @@ type Scene struct {
 
 func New(t T) *Scene {
 	return &Scene{t: t, Addr: [2]netip.Addr{A, B}, Delay: 8 * time.Millisecond,
-		Side: [2]analysis.Side{{Name: "site-a", Interface: "GigabitEthernet1"}, {Name: "site-b", Interface: "GigabitEthernet2"}}}
+		Side: [2]analysis.Side{{Name: "site-a", Interface: "GigabitEthernet1"},
+			{Name: "site-b", Interface: "GigabitEthernet2"}}}
 }
 
 // Fate is what happens to one packet on its way.
@@ -127,7 +129,8 @@ func oneFate(fates []Fate) Fate {
 	return Fate{}
 }
 
-// ESP sends an ESP packet of so many bytes behind its sequence number; encapsulated in UDP when udp is set.
+// ESP sends an ESP packet of so many bytes behind its sequence number; encapsulated in UDP when udp
+// is set.
 func (s *Scene) ESP(from int, spi, seq uint32, size int, udp bool, fates ...Fate) {
 	s.Now += time.Millisecond
 	f := oneFate(fates)
@@ -262,7 +265,8 @@ func (s *Scene) Put(at int, when time.Duration, frame []byte) {
 	}
 }
 
-// ICMP puts an ICMP error of a device into the capture of side at; it quotes the last packet that was sent.
+// ICMP puts an ICMP error of a device into the capture of side at; it quotes the last packet that
+// was sent.
 func (s *Scene) ICMP(at int, device string, kind, code byte, mtu uint16) {
 	s.Now += 3 * time.Millisecond
 	s.ID++
@@ -276,7 +280,8 @@ func (s *Scene) Noise(at int) {
 	s.Now += time.Millisecond
 	s.ID++
 	u := []byte{0x30, 0x39, 0, 53, 0, 12, 0, 0, 1, 2, 3, 4}
-	s.Put(at, s.Now, s.Frame(netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8"), 17, 0, 60, Part{Data: u}))
+	s.Put(at, s.Now,
+		s.Frame(netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8"), 17, 0, 60, Part{Data: u}))
 }
 
 // Sorted are the packets of a side in the order of its clock.
@@ -305,7 +310,8 @@ func (s *Scene) Compare() *report.Report {
 	if s.Alone {
 		second = nil
 	}
-	r, err := analysis.Compare(context.Background(), sides[0], second, analysis.Options{Tunnel: "hq-branch", Version: "test", Keys: s.keys})
+	r, err := analysis.Compare(context.Background(), sides[0], second,
+		analysis.Options{Tunnel: "hq-branch", Version: "test", Keys: s.keys})
 	if err != nil {
 		s.t.Fatal(err)
 	}

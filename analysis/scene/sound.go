@@ -37,8 +37,8 @@ var reportSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	return c.Compile("report.json")
 })
 
-// Sound checks what holds for every report: its schema, and that each finding keeps to its line of the catalogue, proves itself by
-// frames that exist, and asks for commands that can be typed.
+// Sound checks what holds for every report: its schema, and that each finding keeps to its line of
+// the catalogue, proves itself by frames that exist, and asks for commands that can be typed.
 func Sound(t T, r *report.Report) {
 	t.Helper()
 	followsSchema(t, r)
@@ -48,7 +48,9 @@ func Sound(t T, r *report.Report) {
 		keepsCatalogue(t, f)
 		hasEvidence(t, r, f)
 		canBeTyped(t, f)
-		if !strings.HasSuffix(f.Explanation, ".") || strings.Contains(f.Explanation, "%!") || strings.Contains(f.Explanation, "<nil>") {
+		doesNoHarm(t, r, f)
+		if !strings.HasSuffix(f.Explanation, ".") || strings.Contains(f.Explanation, "%!") ||
+			strings.Contains(f.Explanation, "<nil>") {
 			t.Errorf("%s: explanation %q", f.Code, f.Explanation)
 		}
 		if f.CausedBy != "" && !slices.ContainsFunc(r.Findings, func(g report.Finding) bool { return g.Code == f.CausedBy }) {
@@ -64,11 +66,13 @@ func Sound(t T, r *report.Report) {
 	}
 }
 
-// leads checks that the report begins with a root that is critical, or explains something critical that comes next.
+// leads checks that the report begins with a root that is critical, or explains something critical
+// that comes next.
 func leads(t T, all []report.Finding) {
 	t.Helper()
 	root := all[0]
-	explains := slices.ContainsFunc(all[1:], func(f report.Finding) bool { return f.CausedBy == root.Code && f.Severity == report.Critical })
+	explains := slices.ContainsFunc(all[1:],
+		func(f report.Finding) bool { return f.CausedBy == root.Code && f.Severity == report.Critical })
 	if root.CausedBy != "" || root.Severity != report.Critical && !explains {
 		t.Errorf("the report leads with %s", root.Code)
 	}
@@ -94,10 +98,11 @@ func followsSchema(t T, r *report.Report) {
 }
 
 // commonKeys are those of every finding.
-var commonKeys = []string{"code", "severity", "confidence", "title", "explanation", "caused_by", "conversation", "further_conversations", "evidence", "actions"}
+var commonKeys = []string{"code", "severity", "confidence", "title", "explanation", "caused_by", "conversation",
+	"further_conversations", "evidence", "actions"}
 
-// otherSeverity are those that a finding may have instead: a clock that is far off, what was over before the tunnel came up, a rejection
-// of which only silence speaks.
+// otherSeverity are those that a finding may have instead: a clock that is far off, what was over
+// before the tunnel came up, a rejection of which only silence speaks.
 var otherSeverity = map[string]report.Severity{
 	"clock-offset": report.Warning, "icmp-rejected": report.Info, "inconsistent-answers": report.Warning,
 	"responder-auth-rejected": report.Warning,
@@ -170,7 +175,8 @@ func canBeTyped(t T, f report.Finding) {
 		t.Errorf("%s says nothing to do", f.Code)
 	}
 	for _, a := range f.Actions {
-		if a.Mode != "exec" && a.Mode != "config" || a.Side != report.A && a.Side != report.B || len(a.Commands) == 0 || a.Why == "" {
+		if a.Mode != "exec" && a.Mode != "config" || a.Side != report.A && a.Side != report.B ||
+			len(a.Commands) == 0 || a.Why == "" {
 			t.Errorf("%s: action %+v", f.Code, a)
 		}
 		for _, c := range a.Commands {
@@ -201,7 +207,8 @@ func Flatten(t T, r *report.Report) Flat {
 }
 
 func (f Flat) AboutCapture() bool {
-	return slices.ContainsFunc(f, func(m map[string]any) bool { return strings.HasPrefix(fmt.Sprint(m["code"]), "capture-") })
+	return slices.ContainsFunc(f,
+		func(m map[string]any) bool { return strings.HasPrefix(fmt.Sprint(m["code"]), "capture-") })
 }
 
 // IsCritical says it of a finding, and of what is expected of one.
@@ -230,7 +237,8 @@ func (f Flat) Has(want map[string]any) bool {
 	})
 }
 
-// says compares a field with what is wanted of it: one of a list is enough, and an IKE version may be told with its minor number.
+// says compares a field with what is wanted of it: one of a list is enough, and an IKE version may
+// be told with its minor number.
 func says(key string, got, want any) bool {
 	g, w := fmt.Sprint(got), fmt.Sprint(want)
 	if all, ok := got.([]any); ok && g != w {
@@ -245,4 +253,30 @@ func (f Flat) Codes() []string {
 		all = append(all, fmt.Sprint(m["code"]))
 	}
 	return all
+}
+
+// weakWords are algorithms that nobody is told to configure.
+var weakWords = regexp.MustCompile(`\b(esp-)?(des|3des|md5|null)\b|md5-hmac|\bgroup ?(\d+ )*(1|2|5|22|23|24)\b`)
+
+// doesNoHarm checks what holds for every advice: no line brings weak algorithms or the gateway of a
+// redirect, and where all is IKEv1, nothing is of IKEv2 but what finds out which version is spoken.
+func doesNoHarm(t T, r *report.Report, f report.Finding) {
+	t.Helper()
+	v1 := len(r.Conversations) > 0
+	for _, c := range r.Conversations {
+		v1 = v1 && c.Version == 1
+	}
+	for _, a := range f.Actions {
+		for _, c := range a.Commands {
+			if a.Mode == "config" && !strings.HasPrefix(strings.TrimSpace(c), "no ") && weakWords.MatchString(c) {
+				t.Errorf("%s advises a weak algorithm: %q", f.Code, c)
+			}
+			if to, ok := f.Fields["to"].(string); ok && f.Code == "redirected" && strings.Contains(c, to) {
+				t.Errorf("%s advises the gateway of a redirect: %q", f.Code, c)
+			}
+			if v1 && f.Code != "version-mismatch" && strings.Contains(c, "ikev2") {
+				t.Errorf("%s advises %q, and all is IKEv1", f.Code, c)
+			}
+		}
+	}
 }

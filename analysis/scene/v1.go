@@ -44,7 +44,8 @@ func SAv1(t ...ike.TransformV1) *ike.SAv1 {
 }
 
 func (a *V1) Message(x ike.ExchangeType, from int, id uint32, first bool, payloads ...ike.Payload) []byte {
-	m := &ike.Message{Header: ike.Header{SPIi: a.I, SPIr: a.R, Version: 0x10, Exchange: x, MessageID: id}, Payloads: payloads}
+	m := &ike.Message{Header: ike.Header{SPIi: a.I, SPIr: a.R, Version: 0x10, Exchange: x, MessageID: id},
+		Payloads: payloads}
 	if first {
 		m.SPIr = 0
 	}
@@ -56,7 +57,8 @@ func (a *V1) Sealed(x ike.ExchangeType, from int, id uint32, first ike.PayloadTy
 	for i := range data {
 		data[i] = byte(int(a.I>>32) + i*5 + int(id) + from*91 + size)
 	}
-	m := &ike.Message{Header: ike.Header{SPIi: a.I, SPIr: a.R, Version: 0x10, Exchange: x, MessageID: id, Flags: ike.FlagV1Encryption}}
+	m := &ike.Message{Header: ike.Header{SPIi: a.I, SPIr: a.R, Version: 0x10, Exchange: x, MessageID: id,
+		Flags: ike.FlagV1Encryption}}
 	m.Payloads = []ike.Payload{&ike.Ciphertext{First: first, Data: data}}
 	return a.S.bytes(m)
 }
@@ -72,8 +74,8 @@ func (a *V1) Main3(from int) []byte {
 	natd := func(x netip.Addr) ike.Payload {
 		return &ike.BytesV1{Number: ike.V1PayloadNATD, Data: ike.NATDHashV1(4, a.I, a.R, x, 500)}
 	}
-	return a.Message(ike.V1MainMode, from, 0, false, &ike.BytesV1{Number: ike.V1PayloadKE, Data: append(make([]byte, 64), byte(from), byte(a.I>>32))},
-		&ike.BytesV1{Number: ike.V1PayloadNONCE, Data: make([]byte, 20)}, natd(dst), natd(src))
+	return a.Message(ike.V1MainMode, from, 0, false, &ike.BytesV1{Number: ike.V1PayloadKE, Data: append(make([]byte, 64),
+		byte(from), byte(a.I>>32))}, &ike.BytesV1{Number: ike.V1PayloadNONCE, Data: make([]byte, 20)}, natd(dst), natd(src))
 }
 
 func (a *V1) Main34() {
@@ -107,7 +109,8 @@ func (a *V1) QuickMode(n int) {
 
 // Info is an Informational message in clear, sealedInfo an encrypted one.
 func (a *V1) Info(from int, number uint16) []byte {
-	return a.Message(ike.V1Informational, from, uint32(number)+7, false, &ike.NotifyV1{DOI: 1, Protocol: 1, Number: number})
+	return a.Message(ike.V1Informational, from, uint32(number)+7, false,
+		&ike.NotifyV1{DOI: 1, Protocol: 1, Number: number})
 }
 
 func (a *V1) SealedInfo(from int) []byte { return a.SealedInfoOf(from, 0x77aa, 80) }

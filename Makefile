@@ -4,6 +4,7 @@ GO ?= go
 FUZZTIME ?= 200000x
 SOAKTIME ?= 10m
 FLEETRUNS ?= 10000
+LABCAUSES ?= all
 ATTACKTIME ?= 10m
 DIST ?= dist
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -12,7 +13,7 @@ PACKAGE_ARCHS ?= amd64 arm64
 IMAGE_ARCH ?= $(shell $(GO) env GOARCH)
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: successors help build test race fuzz bench bench-analyze bench-long lint vuln sec referee soak fleet-soak attack release reproduce packages packages-check image accuracy golden
+.PHONY: successors help build test lab race fuzz bench bench-analyze bench-long lint vuln sec referee soak fleet-soak attack release reproduce packages packages-check image accuracy golden
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -24,6 +25,9 @@ test: ## run every test
 
 race: ## run every test with the race detector
 	$(GO) test -race -timeout 30m ./...
+
+lab: ## real gateways in network namespaces, one thing broken at a time, moncap over SSH: a table of verdicts (root, strongSwan; docs/lab.md)
+	MONCAP_LAB=$(LABCAUSES) $(GO) test -run '^TestLab$$' -count 1 -timeout 30m -v ./cmd/moncap
 
 golden: ## write the golden judgements of all scenes and incidents anew, to be read in the diff
 	$(GO) test ./analysis ./analysis/diagnose -run TestGolden -count 1 -update

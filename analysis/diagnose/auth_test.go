@@ -55,10 +55,10 @@ func certified(silence time.Duration) func(*scene.Scene) {
 	}
 }
 
-// onRouter is certified, and what A's router then shows of the SA: as READY, and with the peer's SPI or another one.
-func onRouter(silence time.Duration, peerSPI string) func(*scene.Scene) {
+// onRouter is a negotiation, and what A's router then shows of its SA: as READY, and with the peer's SPI or another one.
+func onRouter(negotiation func(*scene.Scene), peerSPI string) func(*scene.Scene) {
 	return func(s *scene.Scene) {
-		certified(silence)(s)
+		negotiation(s)
 		const message = 14 + 20 + 8 // Ethernet, IPv4, UDP
 		answer := s.Rows[0][1].Data[message:]
 		if peerSPI == "" {
@@ -79,7 +79,7 @@ func authCases() []findingCase {
 	return []findingCase{
 		{"tunnel-established", hit, "by the size of the answer, and the initiator uses it", func(s *scene.Scene) { s.SA(0).Up().DPD(0) },
 			map[string]any{"initiator": "A", "version": 2, "port": 500, "confidence": "certain"}},
-		{"tunnel-established", hit, "silence, and the initiator's router lists the SA", onRouter(time.Second, ""),
+		{"tunnel-established", hit, "silence, and the initiator's router lists the SA", onRouter(certified(time.Second), ""),
 			map[string]any{"initiator": "A", "confidence": "certain"}},
 		{"tunnel-established", hit, "the captures end before the initiator shows anything", func(s *scene.Scene) { s.SA(0).Up() },
 			map[string]any{"initiator": "A", "version": 2, "port": 500, "confidence": "probable"}},
@@ -194,8 +194,8 @@ func authCases() []findingCase {
 		}, map[string]any{"rejecting_side": "A", "confidence": "probable"}},
 		{"responder-auth-rejected", hit, "silence after a certificate", certified(time.Second),
 			map[string]any{"rejecting_side": "A", "confidence": "possible", "severity": "warning"}},
-		{"responder-auth-rejected", hit, "the initiator's router lists another SA", onRouter(time.Second, "00000000000000FF"), map[string]any{"confidence": "possible"}},
-		{"responder-auth-rejected", near, "the initiator's router lists the SA as READY", onRouter(time.Second, ""), nil},
+		{"responder-auth-rejected", hit, "the initiator's router lists another SA", onRouter(certified(time.Second), "00000000000000FF"), map[string]any{"confidence": "possible"}},
+		{"responder-auth-rejected", near, "the initiator's router lists the SA as READY", onRouter(certified(time.Second), ""), nil},
 		{"responder-auth-rejected", hit, "the responder sends ESP, the initiator nothing", func(s *scene.Scene) {
 			s.SA(0).Up()
 			for i := range uint32(10) {
@@ -230,6 +230,18 @@ func authCases() []findingCase {
 			a.Exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
 			a.DPD(0)
 		}, nil},
+		{"responder-auth-rejected", near, "one bare Notify behind traffic of the initiator", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			s.Traffic(5, false)
+			a.Exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
+		}, nil},
+		{"responder-auth-rejected", near, "one bare Notify behind an answer of the initiator", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			a.Exchange(ike.Informational, 1, ike.PayloadN, 8, ike.PayloadNone, 0)
+			a.Exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
+		}, nil},
+		{"responder-auth-rejected", near, "one bare Notify of an initiator whose router lists the SA as READY",
+			onRouter(rejects(0, ike.PayloadN, 8), ""), nil},
 		{"responder-auth-rejected", near, "of the responder", rejects(1, ike.PayloadN, 8), nil},
 		{"responder-auth-rejected", near, "a liveness check", rejects(0, ike.PayloadNone, 0), nil},
 		{"responder-auth-rejected", near, "a large notification", rejects(0, ike.PayloadN, 60), nil},

@@ -302,6 +302,7 @@ func (t *Talk) initiatorSays() {
 	if t.End != Established && !eap || len(t.Answer.Messages) == 0 {
 		return
 	}
+	t.Listed = t.End == Established && t.listed(t.Initiator)
 	if m := t.rejection(); m != nil {
 		t.reject(m)
 		return
@@ -309,7 +310,7 @@ func (t *Talk) initiatorSays() {
 	if t.End != Established {
 		return
 	}
-	if t.Listed = t.listed(t.Initiator); t.Listed && t.shows[t.Initiator].active(&t.c.Parties[t.Responder()]) {
+	if t.Listed && t.shows[t.Initiator].active(&t.c.Parties[t.Responder()]) {
 		t.Certain = true
 	}
 	if t.Taken = t.Listed || t.accepts(); t.Taken {
@@ -367,7 +368,9 @@ func (t *Talk) accepts() bool {
 }
 
 // rejection is the INFORMATIONAL request with which an initiator refuses the responder's
-// authentication: one bare Notify right after the answer (RFC 7296, Section 2.21.2).
+// authentication: one bare Notify right after the answer (RFC 7296, Section 2.21.2). Of its size
+// are others as well, which a side sends of its addresses (RFC 4555, Section 3.6); who uses the SA,
+// or lists it in the end, has refused nothing.
 func (t *Talk) rejection() *pair.Message {
 	for _, m := range t.RequestsOf(ike.Informational) {
 		if m.From != t.Initiator || m.FirstInner != ike.PayloadN || !t.follows(m, Soon) {
@@ -381,22 +384,22 @@ func (t *Talk) rejection() *pair.Message {
 			}
 			continue
 		}
-		if m.Sealed().LoneNotify() == ike.Yes && m.MessageID == t.Answer.Messages[0].MessageID+1 && !t.usedAfter(m) {
+		if m.Sealed().LoneNotify() == ike.Yes && m.MessageID == t.Answer.Messages[0].MessageID+1 &&
+			!t.Listed && !t.usedBeside(m) {
 			return m
 		}
 	}
 	return nil
 }
 
-// usedAfter says whether the initiator goes on with the SA behind its own message m: it sends ESP, or takes part in another exchange. What
-// it said then refused nothing; it told of its addresses, say (RFC 4555, Section 3.6).
-func (t *Talk) usedAfter(m *pair.Message) bool {
-	at := m.Transmissions()[0].Aligned
-	if t.esp.fromAfter(t, t.Initiator, at) {
+// usedBeside says whether the initiator uses the SA before or after its own message m: it sends
+// ESP, or takes part in another exchange.
+func (t *Talk) usedBeside(m *pair.Message) bool {
+	if t.esp.fromAfter(t, t.Initiator, t.Answer.Messages[0].Transmissions()[0].Aligned) {
 		return true
 	}
 	return slices.ContainsFunc(t.Messages, func(o *pair.Message) bool {
-		return o != m && o.From == t.Initiator && o.FirstInner != ike.PayloadD && o.Transmissions()[0].Aligned > at &&
+		return o != m && o.From == t.Initiator && o.FirstInner != ike.PayloadD &&
 			(o.Exchange == ike.CreateChildSA || o.Exchange == ike.Informational)
 	})
 }

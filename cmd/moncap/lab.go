@@ -28,6 +28,8 @@ type labOptions struct {
 	dir   string // for the password and the host keys
 	ports [2]int // 0 picks one
 	speed float64
+	// clockB is what the clock of site-B is ahead of the other's.
+	clockB time.Duration
 	// change makes the routers of a test different; nil elsewhere.
 	change func(*simulator.Config)
 }
@@ -86,6 +88,9 @@ func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets si
 	c := simulator.Config{
 		Hostname: peer.ExpectHostname, Username: labUser, Password: labPassword, Packets: packets,
 		Interfaces: []simulator.Interface{{Name: labInterface, Address: peer.WAN.Address}},
+	}
+	if peer == l.tunnel.B {
+		c.ClockOffset = o.clockB
 	}
 	key, err := simulator.HostKey(filepath.Join(o.dir, peer.Name+"_host_key"))
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ func (a *app) simulateCommand() *cobra.Command {
 	portA, portB := 2201, 2202
 	dir := ""
 	speed := 1.0
+	clockB := time.Duration(0)
 	var live liveFlags
 	c := &cobra.Command{
 		Use:   "simulate [INCIDENT]",
@@ -40,13 +42,13 @@ limits and buffers: real gateways can negotiate there, and moncap watches them a
 				if len(args) > 0 || cmd.Flags().Changed("speed") {
 					return usageError(errors.New("--live captures what passes, and replays no incident: leave out INCIDENT and --speed"))
 				}
-				return a.simulateLive(cmd.Context(), dir, live, labOptions{ports: [2]int{portA, portB}})
+				return a.simulateLive(cmd.Context(), dir, live, labOptions{ports: [2]int{portA, portB}, clockB: clockB})
 			}
 			incident, err := chosenIncident(args)
 			if err != nil {
 				return err
 			}
-			return a.simulate(cmd.Context(), incident, dir, labOptions{ports: [2]int{portA, portB}, speed: speed})
+			return a.simulate(cmd.Context(), incident, dir, labOptions{ports: [2]int{portA, portB}, speed: speed, clockB: clockB})
 		},
 	}
 	fl := c.Flags()
@@ -54,6 +56,7 @@ limits and buffers: real gateways can negotiate there, and moncap watches them a
 	fl.IntVar(&portB, "port-b", portB, "TCP port of site-B; 0 picks one")
 	fl.StringVar(&dir, "dir", "", "folder for the inventory and the host keys, which stay the same in it (default: a temporary one)")
 	fl.Float64Var(&speed, "speed", speed, "how much faster than it was the negotiation is replayed")
+	fl.DurationVar(&clockB, "clock-b", 0, "how far the clock of site-B is ahead, as in 90s or -2m")
 	fl.StringVar(&live.interfaces, "live", "", "capture from these two network interfaces, IFA,IFB, instead of replaying an incident")
 	fl.StringVar(&live.addresses, "addresses", "", "VPN addresses of the gateways behind them, A,B (default: the interfaces' own)")
 	fl.StringVar(&live.natAddress, "nat-address-a", "", "address under which B knows A, when a NAT is between them")

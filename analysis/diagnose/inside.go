@@ -56,7 +56,8 @@ func controlPlaneDrop(j *judge) []report.Finding {
 			Evidence: evidence("arrived, and not answered", m),
 			Actions: []report.Action{j.exec(s, "let IKE (UDP 500 and 4500) of this peer through what drops it",
 				dropShows(drops)...)},
-			Fields: map[string]any{"dropping_side": s.String(), "counters": dropNames(drops), "dropped": dropped(drops), "requests": n},
+			Subject: onSide(s),
+			Fields:  map[string]any{"counters": dropNames(drops), "dropped": dropped(drops), "requests": n},
 		})
 	}
 	return all
@@ -90,7 +91,8 @@ func ipsecDrop(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("While the capture ran, %s at %s: %s.", dropText(drops), j.name(s),
 				strings.Join(ipsecReasons(drops), "; ")),
 			Actions: []report.Action{j.exec(s, "what IPsec drops, and of which SA", dropShows(drops)...)},
-			Fields:  map[string]any{"dropping_side": s.String(), "counters": dropNames(drops), "dropped": dropped(drops)},
+			Subject: onSide(s),
+			Fields:  map[string]any{"counters": dropNames(drops), "dropped": dropped(drops)},
 		}
 		if slices.ContainsFunc(drops, func(d facts.Drop) bool { return d.Show == "show-ipsec-sa-detail" }) {
 			f.Confidence = report.Probable // they count this peer's packets alone
@@ -118,7 +120,8 @@ func egressDrop(j *judge) []report.Finding {
 				"the queue of its interface, so they may never have left the router. These count the packets of everybody.",
 				plural(lost, "IKE message", "IKE messages"), j.name(s), j.name(s.Other()), dropText(drops)),
 			Actions: []report.Action{j.exec(s, "what fills the queue, and whether IKE has a class of its own", dropShows(drops)...)},
-			Fields: map[string]any{"direction": s.Direction(), "counters": dropNames(drops), "dropped": dropped(drops),
+			Subject: sentBy(s),
+			Fields: map[string]any{"counters": dropNames(drops), "dropped": dropped(drops),
 				"lost": lost},
 		}
 		if telling(drops, lost) {

@@ -22,6 +22,9 @@ type Crew struct {
 	Folder string // where bundles are made; an absolute path
 	// Knows says why this worker should leave a run alone: its inventory does not have the tunnel as the plan does.
 	Knows func(*capture.Plan) error
+	// Slots are the places that a run takes of its routers, as this worker's inventory has them. A run that was submitted with
+	// others is let wait for these. nil: those that it was submitted with.
+	Slots func(*capture.Plan) (a, b Slot, err error)
 	// Hold says until when a run must not begin that is about to, and why; a zero time: it may. nil: all may.
 	Hold func(p *capture.Plan, cause string) (until time.Time, why string)
 	// Open prepares the routers of a run. resumes says that a run is gone on with: what cannot be recorded must not keep it

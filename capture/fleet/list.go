@@ -195,6 +195,9 @@ func (s *Store) Wait(ctx context.Context, each func(Run), ids ...string) ([]Run,
 			}
 			now = append(now, some...)
 		}
+		if gone := missing(ids, now); gone != "" {
+			return nil, s.fail(fmt.Errorf("%w: it was deleted while it was waited for", notFound("run", gone)))
+		}
 		over := 0
 		for _, r := range now {
 			if k, ok := known[r.ID]; each != nil && (!ok || k.State != r.State) {
@@ -214,6 +217,16 @@ func (s *Store) Wait(ctx context.Context, each func(Run), ids ...string) ([]Run,
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
+}
+
+// missing is one of the ids that has no run; empty: all have.
+func missing(ids []string, runs []Run) string {
+	for _, id := range ids {
+		if !slices.ContainsFunc(runs, func(r Run) bool { return r.ID == id }) {
+			return id
+		}
+	}
+	return ""
 }
 
 func anys[T any](list []T) []any {

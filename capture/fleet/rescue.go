@@ -119,7 +119,9 @@ func (w *rescueWorker) Work(ctx context.Context, job *river.Job[rescueArgs]) err
 	sent, found := time.Now(), false
 	var r Run
 	var err error
-	if err = v.s.query(ctx, v.s.db, func(scan func(...any) error) error {
+	asking, cancel := v.answer(ctx)
+	defer cancel()
+	if err = v.s.query(asking, v.s.db, func(scan func(...any) error) error {
 		found = true
 		r, err = scanRun(scan)
 		return err
@@ -139,10 +141,10 @@ const maxTries = 6
 // goOn collects or cleans a run from what the database, or this machine, has of it.
 func (v *service) goOn(ctx context.Context, h *held) {
 	base := context.WithoutCancel(ctx)
-	p, doc, err := v.s.plan(base, h.ID)
+	p, doc, err := v.s.plan(ctx, h.ID)
 	var entries []bundle.Entry
 	if err == nil {
-		entries, err = v.s.journal(base, v.s.db, h.ID)
+		entries, err = v.s.journal(ctx, v.s.db, h.ID)
 	}
 	switch {
 	case err != nil:
@@ -180,7 +182,13 @@ func (v *service) goOn(ctx context.Context, h *held) {
 func (v *service) recall(h *held, p *capture.Plan, doc string, entries []bundle.Entry) (*bundle.Bundle, error) {
 	if h.Host == v.host && h.Bundle != "" {
 		if b, err := bundle.Resume(h.Bundle); err == nil {
-			return b, nil
+			// That of another run would be undone at the wrong routers, and prove that nothing of this one is left.
+			if run, err := b.Run(); err == nil && run.ID == h.ID {
+				return b, nil
+			}
+			if err := b.Close(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return remake(fmt.Sprintf("%s-rescue-%d", v.folder(h, p), h.Fence), p, doc, entries)
@@ -240,7 +248,7 @@ func (v *service) resume(ctx context.Context, h *held, p *capture.Plan, b *bundl
 	// The numbers of whoever held it before end far below: what they still write does not meet these.
 	o, l := v.options(base, h, p, seq+1000)
 	defer l()
-	now, err := v.s.Now(base)
+	now, err := v.s.Now(ctx)
 	if err != nil {
 		now = time.Now()
 	}
@@ -271,6 +279,8 @@ func (v *service) resume(ctx context.Context, h *held, p *capture.Plan, b *bundl
 // later lets a rescue that came to nothing be tried again, after a while, by any worker of the site.
 func (v *service) later(ctx context.Context, h *held, why error) {
 	v.s.log.Warn("a run whose worker is gone could not be gone on with yet", "run", h.ID, "error", oneLine(why.Error()))
+	ctx, cancel := v.answer(ctx)
+	defer cancel()
 	// Nobody has it until then: the sweep that finds its lease over hands it out anew.
 	wait := v.s.lease.Milliseconds() * int64(min(h.tries, maxTries)) / 2
 	if _, err := v.s.exec(ctx, v.s.db, "UPDATE moncap_run SET owner = '', lease = {now} + ?, error = ?, remains = ? WHERE id = ? AND fence = ? AND state = 'recovering'",
@@ -282,6 +292,8 @@ func (v *service) later(ctx context.Context, h *held, why error) {
 // lookAgain has the routers of a rescued run looked at once more. Of a run that did not choose its own names nobody could
 // tell then whose they are.
 func (v *service) lookAgain(ctx context.Context, h *held) {
+	ctx, cancel := v.answer(ctx)
+	defer cancel()
 	_, err := v.s.queue.Insert(ctx, againArgs{h.ID}, &river.InsertOpts{
 		Queue: rescueQueueOf(h.Site), MaxAttempts: 5, ScheduledAt: time.Now().Add(8 * v.s.lease),
 	})
@@ -300,7 +312,10 @@ type againWorker struct {
 func (w *againWorker) Work(ctx context.Context, job *river.Job[againArgs]) error {
 	v := w.v
 	p, doc, err := v.s.plan(ctx, job.Args.Run)
-	if err != nil || p.Settings.Name != "" || v.o.Crew.Knows(p) != nil {
+	if err != nil || p.Settings.Name != "" {
+		return err
+	}
+	if err := v.o.Crew.Knows(p); err != nil { // River hands it out again, perhaps to a worker that does
 		return err
 	}
 	dir := fmt.Sprintf("%s/%s-%s-again-%d", v.o.Crew.Folder, p.Tunnel, p.RunID, job.ID)

@@ -569,3 +569,124 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	}
 	wantStates(t, s, "waiting")
 }
+
+// heldRun is a run that a worker holds, as it is when its job begins.
+func heldRun(t *testing.T, v *service, id string) (context.Context, *held) {
+	t.Helper()
+	granted, err := v.s.Run(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, ok, err := v.claim(t.Context(), id, granted.job)
+	if err != nil || !ok {
+		t.Fatalf("it could not be taken: %s, %v", granted.State, err)
+	}
+	ctx, h := v.hold(t.Context(), r, time.Now())
+	t.Cleanup(func() { v.release(h) })
+	return ctx, h
+}
+
+// What a router bears, and which router it is, is for the worker's inventory to say, whatever a run was submitted with.
+func TestAWorkerCorrectsTheRoutersOfARun(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		s := openStore(t, url)
+		v := idle(t, s, WorkerOptions{Workers: 3, Crew: Crew{
+			Folder: t.TempDir(),
+			Knows:  func(*capture.Plan) error { return nil },
+			Slots:  func(*capture.Plan) (Slot, Slot, error) { return Slot{"a", 1}, Slot{"b", 4}, nil },
+		}})
+		greedy, alias := ask(t, 0, "a", "b"), ask(t, 1, "a.example.net", "b")
+		greedy.A.Runs, greedy.B.Runs, alias.B.Runs = 3, 3, 3
+		ids := submit(t, s, greedy, alias)
+		wantStates(t, s, "granted granted")
+		for _, id := range ids {
+			v.do(heldRun(t, v, id))
+		}
+		wantStates(t, s, "granted waiting")
+		for _, id := range ids {
+			r, err := s.Run(t.Context(), id)
+			if err != nil || r.Routers != [2]string{"a", "b"} || r.runs != [2]int{1, 3} {
+				t.Errorf("%+v, %v", r, err)
+			}
+		}
+	})
+}
+
+// A bundle that a row names is gone on with only when it is the run's: one of another run would prove that nothing is left.
+func TestTheBundleOfAnotherRunIsNotGoneOnWith(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, "sqlite:"+filepath.Join(t.TempDir(), "moncap.db"))
+	v := idle(t, s, WorkerOptions{Crew: Crew{Folder: t.TempDir()}})
+	other, err := remake(filepath.Join(t.TempDir(), "other"), testPlan(t, "t1", runID(1)), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for id, same := range map[string]bool{runID(0): false, runID(1): true} {
+		h := &held{Run: Run{ID: id, Host: v.host, Bundle: other.Dir()}}
+		b, err := v.recall(h, testPlan(t, "t1", id), "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := b.Run()
+		if err != nil || run.ID != id || (b.Dir() == other.Dir()) != same {
+			t.Errorf("run %s: %s holds %+v, %v", id, b.Dir(), run, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A run that was deleted while somebody waits for it did not go well.
+func TestWaitMissesARun(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, "sqlite:"+filepath.Join(t.TempDir(), "moncap.db"))
+	if runs, err := s.Wait(t.Context(), nil, runID(0)); !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v, %v", runs, err)
+	}
+}
+
+// A dirty run that is cleaned up at last ended long ago, and is not over.
+func TestPruneSparesWhatIsNotOver(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		s := openStore(t, url)
+		ids := submit(t, s, ask(t, 0, "a", "b"))
+		if _, err := s.exec(t.Context(), s.db, "UPDATE moncap_run SET state = 'dirty', ended = 1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Clean(t.Context(), "me", ids[0]); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := s.Prune(t.Context(), Retain{Runs: time.Hour}, false); err != nil || p.Runs != 0 {
+			t.Errorf("%+v, %v", p, err)
+		}
+		wantStates(t, s, "recovering")
+	})
+}
+
+// A database that does not answer keeps no worker from ending, not even with a run that it had just taken.
+func TestARunWaitsForAnAnswerNoLongerThanItsLease(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, postgresDatabase(t))
+	v := idle(t, s, WorkerOptions{Workers: 1, Crew: Crew{Folder: t.TempDir()}})
+	ids := submit(t, s, ask(t, 0, "a", "b"))
+	ctx, h := heldRun(t, v, ids[0])
+	tx, err := s.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), "LOCK TABLE moncap_plan IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	go v.endAll(errStopped)
+	v.do(ctx, h) // it returns, though nobody gives the table back
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	wantStates(t, s, "interrupted")
+}

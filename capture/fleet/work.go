@@ -43,6 +43,8 @@ func (v *service) claim(ctx context.Context, id string, job int64) (r Run, ok bo
 	if ending {
 		return r, false, nil
 	}
+	ctx, cancel := v.answer(ctx)
+	defer cancel()
 	err = v.s.query(ctx, v.s.db, func(scan func(...any) error) error {
 		ok = true
 		r, err = scanRun(scan)
@@ -74,13 +76,16 @@ const unknownFor = 15 * time.Second
 // do carries out a run that is held.
 func (v *service) do(ctx context.Context, h *held) {
 	base := context.WithoutCancel(ctx)
-	p, _, err := v.s.plan(base, h.ID)
+	p, _, err := v.s.plan(ctx, h.ID)
 	if err != nil {
-		v.settle(base, h, ending{state: Failed, err: err, clean: true})
+		v.settle(base, h, unbegun(ctx, err))
 		return
 	}
 	if why := v.o.Crew.Knows(p); why != nil {
 		v.putBack(base, h, time.Now().Add(unknownFor), why.Error())
+		return
+	}
+	if v.reslotted(ctx, h, p) {
 		return
 	}
 	if hold := v.o.Crew.Hold; hold != nil {
@@ -89,8 +94,10 @@ func (v *service) do(ctx context.Context, h *held) {
 			return
 		}
 	}
-	if err := v.refusedBefore(base, p); err != nil {
-		v.settle(base, h, ending{state: Failed, err: err, clean: true, final: true})
+	if err := v.refusedBefore(ctx, p); err != nil {
+		e := unbegun(ctx, err)
+		e.final = true
+		v.settle(base, h, e)
 		return
 	}
 	b, err := bundle.Create(v.folder(h, p))
@@ -100,6 +107,20 @@ func (v *service) do(ctx context.Context, h *held) {
 	}
 	defer b.Close()
 	v.settle(base, h, v.capture(ctx, h, p, b))
+}
+
+// unbegun is what a run came to that was not begun.
+func unbegun(ctx context.Context, err error) ending {
+	if why := context.Cause(ctx); why != nil {
+		return ending{state: Interrupted, err: why, clean: true}
+	}
+	return ending{state: Failed, err: err, clean: true}
+}
+
+// answer bounds how long a run waits for one answer of the database whose end must not be that of the run: while it waits,
+// the worker cannot end.
+func (v *service) answer(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 2*v.s.lease)
 }
 
 // folder is where the bundle of a run goes.
@@ -182,8 +203,37 @@ func (v *service) reported(ctx context.Context, e ending) ending {
 	return e
 }
 
+// reslotted lets a run wait for other places than those that it has, when this worker's inventory says that a router bears
+// less, or has another address, than whoever submitted the run said.
+func (v *service) reslotted(ctx context.Context, h *held, p *capture.Plan) bool {
+	if v.o.Crew.Slots == nil {
+		return false
+	}
+	a, b, err := v.o.Crew.Slots(p)
+	if err != nil {
+		v.putBack(ctx, h, time.Now().Add(unknownFor), err.Error())
+		return true
+	}
+	// Less than a router bears is no harm, and workers that disagree end at the least.
+	a.Runs, b.Runs = min(max(a.Runs, 1), h.runs[0]), min(max(b.Runs, 1), h.runs[1])
+	if h.Routers == [2]string{a.Router, b.Router} && h.runs == [2]int{a.Runs, b.Runs} {
+		return false
+	}
+	asking, cancel := v.answer(ctx)
+	defer cancel()
+	if _, err := v.s.exec(asking, v.s.db, "UPDATE moncap_run SET router_a = ?, router_b = ?, runs_a = ?, runs_b = ? WHERE id = ? AND fence = ?",
+		a.Router, b.Router, a.Runs, b.Runs, h.ID, h.Fence); err != nil {
+		v.s.log.Warn("the routers of a run could not be corrected", "run", h.ID, "error", err.Error())
+		return true // its lease ends, and it is looked after
+	}
+	v.putBack(ctx, h, time.Now(), "for its routers as the worker's inventory has them")
+	return true
+}
+
 // putBack lets a run wait again.
 func (v *service) putBack(ctx context.Context, h *held, until time.Time, why string) {
+	ctx, cancel := v.answer(ctx)
+	defer cancel()
 	err := v.s.locked(ctx, func(tx *sql.Tx) error {
 		n, err := v.s.exec(ctx, tx, `UPDATE moncap_run SET state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'waiting' END, owner = '', lease = 0, job = 0,
 			ended = CASE state WHEN 'cancelling' THEN {now} ELSE 0 END, started = 0, not_before = {now} + ?, headline = ?
@@ -361,6 +411,8 @@ func (v *service) markRefused(ctx context.Context, h *held, p *capture.Plan, why
 	if v.o.Crew.Refused == nil {
 		return false
 	}
+	ctx, cancel := v.answer(ctx)
+	defer cancel()
 	keys := v.o.Crew.Refused(p, why)
 	for _, key := range keys {
 		if _, err := v.s.exec(ctx, v.s.db, `INSERT INTO moncap_refused (credential, until, run) VALUES (?, {now} + ?, ?)

@@ -78,8 +78,8 @@ func (c *crew) connections() *connector {
 
 func (c *crew) crew(folder string) fleet.Crew {
 	return fleet.Crew{
-		Folder: folder, Knows: c.knows, Open: c.open, Options: c.options, Report: c.report, Credentials: c.credentials,
-		Refused: c.refused, Hold: c.hold,
+		Folder: folder, Knows: c.knows, Slots: c.slots, Open: c.open, Options: c.options, Report: c.report,
+		Credentials: c.credentials, Refused: c.refused, Hold: c.hold,
 	}
 }
 
@@ -114,6 +114,17 @@ func (c *crew) tunnelOf(p *capture.Plan) (*inventory.Tunnel, error) {
 	return t, nil
 }
 
+// slots are the places of a run at its routers: how much one bears, and what it is called, is for
+// the inventory here to say.
+func (c *crew) slots(p *capture.Plan) (a, b fleet.Slot, err error) {
+	t, err := c.tunnelOf(p)
+	if err != nil {
+		return a, b, err
+	}
+	a, b = slotsOf(t, p.Settings.Name)
+	return a, b, nil
+}
+
 // asksSomebody says whether a login needs what a person types.
 func asksSomebody(p *inventory.Peer) bool {
 	return p.Password.Asks() && p.KeyFile == "" && !p.Agent && !p.SSHConfig || p.Enable.Asks() || p.KeyPassphrase.Asks()
@@ -136,8 +147,10 @@ func (c *crew) hold(p *capture.Plan, cause string) (until time.Time, why string)
 
 // approved says whether somebody agreed to a run, or to the one of which it is another attempt.
 func (c *crew) approved(id string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), databaseLimit)
+	defer cancel()
 	for range 10 {
-		r, err := c.store.Run(context.Background(), id)
+		r, err := c.store.Run(ctx, id)
 		if err != nil {
 			return false
 		}

@@ -160,11 +160,16 @@ func requestOf(t *inventory.Tunnel, f *captureFlags, id string) (fleet.Request, 
 	if err != nil {
 		return fleet.Request{}, err
 	}
-	limits := limitsOf([]*inventory.Tunnel{t}, f.name)
+	a, b := slotsOf(t, f.name)
+	return fleet.Request{Plan: p, Site: t.Site, A: a, B: b, Approve: t.Approve == inventory.ApproveFourEyes}, nil
+}
+
+// slotsOf are the places that a run of a tunnel takes of its routers. name is that which was chosen
+// for its captures, if any.
+func slotsOf(t *inventory.Tunnel, name string) (a, b fleet.Slot) {
+	limits := limitsOf([]*inventory.Tunnel{t}, name)
 	slot := func(p *inventory.Peer) fleet.Slot { return fleet.Slot{Router: p.Address(), Runs: limits[p.Address()]} }
-	return fleet.Request{
-		Plan: p, Site: t.Site, A: slot(t.A), B: slot(t.B), Approve: t.Approve == inventory.ApproveFourEyes,
-	}, nil
+	return slot(t.A), slot(t.B)
 }
 
 // submittedRun is a run in the answer of submit, in JSON.

@@ -36,6 +36,13 @@ func (e *cancelledError) Error() string {
 	return "cancelled by " + e.by
 }
 
+// Ended says whether err is of a run that was ended before its time, by somebody who cancelled it or by its worker's own end:
+// no router had a say in it.
+func Ended(err error) bool {
+	_, cancelled := errors.AsType[*cancelledError](err)
+	return cancelled || errors.Is(err, errLease) || errors.Is(err, errDrained) || errors.Is(err, errStopped)
+}
+
 // service is a worker at work.
 type service struct {
 	s        *Store

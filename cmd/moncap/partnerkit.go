@@ -24,6 +24,9 @@ Known platforms: ` + strings.Join(capture.PartnerVendors(), ", ") + ".",
 		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeTunnel,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if vendor = strings.ToLower(vendor); vendor == "pfsense" {
+				vendor = "opnsense" // the same commands
+			}
 			if err := oneOf("--vendor", vendor, capture.PartnerVendors()...); err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/capture/fleet"
 	"github.com/moncap/moncap/device"
 )
 
@@ -17,7 +18,7 @@ func reasonOf(err error) report.Reason {
 		return report.LeftOnRouter
 	}
 	_, bySignal := errors.AsType[*interrupted](err)
-	if _, byTime := errors.AsType[*timedOut](err); bySignal || byTime {
+	if _, byTime := errors.AsType[*timedOut](err); bySignal || byTime || fleet.Ended(err) {
 		return report.Interrupted
 	}
 	if errors.Is(err, bundle.ErrLocked) {

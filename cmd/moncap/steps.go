@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -287,6 +288,8 @@ func (a *app) printStatus(s *runStatus) error {
 	fmt.Fprintf(a.stdout, "%s: started %s", printable(s.Tunnel), s.Started.Local().Format(time.DateTime))
 	switch {
 	case s.Ends == nil:
+	case !slices.ContainsFunc(s.Sides, func(side sideStatus) bool { return side.Capture != "not there" }):
+		fmt.Fprint(a.stdout, ", over: its captures are on no router any more")
 	case time.Until(*s.Ends) > 0:
 		fmt.Fprintf(a.stdout, ", stops by itself at %s, in %s", s.Ends.Local().Format(time.TimeOnly), time.Until(*s.Ends).Round(time.Second))
 	default:

@@ -11,7 +11,7 @@ import (
 )
 
 // csvColumns are those of a table of routers. A row is a router, or one side of a tunnel when tunnel and side are set; of a
-// router that stands in several rows, what a later one leaves empty is what an earlier one said.
+// router that stands in several rows, what a later one leaves empty is what an earlier one said; rows that disagree are refused.
 var csvColumns = []string{
 	"name", "host", "port", "username", "password", "enable", "key_file", "jump", "platform", "interface", "address", "nat_address", "vrf",
 	"tunnel", "side", "tags",
@@ -70,6 +70,27 @@ func table(file string, text []byte, columns []string, need ...string) ([]map[st
 // isFormula says whether a spreadsheet would compute s instead of showing it.
 func isFormula(s string) bool { return s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) }
 
+// said is what the rows of a table have said of each router. Of two rows that disagree, one would send the captures of a
+// tunnel to a router, or an interface, that is not its own.
+type said map[string]map[string]string
+
+func (s said) agrees(name string, row map[string]string) error {
+	if s[name] == nil {
+		s[name] = map[string]string{}
+	}
+	for _, column := range csvColumns[1 : len(csvColumns)-3] { // those of a router
+		before, v := s[name][column], row[column]
+		if v == "" {
+			continue
+		}
+		if before != "" && before != v {
+			return fmt.Errorf("router %.40q: an earlier row has another %s", name, column) // no value: it may be a password
+		}
+		s[name][column] = v
+	}
+	return nil
+}
+
 func readCSV(s *source, d *Draft) error {
 	b, err := s.read()
 	if err != nil {
@@ -80,7 +101,7 @@ func readCSV(s *source, d *Draft) error {
 		return err
 	}
 	peers, skipped := map[string]*Peer{}, map[string]bool{}
-	ends := map[string]*Tunnel{}
+	ends, have := map[string]*Tunnel{}, said{}
 	var errs error
 	for i, row := range rows {
 		name := row["name"]
@@ -105,7 +126,7 @@ func readCSV(s *source, d *Draft) error {
 		if skipped[name] {
 			continue
 		}
-		if err := p.fromRow(row); err != nil {
+		if err := errors.Join(have.agrees(name, row), p.fromRow(row)); err != nil {
 			bad("%w", err)
 		}
 		if row["tunnel"] == "" {
@@ -190,7 +211,7 @@ func (d *Draft) readPairs(file string, text []byte) error {
 	for _, p := range d.Peers {
 		peers[p.Name] = p
 	}
-	have := map[string]bool{}
+	have, ends := map[string]bool{}, said{}
 	var errs error
 	for i, row := range rows {
 		t := Tunnel{Name: goodName(row["tunnel"]), A: goodName(row["a"]), B: goodName(row["b"])}
@@ -209,7 +230,9 @@ func (d *Draft) readPairs(file string, text []byte) error {
 			for _, key := range []string{"interface", "address", "nat_address", "vrf"} {
 				own[key] = row[side+key]
 			}
-			errs = errors.Join(errs, p.fromRow(own))
+			if err := errors.Join(ends.agrees(p.Name, own), p.fromRow(own)); err != nil {
+				errs = errors.Join(errs, fmt.Errorf("%s:%d: %w", file, lines[i], err))
+			}
 		}
 		d.Tunnels = slices.DeleteFunc(d.Tunnels, func(o Tunnel) bool {
 			return o.Name == t.Name || o.A == t.A && o.B == t.B || o.A == t.B && o.B == t.A

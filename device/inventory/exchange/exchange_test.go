@@ -108,6 +108,7 @@ func TestWhatCannotBeReadIsSaidWithItsLine(t *testing.T) {
 		{"csv", "name,port\nr1,99999\n", "x:2: port"},
 		{"csv", "name,tunnel,side\nr1,t,c\n", "x:2: tunnel"},
 		{"csv", "name\n\"open\n", "x: "},
+		{"csv", "name,host\nr1,192.0.2.1\nr1,192.0.2.2\n", `x:3: router "r1": an earlier row has another host`},
 		{"csv", "", "first row"},
 		{"nornir", "r1: {groups: [nowhere], platform: ios}\n", `x:1`},
 		{"pyats", "a: 1\n", "devices"},

@@ -252,6 +252,9 @@ func TestCancel(t *testing.T) {
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("left on %v\n%s", dirty, w.said.String())
 	}
+	if out := l.run(t, "report", running, "-f", "json").stdout; !strings.Contains(out, `"reason": "interrupted"`) {
+		t.Errorf("its report: %s", out)
+	}
 	if r := l.run(t, "cancel", running); r.code != exitUsage || !strings.Contains(r.stderr, "cannot be taken back any more") {
 		t.Errorf("again: exit %d\n%s", r.code, r.stderr)
 	}

@@ -144,6 +144,16 @@ tunnels:
     old: {a: hub, b: hub2}
     # the end`
 
+func TestARouterHasOneEnd(t *testing.T) {
+	routers := "name,host\nhub,192.0.2.1\nx,192.0.2.2\ny,192.0.2.3\n"
+	pairs := "tunnel,a,b,a_address\nt1,hub,x,203.0.113.1\nt2,hub,y,203.0.113.%d\n"
+	readText(t, "csv", routers, fmt.Sprintf(pairs, 1))
+	_, err := Read("csv", nil, "x", []byte(routers), []byte(fmt.Sprintf(pairs, 2)))
+	if err == nil || !strings.Contains(err.Error(), `:3: router "hub": an earlier row has another address`) {
+		t.Errorf("two addresses of a router: %v", err)
+	}
+}
+
 func TestMergeChangesNothingThatIsThere(t *testing.T) {
 	d := readText(t, "csv", "name,host,username,interface,address\nhub,198.51.100.9,x,Gi9,10.9.9.9\nnew,192.0.2.2,ops,,\n", "tunnel,a,b\nhub-new,hub,new\n")
 	got, had, err := d.Merge("inv.yaml", []byte(kept))

@@ -690,3 +690,38 @@ func TestARunWaitsForAnAnswerNoLongerThanItsLease(t *testing.T) {
 	}
 	wantStates(t, s, "interrupted")
 }
+
+// A run that was done before its lease was over is done, though its worker could write that only after others took it.
+func TestWhatWasDoneIsDone(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		s := openStore(t, url)
+		v := idle(t, s, WorkerOptions{Workers: 3, Crew: Crew{Folder: t.TempDir()}})
+		ids := submit(t, s, ask(t, 0, "a", "b"), ask(t, 1, "c", "d"))
+		for i, want := range []State{Done, Recovering} {
+			ctx, h := heldRun(t, v, ids[i])
+			if _, err := s.exec(t.Context(), s.db, "UPDATE moncap_run SET lease = 1 WHERE id = ?", h.ID); err != nil {
+				t.Fatal(err)
+			}
+			if err := v.sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b, err := remake(filepath.Join(t.TempDir(), "bundle"), testPlan(t, h.Tunnel, h.ID), "", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := ending{state: Done, clean: true, b: b, report: &Report{JSON: []byte("{}"), Outcome: "established"}}
+			if want != Done { // what failed is not: the routers are looked at
+				e.state = Failed
+			}
+			v.settle(ctx, h, e)
+			r, err := s.Run(t.Context(), h.ID)
+			if err != nil || r.State != want || r.Clean != (want == Done) || r.Fence <= h.Fence {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

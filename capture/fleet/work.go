@@ -266,6 +266,9 @@ func (v *service) settle(ctx context.Context, h *held, e ending) {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := v.settleOnce(ctx, h, e)
 		if err == nil {
+			if said && e.b != nil { // the database may not have it
+				v.keepLate(ctx, h, e.b)
+			}
 			return
 		}
 		if !said {
@@ -279,6 +282,17 @@ func (v *service) settle(ctx context.Context, h *held, e ending) {
 			return
 		}
 		time.Sleep(pause)
+	}
+}
+
+// keepLate puts the bundle of a run that is over into the database, when the row says that it is the run's.
+func (v *service) keepLate(ctx context.Context, h *held, b *bundle.Bundle) {
+	asking, cancel := v.answer(ctx)
+	defer cancel()
+	var fence int64
+	var dir string
+	if ok, err := v.s.row(asking, v.s.db, []any{&fence, &dir}, "SELECT fence, bundle FROM moncap_run WHERE id = ?", h.ID); err == nil && ok && dir == b.Dir() {
+		v.keep(ctx, &held{Run: Run{ID: h.ID, Fence: fence}}, b)
 	}
 }
 
@@ -307,9 +321,17 @@ func (v *service) settleOnce(ctx context.Context, h *held, e ending) error {
 		if e.b != nil {
 			bundleDir = e.b.Dir()
 		}
-		n, err := v.s.exec(ctx, tx, `UPDATE moncap_run SET state = ?, owner = '', lease = 0, ended = {now}, outcome = ?, exit = ?, headline = ?, clean = ?, error = ?,
-			remains = ?, host = ?, bundle = CASE ? WHEN '' THEN bundle ELSE ? END WHERE id = ? AND fence = ? AND state IN ('running', 'cancelling', 'recovering')`,
-			string(e.state), report.Outcome, exitOf(e), headline, number(e.clean), failure, remains(e.err), v.host, bundleDir, bundleDir, h.ID, h.Fence)
+		const settled = `UPDATE moncap_run SET state = ?, owner = '', lease = 0, ended = {now}, outcome = ?, exit = ?, headline = ?, clean = ?, error = ?,
+			remains = ?, host = ?, bundle = CASE ? WHEN '' THEN bundle ELSE ? END`
+		values := []any{string(e.state), report.Outcome, exitOf(e), headline, number(e.clean), failure, remains(e.err), v.host, bundleDir, bundleDir, h.ID, h.Fence}
+		n, err := v.s.exec(ctx, tx, settled+" WHERE id = ? AND fence = ? AND state IN ('running', 'cancelling', 'recovering')", values...)
+		if err == nil && n == 0 && e.state == Done && e.clean {
+			// It was taken from this worker while the database did not answer, after it was done: whoever goes on with it finds
+			// nothing on the routers, and has no packets.
+			if n, err = v.s.exec(ctx, tx, settled+", fence = fence + 1 WHERE id = ? AND fence > ? AND state IN ('recovering', 'interrupted')", values...); err == nil && n > 0 {
+				err = v.s.deleteOf(ctx, tx, []string{h.ID}, "moncap_artifact", "run")
+			}
+		}
 		if err != nil || n == 0 {
 			return err
 		}

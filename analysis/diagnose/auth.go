@@ -317,11 +317,15 @@ func (j *judge) fellSilent(t *talk, f *report.Finding) {
 	}
 	who, other := j.name(t.Initiator), j.name(t.Responder())
 	f.Severity, f.Confidence = report.Warning, report.Possible
-	f.Explanation = fmt.Sprintf("Whether %s accepted %s is open: it got the whole IKE_AUTH answer and has said nothing "+
-		"since, neither IKE nor ESP, while the captures went on. It has nothing to send, or it rejected %s without a word, "+
-		"as some implementations do. Traffic through the tunnel decides it, or the state of %s: an IKE SA that is READY "+
-		"with the SPIs %s and %s was accepted.", who, other, what, j.partyName(t.Initiator), t.SPIi, t.ResponderSPI())
-	f.Evidence = evidence("the last that was said", t.Answer.Messages...)
+	said, evident := "has said nothing since, neither IKE nor ESP, while the captures went on. It has nothing to send, or it "+
+		"rejected "+what+" without a word, as some implementations do", t.Answer.Messages
+	if m := finalOf(t.Proof); m != nil && m.Exchange == ike.Informational {
+		said = "then said one bare Notify and nothing else. It rejected " + what + ", or told of its addresses, which looks the same"
+		evident = append(slices.Clip(evident), m)
+	}
+	f.Explanation = fmt.Sprintf("Whether %s accepted %s is open: it got the whole IKE_AUTH answer and %s. Traffic through the tunnel decides it, or the state of %s: an IKE SA that is READY "+
+		"with the SPIs %s and %s was accepted.", who, other, said, j.partyName(t.Initiator), t.SPIi, t.ResponderSPI())
+	f.Evidence = evidence("the last that was said", evident...)
 	state := j.exec(t.Initiator, "whether it has the SA: READY, and UP-ACTIVE", j.toward(t.Initiator,
 		"show crypto ikev2 sa remote %s detailed", "show crypto session remote %s detail")...)
 	f.Actions = append([]report.Action{state}, f.Actions...)
@@ -449,4 +453,11 @@ func (j *judge) setupTime(t *talk) (float64, bool) {
 		return 0, false
 	}
 	return millis(end - start), true
+}
+
+func finalOf(messages []*pair.Message) *pair.Message {
+	if len(messages) == 0 {
+		return nil
+	}
+	return messages[len(messages)-1]
 }

@@ -230,6 +230,14 @@ func authCases() []findingCase {
 			a.Exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
 			a.DPD(0)
 		}, nil},
+		{"responder-auth-rejected", hit, "one bare Notify of the initiator, too late to be sure", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			s.Wait(300 * time.Millisecond)
+			a.Exchange(ike.Informational, 0, ike.PayloadN, 8, ike.PayloadNone, 0)
+			s.Wait(30 * time.Second)
+			s.Noise(0)
+			s.Noise(1)
+		}, map[string]any{"confidence": "possible", "severity": "warning", "rejecting_side": "A"}},
 		{"responder-auth-rejected", near, "one bare Notify behind traffic of the initiator", func(s *scene.Scene) {
 			a := s.SA(0).Up()
 			s.Traffic(5, false)

@@ -304,6 +304,10 @@ func (t *Talk) initiatorSays() {
 	}
 	t.Listed = t.End == Established && t.listed(t.Initiator)
 	if m := t.rejection(); m != nil {
+		if t.End == Established && t.late(m) {
+			t.Certain, t.Doubted, t.Proof = false, true, []*pair.Message{m}
+			return
+		}
 		t.reject(m)
 		return
 	}
@@ -390,6 +394,20 @@ func (t *Talk) rejection() *pair.Message {
 		}
 	}
 	return nil
+}
+
+// promptly is how soon after the answer reached it an initiator that refuses it says so: what it
+// has to do is to verify it.
+const promptly = 100e6
+
+// late says whether a lone sealed Notify came so long after the answer that it may as well be of
+// something else: one of MOBIKE's (RFC 4555) has the same size, and comes when an address changes.
+func (t *Talk) late(m *pair.Message) bool {
+	if len(m.Inner()) > 0 || t.c.Story(t.Initiator) == nil {
+		return false
+	}
+	got, _ := FirstArrival(t.c, t.Answer.Messages[len(t.Answer.Messages)-1])
+	return got >= 0 && m.Transmissions()[0].Aligned > got+promptly
 }
 
 // usedBeside says whether the initiator uses the SA before or after its own message m: it sends

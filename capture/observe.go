@@ -124,7 +124,7 @@ func (r *router) keepShow(cmd iosxe.Command, out string) {
 }
 
 // maxShows bounds what is kept of one router's shows, in bytes: whoever compares the captures reads all of them.
-const maxShows = 4 << 20
+const maxShows = 3 << 20
 
 // showed is how much was kept so far.
 func (r *router) showed() (sum int) {

@@ -30,7 +30,7 @@ type session struct {
 // Bounds of one answer. A bulk answer is the dump of a buffer: at four characters a byte, more than the largest buffer
 // that the playbook reads that way; who knows better says so in the command.
 const (
-	maxOutput   = 4 << 20
+	maxOutput   = 3 << 20
 	maxGreeting = 1 << 20
 	maxBulk     = 128 << 20
 	tailSize    = 2048 // how much of the end of an answer is searched for dialogs

@@ -16,8 +16,8 @@ type heap struct {
 
 // What is bounded, in bytes. The heap holds what is alive once, and garbage in what is left.
 const (
-	forItself   = 16 << 20
-	forRouters  = 16 << 20 // of one run
+	forItself   = 12 << 20
+	forRouters  = 12 << 20 // of one run
 	forAnalysis = 20 << 20 // beside one and a half times the captures
 )
 

@@ -104,7 +104,7 @@ func TestMemoryIsBoundedForAnyRouter(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "")
 	t.Setenv("GOGC", "")
 	const mb = 1 << 20
-	long := strings.Repeat("nothing that anybody would read, again and again, to the end of the line\n", 7*mb/2/73)
+	long := strings.Repeat("nothing that anybody would read, again and again, to the end of the line\n", 11*mb/4/73)
 	everyShow := map[string]string{}
 	for _, s := range []string{"crypto map", "crypto ikev2 proposal", "crypto ikev2 policy", "crypto ikev2 profile", "crypto isakmp policy",
 		"crypto ipsec transform-set", "crypto ipsec profile", "crypto isakmp sa", "crypto ikev2 stats", "ntp status", "interfaces"} {

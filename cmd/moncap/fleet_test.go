@@ -934,3 +934,36 @@ func TestSchedulesOutliveTheDatabase(t *testing.T) {
 		t.Errorf("back again: %v, away %t, next look %s", err, d.away, d.look)
 	}
 }
+
+// A schedule that makes no run, for whatever reason, keeps none of the others.
+func TestOneScheduleKeepsNoOther(t *testing.T) {
+	l := newFleetLab(t)
+	l.edit(t, "tunnels:\n", strings.ReplaceAll(nightlyOf, "never-late", "broken")+"tunnels:\n")
+	d, s := l.dispatcherOf(t)
+	if err := d.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.ScheduleRows(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := s.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rows {
+		rows[i].Spec, rows[i].Due = rows[i].Spec+" ", now.Add(-time.Second)
+	}
+	inv := d.crew.inventory()
+	if err := s.PutSchedules(t.Context(), inv.Digest, rows); err != nil {
+		t.Fatal(err)
+	}
+	inv.Schedules["broken"].Capture.BufferMB = 1 << 20 // more than any router has
+	if err := d.fire(t.Context()); err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("error %v", err)
+	}
+	runs, err := s.Runs(t.Context(), fleet.RunFilter{})
+	if err != nil || len(runs) != 1 || !strings.HasPrefix(runs[0].Cause, "schedule nightly@") {
+		t.Errorf("%v, runs %+v", err, runs)
+	}
+}

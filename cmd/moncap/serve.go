@@ -334,6 +334,7 @@ func (d *dispatcher) fire(ctx context.Context) error {
 	}
 	inv := d.crew.inventory()
 	wait := lookAgain
+	var errs []error
 	for _, r := range rows {
 		s := inv.Schedules[r.Name]
 		if r.Paused || s == nil || r.Digest != inv.Digest || r.Due.IsZero() {
@@ -343,13 +344,14 @@ func (d *dispatcher) fire(ctx context.Context) error {
 			wait = min(wait, r.Due.Sub(now))
 			continue
 		}
-		if err := d.fireOne(ctx, inv, s, r, now); err != nil {
-			return err
+		if err := d.fireOne(ctx, inv, s, r, now); err != nil { // the others fire all the same, and this one is tried again
+			errs = append(errs, fmt.Errorf("schedule %s: %w", r.Name, err))
+			continue
 		}
 		wait = 0
 	}
 	d.look = time.Now().Add(wait)
-	return nil
+	return errors.Join(errs...)
 }
 
 func (d *dispatcher) fireOne(

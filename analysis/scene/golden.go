@@ -109,12 +109,12 @@ func (g Goldens) write(dirs map[string]bool) error {
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return err
 		}
 	}
 	for path, file := range g {
-		if err := os.WriteFile(path, []byte(file.text()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(file.text()), 0o600); err != nil {
 			return err
 		}
 	}

@@ -216,7 +216,7 @@ func (a *app) installExtcap(ctx context.Context, folder string) error {
 			paths[2], paths[0], paths[1])
 	}
 	file := filepath.Join(folder, name)
-	// #nosec G302 G306 -- it is run, by anybody who runs Wireshark
+	// #nosec G301 G302 G306 -- it is run, by anybody who runs Wireshark
 	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(file, []byte(text), 0o755), os.Chmod(file, 0o755)); err != nil {
 		return &exitError{exitFailed, &hinted{err,
 			"run it as who may write there, or name another folder with --install-to and have WIRESHARK_EXTCAP_DIR point there"}}
@@ -228,6 +228,7 @@ func (a *app) installExtcap(ctx context.Context, folder string) error {
 // extcapFolder asks Wireshark where such programs lie; the user's own folder is better than the system's (4.2 and later have one).
 func extcapFolder(ctx context.Context) (string, error) {
 	for _, program := range []string{"tshark", "wireshark"} {
+		// #nosec G204 -- one of the two names above
 		out, err := exec.CommandContext(ctx, program, "-G", "folders").Output()
 		if err != nil {
 			continue

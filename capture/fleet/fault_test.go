@@ -78,6 +78,37 @@ func TestAWorkerTerminatedTwiceTakesBack(t *testing.T) {
 	})
 }
 
+// freeze stops a worker, but not in the middle of a write to a SQLite file: that would keep everybody else from writing until
+// it goes on, and nobody could take over.
+func freeze(t *testing.T, url string, p *process) {
+	t.Helper()
+	path, isFile := strings.CutPrefix(url, "sqlite:")
+	for range 100 {
+		p.signal(t, syscall.SIGSTOP)
+		if !isFile || writable(t, path) {
+			return
+		}
+		p.signal(t, syscall.SIGCONT)
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the worker writes all the time")
+}
+
+// writable says whether nobody writes to a SQLite file at present.
+func writable(t *testing.T, path string) bool {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(0)&_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		return false
+	}
+	return tx.Rollback() == nil
+}
+
 func TestAFrozenWorkersRunIsGoneOnWith(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
@@ -85,7 +116,7 @@ func TestAFrozenWorkersRunIsGoneOnWith(t *testing.T) {
 		frozen := f.worker(t, url, nil)
 		ids := submit(t, s, f.request(t, 0, 1, long))
 		running(t, f, s, ids[0])
-		frozen.signal(t, syscall.SIGSTOP)
+		freeze(t, url, frozen)
 		began := time.Now()
 		f.worker(t, url, nil)
 		r := await(t, s, time.Minute, ids...)[0]

@@ -64,6 +64,7 @@ func TestImage(t *testing.T) {
 	if build == nil || !entry.Match(b) || !strings.Contains(string(b), "\nFROM scratch\n") || !strings.Contains(string(b), "/etc/ssl/certs/ca-certificates.crt") {
 		t.Fatal("it is made in another way by now")
 	}
+	environ := strings.Fields(regexp.MustCompile(`(?m)^ENV (.*)$`).FindStringSubmatch(string(b) + "\nENV \n")[1])
 	root := t.TempDir()
 	c := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "timetzdata", "-ldflags", build[1], "-o", filepath.Join(root, "moncap"), build[2])
 	c.Dir, c.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
@@ -84,7 +85,7 @@ func TestImage(t *testing.T) {
 	}
 	for _, args := range [][]string{{"version"}, {"schedule", "next", "1", "-i", "/inventory.yaml"}} {
 		c := exec.CommandContext(t.Context(), "/moncap", args...)
-		c.Env, c.Dir = []string{"XDG_STATE_HOME=/var/lib"}, "/"
+		c.Env, c.Dir = environ, "/"
 		c.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
 		if out, err := c.CombinedOutput(); err != nil || !regexp.MustCompile(`moncap |02:30 CES?T`).Match(out) {
 			t.Errorf("%v: %v\n%s", args, err, out)

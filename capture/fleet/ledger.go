@@ -180,11 +180,11 @@ func (l *ledger) work(ctx context.Context, n *lane) {
 func (l *ledger) flush(ctx context.Context, n *lane) (more bool, err error) {
 	l.mu.Lock()
 	rows, doc, docSeq := slices.Clone(n.rows), l.doc, l.docSeq
+	needsLease := slices.ContainsFunc(rows, func(r *line) bool { return r.done != nil })
 	l.mu.Unlock()
 	if len(rows) == 0 && doc == nil {
 		return false, nil
 	}
-	needsLease := slices.ContainsFunc(rows, func(r *line) bool { return r.done != nil })
 	trying, cancel := context.WithTimeout(ctx, l.s.lease/3)
 	defer cancel()
 	held, err := l.write(trying, rows, doc, docSeq, needsLease)

@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,10 +42,7 @@ func TestNoCounterCostsTheCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, cmd := range p.A.countShows() {
-		for name, f := range map[string]*fault{
-			"too large": {before: errors.New("the output is too large")}, "lost": {before: lostError{}}, "hangs": {hang: true},
-			"refused": refuse(iosxe.InvalidInput, "% Invalid input detected"),
-		} {
+		for name, f := range showFaults() {
 			t.Run(cmd.Name+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {

@@ -19,6 +19,14 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
+// showFaults are the ways in which a show fails.
+func showFaults() map[string]*fault {
+	return map[string]*fault{
+		"too large": {before: errors.New("the output is too large")}, "lost": {before: lostError{}}, "hangs": {hang: true},
+		"refused": refuse(iosxe.InvalidInput, "% Invalid input detected"),
+	}
+}
+
 // TestNoShowCostsTheCapture lets every show of observe fail in every way.
 func TestNoShowCostsTheCapture(t *testing.T) {
 	settings := Settings{Debug: true, Until: Until{Kind: UntilEstablished}}
@@ -28,10 +36,7 @@ func TestNoShowCostsTheCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, cmd := range p.A.observeCommands() {
-		for name, f := range map[string]*fault{
-			"too large": {before: errors.New("the output is too large")}, "lost": {before: lostError{}}, "hangs": {hang: true},
-			"refused": refuse(iosxe.InvalidInput, "% Invalid input detected"),
-		} {
+		for name, f := range showFaults() {
 			t.Run(cmd.Name+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {

@@ -319,9 +319,9 @@ func (j *judge) fellSilent(t *talk, f *report.Finding) {
 	f.Severity, f.Confidence = report.Warning, report.Possible
 	said, evident := "has said nothing since, neither IKE nor ESP, while the captures went on. It has nothing to send, or it "+
 		"rejected "+what+" without a word, as some implementations do", t.Answer.Messages
-	if m := finalOf(t.Proof); m != nil && m.Exchange == ike.Informational {
+	if n := len(t.Proof); n > 0 && t.Proof[n-1].Exchange == ike.Informational {
 		said = "then said one bare Notify and nothing else. It rejected " + what + ", or told of its addresses, which looks the same"
-		evident = append(slices.Clip(evident), m)
+		evident = append(slices.Clip(evident), t.Proof[n-1])
 	}
 	f.Explanation = fmt.Sprintf("Whether %s accepted %s is open: it got the whole IKE_AUTH answer and %s. Traffic through the tunnel decides it, or the state of %s: an IKE SA that is READY "+
 		"with the SPIs %s and %s was accepted.", who, other, said, j.partyName(t.Initiator), t.SPIi, t.ResponderSPI())
@@ -453,11 +453,4 @@ func (j *judge) setupTime(t *talk) (float64, bool) {
 		return 0, false
 	}
 	return millis(end - start), true
-}
-
-func finalOf(messages []*pair.Message) *pair.Message {
-	if len(messages) == 0 {
-		return nil
-	}
-	return messages[len(messages)-1]
 }

@@ -13,8 +13,15 @@ import (
 // Two captures at the interfaces show that a packet came in or went out; the routers' own counters
 // show what died between the interface and IKE or IPsec.
 
-// drops are what the router of s dropped while the capture ran.
-func (j *judge) drops(s pair.Side) facts.Drops { return j.o.Config[s].Drops() }
+// drops are what the router of s dropped while the capture ran. They are read once: every unanswered
+// conversation asks for them.
+func (j *judge) drops(s pair.Side) *facts.Drops {
+	if j.dropped[s] == nil {
+		d := j.o.Config[s].Drops()
+		j.dropped[s] = &d
+	}
+	return j.dropped[s]
+}
 
 // droppedBefore is a sentence about what a router's counters say of packets that IKE does not answer.
 func (j *judge) droppedBefore(s pair.Side) string {

@@ -31,6 +31,8 @@ type judge struct {
 	rejections []facts.Rejection
 	nat        []facts.Translated
 	versions   *facts.VersionConflict // nil: none
+
+	dropped [2]*facts.Drops // by each router while the captures ran; nil: not asked for yet
 }
 
 func newJudge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) *judge {

@@ -63,6 +63,25 @@ func (s *silence) begin() {
 	}
 }
 
+// beginFor begins what passes after d. It says whether nothing had begun before.
+func (s *silence) beginFor(d time.Duration) bool {
+	if !s.began().IsZero() {
+		return false
+	}
+	s.mu.Lock()
+	s.until = time.Now().Add(d)
+	s.mu.Unlock()
+	s.begin()
+	return true
+}
+
+// began is when the network turned bad, and zero before.
+func (s *silence) began() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.since
+}
+
 // bad says whether it is.
 func (s *silence) bad() bool {
 	s.mu.Lock()
@@ -216,10 +235,12 @@ func (b *bubble) runArgs(out string) []string {
 func (b *bubble) lastWord() time.Time {
 	var last time.Time
 	for _, s := range b.silences {
+		s.mu.Lock()
 		at := s.heard
 		if !s.since.IsZero() {
 			at = s.since
 		}
+		s.mu.Unlock()
 		if at.After(last) {
 			last = at
 		}
@@ -272,7 +293,7 @@ func fallSilent(t *testing.T, phase capture.Phase, kind string, both bool) {
 	r := b.moncap(t.Context(), nil, b.runArgs(out)...)
 	close(ended)
 	last := b.lastWord()
-	if b.silences[0].since.IsZero() {
+	if b.silences[0].began().IsZero() {
 		t.Fatalf("the router never fell silent\n%s", r.stderr)
 	}
 	limit := 30 * time.Second
@@ -289,7 +310,7 @@ func fallSilent(t *testing.T, phase capture.Phase, kind string, both bool) {
 		t.Errorf("exit %d, and %v is not as it was\n%s", r.code, dirty, r.stderr)
 	}
 	for i := range b.routers {
-		b.silences[i].until = time.Now()
+		b.silences[i].end(time.Now())
 		b.routers[i].ClearFaults()
 	}
 	if r.code != exitDirty {
@@ -369,12 +390,9 @@ func outage(t *testing.T, kind string, phase capture.Phase, patient bool) {
 	}
 	s := b.silences[0]
 	r := b.moncap(t.Context(), func(e capture.Event) {
-		if e.Phase != phase || e.Kind != capture.Began || !s.since.IsZero() {
-			return
+		if e.Phase == phase && e.Kind == capture.Began && s.beginFor(time.Minute) {
+			time.AfterFunc(time.Minute, b.routers[0].ClearFaults)
 		}
-		s.begin()
-		s.until = s.since.Add(time.Minute)
-		time.AfterFunc(time.Minute, b.routers[0].ClearFaults)
 	}, args...)
 	changed := phase != capture.PhaseACL // the first change may have been the first that was not answered
 	if dirty := b.dirty(); patient && (r.code == exitDirty || len(dirty) > 0) || !patient && changed && r.code != exitDirty {

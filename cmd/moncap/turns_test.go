@@ -202,11 +202,11 @@ func TestARunTakesFewRoundTrips(t *testing.T) {
 				}
 				n := far.total() - far.turns[capture.PhaseWait]
 				t.Logf("%d round trips: %s; %d of the transfer's login beside them; %s", n, strings.Join(by, ", "), far.ahead, took)
-				if n > mostRoundTrips {
+				if n > mostRoundTrips && patience == 1 { // the race detector pulls apart what is sent together
 					t.Errorf("%d round trips, want %d at most", n, mostRoundTrips)
 				}
 			}
-			if slices.Min(gaps) >= 3 {
+			if slices.Min(gaps) >= 3*patience {
 				t.Errorf("the captures were started %v ms apart", gaps)
 			}
 		})

@@ -5,15 +5,10 @@ package fleet
 import (
 	"context"
 	"database/sql"
-	"log/slog"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/moncap/moncap/capture"
 )
@@ -286,63 +281,5 @@ func TestOneCaptureARouter(t *testing.T) {
 		}
 		f.check(t)
 		settled(t, s)
-	})
-}
-
-// A frozen worker may send the one command that it was about to, after others have cleaned up: the routers are looked at
-// again.
-func TestRoutersAreLookedAtAgain(t *testing.T) {
-	if patience > 1 {
-		t.Skip("nobody beats for the run that it goes on with, and the race detector makes it longer than a lease")
-	}
-	t.Parallel()
-	eachDatabase(t, func(t *testing.T, url string) {
-		f, s := newField(t, 1), openStore(t, url)
-		dying := f.worker(t, url, func(c *workerConfig) { c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second, syscall.SIGKILL })
-		ids := submit(t, s, f.request(t, 0, 1, long))
-		<-dying.done
-		c := workerConfig{URL: url, Dir: f.dir, Runs: t.TempDir(), Peers: f.peers}
-		v := idle(t, s, WorkerOptions{Crew: c.crew(slog.New(slog.DiscardHandler)), Host: "another"})
-		eventually(t, "the run is taken over", 10*testLease, func() bool {
-			_ = v.beat(t.Context())
-			r, err := s.Run(t.Context(), ids[0])
-			return v.sweep(t.Context()) == nil && err == nil && r.State == Recovering
-		})
-		r, err := s.Run(t.Context(), ids[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		rescuing := &rescueWorker{v: v}
-		if err := rescuing.Work(t.Context(), &river.Job[rescueArgs]{JobRow: &rivertype.JobRow{ID: r.job}, Args: rescueArgs{ids[0]}}); err != nil {
-			t.Fatal(err)
-		}
-		if r, err = s.Run(t.Context(), ids[0]); err != nil || r.State != Collected || !strings.Contains(r.Bundle, "-rescue-") {
-			t.Fatalf("%+v, %v", r, err)
-		}
-		f.check(t)
-		p, _, err := s.plan(t.Context(), ids[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, command := range p.Steps(capture.A) {
-			if command.Phase == capture.PhaseACL {
-				f.routers[0].Type(append(append([]string{"configure terminal"}, command.Command.Lines...), "end")...)
-			}
-		}
-		if len(f.dirty()) != 1 {
-			t.Fatal("the router did not take the late command")
-		}
-		looking := &againWorker{v: v}
-		if err := looking.Work(t.Context(), &river.Job[againArgs]{JobRow: &rivertype.JobRow{ID: 7, Attempt: 1, MaxAttempts: 5}, Args: againArgs{ids[0]}}); err != nil {
-			t.Fatal(err)
-		}
-		f.check(t)
-		rows, err := s.AuditRows(t.Context(), time.Time{})
-		if err != nil || len(rows) != 1 || rows[0].Run != ids[0] {
-			t.Errorf("%v, %v", rows, err)
-		}
-		if left, err := filepath.Glob(filepath.Join(c.Runs, "*again*")); err != nil || len(left) > 0 {
-			t.Errorf("%v, %v", left, err)
-		}
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -24,15 +23,6 @@ type rescueArgs struct {
 // Kind is River's name of it.
 func (rescueArgs) Kind() string { return "moncap_rescue" }
 
-// againArgs is the job of looking at the routers of a rescued run once more: a worker that was only frozen may have sent the
-// one command that it was about to.
-type againArgs struct {
-	Run string `json:"run"`
-}
-
-// Kind is River's name of it.
-func (againArgs) Kind() string { return "moncap_again" }
-
 // sweep finds the runs whose workers are silent, and has others go on with them; those that were granted and not taken up;
 // and those whose time has come.
 func (v *service) sweep(ctx context.Context) error {
@@ -40,7 +30,7 @@ func (v *service) sweep(ctx context.Context) error {
 	defer cancel()
 	n := 0
 	if _, err := v.s.row(ctx, v.s.db, []any{&n}, `SELECT count(*) FROM moncap_run WHERE state IN ('granted', 'running', 'cancelling', 'recovering')
-		AND lease < {now} OR state = 'waiting' AND approval <> 'wanted' AND not_before <= {now}`); err != nil || n == 0 {
+		AND lease < {now} OR state = 'waiting' AND approval <> 'wanted' AND not_before <= {now} OR EXISTS (SELECT 1 FROM moncap_look WHERE due < {now})`); err != nil || n == 0 {
 		return err
 	}
 	return v.s.locked(ctx, func(tx *sql.Tx) error {
@@ -60,6 +50,9 @@ func (v *service) sweep(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+		}
+		if err := v.s.handOutLooks(ctx, tx); err != nil {
+			return err
 		}
 		return v.s.admit(ctx, tx)
 	})
@@ -172,10 +165,9 @@ func (v *service) goOn(ctx context.Context, h *held) {
 	if ctx.Err() != nil && e.state == Dirty {
 		return // whoever sweeps next goes on
 	}
+	// Of a run that did not choose its own names nobody could tell later whose they are.
+	e.again = e.clean && p.Settings.Name == ""
 	v.settle(base, h, e)
-	if e.clean {
-		v.lookAgain(base, h)
-	}
 }
 
 // recall opens the bundle that the run left here, or makes one of what the database has.
@@ -287,70 +279,4 @@ func (v *service) later(ctx context.Context, h *held, why error) {
 		wait, oneLine(why.Error()), remains(why), h.ID, h.Fence); err != nil {
 		v.s.log.Warn("a run could not be put back", "run", h.ID, "error", err.Error())
 	}
-}
-
-// lookAgain has the routers of a rescued run looked at once more. Of a run that did not choose its own names nobody could
-// tell then whose they are.
-func (v *service) lookAgain(ctx context.Context, h *held) {
-	ctx, cancel := v.answer(ctx)
-	defer cancel()
-	_, err := v.s.queue.Insert(ctx, againArgs{h.ID}, &river.InsertOpts{
-		Queue: rescueQueueOf(h.Site), MaxAttempts: 5, ScheduledAt: time.Now().Add(8 * v.s.lease),
-	})
-	if err != nil {
-		v.s.log.Warn("the routers of a rescued run will not be looked at again", "run", h.ID, "error", err.Error())
-	}
-}
-
-// againWorker looks again.
-type againWorker struct {
-	river.WorkerDefaults[againArgs]
-	v *service
-}
-
-// Work looks for everything that the run may have made. It needs no lease: taking back never does.
-func (w *againWorker) Work(ctx context.Context, job *river.Job[againArgs]) error {
-	v := w.v
-	p, doc, err := v.s.plan(ctx, job.Args.Run)
-	if err != nil || p.Settings.Name != "" {
-		return err
-	}
-	if err := v.o.Crew.Knows(p); err != nil { // River hands it out again, perhaps to a worker that does
-		return err
-	}
-	dir := fmt.Sprintf("%s/%s-%s-again-%d", v.o.Crew.Folder, p.Tunnel, p.RunID, job.ID)
-	if err := os.RemoveAll(dir); err != nil { // of an attempt before
-		return err
-	}
-	entries, err := v.s.journal(ctx, v.s.db, job.Args.Run)
-	if err != nil {
-		return err
-	}
-	b, err := remake(dir, p, doc, entries)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	sessions, err := v.o.Crew.Open(ctx, p, b, true)
-	if err != nil {
-		return err
-	}
-	defer sessions.Close()
-	o := v.o.Crew.Options(p)
-	r, err := capture.Clean(ctx, b, sessions.Hosts(), o)
-	if err != nil {
-		if _, dirty := errors.AsType[*capture.DirtyError](err); dirty && job.Attempt >= job.MaxAttempts {
-			_, marked := v.s.exec(ctx, v.s.db, "UPDATE moncap_run SET state = 'dirty', clean = 0, exit = 5, remains = ?, bundle = ?, host = ? WHERE id = ? AND state IN ('collected', 'interrupted')",
-				remains(err), dir, v.host, job.Args.Run)
-			err = errors.Join(err, marked)
-		}
-		return err
-	}
-	if len(r.Removed) > 0 {
-		what := fmt.Sprintf("removed %d things that its lost worker made after it was cleaned up", len(r.Removed))
-		if err := v.s.audit(ctx, v.s.db, v.id, what, job.Args.Run, ""); err != nil {
-			return err
-		}
-	}
-	return errors.Join(b.Close(), os.RemoveAll(dir))
 }

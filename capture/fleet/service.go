@@ -53,11 +53,12 @@ type service struct {
 	ending   chan struct{} // closed: captures end, and nothing new begins
 	hardened chan struct{} // closed: runs are ended at once
 
-	mu   sync.Mutex
-	end  bool  // ending is closed
-	hard error // not nil: runs are ended at once, for this reason
-	held map[string]*held
-	left []string // runs that left something
+	mu    sync.Mutex
+	end   bool  // ending is closed
+	hard  error // not nil: runs are ended at once, for this reason
+	held  map[string]*held
+	looks map[int64]context.CancelCauseFunc // end second looks at routers, by their jobs
+	left  []string                          // runs that left something
 
 	clockOff atomic.Int64 // milliseconds that this clock is before the database's
 }
@@ -123,7 +124,8 @@ func (s *Store) newService(o WorkerOptions) (*service, error) {
 			return nil, err
 		}
 	}
-	v := &service{s: s, o: o, host: host, id: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random(3)), ending: make(chan struct{}), hardened: make(chan struct{}), held: map[string]*held{}}
+	v := &service{s: s, o: o, host: host, id: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random(3)), ending: make(chan struct{}), hardened: make(chan struct{}), held: map[string]*held{},
+		looks: map[int64]context.CancelCauseFunc{}}
 	queues := map[string]river.QueueConfig{}
 	for _, site := range o.Sites {
 		queues[queueOf(site)] = river.QueueConfig{MaxWorkers: o.Workers}
@@ -227,6 +229,9 @@ func (v *service) endAll(why error) {
 	v.hard = why
 	for _, h := range v.held {
 		h.cancel(why)
+	}
+	for _, end := range v.looks {
+		end(why)
 	}
 }
 
@@ -340,7 +345,7 @@ func (v *service) beat(ctx context.Context) error {
 	if draining != 0 {
 		v.drain()
 	}
-	return v.prolong(ctx)
+	return errors.Join(v.prolong(ctx), v.prolongLooks(ctx))
 }
 
 func (v *service) prolong(ctx context.Context) error {

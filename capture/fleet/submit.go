@@ -194,17 +194,20 @@ func (s *Store) look(ctx context.Context, d doer) (*hall, error) {
 	if err != nil || len(h.waiting) == 0 {
 		return h, err
 	}
-	err = s.query(ctx, d, func(scan func(...any) error) error {
+	if err := s.lookAtSlots(ctx, d, h); err != nil {
+		return nil, err
+	}
+	return h, s.spare(ctx, d, h)
+}
+
+func (s *Store) lookAtSlots(ctx context.Context, d doer, h *hall) error {
+	return s.query(ctx, d, func(scan func(...any) error) error {
 		var router string
 		var slot int
 		err := scan(&router, &slot)
 		h.taken[router] = append(h.taken[router], slot)
 		return err
 	}, "SELECT router, slot FROM moncap_slot")
-	if err != nil {
-		return nil, err
-	}
-	return h, s.spare(ctx, d, h)
 }
 
 // spare counts what the live workers of each site can take beside what they have and what is on its way to them.

@@ -124,7 +124,7 @@ func (s *Store) pruneRuns(ctx context.Context, tx *sql.Tx, now int64, keep Retai
 	if err != nil || dryRun {
 		return err
 	}
-	for _, table := range []string{"moncap_artifact", "moncap_report", "moncap_finding", "moncap_journal", "moncap_plan"} {
+	for _, table := range []string{"moncap_artifact", "moncap_report", "moncap_finding", "moncap_journal", "moncap_plan", "moncap_look"} {
 		if err := s.deleteOf(ctx, tx, gone, table, "run"); err != nil {
 			return err
 		}

@@ -140,6 +140,7 @@ type ending struct {
 	b      *bundle.Bundle // nil: there is none
 	report *Report        // nil: there is none
 	final  bool           // a follow-up would come to the same
+	again  bool           // its routers are to be looked at again
 }
 
 // capture does the playbook, and the report.
@@ -342,6 +343,11 @@ func (v *service) settleOnce(ctx context.Context, h *held, e ending) error {
 		}
 		if err := v.s.putReport(ctx, tx, h.ID, report); err != nil {
 			return err
+		}
+		if e.again {
+			if err := v.s.lookLater(ctx, tx, h.ID); err != nil {
+				return err
+			}
 		}
 		if err := v.followUp(ctx, tx, h, e); err != nil {
 			return err

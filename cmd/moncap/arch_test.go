@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"capture":           {"device/iosxe", "capture/bundle"},
 	"capture/bundle":    {},
 	"capture/schedule":  {},
+	"capture/event":     {}, // what others say of a tunnel: no router, no database
 	"capture/fleet":     {"capture", "capture/bundle"},
 	"analysis/ike":      {},
 	"analysis/packet":   {"analysis/ike"},

@@ -121,11 +121,11 @@ func TestEveryRuleReadsItsExample(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	for line, want := range map[string]Finding{
-		"%CRYPTO-5-SESSION_STATUS: Crypto tunnel is UP  .  Peer 10.2.2.1:500       Id: 10.2.2.1":                         {Kind: SAUp, Remote: netip.MustParseAddr("10.2.2.1")},
-		"%CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is DOWN.  Peer 2001:DB8::1:4500       Id: r2.example":          {Kind: SADown, Remote: netip.MustParseAddr("2001:db8::1")},
-		"%CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is DOWN. Peer [2001:DB8::2]:500 f_vrf:  INET i_vrf: A Id: x":   {Kind: SADown, Remote: netip.MustParseAddr("2001:db8::2")},
+		"%CRYPTO-5-SESSION_STATUS: Crypto tunnel is UP  .  Peer 10.2.2.1:500       Id: 10.2.2.1":                          {Kind: SAUp, Remote: netip.MustParseAddr("10.2.2.1")},
+		"%CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is DOWN.  Peer 2001:DB8::1:4500       Id: r2.example":           {Kind: SADown, Remote: netip.MustParseAddr("2001:db8::1")},
+		"%CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is DOWN. Peer [2001:DB8::2]:500 f_vrf:  INET i_vrf: A Id: x":    {Kind: SADown, Remote: netip.MustParseAddr("2001:db8::2")},
 		"%LINEPROTO-5-UPDOWN: Line protocol on Interface Tunnel0, changed state to up":                                    {Kind: LineUp, Interface: "Tunnel0"},
-		"%CRYPTO-6-IKMP_MODE_FAILURE: Processing of Main Mode failed with peer 10.2.2.1":                                 {Kind: NegotiationFailed, Remote: netip.MustParseAddr("10.2.2.1")},
+		"%CRYPTO-6-IKMP_MODE_FAILURE: Processing of Main Mode failed with peer 10.2.2.1":                                  {Kind: NegotiationFailed, Remote: netip.MustParseAddr("10.2.2.1")},
 		"%CRYPTO-4-RECVD_PKT_INV_SPI: decaps: rec'd IPSEC packet has invalid spi for destaddr=10.0.0.1, prot=50, spi=0x1": {Kind: InvalidSPI},
 	} {
 		m, err := ParseSyslog([]byte(line), now)

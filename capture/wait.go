@@ -60,7 +60,7 @@ func (u *runner) wait(ctx context.Context) error {
 		if err != nil || over || judge.over(u.plan.Settings.Until, seen) {
 			return err
 		}
-		next.Reset(max(u.pollEvery()-time.Since(began), 0))
+		next.Reset(max(judge.soon(u.pollEvery())-time.Since(began), 0))
 	}
 }
 
@@ -240,6 +240,7 @@ func (r *router) negotiated(ctx context.Context) (up, pending int, err error) {
 		case r.known[key]:
 		case sa.Established():
 			up++
+		case sa.Deleted(): // it is listed for a while, and nothing comes of it any more
 		default:
 			pending++
 		}
@@ -305,9 +306,19 @@ func (r *router) withPeer(sa iosxe.IKESA) bool {
 
 // judge decides whether the wait is over by what was seen.
 type judge struct {
-	quiet int  // looks in a row at which a negotiation had left nothing
-	tried bool // a negotiation was under way at some look
+	quiet int    // looks in a row at which a negotiation had left nothing
+	half  int    // looks in a row at which one side had it up, and the other had nothing of it
+	tried bool   // a negotiation was under way at some look
+	had   bool   // at some look there was an SA of before
+	up    bool   // there was at the last one
+	base  [2]int // packets when the last SA of before was gone
 }
+
+// How many looks in a row have to show the same before it is taken for decided: fewer where the negotiation itself was seen.
+const (
+	looksIfTried = 2
+	looksIfNot   = 3
+)
 
 func (j *judge) over(u Until, seen [2]sighting) bool {
 	a, b := seen[0], seen[1]
@@ -320,25 +331,67 @@ func (j *judge) over(u Until, seen [2]sighting) bool {
 	case UntilEstablished:
 		return established(a, b)
 	case UntilFailed:
-		return j.failed(a, b)
+		return j.failed(seen)
 	case UntilDecided:
-		return established(a, b) || j.failed(a, b)
+		return established(a, b) || j.failed(seen)
 	}
 	return false
+}
+
+// soon is when to look next. What seems to be over is looked at again sooner, so that it is known soon.
+func (j *judge) soon(poll time.Duration) time.Duration {
+	if j.quiet+j.half > 0 {
+		return poll * 2 / 5
+	}
+	return poll
 }
 
 // established says whether both routers have an IKE SA that is new.
 func established(a, b sighting) bool { return a.seen && b.seen && a.fresh > 0 && b.fresh > 0 }
 
-// failed says whether a negotiation was captured that has left no SA on either side, at three looks in a row. Packets
-// alone prove no negotiation while an SA of before is up: they may be its own.
-func (j *judge) failed(a, b sighting) bool {
-	j.tried = j.tried || a.pending+b.pending > 0
-	captured := a.packets+b.packets > 0 && (j.tried || a.old+b.old == 0)
-	if !a.seen || !b.seen || !captured || a.fresh+a.pending+b.fresh+b.pending > 0 {
-		j.quiet = 0
+// failed says whether a negotiation was captured that has left no SA on either side, or one on only one side while the other
+// has nothing that could still become one. A router lists an SA for as long as it would take an answer, so that a
+// retransmission which may be answered is not failed.
+func (j *judge) failed(seen [2]sighting) bool {
+	a, b := seen[0], seen[1]
+	if !a.seen || !b.seen {
+		j.quiet, j.half = 0, 0
 		return false
 	}
-	j.quiet++
-	return j.quiet >= 3
+	pending := a.pending+b.pending > 0
+	j.tried = j.tried || pending
+	if old := a.old+b.old > 0; old || j.up {
+		j.base, j.had, j.up = [2]int{a.packets, b.packets}, true, old
+	}
+	wanted := looksIfNot
+	if j.tried {
+		wanted = looksIfTried
+	}
+	if !pending && (a.fresh > 0) != (b.fresh > 0) && a.packets > 0 && b.packets > 0 {
+		j.half++
+	} else {
+		j.half = 0
+	}
+	if !pending && a.fresh+b.fresh == 0 && j.captured(a, b) {
+		j.quiet++
+	} else {
+		j.quiet = 0
+	}
+	return j.half >= looksIfNot || j.quiet >= wanted
+}
+
+// captured says whether the packets are those of a negotiation. While an SA of before is up they may be its own, and so may be
+// what ended it: only what comes after that counts.
+func (j *judge) captured(a, b sighting) bool {
+	switch {
+	case a.packets+b.packets == 0:
+		return false
+	case j.tried:
+		return true
+	case a.old+b.old > 0:
+		return false
+	case j.had: // a request and its answer on both sides
+		return a.packets >= j.base[0]+2 && b.packets >= j.base[1]+2
+	}
+	return a.packets > 0 && b.packets > 0
 }

@@ -27,10 +27,12 @@ func TestWaitEnds(t *testing.T) {
 		{"packets=3", "", "", time.Minute + grace},
 		{"established", established, swapped, 2 * time.Second},
 		{"established", established, "", time.Minute + grace},
-		{"failed", "", "", 5 * time.Second},
+		{"failed", "", "", 3 * time.Second},
+		{"failed", established, "", 3 * time.Second},
 		{"failed", established, swapped, time.Minute + grace},
 		{"decided", established, swapped, 2 * time.Second},
-		{"decided", "", "", 5 * time.Second},
+		{"decided", "", "", 3 * time.Second},
+		{"decided", "", swapped, 3 * time.Second},
 		{"none", "", "", time.Minute + grace},
 	} {
 		t.Run(tt.until, func(t *testing.T) {
@@ -105,6 +107,16 @@ func TestFailedIsNotSaidOfAnOldTunnelsTraffic(t *testing.T) {
 		{"packets and no SA", [][2]sighting{see(2, 0, 0, 0), see(2, 0, 0, 0), see(2, 0, 0, 0)}, true},
 		{"an old SA's packets", [][2]sighting{see(2, 0, 0, 1), see(4, 0, 0, 1), see(6, 0, 0, 1)}, false},
 		{"an attempt beside an old SA", [][2]sighting{see(2, 0, 1, 1), see(4, 0, 0, 1), see(4, 0, 0, 1), see(4, 0, 0, 1)}, true},
+		{"tried, seen once", [][2]sighting{see(2, 0, 1, 0), see(4, 0, 0, 0)}, false},
+		{"tried, seen twice", [][2]sighting{see(2, 0, 1, 0), see(4, 0, 0, 0), see(4, 0, 0, 0)}, true},
+		{"the old SA was cleared", [][2]sighting{see(0, 0, 0, 1), see(1, 0, 0, 0), see(2, 0, 0, 0), see(2, 0, 0, 0), see(2, 0, 0, 0)}, false},
+		{"it was, and a quick attempt followed", [][2]sighting{see(0, 0, 0, 1), see(2, 0, 0, 0), see(6, 0, 0, 0), see(6, 0, 0, 0), see(6, 0, 0, 0)}, true},
+		{"one side has packets", [][2]sighting{{{seen: true, active: true, packets: 3}, {seen: true, active: true}},
+			{{seen: true, active: true, packets: 3}, {seen: true, active: true}}, {{seen: true, active: true, packets: 3}, {seen: true, active: true}}}, false},
+		{"half up while the other still tries", slices.Repeat([][2]sighting{{{seen: true, active: true, packets: 4, fresh: 1},
+			{seen: true, active: true, packets: 2, pending: 1}}}, 6), false},
+		{"half up", slices.Repeat([][2]sighting{{{seen: true, active: true, packets: 4, fresh: 1}, {seen: true, active: true, packets: 2}}}, 3), true},
+		{"half up, seen twice", slices.Repeat([][2]sighting{{{seen: true, active: true, packets: 4, fresh: 1}, {seen: true, active: true, packets: 2}}}, 2), false},
 		{"it came up", [][2]sighting{see(2, 0, 1, 0), see(4, 1, 0, 0), see(4, 1, 0, 0), see(4, 1, 0, 0)}, false},
 	} {
 		var j judge

@@ -82,6 +82,9 @@ type IKESA struct {
 // Established says whether the SA is up.
 func (s IKESA) Established() bool { return s.Status == "READY" || s.Status == "QM_IDLE" }
 
+// Deleted says whether the SA is only listed until the router has forgotten it.
+func (s IKESA) Deleted() bool { return s.Status == "DELETE" || s.Status == "DELETED" }
+
 var (
 	ikeRow     = lazyregexp.New(`^(\d{1,9})\s+(\S+/\d{1,5})\s+(\S+/\d{1,5})\s+\S+/\S+\s+(\S+)`)
 	ikeRow6    = lazyregexp.New(`^(\d{1,9})\s+\S+/\S+\s+(\S+)$`)

@@ -17,15 +17,25 @@ type ikeSA struct {
 	spiI, spiR     [8]byte
 	up             bool
 	since, touched time.Time
+	gap            time.Duration // the longest between two of its packets
 }
 
-// negotiating is how long an SA is listed whose negotiation gets no further.
+// negotiating is how long an SA is listed at least whose negotiation gets no further.
 const negotiating = 5 * time.Second
+
+// givenUp says whether a negotiation is over that nobody ended. While somebody repeats himself it is not: he does so after
+// twice the time at most.
+func (sa *ikeSA) givenUp(now time.Time) bool {
+	return !sa.up && now.Sub(sa.touched) > max(negotiating, 2*sa.gap+time.Second)
+}
 
 // The numbers of RFC 7296 and RFC 2408 that matter here.
 const (
 	ikeHeader             = 28
 	ikeAuth, quickMode    = 35, 32
+	saInit                = 34
+	invalidKE             = 17    // the answer is a request with another group
+	statusTypes           = 16384 // notifications from here on are no errors
 	payloadSK, payloadSKF = 46, 53
 	payloadNotify         = 41
 	flagResponse          = 0x20
@@ -58,6 +68,9 @@ func (r *Router) saw(frame []byte, now time.Time) {
 	if fresh := sa.touched.IsZero(); fresh {
 		sa.initiator = sent == (m[19]&flagResponse == 0)
 	}
+	if !sa.touched.IsZero() {
+		sa.gap = max(sa.gap, now.Sub(sa.touched))
+	}
 	sa.local, sa.remote, sa.touched = local, remote, now
 	if spi := [8]byte(m[8:]); spi != [8]byte{} {
 		sa.spiR = spi
@@ -77,9 +90,18 @@ func (r *Router) advanceSA(sa *ikeSA, m []byte, now time.Time) {
 	case sa.up:
 	case sa.one && exchange == quickMode, !sa.one && exchange == ikeAuth && response && inner != 0 && inner != payloadNotify:
 		sa.up, sa.since = true, now
-	case !sa.one && exchange == ikeAuth && response && inner == payloadNotify:
+	case !sa.one && exchange == ikeAuth && response && inner == payloadNotify, !sa.one && exchange == saInit && response && refuses(m):
 		r.ikeSAs = slices.DeleteFunc(r.ikeSAs, func(s *ikeSA) bool { return s == sa })
 	}
+}
+
+// refuses says whether the answer to IKE_SA_INIT is an error alone, which ends the negotiation on both sides.
+func refuses(m []byte) bool {
+	if m[16] != payloadNotify || len(m) < ikeHeader+8 {
+		return false
+	}
+	kind := int(m[ikeHeader+6])<<8 | int(m[ikeHeader+7])
+	return kind < statusTypes && kind != invalidKE
 }
 
 func (r *Router) wanAddress() netip.Addr {
@@ -103,7 +125,7 @@ func (r *Router) ikeSAOf(spiI [8]byte, one bool, now time.Time) *ikeSA {
 func (r *Router) listedSAs(one bool) []*ikeSA {
 	r.advance()
 	now := r.config.Now()
-	r.ikeSAs = slices.DeleteFunc(r.ikeSAs, func(s *ikeSA) bool { return !s.up && now.Sub(s.touched) > negotiating })
+	r.ikeSAs = slices.DeleteFunc(r.ikeSAs, func(s *ikeSA) bool { return s.givenUp(now) })
 	return slices.DeleteFunc(slices.Clone(r.ikeSAs), func(s *ikeSA) bool { return s.one != one })
 }
 

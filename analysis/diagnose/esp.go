@@ -111,6 +111,9 @@ func espOneWay(j *judge) []report.Finding {
 		case x.Whole:
 			f.Explanation = fmt.Sprintf("%s sends protected traffic and it arrives at %s, which sends none: "+
 				"it does not encrypt what should come back.", talker, silent)
+		case x.AtFirst:
+			f.Explanation = fmt.Sprintf("%s sends no protected traffic for the first %s of its SA, while %s of %s arrive.",
+				silent, took, count, talker)
 		default:
 			f.Explanation = fmt.Sprintf("%s falls silent: for %s it sends no protected traffic, while %s of %s arrive. Before, "+
 				"it was never quiet for so long.", silent, took, count, talker)

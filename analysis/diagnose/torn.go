@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/pair"
@@ -32,7 +33,7 @@ func (j *judge) tornAlone() []report.Finding {
 			torn = append(torn, d)
 		}
 	}
-	if len(torn) < fewest || len(torn) <= j.wholeFragmented(peer) {
+	if len(torn) < fewest || len(torn) <= j.wholeFragmented(peer) && !j.tornSince(own, peer, torn) {
 		return nil
 	}
 	f := report.Finding{
@@ -55,6 +56,28 @@ func (j *judge) tornAlone() []report.Finding {
 		f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(own), Frame: d.Frames[0], Note: "what arrives of one"})
 	}
 	return []report.Finding{f}
+}
+
+// tornSince says whether from a moment on none of the peer's packets in IP fragments arrived whole: so many that it is no chance, and more
+// than a flow's samples may leave out.
+func (j *judge) tornSince(own, peer pair.Side, torn []*exchange.Datagram) bool {
+	const fewest = 5
+	whole, least := int64(math.MinInt64), fewest
+	for _, f := range j.c.Flows {
+		if x := f.At[own]; x != nil && f.From == peer && !f.Foreign {
+			least = max(least, 2*int(x.SplitStep))
+			for _, p := range x.Split {
+				whole = max(whole, p.Nanos)
+			}
+		}
+	}
+	n := 0
+	for _, d := range torn {
+		if d.First > whole {
+			n++
+		}
+	}
+	return n >= least
 }
 
 // holdsFurther says whether the capture of s holds packets of s itself in all their fragments.

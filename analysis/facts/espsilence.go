@@ -13,6 +13,7 @@ type Silence struct {
 	*Peer
 	Side     pair.Side // who is silent
 	Whole    bool      // it never sent any
+	AtFirst  bool      // it had not sent any yet
 	From, To int64     // aligned: of the other side's first and last packet in it
 	Packets  int       // of the other side in it
 	Flow     *pair.Flow
@@ -80,16 +81,14 @@ func (p *Peer) silence(s pair.Side) (Silence, bool) {
 	pauses := p.pauses(s)
 	whole := len(p.Flows[s]) == 0
 	for i, pause := range pauses {
-		if p.bornIn(pause, s) {
-			continue // it had no SA until then
+		atFirst := p.bornIn(pause, s)
+		if atFirst {
+			pause.from = p.births[0].at + stepAside // it had no SA until then
 		}
 		found := p.during(s, pause)
-		found.Whole = whole
-		usual := int64(0)
-		if i+1 < len(pauses) {
-			usual = pauses[i+1].to - pauses[i+1].from
-		}
-		switch length := found.To - found.From; {
+		found.Whole, found.AtFirst = whole, atFirst
+		length, usual := found.To-found.From, p.usual(s, pauses[i+1:])
+		switch {
 		case found.Packets == 0:
 			continue
 		case whole && found.Packets >= fewestUnanswered,
@@ -99,6 +98,31 @@ func (p *Peer) silence(s pair.Side) (Silence, bool) {
 		return Silence{}, false // the shorter ones are no better
 	}
 	return Silence{}, false
+}
+
+// usual is how long s is silent at other times while the other side is busy. When neither sends, there may be nothing to say.
+func (p *Peer) usual(s pair.Side, further []span) (longest int64) {
+	for _, pause := range further {
+		if pause.to-pause.from <= longest {
+			break // they become shorter
+		}
+		longest = max(longest, busyIn(p.spans[s.Other()], pause))
+	}
+	return longest
+}
+
+// busyIn is how much of a stretch of time the given ones fill, which are in the order of their beginnings.
+func busyIn(busy []span, in span) (n int64) {
+	at := in.from
+	for _, b := range busy {
+		if b.from >= in.to {
+			break
+		}
+		from, to := max(b.from, at), min(b.to, in.to)
+		n += max(0, to-from)
+		at = max(at, to)
+	}
+	return n
 }
 
 // bornIn says whether a pause of s before its first packet ends with a new SA.

@@ -50,21 +50,24 @@ func (t *Talk) informationalsV1(after int64) []*pair.Message {
 	return all
 }
 
-// Probes are the liveness checks of s (RFC 3706), each a message of its own, that nothing of the
-// other side followed: of equal size, at the end of what s and the other side exchanged. Whether
-// any before them was answered is said as well.
+// Probes are the last liveness checks of s (RFC 3706), each a message of its own, that got no answer; those of the other side, and the
+// answers to them, may lie between. Whether any before them was answered is said as well.
 func (t *Talk) Probes(s pair.Side) (unanswered []*pair.Message, answeredBefore bool) {
 	all := t.informationalsV1(0)
 	size := t.probeSize(all)
 	if size == 0 {
 		return nil, false
 	}
+	checks := checksOf(all, size)
 	for _, m := range slices.Backward(t.Messages) {
-		if m.From != s {
-			break
-		}
-		if m.Exchange == ike.V1Informational && m.SKLen == size {
+		switch answer, some := checks.answer[m]; {
+		case some && m.From == s && answer == nil:
 			unanswered = append(unanswered, m)
+		case some && m.From != s, checks.answers[m] && m.From == s:
+			continue // the other side's check, or the answer to it
+		}
+		if _, some := checks.answer[m]; m.From != s || some && checks.answer[m] != nil {
+			break
 		}
 	}
 	slices.Reverse(unanswered)
@@ -72,6 +75,30 @@ func (t *Talk) Probes(s pair.Side) (unanswered []*pair.Message, answeredBefore b
 		answeredBefore = answeredBefore || m.From != s && m.SKLen == size
 	}
 	return unanswered, answeredBefore
+}
+
+// checksV1 are the liveness checks of both sides: the answer of each, nil without, and which messages are answers.
+type checksV1 struct {
+	answer  map[*pair.Message]*pair.Message
+	answers map[*pair.Message]bool
+}
+
+// checksOf tells liveness checks from their answers, which are of the same size and come at once.
+func checksOf(all []*pair.Message, size int) checksV1 {
+	c := checksV1{map[*pair.Message]*pair.Message{}, map[*pair.Message]bool{}}
+	var open [2]*pair.Message
+	for _, m := range all {
+		if m.SKLen != size {
+			continue
+		}
+		if asked := open[m.From.Other()]; asked != nil &&
+			m.Transmissions()[0].Aligned-asked.Transmissions()[0].Aligned < acknowledged {
+			c.answer[asked], c.answers[m], open[asked.From] = m, true, nil
+			continue
+		}
+		c.answer[m], open[m.From] = nil, m
+	}
+	return c
 }
 
 // acknowledged is how soon a liveness check is answered at most, to count as answered.

@@ -192,6 +192,7 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 		}
 	}
 	j.beforeFirst(s, v, from)
+	j.partlyBegun(s, v, from)
 	slices.SortFunc(v.HiddenAt, func(x, y Sight) int { return cmp.Compare(int(x.Frame), int(y.Frame)) })
 }
 
@@ -203,6 +204,21 @@ func (j *joiner) beforeFirst(s Side, v *Coverage, from int64) {
 			continue
 		}
 		if t := m.Transmissions()[0].Aligned; t < from {
+			v.From = max(v.From, t+1)
+		}
+	}
+}
+
+// partlyBegun: where the capture of s holds a flow of the other side from a number on, and the sender's holds several packets of it from
+// before all that s's capture holds, that capture had not begun. What else was sent until then is no loss either.
+func (j *joiner) partlyBegun(s Side, v *Coverage, from int64) {
+	const several = 3
+	for _, f := range j.c.Flows {
+		mine, sent := f.At[s], f.At[s.Other()]
+		if f.From == s || f.Foreign || mine == nil || sent == nil || sent.Seqs.Min()+several > mine.Seqs.Min() {
+			continue
+		}
+		if t := j.c.Aligned(timeOf(sent, mine.Seqs.Min()-1), s.Other()); t < from {
 			v.From = max(v.From, t+1)
 		}
 	}

@@ -4,6 +4,7 @@ GO ?= go
 FUZZTIME ?= 200000x
 SOAKTIME ?= 10m
 FLEETRUNS ?= 10000
+FLEETFAULTS ?= all
 LABCAUSES ?= all
 ATTACKTIME ?= 10m
 DIST ?= dist
@@ -13,7 +14,7 @@ PACKAGE_ARCHS ?= amd64 arm64
 IMAGE_ARCH ?= $(shell $(GO) env GOARCH)
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: successors help build test lab race fuzz bench bench-analyze bench-long lint vuln sec referee soak fleet-soak attack release reproduce packages packages-check image accuracy golden
+.PHONY: successors help build test lab race fuzz bench bench-analyze bench-long lint vuln sec referee soak fleet-soak fleet-faults attack release reproduce packages packages-check image accuracy golden
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -53,6 +54,9 @@ fleet-soak: ## FLEETRUNS runs of a fleet whose workers are killed, frozen and te
 	for db in sqlite postgres; do \
 		MONCAP_FLEET_SOAK=$(FLEETRUNS) MONCAP_FLEET_SOAK_DB=$$db $(GO) test -run '^TestSoak$$' -count 1 -timeout 0 -v ./capture/fleet || exit 1; \
 	done
+
+fleet-faults: ## FLEETFAULTS of the product: worker killed, frozen or ended x phase x database gone x router fault, on both databases (SEED repeats the order)
+	MONCAP_FLEET_FAULTS=$(FLEETFAULTS) MONCAP_FLEET_FAULTS_SEED=$(SEED) $(GO) test -run '^TestMishaps$$' -count 1 -parallel 24 -timeout 0 -v ./capture/fleet
 
 attack: ## hostile routers, tampered bundles, crafted captures and unsafe runs at random, for ATTACKTIME; a failure's name is its MONCAP_ATTACK_SEED
 	MONCAP_ATTACK=$(ATTACKTIME) $(GO) test -run '^TestAttack$$' -count 1 -timeout 0 -v ./cmd/moncap

@@ -42,8 +42,12 @@ func TestMain(m *testing.M) {
 		os.Exit(workerMain(text))
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil { // they mostly wait
-		panic(err)
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given { // they mostly wait
+		if err := flag.Set("test.parallel", "12"); err != nil {
+			panic(err)
+		}
 	}
 	code := m.Run()
 	if s, err := sharedServer(); err == nil {
@@ -75,6 +79,7 @@ type peerConfig struct {
 // overlaps is what a router sees of the captures on it.
 type overlaps struct {
 	mu      sync.Mutex
+	router  *simulator.Router
 	there   map[string]bool
 	worst   int
 	removed time.Time // when the first thing was taken back
@@ -87,6 +92,8 @@ func (o *overlaps) heard(command string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if m := startLine.FindStringSubmatch(command); m != nil {
+		defined := o.router.CapturePoints() // a reload takes them without a word
+		maps.DeleteFunc(o.there, func(name string, _ bool) bool { return !slices.Contains(defined, name) })
 		o.there[m[1]] = true
 		o.worst = max(o.worst, len(o.there))
 	}
@@ -154,6 +161,7 @@ func (f *field) add(t testing.TB, packets simulator.Source, address netip.Addr) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	watch.router = r
 	if err := r.Listen(context.Background(), "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +264,10 @@ type workerConfig struct {
 	Die                  capture.Phase // the phase in which it kills itself, when side A begins it
 	DieAfter             time.Duration
 	Signal               syscall.Signal
-	Schedules            bool // it fires those of the soak
+	Schedules            bool          // it fires those of the soak
+	Tell                 capture.Phase // the phase that it tells of, when the file Told is not there yet
+	Told                 string
+	Hasty                bool // it waits for no answer of a router for long
 }
 
 // process is a worker that runs.
@@ -264,6 +275,7 @@ type process struct {
 	cmd  *exec.Cmd
 	log  *bytes.Buffer
 	done chan struct{}
+	told chan struct{} // closed when it told of its phase
 	err  error
 }
 
@@ -287,7 +299,7 @@ func (f *field) begin(t testing.TB, url string, change func(*workerConfig)) (*pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(context.Background(), os.Args[0]), log: &bytes.Buffer{}, done: make(chan struct{})}
+	p := &process{cmd: exec.CommandContext(context.Background(), os.Args[0]), log: &bytes.Buffer{}, done: make(chan struct{}), told: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "MONCAP_TEST_WORKER="+string(text))
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
@@ -306,9 +318,13 @@ func (f *field) begin(t testing.TB, url string, change func(*workerConfig)) (*pr
 	})
 	ready := make(chan error, 1)
 	go func() {
-		_, err := bufio.NewReader(out).ReadString('\n')
+		lines := bufio.NewReader(out)
+		_, err := lines.ReadString('\n')
 		ready <- err
-		_, _ = io.Copy(io.Discard, out)
+		if _, err := lines.ReadString('\n'); err == nil {
+			close(p.told)
+		}
+		_, _ = io.Copy(io.Discard, lines)
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
@@ -367,6 +383,17 @@ func workerMain(text string) int {
 		o.Events = func(_ string, e capture.Event) {
 			if e.Phase == c.Die && e.Kind == capture.Began && e.Side == "" {
 				time.AfterFunc(c.DieAfter, func() { _ = syscall.Kill(os.Getpid(), c.Signal) })
+			}
+		}
+	}
+	if c.Tell != "" {
+		o.Events = func(_ string, e capture.Event) {
+			if e.Phase != c.Tell || e.Kind != capture.Began || e.Side != "" {
+				return
+			}
+			if f, err := os.OpenFile(c.Told, os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+				fmt.Println("now")
+				_ = f.Close() // nothing is in it
 			}
 		}
 	}
@@ -430,7 +457,11 @@ func (c workerConfig) crew(log *slog.Logger) Crew {
 					return nil, err
 				}
 				all.closer = append(all.closer, f)
-				routers[i] = device.New(*peer, device.Options{Record: f, Log: log})
+				o := device.Options{Record: f, Log: log}
+				if c.Hasty {
+					o.Timeouts = device.Timeouts{Dial: 4 * time.Second, Command: time.Second, Idle: time.Second}
+				}
+				routers[i] = device.New(*peer, o)
 			}
 			all.a, all.b = routers[0], routers[1]
 			return all, nil

@@ -29,75 +29,13 @@ import (
 )
 
 // struck is a command of each phase, as the router receives it.
-var struck = map[capture.Phase]string{
-	capture.PhaseCheck:   `^show version`,
-	capture.PhaseACL:     `^ip access-list extended`,
-	capture.PhaseDefine:  `^monitor capture \S+ access-list`,
-	capture.PhaseStart:   `^monitor capture \S+ start`,
-	capture.PhaseTrigger: `^clear crypto session`,
-	capture.PhaseWait:    `^show monitor capture \S+ buffer$`,
-	capture.PhaseStop:    `^monitor capture \S+ stop`,
-	capture.PhaseObserve: `^show crypto ikev2 proposal`,
-	capture.PhaseExport:  `^monitor capture \S+ export`,
-	capture.PhaseFetch:   `^scp -f`,
-	capture.PhaseClean:   `^no monitor capture`,
-}
-
-type strike struct {
-	name  string
-	fault simulator.Fault
-}
-
-// strikes are the faults that strike any command.
-func strikes() []strike {
-	var all []strike
-	for _, when := range []struct {
-		name string
-		when simulator.When
-	}{{"before", simulator.Before}, {"during", simulator.During}, {"after", simulator.After}} {
-		for _, a := range []struct {
-			name   string
-			action simulator.Action
-		}{{"FIN", simulator.DropFIN}, {"RST", simulator.DropRST}, {"silence", simulator.Silence}, {"reload", simulator.Restart}} {
-			all = append(all, strike{a.name + " " + when.name, simulator.Fault{Action: a.action, When: when.when}})
-		}
+var struck = func() map[capture.Phase]string {
+	all := map[capture.Phase]string{}
+	for moment, command := range simulator.Struck() {
+		all[capture.Phase(moment)] = command
 	}
-	return append(all,
-		strike{"late answer", simulator.Fault{Action: simulator.Delay, Delay: patience * 150 * time.Millisecond}},
-		strike{"too late answer", simulator.Fault{Action: simulator.Delay, Delay: patience * 900 * time.Millisecond}},
-		strike{"no answer", simulator.Fault{Action: simulator.NeverAnswer}},
-		strike{"error", simulator.Fault{Action: simulator.ErrorText, Text: "% Something is wrong with the frobnicator"}},
-		strike{"errors for ever", simulator.Fault{Action: simulator.ErrorText, Text: "Command authorization failed.", Times: -1}},
-		strike{"unknown dialog", simulator.Fault{Action: simulator.UnknownDialog, Text: "Launch the missiles? [confirm]"}},
-		strike{"syslog storm", simulator.Fault{Action: simulator.SyslogStorm}},
-		strike{"renamed", simulator.Fault{Action: simulator.PromptChange, Text: "other-name"}},
-		strike{"dead for good", simulator.Fault{Action: simulator.DropRST, Times: -1}},
-	)
-}
-
-// special are the faults that strike only one phase.
-func special() map[capture.Phase][]strike {
-	scp := func(name string, a simulator.Action) strike {
-		return strike{name, simulator.Fault{Action: a, Text: "no such luck"}}
-	}
-	return map[capture.Phase][]strike{
-		capture.PhaseCheck:   {{"flash full", simulator.Fault{Action: simulator.FlashFull, Match: regexp.MustCompile(`^dir`)}}},
-		capture.PhaseTrigger: {{"buffer full", simulator.Fault{Action: simulator.BufferFull}}},
-		capture.PhaseWait:    {{"buffer full", simulator.Fault{Action: simulator.BufferFull}}},
-		capture.PhaseStop:    {{"buffer full", simulator.Fault{Action: simulator.BufferFull}}},
-		capture.PhaseExport: {
-			{"flash full", simulator.Fault{Action: simulator.FlashFull}}, {"export cut", simulator.Fault{Action: simulator.ExportCut}},
-			{"checksum never comes", simulator.Fault{Action: simulator.NeverAnswer, Match: regexp.MustCompile(`^verify`)}},
-		},
-		capture.PhaseFetch: {
-			scp("SCP never starts", simulator.SCPNeverStarts), scp("SCP stops", simulator.SCPStops), scp("SCP stalls", simulator.SCPStalls),
-			scp("SCP too short", simulator.SCPShort), scp("SCP too long", simulator.SCPLong), scp("SCP corrupt", simulator.SCPCorrupt),
-			scp("SCP evil name", simulator.SCPEvilName), scp("SCP endless", simulator.SCPEndless), scp("SCP no end", simulator.SCPNoEnd),
-			scp("SCP error", simulator.SCPError),
-			{"SCP corrupt for ever", simulator.Fault{Action: simulator.SCPCorrupt, Times: -1}},
-		},
-	}
-}
+	return all
+}()
 
 // matrixCase is one cell of the matrix: something that goes wrong in one phase, on side A or on this machine.
 type matrixCase struct {
@@ -109,8 +47,8 @@ type matrixCase struct {
 // commonCases are what goes wrong in any phase.
 func commonCases(phase capture.Phase) []matrixCase {
 	var all []matrixCase
-	for _, s := range strikes() {
-		all = append(all, matrixCase{phase, s.name, s.play})
+	for _, s := range simulator.Strikes(patience) {
+		all = append(all, matrixCase{phase, s.Name, playStrike(s)})
 	}
 	return append(all,
 		matrixCase{phase, "local disk full", fillDisk},
@@ -123,8 +61,8 @@ func matrixCases() []matrixCase {
 	var all []matrixCase
 	for _, phase := range capture.Phases() {
 		all = append(all, commonCases(phase)...)
-		for _, s := range special()[phase] {
-			all = append(all, matrixCase{phase, s.name, s.play})
+		for _, s := range simulator.SpecialStrikes()[string(phase)] {
+			all = append(all, matrixCase{phase, s.Name, playStrike(s)})
 		}
 	}
 	return all
@@ -158,7 +96,7 @@ func TestREADMEStatesTheMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	specials := 0
-	for _, s := range special() {
+	for _, s := range simulator.SpecialStrikes() {
 		specials += len(s)
 	}
 	want := fmt.Sprintf("%d phases times %d faults, and %d more that only one phase can meet: %d cases",
@@ -200,26 +138,26 @@ func (l *testLab) zeroConfigRun(out string) []string {
 	return append(args[:len(args)-2], "--zero-config")
 }
 
-func (s strike) play(t *testing.T, phase capture.Phase) string {
-	l := newTestLab(t, "healthy")
-	if s.fault.Match == nil {
-		s.fault.Match = regexp.MustCompile(struck[phase])
+// playStrike has a fault strike side A.
+func playStrike(s simulator.Strike) func(*testing.T, capture.Phase) string {
+	return func(t *testing.T, phase capture.Phase) string {
+		l := newTestLab(t, "healthy")
+		l.routers[0].AddFault(s.At(string(phase)))
+		out := filepath.Join(l.dir, "bundle")
+		ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
+		defer cancel()
+		r := program{}.run(ctx, l.matrixRun(out)...)
+		if ctx.Err() != nil {
+			t.Fatalf("the run did not end in time\n%s", r.stderr)
+		}
+		if l.routers[0].Fired() == 0 {
+			t.Fatalf("the fault never struck\n%s", strings.Join(l.routers[0].Commands(), "\n"))
+		}
+		if s.Fault.Action == simulator.PromptChange {
+			l.routers[0].SetHostname("site-A") // it was no change of ours, and shows in the configuration
+		}
+		return l.judge(t, r, out, true, "site-a")
 	}
-	l.routers[0].AddFault(s.fault)
-	out := filepath.Join(l.dir, "bundle")
-	ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
-	defer cancel()
-	r := program{}.run(ctx, l.matrixRun(out)...)
-	if ctx.Err() != nil {
-		t.Fatalf("the run did not end in time\n%s", r.stderr)
-	}
-	if l.routers[0].Fired() == 0 {
-		t.Fatalf("the fault never struck\n%s", strings.Join(l.routers[0].Commands(), "\n"))
-	}
-	if s.fault.Action == simulator.PromptChange {
-		l.routers[0].SetHostname("site-A") // it was no change of ours, and shows in the configuration
-	}
-	return l.judge(t, r, out, true, "site-a")
 }
 
 // judge holds the outcome against what is allowed. A message names one of who: the peer, or what failed here.

@@ -107,6 +107,7 @@ func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command
 	}
 	for n := 1; ; n++ {
 		err := r.execAll(ctx, commands, looks)
+		r.answered = time.Now()
 		if err == nil {
 			return r.made(c)
 		}

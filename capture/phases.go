@@ -50,6 +50,9 @@ func (r *router) start(ctx context.Context, gate *barrier) error {
 		return err
 	})
 	r.info.StartDone = time.Now()
+	if err == nil { // what is written about it takes longer than it, and the sides wait for each other there
+		r.info.StartDone = r.answered
+	}
 	if err != nil || iosxe.CaptureStarted(r.said) {
 		return err
 	}

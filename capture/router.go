@@ -26,6 +26,7 @@ type router struct {
 	changes   []*change       // what was begun on the router, in order
 	known     map[string]bool // the IKE SAs with the peer that were there before the start
 	said      string          // what the router answered to the command that made the last change
+	answered  time.Time       // when it had
 	dump      string          // why SCP is not used; empty: it is
 	counted   bool            // the packets in the buffer were counted after the stop
 	lost      bool            // the capture point was found to be gone, and its buffer with it

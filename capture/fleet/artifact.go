@@ -108,6 +108,12 @@ func (s *Store) putReport(ctx context.Context, tx *sql.Tx, run string, r *Report
 			return err
 		}
 	}
+	if r.StartGap != nil {
+		if _, err := s.exec(ctx, tx, `INSERT INTO moncap_gap (tunnel, us) SELECT tunnel, CAST(? AS BIGINT) FROM moncap_run WHERE id = ?
+			ON CONFLICT (tunnel) DO UPDATE SET us = excluded.us`, r.StartGap.Microseconds(), run); err != nil {
+			return err
+		}
+	}
 	if len(r.JSON) == 0 {
 		return nil
 	}

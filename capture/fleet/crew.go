@@ -48,6 +48,7 @@ type Report struct {
 	Headline string
 	Exit     int
 	Findings []Finding
+	StartGap *time.Duration // between the starts of its two captures; nil: it did not have both
 }
 
 // WorkerOptions say what a worker does.

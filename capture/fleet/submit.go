@@ -16,8 +16,29 @@ func (s *Store) Submit(ctx context.Context, reqs ...Request) error {
 		if err := s.insertRuns(ctx, tx, reqs); err != nil {
 			return err
 		}
+		if err := s.auditStarts(ctx, tx, reqs); err != nil {
+			return err
+		}
 		return s.admit(ctx, tx)
 	})
+}
+
+// auditStarts writes down who asked for runs.
+func (s *Store) auditStarts(ctx context.Context, tx *sql.Tx, reqs []Request) error {
+	now, err := s.now(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(reqs, 100) {
+		var rows []any
+		for _, q := range chunk {
+			rows = append(rows, now, q.By, "submit", q.Plan.RunID, originOf(ctx))
+		}
+		if err := s.insertMany(ctx, tx, "moncap_audit (at, who, what, run, origin)", 5, rows); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // submitted are the columns that a request fills.
@@ -99,7 +120,7 @@ func (s *Store) Approve(ctx context.Context, id, by string) error {
 			return notFound("run", id)
 		case all[0].State != Waiting || all[0].Approval != approvalWanted:
 			return usagef("run %s: it waits for no approval", id)
-		case all[0].By == by:
+		case samePerson(all[0].By, by):
 			return usagef("run %s: %s asked for it: somebody else must approve", id, by)
 		}
 		if _, err := s.exec(ctx, tx, "UPDATE moncap_run SET approval = ? WHERE id = ?", by, id); err != nil {
@@ -110,6 +131,13 @@ func (s *Store) Approve(ctx context.Context, id, by string) error {
 		}
 		return s.admit(ctx, tx)
 	})
+}
+
+// samePerson says whether two names are of one person, as far as names tell: accounts are ann@host, and tokens ann.
+func samePerson(x, y string) bool {
+	person, hostX, atX := strings.Cut(x, "@")
+	other, hostY, atY := strings.Cut(y, "@")
+	return strings.EqualFold(person, other) && (!atX || !atY || hostX == hostY)
 }
 
 // runArgs is the job of a run.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,11 @@ func (s *Store) Audit(ctx context.Context, who, what, run, origin string) error 
 }
 
 func (s *Store) audit(ctx context.Context, d doer, who, what, run, origin string) error {
+	if origin == "" {
+		origin = originOf(ctx)
+	} else if from := originOf(ctx); from != "" {
+		origin += " from " + from
+	}
 	_, err := s.exec(ctx, d, "INSERT INTO moncap_audit (at, who, what, run, origin) VALUES ({now}, ?, ?, ?, ?)", who, what, run, origin)
 	return err
 }
@@ -123,6 +129,13 @@ func (s *Store) pruneRuns(ctx context.Context, tx *sql.Tx, now int64, keep Retai
 	p.Runs = len(gone)
 	if err != nil || dryRun {
 		return err
+	}
+	// What was counted stays counted.
+	for chunk := range slices.Chunk(gone, 500) {
+		if _, err := s.exec(ctx, tx, `INSERT INTO moncap_pruned (state, n) SELECT state, count(*) FROM moncap_run WHERE id IN (`+questions(len(chunk))+`)
+			GROUP BY state ON CONFLICT (state) DO UPDATE SET n = moncap_pruned.n + excluded.n`, anys(chunk)...); err != nil {
+			return err
+		}
 	}
 	for _, table := range []string{"moncap_artifact", "moncap_report", "moncap_finding", "moncap_journal", "moncap_plan", "moncap_look"} {
 		if err := s.deleteOf(ctx, tx, gone, table, "run"); err != nil {

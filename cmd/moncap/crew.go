@@ -289,6 +289,10 @@ func fleetReport(r *report.Report, code int) (*fleet.Report, error) {
 	out := &fleet.Report{
 		JSON: []byte(text.String()), Outcome: string(r.Verdict.Outcome), Headline: r.Verdict.Headline, Exit: code,
 	}
+	if r.Run != nil && r.Sides.A != nil && r.Sides.B != nil {
+		gap := time.Duration(r.Run.StartGapMS * float64(time.Millisecond))
+		out.StartGap = &gap
+	}
 	for _, f := range r.Findings {
 		out.Findings = append(out.Findings, fleet.Finding{Code: f.Code, Severity: string(f.Severity)})
 	}

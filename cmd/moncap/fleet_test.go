@@ -967,3 +967,31 @@ func TestOneScheduleKeepsNoOther(t *testing.T) {
 		t.Errorf("%v, runs %+v", err, runs)
 	}
 }
+
+// A token is shown once, to stdout alone.
+func TestTokenCommand(t *testing.T) {
+	t.Parallel()
+	l := newFleetLab(t)
+	l.must(t, "db", "init")
+	added := l.run(t, "token", "add", "ann", "--role", "operator")
+	secret := strings.TrimSpace(added.stdout)
+	if added.code != exitOK || !strings.HasPrefix(secret, "moncap_") || strings.Contains(added.stderr, secret) {
+		t.Fatalf("exit %d\n%q\n%s", added.code, added.stdout, added.stderr)
+	}
+	for _, args := range [][]string{{"add", "bob"}, {"add", "bob", "--role", "root"}, {"add", "ann", "--role", "viewer"}, {"remove", "bob"}} {
+		if r := l.run(t, append([]string{"token"}, args...)...); r.code != exitUsage || r.stdout != "" {
+			t.Errorf("%v: exit %d\n%s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
+	if out := l.must(t, "token", "list"); !strings.Contains(out, "ann") || strings.Contains(out, secret[7:]) {
+		t.Errorf("list: %s", out)
+	}
+	var listed []jsonToken
+	if err := json.Unmarshal([]byte(l.must(t, "token", "list", "-f", "json")), &listed); err != nil || len(listed) != 1 || listed[0].Role != "operator" {
+		t.Errorf("%+v, %v", listed, err)
+	}
+	l.must(t, "token", "remove", "ann")
+	if out := l.must(t, "token", "list"); !strings.Contains(out, "there are no tokens") {
+		t.Errorf("after its removal: %s", out)
+	}
+}

@@ -18,6 +18,7 @@ type Entry struct {
 	Title    string   // for people, a few words
 	Certain  string   // what the captures must show for the confidence "certain"
 	Probable string   // what lowers it; empty: the finding is always certain
+	WrongIf  string   `yaml:"wrong_if"` // for people: what would have to be the case for it to be wrong where it is certain
 	Action   string   // what the finding's actions cover, for those who write rules
 	Meaning  string   // for people: what has happened
 	Proof    string   // for people: what shows it

@@ -21,6 +21,7 @@ import (
 )
 
 type entry struct {
+	WrongIf                                                                string `yaml:"wrong_if"`
 	Code, Severity, Title, Certain, Probable, Action, Meaning, Proof, Todo string
 	Layer, Explains, Frames                                                string
 	Fields, More, Under, Same                                              []string
@@ -105,6 +106,8 @@ const (
   severity: warning
   title:
   certain: ""
+  wrong_if: ""
+  near_miss: ""
   fields: []
   layer:
   meaning:
@@ -161,7 +164,7 @@ func generate(dir string) error {
 func write(w *bytes.Buffer, e entry) {
 	fmt.Fprintf(w, "{\nCode: %q, Severity: %q,\nTitle: %q,\nCertain: %q,\n", e.Code, e.Severity, e.Title, e.Certain)
 	for _, f := range []struct{ name, text string }{
-		{"Probable", e.Probable}, {"Action", e.Action}, {"Meaning", e.Meaning}, {"Proof", e.Proof}, {"Todo", e.Todo},
+		{"Probable", e.Probable}, {"WrongIf", e.WrongIf}, {"Action", e.Action}, {"Meaning", e.Meaning}, {"Proof", e.Proof}, {"Todo", e.Todo},
 	} {
 		if f.text != "" {
 			fmt.Fprintf(w, "%s: %q,\n", f.name, f.text)

@@ -145,6 +145,11 @@ func lifeCases() []findingCase {
 		}, map[string]any{"deleting_side": "A"}},
 		{"sa-deleted", near, "three within a minute are a flapping", flaps(3), nil},
 		{"sa-deleted", none, "healthy", scene.Healthy, nil},
+		{"sa-deleted", hit, "in clear", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			a.DPD(0)
+			s.IKE(1, 500, a.Plain(ike.Informational, 1, 0, false, &ike.Delete{Protocol: ike.ProtocolIKE}))
+		}, map[string]any{"deleting_side": "B", "confidence": "certain"}},
 		{"sa-deleted", hit, "IKEv1", deletedV1(deleteV1), map[string]any{"deleting_side": "B", "confidence": "probable"}},
 		{"sa-deleted", near, "IKEv1: liveness checks", func(s *scene.Scene) {
 			scene.HealthyV1(s)

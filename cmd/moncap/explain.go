@@ -86,7 +86,7 @@ func listEntries(w io.Writer, entries []diagnose.Entry) error {
 func explainEntry(w io.Writer, e diagnose.Entry) error {
 	fmt.Fprintf(w, "%s (%s)\n%s\n", e.Code, e.Severity, e.Title)
 	for _, s := range []struct{ head, text string }{
-		{"What it means", e.Meaning}, {"What proves it", e.Proof}, {"What to do", e.Todo},
+		{"What it means", e.Meaning}, {"What proves it", e.Proof}, {"What would make it wrong", e.WrongIf}, {"What to do", e.Todo},
 	} {
 		if s.text != "" {
 			fmt.Fprintf(w, "\n%s\n%s\n", s.head, wrap(s.text, 78, "  "))

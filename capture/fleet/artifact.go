@@ -231,7 +231,7 @@ func (s *Store) Record(ctx context.Context, b *bundle.Bundle, r *Report, by stri
 		for _, e := range entries {
 			lines = append(lines, &line{seq: int64(e.Seq), entry: e})
 		}
-		if err := s.insertMany(ctx, tx, "moncap_journal (run, seq, at, side, peer, kind, name, state)", 8, l.values(lines)); err != nil {
+		if err := s.insertMany(ctx, tx, journalColumns, 8, l.values(lines)); err != nil {
 			return err
 		}
 		return s.putReport(ctx, tx, run.ID, r)

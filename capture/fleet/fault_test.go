@@ -5,6 +5,7 @@ package fleet
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -282,4 +283,30 @@ func TestOneCaptureARouter(t *testing.T) {
 		f.check(t)
 		settled(t, s)
 	})
+}
+
+// A worker that is frozen in the middle of a transaction keeps what it has locked, and its server takes it for alive.
+func TestAFrozenTransactionKeepsNobody(t *testing.T) {
+	t.Parallel()
+	url := postgresDatabase(t)
+	f, s := newField(t, 1), openStore(t, url)
+	f.worker(t, url, nil)
+	ids := submit(t, s, f.request(t, 0, 1, long))
+	running(t, f, s, ids[0])
+	frozen := openStore(t, url)
+	tx := hold(t, frozen)
+	for _, q := range []string{fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", int64(books)), "UPDATE moncap_run SET reason = 'frozen'"} {
+		if _, err := tx.ExecContext(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	eventually(t, "others go on", 2*testLease, func() bool { _, err := s.Cancel(t.Context(), "tester", ids[0]); return err == nil })
+	t.Logf("others went on after %s", time.Since(began))
+	if r := await(t, s, time.Minute, ids...)[0]; r.State != Interrupted || !r.Clean {
+		t.Errorf("%+v", r)
+	}
+	_ = tx.Rollback() // its connection is gone
+	f.check(t)
+	settled(t, s)
 }

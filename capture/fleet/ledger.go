@@ -52,6 +52,9 @@ type line struct {
 	done  chan error // of an intent; nil: nobody waits
 }
 
+// journalColumns are filled by the values of a ledger.
+const journalColumns = "moncap_journal (run, seq, at, side, peer, kind, name, state)"
+
 // newLedger begins behind what a run's earlier holders wrote. ctx bounds every attempt to write.
 func newLedger(ctx context.Context, s *Store, run string, fence, seq int64) *ledger {
 	l := &ledger{s: s, run: run, fence: fence, seq: seq, docSeq: fence << 20, end: make(chan struct{}), lanes: map[bundle.Side]*lane{}}
@@ -241,7 +244,7 @@ func (l *ledger) write(ctx context.Context, rows []*line, doc []byte, docSeq int
 		}
 	}
 	if len(rows) > 0 {
-		if _, err := l.s.exec(ctx, tx, "INSERT INTO moncap_journal (run, seq, at, side, peer, kind, name, state) VALUES "+
+		if _, err := l.s.exec(ctx, tx, "INSERT INTO "+journalColumns+" VALUES "+
 			strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?),", len(rows)), ",")+" ON CONFLICT (run, seq) DO NOTHING", l.values(rows)...); err != nil {
 			return false, err
 		}
@@ -259,7 +262,7 @@ func (l *ledger) writePostgres(ctx context.Context, rows []*line, doc []byte, do
 		args = append(args, string(doc), docSeq, docSeq)
 	}
 	if len(rows) > 0 {
-		q += `, written AS (INSERT INTO moncap_journal (run, seq, at, side, peer, kind, name, state)
+		q += `, written AS (INSERT INTO ` + journalColumns + `
 			SELECT v.* FROM (VALUES ` + strings.TrimSuffix(strings.Repeat("(?::text,?::bigint,?::bigint,?::text,?::text,?::text,?::text,?::text),", len(rows)), ",") +
 			`) AS v, held ON CONFLICT (run, seq) DO NOTHING)`
 		args = append(args, l.values(rows)...)
@@ -278,4 +281,25 @@ func (l *ledger) values(rows []*line) []any {
 		all = append(all, l.run, r.seq, ms(r.entry.Time), string(r.entry.Side), r.entry.Peer, r.entry.Kind, r.entry.Name, string(r.entry.State))
 	}
 	return all
+}
+
+// closeJournal says of everything that the journal of a clean run has open that it is gone: whoever cleaned up could not say
+// so while the run was not theirs, or the database was away.
+func (s *Store) closeJournal(ctx context.Context, tx *sql.Tx, run string) error {
+	entries, err := s.journal(ctx, tx, run)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	now, err := s.now(ctx, tx)
+	if err != nil {
+		return err
+	}
+	l, last := ledger{run: run}, int64(entries[len(entries)-1].Seq)
+	var lines []*line
+	for _, c := range bundle.OpenChanges(entries) {
+		last++
+		e := bundle.Entry{Time: at(now), Side: c.Side, Peer: c.Peer, Kind: c.Kind, Name: c.Name, State: bundle.Gone}
+		lines = append(lines, &line{seq: last, entry: e})
+	}
+	return s.insertMany(ctx, tx, journalColumns, 8, l.values(lines))
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river"
@@ -220,6 +221,12 @@ func (s *Store) openPostgres(ctx context.Context, address string, password func(
 	c.ConnConfig.RuntimeParams["application_name"] = "moncap"
 	// A connection that is asked whether it lives costs a round trip. What went wrong on a dead one is tried again.
 	c.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > time.Minute }
+	// A worker that is frozen, or whose machine is gone, in the middle of a transaction would keep what it locked from all
+	// others for as long as the server takes the connection for alive, which may be hours.
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", s.lease.Milliseconds()/2))
+		return err
+	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return err
 	}

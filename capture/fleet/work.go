@@ -344,6 +344,11 @@ func (v *service) settleOnce(ctx context.Context, h *held, e ending) error {
 		if err := v.s.putReport(ctx, tx, h.ID, report); err != nil {
 			return err
 		}
+		if e.clean {
+			if err := v.s.closeJournal(ctx, tx, h.ID); err != nil {
+				return err
+			}
+		}
 		if e.again {
 			if err := v.s.lookLater(ctx, tx, h.ID); err != nil {
 				return err

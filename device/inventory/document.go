@@ -3,6 +3,7 @@ package inventory
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -29,14 +30,14 @@ var platforms = map[string]string{
 
 func (p *parser) inventory(n *yaml.Node) *Inventory {
 	inv := &Inventory{File: p.file, Peers: map[string]*Peer{}, Tunnels: map[string]*Tunnel{},
-		Schedules: map[string]*Schedule{}}
+		Schedules: map[string]*Schedule{}, Notify: map[string]*Notify{}}
 	peer, capture := defaultPeer, defaultCapture
 	if known, err := ExpandHome(peer.KnownHosts); err != nil {
 		p.fail(n, "defaults.known_hosts", "%v", err)
 	} else {
 		peer.KnownHosts = known
 	}
-	var peers, tunnels, schedules *yaml.Node
+	var peers, tunnels, schedules, notify, told *yaml.Node
 	versioned, loginUnread := false, false
 	keep := func(into **yaml.Node) func(string, *yaml.Node) {
 		return func(_ string, n *yaml.Node) { *into = n }
@@ -58,6 +59,7 @@ func (p *parser) inventory(n *yaml.Node) *Inventory {
 			ks["legacy_ssh"] = func(where string, n *yaml.Node) {
 				p.fail(n, where, "outdated algorithms are allowed router by router: set legacy_ssh under the peers that need it")
 			}
+			ks["notify"] = keep(&told)
 			before := len(p.problems)
 			p.mapping(where, n, ks)
 			loginUnread = len(p.problems) > before
@@ -66,6 +68,7 @@ func (p *parser) inventory(n *yaml.Node) *Inventory {
 		"peers":     keep(&peers),
 		"tunnels":   keep(&tunnels),
 		"schedules": keep(&schedules),
+		"notify":    keep(&notify),
 	})
 	if !versioned {
 		p.fail(n, "version", "it is missing; want version: 1")
@@ -75,8 +78,15 @@ func (p *parser) inventory(n *yaml.Node) *Inventory {
 	} else {
 		p.peers(peers, peer, loginUnread, inv)
 	}
+	if notify != nil {
+		p.notify(notify, inv)
+	}
+	var toldByAll []string
+	if told != nil {
+		p.targets("defaults.notify", told, &toldByAll, inv)
+	}
 	if tunnels != nil {
-		p.tunnels(tunnels, capture, inv)
+		p.tunnels(tunnels, Tunnel{Approve: ApproveNone, Capture: capture, Notify: toldByAll}, inv)
 	}
 	if schedules != nil {
 		p.schedules(schedules, inv)
@@ -137,6 +147,7 @@ func (p *parser) peers(n *yaml.Node, defaults Peer, loginUnread bool, inv *Inven
 		ks["expect_hostname"] = func(where string, n *yaml.Node) {
 			p.matching(where, n, &peer.ExpectHostname, namePattern(), "what the router calls itself in its prompt")
 		}
+		ks["log_sources"] = func(where string, n *yaml.Node) { p.logSources(where, n, &peer.LogSources) }
 		wanted := false
 		ks["wan"] = func(where string, n *yaml.Node) { wanted = true; p.wan(where, n, &peer.WAN) }
 		before := len(p.problems)
@@ -221,14 +232,16 @@ func (p *parser) capture(where string, n *yaml.Node, c *CaptureSettings) {
 	})
 }
 
-func (p *parser) tunnels(n *yaml.Node, defaults CaptureSettings, inv *Inventory) {
+func (p *parser) tunnels(n *yaml.Node, defaults Tunnel, inv *Inventory) {
 	p.entries("tunnels", n, func(key, value *yaml.Node) {
 		where := join("tunnels", key.Value)
 		if !namePattern().MatchString(key.Value) {
 			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
 			return
 		}
-		t := &Tunnel{Name: key.Value, Approve: ApproveNone, Capture: defaults}
+		own := defaults
+		t := &own
+		t.Name = key.Value
 		inv.Tunnels[t.Name] = t
 		peer := func(into **Peer) func(string, *yaml.Node) {
 			return func(where string, n *yaml.Node) { *into = p.peerNamed(where, n, inv) }
@@ -241,6 +254,13 @@ func (p *parser) tunnels(n *yaml.Node, defaults CaptureSettings, inv *Inventory)
 			"site":    func(where string, n *yaml.Node) { p.name(where, n, &t.Site, "a site") },
 			"approve": func(where string, n *yaml.Node) { p.oneOf(where, n, &t.Approve, approvals, "none or four-eyes") },
 			"capture": func(where string, n *yaml.Node) { p.capture(where, n, &t.Capture) },
+			"interfaces": func(where string, n *yaml.Node) {
+				p.mapping(where, n, keys{
+					"a": func(where string, n *yaml.Node) { p.tunnelInterface(where, n, &t.Interfaces[0]) },
+					"b": func(where string, n *yaml.Node) { p.tunnelInterface(where, n, &t.Interfaces[1]) },
+				})
+			},
+			"notify": func(where string, n *yaml.Node) { p.targets(where, n, &t.Notify, inv) },
 		})
 		if len(p.problems) == before {
 			if err := t.check(); err != nil {
@@ -250,6 +270,32 @@ func (p *parser) tunnels(n *yaml.Node, defaults CaptureSettings, inv *Inventory)
 			}
 		}
 	})
+}
+
+func (p *parser) tunnelInterface(where string, n *yaml.Node, into *string) {
+	p.matching(where, n, into, tunnelInterfacePattern(), "a tunnel interface as log lines call it, such as Tunnel46")
+}
+
+// logSources reads addresses that the log lines of a router come from. Loopback addresses are those of a router that is
+// simulated.
+func (p *parser) logSources(where string, n *yaml.Node, into *[]netip.Addr) {
+	const want = "a list of addresses, such as [192.0.2.77]"
+	if n.Kind != yaml.SequenceNode {
+		p.fail(n, where, "want %s", want)
+		return
+	}
+	for _, item := range n.Content {
+		s, ok := p.scalar(where, item, want)
+		if !ok {
+			continue
+		}
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
+			p.fail(item, where, "%s: want %s", quoted(s), want)
+			continue
+		}
+		*into = append(*into, a.Unmap())
+	}
 }
 
 var approvals = map[string]string{ApproveNone: ApproveNone, ApproveFourEyes: ApproveFourEyes}

@@ -22,6 +22,7 @@ type Inventory struct {
 	Peers     map[string]*Peer
 	Tunnels   map[string]*Tunnel
 	Schedules map[string]*Schedule
+	Notify    map[string]*Notify
 }
 
 // Peer is one router and the way to it.
@@ -44,6 +45,7 @@ type Peer struct {
 	Platform       string
 	Site           string // whose workers can reach it; empty: every worker can
 	WAN            WAN
+	LogSources     []netip.Addr // that its log lines come from, beside Host and the addresses of WAN
 	Limits         Limits
 	Timeouts       Timeouts
 }
@@ -114,6 +116,9 @@ type Tunnel struct {
 	Tags    []string // by which several are chosen at once
 	Approve string   // ApproveNone or ApproveFourEyes
 	Capture CaptureSettings
+	// Interfaces are the tunnel interfaces of A and B, by which log lines name the tunnel; empty: not known.
+	Interfaces [2]string
+	Notify     []string // who is told what a fleet finds
 }
 
 // Who has to agree to a run of a tunnel that a fleet makes.

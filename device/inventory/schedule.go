@@ -74,7 +74,7 @@ func (p *parser) schedule(where string, key, value *yaml.Node, s *Schedule, inv 
 		},
 		"capture":  func(where string, n *yaml.Node) { p.capture(where, n, &s.Capture) },
 		"blackout": keep(&blackout),
-		"notify":   func(where string, n *yaml.Node) { p.names(where, n, &s.Notify) },
+		"notify":   func(where string, n *yaml.Node) { p.targets(where, n, &s.Notify, inv) },
 	})
 	s.Plan.Missed = missedPolicies[missed]
 	switch {

@@ -27,6 +27,8 @@ schedules:
     blackout: [{cron: "0 0 24-26 12 *", for: 24h}], notify: [noc]}
   often: {cron: "@every 6h", tunnels: ["hq-*"]}
   whole: {cron: "@daily", tunnels: all}
+notify:
+  noc: {type: slack, url: "env:SLACK"}
 `
 
 func TestSchedules(t *testing.T) {

@@ -21,6 +21,9 @@ type Service struct {
 	Drain      time.Duration // in which captures end and are fetched when it is told to stop
 	MaxMB      int           // of a bundle that is kept in the database; 0: none is
 	Retain     Retain
+	Syslog     []string // where log lines of the routers are listened for: udp:HOST:PORT, tcp:HOST:PORT
+	Events     EventSettings
+	Hooks      Hooks
 }
 
 // Retain says how long the database keeps what it has.
@@ -55,6 +58,9 @@ func LoadService(path string) (*Service, error) {
 
 func (p *parser) service(n *yaml.Node, s *Service) {
 	p.mapping("", n, keys{
+		"syslog":      func(where string, n *yaml.Node) { p.listeners(where, n, &s.Syslog) },
+		"events":      func(where string, n *yaml.Node) { p.eventSettings(where, n, &s.Events) },
+		"hooks":       func(where string, n *yaml.Node) { p.hooks(where, n, &s.Hooks) },
 		"db":          func(where string, n *yaml.Node) { p.database(where, n, &s.DB) },
 		"db_password": func(where string, n *yaml.Node) { p.secret(where, n, &s.DBPassword) },
 		"sites":       func(where string, n *yaml.Node) { p.names(where, n, &s.Sites) },

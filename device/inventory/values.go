@@ -16,12 +16,13 @@ import (
 // What may stand in the file where it will reach a router's command line. device/iosxe checks again what it types;
 // here the operator learns the line of the file.
 var (
-	namePattern        = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	interfacePattern   = lazyregexp.New(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?$`)
-	captureNamePattern = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
-	vrfPattern         = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
-	hostPattern        = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
-	userPattern        = lazyregexp.New(`^[^\s"'$;|&<>\x00-\x1f\x7f@:]{1,64}$`)
+	namePattern            = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	interfacePattern       = lazyregexp.New(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?$`)
+	tunnelInterfacePattern = lazyregexp.New(`^Tunnel[0-9]{1,10}$`)
+	captureNamePattern     = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
+	vrfPattern             = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
+	hostPattern            = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?$`)
+	userPattern            = lazyregexp.New(`^[^\s"'$;|&<>\x00-\x1f\x7f@:]{1,64}$`)
 )
 
 var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})

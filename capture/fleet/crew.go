@@ -34,6 +34,9 @@ type Crew struct {
 	Options func(*capture.Plan) capture.Options
 	// Report compares what a bundle holds and writes its report into it. err is the run's, nil when it went well.
 	Report func(ctx context.Context, b *bundle.Bundle, err error) (*Report, error)
+	// Tell says what is to be told of a run that ended. It is called in the transaction of the verdict, and asks nobody. nil:
+	// nothing is.
+	Tell func(Verdict) []Notice
 	// Credentials names the credentials of a run by where they are kept, so that one which was refused is not tried again by
 	// any worker. nil: none has a name.
 	Credentials func(*capture.Plan) []string

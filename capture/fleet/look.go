@@ -196,7 +196,10 @@ func (v *service) looked(ctx context.Context, run string, job int64, l looked) e
 			v.s.log.Warn("the routers of a rescued run were not looked at again", "run", run, "error", oneLine(l.err.Error()))
 			return v.s.audit(ctx, tx, v.id, "its routers were not looked at again: "+oneLine(l.err.Error()), run, "")
 		}
-		return v.s.soil(ctx, tx, run, v.host, l)
+		if err := v.s.soil(ctx, tx, run, v.host, l); err != nil || v.o.Crew.Tell == nil {
+			return err
+		}
+		return v.s.tell(ctx, tx, run, nil, v.o.Crew.Tell)
 	})
 }
 

@@ -23,7 +23,7 @@ var schema embed.FS
 
 // schemaVersion is the number of the last file of schema. Raise it, and riverVersion, with what is added; files that were
 // released are never changed.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // Schema returns the version that the database has, 0 when it is empty, and the one that this program works with.
 func (s *Store) Schema(ctx context.Context) (have, want int, err error) {

@@ -357,6 +357,9 @@ func (v *service) settleOnce(ctx context.Context, h *held, e ending) error {
 		if err := v.followUp(ctx, tx, h, e); err != nil {
 			return err
 		}
+		if err := v.tell(ctx, tx, h, e); err != nil {
+			return err
+		}
 		return v.s.admit(ctx, tx)
 	})
 }

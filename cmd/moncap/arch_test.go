@@ -17,30 +17,31 @@ const module = "github.com/moncap/moncap/"
 
 // mayImport is the import table of the design: which of our packages each may use in production code.
 var mayImport = map[string][]string{
-	"cmd/moncap":        {"*"},
-	"device":            {"device/inventory", "device/iosxe"},
-	"device/inventory":  {"capture/schedule"}, // arithmetic alone
-	"device/iosxe":      {},
-	"device/simulator":  {"analysis/ike"},
-	"capture":           {"device/iosxe", "capture/bundle"},
-	"capture/bundle":    {},
-	"capture/schedule":  {},
-	"capture/event":     {}, // what others say of a tunnel: no router, no database
-	"capture/fleet":     {"capture", "capture/bundle"},
-	"analysis/ike":      {},
-	"analysis/packet":   {"analysis/ike"},
-	"analysis/packet/*": {"analysis/ike", "analysis/packet"},
-	"analysis/exchange": {"analysis/packet", "analysis/ike"},
-	"analysis/pair":     {"analysis/exchange", "analysis/packet", "analysis/ike"},
-	"analysis/facts":    {"analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "device/iosxe"},
-	"analysis/diagnose": {"analysis/facts", "analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "analysis/report"},
-	"analysis/dissect":  {"analysis/packet", "analysis/ike"},
-	"analysis/report":   {},
-	"analysis/render":   {"analysis/report", "analysis/packet"},
-	"analysis/redact":   {"analysis/packet", "analysis/ike"},
-	"analysis/scene":    {"analysis", "analysis/diagnose", "analysis/report", "analysis/ike"}, // for tests alone
-	"analysis":          {"analysis/*"},
-	"testdata":          {},
+	"cmd/moncap":           {"*"},
+	"device":               {"device/inventory", "device/iosxe"},
+	"device/inventory":     {"capture/schedule"}, // arithmetic alone
+	"device/iosxe":         {},
+	"device/simulator":     {"analysis/ike"},
+	"capture":              {"device/iosxe", "capture/bundle"},
+	"capture/bundle":       {},
+	"capture/schedule":     {},
+	"capture/event":        {}, // what others say of a tunnel: no router, no database
+	"capture/fleet":        {"capture", "capture/bundle"},
+	"capture/fleet/notify": {}, // bodies and sending; what is to be told is kept by capture/fleet
+	"analysis/ike":         {},
+	"analysis/packet":      {"analysis/ike"},
+	"analysis/packet/*":    {"analysis/ike", "analysis/packet"},
+	"analysis/exchange":    {"analysis/packet", "analysis/ike"},
+	"analysis/pair":        {"analysis/exchange", "analysis/packet", "analysis/ike"},
+	"analysis/facts":       {"analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "device/iosxe"},
+	"analysis/diagnose":    {"analysis/facts", "analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "analysis/report"},
+	"analysis/dissect":     {"analysis/packet", "analysis/ike"},
+	"analysis/report":      {},
+	"analysis/render":      {"analysis/report", "analysis/packet"},
+	"analysis/redact":      {"analysis/packet", "analysis/ike"},
+	"analysis/scene":       {"analysis", "analysis/diagnose", "analysis/report", "analysis/ike"}, // for tests alone
+	"analysis":             {"analysis/*"},
+	"testdata":             {},
 
 	"device/inventory/exchange": {"device/inventory"},
 

@@ -36,6 +36,7 @@ type Notice struct {
 	Tunnel  string
 	Run     string
 	Message string // JSON
+	Silent  bool   // it is not sent: what it opens or ends does so all the same
 	// What became of it:
 	State     string // NoticeDue, NoticeSent or NoticeFailed
 	Created   time.Time
@@ -126,24 +127,35 @@ func (s *Store) putNotices(ctx context.Context, tx *sql.Tx, all []Notice) error 
 		if n.ID == "" {
 			n.ID = random(12)
 		}
+		if n.Silent {
+			if err := s.keepOpen(ctx, tx, n, now); err != nil {
+				return err
+			}
+			continue
+		}
 		// Notices are sent in the order in which they were written.
 		if _, err := s.exec(ctx, tx, `INSERT INTO moncap_notice (id, seq, target, about, action, tunnel, run, message, created, due)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 			n.ID, now*10_000+int64(i), n.Target, n.About, n.Action, n.Tunnel, n.Run, n.Message, now, now); err != nil {
 			return err
 		}
-		switch n.Action {
-		case NoticeOpens:
-			_, err = s.exec(ctx, tx, `INSERT INTO moncap_alert (target, about, tunnel, opened, message) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT (target, about) DO UPDATE SET message = excluded.message`, n.Target, n.About, n.Tunnel, now, n.Message)
-		case NoticeEnds:
-			_, err = s.exec(ctx, tx, "DELETE FROM moncap_alert WHERE target = ? AND about = ?", n.Target, n.About)
-		}
-		if err != nil {
+		if err := s.keepOpen(ctx, tx, n, now); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keepOpen keeps what a target was told is wrong, until it is told that it is over.
+func (s *Store) keepOpen(ctx context.Context, tx *sql.Tx, n Notice, now int64) (err error) {
+	switch n.Action {
+	case NoticeOpens:
+		_, err = s.exec(ctx, tx, `INSERT INTO moncap_alert (target, about, tunnel, opened, message) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (target, about) DO UPDATE SET message = excluded.message`, n.Target, n.About, n.Tunnel, now, n.Message)
+	case NoticeEnds:
+		_, err = s.exec(ctx, tx, "DELETE FROM moncap_alert WHERE target = ? AND about = ?", n.Target, n.About)
+	}
+	return err
 }
 
 const noticeColumns = "id, target, about, action, tunnel, run, message, state, created, due, sent, tries, error"

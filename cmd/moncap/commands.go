@@ -12,7 +12,7 @@ func (a *app) liveCommands() []*cobra.Command {
 func (a *app) fleetCommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.serveCommand(), a.submitCommand(), a.jobsCommand(), a.cancelCommand(), a.approveCommand(), a.historyCommand(), a.scheduleCommand(),
-		a.workerCommand(), a.dbCommand(), a.tokenCommand(),
+		a.workerCommand(), a.dbCommand(), a.notifyCommand(), a.eventsCommand(), a.tokenCommand(),
 	}
 }
 

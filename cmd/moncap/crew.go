@@ -79,7 +79,7 @@ func (c *crew) connections() *connector {
 func (c *crew) crew(folder string) fleet.Crew {
 	return fleet.Crew{
 		Folder: folder, Knows: c.knows, Slots: c.slots, Open: c.open, Options: c.options, Report: c.report,
-		Credentials: c.credentials, Refused: c.refused, Hold: c.hold,
+		Credentials: c.credentials, Refused: c.refused, Hold: c.hold, Tell: c.tell,
 	}
 }
 
@@ -141,6 +141,13 @@ func (c *crew) hold(p *capture.Plan, cause string) (until time.Time, why string)
 	if t != nil && t.Approve == inventory.ApproveFourEyes && !c.approved(p.RunID) {
 		return time.Now().Add(unapprovedFor), "for nobody: it was submitted without asking for approval, " +
 			"which the worker's inventory wants; cancel it"
+	}
+	if strings.HasPrefix(cause, "event ") { // it belongs to no schedule, and to the blackouts of all that its tunnel has
+		until, name := darkness(c.inventory(), p.Tunnel, time.Now())
+		if until.IsZero() {
+			return until, ""
+		}
+		return until, "for the end of a blackout of schedule " + name
 	}
 	return c.blackout(cause)
 }

@@ -20,6 +20,7 @@ type serveFlags struct {
 	sites       []string
 	workers     int
 	noSchedules bool
+	syslog      []string
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -41,8 +42,10 @@ SIGTERM, or Ctrl-C: no new runs; the captures that run end now, are fetched and 
 drain of serve.yaml (2m), else taken back. Once more: all are taken back at once.
 
 Settings beside the flags are in serve.yaml, beside the inventory: db, db_password, sites, workers, lease,
-drain, artifacts: {max_mb}, retain: {runs, bundles, keep_last, max_gb}. A password of the database never
-stands in its address.
+drain, artifacts: {max_mb}, retain: {runs, bundles, keep_last, max_gb}, syslog, events: {on, relays}, hooks:
+{alertmanager, generic}. A password of the database never stands in its address. docs/alerts.md shows how
+log lines and alerts have runs made (--syslog, hooks), and who is told what was found (notify in the
+inventory).
 
 EXIT STATUS
   0   it was told to stop, and its routers are clean
@@ -62,6 +65,8 @@ EXIT STATUS
 	fl.StringSliceVar(&f.sites, "site", nil,
 		"serve the tunnels at this site, beside others that are named (default: those without a site)")
 	fl.IntVar(&f.workers, "workers", 0, "runs at the same time, 1 to 256 (default 8)")
+	fl.StringSliceVar(&f.syslog, "syslog", nil,
+		"listen for log lines of the routers at `udp:HOST:PORT` or tcp:HOST:PORT, and have runs made of what they tell (default: syslog in serve.yaml)")
 	fl.BoolVar(&f.noSchedules, "no-schedules", false, "leave the schedules to other workers")
 	return c
 }
@@ -70,6 +75,9 @@ EXIT STATUS
 func (f *serveFlags) merge(s *inventory.Service) error {
 	if len(f.sites) > 0 {
 		s.Sites = f.sites
+	}
+	if len(f.syslog) > 0 {
+		s.Syslog = f.syslog
 	}
 	switch {
 	case f.workers == 0:
@@ -149,6 +157,11 @@ func (a *app) work(
 	if err := d.begin(ctx); err != nil {
 		return storeError(err)
 	}
+	alerts, err := a.openAlerts(ctx, store, crew, settings)
+	if err != nil {
+		return err
+	}
+	defer alerts.run(ctx)()
 	stop := make(chan struct{})
 	defer a.interrupts.draining(func() {
 		a.progress("no new runs; the captures that run end, are fetched and judged; once more takes them back")
@@ -199,6 +212,8 @@ const (
 	lookAgain  = 15 * time.Second // after which a pause that was ended, for one, is noticed
 	pruneEvery = 24 * time.Hour
 	firstPrune = 10 * time.Minute // after the start
+
+	keepNotices = 30 * 24 * time.Hour // and events
 )
 
 func (d *dispatcher) begin(ctx context.Context) error {
@@ -247,6 +262,9 @@ func (d *dispatcher) prune(ctx context.Context) error {
 	p, err := d.store.Prune(ctx, fleet.Retain{
 		Runs: d.retain.Runs, Bundles: d.retain.Bundles, KeepLast: d.retain.KeepLast, MaxGB: float64(d.retain.MaxGB),
 	}, false)
+	if err == nil {
+		err = d.store.PruneNotices(ctx, keepNotices)
+	}
 	if err == nil && p.Runs+p.Bundles > 0 {
 		d.app.progress("deleted %s and %s that were old, %s", counted(p.Runs, "run"), counted(p.Bundles, "bundle"),
 			kilobytes(p.Bytes))

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/url"
@@ -11,8 +12,11 @@ import (
 )
 
 func encoded(address string, body any) (post, error) {
-	b, err := json.Marshal(body)
-	return post{url: address, body: b}, err
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it is for no page, and bodies have limits
+	err := e.Encode(body)
+	return post{url: address, body: bytes.TrimSpace(b.Bytes())}, err
 }
 
 // webhook posts the message itself, signed.
@@ -175,7 +179,7 @@ func teams(t Target, m Message) (post, error) {
 	}
 	size := 0
 	for _, l := range m.lines() {
-		if size += len(l); size > 12_000 { // a message of Teams has at most 28 KB
+		if size += len(l) + 80; size > 14_000 { // a message of Teams has at most 28 KB, and that is counted generously
 			break
 		}
 		body = append(body, block(plainCard(l), map[string]any{"spacing": "Small"}))

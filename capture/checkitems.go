@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -268,7 +269,7 @@ func (c *checker) names(ctx context.Context) error {
 			c.add("capture point", Refuse, "%s exists already; it is not touched: choose another --name", other.Name)
 			return nil
 		}
-		if !other.Active {
+		if !other.Active || slices.Contains(c.r.u.o.Arm.Beside, other.Name) {
 			continue
 		}
 		level = Warn

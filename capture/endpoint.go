@@ -82,6 +82,8 @@ type Settings struct {
 	ICMPFromAnyone bool `json:"icmp_from_anyone,omitempty"`
 	// MaxClockSkew is how far the two routers' clocks may be apart; one hour when zero.
 	MaxClockSkew time.Duration `json:"max_clock_skew_ns,omitempty"`
+	// Armed has the run wait for an event instead of its duration, which is only when the routers stop by themselves.
+	Armed *Arming `json:"armed,omitempty"`
 }
 
 // UntilKind is what ends the wait.

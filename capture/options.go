@@ -88,6 +88,7 @@ type Options struct {
 	Retry    time.Duration // before the first repetition after a lost session, doubled each time; 500 ms when zero
 	Tool     string        // name and version of the program, for run.json
 	Stop     <-chan struct{}
+	Arm      *Arm // of an armed run; nil: it works together with nobody
 	// Live is given the packets of the captures while they run, each once, as far as they can be read without harm; nil: they
 	// are not read before the end. It is called from a goroutine for each side.
 	Live func(LivePackets)
@@ -168,6 +169,17 @@ func (o Options) withDefaults() Options {
 	if o.MaxDumpMB <= 0 {
 		o.MaxDumpMB = 16
 	}
+	arm := Arm{}
+	if o.Arm != nil {
+		arm = *o.Arm
+	}
+	if arm.Poll <= 0 {
+		arm.Poll = armedPoll
+	}
+	if arm.LoadEvery <= 0 {
+		arm.LoadEvery = armedLoad
+	}
+	o.Arm = &arm
 	o.Events = oneAtATime(o.Events)
 	return o
 }
@@ -188,6 +200,7 @@ func oneAtATime(f func(Event)) func(Event) {
 // Result is what a run, or a part of one, came to. The same is in the bundle's run.json.
 type Result struct {
 	Run      *bundle.Run
+	Ended    Ending        // how the wait of an armed run ended; empty: it was none, or did not get there
 	StartGap time.Duration // between the two captures' starts
 	Kept     []Leftover    // what was left on purpose
 	Removed  []Leftover    // what was taken back

@@ -88,6 +88,9 @@ func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, err
 	if s.ZeroConfig && s.Debug {
 		return fail(fmt.Errorf("debug needs an account that may do more than --zero-config is for: ask for one of them"))
 	}
+	if err := s.Armed.check(s); err != nil {
+		return fail(err)
+	}
 	own, err := ownName(runID)
 	name := own
 	if s.Name != "" {

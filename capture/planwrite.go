@@ -17,14 +17,7 @@ func (p *Plan) Steps(s Side) []Step {
 	if sp.Trigger != nil {
 		steps = append(steps, Step{Phase: PhaseTrigger, Command: sp.Trigger.Command})
 	}
-	looks := []iosxe.Command{iosxe.ShowBuffer(sp.Name), iosxe.ShowCapture(sp.Name)}
-	every := "every second"
-	if p.Settings.Until.Kind == UntilNothing {
-		every = "after a second, then every five"
-	}
-	for _, c := range append(looks, sp.waitShows()...) {
-		steps = append(steps, Step{Phase: PhaseWait, Command: c, Note: every})
-	}
+	steps = append(steps, sp.waitSteps(p.Settings)...)
 	steps = append(steps, Step{Phase: PhaseStop, Command: iosxe.StopCapture(sp.Name)},
 		Step{Phase: PhaseStop, Command: iosxe.ShowBuffer(sp.Name)})
 	steps = append(steps, sp.collectSteps()...)
@@ -35,6 +28,25 @@ func (p *Plan) Steps(s Side) []Step {
 		steps = append(steps, Step{Phase: PhaseObserve, Command: c, Note: "only when the router took it before the capture"})
 	}
 	return append(steps, sp.cleanSteps(p.Settings.Keep)...)
+}
+
+func (p *SidePlan) waitSteps(s Settings) []Step {
+	var steps []Step
+	looks := []iosxe.Command{iosxe.ShowBuffer(p.Name), iosxe.ShowCapture(p.Name)}
+	if s.Armed != nil {
+		for _, c := range append(looks, p.guardShows()...) {
+			steps = append(steps, Step{Phase: PhaseWait, Command: c, Note: "every " + armedPoll.String() + " while it is armed"})
+		}
+		return append(steps, Step{Phase: PhaseWait, Command: iosxe.ShowCPU(), Note: "every " + armedLoad.String()})
+	}
+	every := "every second"
+	if s.Until.Kind == UntilNothing {
+		every = "after a second, then every five"
+	}
+	for _, c := range append(looks, p.waitShows()...) {
+		steps = append(steps, Step{Phase: PhaseWait, Command: c, Note: every})
+	}
+	return steps
 }
 
 // Opening lists what a session types by itself before anything else; the steps are typed in it.
@@ -157,6 +169,9 @@ func (p *Plan) phaseNote(sp *SidePlan, phase Phase) string {
 	case PhaseStart, PhaseStop:
 		return " (both sides at the same moment)"
 	case PhaseWait:
+		if a := p.Settings.Armed; a != nil {
+			return fmt.Sprintf(" (armed for %s: until an event, and %s more)", a.For, a.After)
+		}
 		return fmt.Sprintf(" (at most %s)", p.Settings.Duration)
 	case PhaseFetch:
 		if sp.Upload != "" {

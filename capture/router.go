@@ -53,6 +53,7 @@ type router struct {
 	broken    int            // answers that failed to come, of a host that does not number its sessions
 	uncounted []string       // the shows that count drops, and that the router refused before the capture
 	sparing   string         // why what holds the only copy of the packets is not removed; empty: it is
+	unlisted  bool           // what is sent is not listed in run.json: it was before, and is sent again and again
 	keptShows map[string]int // bytes of the shows that are kept, by the names of their commands
 }
 
@@ -137,7 +138,7 @@ func (r *router) sendNow(ctx context.Context, cmd iosxe.Command) (string, error)
 	if r.host == nil {
 		return "", fmt.Errorf("no session with %s", r.plan.Endpoint.Name)
 	}
-	r.info.Commands = append(r.info.Commands, typed(cmd)...)
+	r.list(cmd)
 	out, err := r.talk.Exec(ctx, cmd)
 	r.account(ctx, cmd, err)
 	return out, err
@@ -151,6 +152,15 @@ func (r *router) account(ctx context.Context, cmd iosxe.Command, err error) {
 		slog.String("command", cmd.Name), slog.Any("error", err))
 	if refusalOf(err) == nil {
 		r.broken++
+	}
+}
+
+// list keeps what is sent, for run.json.
+func (r *router) list(commands ...iosxe.Command) {
+	for _, cmd := range commands {
+		if !r.unlisted {
+			r.info.Commands = append(r.info.Commands, typed(cmd)...)
+		}
 	}
 }
 
@@ -203,9 +213,7 @@ func isLost(err error) bool { return refusalOf(err) == nil }
 // sendAhead sends commands as fast as the router takes them, until the error of one is enough. It returns how many were
 // answered.
 func (r *router) sendAhead(ctx context.Context, commands []iosxe.Command, enough func(error) bool, each func(i int, out string, err error)) (answered int) {
-	for _, cmd := range commands {
-		r.info.Commands = append(r.info.Commands, typed(cmd)...)
-	}
+	r.list(commands...)
 	sending, end := context.WithCancel(ctx)
 	defer end()
 	r.talk.ExecAll(sending, commands, func(i int, out string, err error) {

@@ -24,6 +24,7 @@ type runner struct {
 
 	mu      sync.Mutex // guards what follows; the parts of run that belong to a side are that side's
 	run     *bundle.Run
+	ended   Ending    // of the wait of an armed run
 	started time.Time // when the captures were running on both sides
 	left    []Leftover
 	kept    []Leftover
@@ -71,10 +72,12 @@ func Run(ctx context.Context, p *Plan, h Hosts, b *bundle.Bundle, o Options) (*R
 		return nil, err
 	}
 	err = u.bringUp(ctx)
-	if err == nil {
+	if err == nil && p.Settings.Armed != nil {
+		err = u.phase(ctx, PhaseWait, nil, u.armed)
+	} else if err == nil {
 		err = u.phase(ctx, PhaseWait, nil, u.wait)
 	}
-	if err == nil {
+	if err == nil && (p.Settings.Armed == nil || u.ended.collects()) {
 		err = u.collect(ctx)
 	}
 	return u.finish(ctx, err, err == nil && p.Settings.Keep)
@@ -347,7 +350,7 @@ func (u *runner) close(err error) (*Result, error) {
 
 func (u *runner) result() *Result {
 	return &Result{
-		Run: u.run, StartGap: time.Duration(u.run.StartGapMS * float64(time.Millisecond)), Kept: u.kept, Removed: u.removed, Notes: u.run.Notes,
+		Run: u.run, Ended: u.ended, StartGap: time.Duration(u.run.StartGapMS * float64(time.Millisecond)), Kept: u.kept, Removed: u.removed, Notes: u.run.Notes,
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 	runFile     = "run.json"
 	journalFile = "journal.jsonl"
 	lockFile    = ".lock"
+	stopFile    = "stop"
 	// ReportJSON is the report of package analysis.
 	ReportJSON = "report.json"
 	// ReportText is the report for reading.
@@ -32,6 +33,22 @@ const (
 	maxRun    = 64 << 20
 	maxOutput = 256 << 20
 )
+
+// AskStop asks the process that has the bundle of an armed run to end its captures and to fetch them.
+func AskStop(dir string) error {
+	b, err := Open(dir)
+	if err != nil {
+		return err
+	}
+	f, err := b.root.OpenFile(stopFile, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	return errors.Join(err, b.Close())
+}
+
+// StopAsked says whether somebody did.
+func (b *Bundle) StopAsked() bool { return b.exists(stopFile) }
 
 // ErrLocked says that another process works on the bundle.
 var ErrLocked = errors.New("another moncap works on it")

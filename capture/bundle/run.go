@@ -64,6 +64,16 @@ type Run struct {
 	// Proof is the digest of the journal with which Clean was found true, as JournalDigest returns it. A journal that is
 	// another one by now proves nothing.
 	Proof string `json:"proof,omitempty"`
+	// Catch is the event that an armed run was waiting for; nil: none came, or the run was not armed.
+	Catch *Catch `json:"catch,omitempty"`
+}
+
+// Catch is an event, as an armed run learnt of it.
+type Catch struct {
+	At   time.Time `json:"at"`
+	Kind string    `json:"kind"`           // what happened, in a word that stays: see package capture
+	Side Side      `json:"side,omitempty"` // the router that told; empty: neither did
+	Text string    `json:"text"`
 }
 
 // Router returns the part of s.

@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 func (a *app) liveCommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.runCommand(), a.withFormat(a.planCommand()), a.checkCommand(), a.withFormat(a.startCommand()), a.withFormat(a.statusCommand()),
-		a.withFormat(a.stopCommand()), a.collectCommand(), a.withFormat(a.cleanCommand()), a.withFormat(a.trustCommand()), a.inventoryCommand(),
+		a.withFormat(a.stopCommand()), a.watchCommand(), a.collectCommand(), a.withFormat(a.cleanCommand()), a.withFormat(a.trustCommand()), a.inventoryCommand(),
 	}
 }
 

@@ -30,6 +30,8 @@ type labOptions struct {
 	speed float64
 	// clockB is what the clock of site-B is ahead of the other's.
 	clockB time.Duration
+	loseSA time.Duration     // an IKE SA is lost when it has been up for so long; 0: it is not
+	logged func(line []byte) // gets the routers' log lines; nil: nobody does
 	// change makes the routers of a test different; nil elsewhere.
 	change func(*simulator.Config)
 }
@@ -89,6 +91,7 @@ func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets si
 		Hostname: peer.ExpectHostname, Username: labUser, Password: labPassword, Packets: packets,
 		Interfaces: []simulator.Interface{{Name: labInterface, Address: peer.WAN.Address}},
 	}
+	c.Knobs.LoseSAAfter, c.Logged = o.loseSA, o.logged
 	if peer == l.tunnel.B {
 		c.ClockOffset = o.clockB
 	}

@@ -143,7 +143,7 @@ func (l *lossy) Read(p []byte) (int, error) {
 }
 
 // newBubble makes the routers. It is called in a bubble of testing/synctest.
-func newBubble(t *testing.T, kind string) *bubble {
+func newBubble(t *testing.T, kind string, change ...func(*simulator.Config)) *bubble {
 	t.Helper()
 	incident, err := testdata.Load("healthy")
 	if err != nil {
@@ -178,6 +178,9 @@ func newBubble(t *testing.T, kind string) *bubble {
 		c := simulator.Config{Hostname: peer.ExpectHostname, Username: labUser, Password: labPassword, Packets: sources[i],
 			Interfaces: []simulator.Interface{{Name: labInterface, Address: peer.WAN.Address}}}
 		c.HostKeys = append(c.HostKeys, key)
+		for _, f := range change {
+			f(&c)
+		}
 		if l.routers[i], err = simulator.New(c); err != nil {
 			t.Fatal(err)
 		}

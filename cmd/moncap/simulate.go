@@ -24,6 +24,7 @@ func (a *app) simulateCommand() *cobra.Command {
 	dir := ""
 	speed := 1.0
 	clockB := time.Duration(0)
+	loseSA, syslog := time.Duration(0), ""
 	var live liveFlags
 	c := &cobra.Command{
 		Use:   "simulate [INCIDENT]",
@@ -38,17 +39,23 @@ limits and buffers: real gateways can negotiate there, and moncap watches them a
 		Args:              wants(0, 1),
 		ValidArgsFunction: completeIncidents,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			logged, closeLog, err := sendLines(syslog)
+			if err != nil {
+				return usageError(err)
+			}
+			defer closeLog()
+			o := labOptions{ports: [2]int{portA, portB}, speed: speed, clockB: clockB, loseSA: loseSA, logged: logged}
 			if live.interfaces != "" {
 				if len(args) > 0 || cmd.Flags().Changed("speed") {
 					return usageError(errors.New("--live captures what passes, and replays no incident: leave out INCIDENT and --speed"))
 				}
-				return a.simulateLive(cmd.Context(), dir, live, labOptions{ports: [2]int{portA, portB}, clockB: clockB})
+				return a.simulateLive(cmd.Context(), dir, live, o)
 			}
 			incident, err := chosenIncident(args)
 			if err != nil {
 				return err
 			}
-			return a.simulate(cmd.Context(), incident, dir, labOptions{ports: [2]int{portA, portB}, speed: speed, clockB: clockB})
+			return a.simulate(cmd.Context(), incident, dir, o)
 		},
 	}
 	fl := c.Flags()
@@ -57,10 +64,28 @@ limits and buffers: real gateways can negotiate there, and moncap watches them a
 	fl.StringVar(&dir, "dir", "", "folder for the inventory and the host keys, which stay the same in it (default: a temporary one)")
 	fl.Float64Var(&speed, "speed", speed, "how much faster than it was the negotiation is replayed")
 	fl.DurationVar(&clockB, "clock-b", 0, "how far the clock of site-B is ahead, as in 90s or -2m")
+	fl.DurationVar(&loseSA, "lose-sa-after", 0, "have both routers lose an IKE SA that has been up for so long, for moncap watch to find")
+	fl.StringVar(&syslog, "syslog", "", "send the routers' log lines to udp:ADDRESS:PORT")
 	fl.StringVar(&live.interfaces, "live", "", "capture from these two network interfaces, IFA,IFB, instead of replaying an incident")
 	fl.StringVar(&live.addresses, "addresses", "", "VPN addresses of the gateways behind them, A,B (default: the interfaces' own)")
 	fl.StringVar(&live.natAddress, "nat-address-a", "", "address under which B knows A, when a NAT is between them")
 	return c
+}
+
+// sendLines sends log lines to a log server; a line that cannot be sent is lost, as a router's is.
+func sendLines(to string) (send func([]byte), closeIt func(), err error) {
+	if to == "" {
+		return nil, func() {}, nil
+	}
+	address, isUDP := strings.CutPrefix(to, "udp:")
+	if !isUDP {
+		return nil, nil, fmt.Errorf("--syslog %s: want udp:ADDRESS:PORT", to)
+	}
+	c, err := net.Dial("udp", address)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--syslog: %w", err)
+	}
+	return func(line []byte) { _, _ = c.Write(line) }, func() { _ = c.Close() }, nil
 }
 
 func (a *app) simulate(ctx context.Context, incident testdata.Incident, dir string, o labOptions) error {

@@ -323,6 +323,9 @@ func (a *app) stopCommand() *cobra.Command {
 			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Stop)
 			err = unlessUnknown(dir, err)
 			a.fact("bundle", dir)
+			if errors.Is(err, bundle.ErrLocked) && isArmed(dir) {
+				return a.askStop(dir)
+			}
 			if err != nil {
 				return err
 			}

@@ -3,7 +3,9 @@ package iosxe
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
@@ -77,6 +79,9 @@ type IKESA struct {
 	Status    string // READY, IN-NEG, DELETE; of IKEv1 the state: QM_IDLE, MM_NO_STATE, ...
 	LocalSPI  string // 16 hex digits in upper case; only of IKEv2 in the detailed form
 	RemoteSPI string
+	Session   string // its number, which an SA has that takes the place of another; empty: not shown
+	// Life is how long the SA is used at most, and Age how long it has been; 0: not shown.
+	Life, Age time.Duration
 }
 
 // Established says whether the SA is up.
@@ -90,6 +95,8 @@ var (
 	ikeRow6    = lazyregexp.New(`^(\d{1,9})\s+\S+/\S+\s+(\S+)$`)
 	ikeLocal6  = lazyregexp.New(`^Local\s+(\S+/\d{1,5})$`)
 	ikeRemote6 = lazyregexp.New(`^Remote\s+(\S+/\d{1,5})$`)
+	ikeLife    = lazyregexp.New(`^Life/Active Time:\s*(\d{1,9})/(\d{1,9}) sec`)
+	ikeSession = lazyregexp.New(`^CE id:\s*\d+, Session-id:\s*(\d{1,10})`)
 	ikeSPI     = lazyregexp.New(`^Local spi:\s*([0-9A-Fa-f]{16})\s+Remote spi:\s*([0-9A-Fa-f]{16})`)
 	isakmpRow  = lazyregexp.New(`^([0-9A-Fa-f.:]+)\s+([0-9A-Fa-f.:]+)\s+([A-Z][A-Z0-9_]+)\s+\d+\s+(ACTIVE.*)$`)
 )
@@ -117,7 +124,16 @@ func (s *IKESA) detail(line string) {
 		s.Remote = slashPort(m[1])
 	} else if m := ikeSPI().FindStringSubmatch(line); m != nil {
 		s.LocalSPI, s.RemoteSPI = strings.ToUpper(m[1]), strings.ToUpper(m[2])
+	} else if m := ikeLife().FindStringSubmatch(line); m != nil {
+		s.Life, s.Age = seconds(m[1]), seconds(m[2])
+	} else if m := ikeSession().FindStringSubmatch(line); m != nil {
+		s.Session = m[1]
 	}
+}
+
+func seconds(digits string) time.Duration {
+	n, _ := strconv.Atoi(digits) // they are, and few
+	return time.Duration(n) * time.Second
 }
 
 // slashPort reads an address and a port as IKEv2 shows them: 192.0.2.1/500.

@@ -304,7 +304,8 @@ func TestParseAccessLists(t *testing.T) {
 func TestParseIKEv2SA(t *testing.T) {
 	got := ParseIKEv2SA(sample(t, "genie-ShowCryptoIkev2SaDetail-output.txt"))
 	want := []IKESA{{Version: 2, Local: netip.MustParseAddrPort("92.1.121.1:500"), Remote: netip.MustParseAddrPort("22.1.1.2:500"),
-		Status: "READY", LocalSPI: "000D3669857A0F82", RemoteSPI: "E0419B1DB02DE6AE"}}
+		Status: "READY", LocalSPI: "000D3669857A0F82", RemoteSPI: "E0419B1DB02DE6AE",
+		Session: "17155", Life: 24 * time.Hour, Age: 12689 * time.Second}}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 		t.Error(diff)
 	}

@@ -82,6 +82,13 @@ func (r *Router) next() (wait time.Duration, any bool) {
 			}
 		}
 	}
+	if after := r.config.Knobs.LoseSAAfter; after > 0 {
+		for _, sa := range r.ikeSAs {
+			if sa.up {
+				consider(sa.since.Add(after))
+			}
+		}
+	}
 	if every := r.config.Knobs.SyslogEvery; every > 0 {
 		consider(r.chatter.Add(every))
 	}
@@ -99,6 +106,9 @@ func (r *Router) advance() {
 		if c.active {
 			r.collect(c, now)
 		}
+	}
+	if after := r.config.Knobs.LoseSAAfter; after > 0 {
+		r.loseSAs(func(sa *ikeSA) bool { return sa.up && !now.Before(sa.since.Add(after)) })
 	}
 	if every := r.config.Knobs.SyslogEvery; every > 0 && !now.Before(r.chatter.Add(every)) {
 		r.chatter = now

@@ -60,7 +60,9 @@ type Config struct {
 	Authorize func(command string) bool
 	// View, when set, is the parser view that the user is put into: the beginnings of the only commands there are. It
 	// takes the place of Privilege.
-	View   []string
+	View []string
+	// Logged is given each log line, as it would go to a log server (`logging host`), without waiting; nil: there is none.
+	Logged func(line []byte)
 	Faults []Fault
 	Knobs  Knobs
 }
@@ -107,6 +109,7 @@ type Knobs struct {
 	ByteDelay           time.Duration // before each byte that goes to a terminal
 	Jitter              time.Duration // what goes to a terminal goes in pieces of any size, with pauses up to this
 	RunningDelay        time.Duration // what building the running configuration takes
+	LoseSAAfter         time.Duration // an IKE SA that has been up for so long is lost: its peer does not answer any more
 	KeepPager           bool          // `terminal length` is taken and changes nothing
 
 	Controller      bool   // the router is in SD-WAN controller mode: configured by its controller, not from the terminal

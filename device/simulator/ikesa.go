@@ -225,6 +225,70 @@ func (s *session) showISAKMPSA(*call) {
 	s.put("\nIPv6 Crypto ISAKMP SA\n\n")
 }
 
+// LoseSAs has the router lose its IKE SAs, as it does when its peer does not answer any more (dead peer detection).
+func (r *Router) LoseSAs() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.advance()
+	r.loseSAs(func(*ikeSA) bool { return true })
+}
+
+// loseSAs deletes some of the IKE SAs, and logs that as `crypto logging session` and `crypto logging ikev2` do. The router's lock is held.
+func (r *Router) loseSAs(which func(*ikeSA) bool) {
+	r.ikeSAs = slices.DeleteFunc(r.ikeSAs, func(sa *ikeSA) bool {
+		if !which(sa) {
+			return false
+		}
+		format := "%%CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is DOWN.  Peer %s:%d       Id: %s"
+		if sa.one {
+			format = "%%CRYPTO-5-SESSION_STATUS: Crypto tunnel is DOWN.  Peer %s:%d       Id: %s"
+		}
+		peer := showAddress(sa.remote.Addr())
+		r.log(fmt.Sprintf(format, peer, sa.remote.Port(), peer))
+		return true
+	})
+}
+
+// showSession lists the crypto sessions of the peers with which there is an IKE SA.
+// Child SAs are not followed, so a session is idle at best.
+func (s *session) showSession(c *call) {
+	r := s.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.put("Crypto session current status\n\n")
+	if slices.Contains(c.words, "detail") {
+		s.put("%s", sessionCodes)
+	}
+	for _, sa := range slices.Concat(r.listedSAs(false), r.listedSAs(true)) {
+		peer := showAddress(sa.remote.Addr())
+		if remote := c.after("remote"); remote != "" && remote != peer {
+			continue
+		}
+		status, word, version := "UP-IDLE       ", "Active", "IKEv2"
+		if !sa.up {
+			status, word = "DOWN-NEGOTIATING", "Inactive"
+		}
+		if sa.one {
+			version = "IKEv1"
+		}
+		s.put("Interface: %s\n", r.config.WAN)
+		if slices.Contains(c.words, "detail") {
+			up := r.config.Now().Sub(sa.since)
+			s.put("Uptime: %02d:%02d:%02d\n", int(up.Hours()), int(up.Minutes())%60, int(up.Seconds())%60)
+		}
+		s.put("Session status: %s\nPeer: %s port %d \n  Session ID: 1  \n  %s SA: local %s remote %s %s \n\n",
+			status, peer, sa.remote.Port(), version, slashPort(sa.local), slashPort(sa.remote), word)
+	}
+}
+
+const sessionCodes = `Code: C - IKE Configuration mode, D - Dead Peer Detection     
+K - Keepalives, N - NAT-traversal, T - cTCP encapsulation     
+X - IKE Extended Authentication, F - IKE Fragmentation
+R - IKE Auto Reconnect, U - IKE Dynamic Route Update
+S - SIP VPN 
+
+`
+
 // clearSAs ends the IKE SAs, all of them or those with a peer.
 func (s *session) clearSAs(c *call) {
 	r := s.router

@@ -157,6 +157,7 @@ func (s side) Open(now time.Time, wake func()) Stream {
 	}
 	r := p.run
 	opened.run = r
+	opened.skip(now)
 	r.streams = append(r.streams, opened)
 	var wakes []func()
 	if !r.begun && r.open(0) && r.open(1) && now.Before(r.begin) {
@@ -172,6 +173,16 @@ func (s side) Open(now time.Time, wake func()) Stream {
 		w()
 	}
 	return opened
+}
+
+// skip leaves out what passed before a capture that begins beside another one. The pair is locked.
+func (s *stream) skip(now time.Time) {
+	if !s.run.begun && now.Before(s.run.begin) {
+		return
+	}
+	for s.next < len(s.pair.sides[s.side].packets) && s.arrival(s.next).Before(now) {
+		s.next++
+	}
 }
 
 // open says whether a side captures at present.

@@ -16,11 +16,24 @@ func (r *Router) log(text string) {
 	if r.logging = append(r.logging, line); len(r.logging) > maxLogging {
 		r.logging = r.logging[1:]
 	}
+	if r.config.Logged != nil { // <PRI> and a number go before it: local7, and the severity of the line
+		r.config.Logged(fmt.Appendf(nil, "<%d>%d: %s", 23*8+severity(text), r.logged, line))
+	}
 	for _, l := range r.lines {
 		if l.term != nil && l.term.monitor {
 			l.term.notify(line)
 		}
 	}
+}
+
+// severity is the digit in %FACILITY-SEVERITY-MNEMONIC; that of a debug where there is none.
+func severity(text string) int {
+	for i := 1; strings.HasPrefix(text, "%") && i+2 < len(text); i++ {
+		if text[i] == '-' && text[i+1] >= '0' && text[i+1] <= '7' && text[i+2] == '-' {
+			return int(text[i+1] - '0')
+		}
+	}
+	return 7
 }
 
 // stamped is a log line with its time, as `service timestamps` has it.

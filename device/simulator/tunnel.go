@@ -30,7 +30,7 @@ func addCryptoShows(exec *node, show func(string, string, int, func(*session, *c
 	show("crypto ipsec profile", "Show ipsec profile information", 1, text(profileText))
 	show("crypto map", "Crypto maps", 1, text("        Interfaces using crypto map NiStTeSt1:\n\n"))
 	show("crypto ipsec sa", "IPSEC SA table", 1, text("\nNo SAs found\n"))
-	ikeSA, session := (*session).showIKEv2SA, text("Crypto session current status\n\n")
+	ikeSA, session := (*session).showIKEv2SA, (*session).showSession
 	show("crypto session", "Show crypto sessions", 1, session)
 	show("crypto session detail", "Show crypto sessions", 1, session)
 	for _, address := range []string{"A.B.C.D", "X:X:X:X::X"} {

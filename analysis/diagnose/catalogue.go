@@ -223,6 +223,7 @@ var catalogue = []Entry{
 		Proof:    "ESP with an SPI that was in use before the newest SA of the pair was made, or whose Delete was answered, goes on in one direction while the other side sends with its new SPI. What the receiver still accepts is in no capture, so this is never certain.",
 		Todo:     "Clear the SAs on the side that is named (`clear crypto sa peer`), and let the routers recover by themselves: `crypto isakmp invalid-spi-recovery`, and DPD on both sides.",
 		Fields:   []string{"side", "spi", "newest_spi", "packets"},
+		Under:    []string{"path-blocked", "nat-t-blocked", "rekey-failed"},
 		Layer:    "traffic",
 	},
 	{

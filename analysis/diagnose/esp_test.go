@@ -161,6 +161,16 @@ func espCases() []findingCase {
 			a.RekeyChild(1)
 			s.KeptSPI(9)
 		}, nil},
+		{"esp-stale-spi", hit, "the answers to its rekey are lost", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			s.Dialogue(5, time.Second, scene.Passes)
+			for range 4 {
+				s.IKE(0, 500, a.Sealed(ike.CreateChildSA, 0, 2, false, ike.PayloadN, 180))
+				s.IKE(1, 500, a.Sealed(ike.CreateChildSA, 1, 2, true, ike.PayloadSA, 140), scene.Lost)
+				s.Wait(2 * time.Second)
+			}
+			s.KeptSPI(20)
+		}, map[string]any{"side": "A", "caused_by": "path-blocked"}},
 		{"esp-stale-spi", near, "A follows after two seconds", func(s *scene.Scene) {
 			s.Monologue(0, 7000, 10, time.Second)
 			s.SA(1).Up()

@@ -319,7 +319,13 @@ func (j *judge) fellSilent(t *talk, f *report.Finding) {
 	f.Severity, f.Confidence = report.Warning, report.Possible
 	said, evident := "has said nothing since, neither IKE nor ESP, while the captures went on. It has nothing to send, or it "+
 		"rejected "+what+" without a word, as some implementations do", t.Answer.Messages
-	if n := len(t.Proof); n > 0 && t.Proof[n-1].Exchange == ike.Informational {
+	switch n := len(t.Proof); {
+	case n == 0:
+	case t.Proof[n-1].Conversation != t.Conversation:
+		said = fmt.Sprintf("used nothing of it until it began anew %s later. It rejected %s without a word, or has another tunnel with the same peer",
+			duration(millis(t.Proof[n-1].Conversation.First-t.Completed())), what)
+		evident = append(slices.Clip(evident), t.Proof[n-1])
+	case t.Proof[n-1].Exchange == ike.Informational:
 		said = "then said one bare Notify and nothing else. It rejected " + what + ", or told of its addresses, which looks the same"
 		evident = append(slices.Clip(evident), t.Proof[n-1])
 	}

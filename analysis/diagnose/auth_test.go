@@ -192,6 +192,18 @@ func authCases() []findingCase {
 			s.Wait(time.Second)
 			s.SA(0).Open()
 		}, map[string]any{"rejecting_side": "A", "confidence": "probable"}},
+		{"responder-auth-rejected", hit, "a new SPI after a while, and nothing of the first was used", func(s *scene.Scene) {
+			for range 3 {
+				s.SA(0).Up()
+				s.Wait(20 * time.Second)
+			}
+		}, map[string]any{"rejecting_side": "A", "confidence": "possible", "severity": "warning"}},
+		{"responder-auth-rejected", near, "a new SPI after a while, and the first was used", func(s *scene.Scene) {
+			for range 3 {
+				s.SA(0).Up().DPD(0)
+				s.Wait(20 * time.Second)
+			}
+		}, nil},
 		{"responder-auth-rejected", hit, "silence after a certificate", certified(time.Second),
 			map[string]any{"rejecting_side": "A", "confidence": "possible", "severity": "warning"}},
 		{"responder-auth-rejected", hit, "the initiator's router lists another SA", onRouter(certified(time.Second), "00000000000000FF"), map[string]any{"confidence": "possible"}},

@@ -16,7 +16,7 @@ func rekey(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		var done [2][]*pair.Message
 		for _, m := range t.RequestsOf(ike.CreateChildSA) {
-			if facts.Made(m.AnsweredBy()) && t.Makes(m) != facts.NewChild {
+			if facts.Made(m.AnsweredBy()) && t.Makes(m) != facts.NewChild && (facts.AnswerArrived(j.c, m) || j.mayBeAnswered(t, m)) {
 				done[m.From] = append(done[m.From], m)
 			}
 		}

@@ -63,6 +63,14 @@ func lifeCases() []findingCase {
 
 		{"rekey", hit, "a child SA", rekeyAnswer(ike.PayloadSA, 140), map[string]any{"initiator": "A", "count": 1}},
 		{"rekey", near, "refused", rekeyAnswer(ike.PayloadN, 8), nil},
+		{"rekey", near, "the answers are lost", func(s *scene.Scene) {
+			a := s.SA(0).Up()
+			for range 4 {
+				s.IKE(0, 500, a.Sealed(ike.CreateChildSA, 0, 2, false, ike.PayloadN, 180))
+				s.IKE(1, 500, a.Sealed(ike.CreateChildSA, 1, 2, true, ike.PayloadSA, 140), scene.Lost)
+				s.Wait(2 * time.Second)
+			}
+		}, nil},
 		{"rekey", near, "a further child SA", furtherChild(time.Minute, 120, ike.PayloadSA, 116), nil},
 		{"rekey", near, "the first child SA after a childless beginning", childless, nil},
 		{"rekey", none, "healthy", scene.Healthy, nil},

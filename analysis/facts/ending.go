@@ -337,6 +337,9 @@ func (t *Talk) initiatorSays() {
 	}
 	if t.End == Established {
 		t.Certain, t.Doubted = false, t.fellSilent()
+		if next := t.laterAttempt(); next != nil {
+			t.Doubted, t.Proof = true, []*pair.Message{next}
+		}
 	}
 }
 
@@ -436,6 +439,16 @@ func (t *Talk) deletedAtOnce() *pair.Message {
 // beganAnew is the first message of the next negotiation, when the initiator begins one at once
 // after an answer that reached it.
 func (t *Talk) beganAnew() *pair.Message {
+	got, _ := FirstArrival(t.c, t.Answer.Messages[len(t.Answer.Messages)-1])
+	if m := t.laterAttempt(); m != nil && m.Conversation.First < got+Soon {
+		return m
+	}
+	return nil
+}
+
+// laterAttempt is the first message of the initiator's next negotiation after an answer that reached it: some wait a while before they
+// come again. An initiator that has the SA begins none beside it, unless there is another tunnel between the two.
+func (t *Talk) laterAttempt() *pair.Message {
 	if t.c.Story(t.Initiator) == nil {
 		return nil
 	}
@@ -443,7 +456,7 @@ func (t *Talk) beganAnew() *pair.Message {
 	if got < 0 {
 		return nil
 	}
-	if v := t.following(got); v != nil && v.Initiator == t.Initiator && v.First < got+Soon {
+	if v := t.following(got); v != nil && v.Initiator == t.Initiator {
 		return v.Messages[0]
 	}
 	return nil

@@ -16,7 +16,7 @@ func rekey(j *judge) []report.Finding {
 	for _, t := range j.talks {
 		var done [2][]*pair.Message
 		for _, m := range t.RequestsOf(ike.CreateChildSA) {
-			if facts.Made(m.AnsweredBy()) && t.Makes(m) != facts.NewChild && (facts.AnswerArrived(j.c, m) || j.mayBeAnswered(t, m)) {
+			if facts.Made(m.AnsweredBy()) && t.Makes(m) != facts.NewChild && !provenLost(m.AnsweredBy()) {
 				done[m.From] = append(done[m.From], m)
 			}
 		}
@@ -33,6 +33,12 @@ func rekey(j *judge) []report.Finding {
 		}
 	}
 	return all
+}
+
+// provenLost says whether no sending of m arrived, by the receiver's own capture.
+func provenLost(m *pair.Message) bool {
+	n := m.Tally()
+	return n.Lost > 0 && n.Delivered == 0 && n.Unknown == 0
 }
 
 // overlapping is a CREATE_CHILD_SA request of the other side that crossed m.

@@ -78,6 +78,14 @@ var changingCommands = []Description{
 	{"debug-ikev2", Exec, []string{"debug crypto ikev2"}, Volatile, false, "traces IKEv2, when asked"},
 	{"no-debug-ikev2", Exec, []string{"no debug crypto ikev2"}, Volatile, false, "ends the trace"},
 	{"no-debug-condition", Exec, []string{"no debug crypto condition peer ipv4 <ip>"}, Volatile, false, "removes the limit"},
+	{"trace-condition", Exec, []string{"debug platform condition interface <interface> {ipv4|ipv6} <ip>/<n> both"}, Volatile, false,
+		"limits the packet trace to one peer, when asked"},
+	{"no-trace-condition", Exec, []string{"no debug platform condition interface <interface> {ipv4|ipv6} <ip>/<n> both"}, Volatile, false,
+		"removes the limit"},
+	{"packet-trace", Exec, []string{"debug platform packet-trace packet <n>"}, Volatile, false, "keeps what the data plane did with so many packets, when asked"},
+	{"no-packet-trace", Exec, []string{"no debug platform packet-trace packet <n>"}, Volatile, false, "frees them"},
+	{"start-conditions", Exec, []string{"debug platform condition start"}, Volatile, false, "starts the packet trace, when asked"},
+	{"stop-conditions", Exec, []string{"debug platform condition stop"}, Volatile, false, "stops it"},
 }
 
 var showCommands = []Description{
@@ -104,6 +112,10 @@ var showCommands = []Description{
 	{"show-lines", Exec, []string{"show line"}, Reads, true, "terminal lines there are"},
 	{"show-log", Exec, []string{"show logging"}, Reads, false, "what the debug wrote"},
 	{"show-debug", Exec, []string{"show debugging"}, Reads, false, "which debugs are on already"},
+	{"show-conditions", Exec, []string{"show platform conditions"}, Reads, false, "whether somebody traces packets already"},
+	{"show-trace-configuration", Exec, []string{"show platform packet-trace configuration"}, Reads, false, "what is traced"},
+	{"show-trace-summary", Exec, []string{"show platform packet-trace summary"}, Reads, false, "what the data plane did with each traced packet"},
+	{"show-traced-packets", Exec, []string{"show platform packet-trace packet all"}, Reads, false, "the same, with what dropped it"},
 	{"show-ikev2-sa", Exec, []string{"show crypto ikev2 sa remote <ip> detailed"}, Reads, true, "state of the IKEv2 SAs with the peer"},
 	{"show-ikev2-proposal", Exec, []string{"show crypto ikev2 proposal"}, Reads, true, "what is offered"},
 	{"show-ikev2-policy", Exec, []string{"show crypto ikev2 policy"}, Reads, true, "which proposal applies"},

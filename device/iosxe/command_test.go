@@ -94,6 +94,14 @@ func everyCommand(t *testing.T) []Command {
 	add(DefineCapture(point))
 	add(DebugOn(addrA))
 	add(DebugOff(addrA))
+	for _, peer := range []netip.Addr{addrA, six} {
+		trace := PacketTrace{Peer: peer, Interfaces: []Interface{gigabit(t)}, Packets: 64}
+		add(trace.Conditions())
+		add(trace.NoConditions())
+		one(trace.Keep())
+		one(trace.NoKeep())
+	}
+	add([]Command{StartConditions(), StopConditions(), ShowConditions(), ShowTraceConfiguration(), ShowTraceSummary(), ShowTracedPackets()}, nil)
 	one(ShowIPsecSA(addrA))
 	one(ShowIPsecSADetail(six))
 	add(ShowDrops(gigabit(t)), nil)

@@ -65,6 +65,8 @@ var recordings = []struct {
 	{"genie-ShowPlatformSoftwarePuntPolicer-*", readDrops("show-punt-policer")},
 	{"genie-ShowPolicyMapControlPlane-*", readDrops("show-control-plane-policy")},
 	{"genie-ShowInterfaces-*", readDrops("show-interface")},
+	{"genie-ShowPlatformPacketSumm-*", readTraced(ParseTraceSummary)},
+	{"genie-ShowPlatformPacketTracePacket-*", readTraced(ParseTracedPackets)},
 }
 
 // What no parser of this package reads: it is kept as text for the report, or is no output of a router that is driven.
@@ -412,6 +414,21 @@ func readDrops(command string) func(*testing.T, string) {
 	return func(t *testing.T, text string) {
 		if len(ParseDrops(command, text)) == 0 {
 			t.Errorf("%s counts nothing", command)
+		}
+	}
+}
+
+// readTraced wants every packet to have a state, and a number that follows the one before.
+func readTraced(read func(string) []TracedPacket) func(*testing.T, string) {
+	return func(t *testing.T, text string) {
+		all := read(text)
+		if len(all) == 0 {
+			t.Fatal("no packet is read")
+		}
+		for i, p := range all {
+			if p.State == "" || p.Input == "" || p.Number != all[0].Number+i {
+				t.Errorf("packet %d: %+v", i, p)
+			}
 		}
 	}
 }

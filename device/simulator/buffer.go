@@ -102,9 +102,11 @@ func (c *capturePoint) ends() (time.Time, bool) {
 // advance brings all captures up to the present. The router's lock is held.
 func (r *Router) advance() {
 	now := r.config.Now()
+	tracing := true
 	for _, c := range r.captures {
 		if c.active {
-			r.collect(c, now)
+			r.collect(c, now, tracing)
+			tracing = tracing && c.stream == nil // what two captures see passes once
 		}
 	}
 	if after := r.config.Knobs.LoseSAAfter; after > 0 {
@@ -116,7 +118,7 @@ func (r *Router) advance() {
 	}
 }
 
-func (r *Router) collect(c *capturePoint, now time.Time) {
+func (r *Router) collect(c *capturePoint, now time.Time, tracing bool) {
 	until := now
 	end, bounded := c.ends()
 	if bounded && end.Before(until) {
@@ -125,6 +127,9 @@ func (r *Router) collect(c *capturePoint, now time.Time) {
 	if c.stream != nil {
 		for _, p := range c.stream.Due(until) {
 			r.saw(p.Frame, now)
+			if tracing {
+				r.traces(p)
+			}
 			if c.active && r.picks(c, p) {
 				r.keep(c, p)
 			}

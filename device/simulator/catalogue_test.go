@@ -74,7 +74,7 @@ func spellings(syntax string) []string {
 	if strings.Contains(syntax, "ipv6") {
 		address = "2001:DB8::1"
 	}
-	syntax = strings.Replace(syntax, "packet-len <n>", "packet-len 128", 1)
+	syntax = strings.NewReplacer("packet-len <n>", "packet-len 128", "packet-trace packet <n>", "packet-trace packet 64").Replace(syntax)
 	return []string{strings.NewReplacer("<name>", "x", "<interface>", "GigabitEthernet1", "<file>", "bootflash:f", "<vrf>", "red", "<ip>", address, "<n>", "5").Replace(syntax)}
 }
 

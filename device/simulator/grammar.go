@@ -12,6 +12,7 @@ func newGrammar(shows map[string]string) grammar {
 	addFiles(g.exec)
 	addShows(g.exec, shows)
 	addTunnel(g.exec)
+	addPacketTrace(g.exec)
 	addConfig(g)
 	addEntries(g)
 	addAccounts(g)

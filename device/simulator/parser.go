@@ -220,6 +220,8 @@ var values = map[string]func(r *Router, t []token) (int, string){
 	"INTERFACE":       interfaceValue,
 	"<0-512>":         numberValue(0, 512),
 	"<1-100>":         numberValue(1, 100),
+	"<16-8192>":       numberValue(16, 8192),
+	"<0-8191>":        numberValue(0, 8191),
 	"<1-65535>":       numberValue(1, 65535),
 	"<0-65535>":       numberValue(0, 65535),
 	"<0-255>":         numberValue(0, 255),

@@ -33,6 +33,7 @@ type Router struct {
 	logging   []string
 	logged    int // lines since the beginning
 	debugs    map[string]bool
+	trace     packetTrace
 	commands  []string
 	logins    int // passwords that were presented, good or bad
 	lines     map[int]*vty
@@ -158,6 +159,7 @@ func (r *Router) reboot() {
 	}
 	r.captures, r.logging, r.ikeSAs = nil, nil, nil
 	clear(r.debugs)
+	r.trace = packetTrace{}
 	r.running = r.startup.clone()
 	r.hostname = r.config.Hostname
 	r.booted = r.config.Now()

@@ -234,6 +234,9 @@ func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 	if len(r.plan.debugOn) > 0 {
 		items = append(items, c.debugs)
 	}
+	if r.plan.tracing != nil {
+		items = append(items, c.tracing)
+	}
 	items = append(items, c.undo)
 	switch {
 	case r.plan.byDump():
@@ -262,6 +265,9 @@ func (p *SidePlan) checkShows(s Settings) []iosxe.Command {
 	}
 	if s.Debug {
 		commands = append(commands, iosxe.ShowDebug())
+	}
+	if p.tracing != nil {
+		commands = append(commands, traceShows()...)
 	}
 	return append(commands, p.waitShows()...)
 }

@@ -73,6 +73,8 @@ type Settings struct {
 	// fetched. No file is written in bootflash.
 	ViaExport string `json:"via_export,omitempty"`
 	Debug     bool   `json:"debug,omitempty"` // trace IKEv2 for this one peer while capturing
+	// PacketTrace is how many packets of the peer the routers' data planes trace while capturing, 16 to 256; 0: none.
+	PacketTrace int `json:"packet_trace,omitempty"`
 	// IKEOnly leaves ESP and AH out of the filter: on a busy tunnel they fill the buffer, or the packets kept a second, and
 	// IKE is lost with them. ESP in UDP, behind NAT, is captured still: a filter with ports would lose fragments.
 	IKEOnly bool `json:"ike_only,omitempty"`

@@ -33,6 +33,7 @@ func (p *SidePlan) observeCommands() []iosxe.Command {
 	if len(p.debugOn) > 0 {
 		commands = append(commands, iosxe.ShowLog())
 	}
+	commands = append(commands, p.showTraces()...)
 	for _, show := range []func(netip.Addr) (iosxe.Command, error){iosxe.ShowIKEv2SA, iosxe.ShowIPsecSA, iosxe.ShowCryptoSession} {
 		commands = append(commands, p.aboutPeer(show)...)
 	}

@@ -15,7 +15,7 @@ func (r *router) defineACL(ctx context.Context) error {
 	return r.make(ctx, kindACL, []iosxe.Command{r.plan.defineACL}, nil)
 }
 
-// define makes the capture point, and turns the debug on when it was asked for.
+// define makes the capture point, and turns debug and packet trace on when they were asked for.
 func (r *router) define(ctx context.Context) error {
 	if err := r.make(ctx, kindCapture, r.plan.define, nil); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (r *router) define(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.startTrace(ctx)
 }
 
 // start sends the command when the other side is about to send it, too.
@@ -146,6 +146,7 @@ func (r *router) stop(ctx context.Context) error {
 	if err := r.stopped(); err != nil {
 		return err
 	}
+	defer r.endTrace(ctx)
 	if replies != nil {
 		replies = replies[1:]
 	}

@@ -40,6 +40,7 @@ type SidePlan struct {
 	define    []iosxe.Command
 	debugOn   []iosxe.Command
 	debugOff  []iosxe.Command
+	tracing   *tracePlan // nil: no packet trace
 }
 
 // Step is one command of the plan.
@@ -85,8 +86,8 @@ func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, err
 	if s.ZeroConfig && s.ViaExport != "" {
 		return fail(fmt.Errorf("--zero-config reads the packets by dump, --via-export has them pushed: ask for one of them"))
 	}
-	if s.ZeroConfig && s.Debug {
-		return fail(fmt.Errorf("debug needs an account that may do more than --zero-config is for: ask for one of them"))
+	if s.ZeroConfig && (s.Debug || s.PacketTrace != 0) {
+		return fail(fmt.Errorf("debug and packet trace need an account that may do more than --zero-config is for: ask for one of them"))
 	}
 	if err := s.Armed.check(s); err != nil {
 		return fail(err)
@@ -163,6 +164,9 @@ func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (
 		Name: name, ACL: p.ACL, Local: local, Remote: p.Remote, Interface: p.Interface, BufferMB: s.BufferMB,
 		UDPOnly: s.IKEOnly, Circular: s.Circular, Duration: s.Duration, Packets: s.Packets, PacketLen: s.PacketLen, PPS: s.PPS,
 	})
+	if err == nil && s.PacketTrace != 0 {
+		err = p.planTrace(s.PacketTrace)
+	}
 	if err != nil || !s.Debug {
 		return p, err
 	}

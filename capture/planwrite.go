@@ -20,6 +20,11 @@ func (p *Plan) Steps(s Side) []Step {
 	steps = append(steps, sp.waitSteps(p.Settings)...)
 	steps = append(steps, Step{Phase: PhaseStop, Command: iosxe.StopCapture(sp.Name)},
 		Step{Phase: PhaseStop, Command: iosxe.ShowBuffer(sp.Name)})
+	if sp.tracing != nil {
+		for _, c := range []iosxe.Command{iosxe.ShowConditions(), iosxe.StopConditions(), iosxe.ShowConditions()} {
+			steps = append(steps, Step{Phase: PhaseStop, Command: c})
+		}
+	}
 	steps = append(steps, sp.collectSteps()...)
 	for _, c := range sp.observeCommands() {
 		steps = append(steps, Step{Phase: PhaseObserve, Command: c})
@@ -92,6 +97,7 @@ func (p *SidePlan) changeSteps() []Step {
 		step := Step{Phase: PhaseDefine, Command: c, Undo: p.debugOff[len(p.debugOff)-1-i:][:1]}
 		steps = append(steps, step)
 	}
+	steps = append(steps, p.traceSteps()...)
 	return append(steps, Step{Phase: PhaseStart, Command: iosxe.StartCapture(p.Name), Undo: p.active().undo})
 }
 
@@ -123,6 +129,12 @@ func (p *SidePlan) cleanSteps(keep bool) []Step {
 		note := ""
 		if keep && !t.fleeting {
 			note = "only when the run fails, because of --keep"
+		}
+		if t.shared {
+			note = "looked at first, and left where somebody else depends on it"
+		}
+		if t.kind == kindTracing {
+			note = "only when it could not be ended with the capture"
 		}
 		for _, c := range slices.Concat(t.undo, t.shows) {
 			steps = append(steps, Step{Phase: PhaseClean, Command: c, Note: note})

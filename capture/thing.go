@@ -29,6 +29,8 @@ type thing struct {
 	look  func(*router, context.Context, *change, int) (presence, error)
 	// fleeting is what no --keep leaves: a debug must not stay on.
 	fleeting bool
+	// shared is what has no name of the run's own: anybody can have made the same, or depend on it.
+	shared bool
 }
 
 // things lists what the run makes on this side, in the order in which it does.
@@ -41,6 +43,7 @@ func (p *SidePlan) things() []thing {
 	if len(p.debugOn) > 0 {
 		all = append(all, p.condition(), p.debug())
 	}
+	all = append(all, p.traceThings()...)
 	all = append(all, p.active())
 	if !p.File.IsZero() {
 		all = append(all, p.file())

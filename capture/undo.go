@@ -152,8 +152,10 @@ func (r *router) undoChange(ctx context.Context, c *change) error {
 }
 
 // sawMade says whether a thing need not be looked at before it is removed: this session saw it being made, under a name that
-// no other hand gives.
-func (r *router) sawMade(c *change) bool { return c.seen != 0 && c.seen == r.session() && r.plan.bound }
+// no other hand gives, and no other depends on it.
+func (r *router) sawMade(c *change) bool {
+	return c.seen != 0 && c.seen == r.session() && r.plan.bound && !c.shared
+}
 
 // undoOnce takes a thing back. removed says that it was there.
 func (r *router) undoOnce(ctx context.Context, c *change) (removed bool, err error) {
@@ -190,7 +192,7 @@ func (r *router) isOurs(ctx context.Context, c *change) (there bool, err error) 
 		return false, nil
 	case look == foreign:
 		return false, fmt.Errorf("%s: %w", c.words, errForeign)
-	case c.state == "" && !r.plan.bound:
+	case c.state == "" && (c.shared || !r.plan.bound):
 		return false, fmt.Errorf("%s: %w", c.words, errWhose)
 	}
 	c.seen = r.session()

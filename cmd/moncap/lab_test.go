@@ -57,10 +57,11 @@ type routerState struct {
 	config   string
 	flash    map[string]string
 	captures []string
+	debugs   []string
 }
 
 func stateOf(r *simulator.Router) routerState {
-	s := routerState{config: r.RunningConfig(), flash: map[string]string{}, captures: r.CapturePoints()}
+	s := routerState{config: r.RunningConfig(), flash: map[string]string{}, captures: r.CapturePoints(), debugs: r.PlatformDebugs()}
 	for name, b := range r.FlashFiles() {
 		s.flash[name] = string(b)
 	}
@@ -68,7 +69,7 @@ func stateOf(r *simulator.Router) routerState {
 }
 
 func (s routerState) equal(o routerState) bool {
-	return s.config == o.config && maps.Equal(s.flash, o.flash) && slices.Equal(s.captures, o.captures)
+	return s.config == o.config && maps.Equal(s.flash, o.flash) && slices.Equal(s.captures, o.captures) && slices.Equal(s.debugs, o.debugs)
 }
 
 func newTestLab(t testing.TB, incident string) *testLab {

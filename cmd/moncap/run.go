@@ -38,6 +38,7 @@ type captureFlags struct {
 	zeroConfig     bool
 	noDropCounters bool
 	debug          bool
+	packetTrace    int
 	viaExport      string
 	wait           time.Duration // for routers that other runs have
 	flags          *pflag.FlagSet
@@ -66,6 +67,7 @@ func (f *captureFlags) registerSettings(c *cobra.Command) {
 	fl.BoolVar(&f.zeroConfig, "zero-config", false, "change no configuration and write no file on the routers; slower (see moncap account --narrow)")
 	fl.StringVar(&f.viaExport, "via-export", "", "let the routers push the captures to an SCP server, scp://USER@HOST[:PORT][/FOLDER], and fetch them there")
 	fl.BoolVar(&f.debug, "debug", false, "trace IKEv2 for this one peer while capturing, and compare with the packets")
+	fl.IntVar(&f.packetTrace, "packet-trace", 0, "have the routers' data planes trace the first N packets of this one peer, 16 to 256, and tell what dropped them (default: none)")
 }
 
 // registerTrigger offers what makes the tunnel negotiate.
@@ -119,6 +121,7 @@ func (f *captureFlags) checkRanges() error {
 		from, upTo int
 	}{
 		{"buffer", f.bufferMB, 1, 100}, {"packets", f.packets, 1, 100_000}, {"packet-len", f.packetLen, 64, 9500}, {"pps", f.pps, 1, 1_000_000},
+		{"packet-trace", f.packetTrace, iosxe.TracedLeast, iosxe.TracedMost},
 	} {
 		if f.flags.Changed(r.flag) && (r.value < r.from || r.value > r.upTo) {
 			return usageError(fmt.Errorf("--%s %d: want %d to %d", r.flag, r.value, r.from, r.upTo))
@@ -169,8 +172,8 @@ func (f *captureFlags) settings(t *inventory.Tunnel) (capture.Settings, error) {
 		Packets: orDefault(f.packets, c.Packets), PacketLen: orDefault(f.packetLen, c.PacketLen), PPS: orDefault(f.pps, c.PPS),
 		Circular: f.circular || c.Circular, IKEOnly: f.ikeOnly || c.IKEOnly, Until: until, Trigger: f.trigger, TriggerSide: capture.Side(strings.ToUpper(f.side)),
 		Keep: f.keep, ZeroConfig: f.zeroConfig, ViaExport: f.viaExport, Debug: f.debug, ICMPFromAnyone: true,
-		NoDropCounters: f.noDropCounters,
-		MaxClockSkew:   max(t.A.Limits.ClockSkew, t.B.Limits.ClockSkew),
+		NoDropCounters: f.noDropCounters, PacketTrace: f.packetTrace,
+		MaxClockSkew: max(t.A.Limits.ClockSkew, t.B.Limits.ClockSkew),
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/device/iosxe"
 )
 
 // Two captures at the interfaces show that a packet came in or went out; the routers' own counters
@@ -23,8 +24,12 @@ func (j *judge) drops(s pair.Side) *facts.Drops {
 	return j.dropped[s]
 }
 
-// droppedBefore is a sentence about what a router's counters say of packets that IKE does not answer.
-func (j *judge) droppedBefore(s pair.Side) string {
+// droppedBefore is a sentence about what a router's trace, or its counters, say of m, which arrived n times and which IKE does not
+// answer.
+func (j *judge) droppedBefore(s pair.Side, m *pair.Message, n int) string {
+	if words, yes := handedOver(j.tracesOf(m, s), n); yes {
+		return fmt.Sprintf(" Its packet trace has every one of them handed to the control plane (%s): IKE itself does not answer.", words)
+	}
 	d := j.drops(s)
 	switch {
 	case !d.Compared:
@@ -52,10 +57,13 @@ func controlPlaneDrop(j *judge) []report.Finding {
 		if !j.c.TwoSided() {
 			n = len(facts.Sendings(m))
 		}
-		if !telling(drops, max(n, 1)) {
+		traced := j.tracesOf(m, s)
+		_, passed := handedOver(traced, n)
+		lost := droppedOf(traced)
+		if len(lost) == 0 && (passed || !telling(drops, max(n, 1))) {
 			continue
 		}
-		all = append(all, report.Finding{
+		f := report.Finding{
 			Confidence: report.Probable, Conversation: t.ID,
 			Explanation: fmt.Sprintf("%s of %s arrived at %s and were not answered: in that time %s. "+
 				"The counters count the packets of everybody.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"),
@@ -64,10 +72,38 @@ func controlPlaneDrop(j *judge) []report.Finding {
 			Actions: []report.Action{j.exec(s, "let IKE (UDP 500 and 4500) of this peer through what drops it",
 				dropShows(drops)...)},
 			Subject: onSide(s),
-			Fields:  map[string]any{"counters": dropNames(drops), "dropped": dropped(drops), "requests": n},
-		})
+			Fields:  map[string]any{"counters": dropNames(drops), "dropped": dropped(drops), "requests": n, "trace": traceNames(nil)},
+		}
+		if len(lost) > 0 {
+			f.Explanation = fmt.Sprintf("%s of %s arrived at %s and were not answered. Its packet trace has %s of them dropped by the data "+
+				"plane: %s.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(s),
+				ofThem(len(lost), n), traceText(packetsOf(lost)))
+			if len(drops) > 0 {
+				f.Explanation += fmt.Sprintf(" In that time %s.", dropText(drops))
+			}
+			f.Confidence, f.Evidence = report.Certain, traceEvidence(lost)
+			f.Fields["dropped"] = max(dropped(drops), len(lost))
+			j.proveByTrace(&f, s, packetsOf(lost))
+		}
+		all = append(all, f)
 	}
 	return all
+}
+
+// ofThem is how many of n, in words.
+func ofThem(some, n int) string {
+	if some >= n {
+		return "every one"
+	}
+	return fmt.Sprint(some)
+}
+
+// proveByTrace gives a finding the verdicts of the trace, and what shows where such a drop is configured.
+func (j *judge) proveByTrace(f *report.Finding, s pair.Side, lost []iosxe.TracedPacket) {
+	f.Fields["trace"] = traceNames(lost)
+	if len(f.Actions) == 0 || len(f.Actions[0].Commands) == 0 {
+		f.Actions = []report.Action{j.exec(s, "what is configured to drop it", "show running-config | section access-list|zone|policy-map|control-plane")}
+	}
 }
 
 // telling says whether drops are so few, or of a counter so named, that n packets of IKE stand out
@@ -89,8 +125,11 @@ func namesIKE(name string) bool {
 func ipsecDrop(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, s := range pair.Both {
-		drops := j.drops(s).IPsec
-		if j.c.Story(s) == nil || len(drops) == 0 || len(j.c.Story(s).Flows) == 0 {
+		if j.c.Story(s) == nil || len(j.c.Story(s).Flows) == 0 {
+			continue
+		}
+		drops, traced := j.drops(s).IPsec, j.droppedESP(s)
+		if len(drops) == 0 && len(traced) == 0 {
 			continue
 		}
 		f := report.Finding{
@@ -99,10 +138,21 @@ func ipsecDrop(j *judge) []report.Finding {
 				strings.Join(ipsecReasons(drops), "; ")),
 			Actions: []report.Action{j.exec(s, "what IPsec drops, and of which SA", dropShows(drops)...)},
 			Subject: onSide(s),
-			Fields:  map[string]any{"counters": dropNames(drops), "dropped": dropped(drops)},
+			Fields:  map[string]any{"counters": dropNames(drops), "dropped": dropped(drops), "trace": traceNames(nil)},
 		}
 		if slices.ContainsFunc(drops, func(d facts.Drop) bool { return d.Show == "show-ipsec-sa-detail" }) {
 			f.Confidence = report.Probable // they count this peer's packets alone
+		}
+		if len(traced) > 0 {
+			counted := f.Explanation
+			f.Explanation = fmt.Sprintf("The packet trace of %s has %s of protected traffic dropped by its data plane: %s.", j.name(s),
+				plural(len(traced), "packet", "packets"), traceText(traced))
+			if len(drops) > 0 {
+				f.Explanation += " " + counted
+			}
+			f.Confidence = report.Certain
+			f.Fields["dropped"] = max(dropped(drops), len(traced))
+			j.proveByTrace(&f, s, traced)
 		}
 		all = append(all, f)
 	}
@@ -118,7 +168,11 @@ func egressDrop(j *judge) []report.Finding {
 			continue
 		}
 		drops, lost := j.drops(s).Outbound, j.c.Tally(s, 0).Lost
-		if lost == 0 || dropped(drops) < lost {
+		if lost == 0 {
+			continue
+		}
+		traced := j.droppedOnWayOut(s)
+		if len(traced) == 0 && dropped(drops) < lost {
 			continue
 		}
 		f := report.Finding{
@@ -129,10 +183,18 @@ func egressDrop(j *judge) []report.Finding {
 			Actions: []report.Action{j.exec(s, "what fills the queue, and whether IKE has a class of its own", dropShows(drops)...)},
 			Subject: sentBy(s),
 			Fields: map[string]any{"counters": dropNames(drops), "dropped": dropped(drops),
-				"lost": lost},
+				"lost": lost, "trace": traceNames(nil)},
 		}
 		if telling(drops, lost) {
 			f.Confidence = report.Probable
+		}
+		if len(traced) > 0 {
+			f.Explanation = fmt.Sprintf("%s of %s did not arrive at %s. The packet trace of %s has %s of them dropped by its own data plane, "+
+				"behind its capture: %s.", plural(lost, "IKE message", "IKE messages"), j.name(s), j.name(s.Other()), j.name(s),
+				ofThem(len(traced), lost), traceText(packetsOf(traced)))
+			f.Confidence, f.Evidence = report.Certain, traceEvidence(traced)
+			f.Fields["dropped"] = max(dropped(drops), len(traced))
+			j.proveByTrace(&f, s, packetsOf(traced))
 		}
 		all = append(all, f)
 	}
@@ -225,7 +287,7 @@ func dropped(drops []facts.Drop) int {
 }
 
 func dropNames(drops []facts.Drop) []string {
-	var all []string
+	all := []string{}
 	for _, d := range drops {
 		all = append(all, d.Name)
 	}

@@ -54,6 +54,29 @@ func TestSilenceAndCounters(t *testing.T) {
 	}
 }
 
+// traced gives a side a packet trace of what it receives, or of what it sent, with one verdict for all, at the times of the capture.
+func traced(side int, sent bool, state, feature string, every int, play func(*scene.Scene)) func(*scene.Scene) {
+	return func(s *scene.Scene) {
+		play(s)
+		if s.Side[side].Config == nil {
+			s.Side[side].Config = map[string]string{}
+		}
+		s.Side[side].Config["show-traced-packets"] = s.Traced(side, sent, state, feature, every)
+	}
+}
+
+// A trace that has every request handed to the control plane says that IKE is silent, whatever the counters say.
+func TestTraceThatHandsOver(t *testing.T) {
+	s := scene.New(t)
+	traced(1, false, "PUNT 11  (For-us data)", "", 1, grew(1, "show-control-plane-policy", "COPP-VPN", 7, 12, silentPeer))(s)
+	flat := scene.Flatten(t, s.Compare())
+	found := flat.Of("peer-not-answering")
+	if len(found) != 1 || !strings.Contains(found[0]["explanation"].(string), "handed to the control plane (PUNT 11 (For-us data))") ||
+		len(flat.Of("control-plane-drop")) != 0 {
+		t.Errorf("%v", found)
+	}
+}
+
 func silentPeer(s *scene.Scene) {
 	s.Repeat(5, 0, 500, s.SA(0).Init(false, scene.Proposals(scene.GCM(19))), scene.Fate{})
 	s.Wait(30 * time.Second)
@@ -76,6 +99,12 @@ func insideCases() []findingCase {
 		{"control-plane-drop", near, "cleared meanwhile", grew(1, copp, "COPP-VPN", 900, 5, silent), nil},
 		{"control-plane-drop", near, "the other router's", grew(0, copp, "COPP-VPN", 7, 12, silent), nil},
 		{"control-plane-drop", near, "another cause of the punt policer", grew(1, "show-punt-policer", "7    ARP request or response", 7, 12, silent), nil},
+		{"control-plane-drop", hit, "a packet trace, without any counter", traced(1, false, "DROP 183 (FirewallPolicy)", "ZBFW", 1, silent), map[string]any{
+			"dropping_side": "B", "dropped": 5, "requests": 5, "confidence": "certain", "trace": []any{"DROP 183 (FirewallPolicy)"}}},
+		{"control-plane-drop", hit, "a packet trace of some of them", traced(1, false, "DROP 8   (Ipv4Acl)", "", 2, silent), map[string]any{
+			"dropped": 3, "confidence": "certain", "trace": []any{"DROP 8 (Ipv4Acl)"}}},
+		{"control-plane-drop", near, "the trace has them all handed over", traced(1, false, "PUNT 11  (For-us data)", "", 1, grew(1, copp, "COPP-VPN", 7, 12, silent)), nil},
+		{"control-plane-drop", near, "a trace of the sender, whose packets left", traced(0, true, "FWD", "", 1, silent), nil},
 		{"control-plane-drop", near, "counted once only", func(s *scene.Scene) {
 			grew(1, copp, "COPP-VPN", 7, 12, silent)(s)
 			delete(s.Side[1].Config, iosxe.Before(copp))
@@ -85,6 +114,9 @@ func insideCases() []findingCase {
 		{"egress-drop", hit, "output policy", grew(0, "show-interface-policy", "class-default", 3, 5, lossyStart), map[string]any{
 			"direction": "A->B", "lost": 1, "dropped": 2, "confidence": "probable"}},
 		{"egress-drop", hit, "a busy link", grew(0, "show-qfp-drops", "TailDrop", 3, 5000, lossyStart), map[string]any{"confidence": "possible"}},
+		{"egress-drop", hit, "a packet trace of the sender", traced(0, true, "DROP 21  (TailDrop)", "QOS", 1, lossyStart), map[string]any{
+			"direction": "A->B", "lost": 1, "confidence": "certain", "trace": []any{"DROP 21 (TailDrop)"}}},
+		{"egress-drop", near, "the trace has it forwarded", traced(0, true, "FWD", "", 1, lossyStart), nil},
 		{"egress-drop", near, "the receiver's queue", grew(1, "show-interface-policy", "class-default", 3, 5, lossyStart), nil},
 		{"egress-drop", none, "nothing is lost", grew(0, "show-interface-policy", "class-default", 3, 5, scene.Healthy), nil},
 
@@ -92,6 +124,14 @@ func insideCases() []findingCase {
 			"dropping_side": "B", "dropped": 6, "confidence": "probable"}},
 		{"ipsec-drop", hit, "of everybody's", grew(1, "show-ipsec-drops", "IN_CRYPTO_THRPUT_POLICY_DROP", 3, 9, oneWay(10, time.Second)), map[string]any{"confidence": "possible"}},
 		{"esp-one-way", hit, "IPsec drops what arrives", grew(1, sad, "replay failed (rcv)", 3, 9, oneWay(10, time.Second)), map[string]any{"caused_by": "ipsec-drop"}},
+		{"ipsec-drop", hit, "a packet trace", func(s *scene.Scene) {
+			oneWay(10, time.Second)(s)
+			s.Side[1].Config = map[string]string{"show-traced-packets": scene.TracedESP("192.168.1.1", "192.168.2.1", "DROP 51  (IpsecInput)")}
+		}, map[string]any{"dropping_side": "B", "dropped": 1, "confidence": "certain", "trace": []any{"DROP 51 (IpsecInput)"}}},
+		{"ipsec-drop", near, "the trace drops somebody else's", func(s *scene.Scene) {
+			oneWay(10, time.Second)(s)
+			s.Side[1].Config = map[string]string{"show-traced-packets": scene.TracedESP("192.168.1.99", "192.168.2.1", "DROP 51  (IpsecInput)")}
+		}, nil},
 		{"ipsec-drop", near, "a packet that starts IKE is dropped by design", grew(1, "show-ipsec-drops", "OUT_V4_PKT_HIT_IKE_START_SP", 3, 9, oneWay(10, time.Second)), nil},
 		{"ipsec-drop", none, "no protected traffic", grew(1, sad, "replay failed (rcv)", 3, 9, silent), nil},
 

@@ -33,6 +33,7 @@ type judge struct {
 	versions   *facts.VersionConflict // nil: none
 
 	dropped [2]*facts.Drops // by each router while the captures ran; nil: not asked for yet
+	traced  [2]*facts.Traces
 }
 
 func newJudge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) *judge {

@@ -35,7 +35,7 @@ func peerNotAnswering(j *judge) []report.Finding {
 			Confidence: report.Certain, Conversation: t.ID,
 			Explanation: fmt.Sprintf("%s of %s arrived at %s, which its own capture shows, and it sent nothing back.%s",
 				plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(peer),
-				j.droppedBefore(peer)),
+				j.droppedBefore(peer, m, n)),
 			Evidence: evidence("arrived, and not answered", m),
 			Actions: []report.Action{j.exec(peer,
 				"why it drops the request: no profile or policy for this peer, VRF, control-plane policing, IKE off",

@@ -203,7 +203,7 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 	commands := []struct {
 		match string
 		most  int // that there are in a run
-	}{{`^show`, 40}, {`^ip access-list`, 1}, {`^permit`, 4}, {`^monitor capture`, 5}, {`^no `, 3}, {`^delete`, 1}, {`^verify`, 1}, {`^dir`, 3}, {`.`, 75}}
+	}{{`^show`, 40}, {`^ip access-list`, 1}, {`^permit`, 4}, {`^monitor capture`, 5}, {`^no `, 3}, {`platform`, 12}, {`^delete`, 1}, {`^verify`, 1}, {`^dir`, 3}, {`.`, 75}}
 	c := commands[rng.IntN(len(commands))]
 	l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(c.match), Skip: rng.IntN(c.most), When: simulator.When(rng.IntN(3)),
 		Times:  []int{1, 1, 2, -1}[rng.IntN(4)],
@@ -215,6 +215,8 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 		args = []string{"start", "demo", "-i", l.inventory, "--out", out, "--duration", "10m"}
 	case 2:
 		args = l.zeroConfigRun(out)
+	case 3:
+		args = l.tracedRun(out)
 	}
 	var r result
 	switch rng.IntN(3) {

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/device/simulator"
+)
+
+// tracedRun is the matrix's run with a packet trace.
+func (l *testLab) tracedRun(out string) []string {
+	return append(l.matrixRun(out), "--packet-trace", "64")
+}
+
+func TestPacketTraceIsReadAndTakenBack(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	out := filepath.Join(l.dir, "bundle")
+	r := program{}.run(t.Context(), l.tracedRun(out)...)
+	if dirty := l.dirty(); r.code > exitInconclusive || len(dirty) > 0 {
+		t.Fatalf("exit %d, %v is not as it was\n%s", r.code, dirty, r.stderr)
+	}
+	all, err := filepath.Glob(filepath.Join(out, "*", "show", "show-traced-packets.txt"))
+	if err != nil || len(all) != 2 {
+		t.Fatalf("the traced packets are not in the bundle: %v, %v", all, err)
+	}
+	text, err := os.ReadFile(all[0])
+	if err != nil || !strings.Contains(string(text), "State     : PUNT 11  (For-us data)") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	for _, router := range l.routers {
+		typed := strings.Join(router.Commands(), "\n")
+		for _, want := range []string{"\ndebug platform condition stop\n", "\nno debug platform packet-trace packet 64\n", "\nno debug platform condition interface "} {
+			if n := strings.Count(typed, want); n != 1 {
+				t.Errorf("%q was typed %d times", want, n)
+			}
+		}
+		if strings.Contains(typed, "clear platform") {
+			t.Error("what may be somebody else's was cleared")
+		}
+	}
+}
+
+// A router has one set of conditions, and one trace: those of others are not mixed with, not taken back and not stopped.
+func TestPacketTraceLeavesThoseOfOthers(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"condition": {"debug platform condition ipv4 10.0.0.1/32 both"},
+		"same":      {"debug platform condition interface GigabitEthernet1 ipv4 192.168.2.1/32 both"},
+		"trace":     {"debug platform packet-trace packet 1024 fia-trace"},
+		"started":   {"debug platform condition start"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newTestLab(t, "healthy")
+			l.routers[0].Type(lines...)
+			l.before[0] = stateOf(l.routers[0])
+			r := program{}.run(t.Context(), l.tracedRun(filepath.Join(l.dir, "bundle"))...)
+			if r.code != exitFailed || !strings.Contains(r.stderr, "packet trace: somebody has") || len(l.dirty()) > 0 {
+				t.Errorf("exit %d, dirty %v\n%s", r.code, l.dirty(), r.stderr)
+			}
+		})
+	}
+}
+
+// Somebody who sets a condition while the run captures depends on the state that the run started.
+func TestPacketTraceIsNotStoppedUnderOthers(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	p := program{events: func(e capture.Event) {
+		if e.Kind == capture.Began && e.Phase == capture.PhaseWait {
+			l.routers[0].Type("debug platform condition ipv4 10.0.0.1/32 both")
+		}
+	}}
+	r := p.run(t.Context(), l.tracedRun(filepath.Join(l.dir, "bundle"))...)
+	got := strings.Join(l.routers[0].PlatformDebugs(), "; ")
+	if r.code != exitDirty || got != "condition  10.0.0.1/32 both; started" || !strings.Contains(r.stderr, "debug platform condition stop") {
+		t.Errorf("exit %d, %s\n%s", r.code, got, r.stderr)
+	}
+	if left := l.routers[1].PlatformDebugs(); len(left) > 0 {
+		t.Errorf("side B has %q", left)
+	}
+}
+
+// tracedCommands are some of what a packet trace types: the first change, the one that costs the router, and what ends both.
+var tracedCommands = map[string]string{
+	"condition": `^debug platform condition interface`,
+	"start":     `^debug platform condition start`,
+	"stop":      `^debug platform condition stop`,
+	"free":      `^no debug platform packet-trace`,
+}
+
+// TestPacketTraceSurvivesEveryFault is the matrix of faults at each of its commands.
+func TestPacketTraceSurvivesEveryFault(t *testing.T) {
+	for name, pattern := range tracedCommands {
+		for _, s := range strikes() {
+			t.Run(name+"/"+s.name, func(t *testing.T) {
+				t.Parallel()
+				l := newTestLab(t, "healthy")
+				s.fault.Match = regexp.MustCompile(pattern)
+				l.routers[0].AddFault(s.fault)
+				out := filepath.Join(l.dir, "bundle")
+				ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
+				defer cancel()
+				r := program{}.run(ctx, l.tracedRun(out)...)
+				if ctx.Err() != nil || l.routers[0].Fired() == 0 {
+					t.Fatalf("%v, the fault struck %d times\n%s", ctx.Err(), l.routers[0].Fired(), r.stderr)
+				}
+				if s.fault.Action == simulator.PromptChange {
+					l.routers[0].SetHostname("site-A")
+				}
+				l.judge(t, r, out, true, "site-a")
+			})
+		}
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+			t.Run(name+"/"+sig.String(), func(t *testing.T) {
+				t.Parallel()
+				l := newTestLab(t, "healthy")
+				l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(pattern), Action: simulator.Delay, Delay: 500 * time.Millisecond})
+				out := filepath.Join(l.dir, "bundle")
+				cmd := start(t, l.tracedRun(out)...)
+				l.received(t, 0, pattern)
+				if err := cmd.Process.Signal(sig); err != nil {
+					t.Fatal(err)
+				}
+				_ = cmd.Wait() // its exit code is looked at
+				r := result{code: cmd.ProcessState.ExitCode()}
+				if sig != syscall.SIGKILL {
+					r.stderr = cmd.Stderr.(*lockedBuffer).String()
+					l.judge(t, r, out, true, "site-a", "interrupted (SIGTERM)")
+					return
+				}
+				l.cleanLater(t, out, r)
+			})
+		}
+	}
+}
+
+// A firewall inside the responder drops what its capture shows to arrive: the trace names packet, drop, feature and zone pair.
+func TestPacketTraceIsQuoted(t *testing.T) {
+	l := newLabWith(t, "peer-silent-after-init", func(c *simulator.Config) {
+		if c.Hostname == "site-B" {
+			c.Drops = []simulator.Drop{{Where: simulator.DataPlane, Name: "FirewallPolicy", During: 5}}
+		}
+	})
+	r := program{}.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--duration", "3s", "--packet-trace", "64")
+	for _, want := range []string{"control-plane-drop", "every one of them dropped by the data plane", "DROP 183 (FirewallPolicy) in its feature ZBFW, zone pair outside-self"} {
+		if !strings.Contains(strings.Join(strings.Fields(r.stdout), " "), want) {
+			t.Errorf("the report does not say %q:\n%s%s", want, r.stdout, r.stderr)
+		}
+	}
+	if dirty := l.dirty(); len(dirty) > 0 {
+		t.Errorf("%v is not as it was", dirty)
+	}
+}
+
+func TestPacketTraceOfIPv6(t *testing.T) {
+	l := newTestLab(t, "ipv6")
+	out := filepath.Join(l.dir, "bundle")
+	r := program{}.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", out, "--duration", "2s", "--packet-trace", "16")
+	text, err := os.ReadFile(filepath.Join(out, "b", "show", "show-traced-packets.txt"))
+	if err != nil {
+		t.Fatalf("exit %d, %v\n%s", r.code, err, r.stderr)
+	}
+	if dirty := l.dirty(); len(dirty) > 0 || !strings.Contains(string(text), "Feature: IPV6(Input)") {
+		t.Errorf("%v is not as it was\n%s", dirty, text)
+	}
+}

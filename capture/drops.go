@@ -19,7 +19,7 @@ func (p *SidePlan) countShows() []iosxe.Command {
 	if p.settings.NoDropCounters {
 		return nil
 	}
-	return append(iosxe.ShowDrops(p.Interface), p.aboutPeer(iosxe.ShowIPsecSADetail)...)
+	return append(iosxe.ShowDrops(p.Interface), p.inFVRF(iosxe.ShowIPsecSADetail)...)
 }
 
 // countDrops reads the counters as they stand before the capture. The same shows are asked again when it is here, and what lies

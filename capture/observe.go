@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,11 @@ func (p *SidePlan) aboutPeer(show func(peer netip.Addr) (iosxe.Command, error)) 
 		return []iosxe.Command{c}
 	}
 	return nil
+}
+
+// inFVRF makes a show of one peer that looks in one table only.
+func (p *SidePlan) inFVRF(show func(netip.Addr, iosxe.VRF) (iosxe.Command, error)) []iosxe.Command {
+	return p.aboutPeer(func(peer netip.Addr) (iosxe.Command, error) { return show(peer, p.fvrf) })
 }
 
 // waitShows lists what decides whether the wait is over, beside the buffer's counters.
@@ -34,9 +40,7 @@ func (p *SidePlan) observeCommands() []iosxe.Command {
 		commands = append(commands, iosxe.ShowLog())
 	}
 	commands = append(commands, p.showTraces()...)
-	for _, show := range []func(netip.Addr) (iosxe.Command, error){iosxe.ShowIKEv2SA, iosxe.ShowIPsecSA, iosxe.ShowCryptoSession} {
-		commands = append(commands, p.aboutPeer(show)...)
-	}
+	commands = slices.Concat(commands, p.aboutPeer(iosxe.ShowIKEv2SA), p.inFVRF(iosxe.ShowIPsecSA), p.aboutPeer(iosxe.ShowCryptoSession))
 	return append(commands,
 		iosxe.ShowIKEv2Diagnose(), iosxe.ShowIKEv2Stats(), iosxe.ShowNTP(), iosxe.ShowIKEv2Proposal(), iosxe.ShowIKEv2Policy(),
 		iosxe.ShowIKEv2Profile(), iosxe.ShowISAKMPPolicy(), iosxe.ShowTransformSet(), iosxe.ShowIPsecProfile(),

@@ -41,6 +41,7 @@ type SidePlan struct {
 	debugOn   []iosxe.Command
 	debugOff  []iosxe.Command
 	tracing   *tracePlan // nil: no packet trace
+	fvrf      iosxe.VRF  // in which the peer is reached
 }
 
 // Step is one command of the plan.
@@ -145,7 +146,7 @@ func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (
 	if p.Interface, err = iosxe.ParseInterface(own.Interface); err != nil {
 		return p, err
 	}
-	if _, err = iosxe.ParseVRF(own.VRF); err != nil {
+	if p.fvrf, err = iosxe.ParseVRF(own.VRF); err != nil {
 		return p, err
 	}
 	local := own.Address.Unmap()
@@ -263,6 +264,9 @@ func (p *Plan) planTrigger() error {
 	sp := p.Get(side)
 	if t.Clears && t.Target != sp.Remote {
 		return fmt.Errorf("trigger %q: side %s knows its peer as %s", s.Trigger, side, sp.Remote)
+	}
+	if t, err = t.In(sp.fvrf); err != nil {
+		return fmt.Errorf("trigger %q: %w", s.Trigger, err)
 	}
 	if s.ZeroConfig && t.Clears {
 		return fmt.Errorf("trigger %q: it is not for --zero-config", s.Trigger)

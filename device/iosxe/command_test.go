@@ -102,13 +102,15 @@ func everyCommand(t *testing.T) []Command {
 		one(trace.NoKeep())
 	}
 	add([]Command{StartConditions(), StopConditions(), ShowConditions(), ShowTraceConfiguration(), ShowTraceSummary(), ShowTracedPackets()}, nil)
-	one(ShowIPsecSA(addrA))
-	one(ShowIPsecSADetail(six))
+	red, err := ParseVRF("red")
+	one(ShowIPsecSA(addrA, VRF{}))
+	one(ShowIPsecSA(addrA, red))
+	one(ShowIPsecSADetail(six, red))
 	add(ShowDrops(gigabit(t)), nil)
 	one(ShowCryptoSession(six))
 	one(ShowIKEv2SA(addrA))
 	one(ShowIKEv2SA(six))
-	for _, line := range []string{"clear crypto session remote 192.0.2.1", "ping vrf X 192.0.2.1 source Gi1 repeat 3", "clear crypto ikev2 sa remote 192.0.2.1", "clear crypto sa peer 192.0.2.1"} {
+	for _, line := range []string{"clear crypto session remote 192.0.2.1", "ping vrf X 192.0.2.1 source Gi1 repeat 3", "clear crypto ikev2 sa remote 192.0.2.1", "clear crypto sa peer 192.0.2.1", "clear crypto sa peer vrf red 192.0.2.1", "clear crypto session remote 192.0.2.1 fvrf red"} {
 		tr, err := ParseTrigger(line)
 		one(tr.Command, err)
 	}
@@ -263,6 +265,23 @@ func TestPrompts(t *testing.T) {
 	for _, s := range []string{"Replace with specified filter?[confirm]", "Delete filename [x]? ", "overwrite? [yes/no]: "} {
 		if !Dialog().MatchString(s) {
 			t.Errorf("%q is a dialog", s)
+		}
+	}
+}
+
+// The router complains of a VRF without a percent sign, so that it looked like success.
+func TestUnknownVRFIsRefused(t *testing.T) {
+	tr, err := ParseTrigger("clear crypto session remote 192.0.2.1 fvrf red")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := Refused(tr.Command, " No VRF named red exists\n"); r == nil || r.Kind != Missing {
+		t.Errorf("%+v", r)
+	}
+	for _, bad := range []string{"clear crypto session remote 192.0.2.1 fvrf", "clear crypto session remote fvrf red 192.0.2.1", "clear crypto sa peer vrf red",
+		"clear crypto sa peer vrf re;d 192.0.2.1", "clear crypto session remote", "clear crypto session"} {
+		if _, err := ParseTrigger(bad); err == nil {
+			t.Errorf("%q is taken", bad)
 		}
 	}
 }

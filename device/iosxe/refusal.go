@@ -47,6 +47,7 @@ var refusals = []struct {
 	{lazyregexp.New(`(?i)no space left|not enough (?:free )?space|insufficient (?:disk )?space|(?:disk|device|file ?system) (?:is )?full`), NoSpace},
 	{lazyregexp.New(`(?i)^\s*%?error .*\(no such file or directory\)|^\s*%?error .*\(file not found\)`), Missing},
 	{lazyregexp.New(`(?i)^\s*%?\s*capture (?:point )?(?:\S+ )?does not exist|^\s*non-existent access-list|^\s*class-map \S+ not found`), Missing},
+	{lazyregexp.New(`(?i)^\s*%?\s*no vrf named \S+ exists|^\s*%\s*vrf \S+ does not exist`), Missing},
 	{lazyregexp.New(`(?i)^\s*%?\s*capture \S+ is not active|^\s*unable to deactivate capture`), NotActive},
 	{lazyregexp.New(`(?i)^\s*%?\s*capture \S+ is (?:already )?(?:active|running|started)|^\s*%.*already (?:exists|active)|^\s*a file by .*already exists`), AlreadyThere},
 	{lazyregexp.New(`(?i)^\s*%?\s*capture is not supported|^\s*%.*not supported|^\s*clear not supported`), Unsupported},

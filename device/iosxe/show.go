@@ -159,9 +159,10 @@ func ShowIPsecProfile() Command { return exec("show-ipsec-profile", "show crypto
 // ShowCryptoMap shows the configured crypto maps.
 func ShowCryptoMap() Command { return exec("show-crypto-map", "show crypto map") }
 
-// ShowIPsecSA shows the child SAs with one peer: SPIs and counters.
-func ShowIPsecSA(peer netip.Addr) (Command, error) {
-	return about("show-ipsec-sa", "show crypto ipsec sa peer %s", peer)
+// ShowIPsecSA shows the child SAs with one peer: SPIs and counters. fvrf is the front-door VRF, in which the peer is reached: without
+// it the router looks in the global table alone (Cisco IOS Security Command Reference, "show crypto ipsec sa").
+func ShowIPsecSA(peer netip.Addr, fvrf VRF) (Command, error) {
+	return about("show-ipsec-sa", "show crypto ipsec sa peer "+fvrf.before()+"%s", peer)
 }
 
 // ShowCryptoSession shows the crypto session with one peer.
@@ -185,8 +186,8 @@ func ShowDrops(i Interface) []Command {
 }
 
 // ShowIPsecSADetail shows the child SAs with one peer, and what each did not pass: replays, failed checks, wrong identities.
-func ShowIPsecSADetail(peer netip.Addr) (Command, error) {
-	return about("show-ipsec-sa-detail", "show crypto ipsec sa peer %s detail", peer)
+func ShowIPsecSADetail(peer netip.Addr, fvrf VRF) (Command, error) {
+	return about("show-ipsec-sa-detail", "show crypto ipsec sa peer "+fvrf.before()+"%s detail", peer)
 }
 
 func about(name, format string, peer netip.Addr) (Command, error) {

@@ -12,13 +12,14 @@ type Trigger struct {
 	Command Command
 	Target  netip.Addr // the peer to be cleared, or the address to be pinged
 	Clears  bool       // it tears the tunnel down
+	VRF     VRF        // the front-door VRF that a clear is limited to; zero: the global table, or whichever it is
 }
 
 // TriggerForms lists what ParseTrigger takes, for messages and help.
 func TriggerForms() []string {
 	return []string{
-		"clear crypto session remote ADDRESS",
-		"clear crypto sa peer ADDRESS",
+		"clear crypto session remote ADDRESS [fvrf NAME]",
+		"clear crypto sa peer [vrf NAME] ADDRESS",
 		"clear crypto ikev2 sa remote ADDRESS",
 		"ping [vrf NAME] ADDRESS [source INTERFACE] [repeat N]",
 	}
@@ -30,22 +31,90 @@ func ParseTrigger(line string) (Trigger, error) {
 	if len(words) > 0 && words[0] == "ping" {
 		return parsePing(words[1:])
 	}
-	for _, form := range []struct{ name, words string }{
-		{"clear-crypto-session", "clear crypto session remote"},
-		{"clear-crypto-sa", "clear crypto sa peer"},
-		{"clear-ikev2-sa", "clear crypto ikev2 sa remote"},
-	} {
-		f := strings.Fields(form.words)
-		if len(words) != len(f)+1 || strings.Join(words[:len(f)], " ") != form.words {
+	for _, form := range clearForms {
+		rest, ok := strings.CutPrefix(strings.Join(words, " "), form.words+" ")
+		if !ok {
 			continue
 		}
-		target, err := parseHost(words[len(f)])
+		t, err := form.parse(strings.Fields(rest))
 		if err != nil {
 			return Trigger{}, fmt.Errorf("trigger %q: %w", line, err)
 		}
-		return Trigger{exec(form.name, form.words+" "+target.String()), target, true}, nil
+		return t, nil
 	}
 	return Trigger{}, fmt.Errorf("trigger %q: want one of: %s", line, strings.Join(TriggerForms(), "; "))
+}
+
+// clearForm is a trigger that clears. Where a VRF can be named, it stands before or behind the address.
+type clearForm struct{ name, words, before, behind string }
+
+var clearForms = []clearForm{
+	{"clear-crypto-session", "clear crypto session remote", "", "fvrf"},
+	{"clear-crypto-sa", "clear crypto sa peer", "vrf", ""},
+	{"clear-ikev2-sa", "clear crypto ikev2 sa remote", "", ""},
+}
+
+func (f clearForm) parse(words []string) (Trigger, error) {
+	var vrf VRF
+	var err error
+	switch {
+	case len(words) == 3 && f.before != "" && words[0] == f.before:
+		vrf, err = ParseVRF(words[1])
+		words = words[2:]
+	case len(words) == 3 && f.behind != "" && words[1] == f.behind:
+		vrf, err = ParseVRF(words[2])
+		words = words[:1]
+	}
+	if err != nil {
+		return Trigger{}, err
+	}
+	if len(words) != 1 {
+		return Trigger{}, fmt.Errorf("want one of: %s", strings.Join(TriggerForms(), "; "))
+	}
+	target, err := parseHost(words[0])
+	if err != nil {
+		return Trigger{}, err
+	}
+	return f.trigger(target, vrf), nil
+}
+
+func (f clearForm) trigger(target netip.Addr, vrf VRF) Trigger {
+	line := f.words + " " + target.String()
+	switch {
+	case vrf.IsZero():
+	case f.before != "":
+		line = f.words + " " + f.before + " " + vrf.s + " " + target.String()
+	default:
+		line += " " + f.behind + " " + vrf.s
+	}
+	return Trigger{Command: exec(f.name, line), Target: target, Clears: true, VRF: vrf}
+}
+
+// In limits a trigger that clears to the VRF in which the peer is reached: in another table, the same address is another peer.
+func (t Trigger) In(fvrf VRF) (Trigger, error) {
+	if !t.Clears || t.VRF == fvrf {
+		return t, nil
+	}
+	if !t.VRF.IsZero() {
+		return t, fmt.Errorf("vrf %s: the peer is reached in %s", t.VRF, describeVRF(fvrf))
+	}
+	for _, f := range clearForms {
+		if f.name != t.Command.Name {
+			continue
+		}
+		if f.before+f.behind == "" {
+			return t, fmt.Errorf("it cannot be limited to %s: use clear crypto session remote", describeVRF(fvrf))
+		}
+		return f.trigger(t.Target, fvrf), nil
+	}
+	return t, nil
+}
+
+func describeVRF(v VRF) string {
+	if v.IsZero() {
+		return "the global table"
+	}
+	return "vrf " + v.s
 }
 
 func parsePing(words []string) (Trigger, error) {
@@ -73,7 +142,7 @@ func parsePing(words []string) (Trigger, error) {
 	}
 	c := exec("ping", line+" "+target.String()+options)
 	c.Slow = true
-	return Trigger{c, target, false}, nil
+	return Trigger{Command: c, Target: target}, nil
 }
 
 func pingOptions(words []string) (string, error) {

@@ -167,6 +167,14 @@ func (v VRF) String() string { return v.s }
 // IsZero says whether v is the global table.
 func (v VRF) IsZero() bool { return v.s == "" }
 
+// before is the keyword and the name, as they stand before an address; empty for the global table.
+func (v VRF) before() string {
+	if v.s == "" {
+		return ""
+	}
+	return "vrf " + v.s + " "
+}
+
 // MarshalText writes the name.
 func (v VRF) MarshalText() ([]byte, error) { return []byte(v.s), nil }
 

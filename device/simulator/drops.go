@@ -39,6 +39,7 @@ func addDropShows(show func(string, string, int, func(*session, *call))) {
 	show("ip access-lists interface INTERFACE in", "Inbound access list", privileged, (*session).showWANList)
 	for _, address := range []string{"A.B.C.D", "X:X:X:X::X"} {
 		show("crypto ipsec sa peer "+address+" detail", "show counter detail", 1, (*session).showSADrops)
+		show("crypto ipsec sa peer vrf WORD "+address+" detail", "show counter detail", 1, inVRF((*session).showSADrops))
 	}
 }
 
@@ -171,9 +172,9 @@ func (s *session) showWANList(c *call) {
 }
 
 // showSADrops prints the counters of one SA, if any of them counts.
-func (s *session) showSADrops(*call) {
+func (s *session) showSADrops(c *call) {
 	all := s.drops(SecurityAssociations)
-	if len(all) == 0 {
+	if len(all) == 0 || !strings.EqualFold(c.after("vrf"), s.router.wanVRF()) {
 		s.put("\nNo SAs found\n")
 		return
 	}

@@ -112,6 +112,15 @@ func (r *Router) wanAddress() netip.Addr {
 	return r.config.Interfaces[i].Address
 }
 
+// wanVRF is the table in which the WAN interface is; empty: the global one.
+func (r *Router) wanVRF() string {
+	i := slices.IndexFunc(r.config.Interfaces, func(i Interface) bool { return i.Name == r.config.WAN })
+	if i < 0 {
+		return ""
+	}
+	return r.config.Interfaces[i].VRF
+}
+
 func (r *Router) ikeSAOf(spiI [8]byte, one bool, now time.Time) *ikeSA {
 	if i := slices.IndexFunc(r.ikeSAs, func(s *ikeSA) bool { return s.spiI == spiI }); i >= 0 {
 		return r.ikeSAs[i]
@@ -294,6 +303,12 @@ func (s *session) clearSAs(c *call) {
 	r := s.router
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	peer := c.after("remote") + c.after("peer")
+	peer, vrf := c.after("remote")+c.after("peer"), c.after("fvrf")
+	if peer == "vrf" {
+		vrf, peer = c.after("vrf"), c.words[len(c.words)-1]
+	}
+	if !strings.EqualFold(vrf, r.wanVRF()) && !slices.Contains(c.words, "ikev2") && peer != "" {
+		return // the peer is in another table
+	}
 	r.ikeSAs = slices.DeleteFunc(r.ikeSAs, func(sa *ikeSA) bool { return peer == "" || peer == showAddress(sa.remote.Addr()) })
 }

@@ -37,6 +37,7 @@ func addCryptoShows(exec *node, show func(string, string, int, func(*session, *c
 		show("crypto ikev2 sa remote "+address, "Show IKEv2 SAs", 1, ikeSA)
 		show("crypto ikev2 sa remote "+address+" detailed", "Show IKEv2 SAs", 1, ikeSA)
 		show("crypto ipsec sa peer "+address, "IPSEC SA table", 1, text("\nNo SAs found\n"))
+		show("crypto ipsec sa peer vrf WORD "+address, "IPSEC SA table", 1, inVRF(text("\nNo SAs found\n")))
 		show("crypto session remote "+address, "Show crypto sessions", 1, session)
 		show("crypto session remote "+address+" detail", "Show crypto sessions", 1, session)
 	}
@@ -92,7 +93,9 @@ func addTunnel(exec *node) {
 	cleared := (*session).clearSAs
 	for _, address := range []string{"A.B.C.D", "X:X:X:X::X"} {
 		exec.add("clear crypto session remote "+address, "Clear crypto sessions", privileged, cleared)
+		exec.add("clear crypto session remote "+address+" fvrf WORD", "Clear crypto sessions of a front-door VRF", privileged, inVRF(cleared))
 		exec.add("clear crypto sa peer "+address, "Clear all crypto SAs for a given crypto peer", privileged, cleared)
+		exec.add("clear crypto sa peer vrf WORD "+address, "Clear all crypto SAs for a given crypto peer", privileged, inVRF(cleared))
 		exec.add("clear crypto ikev2 sa remote "+address, "Clear IKEv2 SAs", privileged, cleared)
 		exec.add("debug crypto condition peer ipv4|ipv6 "+address, "Set conditional debug filters", privileged, condition(true))
 		exec.add("no debug crypto condition peer ipv4|ipv6 "+address, "Set conditional debug filters", privileged, condition(false))
@@ -112,6 +115,17 @@ func addTunnel(exec *node) {
 	exec.add("no debug crypto ikev2", "IKEv2 debug", privileged, (*session).undebug)
 	exec.add("undebug all", "Enable all debugging", privileged, (*session).undebug)
 	exec.add("no debug all", "Enable all debugging", privileged, (*session).undebug)
+}
+
+// inVRF refuses a VRF that does not exist, in the router's own words: without a percent sign.
+func inVRF(run func(*session, *call)) func(*session, *call) {
+	return func(s *session, c *call) {
+		if name := c.after("fvrf") + c.after("vrf"); !contains(s.router.config.VRFs, name) {
+			s.put(" No VRF named %s exists\n", name)
+			return
+		}
+		run(s, c)
+	}
 }
 
 func (s *session) clearLogging(*call) {

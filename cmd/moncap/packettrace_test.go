@@ -97,12 +97,12 @@ var tracedCommands = map[string]string{
 // TestPacketTraceSurvivesEveryFault is the matrix of faults at each of its commands.
 func TestPacketTraceSurvivesEveryFault(t *testing.T) {
 	for name, pattern := range tracedCommands {
-		for _, s := range strikes() {
-			t.Run(name+"/"+s.name, func(t *testing.T) {
+		for _, s := range simulator.Strikes(patience) {
+			t.Run(name+"/"+s.Name, func(t *testing.T) {
 				t.Parallel()
 				l := newTestLab(t, "healthy")
-				s.fault.Match = regexp.MustCompile(pattern)
-				l.routers[0].AddFault(s.fault)
+				s.Fault.Match = regexp.MustCompile(pattern)
+				l.routers[0].AddFault(s.Fault)
 				out := filepath.Join(l.dir, "bundle")
 				ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
 				defer cancel()
@@ -110,7 +110,7 @@ func TestPacketTraceSurvivesEveryFault(t *testing.T) {
 				if ctx.Err() != nil || l.routers[0].Fired() == 0 {
 					t.Fatalf("%v, the fault struck %d times\n%s", ctx.Err(), l.routers[0].Fired(), r.stderr)
 				}
-				if s.fault.Action == simulator.PromptChange {
+				if s.Fault.Action == simulator.PromptChange {
 					l.routers[0].SetHostname("site-A")
 				}
 				l.judge(t, r, out, true, "site-a")

@@ -8,7 +8,6 @@ import (
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
-	"github.com/moncap/moncap/device/iosxe"
 )
 
 // Two captures at the interfaces show that a packet came in or went out; the routers' own counters
@@ -99,7 +98,7 @@ func ofThem(some, n int) string {
 }
 
 // proveByTrace gives a finding the verdicts of the trace, and what shows where such a drop is configured.
-func (j *judge) proveByTrace(f *report.Finding, s pair.Side, lost []iosxe.TracedPacket) {
+func (j *judge) proveByTrace(f *report.Finding, s pair.Side, lost []facts.TracedPacket) {
 	f.Fields["trace"] = traceNames(lost)
 	if len(f.Actions) == 0 || len(f.Actions[0].Commands) == 0 {
 		f.Actions = []report.Action{j.exec(s, "what is configured to drop it", "show running-config | section access-list|zone|policy-map|control-plane")}

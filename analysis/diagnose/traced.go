@@ -9,14 +9,13 @@ import (
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
-	"github.com/moncap/moncap/device/iosxe"
 )
 
 // tracedSight is a packet of a capture with what its router's data plane did with it.
 type tracedSight struct {
 	side   pair.Side
 	sight  *exchange.Sight
-	packet *iosxe.TracedPacket
+	packet *facts.TracedPacket
 }
 
 // traces are the packet trace of the router of s. They are read once.
@@ -65,7 +64,7 @@ func handedOver(all []tracedSight, n int) (words string, yes bool) {
 }
 
 // droppedESP are packets of IPsec, from and to the ends of the captured flows, that the router of s dropped.
-func (j *judge) droppedESP(s pair.Side) (all []iosxe.TracedPacket) {
+func (j *judge) droppedESP(s pair.Side) (all []facts.TracedPacket) {
 	for _, p := range j.traces(s) {
 		if p.Dropped() && slices.ContainsFunc(j.c.Story(s).Flows, func(f *exchange.Flow) bool { return carries(f, p) }) {
 			all = append(all, p)
@@ -76,7 +75,7 @@ func (j *judge) droppedESP(s pair.Side) (all []iosxe.TracedPacket) {
 
 // carries says whether a traced packet is one of a flow. In UDP it is told from IKE by nothing that a trace shows, so that those
 // are left to the counters.
-func carries(f *exchange.Flow, p iosxe.TracedPacket) bool {
+func carries(f *exchange.Flow, p facts.TracedPacket) bool {
 	protocol := 50
 	if f.AH {
 		protocol = 51
@@ -101,7 +100,7 @@ func (j *judge) droppedOnWayOut(s pair.Side) (all []tracedSight) {
 
 // traceText tells what a trace says of packets that were dropped: "DROP 183 (FirewallPolicy) in its feature ZBFW, zone pair
 // outside-self".
-func traceText(packets []iosxe.TracedPacket) string {
+func traceText(packets []facts.TracedPacket) string {
 	var parts []string
 	for _, p := range packets {
 		words := p.Verdict()
@@ -120,8 +119,8 @@ func traceText(packets []iosxe.TracedPacket) string {
 	return strings.Join(parts, "; ")
 }
 
-func packetsOf(all []tracedSight) []iosxe.TracedPacket {
-	var packets []iosxe.TracedPacket
+func packetsOf(all []tracedSight) []facts.TracedPacket {
+	var packets []facts.TracedPacket
 	for _, t := range all {
 		packets = append(packets, *t.packet)
 	}
@@ -129,7 +128,7 @@ func packetsOf(all []tracedSight) []iosxe.TracedPacket {
 }
 
 // traceNames are the distinct verdicts, for the finding's own fields.
-func traceNames(packets []iosxe.TracedPacket) []string {
+func traceNames(packets []facts.TracedPacket) []string {
 	all := []string{}
 	for _, p := range packets {
 		if v := p.Verdict(); !slices.Contains(all, v) {

@@ -9,7 +9,10 @@ import (
 
 // Traces is what a router's data plane says that it did with packets of the tunnel's peer, packet by packet. A capture at the
 // interface shows that a packet came; this shows what became of it inside.
-type Traces []iosxe.TracedPacket
+type Traces []TracedPacket
+
+// TracedPacket is what a router's data plane says that it did with one packet.
+type TracedPacket = iosxe.TracedPacket
 
 // Traces reads the packet trace that was collected; nil: there is none. Without the packets' own shows nothing is known of whose
 // they are, so that their summary alone is no trace.
@@ -26,8 +29,8 @@ const (
 
 // Of is the trace of a packet of the same router's capture; nil: it has none. Equal packets are told from each other by their
 // times.
-func (t Traces) Of(s *exchange.Sight) *iosxe.TracedPacket {
-	var best *iosxe.TracedPacket
+func (t Traces) Of(s *exchange.Sight) *TracedPacket {
+	var best *TracedPacket
 	nearest := traceSlack + 1
 	for i := range t {
 		p := &t[i]

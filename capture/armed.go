@@ -92,7 +92,8 @@ const (
 	EndGone     Ending = "gone"     // a router lost its capture
 )
 
-func (e Ending) collects() bool { return e == EndEvent || e == EndStopped }
+// Collects says whether the captures are fetched after it.
+func (e Ending) Collects() bool { return e == EndEvent || e == EndStopped }
 
 // glance is what one look at a router of an armed run found. What is empty was not.
 type glance struct {

@@ -77,7 +77,7 @@ func Run(ctx context.Context, p *Plan, h Hosts, b *bundle.Bundle, o Options) (*R
 	} else if err == nil {
 		err = u.phase(ctx, PhaseWait, nil, u.wait)
 	}
-	if err == nil && (p.Settings.Armed == nil || u.ended.collects()) {
+	if err == nil && (p.Settings.Armed == nil || u.ended.Collects()) {
 		err = u.collect(ctx)
 	}
 	return u.finish(ctx, err, err == nil && p.Settings.Keep)

@@ -297,19 +297,19 @@ func (k *watching) currentEnded(first bool) (over bool, err error) {
 	if r.result != nil {
 		ended = r.result.Ended
 	}
-	if ended.collects() {
+	if ended.Collects() {
 		k.catches++
 	}
 	more := !dirty && k.ctx.Err() == nil && time.Until(k.until) > time.Second
 	switch {
-	case dirty && ended.collects():
+	case dirty && ended.Collects():
 		k.Caught(r.result, r.err)
 		return true, nil
 	case dirty, r.err != nil && first && !r.isReady():
 		return true, r.err
 	case k.ctx.Err() != nil:
 		return true, context.Cause(k.ctx)
-	case ended.collects():
+	case ended.Collects():
 		if more = more && ended == EndEvent && k.catches <= k.Again; more {
 			k.follow(0)
 		}

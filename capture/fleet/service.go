@@ -69,6 +69,7 @@ type held struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends it with its lease
 	deaf   func() bool // to River
+	armed  *armed      // nil: it is none, or does not capture yet; guarded by the service
 }
 
 // Work carries out runs until stop is closed: then captures end and are collected, within Drain. When ctx ends, what the
@@ -400,6 +401,9 @@ func (v *service) watch(ctx context.Context) {
 			return err
 		}, "SELECT id, cancelled FROM moncap_run WHERE owner = ? AND state = 'cancelling'", v.id)
 		cancel()
+		if err == nil {
+			err = v.preempt(ctx)
+		}
 		if err != nil {
 			continue // the heart tells
 		}

@@ -55,8 +55,12 @@ func (v *service) claim(ctx context.Context, id string, job int64) (r Run, ok bo
 }
 
 func (s *Store) plan(ctx context.Context, id string) (p *capture.Plan, doc string, err error) {
+	return s.planIn(ctx, s.db, id)
+}
+
+func (s *Store) planIn(ctx context.Context, d doer, id string) (p *capture.Plan, doc string, err error) {
 	var text string
-	ok, err := s.row(ctx, s.db, []any{&text, &doc}, "SELECT plan, doc FROM moncap_plan WHERE run = ?", id)
+	ok, err := s.row(ctx, d, []any{&text, &doc}, "SELECT plan, doc FROM moncap_plan WHERE run = ?", id)
 	if err == nil && !ok {
 		err = notFound("plan of run", id)
 	}
@@ -140,6 +144,7 @@ type ending struct {
 	b      *bundle.Bundle // nil: there is none
 	report *Report        // nil: there is none
 	final  bool           // a follow-up would come to the same
+	none   bool           // there is nothing to judge, and nothing wrong with that
 	again  bool           // its routers are to be looked at again
 }
 
@@ -156,9 +161,20 @@ func (v *service) capture(ctx context.Context, h *held, p *capture.Plan, b *bund
 	defer sessions.Close()
 	o, l := v.options(base, h, p, 0)
 	o.Stop = v.ending
-	_, err = capture.Run(ctx, p, sessions.Hosts(), b, o)
+	release := func() {}
+	if p.Settings.Armed != nil {
+		release = v.arm(h, &o)
+	}
+	result, err := capture.Run(ctx, p, sessions.Hosts(), b, o)
 	l()
+	release()
 	e := ending{state: Done, err: err, b: b}
+	if h.armed != nil && result != nil {
+		h.armed.ended = result.Ended
+		if quietly := result.Ended != "" && !result.Ended.Collects(); quietly && err == nil {
+			return ending{state: Cancelled, err: quiet(result.Ended), clean: true, none: true}
+		}
+	}
 	_, dirty := errors.AsType[*capture.DirtyError](err)
 	switch e.clean = !dirty; {
 	case dirty:
@@ -369,6 +385,8 @@ func exitOf(e ending) int {
 	switch {
 	case e.state == Dirty:
 		return 5
+	case e.none:
+		return -1
 	case e.report != nil && e.report.Exit >= 0 && (e.state == Done || e.state == Collected):
 		return e.report.Exit
 	}
@@ -395,6 +413,9 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // followUp asks for a run again that ended cleanly without a verdict, while it has attempts left.
 func (v *service) followUp(ctx context.Context, tx *sql.Tx, h *held, e ending) error {
+	if _, _, armed := h.Armed(); armed {
+		return v.followArmed(ctx, tx, h, e)
+	}
 	if e.state != Failed || !e.clean || e.final || h.Attempt >= h.Attempts {
 		return nil
 	}

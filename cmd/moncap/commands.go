@@ -11,7 +11,7 @@ func (a *app) liveCommands() []*cobra.Command {
 
 func (a *app) fleetCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.serveCommand(), a.submitCommand(), a.jobsCommand(), a.cancelCommand(), a.approveCommand(), a.historyCommand(), a.scheduleCommand(),
+		a.serveCommand(), a.submitCommand(), a.armCommand(), a.disarmCommand(), a.jobsCommand(), a.cancelCommand(), a.approveCommand(), a.historyCommand(), a.scheduleCommand(),
 		a.workerCommand(), a.dbCommand(), a.notifyCommand(), a.eventsCommand(), a.tokenCommand(),
 	}
 }

@@ -111,12 +111,7 @@ func (f *submitFlags) check() (fleet.Priority, error) {
 	case f.failedOf != "" && (len(f.names) > 0 || len(f.tags) > 0 || f.all):
 		return 0, usageError(errors.New("submit: --failed-of says which tunnels: want it, or names, --tags or --all"))
 	}
-	for flag, text := range map[string]string{"reason": f.reason, "change": f.change} {
-		if len(text) > 500 || text != printable(text) || strings.Contains(text, "\n") {
-			return 0, usageError(fmt.Errorf("--%s: want a line of at most 500 characters", flag))
-		}
-	}
-	return priority, nil
+	return priority, oneLineEach(map[string]string{"reason": f.reason, "change": f.change})
 }
 
 func (a *app) submitTo(ctx context.Context, s *fleet.Store, f *submitFlags, priority fleet.Priority) error {

@@ -4,6 +4,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,8 +26,12 @@ func (l *fleetLab) armedJob(t *testing.T) *jsonJob {
 // A tunnel is armed by a worker; an urgent run has it make room, and it is armed again behind it; an event is caught, and it is armed
 // again; a worker that dies is followed by another; and disarming leaves the routers as they were.
 func TestArm(t *testing.T) {
+	t.Parallel()
 	l := newFleetLab(t)
-	w := l.serve(t, "--lease", "5s")
+	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"), []byte("lease: 5s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := l.serve(t)
 	l.must(t, "arm", "demo", "--after", "1s", "--again", "1", "--reason", "drops at night")
 	eventually(t, "it is armed", func() bool { return l.armedJob(t) != nil })
 	first := l.armedJob(t).ID
@@ -58,7 +64,7 @@ func TestArm(t *testing.T) {
 	if err := w.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	l.serve(t, "--lease", "5s")
+	l.serve(t)
 	eventually(t, "another worker went on, and armed it again", func() bool {
 		j := l.armedJob(t)
 		return l.stateOfRun(t, third.ID) == string(fleet.Collected) && j != nil && j.ID != third.ID

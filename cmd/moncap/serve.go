@@ -17,6 +17,7 @@ import (
 // serveFlags say what a worker does.
 type serveFlags struct {
 	databaseFlags
+	page        pageFlags
 	sites       []string
 	workers     int
 	noSchedules bool
@@ -41,6 +42,9 @@ changes.
 SIGTERM, or Ctrl-C: no new runs; the captures that run end now, are fetched and judged, if that fits into
 drain of serve.yaml (2m), else taken back. Once more: all are taken back at once.
 
+It serves a page, an API and metrics, by default for this machine alone: --listen and docs/page.md. Who may log
+in moncap token says.
+
 Settings beside the flags are in serve.yaml, beside the inventory: db, db_password, sites, workers, lease,
 drain, artifacts: {max_mb}, retain: {runs, bundles, keep_last, max_gb}, syslog, events: {on, relays}, hooks:
 {alertmanager, generic}. A password of the database never stands in its address. docs/alerts.md shows how
@@ -54,6 +58,7 @@ EXIT STATUS
   64  wrong usage, inventory or settings, or a database of a newer moncap`,
 		Example: `  moncap serve
   moncap serve --site emea --site apac --workers 16
+  moncap serve --listen 192.0.2.1:8480 --tls-cert page.pem --tls-key page.key
   moncap serve --db postgres://moncap@db.example.net/moncap --db-password file:/etc/moncap/db-password`,
 		Args: wants(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), &f) },
@@ -68,6 +73,7 @@ EXIT STATUS
 	fl.StringSliceVar(&f.syslog, "syslog", nil,
 		"listen for log lines of the routers at `udp:HOST:PORT` or tcp:HOST:PORT, and have runs made of what they tell (default: syslog in serve.yaml)")
 	fl.BoolVar(&f.noSchedules, "no-schedules", false, "leave the schedules to other workers")
+	f.page.register(fl)
 	return c
 }
 
@@ -93,6 +99,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if a.inventoryPath() == "-" {
 		return usageError(errors.New("serve: the inventory is read anew when it changes: name a file with -i"))
 	}
+	if err := f.page.check(); err != nil {
+		return err
+	}
 	inv, err := a.loadInventory()
 	if err != nil {
 		return err
@@ -115,7 +124,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if err != nil {
 		return storeError(err)
 	}
-	err = a.work(ctx, store, inv, settings, !f.noSchedules)
+	err = a.work(ctx, store, inv, settings, f)
 	return errors.Join(err, store.Close())
 }
 
@@ -144,8 +153,9 @@ func (a *app) servesSomething(inv *inventory.Inventory, sites []string) error {
 
 // work is a worker from its begin to its end.
 func (a *app) work(
-	ctx context.Context, store *fleet.Store, inv *inventory.Inventory, settings *inventory.Service, schedules bool,
+	ctx context.Context, store *fleet.Store, inv *inventory.Inventory, settings *inventory.Service, f *serveFlags,
 ) error {
+	schedules := !f.noSchedules
 	folder, err := filepath.Abs(a.runsDir())
 	if err != nil {
 		return &exitError{exitFailed, err}
@@ -162,6 +172,11 @@ func (a *app) work(
 		return err
 	}
 	defer alerts.run(ctx)()
+	noPage, err := a.servePage(ctx, &f.page, store, crew, alerts.hooks)
+	if err != nil {
+		return err
+	}
+	defer noPage()
 	stop := make(chan struct{})
 	defer a.interrupts.draining(func() {
 		a.progress("no new runs; the captures that run end, are fetched and judged; once more takes them back")

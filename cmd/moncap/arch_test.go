@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"capture/event":        {}, // what others say of a tunnel: no router, no database
 	"capture/fleet":        {"capture", "capture/bundle"},
 	"capture/fleet/page":   {"capture/fleet", "capture/bundle", "analysis/report", "analysis/render"}, // bundles are what it gives away
-	"capture/fleet/notify": {}, // bodies and sending; what is to be told is kept by capture/fleet
+	"capture/fleet/notify": {},                                                                        // bodies and sending; what is to be told is kept by capture/fleet
 	"analysis/ike":         {},
 	"analysis/packet":      {"analysis/ike"},
 	"analysis/packet/*":    {"analysis/ike", "analysis/packet"},

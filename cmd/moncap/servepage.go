@@ -181,11 +181,14 @@ func (a *app) servePage(
 	ctx context.Context, f *pageFlags, store *fleet.Store, crew *crew, hooks func(*http.ServeMux),
 ) (stop func(), err error) {
 	if f.noWeb {
+		if hooks != nil {
+			return nil, usageError(errors.New("serve: hooks of serve.yaml are served where the page is: leave out --no-web"))
+		}
 		return func() {}, nil
 	}
 	l, err := f.open(ctx)
 	if err != nil {
-		if f.listen == "" {
+		if f.listen == "" && hooks == nil {
 			a.warn("there is no page: %v: --listen puts it elsewhere", err)
 			return func() {}, nil
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,6 +82,7 @@ func freeze(t *testing.T, url string, p *process) {
 	path, isFile := strings.CutPrefix(url, "sqlite:")
 	for range 100 {
 		p.signal(t, syscall.SIGSTOP)
+		stopped(t, p.cmd.Process.Pid)
 		if !isFile || writable(t, path) {
 			return
 		}
@@ -88,6 +90,20 @@ func freeze(t *testing.T, url string, p *process) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("the worker writes all the time")
+}
+
+// stopped waits until a process that was told to does nothing any more (proc(5), stat).
+func stopped(t *testing.T, pid int) {
+	t.Helper()
+	eventually(t, "the worker is frozen", 30*time.Second, func() bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			time.Sleep(100 * time.Millisecond) // a system without it
+			return true
+		}
+		_, state, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')'):]), " ")
+		return strings.HasPrefix(state, "T")
+	})
 }
 
 // writable says whether nobody writes to a SQLite file at present.

@@ -81,7 +81,7 @@ func (w *againWorker) Work(ctx context.Context, job *river.Job[againArgs]) error
 	asking, cancel := v.answer(ctx)
 	defer cancel()
 	found, err := v.s.row(asking, v.s.db, []any{&tries}, `UPDATE moncap_look SET owner = ?, due = {now} + ?, tries = tries + 1
-		WHERE run = ? AND job = ? AND owner = '' RETURNING tries`, v.id, v.s.lease.Milliseconds(), job.Args.Run, job.ID)
+		WHERE run = ? AND job = ? AND owner = ''`+notNewer+` RETURNING tries`, v.id, v.s.lease.Milliseconds(), job.Args.Run, job.ID)
 	if err != nil || !found {
 		return err // whoever sweeps next sees that nobody took it
 	}
@@ -215,6 +215,9 @@ func (s *Store) soil(ctx context.Context, tx *sql.Tx, run, host string, l looked
 	}
 	h := &hall{taken: map[string][]int{}}
 	if err := s.lookAtSlots(ctx, tx, h); err != nil {
+		return err
+	}
+	if err := s.dropLapsed(ctx, tx, h); err != nil {
 		return err
 	}
 	var slots []any

@@ -23,7 +23,10 @@ var schema embed.FS
 
 // schemaVersion is the number of the last file of schema. Raise it, and riverVersion, with what is added; files that were
 // released are never changed.
-const schemaVersion = 4
+const schemaVersion = 5
+
+// notNewer is a condition that keeps a worker from beginning anything when the schema is a later one than its own.
+var notNewer = fmt.Sprintf(" AND (SELECT max(version) FROM moncap_meta) <= %d", schemaVersion)
 
 // Schema returns the version that the database has, 0 when it is empty, and the one that this program works with.
 func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
@@ -51,8 +54,7 @@ func (s *Store) migrate(ctx context.Context, leave bool) error {
 	case err != nil:
 		return err
 	case have > schemaVersion:
-		return usagef("database %s: its schema is version %d, and this moncap works with %d: use the moncap that made it, or a later one",
-			s.name, have, schemaVersion)
+		return s.tooNew(have)
 	case have == schemaVersion || leave:
 		return nil
 	}
@@ -62,6 +64,11 @@ func (s *Store) migrate(ctx context.Context, leave bool) error {
 	}
 	err = s.raise(ctx)
 	return errors.Join(err, release())
+}
+
+func (s *Store) tooNew(have int) error {
+	return usagef("database %s: its schema is version %d, and this moncap works with %d: use the moncap that made it, or a later one",
+		s.name, have, schemaVersion)
 }
 
 func (s *Store) raise(ctx context.Context) error {

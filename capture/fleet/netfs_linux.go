@@ -3,9 +3,11 @@ package fleet
 import "syscall"
 
 // networkFileSystem names the network file system that a folder is on; empty: it is on none that is known (statfs(2)).
-func networkFileSystem(dir string) string {
+func networkFileSystem(dir string) string { return fileSystemOf(dir, syscall.Statfs) }
+
+func fileSystemOf(dir string, statfs func(string, *syscall.Statfs_t) error) string {
 	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
+	if err := statfs(dir, &s); err != nil {
 		return ""
 	}
 	return map[uint32]string{

@@ -54,6 +54,8 @@ type Options struct {
 	Existing bool
 	// NoMigrate leaves an older schema as it is.
 	NoMigrate bool
+
+	fileSystem func(dir string) string // networkFileSystem, but for tests
 }
 
 // Store is an open database of runs. Its methods may be called from several goroutines.
@@ -139,7 +141,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if t.file != "" {
-		err = s.openSQLite(t.file)
+		err = s.openSQLite(t.file, o.fileSystem)
 	} else {
 		err = s.openPostgres(ctx, t.url, o.Password)
 	}
@@ -180,12 +182,15 @@ func (s *Store) Close() error {
 // sqliteOptions make a row that was written survive a loss of power, and processes that share the file wait for each other.
 const sqliteOptions = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate"
 
-func (s *Store) openSQLite(file string) error {
+func (s *Store) openSQLite(file string, fileSystem func(dir string) string) error {
 	s.file, s.name = file, "sqlite:"+file
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	if kind := networkFileSystem(filepath.Dir(file)); kind != "" {
+	if fileSystem == nil {
+		fileSystem = networkFileSystem
+	}
+	if kind := fileSystem(filepath.Dir(file)); kind != "" {
 		return usagef("database sqlite:%s: it is on a network file system (%s), whose locks SQLite cannot rely on: "+
 			"use a local folder, or PostgreSQL", file, kind)
 	}

@@ -29,11 +29,16 @@ func (v *service) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.s.lease/4) // the next beat must not wait for it
 	defer cancel()
 	n := 0
-	if _, err := v.s.row(ctx, v.s.db, []any{&n}, `SELECT count(*) FROM moncap_run WHERE state IN ('granted', 'running', 'cancelling', 'recovering')
-		AND lease < {now} OR state = 'waiting' AND approval <> 'wanted' AND not_before <= {now} OR EXISTS (SELECT 1 FROM moncap_look WHERE due < {now})`); err != nil || n == 0 {
+	// Each part goes by an index: most runs of a database are over.
+	if _, err := v.s.row(ctx, v.s.db, []any{&n}, `SELECT (SELECT count(*) FROM moncap_run WHERE state IN ('granted', 'running', 'cancelling', 'recovering')
+		AND (lease < {now} OR lease > {now} + ?)) + (SELECT count(*) FROM moncap_look WHERE due < {now} OR due > {now} + ?)
+		+ CASE WHEN EXISTS (SELECT 1 FROM moncap_run WHERE `+ready+`) THEN 1 ELSE 0 END`, v.s.future(longestLease), v.s.future(longestLook)); err != nil || n == 0 {
 		return err
 	}
 	return v.s.locked(ctx, func(tx *sql.Tx) error {
+		if err := v.s.shorten(ctx, tx); err != nil {
+			return err
+		}
 		late, err := v.s.runs(ctx, tx, "WHERE state IN ('granted', 'running', 'cancelling', 'recovering') AND lease < {now} ORDER BY id")
 		if err != nil {
 			return err
@@ -119,7 +124,7 @@ func (w *rescueWorker) Work(ctx context.Context, job *river.Job[rescueArgs]) err
 		r, err = scanRun(scan)
 		return err
 	}, `UPDATE moncap_run SET fence = fence + 1, owner = ?, lease = {now} + ?, tries = tries + 1 WHERE id = ? AND state = 'recovering' AND job = ?
-		AND owner = '' RETURNING `+runColumns, v.id, v.s.lease.Milliseconds(), job.Args.Run, job.ID); err != nil || !found {
+		AND owner = ''`+notNewer+` RETURNING `+runColumns, v.id, v.s.lease.Milliseconds(), job.Args.Run, job.ID); err != nil || !found {
 		return err // whoever sweeps next sees that nobody took it
 	}
 	ctx, h := v.hold(ctx, r, sent)

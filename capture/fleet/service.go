@@ -60,6 +60,7 @@ type service struct {
 	looks map[int64]context.CancelCauseFunc // end second looks at routers, by their jobs
 	left  []string                          // runs that left something
 
+	outdated atomic.Int64 // the schema's version, when it is a later one than this program's
 	clockOff atomic.Int64 // milliseconds that this clock is before the database's
 }
 
@@ -98,6 +99,9 @@ func (s *Store) Work(ctx context.Context, o WorkerOptions, stop <-chan struct{})
 	err = v.serve(ctx, stop)
 	rest()
 	wg.Wait()
+	if have := v.outdated.Load(); err == nil && have > 0 {
+		err = s.tooNew(int(have))
+	}
 	return s.fail(errors.Join(err, v.leave(base)))
 }
 
@@ -295,7 +299,7 @@ func (v *service) heart(ctx context.Context) {
 				beaten = tried
 			}
 		}
-		if err == nil {
+		if err == nil && v.outdated.Load() == 0 {
 			err = v.sweep(ctx)
 		}
 		switch {
@@ -320,6 +324,11 @@ func (v *service) heart(ctx context.Context) {
 func (v *service) firstBeat(ctx context.Context) error {
 	for began := time.Now(); ; {
 		err := v.beat(ctx)
+		if err == nil {
+			if err = v.sameLease(ctx); err != nil && errors.Is(err, ErrUsage) {
+				return errors.Join(err, v.leave(ctx))
+			}
+		}
 		if err == nil || ctx.Err() != nil || time.Since(began) > v.s.lease {
 			return err
 		}
@@ -336,14 +345,18 @@ func (v *service) beat(ctx context.Context) error {
 		inventory = v.o.InventoryNow()
 	}
 	sent := time.Now()
-	var now, draining int64
-	if _, err := v.s.row(ctx, v.s.db, []any{&draining, &now}, `INSERT INTO moncap_worker (id, host, pid, version, sites, capacity, inventory, beat)
-		VALUES (?, ?, ?, ?, ?, ?, ?, {now}) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat, inventory = excluded.inventory, clock_off = ? RETURNING draining, {now}`,
-		v.id, v.host, os.Getpid(), v.o.Version, strings.Join(v.o.Sites, ","), v.o.Workers, inventory, v.clockOff.Load()); err != nil {
+	var now, draining, version int64
+	if _, err := v.s.row(ctx, v.s.db, []any{&draining, &now, &version}, `INSERT INTO moncap_worker (id, host, pid, version, sites, capacity, inventory, lease, beat)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, {now}) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat, inventory = excluded.inventory, clock_off = ?
+		RETURNING draining, {now}, (SELECT max(version) FROM moncap_meta)`,
+		v.id, v.host, os.Getpid(), v.o.Version, strings.Join(v.o.Sites, ","), v.o.Workers, inventory, v.s.lease.Milliseconds(), v.clockOff.Load()); err != nil {
 		return err
 	}
 	v.clockOff.Store(sent.Add(time.Since(sent)/2).UnixMilli() - now)
-	if draining != 0 {
+	if version > schemaVersion && v.outdated.Swap(version) == 0 {
+		v.s.log.Warn("the database was raised by a later moncap: this worker begins nothing more, and ends", "schema", version, "known", schemaVersion)
+	}
+	if draining != 0 || version > schemaVersion {
 		v.drain()
 	}
 	return errors.Join(v.prolong(ctx), v.prolongLooks(ctx))

@@ -95,6 +95,10 @@ func soakTick(s *Store, peers []peerConfig) func(context.Context) error {
 		if err != nil {
 			return err
 		}
+		waiting := 0 // a slow machine is not asked for more than it can do
+		if _, err := s.row(ctx, s.db, []any{&waiting}, "SELECT count(*) FROM moncap_run WHERE state = 'waiting'"); err != nil || waiting > 100 {
+			return err
+		}
 		for _, c := range rows {
 			if c.Due.After(now) {
 				continue

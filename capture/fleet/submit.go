@@ -154,30 +154,28 @@ const fairAfter = 5 * 60 * 1000
 // admit hands to workers the runs that have waited longest of those whose routers are free and whose site has a worker to
 // spare.
 func (s *Store) admit(ctx context.Context, tx *sql.Tx) error {
+	some := false
+	if _, err := s.row(ctx, tx, []any{&some}, "SELECT CASE WHEN EXISTS (SELECT 1 FROM moncap_run WHERE "+ready+") THEN 1 ELSE 0 END"); err != nil || !some {
+		return err
+	}
 	h, err := s.look(ctx, tx)
-	if err != nil || len(h.waiting) == 0 {
+	if err != nil {
+		return err
+	}
+	if err := s.dropLapsed(ctx, tx, h); err != nil {
+		return err
+	}
+	granted, err := s.choose(ctx, tx, h)
+	if err != nil || len(granted) == 0 {
 		return err
 	}
 	var jobs []river.InsertManyParams
-	var granted []Run
-	var slots []any
-	for _, r := range h.waiting {
-		if !h.fits(r) {
-			continue
-		}
-		for _, router := range r.distinct() {
-			slots = append(slots, router, h.take(router), r.ID)
-		}
-		h.capacity[r.Site]--
-		granted = append(granted, r)
+	for _, r := range granted {
 		jobs = append(jobs, river.InsertManyParams{
 			Args: runArgs{r.ID}, InsertOpts: &river.InsertOpts{Queue: queueOf(r.Site), MaxAttempts: 1, Priority: int(r.Priority) + 1},
 		})
 	}
-	if len(granted) == 0 {
-		return nil
-	}
-	if err := s.insertMany(ctx, tx, "moncap_slot (router, slot, run)", 3, slots); err != nil {
+	if err := s.insertMany(ctx, tx, "moncap_slot (router, slot, run)", 3, h.slots); err != nil {
 		return err
 	}
 	inserted, err := s.queue.InsertManyTx(ctx, tx, jobs)
@@ -187,11 +185,53 @@ func (s *Store) admit(ctx context.Context, tx *sql.Tx) error {
 	for i, r := range granted {
 		// The lease of a granted run is that of its job: one that nobody takes up is handed out anew.
 		if _, err := s.exec(ctx, tx, "UPDATE moncap_run SET state = 'granted', job = ?, lease = {now} + ? WHERE id = ?",
-			inserted[i].Job.ID, 4*s.lease.Milliseconds(), r.ID); err != nil {
+			inserted[i].Job.ID, longestLease*s.lease.Milliseconds(), r.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ready are the runs that wait for nothing but their turn.
+const ready = "state = 'waiting' AND approval <> 'wanted' AND not_before <= {now}"
+
+// errFull ends the choice of runs when no worker has anything to spare: what waits may be long, and is not all read.
+var errFull = errors.New("no worker has anything to spare")
+
+// choose takes the places of those that go in.
+func (s *Store) choose(ctx context.Context, tx *sql.Tx, h *hall) (granted []Run, err error) {
+	spare, sites := 0, []any{}
+	for site, n := range h.capacity {
+		spare, sites = spare+max(n, 0), append(sites, site)
+	}
+	if spare == 0 {
+		return nil, nil
+	}
+	err = s.query(ctx, tx, func(scan func(...any) error) error {
+		var r Run
+		var created, notBefore int64
+		if err := scan(&r.ID, &r.Site, &r.Priority, &r.Routers[0], &r.Routers[1], &r.runs[0], &r.runs[1], &created, &notBefore); err != nil {
+			return err
+		}
+		r.Created, r.NotBefore = at(created), at(notBefore)
+		if !h.fits(r) {
+			return nil
+		}
+		for _, router := range r.distinct() {
+			h.slots = append(h.slots, router, h.take(router), r.ID)
+		}
+		h.capacity[r.Site]--
+		granted = append(granted, r)
+		if spare--; spare == 0 {
+			return errFull
+		}
+		return nil
+	}, `SELECT id, site, priority, router_a, router_b, runs_a, runs_b, created, not_before FROM moncap_run
+		WHERE `+ready+` AND site IN (`+questions(len(sites))+`) ORDER BY priority, place, id`, sites...)
+	if errors.Is(err, errFull) {
+		err = nil
+	}
+	return granted, err
 }
 
 // distinct are the routers of a run, each once.
@@ -205,11 +245,12 @@ func (r Run) distinct() []string {
 // hall is what decides who may go in.
 type hall struct {
 	now      int64
-	waiting  []Run            // in the order in which they are served
 	taken    map[string][]int // slots, by router
 	capacity map[string]int   // of the live workers of a site, less what they have to do
 	workers  map[string]int   // live ones, by site
 	reserved map[string]bool  // routers that a run has waited for too long
+	lapsed   bool             // there are slots of runs that are silent, and no worker's
+	slots    []any            // the rows of those that are taken
 }
 
 func (s *Store) look(ctx context.Context, d doer) (*hall, error) {
@@ -218,24 +259,10 @@ func (s *Store) look(ctx context.Context, d doer) (*hall, error) {
 	if h.now, err = s.now(ctx, d); err != nil {
 		return nil, err
 	}
-	h.waiting, err = s.runs(ctx, d, "WHERE state = 'waiting' AND approval <> 'wanted' AND not_before <= ? ORDER BY priority, place, id LIMIT 5000", h.now)
-	if err != nil || len(h.waiting) == 0 {
-		return h, err
-	}
 	if err := s.lookAtSlots(ctx, d, h); err != nil {
 		return nil, err
 	}
 	return h, s.spare(ctx, d, h)
-}
-
-func (s *Store) lookAtSlots(ctx context.Context, d doer, h *hall) error {
-	return s.query(ctx, d, func(scan func(...any) error) error {
-		var router string
-		var slot int
-		err := scan(&router, &slot)
-		h.taken[router] = append(h.taken[router], slot)
-		return err
-	}, "SELECT router, slot FROM moncap_slot")
 }
 
 // spare counts what the live workers of each site can take beside what they have and what is on its way to them.

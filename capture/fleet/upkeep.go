@@ -81,10 +81,17 @@ func (s *Store) Prune(ctx context.Context, keep Retain, dryRun bool) (Pruned, er
 		if err := s.pruneBundles(ctx, tx, now, keep, dryRun, &p); err != nil {
 			return err
 		}
-		return s.pruneRuns(ctx, tx, now, keep, dryRun, &p)
+		if err := s.pruneRuns(ctx, tx, now, keep, dryRun, &p); err != nil || dryRun {
+			return err
+		}
+		_, err = s.exec(ctx, tx, "DELETE FROM moncap_worker WHERE beat < ?", now-deadWorkers.Milliseconds())
+		return err
 	})
 	return p, err
 }
+
+// deadWorkers is for how long a worker that was killed is listed.
+const deadWorkers = 24 * time.Hour
 
 // ranked are the runs that may go, each with its place among its tunnel's, the newest first.
 const ranked = `(SELECT id, ended, row_number() OVER (PARTITION BY tunnel ORDER BY ended DESC, id DESC) AS place FROM moncap_run
@@ -184,7 +191,7 @@ func (s *Store) Check(ctx context.Context) ([]Problem, error) {
 		}
 	}
 	orphans := 0
-	if _, err := s.row(ctx, s.db, []any{&orphans}, `SELECT count(*) FROM moncap_slot WHERE run NOT IN
+	if _, err := s.row(ctx, s.db, []any{&orphans}, `SELECT count(*) FROM moncap_slot WHERE until = 0 AND run NOT IN
 		(SELECT id FROM moncap_run WHERE state IN ('granted', 'running', 'cancelling', 'recovering', 'dirty'))`); err != nil {
 		return nil, s.fail(err)
 	}

@@ -50,7 +50,7 @@ func (v *service) claim(ctx context.Context, id string, job int64) (r Run, ok bo
 		r, err = scanRun(scan)
 		return err
 	}, `UPDATE moncap_run SET state = 'running', fence = fence + 1, owner = ?, host = ?, lease = {now} + ?, started = {now}, headline = ''
-		WHERE id = ? AND state = 'granted' AND job = ? RETURNING `+runColumns, v.id, v.host, v.s.lease.Milliseconds(), id, job)
+		WHERE id = ? AND state = 'granted' AND job = ?`+notNewer+` RETURNING `+runColumns, v.id, v.host, v.s.lease.Milliseconds(), id, job)
 	return r, ok && err == nil, err
 }
 

@@ -88,9 +88,9 @@ func (s *Store) History(ctx context.Context, f HistoryFilter) ([]Run, error) {
 	return s.changed(ctx, all, f)
 }
 
-// changed keeps the runs with a verdict that is another one than the tunnel's last before it.
+// changed keeps the runs with a verdict that is another one than the last before it of that tunnel between the same peers.
 func (s *Store) changed(ctx context.Context, all []Run, f HistoryFilter) ([]Run, error) {
-	last := map[string]Run{}
+	last := map[[3]string]Run{}
 	if !f.Since.IsZero() {
 		var w where
 		w.add(true, "ended > 0 AND exit BETWEEN 0 AND 3 AND ended < ?", ms(f.Since))
@@ -99,17 +99,19 @@ func (s *Store) changed(ctx context.Context, all []Run, f HistoryFilter) ([]Run,
 		if err != nil {
 			return nil, s.fail(err)
 		}
-		last = earlier
+		for _, r := range earlier {
+			last[r.ends()] = r
+		}
 	}
 	var kept []Run
 	for _, r := range slices.Backward(all) {
 		if r.Exit < 0 || r.Exit > 3 { // it has no verdict
 			continue
 		}
-		if before, ok := last[r.Tunnel]; !ok || !sameVerdict(before, r) {
+		if before, ok := last[r.ends()]; !ok || !sameVerdict(before, r) {
 			kept = append(kept, r)
 		}
-		last[r.Tunnel] = r
+		last[r.ends()] = r
 	}
 	slices.Reverse(kept)
 	if f.Limit > 0 && len(kept) > f.Limit {
@@ -118,29 +120,33 @@ func (s *Store) changed(ctx context.Context, all []Run, f HistoryFilter) ([]Run,
 	return kept, nil
 }
 
+// ends are what a tunnel is told apart by: two inventories may have given two the same name.
+func (r Run) ends() [3]string { return [3]string{r.Tunnel, r.Peers[0], r.Peers[1]} }
+
 func sameVerdict(x, y Run) bool {
 	return x.Outcome == y.Outcome && slices.Equal(x.Findings, y.Findings)
 }
 
-// Last returns the last run with a verdict of each tunnel.
+// Last returns the last run with a verdict of each tunnel; of tunnels of one name, the later.
 func (s *Store) Last(ctx context.Context) (map[string]Run, error) {
 	var w where
 	w.add(true, "ended > 0 AND exit BETWEEN 0 AND 3")
-	last, err := s.lastOf(ctx, w)
-	return last, s.fail(err)
-}
-
-func (s *Store) lastOf(ctx context.Context, w where) (map[string]Run, error) {
-	all, err := s.runs(ctx, s.db, `WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY tunnel ORDER BY ended DESC, id DESC) AS n
-		FROM moncap_run `+w.String()+`) AS ranked WHERE n = 1)`, w.args...)
-	if err == nil {
-		err = s.addFindings(ctx, all)
-	}
+	all, err := s.lastOf(ctx, w)
 	last := map[string]Run{}
 	for _, r := range all {
 		last[r.Tunnel] = r
 	}
-	return last, err
+	return last, s.fail(err)
+}
+
+// lastOf is the last run of each tunnel between the same peers.
+func (s *Store) lastOf(ctx context.Context, w where) ([]Run, error) {
+	all, err := s.runs(ctx, s.db, `WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY tunnel, a, b ORDER BY ended DESC, id DESC) AS n
+		FROM moncap_run `+w.String()+`) AS ranked WHERE n = 1) ORDER BY ended, id`, w.args...)
+	if err == nil {
+		err = s.addFindings(ctx, all)
+	}
+	return all, err
 }
 
 // Journal returns what a run did on its routers, as the database has it.

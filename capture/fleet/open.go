@@ -151,6 +151,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err == nil {
 		err = s.migrate(ctx, o.NoMigrate)
 	}
+	if code := liteCode(err); code == liteNotADB {
+		err = usagef("database %s: the file is no database: name another with --db, or move it away", s.name)
+	}
 	if err != nil {
 		return nil, errors.Join(s.fail(err), s.Close())
 	}

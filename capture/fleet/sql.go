@@ -121,17 +121,34 @@ func (s *Store) lockedOnce(ctx context.Context, f func(tx *sql.Tx) error) error 
 	return tx.Commit()
 }
 
+// Result codes of SQLite (https://www.sqlite.org/rescode.html). A process that is frozen while it looks after the log keeps others
+// from it in a way that SQLite takes for a fault of the protocol, after a while.
+const (
+	liteBusy     = 5
+	liteLocked   = 6
+	liteProtocol = 15
+	liteNotADB   = 26
+)
+
+// liteCode is the result code of SQLite that an error is of; 0: it is of none.
+func liteCode(err error) int {
+	if lite, ok := errors.AsType[interface {
+		error
+		Code() int
+	}](err); ok {
+		return lite.Code() & 0xff
+	}
+	return 0
+}
+
 // again says whether a transaction that failed came to nothing, and may go through when it is tried anew.
 func again(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "40001" || pg.Code == "40P01"
 	}
-	if lite, ok := errors.AsType[interface {
-		error
-		Code() int
-	}](err); ok {
-		const busy, locked = 5, 6 // SQLITE_BUSY, SQLITE_LOCKED
-		return lite.Code()&0xff == busy || lite.Code()&0xff == locked
+	switch liteCode(err) {
+	case liteBusy, liteLocked, liteProtocol:
+		return true
 	}
 	return pgconn.SafeToRetry(err)
 }

@@ -94,7 +94,7 @@ func (s *Store) Prune(ctx context.Context, keep Retain, dryRun bool) (Pruned, er
 const deadWorkers = 24 * time.Hour
 
 // ranked are the runs that may go, each with its place among its tunnel's, the newest first.
-const ranked = `(SELECT id, ended, row_number() OVER (PARTITION BY tunnel ORDER BY ended DESC, id DESC) AS place FROM moncap_run
+const ranked = `(SELECT id, ended, row_number() OVER (PARTITION BY tunnel, a, b ORDER BY ended DESC, id DESC) AS place FROM moncap_run
 	WHERE ended > 0 AND state <> 'dirty' AND state NOT IN ` + openStates + `) AS ranked`
 
 func (s *Store) pruneBundles(ctx context.Context, tx *sql.Tx, now int64, keep Retain, dryRun bool, p *Pruned) error {

@@ -48,7 +48,12 @@ come as they were exported, with findings as comments (display filter: frame.com
 
 --install puts a small program into Wireshark's folder for such (the one that tshark -G folders names), which remembers the
 inventory and the folder of runs. Nobody can be asked for a password there: keep it in the keyring, a file or a command.
-` + exitStatusHelp,
+
+EXIT STATUS
+  0   Wireshark has what it asked for; of a capture the packets, whatever they say
+  4   the run failed, the routers are clean
+  5   the run failed and something is left on a router; what, where, and the command that removes it are printed
+  64  wrong usage or inventory`,
 		Example: `  moncap extcap --install -i ~/vpn/inventory.yaml
   tshark -i moncap-hq-branch                  # from then on, as in Wireshark`,
 		Args: wants(0, 0),

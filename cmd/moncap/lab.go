@@ -110,7 +110,11 @@ func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets si
 	l.routers[i] = r
 	// Listen ends with Close and not with ctx: an interrupted run still has to clean up.
 	if err := r.Listen(context.WithoutCancel(ctx), net.JoinHostPort(peer.Host, strconv.Itoa(o.ports[i]))); err != nil {
-		return fmt.Errorf("%s: %w", peer.Name, err)
+		if err = fmt.Errorf("%s: %w", peer.Name, err); o.ports[i] != 0 {
+			side := [2]string{"a", "b"}[i]
+			err = &hinted{err, fmt.Sprintf("another program has the port: --port-%s 0 picks one that is free", side)}
+		}
+		return err
 	}
 	_, listens, err := net.SplitHostPort(r.Addr())
 	if err != nil {

@@ -36,7 +36,14 @@ type outputFlags struct {
 
 func (o *outputFlags) formats() []string { return slices.Concat(formats, o.more) }
 
+// makesReports marks commands whose output is a report.
+const makesReports = "moncap-report"
+
 func (o *outputFlags) register(c *cobra.Command) {
+	if c.Annotations == nil {
+		c.Annotations = map[string]string{}
+	}
+	c.Annotations[makesReports] = ""
 	o.format, o.flags = "text", c.Flags()
 	c.Flags().StringVarP(&o.format, "format", "f", o.format,
 		"form of the report: "+strings.Join(o.formats(), ", ")+" (default: what the name of the file says, else text)")

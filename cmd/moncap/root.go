@@ -122,6 +122,8 @@ func newApp(ctx context.Context, e environment) *app {
 }
 
 func run(ctx context.Context, e environment) int {
+	stdout := &notedWriter{Writer: e.stdout}
+	e.stdout = stdout
 	a := newApp(ctx, e)
 	defer a.interrupts.cancel(nil)
 	over := make(chan struct{})
@@ -141,6 +143,9 @@ func run(ctx context.Context, e environment) int {
 	code := exitCode(err)
 	if _, ok := errors.AsType[*exitError](err); !ok && code == exitUsage {
 		a.printUsage(cmd, err)
+	}
+	if code == exitUsage && !stdout.wrote {
+		return a.documentUsage(cmd, err)
 	}
 	return code
 }

@@ -530,6 +530,12 @@ func (a *app) playbook(
 	if err := a.canAsk(t, f.viaExport != ""); err != nil {
 		return "", err
 	}
+	// In the order in which workers take them, so that neither waits for what the other has.
+	giveBack, err := a.takePlaces(ctx, t, runID, f.name, f.wait)
+	if err != nil {
+		return "", err
+	}
+	defer giveBack()
 	release, err := a.takeRouters(ctx, t, limitsOf([]*inventory.Tunnel{t}, f.name), f.wait)
 	if err != nil {
 		return "", err

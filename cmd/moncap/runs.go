@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -95,6 +97,11 @@ func (a *app) showRuns(ctx context.Context, tunnel string, from time.Time, forma
 	if err != nil {
 		return &exitError{exitFailed, err}
 	}
+	if tunnel != "" && len(runs) == 0 && format != "nagios" {
+		if err := a.knowsTunnel(ctx, tunnel); err != nil {
+			return err
+		}
+	}
 	for i, p := range runs {
 		if p.Started.Before(from) {
 			runs = runs[:i]
@@ -126,6 +133,38 @@ func (a *app) showRuns(ctx context.Context, tunnel string, from time.Time, forma
 		}
 		return a.writeRuns(w, runs)
 	})
+}
+
+// knowsTunnel refuses the name of a tunnel of which there is no run, and that the inventory does not have: most likely it is
+// mistyped.
+func (a *app) knowsTunnel(ctx context.Context, tunnel string) error {
+	names := map[string]bool{}
+	if inv, err := a.inventoryForCompletion(); err == nil {
+		for _, name := range inv.TunnelNames() {
+			names[name] = true
+		}
+	}
+	if names[tunnel] {
+		return nil
+	}
+	all, err := a.everyRun(ctx, "")
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	for _, p := range all {
+		names[p.Tunnel] = true
+	}
+	known := slices.Sorted(maps.Keys(names))
+	if len(known) == 0 {
+		return nil // there is nothing that it could be a misspelling of
+	}
+	const few = 20
+	more := ""
+	if len(known) > few {
+		more = fmt.Sprintf(" and %d more", len(known)-few)
+	}
+	return usageError(&hinted{fmt.Errorf("no tunnel %q, and no run of one%s", tunnel, didYouMean(tunnel, known)),
+		"there are " + strings.Join(known[:min(len(known), few)], ", ") + more})
 }
 
 func (a *app) writeRuns(w io.Writer, runs []*pastRun) error {

@@ -185,7 +185,8 @@ func (a *app) work(
 	})()
 	err = store.Work(ctx, fleet.WorkerOptions{
 		Crew: crew.crew(folder), Sites: settings.Sites, Workers: settings.Workers, Version: versionString(),
-		Inventory: inv.Digest, Drain: settings.Drain, ArtifactsMB: orDefault(settings.MaxMB, -1), Tick: d.tick,
+		Inventory: inv.Digest, InventoryNow: func() string { return crew.inventory().Digest }, Drain: settings.Drain,
+		ArtifactsMB: orDefault(settings.MaxMB, -1), Tick: d.tick,
 		Ready: func() { a.sayServing(store, inv, settings, schedules) },
 	}, stop)
 	if left, ok := errors.AsType[*fleet.LeftError](err); ok {

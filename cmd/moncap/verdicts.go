@@ -125,6 +125,12 @@ func (a *app) fleetHistory(ctx context.Context, tunnel string, f *historyFlags) 
 		}
 		return err
 	}
+	if tunnel != "" && len(runs) == 0 && f.format != "nagios" {
+		a.database = &f.databaseFlags
+		if err := a.knowsTunnel(ctx, tunnel); err != nil {
+			return err
+		}
+	}
 	switch f.format {
 	case "nagios":
 		return a.showHistoryNagios(tunnel, past, f)
@@ -132,6 +138,23 @@ func (a *app) fleetHistory(ctx context.Context, tunnel string, f *historyFlags) 
 		return a.writeMetrics(past, f.file)
 	}
 	return a.showHistory(runs, f)
+}
+
+// saySharedNames warns of tunnels of one name between other peers, of two inventories for example.
+func (a *app) saySharedNames(runs []fleet.Run) {
+	first, said := map[string][2]string{}, map[string]bool{}
+	for _, r := range runs {
+		peers, known := first[r.Tunnel]
+		if !known {
+			first[r.Tunnel] = r.Peers
+			continue
+		}
+		if peers != r.Peers && !said[r.Tunnel] {
+			said[r.Tunnel] = true
+			a.warn("%s is the name of more than one tunnel: between %s and %s, and between %s and %s; what changed is told of each by itself",
+				r.Tunnel, peers[0], peers[1], r.Peers[0], r.Peers[1])
+		}
+	}
 }
 
 // measure adds the figures of the reports to the latest run of each tunnel that has captures. runs
@@ -162,6 +185,7 @@ func measure(ctx context.Context, s *fleet.Store, runs []*pastRun) error {
 }
 
 func (a *app) showHistory(runs []fleet.Run, f *historyFlags) error {
+	a.saySharedNames(runs)
 	err := a.writeTo(f.file, func(w io.Writer) error {
 		switch f.format {
 		case "json":

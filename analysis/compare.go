@@ -70,7 +70,7 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 			options.Parties[i] = pair.Party{
 				Name: s.Name, File: s.File, Interface: s.Interface, Known: s.Address, KnownNAT: s.NATAddress,
 				FullAtEnd: l.Full && !l.Circular, FullAtStart: l.Full && l.Circular,
-				Leaky: l.RateReached || facts.Config(s.Config).Drops().Uncaptured > 0,
+				Leaky: l.RateReached || l.Uncaptured > 0,
 			}
 			judged.TransferHostKey[i] = s.TransferHostKey
 			judged.Config[i], judged.Debug[i] = s.Config, s.Debug

@@ -243,6 +243,20 @@ func espCases() []findingCase {
 				s.ESP(1, 0xb0000001, i+1, 100, false)
 			}
 		}, map[string]any{"side_a": "udp", "side_b": "esp", "confidence": "certain"}},
+		{"esp-encapsulation-differs", hit, "A in UDP, B in TCP", func(s *scene.Scene) {
+			s.SA(0).Up()
+			for i := range uint32(10) {
+				s.ESP(0, 0xa0000001, i+1, 100, true)
+				s.ESPinTCP(1, 0xb0000001, i+1, 100)
+			}
+		}, map[string]any{"side_a": "udp", "side_b": "tcp", "confidence": "certain"}},
+		{"esp-encapsulation-differs", near, "both in TCP", func(s *scene.Scene) {
+			s.SA(0).Up()
+			for i := range uint32(10) {
+				s.ESPinTCP(0, 0xa0000001, i+1, 100)
+				s.ESPinTCP(1, 0xb0000001, i+1, 100)
+			}
+		}, nil},
 		{"esp-encapsulation-differs", near, "both changed, one after the other", func(s *scene.Scene) {
 			s.SA(0).Up()
 			s.Dialogue(10, 100*time.Millisecond, scene.Passes)

@@ -69,26 +69,39 @@ func espEncapsulationDiffers(j *judge) []report.Finding {
 			evidence = append(evidence,
 				report.Evidence{Side: sideOf(at), Frame: int(f.At[at].First.Frame), Note: carrier(f.At[at])})
 		}
-		udp := pair.A
-		if how[pair.B] == "udp" {
-			udp = pair.B
+		first := pair.A // who wraps it
+		if how[pair.A] == "esp" {
+			first = pair.B
 		}
 		const setting = "crypto ipsec nat-transparency udp-encapsulation"
+		const alike = "which form its SAs have: \"in use settings\""
+		actions := []report.Action{j.exec(pair.A, alike, "show crypto ipsec sa"), j.exec(pair.B, alike, "show crypto ipsec sa")}
+		belief := "one of them wraps it and the other does not know"
+		if how[first] == "udp" && how[first.Other()] == "esp" {
+			belief = "one of them believes in a NAT and the other does not"
+			actions = append(actions, j.config(first.Other(), "NAT traversal on both sides (a suggestion)", setting))
+		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("%s sends ESP in UDP 4500 and %s sends it as protocol 50, at the same time: "+
-				"one of them believes in a NAT and the other does not, and a gateway may drop what comes in the other form.",
-				capital(j.end(udp, x.Peer)), j.end(udp.Other(), x.Peer)),
+			Explanation: fmt.Sprintf("%s sends %s and %s sends %s, at the same time: %s, and a gateway may drop what comes in the other form.",
+				capital(j.end(first, x.Peer)), form(how[first]), j.end(first.Other(), x.Peer), form(how[first.Other()]), belief),
 			Evidence: evidence,
-			Actions: []report.Action{
-				j.exec(pair.A, "which form its SAs have: \"in use settings\"", "show crypto ipsec sa"),
-				j.exec(pair.B, "which form its SAs have: \"in use settings\"", "show crypto ipsec sa"),
-				j.config(udp.Other(), "NAT traversal on both sides (a suggestion)", setting),
-			},
-			Fields: map[string]any{"side_a": how[pair.A], "side_b": how[pair.B]},
+			Actions:  actions,
+			Fields:   map[string]any{"side_a": how[pair.A], "side_b": how[pair.B]},
 		})
 	}
 	return all
+}
+
+// form is an encapsulation in a sentence.
+func form(encapsulation string) string {
+	switch encapsulation {
+	case "udp":
+		return "ESP in UDP 4500"
+	case "tcp":
+		return "ESP in TCP 4500"
+	}
+	return "it as protocol 50"
 }
 
 func trafficInClear(j *judge) []report.Finding {

@@ -49,7 +49,7 @@ func (j *judge) tornAlone() []report.Finding {
 			"fragments_sent": len(torn[0].Frames) + 1, "fragments_seen": len(torn[0].Frames)},
 	}
 	if !further {
-		f.Confidence = report.Possible
+		f.Severity, f.Confidence = report.Warning, report.Possible // a filter on ports, which is common, shows the same
 		f.Explanation += " Or the filter of the capture hides them: it holds no further fragment at all."
 	}
 	for _, d := range torn[:min(len(torn), 5)] {

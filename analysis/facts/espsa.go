@@ -242,13 +242,12 @@ type Encapsulation struct {
 // change-over.
 const fewestOfForm = 3
 
-// Differing lists the peers between which one side sends ESP as protocol 50 and the other in UDP,
-// at the same time.
+// Differing lists the peers between which the two sides send ESP in different forms at the same time: as protocol 50, in UDP or in TCP.
 func (t *Traffic) Differing() []Encapsulation {
 	var all []Encapsulation
 	for _, p := range t.Peers {
 		a, b := p.newest(pair.A), p.newest(pair.B)
-		if a == nil || b == nil || a.UDP == b.UDP {
+		if a == nil || b == nil || a.UDP == b.UDP && a.TCP == b.TCP {
 			continue
 		}
 		overlap := span{max(a.first(), b.first()) - 1, min(a.last(), b.last()) + 1}

@@ -20,6 +20,7 @@ type Limits struct {
 	Full        bool
 	Circular    bool // the oldest packets make room for new ones
 	RateReached bool // the busiest seconds of the capture are at the limit
+	Uncaptured  int  // packets that were to be captured, and that the router's punt policer dropped
 }
 
 // defaultPPS is the limit of a capture point that names none.
@@ -28,7 +29,7 @@ const defaultPPS = 1000
 // LimitsOf reads the limits of a capture out of what was collected on its router: `show monitor
 // capture NAME`, its `buffer` and its `parameter`.
 func LimitsOf(shows map[string]string, story *exchange.Story) Limits {
-	l := Limits{PPS: defaultPPS}
+	l := Limits{PPS: defaultPPS, Uncaptured: Config(shows).Drops().Uncaptured}
 	l.readPoint(shows)
 	// An error: it was not asked, or says nothing.
 	if b, err := iosxe.ParseBuffer(shows["show-capture-buffer"]); err == nil {

@@ -1,6 +1,7 @@
 package scene
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 
@@ -11,6 +12,22 @@ import (
 func (s *Scene) Stream(from, n int, f func(i int) Fate) {
 	for i := range n {
 		s.ESP(from, 0xa0000001+uint32(from)<<28, uint32(i+1), 100, false, f(i))
+	}
+}
+
+// ESPinTCP sends an ESP packet as a record of a TCP stream (RFC 9329).
+func (s *Scene) ESPinTCP(from int, spi, seq uint32, size int) {
+	s.Now += time.Millisecond
+	s.ID++
+	be := binary.BigEndian
+	b := be.AppendUint32(be.AppendUint16(be.AppendUint16(nil, 4500), 4500), s.tcp[from])
+	b = append(be.AppendUint32(b, s.tcp[1-from]), 5<<4, 0x18, 0xff, 0xff, 0, 0, 0, 0) // ACK and PSH
+	b = be.AppendUint16(b, uint16(2+8+size))
+	b = append(be.AppendUint32(be.AppendUint32(b, spi), seq), make([]byte, size)...)
+	be.PutUint16(b[len(b)-size:], s.ID)
+	s.tcp[from] += uint32(2 + 8 + size)
+	for at := range 2 {
+		s.datagram(from, at, 6, b, 0, Fate{})
 	}
 }
 

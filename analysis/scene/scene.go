@@ -37,10 +37,11 @@ type Scene struct {
 	Side  [2]analysis.Side // what is known beside the captures
 	Alone bool             // only A's capture is given
 	keys  *ike.Keys
-	Twins [2]bool // the capture of a side holds every packet twice
-	Last  []byte  // the last frame, as it was sent
-	Long  *SA     // an SA that goes on
-	Snap  [2]int  // bytes that a side's capture keeps of a packet; 0: all
+	Twins [2]bool   // the capture of a side holds every packet twice
+	Last  []byte    // the last frame, as it was sent
+	Long  *SA       // an SA that goes on
+	tcp   [2]uint32 // bytes that a side has sent in TCP
+	Snap  [2]int    // bytes that a side's capture keeps of a packet; 0: all
 }
 
 func New(t T) *Scene {

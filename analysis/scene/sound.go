@@ -102,9 +102,10 @@ var commonKeys = []string{"code", "severity", "confidence", "title", "explanatio
 	"further_conversations", "evidence", "actions"}
 
 // otherSeverity are those that a finding may have instead: a clock that is far off, what was over
-// before the tunnel came up, a rejection of which only silence speaks.
+// before the tunnel came up, a rejection of which only silence speaks, fragments that the only
+// capture lacks and its filter may hide.
 var otherSeverity = map[string]report.Severity{
-	"clock-offset": report.Warning, "icmp-rejected": report.Info, "inconsistent-answers": report.Warning,
+	"ip-fragments-lost": report.Warning, "clock-offset": report.Warning, "icmp-rejected": report.Info, "inconsistent-answers": report.Warning,
 	"responder-auth-rejected": report.Warning,
 }
 

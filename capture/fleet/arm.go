@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
 )
 
 // An armed run holds its routers for days. It is a run as any: when it ends, for whatever reason but its own, the next one
@@ -46,10 +47,12 @@ func (s *Store) ArmedRuns(ctx context.Context, tunnel string) ([]Run, error) {
 
 // armed is what a worker has of an armed run beside the others.
 type armed struct {
-	stop  chan struct{}
-	once  sync.Once
-	ended capture.Ending
-	why   string // it was ended from here: it is to be armed again
+	stop   chan struct{}
+	events chan bundle.Catch
+	seen   map[string]bool // events that were told to it; only the worker's watch has it
+	once   sync.Once
+	ended  capture.Ending
+	why    string // it was ended from here: it is to be armed again
 }
 
 // enough has the captures of an armed run end, and be fetched.
@@ -68,7 +71,7 @@ func (a *armed) reason() string {
 
 // arm makes the options of an armed run: it also ends when the worker does.
 func (v *service) arm(h *held, o *capture.Options) (release func()) {
-	a := &armed{stop: make(chan struct{})}
+	a := &armed{stop: make(chan struct{}), events: make(chan bundle.Catch, 8), seen: map[string]bool{}}
 	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -81,7 +84,7 @@ func (v *service) arm(h *held, o *capture.Options) (release func()) {
 	v.mu.Lock()
 	h.armed = a
 	v.mu.Unlock()
-	o.Stop, o.Arm = a.stop, &capture.Arm{}
+	o.Stop, o.Arm = a.stop, &capture.Arm{Events: a.events}
 	return func() { close(over); wg.Wait() }
 }
 
@@ -95,6 +98,52 @@ func (v *service) armedRuns() map[*held]*armed {
 		}
 	}
 	return all
+}
+
+// toldArmed is the outcome of an event that an armed run was told, instead of starting another.
+const toldArmed = "told"
+
+// TellArmed tells an event to the armed run of its tunnel that captures, wherever that is. ok is false when there is none.
+func (s *Store) TellArmed(ctx context.Context, e EventStart) (run string, ok bool, err error) {
+	err = s.locked(ctx, func(tx *sql.Tx) error {
+		run = ""
+		all, err := s.runs(ctx, tx, "WHERE state = 'running' AND tunnel = ? AND substr(cause, 1, ?) = ? ORDER BY created LIMIT 1", e.Tunnel, len(armedCause), armedCause)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		run = all[0].ID
+		return s.putEvent(ctx, tx, e, toldArmed, "run "+run+" is armed", run)
+	})
+	return run, err == nil && run != "", err
+}
+
+// tellEvents hands the armed runs of this worker the events that were told to them.
+func (v *service) tellEvents(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, v.s.lease/3)
+	defer cancel()
+	for h, a := range v.armedRuns() {
+		if err := v.s.query(ctx, v.s.db, func(scan func(...any) error) error {
+			var id, peer, kind, text string
+			if err := scan(&id, &peer, &kind, &text); err != nil || a.seen[id] {
+				return err
+			}
+			a.seen[id] = true
+			c := bundle.Catch{At: time.Now(), Kind: kind, Text: strings.TrimPrefix(peer+": "+text, ": ")}
+			for i, side := range bundle.Sides() {
+				if h.Peers[i] == peer {
+					c.Side = side
+				}
+			}
+			select {
+			case a.events <- c:
+			default: // it has enough to do with those
+			}
+			return nil
+		}, "SELECT id, peer, kind, text FROM moncap_event WHERE tunnel = ? AND run = ? AND outcome = ? ORDER BY at, id LIMIT 100", h.Tunnel, h.ID, toldArmed); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // preempt has armed runs make room for urgent ones that wait for their routers: they are collected, and armed again when

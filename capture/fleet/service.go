@@ -415,7 +415,7 @@ func (v *service) watch(ctx context.Context) {
 		}, "SELECT id, cancelled FROM moncap_run WHERE owner = ? AND state = 'cancelling'", v.id)
 		cancel()
 		if err == nil {
-			err = v.preempt(ctx)
+			err = errors.Join(v.tellEvents(ctx), v.preempt(ctx))
 		}
 		if err != nil {
 			continue // the heart tells

@@ -30,7 +30,8 @@ tunnel, as moncap watch does. A worker (moncap serve) does it, with a lease and 
 on when it is lost. moncap jobs shows it; moncap disarm takes it back; what it caught is in the history.
 
 An armed tunnel holds one of each router's limits.runs all the time: 2 lets other runs work beside it. An urgent run
-(submit --priority urgent) that waits for its routers has it collected, and it is armed again behind that one.
+(submit --priority urgent) that waits for its routers has it collected, and it is armed again behind that one. Events that
+moncap serve hears of, by log lines or hooks, are told to the armed run of their tunnel instead of starting another.
 ` + eventHelp + `
 
 EXIT STATUS
@@ -41,7 +42,7 @@ EXIT STATUS
 		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeTunnel,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.check(false); err != nil {
+			if err := f.check(true); err != nil { // what serve hears is told to it
 				return err
 			}
 			if err := oneLineEach(map[string]string{"reason": f.reason, "change": f.change}); err != nil {

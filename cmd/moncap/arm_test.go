@@ -32,7 +32,7 @@ func TestArm(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := l.serve(t)
-	l.must(t, "arm", "demo", "--after", "1s", "--again", "1", "--reason", "drops at night")
+	l.must(t, "arm", "demo", "--after", "1s", "--again", "2", "--reason", "drops at night")
 	eventually(t, "it is armed", func() bool { return l.armedJob(t) != nil })
 	first := l.armedJob(t).ID
 	if r := l.run(t, "arm", "demo"); r.code != exitUsage || !strings.Contains(r.stderr, "armed already") {
@@ -57,9 +57,30 @@ func TestArm(t *testing.T) {
 		return l.stateOfRun(t, second) == string(fleet.Done) && j != nil && j.ID != second
 	})
 	third := l.armedJob(t)
-	if third.RetryOf != second || !strings.HasSuffix(third.Cause, ", 0 more") {
+	if third.RetryOf != second || !strings.HasSuffix(third.Cause, ", 1 more") {
 		t.Errorf("it is of %s, %s", third.RetryOf, third.Cause)
 	}
+
+	// What serve hears of is told to the run that captures, and starts no other.
+	store, err := fleet.Open(t.Context(), fleet.Options{URL: "sqlite:" + filepath.Join(l.state, "moncap", "moncap.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	told := fleet.EventStart{Key: "1", Tunnel: "demo", Peer: "site-b", Kind: "invalid-spi", Source: "syslog", Text: "a line"}
+	if run, ok, err := store.TellArmed(t.Context(), told); err != nil || !ok || run != third.ID {
+		t.Fatalf("told %q, %t, %v", run, ok, err)
+	}
+	eventually(t, "the told event is caught, and the tunnel armed again", func() bool {
+		j := l.armedJob(t)
+		return l.stateOfRun(t, third.ID) == string(fleet.Done) && j != nil && j.ID != third.ID
+	})
+	for _, j := range l.history(t) {
+		if j.ID == third.ID && (j.ExitCode == nil || *j.ExitCode != exitWarnings || !strings.HasPrefix(j.Headline, "invalid-spi: site-b: a line. ")) {
+			t.Errorf("%+v", j)
+		}
+	}
+	third = l.armedJob(t)
 
 	if err := w.Process.Kill(); err != nil {
 		t.Fatal(err)

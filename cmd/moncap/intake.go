@@ -319,6 +319,12 @@ func (in *intake) submit(ctx context.Context, e event.Event) (run, held string, 
 		held = "a blackout of schedule " + name + " lasts until " + until.UTC().Format(time.RFC3339)
 		return "", held, until, in.store.PutEvent(ctx, record, held)
 	}
+	switch armed, ok, err := in.store.TellArmed(ctx, record); {
+	case err != nil:
+		return "", "", now, err
+	case ok: // what it has captured already is worth more than what a run would from now on
+		return "", "run " + armed + " is armed, and was told", now.Add(heldElse), nil
+	}
 	r, err := requestOf(t, &captureFlags{until: "decided"}, newRunID(now))
 	if err != nil {
 		return "", "", now, err

@@ -147,7 +147,19 @@ func (a *app) compareBundle(ctx context.Context, b *bundle.Bundle, keyFile strin
 	}
 	r.Run = runOf(run)
 	r.Run.Bundle = b.Dir()
+	if run.Catch != nil {
+		judgeCatch(&r.Verdict, run.Catch)
+	}
 	return r, nil
+}
+
+// judgeCatch has the verdict of an armed run say what it caught. Packets that show nothing wrong do not make a tunnel that was
+// lost a good one.
+func judgeCatch(v *report.Verdict, c *bundle.Catch) {
+	v.Headline = printable(c.Kind+": "+c.Text) + ". " + v.Headline
+	if v.ExitCode = worst([]int{v.ExitCode, codeOfEvent(c.Kind)}); v.Outcome == report.Established && v.ExitCode != exitOK {
+		v.Outcome = report.Degraded
+	}
 }
 
 // sizeOf is what files that are there have together.

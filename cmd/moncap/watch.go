@@ -322,7 +322,7 @@ func (w *watcher) caught(r *capture.Result, err error) {
 		code = exitCode(err)
 	}
 	if c := r.Run.Catch; c != nil {
-		code = worst([]int{code, codeOfEvent(c.Kind)})
+		code = worst([]int{code, codeOfEvent(c.Kind)}) // also when there is no report
 		if w.flags.format == "text" {
 			fmt.Fprintf(a.stdout, "CAUGHT %s at %s: %s\nWhat both routers captured until then, and %s longer:\n\n",
 				c.Kind, c.At.UTC().Format("2006-01-02 15:04:05Z"), printable(c.Text), w.flags.after)

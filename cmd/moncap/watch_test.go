@@ -44,6 +44,13 @@ func newWatchOn(t *testing.T, b *bubble, args ...string) *watched {
 
 func newWatchOf(t *testing.T, b *bubble, poll time.Duration, args ...string) *watched {
 	t.Helper()
+	w := beginWatch(t, b, poll, args...)
+	w.says("armed:", time.Minute)
+	return w
+}
+
+func beginWatch(t *testing.T, b *bubble, poll time.Duration, args ...string) *watched {
+	t.Helper()
 	w := &watched{bubble: b, poll: poll, t: t, signal: make(chan os.Signal, 2), done: make(chan int, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
 	w.cancel = cancel
@@ -65,8 +72,18 @@ func newWatchOf(t *testing.T, b *bubble, poll time.Duration, args ...string) *wa
 			},
 		})
 	}()
-	w.says("armed:", time.Minute)
 	return w
+}
+
+// die ends it as two impatient Ctrl-C do: what it made stays, with the folders locked no more.
+func (w *watched) die() {
+	w.t.Helper()
+	w.cancel()
+	select {
+	case <-w.done:
+	case <-time.After(5 * time.Minute):
+		w.t.Fatalf("it does not end\n%s", w.stderr.String())
+	}
 }
 
 // says waits until something was said, for so long at most.
@@ -393,4 +410,49 @@ func freeUDP(t *testing.T) string {
 	}
 	defer c.Close()
 	return c.LocalAddr().String()
+}
+
+// The process is killed as a command of each phase is sent, and while two captures run beside each other. What clean does then
+// leaves the routers as they were.
+func TestCleanAfterAWatchThatDied(t *testing.T) {
+	for _, phase := range []capture.Phase{capture.PhaseACL, capture.PhaseDefine, capture.PhaseStart, capture.PhaseWait, capture.PhaseStop, capture.PhaseExport, capture.PhaseClean} {
+		for _, beside := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%t", phase, beside), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					b := newBubble(t, isGone)
+					// A router that never answers this command stands for a process that was killed while it waited for the answer.
+					hang := simulator.Fault{Match: regexp.MustCompile(struck[phase]), Action: simulator.Silence, Times: -1}
+					if phase == capture.PhaseWait {
+						hang.Match = regexp.MustCompile(`^show monitor capture mc[0-9a-f]{6}$`)
+					}
+					if beside {
+						w := newWatchOn(t, b, "--for", "1h", "--rotate", "4m", "--after", "1s")
+						time.Sleep(3 * time.Minute)
+						b.routers[0].AddFault(hang)
+						time.Sleep(2 * time.Minute)
+						w.loseSAs()
+						time.Sleep(20 * time.Second)
+						w.die()
+					} else {
+						w := beginWatch(t, b, 0, "--for", "1h", "--rotate", "4m", "--after", "1s")
+						b.routers[0].AddFault(hang)
+						time.Sleep(20 * time.Second)
+						w.loseSAs()
+						time.Sleep(20 * time.Second)
+						w.die()
+					}
+					b.routers[0].ClearFaults()
+					for _, dir := range (&watched{bubble: b, t: t}).bundles() {
+						if r := b.moncap(t.Context(), nil, "clean", dir, "-i", b.inventory); r.code != exitOK {
+							t.Errorf("clean: exit %d\n%s", r.code, r.stderr)
+						}
+					}
+					if dirty := b.dirty(); len(dirty) > 0 {
+						t.Errorf("left on %v", dirty)
+					}
+				})
+			})
+		}
+	}
 }

@@ -112,6 +112,7 @@ type guard struct {
 	nextLoad time.Time
 	misses   int       // looks in a row that were not answered
 	away     time.Time // since when it is said not to answer; zero: it does
+	recorded time.Time // when a look was, last
 	tunnel   tunnelLife
 	told     struct{ gone, spent, ended bool }
 }
@@ -127,7 +128,9 @@ func (g *guard) stand(ctx context.Context, quit <-chan struct{}, out chan<- glan
 			return
 		}
 		began := time.Now()
+		recorded := g.record()
 		seen, interesting := g.look(ctx)
+		recorded(interesting || g.misses > 0)
 		if interesting {
 			select {
 			case out <- seen:
@@ -141,6 +144,21 @@ func (g *guard) stand(ctx context.Context, quit <-chan struct{}, out chan<- glan
 			wait = g.r.u.o.Retry
 		case g.misses > 1:
 			wait = max(wait, min(time.Since(g.away)/4, time.Minute)) // each attempt opens a session
+		}
+	}
+}
+
+// record has a look left out of the transcript that found nothing: of those, one an hour is in it.
+func (g *guard) record() (end func(interesting bool)) {
+	h, ok := g.r.host.(interface{ Hold() func(keep bool) })
+	if !ok {
+		return func(bool) {}
+	}
+	release := h.Hold()
+	return func(interesting bool) {
+		due := time.Since(g.recorded) >= time.Hour
+		if release(interesting || due); due && g.misses == 0 {
+			g.recorded = time.Now()
 		}
 	}
 }

@@ -104,6 +104,10 @@ func New(peer inventory.Peer, o Options) *Router {
 	return &Router{peer: peer, o: o, rec: newRecorder(o.Record), secrets: map[string]inventory.Secret{}, accepted: make(chan struct{})}
 }
 
+// Hold has the dialogue that follows wait to be recorded until the function that it returns is called, which says whether it is:
+// what is asked every few seconds for days, and answered the same each time, would make a transcript that nobody can read.
+func (r *Router) Hold() (end func(keep bool)) { return r.rec.hold() }
+
 // Answered is when the router answered a command last, be it with a refusal; to log in is no answer.
 func (r *Router) Answered() time.Time {
 	r.mu.Lock()

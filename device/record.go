@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -16,7 +17,8 @@ type recorder struct {
 	mu      sync.Mutex
 	w       io.Writer
 	secrets []string
-	budget  int // bytes of what nobody asked for that are still recorded
+	budget  int           // bytes of what nobody asked for that are still recorded
+	held    *bytes.Buffer // not nil: what is recorded waits here
 }
 
 // maxUnasked bounds what a transcript takes of banners and of what a router says of its own accord: it could go on for ever.
@@ -112,9 +114,39 @@ func (r *recorder) write(mark, text string) {
 	stamp := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		fmt.Fprintf(r.w, "%s %s %s\n", stamp, mark, line)
+	w := r.w
+	if r.held != nil {
+		w = r.held
 	}
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		fmt.Fprintf(w, "%s %s %s\n", stamp, mark, line)
+	}
+	if r.held != nil && r.held.Len() > maxHeld { // it is more than what is the same every time
+		r.release(true)
+	}
+}
+
+// maxHeld bounds what a recorder holds back.
+const maxHeld = 256 << 10
+
+// hold has what is recorded wait until the function that it returns is called, which decides whether it is kept.
+func (r *recorder) hold() (end func(keep bool)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = &bytes.Buffer{}
+	return func(keep bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.release(keep)
+	}
+}
+
+// release ends a hold. The recorder is locked.
+func (r *recorder) release(keep bool) {
+	if r.held != nil && keep {
+		_, _ = r.w.Write(r.held.Bytes()) // as any other line
+	}
+	r.held = nil
 }
 
 func normalNewlines(s string) string {

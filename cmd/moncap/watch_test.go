@@ -159,7 +159,12 @@ func TestWatchForThreeDays(t *testing.T) {
 			t.Errorf("it changed %d times\n%s", n, w.stderr.String())
 		}
 		if n := len(w.bundles()); n != 1 {
-			t.Errorf("%d folders, want that of the run under way", n)
+			t.Fatalf("%d folders, want that of the run under way", n)
+		}
+		// What is the same each time does not fill the transcript: a look an hour is in it.
+		transcript, err := os.ReadFile(filepath.Join(w.bundles()[0], "a", "transcript.log"))
+		if looks := strings.Count(string(transcript), "> show crypto session"); err != nil || looks < 10 || looks > 30 {
+			t.Errorf("%d looks in %d bytes, %v", looks, len(transcript), err)
 		}
 		lost := time.Now()
 		w.loseSAs()

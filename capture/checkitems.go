@@ -37,6 +37,8 @@ func (c *checker) version(ctx context.Context) error {
 		c.add("hostname", Refuse, "the router calls itself %q, the inventory expects %q", v.Hostname, want)
 	case err != nil:
 		c.add("platform", Refuse, "%v", err)
+	case v.InterfaceSupport(c.r.plan.Interface) != nil:
+		c.add("platform", Refuse, "%v", v.InterfaceSupport(c.r.plan.Interface))
 	case !v.KnownRouter():
 		c.add("platform", Warn, "%s, IOS XE %s: not a model that moncap was tried with", v.Model, v.Software)
 	default:

@@ -63,7 +63,7 @@ func (r *router) readDump(ctx context.Context) ([]bundle.Packet, error) {
 	out, err := r.repeat(ctx, iosxe.ShowBuffer(r.plan.Name))
 	if refusedAs(err, iosxe.Missing) {
 		r.lost = true
-		return nil, fmt.Errorf("%s: %w", pointGone, err)
+		return nil, r.gone(ctx, err)
 	}
 	if err != nil {
 		return nil, err

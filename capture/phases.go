@@ -137,7 +137,7 @@ func (r *router) stop(ctx context.Context) error {
 	switch {
 	case refusedAs(err, iosxe.Missing):
 		r.counted, r.info.Packets = true, 0 // with it, its buffer is gone
-		return fmt.Errorf("%s: %w", pointGone, err)
+		return r.gone(ctx, err)
 	case err != nil && !refusedAs(err, iosxe.NotActive):
 		return err
 	case err == nil && !iosxe.CaptureStopped(out):

@@ -3,13 +3,39 @@ package capture
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/iosxe"
 )
 
 // pointGone is said of a capture point that was made and that the router does not know any more. Its buffer went with it.
 const pointGone = "the capture point is gone: the router was reloaded, its standby took over, or somebody removed it"
+
+// gone is the error of a capture point that is not there any more. Where the router says since when it is up, and since when its
+// processor is the active one, that tells why.
+func (r *router) gone(ctx context.Context, refusal error) error {
+	out, err := r.repeatAtMost(ctx, iosxe.ShowRedundancy(), 1)
+	if err != nil || r.info.StartDone.IsZero() {
+		return fmt.Errorf("%s: %w", pointGone, refusal)
+	}
+	up, err := iosxe.ParseRedundancy(out)
+	since := time.Since(r.info.StartDone)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", pointGone, refusal)
+	case up.System < since && since >= time.Minute:
+		return fmt.Errorf("the capture point is gone: the router was reloaded while it captured, it is up for %s: %w", up.System, refusal)
+	case up.Active < since && since >= time.Minute:
+		return fmt.Errorf("the capture point is gone: the standby processor took over while it captured, %s ago (%s): %w", up.Active,
+			iosxe.Printable(up.Reason), refusal)
+	case up.System > since && up.Active > since:
+		return fmt.Errorf("the capture point is gone: somebody removed it, as the router and its processor are up for longer: %w", refusal)
+	}
+	return fmt.Errorf("%s: %w", pointGone, refusal)
+}
 
 // spareOnlyCopies decides, when the phases that collect are over, what of a side stays on its router because it holds the
 // only copy of the packets. Who interrupts gives them up.

@@ -99,6 +99,7 @@ var showCommands = []Description{
 	{"dir-file", Exec, []string{"dir <file>"}, Reads, false, "whether the file exists, and its size"},
 	{"verify-md5", Exec, []string{"verify /md5 <file>"}, Reads, false, "checksum, to compare after the transfer"},
 	{"show-version", Exec, []string{"show version"}, Reads, true, "platform and software"},
+	{"show-redundancy", Exec, []string{"show redundancy"}, Reads, true, "when a capture point is gone: whether a standby took over"},
 	{"show-sdwan-version", Exec, []string{"show sdwan version"}, Reads, false, "whether a controller configures the router, where the version does not say so"},
 	{"show-clock", Exec, []string{"show clock detail"}, Reads, true, "the router's clock"},
 	{"show-ntp", Exec, []string{"show ntp status"}, Reads, true, "whether it is synchronised"},

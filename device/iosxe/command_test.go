@@ -72,7 +72,7 @@ func everyCommand(t *testing.T) []Command {
 	all := []Command{
 		TerminalLength(), TerminalWidth(), ShowCaptures(), ShowCapture(n), ShowCaptureParameter(n), ShowBuffer(n), ShowBrief(n),
 		ShowDump(n), Dir(), DirFile(f), VerifyMD5(f), DeleteFile(f), ShowVersion(), ShowClock(), ShowNTP(), ShowPrivilege(), ShowInterfaces(),
-		ShowACL(n), ShowACLs(), ShowSDWAN(), ShowCPU(), ShowMemory(), ShowUsers(), ShowLines(), ShowLog(), ShowDebug(),
+		ShowACL(n), ShowACLs(), ShowSDWAN(), ShowRedundancy(), ShowCPU(), ShowMemory(), ShowUsers(), ShowLines(), ShowLog(), ShowDebug(),
 		ShowIKEv2Proposal(), ShowIKEv2Policy(), ShowIKEv2Profile(), ShowIKEv2Stats(), ShowIKEv2Diagnose(), ShowEventTrace(), ShowISAKMPSA(),
 		ShowISAKMPPolicy(), ShowTransformSet(), ShowIPsecProfile(), ShowCryptoMap(), StartCapture(n), StopCapture(n), ClearCapture(n),
 		ExportCapture(n, f), ExportUpload(n, upload(t, "scp://ops@192.0.2.5"), f), ExportUpload(n, upload(t, "scp://ops@[2001:db8::5]:2222//srv/pcap"), f), NoCapture(n), NoACL(n, false), NoACL(n, true),

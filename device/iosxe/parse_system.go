@@ -119,6 +119,28 @@ func (v Version) CaptureSupport() error {
 	return nil
 }
 
+// wirelessOrVirtual are the interfaces on which monitor capture came later: cellular and dynamic tunnel ones.
+var wirelessOrVirtual = lazyregexp.New(`(?i)^(?:cellular|ce|virtual-access|vi)\d`)
+
+// InterfaceSupport says why the release has no monitor capture on an interface, or nil: those of Cellular and Virtual-Access came with
+// 17.4.1a (Cisco IOS XE Embedded Packet Capture, feature history). A release that is not known is taken for good.
+func (v Version) InterfaceSupport(i Interface) error {
+	if !wirelessOrVirtual().MatchString(i.s) || v.Software == "" || v.atLeast(17, 4) {
+		return nil
+	}
+	return fmt.Errorf("%s with IOS XE %s: monitor capture on such an interface came with 17.4.1a", i, v.Software)
+}
+
+// atLeast compares the first two numbers of the software version; one that cannot be read is as new as any.
+func (v Version) atLeast(major, minor int) bool {
+	parts := strings.Split(v.Software, ".")
+	if len(parts) < 2 || v.major() != major {
+		return v.major() > major
+	}
+	n, err := strconv.Atoi(leadingNumber().FindString(parts[1]))
+	return err != nil || n >= minor
+}
+
 // KnownRouter says whether the model is one whose monitor capture is known to be the router's.
 func (v Version) KnownRouter() bool { return routerModel().MatchString(v.Model) }
 

@@ -65,6 +65,7 @@ var recordings = []struct {
 	{"genie-ShowPlatformSoftwarePuntPolicer-*", readDrops("show-punt-policer")},
 	{"genie-ShowPolicyMapControlPlane-*", readDrops("show-control-plane-policy")},
 	{"genie-ShowInterfaces-*", readDrops("show-interface")},
+	{"genie-ShowRedundancy-*", readRedundancy},
 	{"genie-ShowPlatformPacketSumm-*", readTraced(ParseTraceSummary)},
 	{"genie-ShowPlatformPacketTracePacket-*", readTraced(ParseTracedPackets)},
 }
@@ -430,5 +431,12 @@ func readTraced(read func(string) []TracedPacket) func(*testing.T, string) {
 				t.Errorf("packet %d: %+v", i, p)
 			}
 		}
+	}
+}
+
+func readRedundancy(t *testing.T, text string) {
+	r, err := ParseRedundancy(text)
+	if err != nil || r.System < time.Hour || r.Active < time.Hour || r.Active > r.System+time.Minute || r.Reason == "" {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

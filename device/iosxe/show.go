@@ -70,6 +70,9 @@ func DeleteFile(f File) Command { return exec("delete-file", "delete /force "+f.
 // ShowVersion shows platform, software and uptime.
 func ShowVersion() Command { return exec("show-version", "show version") }
 
+// ShowRedundancy shows since when the router is up, and since when the processor that answers is the active one.
+func ShowRedundancy() Command { return exec("show-redundancy", "show redundancy") }
+
 // ShowSDWAN shows the version of the SD-WAN software, of a router that a controller configures. Others refuse it.
 func ShowSDWAN() Command { return exec("show-sdwan-version", "show sdwan version") }
 

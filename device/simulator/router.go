@@ -22,6 +22,7 @@ type Router struct {
 	hostname  string
 	born      time.Time // when the clocks of the simulation began to differ
 	booted    time.Time
+	switched  time.Time // when the standby processor took over last; zero: never
 	readyAt   time.Time // connections are refused before
 	running   settings
 	startup   settings
@@ -153,6 +154,19 @@ func (r *Router) Reload() {
 	}
 }
 
+// Switchover has the standby route processor take over: what is EXEC state is gone as after a reload, and the router stays up.
+func (r *Router) Switchover() {
+	r.mu.Lock()
+	booted, running, hostname := r.booted, r.running, r.hostname
+	lines := slices.Collect(maps.Values(r.lines))
+	r.reboot()
+	r.booted, r.readyAt, r.switched, r.running, r.hostname = booted, time.Time{}, r.config.Now(), running, hostname
+	r.mu.Unlock()
+	for _, l := range lines {
+		l.conn.reset()
+	}
+}
+
 func (r *Router) reboot() {
 	for _, c := range r.captures {
 		c.detach()
@@ -162,7 +176,7 @@ func (r *Router) reboot() {
 	r.trace = packetTrace{}
 	r.running = r.startup.clone()
 	r.hostname = r.config.Hostname
-	r.booted = r.config.Now()
+	r.booted, r.switched = r.config.Now(), time.Time{}
 	r.readyAt = r.booted.Add(r.config.Knobs.BootTime)
 }
 

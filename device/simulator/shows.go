@@ -23,6 +23,7 @@ func addShows(exec *node, shows map[string]string) {
 	}
 	show("version", "System hardware and software status", 1, (*session).showVersion)
 	show("sdwan version", "Show SDWAN version", 1, (*session).showSDWAN)
+	show("redundancy", "Redundancy Facility (RF) information", 1, (*session).showRedundancy)
 	show("clock", "Display the system clock", 1, (*session).showClock)
 	show("clock detail", "Display detailed information", 1, (*session).showClock)
 	show("ntp status", "Network time protocol", 1, (*session).showNTP)
@@ -84,6 +85,25 @@ func (s *session) showVersion(*call) {
 	}
 	s.put("Router operating mode: %s\n%d Gigabit Ethernet interfaces\n32768K bytes of non-volatile configuration memory.\n", operating, len(r.config.Interfaces))
 	s.put("3978420K bytes of physical memory.\n6188032K bytes of virtual hard disk at bootflash:.\n\nConfiguration register is 0x2102\n\n")
+}
+
+// showRedundancy tells since when the router is up, and since when its processor is the active one: later after a switchover.
+func (s *session) showRedundancy(*call) {
+	r := s.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.config.Now()
+	reason, count, mode := "none", 0, "Non-redundant"
+	active := r.booted
+	if !r.switched.IsZero() {
+		active, reason, count, mode = r.switched, "active unit removed", 1, "sso"
+	}
+	s.put("Redundant System Information :\n------------------------------\n       Available system uptime = %s\n"+
+		"Switchovers system experienced = %d\n              Standby failures = 0\n        Last switchover reason = %s\n\n"+
+		"                 Hardware Mode = Simplex\n    Configured Redundancy Mode = %s\n     Operating Redundancy Mode = %s\n"+
+		"              Maintenance Mode = Disabled\n                Communications = Down      Reason: Failure\n\n"+
+		"Current Processor Information :\n-------------------------------\n               Active Location = slot 6\n"+
+		"        Current Software state = ACTIVE\n       Uptime in current state = %s\n\n", span(now.Sub(r.booted)), count, reason, mode, mode, span(now.Sub(active)))
 }
 
 // twoDigits pads the last number of a version: 6 is 06, 4a is 04a.

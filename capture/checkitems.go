@@ -37,14 +37,24 @@ func (c *checker) version(ctx context.Context) error {
 		c.add("hostname", Refuse, "the router calls itself %q, the inventory expects %q", v.Hostname, want)
 	case err != nil:
 		c.add("platform", Refuse, "%v", err)
-	case v.InterfaceSupport(c.r.plan.Interface) != nil:
-		c.add("platform", Refuse, "%v", v.InterfaceSupport(c.r.plan.Interface))
+	case c.unsupported(v) != nil:
+		c.add("platform", Refuse, "%v", c.unsupported(v))
 	case !v.KnownRouter():
 		c.add("platform", Warn, "%s, IOS XE %s: not a model that moncap was tried with", v.Model, v.Software)
 	default:
 		c.add("platform", OK, "%s, %s, IOS XE %s", v.Hostname, v.Model, v.Software)
 	}
 	return c.mode(ctx, v)
+}
+
+// unsupported says on which of the interfaces the release does not capture; nil: on none.
+func (c *checker) unsupported(v iosxe.Version) error {
+	for _, i := range append([]iosxe.Interface{c.r.plan.Interface}, c.r.plan.Also...) {
+		if err := v.InterfaceSupport(i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // meet keeps who the router is, by its version.
@@ -195,15 +205,29 @@ func (c *checker) iface(ctx context.Context) error {
 		c.add("interface", Warn, "%v", err)
 		return nil
 	}
-	want := c.r.plan.Interface
-	for _, i := range all {
-		if !want.Is(i.Name) {
-			continue
+	for _, i := range c.r.plan.Also {
+		switch state := stateOf(i, all); {
+		case state == nil:
+			c.add("interface", Refuse, "%s does not exist; there are: %s", i, interfaceNames(all))
+		case !state.Up(): // the other way may be up
+			c.add("interface", Warn, "%s is %s, line protocol %s", state.Name, state.Status, state.Protocol)
 		}
-		c.interfaceState(i, all)
+	}
+	if state := stateOf(c.r.plan.Interface, all); state != nil {
+		c.interfaceState(*state, all)
 		return nil
 	}
-	c.add("interface", Refuse, "%s does not exist; there are: %s", want, interfaceNames(all))
+	c.add("interface", Refuse, "%s does not exist; there are: %s", c.r.plan.Interface, interfaceNames(all))
+	return nil
+}
+
+// stateOf finds an interface among those that a router lists; nil: it has none of that name.
+func stateOf(i iosxe.Interface, all []iosxe.InterfaceState) *iosxe.InterfaceState {
+	for n := range all {
+		if i.Is(all[n].Name) {
+			return &all[n]
+		}
+	}
 	return nil
 }
 

@@ -25,6 +25,7 @@ type Endpoint struct {
 	Address        netip.Addr `json:"address"`               // the VPN address on the interface
 	NATAddress     netip.Addr `json:"nat_address,omitzero"`  // what the other side sees instead; invalid without NAT
 	Interface      string     `json:"interface"`             // where the tunnel's packets pass, as the router names it
+	Also           []string   `json:"also,omitempty"`        // further interfaces by which they may pass
 	VRF            string     `json:"vrf,omitempty"`         // of the interface; empty is the global table
 	Platform       string     `json:"platform,omitempty"`    // as the inventory says; for messages
 	ExpectHostname string     `json:"expect_host,omitempty"` // what the router must call itself; empty: anything

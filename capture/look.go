@@ -127,13 +127,21 @@ func (p *SidePlan) compareCapture(c *iosxe.Capture) presence {
 		}
 	}
 	switch {
-	case len(c.Interfaces) != 1, !p.Interface.Is(c.Interfaces[0].Interface), !p.filters(c),
+	case !p.attached(c), !p.filters(c),
 		c.BufferMB != s.BufferMB && c.BufferMB != 0, c.Circular != s.Circular:
 		return foreign
 	case equal == 3 && c.BufferMB != 0:
 		return whole
 	}
 	return partial
+}
+
+// attached says whether the capture point is on the plan's interfaces, and on no other.
+func (p *SidePlan) attached(c *iosxe.Capture) bool {
+	want := append([]iosxe.Interface{p.Interface}, p.Also...)
+	return len(c.Interfaces) == len(want) && !slices.ContainsFunc(want, func(i iosxe.Interface) bool {
+		return !slices.ContainsFunc(c.Interfaces, func(a iosxe.Attachment) bool { return i.Is(a.Interface) })
+	})
 }
 
 // filters says whether the capture point has the plan's filter.

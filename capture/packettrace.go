@@ -23,9 +23,9 @@ type tracePlan struct {
 	keep, free iosxe.Command
 }
 
-// planTrace makes the commands of the packet trace: of the other side's packets, on the interface of the capture.
+// planTrace makes the commands of the packet trace: of the other side's packets, on the interfaces of the capture.
 func (p *SidePlan) planTrace(packets int) (err error) {
-	t := &tracePlan{trace: iosxe.PacketTrace{Peer: p.Remote, Interfaces: []iosxe.Interface{p.Interface}, Packets: packets}}
+	t := &tracePlan{trace: iosxe.PacketTrace{Peer: p.Remote, Interfaces: append([]iosxe.Interface{p.Interface}, p.Also...), Packets: packets}}
 	var errs [4]error
 	t.conditions, errs[0] = t.trace.Conditions()
 	t.off, errs[1] = t.trace.NoConditions()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -31,7 +32,8 @@ type SidePlan struct {
 	File      iosxe.File // empty: no file is written in bootflash
 	Upload    string     // URL that the router pushes the capture to; empty with File empty: the packets are read by dump
 	Interface iosxe.Interface
-	Trigger   *iosxe.Trigger // nil: not on this side
+	Also      []iosxe.Interface // further ones by which the tunnel's packets may pass
+	Trigger   *iosxe.Trigger    // nil: not on this side
 
 	bound     bool // Name is the run's own, and nobody's choice
 	settings  Settings
@@ -146,6 +148,16 @@ func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (
 	if p.Interface, err = iosxe.ParseInterface(own.Interface); err != nil {
 		return p, err
 	}
+	for _, name := range own.Also {
+		i, err := iosxe.ParseInterface(name)
+		if err != nil {
+			return p, err
+		}
+		if i.Is(p.Interface.String()) || slices.ContainsFunc(p.Also, func(o iosxe.Interface) bool { return o.Is(i.String()) }) {
+			return p, fmt.Errorf("interface %s is named twice", i)
+		}
+		p.Also = append(p.Also, i)
+	}
 	if p.fvrf, err = iosxe.ParseVRF(own.VRF); err != nil {
 		return p, err
 	}
@@ -162,7 +174,7 @@ func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (
 		}
 	}
 	p.define, err = iosxe.DefineCapture(iosxe.CapturePoint{
-		Name: name, ACL: p.ACL, Local: local, Remote: p.Remote, Interface: p.Interface, BufferMB: s.BufferMB,
+		Name: name, ACL: p.ACL, Local: local, Remote: p.Remote, Interface: p.Interface, Also: p.Also, BufferMB: s.BufferMB,
 		UDPOnly: s.IKEOnly, Circular: s.Circular, Duration: s.Duration, Packets: s.Packets, PacketLen: s.PacketLen, PPS: s.PPS,
 	})
 	if err == nil && s.PacketTrace != 0 {

@@ -102,7 +102,7 @@ func (c *crew) tunnelOf(p *capture.Plan) (*inventory.Tunnel, error) {
 	}{{p.A.Endpoint, t.A}, {p.B.Endpoint, t.B}} {
 		own := endpointOf(side.peer)
 		if own.Name != side.planned.Name || own.Address != side.planned.Address ||
-			own.NATAddress != side.planned.NATAddress || own.Interface != side.planned.Interface ||
+			own.NATAddress != side.planned.NATAddress || own.Interface != side.planned.Interface || !slices.Equal(own.Also, side.planned.Also) ||
 			own.VRF != side.planned.VRF {
 			return nil, fmt.Errorf("%s has another %s of tunnel %s than the run was submitted with",
 				inv.File, side.planned.Name, p.Tunnel)

@@ -170,3 +170,28 @@ func TestPacketTraceOfIPv6(t *testing.T) {
 		t.Errorf("%v is not as it was\n%s", dirty, text)
 	}
 }
+
+// Two uplinks of a router are one capture point, which is defined, compared and removed as any.
+func TestRunOnTwoUplinks(t *testing.T) {
+	l := newLabWith(t, "healthy", func(c *simulator.Config) {
+		c.Interfaces = append(c.Interfaces, simulator.Interface{Name: "GigabitEthernet9"})
+	})
+	text, err := os.ReadFile(l.inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := strings.Replace(string(text), "interface: GigabitEthernet1,", "interface: GigabitEthernet1, also: [GigabitEthernet9],", 1)
+	if two == string(text) {
+		t.Fatalf("the inventory is not as it was thought:\n%s", text)
+	}
+	if err := os.WriteFile(l.inventory, []byte(two), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := program{}.run(t.Context(), l.tracedRun(filepath.Join(l.dir, "bundle"))...)
+	if dirty := l.dirty(); r.code > exitInconclusive || len(dirty) > 0 {
+		t.Errorf("exit %d, %v is not as it was\n%s", r.code, dirty, r.stderr)
+	}
+	if typed := strings.Join(l.routers[0].Commands(), "\n"); !strings.Contains(typed, " interface GigabitEthernet1 both interface GigabitEthernet9 both") {
+		t.Errorf("typed:\n%s", typed)
+	}
+}

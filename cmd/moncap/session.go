@@ -24,7 +24,7 @@ import (
 // endpointOf is a peer as the playbook needs it.
 func endpointOf(p *inventory.Peer) capture.Endpoint {
 	return capture.Endpoint{
-		Name: p.Name, Address: p.WAN.Address, NATAddress: p.WAN.NATAddress, Interface: p.WAN.Interface, VRF: p.WAN.VRF,
+		Name: p.Name, Address: p.WAN.Address, NATAddress: p.WAN.NATAddress, Interface: p.WAN.Interface, Also: p.WAN.Also, VRF: p.WAN.VRF,
 		Platform: p.Platform, ExpectHostname: p.ExpectHostname,
 		Limits: capture.Limits{MaxCPU: p.Limits.CPUPercent, MaxMemory: p.Limits.MemoryPercent, MaxSkew: p.Limits.ClockSkew, Runs: p.Limits.Runs},
 	}

@@ -192,10 +192,30 @@ func (p *parser) wan(where string, n *yaml.Node, w *WAN) {
 		"interface": func(where string, n *yaml.Node) {
 			p.matching(where, n, &w.Interface, interfacePattern(), "an interface like GigabitEthernet1 or TenGigabitEthernet0/0/1.101")
 		},
+		"also":        func(where string, n *yaml.Node) { p.interfaces(where, n, w) },
 		"address":     func(where string, n *yaml.Node) { p.address(where, n, &w.Address) },
 		"nat_address": func(where string, n *yaml.Node) { p.address(where, n, &w.NATAddress) },
 		"vrf":         func(where string, n *yaml.Node) { p.matching(where, n, &w.VRF, vrfPattern(), "the name of a VRF") },
 	})
+}
+
+// interfaces reads the further interfaces of a WAN, as many as a capture point takes.
+func (p *parser) interfaces(where string, n *yaml.Node, w *WAN) {
+	const want = "a list of at most 3 interfaces beside wan.interface, such as [GigabitEthernet2]"
+	if n.Kind != yaml.SequenceNode || len(n.Content) > 3 {
+		p.fail(n, where, "want %s", want)
+		return
+	}
+	for _, item := range n.Content {
+		switch {
+		case item.Kind != yaml.ScalarNode || !interfacePattern().MatchString(item.Value):
+			p.fail(item, where, "want %s", want)
+		case slices.Contains(w.Also, item.Value) || item.Value == w.Interface:
+			p.fail(item, where, "%s stands there twice", quoted(item.Value))
+		default:
+			w.Also = append(w.Also, item.Value)
+		}
+	}
 }
 
 func (p *parser) limits(where string, n *yaml.Node, l *Limits) {

@@ -65,6 +65,7 @@ func (p *Peer) Address() string { return net.JoinHostPort(p.Host, strconv.Itoa(p
 // WAN is the router's end of the tunnel.
 type WAN struct {
 	Interface  string
+	Also       []string   // further interfaces by which the tunnel's packets may pass: a second uplink, ECMP
 	Address    netip.Addr // the VPN address on the interface
 	NATAddress netip.Addr // what the other side sees instead; invalid without NAT
 	VRF        string     // of the interface; empty is the global table

@@ -3,13 +3,14 @@ package iosxe
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// CapturePoint is a `monitor capture` as the playbook defines it: one interface, both directions, one filter, bounds.
+// CapturePoint is a `monitor capture` as the playbook defines it: one interface or more, both directions, one filter, bounds.
 type CapturePoint struct {
 	Name      Name
 	ACL       Name // the filter; empty: the filter is Local and Remote, inside the capture point
@@ -17,6 +18,7 @@ type CapturePoint struct {
 	Remote    netip.Addr
 	UDPOnly   bool // of the filter inside the capture point
 	Interface Interface
+	Also      []Interface   // further ones by which the same packets may pass; at most MaxAlso
 	BufferMB  int           // 1 to 100
 	Circular  bool          // overwrite the oldest packets when the buffer is full, instead of stopping
 	Duration  time.Duration // whole seconds, 1 s to 1,000,000 s
@@ -25,10 +27,25 @@ type CapturePoint struct {
 	PPS       int           // packets kept per second, 1 to 1,000,000; 0: the router's default, 1000
 }
 
+// MaxAlso is how many interfaces a capture point may have beside the first.
+const MaxAlso = 3
+
+// attached are the interfaces as they are typed.
+func (p CapturePoint) attached() string {
+	line := "interface " + p.Interface.s + " both"
+	for _, i := range p.Also {
+		line += " interface " + i.s + " both"
+	}
+	return line
+}
+
 // The ranges are those that a CSR1000V names in its own help (`monitor capture NAME limit ?`).
 func (p CapturePoint) check() error {
 	if p.Name.IsZero() || p.Interface.IsZero() {
 		return fmt.Errorf("capture point: name and interface are needed")
+	}
+	if len(p.Also) > MaxAlso || slices.ContainsFunc(p.Also, Interface.IsZero) {
+		return fmt.Errorf("capture point %s: want at most %d interfaces beside %s, each with a name", p.Name, MaxAlso, p.Interface)
 	}
 	if p.Duration%time.Second != 0 {
 		return fmt.Errorf("capture point %s: duration %s: want whole seconds", p.Name, p.Duration)
@@ -79,7 +96,7 @@ func (p CapturePoint) define() (string, error) {
 	if p.Circular {
 		buffer = "buffer circular size " + strconv.Itoa(p.BufferMB)
 	}
-	attach := "interface " + p.Interface.s + " both"
+	attach := p.attached()
 	if !p.ACL.IsZero() {
 		return head + " access-list " + p.ACL.s + " " + buffer + " " + attach, nil
 	}

@@ -58,8 +58,8 @@ var changingCommands = []Description{
 	{"remove-acl", Config, []string{"no {ip access-list extended|ipv6 access-list} <name>"}, Running, false,
 		"removes it again"},
 	{"define-capture", Exec, []string{
-		"monitor capture <name> access-list <name> buffer[ circular] size <n> interface <interface> both",
-		"monitor capture <name> buffer[ circular] size <n> interface <interface> both match {ipv4|ipv6}[ protocol udp] host <ip> host <ip> bidirectional",
+		"monitor capture <name> access-list <name> buffer[ circular] size <n> interface <interface> both[ interface <interface> both][ interface <interface> both][ interface <interface> both]",
+		"monitor capture <name> buffer[ circular] size <n> interface <interface> both[ interface <interface> both][ interface <interface> both][ interface <interface> both] match {ipv4|ipv6}[ protocol udp] host <ip> host <ip> bidirectional",
 	}, Volatile, true, "defines the capture point"},
 	{"limit-capture", Exec, []string{"monitor capture <name> limit duration <n> packets <n>[ packet-len <n>][ pps <n>]"},
 		Volatile, true, "bounds it, so that a forgotten capture stops by itself"},

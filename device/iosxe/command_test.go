@@ -90,6 +90,8 @@ func everyCommand(t *testing.T) []Command {
 	one(ACL(n, []Entry{{UDP, six, six}, {ICMPTooBig, netip.Addr{}, six}}))
 	point := CapturePoint{Name: n, ACL: n, Interface: gigabit(t), BufferMB: 10, Duration: time.Minute, Packets: 10, PacketLen: 128, PPS: 100, Circular: true}
 	add(DefineCapture(point))
+	point.Also = []Interface{gigabit(t)}
+	add(DefineCapture(point))
 	point.ACL, point.Local, point.Remote = Name{}, addrA, addrB
 	add(DefineCapture(point))
 	add(DebugOn(addrA))

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -303,7 +304,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 		for name, p := range inv.Peers {
 			q := back.Peers[name]
-			if q == nil || q.Address() != p.Address() || q.Username != p.Username || q.WAN != p.WAN || fmt.Sprint(q.Jump) != fmt.Sprint(p.Jump) || q.KeyFile != p.KeyFile {
+			if q == nil || q.Address() != p.Address() || q.Username != p.Username || !reflect.DeepEqual(q.WAN, p.WAN) || fmt.Sprint(q.Jump) != fmt.Sprint(p.Jump) || q.KeyFile != p.KeyFile {
 				t.Errorf("%s: %s is %+v, was %+v", target, name, q, p)
 			}
 			// A command is run by nobody else: what Ansible cannot look up is left to the operator.

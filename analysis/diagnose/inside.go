@@ -74,8 +74,7 @@ func controlPlaneDrop(j *judge) []report.Finding {
 			Fields:  map[string]any{"counters": dropNames(drops), "dropped": dropped(drops), "requests": n, "trace": traceNames(nil)},
 		}
 		if len(lost) > 0 {
-			f.Explanation = fmt.Sprintf("%s of %s arrived at %s and were not answered. Its packet trace has %s of them dropped by the data "+
-				"plane: %s.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(s),
+			f.Explanation = fmt.Sprintf("%s of %s arrived at %s, and its data plane dropped %s of them: %s, says its packet trace.", plural(n, m.Exchange.String()+" request", m.Exchange.String()+" requests"), j.name(m.From), j.name(s),
 				ofThem(len(lost), n), traceText(packetsOf(lost)))
 			if len(drops) > 0 {
 				f.Explanation += fmt.Sprintf(" In that time %s.", dropText(drops))
@@ -100,9 +99,18 @@ func ofThem(some, n int) string {
 // proveByTrace gives a finding the verdicts of the trace, and what shows where such a drop is configured.
 func (j *judge) proveByTrace(f *report.Finding, s pair.Side, lost []facts.TracedPacket) {
 	f.Fields["trace"] = traceNames(lost)
-	if len(f.Actions) == 0 || len(f.Actions[0].Commands) == 0 {
-		f.Actions = []report.Action{j.exec(s, "what is configured to drop it", "show running-config | section access-list|zone|policy-map|control-plane")}
+	sections := "access-list|zone|policy-map|control-plane"
+	for _, p := range lost {
+		switch {
+		case p.Feature == "ZBFW" || strings.HasPrefix(p.Reason, "Firewall"):
+			sections = "zone|policy-map|class-map"
+		case strings.HasSuffix(p.Reason, "Acl"):
+			sections = "access-list|access-group"
+		case strings.HasPrefix(p.Reason, "Ipsec"):
+			sections = "crypto"
+		}
 	}
+	f.Actions[0] = j.exec(s, f.Actions[0].Why+": "+lost[0].Verdict(), "show running-config | section "+sections)
 }
 
 // telling says whether drops are so few, or of a counter so named, that n packets of IKE stand out

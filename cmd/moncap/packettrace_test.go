@@ -148,7 +148,7 @@ func TestPacketTraceIsQuoted(t *testing.T) {
 		}
 	})
 	r := program{}.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--duration", "3s", "--packet-trace", "64")
-	for _, want := range []string{"control-plane-drop", "every one of them dropped by the data plane", "DROP 183 (FirewallPolicy) in its feature ZBFW, zone pair outside-self"} {
+	for _, want := range []string{"control-plane-drop", "its data plane dropped every one of them: DROP 183 (FirewallPolicy) in its feature ZBFW, zone pair outside-self"} {
 		if !strings.Contains(strings.Join(strings.Fields(r.stdout), " "), want) {
 			t.Errorf("the report does not say %q:\n%s%s", want, r.stdout, r.stderr)
 		}

@@ -21,7 +21,7 @@ var (
 	redundancyActive = lazyregexp.New(`(?s)Current Processor Information.*?Uptime in current state = ([^\n]+)`)
 )
 
-// ParseRedundancy reads `show redundancy` (seen of an ASR1002 with 15.5, which is IOS XE 3.16, and of an ASR1000 with 16.4).
+// ParseRedundancy reads `show redundancy` (seen of an ASR1002 with 15.4(3)S9, which is IOS XE 3.13, and of an ASR1000 with 16.4).
 func ParseRedundancy(out string) (Redundancy, error) {
 	out = Clean(out)
 	system, active := redundancySystem().FindStringSubmatch(out), redundancyActive().FindStringSubmatch(out)

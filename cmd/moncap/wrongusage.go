@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -47,6 +48,9 @@ func askedFormat(c *cobra.Command, args []string) string {
 // documentUsage has wrong usage be a document too, for programs that read stdout in the form that they asked for: a report of what
 // was not run where the command makes one, else an answer; a monitoring system gets UNKNOWN. It returns the exit code.
 func (a *app) documentUsage(c *cobra.Command, err error) int {
+	if _, known := errors.AsType[*exitError](err); !known { // cobra's own
+		err = usageError(err)
+	}
 	to := "-"
 	if flag := c.Flags().Lookup("output"); flag != nil && flag.Value.String() != "" {
 		to = flag.Value.String()

@@ -101,7 +101,7 @@ func hasVerdict(r fleet.Run) bool { return r.Outcome != "" && r.Outcome != strin
 
 // recovered says whether a tunnel is established that was not before.
 func recovered(v fleet.Verdict) bool {
-	return v.Before != nil && v.Run.State != fleet.Dirty && v.Run.Outcome == string(report.Established) && isBad(*v.Before)
+	return v.Before != nil && v.Before.State != fleet.Dirty && v.Run.State != fleet.Dirty && v.Run.Outcome == string(report.Established) && isBad(*v.Before)
 }
 
 func isBad(r fleet.Run) bool { _, bad := messageOf(fleet.Verdict{Run: r}); return bad }

@@ -22,6 +22,7 @@ import (
 	"github.com/moncap/moncap/capture/fleet"
 	"github.com/moncap/moncap/capture/fleet/notify"
 	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/simulator"
 )
 
 // toldServer takes messages of webhooks, and answers some of them with an error first.
@@ -360,5 +361,43 @@ func TestEventsAndNotifyCommands(t *testing.T) {
 	<-w.over
 	if m := told.messages(); w.ProcessState.ExitCode() != exitOK || len(m) != 1 || m[0].Action != notify.Test {
 		t.Errorf("%s: told %+v", w.said.String(), m)
+	}
+}
+
+// The routers themselves log that the SA between them is gone, both of them, to a worker that listens: one run is made.
+func TestRoutersThatLoseTheirSAHaveARunMade(t *testing.T) {
+	t.Parallel()
+	at := freePort(t)
+	c, err := net.Dial("udp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	l := &fleetLab{testLab: newLabWith(t, "healthy", func(o *simulator.Config) {
+		o.Logged = func(line []byte) { _, _ = c.Write(line) } // a line that nobody listens for is lost, as a router's is
+	})}
+	l.state = filepath.Join(l.dir, "state")
+	l.env = map[string]string{"XDG_STATE_HOME": l.state, "MONCAP_RUNS": filepath.Join(l.dir, "runs"), "PATH": os.Getenv("PATH")}
+	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"), []byte("syslog: udp:"+at+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := l.serve(t)
+	first := l.submitted(t, "demo", "--until", "none", "--duration", "4s")[0]
+	for _, r := range l.routers {
+		eventually(t, "the SA is up", func() bool { return strings.Contains(r.Type("show crypto ikev2 sa"), "READY") })
+	}
+	for _, r := range l.routers {
+		r.LoseSAs()
+	}
+	eventually(t, "a run waits for the routers", func() bool {
+		jobs := l.jobs(t, "--state", "waiting")
+		return len(jobs) == 1 && jobs[0].ID != first
+	})
+	eventually(t, "a run was made of it", func() bool { return len(l.history(t)) == 2 && len(l.jobs(t)) == 0 })
+	if h := l.history(t); h[1].ID != first || h[0].Cause != "event sa-down from syslog of site-a" && h[0].Cause != "event sa-down from syslog of site-b" {
+		t.Errorf("history %+v", h)
+	}
+	if code := w.stop(t); code != exitOK {
+		t.Errorf("exit %d\n%s", code, w.said.String())
 	}
 }

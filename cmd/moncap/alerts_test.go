@@ -401,3 +401,61 @@ func TestRoutersThatLoseTheirSAHaveARunMade(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, w.said.String())
 	}
 }
+
+// Alertmanager posts to a worker's page: a token lets it in, and a page's login does not.
+func TestAlertmanagerStartsARunOverThePage(t *testing.T) {
+	t.Parallel()
+	l := newFleetLab(t)
+	l.env["AM_TOKEN"] = "am-token-of-the-test"
+	const settings = "hooks: {alertmanager: {token: \"env:AM_TOKEN\"}}\n"
+	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"), []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listen, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := listen.Addr().String()
+	if err := listen.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := l.serve(t, "--listen", at)
+	post := func(token string) (int, string) {
+		t.Helper()
+		const body = `{"version":"4","status":"firing","receiver":"moncap","alerts":[{"status":"firing","labels":{"alertname":"TunnelDown","tunnel":"demo"},
+			"annotations":{"summary":"no traffic"},"startsAt":"2026-11-29T11:00:00Z","endsAt":"0001-01-01T00:00:00Z","fingerprint":"e2e0ff"}]}`
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+at+"/api/v1/hooks/alertmanager", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Content-Type", "application/json")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		b, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(b)
+	}
+	if code, text := post("wrong"); code != http.StatusUnauthorized {
+		t.Errorf("a wrong token: %d %s", code, text)
+	}
+	code, text := post("am-token-of-the-test")
+	if code != http.StatusAccepted || !strings.Contains(text, `"outcome":"started"`) {
+		t.Fatalf("%d %s", code, text)
+	}
+	if code, text := post("am-token-of-the-test"); code != http.StatusAccepted || !strings.Contains(text, `"outcome":"held"`) {
+		t.Errorf("again: %d %s", code, text)
+	}
+	eventually(t, "the run is over", func() bool { return len(l.history(t)) == 1 && len(l.jobs(t)) == 0 })
+	if h := l.history(t); h[0].Cause != "event alert from alertmanager" || h[0].Outcome != "established" {
+		t.Errorf("%+v", h)
+	}
+	if code := w.stop(t); code != exitOK || strings.Contains(w.said.String(), "am-token") {
+		t.Errorf("exit %d\n%s", code, w.said.String())
+	}
+}

@@ -25,6 +25,7 @@ tell that a tunnel is in trouble. An event says at most which tunnel is meant; i
 setting. What holds for everybody holds for events: approval, blackouts of the tunnel's schedules, one capture
 a router. Brakes keep a storm small: a tunnel is started once in %s and %d times a day, all together %d
 times an hour, over all workers.`, shortly(event.TunnelPause), event.TunnelPerDay, event.FleetPerHour),
+		Example: "  moncap events rules\n  moncap events tail --follow",
 	}
 	c.AddCommand(a.eventRulesCommand(), a.eventTestCommand(), a.eventTailCommand())
 	return c

@@ -22,6 +22,7 @@ func (a *app) notifyCommand() *cobra.Command {
 		Long: `A fleet (moncap serve) tells the targets that stand under notify in the inventory when the verdict of a
 tunnel changes, when something is left on a router, when a tunnel is established again, and how all are once a
 day. No packets are sent, and neither headlines, peers nor addresses unless the target has details: true.`,
+		Example: "  moncap notify list\n  moncap notify test noc",
 	}
 	c.AddCommand(a.notifyListCommand(), a.notifyTestCommand())
 	return c

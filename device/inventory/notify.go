@@ -113,16 +113,19 @@ func (p *parser) notifyTarget(where string, key, value *yaml.Node, t *Notify) {
 				strings.ReplaceAll(strings.Join(notifyKeys[t.Type], ", "), "*", ""))
 		}
 	}
-	p.notifyRest(where, given, t)
+	p.notifyRest(where, key, given, t)
 }
 
 // notifyRest looks at what hangs together.
-func (p *parser) notifyRest(where string, given map[string]*yaml.Node, t *Notify) {
+func (p *parser) notifyRest(where string, key *yaml.Node, given map[string]*yaml.Node, t *Notify) {
 	if t.Type == TypePagerDuty && given["url"] == nil {
 		t.Address = pagerDutyURL
 	}
 	if u := given["url"]; u != nil && t.Address != "" {
 		p.notifyAddress(join(where, "url"), u, t)
+	}
+	if slices.Contains(t.On, OnDigest) && (t.Type == TypePagerDuty || t.Type == TypeAlertmanager) {
+		p.fail(key, where, "a target of type %s keeps open what it is told until that is over, which a digest never is: leave out digest", t.Type)
 	}
 	if u := given["username"]; (u == nil) != (given["password"] == nil) {
 		at := u

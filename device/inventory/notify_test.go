@@ -70,6 +70,7 @@ func TestWhatIsWrongInNotifyIsNamedWithItsLine(t *testing.T) {
 		{`"env:PD"`, "ask", `inv.yaml:11: notify.noc.key: nobody is there to type it`},
 		{`"env:SLACK"`, `"https://hooks.slack.com/services/T0/B0/hunter2"`, `inv.yaml:12: notify.chat.url: whoever has the URL can post`},
 		{"on: [digest, failed]", "on: [digest, faild]", `inv.yaml:12: notify.chat.on: want a list of changed, failed,`},
+		{`key: "env:PD"`, `key: "env:PD", on: [digest]`, `inv.yaml:11: notify.noc: a target of type pagerduty keeps open`},
 		{"on: [digest, failed]", "on: [digest, digest]", `inv.yaml:12: notify.chat.on: "digest" stands there twice`},
 		{`"30 6 * * 1-5"`, `"30 26 * * *"`, `inv.yaml:12: notify.chat.digest.cron: "30 26 * * *"`},
 		{"timezone: Europe/Berlin", "timezone: Berlin", `inv.yaml:12: notify.chat.digest.timezone: "Berlin" is no time zone`},

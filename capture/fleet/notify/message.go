@@ -31,8 +31,8 @@ type Message struct {
 	ID       string    `json:"id"`  // of this telling: who gets it twice got it once
 	Key      string    `json:"key"` // moncap/TUNNEL/CODE: what it is about
 	Action   Action    `json:"action"`
-	At       time.Time `json:"at"`    // of the verdict
-	Since    time.Time `json:"since"` // when what has this Key was told first
+	At       time.Time `json:"at"`             // of the verdict
+	Since    time.Time `json:"since,omitzero"` // when what has this Key was told first
 	Why      string    `json:"why,omitempty"`
 	Severity string    `json:"severity"` // critical, warning or info
 	Title    string    `json:"title"`    // one sentence without an address
@@ -69,7 +69,7 @@ type Line struct {
 	Tunnel  string    `json:"tunnel"`
 	Outcome string    `json:"outcome"`
 	Code    string    `json:"code,omitempty"`
-	At      time.Time `json:"at"`
+	At      time.Time `json:"at,omitzero"`
 }
 
 // marks stand before a subject, for lists that show no colours.

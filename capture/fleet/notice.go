@@ -293,7 +293,7 @@ func (s *Store) StartByEvent(ctx context.Context, q Request, e EventStart, l Eve
 
 // holdsEvent says what keeps an event from starting a run, and until when that will hold at least.
 func (s *Store) holdsEvent(ctx context.Context, tx *sql.Tx, e EventStart, l EventLimits, now int64) (why string, until int64, err error) {
-	const minute, hour, day = 60_000, 3_600_000, 24 * 3_600_000
+	const moment, minute, hour, day = 10_000, 60_000, 3_600_000, 24 * 3_600_000
 	var last, today, fleet, same int64
 	var open string
 	if _, err = s.row(ctx, tx, []any{&last, &today}, `SELECT coalesce(max(at), 0), count(*) FROM moncap_event WHERE tunnel = ? AND outcome = 'started'
@@ -312,7 +312,7 @@ func (s *Store) holdsEvent(ctx context.Context, tx *sql.Tx, e EventStart, l Even
 	}
 	switch {
 	case same > 0:
-		return "it started a run before", now, nil
+		return "it started a run before", now + moment, nil
 	case now-last < l.Pause.Milliseconds():
 		return "the tunnel's last start was less than " + l.Pause.String() + " ago", last + l.Pause.Milliseconds(), nil
 	case open != "":

@@ -71,7 +71,7 @@ func (t Target) mail(ctx context.Context, m Message) error {
 
 func (t Target) dialogue(c *smtp.Client, secure *tls.Config, encrypted bool, m Message) error {
 	defer c.Close()
-	if err := c.Hello("moncap.invalid"); err != nil { // the name of this machine is nobody's business
+	if err := c.Hello("localhost"); err != nil { // the name of this machine is nobody's business
 		return err
 	}
 	if !encrypted {
@@ -174,8 +174,9 @@ func (t Target) letter(m Message) []byte {
 	head("To", "<"+strings.Join(t.To, ">, <")+">")
 	head("Subject", mime.QEncoding.Encode("utf-8", m.Subject(150)))
 	head("Date", time.Now().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
-	head("Message-ID", "<"+hashed(m.ID)+"@moncap.invalid>")
-	head("References", "<"+hashed(m.Key)+"@moncap.invalid>")
+	domain := t.From[strings.LastIndexByte(t.From, '@')+1:]
+	head("Message-ID", "<"+hashed(m.ID)+"@"+domain+">")
+	head("References", "<"+hashed(m.Key)+"@"+domain+">")
 	head("Auto-Submitted", "auto-generated")
 	head("MIME-Version", "1.0")
 	head("Content-Type", "text/plain; charset=utf-8")

@@ -252,7 +252,6 @@ func (j *judge) explainChild(f *report.Finding, refuser pair.Side, reason any) {
 }
 
 func responderRejected(j *judge) []report.Finding {
-	var all []report.Finding
 	var actions [2][]report.Action // by who rejects: of thousands of negotiations all say the same
 	for _, s := range pair.Both {
 		actions[s] = []report.Action{
@@ -270,7 +269,7 @@ func responderRejected(j *judge) []report.Finding {
 			n++
 		}
 	}
-	all = make([]report.Finding, 0, n)
+	all, told := make([]report.Finding, 0, n), rejections{}
 	for _, t := range j.talks {
 		if !rejected(t) {
 			continue
@@ -279,33 +278,41 @@ func responderRejected(j *judge) []report.Finding {
 			Confidence: certainIf(t.Certain), Conversation: t.ID, Actions: slices.Clip(actions[t.Initiator]),
 			Subject: onSide(t.Initiator),
 		}
-		j.howRejected(t, &f)
+		j.howRejected(t, &f, told)
 		j.compareProfiles(&f, t.Initiator)
 		all = append(all, f)
 	}
 	return all
 }
 
+// rejections are the sentences about rejections by who rejects and what it did: of thousands of negotiations they are the same.
+type rejections map[rejection]string
+
+type rejection struct {
+	by  pair.Side
+	how string
+}
+
 // howRejected says by what the initiator's rejection shows.
-func (j *judge) howRejected(t *talk, f *report.Finding) {
-	who, other := j.name(t.Initiator), j.name(t.Responder())
+func (j *judge) howRejected(t *talk, f *report.Finding, told rejections) {
 	if t.Doubted {
 		j.fellSilent(t, f)
 		return
 	}
 	m := t.Proof[0]
 	f.Evidence = append(evidence("the whole answer", t.Answer.Messages...), evidence("what the initiator did next", m)...)
+	how := " and then sent one bare Notify: it rejects the answer's authentication or identity."
 	switch {
 	case m.Conversation != t.Conversation:
-		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s, used nothing of it and began anew at once: "+
-			"it rejects the answer's authentication or identity.", who, other)
+		how = ", used nothing of it and began anew at once: it rejects the answer's authentication or identity."
 	case m.FirstInner == ike.PayloadD:
-		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and deleted the SA at once, before any traffic: "+
-			"it rejects the answer's authentication, certificate or identity.", who, other)
-	default:
-		f.Explanation = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s and then sent one bare Notify: "+
-			"it rejects the answer's authentication or identity.", who, other)
+		how = " and deleted the SA at once, before any traffic: it rejects the answer's authentication, certificate or identity."
 	}
+	k := rejection{t.Initiator, how}
+	if told[k] == "" {
+		told[k] = fmt.Sprintf("%s got the whole IKE_AUTH answer of %s%s", j.name(t.Initiator), j.name(t.Responder()), how)
+	}
+	f.Explanation = told[k]
 }
 
 // fellSilent is for an initiator of which nothing but its silence speaks: a healthy tunnel without

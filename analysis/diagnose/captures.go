@@ -332,7 +332,7 @@ func duration(ms float64) string {
 func malformedMessage(j *judge) []report.Finding {
 	const most = 20
 	var all []report.Finding
-	for m := range j.c.Messages() {
+	for m := range j.c.MessagesWhere((*pair.Conversation).Faulty) {
 		for _, s := range pair.Both {
 			copy := m.Copy(s)
 			if copy == nil || copy.Truncated || len(copy.Faults()) == 0 || len(copy.Sent()) == 0 || len(all) >= most {

@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"slices"
 	"strings"
 	"sync"
 
@@ -39,9 +38,11 @@ type Entry struct {
 
 // sideField is the field in which the finding names its side; empty when it names none.
 func (e Entry) sideField() string {
-	for _, name := range slices.Concat(e.Fields, e.More) {
-		if name == "side" || strings.HasSuffix(name, "_side") {
-			return name
+	for _, names := range [2][]string{e.Fields, e.More} {
+		for _, name := range names {
+			if name == "side" || strings.HasSuffix(name, "_side") {
+				return name
+			}
 		}
 	}
 	return ""

@@ -35,8 +35,11 @@ func (j *judge) flaps() [][]flap {
 	byEnds := map[[2]netip.Addr][]flap{}
 	var order [][2]netip.Addr
 	for _, t := range j.talks {
+		if t.End != facts.Deleted || t.Successor != nil || !t.Complete || t.Foreign {
+			continue
+		}
 		m, _ := t.Deletion()
-		if t.End != facts.Deleted || t.Successor != nil || !t.Complete || t.Foreign || m == nil {
+		if m == nil {
 			continue
 		}
 		ends := [2]netip.Addr{t.Ends[pair.A].Addr(), t.Ends[pair.B].Addr()}

@@ -8,33 +8,44 @@ import (
 
 // fold makes one finding of those that say the same of several conversations, as an initiator that
 // tries again and again brings it: that is one thing to tell, with all the frames. Counts add up,
-// ranges widen. By which fields two are the same, the catalogue says.
+// ranges widen. By which fields two are the same, the catalogue says. What is left is the first part
+// of all.
 func fold(all []report.Finding) []report.Finding {
-	first := map[string]int{}
-	about := map[string]bool{} // a finding that others are folded into, and a conversation that it is about
-	var out []report.Finding
-	for _, f := range all {
-		e, _ := Explain(f.Code)
+	type further struct { // a finding that others are folded into, and a conversation that it is about
+		into         int
+		conversation string
+	}
+	first, about := map[string]int{}, map[further]bool{}
+	out := all[:0]
+	var e Entry
+	var key []byte
+	for i := range all {
+		f := all[i]
+		if i == 0 || f.Code != e.Code {
+			e, _ = Explain(f.Code)
+		}
 		if len(e.Same) == 0 || f.Conversation == "" {
 			out = append(out, f)
 			continue
 		}
-		key := fmt.Sprint(f.Code, f.Confidence, f.CausedBy)
+		key = fmt.Append(key[:0], f.Code, f.Confidence, f.CausedBy)
 		for _, k := range e.Same {
-			key += "|" + fmt.Sprint(field(f, e, k))
+			key = append(key, '|')
+			key = fmt.Append(key, field(&f, &e, k))
 		}
-		i, seen := first[key]
+		at, seen := first[string(key)]
 		if !seen {
-			first[key] = len(out)
+			first[string(key)] = len(out)
 			out = append(out, f)
 			continue
 		}
-		if c := key + "|" + f.Conversation; f.Conversation != out[i].Conversation && !about[c] {
+		if c := (further{at, f.Conversation}); f.Conversation != out[at].Conversation && !about[c] {
 			about[c] = true
-			out[i].Further = append(out[i].Further, f.Conversation)
+			out[at].Further = append(out[at].Further, f.Conversation)
 		}
-		merge(&out[i], f)
+		merge(&out[at], f)
 	}
+	clear(all[len(out):])
 	for i, f := range out {
 		if n := len(f.Further); n > 0 {
 			out[i].Explanation += fmt.Sprintf(" The same happened in %s.",

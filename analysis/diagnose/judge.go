@@ -3,6 +3,7 @@ package diagnose
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/facts"
@@ -32,6 +33,7 @@ type judge struct {
 	nat        []facts.Translated
 	versions   *facts.VersionConflict // nil: none
 
+	names   [2]string       // see name; empty: not asked for yet
 	dropped [2]*facts.Drops // by each router while the captures ran; nil: not asked for yet
 	traced  [2]*facts.Traces
 }
@@ -46,7 +48,7 @@ func newJudge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options)
 // ctx ends.
 func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([]report.Finding, error) {
 	j := newJudge(ctx, c, talks, o)
-	var found []report.Finding
+	var each [][]report.Finding // by rule
 	for _, r := range rules {
 		if j.ended() {
 			break
@@ -64,8 +66,10 @@ func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([
 				f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
 			}
 		}
-		found = append(found, some...)
+		each = append(each, some)
 	}
+	found := slices.Concat(each...)
+	each = nil // there may be as many as negotiations
 	link(found)
 	found = fold(found)
 	for i := range found {

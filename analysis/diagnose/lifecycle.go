@@ -279,7 +279,8 @@ func (j *judge) childDeleted(t *talk) report.Finding {
 
 func invalidSPI(j *judge) []report.Finding {
 	var all []report.Finding
-	for m := range j.c.Messages() {
+	speaks := func(v *pair.Conversation) bool { return v.MaySay(ike.InvalidIKESPI, ike.InvalidSPI) }
+	for m := range j.c.MessagesWhere(speaks) {
 		if m.Has(uint16(ike.InvalidIKESPI)) || m.Has(uint16(ike.InvalidSPI)) {
 			n, ok := m.Notify(uint16(ike.InvalidSPI))
 			spi := hex.EncodeToString(n.Data)
@@ -307,7 +308,7 @@ func invalidSPI(j *judge) []report.Finding {
 
 func errorNotify(j *judge) []report.Finding {
 	var all []report.Finding
-	for m := range j.c.Messages() {
+	for m := range j.c.MessagesWhere((*pair.Conversation).MaySayError) {
 		for _, n := range m.Errors() {
 			if spokenFor()[n.Number] || j.saysMismatch(m, n.Number) {
 				continue

@@ -181,6 +181,9 @@ func groupRetry(j *judge) []report.Finding {
 func cookieChallenge(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
+		if !t.MaySay(ike.Cookie) {
+			continue
+		}
 		var challenge, retry *pair.Message
 		for _, m := range t.Messages {
 			if m.Exchange != ike.IKESAInit || !m.Has(uint16(ike.Cookie)) {
@@ -211,7 +214,8 @@ func cookieChallenge(j *judge) []report.Finding {
 func redirected(j *judge) []report.Finding {
 	var all []report.Finding
 	seen := map[string]bool{}
-	for m := range j.c.Messages() {
+	speaks := func(v *pair.Conversation) bool { return v.MaySay(ike.Redirect, ike.RedirectedFrom) }
+	for m := range j.c.MessagesWhere(speaks) {
 		if !m.Has(uint16(ike.Redirect)) && !m.Has(uint16(ike.RedirectedFrom)) {
 			continue
 		}

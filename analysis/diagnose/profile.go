@@ -37,8 +37,12 @@ func (j *judge) profileFor(s pair.Side, all []*facts.IKEv2Profile) *facts.IKEv2P
 func (j *judge) compareProfiles(f *report.Finding, refuser pair.Side) {
 	other := refuser.Other()
 	of := func(s pair.Side) []*facts.IKEv2Profile { return j.o.Config[s].IKEv2Profiles() }
-	mine, theirs := of(refuser), j.profileFor(other, of(other))
-	if len(mine) == 0 || theirs == nil {
+	mine := of(refuser)
+	if len(mine) == 0 {
+		return
+	}
+	theirs := j.profileFor(other, of(other))
+	if theirs == nil {
 		return
 	}
 	identity := cmp.Or(theirs.Local, "address "+j.address(other))

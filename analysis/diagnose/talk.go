@@ -8,6 +8,7 @@ import (
 // talk is a conversation with what is true of it, for the rules.
 type talk struct {
 	*facts.Talk
+	succeeds bool // it, or one of the attempts that followed it, came up
 
 	// What is worked out when it is first asked for.
 	crossed map[*pair.Message]*pair.Message // see overlapping

@@ -19,7 +19,6 @@ type talkSet struct {
 	all   []*talk
 	bySPI map[ike.SPI]*talk // the first with the initiator's SPI
 	of    map[*pair.Conversation]*talk
-	up    map[*pair.Conversation]bool
 	upAt  map[[2]netip.Addr]int64 // when the last that came up between two addresses began, aligned
 	begun []int64                 // when each began that was captured from its beginning, aligned, ascending
 
@@ -33,7 +32,7 @@ type talkSet struct {
 func newTalkSet(ctx context.Context, talks []*facts.Talk) *talkSet {
 	n := len(talks)
 	s := &talkSet{ctx: ctx, all: make([]*talk, 0, n), bySPI: make(map[ike.SPI]*talk, n),
-		of: make(map[*pair.Conversation]*talk, n), up: make(map[*pair.Conversation]bool, n), upAt: map[[2]netip.Addr]int64{}, taken: map[[2]netip.Addr]int64{},
+		of: make(map[*pair.Conversation]*talk, n), upAt: map[[2]netip.Addr]int64{}, taken: map[[2]netip.Addr]int64{},
 		began: map[betweenBy][]int64{}}
 	all := make([]talk, n)
 	for i, t := range talks {
@@ -43,7 +42,7 @@ func newTalkSet(ctx context.Context, talks []*facts.Talk) *talkSet {
 	}
 	slices.Sort(s.begun)
 	for _, t := range slices.Backward(s.all) {
-		s.up[t.Conversation] = t.CameUp() || t.Next != nil && s.up[t.Next]
+		t.succeeds = t.CameUp() || t.Next != nil && s.of[t.Next] != nil && s.of[t.Next].succeeds
 	}
 	return s
 }
@@ -107,7 +106,7 @@ func (t *talk) between() [2]netip.Addr {
 }
 
 // succeeded says whether t, or one of the attempts that followed it, came up.
-func (s *talkSet) succeeded(t *talk) bool { return s.up[t.Conversation] }
+func (s *talkSet) succeeded(t *talk) bool { return t.succeeds }
 
 // cameUpAfter says whether t, or a later negotiation of the same two ends, came up.
 func (s *talkSet) cameUpAfter(t *talk) bool {

@@ -75,29 +75,7 @@ func reorderedOnPath(j *judge) []report.Finding {
 		return nil
 	}
 	for _, s := range pair.Both {
-		n := 0
-		both := func(t *pair.Transmission) bool { return t.At[pair.A] != nil && t.At[pair.B] != nil }
-		for _, t := range j.c.Sent(s, 0) {
-			if both(t) {
-				n++
-			}
-		}
-		order := make([]*pair.Transmission, 0, n)
-		for _, t := range j.c.Sent(s, 0) {
-			if both(t) {
-				order = append(order, t)
-			}
-		}
-		slices.SortFunc(order, func(x, y *pair.Transmission) int { return cmp.Compare(x.At[s].Frame, y.At[s].Frame) })
-		var late []*pair.Transmission
-		highest := int32(0)
-		for _, t := range order {
-			if f := t.At[s.Other()].Frame; f < highest {
-				late = append(late, t)
-			} else {
-				highest = f
-			}
-		}
+		late := j.overtaken(s)
 		count, shown := len(late), sights("arrived late", late...)
 		for _, f := range j.c.Flows {
 			if x := f.At[s.Other()]; f.From == s && x != nil && f.At[s] != nil && x.Reordered > f.At[s].Reordered {
@@ -119,6 +97,29 @@ func reorderedOnPath(j *judge) []report.Finding {
 		})
 	}
 	return all
+}
+
+// overtaken are the sendings of s that arrived behind later ones.
+func (j *judge) overtaken(s pair.Side) (late []*pair.Transmission) {
+	type passed struct {
+		sent, arrived int32 // frames
+		*pair.Transmission
+	}
+	var order []passed
+	for _, t := range j.c.Sent(s, 0) {
+		if x, y := t.At[s], t.At[s.Other()]; x != nil && y != nil {
+			order = append(order, passed{x.Frame, y.Frame, t})
+		}
+	}
+	slices.SortFunc(order, func(x, y passed) int { return cmp.Compare(x.sent, y.sent) })
+	highest := int32(0)
+	for _, t := range order {
+		if t.arrived < highest {
+			late = append(late, t.Transmission)
+		}
+		highest = max(highest, t.arrived)
+	}
+	return late
 }
 
 func dscpRewritten(j *judge) []report.Finding {

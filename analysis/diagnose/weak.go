@@ -13,12 +13,17 @@ import (
 
 func selectionNotOffered(j *judge) []report.Finding {
 	var all []report.Finding
+	type selection struct{ of, from *ike.SA } // equal proposals are one in memory
+	sound := map[selection]bool{}
 	for m := range j.c.Messages() {
-		sa := m.SA()
-		if sa == nil || m.Altered || m.Kind != exchange.Response || m.Exchange != ike.IKESAInit || m.Answers() == nil ||
-			m.Answers().SA() == nil {
+		if m.Kind != exchange.Response || m.Exchange != ike.IKESAInit || m.Altered {
 			continue
 		}
+		sa := m.SA()
+		if sa == nil || m.Answers() == nil || m.Answers().SA() == nil || sound[selection{sa, m.Answers().SA()}] {
+			continue
+		}
+		before := len(all)
 		for _, p := range sa.Proposals {
 			for _, t := range p.Transforms {
 				if offers(m.Answers().SA(), t) {
@@ -36,6 +41,9 @@ func selectionNotOffered(j *judge) []report.Finding {
 					Fields:  map[string]any{"transform": transformName(t)},
 				})
 			}
+		}
+		if len(all) == before {
+			sound[selection{sa, m.Answers().SA()}] = true
 		}
 	}
 	return all
@@ -63,6 +71,9 @@ func additionalKeyExchange(j *judge) []report.Finding {
 				rounds = append(rounds, m)
 			}
 		}
+		if len(rounds) == 0 {
+			continue
+		}
 		methods := []string{}
 		for _, m := range t.MessagesOf(ike.IKESAInit, exchange.Response) {
 			if m.SA() == nil {
@@ -76,7 +87,7 @@ func additionalKeyExchange(j *judge) []report.Finding {
 				}
 			}
 		}
-		if len(rounds) == 0 || len(methods) == 0 {
+		if len(methods) == 0 {
 			continue // IKE_INTERMEDIATE serves other ends, too: it may be empty, or carry a PPK identity (RFC 9242, RFC 9867)
 		}
 		all = append(all, report.Finding{
@@ -151,6 +162,7 @@ func (t *talk) weak() ([]string, *pair.Message) {
 			offer = m
 		} else if m.From != t.Initiator && choice == nil {
 			choice = m
+			break
 		}
 	}
 	m := choice

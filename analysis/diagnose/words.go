@@ -11,6 +11,13 @@ import (
 
 // name is a side for people: its name, and its address when that is known.
 func (j *judge) name(s pair.Side) string {
+	if j.names[s] == "" {
+		j.names[s] = j.makeName(s)
+	}
+	return j.names[s]
+}
+
+func (j *judge) makeName(s pair.Side) string {
 	p := &j.c.Parties[s]
 	n := p.Name
 	if n == "" {
@@ -85,14 +92,14 @@ func tell(f *report.Finding, field string, value any) {
 func tellSubject(f *report.Finding) {
 	e, _ := Explain(f.Code)
 	for _, name := range []string{"direction", e.sideField()} {
-		if value, ok := ofSubject(*f, e, name); ok {
+		if value, ok := ofSubject(f, &e, name); ok {
 			tell(f, name, value)
 		}
 	}
 }
 
 // ofSubject is a field that names the finding's subject.
-func ofSubject(f report.Finding, e Entry, name string) (any, bool) {
+func ofSubject(f *report.Finding, e *Entry, name string) (any, bool) {
 	switch {
 	case name == "direction" && f.Subject.Direction != "":
 		return string(f.Subject.Direction), true
@@ -103,7 +110,7 @@ func ofSubject(f report.Finding, e Entry, name string) (any, bool) {
 }
 
 // field is a field of a finding, whether or not its subject is told already.
-func field(f report.Finding, e Entry, name string) any {
+func field(f *report.Finding, e *Entry, name string) any {
 	if value, ok := ofSubject(f, e, name); ok {
 		return value
 	}
@@ -178,9 +185,13 @@ const MaxEvidence = 500
 
 // sights are the evidence of transmissions: each as both captures show it, the first MaxEvidence.
 func sights(note string, transmissions ...*pair.Transmission) []report.Evidence {
-	var all []report.Evidence
+	return appendSights(nil, note, transmissions...)
+}
+
+func appendSights(all []report.Evidence, note string, transmissions ...*pair.Transmission) []report.Evidence {
+	before := len(all)
 	for _, t := range transmissions {
-		if len(all) >= MaxEvidence {
+		if len(all)-before >= MaxEvidence {
 			break
 		}
 		for _, s := range pair.Both {
@@ -194,12 +205,20 @@ func sights(note string, transmissions ...*pair.Transmission) []report.Evidence 
 
 // evidence shows a message by its transmissions.
 func evidence(note string, messages ...*pair.Message) []report.Evidence {
-	var all []report.Evidence
+	n := 0
 	for _, m := range messages {
-		if m == nil {
-			continue
+		if m != nil {
+			n += min(len(m.Transmissions()), MaxEvidence)
 		}
-		all = append(all, sights(note, m.Transmissions()...)...)
+	}
+	if n == 0 {
+		return nil
+	}
+	all := make([]report.Evidence, 0, 2*n)
+	for _, m := range messages {
+		if m != nil {
+			all = appendSights(all, note, m.Transmissions()...)
+		}
 	}
 	return all
 }

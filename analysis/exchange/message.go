@@ -37,6 +37,7 @@ type Clear struct {
 	Fragment   uint16          // SKF: number of this fragment, counted from 1 (RFC 7383, Section 2.5)
 	Fragments  uint16          // SKF: of how many
 	notifies   []notify
+	marks      Marks
 	parsed     *ike.Message // nil for a well-formed message of one SK payload
 	shared     bool         // parsed is that of another message with the same layout
 }
@@ -116,9 +117,12 @@ const (
 
 func (k Kind) String() string { return [...]string{"request", "response"}[k] }
 
+// Marks are those of the Notify payloads in clear.
+func (c *Clear) Marks() Marks { return c.marks }
+
 // Has says whether the message holds a Notify of type n in clear.
 func (c *Clear) Has(n uint16) bool {
-	return slices.ContainsFunc(c.notifies, func(x notify) bool { return x.Number == n })
+	return c.marks.May(n) && slices.ContainsFunc(c.notifies, func(x notify) bool { return x.Number == n })
 }
 
 // Notify returns the first Notify payload of type n in clear.

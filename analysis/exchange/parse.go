@@ -49,6 +49,9 @@ func newClear(h ike.Header, raw []byte, r *repeats) *Clear {
 	for _, x := range c.parsed.Payloads {
 		c.take(h, x, raw)
 	}
+	for i := range c.notifies {
+		c.marks.mark(c.notifies[i].Number)
+	}
 	c.Payloads = r.names(c.parsed)
 	r.share(c.parsed, raw)
 	return c

@@ -99,8 +99,11 @@ func Wanted(m *pair.Message) (int, bool) {
 }
 
 // GroupRounds are the answers of t that ask for another group, and the first group that was
-// offered.
+// offered; 0 when none does.
 func (t *Talk) GroupRounds() (rounds []*pair.Message, offered int) {
+	if !t.MaySay(ike.InvalidKEPayload) {
+		return nil, 0
+	}
 	for _, m := range t.Messages {
 		if _, ok := Wanted(m); ok {
 			rounds = append(rounds, m)
@@ -366,7 +369,7 @@ func (t *Talk) accepts() bool {
 	if t.esp.from(t, t.Initiator) {
 		return true
 	}
-	return slices.ContainsFunc(t.Messages, func(m *pair.Message) bool {
+	return t.wentOn() && slices.ContainsFunc(t.Messages, func(m *pair.Message) bool {
 		if m.From != t.Initiator || m.Exchange != ike.CreateChildSA && m.Exchange != ike.Informational {
 			return false
 		}
@@ -419,7 +422,7 @@ func (t *Talk) usedBeside(m *pair.Message) bool {
 	if t.esp.fromAfter(t, t.Initiator, t.Answer.Messages[0].Transmissions()[0].Aligned) {
 		return true
 	}
-	return slices.ContainsFunc(t.Messages, func(o *pair.Message) bool {
+	return t.wentOn() && slices.ContainsFunc(t.Messages, func(o *pair.Message) bool {
 		return o != m && o.From == t.Initiator && o.FirstInner != ike.PayloadD &&
 			(o.Exchange == ike.CreateChildSA || o.Exchange == ike.Informational)
 	})
@@ -506,9 +509,22 @@ func (t *Talk) follows(m *pair.Message, within int64) bool {
 	return m.Transmissions()[0].Aligned >= at && m.Transmissions()[0].Aligned <= at+within
 }
 
+// wentOn says whether there may be exchanges of an SA that stands.
+func (t *Talk) wentOn() bool {
+	for _, x := range [2]ike.ExchangeType{ike.CreateChildSA, ike.Informational} {
+		if t.MayHold(x, exchange.Request) || t.MayHold(x, exchange.Response) {
+			return true
+		}
+	}
+	return false
+}
+
 // AnsweredLater says whether an exchange of the established SA was answered: a rekey, or a liveness
 // check. A Delete and its answer say nothing about what they end.
 func (t *Talk) AnsweredLater() bool {
+	if !t.wentOn() {
+		return false
+	}
 	for _, m := range t.Messages {
 		if m.Kind != exchange.Request || m.AnsweredBy() == nil || m.FirstInner == ike.PayloadD ||
 			m.FirstInner == ike.PayloadN && m.Exchange == ike.Informational {

@@ -160,6 +160,9 @@ func (t *Talk) Deletion() (*pair.Message, bool) {
 	if t.Version == 1 {
 		return t.deletionV1()
 	}
+	if !t.MayHold(ike.Informational, exchange.Request) {
+		return nil, false
+	}
 	for i, m := range t.Messages {
 		if m.Exchange != ike.Informational || m.Kind != exchange.Request {
 			continue

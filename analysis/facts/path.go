@@ -25,13 +25,19 @@ type Stretch struct {
 	tail   []Sending // all since the last that arrived: nothing passes any more
 	before int       // how many were lost before the last that arrived
 	noise  float64   // the part of the other direction that is lost in between what arrives there
+	block  *block    // what Blocked found, once asked
+}
+
+// block is what Blocked says of a stretch.
+type block struct {
+	lost        []Sending
+	certain, ok bool
 }
 
 // Sending is a transmission with its message.
 type Sending struct {
 	*pair.Transmission
 	Message *pair.Message
-	place   int // among those of the case
 }
 
 // Path is what became of the IKE packets of a case, stretch by stretch.
@@ -52,8 +58,14 @@ func PathOf(c *pair.Case) *Path {
 	}
 	for _, s := range pair.Both {
 		for _, port := range ports {
-			p.of[stretchKey{s, port}] = newStretch(c, s, port)
+			p.of[stretchKey{s, port}] = &Stretch{From: s, Port: port}
 		}
+	}
+	p.gather(c)
+	for k, st := range p.of {
+		to := c.Story(k.from.Other())
+		st.Empty = to.Counts.Tunnel() == 0 && len(to.Datagrams) == 0
+		st.sum()
 	}
 	for k, st := range p.of {
 		back := p.Of(k.from.Other(), k.port)
@@ -90,32 +102,42 @@ func (p *Path) OnlyNATT(st *Stretch) bool {
 	return st.Port == 4500 && blocked && st.Delivered == 0 && p.Of(st.From, 500).Delivered > 0
 }
 
-// newStretch gathers the unfragmented sendings of s to a port. Fragmented datagrams are a fact of
-// their own, and what went to strangers says nothing about the path.
-func newStretch(c *pair.Case, s pair.Side, port uint16) *Stretch {
-	st := &Stretch{From: s, Port: port}
-	if to := c.Story(s.Other()); to != nil {
-		st.Empty = to.Counts.Tunnel() == 0 && len(to.Datagrams) == 0
-	}
-	ours := func(m *pair.Message, t *pair.Transmission) bool {
-		return (m.Conversation == nil || !m.Conversation.Foreign) && !Fragmented(t)
-	}
-	n := 0
-	for m, t := range c.Sent(s, port) {
-		if ours(m, t) {
-			n++
+// gather finds the unfragmented sendings of every stretch, in order of time. Fragmented datagrams are a fact of their own, and what went to
+// strangers says nothing about the path.
+func (p *Path) gather(c *pair.Case) {
+	var sent [2][2][]timed // by sender, and place among the ports
+	for m := range c.MessagesWhere(func(v *pair.Conversation) bool { return !v.Foreign }) {
+		for _, t := range m.Transmissions() {
+			if i := slices.Index(ports, t.Port()); i >= 0 && !t.Duplicate && !Fragmented(t) {
+				sent[m.From][i] = append(sent[m.From][i], timed{t.Aligned, len(sent[m.From][i]), Sending{t, m}})
+			}
 		}
 	}
-	st.Sent = make([]Sending, 0, n)
-	for m, t := range c.Sent(s, port) {
-		if !ours(m, t) {
-			continue
+	for _, s := range pair.Both {
+		for i, port := range ports {
+			p.of[stretchKey{s, port}].Sent = inOrder(sent[s][i])
 		}
-		st.Sent = append(st.Sent, Sending{t, m, len(st.Sent)})
 	}
-	slices.SortFunc(st.Sent, func(a, b Sending) int {
-		return cmp.Or(cmp.Compare(a.Aligned, b.Aligned), cmp.Compare(a.place, b.place))
-	})
+}
+
+// timed is a sending with what it is sorted by, which is not looked for behind two pointers at each comparison.
+type timed struct {
+	aligned int64
+	place   int
+	Sending
+}
+
+func inOrder(all []timed) []Sending {
+	slices.SortFunc(all, func(a, b timed) int { return cmp.Or(cmp.Compare(a.aligned, b.aligned), cmp.Compare(a.place, b.place)) })
+	sorted := make([]Sending, len(all))
+	for i := range all {
+		sorted[i] = all[i].Sending
+	}
+	return sorted
+}
+
+// sum counts what became of the sendings.
+func (st *Stretch) sum() {
 	for _, t := range st.Sent {
 		switch t.Fate {
 		case pair.Lost:
@@ -133,7 +155,6 @@ func newStretch(c *pair.Case, s pair.Side, port uint16) *Stretch {
 			st.Missing++
 		}
 	}
-	return st
 }
 
 // Fragmented says whether a sending left, or arrived, in IP fragments.
@@ -150,6 +171,14 @@ func Fragmented(t *pair.Transmission) bool {
 // nothing of one exchange, again and again, while others do. Of the latter two, several sendings
 // must be proven lost.
 func (st *Stretch) Blocked() (lost []Sending, certain, ok bool) {
+	if st.block == nil {
+		st.block = &block{}
+		st.block.lost, st.block.certain, st.block.ok = st.blocked()
+	}
+	return slices.Clip(st.block.lost), st.block.certain, st.block.ok
+}
+
+func (st *Stretch) blocked() (lost []Sending, certain, ok bool) {
 	if st.Delivered == 0 && st.Missing > 0 {
 		return st.proven(), st.Lost >= 2, st.Missing == len(st.Sent) && (st.Lost > 0 || st.Empty)
 	}
@@ -157,7 +186,7 @@ func (st *Stretch) Blocked() (lost []Sending, certain, ok bool) {
 	if lost := st.proven(); len(lost) > 0 && st.system(lost) {
 		return lost, true, true
 	}
-	asked := map[ike.ExchangeType]bool{}
+	var asked [256]bool
 	for _, t := range st.Sent {
 		x := t.Message.Exchange
 		if asked[x] {

@@ -80,6 +80,9 @@ func (t *Talk) Responder() pair.Side { return t.Initiator.Other() }
 
 // MessagesOf returns the messages of an exchange and kind.
 func (t *Talk) MessagesOf(x ike.ExchangeType, k exchange.Kind) []*pair.Message {
+	if !t.MayHold(x, k) {
+		return nil
+	}
 	n := 0
 	for _, m := range t.Messages {
 		if m.Exchange == x && m.Kind == k {
@@ -119,6 +122,9 @@ func (t *Talk) InitAnswered() bool {
 
 // InClear is a message with an error that stands in clear, in an exchange that should be encrypted.
 func (t *Talk) InClear(n ike.NotifyType) *pair.Message {
+	if !t.MaySay(n) {
+		return nil
+	}
 	for _, m := range t.Messages {
 		if m.Exchange != ike.IKESAInit && m.Has(uint16(n)) {
 			return m
@@ -129,6 +135,9 @@ func (t *Talk) InClear(n ike.NotifyType) *pair.Message {
 
 // NoProposal is the message that refuses the proposals in clear, of either version.
 func (t *Talk) NoProposal() *pair.Message {
+	if !t.MaySay(ike.NoProposalChosen) {
+		return nil
+	}
 	for _, m := range t.Messages {
 		if m.Has(uint16(ike.NoProposalChosen)) &&
 			(m.Exchange == ike.IKESAInit || t.Version == 1 && m.Exchange != ike.V1QuickMode) {

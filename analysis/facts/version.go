@@ -26,7 +26,7 @@ func Versions(c *pair.Case, talks []*Talk) *VersionConflict {
 			begins[t.Initiator][t.Version] = t.Messages[0]
 		}
 	}
-	for m := range c.Messages() {
+	for m := range c.MessagesWhere(func(v *pair.Conversation) bool { return v.MaySay(ike.InvalidMajorVersion) }) {
 		if m.Has(uint16(ike.InvalidMajorVersion)) && !m.Encrypted() {
 			return &VersionConflict{m.From.Other(), askedVersion(c, m), true, []*pair.Message{m}}
 		}

@@ -126,6 +126,7 @@ type Conversation struct {
 	Suite       *ike.Suite        // negotiated algorithms by the clear messages; nil when unknown
 	First, Last int64             // aligned
 	Ends        [2]netip.AddrPort // each side as its own capture shows it last; else as the other's does
+	marks       marks
 }
 
 // Message is one IKE message of a conversation and what became of every transmission. There is one

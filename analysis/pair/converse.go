@@ -93,6 +93,7 @@ func (v *Conversation) settle(c *Case) {
 	})
 	v.First, v.Last = v.Messages[0].Transmissions()[0].Aligned, v.Messages[0].Transmissions()[0].Aligned
 	for _, m := range v.Messages {
+		v.marks.take(m)
 		for _, t := range m.Transmissions() {
 			v.First, v.Last = min(v.First, t.Aligned), max(v.Last, t.Aligned)
 		}

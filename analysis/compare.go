@@ -40,6 +40,23 @@ type Options struct {
 	Version string    // of the program, for the report
 	Keys    *ike.Keys // opens encrypted messages
 	NoSwap  bool      // trust the order of the files, even when the addresses say that they are the wrong way round
+	// Progress is told how the work goes on, by any goroutine, often; nil: nobody wants to know.
+	Progress func(Progress)
+}
+
+// Progress is how far a comparison has come.
+type Progress struct {
+	Doing    string // "reading FILE", "joining", "judging"
+	Done, Of int    // packets, of a number that is not known, 0; else parts of the work
+}
+
+// tell is a way to tell the progress of one part of the work.
+func (o *Options) tell(doing string) func(done, of int) {
+	return func(done, of int) {
+		if o.Progress != nil {
+			o.Progress(Progress{doing, done, of})
+		}
+	}
 }
 
 // Compare reads both captures in parallel, joins and judges them. b is nil when there is but one: a pcapng with an interface
@@ -48,19 +65,19 @@ type Options struct {
 // given the wrong way round, they are exchanged and the report's Sides name the files as they were used.
 func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, error) {
 	sides := [2]*Side{&a, b}
-	stories, err := readBoth(ctx, sides)
+	stories, err := readBoth(ctx, sides, &o)
 	if err != nil {
 		return nil, err
 	}
 	if b == nil {
-		if both, ok, err := bothSides(ctx, &a, stories[0]); err != nil {
+		if both, ok, err := bothSides(ctx, &a, stories[0], &o); err != nil {
 			return nil, err
 		} else if ok {
 			stories, sides[1] = both, &Side{File: a.File, Open: a.Open}
 		}
 	}
-	options := pair.Options{Keys: o.Keys, NoSwap: o.NoSwap}
-	var judged diagnose.Options
+	options := pair.Options{Keys: o.Keys, NoSwap: o.NoSwap, Progress: o.tell("joining")}
+	judged := diagnose.Options{Progress: o.tell("judging")}
 	for i, s := range sides {
 		if s != nil {
 			l := facts.LimitsOf(s.Config, stories[i])
@@ -93,7 +110,7 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 }
 
 // readBoth reads the captures at the same time; the first error stops both.
-func readBoth(ctx context.Context, sides [2]*Side) ([2]*exchange.Story, error) {
+func readBoth(ctx context.Context, sides [2]*Side, o *Options) ([2]*exchange.Story, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var stories [2]*exchange.Story
@@ -105,7 +122,7 @@ func readBoth(ctx context.Context, sides [2]*Side) ([2]*exchange.Story, error) {
 			continue
 		}
 		wait.Go(func() {
-			if stories[i], failed[i] = read(ctx, s, &shared, nil); failed[i] != nil {
+			if stories[i], failed[i] = read(ctx, s, &shared, nil, o); failed[i] != nil {
 				stop(failed[i])
 			}
 		})
@@ -118,7 +135,7 @@ func readBoth(ctx context.Context, sides [2]*Side) ([2]*exchange.Story, error) {
 }
 
 // read reads the capture of a side, of some of its interfaces where these are given.
-func read(ctx context.Context, s *Side, shared *exchange.Contents, of map[int]bool) (*exchange.Story, error) {
+func read(ctx context.Context, s *Side, shared *exchange.Contents, of map[int]bool, o *Options) (*exchange.Story, error) {
 	name := s.File
 	if name == "" {
 		name = s.Name
@@ -135,7 +152,7 @@ func read(ctx context.Context, s *Side, shared *exchange.Contents, of map[int]bo
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	var source exchange.Source = r
+	var source exchange.Source = &told{r, 0, o.tell("reading " + name)}
 	if of != nil {
 		source = onlyInterfaces{r, of}
 	}
@@ -147,4 +164,21 @@ func read(ctx context.Context, s *Side, shared *exchange.Contents, of map[int]bo
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return story, nil
+}
+
+// told is a capture whose reader tells how far it is.
+type told struct {
+	exchange.Source
+	n    int
+	tell func(done, of int)
+}
+
+// tellEvery is how many packets are read between two words about it.
+const tellEvery = 1 << 16
+
+func (r *told) Next(p *packet.Packet) error {
+	if r.n++; r.n%tellEvery == 0 {
+		r.tell(r.n, 0)
+	}
+	return r.Source.Next(p)
 }

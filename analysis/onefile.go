@@ -26,14 +26,14 @@ func (o onlyInterfaces) Next(p *packet.Packet) error {
 }
 
 // bothSides reads the two sides of a single capture; ok is false when it is of one side.
-func bothSides(ctx context.Context, a *Side, story *exchange.Story) (stories [2]*exchange.Story, ok bool, err error) {
+func bothSides(ctx context.Context, a *Side, story *exchange.Story, o *Options) (stories [2]*exchange.Story, ok bool, err error) {
 	of := sidesOf(story)
 	if of == nil {
 		return stories, false, nil
 	}
 	var shared exchange.Contents
 	for _, s := range pair.Both {
-		if stories[s], err = read(ctx, a, &shared, of[s]); err != nil {
+		if stories[s], err = read(ctx, a, &shared, of[s], o); err != nil {
 			return stories, false, err
 		}
 	}

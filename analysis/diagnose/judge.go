@@ -18,6 +18,8 @@ type Options struct {
 	// TransferHostKey is what was wrong with the host key of the connection that was to fetch the
 	// capture; empty: nothing.
 	TransferHostKey [2]string
+	// Progress is told how many of the rules were asked; nil: nobody wants to know.
+	Progress func(done, of int)
 }
 
 // judge holds the case and what is true of it: all that a rule may look at.
@@ -49,14 +51,17 @@ func newJudge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options)
 func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([]report.Finding, error) {
 	j := newJudge(ctx, c, talks, o)
 	var each [][]report.Finding // by rule
-	for _, r := range rules {
+	for i, r := range rules {
 		if j.ended() {
 			break
 		}
+		if o.Progress != nil {
+			o.Progress(i, len(rules))
+		}
 		entry, _ := Explain(r.code)
 		some := r.find(j)
-		for i := range some {
-			f := &some[i]
+		for n := range some {
+			f := &some[n]
 			f.Code = r.code
 			if f.Severity == "" {
 				f.Severity = entry.Severity

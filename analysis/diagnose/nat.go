@@ -143,9 +143,12 @@ func (j *judge) sameSA(before, after *pair.Mapping) bool {
 }
 
 func encapsulationForced(j *judge) []report.Finding {
+	if len(j.nat) > 0 {
+		return nil
+	}
 	for m := range j.c.Messages() {
 		for d := range m.NATD() {
-			if d.Forced && len(j.nat) == 0 {
+			if d.Forced {
 				return []report.Finding{{
 					Confidence: report.Certain, Conversation: m.Conversation.ID,
 					Explanation: fmt.Sprintf("%s sends a NAT detection hash of no address at all, "+

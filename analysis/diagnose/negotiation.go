@@ -147,11 +147,14 @@ func groupRetry(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
 		rounds, offered := t.GroupRounds()
+		if len(groups(rounds)) != 1 {
+			continue
+		}
 		again := t.Talk
 		if !t.InitAnswered() {
 			again = t.GroupAttempt()
 		}
-		if len(groups(rounds)) != 1 || again == nil {
+		if again == nil {
 			continue
 		}
 		group := groups(rounds)[0]

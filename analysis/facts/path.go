@@ -105,14 +105,27 @@ func (p *Path) OnlyNATT(st *Stretch) bool {
 // gather finds the unfragmented sendings of every stretch, in order of time. Fragmented datagrams are a fact of their own, and what went to
 // strangers says nothing about the path.
 func (p *Path) gather(c *pair.Case) {
-	var sent [2][2][]timed // by sender, and place among the ports
-	for m := range c.MessagesWhere(func(v *pair.Conversation) bool { return !v.Foreign }) {
-		for _, t := range m.Transmissions() {
-			if i := slices.Index(ports, t.Port()); i >= 0 && !t.Duplicate && !Fragmented(t) {
-				sent[m.From][i] = append(sent[m.From][i], timed{t.Aligned, len(sent[m.From][i]), Sending{t, m}})
+	each := func(take func(from pair.Side, port int, t *pair.Transmission, m *pair.Message)) {
+		for m := range c.MessagesWhere(func(v *pair.Conversation) bool { return !v.Foreign }) {
+			for _, t := range m.Transmissions() {
+				if i := slices.Index(ports, t.Port()); i >= 0 && !t.Duplicate && !Fragmented(t) {
+					take(m.From, i, t, m)
+				}
 			}
 		}
 	}
+	var count [2][2]int // by sender, and place among the ports
+	each(func(from pair.Side, port int, _ *pair.Transmission, _ *pair.Message) { count[from][port]++ })
+	var sent [2][2][]timed
+	for _, s := range pair.Both {
+		for i := range ports {
+			sent[s][i] = make([]timed, 0, count[s][i])
+		}
+	}
+	each(func(from pair.Side, port int, t *pair.Transmission, m *pair.Message) {
+		to := &sent[from][port]
+		*to = append(*to, timed{t.Aligned, len(*to), Sending{t, m}})
+	})
 	for _, s := range pair.Both {
 		for i, port := range ports {
 			p.of[stretchKey{s, port}].Sent = inOrder(sent[s][i])

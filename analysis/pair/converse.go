@@ -17,15 +17,20 @@ type conversationKey struct {
 	strange  bool
 }
 
+func (k conversationKey) hash() uint64 { return exchange.Mix(uint64(k.spi), uint64(k.version)) }
+
 // converse groups the messages by the initiator's SPI, which stays the same through COOKIE and INVALID_KE_PAYLOAD retries, and
 // links the conversations that belong together.
 func (j *joiner) converse() {
 	c := j.c
 	j.group()
 	var room requests
-	for _, v := range c.Conversations {
+	for v := range until(j.ctx, c.Conversations) {
 		v.settle(c)
 		v.linkAnswers(&room)
+	}
+	if j.ctx.Err() != nil {
+		return // the messages of the others are in no order, and answer nothing
 	}
 	slices.SortStableFunc(c.Conversations, func(x, y *Conversation) int {
 		return cmp.Or(cmp.Compare(x.First, y.First), cmp.Compare(x.SPIi, y.SPIi))
@@ -33,7 +38,7 @@ func (j *joiner) converse() {
 	c.number()
 	linkRekeys(c.Conversations)
 	linkAttempts(c.Conversations)
-	for _, v := range c.Conversations {
+	for v := range until(j.ctx, c.Conversations) {
 		v.measure(j.keys)
 	}
 }
@@ -41,19 +46,19 @@ func (j *joiner) converse() {
 // group makes the conversations of the messages.
 func (j *joiner) group() {
 	c := j.c
-	groups := map[conversationKey]int32{}
+	var groups exchange.Index
 	of, sizes := make([]int32, len(j.links)), []int32(nil)
 	var keys []conversationKey
 	for i, m := range j.links {
 		m.Message = m.better()
 		k := m.conversation()
-		n, known := groups[k]
-		if !known {
-			n = int32(len(keys))
-			groups[k] = n
+		n := groups.Find(k.hash(), func(i int) bool { return keys[i] == k })
+		if n < 0 {
+			n = len(keys)
+			groups.Add(k.hash(), n)
 			keys, sizes = append(keys, k), append(sizes, 0)
 		}
-		of[i] = n
+		of[i] = int32(n)
 		sizes[n]++
 	}
 	order, all := make([]*Message, len(j.links)), make([]Conversation, len(keys))

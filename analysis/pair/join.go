@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -16,21 +17,42 @@ type Options struct {
 	Parties [2]Party  // Name, Interface, File, Known and KnownNAT are read
 	Keys    *ike.Keys // opens encrypted messages; nil: none
 	NoSwap  bool      // keep a for A and b for B, also where the addresses say otherwise
+	// Progress is told how many of the steps of the work are done; nil: nobody wants to know.
+	Progress func(done, of int)
 }
 
 // Join makes one case of two stories. b is nil when only one capture was given. The stories are not to be used by anybody else
-// afterwards. Only the search for an address behind a NAT takes long; ctx ends it.
+// afterwards. It ends early with ctx's cause.
 func Join(ctx context.Context, a, b *exchange.Story, o Options) (*Case, error) {
 	if a == nil {
 		return nil, errors.New("compare: no capture of side A was given")
 	}
-	j := joiner{c: &Case{Parties: o.Parties}, keys: o.Keys}
+	j := joiner{ctx: ctx, c: &Case{Parties: o.Parties}, keys: o.Keys}
 	for _, s := range Both {
 		j.c.Parties[s].Side = s
 	}
 	j.c.Parties[A].Story, j.c.Parties[B].Story = a, b
-	j.links = linkMessages(a, b)
-	if !o.NoSwap && swapped(&j.c.Parties, j.links) {
+	steps := []func(){
+		func() { j.link(!o.NoSwap) }, j.retime, j.locate, j.match, j.converse, j.translate, j.part, j.cover, j.judgeFates, j.finishFlows,
+		j.detect, j.icmp, j.count,
+	}
+	for i, step := range steps {
+		if o.Progress != nil {
+			o.Progress(i, len(steps))
+		}
+		step()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	return j.c, nil
+}
+
+// link finds the messages that both captures hold, and which capture is whose.
+func (j *joiner) link(mayBeSwapped bool) {
+	p := &j.c.Parties
+	j.links = linkMessages(p[A].Story, p[B].Story)
+	if mayBeSwapped && swapped(p, j.links) {
 		j.swap()
 	}
 	for _, s := range Both {
@@ -38,24 +60,31 @@ func Join(ctx context.Context, a, b *exchange.Story, o Options) (*Case, error) {
 			story.Linked()
 		}
 	}
-	j.retime()
-	j.locate()
-	j.match()
-	j.converse()
-	j.translate()
+}
+
+// part sets aside what is with others than the two sides.
+func (j *joiner) part() {
 	j.c.findForeign()
 	j.c.partForeign()
-	j.cover()
-	j.judgeFates()
-	j.finishFlows()
-	j.detect(ctx)
-	j.icmp()
-	j.count()
-	return j.c, nil
+}
+
+// hearing is after how many messages or conversations the context is looked at.
+const hearing = 1024
+
+// until yields elements until the context ends: what is left undone then, nobody sees.
+func until[T any](ctx context.Context, all []T) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for i, x := range all {
+			if i%hearing == 0 && ctx.Err() != nil || !yield(x) {
+				return
+			}
+		}
+	}
 }
 
 // joiner holds what Join needs while it works.
 type joiner struct {
+	ctx     context.Context
 	c       *Case
 	links   []*Message
 	compass *compass
@@ -137,7 +166,7 @@ func (j *joiner) match() {
 	for _, s := range Both {
 		near[s] = func(a int64) [2]int64 { return j.rough.near(a, s) }
 	}
-	for _, l := range j.links {
+	for l := range until(j.ctx, j.links) {
 		matchLink(l, blind, near[l.From])
 		for _, t := range l.Transmissions() {
 			if t.At[A] != nil && t.At[B] != nil {
@@ -149,7 +178,7 @@ func (j *joiner) match() {
 	if !j.blind() {
 		j.c.Clock = fitClock(all)
 	}
-	for _, l := range j.links {
+	for l := range until(j.ctx, j.links) {
 		j.duplicates(l)
 		for _, t := range l.Transmissions() {
 			t.Aligned = j.aligned(t, l.From)

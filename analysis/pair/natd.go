@@ -13,18 +13,20 @@ import (
 
 // detect recomputes the NAT detection hashes of all messages from the addresses that are known, and with one capture alone searches the
 // private address behind a NAT.
-func (j *joiner) detect(ctx context.Context) {
-	d := detector{c: j.c, ctx: ctx}
+func (j *joiner) detect() {
+	d := detector{c: j.c, ctx: j.ctx}
 	for _, s := range Both {
 		d.known[s] = candidates(&j.c.Parties[s])
 	}
 	var said []NATD
-	for m := range j.c.Messages() {
-		said = said[:0]
-		for h := range m.hashes() {
-			said = append(said, d.check(m, h))
+	for v := range until(j.ctx, j.c.Conversations) {
+		for _, m := range v.Messages {
+			said = said[:0]
+			for h := range m.hashes() {
+				said = append(said, d.check(m, h))
+			}
+			m.setNATD(said)
 		}
-		m.setNATD(said)
 	}
 }
 
@@ -156,6 +158,9 @@ func (m *Message) hashes() iter.Seq[hash] {
 	return func(yield func(hash) bool) {
 		if m.Major() == 1 {
 			m.hashesV1(yield)
+			return
+		}
+		if k := m.Marks(); !k.May(uint16(ike.NATDetectionSourceIP)) && !k.May(uint16(ike.NATDetectionDestinationIP)) {
 			return
 		}
 		for n := range m.Notifies() {

@@ -101,7 +101,7 @@ func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) 
 	if len(files) == 2 {
 		b = &sides[1]
 	}
-	r, err := analysis.Compare(ctx, sides[0], b, analysis.Options{Tunnel: f.tunnel, Version: versionString(), Keys: keys})
+	r, err := analysis.Compare(ctx, sides[0], b, analysis.Options{Tunnel: f.tunnel, Version: versionString(), Keys: keys, Progress: a.comparing()})
 	if err != nil {
 		return document{}, usageError(err)
 	}

@@ -80,10 +80,14 @@ func (p *Peer) silence(s pair.Side) (Silence, bool) {
 	}
 	pauses := p.pauses(s)
 	whole := len(p.Flows[s]) == 0
+	times := p.times(talker)
 	for i, pause := range pauses {
 		atFirst := p.bornIn(pause, s)
 		if atFirst {
 			pause.from = p.births[0].at + stepAside // it had no SA until then
+		}
+		if n, _ := slices.BinarySearch(times, pause.from); n == len(times) || times[n] >= pause.to {
+			continue // the other side is silent, too; to ask each of its flows is too much work for thousands of pauses
 		}
 		found := p.during(s, pause)
 		found.Whole, found.AtFirst = whole, atFirst
@@ -100,27 +104,53 @@ func (p *Peer) silence(s pair.Side) (Silence, bool) {
 	return Silence{}, false
 }
 
+// times are when the packets of s that were sampled passed, aligned, ascending.
+func (p *Peer) times(s pair.Side) []int64 {
+	var all []int64
+	for _, f := range p.seen[s] {
+		for _, x := range f.Samples {
+			all = append(all, p.c.Aligned(x.Nanos, f.side))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // usual is how long s is silent at other times while the other side is busy. When neither sends, there may be nothing to say.
 func (p *Peer) usual(s pair.Side, further []span) (longest int64) {
+	busy := joined(p.spans[s.Other()])
 	for _, pause := range further {
 		if pause.to-pause.from <= longest {
 			break // they become shorter
 		}
-		longest = max(longest, busyIn(p.spans[s.Other()], pause))
+		longest = max(longest, busyIn(busy, pause))
 	}
 	return longest
 }
 
-// busyIn is how much of a stretch of time the given ones fill, which are in the order of their beginnings.
+// joined makes one of spans that touch. They are in the order of their beginnings.
+func joined(all []span) []span {
+	var out []span
+	for _, x := range all {
+		switch n := len(out); {
+		case x.to <= x.from: // a moment, or less where a clock was set back in it
+		case n > 0 && x.from <= out[n-1].to:
+			out[n-1].to = max(out[n-1].to, x.to)
+		default:
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// busyIn is how much of a stretch of time the given ones fill, which are in order and apart.
 func busyIn(busy []span, in span) (n int64) {
-	at := in.from
-	for _, b := range busy {
+	first, _ := slices.BinarySearchFunc(busy, in.from, func(b span, t int64) int { return cmp.Compare(b.to, t) })
+	for _, b := range busy[first:] {
 		if b.from >= in.to {
 			break
 		}
-		from, to := max(b.from, at), min(b.to, in.to)
-		n += max(0, to-from)
-		at = max(at, to)
+		n += max(0, min(b.to, in.to)-max(b.from, in.from))
 	}
 	return n
 }

@@ -116,37 +116,42 @@ func (p *Path) gather(c *pair.Case) {
 	}
 	var count [2][2]int // by sender, and place among the ports
 	each(func(from pair.Side, port int, _ *pair.Transmission, _ *pair.Message) { count[from][port]++ })
-	var sent [2][2][]timed
+	var sent [2][2][]Sending
 	for _, s := range pair.Both {
 		for i := range ports {
-			sent[s][i] = make([]timed, 0, count[s][i])
+			sent[s][i] = make([]Sending, 0, count[s][i])
 		}
 	}
 	each(func(from pair.Side, port int, t *pair.Transmission, m *pair.Message) {
-		to := &sent[from][port]
-		*to = append(*to, timed{t.Aligned, len(*to), Sending{t, m}})
+		sent[from][port] = append(sent[from][port], Sending{t, m})
 	})
 	for _, s := range pair.Both {
 		for i, port := range ports {
-			p.of[stretchKey{s, port}].Sent = inOrder(sent[s][i])
+			inOrder(sent[s][i])
+			p.of[stretchKey{s, port}].Sent = sent[s][i]
 		}
 	}
 }
 
-// timed is a sending with what it is sorted by, which is not looked for behind two pointers at each comparison.
-type timed struct {
-	aligned int64
-	place   int
-	Sending
-}
-
-func inOrder(all []timed) []Sending {
-	slices.SortFunc(all, func(a, b timed) int { return cmp.Or(cmp.Compare(a.aligned, b.aligned), cmp.Compare(a.place, b.place)) })
-	sorted := make([]Sending, len(all))
-	for i := range all {
-		sorted[i] = all[i].Sending
+// inOrder sorts sendings by time, those of one moment as they come. The times are laid beside them for that: to look behind two pointers
+// at each comparison takes several times as long.
+func inOrder(all []Sending) {
+	if slices.IsSortedFunc(all, func(a, b Sending) int { return cmp.Compare(a.Aligned, b.Aligned) }) {
+		return
 	}
-	return sorted
+	type timed struct {
+		aligned int64
+		place   int
+		Sending
+	}
+	order := make([]timed, len(all))
+	for i, x := range all {
+		order[i] = timed{x.Aligned, i, x}
+	}
+	slices.SortFunc(order, func(a, b timed) int { return cmp.Or(cmp.Compare(a.aligned, b.aligned), cmp.Compare(a.place, b.place)) })
+	for i := range order {
+		all[i] = order[i].Sending
+	}
 }
 
 // sum counts what became of the sendings.

@@ -117,6 +117,26 @@ func TestGrowthIsLinear(t *testing.T) {
 	}
 }
 
+// Who waits is told of every part of the work, in its order.
+func TestProgressIsTold(t *testing.T) {
+	s := scene.New(t)
+	s.SA(0).Up()
+	sides := s.Sides()
+	var told []string
+	_, err := analysis.Compare(t.Context(), sides[0], &sides[1], analysis.Options{Progress: func(p analysis.Progress) {
+		if p.Done >= p.Of {
+			t.Errorf("%s: %d of %d", p.Doing, p.Done, p.Of)
+		}
+		told = append(told, p.Doing)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told = slices.Compact(told); !slices.Equal(told, []string{"joining", "judging"}) {
+		t.Errorf("told of %q", told)
+	}
+}
+
 // A comparison that is to end does, at whatever moment it hears of it.
 func TestJudgingHearsItsContext(t *testing.T) {
 	s := scene.New(t)

@@ -74,7 +74,6 @@ func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([
 		each = append(each, some)
 	}
 	found := slices.Concat(each...)
-	each = nil // there may be as many as negotiations
 	link(found)
 	found = fold(found)
 	for i := range found {

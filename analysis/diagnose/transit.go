@@ -105,7 +105,13 @@ func (j *judge) overtaken(s pair.Side) (late []*pair.Transmission) {
 		sent, arrived int32 // frames
 		*pair.Transmission
 	}
-	var order []passed
+	n := 0
+	for _, t := range j.c.Sent(s, 0) {
+		if t.At[pair.A] != nil && t.At[pair.B] != nil {
+			n++
+		}
+	}
+	order := make([]passed, 0, n)
 	for _, t := range j.c.Sent(s, 0) {
 		if x, y := t.At[s], t.At[s.Other()]; x != nil && y != nil {
 			order = append(order, passed{x.Frame, y.Frame, t})

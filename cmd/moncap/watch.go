@@ -206,6 +206,11 @@ func (a *app) watch(ctx context.Context, t *inventory.Tunnel, f *watchFlags) err
 	if err := a.canAsk(t, false); err != nil {
 		return err
 	}
+	giveBack, err := a.takePlaces(ctx, t, newRunID(time.Now()), "", f.wait)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
 	release, err := a.takeRouters(ctx, t, limitsOf([]*inventory.Tunnel{t}, ""), f.wait)
 	if err != nil {
 		return err

@@ -29,7 +29,8 @@ type Watch struct {
 	Poll   time.Duration       // see Arm
 
 	mu      sync.Mutex
-	current *armedRun // which events belong to
+	current *armedRun    // which events belong to
+	last    bundle.Catch // the event that was taken last
 }
 
 // WatchedOptions are the part of a run's options that its watch decides.
@@ -45,6 +46,7 @@ const (
 	tryAgain      = time.Minute
 	tryBusyAgain  = 10 * time.Minute
 	beforeRotated = time.Second
+	sameEvent     = 2 * time.Second
 )
 
 // OverlapOf is how long two runs capture beside each other when each lasts so long: what came before an event is there then,
@@ -84,6 +86,7 @@ type watching struct {
 	current *armedRun // nil: none
 	next    *armedRun // that is to take over; nil: none
 	leaving []*armedRun
+	heard   chan bundle.Catch // events that a run found which is not the current one
 	rotate  *time.Timer // when the next one is begun
 	change  *time.Timer // when it takes over
 	catches int
@@ -100,7 +103,7 @@ func (w *Watch) Do(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	k := &watching{Watch: w, ctx: ctx, until: time.Now().Add(w.For), rotate: never(), change: never()}
+	k := &watching{Watch: w, ctx: ctx, until: time.Now().Add(w.For), rotate: never(), change: never(), heard: make(chan bundle.Catch, 8)}
 	defer k.rotate.Stop()
 	defer k.change.Stop()
 	k.begin()
@@ -141,6 +144,8 @@ func (k *watching) loop(first *armedRun) error {
 				events = nil
 				continue
 			}
+			k.pass(c)
+		case c := <-k.heard:
 			k.pass(c)
 		case <-readyOf(k.current):
 			k.settled()
@@ -184,7 +189,7 @@ func (k *watching) begin() {
 			default:
 			}
 		},
-		Takes: func(bundle.Catch) bool { return k.isCurrent(r) },
+		Takes: func(c bundle.Catch) bool { return k.takes(r, c) },
 	}
 	for _, other := range append(slices.Clone(k.leaving), k.current) {
 		if other != nil {
@@ -212,10 +217,30 @@ func (r *armedRun) name(w *Watch) string {
 	return r.capture
 }
 
-func (k *watching) isCurrent(r *armedRun) bool {
+// takes says whether an event is the run's that found it. One that is not the current one passes it on: the one that is may be
+// relieved before it looks again. Two runs, or two routers, may find the same event one look apart.
+func (k *watching) takes(r *armedRun, c bundle.Catch) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.Watch.current == r
+	if k.last.Kind == c.Kind && c.At.Sub(k.last.At) < or(k.Poll, armedPoll)+sameEvent {
+		return false
+	}
+	if k.Watch.current != r {
+		select {
+		case k.heard <- c:
+		default:
+		}
+		return false
+	}
+	k.last = c
+	return true
+}
+
+func or(d, byDefault time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return byDefault
 }
 
 func (k *watching) setCurrent(r *armedRun) {

@@ -461,3 +461,19 @@ func TestCleanAfterAWatchThatDied(t *testing.T) {
 		}
 	}
 }
+
+// Two captures run beside each other, and both see the event: the first ends at once, and the second is not ended by it.
+func TestWatchTakesAnEventOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t, isGone, "--for", "1h", "--rotate", "4m", "--after", "0s", "--again", "1")
+		time.Sleep(4*time.Minute + 30*time.Second)
+		w.loseSAs()
+		time.Sleep(2 * time.Minute)
+		if n := strings.Count(w.stdout.String(), "CAUGHT lost"); n != 1 {
+			t.Errorf("caught %d times\n%s", n, w.stderr.String())
+		}
+		w.cancelGently()
+		w.ends(time.Minute)
+		w.clean()
+	})
+}

@@ -87,8 +87,8 @@ type watching struct {
 	next    *armedRun // that is to take over; nil: none
 	leaving []*armedRun
 	heard   chan bundle.Catch // events that a run found which is not the current one
-	rotate  *time.Timer // when the next one is begun
-	change  *time.Timer // when it takes over
+	rotate  *time.Timer       // when the next one is begun
+	change  *time.Timer       // when it takes over
 	catches int
 }
 

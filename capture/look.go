@@ -126,22 +126,34 @@ func (p *SidePlan) compareCapture(c *iosxe.Capture) presence {
 			return foreign
 		}
 	}
+	attached := p.attached(c)
 	switch {
-	case !p.attached(c), !p.filters(c),
+	case attached == foreign, !p.filters(c),
 		c.BufferMB != s.BufferMB && c.BufferMB != 0, c.Circular != s.Circular:
 		return foreign
-	case equal == 3 && c.BufferMB != 0:
+	case equal == 3 && c.BufferMB != 0 && attached == whole:
 		return whole
 	}
 	return partial
 }
 
-// attached says whether the capture point is on the plan's interfaces, and on no other.
-func (p *SidePlan) attached(c *iosxe.Capture) bool {
-	want := append([]iosxe.Interface{p.Interface}, p.Also...)
-	return len(c.Interfaces) == len(want) && !slices.ContainsFunc(want, func(i iosxe.Interface) bool {
-		return !slices.ContainsFunc(c.Interfaces, func(a iosxe.Attachment) bool { return i.Is(a.Interface) })
-	})
+// attached says whether the capture point is on the plan's interfaces, on some of them, or on another. A router may have refused
+// one of several.
+func (p *SidePlan) attached(c *iosxe.Capture) presence {
+	missing := append([]iosxe.Interface{p.Interface}, p.Also...)
+	for _, a := range c.Interfaces {
+		n := len(missing)
+		if missing = slices.DeleteFunc(missing, func(i iosxe.Interface) bool { return i.Is(a.Interface) }); len(missing) == n {
+			return foreign
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		return whole
+	case len(c.Interfaces) == 0 || !p.bound:
+		return foreign
+	}
+	return partial
 }
 
 // filters says whether the capture point has the plan's filter.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/moncap/moncap/device/iosxe"
 )
@@ -73,7 +74,7 @@ func (p *SidePlan) traceSteps() []Step {
 	for i, c := range p.tracing.conditions {
 		steps = append(steps, Step{Phase: PhaseDefine, Command: c, Undo: p.tracing.off[i : i+1]})
 	}
-	return append(steps, Step{Phase: PhaseDefine, Command: p.tracing.keep, Undo: []iosxe.Command{p.tracing.free}},
+	return append(steps, Step{Phase: PhaseDefine, Command: iosxe.ShowConditions()}, Step{Phase: PhaseDefine, Command: p.tracing.keep, Undo: []iosxe.Command{p.tracing.free}},
 		Step{Phase: PhaseDefine, Command: iosxe.StartConditions(), Undo: []iosxe.Command{iosxe.StopConditions()}})
 }
 
@@ -97,8 +98,28 @@ func (r *router) startTrace(ctx context.Context) error {
 		if err := r.make(ctx, m.kind, m.commands, nil); err != nil {
 			return err
 		}
+		if m.kind == kindTraceCondition {
+			r.learnRows(ctx)
+		}
 	}
 	return nil
+}
+
+// learnRows keeps how the router lists the conditions that were set just now, when there was none before: releases may spell
+// them in a way that is not known.
+func (r *router) learnRows(ctx context.Context) {
+	if c, err := r.conditions(ctx, 1); err == nil && len(c.Rows) == len(r.plan.tracing.conditions) {
+		r.ownRows = c.Rows
+	}
+}
+
+// sortConditions says how many of the conditions are ours, and how many are others'.
+func (r *router) sortConditions(c iosxe.Conditions) (own, others int) {
+	known := len(c.Rows)
+	c.Rows = slices.DeleteFunc(slices.Clone(c.Rows), func(row string) bool { return slices.Contains(r.ownRows, row) })
+	known -= len(c.Rows)
+	own, others = c.Own(r.plan.tracing.trace)
+	return own + known, others
 }
 
 // nobodyTraces makes sure that the platform has no condition and no trace: a router has one set of them, which is everybody's.
@@ -147,12 +168,16 @@ func (r *router) conditions(ctx context.Context, attempts int) (iosxe.Conditions
 	return iosxe.ParseConditions(out)
 }
 
-func (r *router) lookTraceCondition(ctx context.Context, _ *change, attempts int) (presence, error) {
+// lookTraceCondition takes rows that it does not recognise for no proof that ours is gone: what takes it back names it, and nothing
+// else.
+func (r *router) lookTraceCondition(ctx context.Context, made *change, attempts int) (presence, error) {
 	c, err := r.conditions(ctx, attempts)
 	if err != nil {
 		return absent, err
 	}
-	switch own, _ := c.Own(r.plan.tracing.trace); {
+	switch own, others := r.sortConditions(c); {
+	case own == 0 && others > 0 && !made.taken:
+		return partial, nil
 	case own == 0:
 		return absent, nil
 	case own < len(r.plan.tracing.conditions):
@@ -161,7 +186,9 @@ func (r *router) lookTraceCondition(ctx context.Context, _ *change, attempts int
 	return whole, nil
 }
 
-func (r *router) lookTrace(ctx context.Context, _ *change, attempts int) (presence, error) {
+// lookTrace takes a trace that the router does not list for one that may be there, as long as it was not taken back: not every
+// release need list it.
+func (r *router) lookTrace(ctx context.Context, c *change, attempts int) (presence, error) {
 	out, err := r.repeatAtMost(ctx, iosxe.ShowTraceConfiguration(), attempts)
 	if err != nil {
 		return absent, err
@@ -169,7 +196,7 @@ func (r *router) lookTrace(ctx context.Context, _ *change, attempts int) (presen
 	lines := iosxe.ParseTraceConfiguration(out)
 	switch {
 	case len(lines) == 0:
-		return absent, nil
+		return c.unseen(), nil
 	case r.plan.tracing.trace.Configured(lines):
 		return whole, nil
 	}
@@ -179,7 +206,7 @@ func (r *router) lookTrace(ctx context.Context, _ *change, attempts int) (presen
 // lookTracing takes the started state for ours as long as no condition of others applies by it.
 func (r *router) lookTracing(ctx context.Context, _ *change, attempts int) (presence, error) {
 	c, err := r.conditions(ctx, attempts)
-	switch _, others := c.Own(r.plan.tracing.trace); {
+	switch _, others := r.sortConditions(c); {
 	case err != nil || !c.Started:
 		return absent, err
 	case others > 0:

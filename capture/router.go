@@ -54,6 +54,7 @@ type router struct {
 	uncounted []string       // the shows that count drops, and that the router refused before the capture
 	sparing   string         // why what holds the only copy of the packets is not removed; empty: it is
 	unlisted  bool           // what is sent is not listed in run.json: it was before, and is sent again and again
+	ownRows   []string       // how the router lists the platform conditions that this process has set
 	keptShows map[string]int // bytes of the shows that are kept, by the names of their commands
 }
 

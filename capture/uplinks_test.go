@@ -32,8 +32,8 @@ func TestTwoUplinksAreOneCapturePoint(t *testing.T) {
 		one := iosxe.Capture{ACL: p.A.ACL.String(), BufferMB: 10, Interfaces: []iosxe.Attachment{{Interface: "GigabitEthernet1"}}}
 		both := one
 		both.Interfaces = append(slices.Clone(one.Interfaces), iosxe.Attachment{Interface: "GigabitEthernet2"})
-		if p.A.attached(&one) || !p.A.attached(&both) || p.B.attached(&both) {
-			t.Error("another capture point passes for the plan's")
+		if got := []presence{p.A.attached(&one), p.A.attached(&both), p.B.attached(&both)}; !slices.Equal(got, []presence{partial, whole, foreign}) {
+			t.Errorf("attached: %v", got)
 		}
 	}
 	for _, also := range [][]string{{"GigabitEthernet1"}, {"Gi2", "GigabitEthernet2"}, {"Gi2", "Gi3", "Gi4", "Gi5"}, {"GigabitEthernet"}} {

@@ -68,6 +68,35 @@ func TestPacketTraceLeavesThoseOfOthers(t *testing.T) {
 	}
 }
 
+// A release that lists conditions in a form that is not known is left as it was all the same, also after a kill.
+func TestPacketTraceOfUnknownConditions(t *testing.T) {
+	for _, kill := range []bool{false, true} {
+		l := newLabWith(t, "healthy", func(c *simulator.Config) { c.Knobs.OddConditions = true })
+		out := filepath.Join(l.dir, "bundle")
+		if !kill {
+			r := program{}.run(t.Context(), l.tracedRun(out)...)
+			if dirty := l.dirty(); r.code > exitInconclusive || len(dirty) > 0 {
+				t.Errorf("exit %d, %v is not as it was\n%s", r.code, dirty, r.stderr)
+			}
+			continue
+		}
+		l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(`^monitor capture \S+ start`), Action: simulator.Delay, Delay: 500 * time.Millisecond})
+		cmd := start(t, l.tracedRun(out)...)
+		l.received(t, 0, `^monitor capture \S+ start`)
+		_ = cmd.Process.Signal(syscall.SIGKILL)
+		_ = cmd.Wait()
+		r := program{}.run(t.Context(), "clean", out, "-i", l.inventory)
+		if left := l.routers[0].PlatformDebugs(); r.code == exitOK && len(left) > 0 || r.code != exitOK && r.code != exitDirty {
+			t.Errorf("exit %d, and there is %q\n%s", r.code, left, r.stderr)
+		}
+		for _, d := range l.routers[0].PlatformDebugs() {
+			if d != "started" { // that somebody's unknown conditions depend on it cannot be excluded
+				t.Errorf("there is %q", d)
+			}
+		}
+	}
+}
+
 // Somebody who sets a condition while the run captures depends on the state that the run started.
 func TestPacketTraceIsNotStoppedUnderOthers(t *testing.T) {
 	l := newTestLab(t, "healthy")

@@ -80,11 +80,11 @@ func (c Conditions) Own(t PacketTrace) (own, others int) {
 }
 
 // ParseTraceConfiguration reads `show platform packet-trace configuration`: the commands that it is made of (Cisco document
-// 117858). Nothing: no trace is configured.
+// 117858), and whatever else speaks of a trace. Nothing: no trace is configured.
 func ParseTraceConfiguration(out string) []string {
 	var lines []string
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		if line = oneBlank(strings.TrimSpace(line)); strings.HasPrefix(line, "debug platform packet-trace") {
+		if line = oneBlank(strings.TrimSpace(line)); strings.Contains(strings.ToLower(line), "packet-trace") {
 			lines = append(lines, line)
 		}
 	}

@@ -122,6 +122,7 @@ type Knobs struct {
 	NoEPC           bool   // the platform has no embedded packet capture
 	RefuseExport    bool   // no export while the capture is active
 	PcapNanoseconds bool   // exports have nanosecond stamps
+	OddConditions   bool   // platform conditions are listed in a form that nobody knows
 	PcapRaw         bool   // exports hold IP packets without their Ethernet headers
 	DeleteActive    bool   // `no monitor capture` takes an active capture too
 	Timestamps      string // of log lines: "" (datetime msec), "none", or "zone" (with sequence numbers, too)

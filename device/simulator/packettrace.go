@@ -243,7 +243,11 @@ func (s *session) showConditions(*call) {
 	s.put("\nConditional Debug Global State: %s\n\n\n", state)
 	rule := strings.Repeat("-", 94)
 	s.put("%-95sDirection\n%s|---------\n", "Conditions", rule)
-	for _, c := range r.trace.conditions {
+	for i, c := range r.trace.conditions {
+		if r.config.Knobs.OddConditions {
+			s.put("filter %d %x\n", i, c.prefix.Addr().AsSlice())
+			continue
+		}
 		family := "IPV4"
 		if c.prefix.Addr().Is6() {
 			family = "IPV6"

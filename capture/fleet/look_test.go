@@ -199,3 +199,27 @@ func TestASecondLookThatIsCutOff(t *testing.T) {
 		settled(t, s)
 	})
 }
+
+// A worker that lost its lease took back what it made, though it could write that nowhere: what is said of the run is not that a
+// router was reloaded.
+func TestWhatALostWorkerTookBackItself(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		f, s := newField(t, 1), openStore(t, url)
+		dying := f.worker(t, url, func(c *workerConfig) { c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second, syscall.SIGKILL })
+		id := submit(t, s, f.request(t, 0, 1, long))[0]
+		<-dying.done
+		for _, r := range f.routers {
+			for _, name := range r.CapturePoints() {
+				r.Type("monitor capture "+name+" stop", "no monitor capture "+name)
+			}
+		}
+		f.worker(t, url, nil)
+		r := await(t, s, time.Minute, id)[0]
+		if r.State != Interrupted || !r.Clean || !strings.HasPrefix(r.Error, "its worker was lost, and what it had captured could not be fetched") {
+			t.Errorf("%+v", r)
+		}
+		f.check(t)
+		settled(t, s)
+	})
+}

@@ -264,6 +264,8 @@ func (v *service) resume(ctx context.Context, h *held, p *capture.Plan, b *bundl
 		}
 		if err == nil {
 			err = errors.New("its worker was lost")
+		} else { // a capture point that is gone is mostly gone because of that worker, and not of a reload
+			err = fmt.Errorf("its worker was lost, and what it had captured could not be fetched (it may have taken that back itself): %w", err)
 		}
 	}
 	e := v.reported(base, ending{state: state, err: err, b: b, clean: true})

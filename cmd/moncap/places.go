@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/moncap/moncap/capture/bundle"
@@ -18,7 +19,14 @@ const (
 )
 
 // inFleet says that runs of the fleet have a router.
-type inFleet struct{ *fleet.BusyError }
+type inFleet struct {
+	peer string
+	runs []string
+}
+
+func (e *inFleet) Error() string {
+	return fmt.Sprintf("%s: the fleet has it, for %s", e.peer, strings.Join(e.runs, ", "))
+}
 
 // Hint says how to wait for it.
 func (e *inFleet) Hint() string {
@@ -62,7 +70,11 @@ func (a *app) takePlaces(ctx context.Context, t *inventory.Tunnel, run, name str
 			return none, nil
 		case time.Now().After(until):
 			left()
-			return nil, &exitError{exitFailed, &inFleet{busy}}
+			peer := t.A
+			if busy.Router == t.B.Address() {
+				peer = t.B
+			}
+			return nil, &exitError{exitFailed, &inFleet{peer.Name, busy.Runs}}
 		}
 		select {
 		case <-ctx.Done():

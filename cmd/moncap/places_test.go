@@ -51,7 +51,7 @@ func TestPlainRunTakesItsPlaces(t *testing.T) {
 		Verdict struct{ Reason string }
 	}
 	if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil || r.code != exitFailed || doc.Verdict.Reason != "busy" ||
-		!strings.Contains(r.stderr, "another-run") || !strings.Contains(r.stderr, "--wait-for-router") {
+		!strings.Contains(r.stderr, "site-b: the fleet has it, for another-run") || !strings.Contains(r.stderr, "--wait-for-router") {
 		t.Errorf("exit %d, %v\n%s\n%s", r.code, err, r.stdout, r.stderr)
 	}
 	time.AfterFunc(time.Second, release)

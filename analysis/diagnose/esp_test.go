@@ -275,6 +275,19 @@ func espCases() []findingCase {
 				s.Carry(1, 47)
 			}
 		}, map[string]any{"side": "B", "protocol": "GRE", "packets": 5, "confidence": "certain"}},
+		{"traffic-in-clear", hit, "L2TP that its IPsec does not protect", func(s *scene.Scene) {
+			scene.Healthy(s)
+			for range 5 {
+				s.Datagram(0, 1701, 1701)
+			}
+		}, map[string]any{"side": "A", "protocol": "L2TP", "packets": 5}},
+		{"traffic-in-clear", near, "other UDP between the gateways", func(s *scene.Scene) {
+			scene.Healthy(s)
+			for range 5 {
+				s.Datagram(0, 123, 123)
+				s.Datagram(1, 49000, 162)
+			}
+		}, nil},
 		{"traffic-in-clear", near, "pings and BGP between the gateways", func(s *scene.Scene) {
 			scene.Healthy(s)
 			for range 5 {

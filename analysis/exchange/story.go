@@ -70,7 +70,7 @@ type Address struct {
 	TTL            int // the highest TTL of those sent
 }
 
-// Stream counts packets from one address to another.
+// Stream counts packets from one address to another; of keepalives and of L2TP from port to port.
 type Stream struct {
 	Src, Dst              netip.AddrPort
 	Proto                 uint8

@@ -22,6 +22,14 @@ type Clear struct {
 // What else they send each other in clear, as pings and routing, is theirs to send.
 var tunnelling = map[uint8]string{4: "IP in IP", 41: "IPv6 in IP", 47: "GRE", 115: "L2TPv3"}
 
+// tunnelled is what a stream carries other packets in; empty when that is not its purpose.
+func tunnelled(x *exchange.Stream) string {
+	if x.Src.Port() == exchange.PortL2TP || x.Dst.Port() == exchange.PortL2TP {
+		return "L2TP" // RFC 3193 has IPsec protect it
+	}
+	return tunnelling[x.Proto]
+}
+
 // Clears lists what the gateways carry outside IPsec, where the same two use IPsec.
 func Clears(c *pair.Case) []Clear {
 	const fewest = 3
@@ -32,9 +40,9 @@ func Clears(c *pair.Case) []Clear {
 			continue
 		}
 		for _, x := range c.Story(s).Others {
-			name, ok := tunnelling[x.Proto]
+			name := tunnelled(x)
 			from, known := secured[s][[2]netip.Addr{x.Src.Addr(), x.Dst.Addr()}]
-			if !ok || !known || x.Packets < fewest {
+			if name == "" || !known || x.Packets < fewest {
 				continue
 			}
 			if s != from && slices.ContainsFunc(all, func(o Clear) bool { return o.From == from && o.Protocol == name }) {

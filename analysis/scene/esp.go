@@ -73,6 +73,17 @@ func (s *Scene) Carry(from int, proto byte) {
 	}
 }
 
+// Datagram sends a UDP datagram of other content than IKE and ESP.
+func (s *Scene) Datagram(from int, sport, dport uint16) {
+	s.Now += 10 * time.Millisecond
+	s.ID++
+	be := binary.BigEndian
+	u := append(be.AppendUint16(be.AppendUint16(be.AppendUint16(nil, sport), dport), 8+64), make([]byte, 2+64)...)
+	for at := range 2 {
+		s.datagram(from, at, 17, u, 0, Fate{})
+	}
+}
+
 // Spokes are tunnels of A with others than B, which work; only A's capture holds them.
 func (s *Scene) Spokes() {
 	b := s.Addr[1]

@@ -119,7 +119,8 @@ func statesOf(names []string, runs []*pastRun) []*tunnelState {
 
 // writeMetrics writes the state of every tunnel of the inventory, and of every other one that has runs, for the textfile
 // collector of Prometheus' node exporter. The file is for others to read.
-func (a *app) writeMetrics(runs []*pastRun, file string) error {
+// more are further families.
+func (a *app) writeMetrics(runs []*pastRun, file string, more ...byte) error {
 	names, err := a.configured()
 	if err != nil {
 		return err
@@ -129,7 +130,13 @@ func (a *app) writeMetrics(runs []*pastRun, file string) error {
 		return usageError(err)
 	}
 	d.mode = 0o644
-	if err := d.write(func(w io.Writer) error { return metricsText(w, statesOf(names, runs)) }); err != nil {
+	if err := d.write(func(w io.Writer) error {
+		if err := metricsText(w, statesOf(names, runs)); err != nil {
+			return err
+		}
+		_, err := w.Write(more)
+		return err
+	}); err != nil {
 		return &exitError{exitFailed, err}
 	}
 	return nil

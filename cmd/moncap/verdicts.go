@@ -17,6 +17,7 @@ import (
 	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture/fleet"
+	"github.com/moncap/moncap/capture/fleet/page"
 )
 
 // historyFormats are the forms of the fleet's history.
@@ -106,15 +107,19 @@ func (a *app) fleetHistory(ctx context.Context, tunnel string, f *historyFlags) 
 	}
 	var runs []fleet.Run
 	var past []*pastRun
+	var ofFleet bytes.Buffer
 	err = a.withStore(ctx, &f.databaseFlags, func(s *fleet.Store) error {
 		if runs, err = s.History(ctx, filter); err != nil {
 			return err
 		}
 		past = pastRuns(runs)
 		if f.format == "nagios" || f.format == "prometheus" {
-			return measure(ctx, s, past)
+			err = measure(ctx, s, past)
 		}
-		return nil
+		if err == nil && f.format == "prometheus" {
+			err = a.fleetMetrics(ctx, s, &ofFleet)
+		}
+		return err
 	})
 	if err != nil {
 		if f.format == "nagios" { // whatever it is, the plugin has to say something
@@ -135,7 +140,7 @@ func (a *app) fleetHistory(ctx context.Context, tunnel string, f *historyFlags) 
 	case "nagios":
 		return a.showHistoryNagios(tunnel, past, f)
 	case "prometheus":
-		return a.writeMetrics(past, f.file)
+		return a.writeMetrics(past, f.file, ofFleet.Bytes()...)
 	}
 	return a.showHistory(runs, f)
 }
@@ -155,6 +160,15 @@ func (a *app) saySharedNames(runs []fleet.Run) {
 				r.Tunnel, peers[0], peers[1], r.Peers[0], r.Peers[1])
 		}
 	}
+}
+
+// fleetMetrics are those that the page of moncap serve has, too.
+func (a *app) fleetMetrics(ctx context.Context, s *fleet.Store, w io.Writer) error {
+	names, err := a.configured()
+	if err != nil {
+		return err
+	}
+	return page.WriteMetrics(ctx, w, s, names)
 }
 
 // measure adds the figures of the reports to the latest run of each tunnel that has captures. runs

@@ -26,7 +26,7 @@ var statics embed.FS
 // views are the parsed pages, each with the frame around it.
 var views = sync.OnceValue(func() map[string]*template.Template {
 	frame := template.Must(template.New("frame.gohtml").Funcs(template.FuncMap{
-		"path": url.PathEscape, "sign": func(v string) string { return signs[v] }, "strip": strip, "when": when, "ago": ago, "lasted": lasted,
+		"path": url.PathEscape, "sign": func(v string) string { return signs[v] }, "strip": strip, "when": when, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) }, "ago": ago, "lasted": lasted,
 		"static": staticPath, "minus": func(a, b int) int { return a - b }, "pad": func(n int) []struct{} { return make([]struct{}, max(0, n)) },
 	}).ParseFS(sources, "templates/frame.gohtml"))
 	all := map[string]*template.Template{}

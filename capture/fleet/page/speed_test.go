@@ -8,6 +8,9 @@ import (
 	"database/sql"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -98,4 +101,58 @@ func TestFleetPageIsSmall(t *testing.T) {
 		t.Errorf("%d, %d bytes", got.status, len(got.body))
 	}
 	t.Logf("%d bytes in %s", len(got.body), time.Since(began))
+}
+
+// The metrics are in the form that Prometheus reads, and every configured tunnel is there. promtool judges where it is.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, nil)
+	l.past(t, 3, 10)
+	got := l.ask(t, fleet.Viewer, "GET", "/metrics", "", nil)
+	for _, want := range []string{
+		`moncap_tunnel_verdict{tunnel="new one",outcome="never"} -1`, `moncap_tunnel_last_run_timestamp_seconds{tunnel="hq"} -1`, `moncap_tunnel_verdict{tunnel="branch-001",outcome="`,
+		`moncap_finding{tunnel="`, `moncap_runs_total{state="done"} `, "moncap_dirty_runs 0", "moncap_recovering_runs 0", `moncap_queue_waiting{site=""} 0`, "moncap_oldest_wait_seconds 0",
+		"# TYPE moncap_worker_up gauge", "# TYPE moncap_schedule_next_timestamp_seconds gauge", "# TYPE moncap_schedule_missed_total counter", "# TYPE moncap_start_gap_seconds gauge",
+	} {
+		if !strings.Contains(got.body, want) {
+			t.Errorf("%s is not there", want)
+		}
+	}
+	if !strings.HasSuffix(got.body, "\n") || !strings.HasPrefix(got.header.Get("Content-Type"), "text/plain; version=0.0.4") {
+		t.Errorf("%v", got.header)
+	}
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not installed")
+	}
+	c := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	c.Stdin = strings.NewReader(got.body)
+	if out, err := c.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool: %v\n%s\n%s", err, out, got.body)
+	}
+	if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", "../../../docs/fleet/moncap-alerts.yaml").CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+}
+
+// What the alert rules and the dashboard ask for is what there is.
+func TestRulesAskForWhatThereIs(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, nil)
+	got := l.ask(t, fleet.Viewer, "GET", "/metrics", "", nil).body
+	for _, file := range []string{"moncap-alerts.yaml", "grafana.json"} {
+		b, err := os.ReadFile("../../../docs/fleet/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile(`moncap_[a-z_]+`).FindAllString(string(b), -1)
+		if len(names) < 5 {
+			t.Errorf("%s: %d names", file, len(names))
+		}
+		for _, n := range names {
+			if !strings.Contains(got, "# TYPE "+n+" ") {
+				t.Errorf("%s asks for %s, which there is not", file, n)
+			}
+		}
+	}
 }

@@ -392,6 +392,9 @@ func codes(runs []runView) []codeView {
 	by := map[string]*codeView{}
 	for i, r := range runs {
 		for _, f := range r.Findings {
+			if weight(f.Severity) > 1 { // what is well, nobody looks for over time
+				continue
+			}
 			c := by[f.Code]
 			if c == nil {
 				c = &codeView{Code: f.Code, Severity: f.Severity, marks: make([]string, len(runs))}

@@ -21,7 +21,6 @@ type Cell struct {
 // began are none.
 func (s *Store) Strips(ctx context.Context, n int) (map[string][]Cell, error) {
 	strips := map[string][]Cell{}
-	// The tunnels are found by jumps through the index: most of what is in it belongs to older runs.
 	err := s.query(ctx, s.db, func(scan func(...any) error) error {
 		var tunnel string
 		var c Cell
@@ -30,12 +29,23 @@ func (s *Store) Strips(ctx context.Context, n int) (map[string][]Cell, error) {
 		c.Ended = at(ended)
 		strips[tunnel] = append(strips[tunnel], c)
 		return err
-	}, `WITH RECURSIVE t (tunnel) AS (SELECT min(tunnel) FROM moncap_run UNION ALL
-			SELECT (SELECT min(tunnel) FROM moncap_run WHERE tunnel > t.tunnel) FROM t WHERE t.tunnel IS NOT NULL)
-		SELECT r.tunnel, r.id, r.ended, r.exit, r.outcome, r.state FROM t JOIN moncap_run r ON r.id IN (SELECT x.id FROM moncap_run x
-			WHERE x.tunnel = t.tunnel AND x.ended > 0 AND x.state <> 'cancelled' ORDER BY x.ended DESC, x.id DESC LIMIT ?)
-		ORDER BY r.tunnel, r.ended DESC, r.id DESC`, n)
+	}, s.stripsQuery(), n)
 	return strips, s.fail(err)
+}
+
+// stripsQuery finds the tunnels by jumps through the index, and the runs of each in it: most of what is there belongs to
+// older runs. PostgreSQL does so for each tunnel when it is told to (LATERAL), and SQLite, which does not know that word, by
+// itself.
+func (s *Store) stripsQuery() string {
+	const tunnels = `WITH RECURSIVE t (tunnel) AS (SELECT min(tunnel) FROM moncap_run UNION ALL
+		SELECT (SELECT min(tunnel) FROM moncap_run WHERE tunnel > t.tunnel) FROM t WHERE t.tunnel IS NOT NULL)
+		SELECT r.tunnel, r.id, r.ended, r.exit, r.outcome, r.state FROM t `
+	const last = `FROM moncap_run x WHERE x.tunnel = t.tunnel AND x.ended > 0 AND x.state <> 'cancelled' ORDER BY x.ended DESC, x.id DESC LIMIT ?)`
+	const order = ` ORDER BY r.tunnel, r.ended DESC, r.id DESC`
+	if s.pool != nil {
+		return tunnels + "JOIN LATERAL (SELECT x.* " + last + " r ON true" + order
+	}
+	return tunnels + "JOIN moncap_run r ON r.id IN (SELECT x.id " + last + order
 }
 
 // Named returns runs by their ids, without their findings. Those that are not there are left out.

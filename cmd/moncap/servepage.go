@@ -170,7 +170,8 @@ func openSocket(ctx context.Context, path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--listen unix:%s: %w", path, err)
 	}
-	if err := os.Chmod(path, 0o660); err != nil { // #nosec G302 -- for a proxy of its group
+	err = os.Chmod(path, 0o660) // #nosec G302 -- for a proxy of its group
+	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

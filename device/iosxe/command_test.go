@@ -105,6 +105,9 @@ func everyCommand(t *testing.T) []Command {
 	}
 	add([]Command{StartConditions(), StopConditions(), ShowConditions(), ShowTraceConfiguration(), ShowTraceSummary(), ShowTracedPackets()}, nil)
 	red, err := ParseVRF("red")
+	if err != nil {
+		t.Fatal(err)
+	}
 	one(ShowIPsecSA(addrA, VRF{}))
 	one(ShowIPsecSA(addrA, red))
 	one(ShowIPsecSADetail(six, red))

@@ -62,7 +62,8 @@ type armedRun struct {
 	ready         chan struct{}
 	renew         chan string
 	done          chan struct{}
-	capture       string
+	capture       string // under the watch's mu
+	caught        bool   // it has an event, and ends with it; under the watch's mu
 	readyAt       time.Time
 
 	result *Result // when it is done
@@ -232,7 +233,7 @@ func (k *watching) takes(r *armedRun, c bundle.Catch) bool {
 		}
 		return false
 	}
-	k.last = c
+	k.last, r.caught = c, true
 	return true
 }
 
@@ -278,13 +279,20 @@ func (k *watching) armedBeside() {
 	k.Say(fmt.Sprintf("a new capture runs beside the one before, and takes over in %s", k.Overlap))
 }
 
-// takeOver makes the next run the current one. That of before is taken back.
+// takeOver makes the next run the current one. That of before is taken back, unless it has an event: then it ends by itself
+// soon, what it brings home is told, and the next one follows it.
 func (k *watching) takeOver() {
 	if k.next == nil || k.current == nil {
 		return
 	}
 	old := k.current
-	k.setCurrent(k.next)
+	k.mu.Lock()
+	if old.caught { // no event is taken by it once another one is the current one
+		k.mu.Unlock()
+		return
+	}
+	k.current, k.Watch.current = k.next, k.next
+	k.mu.Unlock()
 	k.next = nil
 	close(old.relieve)
 	k.leaving = append(k.leaving, old)

@@ -477,3 +477,19 @@ func TestWatchTakesAnEventOnce(t *testing.T) {
 		w.clean()
 	})
 }
+
+// A capture that has an event is not relieved by the one beside it: what it brings home is told, however long it goes on after it.
+func TestWatchTellsAnEventRightBeforeTheChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t, isGone, "--for", "1h", "--rotate", "4m", "--after", "2m")
+		time.Sleep(4*time.Minute + 30*time.Second)
+		w.loseSAs()
+		if code := w.ends(4 * time.Minute); code == exitOK {
+			t.Errorf("exit %d", code)
+		}
+		if n := strings.Count(w.stdout.String(), "CAUGHT lost"); n != 1 {
+			t.Errorf("caught %d times\n%s", n, w.stderr.String())
+		}
+		w.clean()
+	})
+}

@@ -65,6 +65,7 @@ type armedRun struct {
 	capture       string // under the watch's mu
 	caught        bool   // it has an event, and ends with it; under the watch's mu
 	readyAt       time.Time
+	stopped       bool
 
 	result *Result // when it is done
 	err    error
@@ -138,8 +139,7 @@ func (k *watching) loop(first *armedRun) error {
 			if k.current == nil {
 				return nil
 			}
-			k.Again = k.catches // no more
-			close(k.current.stop)
+			k.enough()
 		case c, open := <-events:
 			if !open {
 				events = nil
@@ -306,6 +306,11 @@ func (k *watching) nextFailed() error {
 	r := k.next
 	k.next = nil
 	k.change.Stop()
+	if r.broughtHome() { // somebody asked this one for the packets: the one before has more of them, and ends as well
+		k.Caught(r.result, r.err)
+		k.enough()
+		return nil
+	}
 	if _, dirty := errors.AsType[*DirtyError](r.err); dirty {
 		return r.err
 	}
@@ -313,6 +318,18 @@ func (k *watching) nextFailed() error {
 	k.rotate.Reset(tryBusyAgain)
 	return nil
 }
+
+// enough has the current run end, and be fetched, and none follow it.
+func (k *watching) enough() {
+	k.Again = k.catches
+	if k.current != nil && !k.current.stopped {
+		k.current.stopped = true
+		close(k.current.stop)
+	}
+}
+
+// broughtHome says whether the run, which is done, ended with packets that were fetched, or should have been.
+func (r *armedRun) broughtHome() bool { return r.result != nil && r.result.Ended.Collects() }
 
 func (r *armedRun) why() string {
 	if r.err != nil {
@@ -392,11 +409,16 @@ func (k *watching) dismiss() {
 	k.next = nil
 }
 
-// waitForAll returns when no run is at its routers any more.
+// waitForAll returns when no run is at its routers any more. One of them may have had an event, or have been asked for its
+// packets, when the watch ended.
 func (k *watching) waitForAll() error {
 	var errs []error
 	for _, r := range k.leaving {
 		<-r.done
+		if r.broughtHome() && (r.err == nil || k.ctx.Err() == nil) {
+			k.Caught(r.result, r.err)
+			continue
+		}
 		if _, dirty := errors.AsType[*DirtyError](r.err); dirty {
 			errs = append(errs, r.err)
 		}

@@ -149,8 +149,10 @@ func (in *intake) writeHeld(ctx context.Context) {
 // once warns of something, once.
 func (in *intake) once(key, format string, args ...any) {
 	in.mu.Lock()
-	told := in.told[key] || len(in.told) >= maxTold
-	in.told[key] = true
+	told := in.told[key] || len(in.told) >= maxTold // forged addresses are without number
+	if !told {
+		in.told[key] = true
+	}
 	in.mu.Unlock()
 	if !told {
 		in.app.warn(format, args...)

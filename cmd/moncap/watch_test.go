@@ -493,3 +493,23 @@ func TestWatchTellsAnEventRightBeforeTheChange(t *testing.T) {
 		w.clean()
 	})
 }
+
+// moncap stop finds the newest bundle of a tunnel, which is that of the capture beside the one that runs: both are fetched and told.
+func TestWatchIsStoppedWhileTheCaptureIsChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t, isGone, "--for", "1h", "--rotate", "4m")
+		w.says("a new capture runs beside", 5*time.Minute)
+		all := w.bundles()
+		if len(all) != 2 {
+			t.Fatalf("%d bundles", len(all))
+		}
+		if err := bundle.AskStop(all[1]); err != nil {
+			t.Fatal(err)
+		}
+		w.ends(time.Minute)
+		if n := strings.Count(w.stderr.String(), "bundle: "); n != 2 {
+			t.Errorf("%d are told\n%s", n, w.stderr.String())
+		}
+		w.clean()
+	})
+}

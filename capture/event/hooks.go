@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -270,8 +271,13 @@ func (h *Hooks) tunnelOf(name string) string {
 }
 
 func (h *Hooks) generic(body []byte, now time.Time) (events []Event, taken []Taken, err error) {
+	if !json.Valid(body) {
+		return nil, nil, errors.New("the body is no JSON")
+	}
 	var doc any
-	if err := json.Unmarshal(body, &doc); err != nil {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber() // ids of 64 bits, of which a float makes one of two
+	if err := d.Decode(&doc); err != nil {
 		return nil, nil, fmt.Errorf("the body is no JSON: %w", err)
 	}
 	name, ok := at(doc, h.Tunnel).(string)
@@ -287,7 +293,7 @@ func (h *Hooks) generic(body []byte, now time.Time) (events []Event, taken []Tak
 		switch v := at(doc, h.Key).(type) {
 		case string:
 			e.Key = v
-		case float64, bool:
+		case json.Number, bool:
 			e.Key = fmt.Sprint(v)
 		}
 		if e.Key == "" {

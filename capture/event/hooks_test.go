@@ -199,3 +199,16 @@ func TestSignaturesThatAreRememberedAreBounded(t *testing.T) {
 		t.Errorf("%d addresses are remembered", len(h.wrong))
 	}
 }
+
+// Ids of 64 bits that a float could not tell apart are of two events.
+func TestLargeKeysAreToldApart(t *testing.T) {
+	post, events := hooked(t)
+	for _, id := range []string{"9007199254740993", "9007199254740992"} {
+		if status, _ := post("/api/v1/hooks/generic", `{"event":{"id":`+id+`,"tags":["hub-s2"]}}`, "Authorization", "Bearer g-token"); status != http.StatusAccepted {
+			t.Errorf("%s: %d", id, status)
+		}
+	}
+	if len(*events) != 2 || (*events)[0].Key == (*events)[1].Key {
+		t.Errorf("%+v", *events)
+	}
+}

@@ -13,7 +13,7 @@ import (
 type Rule struct {
 	Code    string // facility and mnemonic, without the severity, which differs between releases: CRYPTO SESSION_STATUS
 	Kinds   []Kind // what it may say
-	Example string // a line as a router logs it, with addresses of documentation
+	Example string // a line as a router logs it, or as its documentation has it, with addresses of documentation
 	read    func(text string) (Finding, bool)
 }
 
@@ -34,15 +34,19 @@ var (
 	lineForm    = lazyregexp.New(`^Line protocol on Interface (Tunnel\d+), changed state to (up|down)\b`)
 )
 
-// rules are the lines that matter. Facilities, mnemonics and texts are those of Cisco's system message guides and of logs
-// that operators published; what no example was found of is not here.
+// rules are the lines that matter. Facilities, mnemonics and texts are those of logs that operators published, but for those
+// that say "modelled": of these only the form in Cisco's system message guides is known, with its fields filled in here, and
+// a router's own line may differ. Their mnemonics alone decide; what the text lacks is no far end, and never another event.
 var rules = []Rule{
 	{"CRYPTO SESSION_STATUS", []Kind{SADown, SAUp},
 		"%CRYPTO-5-SESSION_STATUS: Crypto tunnel is DOWN.  Peer 198.51.100.1:500       Id: 198.51.100.1", session},
 	{"CRYPTO IKEV2_SESSION_STATUS", []Kind{SADown, SAUp},
 		"%CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is DOWN.  Peer 198.51.100.1:500       Id: 198.51.100.1", session},
+	// modelled on the documentation: no line of a router was found
 	{"IKEV2 SA_DOWN", []Kind{SADown}, "%IKEV2-5-SA_DOWN: SA DOWN", named(SADown, ikev2Form)},
+	// modelled on the documentation: no line of a router was found
 	{"IKEV2 SA_UP", []Kind{SAUp}, "%IKEV2-5-SA_UP: SA UP", named(SAUp, ikev2Form)},
+	// modelled on the documentation: no line of a router was found
 	{"IKEV2 NEG_ABORT", []Kind{NegotiationFailed},
 		"%IKEV2-3-NEG_ABORT: Negotiation aborted due to ERROR: Failed to receive the AUTH msg before the timer expired",
 		named(NegotiationFailed, ikev2Form)},
@@ -51,6 +55,7 @@ var rules = []Rule{
 	{"CRYPTO IKMP_BAD_MESSAGE", []Kind{NegotiationFailed},
 		"%CRYPTO-4-IKMP_BAD_MESSAGE: IKE message from 198.51.100.1 failed its sanity check or is malformed",
 		named(NegotiationFailed, fromForm)},
+	// modelled on the documentation: no line of a router was found
 	{"CRYPTO IKMP_NOT_ENCRYPTED", []Kind{NegotiationFailed},
 		"%CRYPTO-6-IKMP_NOT_ENCRYPTED: IKE packet from 198.51.100.1 was not encrypted and it should've been.",
 		named(NegotiationFailed, fromForm)},
@@ -60,9 +65,11 @@ var rules = []Rule{
 	{"CRYPTO RECVD_PKT_INV_SPI", []Kind{InvalidSPI},
 		"%CRYPTO-4-RECVD_PKT_INV_SPI: decaps: rec'd IPSEC packet has invalid spi for destaddr=192.0.2.1, prot=50, " +
 			"spi=0x3EA71AED(1051138797), srcaddr=198.51.100.1, input interface=GigabitEthernet1", named(InvalidSPI, srcForm)},
+	// modelled on the documentation: no line of a router was found
 	{"CRYPTO RECVD_PKT_MAC_ERR", []Kind{Integrity},
 		"%CRYPTO-4-RECVD_PKT_MAC_ERR: decrypt: mac verify failed for connection id=2001 local=192.0.2.1 " +
 			"remote=198.51.100.1 spi=3EA71AED seqno=00000007", named(Integrity, remoteForm)},
+	// modelled on the documentation: no line of a router was found
 	{"CRYPTO PKT_REPLAY_ERR", []Kind{Replay},
 		"%CRYPTO-4-PKT_REPLAY_ERR: decrypt: replay check failed connection id=2001, sequence number=7", named(Replay, remoteForm)},
 	{"IPSEC REPLAY_ERROR", []Kind{Replay},

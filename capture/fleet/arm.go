@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -103,12 +104,17 @@ func (v *service) armedRuns() map[*held]*armed {
 // toldArmed is the outcome of an event that an armed run was told, instead of starting another.
 const toldArmed = "told"
 
-// TellArmed tells an event to the armed run of its tunnel that captures, wherever that is. ok is false when there is none.
+// TellArmed tells an event to the armed run of its tunnel that captures and waits for such, wherever that is. ok is false when
+// there is none: one that waits for others alone would go on, and nobody have the packets.
 func (s *Store) TellArmed(ctx context.Context, e EventStart) (run string, ok bool, err error) {
 	err = s.locked(ctx, func(tx *sql.Tx) error {
 		run = ""
 		all, err := s.runs(ctx, tx, "WHERE state = 'running' AND tunnel = ? AND substr(cause, 1, ?) = ? ORDER BY created LIMIT 1", e.Tunnel, len(armedCause), armedCause)
 		if err != nil || len(all) == 0 {
+			return err
+		}
+		p, _, err := s.planIn(ctx, tx, all[0].ID)
+		if err != nil || p.Settings.Armed == nil || !slices.Contains(p.Settings.Armed.On, e.Kind) {
 			return err
 		}
 		run = all[0].ID
@@ -139,7 +145,7 @@ func (v *service) tellEvents(ctx context.Context) error {
 			default: // it has enough to do with those
 			}
 			return nil
-		}, "SELECT id, peer, kind, text FROM moncap_event WHERE tunnel = ? AND run = ? AND outcome = ? ORDER BY at, id LIMIT 100", h.Tunnel, h.ID, toldArmed); err != nil {
+		}, "SELECT id, peer, kind, text FROM moncap_event WHERE tunnel = ? AND run = ? AND outcome = ? ORDER BY at DESC, id DESC LIMIT 100", h.Tunnel, h.ID, toldArmed); err != nil {
 			return err
 		}
 	}

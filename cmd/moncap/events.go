@@ -50,7 +50,7 @@ func (a *app) eventRulesCommand() *cobra.Command {
 		Use:   "rules",
 		Short: "Which log lines are taken for events, and of what kind",
 		Long: `The mnemonics that are taken for events, the kind of event that each is, whether that starts a run unless
-events.on of serve.yaml chooses other kinds, and a line as a router logs it.
+events.on of serve.yaml chooses other kinds, and a line as a router logs it, or as its documentation has it.
 ` + plainStatusHelp,
 		Example: "  moncap events rules",
 		Args:    wants(0, 0),

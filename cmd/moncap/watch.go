@@ -373,17 +373,24 @@ func (a *app) logLines(ctx context.Context, t *inventory.Tunnel, at string) (*to
 	if at == "" {
 		return out, nil
 	}
+	book, err := a.bookFor(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	l, err := event.Listen(ctx, at)
 	if err != nil {
 		return nil, usageError(fmt.Errorf("--syslog: %w", err))
 	}
 	a.progress("listening for the routers' log lines at %s", l.Address())
-	book := bookOfTunnel(ctx, t)
 	ctx, cancel := context.WithCancel(ctx)
 	served := make(chan error, 1)
+	var unclear sync.Once
 	go func() {
 		served <- l.Serve(ctx, book.Known, func(from netip.Addr, line []byte) {
 			e, err := book.Read(from, line, time.Now())
+			if ambiguous, ok := errors.AsType[*event.AmbiguousError](err); ok && slices.Contains(ambiguous.Tunnels, t.Name) {
+				unclear.Do(func() { a.warn("a log line from %s is no event: %s", from, sentence(err)) })
+			}
 			if err != nil || e.Tunnel != t.Name {
 				return
 			}
@@ -409,25 +416,29 @@ func (a *app) logLines(ctx context.Context, t *inventory.Tunnel, at string) (*to
 	return out, nil
 }
 
-// bookOfTunnel knows the two routers of one tunnel.
-func bookOfTunnel(ctx context.Context, t *inventory.Tunnel) *event.Book {
-	var routers []event.Router
-	ends := event.Tunnel{Name: t.Name}
-	for i, p := range []*inventory.Peer{t.A, t.B} {
-		r := event.Router{Name: p.Name, Sources: []netip.Addr{p.WAN.Address}}
-		if p.ExpectHostname != "" {
-			r.Names = append(r.Names, p.ExpectHostname)
-		}
-		if found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", p.Host); err == nil {
-			r.Sources = append(r.Sources, found...)
-		}
-		routers = append(routers, r)
-		ends.Ends[i] = event.End{Peer: p.Name, Addresses: []netip.Addr{p.WAN.Address}}
-		if p.WAN.NATAddress.IsValid() {
-			ends.Ends[i].Addresses = append(ends.Ends[i].Addresses, p.WAN.NATAddress)
-		}
+// bookFor knows the inventory, of whose names it looks up those of one tunnel's routers: which tunnel a line is about is found
+// among all that a router has.
+func (a *app) bookFor(ctx context.Context, t *inventory.Tunnel) (*event.Book, error) {
+	inv, err := a.loadInventory()
+	if err != nil {
+		return nil, err
 	}
-	return event.NewBook(routers, []event.Tunnel{ends}, nil)
+	settings, err := (&databaseFlags{}).settings(a)
+	if err != nil {
+		return nil, usageError(err)
+	}
+	return bookOf(inv, settings.Events.Relays, func(host string) []netip.Addr {
+		if host != t.A.Host && host != t.B.Host {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, lookUpLimit)
+		defer cancel()
+		all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		if err != nil {
+			a.warn("log lines of %s are not known by its address: %s", host, sentence(err))
+		}
+		return all
+	}), nil
 }
 
 // isArmed says whether the run in a folder is an armed one.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -54,11 +55,57 @@ func (f *pageFlags) register(fl *pflag.FlagSet) {
 // tokens they would have, is not served.
 func (f *pageFlags) check() error {
 	if f.noWeb {
-		if f.listen != "" {
-			return usageError(errors.New("serve: want --listen or --no-web"))
+		if f.listen != "" || f.cert != "" || f.key != "" || len(f.hosts) > 0 || len(f.proxies) > 0 {
+			return usageError(errors.New("serve: want --no-web, or --listen and what belongs to it"))
 		}
 		return nil
 	}
+	if err := f.checkProxies(); err != nil {
+		return usageError(err)
+	}
+	for _, h := range f.hosts {
+		if _, err := netip.ParseAddr(h); err != nil && strings.ContainsAny(h, ":/ *") || h == "" {
+			return usageError(fmt.Errorf("--host %q: want a name such as moncap.example.net, without a port or https://", h))
+		}
+	}
+	if err := f.loadTLS(); err != nil {
+		return usageError(err)
+	}
+	path, socket := strings.CutPrefix(orDefault(f.listen, defaultListen), "unix:")
+	if socket {
+		return f.checkSocket(path)
+	}
+	host, port, err := net.SplitHostPort(orDefault(f.listen, defaultListen))
+	if err != nil {
+		return usageError(fmt.Errorf("--listen %s: want HOST:PORT or unix:PATH", f.listen))
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
+		return usageError(fmt.Errorf("--listen %s: want a port of 0 to 65535", f.listen))
+	}
+	if f.trustedSocket {
+		return usageError(errors.New("--trusted-proxy unix: goes with --listen unix:PATH; over TCP it is the proxy's address"))
+	}
+	if f.tls == nil && len(f.trusted) == 0 && !isLoopback(host) {
+		return usageError(&hinted{fmt.Errorf("--listen %s: others on the way would read the tokens", f.listen),
+			"give --tls-cert and --tls-key, or name the proxy in front of it that encrypts: --trusted-proxy; docs/page.md shows both"})
+	}
+	return nil
+}
+
+// checkSocket holds the other flags against a socket, over which a proxy asks that has no address.
+func (f *pageFlags) checkSocket(path string) error {
+	switch {
+	case path == "" || f.tls != nil:
+		return usageError(errors.New("--listen unix:PATH: want a path, and no certificate"))
+	case len(f.trusted) > 0 && !f.trustedSocket:
+		return usageError(errors.New("--trusted-proxy: who asks over a socket has no address: --trusted-proxy unix trusts whoever may open it"))
+	}
+	return nil
+}
+
+// checkProxies reads whom the page trusts. Who trusts everybody has tokens in clear, and a limit of wrong ones that each
+// request says is another's.
+func (f *pageFlags) checkProxies() error {
 	for _, p := range f.proxies {
 		if p == "unix" {
 			f.trustedSocket = true
@@ -68,29 +115,14 @@ func (f *pageFlags) check() error {
 		if err != nil {
 			a, single := netip.ParseAddr(p)
 			if single != nil {
-				return usageError(fmt.Errorf("--trusted-proxy %s: want a network such as 192.0.2.0/24, an address, or unix", p))
+				return fmt.Errorf("--trusted-proxy %s: want a network such as 192.0.2.0/24, an address, or unix", p)
 			}
 			prefix = netip.PrefixFrom(a, a.BitLen())
 		}
-		f.trusted = append(f.trusted, prefix.Masked())
-	}
-	if err := f.loadTLS(); err != nil {
-		return usageError(err)
-	}
-	path, socket := strings.CutPrefix(orDefault(f.listen, defaultListen), "unix:")
-	if socket {
-		if path == "" || f.tls != nil {
-			return usageError(errors.New("--listen unix:PATH: want a path, and no certificate"))
+		if prefix.Bits() == 0 {
+			return fmt.Errorf("--trusted-proxy %s: these are all addresses there are: name the proxy's", p)
 		}
-		return nil
-	}
-	host, _, err := net.SplitHostPort(orDefault(f.listen, defaultListen))
-	if err != nil {
-		return usageError(fmt.Errorf("--listen %s: want HOST:PORT or unix:PATH", f.listen))
-	}
-	if f.tls == nil && len(f.trusted) == 0 && !isLoopback(host) {
-		return usageError(&hinted{fmt.Errorf("--listen %s: others on the way would read the tokens", f.listen),
-			"give --tls-cert and --tls-key, or name the proxy in front of it that encrypts: --trusted-proxy; docs/page.md shows both"})
+		f.trusted = append(f.trusted, prefix.Masked())
 	}
 	return nil
 }
@@ -124,6 +156,9 @@ func (f *pageFlags) loadTLS() error {
 		return fmt.Errorf("--tls-cert %s: %w", f.cert, err)
 	}
 	f.hosts = append(f.hosts, leaf.DNSNames...)
+	for _, a := range leaf.IPAddresses { // also one that another machine translates
+		f.hosts = append(f.hosts, a.String())
+	}
 	f.tls = &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { // one that was renewed is taken

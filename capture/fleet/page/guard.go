@@ -32,6 +32,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		if encrypted(r) {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
+		if c := callerOf(r); c.inClear && !strings.HasPrefix(r.URL.Path, "/healthz") && !strings.HasPrefix(r.URL.Path, "/readyz") {
+			s.deny(w, r, http.StatusForbidden, "tokens do not travel in clear: ask for it by the proxy that encrypts")
+			return
+		}
 		if !s.knowsHost(r) {
 			s.deny(w, r, http.StatusMisdirectedRequest, "this is not the name of this page: moncap serve --host names it")
 			return
@@ -47,6 +51,7 @@ type caller struct {
 	address   string
 	encrypted bool
 	socket    bool
+	inClear   bool // others on the way read it: past the proxy, or over a proxy that says so
 }
 
 type callerKey struct{}
@@ -68,12 +73,15 @@ func (s *Server) withCaller(r *http.Request) *http.Request {
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
 		c.address, c.socket = "unix socket", true
 	}
+	c.inClear = !c.encrypted && !c.socket && !onLoopback(r)
 	if c.socket && s.o.ProxySocket || s.trusts(c.address) {
-		c.encrypted = c.encrypted || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+		proto := r.Header.Get("X-Forwarded-Proto")
+		c.encrypted = c.encrypted || strings.EqualFold(proto, "https")
+		c.inClear = strings.EqualFold(proto, "http")
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 		for i := len(hops) - 1; i >= 0; i-- {
-			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-			if err != nil {
+			hop, ok := hopOf(hops[i])
+			if !ok {
 				break
 			}
 			c.address = hop.Unmap().String()
@@ -84,6 +92,27 @@ func (s *Server) withCaller(r *http.Request) *http.Request {
 	}
 	ctx := context.WithValue(r.Context(), callerKey{}, c)
 	return r.WithContext(ctx)
+}
+
+// hopOf is an address of X-Forwarded-For; some proxies put the port behind it.
+func hopOf(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Addr(), true
+	}
+	a, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	return a, err == nil
+}
+
+// onLoopback says whether a connection arrived at an address that this machine alone reaches. What came over none, as in
+// a test, did so.
+func onLoopback(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return true
+	}
+	at, err := netip.ParseAddrPort(local.String())
+	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
 func (s *Server) trusts(address string) bool {
@@ -108,7 +137,8 @@ func (s *Server) knowsHost(r *http.Request) bool {
 	}
 	name = strings.TrimSuffix(strings.ToLower(strings.Trim(name, "[]")), ".")
 	for _, h := range s.o.Hosts {
-		if strings.EqualFold(h, name) {
+		// A certificate may be for all names of a domain, of one more part (RFC 9525, Section 6.3).
+		if _, domain, ok := strings.Cut(name, "."); strings.EqualFold(h, name) || ok && strings.EqualFold(h, "*."+domain) {
 			return true
 		}
 	}

@@ -132,6 +132,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	alive := time.NewTicker(15 * time.Second)
 	defer alive.Stop()
 	last, known, changed := s.pulse.value(of)
+	// What happened since the page was made, or since the connection before, nobody knows any more.
+	if known && send("data: changed\n\n") != nil {
+		return
+	}
 	for {
 		select {
 		case <-changed:

@@ -72,8 +72,10 @@ func (s *Server) show(r *http.Request, secret string) (fleet.Token, error) {
 	}
 	t, err := s.o.Store.Authenticate(r.Context(), secret)
 	if errors.Is(err, fleet.ErrNoToken) {
-		s.wrong.note(from, time.Now())
 		s.log.Warn("a wrong token", "from", from)
+		if !s.wrong.note(from, time.Now()) { // of many at once
+			err = errTooMany
+		}
 	}
 	return t, err
 }
@@ -112,7 +114,8 @@ func (f *failures) may(address string, now time.Time) bool {
 	return len(recent(f.from[source(address)], now)) < wrongTokens
 }
 
-func (f *failures) note(address string, now time.Time) {
+// note counts a wrong one in, unless it is one too many.
+func (f *failures) note(address string, now time.Time) (may bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.from) >= wrongKept {
@@ -126,7 +129,12 @@ func (f *failures) note(address string, now time.Time) {
 		}
 	}
 	k := source(address)
-	f.from[k] = append(recent(f.from[k], now), now)
+	before := recent(f.from[k], now)
+	if len(before) >= wrongTokens {
+		return false
+	}
+	f.from[k] = append(before, now)
+	return true
 }
 
 func recent(times []time.Time, now time.Time) []time.Time {

@@ -114,7 +114,7 @@ type guard struct {
 	away     time.Time // since when it is said not to answer; zero: it does
 	recorded time.Time // when a look was, last
 	tunnel   tunnelLife
-	told     struct{ gone, spent, ended bool }
+	told     struct{ gone, spent, ended, blind bool }
 }
 
 // stand looks again and again, until quit is closed.
@@ -193,6 +193,11 @@ func (g *guard) look(ctx context.Context) (seen glance, interesting bool) {
 	v, err := g.view(ctx)
 	if err != nil {
 		g.lost(ctx, err)
+	} else if v.blind {
+		if !g.told.blind {
+			g.told.blind = true
+			r.u.tell(r.side, r.plan.Endpoint.Name+": it refuses every show that tells of the tunnel: what becomes of that is not seen on it")
+		}
 	} else if kind, text := g.tunnel.see(v, g.poll); kind != "" {
 		seen.catch = &bundle.Catch{At: time.Now(), Kind: kind, Side: r.side, Text: r.plan.Endpoint.Name + ": " + text}
 	} else if text != "" {
@@ -293,13 +298,17 @@ func (g *guard) busy(ctx context.Context) string {
 // view asks for the state of the tunnel. A show that the router refuses shows nothing.
 func (g *guard) view(ctx context.Context) (v tunnelView, err error) {
 	r := g.r
+	v.blind = true
 	for _, cmd := range r.plan.guardShows() {
 		out, err := r.exec(ctx, cmd)
-		switch {
-		case refusalOf(err) != nil:
+		if refusalOf(err) != nil {
 			continue
-		case err != nil:
+		}
+		if err != nil {
 			return v, err
+		}
+		v.blind = false
+		switch {
 		case strings.HasPrefix(cmd.Name, "show-crypto-session"):
 			for _, s := range iosxe.ParseCryptoSessions(out) {
 				if s.Peer.Addr().Unmap() == r.plan.Remote {
@@ -327,10 +336,12 @@ func (u *runner) armed(ctx context.Context) error {
 	looking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
+	var guards []*guard
 	for _, r := range u.sides {
 		defer r.talk.excuse()()
 		g := &guard{r: r, poll: a.Poll, load: a.LoadEvery, nextLoad: time.Now().Add(a.LoadEvery)}
 		g.tunnel.peer = r.u.plan.Get(r.side.Other()).Endpoint.Name
+		guards = append(guards, g)
 		wg.Go(func() { g.stand(looking, quit, seen) })
 	}
 	if a.Ready != nil {
@@ -343,8 +354,9 @@ func (u *runner) armed(ctx context.Context) error {
 	_ = waitFor(ctx, done, armedGrace)
 	stop(errors.New("the wait is over"))
 	<-done
-	for _, r := range u.sides {
-		r.unlisted = false
+	for _, g := range guards {
+		g.r.unlisted = false
+		u.seenUp = u.seenUp || g.tunnel.wasUp
 	}
 	return err
 }

@@ -201,6 +201,7 @@ func oneAtATime(f func(Event)) func(Event) {
 type Result struct {
 	Run      *bundle.Run
 	Ended    Ending        // how the wait of an armed run ended; empty: it was none, or did not get there
+	SeenUp   bool          // a router showed the tunnel up while the run was armed: an end of it would have been seen
 	StartGap time.Duration // between the two captures' starts
 	Kept     []Leftover    // what was left on purpose
 	Removed  []Leftover    // what was taken back

@@ -25,6 +25,7 @@ type runner struct {
 	mu      sync.Mutex // guards what follows; the parts of run that belong to a side are that side's
 	run     *bundle.Run
 	ended   Ending    // of the wait of an armed run
+	seenUp  bool      // the tunnel was, during it
 	started time.Time // when the captures were running on both sides
 	left    []Leftover
 	kept    []Leftover
@@ -350,7 +351,7 @@ func (u *runner) close(err error) (*Result, error) {
 
 func (u *runner) result() *Result {
 	return &Result{
-		Run: u.run, Ended: u.ended, StartGap: time.Duration(u.run.StartGapMS * float64(time.Millisecond)), Kept: u.kept, Removed: u.removed, Notes: u.run.Notes,
+		Run: u.run, Ended: u.ended, SeenUp: u.seenUp, StartGap: time.Duration(u.run.StartGapMS * float64(time.Millisecond)), Kept: u.kept, Removed: u.removed, Notes: u.run.Notes,
 	}
 }
 

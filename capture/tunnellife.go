@@ -12,6 +12,7 @@ import (
 type tunnelView struct {
 	sessions []string      // the states of its crypto sessions with the peer
 	sas      []iosxe.IKESA // its IKE SAs with the peer, which are not being deleted
+	blind    bool          // it refused to show any
 }
 
 // tunnelLife follows a tunnel, as one router shows it, from look to look.
@@ -19,6 +20,7 @@ type tunnelLife struct {
 	peer    string
 	known   bool // it was looked at before
 	was     state
+	wasUp   bool                   // at some look
 	sas     map[string]iosxe.IKESA // those of IKEv2 that were up
 	pending bool                   // a negotiation was under way, and the tunnel was not up
 }
@@ -34,6 +36,7 @@ const (
 func (l *tunnelLife) see(v tunnelView, between time.Duration) (kind, text string) {
 	before, beforeSAs, tried, first := l.was, l.sas, l.pending, !l.known
 	now := v.state()
+	l.wasUp = l.wasUp || now == up
 	l.known, l.was, l.sas, l.pending = true, now, map[string]iosxe.IKESA{}, now == down && v.pending()
 	stays := false
 	for _, sa := range v.sas {

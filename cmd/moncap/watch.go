@@ -145,10 +145,10 @@ them, and so does moncap stop TUNNEL from elsewhere; a second Ctrl-C throws them
 ` + eventHelp + `
 
 EXIT STATUS
-  0   no event came, or only such as sa-up, and the tunnel was found established
+  0   no event came to a tunnel that was up, or only such as sa-up, and it was found established
   1   the tunnel was lost or so, and the packets show nothing that is wrong, or warnings
   2   a critical finding
-  3   inconclusive
+  3   inconclusive, or no event came and the tunnel was not seen up
   4   it could not be armed, or a run failed; the routers are clean
   5   something is left on a router; it says what, where, and the command that removes it
   64  wrong usage or inventory`,
@@ -186,6 +186,7 @@ type watcher struct {
 
 	mu      sync.Mutex
 	folders map[string]string // of bundles, by their runs' ids
+	seenUp  bool              // the tunnel was, by any run
 	codes   []int
 	errs    []error
 }
@@ -237,11 +238,16 @@ func (a *app) watch(ctx context.Context, t *inventory.Tunnel, f *watchFlags) err
 		}
 	}
 	err = runFailure(watch.Do(ctx))
-	if err == nil && len(w.codes) == 0 && len(w.errs) == 0 {
-		a.progress("no event in %s; the routers are as they were", f.lasts)
-	}
 	if err := errors.Join(append(w.errs, err)...); err != nil {
 		return err
+	}
+	switch {
+	case len(w.codes) > 0:
+	case !w.seenUp: // what was never there cannot be lost
+		a.progress("no event in %s, and the tunnel was not seen up in it; the routers are as they were", f.lasts)
+		return exitWith(exitInconclusive)
+	default:
+		a.progress("no event in %s; the routers are as they were", f.lasts)
 	}
 	return exitWith(worst(w.codes))
 }
@@ -267,6 +273,11 @@ func (w *watcher) run(ctx context.Context, left time.Duration, o capture.Watched
 	w.folders[id] = dir
 	w.mu.Unlock()
 	r, err := w.runIn(ctx, plan, b, o)
+	if r != nil && r.SeenUp {
+		w.mu.Lock()
+		w.seenUp = true
+		w.mu.Unlock()
+	}
 	if err = errors.Join(err, b.Close()); err != nil {
 		if d, dirty := errors.AsType[*capture.DirtyError](err); dirty {
 			w.say(d.Error())

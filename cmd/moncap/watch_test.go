@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -509,6 +510,46 @@ func TestWatchIsStoppedWhileTheCaptureIsChanged(t *testing.T) {
 		w.ends(time.Minute)
 		if n := strings.Count(w.stderr.String(), "bundle: "); n != 2 {
 			t.Errorf("%d are told\n%s", n, w.stderr.String())
+		}
+		w.clean()
+	})
+}
+
+// A tunnel that no router ever showed up, at a look, is no good one because nothing happened to it.
+func TestWatchOfATunnelThatIsNeverUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatch(t, isGone, "--for", "30m")
+		time.Sleep(5 * time.Second)
+		w.loseSAs() // between two looks
+		if code := w.ends(31 * time.Minute); code != exitInconclusive || !strings.Contains(w.stderr.String(), "not seen up") {
+			t.Errorf("exit %d\n%s", code, w.stderr.String())
+		}
+		w.clean()
+	})
+}
+
+// Routers whose AAA server stops allowing the shows that tell of the tunnel did not lose it: that is said, and is no event.
+func TestWatchThatMaySeeNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var may atomic.Bool
+		may.Store(true)
+		w := newWatchOn(t, newBubble(t, isGone, func(c *simulator.Config) {
+			c.Authorize = func(command string) bool { return may.Load() || !strings.Contains(command, "crypto") }
+		}), "--for", "30m")
+		time.Sleep(time.Minute) // it was up
+		may.Store(false)
+		w.says("refuses every show", time.Minute)
+		if code := w.ends(31 * time.Minute); code != exitOK || strings.Contains(w.stderr.String(), "EVENT") {
+			t.Errorf("exit %d\n%s", code, w.stderr.String())
+		}
+		w.clean()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatchOn(t, newBubble(t, isGone, func(c *simulator.Config) {
+			c.Authorize = func(command string) bool { return !strings.Contains(command, "crypto") }
+		}), "--for", "30m")
+		if code := w.ends(31 * time.Minute); code != exitInconclusive {
+			t.Errorf("exit %d\n%s", code, w.stderr.String())
 		}
 		w.clean()
 	})

@@ -32,7 +32,7 @@ func sendMail(ctx context.Context, t Target, m Message) error {
 	}
 	e := &Error{Target: t.Name, What: t.masked(withoutURL(err))}
 	if said, ok := errors.AsType[*textproto.Error](err); ok {
-		e.What = t.masked(fmt.Sprintf("the mail server says %d %s", said.Code, excerpt([]byte(said.Msg))))
+		e.What = fmt.Sprintf("the mail server says %d %s", said.Code, t.excerpt([]byte(said.Msg)))
 		e.Final = said.Code >= 500
 	}
 	return e

@@ -297,3 +297,17 @@ func TestAnUnknownTypeIsFinal(t *testing.T) {
 		}
 	}
 }
+
+// What a receiver says is cut for people, and what opens the target is taken out before: no part of it is left at the cut.
+func TestACutLeavesNoPartOfASecret(t *testing.T) {
+	const token = "0123456789abcdefghijklmnopqrstuvwxyz"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprint(w, strings.Repeat("x", 100), " ", r.Header.Get("Authorization"))
+	}))
+	defer s.Close()
+	err := Send(t.Context(), Target{Name: "noc", Type: "webhook", URL: s.URL, Token: token}, messages()["trigger"])
+	if err == nil || strings.Contains(err.Error(), token[:4]) {
+		t.Errorf("%v", err)
+	}
+}

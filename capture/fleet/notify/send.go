@@ -125,7 +125,7 @@ func (t Target) post(ctx context.Context, p post) error {
 		return nil
 	}
 	return &Error{
-		Target: t.Name, What: t.masked(strings.TrimRight(answer.Status+": "+excerpt(said), ": ")),
+		Target: t.Name, What: strings.TrimRight(t.masked(answer.Status)+": "+t.excerpt(said), ": "),
 		After: retryAfter(answer.Header.Get("Retry-After"), time.Now()), Final: final(answer.StatusCode),
 	}
 }
@@ -214,14 +214,15 @@ func (t Target) masked(s string) string {
 	return s
 }
 
-// excerpt is the beginning of what a receiver answered, on one line.
-func excerpt(b []byte) string {
+// excerpt is the beginning of what a receiver answered, on one line. What opens the target is taken out before the cut, which
+// would leave a part of it.
+func (t Target) excerpt(b []byte) string {
 	s := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(string(b), " "))
+	}, t.masked(strings.ToValidUTF8(string(b), " ")))
 	return cut(strings.Join(strings.Fields(s), " "), 120)
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/moncap/moncap/capture/fleet"
 )
@@ -115,6 +116,26 @@ func (s *Server) cancel(ctx context.Context, by, id string) error {
 	return err
 }
 
+// perform does an act, once for each key that comes with it.
+func (s *Server) perform(r *http.Request, a act, who person, f form, key string) (done, error) {
+	if len(key) > keyMost {
+		return done{}, problem{400, fmt.Sprintf("Idempotency-Key: want at most %d bytes", keyMost)}
+	}
+	if !utf8.ValidString(f.Until + f.Duration + f.Priority + f.Reason + f.Change) {
+		return done{}, problem{400, "want text in UTF-8"}
+	}
+	do := func() (done, error) { return a.do(fleet.WithOrigin(r.Context(), callerOf(r).address), r, who, f) }
+	if key == "" {
+		return do()
+	}
+	// A browser ends the request of the first click with the second.
+	waits := r
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), askTime)
+	defer cancel()
+	r = r.WithContext(ctx)
+	return s.once.do(waits.Context(), do, who.Name, r.URL.Path, key, f.Until, f.Duration, f.Priority, f.Reason, f.Change)
+}
+
 // start asks for a run.
 func (s *Server) start(ctx context.Context, r *http.Request, who person, f form) (done, error) {
 	name := r.PathValue("tunnel")
@@ -183,7 +204,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 func (s *Server) api(m *http.ServeMux) {
 	const at = "/api/v1"
 	get := func(path string, role fleet.Role, look func(context.Context, *http.Request) (any, error)) {
-		m.HandleFunc("GET "+at+path, s.only(role, func(w http.ResponseWriter, r *http.Request, _ person) {
+		m.HandleFunc("GET "+at+path, s.soon(role, func(w http.ResponseWriter, r *http.Request, _ person) {
 			v, err := look(r.Context(), r)
 			if err != nil {
 				s.fail(w, r, err)
@@ -202,11 +223,11 @@ func (s *Server) api(m *http.ServeMux) {
 		return orNil(s.fleet(ctx, clean(r.FormValue("q")), r.FormValue("verdict")))
 	})
 	for _, a := range s.acts() {
-		m.HandleFunc("POST "+at+a.path, s.only(a.role, func(w http.ResponseWriter, r *http.Request, who person) {
+		m.HandleFunc("POST "+at+a.path, s.soon(a.role, func(w http.ResponseWriter, r *http.Request, who person) {
 			f, err := sent(r)
 			var d done
 			if err == nil {
-				d, err = a.do(fleet.WithOrigin(r.Context(), callerOf(r).address), r, who, f)
+				d, err = s.perform(r, a, who, f, r.Header.Get("Idempotency-Key"))
 			}
 			if err != nil {
 				s.fail(w, r, err)

@@ -51,14 +51,19 @@ func (s *Server) give(
 	default:
 		return problem{503, "others are downloading: try again in a moment"}
 	}
-	run, err := s.o.Store.Run(r.Context(), r.PathValue("run"))
+	ctx, cancel := context.WithTimeout(r.Context(), loadTime)
+	defer cancel()
+	r = r.WithContext(ctx)
+	asking, asked := context.WithTimeout(ctx, askTime)
+	defer asked()
+	run, err := s.o.Store.Run(asking, r.PathValue("run"))
 	if err != nil {
 		return err
 	}
 	c := http.NewResponseController(w)
 	until := time.Now().Add(loadTime)
 	_, _ = c.SetReadDeadline(until), c.SetWriteDeadline(until) // a recorder of a test has none
-	if err := s.o.Store.Audit(fleet.WithOrigin(r.Context(), callerOf(r).address), who.Name, what, run.ID, ""); err != nil {
+	if err := s.o.Store.Audit(fleet.WithOrigin(asking, callerOf(r).address), who.Name, what, run.ID, ""); err != nil {
 		return err // what cannot be written down is not given
 	}
 	return give(w, r, who, run)
@@ -99,7 +104,8 @@ func (s *Server) withBundle(ctx context.Context, r fleet.Run, f func(*bundle.Bun
 	}
 	b, err := bundle.Open(dir)
 	if err != nil {
-		return err
+		s.log.Warn("a bundle cannot be opened", "run", r.ID, "error", clean(err.Error()))
+		return problem{500, "its bundle cannot be read: the worker's log says why"}
 	}
 	return errors.Join(f(b), b.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // policy is what a page of ours may load and do: its own style, script and pictures, and nothing of anybody else.
@@ -38,6 +39,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		if !s.knowsHost(r) {
 			s.deny(w, r, http.StatusMisdirectedRequest, "this is not the name of this page: moncap serve --host names it")
+			return
+		}
+		if !utf8.ValidString(r.URL.Path) || strings.ContainsRune(r.URL.Path, 0) { // nothing is called so
+			s.deny(w, r, http.StatusNotFound, "there is no such page")
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)

@@ -45,6 +45,9 @@ var (
 
 // who finds out who asks: by the token of the request, or by the cookie of a login.
 func (s *Server) who(r *http.Request) (person, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTime)
+	defer cancel()
+	r = r.WithContext(ctx)
 	if header := r.Header.Get("Authorization"); header != "" {
 		kind, secret, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(kind, "Bearer") {
@@ -182,7 +185,9 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) logOut(w http.ResponseWriter, r *http.Request) {
 	if c, err := r.Cookie(cookieName(r)); err == nil {
-		if err := s.o.Store.LogOut(context.WithoutCancel(r.Context()), c.Value); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), askTime)
+		defer cancel()
+		if err := s.o.Store.LogOut(ctx, c.Value); err != nil {
 			s.fail(w, r, err)
 			return
 		}

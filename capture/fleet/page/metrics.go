@@ -18,7 +18,7 @@ import (
 
 // metrics answers in the text-based exposition format 0.0.4 of Prometheus.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
-	s.only(fleet.Viewer, func(w http.ResponseWriter, r *http.Request, _ person) {
+	s.soon(fleet.Viewer, func(w http.ResponseWriter, r *http.Request, _ person) {
 		var names []string
 		for _, t := range s.tunnels() {
 			names = append(names, t.Name)

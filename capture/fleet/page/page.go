@@ -73,12 +73,14 @@ type Server struct {
 	wrong   *failures
 	pulse   *pulse
 	loads   chan struct{} // downloads under way
+	once    *once
 }
 
 // The limits of a request.
 const (
 	headerTime  = 5 * time.Second
 	answerTime  = 30 * time.Second
+	askTime     = 15 * time.Second // for the database, so that there is an answer when it has none
 	loadTime    = 10 * time.Minute
 	bodyLimit   = 1 << 20
 	loadsAtOnce = 4
@@ -86,7 +88,7 @@ const (
 
 // New makes the page.
 func New(o Options) *Server {
-	s := &Server{o: o, log: o.Log, wrong: newFailures(), pulse: newPulse(), loads: make(chan struct{}, loadsAtOnce)}
+	s := &Server{o: o, log: o.Log, wrong: newFailures(), pulse: newPulse(), loads: make(chan struct{}, loadsAtOnce), once: newOnce()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

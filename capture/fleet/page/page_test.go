@@ -104,6 +104,15 @@ func request(t testing.TB, tunnel, id, by string) fleet.Request {
 	return fleet.Request{Plan: p, A: fleet.Slot{Router: "a", Runs: 1}, B: fleet.Slot{Router: "b", Runs: 1}, By: by, Approve: tunnel == "hq", Priority: fleet.Normal}
 }
 
+func opened(t testing.TB, file string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 // past puts runs that are over into the database: of n tunnels, each so many.
 func (l *lab) past(t testing.TB, tunnels, runs int) {
 	t.Helper()

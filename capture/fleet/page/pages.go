@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"html/template"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,7 +29,7 @@ var statics embed.FS
 var views = sync.OnceValue(func() map[string]*template.Template {
 	frame := template.Must(template.New("frame.gohtml").Funcs(template.FuncMap{
 		"path": url.PathEscape, "sign": func(v string) string { return signs[v] }, "strip": strip, "when": when, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) }, "ago": ago, "lasted": lasted,
-		"static": staticPath, "minus": func(a, b int) int { return a - b }, "pad": func(n int) []struct{} { return make([]struct{}, max(0, n)) },
+		"static": staticPath, "once": newKey, "zone": func() string { return time.Now().Format("MST, UTC-07:00") }, "minus": func(a, b int) int { return a - b }, "pad": func(n int) []struct{} { return make([]struct{}, max(0, n)) },
 	}).ParseFS(sources, "templates/frame.gohtml"))
 	all := map[string]*template.Template{}
 	for _, name := range []string{"login", "fleet", "tunnel", "run", "queue", "schedules", "diff", "audit", "transcript", "problem"} {
@@ -127,10 +129,10 @@ func (s *Server) showPage(w http.ResponseWriter, r *http.Request, status int, wh
 // pages are what browsers ask for.
 func (s *Server) pages(m *http.ServeMux) {
 	m.HandleFunc("GET /login", s.loginPage)
-	m.HandleFunc("POST /login", s.logIn)
-	m.HandleFunc("POST /logout", s.logOut)
+	m.HandleFunc("POST /login", soon(s.logIn))
+	m.HandleFunc("POST /logout", soon(s.logOut))
 	show := func(pattern, name string, role fleet.Role, look func(context.Context, *http.Request) (any, error)) {
-		m.HandleFunc(pattern, s.only(role, func(w http.ResponseWriter, r *http.Request, who person) {
+		m.HandleFunc(pattern, s.soon(role, func(w http.ResponseWriter, r *http.Request, who person) {
 			data, err := look(r.Context(), r)
 			if err != nil {
 				s.fail(w, r, err)
@@ -144,30 +146,18 @@ func (s *Server) pages(m *http.ServeMux) {
 			show("GET "+v.path, v.page, v.role, v.look)
 		}
 	}
-	act := func(pattern string, role fleet.Role, do func(context.Context, *http.Request, person) (to string, err error)) {
-		m.HandleFunc("POST "+pattern, s.only(role, func(w http.ResponseWriter, r *http.Request, who person) {
-			to, err := do(fleet.WithOrigin(r.Context(), callerOf(r).address), r, who)
+	for _, a := range s.acts() {
+		m.HandleFunc("POST "+a.path, s.soon(a.role, func(w http.ResponseWriter, r *http.Request, who person) {
+			done, err := s.submitted(r, a, who)
 			if err != nil {
 				s.fail(w, r, err)
 				return
 			}
-			http.Redirect(w, r, to, http.StatusSeeOther)
+			http.Redirect(w, r, done.page, http.StatusSeeOther)
 		}))
 	}
-	for _, a := range s.acts() {
-		act(a.path, a.role, func(ctx context.Context, r *http.Request, who person) (string, error) {
-			if err := r.ParseForm(); err != nil {
-				return "", problem{400, "the form cannot be read"}
-			}
-			done, err := a.do(ctx, r, who, formOf(r))
-			if err != nil {
-				return "", err
-			}
-			return done.page, nil
-		})
-	}
 	s.downloads(m, "")
-	m.HandleFunc("GET /{$}", s.only(fleet.Viewer, func(w http.ResponseWriter, r *http.Request, who person) {
+	m.HandleFunc("GET /{$}", s.soon(fleet.Viewer, func(w http.ResponseWriter, r *http.Request, who person) {
 		v, err := s.fleet(r.Context(), clean(r.FormValue("q")), r.FormValue("v"))
 		if err != nil {
 			s.fail(w, r, err)
@@ -178,6 +168,31 @@ func (s *Server) pages(m *http.ServeMux) {
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.deny(w, r, http.StatusNotFound, "there is no such page")
 	})
+}
+
+// submitted does what a form asks for. What is sent in another way would be taken for a form that says nothing.
+func (s *Server) submitted(r *http.Request, a act, who person) (done, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.Header.Get("Content-Type") != "" && (err != nil || kind != "application/x-www-form-urlencoded") {
+		return done{}, problem{415, "want a form; programs ask below /api/v1"}
+	}
+	if err := r.ParseForm(); err != nil {
+		return done{}, problem{400, "the form cannot be read"}
+	}
+	return s.perform(r, a, who, formOf(r), r.PostFormValue("once"))
+}
+
+// soon lets through who may, for what has to be answered soon, also when the database says nothing.
+func (s *Server) soon(role fleet.Role, next func(http.ResponseWriter, *http.Request, person)) http.HandlerFunc {
+	return soon(s.only(role, next))
+}
+
+func soon(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), askTime)
+		defer cancel()
+		next(w, r.WithContext(ctx))
+	}
 }
 
 // only lets through who may.
@@ -198,7 +213,7 @@ func (s *Server) only(role fleet.Role, next func(http.ResponseWriter, *http.Requ
 // fail answers with an error.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := answerOf(err)
-	if p.status >= 500 && r.Context().Err() == nil {
+	if p.status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) {
 		s.log.Warn("a request failed", "path", r.URL.Path, "error", clean(err.Error()))
 	}
 	if p.status == http.StatusUnauthorized && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !forPrograms(r) {

@@ -4,7 +4,7 @@
   'use strict'
   const from = document.body.dataset.live
   if (!from || !window.EventSource) return
-  let busy = false, again = false
+  let busy = false, again = false, over = false
   const refresh = async () => {
     if (busy) { again = true; return }
     busy = true
@@ -20,13 +20,25 @@
         part.innerHTML = other.innerHTML
         if (id) document.getElementById(id)?.focus({ preventScroll: true })
       }
-      if (!now.body.dataset.live) source.close()
+      if (!now.body.dataset.live) { over = true; source?.close() }
     } catch { // the server is away: the next event, or the next connection, asks again
     } finally {
       busy = false
       if (again) { again = false; setTimeout(refresh, 300) }
     }
   }
-  const source = new EventSource(from)
-  source.onmessage = refresh
+  // A browser has six connections to a server by HTTP/1.1: pages that nobody sees leave theirs to the others.
+  let source
+  const follow = () => {
+    if (over || document.hidden) { source?.close(); source = undefined; return }
+    if (source) return
+    source = new EventSource(from)
+    source.onmessage = refresh
+  }
+  document.addEventListener('visibilitychange', () => {
+    const back = !document.hidden && !source && !over
+    follow()
+    if (back) refresh()
+  })
+  follow()
 })()

@@ -77,42 +77,6 @@ func captureUnreadable(j *judge) []report.Finding {
 	})
 }
 
-// strangers names those who speak IKE to a gateway and are not its peer. They decide nothing.
-func strangers(j *judge) []report.Finding {
-	return j.eachStory(func(s pair.Side) *report.Finding {
-		const most = 8
-		f := &report.Finding{}
-		var addresses []string
-		packets := 0
-		for _, v := range j.c.Strangers {
-			for _, m := range v.Messages {
-				x := m.Copy(s)
-				if x == nil {
-					continue
-				}
-				packets += len(x.Sent())
-				a := x.Sent()[0].Src.Addr()
-				if j.own(s, a.String()) {
-					a = x.Sent()[0].Dst.Addr()
-				}
-				if !slices.Contains(addresses, a.String()) && len(addresses) < most {
-					addresses = append(addresses, a.String())
-					f.Evidence = append(f.Evidence,
-						report.Evidence{Side: sideOf(s), Frame: int(x.Sent()[0].Frame), Note: "with " + a.String()})
-				}
-			}
-		}
-		if packets == 0 {
-			return nil
-		}
-		f.Fields = map[string]any{"addresses": addresses, "packets": packets}
-		f.Explanation = fmt.Sprintf("The capture of %s also holds %s between it and %s, "+
-			"which is neither side of this tunnel. Nothing was judged by them.", j.name(s),
-			plural(packets, "IKE packet", "IKE packets"), strings.Join(addresses, ", "))
-		return f
-	})
-}
-
 func orWord(s, word string) string {
 	if s == "" {
 		return word
@@ -192,16 +156,6 @@ func captureDuplicates(j *judge) []report.Finding {
 			Fields: map[string]any{"packets": n},
 		}
 	})
-}
-
-// own says whether an address is one of s's own.
-func (j *judge) own(s pair.Side, addr string) bool {
-	for _, a := range j.c.Parties[s].Addresses {
-		if a.String() == addr {
-			return true
-		}
-	}
-	return addr != "" && addr == j.address(s)
 }
 
 func captureBufferFull(j *judge) []report.Finding {

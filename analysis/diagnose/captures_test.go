@@ -101,6 +101,14 @@ func captureCases() []findingCase {
 			s.Repeat(4, 0, 500, s.SA(0).Init(false, scene.Proposals(scene.GCM(19))), scene.Fate{Lost: true, To: netip.MustParseAddr("203.0.113.9")})
 			s.Repeat(4, 1, 500, s.SA(1).Init(false, scene.Proposals(scene.GCM(19))), scene.Lost)
 		}, nil},
+		{"strangers", hit, "the peer is a key server, too", func(s *scene.Scene) { scene.Healthy(s); groupKeys(s) },
+			map[string]any{"side": "B", "addresses": []any{"192.168.1.1"}, "packets": 3}},
+		{"strangers", hit, "group keys of another key server, in vain", func(s *scene.Scene) {
+			scene.Healthy(s)
+			s.Addr[1] = netip.MustParseAddr("203.0.113.99")
+			groupKeys(s)
+		}, map[string]any{"side": "A", "addresses": []any{"203.0.113.99"}, "packets": 3}},
+		{"capture-empty", near, "group keys, and no tunnel at all", groupKeys, nil},
 		{"strangers", none, "healthy", scene.Healthy, nil},
 
 		{"capture-windows-disjoint", hit, "an hour between them", func(s *scene.Scene) {
@@ -280,6 +288,14 @@ func scanner(s *scene.Scene, sides ...int) {
 			u := be.AppendUint16(be.AppendUint16(be.AppendUint16(nil, 500), 500), uint16(8+len(m)))
 			s.Put(at, s.Now, s.Frame(netip.MustParseAddr("203.0.113.77"), s.Addr[at], 17, 0, 240, scene.Part{Data: append(append(u, 0, 0), m...)}))
 		}
+		s.Wait(time.Second)
+	}
+}
+
+// groupKeys are requests of A to a key server.
+func groupKeys(s *scene.Scene) {
+	for range 3 {
+		s.Datagram(0, 848, 848)
 		s.Wait(time.Second)
 	}
 }

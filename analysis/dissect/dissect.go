@@ -119,6 +119,7 @@ type decodedPacket struct {
 	p      *packet.Packet
 	first  int64        // time of the file's first packet
 	msg    *ike.Message // nil for anything else than IKE, and for less than a header
+	group  *ike.Message // of the management of group keys, which is none of the tunnel's IKE; or nil
 	inner  *decrypted   // what the keys opened, or nil
 	reason string       // why an IKE packet has no message
 
@@ -143,6 +144,9 @@ type messageDecoder struct {
 func (r *messageDecoder) decode(ctx context.Context, p *packet.Packet, d *decodedPacket) {
 	*d = decodedPacket{p: p, observed: d.observed[:0]}
 	if p.Kind != packet.IKE {
+		if p.GroupKeys() {
+			d.group, _ = ike.Parse(p.Payload) // what cannot be read stays a datagram of that port
+		}
 		return
 	}
 	if r.headers {

@@ -102,6 +102,10 @@ func (j *jsonView) packet(d *decodedPacket) {
 	case packet.ICMP:
 		j.icmp(p.Error)
 	}
+	if d.group != nil {
+		o.Name("group_keys")
+		appendMessage(o, &decodedPacket{p: p, msg: d.group})
+	}
 }
 
 func (j *jsonView) number(name string, n int) {

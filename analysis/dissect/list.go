@@ -125,6 +125,8 @@ func protocolColumn(d *decodedPacket) string {
 
 func otherProtocol(p *packet.Packet) string {
 	switch {
+	case p.GroupKeys():
+		return "GDOI"
 	case p.Src.IsValid():
 		return protocolName(p.Proto)
 	case p.Link != linkEthernet || len(p.Raw) < 14:
@@ -186,6 +188,9 @@ func appendInfo(b []byte, d *decodedPacket) []byte {
 			b = append(appendInt(b, int(p.DstPort)), " Len="...)
 			b = appendInt(b, len(p.Payload))
 		}
+		if d.group != nil {
+			b = d.group.AppendInfo(append(b, ' '))
+		}
 	}
 	return appendNotes(b, d)
 }
@@ -214,6 +219,7 @@ func appendNotes(b []byte, d *decodedPacket) []byte {
 	}
 	add(d.whole != nil, "completes a message in fragments", "")
 	add(p.Overlap, "fragments overlap with different bytes", "")
+	add(p.GroupKeys(), "group keys (GDOI, G-IKEv2), none of a tunnel", "")
 	add(p.Wrapping != "", "in ", p.Wrapping)
 	add(p.Unread != "", p.Unread, ": not read")
 	add(p.TCPEncap, "in TCP", "")

@@ -84,6 +84,11 @@ func (t *tree) packet(d *decodedPacket) {
 		t.lines.Text("NAT-keepalive (RFC 3948, Section 2.3)").End()
 		t.show(1)
 	}
+	if d.group != nil {
+		t.lines.Text("Management of group keys (GDOI, RFC 6407; G-IKEv2, RFC 9838): none of a tunnel").End()
+		t.show(1)
+		t.message(&decodedPacket{p: d.p, msg: d.group}, 1)
+	}
 }
 
 func (t *tree) frame(p *packet.Packet) {

@@ -301,7 +301,7 @@ func (t *teller) find(p *packet.Packet) *Flow {
 func (t *teller) stream(p *packet.Packet) {
 	alive := p.Kind == packet.Keepalive
 	k := streamKey{netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort), p.Proto, alive}
-	if !alive && !(p.Proto == protoUDP && (p.SrcPort == PortL2TP || p.DstPort == PortL2TP)) {
+	if !alive && !p.GroupKeys() && !(p.Proto == protoUDP && (p.SrcPort == PortL2TP || p.DstPort == PortL2TP)) {
 		k.src, k.dst = netip.AddrPortFrom(p.Src, 0), netip.AddrPortFrom(p.Dst, 0)
 	}
 	s := t.streams[k]
@@ -333,7 +333,7 @@ func (t *teller) icmp(p *packet.Packet) {
 	t.quotes = append(t.quotes, slices.Clone(p.Error.Payload))
 }
 
-// PortL2TP is the UDP port of L2TP (RFC 2661); of other streams the ports do not matter.
+// PortL2TP is the UDP port of L2TP (RFC 2661); of other streams than these and those of group keys the ports do not matter.
 const PortL2TP = 1701
 
 // IP protocol numbers (IANA, protocol-numbers).

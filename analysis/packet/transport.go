@@ -12,6 +12,14 @@ const (
 	portNATT = 4500
 )
 
+// PortGroupKeys is the UDP port of the management of group keys: GDOI (RFC 6407), G-IKEv2 (RFC 9838).
+const PortGroupKeys = 848
+
+// GroupKeys says whether p is of the management of group keys. That is IKE with a key server, and of no tunnel: its kind is Other.
+func (p *Packet) GroupKeys() bool {
+	return p.Kind == Other && p.Proto == protoUDP && (p.SrcPort == PortGroupKeys || p.DstPort == PortGroupKeys)
+}
+
 // transport reads what IP carries.
 func (d *decoder) transport(p *Packet, proto uint8, b []byte) {
 	p.Payload = b

@@ -36,7 +36,9 @@ var toolRows = map[string]struct{ ours, theirs func(t *testing.T) }{
 		func(t *testing.T) { noneIsIKE(t, tcpStream()) },
 	},
 	"udp-848": {
-		func(t *testing.T) { listHas(t, tunnelFile(groupKeys()), "848 -> 848") },
+		func(t *testing.T) {
+			listHas(t, tunnelFile(groupKeys()), "848 -> 848 Len=92 GSA_AUTH MID=01 Initiator Request [group keys (GDOI, G-IKEv2), none of a tunnel]")
+		},
 		func(t *testing.T) { noneIsIKE(t, tunnelFile(groupKeys())) },
 	},
 	"ios-dump": {

@@ -43,7 +43,7 @@ type interrupts struct {
 	stopped  bool           // the captures were told to end
 	drain    func()         // what the first signal does instead; nil: nothing is drained
 	gaveUp   bool           // the context was cancelled
-	gentle   bool           // SIGTERM means what Ctrl-C does: it is how the program that shows the packets says stop
+	gentle   bool           // SIGTERM and SIGHUP mean what Ctrl-C does: nobody may be there to press it
 	waits    map[any]func() // end the captures that wait
 	leavings map[any]func() // say what is left of the runs under way
 	echo     map[any]func() // bring the terminal's echo back
@@ -73,7 +73,7 @@ func (i *interrupts) heard(s os.Signal) {
 	case i.drain != nil && !i.stopped && !i.gaveUp:
 		i.stopped = true
 		i.drain()
-	case (s == os.Interrupt || i.gentle && s == syscall.SIGTERM) && len(i.waits) > 0 && !i.stopped && !i.gaveUp:
+	case (s == os.Interrupt || i.gentle && (s == syscall.SIGTERM || s == syscall.SIGHUP)) && len(i.waits) > 0 && !i.stopped && !i.gaveUp:
 		i.stopped = true
 		for _, stop := range i.waits {
 			stop()
@@ -123,7 +123,7 @@ func (i *interrupts) giveUp(cause error) {
 	i.cancel(cause)
 }
 
-// heedGently has SIGTERM end the captures and keep them, as Ctrl-C does.
+// heedGently has SIGTERM and SIGHUP end the captures and keep them, as Ctrl-C does.
 func (i *interrupts) heedGently() {
 	i.mu.Lock()
 	defer i.mu.Unlock()

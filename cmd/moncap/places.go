@@ -30,7 +30,8 @@ func (e *inFleet) Error() string {
 
 // Hint says how to wait for it.
 func (e *inFleet) Hint() string {
-	return "moncap jobs shows them; wait for them with --wait-for-router 10m, or let the router bear more with limits.runs of the peer"
+	return "moncap jobs shows those of workers; the places of a run of another process that was killed are free again within minutes; " +
+		"wait with --wait-for-router 10m, or let the router bear more with limits.runs of the peer"
 }
 
 func (e *inFleet) Unwrap() error { return bundle.ErrLocked }

@@ -141,7 +141,8 @@ fleet's workers. It holds one of a router's limits.runs all the time: 2 lets mon
 
 The capture is changed every --rotate for a new one beside it, so that no moment is without one. A router that does not
 answer for a while is not given up; one that was reloaded is told, and armed again. Ctrl-C ends the captures and fetches
-them, and so does moncap stop TUNNEL from elsewhere; a second Ctrl-C throws them away and cleans the routers.
+them, and so do SIGTERM, a terminal that is closed, and moncap stop TUNNEL from elsewhere; a second Ctrl-C throws them away
+and cleans the routers.
 ` + eventHelp + `
 
 EXIT STATUS
@@ -224,6 +225,7 @@ func (a *app) watch(ctx context.Context, t *inventory.Tunnel, f *watchFlags) err
 	defer events.close()
 	w := &watcher{app: a, tunnel: t, flags: f, dial: a.newConnector(), folders: map[string]string{}}
 	stop := make(chan struct{})
+	a.interrupts.heedGently() // a terminal that is closed after two days, or a shutdown, costs no packets
 	defer a.interrupts.waiting(sync.OnceFunc(func() {
 		a.progress("the captures end here, and are fetched and compared; Ctrl-C again gives them up")
 		close(stop)

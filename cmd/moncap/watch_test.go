@@ -554,3 +554,21 @@ func TestWatchThatMaySeeNothing(t *testing.T) {
 		w.clean()
 	})
 }
+
+// Nobody may be there to press Ctrl-C: a terminal that is closed, or a machine that is shut down, costs no packets either, least of
+// all between an event and the end of the captures.
+func TestWatchKeepsItsPacketsAtASignal(t *testing.T) {
+	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWatch(t, isGone, "--for", "1h", "--after", "5m")
+			time.Sleep(time.Minute)
+			w.loseSAs()
+			w.says("EVENT lost", time.Minute)
+			w.signal <- s
+			if code := w.ends(time.Minute); code == exitOK || code >= exitFailed || !strings.Contains(w.stdout.String(), "CAUGHT lost") {
+				t.Errorf("%s: exit %d %s\n%s", s, code, w.stdout.String(), w.stderr.String())
+			}
+			w.clean()
+		})
+	}
+}

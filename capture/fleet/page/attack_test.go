@@ -108,6 +108,13 @@ func TestFormsAreForms(t *testing.T) {
 			t.Errorf("%s: %d", path, got.status)
 		}
 	}
+	for range 7 { // a form that is too large is no wrong token
+		if got := l.ask(t, "", "POST", "/login", "token="+strings.Repeat("x", 2<<20), func(r *http.Request) {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}); got.status != 400 {
+			t.Errorf("a form that is too large: %d", got.status)
+		}
+	}
 	if len(l.asked) > 0 {
 		t.Errorf("a run was started: %+v", l.asked)
 	}
@@ -137,6 +144,11 @@ func TestWrongTokensAtOnce(t *testing.T) {
 	}
 	if a := l.ask(t, fleet.Viewer, "GET", "/api/v1/fleet", "", func(r *http.Request) { r.Header.Set("X-Forwarded-For", "[2001:db8::7]:443") }); a.status != 200 {
 		t.Errorf("from another address: %d %s", a.status, a.body)
+	}
+	for path, want := range map[string]int{"/api/v1/fleet": 403, "/login": 403, "/healthz": 200, "/readyz": 200} { // read by others before the proxy
+		if a := l.ask(t, fleet.Viewer, "GET", path, "", func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "http") }); a.status != want {
+			t.Errorf("%s in clear to the proxy: %d, want %d", path, a.status, want)
+		}
 	}
 }
 
@@ -213,7 +225,7 @@ func TestFollow(t *testing.T) {
 	defer end()
 	next(second, "data: changed")
 	var ends []func()
-	for range 198 {
+	for range 98 {
 		_, end := follower(t, at, l.token[fleet.Viewer])
 		ends = append(ends, end)
 	}
@@ -224,6 +236,17 @@ func TestFollow(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+l.token[fleet.Viewer])
 	a, err := http.DefaultClient.Do(r)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Body.Close(); a.StatusCode != 503 {
+		t.Errorf("one more than 100 of one token follows: %s", a.Status)
+	}
+	for range 100 {
+		_, end := follower(t, at, l.token[fleet.Operator])
+		ends = append(ends, end)
+	}
+	r.Header.Set("Authorization", "Bearer "+l.token[fleet.Admin])
+	if a, err = http.DefaultClient.Do(r); err != nil {
 		t.Fatal(err)
 	}
 	if a.Body.Close(); a.StatusCode != 503 {

@@ -16,7 +16,8 @@ import (
 type pulse struct {
 	mu        sync.Mutex
 	followers int
-	came      chan struct{} // somebody began to follow
+	of        map[string]int // followers, by who they are
+	came      chan struct{}  // somebody began to follow
 	values    map[string]string
 	changed   chan struct{} // closed when values are others
 }
@@ -26,10 +27,11 @@ const (
 	lookEvery  = time.Second
 	followFor  = 5 * time.Minute // then the browser comes again, and shows that it may
 	followMost = 200
+	followEach = 100 // of one token, so that some are left to others
 )
 
 func newPulse() *pulse {
-	return &pulse{came: make(chan struct{}, 1), changed: make(chan struct{})}
+	return &pulse{of: map[string]int{}, came: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
 // watch looks until ctx ends.
@@ -78,12 +80,13 @@ func (p *pulse) value(of string) (value string, known bool, changed <-chan struc
 }
 
 // follow counts somebody in, unless there are too many.
-func (p *pulse) follow() (leave func(), ok bool) {
+func (p *pulse) follow(who string) (leave func(), ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.followers >= followMost {
+	if p.followers >= followMost || p.of[who] >= followEach {
 		return nil, false
 	}
+	p.of[who]++
 	if p.followers++; p.followers == 1 {
 		p.values = nil // of when somebody followed last
 	}
@@ -95,17 +98,21 @@ func (p *pulse) follow() (leave func(), ok bool) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.followers--
+		if p.of[who]--; p.of[who] == 0 {
+			delete(p.of, who)
+		}
 	}, true
 }
 
 // events says that something has happened, in the fleet or to one run; what, the page is asked anew for. See the HTML
 // Standard, Section 9.2, "Server-sent events".
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	if _, err := s.who(r); err != nil {
+	who, err := s.who(r)
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	leave, ok := s.pulse.follow()
+	leave, ok := s.pulse.follow(who.Name)
 	if !ok {
 		s.deny(w, r, http.StatusServiceUnavailable, "too many follow already")
 		return

@@ -163,6 +163,10 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
 type loginView struct{ Next, Problem string }
 
 func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil { // no wrong token, but none: too much was sent, or too slowly
+		s.fail(w, r, problem{400, "the form cannot be read"})
+		return
+	}
 	next := localPath(r.PostFormValue("next"))
 	secret, err := "", error(nil)
 	t, err := s.show(r, strings.TrimSpace(r.PostFormValue("token")))

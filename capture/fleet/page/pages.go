@@ -29,7 +29,7 @@ var statics embed.FS
 var views = sync.OnceValue(func() map[string]*template.Template {
 	frame := template.Must(template.New("frame.gohtml").Funcs(template.FuncMap{
 		"path": url.PathEscape, "sign": func(v string) string { return signs[v] }, "strip": strip, "when": when, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) }, "ago": ago, "lasted": lasted,
-		"static": staticPath, "once": newKey, "zone": func() string { return time.Now().Format("MST, UTC-07:00") }, "minus": func(a, b int) int { return a - b }, "pad": func(n int) []struct{} { return make([]struct{}, max(0, n)) },
+		"static": staticPath, "once": newKey, "zone": func() string { return time.Now().Format("UTC-07:00") }, "minus": func(a, b int) int { return a - b }, "pad": func(n int) []struct{} { return make([]struct{}, max(0, n)) },
 	}).ParseFS(sources, "templates/frame.gohtml"))
 	all := map[string]*template.Template{}
 	for _, name := range []string{"login", "fleet", "tunnel", "run", "queue", "schedules", "diff", "audit", "transcript", "problem"} {

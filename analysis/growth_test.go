@@ -83,37 +83,55 @@ var crowds = map[string]func(s *scene.Scene, i int){
 			s.ESP(1, 0xb0000000+uint32(i), n+1, 100, true)
 		}
 	},
+	"ESP tunnels of a hub": func(s *scene.Scene, i int) {
+		s.Addr[1] = netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		s.SA(i % 2).Up()
+		s.ESP(0, 0xa0000000+uint32(i), 1, 100, false)
+		s.ESP(1, 0xb0000000+uint32(i), 1, 100, false)
+	},
 	"deleted": func(s *scene.Scene, i int) {
 		s.SA(0).Up().Exchange(ike.Informational, i%2, ike.PayloadD, 8, ike.PayloadNone, 0)
 	},
 }
 
+// ofAHub are the crowds of which the one capture of the hub is judged, too.
+var ofAHub = []string{"tunnels of a hub", "ESP tunnels of a hub"}
+
 // Work and memory grow with the number of conversations and not with its square, whatever these are.
 func TestGrowthIsLinear(t *testing.T) {
-	const few, times, most = 250, 8, 12
 	for name, one := range crowds {
-		t.Run(name, func(t *testing.T) {
-			work := func(n int) (steps, allocations int) {
-				s := scene.New(t)
-				for i := range n {
-					one(s, i)
-				}
-				sides := s.Sides()
-				ctx := &counting{Context: context.Background()}
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				if _, err := analysis.Compare(ctx, sides[0], &sides[1], analysis.Options{}); err != nil {
-					t.Fatal(err)
-				}
-				runtime.ReadMemStats(&after)
-				return ctx.asked, int(after.TotalAlloc - before.TotalAlloc)
-			}
-			steps, allocated := work(few)
-			moreSteps, moreAllocated := work(few * times)
-			if moreSteps > most*steps || moreAllocated > most*allocated {
-				t.Errorf("%d times the conversations: %d instead of %d steps, %d instead of %d bytes", times, moreSteps, steps, moreAllocated, allocated)
-			}
-		})
+		t.Run(name, func(t *testing.T) { growsLinearly(t, one, false) })
+		if slices.Contains(ofAHub, name) {
+			t.Run(name+", its capture alone", func(t *testing.T) { growsLinearly(t, one, true) })
+		}
+	}
+}
+
+func growsLinearly(t *testing.T, one func(*scene.Scene, int), alone bool) {
+	const few, times, most = 250, 8, 12
+	work := func(n int) (steps, allocations int) {
+		s := scene.New(t)
+		for i := range n {
+			one(s, i)
+		}
+		sides := s.Sides()
+		other := &sides[1]
+		if alone {
+			other = nil
+		}
+		ctx := &counting{Context: context.Background()}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := analysis.Compare(ctx, sides[0], other, analysis.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return ctx.asked, int(after.TotalAlloc - before.TotalAlloc)
+	}
+	steps, allocated := work(few)
+	moreSteps, moreAllocated := work(few * times)
+	if moreSteps > most*steps || moreAllocated > most*allocated {
+		t.Errorf("%d times the conversations: %d instead of %d steps, %d instead of %d bytes", times, moreSteps, steps, moreAllocated, allocated)
 	}
 }
 

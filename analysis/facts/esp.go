@@ -25,9 +25,9 @@ type Peer struct {
 	watch  [2][2]int64     // by sender: the aligned time in which its packets would have been seen
 	own    [2]bool         // by sender: its own capture is there
 	seen   [2][]*seenFlow  // Flows, as the capture that shows most of each
-	births []birth         // of SAs, by the negotiations
-	deaths []int64         // of child SAs, by Deletes that were answered
 	c      *pair.Case
+
+	agreements
 }
 
 // span is a stretch of aligned time.
@@ -89,7 +89,11 @@ func TrafficOf(c *pair.Case) *Traffic {
 		}
 		p.Flows[f.From] = append(p.Flows[f.From], f)
 	}
+	agreed := agreementsOf(c)
 	for _, p := range t.Peers {
+		if with := agreed[p.Remote]; with != nil {
+			p.agreements = *with
+		}
 		p.prepare()
 	}
 	return t
@@ -130,7 +134,6 @@ func (p *Peer) prepare() {
 		p.own[s] = p.c.Story(s) != nil
 		p.watch[s] = p.watchOf(s)
 	}
-	p.births, p.deaths = birthsOf(p.c, p.Remote), deathsOf(p.c, p.Remote)
 }
 
 // watchOf is when packets of s would have been seen: by its own capture, and by the other one where

@@ -117,11 +117,14 @@ func (p *Peer) fragments(s pair.Side) *Fragments {
 		found.Sent += f.Split.Sent
 		found.Lost += f.Split.Lost
 	}
+	if found.Lost == 0 || found.Lost*mostly <= found.Sent {
+		return nil
+	}
 	if whole == 0 {
 		whole = p.c.Tally(s, 0).Delivered
 	}
 	switch {
-	case found.Lost == 0 || whole == 0 || found.Lost*mostly <= found.Sent:
+	case whole == 0:
 		return nil
 	case found.Rest == nil && found.Lost < fewestLost:
 		return nil // one that vanished whole is a loss like any other

@@ -17,44 +17,55 @@ type birth struct {
 	fresh bool // by a new IKE SA, which leaves nothing of older ones
 }
 
-// birthsOf are the negotiations that a case holds: IKE_AUTH, CREATE_CHILD_SA and Quick Mode that
-// were answered. With one capture alone, those with the address remote.
-func birthsOf(c *pair.Case, remote netip.Addr) []birth {
-	var all []birth
+// agreements are what the IKE of a case says of its child SAs: when some were made, and when some ended, each in order of time.
+type agreements struct {
+	births []birth // IKE_AUTH, CREATE_CHILD_SA and Quick Mode that were answered
+	deaths []int64 // Deletes that were answered by the Delete of the other halves (RFC 7296, Section 1.4.1): neither side has them any more
+}
+
+// agreementsOf are those of a case, by the peer that they were made with (Peer.Remote).
+func agreementsOf(c *pair.Case) map[netip.Addr]*agreements {
+	by := map[netip.Addr]*agreements{}
 	for m := range c.Messages() {
 		if m.Kind != exchange.Response || m.Conversation.Foreign || len(m.Transmissions()) == 0 {
 			continue
 		}
-		if ends := m.Conversation.Ends; remote.IsValid() && ends[pair.A].Addr() != remote && ends[pair.B].Addr() != remote {
-			continue // with another peer
-		}
-		at := m.Transmissions()[0].Aligned
-		switch m.Exchange {
-		case ike.IKEAuth:
-			all = append(all, birth{at, m.Conversation.Complete})
-		case ike.CreateChildSA, ike.V1QuickMode:
-			all = append(all, birth{at, false})
-		}
-	}
-	slices.SortFunc(all, func(a, b birth) int { return cmp.Compare(a.at, b.at) })
-	return all
-}
-
-// deathsOf are the Deletes of child SAs that were answered by the Delete of their other halves (RFC 7296, Section 1.4.1): neither side has
-// them any more.
-func deathsOf(c *pair.Case, remote netip.Addr) []int64 {
-	var all []int64
-	for m := range c.Messages() {
-		if m.Exchange != ike.Informational || m.Kind != exchange.Response || m.FirstInner != ike.PayloadD || m.Conversation.Foreign || len(m.Transmissions()) == 0 {
+		agreed := m.Exchange == ike.IKEAuth || m.Exchange == ike.CreateChildSA || m.Exchange == ike.V1QuickMode
+		if !agreed && (m.Exchange != ike.Informational || m.FirstInner != ike.PayloadD) {
 			continue
 		}
-		if ends := m.Conversation.Ends; remote.IsValid() && ends[pair.A].Addr() != remote && ends[pair.B].Addr() != remote {
-			continue // with another peer
+		at := m.Transmissions()[0].Aligned
+		for _, peer := range peersOf(c, m.Conversation) {
+			all := by[peer]
+			if all == nil {
+				all = &agreements{}
+				by[peer] = all
+			}
+			if agreed {
+				all.births = append(all.births, birth{at, m.Exchange == ike.IKEAuth && m.Conversation.Complete})
+			} else {
+				all.deaths = append(all.deaths, at)
+			}
 		}
-		all = append(all, m.Transmissions()[0].Aligned)
 	}
-	slices.Sort(all)
-	return all
+	for _, all := range by {
+		slices.SortFunc(all.births, func(a, b birth) int { return cmp.Compare(a.at, b.at) })
+		slices.Sort(all.deaths)
+	}
+	return by
+}
+
+// peersOf are the peers that a conversation may be one with: with one capture alone either of its ends, for which of them is the other
+// gateway's the flows tell.
+func peersOf(c *pair.Case, v *pair.Conversation) []netip.Addr {
+	a, b := v.Ends[pair.A].Addr(), v.Ends[pair.B].Addr()
+	switch {
+	case c.TwoSided():
+		return []netip.Addr{{}}
+	case a == b:
+		return []netip.Addr{a}
+	}
+	return []netip.Addr{a, b}
 }
 
 // Stale is an SPI that one side goes on using although the other one has moved on to a newer SA.

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/moncap/moncap/device/iosxe"
 	"github.com/moncap/moncap/internal/lazyregexp"
@@ -45,7 +47,20 @@ var secretLine = lazyregexp.New(`(?im)\b((?:password|secret|pre-shared-key|key-s
 
 // mask replaces the secrets that are known, and what follows a word that announces one.
 func (r *recorder) mask(s string) string {
-	return secretLine().ReplaceAllString(r.maskAll(s), "${1}***")
+	if s = r.maskAll(s); !mayAnnounce(s) {
+		return s
+	}
+	return secretLine().ReplaceAllString(s, "${1}***")
+}
+
+// announcing are the words of secretLine, in small letters. Most outputs hold none of them, and looking for these is much the cheaper.
+var announcing = []string{"password", "secret", "pre-shared-key", "key-string", "community", "psk"}
+
+// mayAnnounce says whether secretLine can match. It may hold for letters beyond ASCII that the expression takes for one of its own.
+func mayAnnounce(s string) bool {
+	small := strings.ToLower(s)
+	return slices.ContainsFunc(announcing, func(w string) bool { return strings.Contains(small, w) }) ||
+		strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 // maskAll replaces the secrets that are known.

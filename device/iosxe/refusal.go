@@ -2,6 +2,7 @@ package iosxe
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/internal/lazyregexp"
@@ -37,33 +38,40 @@ func beginning(lines []string, n int) []string {
 	return lines
 }
 
-// The first rule that matches decides, so what says more stands above what says less.
+// The first rule that matches decides, so what says more stands above what says less. Most lines are none, and have none of the words, in
+// small letters, of which a rule's lines have at least one.
 var refusals = []struct {
+	words   []string
 	matches func() *regexp.Regexp
 	kind    RefusalKind
 }{
-	{lazyregexp.New(`(?i)^\s*%\s*(?:invalid input|ambiguous command|incomplete command|unknown command|unrecognized command|bad ip address)`), InvalidInput},
-	{lazyregexp.New(`(?i)^(?:%\s*)?(?:command )?authori[sz]ation failed|^%\s*(?:access|permission) denied|^%\s*(?:error in authentication|bad secrets|bad passwords)|^privilege denied`), Unauthorized},
-	{lazyregexp.New(`(?i)no space left|not enough (?:free )?space|insufficient (?:disk )?space|(?:disk|device|file ?system) (?:is )?full`), NoSpace},
-	{lazyregexp.New(`(?i)^\s*%?error .*\(no such file or directory\)|^\s*%?error .*\(file not found\)`), Missing},
-	{lazyregexp.New(`(?i)^\s*%?\s*capture (?:point )?(?:\S+ )?does not exist|^\s*non-existent access-list|^\s*class-map \S+ not found`), Missing},
-	{lazyregexp.New(`(?i)^\s*%?\s*no vrf named \S+ exists|^\s*%\s*vrf \S+ does not exist`), Missing},
-	{lazyregexp.New(`(?i)^\s*%?\s*capture \S+ is not active|^\s*unable to deactivate capture`), NotActive},
-	{lazyregexp.New(`(?i)^\s*%?\s*capture \S+ is (?:already )?(?:active|running|started)|^\s*%.*already (?:exists|active)|^\s*a file by .*already exists`), AlreadyThere},
-	{lazyregexp.New(`(?i)^\s*%?\s*capture is not supported|^\s*%.*not supported|^\s*clear not supported`), Unsupported},
-	{lazyregexp.New(`(?i)^\s*unable to (?:activate|configure|start|create) |^\s*failed to (?:export|attach|start|activate|open|create) ?|^\s*%?error (?:opening|deleting|connecting|copying|writing|reading|verifying|computing)`), Unclassified},
+	{[]string{"%"}, lazyregexp.New(`(?i)^\s*%\s*(?:invalid input|ambiguous command|incomplete command|unknown command|unrecognized command|bad ip address)`), InvalidInput},
+	{[]string{"ation failed", "denied", "error in", "bad "}, lazyregexp.New(`(?i)^(?:%\s*)?(?:command )?authori[sz]ation failed|^%\s*(?:access|permission) denied|^%\s*(?:error in authentication|bad secrets|bad passwords)|^privilege denied`), Unauthorized},
+	{[]string{"space", "full"}, lazyregexp.New(`(?i)no space left|not enough (?:free )?space|insufficient (?:disk )?space|(?:disk|device|file ?system) (?:is )?full`), NoSpace},
+	{[]string{"error "}, lazyregexp.New(`(?i)^\s*%?error .*\(no such file or directory\)|^\s*%?error .*\(file not found\)`), Missing},
+	{[]string{"exist", "not found"}, lazyregexp.New(`(?i)^\s*%?\s*capture (?:point )?(?:\S+ )?does not exist|^\s*non-existent access-list|^\s*class-map \S+ not found`), Missing},
+	{[]string{"exist"}, lazyregexp.New(`(?i)^\s*%?\s*no vrf named \S+ exists|^\s*%\s*vrf \S+ does not exist`), Missing},
+	{[]string{"is not active", "unable to"}, lazyregexp.New(`(?i)^\s*%?\s*capture \S+ is not active|^\s*unable to deactivate capture`), NotActive},
+	{[]string{"capture ", "already "}, lazyregexp.New(`(?i)^\s*%?\s*capture \S+ is (?:already )?(?:active|running|started)|^\s*%.*already (?:exists|active)|^\s*a file by .*already exists`), AlreadyThere},
+	{[]string{"not supported"}, lazyregexp.New(`(?i)^\s*%?\s*capture is not supported|^\s*%.*not supported|^\s*clear not supported`), Unsupported},
+	{[]string{"unable to ", "failed to ", "error "}, lazyregexp.New(`(?i)^\s*unable to (?:activate|configure|start|create) |^\s*failed to (?:export|attach|start|activate|open|create) ?|^\s*%?error (?:opening|deleting|connecting|copying|writing|reading|verifying|computing)`), Unclassified},
 }
 
 // A percent sign at the start of a line is how IOS complains, except for these.
 var remark = lazyregexp.New(`(?i)^\s*%\s*warning`)
 
 func classify(line string) (RefusalKind, bool) {
+	small := strings.ToLower(line)
 	for _, r := range refusals {
-		if r.matches().MatchString(line) {
+		if hasOneOf(small, r.words) && r.matches().MatchString(line) {
 			return r.kind, true
 		}
 	}
 	return Unclassified, strings.HasPrefix(strings.TrimSpace(line), "%") && !remark().MatchString(line)
+}
+
+func hasOneOf(line string, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(line, w) })
 }
 
 // refusalText takes the complaint and what follows it, for the first line alone often does not say what failed.

@@ -43,7 +43,9 @@ var Dialog = lazyregexp.New(`(?i)(?:\[confirm\]|\[[^\]\r\n]*\][ \t]*\?|\(yes/no\
 // SyslogLine says whether the router wrote line on its own account, in the middle of whatever it was printing.
 // The forms are `%FACILITY-SEVERITY-MNEMONIC:` with any timestamp, and the warnings of 17.18 and later.
 func SyslogLine(line string) bool {
-	return syslogLine().MatchString(line) || securityWarning().MatchString(line)
+	// Every line of every output comes by, and few of them have what the expressions ask for.
+	return strings.IndexByte(line, '%') >= 0 && syslogLine().MatchString(line) ||
+		strings.Contains(line, " WARNING - ") && securityWarning().MatchString(line)
 }
 
 var (

@@ -47,7 +47,8 @@ type Options struct {
 // Packets shows the packets of r on w.
 func Packets(ctx context.Context, w io.Writer, r *packet.Reader, o Options) error {
 	out := bufio.NewWriterSize(w, 64<<10)
-	d := &decoding{reader: r, messages: messageDecoder{keys: newDecryption(o.Keys)}, keep: o.Filter, count: o.Count, view: newView(out, o)}
+	d := &decoding{reader: r, messages: messageDecoder{keys: newDecryption(o.Keys)}, keep: o.Filter, count: o.Count,
+		view: newView(out, o), searches: o.SearchNAT}
 	d.messages.headers = o.Form == List && o.Filter == nil && o.Keys == nil && !o.Color
 	if o.Form != List { // the list does not show what it finds
 		d.messages.seen = newObserver(o.natSearch())
@@ -85,6 +86,7 @@ type decoding struct {
 	keep     Filter
 	view     view
 	count    int
+	searches bool // a packet may take seconds
 }
 
 func (d *decoding) run(ctx context.Context) error {
@@ -100,6 +102,9 @@ func (d *decoding) run(ctx context.Context) error {
 			first = p.Nanos
 		}
 		d.messages.decode(ctx, p, one)
+		if d.searches && ctx.Err() != nil {
+			return context.Cause(ctx) // a search that ended early is no answer to be shown
+		}
 		one.first = first
 		if d.keep != nil && !d.keep(one) {
 			continue

@@ -1,12 +1,35 @@
 package dissect
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net/netip"
 	"testing"
 
 	"github.com/moncap/moncap/analysis/ike"
+	"github.com/moncap/moncap/analysis/packet"
+	"github.com/moncap/moncap/testdata"
 )
+
+// Whoever ends a search gets no output that looks like all there is.
+func TestEndedSearchIsAnError(t *testing.T) {
+	in, err := testdata.Load("nat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := packet.NewReader(bytes.NewReader(in.B), packet.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	why := errors.New("interrupted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	err = Packets(ctx, io.Discard, r, Options{Form: Tree, SearchNAT: true, Searching: func(int, int) { cancel(why) }})
+	if !errors.Is(err, why) {
+		t.Errorf("%v, want %v", err, why)
+	}
+}
 
 // A search takes seconds: each hash is searched for once, an address that was found is tried first, and there are so many.
 func TestNATSearchesAreBounded(t *testing.T) {

@@ -158,6 +158,10 @@ func TestNATDHashesOfTheIncidents(t *testing.T) {
 // The length of a hash tells its algorithm, in the search too.
 func TestSearchOfBothVersions(t *testing.T) {
 	at := netip.MustParseAddrPort("192.168.200.7:4500")
+	carrier := netip.MustParseAddrPort("100.64.0.9:4500") // RFC 6598
+	if found, ok := SearchNATD(t.Context(), NATDHashV1(2, 3, 4, carrier.Addr(), carrier.Port()), 3, 4, []uint16{4500}); !ok || found != carrier {
+		t.Errorf("behind a carrier's NAT: found %v, %v", found, ok)
+	}
 	for algorithm := range uint64(8) {
 		hash := NATDHashV1(algorithm, 3, 4, at.Addr(), at.Port())
 		if (hash == nil) != (NATDAlgorithm(len(hash)) == 0) || hash != nil && NATDAlgorithm(len(hash)) != algorithm {

@@ -114,6 +114,9 @@ func (rv *rowView) message(r *report.Report, row *Row) {
 	} else if row.Of > 1 {
 		rv.Again = fmt.Sprintf("×%d%s", row.Of, pauses(row.Message))
 	}
+	if row.Between != "" {
+		rv.Again = row.Between
+	}
 	rv.Describe = fmt.Sprintf("%s s, %s, %s, %s", instant(row.NS), rv.Label, rv.Direction, rv.Fate)
 }
 

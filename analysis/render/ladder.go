@@ -2,6 +2,7 @@ package render
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -50,7 +51,8 @@ type Row struct {
 
 	Again []Row // later transmissions with the same fate, or the same ICMP error again, where they are shown as one
 
-	Nth, Of int           // this transmission among all of its message, from 1
+	Nth, Of int           // this transmission among all of its message that went the same way, from 1
+	Between string        // "X to Y", where those of the message went several ways, else ""
 	Serial  int           // of the message in its exchange, from 1
 	Since   time.Duration // since the transmission before it
 	Span    time.Duration // of a quiet span or a fold
@@ -113,6 +115,7 @@ func (l *Ladder) addConversation(c *report.Conversation) {
 		m := &c.Messages[i]
 		e := exchange{m.Exchange, m.MessageID}
 		serial[e]++
+		ways := waysOf(m)
 		before := int64(0)
 		for j := range m.Transmissions {
 			t := &m.Transmissions[j]
@@ -125,10 +128,67 @@ func (l *Ladder) addConversation(c *report.Conversation) {
 				row.Since = time.Duration(row.NS - before)
 			}
 			before = row.NS
+			if ways != nil {
+				row.amongItsWay(ways, j)
+			}
 			l.Arrows++
 			l.Rows = append(l.Rows, row)
 		}
 	}
+}
+
+// amongItsWay counts transmission j of a message among those that went the same way.
+func (r *Row) amongItsWay(ways []string, j int) {
+	r.Between, r.Nth, r.Of = ways[j], 0, 0
+	for i, w := range ways {
+		if w != r.Between {
+			continue
+		}
+		r.Of++
+		if i <= j {
+			r.Nth++
+		}
+	}
+}
+
+// waysOf says of each transmission of a message between which addresses it went; nil where all went the same way. Who moves to another
+// address sends anew from or to it, or both, which is no repetition (RFC 4555, Section 3.5). Ports do not count: NAT traversal
+// changes them. Only one capture's addresses are compared, since a NAT may be between the two.
+func waysOf(m *report.Message) []string {
+	if len(m.Transmissions) < 2 {
+		return nil
+	}
+	for _, of := range []report.Side{m.From, m.From.Other()} {
+		ways := make([]string, len(m.Transmissions))
+		for j := range m.Transmissions {
+			x := m.Transmissions[j].A
+			if of == report.B {
+				x = m.Transmissions[j].B
+			}
+			if x == nil {
+				ways = nil
+				break
+			}
+			ways[j] = address(x.Src) + " to " + address(x.Dst)
+		}
+		if ways == nil {
+			continue
+		}
+		if slices.ContainsFunc(ways, func(w string) bool { return w != ways[0] }) {
+			return ways
+		}
+		return nil
+	}
+	return nil
+}
+
+// address is that of an address and port.
+func address(end string) string {
+	a, err := netip.ParseAddrPort(end)
+	if err != nil {
+		return end
+	}
+	return a.Addr().String()
 }
 
 func messageRow(c *report.Conversation, m *report.Message, t *report.Transmission) Row {
@@ -265,6 +325,7 @@ func (r *Row) lastNS() int64 {
 // sameAs is what rows have in common that Grouped makes one of.
 type sameAs struct {
 	message    *report.Message
+	between    string // of a message that went between several addresses
 	fate       report.Fate
 	side       report.Side
 	kind, code int
@@ -274,7 +335,7 @@ type sameAs struct {
 func (r *Row) same() (sameAs, bool) {
 	switch r.Kind {
 	case RowMessage:
-		return sameAs{message: r.Message, fate: r.Fate}, r.Of > 1
+		return sameAs{message: r.Message, fate: r.Fate, between: r.Between}, r.Of > 1
 	case RowICMP:
 		return sameAs{side: r.From, kind: r.ICMP.Type, code: r.ICMP.Code, from: r.ICMP.From, text: r.ICMP.Meaning}, true
 	}

@@ -203,6 +203,9 @@ func (p *page) again(row *Row) {
 	if len(row.Again) > 0 {
 		p.noteLines(p.sign("×", "x") + strings.TrimPrefix(againText(row), ", ×"))
 	}
+	if row.Between != "" {
+		p.noteLines(row.Between)
+	}
 }
 
 // againText says for a line of words how often a row came, and after which times again.
@@ -212,6 +215,8 @@ func againText(row *Row) string {
 		return fmt.Sprintf(", ×%d: again after %s", n+1, againAfter(row))
 	case row.Of > 1:
 		return fmt.Sprintf(", %d of %d", row.Nth, row.Of)
+	case row.Between != "":
+		return ", " + row.Between
 	}
 	return ""
 }

@@ -37,6 +37,37 @@ func TestCausesComeBeforeWhatTheyCause(t *testing.T) {
 	}
 }
 
+// Who moves answers to both addresses: no transmission of it is a repetition of the other. Ports and a NAT's addresses are no move.
+func TestMovedIsNoRepetition(t *testing.T) {
+	at := func(src, dst string) *report.Sighting { return &report.Sighting{Frame: 1, Src: src, Dst: dst} }
+	b, moved := at("192.0.2.2:4500", "192.0.2.1:4500"), at("192.0.2.2:4500", "192.0.2.9:4500")
+	for _, tt := range []struct {
+		what string
+		sent []report.Transmission
+		want []string
+		of   int
+	}{
+		{"moved", []report.Transmission{{A: b, B: b}, {A: moved, B: moved}}, []string{"192.0.2.2 to 192.0.2.1", "192.0.2.2 to 192.0.2.9"}, 1},
+		{"one capture", []report.Transmission{{A: b}, {A: moved}}, []string{"192.0.2.2 to 192.0.2.1", "192.0.2.2 to 192.0.2.9"}, 1},
+		{"other ports", []report.Transmission{{B: b}, {B: at("192.0.2.2:500", "192.0.2.1:500")}}, []string{""}, 2},
+		{"seen at one end each", []report.Transmission{{B: b}, {A: at("198.51.100.1:4500", "192.0.2.1:4500")}}, []string{""}, 2},
+		{"IPv6", []report.Transmission{{B: at("[2001:db8::2]:500", "[2001:db8::1]:500")}, {B: at("[2001:db8::2]:500", "[2001:db8::1]:4500")}}, []string{""}, 2},
+	} {
+		l := &Ladder{}
+		l.addConversation(&report.Conversation{Messages: []report.Message{{From: report.B, Transmissions: tt.sent}}})
+		rows := l.Grouped().Rows
+		if len(rows) != len(tt.want) {
+			t.Errorf("%s: %d rows, want %d", tt.what, len(rows), len(tt.want))
+			continue
+		}
+		for i, row := range rows {
+			if row.Between != tt.want[i] || row.Of != tt.of || row.Nth != 1 {
+				t.Errorf("%s: %q, %d of %d", tt.what, row.Between, row.Nth, row.Of)
+			}
+		}
+	}
+}
+
 func TestFoldAccountsForEveryMessage(t *testing.T) {
 	l := &Ladder{}
 	for i := range 1000 {

@@ -108,7 +108,7 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 
 // searching tells of a search that takes seconds.
 func (a *app) searching(n, most int) {
-	a.progress("nat-search: %d of at most %d addresses", n, most)
+	a.progress("nat-search: %d of at most %d addresses, some seconds each; Ctrl-C ends it", n, most)
 }
 
 // rareCollections lets the heap grow to five times what is in use before it is collected, unless the environment says otherwise, and returns

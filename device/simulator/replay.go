@@ -175,9 +175,10 @@ func (s side) Open(now time.Time, wake func()) Stream {
 	return opened
 }
 
-// skip leaves out what passed before a capture that begins beside another one. The pair is locked.
+// skip leaves out what passed before a capture that begins long after the others. One that begins within the grace belongs to
+// them, as those of several tunnels that are run at once, and has the whole replay. The pair is locked.
 func (s *stream) skip(now time.Time) {
-	if !s.run.begun && now.Before(s.run.begin) {
+	if !now.After(s.run.begin.Add(s.pair.grace)) {
 		return
 	}
 	for s.next < len(s.pair.sides[s.side].packets) && s.arrival(s.next).Before(now) {

@@ -80,7 +80,7 @@ func sideInfo(c *pair.Case, p *pair.Party) *report.SideInfo {
 	}
 	if s.Counts.Packets > 0 {
 		first, last := moment(s.First), moment(s.Last)
-		if p.Untimed {
+		if info.Untimed = p.Untimed; p.Untimed {
 			first, last = moment(p.Stamp), moment(p.Stamp)
 		}
 		info.First, info.Last = &first, &last

@@ -11,6 +11,14 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
+// clocks says how the clocks relate, where the captures hold times.
+func clocks(r *report.Report) string {
+	if r.Sides.Untimed() {
+		return "The captures hold no times: what came after what is known, how long after is not."
+	}
+	return clockText(r.Clock)
+}
+
 // clockText says how the clocks relate, no more precisely than it is known.
 func clockText(c *report.Clock) string {
 	if c == nil {

@@ -148,7 +148,7 @@ func newView(r *report.Report, o HTMLOptions) *view {
 	l := NewLadder(r)
 	folded := l.Fold(htmlLimit)
 	v := &view{Outcome: clean(string(r.Verdict.Outcome)), Headline: clean(r.Verdict.Headline), Arrows: l.Arrows, Tunnel: clean(r.Tunnel),
-		Clock: clockText(r.Clock), Pairs: pairsText(r), Omitted: leftOut(r.Omitted), Tool: clean(strings.TrimSpace(r.Tool.Name + " " + r.Tool.Version)),
+		Clock: clocks(r), Pairs: pairsText(r), Omitted: leftOut(r.Omitted), Tool: clean(strings.TrimSpace(r.Tool.Name + " " + r.Tool.Version)),
 		A: newSideView(r, report.A), B: newSideView(r, report.B), Offers: newOffersView(r), Differences: differences(r), Facts: facts(r), Counts: severities(r)}
 	if l.NAT {
 		v.NAT = natSummary(r)
@@ -193,7 +193,7 @@ func facts(r *report.Report) [][2]string {
 			break
 		}
 	}
-	out = append(out, [2]string{"Packets", pairsText(r)}, [2]string{"Clocks", clockText(r.Clock)})
+	out = append(out, [2]string{"Packets", pairsText(r)}, [2]string{"Clocks", clocks(r)})
 	var trust []string
 	for _, side := range []report.Side{report.A, report.B} {
 		text := "no capture"

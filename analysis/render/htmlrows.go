@@ -48,14 +48,27 @@ func (v *view) rows(r *report.Report, l *Ladder) {
 			lines = 2
 		default:
 			rv.message(r, row)
-			rv.Gap = gap(row.NS - before)
+			if !row.Untimed {
+				rv.Gap = gap(row.NS - before)
+			}
 			lines = rv.lines()
+		}
+		if row.Untimed {
+			rv.TimeA, rv.TimeB = "", ""
 		}
 		rv.measure(lines)
 		before = max(before, row.NS)
 		v.Rows = append(v.Rows, rv)
 	}
 	drawArrows(v.Rows, l.Rows)
+}
+
+// when begins a sentence about a row.
+func (r *Row) when() string {
+	if r.Untimed {
+		return ""
+	}
+	return instant(r.NS) + " s, "
 }
 
 // instant is a point of time on the page, in seconds on A's clock.
@@ -67,7 +80,7 @@ func (rv *rowView) icmp(r *report.Report, row *Row) {
 	rv.Note = clean(row.ICMP.From + ": " + row.ICMP.Meaning)
 	rv.Direction = "seen by " + sideName(r, row.From)
 	rv.times(row.From, row.NS)
-	rv.Describe = fmt.Sprintf("%s s, %s, seen by %s: %s", instant(row.NS), rv.Label, sideName(r, row.From), rv.Note)
+	rv.Describe = fmt.Sprintf("%s%s, seen by %s: %s", row.when(), rv.Label, sideName(r, row.From), rv.Note)
 	rv.Seen = []string{sightingText(r, row.From, &row.ICMP.Seen)}
 }
 
@@ -110,14 +123,19 @@ func (rv *rowView) message(r *report.Report, row *Row) {
 	if row.Nth > 1 {
 		rv.Repeat = true
 		rv.Class += " again"
-		rv.Again = fmt.Sprintf("%d of %d, +%s", row.Nth, row.Of, duration(row.Since.Round(10*time.Microsecond)))
+		rv.Again = fmt.Sprintf("%d of %d", row.Nth, row.Of)
+		if !row.Untimed {
+			rv.Again += ", +" + duration(row.Since.Round(10*time.Microsecond))
+		}
+	} else if row.Of > 1 && row.Untimed {
+		rv.Again = fmt.Sprintf("×%d", row.Of)
 	} else if row.Of > 1 {
 		rv.Again = fmt.Sprintf("×%d%s", row.Of, pauses(row.Message))
 	}
 	if row.Between != "" {
 		rv.Again = row.Between
 	}
-	rv.Describe = fmt.Sprintf("%s s, %s, %s, %s", instant(row.NS), rv.Label, rv.Direction, rv.Fate)
+	rv.Describe = fmt.Sprintf("%s%s, %s, %s", row.when(), rv.Label, rv.Direction, rv.Fate)
 }
 
 // fragments is how many IP fragments a transmission came in, on the side that saw most of them.

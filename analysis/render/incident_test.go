@@ -2,7 +2,9 @@ package render_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
+	"regexp"
 	"testing"
 
 	"github.com/moncap/moncap/analysis"
@@ -72,6 +74,49 @@ func TestEveryLostPacketIsCommented(t *testing.T) {
 		}
 		if got := bytes.Count(ng.Bytes(), []byte("LOST: ")); got != want {
 			t.Errorf("%s: %d packets are marked as lost, want %d", name, got, want)
+		}
+	}
+}
+
+// Captures without times, as some tools write them, get none in any form of the report: their packets are in order, and that is all.
+func TestNoTimesAreInvented(t *testing.T) {
+	i, err := testdata.Load("blocked-a-to-b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	side := func(pcap []byte) analysis.Side {
+		b := bytes.Clone(pcap)
+		for at := 24; at+16 <= len(b); at += 16 + int(binary.LittleEndian.Uint32(b[at+8:])) {
+			clear(b[at : at+8])
+		}
+		return analysis.Side{Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
+	}
+	b := side(i.B)
+	r, err := analysis.Compare(t.Context(), side(i.A), &b, analysis.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Sides.Untimed() {
+		t.Fatal("the report does not say that the captures hold no times")
+	}
+	invented := regexp.MustCompile(`again after|\b0\.[1-9]\d* s|[0-9]\.[1-9]00 |\+\d+ ms`)
+	for _, form := range []func(io.Writer) error{
+		func(w io.Writer) error { return render.Text(w, r, render.Options{}) },
+		func(w io.Writer) error { return render.Text(w, r, render.Options{Verbose: true}) },
+		func(w io.Writer) error { return render.Markdown(w, r) },
+		func(w io.Writer) error { return render.Mermaid(w, r) },
+	} {
+		var out bytes.Buffer
+		if err := form(&out); err != nil {
+			t.Fatal(err)
+		}
+		if found := invented.FindString(out.String()); found != "" {
+			t.Errorf("%q in\n%s", found, out.String())
+		}
+	}
+	for _, row := range render.NewLadder(r).Rows {
+		if row.Kind == render.RowQuiet || !row.Untimed {
+			t.Errorf("a row with a time: %+v", row)
 		}
 	}
 }

@@ -39,8 +39,9 @@ type Row struct {
 	NS       int64       // when it was sent, or first seen
 	ArriveNS int64       // when it arrived; equal to NS when that was not seen
 	Fate     report.Fate
-	FrameA   int // 0: not in A's capture
-	FrameB   int // 0: not in B's capture
+	Untimed  bool // the captures hold no times: these only put the rows in order
+	FrameA   int  // 0: not in A's capture
+	FrameB   int  // 0: not in B's capture
 	Findings []int
 
 	Conversation *report.Conversation
@@ -80,8 +81,9 @@ func NewLadder(r *report.Report) *Ladder {
 		l.addICMP(&r.ICMP[i])
 	}
 	l.Rows = inOrder(l.Rows)
+	untimed := r.Sides.Untimed()
 	for i := range l.Rows {
-		l.Rows[i].Number = i + 1
+		l.Rows[i].Number, l.Rows[i].Untimed = i+1, untimed
 		l.Rows[i].Findings = index.of(&l.Rows[i])
 	}
 	if n := len(l.Rows); n > 0 {
@@ -304,7 +306,7 @@ func withQuiet(rows []Row) []Row {
 	out := make([]Row, 0, len(rows)+len(rows)/4)
 	last := int64(0)
 	for i, row := range rows {
-		if i > 0 {
+		if i > 0 && !row.Untimed {
 			if span := time.Duration(row.NS - last); span >= quietSpan {
 				out = append(out, Row{Kind: RowQuiet, NS: last, Span: span})
 			}
@@ -421,7 +423,7 @@ func foldAll(rows []Row) []Row {
 		return nil
 	}
 	first, last := rows[0], rows[len(rows)-1]
-	fold := Row{Kind: RowFold, NS: first.NS, ArriveNS: last.NS, Number: first.Number, Span: time.Duration(last.NS - first.NS)}
+	fold := Row{Kind: RowFold, Untimed: first.Untimed, NS: first.NS, ArriveNS: last.NS, Number: first.Number, Span: time.Duration(last.NS - first.NS)}
 	for _, r := range rows {
 		switch r.Kind {
 		case RowMessage:

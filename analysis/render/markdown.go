@@ -135,9 +135,9 @@ func (m *mdPage) row(row *Row) {
 	case RowQuiet:
 		m.printf("| | | | | *%s quiet* | |\n", duration(row.Span))
 	case RowFold:
-		m.printf("| %s | | | | *%s* | |\n", seconds(row.NS), foldText(row))
+		m.printf("| %s | | | | *%s* | |\n", row.seconds(), foldText(row))
 	case RowICMP:
-		m.printf("| %s | %s | ! | %s | ICMP %d/%d from %s: %s | |\n", seconds(row.NS), mdFrame(row.FrameA), mdFrame(row.FrameB),
+		m.printf("| %s | %s | ! | %s | ICMP %d/%d from %s: %s | |\n", row.seconds(), mdFrame(row.FrameA), mdFrame(row.FrameB),
 			row.ICMP.Type, row.ICMP.Code, md(row.ICMP.From), md(row.ICMP.Meaning+againText(row)))
 	default:
 		what := rowTitle(row)
@@ -145,7 +145,7 @@ func (m *mdPage) row(row *Row) {
 			what += " " + payloadText(row.Message)
 		}
 		what += againText(row)
-		m.printf("| %s | %s | %s | %s | %s | %s |\n", seconds(row.NS), mdFrame(row.FrameA), mdArrow(row), mdFrame(row.FrameB), md(what), row.fateText())
+		m.printf("| %s | %s | %s | %s | %s | %s |\n", row.seconds(), mdFrame(row.FrameA), mdArrow(row), mdFrame(row.FrameB), md(what), row.fateText())
 	}
 }
 
@@ -176,7 +176,7 @@ func (m *mdPage) captures() {
 			m.printf("- Side %s: no capture\n", side)
 		}
 	}
-	m.printf("- %s\n- %s\n", md(pairsText(m.r)), md(clockText(m.r.Clock)))
+	m.printf("- %s\n- %s\n", md(pairsText(m.r)), md(clocks(m.r)))
 	for _, t := range m.r.NAT {
 		m.printf("- NAT at %s\n", md(natText(m.r, t)))
 	}

@@ -39,7 +39,11 @@ func mermaidRow(put func(string, ...any), row *Row) {
 			label += " " + payloadText(row.Message)
 		}
 		label += againText(row)
-		put("    %s%s%s: %s s %s", row.From, mermaidArrow(row), row.From.Other(), seconds(row.NS), mermaid(label))
+		at := ""
+		if !row.Untimed {
+			at = seconds(row.NS) + " s "
+		}
+		put("    %s%s%s: %s%s", row.From, mermaidArrow(row), row.From.Other(), at, mermaid(label))
 	}
 }
 

@@ -172,7 +172,7 @@ func (n *ngWriter) headline() string {
 	v := n.r.Verdict
 	text := clean(fmt.Sprintf("%s: %s", v.Outcome, v.Headline))
 	if n.r.Sides.B != nil {
-		text += " Times are of A's clock. " + clockText(n.r.Clock)
+		text += " Times are of A's clock. " + clocks(n.r)
 	}
 	return text
 }

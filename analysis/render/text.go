@@ -296,7 +296,7 @@ func fewAddresses(all []string) []string {
 	return few
 }
 
-func (p *page) clock() { p.field("clocks", clockText(p.r.Clock)) }
+func (p *page) clock() { p.field("clocks", clocks(p.r)) }
 
 func (p *page) nat() {
 	for i, t := range p.r.NAT {

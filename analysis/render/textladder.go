@@ -39,7 +39,11 @@ func (p *page) ladder(l *Ladder) {
 	if !p.o.Verbose {
 		rows = l.Grouped().Fold(textLimit).Rows
 	}
-	p.section("Ladder  (seconds on A's clock; #frame)")
+	what := "seconds on A's clock"
+	if p.r.Sides.Untimed() {
+		what = "in order: the captures hold no times"
+	}
+	p.section("Ladder  (" + what + "; #frame)")
 	p.ladderHead(l)
 	for i := range rows {
 		p.ladderRow(&rows[i])
@@ -101,7 +105,10 @@ func (p *page) ladderRow(row *Row) {
 }
 
 func foldText(row *Row) string {
-	text := fmt.Sprintf("%s folded, %s", count(row.Count, "message"), duration(row.Span))
+	text := count(row.Count, "message") + " folded"
+	if !row.Untimed {
+		text += ", " + duration(row.Span)
+	}
 	if row.Lost > 0 {
 		text += fmt.Sprintf(", %d lost", row.Lost)
 	}
@@ -137,7 +144,7 @@ func (p *page) framed(row *Row, middle, after string) {
 	bar := p.paint(dim, p.sign("│", "|"))
 	at := ""
 	if p.cols.time > 0 {
-		at = fmt.Sprintf("%*s ", p.cols.time-1, seconds(row.NS))
+		at = fmt.Sprintf("%*s ", p.cols.time-1, row.seconds())
 	}
 	p.line(at, p.paint(dim, fmt.Sprintf("%*s", p.cols.frame-1, number(row.FrameA))), " ",
 		bar, middle, bar, " ", p.paint(dim, fmt.Sprintf("%-*s", p.cols.frame-1, number(row.FrameB))), after)
@@ -165,7 +172,7 @@ func (p *page) refs(findings []int, room int) string {
 
 // above writes what a row is about over its arrow, where a terminal is too narrow for words in it.
 func (p *page) above(row *Row, words string) {
-	lead := fmt.Sprintf("%7s ", seconds(row.NS))
+	lead := fmt.Sprintf("%7s ", row.seconds())
 	p.wrap(lead, strings.Repeat(" ", len(lead)), strings.TrimSpace(words+" "+p.refs(row.Findings, 40)), "")
 }
 
@@ -211,6 +218,8 @@ func (p *page) again(row *Row) {
 // againText says for a line of words how often a row came, and after which times again.
 func againText(row *Row) string {
 	switch n := len(row.Again); {
+	case n > 0 && row.Untimed:
+		return fmt.Sprintf(", ×%d", n+1)
 	case n > 0:
 		return fmt.Sprintf(", ×%d: again after %s", n+1, againAfter(row))
 	case row.Of > 1:

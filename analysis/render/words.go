@@ -93,6 +93,14 @@ func trimmed(v float64) string {
 func millis(ms float64) string { return duration(time.Duration(ms * 1e6)) }
 
 // seconds is a point of time in a ladder.
+// seconds is when a row was, on A's clock; nothing where that is not known.
+func (r *Row) seconds() string {
+	if r.Untimed {
+		return ""
+	}
+	return seconds(r.NS)
+}
+
 func seconds(ns int64) string { return fmt.Sprintf("%.3f", float64(ns)/1e9) }
 
 func count(n int, one string) string {

@@ -147,6 +147,11 @@ type Sides struct {
 	B *SideInfo `json:"B"`
 }
 
+// Untimed says whether no capture holds times, so that all times of the report are made up from the order of the packets.
+func (s Sides) Untimed() bool {
+	return (s.A != nil || s.B != nil) && (s.A == nil || s.A.Untimed) && (s.B == nil || s.B.Untimed)
+}
+
 // Get returns the information about s, or nil.
 func (s Sides) Get(side Side) *SideInfo {
 	if side == B {
@@ -173,6 +178,7 @@ type SideInfo struct {
 	Truncated  int        `json:"truncated_packets"`
 	Duplicates int        `json:"duplicate_packets"`
 	Damaged    string     `json:"damaged,omitempty"` // why reading ended early; empty: the file is whole
+	Untimed    bool       `json:"untimed,omitempty"` // the file holds no times: those of its packets only put them in order
 	First      *time.Time `json:"first"`             // by the side's own clock; nil when the capture is empty
 	Last       *time.Time `json:"last"`
 }

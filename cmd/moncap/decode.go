@@ -111,14 +111,17 @@ func (a *app) searching(n, most int) {
 	a.progress("nat-search: %d of at most %d addresses, some seconds each; Ctrl-C ends it", n, most)
 }
 
-// rareCollections lets the heap grow to five times what is in use before it is collected, unless the environment says otherwise, and returns
-// what takes that back. Decoding keeps some megabytes whatever the size of the file, so that this costs little memory and saves a fifth
-// of the work.
-func (a *app) rareCollections() (undo func()) {
+// rareCollections lets the heap grow to five times what is in use before it is collected, and returns what takes that back. Decoding keeps
+// some megabytes whatever the size of the file, so that this costs little memory and saves a fifth of the work.
+func (a *app) rareCollections() (undo func()) { return a.collect(400) }
+
+// collect has the heap collected when it has grown by so many percent, unless the environment says otherwise, and returns what takes that
+// back.
+func (a *app) collect(percent int) (undo func()) {
 	if a.getenv("GOGC") != "" {
 		return func() {}
 	}
-	before := debug.SetGCPercent(400)
+	before := debug.SetGCPercent(percent)
 	return func() { debug.SetGCPercent(before) }
 }
 

@@ -82,7 +82,7 @@ func (v *service) do(ctx context.Context, h *held) {
 	base := context.WithoutCancel(ctx)
 	p, _, err := v.s.plan(ctx, h.ID)
 	if err != nil {
-		v.settle(base, h, unbegun(ctx, err))
+		v.settle(base, h, unbegun(ctx, nil, err))
 		return
 	}
 	if why := v.o.Crew.Knows(p); why != nil {
@@ -99,7 +99,7 @@ func (v *service) do(ctx context.Context, h *held) {
 		}
 	}
 	if err := v.refusedBefore(ctx, p); err != nil {
-		e := unbegun(ctx, err)
+		e := unbegun(ctx, nil, err)
 		e.final = true
 		v.settle(base, h, e)
 		return
@@ -114,11 +114,11 @@ func (v *service) do(ctx context.Context, h *held) {
 }
 
 // unbegun is what a run came to that was not begun.
-func unbegun(ctx context.Context, err error) ending {
+func unbegun(ctx context.Context, b *bundle.Bundle, err error) ending {
 	if why := context.Cause(ctx); why != nil {
-		return ending{state: Interrupted, err: why, clean: true}
+		return ending{state: Interrupted, err: why, clean: true, b: b}
 	}
-	return ending{state: Failed, err: err, clean: true}
+	return ending{state: Failed, err: err, clean: true, b: b}
 }
 
 // answer bounds how long a run waits for one answer of the database whose end must not be that of the run: while it waits,
@@ -152,11 +152,11 @@ type ending struct {
 func (v *service) capture(ctx context.Context, h *held, p *capture.Plan, b *bundle.Bundle) ending {
 	base := context.WithoutCancel(ctx)
 	if _, err := v.s.exec(ctx, v.s.db, "UPDATE moncap_run SET bundle = ? WHERE id = ? AND fence = ?", b.Dir(), h.ID, h.Fence); err != nil {
-		return ending{state: Failed, err: err, clean: true, b: b}
+		return unbegun(ctx, b, err)
 	}
 	sessions, err := v.o.Crew.Open(ctx, p, b, false)
 	if err != nil {
-		return ending{state: Failed, err: err, clean: true, b: b}
+		return unbegun(ctx, b, err)
 	}
 	defer sessions.Close()
 	o, l := v.options(base, h, p, 0)

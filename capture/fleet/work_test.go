@@ -3,6 +3,8 @@
 package fleet
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -97,4 +99,25 @@ func TestAKilledWorkersRunIsGoneOnWith(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A run whose worker ends before its playbook begins was interrupted, and says by what; it did not fail.
+func TestARunThatIsCutOffBeforeItBeginsWasInterrupted(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, url string) {
+		v := idle(t, openStore(t, url), WorkerOptions{})
+		p := testPlan(t, "t", runID(1))
+		b, err := bundle.Create(filepath.Join(t.TempDir(), "bundle"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("the worker ends")
+		cancel(why)
+		e := v.capture(ctx, &held{Run: Run{ID: p.RunID}}, p, b)
+		if e.state != Interrupted || !errors.Is(e.err, why) || !e.clean || e.b != b {
+			t.Errorf("%+v", e)
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/moncap/moncap/analysis/diagnose"
@@ -40,6 +41,7 @@ type Options struct {
 	Version string    // of the program, for the report
 	Keys    *ike.Keys // opens encrypted messages
 	NoSwap  bool      // trust the order of the files, even when the addresses say that they are the wrong way round
+	Peer    *Side     // with one capture alone: names and addresses of the other side, which tell its tunnel from others; nil: not known
 	// Progress is told how the work goes on, by any goroutine, often; nil: nobody wants to know.
 	Progress func(Progress)
 }
@@ -93,9 +95,17 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 			judged.Config[i], judged.Debug[i] = s.Config, s.Debug
 		}
 	}
+	if p := o.Peer; p != nil && sides[1] == nil {
+		options.Parties[1] = pair.Party{Name: p.Name, Interface: p.Interface, Known: p.Address, KnownNAT: p.NATAddress}
+	}
 	c, err := pair.Join(ctx, stories[0], stories[1], options)
 	if err != nil {
 		return nil, err
+	}
+	if c.Renamed {
+		slices.Reverse(judged.Config[:])
+		slices.Reverse(judged.Debug[:])
+		slices.Reverse(judged.TransferHostKey[:])
 	}
 	talks := facts.Talks(ctx, c, judged.Config)
 	findings, err := diagnose.Judge(ctx, c, talks, judged)

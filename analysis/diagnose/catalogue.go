@@ -1003,7 +1003,7 @@ var catalogue = []Entry{
 		Title:   "Others speak IKE to a gateway",
 		Certain: "addresses that are neither side's sent IKE to a gateway",
 		WrongIf: "The address is a side's own, as a NAT shows it.",
-		Meaning: "Addresses that are neither side's sent IKE messages to a gateway: scanners, other peers, former ones. They decide nothing about this tunnel. So are the keys of a group that a gateway gets of a key server or gives out itself (GDOI, as of GET VPN, or G-IKEv2, on UDP 848), be that the tunnel's peer or another: a line of its own.",
+		Meaning: "Addresses that are neither side's sent IKE messages to a gateway: scanners, other peers, former ones. They decide nothing about this tunnel. So are the keys of a group that a gateway gets of a key server or gives out itself (GDOI, as of GET VPN, or G-IKEv2, on UDP 848), be that the tunnel's peer or another, and in a hub's single capture the other tunnels' traffic: a line of its own each.",
 		Proof:   "The addresses and their packets in the capture of the side that is named.",
 		Todo:    "Nothing for this tunnel. An access list on the outside interface that permits IKE from known peers only keeps scanners away.",
 		Fields:  []string{"side", "addresses", "packets"},

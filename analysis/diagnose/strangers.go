@@ -14,7 +14,7 @@ import (
 // strangers names those who speak IKE to a gateway and are not its peer, and what a gateway says of the keys of a group. They decide
 // nothing.
 func strangers(j *judge) []report.Finding {
-	return append(j.eachStory(j.speakers), j.eachStory(j.groupKeys)...)
+	return slices.Concat(j.eachStory(j.speakers), j.eachStory(j.otherTunnels), j.eachStory(j.groupKeys))
 }
 
 // others are the addresses that a side's capture shows beside the tunnel's, each once with its first frame.
@@ -59,6 +59,22 @@ func (j *judge) speakers(s pair.Side) *report.Finding {
 	}
 	return found.finding(j, "IKE packet", "IKE packets", "The capture of %s also holds %s between it and %s, "+
 		"which is neither side of this tunnel. Nothing was judged by them.")
+}
+
+// otherTunnels are those of a hub's single capture of which only protected traffic shows.
+func (j *judge) otherTunnels(s pair.Side) *report.Finding {
+	found := others{side: s}
+	for _, f := range j.c.Flows {
+		if x := f.At[s]; x != nil && f.Foreign && !j.c.TwoSided() && !x.Dst.Addr().IsMulticast() {
+			found.add(j.foreign(s, x.Src.Addr(), x.Dst.Addr()), x.Packets, int(x.First.Frame))
+		}
+	}
+	f := found.finding(j, "packet", "packets", "The capture of %s also holds %s of protected traffic with %s, "+
+		"which is another tunnel's. Nothing was judged by them.")
+	if f != nil {
+		f.Title = "Other tunnels use the gateway"
+	}
+	return f
 }
 
 // groupKeys is a finding of its own: a key server may be the tunnel's very peer, and is not asked for this tunnel all the same.

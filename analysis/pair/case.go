@@ -44,6 +44,7 @@ type Case struct {
 	First, Last   int64         // aligned, of all packets
 	grace         int64         // how long a packet may be under way, the doubt about the clocks included
 	began         [2][2][]int64 // what flowStarts says
+	Renamed       bool          // the one capture is the second side's, which is called A therefore
 	Swapped       bool          // the files were given the other way round than the addresses say, and were exchanged
 }
 

@@ -375,6 +375,7 @@ func (c *Case) findForeign() {
 		f.Foreign = f.toGroup()
 	}
 	if !c.TwoSided() {
+		c.findOtherTunnels()
 		return
 	}
 	matched := slices.ContainsFunc(c.Conversations, (*Conversation).matched) ||

@@ -92,15 +92,19 @@ type joiner struct {
 	keys    *ike.Keys
 }
 
-// swap exchanges the captures and leaves the names where the inventory has them.
+// swap exchanges the captures and leaves the names where the inventory has them. A single capture stays A's: the names are exchanged.
 func (j *joiner) swap() {
 	p := &j.c.Parties
+	if p[B].Story == nil {
+		p[A], p[B] = p[B], p[A]
+		p[A].Side, p[B].Side = A, B
+	}
+	alone := p[A].Story == nil
 	p[A].Story, p[B].Story = p[B].Story, p[A].Story
 	p[A].File, p[B].File = p[B].File, p[A].File
 	p[A].Leaky, p[B].Leaky = p[B].Leaky, p[A].Leaky // that shows in the capture; whether it was full, its router said
-	j.c.Swapped = true
-	if p[A].Story == nil {
-		p[A].Story = &exchange.Story{}
+	if j.c.Swapped, j.c.Renamed = !alone, alone; alone {
+		return // what was exchanged twice is where it was
 	}
 	j.links = linkMessages(p[A].Story, p[B].Story)
 }

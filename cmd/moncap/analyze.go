@@ -101,14 +101,18 @@ func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) 
 	if err != nil {
 		return document{}, usageError(err)
 	}
+	o := analysis.Options{Tunnel: f.tunnel, Version: versionString(), Keys: keys, Progress: a.comparing()}
 	var b *analysis.Side
-	if len(files) == 2 {
+	switch {
+	case len(files) == 2:
 		b = &sides[1]
+	case f.tunnel != "":
+		o.Peer = &sides[1]
 	}
 	if sizeOf(files...) > largeCaptures {
 		defer a.collect(40)()
 	}
-	r, err := analysis.Compare(ctx, sides[0], b, analysis.Options{Tunnel: f.tunnel, Version: versionString(), Keys: keys, Progress: a.comparing()})
+	r, err := analysis.Compare(ctx, sides[0], b, o)
 	if err != nil {
 		return document{}, usageError(err)
 	}

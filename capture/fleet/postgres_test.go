@@ -163,8 +163,17 @@ func (s *server) do(program string, args ...string) error {
 
 func (s *server) start() error {
 	options := fmt.Sprintf("-c listen_addresses=127.0.0.1 -p %d -c unix_socket_directories= -c fsync=off -c max_connections=200", s.port)
-	if err := s.do("pg_ctl", "-D", s.data(), "-l", filepath.Join(s.dir, "log"), "-o", options, "-w", "start"); err != nil {
-		return err
+	err := s.do("pg_ctl", "-D", s.data(), "-l", filepath.Join(s.dir, "log"), "-o", options, "-w", "start")
+	for range 20 { // while it was down, a connection of somebody's may have begun from its port
+		if err == nil {
+			break
+		}
+		time.Sleep(500 * time.Millisecond)
+		err = s.do("pg_ctl", "-D", s.data(), "-l", filepath.Join(s.dir, "log"), "-o", options, "-w", "start")
+	}
+	if err != nil {
+		said, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+		return fmt.Errorf("%w\n%s", err, said[max(0, len(said)-2000):])
 	}
 	b, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
 	if err != nil {

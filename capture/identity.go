@@ -104,7 +104,9 @@ func (r *router) recognise(ctx context.Context) error {
 		return err
 	}
 	if first { // of a bundle that does not say: from here on it has to stay the same
+		r.u.mu.Lock()
 		r.info.Hostname, r.info.Serial, r.info.HostKey = now.hostname, now.serial, now.hostKey
+		r.u.mu.Unlock()
 		known = now
 	}
 	if !known.same(now) {
@@ -117,7 +119,9 @@ func (r *router) recognise(ctx context.Context) error {
 	r.vouched = r.session()
 	if now.hostname != "" && !strings.EqualFold(now.hostname, known.hostname) {
 		r.note("", "it calls itself %s now, and was %s before", iosxe.Printable(now.hostname), iosxe.Printable(known.hostname))
+		r.u.mu.Lock() // an armed run is saved while its routers are looked at
 		r.info.Hostname = now.hostname
+		r.u.mu.Unlock()
 	}
 	return nil
 }

@@ -158,6 +158,8 @@ func (r *router) account(ctx context.Context, cmd iosxe.Command, err error) {
 
 // list keeps what is sent, for run.json.
 func (r *router) list(commands ...iosxe.Command) {
+	r.u.mu.Lock() // an armed run is saved while its routers are looked at
+	defer r.u.mu.Unlock()
 	for _, cmd := range commands {
 		if !r.unlisted {
 			r.info.Commands = append(r.info.Commands, typed(cmd)...)

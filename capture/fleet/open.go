@@ -150,6 +150,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if err == nil {
 		err = s.migrate(ctx, o.NoMigrate)
+		for n := 0; again(err) && n < 3 && ctx.Err() == nil; n++ { // others make the same schema, on a slow machine
+			err = s.migrate(ctx, o.NoMigrate)
+		}
 	}
 	if code := liteCode(err); code == liteNotADB {
 		err = usagef("database %s: the file is no database: name another with --db, or move it away", s.name)

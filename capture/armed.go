@@ -239,19 +239,20 @@ func (g *guard) found() {
 	g.away = time.Time{}
 }
 
-// whyGone finds out why the capture point is not there any more.
+// whyGone finds out why the capture point is not there any more. What a router does not say by `show redundancy`, such as that it
+// was reloaded within the first minute, its uptime may.
 func (g *guard) whyGone(ctx context.Context) string {
 	r := g.r
 	since := time.Since(r.u.started)
-	out, err := r.exec(ctx, iosxe.ShowVersion())
-	if v, parseErr := iosxe.ParseVersion(out); err == nil && parseErr == nil && v.Uptime > 0 && v.Uptime < since {
-		return fmt.Sprintf("%s was reloaded %s ago: its capture point is gone, and the packets in it", r.plan.Endpoint.Name, v.Uptime)
+	why := r.whyGone(ctx, since)
+	if why == pointGone {
+		out, err := r.exec(ctx, iosxe.ShowVersion())
+		// The uptime is shown in whole minutes, and not at all in the first.
+		if v, parseErr := iosxe.ParseVersion(out); err == nil && parseErr == nil && v.Uptime < since {
+			why = "the capture point is gone: the router was reloaded while it captured"
+		}
 	}
-	// The uptime is shown in whole minutes, and not at all in the first.
-	if v, parseErr := iosxe.ParseVersion(out); err == nil && parseErr == nil && v.Uptime == 0 {
-		return fmt.Sprintf("%s was reloaded a moment ago: its capture point is gone, and the packets in it", r.plan.Endpoint.Name)
-	}
-	return fmt.Sprintf("%s: %s", r.plan.Endpoint.Name, pointGone)
+	return r.plan.Endpoint.Name + ": " + why + "; the packets in it went with it"
 }
 
 // fill says whether the capture ended by itself, or will soon.

@@ -14,27 +14,33 @@ import (
 // pointGone is said of a capture point that was made and that the router does not know any more. Its buffer went with it.
 const pointGone = "the capture point is gone: the router was reloaded, its standby took over, or somebody removed it"
 
-// gone is the error of a capture point that is not there any more. Where the router says since when it is up, and since when its
-// processor is the active one, that tells why.
+// gone is the error of a capture point that is not there any more.
 func (r *router) gone(ctx context.Context, refusal error) error {
-	out, err := r.repeatAtMost(ctx, iosxe.ShowRedundancy(), 1)
-	if err != nil || r.info.StartDone.IsZero() {
+	if r.info.StartDone.IsZero() {
 		return fmt.Errorf("%s: %w", pointGone, refusal)
+	}
+	return fmt.Errorf("%s: %w", r.whyGone(ctx, time.Since(r.info.StartDone)), refusal)
+}
+
+// whyGone says why a capture point is not there any more that was made so long ago: where the router says since when it is up, and
+// since when its processor is the active one, that tells. Else it is pointGone.
+func (r *router) whyGone(ctx context.Context, since time.Duration) string {
+	out, err := r.repeatAtMost(ctx, iosxe.ShowRedundancy(), 1)
+	if err != nil {
+		return pointGone
 	}
 	up, err := iosxe.ParseRedundancy(out)
-	since := time.Since(r.info.StartDone)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %w", pointGone, refusal)
+		return pointGone
 	case up.System < since && since >= time.Minute:
-		return fmt.Errorf("the capture point is gone: the router was reloaded while it captured, it is up for %s: %w", up.System, refusal)
+		return fmt.Sprintf("the capture point is gone: the router was reloaded while it captured, it is up for %s", up.System)
 	case up.Active < since && since >= time.Minute:
-		return fmt.Errorf("the capture point is gone: the standby processor took over while it captured, %s ago (%s): %w", up.Active,
-			iosxe.Printable(up.Reason), refusal)
+		return fmt.Sprintf("the capture point is gone: the standby processor took over while it captured, %s ago (%s)", up.Active, iosxe.Printable(up.Reason))
 	case up.System > since && up.Active > since:
-		return fmt.Errorf("the capture point is gone: somebody removed it, as the router and its processor are up for longer: %w", refusal)
+		return "the capture point is gone: somebody removed it, as the router and its processor are up for longer"
 	}
-	return fmt.Errorf("%s: %w", pointGone, refusal)
+	return pointGone
 }
 
 // spareOnlyCopies decides, when the phases that collect are over, what of a side stays on its router because it holds the

@@ -272,7 +272,7 @@ func TestWatchTellsAReload(t *testing.T) {
 		w := newWatch(t, isGone, "--for", "3h", "--after", "5s", "--on", "lost", "--again", "1")
 		time.Sleep(time.Minute)
 		w.routers[0].Reload()
-		w.says("site-a was reloaded", time.Minute)
+		w.says("site-a: the capture point is gone: the router was reloaded", time.Minute)
 		w.says("(?s)armed:.*armed:", 2*time.Minute)
 		time.Sleep(time.Minute)
 		w.cancelGently()

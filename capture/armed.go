@@ -27,7 +27,7 @@ const (
 	EventFailed = "negotiation-failed" // a negotiation came to nothing
 	EventUp     = "sa-up"              // the tunnel came up
 	EventRekey  = "rekey"              // another IKE SA took the place of the one before
-	EventReload = "reload"             // a router was restarted: its capture and its packets are gone
+	EventReload = "reload"             // a router lost its capture and the packets in it: mostly it was restarted
 )
 
 // ArmedEvents lists the kinds of events that a run finds out by itself.
@@ -239,8 +239,8 @@ func (g *guard) found() {
 	g.away = time.Time{}
 }
 
-// whyGone finds out why the capture point is not there any more. What a router does not say by `show redundancy`, such as that it
-// was reloaded within the first minute, its uptime may.
+// whyGone finds out why the capture point is not there any more. What a router does not say by
+// `show redundancy`, such as that it was reloaded within the first minute, its uptime may.
 func (g *guard) whyGone(ctx context.Context) string {
 	r := g.r
 	since := time.Since(r.u.started)

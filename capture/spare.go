@@ -22,8 +22,9 @@ func (r *router) gone(ctx context.Context, refusal error) error {
 	return fmt.Errorf("%s: %w", r.whyGone(ctx, time.Since(r.info.StartDone)), refusal)
 }
 
-// whyGone says why a capture point is not there any more that was made so long ago: where the router says since when it is up, and
-// since when its processor is the active one, that tells. Else it is pointGone.
+// whyGone says why a capture point is not there any more that was made so long ago: where the router
+// says since when it is up, and since when its processor is the active one, that tells. Else it is
+// pointGone.
 func (r *router) whyGone(ctx context.Context, since time.Duration) string {
 	out, err := r.repeatAtMost(ctx, iosxe.ShowRedundancy(), 1)
 	if err != nil {
@@ -36,7 +37,8 @@ func (r *router) whyGone(ctx context.Context, since time.Duration) string {
 	case up.System < since && since >= time.Minute:
 		return fmt.Sprintf("the capture point is gone: the router was reloaded while it captured, it is up for %s", up.System)
 	case up.Active < since && since >= time.Minute:
-		return fmt.Sprintf("the capture point is gone: the standby processor took over while it captured, %s ago (%s)", up.Active, iosxe.Printable(up.Reason))
+		return fmt.Sprintf("the capture point is gone: the standby processor took over while it captured, %s ago (%s)",
+			up.Active, iosxe.Printable(up.Reason))
 	case up.System > since && up.Active > since:
 		return "the capture point is gone: somebody removed it, as the router and its processor are up for longer"
 	}

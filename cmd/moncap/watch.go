@@ -72,7 +72,7 @@ func eventNames() []string {
 const eventHelp = `
 The events that the routers show by themselves, asked every 15 seconds over the session that is open anyway:
   lost                the tunnel was up on a router, and is not any more (default)
-  reload              a router was restarted (default)
+  reload              a router lost its capture: restarted, or removed (default)
   negotiation-failed  a negotiation came to nothing
   sa-up               the tunnel came up
   rekey               another IKE SA took the place of the one before`

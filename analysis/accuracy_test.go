@@ -29,7 +29,8 @@ type score struct {
 func scoreOf(t *testing.T, name, daemons string, want truth, r *report.Report) score {
 	t.Helper()
 	found := scene.Flatten(t, r)
-	s := score{name: name, what: want.What, kind: want.kind(), daemons: daemons, right: len(want.faults(r, found)) == 0, says: sayings(r)}
+	s := score{name: name, what: want.What, kind: want.kind(), daemons: daemons, right: len(want.faults(r, found)) == 0,
+		says: sayings(r)}
 	accused := slices.ContainsFunc(found, func(m map[string]any) bool {
 		return scene.IsCritical(m) && slices.Contains(want.MustNot, fmt.Sprint(m["code"]))
 	})
@@ -66,7 +67,8 @@ func sayings(r *report.Report) string {
 }
 
 // daemonNames are the parts of an incident's name that say who spoke.
-var daemonNames = map[string]string{"lsw": "libreswan", "ss": "strongSwan", "iked": "openiked", "libreswan": "libreswan", "strongswan": "strongSwan", "openiked": "openiked"}
+var daemonNames = map[string]string{"lsw": "libreswan", "ss": "strongSwan", "iked": "openiked",
+	"libreswan": "libreswan", "strongswan": "strongSwan", "openiked": "openiked"}
 
 func daemonsOf(name string) string {
 	var all []string
@@ -86,7 +88,8 @@ func scores(t *testing.T) []score {
 		all = append(all, scoreOf(t, name, "strongSwan", readTruth(t, name), variants()[0].compare(t, name)))
 	}
 	for _, name := range fieldIncidents(t) {
-		all = append(all, scoreOf(t, name, daemonsOf(name), parseTruth(t, field(name, "truth.json")), compareField(t, name, asItIs)))
+		all = append(all, scoreOf(t, name, daemonsOf(name), parseTruth(t, field(name, "truth.json")),
+			compareField(t, name, asItIs)))
 	}
 	slices.SortFunc(all, func(a, b score) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name)) })
 	return all
@@ -106,7 +109,8 @@ func accuracyPage(all []score) []byte {
 	b.WriteString(accuracyHead)
 	sums(&b, "Incidents of", all, func(s score) string { return s.daemons })
 	sums(&b, "Kind", all, func(s score) string { return s.kind })
-	b.WriteString("## Incident by incident\n\n| incident | what was wrong | what moncap says | right |\n|---|---|---|---|\n")
+	b.WriteString("## Incident by incident\n\n| incident | what was wrong | what moncap says | right " +
+		"|\n|---|---|---|---|\n")
 	for _, s := range all {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.name, strings.ReplaceAll(s.what, "|", "\\|"), s.says, s.mark())
 	}
@@ -155,8 +159,9 @@ func ones(b bool) int {
 
 var accuracyLine = regexp.MustCompile(`(?m)^\| ([^ |]+) \|.*\| (yes|no[^|]*) \|$`)
 
-// The page that users read is no better than the truth: what it calls right is right, and what is not worse than a miss is no worse.
-// A page that has become too modest is written anew by make accuracy, and compared in CI.
+// The page that users read is no better than the truth: what it calls right is right, and what is
+// not worse than a miss is no worse. A page that has become too modest is written anew by make
+// accuracy, and compared in CI.
 func TestAccuracyGetsNoWorse(t *testing.T) {
 	all := scores(t)
 	path := filepath.Join("..", "docs", "accuracy.md")

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// What is advised against packets that are too large is what was measured; where only bounds are known, to measure it.
+// What is advised against packets that are too large is what was measured; where only bounds are
+// known, to measure it.
 func TestAdvisedSizesFit(t *testing.T) {
 	for name, want := range map[string][]string{
 		"packet-too-big": {"crypto ikev2 fragmentation mtu 1000", "ip tcp adjust-mss 860"},
@@ -26,7 +27,10 @@ func TestAdvisedSizesFit(t *testing.T) {
 				t.Errorf("%s: %q is not in %q", name, line, got)
 			}
 		}
-		if configures := slices.ContainsFunc(got, func(c string) bool { return strings.Contains(c, "mtu") || strings.Contains(c, "mss") }); configures != (name == "packet-too-big") {
+		if configures := slices.ContainsFunc(got, func(c string) bool {
+			return strings.Contains(c, "mtu") ||
+				strings.Contains(c, "mss")
+		}); configures != (name == "packet-too-big") {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

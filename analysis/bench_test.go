@@ -12,7 +12,8 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// traffic makes the two captures of a gateway pair with many tunnels: IKE exchanges, ESP and ESP in UDP both ways, with 2 % loss.
+// traffic makes the two captures of a gateway pair with many tunnels: IKE exchanges, ESP and ESP in
+// UDP both ways, with 2 % loss.
 type traffic struct {
 	rnd   *rand.Rand
 	sides [2][]byte
@@ -142,7 +143,8 @@ func BenchmarkCompare(b *testing.B) {
 	}
 }
 
-// endless is an ESP capture of n packets that is made while it is read, so that only the comparison takes memory.
+// endless is an ESP capture of n packets that is made while it is read, so that only the comparison
+// takes memory.
 type endless struct {
 	side, n, seq int
 	head, rest   []byte
@@ -189,7 +191,8 @@ func (e *endless) next() {
 
 func (e *endless) Close() error { return nil }
 
-// TestMemoryDoesNotGrowWithPackets compares ESP captures of different length: ten times the packets may not take ten times the memory.
+// TestMemoryDoesNotGrowWithPackets compares ESP captures of different length: ten times the packets
+// may not take ten times the memory.
 func TestMemoryDoesNotGrowWithPackets(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -201,7 +204,8 @@ func TestMemoryDoesNotGrowWithPackets(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		r, err := analysis.Compare(context.Background(), analysis.Side{Open: open(0)}, &analysis.Side{Open: open(1)}, analysis.Options{})
+		r, err := analysis.Compare(context.Background(), analysis.Side{Open: open(0)}, &analysis.Side{Open: open(1)},
+			analysis.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

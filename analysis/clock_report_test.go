@@ -17,7 +17,8 @@ func TestClockInReport(t *testing.T) {
 		if c == nil || c.LowMS == nil || c.HighMS == nil {
 			t.Fatalf("B ahead by %s: %+v", ahead, c)
 		}
-		if off := c.OffsetMS*sign - 2500; off < -s.Delay.Seconds()*1000 || off > s.Delay.Seconds()*1000 || *c.LowMS > c.OffsetMS || *c.HighMS < c.OffsetMS {
+		if off := c.OffsetMS*sign - 2500; off < -s.Delay.Seconds()*1000 || off > s.Delay.Seconds()*1000 ||
+			*c.LowMS > c.OffsetMS || *c.HighMS < c.OffsetMS {
 			t.Errorf("B ahead by %s: offset %v ms, between %v and %v", ahead, c.OffsetMS, *c.LowMS, *c.HighMS)
 		}
 	}

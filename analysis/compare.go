@@ -1,5 +1,6 @@
-// Package analysis compares two captures of one IPsec tunnel and says what was lost, refused or changed, where and by whom. It is the
-// pipeline in one page: packets, stories, case, findings, report; the work is in the packages below it.
+// Package analysis compares two captures of one IPsec tunnel and says what was lost, refused or
+// changed, where and by whom. It is the pipeline in one page: packets, stories, case, findings,
+// report; the work is in the packages below it.
 package analysis
 
 import (
@@ -9,7 +10,9 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/moncap/moncap/analysis/diagnose"
 	"github.com/moncap/moncap/analysis/exchange"
@@ -25,47 +28,92 @@ type Side struct {
 	Name       string
 	File       string                        // what to call the capture in the report
 	Open       func() (io.ReadCloser, error) // opens the capture
+	Once       bool                          // Open works once, as of a pipe
 	Address    netip.Addr                    // VPN address, from the inventory; the zero Addr: not known
 	NATAddress netip.Addr                    // how the other side sees it, from the inventory
 	Interface  string                        // captured interface, for the actions
 	Config     map[string]string             // outputs of show commands, by name: "show-crypto-ikev2-proposal"
 	Debug      []byte                        // output of debug crypto ikev2
-	// TransferHostKey is what was wrong with the host key of the connection that was to fetch the capture, while that of the
-	// command line was the known one. Empty: nothing.
+	// TimesGoodTo is by how much all times of the capture may be wrong alike, as those of one that
+	// was rebuilt from a listing; 0: they are the router's own.
+	TimesGoodTo time.Duration
+	// TransferHostKey is what was wrong with the host key of the connection that was to fetch the
+	// capture, while that of the command line was the known one. Empty: nothing.
 	TransferHostKey string
 }
 
-// Options are what a comparison may know beside the sides. The zero value is right without more knowledge.
+// Options are what a comparison may know beside the sides. The zero value is right
+// without more knowledge.
 type Options struct {
 	Tunnel  string    // name of the tunnel, for the report
 	Version string    // of the program, for the report
 	Keys    *ike.Keys // opens encrypted messages
 	NoSwap  bool      // trust the order of the files, even when the addresses say that they are the wrong way round
-	Peer    *Side     // with one capture alone: names and addresses of the other side, which tell its tunnel from others; nil: not known
+	NoHash  bool      // leave the SHA-256 of the captures out of the report, for speed
+	// with one capture alone: names and addresses of the other side, which tell its tunnel from
+	// others; nil: not known
+	Peer *Side
 	// Progress is told how the work goes on, by any goroutine, often; nil: nobody wants to know.
 	Progress func(Progress)
+
+	missed func() // see exchange.Contents
 }
 
 // Progress is how far a comparison has come.
 type Progress struct {
-	Doing    string // "reading FILE", "joining", "judging"
+	Part     Part
+	Doing    string // the part in words: "reading FILE"
 	Done, Of int    // packets, of a number that is not known, 0; else parts of the work
 }
 
-// tell is a way to tell the progress of one part of the work.
-func (o *Options) tell(doing string) func(done, of int) {
+// Part is a part of the work.
+type Part string
+
+// The parts, in their order. Both captures are read at the same time, and again where that shows to
+// be needed.
+const (
+	Reading Part = "reading"
+	Joining Part = "joining"
+	Judging Part = "judging"
+	Alone   Part = "judging each tunnel alone" // of captures that hold several
+)
+
+// tell is a way to tell the progress of one part of the work, on some file or on all there is.
+func (o *Options) tell(part Part, file string) func(done, of int) {
+	doing := strings.TrimSpace(string(part) + " " + file)
 	return func(done, of int) {
 		if o.Progress != nil {
-			o.Progress(Progress{doing, done, of})
+			o.Progress(Progress{part, doing, done, of})
 		}
 	}
 }
 
-// Compare reads both captures in parallel, joins and judges them. b is nil when there is but one: a pcapng with an interface
-// for each side is both. An error means that a capture could not
-// be opened or is no capture; a damaged, empty or unrelated one is a finding. When the inventory's addresses prove that the files were
-// given the wrong way round, they are exchanged and the report's Sides name the files as they were used.
+// Compare reads both captures in parallel, joins and judges them. b is nil when there is but one: a
+// pcapng with an interface for each side is both. An error means that a capture could not be opened
+// or is no capture; a damaged, empty or unrelated one is a finding. When the inventory's addresses
+// prove that the files were given the wrong way round, they are exchanged and the report's Sides
+// name the files as they were used.
 func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, error) {
+	if o.Keys.Len() > 0 || a.Once || b != nil && b.Once {
+		return compare(ctx, a, b, o)
+	}
+	spared, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	sparing := o
+	sparing.missed = func() { stop(errMissed) }
+	r, err := compare(spared, a, b, sparing)
+	if context.Cause(spared) == errMissed {
+		return compare(ctx, a, b, o)
+	}
+	return r, err
+}
+
+// errMissed says that the bytes of sealed messages are needed, which most comparisons can do
+// without. That shows when they are asked for, and then all is done again with them: captures that
+// somebody changed meanwhile are judged by what is in them now.
+var errMissed = errors.New("the bytes of sealed messages were not kept")
+
+func compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, error) {
 	sides := [2]*Side{&a, b}
 	stories, err := readBoth(ctx, sides, &o)
 	if err != nil {
@@ -78,45 +126,93 @@ func Compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 			stories, sides[1] = both, &Side{File: a.File, Open: a.Open}
 		}
 	}
-	options := pair.Options{Keys: o.Keys, NoSwap: o.NoSwap, Progress: o.tell("joining")}
-	judged := diagnose.Options{Progress: o.tell("judging")}
+	x := comparison{Options: &o, judged: diagnose.Options{Progress: o.tell(Judging, "")},
+		join: pair.Options{Keys: o.Keys, NoSwap: o.NoSwap, Progress: o.tell(Joining, "")}}
 	for i, s := range sides {
 		if s != nil {
 			l := facts.LimitsOf(s.Config, stories[i])
 			if short := l.Short(stories[i].Info); short != nil {
 				stories[i].Info.Damage = short
 			}
-			options.Parties[i] = pair.Party{
+			x.join.Parties[i] = pair.Party{
 				Name: s.Name, File: s.File, Interface: s.Interface, Known: s.Address, KnownNAT: s.NATAddress,
 				FullAtEnd: l.Full && !l.Circular, FullAtStart: l.Full && l.Circular,
-				Leaky: l.RateReached || l.Uncaptured > 0,
+				Leaky: l.RateReached || l.Uncaptured > 0, TimesGoodTo: int64(s.TimesGoodTo),
 			}
-			judged.TransferHostKey[i] = s.TransferHostKey
-			judged.Config[i], judged.Debug[i] = s.Config, s.Debug
+			x.judged.TransferHostKey[i] = s.TransferHostKey
+			x.judged.Config[i], x.judged.Debug[i] = s.Config, s.Debug
 		}
 	}
 	if p := o.Peer; p != nil && sides[1] == nil {
-		options.Parties[1] = pair.Party{Name: p.Name, Interface: p.Interface, Known: p.Address, KnownNAT: p.NATAddress}
+		x.join.Parties[1] = pair.Party{Name: p.Name, Interface: p.Interface, Known: p.Address, KnownNAT: p.NATAddress}
 	}
-	c, err := pair.Join(ctx, stories[0], stories[1], options)
+	whole, err := x.judge(ctx, stories)
 	if err != nil {
 		return nil, err
 	}
-	if c.Renamed {
-		slices.Reverse(judged.Config[:])
-		slices.Reverse(judged.Debug[:])
-		slices.Reverse(judged.TransferHostKey[:])
+	told, note := whole, ""
+	// One capture tells of all its peers: each alone is of interest where all seem well together.
+	if tunnels, all := whole.c.Tunnels(); len(tunnels) > 0 && (whole.c.TwoSided() || whole.up()) {
+		for s := range pair.Both {
+			x.join.Parties[s].Untimed, x.join.Parties[s].Stamp = whole.c.Parties[s].Untimed, whole.c.Parties[s].Stamp
+		}
+		if told, note, err = x.worst(ctx, whole, tunnels, all, stories); err != nil {
+			return nil, err
+		}
 	}
-	talks := facts.Talks(ctx, c, judged.Config)
-	findings, err := diagnose.Judge(ctx, c, talks, judged)
-	if err != nil {
-		return nil, err
+	r := x.report(told)
+	if note != "" {
+		r.Notes = append(r.Notes, report.Note{Code: report.NoteOneOfSome, Text: note})
 	}
-	r := assemble(c, talks, findings)
-	r.Tunnel = o.Tunnel
-	r.Tool = report.Tool{Name: "moncap", Version: o.Version}
-	r.Verdict = diagnose.Verdict(c, findings)
 	return r, nil
+}
+
+// comparison is what is known of two captures before they are joined and judged.
+type comparison struct {
+	*Options
+	join   pair.Options
+	judged diagnose.Options
+}
+
+// judgement is what came of two stories.
+type judgement struct {
+	c        *pair.Case
+	talks    []*facts.Talk
+	findings []report.Finding
+	verdict  report.Verdict
+	judged   diagnose.Options
+}
+
+// up says whether a tunnel is established, and nothing critical is said.
+func (j *judgement) up() bool { return j.verdict.ExitCode == 0 || j.verdict.ExitCode == 1 }
+
+// judge joins and judges two stories.
+func (x *comparison) judge(ctx context.Context, stories [2]*exchange.Story) (*judgement, error) {
+	c, err := pair.Join(ctx, stories[0], stories[1], x.join)
+	if err != nil {
+		return nil, err
+	}
+	j := judgement{c: c, judged: x.judged}
+	if c.Renamed {
+		slices.Reverse(j.judged.Config[:])
+		slices.Reverse(j.judged.Debug[:])
+		slices.Reverse(j.judged.TransferHostKey[:])
+	}
+	j.talks = facts.Talks(ctx, c, j.judged.Config)
+	if j.findings, err = diagnose.Judge(ctx, c, j.talks, j.judged); err != nil {
+		return nil, err
+	}
+	j.verdict = diagnose.Verdict(c, j.findings)
+	return &j, nil
+}
+
+func (x *comparison) report(j *judgement) *report.Report {
+	r := assemble(j.c, j.talks, j.findings)
+	r.Notes = beside(j.c, x.Keys, j.judged.Config, j.judged.Debug)
+	r.Tunnel = x.Tunnel
+	r.Tool = report.Tool{Name: "moncap", Version: x.Version}
+	r.Verdict = j.verdict
+	return r
 }
 
 // readBoth reads the captures at the same time; the first error stops both.
@@ -125,7 +221,7 @@ func readBoth(ctx context.Context, sides [2]*Side, o *Options) ([2]*exchange.Sto
 	defer stop(nil)
 	var stories [2]*exchange.Story
 	var failed [2]error
-	var shared exchange.Contents
+	shared := exchange.Contents{Missed: o.missed}
 	var wait sync.WaitGroup
 	for i, s := range sides {
 		if s == nil {
@@ -144,8 +240,9 @@ func readBoth(ctx context.Context, sides [2]*Side, o *Options) ([2]*exchange.Sto
 	return stories, errors.Join(failed[:]...)
 }
 
-// read reads the capture of a side, of some of its interfaces where these are given.
-func read(ctx context.Context, s *Side, shared *exchange.Contents, of map[int]bool, o *Options) (*exchange.Story, error) {
+// read reads the capture of a side, some of its packets where these are given.
+func read(ctx context.Context, s *Side, shared *exchange.Contents, of some, o *Options) (
+	*exchange.Story, error) {
 	name := s.File
 	if name == "" {
 		name = s.Name
@@ -158,13 +255,13 @@ func read(ctx context.Context, s *Side, shared *exchange.Contents, of map[int]bo
 		return nil, err
 	}
 	defer f.Close()
-	r, err := packet.NewReader(f, packet.Options{})
+	r, err := packet.NewReader(f, packet.Options{NoHash: o.NoHash, Here: of})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	var source exchange.Source = &told{r, 0, o.tell("reading " + name)}
+	var source exchange.Source = &told{r, 0, o.tell(Reading, name)}
 	if of != nil {
-		source = onlyInterfaces{r, of}
+		source = only{r, of}
 	}
 	story, err := exchange.Read(ctx, source, shared)
 	if err != nil {

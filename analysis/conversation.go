@@ -25,8 +25,9 @@ func conversation(c *pair.Case, v *pair.Conversation, outcome string, listed int
 func message(c *pair.Case, m *pair.Message) report.Message {
 	r := report.Message{
 		Exchange: m.Exchange.String(), MessageID: m.MessageID, From: side(m.From), Role: role(m), Kind: m.Kind.String(),
-		Payloads: m.Payloads, Encrypted: m.Encrypted(), Length: int(m.Length), Port: m.Transmissions()[0].Port(), Altered: m.Altered,
-		Note: m.Guess(),
+		Payloads: m.Payloads, Encrypted: m.Encrypted(), Length: int(m.Length), Port: m.Transmissions()[0].Port(),
+		Altered: m.Altered,
+		Note:    m.Guess(),
 	}
 	if r.Payloads == nil {
 		r.Payloads = []string{}
@@ -52,13 +53,15 @@ func message(c *pair.Case, m *pair.Message) report.Message {
 	r.Transmissions = make([]report.Transmission, 0, len(listed))
 	for _, t := range listed {
 		r.Transmissions = append(r.Transmissions, report.Transmission{
-			A: sighting(c, pair.A, t.At[pair.A]), B: sighting(c, pair.B, t.At[pair.B]), Fate: report.Fate(t.Fate.String()), Duplicate: t.Duplicate,
+			A: sighting(c, pair.A, t.At[pair.A]), B: sighting(c, pair.B, t.At[pair.B]), Fate: report.Fate(t.Fate.String()),
+			Duplicate: t.Duplicate,
 		})
 	}
 	return r
 }
 
-// role is that of m's sender in the IKE SA; a header of IKEv1 does not say it, who began the conversation does.
+// role is that of m's sender in the IKE SA; a header of IKEv1 does not say it, who began the
+// conversation does.
 func role(m *pair.Message) string {
 	switch {
 	case m.Role != exchange.UnknownRole:
@@ -69,7 +72,8 @@ func role(m *pair.Message) string {
 	return exchange.Responder.String()
 }
 
-// innerName names the first payload inside an encrypted message; nothing for an SKF fragment but the first.
+// innerName names the first payload inside an encrypted message; nothing for an SKF fragment but
+// the first.
 func innerName(m *pair.Message) string {
 	if m.Fragment > 1 {
 		return ""
@@ -121,7 +125,8 @@ func proposal(p ike.Proposal) report.Proposal {
 	return r
 }
 
-// proposalsV1 gives every transform of an IKEv1 proposal as one proposal: in IKEv1 a transform is a whole set of algorithms.
+// proposalsV1 gives every transform of an IKEv1 proposal as one proposal: in IKEv1 a transform is a
+// whole set of algorithms.
 func proposalsV1(p ike.ProposalV1) []report.Proposal {
 	var all []report.Proposal
 	for _, t := range p.Transforms {

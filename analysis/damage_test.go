@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/testdata"
 )
 
-// What stood behind the fault of a damaged file nobody knows: that it is not there proves no loss on the way.
+// What stood behind the fault of a damaged file nobody knows: that it is not there proves no loss
+// on the way.
 func TestTheEndOfADamagedFileProvesNoLoss(t *testing.T) {
 	for _, name := range []string{"nat", "healthy", "rekey-and-delete"} {
 		i, err := testdata.Load(name)
@@ -18,7 +19,10 @@ func TestTheEndOfADamagedFileProvesNoLoss(t *testing.T) {
 		}
 		for cut := 20; cut < len(i.A)*2/3; cut += 97 {
 			side := func(name string, b []byte) *analysis.Side {
-				return &analysis.Side{Name: name, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
+				return &analysis.Side{Name: name, Open: func() (io.ReadCloser, error) {
+					return io.NopCloser(bytes.NewReader(b)),
+						nil
+				}}
 			}
 			r, err := analysis.Compare(t.Context(), *side("a", i.A[:len(i.A)-cut]), side("b", i.B), analysis.Options{})
 			if err != nil {

@@ -21,8 +21,8 @@ func espSeeds(t *testing.T) uint64 {
 	return n
 }
 
-// A healthy tunnel is never accused, also when a capture begins later or ends earlier than the other one, or is alone; and no single thing
-// that goes wrong with its traffic passes for health.
+// A healthy tunnel is never accused, also when a capture begins later or ends earlier than the
+// other one, or is alone; and no single thing that goes wrong with its traffic passes for health.
 func TestNothingWrongWithESPPassesForHealth(t *testing.T) {
 	for seed := range espSeeds(t) {
 		l := newLively(seed)
@@ -50,7 +50,8 @@ func TestNothingWrongWithESPPassesForHealth(t *testing.T) {
 					r := play(change{name, side, l.starts(name, seed)}, look)
 					scene.Sound(t, r)
 					if r.Verdict.ExitCode == 0 {
-						t.Errorf("seed %d (%v): %s of side %d from %v, %s: %s", seed, l, name, side, l.starts(name, seed), look, r.Verdict.Headline)
+						t.Errorf("seed %d (%v): %s of side %d from %v, %s: %s", seed, l, name, side, l.starts(name, seed), look,
+							r.Verdict.Headline)
 					}
 				}
 			}
@@ -60,7 +61,8 @@ func TestNothingWrongWithESPPassesForHealth(t *testing.T) {
 
 // looksAt are the looks in which each seed has its faults sought: the plain one and one more.
 func looksAt(seed uint64) []string {
-	more := []string{"ends earlier", "begins later", "swapped", "doubled", "A alone", "B alone", "B drifts 50 ppm", "both ends cut"}
+	more := []string{"ends earlier", "begins later", "swapped", "doubled", "A alone", "B alone", "B drifts 50 ppm",
+		"both ends cut"}
 	return []string{"as it is", more[seed%uint64(len(more))]}
 }
 

@@ -10,9 +10,11 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// FuzzCompare: whatever two files hold, there is an error or a report that is valid JSON; never a panic.
+// FuzzCompare: whatever two files hold, there is an error or a report that is valid
+// JSON; never a panic.
 func FuzzCompare(f *testing.F) {
-	for _, name := range []string{"healthy", "nat-pat", "esp-blocked-a-to-b", "ip-fragments-lost", "ikev1-psk-mismatch", "icmp-admin-prohibited"} {
+	for _, name := range []string{"healthy", "nat-pat", "esp-blocked-a-to-b", "ip-fragments-lost", "ikev1-psk-mismatch",
+		"icmp-admin-prohibited"} {
 		a, errA := os.ReadFile(incident(name, "a.pcap"))
 		b, errB := os.ReadFile(incident(name, "b.pcap"))
 		if errA != nil || errB != nil {
@@ -24,7 +26,8 @@ func FuzzCompare(f *testing.F) {
 		if len(a) > 1<<16 || len(b) > 1<<16 {
 			t.Skip("longer files show nothing new")
 		}
-		r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(a)}, &analysis.Side{Open: scene.Opener(b)}, analysis.Options{})
+		r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(a)},
+			&analysis.Side{Open: scene.Opener(b)}, analysis.Options{})
 		if err != nil {
 			return
 		}

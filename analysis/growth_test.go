@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// counting is a context that counts how often it is asked whether it has ended, which the loops over conversations do at every so many
-// steps; it ends when it was asked often enough.
+// counting is a context that counts how often it is asked whether it has ended, which the loops
+// over conversations do at every so many steps; it ends when it was asked often enough.
 type counting struct {
 	context.Context
 	asked, end int
@@ -63,7 +64,8 @@ var crowds = map[string]func(s *scene.Scene, i int){
 		s.SA(i % 2).Up()
 	},
 	"tunnels of a hub behind NAT": func(s *scene.Scene, i int) {
-		s.Addr[1], s.Seen[1] = netip.AddrFrom4([4]byte{10, 18, byte(i >> 8), byte(i)}), netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		s.Addr[1], s.Seen[1] = netip.AddrFrom4([4]byte{10, 18, byte(i >> 8), byte(i)}),
+			netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
 		s.SA(i % 2).Up()
 	},
 	"repeated": func(s *scene.Scene, i int) {
@@ -97,7 +99,8 @@ var crowds = map[string]func(s *scene.Scene, i int){
 // ofAHub are the crowds of which the one capture of the hub is judged, too.
 var ofAHub = []string{"tunnels of a hub", "ESP tunnels of a hub"}
 
-// Work and memory grow with the number of conversations and not with its square, whatever these are.
+// Work and memory grow with the number of conversations and not with its square,
+// whatever these are.
 func TestGrowthIsLinear(t *testing.T) {
 	for name, one := range crowds {
 		t.Run(name, func(t *testing.T) { growsLinearly(t, one, false) })
@@ -131,7 +134,8 @@ func growsLinearly(t *testing.T, one func(*scene.Scene, int), alone bool) {
 	steps, allocated := work(few)
 	moreSteps, moreAllocated := work(few * times)
 	if moreSteps > most*steps || moreAllocated > most*allocated {
-		t.Errorf("%d times the conversations: %d instead of %d steps, %d instead of %d bytes", times, moreSteps, steps, moreAllocated, allocated)
+		t.Errorf("%d times the conversations: %d instead of %d steps, %d instead of %d bytes", times, moreSteps, steps,
+			moreAllocated, allocated)
 	}
 }
 
@@ -144,6 +148,9 @@ func TestProgressIsTold(t *testing.T) {
 	_, err := analysis.Compare(t.Context(), sides[0], &sides[1], analysis.Options{Progress: func(p analysis.Progress) {
 		if p.Done >= p.Of {
 			t.Errorf("%s: %d of %d", p.Doing, p.Done, p.Of)
+		}
+		if p.Part == "" || !strings.HasPrefix(p.Doing, string(p.Part)) {
+			t.Errorf("%q is told as %q", p.Part, p.Doing)
 		}
 		told = append(told, p.Doing)
 	}})

@@ -12,7 +12,8 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// figure rebuilds captures as Cisco's guide shows them: its addresses, SPIs and sizes; frames are Ethernet.
+// figure rebuilds captures as Cisco's guide shows them: its addresses, SPIs and sizes;
+// frames are Ethernet.
 type figure struct {
 	t     *testing.T
 	sides [2][]scene.Record
@@ -126,7 +127,8 @@ func (f *figure) init(s spis, from int, response bool, src, dst netip.Addr, leng
 }
 
 // encrypted is a message with an SK payload whose first inner payload is first.
-func (f *figure) encrypted(s spis, x ike.ExchangeType, id uint32, initiator, response bool, first ike.PayloadType, length int) []byte {
+func (f *figure) encrypted(s spis, x ike.ExchangeType, id uint32, initiator, response bool, first ike.PayloadType,
+	length int) []byte {
 	m := &ike.Message{Header: ike.Header{SPIi: s.i, SPIr: s.r, Version: 0x20, Exchange: x, MessageID: id}}
 	if initiator {
 		m.Flags |= ike.FlagInitiator
@@ -160,8 +162,10 @@ func simultaneous(f *figure) {
 	f.negotiate(second, 1)
 	f.send(22*time.Millisecond, 1, 500, f.encrypted(second, ike.Informational, 2, true, false, ike.PayloadN, 138-42), both)
 	f.send(0, 1, 500, f.encrypted(second, ike.Informational, 3, true, false, ike.PayloadN, 138-42), both)
-	f.send(3*time.Millisecond, 0, 500, f.encrypted(second, ike.Informational, 2, false, true, ike.PayloadNone, 138-42), both)
-	f.send(14*time.Millisecond, 0, 500, f.encrypted(second, ike.Informational, 3, false, true, ike.PayloadNone, 138-42), both)
+	f.send(3*time.Millisecond, 0, 500, f.encrypted(second, ike.Informational, 2, false, true, ike.PayloadNone, 138-42),
+		both)
+	f.send(14*time.Millisecond, 0, 500, f.encrypted(second, ike.Informational, 3, false, true, ike.PayloadNone, 138-42),
+		both)
 }
 
 func translated(f *figure) {
@@ -180,7 +184,8 @@ func translated(f *figure) {
 func refused(f *figure) {
 	for i, s := range []spis{{0x982a79a178dd0a36, 0x0ace9e4f3f7a5c6d}, {0x982a79a178dd0a37, 0x0ace9e4f3f7a5c6e}} {
 		f.send(time.Duration(i)*30*time.Second, 0, 500, f.init(s, 0, false, guideA, guideB, 0), both)
-		m := &ike.Message{Header: ike.Header{SPIi: s.i, SPIr: s.r, Version: 0x20, Exchange: ike.IKESAInit, Flags: ike.FlagResponse}}
+		m := &ike.Message{Header: ike.Header{SPIi: s.i, SPIr: s.r, Version: 0x20, Exchange: ike.IKESAInit,
+			Flags: ike.FlagResponse}}
 		m.Payloads = []ike.Payload{&ike.Notify{Number: ike.NoProposalChosen}}
 		f.send(12*time.Millisecond, 1, 500, f.encode(m, 78-42), both)
 	}
@@ -203,7 +208,8 @@ func blocked(f *figure) {
 	}
 }
 
-// TestFiguresOfTheGuide: what the guide reads out of its captures by hand, with times and, as its exports show them, without.
+// TestFiguresOfTheGuide: what the guide reads out of its captures by hand, with times and, as its
+// exports show them, without.
 func TestFiguresOfTheGuide(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -216,7 +222,8 @@ func TestFiguresOfTheGuide(t *testing.T) {
 		}},
 		{"NAT in between", translated, truth{
 			Expect: []map[string]any{
-				{"code": "nat-detected", "translated_side": "A", "translated": "198.51.100.1", "port_preserved": true}, {"code": "tunnel-established"},
+				{"code": "nat-detected", "translated_side": "A", "translated": "198.51.100.1", "port_preserved": true},
+				{"code": "tunnel-established"},
 			},
 			MustNot: []string{"path-blocked", "wrong-peer-address"},
 		}},
@@ -233,11 +240,13 @@ func TestFiguresOfTheGuide(t *testing.T) {
 			name string
 			do   func([]scene.Record) []scene.Record
 			flat bool
-		}{{"as shown", same, false}, {"without times", timeless, false}, {"equal on both sides", same, true}, {"equal, without times", timeless, true}} {
+		}{{"as shown", same, false}, {"without times", timeless, false}, {"equal on both sides", same, true},
+			{"equal, without times", timeless, true}} {
 			t.Run(c.name+"/"+change.name, func(t *testing.T) {
 				f := &figure{t: t, flat: change.flat}
 				c.build(f)
-				r, err := analysis.Compare(context.Background(), analysis.Side{Name: "site-A", Open: scene.Opener(scene.Pcap(change.do(f.sides[0])))},
+				r, err := analysis.Compare(context.Background(),
+					analysis.Side{Name: "site-A", Open: scene.Opener(scene.Pcap(change.do(f.sides[0])))},
 					&analysis.Side{Name: "site-B", Open: scene.Opener(scene.Pcap(change.do(f.sides[1])))}, analysis.Options{})
 				if err != nil {
 					t.Fatal(err)

@@ -8,24 +8,27 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// What an operator reads first, and perhaps alone: a whole sentence that names the sides, without the reasoning behind it.
+// What an operator reads first, and perhaps alone: a whole sentence that names the sides, without
+// the reasoning behind it.
 func TestHeadlines(t *testing.T) {
 	const a, b = "site-a (192.168.1.1)", "site-b (192.168.2.1)"
 	for name, want := range map[string]string{
 		"psk-mismatch":            b + " refused the authentication of " + a + ", as the size of its answer tells.",
 		"child-proposal-mismatch": "The IKE SA came up, and " + b + " refused the child SA, as the size of its answer tells.",
 		"ike-fragment-lost":       "Of the 2 IKE fragments of an IKE_AUTH of " + a + ", 1 never arrives at " + b + ".",
-		"late-answer": a + " began an IKEv2 negotiation with " + b + " and it came up, on UDP 500. But: the path held the IKE_SA_INIT response of " + b +
+		"late-answer": a + " began an IKEv2 negotiation with " + b +
+			" and it came up, on UDP 500. But: the path held the IKE_SA_INIT response of " + b +
 			" for 1.2 s, so that site-a asked again.",
-		"ipv6": "site-a (fd00:1::1) began an IKEv2 negotiation with site-b (fd00:2::1) and it came up, on UDP 500. But: the path held the IKE_SA_INIT request of " +
-			"site-a (fd00:1::1) for 1.0 s, so that site-a asked again.",
+		"ipv6": "site-a (fd00:1::1) began an IKEv2 negotiation with site-b (fd00:2::1) and it came up, on UDP 500. But: " +
+			"the path held the IKE_SA_INIT request of site-a (fd00:1::1) for 1.0 s, so that site-a asked again.",
 	} {
 		if got := variants()[0].compare(t, name).Verdict.Headline; got != want {
 			t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
 		}
 	}
 	for _, name := range incidents(t) {
-		if h := variants()[0].compare(t, name).Verdict.Headline; len(h) > 240 || !strings.HasSuffix(h, ".") || strings.Contains(h, "plaintext") {
+		if h := variants()[0].compare(t, name).Verdict.Headline; len(h) > 240 || !strings.HasSuffix(h, ".") ||
+			strings.Contains(h, "plaintext") {
 			t.Errorf("%s: %d letters: %s", name, len(h), h)
 		}
 	}
@@ -51,7 +54,8 @@ func TestRepeatedMessagesOfIKEv1(t *testing.T) {
 		if want := "site-a (192.168.1.1) sent a Main Mode message 4 times until the capture ended."; f.Explanation != want {
 			t.Errorf("%s; want %s", f.Explanation, want)
 		}
-		if c := strings.Join(f.Actions[0].Commands, "; "); strings.Contains(c, "ikev2") || !strings.Contains(c, "show crypto isakmp sa") {
+		if c := strings.Join(f.Actions[0].Commands, "; "); strings.Contains(c, "ikev2") ||
+			!strings.Contains(c, "show crypto isakmp sa") {
 			t.Errorf("to do: %s", c)
 		}
 		return

@@ -82,8 +82,10 @@ var working = map[string]func(*scene.Scene){
 			s.Addr[1] = netip.MustParseAddr(spoke)
 			a := s.SA(i % 2)
 			own := func(from int) scene.Fate { return scene.Fate{Lost: from == 0, Hidden: from == 1} }
-			for n, m := range [][]byte{a.Init(false, scene.Proposals(scene.GCM(19))), a.Init(true, scene.Proposals(scene.GCM(19))),
-				a.Sealed(ike.IKEAuth, a.From, 1, false, ike.PayloadIDi, scene.SizeAuth), a.Sealed(ike.IKEAuth, 1-a.From, 1, true, ike.PayloadIDr, scene.SizeAnswer)} {
+			for n, m := range [][]byte{a.Init(false, scene.Proposals(scene.GCM(19))),
+				a.Init(true, scene.Proposals(scene.GCM(19))),
+				a.Sealed(ike.IKEAuth, a.From, 1, false, ike.PayloadIDi, scene.SizeAuth),
+				a.Sealed(ike.IKEAuth, 1-a.From, 1, true, ike.PayloadIDr, scene.SizeAnswer)} {
 				from := (a.From + n) % 2
 				s.IKE(from, 500, m, own(from))
 			}
@@ -210,11 +212,7 @@ var working = map[string]func(*scene.Scene){
 // looks are ways to look at a scene that change nothing of it.
 var looks = map[string]func(*scene.Scene){
 	"as it is": func(*scene.Scene) {}, "A alone": func(s *scene.Scene) { s.Alone = true },
-	"B alone": func(s *scene.Scene) {
-		s.Alone = true
-		s.Rows[0], s.Rows[1] = s.Rows[1], s.Rows[0]
-		s.Side[0], s.Side[1] = s.Side[1], s.Side[0]
-	},
+	"B alone":            (*scene.Scene).OnlyB,
 	"swapped":            func(s *scene.Scene) { s.Rows[0], s.Rows[1] = s.Rows[1], s.Rows[0] },
 	"addresses known":    scene.Known,
 	"B a year ahead":     func(s *scene.Scene) { s.Rows[1] = shifted(365*24*time.Hour, 0)(s.Rows[1]) },

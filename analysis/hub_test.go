@@ -12,7 +12,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// A hub's single capture is judged by the tunnel that was asked for; the others have a line. Whose capture it is, its packets say.
+// A hub's single capture is judged by the tunnel that was asked for; the others have a line. Whose
+// capture it is, its packets say.
 func TestTunnelOfAHubsCapture(t *testing.T) {
 	pcap, err := os.ReadFile("../testdata/field/hub-two-one-way-tunnels/a.pcap")
 	if err != nil {
@@ -46,8 +47,38 @@ func TestTunnelOfAHubsCapture(t *testing.T) {
 				others = f.Fields["addresses"].([]string)
 			}
 		}
-		if !slices.Equal(silent, []report.Side{tt.oneWay}) || !slices.Equal(others, []string{tt.other}) || r.Sides.A.Name != "hub" {
+		if !slices.Equal(silent, []report.Side{tt.oneWay}) || !slices.Equal(others, []string{tt.other}) ||
+			r.Sides.A.Name != "hub" {
 			t.Errorf("%s: silent %v, others %v, A is %s", tt.why, silent, others, r.Sides.A.Name)
 		}
+	}
+}
+
+// Without an inventory a hub's capture has several peers: what is to be typed, the words and the
+// table of ESP name the one that is meant.
+func TestPeersOfAHubAreToldApart(t *testing.T) {
+	pcap, err := os.ReadFile("../testdata/field/hub-two-one-way-tunnels/a.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := analysis.Compare(t.Context(), analysis.Side{Name: "hub",
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(pcap)), nil }}, nil, analysis.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		if f.Code != "esp-one-way" || f.Subject.Side != report.A {
+			continue
+		}
+		if c := f.Actions[0].Commands[0]; c != "show crypto ipsec sa peer 198.51.100.77" {
+			t.Errorf("of %q: %s", f.Explanation, c)
+		}
+	}
+	var peers []string
+	for _, f := range r.Flows {
+		peers = append(peers, f.Peer)
+	}
+	if !slices.Equal(peers, []string{"198.51.100.1", "198.51.100.77"}) {
+		t.Errorf("peers of the flows: %v", peers)
 	}
 }

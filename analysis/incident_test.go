@@ -40,9 +40,11 @@ type variant struct {
 	keys    bool
 	// orCapture: instead of the verdict, a finding about the capture will do.
 	orCapture bool
-	// late: a capture began when the best was over. What it lacks of that is unknown: no fault of its filter, and no verdict either.
+	// late: a capture began when the best was over. What it lacks of that is unknown: no fault of its
+	// filter, and no verdict either.
 	late bool
-	// cut: the capture does not hold what tells sizes and offsets; the rest of the verdict must be there.
+	// cut: the capture does not hold what tells sizes and offsets; the rest of the
+	// verdict must be there.
 	cut bool
 }
 
@@ -68,7 +70,8 @@ func variants() []variant {
 		{name: "B without times", b: timeless},
 		{name: "both without times", a: timeless, b: timeless},
 		{name: "pcapng", file: scene.PcapngOf},
-		{name: "raw IP", a: func(r []scene.Record) []scene.Record { return stripped(r, nil) }, b: func(r []scene.Record) []scene.Record { return stripped(r, nil) },
+		{name: "raw IP", a: func(r []scene.Record) []scene.Record { return stripped(r, nil) },
+			b:    func(r []scene.Record) []scene.Record { return stripped(r, nil) },
 			file: func(r []scene.Record) []byte { return scene.PcapOf(r, scene.LinkRaw) }},
 		{name: "Linux cooked", a: func(r []scene.Record) []scene.Record { return stripped(r, make([]byte, 16)) },
 			b:    func(r []scene.Record) []scene.Record { return stripped(r, make([]byte, 16)) },
@@ -98,7 +101,8 @@ func (v variant) compare(t *testing.T, name string) *report.Report {
 	if v.keys {
 		o.Keys = keysOf(t, name)
 	}
-	r, err := analysis.Compare(context.Background(), analysis.Side{Name: "site-a", File: "a.pcap", Open: scene.Opener(file(a))},
+	r, err := analysis.Compare(context.Background(),
+		analysis.Side{Name: "site-a", File: "a.pcap", Open: scene.Opener(file(a))},
 		&analysis.Side{Name: "site-b", File: "b.pcap", Open: scene.Opener(file(b))}, o)
 	if err != nil {
 		t.Fatal(err)

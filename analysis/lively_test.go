@@ -11,8 +11,9 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// lively is a healthy tunnel of random kind with ESP both ways: address family, encapsulation, NATs, rates, sizes, pauses, rekeys,
-// liveness checks, whether there is any IKE, of which version, and how the clocks stand.
+// lively is a healthy tunnel of random kind with ESP both ways: address family, encapsulation,
+// NATs, rates, sizes, pauses, rekeys, liveness checks, whether there is any IKE, of which version,
+// and how the clocks stand.
 type lively struct {
 	rnd      *rand.Rand
 	udp, six bool
@@ -128,7 +129,8 @@ func (l *lively) play(s *scene.Scene) {
 		if at > l.pause[0] && at < l.pause[1] {
 			continue
 		}
-		if due := uint32(min(l.rekeys, int(at)*(l.rekeys+1)/int(l.duration))); due > slices.Max(l.generation[:]) && !l.broken(at) {
+		if due := uint32(min(l.rekeys, int(at)*(l.rekeys+1)/int(l.duration))); due > slices.Max(l.generation[:]) &&
+			!l.broken(at) {
 			l.rekey(due, at)
 		}
 		if l.probes > 0 && s.Now >= probe && !l.broken(at) {
@@ -143,7 +145,8 @@ func (l *lively) play(s *scene.Scene) {
 	}
 }
 
-// rekey makes the SAs of another generation; one whose beginning is lost with its side's messages never comes to be.
+// rekey makes the SAs of another generation; one whose beginning is lost with its side's messages
+// never comes to be.
 func (l *lively) rekey(due uint32, at time.Duration) {
 	switch {
 	case l.v2 != nil && due%3 == 2:
@@ -193,7 +196,8 @@ func (l *lively) probe(s *scene.Scene, from int, at time.Duration) {
 	}
 }
 
-// liveness is the n-th sending of a check and its answer: in IKEv1 each is a message of its own (RFC 3706).
+// liveness is the n-th sending of a check and its answer: in IKEv1 each is a message of its own
+// (RFC 3706).
 func (l *lively) liveness(s *scene.Scene, from, n int) (request, answer []byte) {
 	if l.v2 != nil {
 		id := l.v2.ID[from]
@@ -229,7 +233,7 @@ func (l *lively) send(s *scene.Scene, from int, at time.Duration) {
 		l.seq[from] = 0
 	}
 	l.seq[from]++
-	spi := 0xa0000001 + uint32(from)<<28 + l.generation[from]
+	spi := 0xa0000001 + s.SPI + uint32(from)<<28 + l.generation[from]
 	f, size := scene.Fate{}, 80+l.rnd.IntN(900)
 	if l.large > 0 && int(l.seq[from])%l.large == 0 {
 		f.MTU, size = l.mtu, l.mtu+40+l.rnd.IntN(400)
@@ -238,6 +242,8 @@ func (l *lively) send(s *scene.Scene, from int, at time.Duration) {
 	case l.has("block", from, at), l.has("drop a direction", from, at),
 		l.has("lose an SPI", from, at) && l.generation[from] == uint32(l.rekeys)/2:
 		f.Lost = true
+	case l.has("lose some", from, at):
+		f.Lost = l.seq[from]%7 == 3 || l.seq[from]%11 == 6
 	case l.has("lose second fragments", from, at):
 		f.Keep = 1
 	case l.has("lose fragments", from, at) && f.MTU > 0:
@@ -250,9 +256,10 @@ func (l *lively) send(s *scene.Scene, from int, at time.Duration) {
 	s.ESP(from, spi, l.seq[from], size, l.udp, f)
 }
 
-// changes are those that no healthy tunnel shows. Each begins in the middle, so that enough comes before and after it.
+// changes are those that no healthy tunnel shows. Each begins in the middle, so that enough comes
+// before and after it.
 func (l *lively) changes() []string {
-	all := []string{"block", "silence", "restart a sequence", "lose an SPI", "drop a direction"}
+	all := []string{"block", "silence", "restart a sequence", "lose an SPI", "lose some", "drop a direction"}
 	if l.by != before {
 		all = append(all, "freeze")
 	}
@@ -268,7 +275,8 @@ func (l *lively) changes() []string {
 // starts is when a change begins: for some seeds before everything.
 func (l *lively) starts(name string, seed uint64) time.Duration {
 	switch {
-	case name == "keep an old SPI", name == "lose an SPI", name == "block" && seed%2 == 0, name == "silence" && seed%3 == 0:
+	case name == "keep an old SPI", name == "lose an SPI", name == "block" && seed%2 == 0,
+		name == "silence" && seed%3 == 0:
 		return 0
 	case name == "restart a sequence": // in the middle of an SA's life: a new SA begins again as it should
 		each := l.duration / time.Duration(l.rekeys+1)
@@ -280,7 +288,7 @@ func (l *lively) starts(name string, seed uint64) time.Duration {
 // visible says whether a change leaves a trace in the capture of side at alone.
 func (l *lively) visible(name string, side, at int) bool {
 	switch name {
-	case "block", "lose an SPI", "lose second fragments":
+	case "block", "lose an SPI", "lose some", "lose second fragments":
 		return side != at // what a side sent left it
 	case "lose fragments":
 		return false // what never came was never seen

@@ -2,10 +2,14 @@ package analysis_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/moncap/moncap/analysis"
+	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/render"
 	"github.com/moncap/moncap/analysis/scene"
 )
@@ -30,7 +34,8 @@ func inOneFile(sides ...[]scene.Record) []byte {
 
 func compareOne(t *testing.T, file []byte) (pairs int, twoSided bool) {
 	t.Helper()
-	r, err := analysis.Compare(context.Background(), analysis.Side{File: "one", Open: scene.Opener(file)}, nil, analysis.Options{})
+	r, err := analysis.Compare(context.Background(), analysis.Side{File: "one", Open: scene.Opener(file)}, nil,
+		analysis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,21 +62,164 @@ func TestBothSidesInOneFile(t *testing.T) {
 	}
 }
 
-// What moncap writes as pcapng, it reads again as the two sides that it was made of: also when B's packets come first.
+// What moncap writes as pcapng, it reads again as the two sides that it was made of: also when B's
+// packets come first.
 func TestAReportInPcapngIsReadAgain(t *testing.T) {
 	s := scene.New(t)
 	s.SA(1).Up()
 	s.Traffic(5, false)
 	r := s.Compare()
 	var file bytes.Buffer
-	if err := render.PCAPNG(&file, r, bytes.NewReader(scene.Pcap(s.Sorted(0))), bytes.NewReader(scene.Pcap(s.Sorted(1)))); err != nil {
+	if err := render.PCAPNG(&file, r, bytes.NewReader(scene.Pcap(s.Sorted(0))),
+		bytes.NewReader(scene.Pcap(s.Sorted(1)))); err != nil {
 		t.Fatal(err)
 	}
-	again, err := analysis.Compare(context.Background(), analysis.Side{File: "one", Open: scene.Opener(file.Bytes())}, nil, analysis.Options{})
+	again, err := analysis.Compare(context.Background(), analysis.Side{File: "one", Open: scene.Opener(file.Bytes())}, nil,
+		analysis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.Sides.B == nil || again.Pairs != r.Pairs || again.Verdict.Outcome != r.Verdict.Outcome || again.Sides.A.Addresses[0] != r.Sides.A.Addresses[0] {
+	if again.Sides.B == nil || again.Pairs != r.Pairs || again.Verdict.Outcome != r.Verdict.Outcome ||
+		again.Sides.A.Addresses[0] != r.Sides.A.Addresses[0] {
 		t.Errorf("it was %s with %+v, and is %s with %+v", r.Verdict.Outcome, r.Pairs, again.Verdict.Outcome, again.Pairs)
+	}
+}
+
+// merged are the packets of captures in the order of their times, as of one interface.
+func merged(sides ...[]scene.Record) []scene.Record {
+	all := slices.Concat(sides...)
+	slices.SortStableFunc(all, func(x, y scene.Record) int { return cmp.Compare(x.Nanos, y.Nanos) })
+	return all
+}
+
+// lowered are packets behind so many routers.
+func lowered(all []scene.Record, by byte) []scene.Record {
+	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
+		r.Nanos += 1_000_000
+		r.Data = bytes.Clone(r.Data)
+		r.Data[22] -= by
+		return []scene.Record{r}
+	})
+}
+
+// Both sides as of one interface are told apart by what routers do to a packet, and judged as the
+// two files are.
+func TestBothSidesAsOneInterface(t *testing.T) {
+	told, all := 0, 0
+	check := func(name string, rows [2][]scene.Record) {
+		t.Run(name, func(t *testing.T) {
+			apart, one := compareRows(t, rows), compareRows(t, [2][]scene.Record{merged(rows[0], rows[1]), nil})
+			was, is := apart.Verdict.ExitCode, one.Verdict.ExitCode
+			all++
+			if one.Sides.B != nil {
+				told++
+			}
+			if was == 0 && is == 2 || was == 2 && is == 0 && one.Sides.A.IKE > 0 {
+				t.Errorf("apart %d %s, as one %d %s", was, apart.Verdict.Headline, is, one.Verdict.Headline)
+			}
+		})
+	}
+	for _, name := range incidents(t) {
+		check(name, [2][]scene.Record{readRecords(t, incident(name, "a.pcap")), readRecords(t, incident(name, "b.pcap"))})
+	}
+	for name, play := range working {
+		s := scene.New(t)
+		play(s)
+		check(name, [2][]scene.Record{s.Sorted(0), s.Sorted(1)})
+	}
+	if told*10 < all*8 {
+		t.Errorf("of %d two sides are told apart in %d", all, told)
+	}
+}
+
+// Packets that one router captures at two places, or a device between, are of one side.
+func TestOneSideAsOneInterface(t *testing.T) {
+	s := scene.New(t)
+	scene.Healthy(s)
+	a := s.Sorted(0)
+	for name, rows := range map[string][]scene.Record{
+		"a capture": a, "copies": merged(a, shifted(200_000, 0)(a)), "two places of a gateway": merged(a, lowered(a, 1)),
+		"two places of a device": merged(lowered(a, 3), lowered(a, 4)),
+	} {
+		if r := compareRows(t, [2][]scene.Record{rows, nil}); r.Sides.B != nil {
+			t.Errorf("%s: taken for two sides, %s", name, r.Verdict.Headline)
+		}
+	}
+}
+
+// Nor does that take IKE: ESP tells it too, also where it passes in one direction only.
+func TestESPOfBothSidesAsOneInterface(t *testing.T) {
+	for n := range 16 {
+		blocked, udp, six := n&3, n>>2&1 == 1, n>>3&1 == 1
+		s := scene.New(t)
+		if six {
+			s.Addr = scene.SixAddr
+		}
+		for i := range uint32(20) {
+			for from := range 2 {
+				s.ESP(from, 0xa0000001+uint32(from), 100+i, 100, udp, scene.Fate{Lost: blocked == from+1})
+			}
+			s.Wait(50 * time.Millisecond)
+		}
+		if blocked == 3 {
+			continue
+		}
+		rows := [2][]scene.Record{s.Sorted(0), s.Sorted(1)}
+		apart, one := compareRows(t, rows), compareRows(t, [2][]scene.Record{merged(rows[0], rows[1]), nil})
+		if one.Sides.B == nil {
+			t.Errorf("blocked %d, UDP %v, IPv6 %v: taken for one side", blocked, udp, six)
+			continue
+		}
+		was, is := apart.Verdict.ExitCode, one.Verdict.ExitCode
+		if was != is || (was == 2) != (blocked > 0) {
+			t.Errorf("blocked %d, UDP %v, IPv6 %v: apart %d %v, as one %d %v", blocked, udp, six, was, codes(apart), is,
+				codes(one))
+		}
+		r, err := analysis.Compare(t.Context(), analysis.Side{Open: scene.Opener(inOneFile(rows[0], rows[1]))}, nil,
+			analysis.Options{})
+		if err != nil || r.Sides.B == nil || r.Verdict.ExitCode != was {
+			t.Errorf("blocked %d, UDP %v, IPv6 %v: apart %d %v, an interface each %v", blocked, udp, six, was, codes(apart), r)
+		}
+	}
+}
+
+// A datagram in IP fragments is put together of those of one place.
+func TestFragmentsOfBothSidesAsOneInterface(t *testing.T) {
+	for n := range 4 {
+		from, six := n&1, n>>1 == 1
+		s := scene.New(t)
+		if six {
+			s.Addr = scene.SixAddr
+		}
+		s.Delay = 0
+		a := s.SA(from)
+		a.Open()
+		for id := range uint32(3) {
+			for by := range 2 {
+				s.IKE(from^by, 500, a.Sealed(ike.IKEAuth, from^by, id+1, by == 1, ike.PayloadIDi, 1500), scene.Fate{MTU: 1000})
+			}
+		}
+		rows := [2][]scene.Record{s.Sorted(0), s.Sorted(1)}
+		for at := range rows {
+			for i := range rows[at] { // each arrives before the next one leaves
+				rows[at][i].Nanos += int64(i)*100_000 + int64(at)*50_000
+			}
+		}
+		apart, one := compareRows(t, rows), compareRows(t, [2][]scene.Record{merged(rows[0], rows[1]), nil})
+		if one.Sides.B == nil || one.Pairs != apart.Pairs || !slices.Equal(codes(one), codes(apart)) {
+			t.Errorf("from %d, IPv6 %v: apart %+v %v, as one %+v %v", from, six, apart.Pairs, codes(apart), one.Pairs,
+				codes(one))
+		}
+	}
+}
+
+// As in the incident in which that showed: the device that drops fragments is no capture's filter.
+func TestLostFragmentsAsOneInterface(t *testing.T) {
+	for _, name := range []string{"first-fragments-lost-b-to-a", "ip-fragments-lost", "ipv6-fragments-lost"} {
+		rows := [2][]scene.Record{readRecords(t, incident(name, "a.pcap")), readRecords(t, incident(name, "b.pcap"))}
+		apart, one := compareRows(t, rows), compareRows(t, [2][]scene.Record{merged(rows[0], rows[1]), nil})
+		if !slices.Equal(codes(one), codes(apart)) {
+			t.Errorf("%s: apart %v, as one %v", name, codes(apart), codes(one))
+		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// sealing is how the algorithms of an IKE SA pack payloads (RFC 7296, Section 3.14), in the test's own numbers.
+// sealing is how the algorithms of an IKE SA pack payloads (RFC 7296, Section 3.14), in the test's
+// own numbers.
 type sealing struct {
 	name           string
 	encr, bits     uint16
@@ -18,12 +19,15 @@ type sealing struct {
 }
 
 var sealings = []sealing{
-	{"3DES, SHA1", 3, 0, 2, 2, 8, 8, 12, 20}, {"3DES, MD5", 3, 0, 1, 1, 8, 8, 12, 16}, {"DES, SHA256", 2, 0, 12, 5, 8, 8, 16, 32},
+	{"3DES, SHA1", 3, 0, 2, 2, 8, 8, 12, 20}, {"3DES, MD5", 3, 0, 1, 1, 8, 8, 12, 16},
+	{"DES, SHA256", 2, 0, 12, 5, 8, 8, 16, 32},
 	{"AES-CBC-128, SHA1", 12, 128, 2, 2, 16, 16, 12, 20}, {"AES-CBC-192, SHA256", 12, 192, 12, 5, 16, 16, 16, 32},
 	{"AES-CBC-256, SHA384", 12, 256, 13, 6, 16, 16, 24, 48}, {"AES-CBC-256, SHA512", 12, 256, 14, 7, 16, 16, 32, 64},
 	{"AES-CBC-256, XCBC", 12, 256, 5, 4, 16, 16, 12, 16}, {"AES-CTR-256, SHA256", 13, 256, 12, 5, 8, 1, 16, 32},
-	{"AES-CCM-8", 14, 256, 0, 5, 8, 1, 8, 32}, {"AES-CCM-12", 15, 256, 0, 5, 8, 1, 12, 32}, {"AES-CCM-16", 16, 256, 0, 6, 8, 1, 16, 48},
-	{"AES-GCM-8", 18, 128, 0, 5, 8, 1, 8, 32}, {"AES-GCM-12", 19, 256, 0, 5, 8, 1, 12, 32}, {"AES-GCM-16", 20, 256, 0, 7, 8, 1, 16, 64},
+	{"AES-CCM-8", 14, 256, 0, 5, 8, 1, 8, 32}, {"AES-CCM-12", 15, 256, 0, 5, 8, 1, 12, 32},
+	{"AES-CCM-16", 16, 256, 0, 6, 8, 1, 16, 48},
+	{"AES-GCM-8", 18, 128, 0, 5, 8, 1, 8, 32}, {"AES-GCM-12", 19, 256, 0, 5, 8, 1, 12, 32},
+	{"AES-GCM-16", 20, 256, 0, 7, 8, 1, 16, 64},
 	{"ChaCha20-Poly1305", 28, 0, 0, 5, 8, 1, 16, 32}, {"Camellia-CBC, SHA256", 23, 256, 12, 5, 16, 16, 16, 32},
 }
 
@@ -39,7 +43,8 @@ func (x sealing) transforms() []ike.Transform {
 	return append(all, ike.Transform{Type: ike.TransformKE, ID: 19})
 }
 
-// seal is an encrypted message with size bytes of payloads inside; the sender pads to a multiple of pad beyond what the cipher needs.
+// seal is an encrypted message with size bytes of payloads inside; the sender pads to a multiple of
+// pad beyond what the cipher needs.
 func (x sealing) seal(a *scene.SA, from int, id uint32, response bool, first ike.PayloadType, size, pad int) []byte {
 	n := size + 1
 	multiple := max(x.block, pad)
@@ -51,7 +56,8 @@ func (x sealing) seal(a *scene.SA, from int, id uint32, response bool, first ike
 	return a.Plain(ike.IKEAuth, from, id, response, &ike.Encrypted{Number: ike.PayloadSK, First: first, Data: data})
 }
 
-// The size of an IKE_AUTH response and what stands first in it tell how it ended, with every cipher and way of padding.
+// The size of an IKE_AUTH response and what stands first in it tell how it ended, with every cipher
+// and way of padding.
 func TestSizesTellHowAuthenticationEnded(t *testing.T) {
 	const identity, sa36, sa44, ts, notify, vendor = 12, 36, 44, 24, 8, 20
 	for _, x := range sealings {

@@ -106,8 +106,8 @@ func stripped(all []scene.Record, header []byte) []scene.Record {
 	})
 }
 
-// incident is a file of an incident: of those that the demo plays too, or of those of which the access list of a run would hide what
-// tells, and which are of this package alone.
+// incident is a file of an incident: of those that the demo plays too, or of those of which the
+// access list of a run would hide what tells, and which are of this package alone.
 func incident(name, file string) string {
 	if own := filepath.Join("testdata", name, file); name != "*" {
 		if _, err := os.Stat(own); err == nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// Bounds of a report, far above what one tunnel needs: of thousands of tunnels nobody reads every one, and no program should have to
-// read gigabytes. Whatever is counted is counted of all.
+// Bounds of a report, far above what one tunnel needs: of thousands of tunnels nobody reads every
+// one, and no program should have to read gigabytes. Whatever is counted is counted of all.
 const (
 	maxOfCode        = 100  // findings of one code
 	maxMessages      = 5000 // messages that are listed, of all conversations
@@ -15,7 +15,8 @@ const (
 	maxFlows         = 2000 // ESP SAs, each in one direction
 )
 
-// shorten keeps the first findings of every code, and of their evidence what is enough to prove them; more counts the other findings.
+// shorten keeps the first findings of every code, and of their evidence what is enough to prove
+// them; more counts the other findings.
 func shorten(all []report.Finding) (kept []report.Finding, more map[string]int) {
 	of := map[string]int{}
 	for _, f := range all {
@@ -32,8 +33,9 @@ func shorten(all []report.Finding) (kept []report.Finding, more map[string]int) 
 	return kept, more
 }
 
-// listed says of how many messages of every conversation the report tells: first of those that a finding is about, in the order of the
-// findings, then of the others in the order of time, until there are enough.
+// listed says of how many messages of every conversation the report tells: first of those that a
+// finding is about, in the order of the findings, then of those in which the same happened, then of
+// the others in the order of time, until there are enough.
 func listed(c *pair.Case, findings []report.Finding) []int {
 	counts := make([]int, len(c.Conversations))
 	left := maxMessages
@@ -43,13 +45,28 @@ func listed(c *pair.Case, findings []report.Finding) []int {
 			left -= counts[i]
 		}
 	}
-	at := map[string]int{}
+	at := map[string]int{} // of those that findings are about
+	for _, f := range findings {
+		at[f.Conversation] = -1
+		for _, id := range f.Further {
+			at[id] = -1
+		}
+	}
 	for i, v := range c.Conversations {
-		at[v.ID] = i
+		if _, ok := at[v.ID]; ok {
+			at[v.ID] = i
+		}
 	}
 	for _, f := range findings {
-		if i, ok := at[f.Conversation]; ok {
+		if i := at[f.Conversation]; i >= 0 {
 			spend(i)
+		}
+	}
+	for _, f := range findings {
+		for _, id := range f.Further {
+			if i := at[id]; i >= 0 {
+				spend(i)
+			}
 		}
 	}
 	for i := range c.Conversations {
@@ -60,7 +77,7 @@ func listed(c *pair.Case, findings []report.Finding) []int {
 
 // omitted sums up what r leaves out; nil when that is nothing.
 func omitted(c *pair.Case, r *report.Report, findings map[string]int) *report.Omitted {
-	o := report.Omitted{Findings: findings, Flows: max(0, len(c.Flows)-maxFlows)}
+	o := report.Omitted{Findings: findings, Flows: max(0, ownFlows(c)-maxFlows)}
 	for _, s := range pair.Both {
 		if story := c.Story(s); story != nil {
 			o.Packets += story.Forgotten

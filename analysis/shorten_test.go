@@ -9,10 +9,12 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// TestReportOfVeryManyTunnels: what is listed is bounded, what is counted is not, and what is left out is said.
+// TestReportOfVeryManyTunnels: what is listed is bounded, what is counted is not, and what is left
+// out is said.
 func TestReportOfVeryManyTunnels(t *testing.T) {
 	x := mixed(60_000, 600)
-	r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(x.sides[0])}, &analysis.Side{Open: scene.Opener(x.sides[1])}, analysis.Options{})
+	r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(x.sides[0])},
+		&analysis.Side{Open: scene.Opener(x.sides[1])}, analysis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +27,8 @@ func TestReportOfVeryManyTunnels(t *testing.T) {
 		omitted += c.Omitted
 	}
 	if len(r.Conversations) != 600 || messages != analysis.MaxMessages && omitted > 0 || omitted != r.Omitted.Messages {
-		t.Errorf("%d conversations, %d messages listed and %d not, which the report says are %d", len(r.Conversations), messages, omitted, r.Omitted.Messages)
+		t.Errorf("%d conversations, %d messages listed and %d not, which the report says are %d", len(r.Conversations),
+			messages, omitted, r.Omitted.Messages)
 	}
 	of := map[string]int{}
 	for _, f := range r.Findings {
@@ -47,10 +50,12 @@ func TestReportOfVeryManyTunnels(t *testing.T) {
 	}
 }
 
-// TestConversationsOfFindingsComeFirst: the messages that prove something are the last to be left out.
+// TestConversationsOfFindingsComeFirst: the messages that prove something are the
+// last to be left out.
 func TestConversationsOfFindingsComeFirst(t *testing.T) {
 	x := mixed(80_000, 200)
-	r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(x.sides[0])}, &analysis.Side{Open: scene.Opener(x.sides[1])}, analysis.Options{})
+	r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(x.sides[0])},
+		&analysis.Side{Open: scene.Opener(x.sides[1])}, analysis.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

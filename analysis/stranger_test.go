@@ -16,7 +16,8 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// probes puts requests of a scanner to an address into a capture, a new attempt and its repetition at a time, from its beginning to its end.
+// probes puts requests of a scanner to an address into a capture, a new attempt and its repetition
+// at a time, from its beginning to its end.
 func probes(all []scene.Record, to netip.Addr, spi uint64) []scene.Record {
 	const count = 6
 	scanner := [4]byte{192, 0, 2, 177}
@@ -25,7 +26,8 @@ func probes(all []scene.Record, to netip.Addr, spi uint64) []scene.Record {
 		m := make([]byte, 28)
 		binary.BigEndian.PutUint64(m, spi+uint64(i/2))
 		m[17], m[18], m[19], m[27] = 0x20, byte(ike.IKESAInit), 0x08, 28
-		f := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 20 + 8 + 28, 0, byte(i), 0, 0, 47, 17, 0, 0}, scanner[:]...)
+		f := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 20 + 8 + 28, 0, byte(i), 0, 0, 47, 17, 0, 0},
+			scanner[:]...)
 		f = append(f, to.AsSlice()...)
 		f = append(f, 1, 0xf4, 1, 0xf4, 0, 8+28, 0, 0)
 		f = append(f, m...)
@@ -35,7 +37,8 @@ func probes(all []scene.Record, to netip.Addr, spi uint64) []scene.Record {
 	return all
 }
 
-// A scanner that knocks at both gateways all the time changes nothing of what is said of their tunnel.
+// A scanner that knocks at both gateways all the time changes nothing of what is
+// said of their tunnel.
 func TestScannersDecideNothing(t *testing.T) {
 	for _, name := range fieldIncidents(t) {
 		w := parseTruth(t, field(name, "truth.json"))
@@ -51,7 +54,8 @@ func TestScannersDecideNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			own := []*report.SideInfo{was.Sides.A, was.Sides.B}[i].Addresses
-			if usable = usable && len(own) > 0 && binary.LittleEndian.Uint32(b) == 0xa1b2c3d4 && binary.LittleEndian.Uint32(b[20:]) == scene.LinkEthernet; !usable {
+			if usable = usable && len(own) > 0 && binary.LittleEndian.Uint32(b) == 0xa1b2c3d4 &&
+				binary.LittleEndian.Uint32(b[20:]) == scene.LinkEthernet; !usable {
 				break
 			}
 			a := netip.MustParseAddr(own[0])

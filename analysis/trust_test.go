@@ -13,16 +13,20 @@ import (
 )
 
 // needBoth are the findings that no capture proves alone.
-var needBoth = []string{"path-blocked", "nat-t-blocked", "path-loss", "ike-fragments-lost", "mtu-black-hole", "esp-blocked", "esp-loss",
-	"payload-altered", "duplicated-on-path", "reordered-on-path", "dscp-rewritten", "slow-path", "nat-port-rewritten", "nat-mapping-changed",
-	"udp-encapsulation-forced", "no-ike-traffic", "capture-empty", "capture-windows-disjoint", "clock-offset", "wrong-peer-address"}
+var needBoth = []string{"path-blocked", "nat-t-blocked", "path-loss", "ike-fragments-lost", "mtu-black-hole",
+	"esp-blocked", "esp-loss",
+	"payload-altered", "duplicated-on-path", "reordered-on-path", "dscp-rewritten", "slow-path", "nat-port-rewritten",
+	"nat-mapping-changed",
+	"udp-encapsulation-forced", "no-ike-traffic", "capture-empty", "capture-windows-disjoint", "clock-offset",
+	"wrong-peer-address"}
 
 // Each capture of each incident alone: no claim about the side that was not captured.
 func TestOneCaptureOfEveryIncident(t *testing.T) {
 	for _, name := range incidents(t) {
 		for _, file := range []string{"a.pcap", "b.pcap"} {
 			t.Run(name+"/"+file, func(t *testing.T) {
-				side := analysis.Side{Name: "site-a", File: file, Open: scene.Opener(scene.Pcap(readRecords(t, incident(name, file))))}
+				side := analysis.Side{Name: "site-a", File: file,
+					Open: scene.Opener(scene.Pcap(readRecords(t, incident(name, file))))}
 				r, err := analysis.Compare(context.Background(), side, nil, analysis.Options{})
 				if err != nil {
 					t.Fatal(err)
@@ -33,7 +37,8 @@ func TestOneCaptureOfEveryIncident(t *testing.T) {
 					t.Errorf("it is not said that there is one capture only: %v", found.Codes())
 				}
 				for _, f := range r.Findings {
-					if slices.Contains(needBoth, f.Code) || f.Code == "ip-fragments-lost" && f.Confidence == report.Certain || f.Code == "peer-not-answering" && f.Fields["silent_side"] != "A" {
+					if slices.Contains(needBoth, f.Code) || f.Code == "ip-fragments-lost" && f.Confidence == report.Certain ||
+						f.Code == "peer-not-answering" && f.Fields["silent_side"] != "A" {
 						t.Errorf("%s from one capture: %s", f.Code, f.Explanation)
 					}
 				}
@@ -55,13 +60,17 @@ func TestOneCaptureOfEveryIncident(t *testing.T) {
 func TestOneCaptureProves(t *testing.T) {
 	for name, codes := range map[string][]string{
 		"healthy": {"tunnel-established"}, "psk-mismatch": {"auth-failed"}, "child-proposal-mismatch": {"child-sa-refused"},
-		"ike-proposal-mismatch": {"ike-proposal-mismatch"}, "ke-group-retry": {"ke-group-retry", "tunnel-established"}, "cookie": {"cookie-challenge"},
+		"ike-proposal-mismatch": {"ike-proposal-mismatch"}, "ke-group-retry": {"ke-group-retry", "tunnel-established"},
+		"cookie":                {"cookie-challenge"},
 		"icmp-admin-prohibited": {"icmp-rejected", "retransmissions-exhausted"}, "ikev1-main-mode": {"tunnel-established"},
-		"ikev1-psk-mismatch": {"psk-mismatch-v1"}, "blocked-a-to-b": {"retransmissions-exhausted"}, "rekey-and-delete": {"rekey"},
-		"nat": {"nat-detected", "tunnel-established"}, "nat-t-blocked": {"nat-detected", "retransmissions-exhausted"},
+		"ikev1-psk-mismatch": {"psk-mismatch-v1"}, "blocked-a-to-b": {"retransmissions-exhausted"},
+		"rekey-and-delete": {"rekey"},
+		"nat":              {"nat-detected", "tunnel-established"},
+		"nat-t-blocked":    {"nat-detected", "retransmissions-exhausted"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := analysis.Compare(context.Background(), analysis.Side{Open: scene.Opener(scene.Pcap(readRecords(t, incident(name, "a.pcap"))))}, nil, analysis.Options{})
+			r, err := analysis.Compare(context.Background(),
+				analysis.Side{Open: scene.Opener(scene.Pcap(readRecords(t, incident(name, "a.pcap"))))}, nil, analysis.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +95,8 @@ func TestAnEmptyCaptureProvesNothing(t *testing.T) {
 					t.Skip("the other one is empty too")
 				}
 				b := analysis.Side{Name: "site-b", Open: scene.Opener(scene.Pcap(rows[1]))}
-				r, err := analysis.Compare(context.Background(), analysis.Side{Name: "site-a", Open: scene.Opener(scene.Pcap(rows[0]))}, &b, analysis.Options{})
+				r, err := analysis.Compare(context.Background(),
+					analysis.Side{Name: "site-a", Open: scene.Opener(scene.Pcap(rows[0]))}, &b, analysis.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -132,9 +142,10 @@ func TestLostIsOnlySaidOfACaptureThatWorked(t *testing.T) {
 		lost int
 	}{
 		"it worked before and after": {func(s *scene.Scene) { alive(s); requests(3, time.Second)(s); alive(s) }, 3},
-		"it began a minute later":    {func(s *scene.Scene) { requests(3, time.Second)(s); s.Wait(time.Minute); alive(s) }, 0},
-		"it ended a minute before":   {func(s *scene.Scene) { alive(s); s.Wait(time.Minute); requests(3, time.Second)(s) }, 0},
-		"it ended in between":        {func(s *scene.Scene) { alive(s); requests(4, 8*time.Second)(s) }, 2},
+		"it began a minute later": {func(s *scene.Scene) { requests(3, time.Second)(s); s.Wait(time.Minute); alive(s) },
+			0},
+		"it ended a minute before": {func(s *scene.Scene) { alive(s); s.Wait(time.Minute); requests(3, time.Second)(s) }, 0},
+		"it ended in between":      {func(s *scene.Scene) { alive(s); requests(4, 8*time.Second)(s) }, 2},
 		"clocks an hour apart": {func(s *scene.Scene) {
 			s.Ahead = time.Hour
 			alive(s)
@@ -153,7 +164,8 @@ func TestLostIsOnlySaidOfACaptureThatWorked(t *testing.T) {
 			requests(3, time.Second)(s)
 		}, 0},
 		"its circular buffer was full": {func(s *scene.Scene) {
-			s.Side[1].Config = map[string]string{"show-capture": scene.CircularPoint, "show-capture-buffer": scene.Buffer("10240", "0")}
+			s.Side[1].Config = map[string]string{"show-capture": scene.CircularPoint,
+				"show-capture-buffer": scene.Buffer("10240", "0")}
 			requests(3, time.Second)(s)
 			alive(s)
 		}, 0},
@@ -195,7 +207,8 @@ func TestLostIsOnlySaidOfACaptureThatWorked(t *testing.T) {
 			if len(blocked) > 0 && c.lost == 0 {
 				t.Errorf("and yet %v", blocked)
 			}
-			if c.lost >= 2 && (len(blocked) != 1 || blocked[0]["confidence"] != "certain" || blocked[0]["lost"] != float64(c.lost) || blocked[0]["sent"] != float64(c.lost)) {
+			if c.lost >= 2 && (len(blocked) != 1 || blocked[0]["confidence"] != "certain" ||
+				blocked[0]["lost"] != float64(c.lost) || blocked[0]["sent"] != float64(c.lost)) {
 				t.Errorf("path-blocked: %v", blocked)
 			}
 		})

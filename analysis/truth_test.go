@@ -160,11 +160,12 @@ func (w truth) healthy() bool {
 	if len(w.Outcomes) > 0 {
 		return slices.Contains(w.Outcomes, "established")
 	}
-	return !slices.ContainsFunc(w.Expect, scene.IsCritical) && slices.ContainsFunc(w.Expect, func(e map[string]any) bool { return e["code"] == "tunnel-established" })
+	return !slices.ContainsFunc(w.Expect, scene.IsCritical) &&
+		slices.ContainsFunc(w.Expect, func(e map[string]any) bool { return e["code"] == "tunnel-established" })
 }
 
-// A right analysis is what the truth of an incident of the field says, whichever way round the files are given; of the others, a file
-// beside the captures says that it is not yet so.
+// A right analysis is what the truth of an incident of the field says, whichever way round the
+// files are given; of the others, a file beside the captures says that it is not yet so.
 func TestFieldIncidents(t *testing.T) {
 	for _, name := range fieldIncidents(t) {
 		t.Run(name, func(t *testing.T) {
@@ -180,7 +181,8 @@ func TestFieldIncidents(t *testing.T) {
 	}
 }
 
-// fieldFaults is what is wrong with the judgement of an incident, the files as they are and exchanged.
+// fieldFaults is what is wrong with the judgement of an incident, the files as they
+// are and exchanged.
 func fieldFaults(t *testing.T, name string) []string {
 	t.Helper()
 	var why []string
@@ -258,7 +260,8 @@ func compareField(t *testing.T, name, way string) *report.Report {
 	return r
 }
 
-// check: everything expected is there, nothing forbidden, and no critical finding that neither is expected nor follows from another.
+// check: everything expected is there, nothing forbidden, and no critical finding that neither is
+// expected nor follows from another.
 func (w truth) check(t *testing.T, r *report.Report, f scene.Flat) {
 	t.Helper()
 	for _, s := range w.faults(r, f) {
@@ -272,5 +275,6 @@ func (w truth) check(t *testing.T, r *report.Report, f scene.Flat) {
 }
 
 func (w truth) expects(code any) bool {
-	return slices.ContainsFunc(slices.Concat(append([][]map[string]any{w.Expect}, w.ExpectAny...)...), func(e map[string]any) bool { return e["code"] == code })
+	return slices.ContainsFunc(slices.Concat(append([][]map[string]any{w.Expect}, w.ExpectAny...)...),
+		func(e map[string]any) bool { return e["code"] == code })
 }

@@ -70,7 +70,8 @@ func ppp(kind uint16) uint16 {
 	return 0x21
 }
 
-// carried puts every IP packet into another one, behind a header of the carrier, as a mirror or a tunnel of the provider does.
+// carried puts every IP packet into another one, behind a header of the carrier, as a mirror or a
+// tunnel of the provider does.
 func carried(proto byte, header func(kind uint16, ip []byte) []byte) form {
 	return form{change: func(all []scene.Record) []scene.Record {
 		return scene.MapRecords(all, func(r scene.Record) []scene.Record {
@@ -89,7 +90,8 @@ func carried(proto byte, header func(kind uint16, ip []byte) []byte) form {
 	}}
 }
 
-// withOptions puts a hop-by-hop and a destination options header into every IPv6 packet, and the router alert option into every IPv4 one.
+// withOptions puts a hop-by-hop and a destination options header into every IPv6 packet, and the
+// router alert option into every IPv4 one.
 func withOptions(all []scene.Record) []scene.Record {
 	return scene.MapRecords(all, func(r scene.Record) []scene.Record {
 		switch b := r.Data; {
@@ -159,7 +161,8 @@ func overtaken(all []scene.Record) []scene.Record {
 	out := slices.Clone(all)
 	for i := 0; i < len(out); {
 		n := i + 1
-		for n < len(out) && scene.FragmentOf(out[i].Data) != 0 && scene.FragmentOf(out[n].Data) == scene.FragmentOf(out[i].Data) {
+		for n < len(out) && scene.FragmentOf(out[i].Data) != 0 &&
+			scene.FragmentOf(out[n].Data) == scene.FragmentOf(out[i].Data) {
 			n++
 		}
 		for x, y := i, n-1; x < y; x, y = x+1, y-1 {
@@ -194,10 +197,11 @@ func forms() map[string]form {
 		"VXLAN": carried(17, func(k uint16, ip []byte) []byte {
 			return slices.Concat(be16(33000, 4789, uint16(8+8+14+len(ip)), 0, 0x0800, 0, 0, 0x500), make([]byte, 12), be16(k))
 		}),
-		"IP in IP":         {change: ipInIP},
-		"raw IP":           onLink(scene.LinkRaw, func(uint16) []byte { return nil }),
-		"raw IP of BSD":    onLink(12, func(uint16) []byte { return nil }),
-		"loopback":         onLink(0, func(k uint16) []byte { return []byte{map[uint16]byte{0x0800: 2, 0x86dd: 30}[k], 0, 0, 0} }),
+		"IP in IP":      {change: ipInIP},
+		"raw IP":        onLink(scene.LinkRaw, func(uint16) []byte { return nil }),
+		"raw IP of BSD": onLink(12, func(uint16) []byte { return nil }),
+		"loopback": onLink(0,
+			func(k uint16) []byte { return []byte{map[uint16]byte{0x0800: 2, 0x86dd: 30}[k], 0, 0, 0} }),
 		"cooked":           onLink(scene.LinkSLL, func(k uint16) []byte { return append(make([]byte, 14), be16(k)...) }),
 		"cooked 2":         onLink(276, func(k uint16) []byte { return append(be16(k), make([]byte, 18)...) }),
 		"PPP":              onLink(9, func(k uint16) []byte { return append([]byte{0xff, 3}, be16(ppp(k))...) }),
@@ -263,7 +267,8 @@ func allIncidents(t *testing.T) []two {
 	t.Helper()
 	var all []two
 	for _, name := range incidents(t) {
-		all = append(all, two{name: name, truth: readTruth(t, name), a: readRecords(t, incident(name, "a.pcap")), b: readRecords(t, incident(name, "b.pcap"))})
+		all = append(all, two{name: name, truth: readTruth(t, name), a: readRecords(t, incident(name, "a.pcap")),
+			b: readRecords(t, incident(name, "b.pcap"))})
 	}
 	for _, name := range fieldIncidents(t) {
 		w := parseTruth(t, field(name, "truth.json"))
@@ -296,8 +301,9 @@ func (x two) judged(t *testing.T, a, b form, swap bool) *report.Report {
 	return r
 }
 
-// However a capture is written and wrapped, on either side or on both, and whichever is given first, the judgement is what the truth says.
-// MONCAP_SEEDS plays every form on each side and on both, both ways round; else each incident meets every form once.
+// However a capture is written and wrapped, on either side or on both, and whichever is given
+// first, the judgement is what the truth says. MONCAP_SEEDS plays every form on each side and on
+// both, both ways round; else each incident meets every form once.
 func TestJudgementDoesNotDependOnWrapping(t *testing.T) {
 	every := os.Getenv("MONCAP_SEEDS") != ""
 	all := forms()
@@ -328,7 +334,8 @@ func (x two) holds(t *testing.T, name string, sides [2]form, swap bool, want tru
 	}
 }
 
-// core is what is left of a truth when addresses, sizes and encapsulation change: the codes, and which side or direction they are about.
+// core is what is left of a truth when addresses, sizes and encapsulation change: the codes, and
+// which side or direction they are about.
 func (w truth) core() truth {
 	c := w
 	c.CommandsMust, c.CommandsMustNot, c.ExplanationMust, c.PairsMin = nil, nil, nil, 0
@@ -368,8 +375,8 @@ func six(a netip.Addr) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// overIPv6 is the incident as it would have been over IPv6: its addresses, and the NAT detection hashes that are made of them. ok is
-// false where there is ICMP, which quotes, or IPv6 already.
+// overIPv6 is the incident as it would have been over IPv6: its addresses, and the NAT detection
+// hashes that are made of them. ok is false where there is ICMP, which quotes, or IPv6 already.
 func (x two) overIPv6() (y two, ok bool) {
 	y = x
 	known := x.addresses()
@@ -393,7 +400,8 @@ func (x two) overIPv6() (y two, ok bool) {
 			payload := rehashed(b[header:], known)
 			h := append(make([]byte, 12), 0x86, 0xdd, 0x60|b[15]>>4, b[15]<<4, 0, 0)
 			h = append(append(h, be16(uint16(length+len(fragment)))...), next, b[22])
-			h = append(append(h, six(netip.AddrFrom4([4]byte(b[26:30]))).AsSlice()...), six(netip.AddrFrom4([4]byte(b[30:34]))).AsSlice()...)
+			h = append(append(h, six(netip.AddrFrom4([4]byte(b[26:30]))).AsSlice()...),
+				six(netip.AddrFrom4([4]byte(b[30:34]))).AsSlice()...)
 			h = append(h, fragment...)
 			r.Wire += len(h) - header
 			r.Data = append(h, payload...)
@@ -423,7 +431,8 @@ func rehashed(udp []byte, known []netip.Addr) []byte {
 		return out
 	}
 	i, r := ike.SPI(binary.BigEndian.Uint64(out[at:])), ike.SPI(binary.BigEndian.Uint64(out[at+8:]))
-	ports := map[uint16]bool{500: true, 4500: true, binary.BigEndian.Uint16(out): true, binary.BigEndian.Uint16(out[2:]): true}
+	ports := map[uint16]bool{500: true, 4500: true, binary.BigEndian.Uint16(out): true,
+		binary.BigEndian.Uint16(out[2:]): true}
 	for _, a := range known {
 		for p := range ports {
 			old, now := ike.NATDHash(i, r, a, p), ike.NATDHash(i, r, six(a), p)
@@ -456,7 +465,8 @@ func inUDP(all []scene.Record) []scene.Record {
 
 // fragmentsESP says whether ESP travels in IP fragments, which would be cut elsewhere in UDP.
 func (x two) fragmentsESP() bool {
-	return slices.ContainsFunc(slices.Concat(x.a, x.b), func(r scene.Record) bool { return scene.FragmentOf(r.Data) != 0 && r.Data[23] == 50 })
+	return slices.ContainsFunc(slices.Concat(x.a, x.b),
+		func(r scene.Record) bool { return scene.FragmentOf(r.Data) != 0 && r.Data[23] == 50 })
 }
 
 // An incident over IPv6, or with its ESP in UDP, is the same incident.

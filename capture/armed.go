@@ -13,15 +13,16 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// Arming makes a run a flight recorder: its captures run in circular buffers until something happens to the tunnel, and a
-// little longer.
+// Arming makes a run a flight recorder: its captures run in circular buffers until something
+// happens to the tunnel, and a little longer.
 type Arming struct {
 	On    []string      `json:"on"`       // the events that end the wait, by their kinds
 	After time.Duration `json:"after_ns"` // how long the captures go on after one
 	For   time.Duration `json:"for_ns"`   // how long one is waited for
 }
 
-// The kinds of events that a run finds out by itself, as it asks its routers. Others are told to it, by their own names.
+// The kinds of events that a run finds out by itself, as it asks its routers. Others are told to
+// it, by their own names.
 const (
 	EventLost   = "lost"               // the tunnel was up on a router, and is not any more
 	EventFailed = "negotiation-failed" // a negotiation came to nothing
@@ -35,7 +36,8 @@ func ArmedEvents() []string {
 	return []string{EventLost, EventReload, EventFailed, EventUp, EventRekey}
 }
 
-// The bounds of an armed run. IOS XE takes a capture's duration up to a million seconds (`limit duration ?`).
+// The bounds of an armed run. IOS XE takes a capture's duration up to a million seconds (`limit
+// duration ?`).
 const (
 	MaxArmed      = 1_000_000*time.Second - MaxAfter - armedSlack
 	MaxAfter      = 10 * time.Minute
@@ -47,7 +49,8 @@ const (
 	rekeyedByLife = 70                     // per cent of its life after which an IKE SA is replaced as planned
 )
 
-// Duration is after how long the routers of a run that is armed so are to stop by themselves, in case nobody comes back.
+// Duration is after how long the routers of a run that is armed so are to stop by themselves, in
+// case nobody comes back.
 func (a Arming) Duration() time.Duration { return (a.For + a.After + armedSlack).Truncate(time.Second) }
 
 func (a *Arming) check(s Settings) error {
@@ -60,8 +63,9 @@ func (a *Arming) check(s Settings) error {
 		return fmt.Errorf("armed, %s after an event: want 0s to %s", a.After, MaxAfter)
 	case len(a.On) == 0:
 		return errors.New("armed: want the kind of an event at least")
-	case s.Trigger != "" || s.Until.Kind != UntilNothing || s.Keep || s.Debug:
-		return errors.New("an armed run waits for an event: no trigger, no other end of the wait, no debug and nothing kept")
+	case s.Trigger != "" || s.Until.Kind != UntilNothing || s.Keep || s.Debug || s.ControlPlane:
+		return errors.New("an armed run waits for an event: no trigger, no other end of the wait, no debug, no capture at " +
+			"the control plane and nothing kept")
 	}
 	return nil
 }
@@ -107,6 +111,7 @@ type glance struct {
 // guard looks after one router of an armed run.
 type guard struct {
 	r        *router
+	side     int // of the run's two
 	poll     time.Duration
 	load     time.Duration
 	nextLoad time.Time
@@ -114,7 +119,8 @@ type guard struct {
 	away     time.Time // since when it is said not to answer; zero: it does
 	recorded time.Time // when a look was, last
 	tunnel   tunnelLife
-	told     struct{ gone, spent, ended, blind bool }
+	brief    *briefAttempts // of both guards; nil: failed negotiations are not waited for
+	told     struct{ gone, spent, ended, blind, uncounted bool }
 }
 
 // stand looks again and again, until quit is closed.
@@ -186,30 +192,56 @@ func (g *guard) look(ctx context.Context) (seen glance, interesting bool) {
 		return seen, true
 	}
 	g.found()
-	seen.ended, seen.spent = g.fill(ctx, c)
+	var now tally
+	seen.ended, seen.spent = g.fill(ctx, c, &now)
 	if loadDue {
 		seen.busy = g.busy(ctx)
 	}
-	v, err := g.view(ctx)
-	if err != nil {
+	g.count(ctx, &now) // before the tables: what is counted by then, and in none of them, is over
+	if v, err := g.view(ctx); err != nil {
 		g.lost(ctx, err)
-	} else if v.blind {
-		if !g.told.blind {
-			g.told.blind = true
-			r.u.tell(r.side, r.plan.Endpoint.Name+": it refuses every show that tells of the tunnel: what becomes of that is not seen on it")
-		}
-	} else if kind, text := g.tunnel.see(v, g.poll); kind != "" {
-		seen.catch = &bundle.Catch{At: time.Now(), Kind: kind, Side: r.side, Text: r.plan.Endpoint.Name + ": " + text}
-	} else if text != "" {
-		r.note(PhaseWait, "%s", text)
+	} else {
+		seen.catch = g.event(v, now)
 	}
 	r.unlisted = true
 	return seen, seen.catch != nil || seen.busy != "" || seen.ended != "" || seen.spent != ""
 }
 
+// event is what happened to the tunnel since the look before; nil: nothing did. What whoever arms
+// should know is noted.
+func (g *guard) event(v tunnelView, counted tally) *bundle.Catch {
+	r := g.r
+	counted.stands = v.stands()
+	failed := g.brief.saw(g.side, counted)
+	if v.blind {
+		if !g.told.blind {
+			g.told.blind = true
+			r.u.tell(r.side, r.plan.Endpoint.Name+": it refuses every show that tells of the tunnel: what becomes of that is "+
+				"not seen on it")
+		}
+		return nil
+	}
+	kind, text := g.tunnel.see(v, g.poll)
+	if kind == "" && failed {
+		kind, text = EventFailed, fmt.Sprintf("a negotiation with %s came up and was lost again, or came to nothing "+
+			"between two looks: both counted its messages, and neither has an SA of it", g.tunnel.peer)
+	}
+	if kind == "" {
+		if text != "" {
+			r.note(PhaseWait, "%s", text)
+		}
+		return nil
+	}
+	return &bundle.Catch{At: time.Now(), Kind: kind, Side: r.side, Text: r.plan.Endpoint.Name + ": " + text}
+}
+
 func (g *guard) commands(load bool) []iosxe.Command {
 	r := g.r
-	all := append([]iosxe.Command{iosxe.ShowCapture(r.plan.Name), iosxe.ShowBuffer(r.plan.Name)}, r.plan.guardShows()...)
+	all := []iosxe.Command{iosxe.ShowCapture(r.plan.Name), iosxe.ShowBuffer(r.plan.Name)}
+	if g.counts() {
+		all = append(all, iosxe.ShowIKEv2Exchanges())
+	}
+	all = append(all, r.plan.guardShows()...)
 	if load {
 		all = append(all, iosxe.ShowCPU())
 	}
@@ -218,7 +250,34 @@ func (g *guard) commands(load bool) []iosxe.Command {
 
 // guardShows lists what tells how the tunnel is.
 func (p *SidePlan) guardShows() []iosxe.Command {
-	return slices.Concat(p.aboutPeer(iosxe.ShowCryptoSession), p.aboutPeer(iosxe.ShowIKEv2SA), []iosxe.Command{iosxe.ShowISAKMPSA()})
+	return slices.Concat(p.aboutPeer(iosxe.ShowCryptoSession), p.aboutPeer(iosxe.ShowIKEv2SA),
+		[]iosxe.Command{iosxe.ShowISAKMPSA()})
+}
+
+// counts says whether what IKE counts is looked at: of a tunnel that is up, no negotiation of its
+// own can fail unseen.
+func (g *guard) counts() bool { return g.brief != nil && g.tunnel.was == down && !g.told.uncounted }
+
+// count notes how many negotiations IKE began, with everybody. A router that does not say it once
+// is not asked again.
+func (g *guard) count(ctx context.Context, t *tally) {
+	if !g.counts() {
+		return
+	}
+	out, err := g.r.exec(ctx, iosxe.ShowIKEv2Exchanges())
+	if err != nil && refusalOf(err) == nil {
+		return // of a router that is away, the next question says so
+	}
+	for _, c := range iosxe.ParseExchanges(out) {
+		if c.Name == "IKE_SA_INIT" {
+			t.inits, t.counts = c, true
+		}
+	}
+	if !t.counts {
+		g.told.uncounted = true
+		g.r.u.tell(g.r.side, g.r.plan.Endpoint.Name+": it does not show how many messages of IKEv2 it counted: unless the "+
+			"other router does, a negotiation that fails between two looks is not seen")
+	}
 }
 
 func (g *guard) lost(ctx context.Context, err error) {
@@ -226,8 +285,10 @@ func (g *guard) lost(ctx context.Context, err error) {
 		return
 	}
 	g.away = time.Now()
-	g.r.u.tell(g.r.side, fmt.Sprintf("%s does not answer: it is not given up while the run is armed; its capture goes on, if it does (%s)",
-		g.r.plan.Endpoint.Name, g.r.withoutName(err)))
+	g.brief.saw(g.side, tally{})
+	g.r.u.tell(g.r.side,
+		fmt.Sprintf("%s does not answer: it is not given up while the run is armed; its capture goes on, if it does (%s)",
+			g.r.plan.Endpoint.Name, g.r.withoutName(err)))
 }
 
 func (g *guard) found() {
@@ -235,7 +296,8 @@ func (g *guard) found() {
 	if g.away.IsZero() {
 		return
 	}
-	g.r.u.tell(g.r.side, fmt.Sprintf("%s answers again, after %s", g.r.plan.Endpoint.Name, time.Since(g.away).Round(time.Second)))
+	g.r.u.tell(g.r.side, fmt.Sprintf("%s answers again, after %s", g.r.plan.Endpoint.Name,
+		time.Since(g.away).Round(time.Second)))
 	g.away = time.Time{}
 }
 
@@ -255,8 +317,8 @@ func (g *guard) whyGone(ctx context.Context) string {
 	return r.plan.Endpoint.Name + ": " + why + "; the packets in it went with it"
 }
 
-// fill says whether the capture ended by itself, or will soon.
-func (g *guard) fill(ctx context.Context, c *iosxe.Capture) (ended, spent string) {
+// fill says whether the capture ended by itself, or will soon, and notes what is in it.
+func (g *guard) fill(ctx context.Context, c *iosxe.Capture, t *tally) (ended, spent string) {
 	r := g.r
 	if !c.Active {
 		if !g.told.ended {
@@ -273,10 +335,12 @@ func (g *guard) fill(ctx context.Context, c *iosxe.Capture) (ended, spent string
 	if err != nil {
 		return "", ""
 	}
+	t.packets, t.read = b.Packets, true
 	r.u.o.Events(Event{Side: r.side, Phase: PhaseWait, Kind: Packets, Count: b.Packets})
 	if b.Packets*100 >= r.plan.settings.Packets*nearlyFull && !g.told.spent {
 		g.told.spent = true
-		spent = fmt.Sprintf("%s: %d packets are captured, and its capture ends at %d", r.plan.Endpoint.Name, b.Packets, r.plan.settings.Packets)
+		spent = fmt.Sprintf("%s: %d packets are captured, and its capture ends at %d", r.plan.Endpoint.Name, b.Packets,
+			r.plan.settings.Packets)
 	}
 	return "", spent
 }
@@ -311,13 +375,10 @@ func (g *guard) view(ctx context.Context) (v tunnelView, err error) {
 		v.blind = false
 		switch {
 		case strings.HasPrefix(cmd.Name, "show-crypto-session"):
-			for _, s := range iosxe.ParseCryptoSessions(out) {
-				if s.Peer.Addr().Unmap() == r.plan.Remote {
-					v.sessions = append(v.sessions, s.Status)
-				}
-			}
+			v.sessions = append(v.sessions, r.plan.sessions(out)...)
 		default:
-			v.sas = append(v.sas, slices.DeleteFunc(parseSAs(cmd, out), func(sa iosxe.IKESA) bool { return !r.withPeer(sa) || sa.Deleted() })...)
+			v.sas = append(v.sas,
+				slices.DeleteFunc(parseSAs(cmd, out), func(sa iosxe.IKESA) bool { return !r.withPeer(sa) || sa.Deleted() })...)
 		}
 	}
 	return v, nil
@@ -329,8 +390,8 @@ func (u *runner) tell(side Side, text string) {
 	u.note(side, PhaseWait, text)
 }
 
-// armed waits for an event, and as much longer as was asked for. A router that is away for a while is not given up: what it
-// has captured is there when it comes back.
+// armed waits for an event, and as much longer as was asked for. A router that is away for a while
+// is not given up: what it has captured is there when it comes back.
 func (u *runner) armed(ctx context.Context) error {
 	a := u.o.Arm
 	quit, seen := make(chan struct{}), make(chan glance)
@@ -338,9 +399,14 @@ func (u *runner) armed(ctx context.Context) error {
 	defer stop(nil)
 	var wg sync.WaitGroup
 	var guards []*guard
-	for _, r := range u.sides {
+	var brief *briefAttempts
+	if slices.Contains(u.plan.Settings.Armed.On, EventFailed) {
+		brief = &briefAttempts{}
+	}
+	for i, r := range u.sides {
 		defer r.talk.excuse()()
-		g := &guard{r: r, poll: a.Poll, load: a.LoadEvery, nextLoad: time.Now().Add(a.LoadEvery)}
+		g := &guard{r: r, side: i, poll: a.Poll, load: a.LoadEvery, nextLoad: time.Now().Add(a.LoadEvery)}
+		g.brief, g.tunnel.each = brief, brief != nil
 		g.tunnel.peer = r.u.plan.Get(r.side.Other()).Endpoint.Name
 		guards = append(guards, g)
 		wg.Go(func() { g.stand(looking, quit, seen) })
@@ -428,7 +494,8 @@ func (u *runner) awaitEvent(ctx context.Context, seen <-chan glance) error {
 	}
 }
 
-// weigh decides what else a look means: that the run ends, that another is to take over, or nothing.
+// weigh decides what else a look means: that the run ends, that another is to
+// take over, or nothing.
 func (u *runner) weigh(g glance, caught func(*bundle.Catch), pending bool) Ending {
 	if g.gone != "" {
 		if pending {

@@ -17,8 +17,9 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// TestAnOlderJournalMakesNobodyContent gives each step that goes on with a run the journal as it was after any earlier line:
-// of a copy that was taken too soon, or of a disk that lost its last blocks. What it does not speak of is on the routers.
+// TestAnOlderJournalMakesNobodyContent gives each step that goes on with a run the journal as it
+// was after any earlier line: of a copy that was taken too soon, or of a disk that lost its last
+// blocks. What it does not speak of is on the routers.
 func TestAnOlderJournalMakesNobodyContent(t *testing.T) {
 	steps := map[string]func(*testing.T, *bundle.Bundle, *lab) error{
 		"collect": func(t *testing.T, b *bundle.Bundle, l *lab) error {
@@ -71,8 +72,8 @@ func content(t *testing.T, what, before string, l *lab, b *bundle.Bundle, err er
 	}
 }
 
-// TestAChosenNameIsLookedAtBeforeItIsRemoved has another hand put its own in the place of what a run made, while the run goes
-// on in one session.
+// TestAChosenNameIsLookedAtBeforeItIsRemoved has another hand put its own in the place of what a
+// run made, while the run goes on in one session.
 func TestAChosenNameIsLookedAtBeforeItIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, Settings{Name: "cap"})
@@ -88,7 +89,8 @@ func TestAChosenNameIsLookedAtBeforeItIsRemoved(t *testing.T) {
 		}
 		_, err := Run(ctx, l.plan, l.hosts(), l.bundle, l.opts)
 		var dirty *DirtyError
-		if !errors.As(err, &dirty) || slices.ContainsFunc(dirty.Left, func(l Leftover) bool { return l.Reason != ReasonForeign }) {
+		if !errors.As(err, &dirty) ||
+			slices.ContainsFunc(dirty.Left, func(l Leftover) bool { return l.Reason != ReasonForeign }) {
 			t.Errorf("%v", err)
 		}
 		if diff := cmp.Diff(own, l.a.acls["cap"]); diff != "" || l.a.captures["cap"] == nil {
@@ -97,7 +99,8 @@ func TestAChosenNameIsLookedAtBeforeItIsRemoved(t *testing.T) {
 	})
 }
 
-// A capture point of another hand, under the name that was chosen for the run's, is neither stopped nor exported.
+// A capture point of another hand, under the name that was chosen for the run's, is neither stopped
+// nor exported.
 func TestAChosenNameIsLookedAtBeforeItIsStopped(t *testing.T) {
 	for _, later := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -127,11 +130,12 @@ func TestAChosenNameIsLookedAtBeforeItIsStopped(t *testing.T) {
 			if !ok || !errors.Is(err, errForeign) {
 				t.Errorf("later %t: %v", later, err)
 			}
-			if ok && !later && !slices.ContainsFunc(dirty.Left, func(l Leftover) bool { return l.Side == A && l.Reason == ReasonForeign }) {
+			if ok && !later &&
+				!slices.ContainsFunc(dirty.Left, func(l Leftover) bool { return l.Side == A && l.Reason == ReasonForeign }) {
 				t.Errorf("%v", err)
 			}
 			for _, call := range l.a.calls {
-				if strings.HasSuffix(call, " stop") || strings.Contains(call, " export ") || strings.HasPrefix(call, "no monitor") {
+				if slices.Contains([]string{"stop-capture", "export-capture", "remove-capture"}, call) {
 					t.Errorf("later %t: it was typed: %s", later, call)
 				}
 			}
@@ -142,8 +146,36 @@ func TestAChosenNameIsLookedAtBeforeItIsStopped(t *testing.T) {
 	}
 }
 
-// TestCheckHoldsForTheRouterThatItMet loses the answer that says who the router is. Who says it in the end is another one, on
-// which the run's name is taken.
+// TestAnothersCaptureAtTheControlPlaneIsNotRead: what bears the chosen name by then is neither
+// stopped, nor taken for what the run captured, nor removed.
+func TestAnothersCaptureAtTheControlPlaneIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, Settings{Name: "cap", ControlPlane: true})
+		l.opts.Events = func(e Event) {
+			if e.Phase == PhaseWait && e.Kind == Ended {
+				c := l.a.captures["capp"]
+				c.iface, c.active, c.until = "GigabitEthernet7", true, time.Now().Add(time.Hour)
+				l.a.calls = nil
+			}
+		}
+		result, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
+		if _, ok := errors.AsType[*DirtyError](err); !ok || result.Run.A.Source != bundle.SourceSCP {
+			t.Errorf("%v, source %q", err, result.Run.A.Source)
+		}
+		if slices.Contains(l.a.calls, "show-capture-dump") {
+			t.Error("it was read")
+		}
+		if c := l.a.captures["capp"]; c == nil || !c.active {
+			t.Errorf("another hand's capture does not run any more: %s", l.a.state())
+		}
+		if notes := strings.Join(result.Notes, "\n"); !strings.Contains(notes, "another hand's by now") {
+			t.Errorf("not noted: %q", notes)
+		}
+	})
+}
+
+// TestCheckHoldsForTheRouterThatItMet loses the answer that says who the router is. Who says it in
+// the end is another one, on which the run's name is taken.
 func TestCheckHoldsForTheRouterThatItMet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, Settings{Name: "cap"})

@@ -18,17 +18,19 @@ type change struct {
 	state bundle.State // empty: the journal does not speak of it
 	// adopted says that the bundle names it: this process did not see it being made.
 	adopted bool
-	// seen is the session in which it was made, or seen to be ours; 0: in none. Only in that one is it removed without
-	// a look.
+	// seen is the session in which it was made, or seen to be ours; 0: in none. Only in that one is it
+	// removed without a look.
 	seen  int
 	tried bool // what removes it was sent
 	taken bool // and the router answered that
+	heard int  // how often the router had answered when the clean-up failed at this first
 }
 
 // open says whether the thing may be on the router.
 func (c *change) open() bool { return c.state != bundle.Gone && c.state != bundle.Void }
 
-// begin announces a change in the journal, and in the ledger where there is one. Without that it is not made.
+// begin announces a change in the journal, and in the ledger where there is one. Without that it is
+// not made.
 func (r *router) begin(ctx context.Context, kind string) (*change, error) {
 	if c := r.open(kind); c != nil {
 		return c, nil
@@ -59,8 +61,8 @@ func (r *router) open(kind string) *change {
 	return nil
 }
 
-// mark writes the state of a change to the journal. The ledger is told what became of it, also when that cannot be written
-// here.
+// mark writes the state of a change to the journal. The ledger is told what became of it, also when
+// that cannot be written here.
 func (r *router) mark(c *change, s bundle.State) error {
 	e := r.entry(c, s)
 	if r.u.o.Ledger != nil && s != bundle.Intent {
@@ -77,8 +79,8 @@ func (r *router) entry(c *change, s bundle.State) bundle.Entry {
 	return bundle.Entry{Time: time.Now(), Side: r.side, Peer: r.plan.Endpoint.Name, Kind: c.kind, Name: c.name, State: s}
 }
 
-// intend writes a change that is about to be made to the ledger. The bundle is not locked meanwhile: the sides do not wait
-// for each other's.
+// intend writes a change that is about to be made to the ledger. The bundle is not locked
+// meanwhile: the sides do not wait for each other's.
 func (r *router) intend(ctx context.Context, c *change) error {
 	if r.u.o.Ledger == nil {
 		return nil
@@ -92,10 +94,12 @@ func (r *router) made(c *change) error {
 	return r.mark(c, bundle.Made)
 }
 
-// make makes a thing of the given kind with commands. When the session breaks, the router is looked at, and the
-// change is taken for made, or made again. gate is passed after the journal is written; it may be nil. looks are asked
-// behind the commands; what they are answered is in r.behind, unless something went wrong.
-func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command, gate func(context.Context) error, looks ...iosxe.Command) error {
+// make makes a thing of the given kind with commands. When the session breaks, the router is looked
+// at, and the change is taken for made, or made again. gate is passed after the journal is written;
+// it may be nil. looks are asked behind the commands; what they are answered is in r.behind, unless
+// something went wrong.
+func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command, gate func(context.Context) error,
+	looks ...iosxe.Command) error {
 	c, err := r.begin(ctx, kind)
 	if err != nil {
 		return err
@@ -129,8 +133,9 @@ func (r *router) make(ctx context.Context, kind string, commands []iosxe.Command
 	}
 }
 
-// execAll sends commands that change the router, and looks behind them. Under a name that was chosen each command waits for
-// the one before: what a later one makes alone could not be told from another hand's.
+// execAll sends commands that change the router, and looks behind them. Under a name that was
+// chosen each command waits for the one before: what a later one makes alone could not be told from
+// another hand's.
 func (r *router) execAll(ctx context.Context, commands, looks []iosxe.Command) error {
 	r.said, r.behind = "", nil
 	for ; len(commands) > 1 && !r.plan.bound; commands = commands[1:] {
@@ -157,7 +162,8 @@ func (r *router) execSome(ctx context.Context, commands, looks []iosxe.Command) 
 	return replies[len(commands):], nil
 }
 
-// prepareAgain looks at what an interrupted change left. A part of it is removed, so that it can be made again.
+// prepareAgain looks at what an interrupted change left. A part of it is removed, so that it can be
+// made again.
 func (r *router) prepareAgain(ctx context.Context, c *change) (made bool, err error) {
 	there, err := c.look(r, ctx, c, phaseAttempts)
 	switch {
@@ -174,7 +180,8 @@ func (r *router) prepareAgain(ctx context.Context, c *change) (made bool, err er
 	return false, nil
 }
 
-// remove sends what takes a thing back. A thing that is not there any more is no error; there says whether it was.
+// remove sends what takes a thing back. A thing that is not there any more is no error; there says
+// whether it was.
 func (r *router) remove(ctx context.Context, t thing) (there bool, err error) {
 	there = true
 	for _, cmd := range t.undo {

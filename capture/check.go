@@ -32,8 +32,8 @@ type CheckResult struct {
 	Text  string
 }
 
-// Check looks at both routers and changes nothing. What is wrong with a router is in the results; the error says which
-// router could not be looked at.
+// Check looks at both routers and changes nothing. What is wrong with a router is in the results;
+// the error says which router could not be looked at.
 func Check(ctx context.Context, p *Plan, h Hosts, o Options) ([]CheckResult, error) {
 	u := newRunner(p, h, nil, o, &bundle.Run{})
 	results := make([][]CheckResult, len(u.sides))
@@ -98,7 +98,8 @@ func (u *runner) checkTogether() error {
 	return nil
 }
 
-// checkHere looks whether this machine has room for both captures, in the folder of the bundle or of bundles to come.
+// checkHere looks whether this machine has room for both captures, in the folder of the bundle or
+// of bundles to come.
 func (u *runner) checkHere(folder string) CheckResult {
 	c := CheckResult{Item: "disk here", Level: OK}
 	free, err := bundle.Free(folder)
@@ -109,7 +110,8 @@ func (u *runner) checkHere(folder string) CheckResult {
 	case free < 0:
 		c.Text = "files can be written"
 	case free < need:
-		c.Level, c.Text = Refuse, fmt.Sprintf("%d MB free in %s, %d MB needed for two full buffers", free>>20, folder, need>>20)
+		c.Level, c.Text = Refuse, fmt.Sprintf("%d MB free in %s, %d MB needed for two full buffers", free>>20, folder,
+			need>>20)
 	default:
 		c.Text = fmt.Sprintf("%d MB free", free>>20)
 	}
@@ -126,7 +128,8 @@ func (u *runner) compareClocks() CheckResult {
 	skew := time.Duration((*b - *a) * float64(time.Millisecond)).Abs().Round(time.Millisecond)
 	c.Text = fmt.Sprintf("%s apart", skew)
 	if limit := u.plan.Settings.MaxClockSkew; skew > limit {
-		c.Level, c.Text = Refuse, fmt.Sprintf("the routers' clocks are %s apart, the limit is %s: their logs would mislead", skew, limit)
+		c.Level, c.Text = Refuse, fmt.Sprintf("the routers' clocks are %s apart, the limit is %s: their logs would mislead",
+			skew, limit)
 	}
 	return c
 }
@@ -142,7 +145,8 @@ type checker struct {
 	silent  int              // shows that the router did not answer
 }
 
-// refused says whether the router is refused already, so that nothing more is typed at it than a question.
+// refused says whether the router is refused already, so that nothing more is typed at
+// it than a question.
 func (c *checker) refused() bool {
 	return slices.ContainsFunc(c.results, func(r CheckResult) bool { return r.Level == Refuse })
 }
@@ -158,9 +162,11 @@ func (c *checker) add(item string, level Level, format string, args ...any) {
 	c.results = append(c.results, CheckResult{c.r.side, c.r.plan.Endpoint.Name, item, level, fmt.Sprintf(format, args...)})
 }
 
-// ask finds the answer to a command for an item. A refusal is an item of the given level; ok is false then. So it is when
-// the router does not answer a show that a run can do without, once: a second one says that it answers nothing.
-func (c *checker) ask(ctx context.Context, item string, level Level, cmd iosxe.Command) (out string, ok bool, err error) {
+// ask finds the answer to a command for an item. A refusal is an item of the given level; ok is
+// false then. So it is when the router does not answer a show that a run can do without, once: a
+// second one says that it answers nothing.
+func (c *checker) ask(ctx context.Context, item string, level Level,
+	cmd iosxe.Command) (out string, ok bool, err error) {
 	a := c.reply(ctx, cmd)
 	if refusal := refusalOf(a.err); refusal != nil {
 		c.add(item, level, "%s", refusal.Error())
@@ -175,7 +181,8 @@ func (c *checker) ask(ctx context.Context, item string, level Level, cmd iosxe.C
 	return a.out, a.err == nil, a.err
 }
 
-// reply is what came back for a show that was asked ahead. One that was not, or whose answer was lost, is asked now.
+// reply is what came back for a show that was asked ahead. One that was not, or whose answer was
+// lost, is asked now.
 func (c *checker) reply(ctx context.Context, cmd iosxe.Command) reply {
 	a, asked := c.replies[cmd.Lines[0]]
 	if asked && (a.err == nil || refusalOf(a.err) != nil) {
@@ -212,7 +219,8 @@ func (c *checker) read(ctx context.Context) {
 	})
 }
 
-// check does the items in an order in which the plainest reason comes first. The SCP server is asked beside the shows.
+// check does the items in an order in which the plainest reason comes first. The SCP server is
+// asked beside the shows.
 func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 	c := &checker{r: r, replies: map[string]reply{}, free: map[string]bool{}}
 	beside, end := context.WithCancel(ctx)
@@ -252,11 +260,12 @@ func (r *router) check(ctx context.Context) ([]CheckResult, error) {
 	return c.results, nil
 }
 
-// checkShows lists what check asks a router. With an account that can only capture and read, only what that may. The clock
-// is the first, so that the time between its question and its answer is its own.
+// checkShows lists what check asks a router. With an account that can only capture and read, only
+// what that may. The clock is the first, so that the time between its question and its answer is
+// its own.
 func (p *SidePlan) checkShows(s Settings) []iosxe.Command {
-	commands := []iosxe.Command{iosxe.ShowClock(), iosxe.ShowVersion(), iosxe.ShowCPU(), iosxe.ShowMemory(), iosxe.ShowInterfaces(),
-		iosxe.ShowCaptures(), iosxe.ShowUsers(), iosxe.ShowLines()}
+	commands := []iosxe.Command{iosxe.ShowClock(), iosxe.ShowVersion(), iosxe.ShowCPU(), iosxe.ShowMemory(),
+		iosxe.ShowInterfaces(), iosxe.ShowCaptures(), iosxe.ShowUsers(), iosxe.ShowLines()}
 	if !p.ACL.IsZero() {
 		commands = append(commands, iosxe.ShowPrivilege(), iosxe.ShowACL(p.ACL))
 	}
@@ -272,8 +281,8 @@ func (p *SidePlan) checkShows(s Settings) []iosxe.Command {
 	return append(commands, p.waitShows()...)
 }
 
-// proofs are what check types to find out whether the account may clean up: what would take back each thing whose name was
-// seen to be free, so that it takes back nothing.
+// proofs are what check types to find out whether the account may clean up: what would take back
+// each thing whose name was seen to be free, so that it takes back nothing.
 func (p *SidePlan) proofs() []thing {
 	var all []thing
 	if !p.File.IsZero() {
@@ -283,5 +292,10 @@ func (p *SidePlan) proofs() []thing {
 	if !p.ACL.IsZero() {
 		all = append(all, p.acl())
 	}
-	return all
+	if len(p.debugOn) > 0 {
+		all = append(all, p.debug(), p.condition())
+	}
+	things := p.traceThings()
+	slices.Reverse(things)
+	return append(all, things...)
 }

@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -67,8 +68,8 @@ func (c *checker) meet(version string) (iosxe.Version, error) {
 	return v, err
 }
 
-// open opens the session, as soon as the router has a terminal line for it. With a host that cannot be told to, that is the
-// first show's.
+// open opens the session, as soon as the router has a terminal line for it. With a host that cannot
+// be told to, that is the first show's.
 func (c *checker) open(ctx context.Context) error {
 	for n := 1; ; n++ {
 		err := c.r.onceThereIsALine(ctx, func() error { return c.r.talk.Open(ctx) })
@@ -84,11 +85,13 @@ func (c *checker) open(ctx context.Context) error {
 // pager warns of a session whose pager could not be turned off.
 func (c *checker) pager() {
 	if h, ok := c.r.host.(interface{ Paged() bool }); ok && h.Paged() {
-		c.add("pager", Warn, "it stays on, as `terminal length 0` has no effect: every screenful takes a turn; let the account do it")
+		c.add("pager", Warn,
+			"it stays on, as `terminal length 0` has no effect: every screenful takes a turn; let the account do it")
 	}
 }
 
-// mode refuses a router whose configuration is its controller's: an access list cannot be put into it from here.
+// mode refuses a router whose configuration is its controller's: an access list cannot be put into
+// it from here.
 func (c *checker) mode(ctx context.Context, v iosxe.Version) error {
 	if c.r.plan.ACL.IsZero() {
 		return nil
@@ -102,7 +105,8 @@ func (c *checker) mode(ctx context.Context, v iosxe.Version) error {
 		controlled = a.err == nil && strings.TrimSpace(a.out) != ""
 	}
 	if controlled {
-		c.add("mode", Refuse, "a controller configures the router (SD-WAN), so it takes no access list from here: use --zero-config")
+		c.add("mode", Refuse,
+			"a controller configures the router (SD-WAN), so it takes no access list from here: use --zero-config")
 	}
 	return nil
 }
@@ -239,12 +243,15 @@ func (c *checker) interfaceState(i iosxe.InterfaceState, all []iosxe.InterfaceSt
 	case !i.Up():
 		c.add("interface", Refuse, "%s is %s, line protocol %s", i.Name, i.Status, i.Protocol)
 	case i.Address.IsValid() && i.Address == other.Address.Unmap():
-		c.add("interface", Refuse, "%s has %s, which is the address of %s: the two routers' hosts are swapped in the inventory", i.Name, i.Address, other.Name)
-	case i.Address != own && carrier != "" && tunnelInterface().MatchString(i.Name):
-		c.add("interface", Refuse, "%s carries what is inside of a tunnel; what goes between the two gateways passes %s, which has %s: set wan.interface to it",
-			i.Name, carrier, own)
-	case i.Address != own && tunnelInterface().MatchString(i.Name):
-		c.add("interface", Warn, "%s carries what is inside of a tunnel: name the interface on which %s leaves the router", i.Name, own)
+		c.add("interface", Refuse,
+			"%s has %s, which is the address of %s: the two routers' hosts are swapped in the inventory", i.Name, i.Address,
+			other.Name)
+	case i.Address != own && carrier != "" && tunnelInterface.Get().MatchString(i.Name):
+		c.add("interface", Refuse, "%s carries what is inside of a tunnel; what goes between the two gateways passes %s, "+
+			"which has %s: set wan.interface to it", i.Name, carrier, own)
+	case i.Address != own && tunnelInterface.Get().MatchString(i.Name):
+		c.add("interface", Warn, "%s carries what is inside of a tunnel: name the interface on which %s leaves the router",
+			i.Name, own)
 	case own.Is4() && i.Address.IsValid() && i.Address != own:
 		c.add("interface", Warn, "%s has %s, the inventory says %s", i.Name, i.Address, own)
 	default:
@@ -290,7 +297,8 @@ func (c *checker) names(ctx context.Context) error {
 	c.free[kindCapture] = true
 	var ours []string
 	for _, other := range all {
-		if other.Name == c.r.plan.Name.String() {
+		control := c.r.plan.control
+		if other.Name == c.r.plan.Name.String() || control != nil && other.Name == control.name.String() {
 			c.free[kindCapture] = false
 			c.add("capture point", Refuse, "%s exists already; it is not touched: choose another --name", other.Name)
 			return nil
@@ -300,13 +308,19 @@ func (c *checker) names(ctx context.Context) error {
 		}
 		level = Warn
 		c.add("capture point", Warn, "another capture runs: %s", other.Name)
-		if anyRun().MatchString(other.Name) {
+		if anyRun.Get().MatchString(other.Name) {
 			ours = append(ours, other.Name)
 		}
 	}
-	// Whoever's runs they are, of this machine or another: the router is the one place where all of them show.
+	// Whoever's runs they are, of this machine or another: the router is the one place where all of
+	// them show.
 	if limit := c.r.plan.Endpoint.Limits.Runs; limit > 0 && len(ours) >= limit {
-		c.add("capture point", Refuse, "%s run for other runs of moncap, and limits.runs allows %d at a time", strings.Join(ours, ", "), limit)
+		verb := "captures"
+		if len(ours) > 1 {
+			verb = "capture"
+		}
+		c.add("capture point", Refuse, "%s %s for other runs of moncap, and limits.runs allows %d at a time",
+			strings.Join(ours, ", "), verb, limit)
 		return nil
 	}
 	if level == OK {
@@ -341,7 +355,8 @@ func (c *checker) privilege(ctx context.Context) error {
 	case err != nil:
 		c.add("privilege", Warn, "%v", err)
 	case level < 15:
-		c.add("privilege", Refuse, "level %d, an access list needs 15: set enable in the inventory, or use --zero-config", level)
+		c.add("privilege", Refuse, "level %d, an access list needs 15: set enable in the inventory, or use --zero-config",
+			level)
 	default:
 		c.add("privilege", OK, "level %d", level)
 	}
@@ -368,15 +383,16 @@ func (c *checker) flash(ctx context.Context) error {
 	case d.Free < 0:
 		c.add("bootflash", Warn, "the router does not say how much is free")
 	case d.Free < int64(need)<<20:
-		c.add("bootflash", Refuse, "%d MB free, %d MB needed (the buffer and %d MB to spare)", d.Free>>20, need, c.r.limits().MinFreeMB)
+		c.add("bootflash", Refuse, "%d MB free, %d MB needed (the buffer and %d MB to spare)", d.Free>>20, need,
+			c.r.limits().MinFreeMB)
 	default:
 		c.add("bootflash", OK, "%d MB free", d.Free>>20)
 	}
 	return nil
 }
 
-// undo types what would take back each thing that the run makes, while there is nothing that it could take back: what the
-// account may not undo is not made.
+// undo types what would take back each thing that the run makes, while there is nothing that it
+// could take back: what the account may not undo is not made.
 func (c *checker) undo(ctx context.Context) error {
 	if c.refused() {
 		return nil
@@ -393,10 +409,15 @@ func (c *checker) undo(ctx context.Context) error {
 			things, all = append(things, t), append(all, cmd)
 		}
 	}
-	replies, err := c.r.sendAll(ctx, all, isLost)
+	if free, err := c.stillFree(ctx); !free {
+		return err
+	}
+	replies, err := c.prove(ctx, all)
 	if err != nil {
 		return err
 	}
+	var stay []string
+	var first *iosxe.Refusal
 	for i, a := range replies {
 		if a.err != nil && c.r.worthRepeating(ctx, a.err) {
 			_, a.err = c.r.repeat(ctx, all[i])
@@ -405,21 +426,63 @@ func (c *checker) undo(ctx context.Context) error {
 		if a.err != nil && refusal == nil {
 			return a.err
 		}
-		if refusal != nil && !nothingThere(refusal) {
-			c.add("clean-up", Refuse, "%s could not be taken back: %s", things[i].words, refusal)
-			return nil
+		if refusal == nil || things[i].provenBy(refusal) {
+			continue
 		}
+		if first == nil {
+			first = refusal
+		}
+		if !slices.Contains(stay, things[i].words) {
+			stay = append(stay, things[i].words)
+		}
+	}
+	if first != nil {
+		c.add("clean-up", Refuse, "a run could not take back what it would make (%s): %s", strings.Join(stay, ", "), first)
+		return nil
 	}
 	c.add("clean-up", OK, "the account may take back what a run makes")
 	return nil
 }
 
-// nothingThere says whether a router refuses because there is nothing to take back.
-func nothingThere(r *iosxe.Refusal) bool {
-	return r.Kind == iosxe.Missing || missingWords().MatchString(r.Text)
+// prove sends the proofs and, in the same turn of the line, what crypto counts. A run can do
+// without that: it has a limit, behind which the proofs alone are repeated. What was not reached is
+// left to countDrops.
+func (c *checker) prove(ctx context.Context, proofs []iosxe.Command) ([]reply, error) {
+	counts := c.r.toCount(c.r.plan.cryptoCounts())
+	if len(counts) == 0 {
+		return c.r.sendAll(ctx, proofs, isLost)
+	}
+	limited, cancel := noLonger(ctx, countLimit)
+	defer cancel()
+	replies, err := c.r.sendAll(limited, slices.Concat(proofs, counts), isLost)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range replies[len(proofs):] {
+		if !errors.Is(a.err, errUnanswered) {
+			c.r.takeCount(limited, counts[i], a.out, a.err)
+		}
+	}
+	return replies[:len(proofs)], nil
 }
 
-var missingWords = lazyregexp.New(`(?i)not (?:exist|found|defined|configured)|doesn't exist|no such|non-existent|unknown`)
+// nothingThere says whether a router refuses because there is nothing to take back.
+func nothingThere(r *iosxe.Refusal) bool {
+	return r.Kind == iosxe.Missing || missingWords.Get().MatchString(r.Text)
+}
+
+// provenBy says whether a router that refuses to take back what is not there would take it back if
+// it were. What has no name of the run's own is a state more than a thing: in which words a router
+// says that it is not on, nobody has published. There, only what the account may not type counts.
+func (t thing) provenBy(r *iosxe.Refusal) bool {
+	if t.fleeting {
+		return r.Kind != iosxe.Unauthorized && r.Kind != iosxe.InvalidInput
+	}
+	return nothingThere(r)
+}
+
+var missingWords = lazyregexp.New(
+	`(?i)not (?:exist|found|defined|configured)|doesn't exist|no such|non-existent|unknown`)
 
 // probe asks the SCP server for the run's file, beside what goes on.
 func (c *checker) probe(ctx context.Context) {
@@ -438,7 +501,8 @@ func (c *checker) settle() {
 	}
 }
 
-// answer is what the SCP server says. Where there is no room for a connection beside the session, the session makes some.
+// answer is what the SCP server says. Where there is no room for a connection beside the session,
+// the session makes some.
 func (c *checker) answer(ctx context.Context) error {
 	err := <-c.probed
 	c.probed = nil
@@ -450,9 +514,9 @@ func (c *checker) answer(ctx context.Context) error {
 	return err
 }
 
-// scp reports on the run's file, which does not exist yet: the server's answer proves the server, the account's right
-// to use it, a second terminal line and the form of the path. When the file cannot be had, the dump has to do, and has
-// its limits.
+// scp reports on the run's file, which does not exist yet: the server's answer proves the server,
+// the account's right to use it, a second terminal line and the form of the path. When the file
+// cannot be had, the dump has to do, and has its limits.
 func (c *checker) scp(ctx context.Context) error {
 	if c.refused() {
 		return nil
@@ -506,7 +570,7 @@ func (c *checker) lines(ctx context.Context) error {
 	if !ok {
 		return err
 	}
-	used, total := len(vtyInUse().FindAllString(users, -1)), len(vtyLine().FindAllString(all, -1))
+	used, total := len(vtyInUse.Get().FindAllString(users, -1)), len(vtyLine.Get().FindAllString(all, -1))
 	c.r.freeLines = max(total-used, 0)
 	switch {
 	case total == 0:
@@ -524,12 +588,48 @@ func (c *checker) debugs(ctx context.Context) error {
 	if !ok {
 		return err
 	}
-	for _, line := range iosxe.ParseDebug(out) {
-		if strings.Contains(strings.ToLower(line), "ikev2") || strings.Contains(strings.ToLower(line), "condition") {
-			c.add("debug", Refuse, "somebody debugs already (%s): --debug would end it afterwards", iosxe.Printable(line))
-			return nil
-		}
+	if err := debugIsFree(out); err != nil {
+		c.add("debug", Refuse, "%v", err)
+		return nil
 	}
+	c.free[kindDebug], c.free[kindCondition] = true, true
 	c.add("debug", OK, "no crypto debug is on")
 	return nil
+}
+
+// debugIsFree is an error that says who debugs already, by what `show debug` shows.
+func debugIsFree(shown string) error {
+	for _, line := range iosxe.ParseDebug(shown) {
+		if strings.Contains(strings.ToLower(line), "ikev2") || strings.Contains(strings.ToLower(line), "condition") {
+			return fmt.Errorf("somebody debugs already (%s): --debug would end it afterwards", iosxe.Printable(line))
+		}
+	}
+	return nil
+}
+
+// stillFree looks once more whether what is everybody's is nobody's, right before the proofs: they
+// would end what somebody began meanwhile.
+func (c *checker) stillFree(ctx context.Context) (free bool, err error) {
+	if len(c.r.plan.debugOn) > 0 {
+		out, err := c.r.repeat(ctx, iosxe.ShowDebug())
+		if err != nil {
+			return false, err
+		}
+		if err := debugIsFree(out); err != nil {
+			c.add("debug", Refuse, "%v", err)
+			return false, nil
+		}
+	}
+	if c.r.plan.tracing == nil {
+		return true, nil
+	}
+	conditions, lines, err := c.r.traced(ctx, phaseAttempts)
+	if err != nil {
+		return false, err
+	}
+	if err := traceIsFree(conditions, lines); err != nil {
+		c.add("packet trace", Refuse, "%v", err)
+		return false, nil
+	}
+	return true, nil
 }

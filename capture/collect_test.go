@@ -79,6 +79,11 @@ func TestCaptureIsRebuiltFromTheDump(t *testing.T) {
 				if result.Run.A.Source != bundle.SourceDump {
 					t.Errorf("source %q", result.Run.A.Source)
 				}
+				for _, r := range []*bundle.Router{&result.Run.A, &result.Run.B} {
+					if (r.TimesGoodToMS >= 1) != (r.Source == bundle.SourceDump) {
+						t.Errorf("%s: the times of a file made from %s are good to %g ms", r.Peer, r.Source, r.TimesGoodToMS)
+					}
+				}
 				if !strings.Contains(strings.Join(result.Notes, "\n"), tt.note) {
 					t.Errorf("notes %q: want %q", result.Notes, tt.note)
 				}
@@ -95,10 +100,17 @@ func TestZeroConfigSendsOnlyWhatTheNarrowAccountMay(t *testing.T) {
 	for _, d := range iosxe.AllCommands() {
 		narrow[d.Name] = d.Narrow
 	}
-	calls := trace(t, Settings{ZeroConfig: true, Until: Until{Kind: UntilEstablished}})
-	for _, name := range calls {
-		if !narrow[name] {
-			t.Errorf("%s is not for the narrow account", name)
+	for _, s := range []Settings{{}, {ControlPlane: true, BinaryTrace: true, Trigger: "ping 192.0.2.99"}} {
+		s.ZeroConfig, s.Until = true, Until{Kind: UntilEstablished}
+		calls := traceOf(t, s, "17.09.04a")
+		for _, name := range calls {
+			if !narrow[name] {
+				t.Errorf("%s is not for the narrow account", name)
+			}
+		}
+		if asked := slices.Contains(calls, "show-binary-trace"); asked != s.BinaryTrace ||
+			slices.Contains(calls, "ping") != s.BinaryTrace {
+			t.Errorf("%+v: sent %q", s, calls)
 		}
 	}
 }
@@ -267,7 +279,8 @@ func TestStepsOneAtATime(t *testing.T) {
 		l.a.fetchFault = func(int, []byte) ([]byte, error) { return nil, errors.New("scp: reset") }
 		l.a.fault = on("show-capture-dump", refuse(iosxe.Unclassified, "% no"))
 		var dirty *DirtyError
-		if _, err := Collect(ctx, l.bundle, l.hosts(), l.opts); !errors.As(err, &dirty) || len(dirty.Left) != 1 || dirty.Left[0].Reason != ReasonOnlyCopy {
+		if _, err := Collect(ctx, l.bundle, l.hosts(), l.opts); !errors.As(err, &dirty) || len(dirty.Left) != 1 ||
+			dirty.Left[0].Reason != ReasonOnlyCopy {
 			t.Fatalf("collect that cannot fetch: %v", err)
 		}
 		l.a.fetchFault, l.a.fault = nil, nil
@@ -278,7 +291,7 @@ func TestStepsOneAtATime(t *testing.T) {
 		if diff := cmp.Diff(before, l.state()); diff != "" {
 			t.Error("routers changed:", diff)
 		}
-		if _, err := Stop(ctx, l.bundle, l.hosts(), l.opts); !errors.Is(err, errNothing) {
+		if _, err := Stop(ctx, l.bundle, l.hosts(), l.opts); !errors.Is(err, ErrNothing) {
 			t.Errorf("stop after the end: %v", err)
 		}
 	})
@@ -294,7 +307,8 @@ func TestExportDoesNotOverwriteAForeignFile(t *testing.T) {
 			return nil
 		}
 		result, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
-		if err != nil || result.Run.A.Source != bundle.SourceDump || !strings.Contains(strings.Join(result.Notes, "\n"), "not overwritten") {
+		if err != nil || result.Run.A.Source != bundle.SourceDump ||
+			!strings.Contains(strings.Join(result.Notes, "\n"), "not overwritten") {
 			t.Errorf("%v, source %q, notes %q", err, result.Run.A.Source, result.Notes)
 		}
 		if string(l.a.files["mcabc123.pcap"]) != "somebody else's" {
@@ -356,6 +370,29 @@ func TestEventsComeOneAtATime(t *testing.T) {
 		}
 		if kinds[Began] == 0 || kinds[Began] != kinds[Ended] || kinds[Packets] == 0 || kinds[Progress] == 0 {
 			t.Errorf("%v", kinds)
+		}
+	})
+}
+
+// TestStartGapOfARunThatWasKilled: a process that dies while it captures has written when the
+// captures began, and the next one tells how far they were apart.
+func TestStartGapOfARunThatWasKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, Settings{})
+		if _, err := Start(t.Context(), l.plan, l.hosts(), l.bundle, l.opts); err != nil {
+			t.Fatal(err)
+		}
+		run, err := l.bundle.Run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		run.StartGapMS, run.B.StartSent = 0, run.B.StartSent.Add(4*time.Millisecond)
+		if err := l.bundle.SaveRun(run); err != nil {
+			t.Fatal(err)
+		}
+		result, err := Collect(t.Context(), l.bundle, l.hosts(), l.opts)
+		if err != nil || result.StartGap != 2*time.Millisecond {
+			t.Errorf("start gap %s, %v", result.StartGap, err)
 		}
 	})
 }

@@ -33,8 +33,8 @@ func TestDropsAreCountedBeforeAndAfter(t *testing.T) {
 	})
 }
 
-// TestNoCounterCostsTheCapture lets every show that counts fail in every way before the capture, the commonest of all being that
-// the router has no such show: it is not asked again then.
+// TestNoCounterCostsTheCapture lets every show that counts fail in every way before the capture,
+// the commonest of all being that the router has no such show: it is not asked again then.
 func TestNoCounterCostsTheCapture(t *testing.T) {
 	ea, eb := endpoints()
 	p, err := NewPlan("hq", ea, eb, Settings{}, "20260102-abc123")
@@ -68,7 +68,8 @@ func TestNoCounterCostsTheCapture(t *testing.T) {
 					if took := time.Since(began) - l.plan.Settings.Duration; took > countLimit+10*time.Second {
 						t.Errorf("it took %s", took)
 					}
-					if noted := strings.Contains(strings.Join(result.Notes, "\n"), "dropped before the capture"); noted != (name != "refused") {
+					if noted := strings.Contains(strings.Join(result.Notes, "\n"),
+						"dropped before the capture"); noted != (name != "refused") {
 						t.Errorf("noted: %v; %q", noted, result.Notes)
 					}
 					if name == "refused" && asked != 1 {

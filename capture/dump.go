@@ -14,14 +14,15 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// dumpRatio is about how much text a router prints for each byte of a packet, and dumpRate how much of it a second.
+// dumpRatio is about how much text a router prints for each byte of a packet, and dumpRate how much
+// of it a second.
 const (
 	dumpRatio = 4.5
 	dumpRate  = 250e3
 )
 
-// fetchDump rebuilds the capture file from the router's own listing of the buffer: the bytes from the dump, the times
-// from the brief listing.
+// fetchDump rebuilds the capture file from the router's own listing of the buffer: the bytes from
+// the dump, the times from the brief listing.
 func (r *router) fetchDump(ctx context.Context, f *bundle.Partial) error {
 	packets, err := r.readDump(ctx)
 	if err != nil {
@@ -49,14 +50,27 @@ func (r *router) noteDump(n int) {
 		r.note(PhaseFetch, "the buffer was empty, so the capture file has no packet (%s)", why)
 		return
 	}
-	r.note(PhaseFetch, "the capture was rebuilt from `buffer dump` (%s); times between its packets are exact, its absolute times are %s", why, r.timeBasis())
+	r.info.TimesGoodToMS = float64(r.timesGoodTo().Milliseconds())
+	r.note(PhaseFetch,
+		"the capture was rebuilt from `buffer dump` (%s); times between its packets are exact, its absolute times are %s",
+		why, r.timeBasis())
 }
 
 func (r *router) timeBasis() string {
 	if r.first.from.IsZero() {
 		return "only those of the whole capture's start"
 	}
-	return fmt.Sprintf("good to %s", r.first.to.Sub(r.first.from).Round(time.Millisecond))
+	return fmt.Sprintf("good to %s", r.timesGoodTo())
+}
+
+// timesGoodTo is how far from the truth base may be: the first packet came between two looks, or at
+// any time since the capture's start.
+func (r *router) timesGoodTo() time.Duration {
+	doubt := r.first.to.Sub(r.first.from)
+	if r.first.from.IsZero() {
+		doubt = time.Since(r.info.StartDone)
+	}
+	return max(doubt.Round(time.Millisecond), time.Millisecond)
 }
 
 func (r *router) readDump(ctx context.Context) ([]bundle.Packet, error) {
@@ -79,7 +93,8 @@ func (r *router) readDump(ctx context.Context) ([]bundle.Packet, error) {
 		return nil, nil
 	}
 	if buffer.UsedKB > r.u.o.MaxDumpMB<<10 {
-		return nil, fmt.Errorf("the buffer holds %d KB, too much for `buffer dump` (%d MB at most)", buffer.UsedKB, r.u.o.MaxDumpMB)
+		return nil, fmt.Errorf("the buffer holds %d KB, too much for `buffer dump` (%d MB at most)", buffer.UsedKB,
+			r.u.o.MaxDumpMB)
 	}
 	rows, err := r.readBrief(ctx, buffer.Packets)
 	if err != nil {
@@ -97,8 +112,8 @@ func (r *router) readDump(ctx context.Context) ([]bundle.Packet, error) {
 	return packets, nil
 }
 
-// readings is how often a listing is read: a line of it can be lost to a message that the router prints in the middle, and
-// hardly the same one twice.
+// readings is how often a listing is read: a line of it can be lost to a message that the router
+// prints in the middle, and hardly the same one twice.
 const readings = 2
 
 // readBrief lists the packets by their numbers, of as many readings as it takes to have them all.
@@ -123,9 +138,11 @@ func (r *router) readBrief(ctx context.Context, want int) (map[int]iosxe.BriefRo
 	return nil, fmt.Errorf("the brief listing has %d packets, the buffer %d", len(rows), want)
 }
 
-// readPackets reads the bytes of every packet, from as many readings of the dump as it takes to have each whole in one of
-// them. A packet that is not as long as the listing says is believed when two readings agree on it.
-func (r *router) readPackets(ctx context.Context, rows map[int]iosxe.BriefRow, buffer iosxe.Buffer) (map[int][]byte, error) {
+// readPackets reads the bytes of every packet, from as many readings of the dump as it takes to
+// have each whole in one of them. A packet that is not as long as the listing says is believed when
+// two readings agree on it.
+func (r *router) readPackets(ctx context.Context, rows map[int]iosxe.BriefRow,
+	buffer iosxe.Buffer) (map[int][]byte, error) {
 	cmd := iosxe.ShowDump(r.plan.Name)
 	used := min(buffer.UsedKB, r.plan.settings.BufferMB<<10+1024) << 10
 	cmd.MaxOutput = r.most(buffer.Packets, 256) + 5*used
@@ -159,7 +176,8 @@ func (r *router) readPackets(ctx context.Context, rows map[int]iosxe.BriefRow, b
 	return nil, errors.Join(errs[max(len(errs)-4, 0):]...)
 }
 
-// streamAgain has read take what a command prints, as it comes, and again until the router answers to the end.
+// streamAgain has read take what a command prints, as it comes, and again until the router answers
+// to the end.
 func (r *router) streamAgain(ctx context.Context, cmd iosxe.Command, read func(io.Reader)) error {
 	for n := 1; ; n++ {
 		err := r.stream(ctx, cmd, read)
@@ -201,8 +219,8 @@ func (r *router) asLong(data []byte, row iosxe.BriefRow) bool {
 	return len(data) == row.Size || cut > 0 && len(data) == min(cut, row.Size)
 }
 
-// most bounds a listing of so many packets, with so many characters each beside their bytes: no more than the capture was
-// defined to hold.
+// most bounds a listing of so many packets, with so many characters each beside their bytes: no
+// more than the capture was defined to hold.
 func (r *router) most(packets, each int) int {
 	return min(packets, r.plan.settings.Packets)*each + 64<<10
 }

@@ -67,25 +67,36 @@ type Settings struct {
 	Trigger     string `json:"trigger,omitempty"`
 	TriggerSide Side   `json:"trigger_side,omitempty"` // who is sent it; empty: the side whose peer it names, or A
 	Keep        bool   `json:"keep,omitempty"`         // leave capture point, ACL and file on the routers
-	// ZeroConfig changes no configuration and writes no file: the filter is in the capture point, the packets are read
-	// by `buffer dump`. An account without configuration mode and SCP is enough.
+	// ZeroConfig changes no configuration and writes no file: the filter is in the capture point, the
+	// packets are read by `buffer dump`. An account without configuration mode and SCP is enough.
 	ZeroConfig bool `json:"zero_config,omitempty"`
-	// ViaExport has the routers push the captures to an SCP server, in the form of iosxe.ParseUpload, from where they are
-	// fetched. No file is written in bootflash.
+	// ViaExport has the routers push the captures to an SCP server, in the form of iosxe.ParseUpload,
+	// from where they are fetched. No file is written in bootflash.
 	ViaExport string `json:"via_export,omitempty"`
 	Debug     bool   `json:"debug,omitempty"` // trace IKEv2 for this one peer while capturing
-	// PacketTrace is how many packets of the peer the routers' data planes trace while capturing, 16 to 256; 0: none.
+	// PacketTrace is how many packets of the peer the routers' data planes trace while capturing, 16
+	// to 256; 0: none.
 	PacketTrace int `json:"packet_trace,omitempty"`
-	// IKEOnly leaves ESP and AH out of the filter: on a busy tunnel they fill the buffer, or the packets kept a second, and
-	// IKE is lost with them. ESP in UDP, behind NAT, is captured still: a filter with ports would lose fragments.
+	// ControlPlane captures at the routers' control planes as well, which tells what was dropped
+	// before IKE from what IKE does not answer.
+	ControlPlane bool `json:"control_plane,omitempty"`
+	// BinaryTrace reads what the routers' own processes wrote into the binary trace meanwhile, from
+	// IOS XE 17 on.
+	BinaryTrace bool `json:"binary_trace,omitempty"`
+	// IKEOnly leaves ESP and AH out of the filter: on a busy tunnel they fill the buffer, or the
+	// packets kept a second, and IKE is lost with them. ESP in UDP, behind NAT, is captured still: a
+	// filter with ports would lose fragments.
 	IKEOnly bool `json:"ike_only,omitempty"`
-	// NoDropCounters leaves out what the routers count of drops inside them, before and after the capture.
+	// NoDropCounters leaves out what the routers count of drops inside them, before and
+	// after the capture.
 	NoDropCounters bool `json:"no_drop_counters,omitempty"`
-	// ICMPFromAnyone lets ICMP unreachables of any router on the way pass the filter, not only the peer's own.
+	// ICMPFromAnyone lets ICMP unreachables of any router on the way pass the filter, not only the
+	// peer's own.
 	ICMPFromAnyone bool `json:"icmp_from_anyone,omitempty"`
 	// MaxClockSkew is how far the two routers' clocks may be apart; one hour when zero.
 	MaxClockSkew time.Duration `json:"max_clock_skew_ns,omitempty"`
-	// Armed has the run wait for an event instead of its duration, which is only when the routers stop by themselves.
+	// Armed has the run wait for an event instead of its duration, which is only when the routers stop
+	// by themselves.
 	Armed *Arming `json:"armed,omitempty"`
 }
 

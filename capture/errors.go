@@ -1,10 +1,12 @@
 package capture
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/device/iosxe"
@@ -25,7 +27,8 @@ func (e *PhaseError) Error() string {
 	return fmt.Sprintf("%s (side %s): %s: %s", e.Peer, e.Side, e.Phase, e.Cause())
 }
 
-// Cause is what failed, without the name of the peer and of the phase, which a session puts before its own errors.
+// Cause is what failed, without the name of the peer and of the phase, which a session puts before
+// its own errors.
 func (e *PhaseError) Cause() string {
 	return strings.TrimPrefix(strings.TrimPrefix(e.Err.Error(), e.Peer+": "), string(e.Phase)+": ")
 }
@@ -44,7 +47,8 @@ func (e *PhaseError) Hint() string {
 		return "the account may not run `" + refusal.Command + "`: `moncap account --full` prints one that may; " +
 			"--zero-config does with a narrow one"
 	case iosxe.Unprivileged:
-		return "SCP needs an account that has level 15 at login: `moncap account --full` prints one; --zero-config does without SCP"
+		return "SCP needs an account that has level 15 at login: `moncap account --full` prints one; --zero-config does " +
+			"without SCP"
 	case iosxe.Disabled:
 		return "turn the SCP server on with `ip scp server enable`, or use --zero-config"
 	case iosxe.NoSpace:
@@ -87,11 +91,12 @@ func (l Leftover) String() string {
 }
 
 func (l Leftover) record() bundle.Left {
-	return bundle.Left{Side: l.Side, Peer: l.Peer, What: l.What, Remove: l.Remove, Reason: l.Reason, Why: l.Why, Fetch: l.Fetch}
+	return bundle.Left{Side: l.Side, Peer: l.Peer, What: l.What, Remove: l.Remove, Reason: l.Reason, Why: l.Why,
+		Fetch: l.Fetch}
 }
 
-// DirtyError says that something is, or may be, left on a router: without a list, the bundle does not say what. Err is
-// why the run failed before; nil when it did not.
+// DirtyError says that something is, or may be, left on a router: without a list, the bundle does
+// not say what. Err is why the run failed before; nil when it did not.
 type DirtyError struct {
 	Left   []Leftover
 	Bundle string // with which `moncap clean` finishes the job
@@ -138,6 +143,7 @@ func (e *DirtyError) Hint() string {
 		ReasonUnreachable: "when the router can be reached again",
 		ReasonOtherRouter: "when the router that was expected answers again",
 		ReasonRefused:     "when the account may remove it",
+		ReasonStuck:       "the router answers, but not to that: look at it there; then",
 		ReasonForeign:     "look at it, and remove by hand what is yours; then",
 		ReasonJournal:     "look on the router for what the journal names, and remove by hand what is yours; then",
 		ReasonOnlyCopy:    "moncap collect " + clean + " fetches what was left on purpose, and cleans; to throw it away",
@@ -151,6 +157,20 @@ func (e *DirtyError) Hint() string {
 func lasting(err error) bool {
 	var l interface{ Lasting() bool }
 	return errors.As(err, &l) && l.Lasting()
+}
+
+// errSlow is why something that a run can do without is not waited for any longer.
+var errSlow = errors.New("the router takes too long")
+
+// noLonger bounds what a run can do without.
+func noLonger(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, errSlow)
+}
+
+// ofThisMachine says whether an error is none of the router's.
+func ofThisMachine(err error) bool {
+	var local *localError
+	return errors.As(err, &local)
 }
 
 func refusalOf(err error) *iosxe.Refusal {

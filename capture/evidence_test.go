@@ -56,7 +56,8 @@ func TestNoShowCostsTheCapture(t *testing.T) {
 					if err != nil || result.Run.A.Source != bundle.SourceSCP || asked != 1 {
 						t.Fatalf("%v, source %q, asked %d times", err, result.Run.A.Source, asked)
 					}
-					if !strings.Contains(strings.Join(result.Notes, "\n"), cmd.Name) && !strings.Contains(strings.Join(result.Notes, "\n"), cmd.Lines[0]) {
+					if !strings.Contains(strings.Join(result.Notes, "\n"), cmd.Name) &&
+						!strings.Contains(strings.Join(result.Notes, "\n"), cmd.Lines[0]) {
 						t.Errorf("it is not noted: %q", result.Notes)
 					}
 					if diff := cmp.Diff(before, l.state()); diff != "" {
@@ -88,8 +89,8 @@ func TestARouterThatAnswersNoShowIsLeftAlone(t *testing.T) {
 	})
 }
 
-// TestTheOnlyCopyStays lets the transfer fail for good. What holds the packets stays on the router, collect fetches it when
-// the cause is gone, and clean throws it away.
+// TestTheOnlyCopyStays lets the transfer fail for good. What holds the packets stays on the router,
+// collect fetches it when the cause is gone, and clean throws it away.
 func TestTheOnlyCopyStays(t *testing.T) {
 	noSCP := func(int, []byte) ([]byte, error) { return nil, errors.New("scp: Privilege denied.") }
 	noDump := func(f *fakeRouter, also ...string) {
@@ -110,10 +111,21 @@ func TestTheOnlyCopyStays(t *testing.T) {
 			l.a.fetchFault = noSCP
 			l.a.fault = on("show-capture-buffer", &fault{say: " buffer used (KB) : 30000\n packets in buf   : 2\n"})
 		}, []string{"file bootflash:mcabc123.pcap"}},
-		{"no SCP, no dump, --keep", Settings{Keep: true}, func(l *lab) { l.a.fetchFault = noSCP; noDump(l.a) }, []string{"file bootflash:mcabc123.pcap"}},
-		{"no export, no dump", Settings{}, func(l *lab) { noDump(l.a, "export-capture") }, []string{"capture point mcabc123", "access list mcabc123"}},
-		{"no dump, zero configuration", Settings{ZeroConfig: true}, func(l *lab) { noDump(l.a) }, []string{"capture point mcabc123"}},
-		{"the file lacks packets, no dump", Settings{}, func(l *lab) { noDump(l.a); l.a.wrote = cutFile(1) }, []string{"capture point mcabc123", "access list mcabc123"}},
+		{"no SCP, and too much for the dump, control plane", Settings{ControlPlane: true}, func(l *lab) {
+			l.a.fetchFault = noSCP
+			l.a.fault = on("show-capture-buffer", &fault{say: " buffer used (KB) : 30000\n packets in buf   : 2\n"})
+		}, []string{"file bootflash:mcabc123.pcap", "capture point mcabc123p at the control plane",
+			"access list mcabc123"}},
+		{"no SCP, no dump, --keep", Settings{Keep: true}, func(l *lab) { l.a.fetchFault = noSCP; noDump(l.a) },
+			[]string{"file bootflash:mcabc123.pcap"}},
+		{"no export, no dump", Settings{}, func(l *lab) { noDump(l.a, "export-capture") },
+			[]string{"capture point mcabc123", "access list mcabc123"}},
+		{"no export, no dump, control plane", Settings{ControlPlane: true}, func(l *lab) { noDump(l.a, "export-capture") },
+			[]string{"capture point mcabc123p at the control plane", "capture point mcabc123", "access list mcabc123"}},
+		{"no dump, zero configuration", Settings{ZeroConfig: true}, func(l *lab) { noDump(l.a) },
+			[]string{"capture point mcabc123"}},
+		{"the file lacks packets, no dump", Settings{}, func(l *lab) { noDump(l.a); l.a.wrote = cutFile(1) },
+			[]string{"capture point mcabc123", "access list mcabc123"}},
 		{"not stopped", Settings{}, func(l *lab) { l.a.fault = on("stop-capture", refuse(iosxe.Unauthorized, "no")) },
 			[]string{"capture point mcabc123", "access list mcabc123"}},
 	} {
@@ -125,12 +137,14 @@ func TestTheOnlyCopyStays(t *testing.T) {
 					tt.spoil(l)
 					result, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
 					var dirty *DirtyError
-					if !errors.As(err, &dirty) || !strings.Contains(dirty.Hint(), "moncap collect "+l.bundle.Dir()) || !strings.Contains(err.Error(), "left on purpose") {
+					if !errors.As(err, &dirty) || !strings.Contains(dirty.Hint(), "moncap collect "+l.bundle.Dir()) ||
+						!strings.Contains(err.Error(), "left on purpose") {
 						t.Fatalf("%v", err)
 					}
 					var left []string
 					for _, l := range result.Run.Left {
-						if l.Side != A || l.Reason == ReasonOnlyCopy && !strings.Contains(l.Why, "only copy") || l.Reason != ReasonOnlyCopy && !strings.HasPrefix(l.What, "running") {
+						if l.Side != A || l.Reason == ReasonOnlyCopy && !strings.Contains(l.Why, "only copy") ||
+							l.Reason != ReasonOnlyCopy && !strings.HasPrefix(l.What, "running") {
 							t.Errorf("%+v", l)
 						}
 						if l.Reason == ReasonOnlyCopy {
@@ -148,6 +162,10 @@ func TestTheOnlyCopyStays(t *testing.T) {
 						if diff := cmp.Diff(l.a.frames, got); diff != "" || result.Run.A.Failed != "" || result.Run.Error != "" {
 							t.Errorf("error %q, failed %q, packets: %s", result.Run.Error, result.Run.A.Failed, diff)
 						}
+						shows, err := l.bundle.Show(A)
+						if _, read := shows["control-plane-show-capture-buffer"]; err != nil || read != tt.set.ControlPlane {
+							t.Errorf("control plane read: %t, %v", read, err)
+						}
 					}
 					if err != nil {
 						t.Error(err)
@@ -161,7 +179,8 @@ func TestTheOnlyCopyStays(t *testing.T) {
 	}
 }
 
-// TestAPointThatIsGoneIsNotLeftOnPurpose reloads a router at its export: no list names what is not there.
+// TestAPointThatIsGoneIsNotLeftOnPurpose reloads a router at its export: no list names
+// what is not there.
 func TestAPointThatIsGoneIsNotLeftOnPurpose(t *testing.T) {
 	for _, file := range []bool{false, true} { // whether the export was through, and SCP cannot be had
 		synctest.Test(t, func(t *testing.T) {
@@ -205,8 +224,8 @@ func cutFile(n int) func([]byte) []byte {
 	}
 }
 
-// TestAFileThatLacksPacketsIsNotBelieved has the router write files with less than its buffer, which the size and the MD5 of
-// the file cannot tell. The buffer is read then.
+// TestAFileThatLacksPacketsIsNotBelieved has the router write files with less than its buffer,
+// which the size and the MD5 of the file cannot tell. The buffer is read then.
 func TestAFileThatLacksPacketsIsNotBelieved(t *testing.T) {
 	for name, tt := range map[string]struct {
 		wrote func([]byte) []byte
@@ -215,7 +234,8 @@ func TestAFileThatLacksPacketsIsNotBelieved(t *testing.T) {
 		"cut":         {cutFile(1), "the router wrote a file with 1 whole packets, and its buffer has 2"},
 		"header only": {cutFile(-25), "the router wrote a file with 0 whole packets, and its buffer has 2"},
 		"empty":       {cutFile(-1), "the router wrote a file that is no capture file"},
-		"other words": {func([]byte) []byte { return []byte("% Error writing, sorry about that, all of it") }, "no capture file"},
+		"other words": {func([]byte) []byte { return []byte("% Error writing, sorry about that, all of it") },
+			"no capture file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -223,7 +243,8 @@ func TestAFileThatLacksPacketsIsNotBelieved(t *testing.T) {
 				before := l.state()
 				l.a.wrote = tt.wrote
 				result, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
-				if err != nil || result.Run.A.Source != bundle.SourceDump || !strings.Contains(strings.Join(result.Notes, "\n"), tt.note) {
+				if err != nil || result.Run.A.Source != bundle.SourceDump ||
+					!strings.Contains(strings.Join(result.Notes, "\n"), tt.note) {
 					t.Fatalf("%v, source %q, notes %q", err, result.Run.A.Source, result.Notes)
 				}
 				if diff := cmp.Diff(l.a.frames, frames(t, l.bundle.Path("a.pcap"))); diff != "" || l.a.fetches != 1 {
@@ -240,13 +261,15 @@ func TestAFileThatLacksPacketsIsNotBelieved(t *testing.T) {
 func TestADiskThatIsFullHereLeavesTheFileThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, Settings{})
-		// The capture's place in the bundle is taken by a folder that is not empty, which no file replaces.
+		// The capture's place in the bundle is taken by a folder that is not empty,
+		// which no file replaces.
 		if err := os.MkdirAll(l.bundle.Path("a.pcap/taken"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		_, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
 		var dirty *DirtyError
-		if !errors.As(err, &dirty) || len(dirty.Left) != 1 || !strings.Contains(dirty.Left[0].Fetch, "site-a:bootflash:mcabc123.pcap") {
+		if !errors.As(err, &dirty) || len(dirty.Left) != 1 ||
+			!strings.Contains(dirty.Left[0].Fetch, "site-a:bootflash:mcabc123.pcap") {
 			t.Fatalf("%v", err)
 		}
 		if !bytes.Equal(l.a.files["mcabc123.pcap"], l.a.pcap()) {
@@ -282,7 +305,8 @@ func TestSuccessIsWhatTheRouterSays(t *testing.T) {
 					if err == nil || !strings.Contains(err.Error(), tt.note) || time.Since(began) > 5*time.Second {
 						t.Errorf("after %s: %v", time.Since(began), err)
 					}
-				} else if err != nil || result.Run.A.Source != tt.source || !strings.Contains(strings.Join(result.Notes, "\n"), tt.note) {
+				} else if err != nil || result.Run.A.Source != tt.source ||
+					!strings.Contains(strings.Join(result.Notes, "\n"), tt.note) {
 					t.Errorf("%v, source %q, notes %q", err, result.Run.A.Source, result.Notes)
 				}
 				if diff := cmp.Diff(before, l.state()); diff != "" {
@@ -305,7 +329,8 @@ func TestACaptureThatEndsAtOnceEndsTheRun(t *testing.T) {
 		}
 		began := time.Now()
 		_, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts)
-		if err == nil || !strings.Contains(err.Error(), "site-a (side A): wait: the capture is not active right after its start") || time.Since(began) > time.Minute {
+		if err == nil || !strings.Contains(err.Error(),
+			"site-a (side A): wait: the capture is not active right after its start") || time.Since(began) > time.Minute {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 	})
@@ -316,7 +341,8 @@ func TestARowThatCannotBeReadIsNoMissingFile(t *testing.T) {
 		l := newLab(t, Settings{})
 		l.a.fault = func(_ int, c iosxe.Command) *fault {
 			if c.Name == "dir-file" && len(l.a.files["mcabc123.pcap"]) > 0 {
-				return &fault{idle: true, say: "Directory of bootflash:/mcabc123.pcap\n\n   12  -rw-   1104  <no date>  mcabc123.pcap\n\n1940303872 bytes total (1 bytes free)\n"}
+				return &fault{idle: true, say: "Directory of bootflash:/mcabc123.pcap\n\n   12  -rw-   1104  <no date>  " +
+					"mcabc123.pcap\n\n1940303872 bytes total (1 bytes free)\n"}
 			}
 			return nil
 		}
@@ -327,7 +353,8 @@ func TestARowThatCannotBeReadIsNoMissingFile(t *testing.T) {
 	})
 }
 
-// TestTwoTornReadingsOfTheDumpAreOneWhole tears another packet of each reading, as a message of the router's does.
+// TestTwoTornReadingsOfTheDumpAreOneWhole tears another packet of each reading, as a message of the
+// router's does.
 func TestTwoTornReadingsOfTheDumpAreOneWhole(t *testing.T) {
 	without := func(text, line string) string {
 		before, after, _ := strings.Cut(text, line)

@@ -31,24 +31,27 @@ type fakeCapture struct {
 type fakeRouter struct {
 	mu *sync.Mutex // a transfer is prepared, and its server asked, beside the commands
 
-	host       string
-	serial     string // empty: it does not say
-	address    string
-	acls       map[string][]string
-	captures   map[string]*fakeCapture
-	files      map[string][]byte
-	debugs     map[string]bool
-	condition  string // the peer of debug-condition
-	frames     [][]byte
-	offset     time.Duration // of its clock
-	scpOff     bool
-	scpSays    string // the SCP server's refusal
-	privilege  int
-	free       int64
-	cpu        int
-	ifState    string
-	sa         string // what `show crypto ikev2 sa detailed` prints once a capture runs
-	calls      []string
+	host      string
+	serial    string // empty: it does not say
+	software  string // as show version has it
+	address   string
+	acls      map[string][]string
+	captures  map[string]*fakeCapture
+	files     map[string][]byte
+	debugs    map[string]bool
+	condition string // the peer of debug-condition
+	frames    [][]byte
+	offset    time.Duration // of its clock
+	scpOff    bool
+	scpSays   string // the SCP server's refusal
+	privilege int
+	free      int64
+	cpu       int
+	ifState   string
+	sa        string // what `show crypto ikev2 sa detailed` prints once a capture runs
+	calls     []string
+	// what it shows of IKEv1 when its capture has run for so long: the SAs and the crypto sessions
+	ikev1      func(running time.Duration) (sas, sessions string)
 	fault      func(n int, c iosxe.Command) *fault // for the n-th command, from 0
 	fetchFault func(n int, data []byte) ([]byte, error)
 	wrote      func([]byte) []byte // what comes of the file that the export writes
@@ -80,7 +83,8 @@ var errOdd = errors.New("an unknown dialog: overwrite?")
 func newFake(host, address string) *fakeRouter {
 	return &fakeRouter{
 		mu:   &sync.Mutex{},
-		host: host, address: address, free: 1 << 30, privilege: 15, cpu: 3, ifState: "up                    up",
+		host: host, software: "16.12.06", address: address, free: 1 << 30, privilege: 15, cpu: 3,
+		ifState:  "up                    up",
 		acls:     map[string][]string{"KEEP": {"permit ip any any"}},
 		captures: map[string]*fakeCapture{"other": {filter: "Capture all packets", iface: "GigabitEthernet2", mb: 10}},
 		files:    map[string][]byte{"keep.bin": []byte("keep")},
@@ -127,7 +131,7 @@ func (f *fakeRouter) Exec(ctx context.Context, cmd iosxe.Command) (string, error
 		lines = lines[:1]
 	}
 	if now.idle {
-		return now.say, nil
+		return now.say, now.after
 	}
 	f.mu.Lock()
 	out, err := f.do(cmd, lines)
@@ -189,7 +193,8 @@ func (f *fakeRouter) do(cmd iosxe.Command, lines []string) (string, error) {
 	} else {
 		out.WriteString(f.answer(cmd.Name, strings.Fields(lines[0])))
 	}
-	// All refusals of this router begin like this; looking for them everywhere would take most of the matrix's time.
+	// All refusals of this router begin like this; looking for them everywhere would take most of the
+	// matrix's time.
 	if text := out.String(); strings.HasPrefix(text, "%") || strings.HasPrefix(text, "Capture ") {
 		return text, fmt.Errorf("%s: %w", f.host, iosxe.Refused(cmd, text))
 	}
@@ -237,7 +242,7 @@ func (f *fakeRouter) answer(name string, w []string) string {
 func (f *fakeRouter) system(name string) string {
 	switch name {
 	case "show-version":
-		out := "Cisco IOS XE Software, Version 16.12.06\n" + f.host + " uptime is 3 days, 1 minute\n" +
+		out := "Cisco IOS XE Software, Version " + f.software + "\n" + f.host + " uptime is 3 days, 1 minute\n" +
 			"cisco CSR1000V (VXE) processor (revision VXE) with 2072040K/3075K bytes of memory.\n"
 		if f.serial != "" {
 			out += "Processor board ID " + f.serial + "\n"
@@ -267,11 +272,26 @@ func (f *fakeRouter) system(name string) string {
 		if slices.ContainsFunc(slices.Collect(maps.Values(f.captures)), func(c *fakeCapture) bool { return c.active }) {
 			return f.sa
 		}
+	case "show-isakmp-sa", "show-crypto-session":
+		return f.showIKEv1(name)
 	case "show-debug":
 		return f.showDebug()
 	case "show-log":
 		return "Syslog logging: enabled\n*Apr  3 08:17:36.001: IKEv2:(SESSION ID = 7,SA ID = 1):Verify peer's policy\n" +
 			"Payload contents:\n*Apr  3 08:17:36.002: %SYS-5-CONFIG_I: Configured from console\n"
+	}
+	return ""
+}
+
+func (f *fakeRouter) showIKEv1(name string) string {
+	for _, c := range f.captures {
+		if c.active && f.ikev1 != nil {
+			sas, sessions := f.ikev1(time.Duration(c.sec)*time.Second - time.Until(c.until))
+			if name == "show-isakmp-sa" {
+				return sas
+			}
+			return sessions
+		}
 	}
 	return ""
 }
@@ -287,7 +307,8 @@ func (f *fakeRouter) showDebug() string {
 	return out
 }
 
-func (f *fakeRouter) Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error) {
+func (f *fakeRouter) Fetch(ctx context.Context, file string, w io.Writer,
+	progress func(done, total int64)) (int64, error) {
 	f.fetches++
 	if err := sleep(ctx, latency); err != nil {
 		return 0, err
@@ -328,7 +349,8 @@ func (f *fakeRouter) ProbeFile(ctx context.Context, file string, _ bool) error {
 	case f.scpOff:
 		return refused("Administratively disabled.")
 	case there:
-		return fmt.Errorf("%s: %w", f.host, &iosxe.Refusal{Command: "scp -f " + file, Text: "it is there", Kind: iosxe.AlreadyThere})
+		return fmt.Errorf("%s: %w", f.host, &iosxe.Refusal{Command: "scp -f " + file, Text: "it is there",
+			Kind: iosxe.AlreadyThere})
 	}
 	return nil
 }
@@ -378,7 +400,8 @@ func newLab(t *testing.T, s Settings) *lab {
 	}
 	t.Cleanup(func() { _ = bun.Close() })
 	// No look falls on the very end of the wait, so that every run sends the same.
-	return &lab{a: newFake("R1", "192.168.1.1"), b: newFake("R2", "192.168.2.1"), plan: p, bundle: bun, opts: Options{Poll: 900 * time.Millisecond}}
+	return &lab{a: newFake("R1", "192.168.1.1"), b: newFake("R2", "192.168.2.1"), plan: p, bundle: bun,
+		opts: Options{Poll: 900 * time.Millisecond}}
 }
 
 func (l *lab) hosts() Hosts { return Hosts{l.a, l.b} }

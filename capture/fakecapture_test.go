@@ -16,7 +16,9 @@ func (f *fakeRouter) monitor(kind string, w []string) string {
 	name := w[2]
 	if kind == "define-capture" {
 		f.captures[name] = &fakeCapture{filter: "Access-list: " + w[4], iface: w[len(w)-2], mb: 10}
-		if w[3] != "access-list" {
+		if w[len(w)-2] == "control-plane" {
+			f.captures[name].iface, f.captures[name].mb = "Control Plane", 1
+		} else if w[3] != "access-list" {
 			f.captures[name] = &fakeCapture{filter: strings.Join(w[9:], " "), iface: w[7], mb: 10}
 		}
 		return ""
@@ -96,7 +98,8 @@ func (f *fakeRouter) showCapture(kind string, w []string) string {
 	case "show-capture":
 		return f.status(name)
 	case "show-capture-buffer":
-		return fmt.Sprintf(" buffer size (KB) : 10240\n buffer used (KB) : 128\n packets in buf   : %d\n packets dropped  : 0\n packets per sec  : 1\n", len(frames))
+		return fmt.Sprintf(" buffer size (KB) : 10240\n buffer used (KB) : 128\n packets in buf   : %d\n packets dropped  "+
+			": 0\n packets per sec  : 1\n", len(frames))
 	case "show-capture-brief":
 		return f.brief(frames)
 	}
@@ -145,7 +148,8 @@ func dumpText(frames [][]byte) string {
 			for g := range slices.Chunk(row, 4) {
 				groups = append(groups, strings.ToUpper(hex.EncodeToString(g)))
 			}
-			fmt.Fprintf(&b, "  %04X:  %-35s   %s\n", at, strings.Join(groups, " "), strings.Map(func(r rune) rune { return 'R' }, string(row)))
+			fmt.Fprintf(&b, "  %04X:  %-35s   %s\n", at, strings.Join(groups, " "),
+				strings.Map(func(r rune) rune { return 'R' }, string(row)))
 		}
 		b.WriteString("\n")
 	}
@@ -183,7 +187,8 @@ func (f *fakeRouter) flash(kind, name string) string {
 	case kind == "delete-file":
 		delete(f.files, name)
 	case kind == "dir-file":
-		return fmt.Sprintf("Directory of bootflash:/%s\n\n   12  -rw-  %d  Nov 25 2016 19:32:53 +00:00  %s\n\n1940303872 bytes total (%d bytes free)\n", name, len(data), name, f.free)
+		return fmt.Sprintf("Directory of bootflash:/%s\n\n   12  -rw-  %d  Nov 25 2016 19:32:53 +00:00  %s\n\n1940303872 "+
+			"bytes total (%d bytes free)\n", name, len(data), name, f.free)
 	case kind == "verify-md5":
 		sum := md5.Sum(data)
 		return fmt.Sprintf("....Done!\nverify /md5 (bootflash:%s) = %x\n", name, sum)

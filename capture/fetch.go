@@ -13,7 +13,8 @@ import (
 	"github.com/moncap/moncap/capture/bundle"
 )
 
-// fetch brings the capture here: by SCP, or rebuilt from the dump. Once it is here, the router's copy is not the only one.
+// fetch brings the capture here: by SCP, or rebuilt from the dump. Once it is here, the router's
+// copy is not the only one.
 func (r *router) fetch(ctx context.Context) error {
 	f, err := r.u.b.CreateCapture(r.side)
 	if err != nil {
@@ -60,7 +61,8 @@ func (r *router) fill(ctx context.Context, f *bundle.Partial) error {
 	return nil
 }
 
-// shortFile is an exported file that lacks packets which the buffer had, although it is as the router says.
+// shortFile is an exported file that lacks packets which the buffer had, although it is as the
+// router says.
 type shortFile struct {
 	name    string
 	has, of int
@@ -85,7 +87,8 @@ func (r *router) holds(in *intake) error {
 
 func (r *router) fetchSCP(ctx context.Context, f *bundle.Partial) error {
 	in := &intake{w: f, md5: md5.New(), sha: sha256.New(), limit: r.size} // #nosec G401 -- see the import
-	r.broken++                                                            // the host may give its session up for the transfer
+	// the host may give its session up for the transfer
+	r.broken++
 	n, err := r.talk.Fetch(ctx, r.plan.source(), in, func(done, total int64) {
 		r.u.o.Events(Event{Side: r.side, Phase: PhaseFetch, Kind: Progress, Done: done, Total: total})
 	})

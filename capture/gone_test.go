@@ -10,16 +10,19 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// A capture point that is gone was lost with a reload, with a switchover, or to somebody's hand: `show redundancy` tells.
+// A capture point that is gone was lost with a reload, with a switchover, or to somebody's hand:
+// `show redundancy` tells.
 func TestWhyACapturePointIsGone(t *testing.T) {
 	shown := func(system, active string) string {
-		return fmt.Sprintf("Redundant System Information :\n------------------------------\n       Available system uptime = %s\n"+
-			"Switchovers system experienced = 1\n        Last switchover reason = user forced\n\nCurrent Processor Information :\n"+
-			"       Uptime in current state = %s\n\nPeer Processor Information :\n       Uptime in current state = 0 minutes\n", system, active)
+		return fmt.Sprintf("Redundant System Information :\n------------------------------\n       Available system "+
+			"uptime = %s\nSwitchovers system experienced = 1\n        Last switchover reason = user forced\n\nCurrent "+
+			"Processor Information :\n       Uptime in current state = %s\n\nPeer Processor Information :\n       Uptime in "+
+			"current state = 0 minutes\n", system, active)
 	}
 	for _, tt := range []struct{ name, show, want string }{
 		{"reload", shown("2 minutes", "2 minutes"), "the router was reloaded while it captured"},
-		{"switchover", shown("3 weeks, 2 days", "1 minute"), "the standby processor took over while it captured, 1m0s ago (user forced)"},
+		{"switchover", shown("3 weeks, 2 days", "1 minute"),
+			"the standby processor took over while it captured, 1m0s ago (user forced)"},
 		{"removed", shown("3 weeks, 2 days", "3 weeks, 2 days"), "somebody removed it"},
 		{"not said", "\n", pointGone},
 		{"refused", "% Invalid input detected at '^' marker.", pointGone},

@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// Identified is what a Host can say of who answers. One that cannot is known by what the router shows.
+// Identified is what a Host can say of who answers. One that cannot is known by
+// what the router shows.
 type Identified interface {
 	// Identity returns the name in the router's prompt, and the fingerprint of its host key.
 	Identity() (hostname, hostKey string)
@@ -19,7 +20,8 @@ type Identified interface {
 	Close() error
 }
 
-// OtherRouterError says that another router answers at the address of the one that the run works on.
+// OtherRouterError says that another router answers at the address of the one
+// that the run works on.
 type OtherRouterError struct {
 	Peer     string
 	Expected string // what the run saw first
@@ -27,13 +29,14 @@ type OtherRouterError struct {
 }
 
 func (e *OtherRouterError) Error() string {
-	return fmt.Sprintf("%s: another router answers: expected is %s, this is %s: it is not touched", e.Peer, e.Expected, e.Answered)
+	return fmt.Sprintf("%s: another router answers: expected is %s, this is %s: it is not touched", e.Peer, e.Expected,
+		e.Answered)
 }
 
 // Hint says what to look at.
 func (e *OtherRouterError) Hint() string {
-	return "the address of " + e.Peer + " leads to another router than before: a failover, a changed inventory, DNS or NAT; " +
-		"clean again when it leads to " + e.Expected
+	return "the address of " + e.Peer + " leads to another router than before: a failover, a changed inventory, " +
+		"DNS or NAT; clean again when it leads to " + e.Expected
 }
 
 // identity is who a router is. What is empty is not known.
@@ -58,8 +61,9 @@ func (i identity) String() string {
 	return name + " (" + strings.Join(known, ", ") + ")"
 }
 
-// same says whether two sightings are of one router. A router may be renamed: then its serial number, or its host key,
-// says that it is the same. Routers that were cloned may share name and number, but not the key.
+// same says whether two sightings are of one router. A router may be renamed: then its serial
+// number, or its host key, says that it is the same. Routers that were cloned may share name and
+// number, but not the key.
 func (i identity) same(o identity) bool {
 	differ := func(x, y string) bool { return x != "" && y != "" && !strings.EqualFold(x, y) }
 	agree := func(x, y string) bool { return x != "" && y != "" && strings.EqualFold(x, y) }
@@ -69,8 +73,8 @@ func (i identity) same(o identity) bool {
 	return !differ(i.hostname, o.hostname) || agree(i.serial, o.serial) || agree(i.hostKey, o.hostKey)
 }
 
-// session numbers the session with the router. Of a host that does not, each answer that failed to come, and each
-// transfer, may have been the end of one.
+// session numbers the session with the router. Of a host that does not, each answer that failed to
+// come, and each transfer, may have been the end of one.
 func (r *router) session() int {
 	if h, ok := r.host.(Identified); ok {
 		return h.Session()
@@ -78,7 +82,8 @@ func (r *router) session() int {
 	return 1 + r.broken
 }
 
-// meet keeps who the router is: what all later sessions, and all later commands on the bundle, are held against.
+// meet keeps who the router is: what all later sessions, and all later commands on the bundle, are
+// held against.
 func (r *router) meet(v iosxe.Version) {
 	info := r.info
 	info.Hostname, info.Model, info.Software, info.Serial = v.Hostname, v.Model, v.Software, v.Serial
@@ -91,8 +96,8 @@ func (r *router) meet(v iosxe.Version) {
 	r.vouched = r.session()
 }
 
-// recognise makes sure, once a session, that the router is the one that the run saw first. It comes before every
-// command: what another router is asked is no evidence, and what it is told is harm.
+// recognise makes sure, once a session, that the router is the one that the run saw first. It comes
+// before every command: what another router is asked is no evidence, and what it is told is harm.
 func (r *router) recognise(ctx context.Context) error {
 	known := identityOf(r.info)
 	first := known == (identity{})
@@ -118,7 +123,8 @@ func (r *router) recognise(ctx context.Context) error {
 	}
 	r.vouched = r.session()
 	if now.hostname != "" && !strings.EqualFold(now.hostname, known.hostname) {
-		r.note("", "it calls itself %s now, and was %s before", iosxe.Printable(now.hostname), iosxe.Printable(known.hostname))
+		r.note("", "it calls itself %s now, and was %s before", iosxe.Printable(now.hostname),
+			iosxe.Printable(known.hostname))
 		r.u.mu.Lock() // an armed run is saved while its routers are looked at
 		r.info.Hostname = now.hostname
 		r.u.mu.Unlock()
@@ -126,7 +132,8 @@ func (r *router) recognise(ctx context.Context) error {
 	return nil
 }
 
-// whoAnswers asks for the identity. A router that does not show its version is known by its prompt and its key.
+// whoAnswers asks for the identity. A router that does not show its version is known by its prompt
+// and its key.
 func (r *router) whoAnswers(ctx context.Context) (identity, error) {
 	var now identity
 	out, err := r.send(ctx, iosxe.ShowVersion())

@@ -88,12 +88,14 @@ func (h *failover) ProbeFile(ctx context.Context, file string, beside bool) erro
 
 func (h *failover) Prepare(ctx context.Context) error { return h.now().Prepare(ctx) }
 
-func (h *failover) Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error) {
+func (h *failover) Fetch(ctx context.Context, file string, w io.Writer,
+	progress func(done, total int64)) (int64, error) {
 	return h.now().Fetch(ctx, file, w, progress)
 }
 
-// TestAnotherRouterIsNotTheOne has the session with side A lost at every command, and another router answer from then on.
-// It may be one of another name, one of the same name, or the one of the other side.
+// TestAnotherRouterIsNotTheOne has the session with side A lost at every command, and another
+// router answer from then on. It may be one of another name, one of the same name, or the one of
+// the other side.
 func TestAnotherRouterIsNotTheOne(t *testing.T) {
 	settings := matrix["full"]
 	calls := trace(t, settings)
@@ -139,12 +141,14 @@ func failedOver(t *testing.T, l *lab, host *failover, elsewhere string) {
 	if !slices.ContainsFunc(dirty.Left, func(l Leftover) bool { return l.Reason == ReasonOtherRouter }) {
 		t.Errorf("no reason is the other router: %v", err)
 	}
-	if !strings.Contains(err.Error(), "R1 (serial number 9AAA)") || !strings.Contains(err.Error(), "(serial number "+host.second.serial+")") {
+	if !strings.Contains(err.Error(), "R1 (serial number 9AAA)") ||
+		!strings.Contains(err.Error(), "(serial number "+host.second.serial+")") {
 		t.Errorf("the two routers are not named: %v", err)
 	}
 	// The bundle does not believe the other router either, and cleans when the right one answers.
 	b := reopen(t, snapshot(t, l.bundle.Dir()))
-	if _, err := Clean(t.Context(), b, Hosts{host.second, l.b}, l.opts); !errors.As(err, &dirty) || dirty.Left[0].Reason != ReasonOtherRouter {
+	if _, err := Clean(t.Context(), b, Hosts{host.second, l.b}, l.opts); !errors.As(err, &dirty) ||
+		dirty.Left[0].Reason != ReasonOtherRouter {
 		t.Errorf("clean on the other router: %v", err)
 	}
 	if diff := cmp.Diff(elsewhere, host.second.state()); diff != "" {
@@ -155,8 +159,8 @@ func failedOver(t *testing.T, l *lab, host *failover, elsewhere string) {
 	}
 }
 
-// TestABundleWithoutAnIdentityGetsOne: whoever answers first has to be the one that answers to the end. The other has the
-// same things, as a standby with a copied configuration may.
+// TestABundleWithoutAnIdentityGetsOne: whoever answers first has to be the one that answers to the
+// end. The other has the same things, as a standby with a copied configuration may.
 func TestABundleWithoutAnIdentityGetsOne(t *testing.T) {
 	for at := 1; at < 6; at++ {
 		synctest.Test(t, func(t *testing.T) {
@@ -173,7 +177,8 @@ func TestABundleWithoutAnIdentityGetsOne(t *testing.T) {
 			host.second.host = "R7"
 			elsewhere := host.second.state()
 			var dirty *DirtyError
-			if _, err := Clean(t.Context(), l.bundle, Hosts{host, l.b}, l.opts); !errors.As(err, &dirty) || !strings.Contains(err.Error(), "this is R7") {
+			if _, err := Clean(t.Context(), l.bundle, Hosts{host, l.b}, l.opts); !errors.As(err, &dirty) ||
+				!strings.Contains(err.Error(), "this is R7") {
 				t.Errorf("at %d: %v", at, err)
 			}
 			if diff := cmp.Diff(elsewhere, host.second.state()); diff != "" {
@@ -200,7 +205,8 @@ func TestARenamedRouterIsTheSame(t *testing.T) {
 		if err != nil || l.state() != before || result.Run.A.Source != bundle.SourceSCP {
 			t.Errorf("%v", err)
 		}
-		if notes := strings.Join(result.Notes, "\n"); !strings.Contains(notes, "it calls itself R1-new now, and was R1 before") {
+		if notes := strings.Join(result.Notes, "\n"); !strings.Contains(notes,
+			"it calls itself R1-new now, and was R1 before") {
 			t.Errorf("notes %q", notes)
 		}
 	})

@@ -68,7 +68,8 @@ func TestAPlanFromElsewhereIsValidated(t *testing.T) {
 	if err := l.bundle.WriteFile("run.json", []byte(evil)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Clean(t.Context(), l.bundle, l.hosts(), l.opts); err == nil || !strings.Contains(err.Error(), "interface") {
+	if _, err := Clean(t.Context(), l.bundle, l.hosts(), l.opts); err == nil ||
+		!strings.Contains(err.Error(), "interface") {
 		t.Errorf("%v", err)
 	}
 }
@@ -93,7 +94,8 @@ func TestNothingIsChangedWithoutAJournal(t *testing.T) {
 	})
 }
 
-// TestEveryChangeIsAnnounced looks into the journal at the moment at which a changing command arrives.
+// TestEveryChangeIsAnnounced looks into the journal at the moment at which a
+// changing command arrives.
 func TestEveryChangeIsAnnounced(t *testing.T) {
 	announced := map[string]string{
 		"define-acl": kindACL, "define-capture": kindCapture, "limit-capture": kindCapture, "start-capture": kindActive,
@@ -125,8 +127,9 @@ func TestEveryChangeIsAnnounced(t *testing.T) {
 
 func TestHintsSayWhatToDo(t *testing.T) {
 	for kind, want := range map[iosxe.RefusalKind]string{
-		iosxe.Unauthorized: "moncap account", iosxe.NoSpace: "buffer_mb", iosxe.Unsupported: "platform", iosxe.AlreadyThere: "--name",
-		iosxe.Missing: "",
+		iosxe.Unauthorized: "moncap account", iosxe.NoSpace: "buffer_mb", iosxe.Unsupported: "platform",
+		iosxe.AlreadyThere: "--name",
+		iosxe.Missing:      "",
 	} {
 		err := &PhaseError{Phase: PhaseExport, Err: &iosxe.Refusal{Command: "x", Kind: kind}}
 		if got := err.Hint(); !strings.Contains(got, want) || want == "" && got != "" {

@@ -27,7 +27,8 @@ func (b slowBooks) Noted(e bundle.Entry) {
 
 func (slowBooks) Saved([]byte) {}
 
-// Neither what is written before a start nor what is written after it moves one start away from the other, or makes it seem so.
+// Neither what is written before a start nor what is written after it moves one start away from the
+// other, or makes it seem so.
 func TestSlowBooksDoNotWidenTheStartGap(t *testing.T) {
 	for _, books := range []slowBooks{{intends: time.Second}, {notes: time.Second}} {
 		synctest.Test(t, func(t *testing.T) {

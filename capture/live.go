@@ -7,22 +7,25 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// LivePackets are packets that a capture has while it runs. Their bytes are exact; their times are those of this machine, as
-// near as it saw the first one come, and are no measurement: those are in the exported file.
+// LivePackets are packets that a capture has while it runs. Their bytes are exact; their times are
+// those of this machine, as near as it saw the first one come, and are no measurement: those are in
+// the exported file.
 type LivePackets struct {
 	Side    Side
 	Packets []bundle.Packet
 }
 
-// A router cannot hand out what is new in a buffer, only all of it, as text of four times its size. So it is read only while
-// there is little in it, which is what a negotiation is; whatever comes later is in the exported file alone.
+// A router cannot hand out what is new in a buffer, only all of it, as text of four times its size.
+// So it is read only while there is little in it, which is what a negotiation is; whatever comes
+// later is in the exported file alone.
 const (
 	mostLive   = 200 // packets
 	mostLiveKB = 512 // a buffer takes memory in steps of 128
 	triesLive  = 3
 )
 
-// showLive reads the packets that are new, for Options.Live. What goes wrong costs the view and nothing else.
+// showLive reads the packets that are new, for Options.Live. What goes wrong costs the view and
+// nothing else.
 func (r *router) showLive(ctx context.Context, b iosxe.Buffer) {
 	if r.u.o.Live == nil || r.showsNone || b.Packets <= r.shown || ctx.Err() != nil {
 		return

@@ -12,8 +12,8 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// TestLiveShowsEachPacketOnce: what a capture has while it runs is handed out once, and neither a router that cannot show it nor
-// one that has too much of it costs the run anything.
+// TestLiveShowsEachPacketOnce: what a capture has while it runs is handed out once, and neither a
+// router that cannot show it nor one that has too much of it costs the run anything.
 func TestLiveShowsEachPacketOnce(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -68,7 +68,8 @@ func TestLiveShowsEachPacketOnce(t *testing.T) {
 						t.Errorf("packet %d is %q, want %q", i, data, l.a.frames[i])
 					}
 				}
-				if notes := strings.Join(r.Run.Notes, "\n"); strings.Contains(notes, "shown") != (tt.note != "") || !strings.Contains(notes, tt.note) {
+				if notes := strings.Join(r.Run.Notes, "\n"); strings.Contains(notes, "shown") != (tt.note != "") ||
+					!strings.Contains(notes, tt.note) {
 					t.Errorf("notes: %s", notes)
 				}
 				if l.state() != before {

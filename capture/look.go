@@ -39,17 +39,18 @@ func (r *router) lookACL(ctx context.Context, _ *change, attempts int) (presence
 	return absent, silence(iosxe.ShowACL(r.plan.ACL), out)
 }
 
-// silence makes sure that a router which shows nothing of a name says nothing at all. Words that cannot be read are no
-// proof that there is none.
+// silence makes sure that a router which shows nothing of a name says nothing at all. Words that
+// cannot be read are no proof that there is none.
 func silence(cmd iosxe.Command, out string) error {
 	if strings.TrimSpace(iosxe.Clean(out)) == "" {
 		return nil
 	}
-	return fmt.Errorf("`%s`: the router's answer cannot be read: %s", cmd.Lines[0], quote(iosxe.Clean(out)))
+	return &stuckError{fmt.Errorf("`%s`: the router's answer cannot be read: %s", cmd.Lines[0],
+		quote(iosxe.Clean(out)))}
 }
 
-// compareEntries holds what a router shows against what was sent. Some of it, in the same order, is what is left by a session
-// that broke in the middle, or by a router that refused a line.
+// compareEntries holds what a router shows against what was sent. Some of it, in the same order, is
+// what is left by a session that broke in the middle, or by a router that refused a line.
 func compareEntries(shown, sent []string) presence {
 	missing := 0
 	for _, line := range sent {
@@ -68,7 +69,8 @@ func compareEntries(shown, sent []string) presence {
 	return whole
 }
 
-// normalEntry takes out what a router may spell its own way: case, blanks, the form of IPv6 addresses.
+// normalEntry takes out what a router may spell its own way: case, blanks, the form
+// of IPv6 addresses.
 func normalEntry(line string) string {
 	words := strings.Fields(strings.ToLower(line))
 	for i, w := range words {
@@ -81,7 +83,11 @@ func normalEntry(line string) string {
 
 // capture returns the capture point as the router shows it; nil when there is none.
 func (r *router) capture(ctx context.Context, attempts int) (*iosxe.Capture, error) {
-	out, err := r.repeatAtMost(ctx, iosxe.ShowCapture(r.plan.Name), attempts)
+	return r.captureCalled(ctx, r.plan.Name, attempts)
+}
+
+func (r *router) captureCalled(ctx context.Context, name iosxe.Name, attempts int) (*iosxe.Capture, error) {
+	out, err := r.repeatAtMost(ctx, iosxe.ShowCapture(name), attempts)
 	if refusedAs(err, iosxe.Missing) {
 		return nil, nil
 	}
@@ -93,11 +99,11 @@ func (r *router) capture(ctx context.Context, attempts int) (*iosxe.Capture, err
 		return nil, err
 	}
 	for i := range all {
-		if all[i].Name == r.plan.Name.String() {
+		if all[i].Name == name.String() {
 			return &all[i], nil
 		}
 	}
-	return nil, silence(iosxe.ShowCapture(r.plan.Name), out)
+	return nil, silence(iosxe.ShowCapture(name), out)
 }
 
 func (r *router) lookCapture(ctx context.Context, _ *change, attempts int) (presence, error) {
@@ -108,42 +114,50 @@ func (r *router) lookCapture(ctx context.Context, _ *change, attempts int) (pres
 	return r.plan.compareCapture(c), nil
 }
 
-// compareCapture holds a capture point of the run's name against what the plan defines. The two commands that define it
-// may have been interrupted between each other, so a limit that was not set yet is part of it.
+// compareCapture holds a capture point of the run's name against what the plan defines. The two
+// commands that define it may have been interrupted between each other, so a limit that was not set
+// yet is part of it.
 func (p *SidePlan) compareCapture(c *iosxe.Capture) presence {
 	if len(c.Interfaces) == 0 && c.ACL == "" && p.bound {
 		return partial
 	}
-	s := p.settings
-	equal := 0
-	for _, l := range []struct{ shown, planned int }{
-		{c.Packets, s.Packets}, {int(c.Duration), int(s.Duration)}, {c.PacketLen, s.PacketLen},
-	} {
-		switch {
-		case l.shown == l.planned:
-			equal++
-		case l.shown != 0:
-			return foreign
-		}
-	}
-	attached := p.attached(c)
+	limited, attached := compareLimits(c, p.point), p.attached(c)
 	switch {
-	case attached == foreign, !p.filters(c),
-		c.BufferMB != s.BufferMB && c.BufferMB != 0, c.Circular != s.Circular:
+	case limited == foreign, attached == foreign, !p.filters(c), c.Circular != p.point.Circular:
 		return foreign
-	case equal == 3 && c.BufferMB != 0 && attached == whole:
+	case limited == whole && attached == whole:
 		return whole
 	}
 	return partial
 }
 
-// attached says whether the capture point is on the plan's interfaces, on some of them, or on another. A router may have refused
-// one of several.
+// compareLimits says whether the capture point has the planned limits, some of them, or another.
+// One that was not set is none.
+func compareLimits(c *iosxe.Capture, planned iosxe.CapturePoint) presence {
+	limited := whole
+	for _, l := range []struct{ shown, planned int }{
+		{c.Packets, planned.Packets}, {int(c.Duration), int(planned.Duration)}, {c.PacketLen, planned.PacketLen},
+		{c.BufferMB, planned.BufferMB},
+	} {
+		switch {
+		case l.shown == l.planned:
+		case l.shown != 0:
+			return foreign
+		default:
+			limited = partial
+		}
+	}
+	return limited
+}
+
+// attached says whether the capture point is on the plan's interfaces, on some of them, or on
+// another. A router may have refused one of several.
 func (p *SidePlan) attached(c *iosxe.Capture) presence {
 	missing := append([]iosxe.Interface{p.Interface}, p.Also...)
 	for _, a := range c.Interfaces {
 		n := len(missing)
-		if missing = slices.DeleteFunc(missing, func(i iosxe.Interface) bool { return i.Is(a.Interface) }); len(missing) == n {
+		if missing = slices.DeleteFunc(missing,
+			func(i iosxe.Interface) bool { return i.Is(a.Interface) }); len(missing) == n {
 			return foreign
 		}
 	}
@@ -191,8 +205,8 @@ func (r *router) lookActive(ctx context.Context, _ *change, attempts int) (prese
 	return absent, nil
 }
 
-// lookFile cannot tell whether a file is complete. Of a name that somebody chose, it is ours when it is what the run
-// measured.
+// lookFile cannot tell whether a file is complete. Of a name that somebody chose, it is ours when
+// it is what the run measured.
 func (r *router) lookFile(ctx context.Context, c *change, attempts int) (presence, error) {
 	_, there, err := r.file(ctx, attempts)
 	if err != nil || !there {
@@ -214,16 +228,14 @@ func (r *router) lookFile(ctx context.Context, c *change, attempts int) (presenc
 	return whole, nil
 }
 
-// lookDebug finds the debug among those that are on. It is on for everybody, so one that the bundle speaks of counts as
-// ours only while it is limited to our peer.
+// lookDebug finds the debug among those that are on. It is on for everybody, so one that the bundle
+// speaks of counts as ours only while it is limited to our peer.
 func (r *router) lookDebug(ctx context.Context, c *change, attempts int) (presence, error) {
 	out, err := r.repeatAtMost(ctx, iosxe.ShowDebug(), attempts)
 	if err != nil {
 		return absent, err
 	}
-	on := slices.ContainsFunc(iosxe.ParseDebug(out), func(line string) bool {
-		return strings.Contains(strings.ToLower(line), "ikev2")
-	})
+	on := debugsIKEv2(out)
 	switch {
 	case on && c.adopted && !iosxe.DebugsPeer(out, r.plan.Remote):
 		return foreign, nil
@@ -231,6 +243,13 @@ func (r *router) lookDebug(ctx context.Context, c *change, attempts int) (presen
 		return whole, nil
 	}
 	return c.unseen(), nil
+}
+
+// debugsIKEv2 says whether IKEv2 is among what `show debugging` lists as on.
+func debugsIKEv2(shown string) bool {
+	return slices.ContainsFunc(iosxe.ParseDebug(shown), func(line string) bool {
+		return strings.Contains(strings.ToLower(line), "ikev2")
+	})
 }
 
 // lookCondition finds the condition by the address of the peer.
@@ -245,8 +264,9 @@ func (r *router) lookCondition(ctx context.Context, c *change, attempts int) (pr
 	return c.unseen(), nil
 }
 
-// unseen is what a debug, or its condition, is that the router does not list. Not every release lists them, and both may
-// be turned off twice, so what this process turned on is taken back until the router took it.
+// unseen is what a debug, or its condition, is that the router does not list. Not every release
+// lists them, and both may be turned off twice, so what this process turned on is taken back until
+// the router took it.
 func (c *change) unseen() presence {
 	if c.adopted || c.taken {
 		return absent
@@ -254,7 +274,8 @@ func (c *change) unseen() presence {
 	return partial
 }
 
-// file returns what the router says about the exported file. The size of one whose row cannot be read is 0.
+// file returns what the router says about the exported file. The size of one whose row cannot be
+// read is 0.
 func (r *router) file(ctx context.Context, attempts int) (iosxe.FileInfo, bool, error) {
 	return r.listed(r.repeatAtMost(ctx, iosxe.DirFile(r.plan.File), attempts))
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// aboutPeer makes a show of one peer. The address was validated by the filter's constructor already.
+// aboutPeer makes a show of one peer. The address was validated by the filter's
+// constructor already.
 func (p *SidePlan) aboutPeer(show func(peer netip.Addr) (iosxe.Command, error)) []iosxe.Command {
 	if c, err := show(p.Remote); err == nil {
 		return []iosxe.Command{c}
@@ -32,36 +33,41 @@ func (p *SidePlan) waitShows() []iosxe.Command {
 	return append(p.aboutPeer(iosxe.ShowIKEv2SA), iosxe.ShowISAKMPSA())
 }
 
-// observeCommands lists what is asked when the capture is here already, what says most about it first. All of it may fail.
+// observeCommands lists what is asked when the capture is here already, what says most about it
+// first. All of it may fail.
 func (p *SidePlan) observeCommands() []iosxe.Command {
 	// The clock is the first, so that the time between its question and its answer is its own.
 	commands := []iosxe.Command{iosxe.ShowClock(), iosxe.ShowCapture(p.Name), iosxe.ShowCaptureParameter(p.Name)}
 	if len(p.debugOn) > 0 {
-		commands = append(commands, iosxe.ShowLog())
+		commands = append(commands, iosxe.ShowDebug(), iosxe.ShowLog())
 	}
 	commands = append(commands, p.showTraces()...)
-	commands = slices.Concat(commands, p.aboutPeer(iosxe.ShowIKEv2SA), p.inFVRF(iosxe.ShowIPsecSA), p.aboutPeer(iosxe.ShowCryptoSession))
+	commands = slices.Concat(commands, p.aboutPeer(iosxe.ShowIKEv2SA), p.inFVRF(iosxe.ShowIPsecSA),
+		p.aboutPeer(iosxe.ShowCryptoSession))
 	return append(commands,
-		iosxe.ShowIKEv2Diagnose(), iosxe.ShowIKEv2Stats(), iosxe.ShowNTP(), iosxe.ShowIKEv2Proposal(), iosxe.ShowIKEv2Policy(),
+		iosxe.ShowIKEv2Diagnose(), iosxe.ShowIKEv2Stats(), iosxe.ShowNTP(), iosxe.ShowIKEv2Proposal(),
+		iosxe.ShowIKEv2Policy(),
 		iosxe.ShowIKEv2Profile(), iosxe.ShowISAKMPPolicy(), iosxe.ShowTransformSet(), iosxe.ShowIPsecProfile(),
 		iosxe.ShowInterfaces(), iosxe.ShowISAKMPSA(), iosxe.ShowEventTrace(), iosxe.ShowBrief(p.Name), iosxe.ShowCryptoMap(),
 	)
 }
 
-// mostUnanswered is how many of the shows may go wrong otherwise than by a refusal before the rest is left alone: each of
-// them can have cost a session, and a long wait.
+// mostUnanswered is how many of the shows may go wrong otherwise than by a refusal before the rest
+// is left alone: each of them can have cost a session, and a long wait.
 const mostUnanswered = 2
 
 var errEnough = errors.New("the router did not answer the shows before it")
 
-// observe reads what the router knows about the capture and the tunnel into the bundle. The capture is here, so nothing
-// that goes wrong with a show matters: it is noted, and nothing is asked twice. Only an interruption is an error.
+// observe reads what the router knows about the capture and the tunnel into the bundle. The capture
+// is here, so nothing that goes wrong with a show matters: it is noted, and nothing is asked twice.
+// Only an interruption is an error.
 func (r *router) observe(ctx context.Context) error {
 	limit := r.u.o.timeout(PhaseObserve) * 9 / 10 // so that a router which hangs costs the shows alone
-	looking, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the router takes too long"))
+	looking, cancel := noLonger(ctx, limit)
 	defer cancel()
 	looking, enough := context.WithCancelCause(looking)
 	defer enough(nil)
+	r.readControlPlane(looking)
 	var refused, skipped []string
 	failed := 0
 	commands := append(r.plan.observeCommands(), r.countAgain()...)
@@ -83,6 +89,7 @@ func (r *router) observe(ctx context.Context) error {
 		}
 		began = time.Now()
 	})
+	r.readBinaryTrace(looking)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -102,6 +109,10 @@ func (r *router) learn(cmd iosxe.Command, out string, began time.Time) {
 		if c, err := iosxe.ParseClock(out); err == nil {
 			r.keepClock(c, began, time.Now())
 		}
+	case iosxe.ShowDebug().Name:
+		if r.debugShows && !debugsIKEv2(out) {
+			r.note(PhaseObserve, "somebody turned the debug off while it captured: what its log lacks proves nothing")
+		}
 	case "show-log":
 		if err := r.u.b.SaveDebug(r.side, debugLines(out)); err != nil {
 			r.note(PhaseObserve, "%v", err)
@@ -110,7 +121,8 @@ func (r *router) learn(cmd iosxe.Command, out string, began time.Time) {
 	r.keepShow(cmd, out)
 }
 
-// keepShow puts a show into the bundle. A disk that is full by now is told, and costs nothing that was fetched.
+// keepShow puts a show into the bundle. A disk that is full by now is told, and costs nothing that
+// was fetched.
 func (r *router) keepShow(cmd iosxe.Command, out string) {
 	if r.u.b == nil { // a check without a run
 		return
@@ -128,7 +140,8 @@ func (r *router) keepShow(cmd iosxe.Command, out string) {
 	}
 }
 
-// maxShows bounds what is kept of one router's shows, in bytes: whoever compares the captures reads all of them.
+// maxShows bounds what is kept of one router's shows, in bytes: whoever compares the captures reads
+// all of them.
 const maxShows = 3 << 20
 
 // showed is how much was kept so far.
@@ -139,8 +152,8 @@ func (r *router) showed() (sum int) {
 	return sum
 }
 
-// debugLines picks what the IKEv2 debug wrote out of the router's log: its own lines, and those without a prefix that
-// continue them.
+// debugLines picks what the IKEv2 debug wrote out of the router's log: its own lines, and those
+// without a prefix that continue them.
 func debugLines(log string) string {
 	var b strings.Builder
 	inside := false

@@ -75,30 +75,34 @@ type Event struct {
 type Options struct {
 	Events func(Event) // may be nil; called from one goroutine at a time
 	Log    *slog.Logger
-	// Timeouts bounds the phases of one side; what is missing or zero is DefaultTimeouts. PhaseWait is bounded by the
-	// duration of the settings.
+	// Timeouts bounds the phases of one side; what is missing or zero is DefaultTimeouts. PhaseWait is
+	// bounded by the duration of the settings.
 	Timeouts map[Phase]time.Duration
-	// Poll is the time from the start to the first look at the captures, and between two looks when something ends the
-	// wait; 1 s when zero. With nothing to wait for, a look costs a router two commands for nothing but a display: then
-	// it is five times as long.
+	// Poll is the time from the start to the first look at the captures, and between two looks when
+	// something ends the wait; 1 s when zero. With nothing to wait for, a look costs a router two
+	// commands for nothing but a display: then it is five times as long.
 	Poll time.Duration
-	// Patience is how long a router that does not answer any more is tried, with all that is asked of it until the run ends.
-	// DefaultPatience when zero or less than that; with more, it is also tried more often.
+	// Patience is how long a router that does not answer any more is tried, with all that is asked of
+	// it until the run ends. DefaultPatience when zero or less than that; with more, it is also tried
+	// more often.
 	Patience time.Duration
 	Retry    time.Duration // before the first repetition after a lost session, doubled each time; 500 ms when zero
 	Tool     string        // name and version of the program, for run.json
 	Stop     <-chan struct{}
 	Arm      *Arm // of an armed run; nil: it works together with nobody
-	// Live is given the packets of the captures while they run, each once, as far as they can be read without harm; nil: they
-	// are not read before the end. It is called from a goroutine for each side.
+	// Live is given the packets of the captures while they run, each once, as far as they can
+	// be read without harm; nil: they are not read before the end. It is called from a
+	// goroutine for each side.
 	Live func(LivePackets)
-	// Folder is where bundles are kept; only Check, which has none, needs it. Empty is the current one.
+	// Folder is where bundles are kept; only Check, which has none, needs it. Empty
+	// is the current one.
 	Folder string
-	// LineWait is how long each phase waits for a router without a free terminal line; zero: not at all, unless something of
-	// the run is on it. Other runs may have taken the lines, and give them back.
+	// LineWait is how long each phase waits for a router without a free terminal line; zero:
+	// not at all, unless something of the run is on it. Other runs may have taken the lines,
+	// and give them back.
 	LineWait time.Duration
-	// LineWaitFor names the peers of which it waits for a line; nil: all. A router that no other run has is not waited for:
-	// it refuses the connection for another reason.
+	// LineWaitFor names the peers of which it waits for a line; nil: all. A router that no other run
+	// has is not waited for: it refuses the connection for another reason.
 	LineWaitFor []string
 	// MaxDumpMB bounds what is read by `buffer dump` instead of SCP; 16 when zero.
 	MaxDumpMB int
@@ -108,14 +112,15 @@ type Options struct {
 	Name   string // what the operator says that the run of a bundle called its things, where it did not choose itself
 }
 
-// Ledger is a second set of books on a run, kept where others can go on with it when this machine cannot: the journal
-// and run.json, as the bundle has them. Its methods may be called by both sides at once.
+// Ledger is a second set of books on a run, kept where others can go on with it when this machine
+// cannot: the journal and run.json, as the bundle has them. Its methods may be called by both sides
+// at once.
 type Ledger interface {
-	// Intend writes down that a change is about to be made, and returns when it will be found. With an error the change is
-	// not made, and the run ends.
+	// Intend writes down that a change is about to be made, and returns when it will be found. With an
+	// error the change is not made, and the run ends.
 	Intend(ctx context.Context, e bundle.Entry) error
-	// Noted is told what became of a change, in the order of each side. It does not wait: what takes a change back
-	// depends on no ledger.
+	// Noted is told what became of a change, in the order of each side. It does not wait: what takes a
+	// change back depends on no ledger.
 	Noted(e bundle.Entry)
 	// Saved is told what run.json says now. It does not wait.
 	Saved(run []byte)
@@ -152,7 +157,8 @@ func (o Options) timeout(p Phase) time.Duration {
 	return d
 }
 
-// lineWaitToClean is how long a terminal line is waited for at least where something of the run is on the router.
+// lineWaitToClean is how long a terminal line is waited for at least where something of the run is
+// on the router.
 const lineWaitToClean = 30 * time.Second
 
 func (o Options) withDefaults() Options {
@@ -203,6 +209,7 @@ type Result struct {
 	Ended    Ending        // how the wait of an armed run ended; empty: it was none, or did not get there
 	SeenUp   bool          // a router showed the tunnel up while the run was armed: an end of it would have been seen
 	StartGap time.Duration // between the two captures' starts
+	Control  bool          // a router captures at its control plane as well
 	Kept     []Leftover    // what was left on purpose
 	Removed  []Leftover    // what was taken back
 	Notes    []string

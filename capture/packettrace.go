@@ -24,9 +24,11 @@ type tracePlan struct {
 	keep, free iosxe.Command
 }
 
-// planTrace makes the commands of the packet trace: of the other side's packets, on the interfaces of the capture.
+// planTrace makes the commands of the packet trace: of the other side's packets, on the interfaces
+// of the capture.
 func (p *SidePlan) planTrace(packets int) (err error) {
-	t := &tracePlan{trace: iosxe.PacketTrace{Peer: p.Remote, Interfaces: append([]iosxe.Interface{p.Interface}, p.Also...), Packets: packets}}
+	t := &tracePlan{trace: iosxe.PacketTrace{Peer: p.Remote, Interfaces: append([]iosxe.Interface{p.Interface}, p.Also...),
+		Packets: packets}}
 	var errs [4]error
 	t.conditions, errs[0] = t.trace.Conditions()
 	t.off, errs[1] = t.trace.NoConditions()
@@ -44,8 +46,9 @@ func traceShows() []iosxe.Command {
 	return []iosxe.Command{iosxe.ShowConditions(), iosxe.ShowTraceConfiguration()}
 }
 
-// traceThings are what the trace makes. None has a name of the run's own: another hand can make the same, and one global
-// state is everybody's. So each is looked at before it is taken back, and is left where others depend on it.
+// traceThings are what the trace makes. None has a name of the run's own: another hand can make the
+// same, and one global state is everybody's. So each is looked at before it is taken back, and is
+// left where others depend on it.
 func (p *SidePlan) traceThings() []thing {
 	if p.tracing == nil {
 		return nil
@@ -54,8 +57,10 @@ func (p *SidePlan) traceThings() []thing {
 	peer := p.Remote.String()
 	return []thing{
 		{kind: kindTraceCondition, name: peer, words: "platform condition for peer " + peer, undo: t.off,
-			shows: []iosxe.Command{iosxe.ShowConditions()}, look: (*router).lookTraceCondition, fleeting: true, shared: true},
-		{kind: kindTrace, name: peer, words: fmt.Sprintf("packet trace of %d packets", t.trace.Packets), undo: []iosxe.Command{t.free},
+			shows: []iosxe.Command{iosxe.ShowConditions()}, look: (*router).lookTraceCondition, fleeting: true, shared: true,
+			limits: kindTracing},
+		{kind: kindTrace, name: peer, words: fmt.Sprintf("packet trace of %d packets", t.trace.Packets),
+			undo:  []iosxe.Command{t.free},
 			shows: []iosxe.Command{iosxe.ShowTraceConfiguration()}, look: (*router).lookTrace, fleeting: true, shared: true},
 		{kind: kindTracing, name: peer, words: "started platform conditions", undo: []iosxe.Command{iosxe.StopConditions()},
 			shows: []iosxe.Command{iosxe.ShowConditions()}, look: (*router).lookTracing, fleeting: true, shared: true},
@@ -74,7 +79,8 @@ func (p *SidePlan) traceSteps() []Step {
 	for i, c := range p.tracing.conditions {
 		steps = append(steps, Step{Phase: PhaseDefine, Command: c, Undo: p.tracing.off[i : i+1]})
 	}
-	return append(steps, Step{Phase: PhaseDefine, Command: iosxe.ShowConditions()}, Step{Phase: PhaseDefine, Command: p.tracing.keep, Undo: []iosxe.Command{p.tracing.free}},
+	return append(steps, Step{Phase: PhaseDefine, Command: iosxe.ShowConditions()},
+		Step{Phase: PhaseDefine, Command: p.tracing.keep, Undo: []iosxe.Command{p.tracing.free}},
 		Step{Phase: PhaseDefine, Command: iosxe.StartConditions(), Undo: []iosxe.Command{iosxe.StopConditions()}})
 }
 
@@ -105,8 +111,8 @@ func (r *router) startTrace(ctx context.Context) error {
 	return nil
 }
 
-// learnRows keeps how the router lists the conditions that were set just now, when there was none before: releases may spell
-// them in a way that is not known.
+// learnRows keeps how the router lists the conditions that were set just now, when there was none
+// before: releases may spell them in a way that is not known.
 func (r *router) learnRows(ctx context.Context) {
 	if c, err := r.conditions(ctx, 1); err == nil && len(c.Rows) == len(r.plan.tracing.conditions) {
 		r.ownRows = c.Rows
@@ -122,7 +128,8 @@ func (r *router) sortConditions(c iosxe.Conditions) (own, others int) {
 	return own + known, others
 }
 
-// nobodyTraces makes sure that the platform has no condition and no trace: a router has one set of them, which is everybody's.
+// nobodyTraces makes sure that the platform has no condition and no trace: a router has one set of
+// them, which is everybody's.
 func (r *router) nobodyTraces(ctx context.Context) error {
 	c, lines, err := r.traced(ctx, phaseAttempts)
 	if err != nil {
@@ -168,8 +175,8 @@ func (r *router) conditions(ctx context.Context, attempts int) (iosxe.Conditions
 	return iosxe.ParseConditions(out)
 }
 
-// lookTraceCondition takes rows that it does not recognise for no proof that ours is gone: what takes it back names it, and nothing
-// else.
+// lookTraceCondition takes rows that it does not recognise for no proof that ours is gone: what
+// takes it back names it, and nothing else.
 func (r *router) lookTraceCondition(ctx context.Context, made *change, attempts int) (presence, error) {
 	c, err := r.conditions(ctx, attempts)
 	if err != nil {
@@ -186,8 +193,8 @@ func (r *router) lookTraceCondition(ctx context.Context, made *change, attempts 
 	return whole, nil
 }
 
-// lookTrace takes a trace that the router does not list for one that may be there, as long as it was not taken back: not every
-// release need list it.
+// lookTrace takes a trace that the router does not list for one that may be there, as long as it
+// was not taken back: not every release need list it.
 func (r *router) lookTrace(ctx context.Context, c *change, attempts int) (presence, error) {
 	out, err := r.repeatAtMost(ctx, iosxe.ShowTraceConfiguration(), attempts)
 	if err != nil {
@@ -215,14 +222,17 @@ func (r *router) lookTracing(ctx context.Context, _ *change, attempts int) (pres
 	return whole, nil
 }
 
-// endTrace ends the trace when the capture ends, so that it costs the data plane nothing while that is fetched. What was traced
-// stays until it is read. Nothing depends on it: the clean-up ends it, too.
+// endTrace ends the trace when the capture ends, so that it costs the data plane nothing
+// while that is fetched. What was traced stays until it is read. Nothing depends on it: the
+// clean-up ends it, too.
 func (r *router) endTrace(ctx context.Context) {
 	c := r.open(kindTracing)
 	if c == nil {
 		return
 	}
-	if err := r.undoChange(ctx, c); err != nil && ctx.Err() == nil {
+	ending, cancel := noLonger(ctx, controlPlanePatience)
+	defer cancel()
+	if err := r.tryUndo(ending, c, 1); err != nil && ctx.Err() == nil {
 		r.note(PhaseStop, "the packet trace goes on until the clean-up: %v", err)
 	}
 }
@@ -254,6 +264,7 @@ func (c *checker) tracing(ctx context.Context) error {
 		c.add("packet trace", Refuse, "%v", err)
 		return nil
 	}
+	c.free[kindTraceCondition], c.free[kindTrace], c.free[kindTracing] = true, true, true
 	c.add("packet trace", OK, "nobody traces packets")
 	return nil
 }

@@ -9,7 +9,8 @@ import (
 
 // PartnerVendors lists the platforms that PartnerKit knows, by the names that it takes.
 func PartnerVendors() []string {
-	return []string{"asa", "aws", "azure", "checkpoint", "fortigate", "google", "iosxe", "junos", "mikrotik", "opnsense", "panos", "strongswan", "vyos"}
+	return []string{"asa", "aws", "azure", "checkpoint", "fortigate", "google", "iosxe", "junos", "mikrotik", "opnsense",
+		"panos", "strongswan", "vyos"}
 }
 
 // Partner is the other end of a tunnel when only one side is ours.
@@ -22,8 +23,9 @@ type Partner struct {
 	SideA     bool       // the partner's gateway is side A of the tunnel
 }
 
-// PartnerKit returns what the operator of the other gateway types to take the capture that moncap analyze joins with
-// ours. The commands filter on the two addresses only, so that fragments, ESP and ICMP errors are in it.
+// PartnerKit returns what the operator of the other gateway types to take the capture that moncap
+// analyze joins with ours. The commands filter on the two addresses only, so that fragments, ESP
+// and ICMP errors are in it.
 func PartnerKit(vendor string, p Partner) (string, error) {
 	i := slices.Index(PartnerVendors(), vendor)
 	if i < 0 {
@@ -35,8 +37,8 @@ func PartnerKit(vendor string, p Partner) (string, error) {
 	if p.File == "" {
 		p.File = "partner.pcap"
 	}
-	write := [...]func(Partner) string{asaKit, awsKit, azureKit, checkpointKit, fortigateKit, googleKit, iosxeKit, junosKit, mikrotikKit, opnsenseKit,
-		panosKit, strongswanKit, vyosKit}[i]
+	write := [...]func(Partner) string{asaKit, awsKit, azureKit, checkpointKit, fortigateKit, googleKit, iosxeKit,
+		junosKit, mikrotikKit, opnsenseKit, panosKit, strongswanKit, vyosKit}[i]
 	if vendor == "aws" || vendor == "google" { // there is no capture to take, nor to send
 		return write(p), nil
 	}
@@ -69,7 +71,8 @@ func (p Partner) closing(vendor string) string {
 	if p.Tunnel != "" {
 		tunnel = "--tunnel " + p.Tunnel + " "
 	}
-	return lines(comment(vendor), "Send "+p.File+" to us, and say whether the gateway's clock is synchronized by NTP.", "We join it with ours: moncap analyze "+tunnel+files)
+	return lines(comment(vendor), "Send "+p.File+" to us, and say whether the gateway's clock is synchronized by NTP.",
+		"We join it with ours: moncap analyze "+tunnel+files)
 }
 
 func lines(lead string, text ...string) string {
@@ -83,7 +86,8 @@ func (p Partner) iface(example string) string {
 	return "<" + example + ">"
 }
 
-// filter is a libpcap filter expression for the tunnel: no ports, so that fragments are in it, and errors of devices in between.
+// filter is a libpcap filter expression for the tunnel: no ports, so that fragments are in it, and
+// errors of devices in between.
 func (p Partner) filter() string {
 	icmp := "icmp"
 	if p.Local.Is6() {
@@ -184,7 +188,8 @@ delete debug-filter file mc-tx.pcap
 }
 
 func strongswanKit(p Partner) string {
-	return fmt.Sprintf(`# strongSwan, libreswan or any Linux gateway: as root, before the test; it stops by itself after 10 minutes
+	return fmt.Sprintf(
+		`# strongSwan, libreswan or any Linux gateway: as root, before the test; it stops by itself after 10 minutes
 timeout 600 tcpdump -n -s 0 -i %[1]s -w %[2]s '%[3]s'
 # after the test: Ctrl-C ends it; look whether it holds anything
 tcpdump -n -r %[2]s | tail

@@ -41,7 +41,8 @@ func TestPartnerKitIPv6UsesAnIPv6List(t *testing.T) {
 
 func TestPartnerKitRefuses(t *testing.T) {
 	a := netip.MustParseAddr("203.0.113.9")
-	if _, err := PartnerKit("vax", Partner{Local: a, Remote: a}); err == nil || !strings.Contains(err.Error(), "strongswan") {
+	if _, err := PartnerKit("vax", Partner{Local: a, Remote: a}); err == nil ||
+		!strings.Contains(err.Error(), "strongswan") {
 		t.Errorf("unknown vendor: %v", err)
 	}
 	if _, err := PartnerKit("asa", Partner{Local: a}); err == nil {
@@ -51,10 +52,12 @@ func TestPartnerKitRefuses(t *testing.T) {
 
 // What a cloud runs as a service has no capture: nothing pretends so, and its log is asked for.
 func TestPartnerKitOfAService(t *testing.T) {
-	p := Partner{Tunnel: "hq-branch", Local: netip.MustParseAddr("203.0.113.9"), Remote: netip.MustParseAddr("198.51.100.1"), File: "x.pcap"}
+	p := Partner{Tunnel: "hq-branch", Local: netip.MustParseAddr("203.0.113.9"),
+		Remote: netip.MustParseAddr("198.51.100.1"), File: "x.pcap"}
 	for vendor, want := range map[string]string{"aws": "aws logs tail", "google": "gcloud logging read"} {
 		got, err := PartnerKit(vendor, p)
-		if err != nil || !strings.Contains(got, want) || !strings.Contains(got, "there is no packet capture") || strings.Contains(got, "Send x.pcap to us") {
+		if err != nil || !strings.Contains(got, want) || !strings.Contains(got, "there is no packet capture") ||
+			strings.Contains(got, "Send x.pcap to us") {
 			t.Errorf("%s: %v\n%s", vendor, err, got)
 		}
 	}
@@ -62,19 +65,26 @@ func TestPartnerKitOfAService(t *testing.T) {
 
 // Every kit starts, stops, exports and removes, and says what becomes of the file.
 func TestPartnerKitIsWhole(t *testing.T) {
-	p := Partner{Tunnel: "hq-branch", Local: netip.MustParseAddr("203.0.113.9"), Remote: netip.MustParseAddr("198.51.100.1"), Interface: "wan7", File: "x.pcap"}
+	p := Partner{Tunnel: "hq-branch", Local: netip.MustParseAddr("203.0.113.9"),
+		Remote: netip.MustParseAddr("198.51.100.1"), Interface: "wan7", File: "x.pcap"}
 	for vendor, wants := range map[string][]string{
-		"iosxe":      {"mcpartner start", "mcpartner stop", "export bootflash:x.pcap", "no monitor capture mcpartner", "no ip access-list", "delete /force"},
-		"asa":        {"match ip host 203.0.113.9 host 198.51.100.1", "match icmp any host 203.0.113.9", "no capture mcpartner interface wan7", "copy /noconfirm /pcap", "delete /noconfirm"},
-		"fortigate":  {"diagnose sniffer packet wan7 '(host 203.0.113.9 and host 198.51.100.1) or (icmp and host 203.0.113.9)' 6 0 a", "Ctrl-C", "fgt2eth"},
-		"panos":      {"set capture on", "set capture off", "scp export filter-pcap", "delete debug-filter file mc-tx.pcap", "mergecap"},
+		"iosxe": {"mcpartner start", "mcpartner stop", "export bootflash:x.pcap", "no monitor capture mcpartner",
+			"no ip access-list", "delete /force"},
+		"asa": {"match ip host 203.0.113.9 host 198.51.100.1", "match icmp any host 203.0.113.9",
+			"no capture mcpartner interface wan7", "copy /noconfirm /pcap", "delete /noconfirm"},
+		"fortigate": {"diagnose sniffer packet wan7 '(host 203.0.113.9 and host 198.51.100.1) or (icmp and host " +
+			"203.0.113.9)' 6 0 a", "Ctrl-C", "fgt2eth"},
+		"panos": {"set capture on", "set capture off", "scp export filter-pcap", "delete debug-filter file mc-tx.pcap",
+			"mergecap"},
 		"strongswan": {"timeout 600 tcpdump", "Ctrl-C", "rm x.pcap"},
-		"azure":      {"packet-capture start", `"MaxPacketBufferSize": 1600`, `"SourceSubnets": ["198.51.100.1/32"]`, "packet-capture stop", "revoke"},
+		"azure": {"packet-capture start", `"MaxPacketBufferSize": 1600`, `"SourceSubnets": ["198.51.100.1/32"]`,
+			"packet-capture stop", "revoke"},
 		"checkpoint": {"timeout 600 tcpdump", "Not fw monitor", "rm /var/log/x.pcap"},
 		"junos":      {"size 1500 matching", "write-file /var/tmp/x.pcap", "file delete /var/tmp/x.pcap"},
-		"mikrotik":   {"/tool sniffer print", "filter-ip-address=198.51.100.1/32", "sniffer start", "sniffer stop", "/file remove x.pcap"},
-		"opnsense":   {"timeout 600 tcpdump", "not enc0", "link type 109", "rm /tmp/x.pcap"},
-		"vyos":       {"sudo timeout 600 tcpdump", "not vti", "rm /tmp/x.pcap"},
+		"mikrotik": {"/tool sniffer print", "filter-ip-address=198.51.100.1/32", "sniffer start", "sniffer stop",
+			"/file remove x.pcap"},
+		"opnsense": {"timeout 600 tcpdump", "not enc0", "link type 109", "rm /tmp/x.pcap"},
+		"vyos":     {"sudo timeout 600 tcpdump", "not vti", "rm /tmp/x.pcap"},
 	} {
 		got, err := PartnerKit(vendor, p)
 		if err != nil {

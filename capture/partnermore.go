@@ -2,11 +2,12 @@ package capture
 
 import "fmt"
 
-// The gateways of clouds that are a service have no packets to hand out. What they log is asked for instead, and moncap analyze
-// says what our own capture proves alone.
+// The gateways of clouds that are a service have no packets to hand out. What they log is asked for
+// instead, and moncap analyze says what our own capture proves alone.
 
 func awsKit(p Partner) string {
-	return fmt.Sprintf(`# AWS Site-to-Site VPN: there is no packet capture of the gateway %[1]s, and mirroring does not reach it. Its log says
+	return fmt.Sprintf(
+		`# AWS Site-to-Site VPN: there is no packet capture of the gateway %[1]s, and mirroring does not reach it. Its log says
 # why it refused what it got; a tunnel's log has to be on already, since switching it on restarts that tunnel.
 aws ec2 describe-vpn-connections --filters Name=options.tunnel-options.outside-ip-address,Values=%[1]s --query 'VpnConnections[].[VpnConnectionId,VgwTelemetry,Options.TunnelOptions[].LogOptions]'
 # after the test
@@ -18,7 +19,8 @@ aws logs tail <log group of the tunnel> --since 15m > %[3]s.log
 }
 
 func googleKit(p Partner) string {
-	return fmt.Sprintf(`# Google Cloud VPN: there is no packet capture of the gateway %[1]s, and packet mirroring does not reach it. Its log has
+	return fmt.Sprintf(
+		`# Google Cloud VPN: there is no packet capture of the gateway %[1]s, and packet mirroring does not reach it. Its log has
 # each IKE message that it took or refused. After the test:
 gcloud logging read 'resource.type="vpn_gateway" AND ("%[2]s" OR "%[1]s")' --freshness 15m --format 'value(timestamp,textPayload)' > %[3]s.log
 gcloud compute vpn-tunnels list --filter 'peerIp=%[2]s' --format 'table(name,status,detailedStatus)'
@@ -27,7 +29,8 @@ gcloud compute vpn-tunnels list --filter 'peerIp=%[2]s' --format 'table(name,sta
 }
 
 func azureKit(p Partner) string {
-	return fmt.Sprintf(`# Azure VPN gateway (%[1]s): before the test. TracingFlags 11 is IKE, ESP and the rest; without MaxPacketBufferSize each
+	return fmt.Sprintf(
+		`# Azure VPN gateway (%[1]s): before the test. TracingFlags 11 is IKE, ESP and the rest; without MaxPacketBufferSize each
 # packet is cut after 120 bytes, which leaves no IKE message whole.
 az network vnet-gateway packet-capture start -g <resource group> -n <gateway> --filter '{"TracingFlags": 11, "MaxPacketBufferSize": 1600, "MaxFileSize": 200, "Filters": [{"SourceSubnets": ["%[2]s/%[4]d"], "DestinationSubnets": ["%[1]s/%[4]d"], "CaptureSingleDirectionTrafficOnly": false}]}'
 # after the test; the URL is a shared access signature, with write permission, of a container for blobs
@@ -58,7 +61,8 @@ rm /var/log/%[2]s
 }
 
 func junosKit(p Partner) string {
-	return fmt.Sprintf(`# Juniper SRX: before the test. write-file is not offered by the help, and is taken all the same. Without size, each
+	return fmt.Sprintf(
+		`# Juniper SRX: before the test. write-file is not offered by the help, and is taken all the same. Without size, each
 # packet is cut after its headers.
 monitor traffic interface %[1]s no-resolve size 1500 matching "%[3]s" write-file /var/tmp/%[2]s
 # after the test: Ctrl-C ends it
@@ -88,7 +92,8 @@ func mikrotikKit(p Partner) string {
 }
 
 func opnsenseKit(p Partner) string {
-	return fmt.Sprintf(`# OPNsense, pfSense: as root in the shell (option 8), before the test; it stops by itself after 10 minutes
+	return fmt.Sprintf(
+		`# OPNsense, pfSense: as root in the shell (option 8), before the test; it stops by itself after 10 minutes
 timeout 600 tcpdump -n -s 0 -i %[1]s -w /tmp/%[2]s '%[3]s'
 # after the test: Ctrl-C ends it
 # On the WAN interface, not enc0: that has the packets inside the tunnel, decrypted (link type 109), and no IKE.

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,15 +22,36 @@ func (r *router) define(ctx context.Context) error {
 	if r.said != "" { // a capture point is defined without a word
 		r.note(PhaseDefine, "the router answered the definition of the capture point with %s", quote(r.said))
 	}
+	if err := r.startDebug(ctx); err != nil {
+		return err
+	}
+	if err := r.startTrace(ctx); err != nil {
+		return err
+	}
+	return r.startControlPlane(ctx)
+}
+
+// startDebug turns the debug on, unless somebody debugs by now: it is everybody's, and would end
+// for them when it ends for this run.
+func (r *router) startDebug(ctx context.Context) error {
+	if len(r.plan.debugOn) == 0 {
+		return nil
+	}
+	out, err := r.repeat(ctx, iosxe.ShowDebug())
+	if err == nil {
+		err = debugIsFree(out)
+	}
+	if err != nil {
+		return err
+	}
 	for i, kind := range []string{kindCondition, kindDebug} {
-		if i >= len(r.plan.debugOn) {
-			break
-		}
 		if err := r.make(ctx, kind, r.plan.debugOn[i:i+1], nil); err != nil {
 			return err
 		}
 	}
-	return r.startTrace(ctx)
+	out, err = r.exec(ctx, iosxe.ShowDebug())
+	r.debugShows = err == nil && debugsIKEv2(out)
+	return nil
 }
 
 // start sends the command when the other side is about to send it, too.
@@ -59,7 +79,8 @@ func (r *router) start(ctx context.Context, gate *barrier) error {
 	return r.confirmStart(ctx)
 }
 
-// confirmStart looks whether the capture runs when the router did not say so in the words that it is known to use.
+// confirmStart looks whether the capture runs when the router did not say so in the words that it
+// is known to use.
 func (r *router) confirmStart(ctx context.Context) error {
 	c, err := r.capture(ctx, phaseAttempts)
 	switch {
@@ -85,10 +106,15 @@ func quote(said string) string {
 	return `"` + string(words) + `"`
 }
 
-// measureStart takes the middle of each command's round trip for the moment at which the capture started.
-func (u *runner) measureStart() {
+// measureGap takes the middle of each command's round trip for the moment at which
+// the capture started.
+func (u *runner) measureGap() {
 	a, b := middle(&u.run.A), middle(&u.run.B)
 	u.run.StartGapMS = milliseconds(b.Sub(a).Abs())
+}
+
+func (u *runner) measureStart() {
+	u.measureGap()
 	u.started = u.run.A.StartDone
 	if u.run.B.StartDone.After(u.started) {
 		u.started = u.run.B.StartDone
@@ -97,7 +123,8 @@ func (u *runner) measureStart() {
 
 func middle(r *bundle.Router) time.Time { return r.StartSent.Add(r.StartDone.Sub(r.StartSent) / 2) }
 
-// trigger makes the tunnel negotiate. It is never sent twice: what it does to a tunnel is not ours to repeat.
+// trigger makes the tunnel negotiate. It is never sent twice: what it does to a tunnel is not ours
+// to repeat.
 func (r *router) trigger(ctx context.Context) error {
 	if r.plan.Trigger == nil {
 		return nil
@@ -113,8 +140,8 @@ func (r *router) trigger(ctx context.Context) error {
 	return err
 }
 
-// stop ends the capture. One that ended by itself, at a limit or with a full buffer, is as good. There is none any more
-// where only the file of an earlier run waits to be collected.
+// stop ends the capture. One that ended by itself, at a limit or with a full buffer, is as good.
+// There is none any more where only the file of an earlier run waits to be collected.
 func (r *router) stop(ctx context.Context) error {
 	if r.open(kindCapture) == nil {
 		return nil
@@ -124,7 +151,7 @@ func (r *router) stop(ctx context.Context) error {
 			return err
 		}
 	}
-	shows := r.afterStop()
+	shows, again := r.afterStop(), r.open(kindActive) == nil
 	replies, err := r.sendAll(ctx, append([]iosxe.Command{iosxe.StopCapture(r.plan.Name)}, shows...), isLost)
 	var out string
 	if err == nil {
@@ -147,6 +174,7 @@ func (r *router) stop(ctx context.Context) error {
 		return err
 	}
 	defer r.endTrace(ctx)
+	defer r.stopControlPlane(ctx, again)
 	if replies != nil {
 		replies = replies[1:]
 	}
@@ -158,8 +186,8 @@ func (r *router) stop(ctx context.Context) error {
 	return nil
 }
 
-// afterStop lists what is asked behind the stop: the counters of the buffer, and whether there is a file yet where they are
-// exported to one.
+// afterStop lists what is asked behind the stop: the counters of the buffer, and whether there is a
+// file yet where they are exported to one.
 func (r *router) afterStop() []iosxe.Command {
 	shows := []iosxe.Command{iosxe.ShowBuffer(r.plan.Name)}
 	if r.toFile() {
@@ -175,7 +203,8 @@ func (r *router) stopped() error {
 	return nil
 }
 
-// askMissing asks shows, once more those whose answers were lost. replies are what was asked already; nil: nothing was.
+// askMissing asks shows, once more those whose answers were lost. replies are what was asked
+// already; nil: nothing was.
 func (r *router) askMissing(ctx context.Context, commands []iosxe.Command, replies []reply) []reply {
 	if replies == nil {
 		replies = unanswered(len(commands))
@@ -189,7 +218,8 @@ func (r *router) askMissing(ctx context.Context, commands []iosxe.Command, repli
 	return replies
 }
 
-// count keeps how many packets the stopped capture has, and how many it lost. Nothing depends on it.
+// count keeps how many packets the stopped capture has, and how many it lost.
+// Nothing depends on it.
 func (r *router) count(ctx context.Context, shown reply) {
 	if shown.err != nil {
 		if ctx.Err() == nil {
@@ -205,16 +235,19 @@ func (r *router) count(ctx context.Context, shown reply) {
 	}
 	r.counted, r.info.Packets, r.info.Dropped = true, b.Packets, b.Dropped
 	if b.Dropped > 0 {
-		r.note(PhaseStop, "the router dropped %d packets of the capture: the buffer was full, or more came a second than pps allows", b.Dropped)
+		r.note(PhaseStop, "the router dropped %d packets of the capture: the buffer was full, or more came a second than "+
+			"pps allows", b.Dropped)
 	}
 }
 
-// toFile says whether the packets are going to be written to a file in bootflash that is not there yet.
+// toFile says whether the packets are going to be written to a file in bootflash
+// that is not there yet.
 func (r *router) toFile() bool {
 	return !r.plan.File.IsZero() && r.dump == "" && r.open(kindFile) == nil
 }
 
-// export writes the packets to a file in bootflash. Whatever keeps it from that, they are read by dump then.
+// export writes the packets to a file in bootflash. Whatever keeps it from that, they are read by
+// dump then.
 func (r *router) export(ctx context.Context) error {
 	if r.dump != "" {
 		return nil
@@ -223,9 +256,8 @@ func (r *router) export(ctx context.Context) error {
 	writing, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
 	defer cancel()
 	err := r.writeFile(writing)
-	var local *localError
 	switch {
-	case err == nil || ctx.Err() != nil || lasting(err) || errors.As(err, &local):
+	case err == nil || ctx.Err() != nil || lasting(err) || ofThisMachine(err):
 		return err
 	case refusalOf(err) != nil:
 		r.dump = "the export was refused: " + refusalOf(err).Text
@@ -264,15 +296,15 @@ func (r *router) measures() []iosxe.Command {
 	return []iosxe.Command{iosxe.DirFile(r.plan.File), r.plan.writes(iosxe.VerifyMD5(r.plan.File))}
 }
 
-// writes gives a router the time that it may take to write, or to read, a file of the buffer's size without a word: a second
-// for each megabyte, which the slowest flash does.
+// writes gives a router the time that it may take to write, or to read, a file of the buffer's size
+// without a word: a second for each megabyte, which the slowest flash does.
 func (p *SidePlan) writes(cmd iosxe.Command) iosxe.Command {
 	cmd.Quiet = time.Duration(p.settings.BufferMB) * time.Second
 	return cmd
 }
 
-// useFile goes on with a file that was exported before. One of which it is not known whether it is whole is written again,
-// as long as there is a buffer to write it from.
+// useFile goes on with a file that was exported before. One of which it is not known whether it is
+// whole is written again, as long as there is a buffer to write it from.
 func (r *router) useFile(ctx context.Context, c *change) error {
 	if c.state == bundle.Intent && r.open(kindCapture) != nil {
 		if err := r.undoChange(ctx, c); err != nil {
@@ -290,7 +322,8 @@ func (r *router) push(ctx context.Context) error {
 		return err
 	}
 	r.exported = true
-	r.note(PhaseExport, "the capture was pushed to %s and stays there; the router does not check the server's host key", r.plan.Upload)
+	r.note(PhaseExport, "the capture was pushed to %s and stays there; the router does not check the server's host key",
+		r.plan.Upload)
 	if r.size, err = iosxe.ParseUploadSize(out); err != nil {
 		r.note(PhaseExport, "%v: the transfer is not checked against it", err)
 	}
@@ -305,9 +338,9 @@ func (p *SidePlan) source() string {
 	return p.File.String()
 }
 
-// measureFile holds the router's word on the export against what it lists, and keeps size and checksum. What cannot be read
-// of them is not compared later; that the file is not there is an error. replies are to the measures; nil: they were not
-// asked yet.
+// measureFile holds the router's word on the export against what it lists, and keeps size and
+// checksum. What cannot be read of them is not compared later; that the file is not there is an
+// error. replies are to the measures; nil: they were not asked yet.
 func (r *router) measureFile(ctx context.Context, replies []reply) error {
 	replies = r.askMissing(ctx, r.measures(), replies)
 	f, there, err := r.listed(replies[0].out, replies[0].err)

@@ -14,7 +14,8 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// Plan is everything that a run will do on the two routers, validated, before anything is connected to.
+// Plan is everything that a run will do on the two routers, validated, before
+// anything is connected to.
 type Plan struct {
 	Tunnel   string
 	RunID    string
@@ -39,11 +40,13 @@ type SidePlan struct {
 	settings  Settings
 	export    iosxe.Command // the one that pushes to Upload
 	defineACL iosxe.Command
+	point     iosxe.CapturePoint
 	define    []iosxe.Command
 	debugOn   []iosxe.Command
 	debugOff  []iosxe.Command
-	tracing   *tracePlan // nil: no packet trace
-	fvrf      iosxe.VRF  // in which the peer is reached
+	tracing   *tracePlan   // nil: no packet trace
+	control   *controlPlan // nil: no capture at the control plane
+	fvrf      iosxe.VRF    // in which the peer is reached
 }
 
 // Step is one command of the plan.
@@ -81,8 +84,8 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
-// NewPlan validates two endpoints and the settings, and makes every command that a run of them will send. runID is the
-// run's; the default names are made of its last six letters and digits.
+// NewPlan validates two endpoints and the settings, and makes every command that a run of them will
+// send. runID is the run's; the default names are made of its last six letters and digits.
 func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, error) {
 	p := &Plan{Tunnel: tunnel, RunID: runID, Settings: s.withDefaults()}
 	fail := func(err error) (*Plan, error) { return nil, fmt.Errorf("tunnel %s: %w", tunnel, err) }
@@ -90,7 +93,8 @@ func NewPlan(tunnel string, a, b Endpoint, s Settings, runID string) (*Plan, err
 		return fail(fmt.Errorf("--zero-config reads the packets by dump, --via-export has them pushed: ask for one of them"))
 	}
 	if s.ZeroConfig && (s.Debug || s.PacketTrace != 0) {
-		return fail(fmt.Errorf("debug and packet trace need an account that may do more than --zero-config is for: ask for one of them"))
+		return fail(fmt.Errorf("debug and packet trace need an account that may do more than --zero-config is for: ask for " +
+			"one of them; --packet-trace 0 leaves out the inventory's"))
 	}
 	if err := s.Armed.check(s); err != nil {
 		return fail(err)
@@ -132,7 +136,7 @@ var notAlphanumeric = lazyregexp.New(`[^a-z0-9]+`)
 
 // ownName is the name that a run gives what it makes, unless another is asked for.
 func ownName(runID string) (iosxe.Name, error) {
-	id := notAlphanumeric().ReplaceAllString(strings.ToLower(runID), "")
+	id := notAlphanumeric.Get().ReplaceAllString(strings.ToLower(runID), "")
 	if len(id) < 6 {
 		return iosxe.Name{}, fmt.Errorf("run %q: want six letters or digits at least", runID)
 	}
@@ -153,7 +157,8 @@ func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (
 		if err != nil {
 			return p, err
 		}
-		if i.Is(p.Interface.String()) || slices.ContainsFunc(p.Also, func(o iosxe.Interface) bool { return o.Is(i.String()) }) {
+		if i.Is(p.Interface.String()) ||
+			slices.ContainsFunc(p.Also, func(o iosxe.Interface) bool { return o.Is(i.String()) }) {
 			return p, fmt.Errorf("interface %s is named twice", i)
 		}
 		p.Also = append(p.Also, i)
@@ -173,12 +178,17 @@ func newSidePlan(side Side, own, remote Endpoint, name iosxe.Name, s Settings) (
 			return p, err
 		}
 	}
-	p.define, err = iosxe.DefineCapture(iosxe.CapturePoint{
+	p.point = iosxe.CapturePoint{
 		Name: name, ACL: p.ACL, Local: local, Remote: p.Remote, Interface: p.Interface, Also: p.Also, BufferMB: s.BufferMB,
-		UDPOnly: s.IKEOnly, Circular: s.Circular, Duration: s.Duration, Packets: s.Packets, PacketLen: s.PacketLen, PPS: s.PPS,
-	})
+		UDPOnly: s.IKEOnly, Circular: s.Circular, Duration: s.Duration, Packets: s.Packets, PacketLen: s.PacketLen,
+		PPS: s.PPS,
+	}
+	p.define, err = iosxe.DefineCapture(p.point)
 	if err == nil && s.PacketTrace != 0 {
 		err = p.planTrace(s.PacketTrace)
+	}
+	if err == nil && s.ControlPlane {
+		err = p.planControlPlane(local, s)
 	}
 	if err != nil || !s.Debug {
 		return p, err
@@ -202,7 +212,8 @@ func (p *SidePlan) planFiles(local netip.Addr, s Settings) (err error) {
 	return p.planUpload(s.ViaExport)
 }
 
-// planUpload puts a server in the place of bootflash. Both sides push to one folder, so the names differ.
+// planUpload puts a server in the place of bootflash. Both sides push to one folder,
+// so the names differ.
 func (p *SidePlan) planUpload(url string) error {
 	u, err := iosxe.ParseUpload(url)
 	if err != nil {
@@ -227,7 +238,8 @@ func (p *SidePlan) planDebug() (err error) {
 	return err
 }
 
-// aclEntries permit what belongs to the tunnel, either way. UDP goes without ports, because fragments have none.
+// aclEntries permit what belongs to the tunnel, either way. UDP goes without ports, because
+// fragments have none.
 func aclEntries(local, remote netip.Addr, s Settings) []iosxe.Entry {
 	var entries []iosxe.Entry
 	both := func(protocol iosxe.Protocol) {
@@ -287,8 +299,8 @@ func (p *Plan) planTrigger() error {
 	return nil
 }
 
-// stored is the form of a plan in run.json: what it was made from. Reading makes it anew, so that nothing in a bundle
-// can become a command without having been validated.
+// stored is the form of a plan in run.json: what it was made from. Reading makes it anew, so that
+// nothing in a bundle can become a command without having been validated.
 type stored struct {
 	Tunnel   string   `json:"tunnel"`
 	RunID    string   `json:"run_id"`
@@ -297,7 +309,8 @@ type stored struct {
 	Settings Settings `json:"settings"`
 }
 
-// Encode gives what a plan was made from, as run.json holds it, for DecodePlan. There is no secret in it.
+// Encode gives what a plan was made from, as run.json holds it, for DecodePlan. There is no secret
+// in it.
 func (p *Plan) Encode() (json.RawMessage, error) {
 	return json.Marshal(stored{p.Tunnel, p.RunID, p.A.Endpoint, p.B.Endpoint, p.Settings})
 }

@@ -37,7 +37,8 @@ func TestPlanIsTheGuidesWhenNamedCap(t *testing.T) {
 	for _, want := range []string{
 		"ip access-list extended cap",
 		"  permit udp host 192.168.1.1 host 192.168.2.1\n",
-		"monitor capture cap access-list cap buffer size 10 interface GigabitEthernet1 both\n! undone by: no monitor capture cap\n",
+		"monitor capture cap access-list cap buffer size 10 interface GigabitEthernet1 both\n! undone by: no monitor " +
+			"capture cap\n",
 		"monitor capture cap start",
 		"monitor capture cap stop\n",
 		"monitor capture cap export bootflash:capture.pcap\n! undone by: delete /force bootflash:capture.pcap\n",
@@ -52,16 +53,18 @@ func TestPlanIsTheGuidesWhenNamedCap(t *testing.T) {
 func TestPlanNamesTheTranslatedAddressOnTheOtherSideOnly(t *testing.T) {
 	text := planText(t, Settings{}, func(a, b *Endpoint) { a.NATAddress = netip.MustParseAddr("198.51.100.1") })
 	sideA, sideB, _ := strings.Cut(text, "===== side B")
-	if strings.Contains(sideA, "host 198.51.100.1") || !strings.Contains(sideA, "permit esp host 192.168.1.1 host 192.168.2.1") {
+	if strings.Contains(sideA, "host 198.51.100.1") ||
+		!strings.Contains(sideA, "permit esp host 192.168.1.1 host 192.168.2.1") {
 		t.Errorf("side A:\n%s", sideA)
 	}
-	if strings.Contains(sideB, "host 192.168.1.1") || !strings.Contains(sideB, "permit esp host 198.51.100.1 host 192.168.2.1") {
+	if strings.Contains(sideB, "host 192.168.1.1") ||
+		!strings.Contains(sideB, "permit esp host 198.51.100.1 host 192.168.2.1") {
 		t.Errorf("side B:\n%s", sideB)
 	}
 }
 
-// TestPlanIsWhatRunSends holds the plan to the truth: a run without faults sends those lines and no others, but for
-// what the plan says is repeated or conditional, and the clock of the check.
+// TestPlanIsWhatRunSends holds the plan to the truth: a run without faults sends those lines and no
+// others, but for what the plan says is repeated or conditional, and the clock of the check.
 func TestPlanIsWhatRunSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, Settings{Debug: true, Trigger: "ping 192.168.2.1", Until: Until{Kind: UntilEstablished}})
@@ -95,12 +98,14 @@ func TestPlanIsWhatRunSends(t *testing.T) {
 }
 
 func TestIKEOnlyLeavesOutWhatProtectsTraffic(t *testing.T) {
-	if all := planText(t, Settings{}, nil); !strings.Contains(all, "permit esp host") || !strings.Contains(all, "permit ahp host") {
+	if all := planText(t, Settings{}, nil); !strings.Contains(all, "permit esp host") ||
+		!strings.Contains(all, "permit ahp host") {
 		t.Errorf("ESP or AH is missing in\n%s", all)
 	}
 	for _, s := range []Settings{{IKEOnly: true}, {IKEOnly: true, ZeroConfig: true}} {
 		text := planText(t, s, nil)
-		if strings.Contains(text, "permit esp") || strings.Contains(text, "permit ahp") || !strings.Contains(text, " udp host 192.168.1.1 host 192.168.2.1") {
+		if strings.Contains(text, "permit esp") || strings.Contains(text, "permit ahp") ||
+			!strings.Contains(text, " udp host 192.168.1.1 host 192.168.2.1") {
 			t.Errorf("not IKE alone:\n%s", text)
 		}
 	}
@@ -108,7 +113,8 @@ func TestIKEOnlyLeavesOutWhatProtectsTraffic(t *testing.T) {
 
 func TestEveryPlannedCommandIsAllowed(t *testing.T) {
 	six := func(e *Endpoint, s string) { e.Address = netip.MustParseAddr(s) }
-	for _, s := range []Settings{{}, {ZeroConfig: true}, {IKEOnly: true}, {IKEOnly: true, ZeroConfig: true}, {PPS: 5, PacketLen: 100, Circular: true, ICMPFromAnyone: true}} {
+	for _, s := range []Settings{{}, {ZeroConfig: true}, {IKEOnly: true}, {IKEOnly: true, ZeroConfig: true},
+		{PPS: 5, PacketLen: 100, Circular: true, ICMPFromAnyone: true}} {
 		for _, v6 := range []bool{false, true} {
 			a, b := endpoints()
 			if v6 {
@@ -165,7 +171,8 @@ func TestPlanRefuses(t *testing.T) {
 }
 
 func TestPlanComesBackFromTheBundle(t *testing.T) {
-	l := newLab(t, Settings{Until: Until{UntilPackets, 7}, Trigger: "clear crypto session remote 192.168.1.1", Debug: true})
+	l := newLab(t, Settings{Until: Until{UntilPackets, 7}, Trigger: "clear crypto session remote 192.168.1.1",
+		Debug: true})
 	run, err := newRun(l.plan, l.opts)
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +239,8 @@ func TestQueueRespectsPeersAndParallelism(t *testing.T) {
 				return nil
 			}}
 		}
-		jobs := []Job{job("1", "hub", "s1"), job("2", "hub", "s2"), job("3", "x", "y"), job("4", "z", "w"), job("5", "v", "u")}
+		jobs := []Job{job("1", "hub", "s1"), job("2", "hub", "s2"), job("3", "x", "y"), job("4", "z", "w"),
+			job("5", "v", "u")}
 		began := time.Now()
 		errs := RunAll(t.Context(), jobs, 3, nil)
 		if !errors.Is(errs[1], failure) || errors.Join(errs[0], errs[2], errs[3], errs[4]) != nil {

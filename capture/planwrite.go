@@ -20,17 +20,24 @@ func (p *Plan) Steps(s Side) []Step {
 	steps = append(steps, sp.waitSteps(p.Settings)...)
 	steps = append(steps, Step{Phase: PhaseStop, Command: iosxe.StopCapture(sp.Name)},
 		Step{Phase: PhaseStop, Command: iosxe.ShowBuffer(sp.Name)})
+	steps = append(steps, sp.controlPlaneSteps(PhaseStop)...)
 	if sp.tracing != nil {
 		for _, c := range []iosxe.Command{iosxe.ShowConditions(), iosxe.StopConditions(), iosxe.ShowConditions()} {
 			steps = append(steps, Step{Phase: PhaseStop, Command: c})
 		}
 	}
 	steps = append(steps, sp.collectSteps()...)
+	steps = append(steps, sp.controlPlaneSteps(PhaseObserve)...)
 	for _, c := range sp.observeCommands() {
 		steps = append(steps, Step{Phase: PhaseObserve, Command: c})
 	}
 	for _, c := range sp.countShows() {
 		steps = append(steps, Step{Phase: PhaseObserve, Command: c, Note: "only when the router took it before the capture"})
+	}
+	if p.Settings.BinaryTrace {
+		command := iosxe.BinaryTrace(p.Settings.Duration+traceMargin, sp.Remote)
+		steps = append(steps, Step{Phase: PhaseObserve, Command: command,
+			Note: "only from IOS XE 17 on"})
 	}
 	return append(steps, sp.cleanSteps(p.Settings.Keep)...)
 }
@@ -42,6 +49,10 @@ func (p *SidePlan) waitSteps(s Settings) []Step {
 		for _, c := range append(looks, p.guardShows()...) {
 			steps = append(steps, Step{Phase: PhaseWait, Command: c, Note: "every " + armedPoll.String() + " while it is armed"})
 		}
+		if slices.Contains(s.Armed.On, EventFailed) {
+			steps = append(steps, Step{Phase: PhaseWait, Command: iosxe.ShowIKEv2Exchanges(),
+				Note: "every " + armedPoll.String() + " while the tunnel is down"})
+		}
 		return append(steps, Step{Phase: PhaseWait, Command: iosxe.ShowCPU(), Note: "every " + armedLoad.String()})
 	}
 	every := "every second"
@@ -51,7 +62,7 @@ func (p *SidePlan) waitSteps(s Settings) []Step {
 	for _, c := range append(looks, p.waitShows()...) {
 		steps = append(steps, Step{Phase: PhaseWait, Command: c, Note: every})
 	}
-	return steps
+	return append(steps, p.phaseTwoSteps()...)
 }
 
 // Opening lists what a session types by itself before anything else; the steps are typed in it.
@@ -74,8 +85,18 @@ func (p *SidePlan) checkSteps(s Settings) []Step {
 	if !p.ACL.IsZero() {
 		add("only of a release that does not tell its mode of operation with its version", iosxe.ShowSDWAN())
 	}
+	if len(p.debugOn) > 0 {
+		add("once more, before the proofs", iosxe.ShowDebug())
+	}
+	if p.tracing != nil {
+		add("once more, before the proofs", traceShows()...)
+	}
 	for _, t := range p.proofs() {
-		add("only when the name is free, as proof that the account may clean up", t.undo...)
+		when := "only when the name is free"
+		if t.fleeting {
+			when = "only when nobody has it on"
+		}
+		add(when+", as proof that the account may clean up", t.undo...)
 	}
 	add("", p.countShows()...)
 	return steps
@@ -93,11 +114,16 @@ func (p *SidePlan) changeSteps() []Step {
 		}
 		steps = append(steps, step)
 	}
+	if len(p.debugOn) > 0 {
+		steps = append(steps, Step{Phase: PhaseDefine, Command: iosxe.ShowDebug(),
+			Note: "the run ends when somebody debugs by now"})
+	}
 	for i, c := range p.debugOn {
 		step := Step{Phase: PhaseDefine, Command: c, Undo: p.debugOff[len(p.debugOff)-1-i:][:1]}
 		steps = append(steps, step)
 	}
 	steps = append(steps, p.traceSteps()...)
+	steps = append(steps, p.controlPlaneSteps(PhaseDefine)...)
 	return append(steps, Step{Phase: PhaseStart, Command: iosxe.StartCapture(p.Name), Undo: p.active().undo})
 }
 
@@ -107,7 +133,8 @@ func (p *SidePlan) collectSteps() []Step {
 	}
 	if p.Upload != "" {
 		return []Step{
-			{Phase: PhaseExport, Command: p.export, Note: "the router asks for the server's password, which is no part of the command"},
+			{Phase: PhaseExport, Command: p.export,
+				Note: "the router asks for the server's password, which is no part of the command"},
 			{Phase: PhaseFetch, Command: iosxe.ShowDump(p.Name), Note: "only when the server cannot be used"},
 		}
 	}
@@ -196,7 +223,8 @@ func (p *Plan) phaseNote(sp *SidePlan, phase Phase) string {
 	return ""
 }
 
-// writeStep keeps remarks on lines of their own, because IOS takes `!` for a comment only at the beginning of a line.
+// writeStep keeps remarks on lines of their own, because IOS takes `!` for a comment only at the
+// beginning of a line.
 func writeStep(b *strings.Builder, s Step) {
 	if s.Note != "" {
 		b.WriteString("! " + s.Note + ":\n")

@@ -79,7 +79,8 @@ func journalOf(t *testing.T, b *bundle.Bundle) []byte {
 	return data
 }
 
-// honest holds a clean against the one thing that must never be: no error, and something of the run on a router.
+// honest holds a clean against the one thing that must never be: no error, and something of the run
+// on a router.
 func honest(t *testing.T, what, before string, l *lab, b *bundle.Bundle, o Options) error {
 	t.Helper()
 	result, err := Clean(t.Context(), b, l.hosts(), o)
@@ -95,7 +96,8 @@ func honest(t *testing.T, what, before string, l *lab, b *bundle.Bundle, o Optio
 	return err
 }
 
-// TestCleanBelievesNoDamagedJournal damages the journal at every byte of every line, and cuts it there.
+// TestCleanBelievesNoDamagedJournal damages the journal at every byte of every line,
+// and cuts it there.
 func TestCleanBelievesNoDamagedJournal(t *testing.T) {
 	for _, damage := range []struct {
 		name  string
@@ -141,7 +143,8 @@ func TestCleanBelievesNoDamagedJournal(t *testing.T) {
 	}
 }
 
-// TestCleanWithoutAJournalLooks has no journal, one of zeros, one that nobody may read, and one that leads elsewhere.
+// TestCleanWithoutAJournalLooks has no journal, one of zeros, one that nobody may read, and one
+// that leads elsewhere.
 func TestCleanWithoutAJournalLooks(t *testing.T) {
 	for name, spoil := range map[string]func(journal string) error{
 		"missing": os.Remove,
@@ -161,7 +164,8 @@ func TestCleanWithoutAJournalLooks(t *testing.T) {
 			if err == nil {
 				err = json.Unmarshal(text, &r)
 			}
-			r = bundle.Run{Schema: r.Schema, ID: r.ID, Tunnel: r.Tunnel, Tool: r.Tool, Started: r.Started, Plan: r.Plan, A: r.A, B: r.B}
+			r = bundle.Run{Schema: r.Schema, ID: r.ID, Tunnel: r.Tunnel, Tool: r.Tool, Started: r.Started, Plan: r.Plan, A: r.A,
+				B: r.B}
 			if err == nil {
 				text, err = json.Marshal(&r)
 			}
@@ -187,7 +191,8 @@ func TestCleanWithoutAJournalLooks(t *testing.T) {
 	}
 }
 
-// TestACleanRunProvesIt: what was proven is not asked again, and a journal that changed since proves nothing.
+// TestACleanRunProvesIt: what was proven is not asked again, and a journal that changed since
+// proves nothing.
 func TestACleanRunProvesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, Settings{})
@@ -196,7 +201,8 @@ func TestACleanRunProvesIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.a.calls = nil
-		if err := honest(t, "proven", before, l, l.copyOf(t, journalOf(t, l.bundle)), l.opts); err != nil || len(l.a.calls) > 0 {
+		if err := honest(t, "proven", before, l, l.copyOf(t, journalOf(t, l.bundle)), l.opts); err != nil ||
+			len(l.a.calls) > 0 {
 			t.Errorf("%v, asked %v", err, l.a.calls)
 		}
 		half := journalOf(t, l.bundle)
@@ -219,7 +225,8 @@ func TestForeignThingsAreNotTouched(t *testing.T) {
 				f.acls[name] = append(f.acls[name], "permit tcp host 10.9.9.9 any")
 			},
 			"capture point": func(f *fakeRouter, name string) {
-				f.captures[name] = &fakeCapture{filter: "Access-list: " + name, iface: "GigabitEthernet1", mb: 10, sec: 77, packets: 1, active: true, started: true, until: time.Now().Add(time.Hour)}
+				f.captures[name] = &fakeCapture{filter: "Access-list: " + name, iface: "GigabitEthernet1", mb: 10, sec: 77,
+					packets: 1, active: true, started: true, until: time.Now().Add(time.Hour)}
 			},
 			"capture point elsewhere": func(f *fakeRouter, name string) { f.captures[name].iface = "GigabitEthernet7" },
 			"other filter":            func(f *fakeRouter, name string) { f.captures[name].filter = "Access-list: VTY-IN" },
@@ -238,7 +245,8 @@ func TestForeignThingsAreNotTouched(t *testing.T) {
 					}
 					own := l.plan.A.Name.String()
 					if strings.Contains(name, "access list") && cmp.Diff(foreign.acls, l.a.acls) != "" ||
-						!strings.Contains(name, "access list") && (l.a.captures[own] == nil || *l.a.captures[own] != *foreign.captures[own]) {
+						!strings.Contains(name, "access list") &&
+							(l.a.captures[own] == nil || *l.a.captures[own] != *foreign.captures[own]) {
 						t.Errorf("it was touched: %s", l.a.state())
 					}
 					for _, cmd := range []func() error{
@@ -258,7 +266,8 @@ func TestForeignThingsAreNotTouched(t *testing.T) {
 	}
 }
 
-// TestABundleFromElsewhereNamesNothing has a plan with a name that is not the run's: that of what somebody else needs.
+// TestABundleFromElsewhereNamesNothing has a plan with a name that is not the run's: that of what
+// somebody else needs.
 func TestABundleFromElsewhereNamesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := started(t, Settings{})
@@ -270,7 +279,8 @@ func TestABundleFromElsewhereNamesNothing(t *testing.T) {
 		if err := l.bundle.WriteFile("run.json", []byte(evil)); err != nil {
 			t.Fatal(err)
 		}
-		journal := strings.ReplaceAll(`{"seq":1,"side":"A","peer":"site-a","kind":"acl","name":"KEEP","state":"made"}`, "\n", "") + "\n"
+		journal := strings.ReplaceAll(`{"seq":1,"side":"A","peer":"site-a","kind":"acl","name":"KEEP","state":"made"}`, "\n",
+			"") + "\n"
 		b := l.copyOf(t, []byte(journal))
 		before := l.state()
 		for _, name := range []string{"", "other", "KEEP"} {
@@ -289,7 +299,8 @@ func TestABundleFromElsewhereNamesNothing(t *testing.T) {
 	})
 }
 
-// TestWordsThatNobodyCanReadProveNothing: the router says something else than that there is none, and takes back nothing.
+// TestWordsThatNobodyCanReadProveNothing: the router says something else than that there is none,
+// and takes back nothing.
 func TestWordsThatNobodyCanReadProveNothing(t *testing.T) {
 	for _, show := range []string{"show-acl", "show-capture", "dir-file", "show-version"} {
 		t.Run(show, func(t *testing.T) {
@@ -328,7 +339,8 @@ func TestWhatIsGoneAlreadyWasNotRemoved(t *testing.T) {
 	})
 }
 
-// TestOneRunOfTwoIsCleaned: another run's things are not this one's, however alike, and a copy of a bundle finds nothing.
+// TestOneRunOfTwoIsCleaned: another run's things are not this one's, however alike, and a copy of a
+// bundle finds nothing.
 func TestOneRunOfTwoIsCleaned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := started(t, Settings{})
@@ -384,7 +396,8 @@ func TestACaptureWithoutLimitsYetIsPartOfARun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := iosxe.Capture{Name: "mcabc123", ACL: "mcabc123", BufferMB: 10, Interfaces: []iosxe.Attachment{{Interface: "GigabitEthernet1", Direction: "both"}}}
+	c := iosxe.Capture{Name: "mcabc123", ACL: "mcabc123", BufferMB: 10,
+		Interfaces: []iosxe.Attachment{{Interface: "GigabitEthernet1", Direction: "both"}}}
 	if got := p.A.compareCapture(&c); got != partial {
 		t.Errorf("without limits: %d", got)
 	}
@@ -398,7 +411,8 @@ func TestACaptureWithoutLimitsYetIsPartOfARun(t *testing.T) {
 	}
 }
 
-// TestOrphanListsAreThoseThatRunsMake holds what counts as a run's access list against every list that a plan can make.
+// TestOrphanListsAreThoseThatRunsMake holds what counts as a run's access list against every list
+// that a plan can make.
 func TestOrphanListsAreThoseThatRunsMake(t *testing.T) {
 	for _, six := range []bool{false, true} {
 		for _, anyone := range []bool{false, true} {
@@ -411,15 +425,16 @@ func TestOrphanListsAreThoseThatRunsMake(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, line := range slices.Concat(p.A.defineACL.Lines[1:], p.B.defineACL.Lines[1:]) {
-				if !tunnelEntry().MatchString(normalEntry(line)) {
+				if !tunnelEntry.Get().MatchString(normalEntry(line)) {
 					t.Errorf("%q is not known for a run's", line)
 				}
 			}
 		}
 	}
-	for _, line := range []string{"permit tcp host 10.9.9.9 any", "permit ip any any", "deny udp host 10.0.0.1 host 10.0.0.2", "permit udp any any",
+	for _, line := range []string{"permit tcp host 10.9.9.9 any", "permit ip any any",
+		"deny udp host 10.0.0.1 host 10.0.0.2", "permit udp any any",
 		"permit udp host 10.0.0.1 host 10.0.0.2 eq isakmp"} {
-		if tunnelEntry().MatchString(line) {
+		if tunnelEntry.Get().MatchString(line) {
 			t.Errorf("%q counts as a run's", line)
 		}
 	}

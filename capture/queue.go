@@ -13,9 +13,9 @@ type Job struct {
 	Run   func(ctx context.Context) error
 }
 
-// RunAll runs the jobs, at most parallel at a time, and at most perPeer(peer) at a time on one peer (1 when perPeer is
-// nil or says less), so that the hub of many tunnels is not overloaded. The errors are in the order of the jobs; those
-// that never began have the cause of ctx.
+// RunAll runs the jobs, at most parallel at a time, and at most perPeer(peer) at a time on one peer
+// (1 when perPeer is nil or says less), so that the hub of many tunnels is not overloaded. The
+// errors are in the order of the jobs; those that never began have the cause of ctx.
 func RunAll(ctx context.Context, jobs []Job, parallel int, perPeer func(peer string) int) []error {
 	q := &queue{perPeer: perPeer, busy: map[string]int{}, free: max(parallel, 1), errs: make([]error, len(jobs))}
 	q.changed = sync.NewCond(&q.mu)
@@ -53,7 +53,8 @@ type queue struct {
 	errs    []error
 }
 
-// next waits for a job that can run and takes its slots. It returns its place in pending, or -1 when ctx is over.
+// next waits for a job that can run and takes its slots. It returns its place in pending, or -1
+// when ctx is over.
 func (q *queue) next(ctx context.Context, jobs []Job, pending []int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -9,12 +9,13 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// NameError says that a bundle's run has a name of somebody's choice. Anything on a router may be called so, and a bundle
-// may come from anywhere, so the name has to be given here, too.
+// NameError says that a bundle's run has a name of somebody's choice. Anything on a router may be
+// called so, and a bundle may come from anywhere, so the name has to be given here, too.
 type NameError struct{ Bundle, Name string }
 
 func (e *NameError) Error() string {
-	return fmt.Sprintf("bundle %s: its run did not take a name of its own, but %q: nothing of that name is touched unasked",
+	return fmt.Sprintf(
+		"bundle %s: its run did not take a name of its own, but %q: nothing of that name is touched unasked",
 		e.Bundle, iosxe.Printable(e.Name))
 }
 
@@ -32,7 +33,8 @@ type books struct {
 	clean  bool            // it is proven that nothing is left
 }
 
-// readBooks reads what is needed to go on with a run. name is the one that the operator gave, if any.
+// readBooks reads what is needed to go on with a run. name is the one that the
+// operator gave, if any.
 func readBooks(b *bundle.Bundle, name string) (*books, error) {
 	p, err := LoadPlan(b)
 	if err != nil {
@@ -64,7 +66,8 @@ func (k *books) audit(b *bundle.Bundle) {
 		k.damage = errors.Join(k.damage, err)
 		return
 	}
-	began := slices.ContainsFunc(k.run.Phases, func(p bundle.Phase) bool { return Phase(p.Name) != PhaseCheck && Phase(p.Name) != PhaseClean })
+	began := slices.ContainsFunc(k.run.Phases,
+		func(p bundle.Phase) bool { return Phase(p.Name) != PhaseCheck && Phase(p.Name) != PhaseClean })
 	switch {
 	case len(entries) > 0 || k.damage != nil:
 	case began:
@@ -82,8 +85,9 @@ func (k *books) audit(b *bundle.Bundle) {
 	}
 }
 
-// Outstanding lists what Clean would look for, and remove, as far as the bundle itself says; proven says that nothing is
-// left, and that Clean would ask no router. The error is a *DirtyError when the bundle does not say what was done.
+// Outstanding lists what Clean would look for, and remove, as far as the bundle itself says; proven
+// says that nothing is left, and that Clean would ask no router. The error is a *DirtyError when
+// the bundle does not say what was done.
 func Outstanding(b *bundle.Bundle, name string) (left []Leftover, proven bool, err error) {
 	u, err := resume(b, Hosts{}, Options{Name: name})
 	if err != nil {
@@ -115,6 +119,10 @@ func resume(b *bundle.Bundle, h Hosts, o Options) (*runner, error) {
 	if k.damage != nil {
 		u.note("", "", k.damage.Error())
 	}
+	// Whoever was killed while it captured has written the moments, and not what is between them.
+	if k.run.StartGapMS == 0 && !k.run.A.StartDone.IsZero() && !k.run.B.StartDone.IsZero() {
+		u.measureGap()
+	}
 	return u, nil
 }
 
@@ -135,8 +143,8 @@ func unknown(b *bundle.Bundle, err error) error {
 	return &DirtyError{Bundle: b.Dir(), Err: err}
 }
 
-// adopt takes an open change of the journal over. It is looked at before it is touched. One that the plan cannot have
-// made is not touched at all.
+// adopt takes an open change of the journal over. It is looked at before it is touched. One that
+// the plan cannot have made is not touched at all.
 func (u *runner) adopt(c bundle.Change) {
 	i := slices.IndexFunc(u.sides, func(r *router) bool { return r.side == c.Side })
 	if i < 0 {
@@ -146,15 +154,17 @@ func (u *runner) adopt(c bundle.Change) {
 	t, ok := r.plan.thing(c.Kind)
 	if !ok || t.name != c.Name {
 		u.odd = append(u.odd, Leftover{
-			Side: c.Side, Peer: r.plan.Endpoint.Name, What: iosxe.Printable(fmt.Sprintf("%q %q", c.Kind, c.Name)), Reason: ReasonJournal,
-			Why: "the journal names it, and this plan does not make it: it is not touched",
+			Side: c.Side, Peer: r.plan.Endpoint.Name, What: iosxe.Printable(fmt.Sprintf("%q %q", c.Kind, c.Name)),
+			Reason: ReasonJournal,
+			Why:    "the journal names it, and this plan does not make it: it is not touched",
 		})
 		return
 	}
 	r.changes = append(r.changes, &change{thing: t, state: c.State, adopted: true})
 }
 
-// suspect adds everything else that the plan makes to what is looked for: a journal may have lost what it knew.
+// suspect adds everything else that the plan makes to what is looked for: a journal may have lost
+// what it knew.
 func (u *runner) suspect() {
 	for _, r := range u.sides {
 		var all []*change
@@ -171,7 +181,8 @@ func (u *runner) suspect() {
 	}
 }
 
-// prove writes down with which journal it was found that nothing is left. Without a proof a later clean looks again.
+// prove writes down with which journal it was found that nothing is left. Without a proof a later
+// clean looks again.
 func (u *runner) prove() {
 	u.run.Proof = ""
 	if !u.run.Clean || u.b == nil {

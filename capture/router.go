@@ -23,45 +23,50 @@ type router struct {
 	u    *runner
 	info *bundle.Router
 
-	changes   []*change       // what was begun on the router, in order
-	known     map[string]bool // the IKE SAs with the peer that were there before the start
-	said      string          // what the router answered to the command that made the last change
-	answered  time.Time       // when it had
-	dump      string          // why SCP is not used; empty: it is
-	counted   bool            // the packets in the buffer were counted after the stop
-	lost      bool            // the capture point was found to be gone, and its buffer with it
-	short     bool            // the exported file lacks packets that are in the buffer
-	exported  bool
-	done      bool             // the capture is here: nothing on the router is its only copy
-	had       bool             // it was here before: there is nothing to collect
-	vanished  bool             // the exported file is known not to be there
-	size      int64            // of the exported file; 0: not known
-	offsets   []time.Duration  // the router's clock's from UTC, as dir shows them
-	before    *reply           // to `dir` of the file before it was exported; nil: not asked
-	behind    []reply          // to what was asked behind the command that made the last change; nil: it was not
-	answers   map[string]reply // to commands that were sent ahead, by their lines, while they are judged
-	freeLines int              // terminal lines that nobody used when check counted them
-	preparing chan struct{}    // closed when the transfer's connection is logged in; nil: nobody is at it
-	first     window           // when the first packet came, by this machine's clock
-	blind     int              // looks in a row, in the wait, that the router did not answer
-	nextLook  time.Time
-	shown     int            // packets that Live was given
-	unshown   int            // attempts in a row to read them that failed
-	showsNone bool           // Live gets no more
-	err       error          // why the side is given up
-	vouched   int            // the session of which it is known that the run's router answers in it; 0: none
-	broken    int            // answers that failed to come, of a host that does not number its sessions
-	uncounted []string       // the shows that count drops, and that the router refused before the capture
-	sparing   string         // why what holds the only copy of the packets is not removed; empty: it is
-	unlisted  bool           // what is sent is not listed in run.json: it was before, and is sent again and again
-	ownRows   []string       // how the router lists the platform conditions that this process has set
-	keptShows map[string]int // bytes of the shows that are kept, by the names of their commands
+	changes    []*change       // what was begun on the router, in order
+	known      map[string]bool // the IKE SAs with the peer that were there before the start
+	said       string          // what the router answered to the command that made the last change
+	answered   time.Time       // when it had
+	dump       string          // why SCP is not used; empty: it is
+	counted    bool            // the packets in the buffer were counted after the stop
+	lost       bool            // the capture point was found to be gone, and its buffer with it
+	short      bool            // the exported file lacks packets that are in the buffer
+	exported   bool
+	done       bool             // the capture is here: nothing on the router is its only copy
+	had        bool             // it was here before: there is nothing to collect
+	vanished   bool             // the exported file is known not to be there
+	size       int64            // of the exported file; 0: not known
+	offsets    []time.Duration  // the router's clock's from UTC, as dir shows them
+	before     *reply           // to `dir` of the file before it was exported; nil: not asked
+	behind     []reply          // to what was asked behind the command that made the last change; nil: it was not
+	answers    map[string]reply // to commands that were sent ahead, by their lines, while they are judged
+	second     phaseTwo         // of the IKEv1 SA with the peer that is new
+	freeLines  int              // terminal lines that nobody used when check counted them
+	preparing  chan struct{}    // closed when the transfer's connection is logged in; nil: nobody is at it
+	first      window           // when the first packet came, by this machine's clock
+	blind      int              // looks in a row, in the wait, that the router did not answer
+	nextLook   time.Time
+	shown      int             // packets that Live was given
+	unshown    int             // attempts in a row to read them that failed
+	showsNone  bool            // Live gets no more
+	err        error           // why the side is given up
+	vouched    int             // the session of which it is known that the run's router answers in it; 0: none
+	broken     int             // answers that failed to come, of a host that does not number its sessions
+	asked      map[string]bool // the shows of drops that were asked before the capture: whether the router has them
+	uncounted  error           // why the other shows of drops were not
+	sparing    string          // why what holds the only copy of the packets is not removed; empty: it is
+	unlisted   bool            // what is sent is not listed in run.json: it was before, and is sent again and again
+	debugShows bool            // the router lists the debug that this process turned on
+	ownRows    []string        // how the router lists the platform conditions that this process has set
+	keptShows  map[string]int  // bytes of the shows that are kept, by the names of their commands
+
 }
 
 // window is a span of time in which something happened.
 type window struct{ from, to time.Time }
 
-// How often a command is repeated after the session broke: in a phase, and while cleaning up, when more depends on it.
+// How often a command is repeated after the session broke: in a phase, and while cleaning up, when
+// more depends on it.
 const (
 	phaseAttempts = 4
 	cleanAttempts = 6
@@ -79,8 +84,8 @@ func (r *router) exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	return r.send(ctx, cmd)
 }
 
-// send sends one command to whoever answers, and keeps account of it. A router without a free terminal line was sent
-// nothing: it is waited for.
+// send sends one command to whoever answers, and keeps account of it. A router without a free
+// terminal line was sent nothing: it is waited for.
 func (r *router) send(ctx context.Context, cmd iosxe.Command) (out string, err error) {
 	err = r.onceThereIsALine(ctx, func() error {
 		out, err = r.sendNow(ctx, cmd)
@@ -112,7 +117,8 @@ func noFreeLine(err error) bool {
 	return errors.As(err, &full) && full.NoLine() && !full.SessionLost() && !lasting(err)
 }
 
-// patience is how long a terminal line is waited for: longer where something of the run is on the router.
+// patience is how long a terminal line is waited for: longer where something of the
+// run is on the router.
 func (r *router) patience() time.Duration {
 	wait := r.u.o.lineWait(r.plan.Endpoint.Name)
 	if len(r.remaining("")) > 0 {
@@ -129,7 +135,8 @@ func (r *router) patient(err error) time.Duration {
 	return r.u.o.Patience
 }
 
-// tired says whether a command was repeated often enough: so many times, or for as long as was asked for.
+// tired says whether a command was repeated often enough: so many times, or for as long as was
+// asked for.
 func (r *router) tired(n, attempts int) bool { return n >= attempts && !r.talk.moreTime() }
 
 func (r *router) sendNow(ctx context.Context, cmd iosxe.Command) (string, error) {
@@ -149,9 +156,14 @@ func (r *router) account(ctx context.Context, cmd iosxe.Command, err error) {
 	if err == nil {
 		return
 	}
-	r.u.o.Log.LogAttrs(ctx, slog.LevelDebug, "command", slog.String("peer", r.plan.Endpoint.Name),
-		slog.String("command", cmd.Name), slog.Any("error", err))
-	if refusalOf(err) == nil {
+	refusal := refusalOf(err)
+	what, why := "command failed", slog.Any("error", err)
+	if refusal != nil && nothingThere(refusal) { // what was to be taken back is not there: no fault
+		what, why = "answered: nothing of that name is there", slog.String("answer", refusal.Text)
+	}
+	r.u.o.Log.LogAttrs(ctx, slog.LevelDebug, what, slog.String("peer", r.plan.Endpoint.Name),
+		slog.String("command", cmd.Name), why)
+	if refusal == nil {
 		r.broken++
 	}
 }
@@ -192,14 +204,15 @@ func (r *router) repeatAtMost(ctx context.Context, cmd iosxe.Command, attempts i
 	}
 }
 
-// worthRepeating says whether err may be different next time: not a refusal, not our own giving up, and nothing that
-// the session calls lasting, as a password that was not accepted is.
+// worthRepeating says whether err may be different next time: not a refusal, not our own giving up,
+// and nothing that the session calls lasting, as a password that was not accepted is.
 func (r *router) worthRepeating(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && r.host != nil && refusalOf(err) == nil && !lasting(err)
 }
 
-// askAll sends commands that only read, as fast as the router takes them, and hands over each answer. What comes after one
-// that was lost is asked by itself: another session may be another router's.
+// askAll sends commands that only read, as fast as the router takes them, and hands over
+// each answer. What comes after one that was lost is asked by itself: another session may
+// be another router's.
 func (r *router) askAll(ctx context.Context, commands []iosxe.Command, each func(i int, out string, err error)) {
 	next := 0
 	if r.host != nil && ctx.Err() == nil && r.recognise(ctx) == nil {
@@ -213,9 +226,10 @@ func (r *router) askAll(ctx context.Context, commands []iosxe.Command, each func
 
 func isLost(err error) bool { return refusalOf(err) == nil }
 
-// sendAhead sends commands as fast as the router takes them, until the error of one is enough. It returns how many were
-// answered.
-func (r *router) sendAhead(ctx context.Context, commands []iosxe.Command, enough func(error) bool, each func(i int, out string, err error)) (answered int) {
+// sendAhead sends commands as fast as the router takes them, until the error of one is enough. It
+// returns how many were answered.
+func (r *router) sendAhead(ctx context.Context, commands []iosxe.Command, enough func(error) bool,
+	each func(i int, out string, err error)) (answered int) {
 	r.list(commands...)
 	sending, end := context.WithCancel(ctx)
 	defer end()
@@ -233,12 +247,12 @@ func (r *router) sendAhead(ctx context.Context, commands []iosxe.Command, enough
 	return answered
 }
 
-// errUnanswered is the error of a command that was not answered, because of another before it: it may have been carried out,
-// or never sent.
+// errUnanswered is the error of a command that was not answered, because of another before it: it
+// may have been carried out, or never sent.
 var errUnanswered = errors.New("nothing is known of it, because of what was sent before it")
 
-// sendAll sends commands, of which some change the router, as fast as it takes them, until the error of one is enough. Nothing
-// is sent twice. An error says that nothing was sent at all.
+// sendAll sends commands, of which some change the router, as fast as it takes them, until the
+// error of one is enough. Nothing is sent twice. An error says that nothing was sent at all.
 func (r *router) sendAll(ctx context.Context, commands []iosxe.Command, enough func(error) bool) ([]reply, error) {
 	if r.host == nil || ctx.Err() != nil || len(commands) == 1 {
 		out, err := r.exec(ctx, commands[0])
@@ -288,8 +302,8 @@ func (r *router) keyChanged(err error) {
 	}
 }
 
-// prepare logs the transfer's connection in beside what goes on. ctx is the run's: it outlives a phase. What goes wrong
-// is found out by the transfer itself.
+// prepare logs the transfer's connection in beside what goes on. ctx is the run's: it outlives a
+// phase. What goes wrong is found out by the transfer itself.
 func (r *router) prepare(ctx context.Context) {
 	if r.host == nil || r.plan.File.IsZero() || r.dump != "" || r.preparing != nil {
 		return

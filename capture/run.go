@@ -42,7 +42,8 @@ func newRunner(p *Plan, h Hosts, b *bundle.Bundle, o Options, run *bundle.Run) *
 			*info = describeRouter(sp)
 		}
 		info.Failed = ""
-		r := &router{side: side, plan: sp, host: h.Get(side), u: u, info: info, keptShows: map[string]int{}}
+		r := &router{side: side, plan: sp, host: h.Get(side), u: u, info: info, keptShows: map[string]int{},
+			asked: map[string]bool{}}
 		r.talk = &listener{Host: r.host, peer: sp.Endpoint.Name, patience: r.patient, said: said}
 		u.sides = append(u.sides, r)
 	}
@@ -65,8 +66,9 @@ func describeRouter(p *SidePlan) bundle.Router {
 	}
 }
 
-// Run does the whole playbook on both routers, and undoes it on every way out. The result is there, and is in the
-// bundle, also when the run failed. Errors are a *PhaseError, or a *DirtyError when something is left on a router.
+// Run does the whole playbook on both routers, and undoes it on every way out. The result is there,
+// and is in the bundle, also when the run failed. Errors are a *PhaseError, or a *DirtyError when
+// something is left on a router.
 func Run(ctx context.Context, p *Plan, h Hosts, b *bundle.Bundle, o Options) (*Result, error) {
 	u, err := begin(p, h, b, o)
 	if err != nil {
@@ -130,8 +132,8 @@ func (u *runner) bringUp(ctx context.Context) error {
 	return nil
 }
 
-// collect does the phases from stop to observe. A side that fails is given up, and the other goes on: half of the
-// evidence is better than none.
+// collect does the phases from stop to observe. A side that fails is given up, and the other goes
+// on: half of the evidence is better than none.
 func (u *runner) collect(ctx context.Context) error {
 	var errs []error
 	defer u.spareOnlyCopies(ctx)
@@ -181,9 +183,10 @@ func (u *runner) allFailed() bool {
 	return !slices.ContainsFunc(u.sides, func(r *router) bool { return r.err == nil })
 }
 
-// phase does one phase: do on each side that is not given up, at the same time, within the phase's time limit; or
-// together once for both.
-func (u *runner) phase(ctx context.Context, name Phase, do func(context.Context, *router) error, together func(context.Context) error) error {
+// phase does one phase: do on each side that is not given up, at the same time, within the phase's
+// time limit; or together once for both.
+func (u *runner) phase(ctx context.Context, name Phase, do func(context.Context, *router) error,
+	together func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return &PhaseError{Phase: name, Err: context.Cause(ctx)}
 	}
@@ -217,7 +220,8 @@ func (u *runner) together(ctx context.Context, name Phase, p *bundle.Phase, do f
 	return err
 }
 
-func (u *runner) apart(ctx context.Context, name Phase, p *bundle.Phase, do func(context.Context, *router) error) error {
+func (u *runner) apart(ctx context.Context, name Phase, p *bundle.Phase,
+	do func(context.Context, *router) error) error {
 	limit := u.o.timeout(name)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
 	defer cancel()
@@ -255,7 +259,8 @@ func (u *runner) blame(name Phase, r *router, err error) error {
 	return err
 }
 
-// finish cleans up, whatever happened before, and closes the books. keep leaves on the routers what is there.
+// finish cleans up, whatever happened before, and closes the books. keep leaves on the routers what
+// is there.
 func (u *runner) finish(ctx context.Context, err error, keep bool) (*Result, error) {
 	u.settle()
 	u.cleanAll(ctx, keep)
@@ -293,9 +298,9 @@ func (u *runner) noteKept() {
 	}
 }
 
-// cleanAll undoes both sides at the same time. It goes on when ctx was cancelled, within a limit of its own. With keep
-// it undoes only what is never kept. Of a run that is gone on with it looks for all that the plan makes: a journal that reads
-// well may be an older one.
+// cleanAll undoes both sides at the same time. It goes on when ctx was cancelled, within a limit of
+// its own. With keep it undoes only what is never kept. Of a run that is gone on with it looks for
+// all that the plan makes: a journal that reads well may be an older one.
 func (u *runner) cleanAll(ctx context.Context, keep bool) {
 	ctx = context.WithoutCancel(ctx)
 	u.run.Kept = false
@@ -351,7 +356,9 @@ func (u *runner) close(err error) (*Result, error) {
 
 func (u *runner) result() *Result {
 	return &Result{
-		Run: u.run, Ended: u.ended, SeenUp: u.seenUp, StartGap: time.Duration(u.run.StartGapMS * float64(time.Millisecond)), Kept: u.kept, Removed: u.removed, Notes: u.run.Notes,
+		Run: u.run, Ended: u.ended, SeenUp: u.seenUp, StartGap: time.Duration(u.run.StartGapMS * float64(time.Millisecond)),
+		Control: slices.ContainsFunc(u.sides, func(r *router) bool { return r.atControlPlane() != nil }),
+		Kept:    u.kept, Removed: u.removed, Notes: u.run.Notes,
 	}
 }
 

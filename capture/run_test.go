@@ -70,10 +70,13 @@ func TestRunFetchesBothCapturesAndLeavesNothing(t *testing.T) {
 }
 
 // trace runs once without faults and returns the names of the commands of side A, in order.
-func trace(t *testing.T, s Settings) []string {
+func trace(t *testing.T, s Settings) []string { return traceOf(t, s, "16.12.06") }
+
+func traceOf(t *testing.T, s Settings, software string) []string {
 	var calls []string
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, s)
+		l.a.software, l.b.software = software, software
 		if _, err := Run(t.Context(), l.plan, l.hosts(), l.bundle, l.opts); err != nil {
 			t.Fatal(err)
 		}
@@ -82,8 +85,8 @@ func trace(t *testing.T, s Settings) []string {
 	return calls
 }
 
-// points picks the places at which the matrix strikes: every command, but of the observe phase's shows only two, and of
-// the looks of the wait only the first.
+// points picks the places at which the matrix strikes: every command, but of the observe phase's
+// shows only two, and of the looks of the wait only the first.
 func points(calls []string) []int {
 	seen := map[string]int{}
 	var at []int
@@ -147,7 +150,8 @@ func checkCaptures(t *testing.T, l *lab) {
 	}
 }
 
-// matrix are the settings that every fault is tried with: together they send every command that the playbook has.
+// matrix are the settings that every fault is tried with: together they send every command that the
+// playbook has.
 var matrix = map[string]Settings{
 	"full":   {Debug: true, Trigger: "ping 192.168.2.1"},
 	"narrow": {ZeroConfig: true, Until: Until{Kind: UntilEstablished}},
@@ -170,7 +174,8 @@ func everyFault(t *testing.T, settings Settings) {
 		{"lost after", fault{after: lostError{}}, true},
 		{"lost in the middle", fault{half: true, after: lostError{}}, true},
 		{"odd answer", fault{after: errOdd}, true},
-		{"refused", fault{before: &iosxe.Refusal{Command: "it", Text: "% Authorization failed.", Kind: iosxe.Unauthorized}}, false},
+		{"refused", fault{before: &iosxe.Refusal{Command: "it", Text: "% Authorization failed.", Kind: iosxe.Unauthorized}},
+			false},
 		{"hangs", fault{hang: true}, false},
 		{"dies", fault{dead: true}, false},
 	}
@@ -206,7 +211,10 @@ func TestEveryCommandCanBeInterrupted(t *testing.T) {
 
 func everyInterruption(t *testing.T, settings Settings) {
 	calls := trace(t, settings)
-	firstUndo := slices.IndexFunc(calls, func(name string) bool { return name == "delete-file" || name == "remove-capture" })
+	firstUndo := slices.IndexFunc(calls, func(name string) bool {
+		return name == "delete-file" ||
+			name == "remove-capture"
+	})
 	for slices.Contains([]string{"dir-file", "show-version"}, calls[firstUndo-1]) { // the look before it
 		firstUndo--
 	}
@@ -246,7 +254,8 @@ func everyInterruption(t *testing.T, settings Settings) {
 	}
 }
 
-// snapshot copies what a killed process would have left of its bundle, as far as cleaning up needs it.
+// snapshot copies what a killed process would have left of its bundle, as far as
+// cleaning up needs it.
 func snapshot(t *testing.T, from string) string {
 	t.Helper()
 	to := scratch(t)
@@ -262,8 +271,8 @@ func snapshot(t *testing.T, from string) string {
 	return to
 }
 
-// TestCleanFinishesAKilledRun kills the process at every command, before and after the router carried it out. What is
-// on the disk at that moment has to be enough.
+// TestCleanFinishesAKilledRun kills the process at every command, before and after the router
+// carried it out. What is on the disk at that moment has to be enough.
 func TestCleanFinishesAKilledRun(t *testing.T) {
 	settings := matrix["full"]
 	calls := trace(t, settings)

@@ -11,18 +11,20 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// How long a router is tried that does not answer any more. A run ends DefaultPatience after the last thing that a router
-// said, whatever the router does; but for the wait that was asked for. What of the run is on it then stops by itself, and is
-// taken back by a later Clean.
+// How long a router is tried that does not answer any more. A run ends DefaultPatience after the
+// last thing that a router said, whatever the router does; but for the wait that was asked for.
+// What of the run is on it then stops by itself, and is taken back by a later Clean.
 const (
 	DefaultPatience = 30 * time.Second
-	toSayGoodbye    = 3 * time.Second  // that the end of the sessions may take
-	lastAttempt     = 4 * time.Second  // what a router gets at least, after what was not answered, to answer anything at all
+	toSayGoodbye    = 3 * time.Second // that the end of the sessions may take
+	// what a router gets at least, after what was not answered, to answer anything at all
+	lastAttempt     = 4 * time.Second
 	transferSilence = 20 * time.Second // until the first byte of a transfer, and between two, of a host that does not say
 	headStart       = 10 * time.Second // what a connection that is prepared ahead may take to be
 )
 
-// SilentError says that a router was not asked any more, because it had answered nothing for long enough.
+// SilentError says that a router was not asked any more, because it had answered
+// nothing for long enough.
 type SilentError struct {
 	Peer string
 	For  time.Duration
@@ -44,8 +46,8 @@ func (e *SilentError) Hint() string {
 	return "to wait longer for a router that is away for a while: --patience 5m"
 }
 
-// listener passes questions on to a host, and asks no more once it has been silent for long enough. What is asked of the
-// operator, and of a transfer's own server, is no silence of the router.
+// listener passes questions on to a host, and asks no more once it has been silent for long enough.
+// What is asked of the operator, and of a transfer's own server, is no silence of the router.
 type listener struct {
 	Host
 	peer     string
@@ -77,8 +79,8 @@ func (l *lastWord) when() time.Time {
 	return l.at
 }
 
-// question bounds a question by what is left of the patience; by nothing, as long as everything was answered. The error says
-// that nothing is left.
+// question bounds a question by what is left of the patience; by nothing, as long as everything was
+// answered. The error says that nothing is left.
 func (l *listener) question(ctx context.Context) (*question, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,7 +136,8 @@ func (q *question) progress() {
 	q.asked = q.least
 }
 
-// answer keeps what came of a question: any word of the router is one. It returns the error that the caller gets.
+// answer keeps what came of a question: any word of the router is one. It returns the error that
+// the caller gets.
 func (q *question) answer(err error) error {
 	l := q.l
 	l.mu.Lock()
@@ -175,6 +178,13 @@ func later(t, u time.Time) time.Time {
 	return t
 }
 
+// heard is how often the router answered.
+func (l *listener) heard() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.words
+}
+
 // forget begins anew: what was not answered is forgotten.
 func (l *listener) forget() {
 	l.mu.Lock()
@@ -182,8 +192,9 @@ func (l *listener) forget() {
 	l.since = time.Time{}
 }
 
-// excuse is for the wait that was asked for: what a router does not answer in it is no reason to give it up, and a router that
-// was silent before it is as silent behind it. The function that it returns ends that.
+// excuse is for the wait that was asked for: what a router does not answer in it is no reason to
+// give it up, and a router that was silent before it is as silent behind it. The function that it
+// returns ends that.
 func (l *listener) excuse() (end func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -201,7 +212,8 @@ func (l *listener) excuse() (end func()) {
 	}
 }
 
-// lastChance lets a silent router be asked for as long as the run goes on in any case, because the other one has answered.
+// lastChance lets a silent router be asked for as long as the run goes on in any case, because the
+// other one has answered.
 func (l *listener) lastChance() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -280,9 +292,10 @@ type sink func([]byte) (int, error)
 
 func (f sink) Write(p []byte) (int, error) { return f(p) }
 
-// Fetch asks the host. It is given up when nothing comes for as long as one answer may take: to log in and to ask for the
-// file in all of its forms could take that time each.
-func (l *listener) Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error) {
+// Fetch asks the host. It is given up when nothing comes for as long as one answer may take: to log
+// in and to ask for the file in all of its forms could take that time each.
+func (l *listener) Fetch(ctx context.Context, file string, w io.Writer,
+	progress func(done, total int64)) (int64, error) {
 	q, err := l.question(ctx)
 	if err != nil {
 		return 0, err

@@ -11,7 +11,8 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// pointGone is said of a capture point that was made and that the router does not know any more. Its buffer went with it.
+// pointGone is said of a capture point that was made and that the router does not know any more.
+// Its buffer went with it.
 const pointGone = "the capture point is gone: the router was reloaded, its standby took over, or somebody removed it"
 
 // gone is the error of a capture point that is not there any more.
@@ -22,9 +23,9 @@ func (r *router) gone(ctx context.Context, refusal error) error {
 	return fmt.Errorf("%s: %w", r.whyGone(ctx, time.Since(r.info.StartDone)), refusal)
 }
 
-// whyGone says why a capture point is not there any more that was made so long ago: where the router
-// says since when it is up, and since when its processor is the active one, that tells. Else it is
-// pointGone.
+// whyGone says why a capture point is not there any more that was made so long ago: where the
+// router says since when it is up, and since when its processor is the active one, that tells. Else
+// it is pointGone.
 func (r *router) whyGone(ctx context.Context, since time.Duration) string {
 	out, err := r.repeatAtMost(ctx, iosxe.ShowRedundancy(), 1)
 	if err != nil {
@@ -45,8 +46,8 @@ func (r *router) whyGone(ctx context.Context, since time.Duration) string {
 	return pointGone
 }
 
-// spareOnlyCopies decides, when the phases that collect are over, what of a side stays on its router because it holds the
-// only copy of the packets. Who interrupts gives them up.
+// spareOnlyCopies decides, when the phases that collect are over, what of a side stays on its
+// router because it holds the only copy of the packets. Who interrupts gives them up.
 func (u *runner) spareOnlyCopies(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
@@ -63,23 +64,29 @@ func (u *runner) spareOnlyCopies(ctx context.Context) {
 	}
 }
 
-// spares says whether a thing is left on purpose: the exported file; or, without one that has them all, the capture point
-// with its packets, and the access list that it refers to.
+// spares says whether a thing is left on purpose: the exported file; or, without one that has them
+// all, the capture point with its packets, and the access list that it refers to. What was captured
+// at the control plane meanwhile, which refers to that list as well, is left beside either.
 func (r *router) spares(kind string) bool {
 	return r.sparing != "" && slices.Contains(r.onlyCopy(), kind)
 }
 
 func (r *router) onlyCopy() []string {
+	var beside []string
+	if r.atControlPlane() != nil {
+		beside = []string{kindACL, kindControlPlane}
+	}
+	captures := append(beside, kindACL, kindCapture)
 	if r.short && !r.lost && r.open(kindCapture) != nil {
-		return []string{kindACL, kindCapture}
+		return captures
 	}
 	if c := r.open(kindFile); c != nil && !r.vanished && (r.exported || c.state == bundle.Made) {
-		return []string{kindFile}
+		return append(beside, kindFile)
 	}
 	if r.exported || r.lost { // what has the packets is a server, or nothing
 		return nil
 	}
-	return []string{kindACL, kindCapture}
+	return captures
 }
 
 func (r *router) spared(c *change) Leftover {

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"time"
 
 	"github.com/moncap/moncap/device/iosxe"
 )
@@ -19,7 +20,8 @@ const (
 // KindActive is the kind of a capture that runs, in the journal.
 const KindActive = "active"
 
-// thing is something that a run makes on a router: what it is called, how it is found again, and how it goes.
+// thing is something that a run makes on a router: what it is called, how it is found again, and
+// how it goes.
 type thing struct {
 	kind  string
 	name  string          // for the journal
@@ -27,6 +29,12 @@ type thing struct {
 	undo  []iosxe.Command // takes it back
 	shows []iosxe.Command // shows after that whether it is gone; none for what goes with another thing
 	look  func(*router, context.Context, *change, int) (presence, error)
+	stop  []iosxe.Command // ends it: some releases refuse to remove a capture that runs
+	// patience is how long taking it back may take, so that a router which hangs at it has time for
+	// the rest; zero: as long as all of it may.
+	patience time.Duration
+	// limits is the kind of what would go on for everybody without this: it goes before this does.
+	limits string
 	// fleeting is what no --keep leaves: a debug must not stay on.
 	fleeting bool
 	// shared is what has no name of the run's own: anybody can have made the same, or depend on it.
@@ -44,6 +52,9 @@ func (p *SidePlan) things() []thing {
 		all = append(all, p.condition(), p.debug())
 	}
 	all = append(all, p.traceThings()...)
+	if p.control != nil {
+		all = append(all, p.controlPlaneThing())
+	}
 	all = append(all, p.active())
 	if !p.File.IsZero() {
 		all = append(all, p.file())
@@ -73,7 +84,7 @@ func (p *SidePlan) capturePoint() thing {
 	return thing{
 		kind: kindCapture, name: p.Name.String(), words: "capture point " + p.Name.String(),
 		undo:  []iosxe.Command{iosxe.NoCapture(p.Name)},
-		shows: []iosxe.Command{iosxe.ShowCapture(p.Name)}, look: (*router).lookCapture,
+		shows: []iosxe.Command{iosxe.ShowCapture(p.Name)}, look: (*router).lookCapture, stop: p.active().undo,
 	}
 }
 
@@ -97,6 +108,7 @@ func (p *SidePlan) condition() thing {
 		kind: kindCondition, name: p.Remote.String(), words: "debug condition for peer " + p.Remote.String(),
 		undo:  p.debugOff[1:],
 		shows: []iosxe.Command{iosxe.ShowDebug()}, look: (*router).lookCondition, fleeting: true,
+		limits: kindDebug,
 	}
 }
 

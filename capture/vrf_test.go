@@ -26,14 +26,16 @@ func TestFrontDoorVRFReachesTheCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"show crypto ipsec sa peer vrf INTERNET " + remote + "\n", "show crypto ipsec sa peer vrf INTERNET " + remote + " detail\n",
+		"show crypto ipsec sa peer vrf INTERNET " + remote + "\n", "show crypto ipsec sa peer vrf INTERNET " + remote +
+			" detail\n",
 		clear + " fvrf INTERNET\n",
 	} {
 		if !strings.Contains(typed(p, A), want) {
 			t.Errorf("A is not sent %q", want)
 		}
 	}
-	if b := typed(p, B); strings.Contains(b, "INTERNET") || !strings.Contains(b, "show crypto ipsec sa peer "+ea.seenAs().String()+"\n") {
+	if b := typed(p, B); strings.Contains(b, "INTERNET") ||
+		!strings.Contains(b, "show crypto ipsec sa peer "+ea.seenAs().String()+"\n") {
 		t.Errorf("B is sent\n%s", b)
 	}
 	for _, tt := range []struct{ vrf, trigger, want string }{

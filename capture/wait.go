@@ -18,7 +18,8 @@ const grace = 2 * time.Second
 // preparedFor is how long a connection for the transfer may wait for it: see Host.Prepare.
 const preparedFor = 100 * time.Second
 
-// idleLines is how many terminal lines a router must have free for one of them to be held for the transfer ahead of it.
+// idleLines is how many terminal lines a router must have free for one of them to be held for the
+// transfer ahead of it.
 const idleLines = 3
 
 // sighting is what one look at a side's capture found.
@@ -28,11 +29,13 @@ type sighting struct {
 	packets int
 	fresh   int // IKE SAs with the peer that were not there before and are up
 	pending int // those that are being negotiated
+	idle    int // of the pending, those of IKEv1 that are up, and not known to have child SAs
 	old     int // those that were there before and still are
 }
 
-// wait watches both captures until the duration is over, both have ended by themselves, or what was asked for came to
-// pass. A router that does not answer is asked again later: its capture runs on, and is stopped in the next phase.
+// wait watches both captures until the duration is over, both have ended by themselves, or what was
+// asked for came to pass. A router that does not answer is asked again later: its capture runs on,
+// and is stopped in the next phase.
 func (u *runner) wait(ctx context.Context) error {
 	deadline := time.NewTimer(time.Until(u.started.Add(u.plan.Settings.Duration)))
 	defer deadline.Stop()
@@ -72,8 +75,8 @@ func (u *runner) pollEvery() time.Duration {
 	return u.o.Poll
 }
 
-// running finds a capture that ended right after its start, without a packet and before its time: the rest of the wait would
-// be for nothing.
+// running finds a capture that ended right after its start, without a packet and before its time:
+// the rest of the wait would be for nothing.
 func (u *runner) running(seen [2]sighting) error {
 	if time.Since(u.started) >= u.plan.Settings.Duration {
 		return nil
@@ -81,15 +84,16 @@ func (u *runner) running(seen [2]sighting) error {
 	var errs []error
 	for i, r := range u.sides {
 		if s := seen[i]; s.seen && !s.active && s.packets == 0 {
-			err := fmt.Errorf("the capture is not active right after its start, and has no packet; the router answered the start with %s", quote(r.said))
+			err := fmt.Errorf("the capture is not active right after its start, and has no packet; the router answered the "+
+				"start with %s", quote(r.said))
 			errs = append(errs, u.blame(PhaseWait, r, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// lookUntil looks at both sides at the same time. When the wait ends meanwhile, the looks get a moment to finish, for
-// breaking one off costs the session.
+// lookUntil looks at both sides at the same time. When the wait ends meanwhile, the looks get a
+// moment to finish, for breaking one off costs the session.
 func (u *runner) lookUntil(ctx context.Context, deadline <-chan time.Time) (seen [2]sighting, over bool, err error) {
 	looking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -131,8 +135,8 @@ func waitFor(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
 	return false
 }
 
-// prepareEarly logs the transfer's connection in before the wait, if it lasts that long. Of a longer wait, or where others may
-// want the line, the transfer is prepared at the end.
+// prepareEarly logs the transfer's connection in before the wait, if it lasts that long. Of a
+// longer wait, or where others may want the line, the transfer is prepared at the end.
 func (u *runner) prepareEarly(ctx context.Context) {
 	for _, r := range u.sides {
 		if u.plan.Settings.Duration <= preparedFor && r.freeLines >= idleLines {
@@ -152,7 +156,8 @@ func (r *router) ask(ctx context.Context, commands []iosxe.Command) {
 	}
 }
 
-// sight looks at a capture that runs. What goes wrong is only noted: the next look may find the router again.
+// sight looks at a capture that runs. What goes wrong is only noted: the next look may find the
+// router again.
 func (r *router) sight(ctx context.Context) (s sighting) {
 	began := time.Now()
 	if began.Before(r.nextLook) {
@@ -185,7 +190,7 @@ func (r *router) sight(ctx context.Context) (s sighting) {
 	s.active = c != nil && c.Active
 	s.seen = true
 	if len(r.plan.waitShows()) > 0 {
-		if s.fresh, s.pending, err = r.negotiated(ctx); err != nil {
+		if err = r.negotiated(ctx, &s); err != nil {
 			r.lostSight(ctx, err)
 			return sighting{packets: s.packets}
 		}
@@ -199,7 +204,8 @@ func (r *router) sight(ctx context.Context) (s sighting) {
 // maxBlind is the longest time between two looks at a router that does not answer.
 const maxBlind = 30 * time.Second
 
-// lostSight lets a router that does not answer rest, longer each time: a new session is opened for each look.
+// lostSight lets a router that does not answer rest, longer each time: a new session is opened for
+// each look.
 func (r *router) lostSight(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
@@ -209,8 +215,8 @@ func (r *router) lostSight(ctx context.Context, err error) {
 	r.note(PhaseWait, "not reached while waiting: %v", err)
 }
 
-// bracketFirst narrows down when the first packet came: after the last look that saw none, before the first that saw
-// some.
+// bracketFirst narrows down when the first packet came: after the last look that saw none, before
+// the first that saw some.
 func (r *router) bracketFirst(packets int, began, ended time.Time) {
 	if !r.first.to.IsZero() {
 		return
@@ -225,24 +231,27 @@ func (r *router) bracketFirst(packets int, began, ended time.Time) {
 	r.first.to = ended
 }
 
-// negotiated counts the IKE SAs with the peer that were not there before the capture: those that are up, and those
-// that are not yet. An IKEv1 SA has no SPI in the listing, so it counts once it had been away.
-func (r *router) negotiated(ctx context.Context) (up, pending int, err error) {
+// negotiated counts the IKE SAs with the peer that were not there before the capture: those that
+// are up, and those that are not yet. An IKEv1 SA has no SPI in the listing, so it counts once it
+// had been away, and it is up when phase 2 is done.
+func (r *router) negotiated(ctx context.Context, s *sighting) error {
 	sas, err := r.ikeSAs(ctx, 1)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	present := map[string]bool{}
+	present, first := map[string]bool{}, 0
 	for _, sa := range sas {
 		key := saKey(sa)
 		present[key] = true
 		switch {
 		case r.known[key]:
+		case sa.Established() && sa.Version == 1:
+			first++
 		case sa.Established():
-			up++
+			s.fresh++
 		case sa.Deleted(): // it is listed for a while, and nothing comes of it any more
 		default:
-			pending++
+			s.pending++
 		}
 	}
 	for key := range r.known {
@@ -250,7 +259,17 @@ func (r *router) negotiated(ctx context.Context) (up, pending int, err error) {
 			delete(r.known, key)
 		}
 	}
-	return up, pending, nil
+	if first == 0 {
+		r.second.forget()
+		return nil
+	}
+	done, err := r.phaseTwo(ctx)
+	if done {
+		s.fresh += first
+	} else {
+		s.pending, s.idle = s.pending+first, first
+	}
+	return err
 }
 
 // remember notes the IKE SAs that are there before the capture starts.
@@ -272,8 +291,9 @@ func saKey(sa iosxe.IKESA) string {
 	return fmt.Sprintf("%d %s %s %s %s", sa.Version, sa.Local, sa.Remote, sa.LocalSPI, sa.RemoteSPI)
 }
 
-// ikeSAs lists the IKE SAs between this side and its peer. Those of IKEv1, which cannot be asked for one peer alone, are
-// looked at only where there is none of IKEv2. A version that the router refuses to show has none.
+// ikeSAs lists the IKE SAs between this side and its peer. Those of IKEv1, which cannot be asked
+// for one peer alone, are looked at only where there is none of IKEv2. A version that the router
+// refuses to show has none.
 func (r *router) ikeSAs(ctx context.Context, attempts int) ([]iosxe.IKESA, error) {
 	var sas []iosxe.IKESA
 	for _, cmd := range r.plan.waitShows() {
@@ -312,9 +332,11 @@ type judge struct {
 	had   bool   // at some look there was an SA of before
 	up    bool   // there was at the last one
 	base  [2]int // packets when the last SA of before was gone
+	first stillness
 }
 
-// How many looks in a row have to show the same before it is taken for decided: fewer where the negotiation itself was seen.
+// How many looks in a row have to show the same before it is taken for decided: fewer where the
+// negotiation itself was seen.
 const (
 	looksIfTried = 2
 	looksIfNot   = 3
@@ -338,7 +360,8 @@ func (j *judge) over(u Until, seen [2]sighting) bool {
 	return false
 }
 
-// soon is when to look next. What seems to be over is looked at again sooner, so that it is known soon.
+// soon is when to look next. What seems to be over is looked at again sooner, so
+// that it is known soon.
 func (j *judge) soon(poll time.Duration) time.Duration {
 	if j.quiet+j.half > 0 {
 		return poll * 2 / 5
@@ -349,9 +372,10 @@ func (j *judge) soon(poll time.Duration) time.Duration {
 // established says whether both routers have an IKE SA that is new.
 func established(a, b sighting) bool { return a.seen && b.seen && a.fresh > 0 && b.fresh > 0 }
 
-// failed says whether a negotiation was captured that has left no SA on either side, or one on only one side while the other
-// has nothing that could still become one. A router lists an SA for as long as it would take an answer, so that a
-// retransmission which may be answered is not failed.
+// failed says whether a negotiation was captured that has left no SA on either side, or one on only
+// one side while the other has nothing that could still become one. A router lists an SA for as
+// long as it would take an answer, so that a retransmission which may be answered is not failed. An
+// SA of phase 1 alone it may list for a day: there, silence tells.
 func (j *judge) failed(seen [2]sighting) bool {
 	a, b := seen[0], seen[1]
 	if !a.seen || !b.seen {
@@ -377,11 +401,11 @@ func (j *judge) failed(seen [2]sighting) bool {
 	} else {
 		j.quiet = 0
 	}
-	return j.half >= looksIfNot || j.quiet >= wanted
+	return j.first.failed(a, b) || j.half >= looksIfNot || j.quiet >= wanted
 }
 
-// captured says whether the packets are those of a negotiation. While an SA of before is up they may be its own, and so may be
-// what ended it: only what comes after that counts.
+// captured says whether the packets are those of a negotiation. While an SA of before is up they
+// may be its own, and so may be what ended it: only what comes after that counts.
 func (j *judge) captured(a, b sighting) bool {
 	switch {
 	case a.packets+b.packets == 0:

@@ -16,7 +16,8 @@ func TestWaitEnds(t *testing.T) {
 1         192.168.1.1/500       192.168.2.1/500       none/none            READY
       Local spi: 000D3669857A0F82       Remote spi: E0419B1DB02DE6AE
 `
-	swapped := strings.NewReplacer("192.168.1.1/500", "192.168.2.1/500", "192.168.2.1/500", "192.168.1.1/500").Replace(established)
+	swapped := strings.NewReplacer("192.168.1.1/500", "192.168.2.1/500", "192.168.2.1/500",
+		"192.168.1.1/500").Replace(established)
 	for _, tt := range []struct {
 		until  string
 		saA    string
@@ -106,17 +107,24 @@ func TestFailedIsNotSaidOfAnOldTunnelsTraffic(t *testing.T) {
 		{"nothing at all", [][2]sighting{see(0, 0, 0, 0), see(0, 0, 0, 0), see(0, 0, 0, 0)}, false},
 		{"packets and no SA", [][2]sighting{see(2, 0, 0, 0), see(2, 0, 0, 0), see(2, 0, 0, 0)}, true},
 		{"an old SA's packets", [][2]sighting{see(2, 0, 0, 1), see(4, 0, 0, 1), see(6, 0, 0, 1)}, false},
-		{"an attempt beside an old SA", [][2]sighting{see(2, 0, 1, 1), see(4, 0, 0, 1), see(4, 0, 0, 1), see(4, 0, 0, 1)}, true},
+		{"an attempt beside an old SA", [][2]sighting{see(2, 0, 1, 1), see(4, 0, 0, 1), see(4, 0, 0, 1), see(4, 0, 0, 1)},
+			true},
 		{"tried, seen once", [][2]sighting{see(2, 0, 1, 0), see(4, 0, 0, 0)}, false},
 		{"tried, seen twice", [][2]sighting{see(2, 0, 1, 0), see(4, 0, 0, 0), see(4, 0, 0, 0)}, true},
-		{"the old SA was cleared", [][2]sighting{see(0, 0, 0, 1), see(1, 0, 0, 0), see(2, 0, 0, 0), see(2, 0, 0, 0), see(2, 0, 0, 0)}, false},
-		{"it was, and a quick attempt followed", [][2]sighting{see(0, 0, 0, 1), see(2, 0, 0, 0), see(6, 0, 0, 0), see(6, 0, 0, 0), see(6, 0, 0, 0)}, true},
+		{"the old SA was cleared", [][2]sighting{see(0, 0, 0, 1), see(1, 0, 0, 0), see(2, 0, 0, 0), see(2, 0, 0, 0),
+			see(2, 0, 0, 0)}, false},
+		{"it was, and a quick attempt followed", [][2]sighting{see(0, 0, 0, 1), see(2, 0, 0, 0), see(6, 0, 0, 0),
+			see(6, 0, 0, 0), see(6, 0, 0, 0)}, true},
 		{"one side has packets", [][2]sighting{{{seen: true, active: true, packets: 3}, {seen: true, active: true}},
-			{{seen: true, active: true, packets: 3}, {seen: true, active: true}}, {{seen: true, active: true, packets: 3}, {seen: true, active: true}}}, false},
+			{{seen: true, active: true, packets: 3}, {seen: true, active: true}},
+			{{seen: true, active: true, packets: 3}, {seen: true, active: true}}}, false},
 		{"half up while the other still tries", slices.Repeat([][2]sighting{{{seen: true, active: true, packets: 4, fresh: 1},
 			{seen: true, active: true, packets: 2, pending: 1}}}, 6), false},
-		{"half up", slices.Repeat([][2]sighting{{{seen: true, active: true, packets: 4, fresh: 1}, {seen: true, active: true, packets: 2}}}, 3), true},
-		{"half up, seen twice", slices.Repeat([][2]sighting{{{seen: true, active: true, packets: 4, fresh: 1}, {seen: true, active: true, packets: 2}}}, 2), false},
+		{"half up", slices.Repeat([][2]sighting{{{seen: true, active: true, packets: 4, fresh: 1},
+			{seen: true, active: true, packets: 2}}}, 3), true},
+		{"half up, seen twice",
+			slices.Repeat([][2]sighting{{{seen: true, active: true, packets: 4, fresh: 1},
+				{seen: true, active: true, packets: 2}}}, 2), false},
 		{"it came up", [][2]sighting{see(2, 0, 1, 0), see(4, 1, 0, 0), see(4, 1, 0, 0), see(4, 1, 0, 0)}, false},
 	} {
 		var j judge

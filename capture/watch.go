@@ -11,15 +11,17 @@ import (
 	"github.com/moncap/moncap/capture/bundle"
 )
 
-// Watch keeps a tunnel armed for longer than a router should be trusted to capture by itself, and arms it again after an
-// event: one armed run after the other. Each takes over beside the one before, which goes when the new one has captured for
-// a while, so that no moment is without a capture and none without what came before it.
+// Watch keeps a tunnel armed for longer than a router should be trusted to capture by itself, and
+// arms it again after an event: one armed run after the other. Each takes over beside the one
+// before, which goes when the new one has captured for a while, so that no moment is without a
+// capture and none without what came before it.
 type Watch struct {
 	For     time.Duration // how long in all
 	Rotate  time.Duration // how long one run at most; the whole time when zero or more
 	Overlap time.Duration // how long two runs capture beside each other; see OverlapOf when zero
 	Again   int           // how often it is armed again after an event
-	// Run does one armed run, of which left is how long it is to wait. It returns when the routers are done with.
+	// Run does one armed run, of which left is how long it is to wait. It returns when the routers are
+	// done with.
 	Run func(ctx context.Context, left time.Duration, o WatchedOptions) (*Result, error)
 	// Caught is told of each run that brought packets home, or was to; it may take its time.
 	Caught func(*Result, error)
@@ -49,8 +51,8 @@ const (
 	sameEvent     = 2 * time.Second
 )
 
-// OverlapOf is how long two runs capture beside each other when each lasts so long: what came before an event is there then,
-// also of one that comes right after the change.
+// OverlapOf is how long two runs capture beside each other when each lasts so long: what came
+// before an event is there then, also of one that comes right after the change.
 func OverlapOf(rotate time.Duration) time.Duration {
 	return max(min(rotate/4, overlapMost), beforeRotated)
 }
@@ -94,8 +96,9 @@ type watching struct {
 	catches int
 }
 
-// Do watches until the time is over, an event came as often as was asked for, or ctx ends. The error is that of the first
-// run when it could not be begun, or of a run that left something on a router.
+// Do watches until the time is over, an event came as often as was asked for, or ctx ends.
+// The error is that of the first run when it could not be begun, or of a run that left
+// something on a router.
 func (w *Watch) Do(ctx context.Context) error {
 	if w.Rotate <= 0 || w.Rotate > w.For {
 		w.Rotate = w.For
@@ -105,7 +108,8 @@ func (w *Watch) Do(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	k := &watching{Watch: w, ctx: ctx, until: time.Now().Add(w.For), rotate: never(), change: never(), heard: make(chan bundle.Catch, 8)}
+	k := &watching{Watch: w, ctx: ctx, until: time.Now().Add(w.For), rotate: never(), change: never(),
+		heard: make(chan bundle.Catch, 8)}
 	defer k.rotate.Stop()
 	defer k.change.Stop()
 	k.begin()
@@ -179,7 +183,8 @@ func (k *watching) begin() {
 		return
 	}
 	r := &armedRun{
-		relieve: make(chan struct{}), stop: make(chan struct{}), events: make(chan bundle.Catch, 8), ready: make(chan struct{}), renew: make(chan string, 2),
+		relieve: make(chan struct{}), stop: make(chan struct{}), events: make(chan bundle.Catch, 8),
+		ready: make(chan struct{}), renew: make(chan string, 2),
 		done: make(chan struct{}),
 	}
 	arm := &Arm{
@@ -204,11 +209,12 @@ func (k *watching) begin() {
 	}
 	go func() {
 		defer close(r.done)
-		r.result, r.err = k.Run(k.ctx, min(left, 2*k.Rotate), WatchedOptions{Arm: arm, Stop: r.stop, Named: func(name string) {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			r.capture = name
-		}})
+		r.result, r.err = k.Run(k.ctx, min(left, 2*k.Rotate),
+			WatchedOptions{Arm: arm, Stop: r.stop, Named: func(name string) {
+				k.mu.Lock()
+				defer k.mu.Unlock()
+				r.capture = name
+			}})
 	}()
 }
 
@@ -218,8 +224,9 @@ func (r *armedRun) name(w *Watch) string {
 	return r.capture
 }
 
-// takes says whether an event is the run's that found it. One that is not the current one passes it on: the one that is may be
-// relieved before it looks again. Two runs, or two routers, may find the same event one look apart.
+// takes says whether an event is the run's that found it. One that is not the current one passes it
+// on: the one that is may be relieved before it looks again. Two runs, or two routers, may find the
+// same event one look apart.
 func (k *watching) takes(r *armedRun, c bundle.Catch) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -279,8 +286,8 @@ func (k *watching) armedBeside() {
 	k.Say(fmt.Sprintf("a new capture runs beside the one before, and takes over in %s", k.Overlap))
 }
 
-// takeOver makes the next run the current one. That of before is taken back, unless it has an event: then it ends by itself
-// soon, what it brings home is told, and the next one follows it.
+// takeOver makes the next run the current one. That of before is taken back, unless it has an
+// event: then it ends by itself soon, what it brings home is told, and the next one follows it.
 func (k *watching) takeOver() {
 	if k.next == nil || k.current == nil {
 		return
@@ -301,7 +308,8 @@ func (k *watching) takeOver() {
 	}
 }
 
-// nextFailed is when the run that was to take over did not come about, or ended. The one before goes on meanwhile.
+// nextFailed is when the run that was to take over did not come about, or ended. The one before
+// goes on meanwhile.
 func (k *watching) nextFailed() error {
 	r := k.next
 	k.next = nil
@@ -314,7 +322,8 @@ func (k *watching) nextFailed() error {
 	if _, dirty := errors.AsType[*DirtyError](r.err); dirty {
 		return r.err
 	}
-	k.Say(fmt.Sprintf("no other capture beside the one that runs, which goes on; tried again in %s: %s", tryBusyAgain, r.why()))
+	k.Say(fmt.Sprintf("no other capture beside the one that runs, which goes on; tried again in %s: %s",
+		tryBusyAgain, r.why()))
 	k.rotate.Reset(tryBusyAgain)
 	return nil
 }
@@ -328,7 +337,8 @@ func (k *watching) enough() {
 	}
 }
 
-// broughtHome says whether the run, which is done, ended with packets that were fetched, or should have been.
+// broughtHome says whether the run, which is done, ended with packets that were fetched, or should
+// have been.
 func (r *armedRun) broughtHome() bool { return r.result != nil && r.result.Ended.Collects() }
 
 func (r *armedRun) why() string {
@@ -409,8 +419,8 @@ func (k *watching) dismiss() {
 	k.next = nil
 }
 
-// waitForAll returns when no run is at its routers any more. One of them may have had an event, or have been asked for its
-// packets, when the watch ended.
+// waitForAll returns when no run is at its routers any more. One of them may have had an event, or
+// have been asked for its packets, when the watch ended.
 func (k *watching) waitForAll() error {
 	var errs []error
 	for _, r := range k.leaving {
@@ -426,7 +436,8 @@ func (k *watching) waitForAll() error {
 	return errors.Join(errs...)
 }
 
-// A run's channels, of one that may not be there: then nothing comes of them. That it is ready is of interest once.
+// A run's channels, of one that may not be there: then nothing comes of them. That it is ready is
+// of interest once.
 func readyOf(r *armedRun) <-chan struct{} {
 	if r == nil || !r.readyAt.IsZero() {
 		return nil

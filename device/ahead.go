@@ -10,17 +10,19 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// mostAhead is how many commands are typed before the first of them is answered. The lines of one in configuration mode count
-// once: they are what people paste.
+// mostAhead is how many commands are typed before the first of them is answered. The lines of one
+// in configuration mode count once: they are what people paste.
 const mostAhead = 8
 
-// ExecAll runs commands in order. each is called once for every command, in order, with what Exec would return for it; what
-// goes wrong with one command is that one's error, and the next is run all the same, until ctx ends.
+// ExecAll runs commands in order. each is called once for every command, in order, with what Exec
+// would return for it; what goes wrong with one command is that one's error, and the next is run
+// all the same, until ctx ends.
 //
-// Commands are typed ahead, which saves a turn of the line each; so the next ones may have been typed when each tells of a
-// refusal. An answer is told from the next by the prompt with the next line behind it. When anything is not as it should be,
-// the Router types one command at a time from then on. What only reads is asked again, in another session; with something
-// among it that changes the router, nothing of what is not sure is typed again, and its errors say SessionLost.
+// Commands are typed ahead, which saves a turn of the line each; so the next ones may have been
+// typed when each tells of a refusal. An answer is told from the next by the prompt with the next
+// line behind it. When anything is not as it should be, the Router types one command at a time from
+// then on. What only reads is asked again, in another session; with something among it that changes
+// the router, nothing of what is not sure is typed again, and its errors say SessionLost.
 func (r *Router) ExecAll(ctx context.Context, cmds []iosxe.Command, each func(i int, out string, err error)) {
 	for i := 0; i < len(cmds); {
 		var sure []outcome
@@ -43,8 +45,8 @@ type outcome struct {
 	err error
 }
 
-// ahead says how many of the commands may be typed without waiting for each other, and in which session; 0: none, for Exec
-// says what is wrong.
+// ahead says how many of the commands may be typed without waiting for each other, and in which
+// session; 0: none, for Exec says what is wrong.
 func (r *Router) ahead(ctx context.Context, cmds []iosxe.Command) (s *session, n int) {
 	if r.oneByOne || !mayGoAhead(cmds[0]) {
 		return nil, 0
@@ -64,7 +66,8 @@ func (r *Router) ahead(ctx context.Context, cmds []iosxe.Command) (s *session, n
 
 func mayGoAhead(cmd iosxe.Command) bool { return iosxe.Allowed(cmd) && !cmd.Password }
 
-// fits says whether commands may be pasted: no line twice in one paste, for an echo must tell which line it is.
+// fits says whether commands may be pasted: no line twice in one paste, for an echo must tell which
+// line it is.
 func fits(cmds []iosxe.Command) bool {
 	for _, p := range pastes(cmds) {
 		typed, commands := map[string]bool{}, map[int]bool{}
@@ -81,12 +84,16 @@ func fits(cmds []iosxe.Command) bool {
 	return true
 }
 
-// execAhead types all commands, and returns what is sure of the first of them. When that is not all, the session is given
-// up.
+// execAhead types all commands, and returns what is sure of the first of them. When that is not
+// all, the session is given up.
 func (r *Router) execAhead(ctx context.Context, s *session, cmds []iosxe.Command) []outcome {
 	began := time.Now()
+	for _, cmd := range cmds {
+		r.sends(ctx, cmd)
+	}
 	sure, err := s.runAhead(ctx, cmds)
-	r.o.Log.DebugContext(ctx, "commands", "typed", len(cmds), "answered", len(sure), "took", time.Since(began).Round(time.Microsecond))
+	r.o.Log.DebugContext(ctx, "answers", "typed", len(cmds), "answered", len(sure), "took",
+		time.Since(began).Round(time.Microsecond))
 	for i, o := range sure {
 		if o.err != nil {
 			sure[i].err = r.fail(cmds[i].Name, o.err)
@@ -146,7 +153,8 @@ func pastes(cmds []iosxe.Command) (all [][]entry) {
 	return append(all, now)
 }
 
-// runAhead types all commands, then reads the answers one by one. An error says that the session is of no use any more.
+// runAhead types all commands, then reads the answers one by one. An error says that the session is
+// of no use any more.
 func (s *session) runAhead(ctx context.Context, cmds []iosxe.Command) (sure []outcome, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 	defer stop()
@@ -165,7 +173,8 @@ func (s *session) runAhead(ctx context.Context, cmds []iosxe.Command) (sure []ou
 	return sure, nil
 }
 
-// paste types the lines at once and reads what is answered to each. sure are the outcomes of the commands before.
+// paste types the lines at once and reads what is answered to each. sure are the outcomes of the
+// commands before.
 func (s *session) paste(ctx context.Context, cmds []iosxe.Command, p []entry, sure []outcome) ([]outcome, error) {
 	if err := s.typeIn(strings.Join(linesOf(p), "\n"), s.router.o.Timeouts.Command); err != nil {
 		return sure, err
@@ -211,7 +220,7 @@ func (s *session) paste(ctx context.Context, cmds []iosxe.Command, p []entry, su
 		if _, asked := errors.AsType[*unexpected](err); asked {
 			return sure, err // what was typed ahead was the answer to it
 		}
-		if e.part == leaves && iosxe.ConfigPrompt().MatchString(a.prompt) {
+		if e.part == leaves && iosxe.ConfigPrompt.Get().MatchString(a.prompt) {
 			if len(w.ahead) > 0 {
 				return sure, errInConfig
 			}
@@ -262,8 +271,8 @@ func (s *session) goOn(ctx context.Context, rd *reading, begun string) (answer, 
 	return s.finish(ctx, rd)
 }
 
-// skip interrupts a command that takes too long or says too much, and finds where the next one begins, should the router
-// have kept what was typed ahead.
+// skip interrupts a command that takes too long or says too much, and finds where the next one
+// begins, should the router have kept what was typed ahead.
 func (s *session) skip(ctx context.Context, rd *reading) (rest string, err error) {
 	if len(rd.want.ahead) == 0 {
 		_, err := s.interrupt(ctx)

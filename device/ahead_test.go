@@ -25,8 +25,8 @@ func readers(t testing.TB) []iosxe.Command {
 		t.Fatal(err)
 	}
 	return []iosxe.Command{iosxe.ShowPrivilege(), iosxe.ShowVersion(), iosxe.ShowCaptures(), iosxe.ShowInterfaces(), sa,
-		iosxe.ShowIKEv2Proposal(), iosxe.DirFile(file(t, "none.pcap")), iosxe.ShowIKEv2Policy(), iosxe.ShowIKEv2Profile(), iosxe.ShowCryptoMap(),
-		iosxe.ShowTransformSet(), iosxe.ShowMemory(), iosxe.ShowDebug()}
+		iosxe.ShowIKEv2Proposal(), iosxe.DirFile(file(t, "none.pcap")), iosxe.ShowIKEv2Policy(), iosxe.ShowIKEv2Profile(),
+		iosxe.ShowCryptoMap(), iosxe.ShowTransformSet(), iosxe.ShowMemory(), iosxe.ShowDebug()}
 }
 
 // all runs commands together, and tells what became of each.
@@ -52,11 +52,12 @@ func refused(err error) bool {
 // What is typed ahead is answered as what is asked one by one, in less time, and in one session.
 func TestTypedAhead(t *testing.T) {
 	tests := map[string]simulator.Knobs{
-		"a quiet router":      {},
-		"a slow router":       {Latency: 15 * time.Millisecond},
-		"pauses":              {EchoPause: 40 * time.Millisecond, PromptPause: 300 * time.Millisecond},
-		"messages":            {TerminalMonitor: true, SyslogEvery: 7 * time.Millisecond, Latency: 15 * time.Millisecond},
-		"messages, and again": {TerminalMonitor: true, LoggingSynchronous: true, SyslogEvery: 7 * time.Millisecond, Latency: 15 * time.Millisecond},
+		"a quiet router": {},
+		"a slow router":  {Latency: 15 * time.Millisecond},
+		"pauses":         {EchoPause: 40 * time.Millisecond, PromptPause: 300 * time.Millisecond},
+		"messages":       {TerminalMonitor: true, SyslogEvery: 7 * time.Millisecond, Latency: 15 * time.Millisecond},
+		"messages, and again": {TerminalMonitor: true, LoggingSynchronous: true, SyslogEvery: 7 * time.Millisecond,
+			Latency: 15 * time.Millisecond},
 		"prompt timestamps":   {ExecPromptTimestamp: true},
 		"a prompt of its own": {Prompt: "%h-STP-1234%p"},
 	}
@@ -68,7 +69,8 @@ func TestTypedAhead(t *testing.T) {
 				outs, errs := all(t, r, cmds)
 				for i, cmd := range cmds {
 					want, err := r.Exec(t.Context(), cmd)
-					if steady := cmd.Name != "show-memory" && cmd.Name != "show-version"; steady && outs[i] != want || (errs[i] == nil) != (err == nil) || refused(errs[i]) != refused(err) {
+					if steady := cmd.Name != "show-memory" && cmd.Name != "show-version"; steady && outs[i] != want ||
+						(errs[i] == nil) != (err == nil) || refused(errs[i]) != refused(err) {
 						t.Errorf("%s: %q, %v; alone %q, %v", cmd.Name, outs[i], errs[i], want, err)
 					}
 				}
@@ -84,7 +86,8 @@ func TestTypedAhead(t *testing.T) {
 func TestOneHangsOfMany(t *testing.T) {
 	for _, action := range []simulator.Action{simulator.NeverAnswer, simulator.Silence, simulator.DropFIN} {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("show crypto ikev2 sa"), Action: action, Times: -1}}})
+			l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("show crypto ikev2 sa"), Action: action,
+				Times: -1}}})
 			r, cmds := l.router(), readers(t)
 			began := time.Now()
 			_, errs := all(t, r, cmds)
@@ -101,7 +104,8 @@ func TestOneHangsOfMany(t *testing.T) {
 }
 
 func TestOneSaysTooMuchOfMany(t *testing.T) {
-	l := newLab(t, simulator.Config{Show: map[string]string{"show crypto map": strings.Repeat(strings.Repeat("x", 99)+"\n", 2*maxOutput/100)}})
+	long := strings.Repeat(strings.Repeat("x", 99)+"\n", 2*maxOutput/100)
+	l := newLab(t, simulator.Config{Show: map[string]string{"show crypto map": long}})
 	r, cmds := l.router(), readers(t)
 	outs, errs := all(t, r, cmds)
 	for i, err := range errs {
@@ -119,7 +123,8 @@ func TestNothingIsTypedAheadToAPager(t *testing.T) {
 	l := newLab(t, simulator.Config{Authorize: func(c string) bool { return !strings.HasPrefix(c, "terminal") }})
 	r := l.router()
 	all(t, r, readers(t))
-	if s := l.sim.Commands(); !r.Paged() || !slices.Contains(s, "show privilege") || strings.Contains(l.record.String(), "commands typed") {
+	if s := l.sim.Commands(); !r.Paged() || !slices.Contains(s, "show privilege") ||
+		strings.Contains(l.record.String(), "commands typed") {
 		t.Errorf("paged %v, %q", r.Paged(), s)
 	}
 }
@@ -127,7 +132,8 @@ func TestNothingIsTypedAheadToAPager(t *testing.T) {
 // A pager that only shows itself in an output costs what was typed ahead, and no answer.
 func TestAPagerThatWasNotToBeThere(t *testing.T) {
 	log := strings.Repeat("a line of the log\n", 1200)
-	l := newLab(t, simulator.Config{Knobs: simulator.Knobs{KeepPager: true}, Show: map[string]string{"show crypto map": log}})
+	l := newLab(t, simulator.Config{Knobs: simulator.Knobs{KeepPager: true},
+		Show: map[string]string{"show crypto map": log}})
 	r, cmds := l.router(), readers(t)
 	outs, errs := all(t, r, cmds)
 	for i, cmd := range cmds {
@@ -156,20 +162,28 @@ func together(t *testing.T, cmds ...iosxe.Command) func(context.Context, *sessio
 	}
 }
 
-// However the bytes are cut, no answer is attributed to another command: with messages anywhere, with the prompt of the
-// router in an output, and with echoes torn apart.
+// However the bytes are cut, no answer is attributed to another command: with messages anywhere,
+// with the prompt of the router in an output, and with echoes torn apart.
 func TestAnswersAreNotMixedUp(t *testing.T) {
 	line := func(l string) iosxe.Command { return iosxe.Command{Name: "show-" + l, Lines: []string{l}} }
 	a, b, c := line("aa"), line("bb"), line("cc")
 	const pause = 1400 * time.Millisecond
 	tests := []dialogue{
-		{name: "plain", pause: pause, turns: []turn{{"aa\n", "aa\r\n1\r\nR1#"}, {"bb\n", "bb\r\n% Invalid\r\nR1#"}, {"cc\n", "cc\r\n3\r\nR1#"}}},
-		{name: "no output", pause: pause, turns: []turn{{"aa\n", "aa\r\nR1#"}, {"bb\n", "bb\r\nR1#"}, {"cc\n", "cc\r\n\r\nR1#"}}},
-		{name: "prompts in outputs", pause: pause, turns: []turn{{"aa\n", "aa\r\nR1#\r\n1\r\nR1#"}, {"bb\n", "bb\r\nbb\r\nR1#x\r\ncc\r\nR1#"}, {"cc\n", "cc\r\nR2#\r\nR1#"}}},
-		{name: "messages", pause: pause, turns: []turn{{"aa\n", "aa\r\n1" + message + "R1#" + message + "R1#"}, {"bb\n", "b" + message + "b\r\n2\r\nR1#"}, {"cc\n", "c" + message + "R1#cc\r\n3\r\nR1#"}}},
-		{name: "blank behind the prompt", pause: pause, turns: []turn{{"aa\n", "aa\r\n1\r\nR1# "}, {"bb\n", "bb\r\n2\r\nR1# "}, {"cc\n", "cc\r\n3\r\nR1# "}}},
-		{name: "an echo is lost", pause: pause, turns: []turn{{"aa\n", "aa\r\n1\r\nR1#"}, {"bb\n", "2\r\nR1#"}, {"cc\n", "cc\r\n3\r\nR1#"}}},
-		{name: "an echo twice", pause: pause, turns: []turn{{"aa\n", "aa\r\nR1#bb\r\nx\r\nR1#"}, {"bb\n", "bb\r\n2\r\nR1#"}, {"cc\n", "cc\r\n3\r\nR1#"}}},
+		{name: "plain", pause: pause, turns: []turn{{"aa\n", "aa\r\n1\r\nR1#"}, {"bb\n", "bb\r\n% Invalid\r\nR1#"},
+			{"cc\n", "cc\r\n3\r\nR1#"}}},
+		{name: "no output", pause: pause,
+			turns: []turn{{"aa\n", "aa\r\nR1#"}, {"bb\n", "bb\r\nR1#"}, {"cc\n", "cc\r\n\r\nR1#"}}},
+		{name: "prompts in outputs", pause: pause,
+			turns: []turn{{"aa\n", "aa\r\nR1#\r\n1\r\nR1#"}, {"bb\n", "bb\r\nbb\r\nR1#x\r\ncc\r\nR1#"},
+				{"cc\n", "cc\r\nR2#\r\nR1#"}}},
+		{name: "messages", pause: pause, turns: []turn{{"aa\n", "aa\r\n1" + message + "R1#" + message + "R1#"},
+			{"bb\n", "b" + message + "b\r\n2\r\nR1#"}, {"cc\n", "c" + message + "R1#cc\r\n3\r\nR1#"}}},
+		{name: "blank behind the prompt", pause: pause,
+			turns: []turn{{"aa\n", "aa\r\n1\r\nR1# "}, {"bb\n", "bb\r\n2\r\nR1# "}, {"cc\n", "cc\r\n3\r\nR1# "}}},
+		{name: "an echo is lost", pause: pause, turns: []turn{{"aa\n", "aa\r\n1\r\nR1#"}, {"bb\n", "2\r\nR1#"},
+			{"cc\n", "cc\r\n3\r\nR1#"}}},
+		{name: "an echo twice", pause: pause, turns: []turn{{"aa\n", "aa\r\nR1#bb\r\nx\r\nR1#"}, {"bb\n", "bb\r\n2\r\nR1#"},
+			{"cc\n", "cc\r\n3\r\nR1#"}}},
 	}
 	list := acl(t, "mc1")
 	remove := iosxe.NoACL(name(t, "mc1"), false)
@@ -179,9 +193,11 @@ func TestAnswersAreNotMixedUp(t *testing.T) {
 		pasted = append(pasted, config(l, "R1(config-ext-nacl)#"))
 	}
 	tests = append(tests,
-		dialogue{name: "configuration", pause: pause, do: together(t, list, a), turns: append(pasted, turn{"end\n", "end" + message + "R1#"}, turn{"aa\n", "aa\r\n1\r\nR1#"})},
+		dialogue{name: "configuration", pause: pause, do: together(t, list, a),
+			turns: append(pasted, turn{"end\n", "end" + message + "R1#"}, turn{"aa\n", "aa\r\n1\r\nR1#"})},
 		dialogue{name: "configuration is locked", pause: pause, do: together(t, remove, a),
-			turns: []turn{{"configure terminal\n", "configure terminal\r\nlocked by another\r\nR1#"}, {"aa\n", "aa\r\n1\r\nR1#"}}})
+			turns: []turn{{"configure terminal\n", "configure terminal\r\nlocked by another\r\nR1#"},
+				{"aa\n", "aa\r\n1\r\nR1#"}}})
 	for _, d := range tests {
 		if d.do == nil {
 			d.do = together(t, a, b, c)
@@ -189,7 +205,8 @@ func TestAnswersAreNotMixedUp(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				typed, want := d.play(t, nil, nil)
-				if doubt := strings.HasPrefix(d.name, "an echo"); doubt != strings.Contains(want, errOutOfStep.Error()) || strings.Contains(want, "x") && doubt {
+				if doubt := strings.HasPrefix(d.name, "an echo"); doubt != strings.Contains(want, errOutOfStep.Error()) ||
+					strings.Contains(want, "x") && doubt {
 					t.Fatalf("read %s", want)
 				}
 				for i := range d.size() {
@@ -207,32 +224,39 @@ func TestAnswersAreNotMixedUp(t *testing.T) {
 // What is in doubt is asked again, one by one, in another session.
 func TestDoubtIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, simulator.Config{Show: map[string]string{"show crypto ikev2 policy": "site-A#show crypto ikev2 profile\nfake\n", "show crypto ikev2 profile": "real\n"}})
-		r, cmds := l.router(), []iosxe.Command{iosxe.ShowPrivilege(), iosxe.ShowIKEv2Policy(), iosxe.ShowIKEv2Profile(), iosxe.ShowCryptoMap()}
+		l := newLab(t, simulator.Config{Show: map[string]string{"show crypto ikev2 policy": "site-A#show crypto ikev2 " +
+			"profile\nfake\n", "show crypto ikev2 profile": "real\n"}})
+		r, cmds := l.router(), []iosxe.Command{iosxe.ShowPrivilege(), iosxe.ShowIKEv2Policy(), iosxe.ShowIKEv2Profile(),
+			iosxe.ShowCryptoMap()}
 		outs, errs := all(t, r, cmds)
-		if err := errors.Join(errs...); err != nil || strings.TrimSpace(outs[2]) != "real" || !strings.Contains(outs[1], "fake") || !r.oneByOne {
+		if err := errors.Join(errs...); err != nil || strings.TrimSpace(outs[2]) != "real" ||
+			!strings.Contains(outs[1], "fake") || !r.oneByOne {
 			t.Errorf("%q, %v", outs, err)
 		}
 	})
 }
 
-// What changes a router is never typed twice: of what a broken session leaves open, the error says so, and of all behind it.
+// What changes a router is never typed twice: of what a broken session leaves open, the error says
+// so, and of all behind it.
 func TestAChangeIsNotTypedAgain(t *testing.T) {
-	for _, fault := range []simulator.Fault{{Action: simulator.DropRST}, {Action: simulator.DropRST, When: simulator.After}, {Action: simulator.NeverAnswer},
+	for _, fault := range []simulator.Fault{{Action: simulator.DropRST},
+		{Action: simulator.DropRST, When: simulator.After}, {Action: simulator.NeverAnswer},
 		{Action: simulator.UnknownDialog, Text: "Sure? [confirm]"}} {
 		synctest.Test(t, func(t *testing.T) {
 			n := name(t, "mc1")
 			fault.Match = matching("no monitor capture mc1")
 			l := newLab(t, simulator.Config{Faults: []simulator.Fault{fault}})
 			r := l.router()
-			_, errs := all(t, r, []iosxe.Command{iosxe.ShowPrivilege(), iosxe.NoCapture(n), iosxe.ShowCapture(n), iosxe.NoACL(n, false), iosxe.ShowACL(n)})
+			_, errs := all(t, r, []iosxe.Command{iosxe.ShowPrivilege(), iosxe.NoCapture(n), iosxe.ShowCapture(n),
+				iosxe.NoACL(n, false), iosxe.ShowACL(n)})
 			for i, err := range errs {
 				if lost, ok := errors.AsType[*Error](err); (i == 0) != (err == nil) || ok && !lost.SessionLost() {
 					t.Errorf("%d: %v", i, err)
 				}
 			}
 			l.exec(r, iosxe.ShowPrivilege())
-			if typed := slices.DeleteFunc(l.sim.Commands(), func(c string) bool { return c != "no monitor capture mc1" }); len(typed) != 1 || l.dialled() != 2 {
+			if typed := slices.DeleteFunc(l.sim.Commands(),
+				func(c string) bool { return c != "no monitor capture mc1" }); len(typed) != 1 || l.dialled() != 2 {
 				t.Errorf("typed %q, %d sessions", l.sim.Commands(), l.dialled())
 			}
 		})
@@ -240,7 +264,8 @@ func TestAChangeIsNotTypedAgain(t *testing.T) {
 }
 
 func TestExecAllEndsWithItsContext(t *testing.T) {
-	r := New(inventory.Peer{Name: "a", Host: "192.0.2.1"}, Options{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no") }})
+	r := New(inventory.Peer{Name: "a", Host: "192.0.2.1"},
+		Options{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no") }})
 	if _, errs := all(t, r, readers(t)); slices.Contains(errs, nil) {
 		t.Errorf("%v", errs)
 	}

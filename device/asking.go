@@ -42,7 +42,8 @@ func (s *session) send(b []byte, within time.Duration) error {
 	return nil
 }
 
-// until reads until the answer is complete. It answers the dialogs that w knows, and breaks off any other.
+// until reads until the answer is complete. It answers the dialogs that w knows, and
+// breaks off any other.
 func (s *session) until(ctx context.Context, w want) (answer, error) {
 	return s.finish(ctx, s.reading(w))
 }
@@ -150,7 +151,8 @@ func (s *session) silence(ctx context.Context, rd *reading) error {
 	return s.late(rd)
 }
 
-// breakOff interrupts a question that nothing answers. When that brings the prompt back, the session is good.
+// breakOff interrupts a question that nothing answers. When that brings the prompt back, the
+// session is good.
 func (s *session) breakOff(ctx context.Context, rd *reading) error {
 	e := &unexpected{question: s.router.rec.mask(iosxe.Printable(rd.asked))}
 	after, err := s.interrupt(ctx)

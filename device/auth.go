@@ -20,7 +20,8 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// authenticator holds what one login may use. A secret goes out once at most, by whichever method asks first.
+// authenticator holds what one login may use. A secret goes out once at most, by whichever method
+// asks first.
 type authenticator struct {
 	router    *Router
 	user      string
@@ -28,7 +29,8 @@ type authenticator struct {
 	files     []string // key files beside the peer's own
 	elsewhere bool     // it is not the router: the peer's entry says nothing of its keys
 	password  inventory.SecretRef
-	what      string // for messages and prompts
+	what      string       // for messages and prompts
+	hold      func() error // returns when the password may go out, or why it may not; nil: at once
 
 	secret  inventory.Secret
 	used    bool // the password was given
@@ -68,7 +70,8 @@ func (a *authenticator) methods(ctx context.Context) ([]ssh.AuthMethod, error) {
 		methods = append(methods, ssh.PublicKeys(signers...))
 	}
 	if !a.password.IsZero() {
-		if a.secret, err = a.router.secret(ctx, a.password, "Password for "+a.user+" on "+whose(a.password, a.what)+":"); err != nil {
+		if a.secret, err = a.router.secret(ctx, a.password, "Password for "+a.user+" on "+whose(a.password, a.what)+
+			":"); err != nil {
 			return nil, err
 		}
 		if err := a.router.o.Lockout.check(a.credential(a.secret.Reveal())); err != nil {
@@ -78,8 +81,9 @@ func (a *authenticator) methods(ctx context.Context) ([]ssh.AuthMethod, error) {
 	return append(methods, ssh.KeyboardInteractive(a.answer), ssh.PasswordCallback(a.givePassword)), nil
 }
 
-// turn waits until no other login tries the same password. It takes no time from a router that has begun to speak; one that has
-// not said a word is not waited for beyond until. It returns until when the login must be through.
+// turn waits until no other login tries the same password. It takes no time from a router that has
+// begun to speak; one that has not said a word is not waited for beyond until. It returns until
+// when the login must be through.
 func (a *authenticator) turn(ctx context.Context, p *path, until time.Time) (time.Time, error) {
 	if a.password.IsZero() {
 		return until, nil
@@ -155,6 +159,11 @@ func (a *authenticator) credential(secret string) credential {
 
 // send notes that secret goes out, unless it was refused before.
 func (a *authenticator) send(secret string) (string, error) {
+	if a.hold != nil {
+		if err := a.hold(); err != nil {
+			return "", err
+		}
+	}
 	id := a.credential(secret)
 	if err := a.router.o.Lockout.check(id); err != nil {
 		return "", err
@@ -180,8 +189,8 @@ func (a *authenticator) givePassword() (string, error) {
 	return a.askFor("Password for "+a.user+":", false)
 }
 
-// answer gives the password to one question without echo that asks for it. Any other question goes to the operator, or
-// ends the login.
+// answer gives the password to one question without echo that asks for it. Any other question goes
+// to the operator, or ends the login.
 func (a *authenticator) answer(_, _ string, questions []string, echos []bool) ([]string, error) {
 	answers := make([]string, len(questions))
 	for i, q := range questions {
@@ -214,7 +223,8 @@ func (a *authenticator) askFor(question string, echo bool) (string, error) {
 	return a.send(s)
 }
 
-// mostSpared is how often in a row a refusal of credentials that were accepted before may be another session's fault.
+// mostSpared is how often in a row a refusal of credentials that were accepted before may be
+// another session's fault.
 const mostSpared = 3
 
 // judge tells a refused login from other failures, and remembers the credentials.
@@ -222,8 +232,8 @@ func (a *authenticator) judge(err error) error {
 	text := err.Error()
 	gone := strings.Contains(text, "ssh: disconnect")
 	// Message 51 is the plain no of a server that does not even ask its keyboard-interactive question.
-	refused := gone || strings.Contains(text, "unable to authenticate") || strings.Contains(text, "unexpected message type 51") ||
-		errors.Is(err, errSpent) || errors.Is(err, errNoAuth)
+	refused := gone || strings.Contains(text, "unable to authenticate") ||
+		strings.Contains(text, "unexpected message type 51") || errors.Is(err, errSpent) || errors.Is(err, errNoAuth)
 	switch {
 	case errors.Is(err, errLockedOut) || errors.Is(err, errUnanswered) || errors.Is(err, errNoReply):
 		return err
@@ -247,8 +257,9 @@ func (a *authenticator) judge(err error) error {
 	return err
 }
 
-// unanswered judges a login that took too long. What went out may still be counted as a try by a slow AAA server, so it is
-// not sent again; unless the router accepted it before and has to be cleaned up.
+// unanswered judges a login that took too long. What went out may still be counted as a try by a
+// slow AAA server, so it is not sent again; unless the router accepted it before and has to be
+// cleaned up.
 func (a *authenticator) unanswered(err error) error {
 	if errors.Is(err, context.Canceled) || len(a.sent) == 0 || a.acceptedBefore() {
 		return err
@@ -294,8 +305,9 @@ func (a *authenticator) signers(ctx context.Context) ([]ssh.Signer, error) {
 // maxKeyFile bounds a key file: the longest keys have a few kilobytes.
 const maxKeyFile = 1 << 20
 
-// onlyKey looks among the agent's keys for the one that key_file names, by the public half beside it. With it the others
-// need not be offered, which would use up the tries that a router allows, nor the file be decrypted.
+// onlyKey looks among the agent's keys for the one that key_file names, by the public half beside
+// it. With it the others need not be offered, which would use up the tries that a router allows,
+// nor the file be decrypted.
 func onlyKey(signers []ssh.Signer, keyFile string) ([]ssh.Signer, bool) {
 	if keyFile == "" || len(signers) == 0 {
 		return nil, false

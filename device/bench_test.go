@@ -23,7 +23,8 @@ import (
 func BenchmarkFetch(b *testing.B) {
 	const size = 100 << 20
 	public, private := newKey(b)
-	l := newLab(b, simulator.Config{Flash: map[string][]byte{"x.pcap": bytes.Repeat([]byte("moncap\x00\xff"), size/8)}, AuthorizedKeys: []ssh.PublicKey{public}})
+	l := newLab(b, simulator.Config{Flash: map[string][]byte{"x.pcap": bytes.Repeat([]byte("moncap\x00\xff"), size/8)},
+		AuthorizedKeys: []ssh.PublicKey{public}})
 	if err := l.sim.Listen(b.Context(), "127.0.0.1:0"); err != nil {
 		b.Fatal(err)
 	}
@@ -43,7 +44,8 @@ func BenchmarkFetch(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if n, err := r.Fetch(b.Context(), "x.pcap", f, func(done, _ int64) { last = done }); err != nil || n != size || last != size {
+			if n, err := r.Fetch(b.Context(), "x.pcap", f, func(done, _ int64) { last = done }); err != nil || n != size ||
+				last != size {
 				b.Fatal(n, err)
 			}
 			if err := f.Close(); err != nil {
@@ -58,7 +60,8 @@ func BenchmarkFetch(b *testing.B) {
 		}
 		b.SetBytes(size)
 		for b.Loop() {
-			cmd := exec.Command(scp, "-O", "-q", "-F", "/dev/null", "-i", l.peer.KeyFile, "-o", "UserKnownHostsFile="+l.peer.KnownHosts, "-o", "BatchMode=yes",
+			cmd := exec.Command(scp, "-O", "-q", "-F", "/dev/null", "-i", l.peer.KeyFile, "-o",
+				"UserKnownHostsFile="+l.peer.KnownHosts, "-o", "BatchMode=yes",
 				"-P", strconv.Itoa(l.peer.Port), "moncap@"+l.peer.Host+":bootflash:/x.pcap", to)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				b.Fatalf("%v: %s", err, out)
@@ -73,7 +76,8 @@ func BenchmarkFetch(b *testing.B) {
 // A large transfer takes no more memory than a small one, and says how far it is.
 func TestReceiveTakesConstantMemory(t *testing.T) {
 	const size = 256 << 20
-	stream := io.MultiReader(strings.NewReader("C0644 "+strconv.Itoa(size)+" x.pcap\n"), io.LimitReader(endless{}, size), bytes.NewReader([]byte{0}))
+	stream := io.MultiReader(strings.NewReader("C0644 "+strconv.Itoa(size)+" x.pcap\n"), io.LimitReader(endless{}, size),
+		bytes.NewReader([]byte{0}))
 	var before, after runtime.MemStats
 	var progressed int64
 	runtime.ReadMemStats(&before)
@@ -97,7 +101,8 @@ func TestReceiveTakesConstantMemory(t *testing.T) {
 // A router that talks all the time fills the connection's window, and not our memory.
 func TestTalkBetweenCommandsIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &shell{out: endless{}, queued: make(chan struct{}, 1), ended: make(chan struct{}), closed: make(chan struct{}), free: make(chan struct{}, 1)}
+		s := &shell{out: endless{}, queued: make(chan struct{}, 1), ended: make(chan struct{}), closed: make(chan struct{}),
+			free: make(chan struct{}, 1)}
 		taken := 0
 		var reader sync.WaitGroup
 		reader.Go(func() {

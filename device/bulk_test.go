@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// dumpWith is a dump of many lines with some that are exactly the router's prompt, as a hostile packet might have them.
+// dumpWith is a dump of many lines with some that are exactly the router's prompt, as a hostile
+// packet might have them.
 func dumpWith(lines int) string {
 	var b strings.Builder
 	for i := range lines {
@@ -55,7 +56,8 @@ func TestBulkOutputIsBounded(t *testing.T) {
 }
 
 func TestTooMuchOutput(t *testing.T) {
-	l := newLab(t, simulator.Config{Show: map[string]string{"show clock detail": strings.Repeat(strings.Repeat("tick ", 20)+"\n", maxOutput/90)}})
+	long := strings.Repeat(strings.Repeat("tick ", 20)+"\n", maxOutput/90)
+	l := newLab(t, simulator.Config{Show: map[string]string{"show clock detail": long}})
 	r := l.router()
 	_, err := r.Exec(t.Context(), iosxe.ShowClock())
 	if e, ok := errors.AsType[*Error](err); !ok || !errors.Is(err, errTooMuch) || !e.SessionLost() {
@@ -66,7 +68,8 @@ func TestTooMuchOutput(t *testing.T) {
 
 func BenchmarkBulk(b *testing.B) {
 	cmd := iosxe.ShowDump(name(b, "mc1"))
-	l := newLab(b, simulator.Config{Show: map[string]string{cmd.Lines[0]: strings.ReplaceAll(dumpWith(200_000), "site-A#\n", "")}})
+	dump := strings.ReplaceAll(dumpWith(200_000), "site-A#\n", "")
+	l := newLab(b, simulator.Config{Show: map[string]string{cmd.Lines[0]: dump}})
 	r := l.router()
 	var n int
 	for b.Loop() {
@@ -108,7 +111,8 @@ func TestCommandAuthorization(t *testing.T) {
 	for _, cmd := range []iosxe.Command{iosxe.ShowClock(), acl(t, "mc1")} {
 		_, err := r.Exec(t.Context(), cmd)
 		refusal, ok := errors.AsType[*iosxe.Refusal](err)
-		if e, isError := errors.AsType[*Error](err); !ok || refusal.Kind != iosxe.Unauthorized || !isError || !strings.Contains(e.Hint(), "moncap commands") || e.SessionLost() {
+		if e, isError := errors.AsType[*Error](err); !ok || refusal.Kind != iosxe.Unauthorized || !isError ||
+			!strings.Contains(e.Hint(), "moncap commands") || e.SessionLost() {
 			t.Errorf("%s: %v", cmd.Name, err)
 		}
 	}

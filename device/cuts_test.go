@@ -20,7 +20,8 @@ import (
 // turn is one step of a dialogue: what is typed, and what the router says to it.
 type turn struct{ typed, says string }
 
-// scripted is a terminal whose router says what was written down, cut into reads as the test wants, with a pause at each cut.
+// scripted is a terminal whose router says what was written down, cut into reads as the test wants,
+// with a pause at each cut.
 type scripted struct {
 	turns  []turn
 	cuts   []int // in all that the router says
@@ -43,7 +44,8 @@ type segment struct {
 }
 
 func newScripted(turns []turn, cuts []int, pauses []time.Duration) *scripted {
-	s := &scripted{turns: turns, cuts: cuts, pauses: pauses, segs: make(chan segment, 1024), reads: make(chan string), gone: make(chan struct{})}
+	s := &scripted{turns: turns, cuts: cuts, pauses: pauses, segs: make(chan segment, 1024), reads: make(chan string),
+		gone: make(chan struct{})}
 	go s.pump()
 	_, _ = s.Write(nil)
 	return s
@@ -138,7 +140,8 @@ func (d *dialogue) play(t *testing.T, cuts []int, pauses []time.Duration) (typed
 
 func (d *dialogue) playOn(t *testing.T, sc *scripted) (read string) {
 	t.Helper()
-	sh := &shell{session: sc, in: sc, out: sc, queued: make(chan struct{}, 1), ended: make(chan struct{}), closed: make(chan struct{}), free: make(chan struct{}, 1)}
+	sh := &shell{session: sc, in: sc, out: sc, queued: make(chan struct{}, 1), ended: make(chan struct{}),
+		closed: make(chan struct{}), free: make(chan struct{}, 1)}
 	term, err := newTerminal(sh)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +154,7 @@ func (d *dialogue) playOn(t *testing.T, sc *scripted) (read string) {
 			t.Fatal(err)
 		}
 	}
-	s := &session{router: r, conn: sc, term: term, prompt: iosxe.AnyPrompt()}
+	s := &session{router: r, conn: sc, term: term, prompt: iosxe.AnyPrompt.Get()}
 	if !d.fresh {
 		s.hostname, s.prompt = "R1", iosxe.Prompt("R1")
 	}
@@ -196,13 +199,16 @@ func dialogues(t *testing.T) []dialogue {
 		err := s.setUp(ctx)
 		return fmt.Sprint(s.hostname, " ", s.paged, " ", err)
 	}
-	length, width := turn{"terminal length 0\n", "terminal length 0\r\nR1>"}, turn{"terminal width 512\n", "terminal width 512\r\nR1>"}
+	length, width := turn{"terminal length 0\n", "terminal length 0\r\nR1>"},
+		turn{"terminal width 512\n", "terminal width 512\r\nR1>"}
 	return []dialogue{
 		{name: "login", fresh: true, pause: any, do: setUp,
 			turns: []turn{{"", "\r\nR2#\r\nwelcome>\r\n\r\nR1>"}, length, width}},
 		{name: "enable", fresh: true, pause: any, do: setUp, enable: "s3cret",
-			turns: []turn{{"", "\r\nR1>"}, length, width, {"show privilege\n", "show privilege\r\nCurrent privilege level is 1\r\nR1>"},
-				{"enable\n", "enable\r\nPassword: "}, {"s3cret\n", "\r\nR1#"}, {"show privilege\n", "show privilege\r\nCurrent privilege level is 15\r\nR1#"}}},
+			turns: []turn{{"", "\r\nR1>"}, length, width,
+				{"show privilege\n", "show privilege\r\nCurrent privilege level is 1\r\nR1>"},
+				{"enable\n", "enable\r\nPassword: "}, {"s3cret\n", "\r\nR1#"},
+				{"show privilege\n", "show privilege\r\nCurrent privilege level is 15\r\nR1#"}}},
 		{name: "shows", pause: any, do: told(x, y),
 			turns: []turn{{"x\n", "x\r\n10:00 UTC\r\n\r\nR1#"}, {"y\n", "y\r\nlevel 15\r\nR1# "}}},
 		{name: "a refusal", pause: any, do: told(x, y),
@@ -214,19 +220,24 @@ func dialogues(t *testing.T) []dialogue {
 		{name: "confirm", pause: any, do: told(clear, y),
 			turns: []turn{{"c\n", "c\r\n[clear]?[confirm]"}, {"\n", "\r\ncleared\r\nR1#"}, {"y\n", "y\r\n15\r\nR1#"}}},
 		{name: "pager", pause: any, do: told(x),
-			turns: []turn{{"x\n", "x\r\na\r\n --More-- "}, {" ", "\b\b\b\b\b\b\b\b\b\b          \b\b\b\b\b\b\b\b\b\bb\r\n --More-- "},
+			turns: []turn{{"x\n", "x\r\na\r\n --More-- "},
+				{" ", "\b\b\b\b\b\b\b\b\b\b          \b\b\b\b\b\b\b\b\b\bb\r\n --More-- "},
 				{" ", "\b\b\b\b\b\b\b\b\b\b          \b\b\b\b\b\b\b\b\b\bR1#"}}},
 		{name: "rename", pause: short, do: told(x, y),
 			turns: []turn{{"x\n", "x\r\n10:00\r\nRX#"}, {"\n", "\r\nRX#"}, {"y\n", "y\r\n15\r\nRX#"}}},
 		{name: "configuration", pause: any, do: told(list, y),
 			turns: []turn{{"configure terminal\n", "configure terminal\r\nEnter.\r\nR1(config)#"},
-				{"l\n", "l\r\nR1(config-ext-nacl)#"}, {"p\n", "p\r\nR1(config-ext-nacl)#"}, {"end\n", "end" + message + "\r\nR1#"}, {"y\n", "y\r\n15\r\nR1#"}}},
+				{"l\n", "l\r\nR1(config-ext-nacl)#"}, {"p\n", "p\r\nR1(config-ext-nacl)#"}, {"end\n", "end" + message + "\r\nR1#"},
+				{"y\n", "y\r\n15\r\nR1#"}}},
 		{name: "another name in configuration", pause: any, do: told(list),
-			turns: []turn{{"configure terminal\n", "configure terminal\r\nEnter.\r\nhq(config)#"}, {"l\n", "l\r\nhq(config-ext-nacl)#"},
+			turns: []turn{{"configure terminal\n", "configure terminal\r\nEnter.\r\nhq(config)#"},
+				{"l\n", "l\r\nhq(config-ext-nacl)#"},
 				{"p\n", "p\r\n% Invalid input\r\nhq(config-ext-nacl)#"}, {"end\n", "end\r\nR1#"}}},
 		{name: "end is denied", pause: any, do: told(list, y),
-			turns: []turn{{"configure terminal\n", "configure terminal\r\nR1(config)#"}, {"l\n", "l\r\nR1(config)#"}, {"p\n", "p\r\nR1(config)#"},
-				{"end\n", "end\r\n% denied\r\nR1(config)#"}, {"exit\n", "exit\r\n% denied\r\nR1(config)#"}, {"exit\n", "exit\r\n% denied\r\nR1(config)#"},
+			turns: []turn{{"configure terminal\n", "configure terminal\r\nR1(config)#"}, {"l\n", "l\r\nR1(config)#"},
+				{"p\n", "p\r\nR1(config)#"},
+				{"end\n", "end\r\n% denied\r\nR1(config)#"}, {"exit\n", "exit\r\n% denied\r\nR1(config)#"},
+				{"exit\n", "exit\r\n% denied\r\nR1(config)#"},
 				{"\x1a", "^Z\r\nR1#"}, {"\n", "\r\nR1#"}, {"y\n", "y\r\n15\r\nR1#"}}},
 		{name: "break-off", pause: short, do: told(x, y),
 			turns: []turn{{"x\n", "x\r\nErase? [confirm]"}, {"\x03", "^C\r\nR1#"}, {"y\n", "y\r\n15\r\nR1#"}}},
@@ -239,8 +250,9 @@ func dialogues(t *testing.T) []dialogue {
 	}
 }
 
-// Whatever pauses stand between the bytes of a router, and however they are cut into reads, the same is typed and the same
-// is read: for every two cuts of short dialogues, and for many at random.
+// Whatever pauses stand between the bytes of a router, and however they are cut into
+// reads, the same is typed and the same is read: for every two cuts of short dialogues,
+// and for many at random.
 func TestCutsMakeNoDifference(t *testing.T) {
 	const short = 48
 	all := os.Getenv("MONCAP_ALL_CUTS") != "" // every two cuts of the long ones, too: two minutes

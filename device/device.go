@@ -1,10 +1,11 @@
-// Package device is an authenticated session with one router: Exec types a command and reads what comes back, Fetch
-// copies a file by SCP.
+// Package device is an authenticated session with one router: Exec types a command and reads what
+// comes back, Fetch copies a file by SCP.
 //
-// The SSH connections are golang.org/x/crypto/ssh's and entirely ours: dialling, jump hosts, host keys, authentication and
-// algorithms. On top of one, scrapligo's channel reads and writes the terminal, through its custom transport; what a
-// prompt, a dialog and the end of an output are is decided here, because it depends on the router's own name. SCP has a
-// connection of its own: IOS XE refuses or mishandles a second channel on one.
+// The SSH connections are golang.org/x/crypto/ssh's and entirely ours: dialling, jump hosts, host
+// keys, authentication and algorithms. On top of one, scrapligo's channel reads and writes the
+// terminal, through its custom transport; what a prompt, a dialog and the end of an output are is
+// decided here, because it depends on the router's own name. SCP has a connection of its own: IOS
+// XE refuses or mishandles a second channel on one.
 package device
 
 import (
@@ -13,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,17 +22,18 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// Options are what a Router needs beside its entry in the inventory. The zero value works for peers whose secrets need
-// no asking.
+// Options are what a Router needs beside its entry in the inventory. The zero value works for peers
+// whose secrets need no asking.
 type Options struct {
-	// Ask asks the operator: for a secret without echo, or for the answer to an unknown question of the login. nil: nobody
-	// can be asked.
+	// Ask asks the operator: for a secret without echo, or for the answer to an unknown question of
+	// the login. nil: nobody can be asked.
 	Ask func(prompt string, echo bool) (string, error)
-	// Record receives the dialogue with the router, secrets masked. It may be nil. Writes come from one goroutine at a time.
+	// Record receives the dialogue with the router, secrets masked. It may be nil. Writes come from
+	// one goroutine at a time.
 	Record io.Writer
 	Log    *slog.Logger // nil: nothing is logged
-	// Lockout is shared by all Routers of a run: a credential that one of them saw refused is not sent again. nil: a
-	// Lockout of this Router's own.
+	// Lockout is shared by all Routers of a run: a credential that one of them saw refused is not sent
+	// again. nil: a Lockout of this Router's own.
 	Lockout  *Lockout
 	Timeouts Timeouts
 	// UploadPassword is what iosxe.ExportUpload's server asks for, of the router and of us.
@@ -39,7 +42,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Timeouts bound the waiting for a router. Zero fields take the inventory's value for the peer, or the default.
+// Timeouts bound the waiting for a router. Zero fields take the inventory's value for the peer, or
+// the default.
 type Timeouts struct {
 	Dial    time.Duration // TCP and SSH handshake of every hop, login and shell; then the wait for the prompt; 20 s each
 	Command time.Duration // a command's whole answer; 20 s
@@ -61,8 +65,8 @@ func (t Timeouts) withDefaults(peer inventory.Timeouts) Timeouts {
 	return t
 }
 
-// Router is one router. A session is opened by the first command, and again by the next one after it was lost. Exec and
-// Fetch may be called from one goroutine at a time; Close from any.
+// Router is one router. A session is opened by the first command, and again by the next one after
+// it was lost. Exec and Fetch may be called from one goroutine at a time; Close from any.
 type Router struct {
 	peer inventory.Peer
 	o    Options
@@ -74,6 +78,7 @@ type Router struct {
 	echoed   bool // a session echoed what was typed
 
 	accepted chan struct{} // closed when a session was logged in for the first time
+	prompted chan struct{} // closed when one had its prompt for the first time
 
 	mu          sync.Mutex
 	session     *session
@@ -101,14 +106,17 @@ func New(peer inventory.Peer, o Options) *Router {
 		o.Dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
 	o.Timeouts = o.Timeouts.withDefaults(peer.Timeouts)
-	return &Router{peer: peer, o: o, rec: newRecorder(o.Record), secrets: map[string]inventory.Secret{}, accepted: make(chan struct{})}
+	return &Router{peer: peer, o: o, rec: newRecorder(o.Record), secrets: map[string]inventory.Secret{},
+		accepted: make(chan struct{}), prompted: make(chan struct{})}
 }
 
-// Hold has the dialogue that follows wait to be recorded until the function that it returns is called, which says whether it is:
-// what is asked every few seconds for days, and answered the same each time, would make a transcript that nobody can read.
+// Hold has the dialogue that follows wait to be recorded until the function that it returns is
+// called, which says whether it is: what is asked every few seconds for days, and answered the same
+// each time, would make a transcript that nobody can read.
 func (r *Router) Hold() (end func(keep bool)) { return r.rec.hold() }
 
-// Answered is when the router answered a command last, be it with a refusal; to log in is no answer.
+// Answered is when the router answered a command last, be it with a refusal; to
+// log in is no answer.
 func (r *Router) Answered() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -127,16 +135,17 @@ func (r *Router) Hostname() string {
 	return r.hostname
 }
 
-// Identity returns what the current session, or the last one, shows of who the router is: the name in its prompt, and the
-// fingerprint of its host key as OpenSSH writes it (SHA256:...). Both are empty before the first session.
+// Identity returns what the current session, or the last one, shows of who the router is: the name
+// in its prompt, and the fingerprint of its host key as OpenSSH writes it (SHA256:...). Both are
+// empty before the first session.
 func (r *Router) Identity() (hostname, hostKey string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.hostname, r.hostKey
 }
 
-// Session numbers the session that is open, from 1; 0: none is, and the next command opens one. Another number says that
-// it may be another router that answers.
+// Session numbers the session that is open, from 1; 0: none is, and the next command opens one.
+// Another number says that it may be another router that answers.
 func (r *Router) Session() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -146,8 +155,8 @@ func (r *Router) Session() int {
 	return r.opened
 }
 
-// Paged says whether the router's pager was or is on in a session, because the account may not turn it off: every output
-// takes a turn a page then, and nothing is typed ahead.
+// Paged says whether the router's pager was or is on in a session, because the account may not turn
+// it off: every output takes a turn a page then, and nothing is typed ahead.
 func (r *Router) Paged() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -202,9 +211,10 @@ func (r *Router) Close() error {
 	return s.close()
 }
 
-// Exec types cmd and returns what the router printed, without echo, prompt and syslog noise of its own making. The error
-// is a *Error; in its chain is an *iosxe.Refusal when the router refused the command. Only commands that iosxe.Allowed
-// knows are typed. When ctx ends, Exec returns at once and the session is given up.
+// Exec types cmd and returns what the router printed, without echo, prompt and syslog noise of its
+// own making. The error is a *Error; in its chain is an *iosxe.Refusal when the router refused the
+// command. Only commands that iosxe.Allowed knows are typed. When ctx ends, Exec returns at once
+// and the session is given up.
 func (r *Router) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	if !iosxe.Allowed(cmd) {
 		return "", r.fail(cmd.Name, errors.New("it is not in the list of commands that may be sent"))
@@ -221,13 +231,30 @@ func (r *Router) Exec(ctx context.Context, cmd iosxe.Command) (string, error) {
 	}
 	began := time.Now()
 	out, err := s.run(ctx, cmd)
-	r.o.Log.DebugContext(ctx, "command", "name", cmd.Name, "line", cmd.Lines[0], "took", time.Since(began).Round(time.Microsecond), "bytes", len(out))
+	r.o.Log.DebugContext(ctx, "answer", "command", cmd.Name, "took",
+		time.Since(began).Round(time.Microsecond), "bytes", len(out))
 	return out, r.after(s, cmd, err)
 }
 
-// Stream types a command whose output is large, and writes it to w as it comes, without what Exec takes off; a prompt and
-// messages of the router's own may be among the last lines. Nothing of it is kept. The error is Exec's; what was written
-// until then is of a command that was not answered to its end.
+// sends logs every line of a command that is about to be typed. What a router asks for meanwhile, a
+// password as well, is no part of it.
+func (r *Router) sends(ctx context.Context, cmd iosxe.Command) {
+	if !r.o.Log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	lines := cmd.Lines
+	if cmd.Mode == iosxe.Config {
+		lines = slices.Concat([]string{"configure terminal"}, lines, []string{"end"})
+	}
+	for _, line := range lines {
+		r.o.Log.DebugContext(ctx, "sends", "line", line, "command", cmd.Name)
+	}
+}
+
+// Stream types a command whose output is large, and writes it to w as it comes, without what Exec
+// takes off; a prompt and messages of the router's own may be among the last lines. Nothing of it
+// is kept. What has an excerpt comes as Exec has it. The error is Exec's; what was written until
+// then is of a command that was not answered to its end.
 func (r *Router) Stream(ctx context.Context, cmd iosxe.Command, w io.Writer) error {
 	if !iosxe.OnlyReads(cmd) || cmd.Mode != iosxe.Exec {
 		return r.fail(cmd.Name, errors.New("it is not in the list of commands that may be read as a stream"))

@@ -22,7 +22,8 @@ type path struct {
 	first net.Conn // to the first hop; it carries all the others. nil: conn
 }
 
-// cut ends everything at once: what closes properly writes, and may wait for a host that takes nothing.
+// cut ends everything at once: what closes properly writes, and may wait for a host
+// that takes nothing.
 func (p *path) cut() {
 	first := p.first
 	if first == nil {
@@ -61,7 +62,8 @@ type hop struct {
 
 func (h hop) address() string { return net.JoinHostPort(h.host, strconv.Itoa(h.port)) }
 
-// route is the way to the router: the inventory's, filled up from ~/.ssh/config where the peer wants that.
+// route is the way to the router: the inventory's, filled up from ~/.ssh/config where the peer
+// wants that.
 func (r *Router) route() (jumps []hop, target hop, err error) {
 	target = hop{r.peer.Username, r.peer.Host, r.peer.Port, nil}
 	for _, j := range r.peer.Jump {
@@ -94,7 +96,8 @@ func (r *Router) route() (jumps []hop, target hop, err error) {
 	return jumps, target, nil
 }
 
-// warnUnjudged says once which blocks of ssh_config were left out because nobody here can tell whether they apply.
+// warnUnjudged says once which blocks of ssh_config were left out because nobody here can tell
+// whether they apply.
 func (r *Router) warnUnjudged(said sshHost) {
 	if len(said.unjudged) > 0 {
 		r.warnConfig.Do(func() {
@@ -103,8 +106,8 @@ func (r *Router) warnUnjudged(said sshHost) {
 	}
 }
 
-// configureJumps fills the jump hosts from the user's ssh_config. The first of them may have jump hosts of its own there;
-// the others are reached through the one before.
+// configureJumps fills the jump hosts from the user's ssh_config. The first of them may have jump
+// hosts of its own there; the others are reached through the one before.
 func (c *sshConfig) configureJumps(jumps []hop, nested int) ([]hop, error) {
 	var all []hop
 	for i, j := range jumps {
@@ -187,7 +190,8 @@ func (r *Router) reach(ctx context.Context) (*path, error) {
 	return p, nil
 }
 
-// jumpClient logs in to a jump host: with keys, or with what the operator types. The router's password is not for it.
+// jumpClient logs in to a jump host: with keys, or with what the operator types. The router's
+// password is not for it.
 func (r *Router) jumpClient(ctx context.Context, p *path, j hop) (*ssh.Client, error) {
 	h, err := r.loadHostKeys(r.peer.HostKey, j.address())
 	if err != nil {
@@ -195,7 +199,8 @@ func (r *Router) jumpClient(ctx context.Context, p *path, j hop) (*ssh.Client, e
 	}
 	config := r.clientConfig(j.user, h.algorithms(), false) // the router's age says nothing of a jump host's
 	config.HostKeyCallback = h.check
-	a := &authenticator{router: r, user: j.user, address: j.address(), files: j.keyFiles, elsewhere: true, what: "jump host " + j.address()}
+	a := &authenticator{router: r, user: j.user, address: j.address(), files: j.keyFiles, elsewhere: true,
+		what: "jump host " + j.address()}
 	defer a.done()
 	if config.Auth, err = a.methods(ctx); err != nil {
 		return nil, err
@@ -203,8 +208,8 @@ func (r *Router) jumpClient(ctx context.Context, p *path, j hop) (*ssh.Client, e
 	return r.handshake(ctx, p, j.address(), config, a)
 }
 
-// clientConfig has everything but the authentication and the check of the host key. known are the algorithms of the keys
-// that are known for the host; legacy allows what only old releases need.
+// clientConfig has everything but the authentication and the check of the host key. known are the
+// algorithms of the keys that are known for the host; legacy allows what only old releases need.
 func (r *Router) clientConfig(user string, known []string, legacy bool) *ssh.ClientConfig {
 	c := &ssh.ClientConfig{
 		User:           user,
@@ -215,8 +220,9 @@ func (r *Router) clientConfig(user string, known []string, legacy bool) *ssh.Cli
 	return c
 }
 
-// algorithms picks what is offered: what is known to be secure, and behind it what only old releases need when the peer's
-// entry says so. Of host keys only the kinds that are known for the host are offered.
+// algorithms picks what is offered: what is known to be secure, and behind it what only old
+// releases need when the peer's entry says so. Of host keys only the kinds that are known for the
+// host are offered.
 func algorithms(c *ssh.ClientConfig, known []string, legacy bool) {
 	good, old := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
 	c.KeyExchanges, c.Ciphers, c.HostKeyAlgorithms = good.KeyExchanges, good.Ciphers, good.HostKeys
@@ -232,14 +238,17 @@ func algorithms(c *ssh.ClientConfig, known []string, legacy bool) {
 		return
 	}
 	offered := c.HostKeyAlgorithms
-	c.HostKeyAlgorithms = slices.DeleteFunc(slices.Clone(known), func(s string) bool { return !slices.Contains(offered, s) })
+	c.HostKeyAlgorithms = slices.DeleteFunc(slices.Clone(known),
+		func(s string) bool { return !slices.Contains(offered, s) })
 	if len(c.HostKeyAlgorithms) == 0 {
 		c.HostKeyAlgorithms = offered
 	}
 }
 
-// handshake makes the end of p an SSH connection. When ctx ends, everything is cut, which ends the handshake.
-func (r *Router) handshake(ctx context.Context, p *path, address string, config *ssh.ClientConfig, a *authenticator) (*ssh.Client, error) {
+// handshake makes the end of p an SSH connection. When ctx ends, everything is cut, which
+// ends the handshake.
+func (r *Router) handshake(ctx context.Context, p *path, address string, config *ssh.ClientConfig,
+	a *authenticator) (*ssh.Client, error) {
 	stop := context.AfterFunc(ctx, func() {
 		p.cut()
 		a.hangUp() // an agent may be what does not answer
@@ -286,8 +295,9 @@ func (c *connection) close() error {
 	return err
 }
 
-// connect opens an SSH connection to the router and logs in.
-func (r *Router) connect(ctx context.Context) (*connection, error) {
+// connect opens an SSH connection to the router and logs in. The password goes out when hold
+// returns; nil holds nothing.
+func (r *Router) connect(ctx context.Context, hold func() error) (*connection, error) {
 	if r.peer.LegacySSH {
 		r.warnLegacy.Do(func() {
 			r.o.Log.WarnContext(ctx, "outdated SSH algorithms are allowed, because of legacy_ssh")
@@ -297,13 +307,15 @@ func (r *Router) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &authenticator{router: r, user: target.user, address: target.address(), files: target.keyFiles, password: r.peer.Password, what: r.peer.Name}
+	a := &authenticator{router: r, user: target.user, address: target.address(), files: target.keyFiles,
+		password: r.peer.Password, what: r.peer.Name, hold: hold}
 	return r.logInTo(ctx, a, r.peer.LegacySSH, r.reach)
 }
 
 // connectServer logs in to a server that routers push captures to.
 func (r *Router) connectServer(ctx context.Context, u iosxe.Upload) (*connection, error) {
-	a := &authenticator{router: r, user: u.User, address: u.Address(), password: r.o.UploadPassword, elsewhere: true, what: u.Address()}
+	a := &authenticator{router: r, user: u.User, address: u.Address(), password: r.o.UploadPassword, elsewhere: true,
+		what: u.Address()}
 	return r.logInTo(ctx, a, false, func(ctx context.Context) (*path, error) {
 		conn, err := r.o.Dial(ctx, "tcp", u.Address())
 		return &path{conn: conn}, err
@@ -311,7 +323,8 @@ func (r *Router) connectServer(ctx context.Context, u iosxe.Upload) (*connection
 }
 
 // logInTo opens an SSH connection by the way that reach opens.
-func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, reach func(context.Context) (*path, error)) (*connection, error) {
+func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool,
+	reach func(context.Context) (*path, error)) (*connection, error) {
 	h, err := r.loadHostKeys(r.peer.HostKey, a.address)
 	if err != nil {
 		return nil, err
@@ -346,7 +359,8 @@ func (r *Router) logInTo(ctx context.Context, a *authenticator, legacy bool, rea
 }
 
 // reachUntil opens the connection that the login is made on.
-func (r *Router) reachUntil(ctx context.Context, until time.Time, reach func(context.Context) (*path, error)) (*path, error) {
+func (r *Router) reachUntil(ctx context.Context, until time.Time,
+	reach func(context.Context) (*path, error)) (*path, error) {
 	ctx, cancel := context.WithDeadlineCause(ctx, until, r.noLogin())
 	defer cancel()
 	p, err := reach(ctx)

@@ -17,7 +17,8 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// Time passes at once in these tests: what takes a minute is waited for in a millisecond, and exactly a minute passes.
+// Time passes at once in these tests: what takes a minute is waited for in a millisecond, and
+// exactly a minute passes.
 
 func TestCommandTimeouts(t *testing.T) {
 	slow := iosxe.VerifyMD5(file(t, "x.pcap"))
@@ -30,26 +31,35 @@ func TestCommandTimeouts(t *testing.T) {
 		took  time.Duration // at least; and less than a second more
 		want  error
 	}{
-		{"late, in time", iosxe.ShowClock(), simulator.Fault{Action: simulator.Delay, Delay: 19 * time.Second}, 19 * time.Second, nil},
-		{"too late", iosxe.ShowClock(), simulator.Fault{Action: simulator.Delay, Delay: 21 * time.Second}, 20 * time.Second, errTimeout},
+		{"late, in time", iosxe.ShowClock(), simulator.Fault{Action: simulator.Delay, Delay: 19 * time.Second},
+			19 * time.Second, nil},
+		{"too late", iosxe.ShowClock(), simulator.Fault{Action: simulator.Delay, Delay: 21 * time.Second}, 20 * time.Second,
+			errTimeout},
 		{"never", iosxe.ShowClock(), simulator.Fault{Action: simulator.NeverAnswer}, 20 * time.Second, errTimeout},
 		{"silence", iosxe.ShowClock(), simulator.Fault{Action: simulator.Silence}, 20 * time.Second, errTimeout},
-		{"silence in the middle", iosxe.ShowVersion(), simulator.Fault{Action: simulator.Silence, When: simulator.During}, 20 * time.Second, errTimeout},
+		{"silence in the middle", iosxe.ShowVersion(), simulator.Fault{Action: simulator.Silence, When: simulator.During},
+			20 * time.Second, errTimeout},
 		{"slow, late", slow, simulator.Fault{Action: simulator.Delay, Delay: 19 * time.Second}, 19 * time.Second, nil},
-		{"slow, too late", slow, simulator.Fault{Action: simulator.Delay, Delay: 21 * time.Second}, 20 * time.Second, errTimeout},
-		{"slow, known to be quiet", quiet, simulator.Fault{Action: simulator.Delay, Delay: 59 * time.Second}, 59 * time.Second, nil},
+		{"slow, too late", slow, simulator.Fault{Action: simulator.Delay, Delay: 21 * time.Second}, 20 * time.Second,
+			errTimeout},
+		{"slow, known to be quiet", quiet, simulator.Fault{Action: simulator.Delay, Delay: 59 * time.Second},
+			59 * time.Second, nil},
 		{"closed", iosxe.ShowClock(), simulator.Fault{Action: simulator.DropFIN}, 0, errClosed},
-		{"closed in the middle", iosxe.ShowVersion(), simulator.Fault{Action: simulator.DropRST, When: simulator.During}, 0, errClosed},
-		{"closed after", iosxe.ShowVersion(), simulator.Fault{Action: simulator.DropFIN, When: simulator.After}, 0, errClosed},
+		{"closed in the middle", iosxe.ShowVersion(), simulator.Fault{Action: simulator.DropRST, When: simulator.During}, 0,
+			errClosed},
+		{"closed after", iosxe.ShowVersion(), simulator.Fault{Action: simulator.DropFIN, When: simulator.After}, 0,
+			errClosed},
 		{"storm", iosxe.ShowClock(), simulator.Fault{Action: simulator.SyslogStorm}, 0, nil},
 		{"reload", iosxe.ShowClock(), simulator.Fault{Action: simulator.Restart}, 0, errClosed},
-		{"unknown dialog", iosxe.ShowClock(), simulator.Fault{Action: simulator.UnknownDialog, Text: "Erase everything? [confirm]"}, settle, errDialog},
+		{"unknown dialog", iosxe.ShowClock(),
+			simulator.Fault{Action: simulator.UnknownDialog, Text: "Erase everything? [confirm]"}, settle, errDialog},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tt.fault.Match = matching(tt.cmd.Lines[0])
-				l := newLab(t, simulator.Config{Knobs: simulator.Knobs{TerminalMonitor: true}, Faults: []simulator.Fault{tt.fault}, Flash: map[string][]byte{"x.pcap": {1}}})
+				l := newLab(t, simulator.Config{Knobs: simulator.Knobs{TerminalMonitor: true}, Faults: []simulator.Fault{tt.fault},
+					Flash: map[string][]byte{"x.pcap": {1}}})
 				r := l.router()
 				l.exec(r, iosxe.ShowPrivilege())
 				began := time.Now()
@@ -94,11 +104,13 @@ func TestALoginEndsInTime(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	commands := map[string]iosxe.Command{"exec": iosxe.ShowClock(), "config": acl(t, "mc1"), "slow": iosxe.VerifyMD5(file(t, "x.pcap"))}
+	commands := map[string]iosxe.Command{"exec": iosxe.ShowClock(), "config": acl(t, "mc1"),
+		"slow": iosxe.VerifyMD5(file(t, "x.pcap"))}
 	for kind, cmd := range commands {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching(cmd.Lines[0]), Action: simulator.NeverAnswer}}})
+				l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching(cmd.Lines[0]),
+					Action: simulator.NeverAnswer}}})
 				r := l.router()
 				l.exec(r, iosxe.ShowPrivilege())
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -114,10 +126,12 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// A message of the router and the prompt that it draws again must not pass for the answer to the next command.
+// A message of the router and the prompt that it draws again must not pass for the answer to the
+// next command.
 func TestSyslogBetweenCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, simulator.Config{Knobs: simulator.Knobs{TerminalMonitor: true, LoggingSynchronous: true, SyslogEvery: 40 * time.Millisecond,
+		l := newLab(t, simulator.Config{Knobs: simulator.Knobs{TerminalMonitor: true, LoggingSynchronous: true,
+			SyslogEvery:         40 * time.Millisecond,
 			ExecPromptTimestamp: true, SecurityWarnings: true, Latency: 15 * time.Millisecond}})
 		r := l.router()
 		for i := range 200 {
@@ -135,8 +149,9 @@ func TestSyslogBetweenCommands(t *testing.T) {
 	})
 }
 
-// Of lines that are pasted, a refused one is told, and costs no other; one that asks something was answered by the next, so
-// the session is given up, and the error says that nobody knows what became of it.
+// Of lines that are pasted, a refused one is told, and costs no other; one that asks something was
+// answered by the next, so the session is given up, and the error says that nobody knows what
+// became of it.
 func TestARefusedLineOfAPaste(t *testing.T) {
 	for _, tt := range []struct {
 		fault    simulator.Fault
@@ -153,10 +168,12 @@ func TestARefusedLineOfAPaste(t *testing.T) {
 			l := newLab(t, simulator.Config{Faults: []simulator.Fault{tt.fault}})
 			r := l.router()
 			_, err := r.Exec(t.Context(), cmd)
-			if lost, ok := errors.AsType[*Error](err); !ok || lost.SessionLost() != (tt.sessions == 2) || refused(err) == lost.SessionLost() {
+			if lost, ok := errors.AsType[*Error](err); !ok || lost.SessionLost() != (tt.sessions == 2) ||
+				refused(err) == lost.SessionLost() {
 				t.Errorf("%v", err)
 			}
-			if level, err := iosxe.ParsePrivilege(l.exec(r, iosxe.ShowPrivilege())); err != nil || level != 15 || l.dialled() != tt.sessions {
+			if level, err := iosxe.ParsePrivilege(l.exec(r, iosxe.ShowPrivilege())); err != nil || level != 15 ||
+				l.dialled() != tt.sessions {
 				t.Errorf("level %d, %v, %d sessions", level, err, l.dialled())
 			}
 			if sent := l.sim.Commands(); tt.sessions == 1 && !slices.Contains(sent, cmd.Lines[len(cmd.Lines)-1]) {
@@ -166,7 +183,8 @@ func TestARefusedLineOfAPaste(t *testing.T) {
 	}
 }
 
-// A line that is refused, typed one by one, must not leave the session in configuration mode, and what was accepted stands.
+// A line that is refused, typed one by one, must not leave the session in configuration mode, and
+// what was accepted stands.
 func TestConfigurationModeIsLeft(t *testing.T) {
 	for _, fault := range []simulator.Fault{
 		{Action: simulator.ErrorText, Text: "% Invalid input detected at '^' marker."},
@@ -186,7 +204,8 @@ func TestConfigurationModeIsLeft(t *testing.T) {
 				t.Error("the session was lost")
 			}
 			sent := l.sim.Commands()
-			if last := sent[len(sent)-1]; last != "show privilege" || strings.Contains(strings.Join(sent, "\n"), cmd.Lines[len(cmd.Lines)-1]) {
+			if last := sent[len(sent)-1]; last != "show privilege" ||
+				strings.Contains(strings.Join(sent, "\n"), cmd.Lines[len(cmd.Lines)-1]) {
 				t.Errorf("sent %q", sent)
 			}
 		})
@@ -196,7 +215,8 @@ func TestConfigurationModeIsLeft(t *testing.T) {
 func TestPromptChanges(t *testing.T) {
 	for _, when := range []simulator.When{simulator.Before, simulator.During, simulator.After} {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("show version"), Action: simulator.PromptChange, Text: "another-name", When: when}}})
+			l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("show version"),
+				Action: simulator.PromptChange, Text: "another-name", When: when}}})
 			l.peer.ExpectHostname = "site-A"
 			r := l.router()
 			if _, err := iosxe.ParseVersion(l.exec(r, iosxe.ShowVersion())); err != nil {
@@ -229,7 +249,8 @@ func TestSecretsThatTheRouterEchoes(t *testing.T) {
 	})
 }
 
-// A connection that is closed upon the password may be a refusal: it is tried once more and not for ever.
+// A connection that is closed upon the password may be a refusal: it is tried once
+// more and not for ever.
 func TestClosedUponThePassword(t *testing.T) {
 	lockout := NewLockout()
 	a := &authenticator{router: New(inventory.Peer{}, Options{Lockout: lockout}), user: "u", address: "a"}
@@ -290,7 +311,7 @@ func TestFetchToAFullDisk(t *testing.T) {
 func TestChatterInsteadOfAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		rd := newReading(want{line: "verify", idle: true, timeout: time.Minute}, iosxe.AnyPrompt(), false)
+		rd := newReading(want{line: "verify", idle: true, timeout: time.Minute}, iosxe.AnyPrompt.Get(), false)
 		rd.take([]byte("verify\n"))
 		for time.Now().Before(rd.patience()) {
 			time.Sleep(20 * time.Second)
@@ -305,7 +326,8 @@ func TestChatterInsteadOfAnAnswer(t *testing.T) {
 
 func TestCloseWhileACommandRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("show clock"), Action: simulator.NeverAnswer}}})
+		l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("show clock"),
+			Action: simulator.NeverAnswer}}})
 		r := l.router()
 		l.exec(r, iosxe.ShowPrivilege())
 		time.AfterFunc(time.Second, func() { _ = r.Close() })

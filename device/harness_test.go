@@ -81,8 +81,9 @@ func newLab(t testing.TB, c simulator.Config) *lab {
 		}
 	})
 	l := &lab{t: t, sim: sim, record: &transcript{}}
-	l.peer = inventory.Peer{Name: "site-a", Host: "192.0.2.10", Port: 22, Username: "moncap", Password: secretFile(t, canary),
-		HostKey: inventory.HostKeyStrict, KnownHosts: knownHostsFile(t, "192.0.2.10:22", sim.HostKey())}
+	l.peer = inventory.Peer{Name: "site-a", Host: "192.0.2.10", Port: 22, Username: "moncap",
+		Password: secretFile(t, canary),
+		HostKey:  inventory.HostKeyStrict, KnownHosts: knownHostsFile(t, "192.0.2.10:22", sim.HostKey())}
 	// The log goes where the transcript goes: neither may have a secret.
 	log := slog.New(slog.NewTextHandler(l.record, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	l.o = Options{Record: l.record, Dial: l.dial, Log: log}
@@ -182,7 +183,8 @@ func file(t testing.TB, s string) iosxe.File {
 func acl(t testing.TB, s string) iosxe.Command {
 	t.Helper()
 	from, to := netip.MustParseAddr("192.168.1.1"), netip.MustParseAddr("192.168.2.1")
-	c, err := iosxe.ACL(name(t, s), []iosxe.Entry{{Protocol: iosxe.UDP, From: from, To: to}, {Protocol: iosxe.UDP, From: to, To: from}})
+	c, err := iosxe.ACL(name(t, s),
+		[]iosxe.Entry{{Protocol: iosxe.UDP, From: from, To: to}, {Protocol: iosxe.UDP, From: to, To: from}})
 	if err != nil {
 		t.Fatal(err)
 	}

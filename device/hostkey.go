@@ -20,7 +20,8 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// hostKeys checks the keys of one hop against a known_hosts file: hashed names, ports, @cert-authority and @revoked lines.
+// hostKeys checks the keys of one hop against a known_hosts file: hashed names, ports,
+// @cert-authority and @revoked lines.
 type hostKeys struct {
 	file    string
 	db      *knownhosts.HostKeyDB // nil: the file is not there
@@ -40,15 +41,16 @@ func (r *Router) loadHostKeys(policy, address string) (*hostKeys, error) {
 		return nil, fmt.Errorf("known hosts: %w", err)
 	case len(known.skipped) > 0:
 		r.warnHosts.Do(func() {
-			r.o.Log.Warn("known_hosts: lines that are not understood are skipped", "file", h.file, "lines", strings.Join(known.skipped, "; "))
+			r.o.Log.Warn("known_hosts: lines that are not understood are skipped", "file", h.file, "lines",
+				strings.Join(known.skipped, "; "))
 		})
 	}
 	h.lines, h.db = known.lines, known.db
 	return h, nil
 }
 
-// algorithms are those of the keys that are known for the host; none when it is not known. Offering others would let a
-// host with two keys present the one that the file does not have.
+// algorithms are those of the keys that are known for the host; none when it is not known. Offering
+// others would let a host with two keys present the one that the file does not have.
 func (h *hostKeys) algorithms() []string {
 	if h.db == nil {
 		return nil
@@ -67,8 +69,8 @@ func (h *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 	case knownhosts.IsHostUnknown(err) && h.policy == inventory.HostKeyAcceptNew:
 		return appendKnownHost(h.file, h.address, remote, key)
 	case knownhosts.IsHostUnknown(err):
-		return fmt.Errorf("%s: %w in %s: it presents %s %s%s", h.address, errUnknownHost, h.file, key.Type(), ssh.FingerprintSHA256(key),
-			elsewhere(h.lines, h.address, key))
+		return fmt.Errorf("%s: %w in %s: it presents %s %s%s", h.address, errUnknownHost, h.file, key.Type(),
+			ssh.FingerprintSHA256(key), elsewhere(h.lines, h.address, key))
 	case revoked(err):
 		return fmt.Errorf("%s: %w: %s", h.address, errRevokedKey, ssh.FingerprintSHA256(key))
 	}
@@ -80,12 +82,13 @@ func revoked(err error) bool {
 	return ok
 }
 
-// explain tells a host that has no key of a kind that is known from one that speaks only outdated algorithms: of an RSA key
-// that is known, signatures with SHA-1 are outdated.
+// explain tells a host that has no key of a kind that is known from one that speaks only outdated
+// algorithms: of an RSA key that is known, signatures with SHA-1 are outdated.
 func (h *hostKeys) explain(err error) error {
 	none, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err)
 	known := h.algorithms()
-	outdated := ok && slices.ContainsFunc(none.RequestedAlgorithms, func(a string) bool { return slices.Contains(known, a) })
+	outdated := ok && slices.ContainsFunc(none.RequestedAlgorithms,
+		func(a string) bool { return slices.Contains(known, a) })
 	if ok && strings.HasPrefix(none.What, "host key") && len(known) > 0 && !outdated {
 		return fmt.Errorf("%s: %w: known are %s, it offers %s", h.address, errChangedKey, strings.Join(known, ", "),
 			iosxe.Printable(strings.Join(none.RequestedAlgorithms, ", ")))
@@ -143,7 +146,8 @@ type HostKeyInfo struct {
 // errSeen ends a handshake of which only the host key was wanted.
 var errSeen = errors.New("the key was seen")
 
-// ScanHostKey asks a router for its host key without logging in. Jump hosts on the way are checked and logged in to.
+// ScanHostKey asks a router for its host key without logging in. Jump hosts on the way are checked
+// and logged in to.
 func ScanHostKey(ctx context.Context, peer inventory.Peer, o Options) (HostKeyInfo, error) {
 	r := New(peer, o)
 	info, err := r.scan(ctx)
@@ -172,11 +176,14 @@ func (r *Router) scan(ctx context.Context) (info HostKeyInfo, err error) {
 	config := r.clientConfig(target.user, nil, r.peer.LegacySSH)
 	// Any key is worth seeing, but one that is known is preferred.
 	known := h.algorithms()
-	config.HostKeyAlgorithms = append(known, slices.DeleteFunc(slices.Clone(config.HostKeyAlgorithms), func(s string) bool { return slices.Contains(known, s) })...)
+	config.HostKeyAlgorithms = append(known,
+		slices.DeleteFunc(slices.Clone(config.HostKeyAlgorithms),
+			func(s string) bool { return slices.Contains(known, s) })...)
 	config.HostKeyCallback = func(_ string, remote net.Addr, key ssh.PublicKey) error {
 		err := h.known(remote, key)
 		info = HostKeyInfo{Algorithm: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), Known: err == nil,
-			Changed: err != nil && knownhosts.IsHostKeyChanged(err), Revoked: revoked(err), key: key, remote: remote, address: h.address}
+			Changed: err != nil && knownhosts.IsHostKeyChanged(err), Revoked: revoked(err), key: key, remote: remote,
+			address: h.address}
 		return errSeen
 	}
 	_, err = r.handshake(ctx, p, target.address(), config, &authenticator{router: r})
@@ -186,7 +193,8 @@ func (r *Router) scan(ctx context.Context) (info HostKeyInfo, err error) {
 	return info, nil
 }
 
-// AcceptHostKey adds the key to the peer's known_hosts file. A key that changed or was revoked is not accepted.
+// AcceptHostKey adds the key to the peer's known_hosts file. A key that changed or was revoked is
+// not accepted.
 func AcceptHostKey(peer inventory.Peer, info HostKeyInfo) error {
 	switch {
 	case info.key == nil:

@@ -28,15 +28,20 @@ func TestHostKeys(t *testing.T) {
 		want       error
 	}{
 		{"known", line("192.0.2.10:22", router.PublicKey()), inventory.HostKeyStrict, nil},
-		{"hashed name", knownhosts.Line([]string{knownhosts.HashHostname("192.0.2.10")}, router.PublicKey()), inventory.HostKeyStrict, nil},
+		{"hashed name", knownhosts.Line([]string{knownhosts.HashHostname("192.0.2.10")}, router.PublicKey()),
+			inventory.HostKeyStrict, nil},
 		{"unknown", line("192.0.2.11:22", router.PublicKey()), inventory.HostKeyStrict, errUnknownHost},
 		{"empty file", "", inventory.HostKeyStrict, errUnknownHost},
 		{"another port", line("192.0.2.10:2222", router.PublicKey()), inventory.HostKeyStrict, errUnknownHost},
-		{"revoked", "@revoked " + line("*", router.PublicKey()) + "\n" + line("192.0.2.10:22", router.PublicKey()), inventory.HostKeyStrict, errRevokedKey},
-		{"revoked, though new ones are accepted", "@revoked " + line("*", router.PublicKey()), inventory.HostKeyAcceptNew, errRevokedKey},
-		{"known by a key of another kind", line("192.0.2.10:22", newECDSASigner(t).PublicKey()), inventory.HostKeyStrict, errChangedKey},
+		{"revoked", "@revoked " + line("*", router.PublicKey()) + "\n" + line("192.0.2.10:22", router.PublicKey()),
+			inventory.HostKeyStrict, errRevokedKey},
+		{"revoked, though new ones are accepted", "@revoked " + line("*", router.PublicKey()), inventory.HostKeyAcceptNew,
+			errRevokedKey},
+		{"known by a key of another kind", line("192.0.2.10:22", newECDSASigner(t).PublicKey()), inventory.HostKeyStrict,
+			errChangedKey},
 		{"changed", line("192.0.2.10:22", other.PublicKey()), inventory.HostKeyStrict, errChangedKey},
-		{"changed, though new ones are accepted", line("192.0.2.10:22", other.PublicKey()), inventory.HostKeyAcceptNew, errChangedKey},
+		{"changed, though new ones are accepted", line("192.0.2.10:22", other.PublicKey()), inventory.HostKeyAcceptNew,
+			errChangedKey},
 		{"new", "", inventory.HostKeyAcceptNew, nil},
 	}
 	for _, tt := range tests {
@@ -52,7 +57,8 @@ func TestHostKeys(t *testing.T) {
 			}
 			if tt.want != nil {
 				e, ok := errors.AsType[*Error](err)
-				if !ok || !strings.Contains(e.Hint(), "moncap trust site-a") && tt.want != errRevokedKey || e.Hint() == "" || !e.Lasting() {
+				if !ok || !strings.Contains(e.Hint(), "moncap trust site-a") && tt.want != errRevokedKey || e.Hint() == "" ||
+					!e.Lasting() {
 					t.Errorf("hint %q", e.Hint())
 				}
 			}
@@ -128,7 +134,8 @@ func TestTrust(t *testing.T) {
 	if info, err = ScanHostKey(t.Context(), l.peer, l.o); err != nil || !info.Changed {
 		t.Errorf("a key of another kind: %+v, %v", info, err)
 	}
-	if err := os.WriteFile(l.peer.KnownHosts, []byte("@revoked "+knownhosts.Line([]string{"*"}, key)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(l.peer.KnownHosts, []byte("@revoked "+knownhosts.Line([]string{"*"}, key)+"\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	if info, err = ScanHostKey(t.Context(), l.peer, l.o); err != nil || !info.Revoked || info.Known {
@@ -145,7 +152,8 @@ func TestTrust(t *testing.T) {
 // A host key that an authority signed needs only the authority's line.
 func TestHostCertificate(t *testing.T) {
 	authority, host := newSigner(t), newSigner(t)
-	cert := &ssh.Certificate{Key: host.PublicKey(), CertType: ssh.HostCert, ValidPrincipals: []string{"192.0.2.10"}, ValidBefore: ssh.CertTimeInfinity}
+	cert := &ssh.Certificate{Key: host.PublicKey(), CertType: ssh.HostCert, ValidPrincipals: []string{"192.0.2.10"},
+		ValidBefore: ssh.CertTimeInfinity}
 	if err := cert.SignCert(rand.Reader, authority); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +179,8 @@ func TestHostCertificate(t *testing.T) {
 
 // Releases of old offer nothing else than what is refused by default.
 func TestLegacyAlgorithms(t *testing.T) {
-	old := ssh.Config{KeyExchanges: []string{ssh.InsecureKeyExchangeDH14SHA1}, Ciphers: []string{ssh.InsecureCipherAES128CBC}, MACs: []string{ssh.HMACSHA1}}
+	old := ssh.Config{KeyExchanges: []string{ssh.InsecureKeyExchangeDH14SHA1},
+		Ciphers: []string{ssh.InsecureCipherAES128CBC}, MACs: []string{ssh.HMACSHA1}}
 	for _, legacy := range []bool{false, true} {
 		l := newLab(t, simulator.Config{Knobs: simulator.Knobs{SSH: old}})
 		l.peer.LegacySSH = legacy
@@ -206,7 +215,8 @@ func TestAKnownKeyWithAnOutdatedSignature(t *testing.T) {
 		if (err == nil) != legacy {
 			t.Fatalf("legacy_ssh %v: %v", legacy, err)
 		}
-		if e, ok := errors.AsType[*Error](err); ok && (!strings.Contains(e.Hint(), "legacy_ssh: true") || errors.Is(err, errChangedKey)) {
+		if e, ok := errors.AsType[*Error](err); ok && (!strings.Contains(e.Hint(), "legacy_ssh: true") ||
+			errors.Is(err, errChangedKey)) {
 			t.Errorf("hint %q of %v", e.Hint(), err)
 		}
 	}

@@ -57,7 +57,8 @@ func startBastion(t *testing.T, options ...string) bastion {
 	}
 	port := freePort(t)
 	args := []string{"-D", "-e", "-f", "/dev/null", "-p", strconv.Itoa(port), "-h", filepath.Join(dir, "host")}
-	for _, o := range append(options, "ListenAddress=127.0.0.1", "AuthorizedKeysFile="+filepath.Join(dir, "authorized"), "StrictModes=no", "UsePAM=no",
+	for _, o := range append(options, "ListenAddress=127.0.0.1", "AuthorizedKeysFile="+filepath.Join(dir, "authorized"),
+		"StrictModes=no", "UsePAM=no",
 		"PasswordAuthentication=no", "PidFile=none", "AllowTcpForwarding=yes") {
 		args = append(args, "-o", o)
 	}
@@ -187,17 +188,20 @@ func TestJumpHostIsChecked(t *testing.T) {
 	l.behind(t, "127.0.0.1:0", b)
 
 	err := l.router().Open(t.Context())
-	if e, ok := errors.AsType[*Error](err); !ok || !errors.Is(err, errNoAuth) || !strings.Contains(err.Error(), b.address()) || !e.Lasting() {
+	if e, ok := errors.AsType[*Error](err); !ok || !errors.Is(err, errNoAuth) ||
+		!strings.Contains(err.Error(), b.address()) || !e.Lasting() {
 		t.Errorf("a jump host that lets nobody in: %v", err)
 	}
 	// The router's password is not for the jump host.
 	l.o.Ask = func(string, bool) (string, error) { return "", errors.New("no") }
 	noSecrets(t, err, l.record.String())
 
-	if err := os.WriteFile(l.peer.KnownHosts, []byte(knownhosts.Line([]string{l.peer.Address()}, l.sim.HostKey())+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(l.peer.KnownHosts, []byte(knownhosts.Line([]string{l.peer.Address()}, l.sim.HostKey())+"\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.router().Open(t.Context()); !errors.Is(err, errUnknownHost) || !strings.Contains(err.Error(), b.address()) {
+	if err := l.router().Open(t.Context()); !errors.Is(err, errUnknownHost) ||
+		!strings.Contains(err.Error(), b.address()) {
 		t.Errorf("a jump host that is not known: %v", err)
 	}
 }
@@ -261,7 +265,8 @@ func TestAgentForTheRouter(t *testing.T) {
 	}
 }
 
-// What the user's ssh_config says holds for names that the inventory uses, and known_hosts is asked for the real ones.
+// What the user's ssh_config says holds for names that the inventory uses, and known_hosts is asked
+// for the real ones.
 func TestSSHConfig(t *testing.T) {
 	b := startBastion(t)
 	l := newLab(t, simulator.Config{Flash: flash})
@@ -335,7 +340,8 @@ Host about
 	if err != nil {
 		t.Fatal(err)
 	}
-	for list, want := range map[string]string{"inner": "outermost 192.0.2.1 second inner", "second": "ignored second", "round": "circle"} {
+	for list, want := range map[string]string{"inner": "outermost 192.0.2.1 second inner", "second": "ignored second",
+		"round": "circle"} {
 		all, err := (&sshConfig{lines: lines}).configureJumps([]hop{{host: list, port: 22}}, 0)
 		got := fmt.Sprint(err)
 		if err == nil {

@@ -34,7 +34,8 @@ type knownHosts struct {
 	skipped []string // what is not understood
 }
 
-// parsedHosts keeps what the files said, by their names and bytes: a fleet's file is read for every login, and is the same.
+// parsedHosts keeps what the files said, by their names and bytes: a fleet's file is read for every
+// login, and is the same.
 var parsedHosts = struct {
 	sync.Mutex
 	by map[string]parsedFile
@@ -48,8 +49,8 @@ type parsedFile struct {
 // maxKnownHosts bounds a known_hosts file: a hundred thousand hosts have room in it.
 const maxKnownHosts = 64 << 20
 
-// readKnownHosts reads a known_hosts file as OpenSSH does: names without regard to case, addresses in whatever form they
-// stand, and what it does not understand left out, but for @revoked lines.
+// readKnownHosts reads a known_hosts file as OpenSSH does: names without regard to case, addresses
+// in whatever form they stand, and what it does not understand left out, but for @revoked lines.
 func readKnownHosts(file string) (*knownHosts, error) {
 	b, err := inventory.ReadRegular(file, maxKnownHosts, nil)
 	if err != nil {
@@ -136,7 +137,8 @@ func readKnownLine(text string) (l knownLine, err error) {
 	return l, err
 }
 
-// canonicalNames writes the names of a line as they are looked for. Hashed ones stay, if they are well-formed.
+// canonicalNames writes the names of a line as they are looked for. Hashed ones stay, if
+// they are well-formed.
 func canonicalNames(names string) (string, error) {
 	if strings.HasPrefix(names, "|") {
 		parts := strings.Split(names, "|")
@@ -176,7 +178,8 @@ func canonicalNames(names string) (string, error) {
 	return strings.Join(all, ","), nil
 }
 
-// canonicalHost is a host as OpenSSH looks it up: a name in lower case, an address in its canonical form.
+// canonicalHost is a host as OpenSSH looks it up: a name in lower case, an address in
+// its canonical form.
 func canonicalHost(host string) string {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.String()
@@ -192,8 +195,8 @@ func canonicalAddress(address string) string {
 	return net.JoinHostPort(canonicalHost(host), port)
 }
 
-// elsewhere names lines that have the very key, or any key of the host, for another port: a forwarded port, an address that
-// was entered without its port.
+// elsewhere names lines that have the very key, or any key of the host, for another port: a
+// forwarded port, an address that was entered without its port.
 func elsewhere(lines []knownLine, address string, key ssh.PublicKey) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -205,7 +208,8 @@ func elsewhere(lines []knownLine, address string, key ssh.PublicKey) string {
 				continue
 			}
 			if at := l.otherPort(host, port); at != "" {
-				return fmt.Sprintf("; line %d has %s for %s", l.number, map[bool]string{true: "the same key", false: "another key"}[same], at)
+				return fmt.Sprintf("; line %d has %s for %s", l.number,
+					map[bool]string{true: "the same key", false: "another key"}[same], at)
 			}
 		}
 	}

@@ -17,11 +17,14 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// Lines that are not of our time, nor of any, are left out with one warning; OpenSSH logs in, and so do we.
+// Lines that are not of our time, nor of any, are left out with one warning; OpenSSH logs in, and
+// so do we.
 func TestKnownHostsLinesThatAreNotUnderstood(t *testing.T) {
 	for name, line := range map[string]string{
-		"a new type": "[127.0.0.2]:3201 ssh-mldsa44 AAAAC3NzaC1tbGRzYTQ0AAAABGFiY2Q=", "SSH 1": "10.0.0.8 1024 35 14890012345678901234567890", "junk": "this is not a line",
-		"a cut key": "10.0.0.9 ssh-dss AAAAB3NzaC1kc3MAAACBAJ3z", "a marker": "@retired 10.0.0.9 ssh-ed25519 AAAA", "a bad hash": "|1|x|y ssh-ed25519 AAAA", "few words": "10.0.0.9",
+		"a new type": "[127.0.0.2]:3201 ssh-mldsa44 AAAAC3NzaC1tbGRzYTQ0AAAABGFiY2Q=",
+		"SSH 1":      "10.0.0.8 1024 35 14890012345678901234567890", "junk": "this is not a line",
+		"a cut key": "10.0.0.9 ssh-dss AAAAB3NzaC1kc3MAAACBAJ3z", "a marker": "@retired 10.0.0.9 ssh-ed25519 AAAA",
+		"a bad hash": "|1|x|y ssh-ed25519 AAAA", "few words": "10.0.0.9",
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, simulator.Config{})
@@ -35,13 +38,15 @@ func TestKnownHostsLinesThatAreNotUnderstood(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if n := strings.Count(l.record.String(), "lines that are not understood"); n != 1 || !strings.Contains(l.record.String(), "line 1: ") || !strings.Contains(l.record.String(), "line 3: ") {
+			if n := strings.Count(l.record.String(), "lines that are not understood"); n != 1 ||
+				!strings.Contains(l.record.String(), "line 1: ") || !strings.Contains(l.record.String(), "line 3: ") {
 				t.Errorf("%d warnings:\n%s", n, l.record.String())
 			}
 		})
 	}
 	l := newLab(t, simulator.Config{})
-	l.known("@revoked * ssh-mldsa44 AAAAC3NzaC1tbGRzYTQ0AAAABGFiY2Q=\n" + knownhosts.Line([]string{"192.0.2.10:22"}, l.sim.HostKey()))
+	l.known("@revoked * ssh-mldsa44 AAAAC3NzaC1tbGRzYTQ0AAAABGFiY2Q=\n" + knownhosts.Line([]string{"192.0.2.10:22"},
+		l.sim.HostKey()))
 	if err := l.router().Open(t.Context()); !errors.Is(err, errRevokedLine) || l.dialled() != 0 {
 		t.Errorf("a @revoked line: %v", err)
 	}
@@ -55,7 +60,8 @@ func (l *lab) known(text string) {
 	}
 }
 
-// A key that is known for another port is said so: a forwarded port, or a line that was entered without it.
+// A key that is known for another port is said so: a forwarded port, or a line that was entered
+// without it.
 func TestAKeyThatIsKnownForAnotherPort(t *testing.T) {
 	l := newLab(t, simulator.Config{})
 	other := newSigner(t).PublicKey()
@@ -73,7 +79,8 @@ func TestAKeyThatIsKnownForAnotherPort(t *testing.T) {
 		l.peer.Port = tt.port
 		l.known(tt.line + " " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(tt.key))))
 		err := l.router().Open(t.Context())
-		if !errors.Is(err, errUnknownHost) || !strings.Contains(err.Error(), tt.says) || tt.never != "" && strings.Contains(err.Error(), tt.never) {
+		if !errors.Is(err, errUnknownHost) || !strings.Contains(err.Error(), tt.says) ||
+			tt.never != "" && strings.Contains(err.Error(), tt.never) {
 			t.Errorf("%s, port %d: %v", tt.line, tt.port, err)
 		}
 	}
@@ -87,11 +94,13 @@ func TestKnownHostsAsOpenSSH(t *testing.T) {
 	}
 	key := newSigner(t).PublicKey()
 	text := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
-	addresses := []string{"r1:22", "R1.Example:22", "r1.example:2222", "192.0.2.10:22", "192.0.2.10:3201", "[2001:DB8:0:0::1]:22", "[2001:db8::1]:3201", "localhost:3201"}
+	addresses := []string{"r1:22", "R1.Example:22", "r1.example:2222", "192.0.2.10:22", "192.0.2.10:3201",
+		"[2001:DB8:0:0::1]:22", "[2001:db8::1]:3201", "localhost:3201"}
 	names := []string{
-		"r1", "R1.EXAMPLE", "*.example", "!r1.example,*.example", "[r1.example]:2222", "[*.Example]:2222", "192.0.2.10", "192.0.2.*", "[192.0.2.10]:3201", "2001:db8::1",
-		"[2001:db8::1]:3201", "[LocalHost]:3201", "r?", "r1,[localhost]:3201", knownhosts.HashHostname("r1.example"), knownhosts.HashHostname("[localhost]:3201"),
-		knownhosts.HashHostname("2001:db8::1"),
+		"r1", "R1.EXAMPLE", "*.example", "!r1.example,*.example", "[r1.example]:2222", "[*.Example]:2222", "192.0.2.10",
+		"192.0.2.*", "[192.0.2.10]:3201", "2001:db8::1",
+		"[2001:db8::1]:3201", "[LocalHost]:3201", "r?", "r1,[localhost]:3201", knownhosts.HashHostname("r1.example"),
+		knownhosts.HashHostname("[localhost]:3201"), knownhosts.HashHostname("2001:db8::1"),
 	}
 	for _, name := range names {
 		file := filepath.Join(t.TempDir(), "known_hosts")

@@ -4,13 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"sync"
 )
 
-// Lockout remembers which credentials were refused, so that none is sent twice in a run, to whichever router: they often
-// ask one and the same server, which counts. Until a credential was accepted once, one login at a time tries it. It is
-// safe for concurrent use.
+// Lockout remembers which credentials were refused, so that none is sent twice in a run, to
+// whichever router: they often ask one and the same server, which counts. Until a credential was
+// accepted once, one login at a time tries it. It is safe for concurrent use.
 type Lockout struct {
 	mu      sync.Mutex
 	trying  map[string]chan struct{} // by credential: closed when the login that tries it is over
@@ -18,6 +19,7 @@ type Lockout struct {
 	tries   map[string]int           // by credential: refusals, counted by half
 	good    map[credential]bool      // accepted there
 	refused map[credential]bool      // refused there
+	by      map[string]string        // by credential: the address where it was refused first
 	spared  map[credential]int       // refused there since it was accepted there last
 	spent   map[credential]bool      // sent there, and never answered
 }
@@ -30,16 +32,20 @@ func newCredential(kind, user, secret, address string) credential {
 	return credential{hex.EncodeToString(sum[:]), address}
 }
 
-// lockedAt is the number of refusals, counted by half, from which a credential is not sent any more.
+// lockedAt is the number of refusals, counted by half, from which a credential is
+// not sent any more.
 const lockedAt = 2
 
 // NewLockout makes an empty one.
 func NewLockout() *Lockout {
 	return &Lockout{trying: map[string]chan struct{}{}, proven: map[string]bool{}, tries: map[string]int{},
-		good: map[credential]bool{}, refused: map[credential]bool{}, spared: map[credential]int{}, spent: map[credential]bool{}}
+		good: map[credential]bool{}, refused: map[credential]bool{}, by: map[string]string{},
+		spared: map[credential]int{},
+		spent:  map[credential]bool{}}
 }
 
-// enter waits for the turn to try a credential. leave must be called when it is known what became of it.
+// enter waits for the turn to try a credential. leave must be called when it is known what became
+// of it.
 func (l *Lockout) enter(ctx context.Context, c credential) (leave func(), err error) {
 	for {
 		l.mu.Lock()
@@ -71,13 +77,16 @@ func (l *Lockout) enter(ctx context.Context, c credential) (leave func(), err er
 	}), nil
 }
 
-// locked says why c is not to be sent. What this very router accepted before is good there, whatever it or another says
-// later: it has to be cleaned up.
+// locked says why c is not to be sent. What this very router accepted before is good there,
+// whatever it or another says later: it has to be cleaned up.
 func (l *Lockout) locked(c credential) error {
 	switch {
 	case l.good[c]:
 		return nil
 	case l.refused[c] || l.tries[c.id] >= lockedAt:
+		if by := l.by[c.id]; by != "" {
+			return fmt.Errorf("%w (refused by %s)", errLockedOut, by)
+		}
 		return errLockedOut
 	case l.spent[c]:
 		return errNoReply
@@ -117,8 +126,9 @@ func (l *Lockout) accept(all ...credential) {
 	}
 }
 
-// add remembers credentials that were refused. Those that were accepted there before are not locked, for the router has to be
-// cleaned up: it may allow one session at a time. spared is how often such a one was refused since; 0: it is none.
+// add remembers credentials that were refused. Those that were accepted there before are not
+// locked, for the router has to be cleaned up: it may allow one session at a time. spared is how
+// often such a one was refused since; 0: it is none.
 func (l *Lockout) add(all ...credential) (spared int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -128,14 +138,17 @@ func (l *Lockout) add(all ...credential) (spared int) {
 			spared = l.spared[c]
 			continue
 		}
-		l.refused[c] = true
+		if l.refused[c] = true; l.by[c.id] == "" {
+			l.by[c.id] = c.address
+		}
 		l.tries[c.id] += lockedAt
 	}
 	return spared
 }
 
-// doubt remembers credentials upon which the connection was closed without a word: either a refusal, or an accident. An
-// accident does not happen twice, and what was accepted there before is not doubted.
+// doubt remembers credentials upon which the connection was closed without a word: either a
+// refusal, or an accident. An accident does not happen twice, and what was accepted there before is
+// not doubted.
 func (l *Lockout) doubt(all ...credential) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -30,22 +30,29 @@ func TestLogin(t *testing.T) {
 		{name: "keyboard-interactive", config: simulator.Config{Knobs: simulator.Knobs{NoPassword: true}}},
 		{name: "either", config: simulator.Config{}},
 		{name: "one try only", config: simulator.Config{Knobs: simulator.Knobs{AuthTries: 1}}},
-		{name: "banner that looks like a prompt", config: simulator.Config{Knobs: simulator.Knobs{Banner: "site-B#\n", MOTD: "site-B#\nwelcome>\n"}}},
+		{name: "banner that looks like a prompt",
+			config: simulator.Config{Knobs: simulator.Knobs{Banner: "site-B#\n", MOTD: "site-B#\nwelcome>\n"}}},
 		{name: "old server version", config: simulator.Config{Knobs: simulator.Knobs{ServerVersion: "SSH-2.0-Cisco-2.0"}}},
-		{name: "level 1 and the enable secret", config: simulator.Config{Privilege: 1, Enable: canaryEnable}, change: func(l *lab) {
-			l.peer.Enable = secretFile(l.t, canaryEnable)
-		}},
-		{name: "level 7 with a # and the enable secret", config: simulator.Config{Privilege: 7, Enable: canaryEnable}, change: func(l *lab) {
-			l.peer.Enable = secretFile(l.t, canaryEnable)
-		}},
-		{name: "level 15 already", config: simulator.Config{Enable: canaryEnable}, change: func(l *lab) { l.peer.Enable = secretFile(l.t, "another") }},
-		{name: "the hostname is not in the prompt", config: simulator.Config{Knobs: simulator.Knobs{Prompt: "%h-STP-1234%p"}}, change: func(l *lab) {
-			l.peer.ExpectHostname = "site-A"
-		}, prompt: "site-A-STP-1234"},
-		{name: "the prompt is expected", config: simulator.Config{Knobs: simulator.Knobs{Prompt: "%h-STP-1234%p"}}, change: func(l *lab) {
-			l.peer.ExpectHostname = "site-A-STP-1234"
-		}, prompt: "site-A-STP-1234"},
-		{name: "brackets and a NUL", config: simulator.Config{Knobs: simulator.Knobs{Prompt: "[prod] %h%p", NULPrompt: true}}, prompt: "[prod] site-A"},
+		{name: "level 1 and the enable secret", config: simulator.Config{Privilege: 1, Enable: canaryEnable},
+			change: func(l *lab) {
+				l.peer.Enable = secretFile(l.t, canaryEnable)
+			}},
+		{name: "level 7 with a # and the enable secret", config: simulator.Config{Privilege: 7, Enable: canaryEnable},
+			change: func(l *lab) {
+				l.peer.Enable = secretFile(l.t, canaryEnable)
+			}},
+		{name: "level 15 already", config: simulator.Config{Enable: canaryEnable},
+			change: func(l *lab) { l.peer.Enable = secretFile(l.t, "another") }},
+		{name: "the hostname is not in the prompt", config: simulator.Config{Knobs: simulator.Knobs{Prompt: "%h-STP-1234%p"}},
+			change: func(l *lab) {
+				l.peer.ExpectHostname = "site-A"
+			}, prompt: "site-A-STP-1234"},
+		{name: "the prompt is expected", config: simulator.Config{Knobs: simulator.Knobs{Prompt: "%h-STP-1234%p"}},
+			change: func(l *lab) {
+				l.peer.ExpectHostname = "site-A-STP-1234"
+			}, prompt: "site-A-STP-1234"},
+		{name: "brackets and a NUL", config: simulator.Config{Knobs: simulator.Knobs{Prompt: "[prod] %h%p", NULPrompt: true}},
+			prompt: "[prod] site-A"},
 		{name: "the wrong password", change: func(l *lab) { l.peer.Password = secretFile(l.t, "wrong") }, want: errRefused},
 		{name: "the hostname that is expected", change: func(l *lab) { l.peer.ExpectHostname = "site-A" }},
 		{name: "another hostname", change: func(l *lab) { l.peer.ExpectHostname = "site-B" }, want: errHostname},
@@ -95,8 +102,8 @@ func TestARefusedPasswordIsNotSentTwice(t *testing.T) {
 	noSecrets(t, first, e.Hint(), l.record.String())
 }
 
-// Many routers ask one AAA server, which counts refusals by account and not by router. So of many logins that begin at
-// once, one alone finds out that the password is wrong.
+// Many routers ask one AAA server, which counts refusals by account and not by router. So of many
+// logins that begin at once, one alone finds out that the password is wrong.
 func TestARefusedPasswordIsSentToOneRouterOnly(t *testing.T) {
 	lockout := NewLockout()
 	routers := make([]*Router, 8)
@@ -131,7 +138,8 @@ func TestARefusedPasswordIsSentToOneRouterOnly(t *testing.T) {
 	noSecrets(t, errs, transcripts)
 }
 
-// A router that let the account in before is cleaned up with it, whatever another router says meanwhile.
+// A router that let the account in before is cleaned up with it, whatever another
+// router says meanwhile.
 func TestAnAcceptedPasswordStaysGoodWhereItWasAccepted(t *testing.T) {
 	good, bad := newLab(t, simulator.Config{}), newLab(t, simulator.Config{Password: "another"})
 	bad.peer.Host = "192.0.2.11"
@@ -208,7 +216,8 @@ func TestKeyFile(t *testing.T) {
 		{"plain", func(p *inventory.Peer) { p.KeyFile = plain }, true},
 		{"encrypted", func(p *inventory.Peer) { p.KeyFile, p.KeyPassphrase = locked, secretFile(t, canary) }, true},
 		{"encrypted, no passphrase", func(p *inventory.Peer) { p.KeyFile = locked }, false},
-		{"encrypted, wrong passphrase", func(p *inventory.Peer) { p.KeyFile, p.KeyPassphrase = locked, secretFile(t, "x") }, false},
+		{"encrypted, wrong passphrase", func(p *inventory.Peer) { p.KeyFile, p.KeyPassphrase = locked, secretFile(t, "x") },
+			false},
 		{"missing", func(p *inventory.Peer) { p.KeyFile = filepath.Join(dir, "none") }, false},
 	}
 	for _, tt := range tests {
@@ -275,7 +284,8 @@ func writeKey(t *testing.T, path string, private any, passphrase string) {
 // The library refuses small keys, and says nothing of what to do.
 func TestSmallKeysAreForGood(t *testing.T) {
 	a := &authenticator{router: New(inventory.Peer{}, Options{})}
-	for _, text := range []string{"ssh: handshake failed: crypto/rsa: 768-bit keys are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)",
+	for _, text := range []string{"ssh: handshake failed: crypto/rsa: 768-bit keys are insecure (see " +
+		"https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)",
 		"ssh: handshake failed: ssh: server-generated gex p is out of range (1024 bits)"} {
 		if e := (&Error{Err: a.judge(errors.New(text))}); !e.Lasting() || !strings.Contains(e.Hint(), "modulus 2048") {
 			t.Errorf("%v, lasting %v, hint %q", e, e.Lasting(), e.Hint())
@@ -285,7 +295,8 @@ func TestSmallKeysAreForGood(t *testing.T) {
 
 // Configuration mode is where its prompt says so, whatever words stand before another.
 func TestConfigurationIsLocked(t *testing.T) {
-	l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("configure"), Action: simulator.ErrorText, Text: "Configuration mode is locked by process 'x'"}}})
+	l := newLab(t, simulator.Config{Faults: []simulator.Fault{{Match: matching("configure"), Action: simulator.ErrorText,
+		Text: "Configuration mode is locked by process 'x'"}}})
 	r := l.router()
 	_, err := r.Exec(t.Context(), acl(t, "mc1"))
 	no, ok := errors.AsType[*iosxe.Refusal](err)

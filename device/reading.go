@@ -21,37 +21,41 @@ type want struct {
 	orPrompt bool           // with ends: a prompt ends it as well
 	enters   bool           // a prompt of configuration mode ends it, whatever name stands there
 	answers  []iosxe.Answer
-	secret   string                  // answers the first question for a password; "": nothing does
-	limit    int                     // bytes
-	twice    bool                    // a prompt counts when it comes again at an empty line
-	sink     func(text string) error // takes whole lines as they come, so that they need not be kept; nil: the answer has all
+	secret   string // answers the first question for a password; "": nothing does
+	limit    int    // bytes
+	twice    bool   // a prompt counts when it comes again at an empty line
+	// takes whole lines as they come, so that they need not be kept; nil: the answer has all
+	sink func(text string) error
 }
 
-// answer is what a router wrote: all of it, and the part between the echo of the line and the prompt.
+// answer is what a router wrote: all of it, and the part between the echo of the
+// line and the prompt.
 type answer struct {
 	raw, body string
 	prompt    string // the line that ended it; empty when no prompt did
 	told      bool   // the secret of want went out
 }
 
-// How long the router must be quiet before something unusual is believed. Messages of its own do not count as talk, and a
-// segment that is lost on the way is sent again within the shorter of them.
+// How long the router must be quiet before something unusual is believed. Messages of its
+// own do not count as talk, and a segment that is lost on the way is sent again within
+// the shorter of them.
 const (
-	settle      = 1500 * time.Millisecond // a question, a prompt of another name: output may look like one in the middle of a line
-	settleAsked = 5 * time.Second         // a question of a command that may ask: it may not be complete yet
-	settleEcho  = 2 * time.Second         // a prompt although the line was not echoed, because it was mangled
-	afterBreak  = 5 * time.Second         // what an interrupt may take
-	settleBreak = 3 * time.Second         // nothing comes of one
-	deaf        = 10 * time.Second        // not a byte, and not the echo of what was typed: the connection is dead
+	// a question, a prompt of another name: output may look like one in the middle of a line
+	settle      = 1500 * time.Millisecond
+	settleAsked = 5 * time.Second  // a question of a command that may ask: it may not be complete yet
+	settleEcho  = 2 * time.Second  // a prompt although the line was not echoed, because it was mangled
+	afterBreak  = 5 * time.Second  // what an interrupt may take
+	settleBreak = 3 * time.Second  // nothing comes of one
+	deaf        = 10 * time.Second // not a byte, and not the echo of what was typed: the connection is dead
 )
 
-// mostIdle bounds a command whose timeout runs from the last byte, in timeouts: a router that chatters and never answers is
-// not waited for all day.
+// mostIdle bounds a command whose timeout runs from the last byte, in timeouts: a router that
+// chatters and never answers is not waited for all day.
 const mostIdle = 30
 
-// reading is the state of one answer. It does no I/O. Whole lines are judged as they come; what stands at the end without
-// a newline (a prompt, a question) is judged when nothing more is there to read. So however the bytes are cut into reads, the
-// same is understood.
+// reading is the state of one answer. It does no I/O. Whole lines are judged as they come; what
+// stands at the end without a newline (a prompt, a question) is judged when nothing more is there
+// to read. So however the bytes are cut into reads, the same is understood.
 type reading struct {
 	want     want
 	prompt   *regexp.Regexp
@@ -101,7 +105,8 @@ type reading struct {
 	done    bool
 }
 
-// prompts are the lines at the end that are prompts of one name, with nothing but messages between them.
+// prompts are the lines at the end that are prompts of one name, with nothing but
+// messages between them.
 type prompts struct {
 	name string // "" with own
 	own  bool
@@ -150,7 +155,8 @@ func (r *reading) text(at int) string { return r.out.String()[at-r.passed:] }
 // passAt is how much of an answer is kept before it goes to the sink: a refusal is shorter.
 const passAt = 256 << 10
 
-// pass hands the whole lines of the answer to the sink, when there are many of them, and forgets them.
+// pass hands the whole lines of the answer to the sink, when there are many of
+// them, and forgets them.
 func (r *reading) pass() error {
 	if r.want.sink == nil || !r.heard || r.seen-max(r.passed, r.echo) < passAt {
 		return nil
@@ -216,7 +222,8 @@ func (r *reading) hear() {
 	r.tail = r.tail[:0]
 }
 
-// messageLine says whether the router wrote l of its own accord. Few lines have what such a line must have.
+// messageLine says whether the router wrote l of its own accord. Few lines have what such a line
+// must have.
 func messageLine(l string) bool {
 	return (strings.IndexByte(l, '%') >= 0 || strings.Contains(l, " WARNING ")) && iosxe.SyslogLine(l)
 }
@@ -229,7 +236,8 @@ func overtyped(l string) string {
 	return iosxe.Overtyped(l)
 }
 
-// cutPrompt splits a line into what would be its prompt and what was typed there. No line of ours has either sign.
+// cutPrompt splits a line into what would be its prompt and what was typed there. No line of ours
+// has either sign.
 func cutPrompt(l string) (prompt, typed string) {
 	at := strings.LastIndexAny(l, "#>") + 1
 	return l[:at], strings.TrimLeft(l[at:], " ")
@@ -252,8 +260,9 @@ func (r *reading) begins(l string) bool {
 	return strings.HasPrefix(r.want.line, typed) || r.piece != ""
 }
 
-// echoes says whether l is the echo of line, or ends it: a message tears a line apart, and the router may or may not draw
-// again what it had of it. With something typed ahead the prompt must stand before it. at is where the echo begins.
+// echoes says whether l is the echo of line, or ends it: a message tears a line apart, and the
+// router may or may not draw again what it had of it. With something typed ahead the prompt must
+// stand before it. at is where the echo begins.
 func (r *reading) echoes(l string, from int, line string) (at int, ok bool) {
 	strict := r.heard
 	whole := func(s string) bool {
@@ -294,7 +303,7 @@ func (r *reading) promptIn(l string, from int) prompts {
 	}
 	p := prompts{n: 1, at: from, text: l, own: r.prompt.MatchString(l)}
 	if !p.own {
-		m := iosxe.AnyPrompt().FindStringSubmatch(l)
+		m := iosxe.AnyPrompt.Get().FindStringSubmatch(l)
 		if m == nil {
 			return prompts{}
 		}
@@ -325,8 +334,8 @@ func (r *reading) ending() string {
 	return string(r.tail) + rest
 }
 
-// isDeaf says whether nothing at all came since something was typed at a router that echoes what is. What is slow by its nature
-// may keep the router from its terminal as well.
+// isDeaf says whether nothing at all came since something was typed at a router that echoes what
+// is. What is slow by its nature may keep the router from its terminal as well.
 func (r *reading) isDeaf() bool {
 	return (r.echoing || r.echoed) && !r.want.idle && !r.heard && r.size() == 0
 }
@@ -356,8 +365,8 @@ func (r *reading) patience() time.Time {
 	return r.deadline
 }
 
-// look decides what the end of the answer so far is, and what to type at it. known says that the reply belongs to a dialog
-// that the command expects.
+// look decides what the end of the answer so far is, and what to type at it. known says that the
+// reply belongs to a dialog that the command expects.
 func (r *reading) look() (reply []byte, known bool) {
 	r.asked, r.strange, r.unheard, r.stalled = "", "", false, false
 	if r.end > 0 {
@@ -380,8 +389,8 @@ func (r *reading) look() (reply []byte, known bool) {
 func (r *reading) judge() (reply []byte, known bool) {
 	stands := r.standing()
 	if !r.heard {
-		// A message has the prompt drawn again. Only with something else before it may it be the answer's; or when the
-		// router echoes nothing.
+		// A message has the prompt drawn again. Only with something else before it may it be the
+		// answer's; or when the router echoes nothing.
 		r.unheard = stands.own && (r.strays || r.quiet && !r.echoing)
 		return nil, false
 	}
@@ -396,7 +405,7 @@ func (r *reading) judge() (reply []byte, known bool) {
 			return []byte(a.Send + "\n"), true
 		}
 	}
-	asks := r.want.secret != "" && iosxe.PasswordPrompt().MatchString(end)
+	asks := r.want.secret != "" && iosxe.PasswordPrompt.Get().MatchString(end)
 	if asks && !r.told {
 		r.replied()
 		r.told = true
@@ -407,15 +416,15 @@ func (r *reading) judge() (reply []byte, known bool) {
 		r.asked, r.refused = lastLine(end), true
 	case r.want.ends != nil && r.want.ends.MatchString(end):
 		r.done = true
-	case r.want.enters && iosxe.ConfigPrompt().MatchString(end):
+	case r.want.enters && iosxe.ConfigPrompt.Get().MatchString(end):
 		r.done, r.ended = true, lastLine(end)
 	case stands.own && (r.want.ends == nil || r.want.orPrompt):
 		return r.complete(stands), false
-	case iosxe.Pager().MatchString(end):
+	case iosxe.Pager.Get().MatchString(end):
 		r.replied()
 		r.paged = true
 		return []byte(" "), false
-	case iosxe.Dialog().MatchString(end) || r.want.ends == nil && iosxe.PasswordPrompt().MatchString(end):
+	case iosxe.Dialog.Get().MatchString(end) || r.want.ends == nil && iosxe.PasswordPrompt.Get().MatchString(end):
 		r.asked = lastLine(end)
 	case r.named && stands.n > 0:
 		r.otherName(stands)
@@ -429,9 +438,9 @@ func (r *reading) replied() {
 	r.scanned = r.seen
 }
 
-// complete takes a prompt for the end; of bulk output only when an empty line brings it again, because the output is made
-// of bytes that anybody may have sent. One empty line is enough, whenever it is typed: it brings one prompt more than there
-// would be, directly behind the last.
+// complete takes a prompt for the end; of bulk output only when an empty line brings it again,
+// because the output is made of bytes that anybody may have sent. One empty line is enough,
+// whenever it is typed: it brings one prompt more than there would be, directly behind the last.
 func (r *reading) complete(stands prompts) (reply []byte) {
 	switch {
 	case len(r.want.ahead) > 0:
@@ -445,8 +454,8 @@ func (r *reading) complete(stands prompts) (reply []byte) {
 	return nil
 }
 
-// otherName notices a prompt that would be one, were the router called something else. That it is one shows when an empty
-// line brings it again, directly behind.
+// otherName notices a prompt that would be one, were the router called something else. That it is
+// one shows when an empty line brings it again, directly behind.
 func (r *reading) otherName(stands prompts) {
 	switch {
 	case stands.name != r.probed:

@@ -39,37 +39,58 @@ func TestReading(t *testing.T) {
 		reply  []string
 		asked  string
 	}{
-		{name: "plain", want: want{line: "show clock"}, chunks: []string{"show clock\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
-		{name: "byte by byte", want: want{line: "show clock"}, chunks: strings.Split("show clock\n12:00\nsite-A#", ""), done: true, body: "12:00\n"},
+		{name: "plain", want: want{line: "show clock"}, chunks: []string{"show clock\n12:00\nsite-A#"}, done: true,
+			body: "12:00\n"},
+		{name: "byte by byte", want: want{line: "show clock"}, chunks: strings.Split("show clock\n12:00\nsite-A#", ""),
+			done: true, body: "12:00\n"},
 		{name: "blank behind the prompt", want: want{line: "x"}, chunks: []string{"x\nsite-A# "}, done: true},
 		{name: "an old prompt first", want: want{line: "show clock"},
-			chunks: []string{"\n*Nov 23 2026 10:00:00.000 UTC: %SYS-5-CONFIG_I: Configured\nsite-A#", "show clock\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
-		{name: "another router's prompt in the output", want: want{line: "show log"}, chunks: []string{"show log\nsite-B#\n", "end\nsite-A#"}, done: true, body: "site-B#\nend\n"},
+			chunks: []string{"\n*Nov 23 2026 10:00:00.000 UTC: %SYS-5-CONFIG_I: Configured\nsite-A#",
+				"show clock\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
+		{name: "another router's prompt in the output", want: want{line: "show log"},
+			chunks: []string{"show log\nsite-B#\n", "end\nsite-A#"}, done: true, body: "site-B#\nend\n"},
 		{name: "a prompt within a line", want: want{line: "x"}, chunks: []string{"x\nnot a site-A#"}},
-		{name: "configuration mode", want: want{line: "conf t"}, chunks: []string{"conf t\nEnter\nsite-A(config)#"}, done: true, body: "Enter\n"},
+		{name: "configuration mode", want: want{line: "conf t"}, chunks: []string{"conf t\nEnter\nsite-A(config)#"},
+			done: true, body: "Enter\n"},
 		{name: "syslog behind the prompt", want: want{line: "x"},
-			chunks: []string{"x\nout\nsite-A#\n*Nov 23 2026 10:00:00.000 UTC: %SYS-5-CONFIG_I: Configured\n"}, done: true, body: "out\n"},
-		{name: "an expected dialog", want: want{line: "clear", answers: yes}, chunks: []string{"clear\nSure? [confirm]", "\nsite-A#"}, done: true,
+			chunks: []string{"x\nout\nsite-A#\n*Nov 23 2026 10:00:00.000 UTC: %SYS-5-CONFIG_I: Configured\n"}, done: true,
+			body: "out\n"},
+		{name: "an expected dialog", want: want{line: "clear", answers: yes},
+			chunks: []string{"clear\nSure? [confirm]", "\nsite-A#"}, done: true,
 			body: "Sure? [confirm]\n", reply: []string{"\n"}},
-		{name: "one dialog is answered once", want: want{line: "clear", answers: yes}, chunks: []string{"clear\nSure? [confirm]", "\n", "\n"}, reply: []string{"\n"}},
-		{name: "an unexpected dialog", want: want{line: "clear"}, chunks: []string{"clear\nSure? [confirm]"}, asked: "Sure? [confirm]"},
-		{name: "a password is asked for", want: want{line: "clear"}, chunks: []string{"clear\nPassword: "}, asked: "Password: "},
-		{name: "what looked like a dialog", want: want{line: "clear"}, chunks: []string{"clear\n[no]?", " is an option\nsite-A#"}, done: true, body: "[no]? is an option\n"},
-		{name: "the pager", want: want{line: "x"}, chunks: []string{"x\na\n --More-- ", "b\nsite-A#"}, done: true, reply: []string{" "}, body: "a\n --More-- b\n"},
-		{name: "bulk", want: want{line: "x", twice: true}, chunks: []string{"x\n0000: 41\nsite-A#", "\nsite-A#"}, done: true, reply: []string{"\n"}, body: "0000: 41\n"},
-		{name: "bulk with a prompt in it", want: want{line: "x", twice: true}, chunks: []string{"x\na\nsite-A#", "\nb\nsite-A#", "\nsite-A#"}, done: true,
+		{name: "one dialog is answered once", want: want{line: "clear", answers: yes},
+			chunks: []string{"clear\nSure? [confirm]", "\n", "\n"}, reply: []string{"\n"}},
+		{name: "an unexpected dialog", want: want{line: "clear"}, chunks: []string{"clear\nSure? [confirm]"},
+			asked: "Sure? [confirm]"},
+		{name: "a password is asked for", want: want{line: "clear"}, chunks: []string{"clear\nPassword: "},
+			asked: "Password: "},
+		{name: "what looked like a dialog", want: want{line: "clear"},
+			chunks: []string{"clear\n[no]?", " is an option\nsite-A#"}, done: true, body: "[no]? is an option\n"},
+		{name: "the pager", want: want{line: "x"}, chunks: []string{"x\na\n --More-- ", "b\nsite-A#"}, done: true,
+			reply: []string{" "}, body: "a\n --More-- b\n"},
+		{name: "bulk", want: want{line: "x", twice: true}, chunks: []string{"x\n0000: 41\nsite-A#", "\nsite-A#"}, done: true,
+			reply: []string{"\n"}, body: "0000: 41\n"},
+		{name: "bulk with a prompt in it", want: want{line: "x", twice: true},
+			chunks: []string{"x\na\nsite-A#", "\nb\nsite-A#", "\nsite-A#"}, done: true,
 			reply: []string{"\n"}, body: "a\nsite-A#\nb\n"},
-		{name: "bulk, the echo of the empty line comes alone", want: want{line: "x", twice: true}, chunks: []string{"x\na\nsite-A#", "\n", "site-A#"}, done: true,
+		{name: "bulk, the echo of the empty line comes alone", want: want{line: "x", twice: true},
+			chunks: []string{"x\na\nsite-A#", "\n", "site-A#"}, done: true,
 			reply: []string{"\n"}, body: "a\n"},
 		{name: "bulk, a message at the prompt", want: want{line: "x", twice: true},
-			chunks: []string{"x\na\nsite-A#", "\n%SYS-5-CONFIG_I: Configured\n", "\n", "site-A#"}, done: true, reply: []string{"\n"}, body: "a\n"},
+			chunks: []string{"x\na\nsite-A#", "\n%SYS-5-CONFIG_I: Configured\n", "\n", "site-A#"}, done: true,
+			reply: []string{"\n"}, body: "a\n"},
 		{name: "an echo torn by messages", want: want{line: "show clock"},
-			chunks: []string{"sho\n%SYS-5-CONFIG_I: Configured\nw cl\n%SYS-5-CONFIG_I: Configured\nock\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
+			chunks: []string{"sho\n%SYS-5-CONFIG_I: Configured\nw cl\n%SYS-5-CONFIG_I: Configured\nock\n12:00\nsite-A#"},
+			done:   true, body: "12:00\n"},
 		{name: "an echo torn, and drawn again", want: want{line: "show clock"},
-			chunks: []string{"sho\n%SYS-5-CONFIG_I: Configured\nsite-A#show c", "lock\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
-		{name: "a whole echo, drawn again", want: want{line: "x"}, chunks: []string{"x\n%SYS-5-CONFIG_I: Configured\nsite-A#x\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
-		{name: "a word of the line in a message", want: want{line: "end"}, chunks: []string{"\nthe end of it\nsite-A(config)#end\nsite-A#"}, done: true},
-		{name: "no echo", want: want{line: "show clock"}, chunks: []string{"sho%$&ock\n12:00\nsite-A#"}, body: "sho%$&ock\n12:00\n"},
+			chunks: []string{"sho\n%SYS-5-CONFIG_I: Configured\nsite-A#show c", "lock\n12:00\nsite-A#"}, done: true,
+			body: "12:00\n"},
+		{name: "a whole echo, drawn again", want: want{line: "x"},
+			chunks: []string{"x\n%SYS-5-CONFIG_I: Configured\nsite-A#x\n12:00\nsite-A#"}, done: true, body: "12:00\n"},
+		{name: "a word of the line in a message", want: want{line: "end"},
+			chunks: []string{"\nthe end of it\nsite-A(config)#end\nsite-A#"}, done: true},
+		{name: "no echo", want: want{line: "show clock"}, chunks: []string{"sho%$&ock\n12:00\nsite-A#"},
+			body: "sho%$&ock\n12:00\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,7 +124,8 @@ func TestReadingHearsOfAnotherName(t *testing.T) {
 	}
 }
 
-// However the bytes are cut, and whatever they are: no panic, nothing invented, and a proper end is found.
+// However the bytes are cut, and whatever they are: no panic, nothing invented, and a
+// proper end is found.
 func FuzzReading(f *testing.F) {
 	f.Add("show clock\n12:00\n", 3, false)
 	f.Add("%SYS-5-CONFIG_I: x\nsite-A#\nshow clock\n[confirm]\x00\xff--More--", 7, true)
@@ -161,10 +183,14 @@ func TestReceive(t *testing.T) {
 		{name: "plain text", stream: "Privilege denied.\n", refusal: "Privilege denied."},
 		{name: "terminal escapes", stream: "\x01\x1b[2Jhidden\n", refusal: "[2Jhidden"},
 		{name: "text as IOS prints it", stream: "\r\n% Authorization failed.\r\n\r\n", refusal: "% Authorization failed."},
-		{name: "text that begins like a record", stream: "Command authorization failed.\r\n", refusal: "Command authorization failed."},
-		{name: "an error that begins with an empty line", stream: "\x01\r\nPrivilege denied.\r\n", refusal: "Privilege denied."},
-		{name: "an error behind an empty line", stream: "\r\n\x01%Error opening x (No such file or directory)\n", refusal: "%Error opening x (No such file or directory)"},
-		{name: "what matters comes last", stream: "\nWelcome\nto R1\nand more\nAdministratively disabled.\n", refusal: "Administratively disabled."},
+		{name: "text that begins like a record", stream: "Command authorization failed.\r\n",
+			refusal: "Command authorization failed."},
+		{name: "an error that begins with an empty line", stream: "\x01\r\nPrivilege denied.\r\n",
+			refusal: "Privilege denied."},
+		{name: "an error behind an empty line", stream: "\r\n\x01%Error opening x (No such file or directory)\n",
+			refusal: "%Error opening x (No such file or directory)"},
+		{name: "what matters comes last", stream: "\nWelcome\nto R1\nand more\nAdministratively disabled.\n",
+			refusal: "Administratively disabled."},
 		{name: "empty lines for ever", stream: strings.Repeat("\r\n", 1000), want: errNothing},
 		{name: "nothing", want: errNothing},
 		{name: "half a file", stream: "C0644 9 x.pcap\nhello", body: "hello", want: errShort},
@@ -200,7 +226,8 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// Whatever comes: no panic, no more bytes than were announced, and no success with other than those.
+// Whatever comes: no panic, no more bytes than were announced, and no success
+// with other than those.
 func FuzzReceive(f *testing.F) {
 	f.Add([]byte("C0644 5 x.pcap\nhello\x00"))
 	f.Add([]byte("T1 0 1 0\nC0644 5 x\nhell"))

@@ -23,7 +23,8 @@ type recorder struct {
 	held    *bytes.Buffer // not nil: what is recorded waits here
 }
 
-// maxUnasked bounds what a transcript takes of banners and of what a router says of its own accord: it could go on for ever.
+// maxUnasked bounds what a transcript takes of banners and of what a router says of its own accord:
+// it could go on for ever.
 const maxUnasked = 256 << 10
 
 func newRecorder(w io.Writer) *recorder {
@@ -43,20 +44,23 @@ func (r *recorder) hide(secret string) {
 }
 
 // Configuration lines that carry secrets, should a router ever print one.
-var secretLine = lazyregexp.New(`(?im)\b((?:password|secret|pre-shared-key|key-string|community|psk)(?:[ \t]+(?:local|remote|ascii|hex|address|[0-9]))*[ \t]+)\S.*$`)
+var secretLine = lazyregexp.New(
+	`(?im)\b((?:password|secret|pre-shared-key|key-string|community|psk)(?:[ \t]+(?:local|remote|ascii|hex|address|[0-9]))*[ \t]+)\S.*$`)
 
 // mask replaces the secrets that are known, and what follows a word that announces one.
 func (r *recorder) mask(s string) string {
 	if s = r.maskAll(s); !mayAnnounce(s) {
 		return s
 	}
-	return secretLine().ReplaceAllString(s, "${1}***")
+	return secretLine.Get().ReplaceAllString(s, "${1}***")
 }
 
-// announcing are the words of secretLine, in small letters. Most outputs hold none of them, and looking for these is much the cheaper.
+// announcing are the words of secretLine, in small letters. Most outputs hold none of them, and
+// looking for these is much the cheaper.
 var announcing = []string{"password", "secret", "pre-shared-key", "key-string", "community", "psk"}
 
-// mayAnnounce says whether secretLine can match. It may hold for letters beyond ASCII that the expression takes for one of its own.
+// mayAnnounce says whether secretLine can match. It may hold for letters beyond ASCII that the
+// expression takes for one of its own.
 func mayAnnounce(s string) bool {
 	small := strings.ToLower(s)
 	return slices.ContainsFunc(announcing, func(w string) bool { return strings.Contains(small, w) }) ||
@@ -73,8 +77,8 @@ func (r *recorder) maskAll(s string) string {
 	return s
 }
 
-// shortest is the length from which a secret is masked in outputs that are parsed, too: what is shorter may well be a word
-// of them.
+// shortest is the length from which a secret is masked in outputs that are parsed, too: what is
+// shorter may well be a word of them.
 const shortest = 6
 
 // maskKnown replaces the secrets of the session, but for the shortest.
@@ -89,8 +93,9 @@ func (r *recorder) maskKnown(s string) string {
 	return s
 }
 
-// typed records what was sent, received what came back. A transcript that cannot be written must not fail a run that is
-// about to clean up, so errors are dropped here; the bundle's own files report a full disk.
+// typed records what was sent, received what came back. A transcript that cannot be written must
+// not fail a run that is about to clean up, so errors are dropped here; the bundle's own files
+// report a full disk.
 func (r *recorder) typed(line string) { r.write(">", r.mask(line)) }
 
 func (r *recorder) received(text string) { r.write("<", r.mask(iosxe.Printable(normalNewlines(text)))) }
@@ -98,8 +103,8 @@ func (r *recorder) received(text string) { r.write("<", r.mask(iosxe.Printable(n
 // unasked records what no command asked for, as long as the budget lasts.
 func (r *recorder) unasked(text string) { r.within(text, r.received) }
 
-// banner records what a server says before anybody has logged in, as long as the budget lasts. It is marked, since it may
-// hold whatever its owner wrote.
+// banner records what a server says before anybody has logged in, as long as the budget lasts. It
+// is marked, since it may hold whatever its owner wrote.
 func (r *recorder) banner(text string) {
 	r.within(text, func(text string) {
 		for line := range strings.Lines(r.mask(iosxe.Printable(normalNewlines(text)))) {
@@ -144,7 +149,8 @@ func (r *recorder) write(mark, text string) {
 // maxHeld bounds what a recorder holds back.
 const maxHeld = 256 << 10
 
-// hold has what is recorded wait until the function that it returns is called, which decides whether it is kept.
+// hold has what is recorded wait until the function that it returns is called, which decides
+// whether it is kept.
 func (r *recorder) hold() (end func(keep bool)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

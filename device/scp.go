@@ -63,17 +63,19 @@ func openSource(c *connection, path string) (*source, error) {
 	case err != nil && hungUp(err):
 		return nil, fmt.Errorf("%w: %w", errNothing, err)
 	case err != nil:
-		return nil, &scpRefusal{&iosxe.Refusal{Command: "scp -f " + path, Text: "the command is not accepted: " + err.Error(), Kind: iosxe.Disabled}}
+		return nil, &scpRefusal{&iosxe.Refusal{Command: "scp -f " + path, Text: "the command is not accepted: " + err.Error(),
+			Kind: iosxe.Disabled}}
 	}
 	return newSource(path, out, in), nil
 }
 
 func newSource(path string, from io.Reader, ack io.Writer) *source {
-	return &source{path: path, in: bufio.NewReaderSize(from, 256<<10), ack: ack, progress: func(int64, int64) {}, last: func() {}}
+	return &source{path: path, in: bufio.NewReaderSize(from, 256<<10), ack: ack, progress: func(int64, int64) {},
+		last: func() {}}
 }
 
-// receive is the sink's side of `scp -f`: acknowledge, header, acknowledge, bytes, status, acknowledge. It takes one file
-// and uses nothing of its header but the size.
+// receive is the sink's side of `scp -f`: acknowledge, header, acknowledge, bytes, status,
+// acknowledge. It takes one file and uses nothing of its header but the size.
 func (s *source) receive(w io.Writer) (int64, error) {
 	size, err := s.header()
 	if err != nil {
@@ -108,15 +110,16 @@ func (s *source) acknowledge() error {
 	return nil
 }
 
-// The records of the protocol. A line of plain text, which is how IOS says that the server is off or the privilege too
-// low, may begin with the same letters.
+// The records of the protocol. A line of plain text, which is how IOS says that the server is off
+// or the privilege too low, may begin with the same letters.
 var (
 	fileRecord = lazyregexp.New(`^C[0-7]{3,4} `)
 	timeRecord = lazyregexp.New(`^T[0-9]+ [0-9]+ [0-9]+ [0-9]+$`)
 )
 
-// header asks for the line that announces the file: C0644 946 capture.pcap. A line with times may come before it. Whatever
-// else comes is a refusal, in a record that begins with a byte 1 or 2, or as text on one or several lines.
+// header asks for the line that announces the file: C0644 946 capture.pcap. A line with times may
+// come before it. Whatever else comes is a refusal, in a record that begins with a byte 1 or 2, or
+// as text on one or several lines.
 func (s *source) header() (int64, error) {
 	if err := s.acknowledge(); err != nil {
 		return 0, err
@@ -126,9 +129,9 @@ func (s *source) header() (int64, error) {
 			return 0, fmt.Errorf("%w: %w", errNothing, err)
 		}
 		switch line := s.line(); {
-		case fileRecord().MatchString(line):
+		case fileRecord.Get().MatchString(line):
 			return sizeOf(line)
-		case timeRecord().MatchString(line):
+		case timeRecord.Get().MatchString(line):
 			if err := s.acknowledge(); err != nil {
 				return 0, err
 			}
@@ -154,7 +157,8 @@ func sizeOf(line string) (int64, error) {
 	return size, nil
 }
 
-// Bounds of what a server says when it refuses: a line, and the lines that are read until one says something.
+// Bounds of what a server says when it refuses: a line, and the lines that are read until
+// one says something.
 const (
 	maxSaidLine  = 4096
 	maxSaidLines = 8
@@ -179,7 +183,8 @@ func (s *source) refusal(line string) error {
 	return refusedTransfer(s.path, text)
 }
 
-// plain takes the control characters off a line's ends: the byte that marks an error, and what terminals need.
+// plain takes the control characters off a line's ends: the byte that marks an error, and what
+// terminals need.
 func plain(line string) string {
 	return strings.TrimFunc(line, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) })
 }

@@ -27,8 +27,8 @@ type session struct {
 	busy       atomic.Bool // a command is in flight
 }
 
-// Bounds of one answer. A bulk answer is the dump of a buffer: at four characters a byte, more than the largest buffer
-// that the playbook reads that way; who knows better says so in the command.
+// Bounds of one answer. A bulk answer is the dump of a buffer: at four characters a byte, more than
+// the largest buffer that the playbook reads that way; who knows better says so in the command.
 const (
 	maxOutput   = 3 << 20
 	maxGreeting = 1 << 20
@@ -45,11 +45,11 @@ const (
 
 // login opens a session, finds out the router's name, and sets the terminal up.
 func (r *Router) login(ctx context.Context) (*session, error) {
-	conn, err := r.connect(ctx)
+	conn, err := r.connect(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	r.isIn()
+	r.come(r.accepted)
 	stop := context.AfterFunc(ctx, func() { _ = conn.close() })
 	defer stop()
 	term, err := r.shell(ctx, conn)
@@ -57,7 +57,7 @@ func (r *Router) login(ctx context.Context) (*session, error) {
 		_ = conn.close() // err says what is wrong
 		return nil, err
 	}
-	s := &session{router: r, conn: closer(conn.close), term: term, prompt: iosxe.AnyPrompt()}
+	s := &session{router: r, conn: closer(conn.close), term: term, prompt: iosxe.AnyPrompt.Get()}
 	r.rec.note("connected to " + r.peer.Address())
 	if err := s.setUp(ctx); err != nil {
 		s.abandon()
@@ -73,14 +73,14 @@ func (r *Router) login(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// isIn lets those go on who wait for the first login.
-func (r *Router) isIn() {
+// come lets those go on who wait for what has come for the first time.
+func (r *Router) come(first chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	select {
-	case <-r.accepted:
+	case <-first:
 	default:
-		close(r.accepted)
+		close(first)
 	}
 }
 
@@ -105,8 +105,9 @@ func (r *Router) shell(ctx context.Context, conn *connection) (*terminal, error)
 	return nil, fmt.Errorf("shell: %w", err)
 }
 
-// refusedAfterLogin tells an account that may not have a command line from a session that broke: AAA says so in plain text
-// and hangs up. An account that had one before in this run may be limited to one at a time.
+// refusedAfterLogin tells an account that may not have a command line from a session that broke:
+// AAA says so in plain text and hangs up. An account that had one before in this run may be limited
+// to one at a time.
 func refusedAfterLogin(known bool, err error) error {
 	said, ok := errors.AsType[*saidError](err)
 	switch {
@@ -123,6 +124,7 @@ func (s *session) setUp(ctx context.Context) error {
 	if _, err := s.until(ctx, want{timeout: t.Dial, limit: maxGreeting}); err != nil {
 		return fmt.Errorf("waiting for the prompt: %w", err)
 	}
+	s.router.come(s.router.prompted)
 	if err := s.widen(ctx); err != nil {
 		return err
 	}
@@ -133,15 +135,16 @@ func (s *session) setUp(ctx context.Context) error {
 	return s.enable(ctx)
 }
 
-// widen sets the terminal up, and learns the router's name: a line of a banner may look like a prompt, but the prompt behind
-// the answer to a command is the router's. Both lines are typed at once; errOutOfStep says that this router wants them one
-// by one.
+// widen sets the terminal up, and learns the router's name: a line of a banner may look like a
+// prompt, but the prompt behind the answer to a command is the router's. Both lines are typed at
+// once; errOutOfStep says that this router wants them one by one.
 func (s *session) widen(ctx context.Context) error {
 	together := !s.router.oneByOne
 	cmds := []iosxe.Command{iosxe.TerminalLength(), iosxe.TerminalWidth()}
 	lines := []string{cmds[0].Lines[0], cmds[1].Lines[0]}
 	rest := ""
 	for i, cmd := range cmds {
+		s.router.sends(ctx, cmd)
 		w := want{line: lines[i], timeout: s.router.o.Timeouts.Command, patient: true}
 		typed := lines[i]
 		if together {
@@ -161,7 +164,7 @@ func (s *session) widen(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("%s: %w", lines[i], err)
 		}
-		m := iosxe.AnyPrompt().FindStringSubmatch(a.prompt)
+		m := iosxe.AnyPrompt.Get().FindStringSubmatch(a.prompt)
 		if m == nil {
 			return errors.New("no prompt can be made out")
 		}
@@ -172,8 +175,9 @@ func (s *session) widen(ctx context.Context) error {
 	return nil
 }
 
-// meant checks that this is the router that the inventory speaks of. A name that it took while a session was watching is
-// as good as the one that is expected. The command `prompt` may put another name into the prompt than the router has.
+// meant checks that this is the router that the inventory speaks of. A name that it took while a
+// session was watching is as good as the one that is expected. The command `prompt` may put another
+// name into the prompt than the router has.
 func (s *session) meant(ctx context.Context) error {
 	expected, seen := s.router.peer.ExpectHostname, s.router.Hostname()
 	if expected == "" || strings.EqualFold(expected, s.hostname) || seen != "" && strings.EqualFold(seen, s.hostname) {
@@ -210,8 +214,8 @@ func lastLine(out string) string {
 	return ""
 }
 
-// enable raises the session to level 15 when it starts below and the inventory has the secret. The prompt ends in # from
-// level 2 on.
+// enable raises the session to level 15 when it starts below and the inventory has the secret. The
+// prompt ends in # from level 2 on.
 func (s *session) enable(ctx context.Context) error {
 	r := s.router
 	if r.peer.Enable.IsZero() {
@@ -230,11 +234,14 @@ func (s *session) enable(ctx context.Context) error {
 		return fmt.Errorf("enable: %w", err)
 	}
 	defer leave()
-	// Refused, IOS asks twice more; the secret is not sent again. Nor is it asked for where AAA lets the account do so.
+	// Refused, IOS asks twice more; the secret is not sent again. Nor is it asked for where AAA lets
+	// the account do so.
+	r.o.Log.DebugContext(ctx, "sends", "line", "enable", "command", "enable")
 	a, err := s.ask(ctx, "enable", want{timeout: r.o.Timeouts.Command, secret: secret.Reveal()})
 	r.rec.received(a.raw)
 	asked, ok := errors.AsType[*unexpected](err)
-	if again := ok && a.told && iosxe.PasswordPrompt().MatchString("\n"+asked.question); err != nil && (!again || asked.stuck) {
+	if again := ok && a.told && iosxe.PasswordPrompt.Get().MatchString("\n"+asked.question); err != nil &&
+		(!again || asked.stuck) {
 		return fmt.Errorf("enable: %w", err)
 	}
 	level, err := s.privilege(ctx)
@@ -265,11 +272,13 @@ func (s *session) privilege(ctx context.Context) (int, error) {
 
 // run types a command, in the mode that it needs.
 func (s *session) run(ctx context.Context, cmd iosxe.Command) (string, error) {
-	// A command in flight cannot be taken back: when ctx ends, the connection is given up, which ends every wait.
+	// A command in flight cannot be taken back: when ctx ends, the connection is given up, which ends
+	// every wait.
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 	defer stop()
 	s.busy.Store(true)
 	defer s.busy.Store(false)
+	s.router.sends(ctx, cmd)
 	w := s.wants(cmd)
 	if cmd.Password {
 		return s.upload(ctx, cmd, w)
@@ -284,8 +293,8 @@ func (s *session) run(ctx context.Context, cmd iosxe.Command) (string, error) {
 // deniedByServer matches a router's word on a server that does not let it in.
 var deniedByServer = lazyregexp.New(`(?i)authenti|denied|permission|password (?:is )?(?:incorrect|wrong)`)
 
-// upload types a command that has the router log in to a server. The server's password goes out once: when it is asked for
-// again, it was refused.
+// upload types a command that has the router log in to a server. The server's password goes out
+// once: when it is asked for again, it was refused.
 func (s *session) upload(ctx context.Context, cmd iosxe.Command, w want) (string, error) {
 	no := func(why string) (string, error) {
 		return "", &iosxe.Refusal{Command: cmd.Lines[0], Text: why, Kind: iosxe.Unauthorized}
@@ -306,7 +315,8 @@ func (s *session) upload(ctx context.Context, cmd iosxe.Command, w want) (string
 	defer leave()
 	w.secret = secret.Reveal()
 	a, err := s.ask(ctx, cmd.Lines[0], w)
-	if asked, ok := errors.AsType[*unexpected](err); ok && !asked.stuck && iosxe.PasswordPrompt().MatchString("\n"+asked.question) {
+	if asked, ok := errors.AsType[*unexpected](err); ok && !asked.stuck &&
+		iosxe.PasswordPrompt.Get().MatchString("\n"+asked.question) {
 		s.router.o.Lockout.add(id)
 		s.record(cmd, a)
 		return no("the server did not accept the password of " + u.User)
@@ -315,7 +325,7 @@ func (s *session) upload(ctx context.Context, cmd iosxe.Command, w want) (string
 	switch {
 	case a.told && err == nil:
 		s.router.o.Lockout.accept(id)
-	case a.told && deniedByServer().MatchString(a.body):
+	case a.told && deniedByServer.Get().MatchString(a.body):
 		s.router.o.Lockout.add(id)
 	case a.told:
 		s.router.o.Lockout.doubt(id)
@@ -338,8 +348,8 @@ func (s *session) wants(cmd iosxe.Command) want {
 	return w
 }
 
-// configure types the lines of cmd in configuration mode, one by one. Whatever happens to them, the session leaves that
-// mode.
+// configure types the lines of cmd in configuration mode, one by one. Whatever happens to them, the
+// session leaves that mode.
 func (s *session) configure(ctx context.Context, cmd iosxe.Command, w want) (string, error) {
 	entering := w
 	entering.enters = true
@@ -355,7 +365,7 @@ func (s *session) configure(ctx context.Context, cmd iosxe.Command, w want) (str
 		a, out, err = s.configLine(ctx, cmd, l, w)
 		all += out
 		if err != nil {
-			if !inStep(err) || a.prompt != "" && !iosxe.ConfigPrompt().MatchString(a.prompt) {
+			if !inStep(err) || a.prompt != "" && !iosxe.ConfigPrompt.Get().MatchString(a.prompt) {
 				return all, err // the session is lost, or an interrupt led out already
 			}
 			break
@@ -388,10 +398,10 @@ const (
 	leaveConfig = "end"
 )
 
-// entered makes sure that the session is in configuration mode. Only the prompt says so: a lock that somebody else holds is
-// told in words without a percent sign.
+// entered makes sure that the session is in configuration mode. Only the prompt says so: a lock
+// that somebody else holds is told in words without a percent sign.
 func (s *session) entered(a answer) error {
-	m := iosxe.ConfigPrompt().FindStringSubmatch(a.prompt)
+	m := iosxe.ConfigPrompt.Get().FindStringSubmatch(a.prompt)
 	if m == nil {
 		return &iosxe.Refusal{Command: enterConfig, Text: s.router.rec.mask(iosxe.LastWords(a.body))}
 	}
@@ -402,11 +412,11 @@ func (s *session) entered(a answer) error {
 	return nil
 }
 
-// getOut goes back to where the session was, after the answer to leaveConfig. An account that may not use `end` may use
-// `exit`, and nobody has to authorize the key.
+// getOut goes back to where the session was, after the answer to leaveConfig. An account that may
+// not use `end` may use `exit`, and nobody has to authorize the key.
 func (s *session) getOut(ctx context.Context, last answer, w want) error {
 	for _, l := range []string{"exit", "exit"} {
-		if !iosxe.ConfigPrompt().MatchString(last.prompt) {
+		if !iosxe.ConfigPrompt.Get().MatchString(last.prompt) {
 			return nil
 		}
 		a, err := s.ask(ctx, l, w)
@@ -416,7 +426,7 @@ func (s *session) getOut(ctx context.Context, last answer, w want) error {
 		}
 		last = a
 	}
-	if !iosxe.ConfigPrompt().MatchString(last.prompt) {
+	if !iosxe.ConfigPrompt.Get().MatchString(last.prompt) {
 		return nil
 	}
 	s.router.rec.typed("(Ctrl-Z)")
@@ -425,7 +435,7 @@ func (s *session) getOut(ctx context.Context, last answer, w want) error {
 	}
 	a, err := s.until(ctx, w)
 	s.record(iosxe.Command{}, a)
-	if err == nil && iosxe.ConfigPrompt().MatchString(a.prompt) {
+	if err == nil && iosxe.ConfigPrompt.Get().MatchString(a.prompt) {
 		err = fmt.Errorf("%w: %s", errInConfig, s.router.rec.mask(iosxe.LastWords(last.body)))
 	}
 	return err
@@ -458,7 +468,7 @@ func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err e
 		r.Text = s.router.rec.mask(r.Text)
 		return s.presentable(a.body), r
 	}
-	if cmd.Bulk {
+	if cmd.Bulk && cmd.Excerpt == nil {
 		return overtyped(a.body), nil // the reader of a dump is strict enough, and the copy is large
 	}
 	return s.presentable(a.body), nil
@@ -473,13 +483,14 @@ func (r *Router) answeredIn(s *session) {
 	}
 }
 
-// presentable is an output as the rest of the program sees it, and keeps it: without control characters, and without the
-// secrets of this session, should the router say one of them.
+// presentable is an output as the rest of the program sees it, and keeps it: without control
+// characters, and without the secrets of this session, should the router say one of them.
 func (s *session) presentable(out string) string {
 	return s.router.rec.maskKnown(iosxe.Printable(iosxe.Clean(out)))
 }
 
-// stream types a command whose output is large, and hands it to the sink in whole lines, as they come.
+// stream types a command whose output is large, and hands it to the sink in whole lines, as they
+// come. Of one with an excerpt, what came before an error is of worth as well.
 func (s *session) stream(ctx context.Context, cmd iosxe.Command, sink func(text string) error) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 	defer stop()
@@ -487,7 +498,11 @@ func (s *session) stream(ctx context.Context, cmd iosxe.Command, sink func(text 
 	defer s.busy.Store(false)
 	w := s.wants(cmd)
 	w.line = cmd.Lines[0]
+	s.router.sends(ctx, cmd)
 	w.sink = func(text string) error { return sink(overtyped(text)) }
+	if cmd.Excerpt != nil {
+		w.sink = s.excerpts(cmd, sink)
+	}
 	if err := s.typeIn(w.line, w.timeout); err != nil {
 		return err
 	}
@@ -495,15 +510,25 @@ func (s *session) stream(ctx context.Context, cmd iosxe.Command, sink func(text 
 	a, err := s.finish(ctx, rd)
 	if rd.passed == 0 {
 		out, err := s.result(ctx, cmd, a, err)
+		if cut := strings.LastIndexByte(out, '\n'); cmd.Excerpt != nil && err != nil && !inStep(err) && cut > 0 {
+			return errors.Join(err, sink(s.presentable(out[:cut])+"\n"))
+		}
 		if err != nil {
 			return err
 		}
 		return sink(out)
 	}
-	s.router.rec.received(rd.head)
+	if cmd.Excerpt == nil {
+		s.router.rec.received(rd.head)
+	}
 	s.router.rec.note(fmt.Sprintf("(%d bytes of output)", rd.size()))
-	s.router.rec.received(a.raw[max(0, len(a.raw)-tailSize):])
+	if cmd.Excerpt == nil {
+		s.router.rec.received(a.raw[max(0, len(a.raw)-tailSize):])
+	}
 	if err != nil {
+		if cut := strings.LastIndexByte(a.body, '\n') + 1; cmd.Excerpt != nil && cut > 0 {
+			_ = w.sink(a.body[:cut]) // err is why it is not whole
+		}
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -516,11 +541,34 @@ func (s *session) stream(ctx context.Context, cmd iosxe.Command, sink func(text 
 	return w.sink(a.body)
 }
 
-// record notes an answer; of the dump of a buffer only how it begins and ends, for its bytes are kept as a capture, and
-// likewise of what nobody would read.
+// excerpts is the sink of a command with an excerpt: as much of that as a transcript takes of one
+// answer is recorded, and all goes on, fit to be kept.
+func (s *session) excerpts(cmd iosxe.Command, sink func(text string) error) func(string) error {
+	left := maxRecord
+	return func(text string) error {
+		said := cmd.Excerpt(text)
+		switch {
+		case said == "", left < 0:
+		case len(said) <= left:
+			s.router.rec.received(said)
+		default:
+			s.router.rec.received(said[:strings.LastIndexByte(said[:left], '\n')+1])
+			s.router.rec.note("(the rest is not recorded: it is too much)")
+		}
+		left -= len(said)
+		return sink(s.presentable(text) + "\n")
+	}
+}
+
+// record notes an answer; of the dump of a buffer only how it begins and ends, for its bytes are
+// kept as a capture, and likewise of what nobody would read; of one that has an excerpt, that.
 func (s *session) record(cmd iosxe.Command, a answer) {
 	raw := a.raw
-	if cmd.Bulk && len(raw) > 4*tailSize || len(raw) > maxRecord {
+	if cmd.Excerpt != nil && iosxe.Refused(cmd, a.body) == nil {
+		s.router.rec.note(fmt.Sprintf("(%d bytes of output; of it is recorded what follows)", len(raw)))
+		raw = cmd.Excerpt(raw)
+	}
+	if cmd.Bulk && cmd.Excerpt == nil && len(raw) > 4*tailSize || len(raw) > maxRecord {
 		s.router.rec.received(raw[:tailSize])
 		s.router.rec.note(fmt.Sprintf("(%d bytes of output)", len(raw)-2*tailSize))
 		raw = raw[len(raw)-tailSize:]
@@ -528,7 +576,8 @@ func (s *session) record(cmd iosxe.Command, a answer) {
 	s.router.rec.received(raw)
 }
 
-// promptLine finds where the last line that is a prompt begins, with only syslog behind it; -1 when there is none.
+// promptLine finds where the last line that is a prompt begins, with only syslog behind it; -1 when
+// there is none.
 func promptLine(prompt *regexp.Regexp, out string) int {
 	end := len(out)
 	for end > 0 {
@@ -545,7 +594,8 @@ func promptLine(prompt *regexp.Regexp, out string) int {
 	return -1
 }
 
-// exit says goodbye, so that the router frees its terminal line at once. To a command in flight it would be an answer.
+// exit says goodbye, so that the router frees its terminal line at once. To a command in flight it
+// would be an answer.
 func (s *session) exit() {
 	if !s.busy.Load() {
 		_ = s.send([]byte("exit\n"), goodbye)
@@ -559,7 +609,8 @@ func (s *session) close() error {
 	return errors.Join(ignoreClosed(s.term.close()), s.conn.Close())
 }
 
-// abandon closes a session that may be broken, the connection first: nothing can be written to it any more.
+// abandon closes a session that may be broken, the connection first: nothing can be written to it
+// any more.
 func (s *session) abandon() {
 	_ = s.conn.Close()
 	_ = s.term.close()

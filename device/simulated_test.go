@@ -65,7 +65,8 @@ func newRig(t testing.TB, c simulator.Config) rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rig{sim, inventory.Peer{Name: "site-a", Host: host, Port: n, Username: "moncap", Password: ref, KnownHosts: known, HostKey: inventory.HostKeyStrict}}
+	return rig{sim, inventory.Peer{Name: "site-a", Host: host, Port: n, Username: "moncap", Password: ref,
+		KnownHosts: known, HostKey: inventory.HostKeyStrict}}
 }
 
 func (r rig) router(t testing.TB, o device.Options) *device.Router {
@@ -102,6 +103,39 @@ func file(t testing.TB, s string) iosxe.File {
 	return f
 }
 
+// Of what the router's process writes about everything the transcript has what is IKE's; what the
+// router refuses it has whole.
+func TestTranscriptHasAnExcerptOfTheBinaryTrace(t *testing.T) {
+	for version, want := range map[string]struct{ has, lacks string }{
+		"17.9.4a": {"[ikev2] [16352]: (ERR): no profile", "[parser]"},
+		"16.12.5": {"Invalid input", "it is recorded what follows"},
+	} {
+		var log bytes.Buffer
+		r := newRig(t, simulator.Config{Version: version,
+			Drops: []simulator.Drop{{Where: simulator.BinaryTrace, Name: "no profile", During: 1}}}).
+			router(t, device.Options{Record: &log})
+		point, err := iosxe.DefineCapture(iosxe.CapturePoint{Name: name(t, "mc1"), ControlPlane: true, UDPOnly: true,
+			BufferMB: 1, Duration: 60e9, Packets: 9,
+			Local: netip.MustParseAddr("192.0.2.1"), Remote: netip.MustParseAddr("192.0.2.2")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cmd := range append(point, iosxe.StartCapture(name(t, "mc1"))) {
+			mustExec(t, r, cmd)
+		}
+		out, err := r.Exec(t.Context(), iosxe.BinaryTrace(iosxe.MostTraced, netip.MustParseAddr("192.0.2.2")))
+		if refused := version[:2] == "16"; (err != nil) != refused {
+			t.Fatalf("%s: %q, %v", version, out, err)
+		}
+		if err == nil && !strings.Contains(out, want.lacks) {
+			t.Errorf("%s: what the router said is cut: %q", version, out)
+		}
+		if said := log.String(); !strings.Contains(said, want.has) || strings.Contains(said, want.lacks) {
+			t.Errorf("%s: the transcript has %q, or lacks %q:\n%s", version, want.lacks, want.has, said)
+		}
+	}
+}
+
 func TestExec(t *testing.T) {
 	var log bytes.Buffer
 	r := newRig(t, simulator.Config{}).router(t, device.Options{Record: &log})
@@ -112,7 +146,8 @@ func TestExec(t *testing.T) {
 	if r.Hostname() != "site-A" {
 		t.Errorf("hostname %q", r.Hostname())
 	}
-	acl, err := iosxe.ACL(name(t, "mc1"), []iosxe.Entry{{Protocol: iosxe.UDP, From: netip.MustParseAddr("192.0.2.1"), To: netip.MustParseAddr("192.0.2.2")}})
+	acl, err := iosxe.ACL(name(t, "mc1"),
+		[]iosxe.Entry{{Protocol: iosxe.UDP, From: netip.MustParseAddr("192.0.2.1"), To: netip.MustParseAddr("192.0.2.2")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +181,8 @@ func TestIdentity(t *testing.T) {
 
 func TestExecAllTellsOfEachCommand(t *testing.T) {
 	r := newRig(t, simulator.Config{}).router(t, device.Options{})
-	cmds := []iosxe.Command{iosxe.ShowClock(), iosxe.DirFile(file(t, "nope.pcap")), {Name: "reload", Lines: []string{"reload"}}, iosxe.ShowPrivilege()}
+	cmds := []iosxe.Command{iosxe.ShowClock(), iosxe.DirFile(file(t, "nope.pcap")),
+		{Name: "reload", Lines: []string{"reload"}}, iosxe.ShowPrivilege()}
 	var told []int
 	r.ExecAll(t.Context(), cmds, func(i int, out string, err error) {
 		told = append(told, i)
@@ -234,6 +270,9 @@ func TestARefusedPasswordIsSentOnce(t *testing.T) {
 		if i > 0 && !strings.Contains(err.Error(), "refused before") {
 			t.Errorf("sent again: %v", err)
 		}
+		if i > 0 && !strings.Contains(err.Error(), "(refused by "+g.peer.Address()+")") {
+			t.Errorf("who refused it is not said: %v", err)
+		}
 	}
 }
 
@@ -244,7 +283,8 @@ func TestHostKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := g.router(t, device.Options{}).Open(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "not known") || !strings.Contains(err.(*device.Error).Hint(), "moncap trust site-a") {
+	if err == nil || !strings.Contains(err.Error(), "not known") ||
+		!strings.Contains(err.(*device.Error).Hint(), "moncap trust site-a") {
 		t.Fatalf("unknown host: %v", err)
 	}
 	info, err := device.ScanHostKey(t.Context(), g.peer, device.Options{})

@@ -16,8 +16,8 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// sshConfig is an ssh_config(5) file with what it includes. It is read as OpenSSH reads it, for one host after the other,
-// but that nothing in it is run.
+// sshConfig is an ssh_config(5) file with what it includes. It is read as OpenSSH reads it, for one
+// host after the other, but that nothing in it is run.
 type sshConfig struct {
 	file  string
 	lines []configLine
@@ -123,8 +123,8 @@ func includedFiles(l configLine, folder string, depth int) ([][]configLine, erro
 	return all, nil
 }
 
-// configWords splits a line: the keyword, which a blank or an equals sign ends, and its arguments. Quotes hold one together,
-// and what follows an unquoted # is a comment.
+// configWords splits a line: the keyword, which a blank or an equals sign ends, and its arguments.
+// Quotes hold one together, and what follows an unquoted # is a comment.
 func configWords(line string) ([]string, error) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' {
@@ -172,7 +172,8 @@ func configWord(s string) (word, rest string, err error) {
 	return b.String(), "", nil
 }
 
-// of says what the file has for a host, as the operator names it, and a user name that is settled elsewhere ("": none is).
+// of says what the file has for a host, as the operator names it, and a user name that is settled
+// elsewhere ("": none is).
 func (c *sshConfig) of(name, userName string) (sshHost, error) {
 	local := ""
 	if u, err := user.Current(); err == nil {
@@ -259,7 +260,8 @@ func (h *lookup) take(l configLine) {
 	}
 }
 
-// match judges the criteria of a Match line, as far as they can be judged without running or asking anything.
+// match judges the criteria of a Match line, as far as they can be judged without running
+// or asking anything.
 func (h *lookup) match(l configLine, outer bool) (bool, error) {
 	result, open := outer, ""
 	for i := 0; i < len(l.args); i++ {
@@ -346,11 +348,12 @@ var throughJump = lazyregexp.New(`^(?:exec )?(?:/usr/bin/)?ssh (?:-q )?-W \[?%h\
 
 // jumps are the jump hosts on the way. A way that leads through another program is not gone.
 func (h sshHost) jumps() ([]hop, error) {
-	switch through := throughJump().FindStringSubmatch(strings.Join(strings.Fields(h.proxyCommand), " ")); {
+	switch through := throughJump.Get().FindStringSubmatch(strings.Join(strings.Fields(h.proxyCommand), " ")); {
 	case through != nil:
 		return proxyJumps(through[1])
 	case h.proxyCommand != "" && !strings.EqualFold(h.proxyCommand, "none"):
-		return nil, fmt.Errorf("ssh_config has ProxyCommand %q for it, which moncap does not run: set `jump` in the inventory, or ProxyJump there", h.proxyCommand)
+		return nil, fmt.Errorf("ssh_config has ProxyCommand %q for it, which moncap does not run: set `jump` in the "+
+			"inventory, or ProxyJump there", h.proxyCommand)
 	case strings.EqualFold(h.proxyJump, "none"):
 		return nil, nil
 	}
@@ -368,7 +371,8 @@ func (h sshHost) keyFiles(remote hop) ([]string, error) {
 		if strings.EqualFold(f, "none") {
 			continue
 		}
-		f, err := inventory.ExpandHome(strings.NewReplacer("%d", "~", "%h", remote.host, "%r", remote.user, "%u", local, "%%", "%").Replace(f))
+		tokens := strings.NewReplacer("%d", "~", "%h", remote.host, "%r", remote.user, "%u", local, "%%", "%")
+		f, err := inventory.ExpandHome(tokens.Replace(f))
 		if err != nil {
 			return nil, err
 		}

@@ -25,7 +25,8 @@ func sshG(t *testing.T, config, host string, options ...string) map[string][]str
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), ssh, append(append([]string{"-G", "-F", file}, options...), host)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), ssh,
+		append(append([]string{"-G", "-F", file}, options...), host)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("ssh -G: %v: %s\n%s", err, out, config)
 	}
@@ -93,16 +94,17 @@ func TestSSHConfigAsOpenSSH(t *testing.T) {
 		"user":            "Host r1\n User ops\nMatch user ops\n Port 3201\n",
 		"user list":       "Match user \"a,*,!nobody\" host r1,r2\n Port 3201\n",
 		"local user":      "Match localuser nobodyhere\n Port 3201\nMatch all\n Port 3202\n",
-		"final":           "Host r1\n HostName %h.example.net\nMatch final host r1.example.net\n Port 3201\nMatch final all\n User last\n",
-		"canonical":       "Match canonical\n Port 3201\nMatch all\n Port 3202\n",
-		"tokens":          "Host r1\n HostName %h.lab%%1\n",
-		"jump first":      "Host r1\n ProxyJump bastion\nHost *\n ProxyCommand nc %h %p\n",
-		"command first":   "Host r1\n ProxyCommand nc %h %p\nHost *\n ProxyJump bastion\n",
-		"no jump":         "Host r1\n ProxyJump none\nHost *\n ProxyJump bastion\n",
-		"no command":      "Host r1\n ProxyCommand none\nHost *\n ProxyJump bastion\n",
-		"keys":            "Host r1\n IdentityFile /a\n IdentityFile \"/b c\"\n IdentityFile /a\n",
-		"indentation":     "\tHost r1\n\n   Port   7\n#Port 8\n   # Port 9\n",
-		"case":            "hOST r1\n pORT 7\nHost R1\n User upper\n",
+		"final": "Host r1\n HostName %h.example.net\nMatch final host r1.example.net\n Port 3201\nMatch final " +
+			"all\n User last\n",
+		"canonical":     "Match canonical\n Port 3201\nMatch all\n Port 3202\n",
+		"tokens":        "Host r1\n HostName %h.lab%%1\n",
+		"jump first":    "Host r1\n ProxyJump bastion\nHost *\n ProxyCommand nc %h %p\n",
+		"command first": "Host r1\n ProxyCommand nc %h %p\nHost *\n ProxyJump bastion\n",
+		"no jump":       "Host r1\n ProxyJump none\nHost *\n ProxyJump bastion\n",
+		"no command":    "Host r1\n ProxyCommand none\nHost *\n ProxyJump bastion\n",
+		"keys":          "Host r1\n IdentityFile /a\n IdentityFile \"/b c\"\n IdentityFile /a\n",
+		"indentation":   "\tHost r1\n\n   Port   7\n#Port 8\n   # Port 9\n",
+		"case":          "hOST r1\n pORT 7\nHost R1\n User upper\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, host := range []string{"r1", "r2", "R1"} {
@@ -113,9 +115,12 @@ func TestSSHConfigAsOpenSSH(t *testing.T) {
 }
 
 func TestAnySSHConfigAsOpenSSH(t *testing.T) {
-	heads := []string{"Host r1", "Host *", "Host r? !r2", "Host r1 r2", "Match host r1", "Match host 10.0.0.?", "Match all", "Match originalhost r1,r3",
-		"Match user ops", "Match !user ops host *", "Match final", "Match final host 10.*", "Match canonical all", "Match localuser root"}
-	values := []string{"HostName 10.0.0.1", "HostName %h.net", "Port 2201", "Port 2202", "User ops", "User eve", "ProxyJump b1", "ProxyJump none",
+	heads := []string{"Host r1", "Host *", "Host r? !r2", "Host r1 r2", "Match host r1", "Match host 10.0.0.?",
+		"Match all", "Match originalhost r1,r3",
+		"Match user ops", "Match !user ops host *", "Match final", "Match final host 10.*", "Match canonical all",
+		"Match localuser root"}
+	values := []string{"HostName 10.0.0.1", "HostName %h.net", "Port 2201", "Port 2202", "User ops", "User eve",
+		"ProxyJump b1", "ProxyJump none",
 		"ProxyCommand nc %h %p", "IdentityFile /k1", "IdentityFile /k2", "ForwardAgent no"}
 	const rounds = 60
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -142,8 +147,8 @@ func TestSSHConfigIncludes(t *testing.T) {
 		}
 	}
 	for _, config := range []string{
-		"Include " + dir + "/*.conf\nUser none\n", "Host r1\n Include " + dir + "/a.conf\n User x\n", "Host r2\nInclude " + dir + "/b.conf " + dir + "/a.conf\n User y\n",
-		"Include " + dir + "/missing.conf\n",
+		"Include " + dir + "/*.conf\nUser none\n", "Host r1\n Include " + dir + "/a.conf\n User x\n",
+		"Host r2\nInclude " + dir + "/b.conf " + dir + "/a.conf\n User y\n", "Include " + dir + "/missing.conf\n",
 	} {
 		asOpenSSH(t, config, "r1")
 		asOpenSSH(t, config, "r2")
@@ -165,16 +170,19 @@ func TestSSHConfigIncludes(t *testing.T) {
 
 // What cannot be judged without running something is skipped and said, and ends nothing.
 func TestMatchThatNobodyJudges(t *testing.T) {
-	const config = "Host r1\n HostName 127.0.0.1\nMatch host 127.0.0.1 exec \"touch /tmp/never\"\n Port 1\nMatch host other exec true\n Port 2\nMatch tagged x\n Port 3\nHost *\n Port 3201\n"
+	const config = "Host r1\n HostName 127.0.0.1\nMatch host 127.0.0.1 exec \"touch /tmp/never\"\n Port 1\nMatch host " +
+		"other exec true\n Port 2\nMatch tagged x\n Port 3\nHost *\n Port 3201\n"
 	lines, err := parseConfig("config", config, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := (&sshConfig{lines: lines}).of("r1", "")
-	if err != nil || got.port != "3201" || !slices.Equal(got.unjudged, []string{"config:3: Match exec", "config:7: Match tagged"}) {
+	if err != nil || got.port != "3201" ||
+		!slices.Equal(got.unjudged, []string{"config:3: Match exec", "config:7: Match tagged"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for text, want := range map[string]string{"Host": "its value is missing", "Host r1\nPort": "config:2: Port: its value", "Host \"r1\n": "not closed"} {
+	for text, want := range map[string]string{"Host": "its value is missing", "Host r1\nPort": "config:2: Port: its value",
+		"Host \"r1\n": "not closed"} {
 		if _, err := parseConfig("config", text, "", 0); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -184,7 +192,8 @@ func TestMatchThatNobodyJudges(t *testing.T) {
 func TestProxyCommand(t *testing.T) {
 	for command, want := range map[string]string{
 		"none": "[]", "ssh -W %h:%p ops@bastion": "[{ops bastion 22 []}]", "ssh -q -W [%h]:%p bastion": "[{ bastion 22 []}]",
-		"nc -X connect %h %p": "does not run", "ssh -F other -W %h:%p bastion": "does not run", "ssh -W %h:%p -oProxyCommand=x": "does not run",
+		"nc -X connect %h %p": "does not run", "ssh -F other -W %h:%p bastion": "does not run",
+		"ssh -W %h:%p -oProxyCommand=x": "does not run",
 	} {
 		jumps, err := sshHost{proxyCommand: command}.jumps()
 		if got := fmt.Sprint(jumps, err); !strings.Contains(got, want) {
@@ -198,11 +207,13 @@ func TestProxyCommand(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(home, ".ssh", "config"), []byte("Host *\n ProxyCommand nc %h %p\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(home, ".ssh", "config"), []byte("Host *\n ProxyCommand nc %h %p\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	l.peer.SSHConfig = true
-	if err := l.router().Open(t.Context()); err == nil || !strings.Contains(err.Error(), "ProxyCommand") || l.dialled() != 0 {
+	if err := l.router().Open(t.Context()); err == nil || !strings.Contains(err.Error(), "ProxyCommand") ||
+		l.dialled() != 0 {
 		t.Errorf("%v, %d connections", err, l.dialled())
 	}
 }

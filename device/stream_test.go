@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -59,16 +60,19 @@ func (p *printer) Read(b []byte) (int, error) { return p.text.Read(b) }
 
 func (p *printer) Close() error { return p.text.Close() }
 
-// A dump of 75 MB of text is read without being kept: what is alive meanwhile does not grow with it.
+// A dump of 75 MB of text is read without being kept: what is alive meanwhile
+// does not grow with it.
 func TestADumpIsNotKept(t *testing.T) {
 	const packets = 240_000
 	terminal := newPrinter(packets)
-	sh := &shell{session: terminal, in: terminal, out: terminal, queued: make(chan struct{}, 1), ended: make(chan struct{}), closed: make(chan struct{}), free: make(chan struct{}, 1)}
+	sh := &shell{session: terminal, in: terminal, out: terminal, queued: make(chan struct{}, 1),
+		ended: make(chan struct{}), closed: make(chan struct{}), free: make(chan struct{}, 1)}
 	term, err := newTerminal(sh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{router: New(newLab(t, simulator.Config{}).peer, Options{}), conn: terminal, term: term, hostname: "R1", prompt: iosxe.Prompt("R1")}
+	s := &session{router: New(newLab(t, simulator.Config{}).peer, Options{}), conn: terminal, term: term, hostname: "R1",
+		prompt: iosxe.Prompt("R1")}
 	defer s.abandon()
 	cmd := iosxe.ShowDump(name(t, "mc1"))
 
@@ -107,7 +111,8 @@ func TestADumpIsNotKept(t *testing.T) {
 	}
 }
 
-// What is streamed is what Exec returns, whatever the router does to it: pauses, messages, a pager that stays.
+// What is streamed is what Exec returns, whatever the router does to it: pauses, messages, a pager
+// that stays.
 func TestStreamIsExec(t *testing.T) {
 	var text bytes.Buffer
 	dumpText(&text, 6000)
@@ -133,14 +138,16 @@ func TestStreamIsExec(t *testing.T) {
 			if a.String() != b.String() || a.Len() == 0 {
 				t.Errorf("%s: %d bytes are read as %d", what, b.Len(), a.Len())
 			}
-			if level, err := iosxe.ParsePrivilege(l.exec(r, iosxe.ShowPrivilege())); err != nil || level != 15 || l.dialled() != 1 {
+			if level, err := iosxe.ParsePrivilege(l.exec(r, iosxe.ShowPrivilege())); err != nil || level != 15 ||
+				l.dialled() != 1 {
 				t.Errorf("%s: level %d, %v, %d sessions", what, level, err, l.dialled())
 			}
 		})
 	}
 }
 
-// A stream ends where the buffer's own bound does, with the router's refusal, with the writer's error, and with its context.
+// A stream ends where the buffer's own bound does, with the router's refusal, with the writer's
+// error, and with its context.
 func TestAStreamEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cmd := iosxe.ShowDump(name(t, "mc1"))
@@ -172,6 +179,63 @@ func TestAStreamEnds(t *testing.T) {
 	})
 }
 
+// A transcript that does not have all of an excerpt says so, once.
+func TestAnExcerptThatIsTooLongToBeRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cmd := iosxe.BinaryTrace(time.Minute, netip.MustParseAddr("192.0.2.2"))
+		text := strings.ReplaceAll(tracedText(20_000), "[parser]", "[ikev2]")
+		l := newLab(t, simulator.Config{Version: "17.9.4a", Show: map[string]string{cmd.Lines[0]: text}})
+		if err := l.router().Stream(t.Context(), cmd, io.Discard); err != nil {
+			t.Error(err)
+		}
+		said := l.record.String()
+		n, told := strings.Count(said, "[ikev2]"), strings.Count(said, "is not recorded")
+		if n < 10_000 || n == 20_000 || told != 1 {
+			t.Errorf("%d lines of 20000, and %d times that there is more", n, told)
+		}
+	})
+}
+
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// tracedText is a binary trace of so many lines, of which one in ten is IKE's.
+func tracedText(lines int) string {
+	var b strings.Builder
+	for i := range lines {
+		module := map[bool]string{true: "ikev2", false: "parser"}[i%10 == 0]
+		fmt.Fprintf(&b, "2026/05/08 08:16:35.632007249 {iosrp_R0-0}{1}: [%s] [6472]: (note): event %d\n", module, i)
+	}
+	return b.String()
+}
+
+// Of what has an excerpt the transcript has that, however long it is, and what came before a bound
+// is handed on.
+func TestAStreamWithAnExcerpt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cmd := iosxe.BinaryTrace(time.Minute, netip.MustParseAddr("192.0.2.2"))
+		const lines = 20_000
+		text := tracedText(lines)
+		l := newLab(t, simulator.Config{Version: "17.9.4a", Show: map[string]string{cmd.Lines[0]: text}})
+		r := l.router()
+		var got bytes.Buffer
+		if err := r.Stream(t.Context(), cmd, &got); err != nil || len(iosxe.ParseBinaryTrace(got.String())) != lines {
+			t.Errorf("%d lines, %v", len(iosxe.ParseBinaryTrace(got.String())), err)
+		}
+		said := l.record.String()
+		if n := strings.Count(said, "[ikev2]"); n != lines/10 || strings.Contains(said, "[parser]") {
+			t.Errorf("the transcript has %d lines of IKE, of %d, or others", n, lines/10)
+		}
+		for _, bound := range []int{100_000, 1_000_000} { // before and after something was passed on
+			cmd.MaxOutput = bound
+			got.Reset()
+			if err := r.Stream(t.Context(), cmd, &got); !errors.Is(err, errTooMuch) {
+				t.Errorf("%v", err)
+			}
+			if n := got.Len(); n < bound/2 || n > bound+maxAhead || !strings.HasPrefix(text, got.String()) {
+				t.Errorf("%d bytes are handed on, of %d", n, bound)
+			}
+		}
+	})
+}

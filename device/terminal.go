@@ -15,21 +15,23 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// terminal is a shell on the router, read and written through scrapligo's channel. scrapligo polls: it sleeps between two
-// reads, and its own prompt search runs over all of the output again and again. So its delay is set to nothing, its
-// queue is read when the transport knows that there is something in it, and the end of an answer is found here.
+// terminal is a shell on the router, read and written through scrapligo's channel. scrapligo polls:
+// it sleeps between two reads, and its own prompt search runs over all of the output again and
+// again. So its delay is set to nothing, its queue is read when the transport knows that there is
+// something in it, and the end of an answer is found here.
 type terminal struct {
 	shell *shell
 	ch    *channel.Channel
 }
 
-// The window is wide, so that the router breaks no line of its own accord, and long, as a second guard against its pager.
+// The window is wide, so that the router breaks no line of its own accord, and long, as a second
+// guard against its pager.
 const (
 	termWidth  = 511
 	termHeight = 511
 	readSize   = 64 << 10
-	// scrapligo sleeps this long after every read. Its reads of our transport block, so no pause is needed, and even the
-	// shortest costs a millisecond.
+	// scrapligo sleeps this long after every read. Its reads of our transport block, so no pause is
+	// needed, and even the shortest costs a millisecond.
 	readDelay = 0
 )
 
@@ -46,7 +48,8 @@ func newTerminal(s *shell) (*terminal, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	t, err := transport.NewTransport(quiet, "", "custom", options.WithCustomTransport(s), options.WithTransportReadSize(readSize))
+	t, err := transport.NewTransport(quiet, "", "custom", options.WithCustomTransport(s),
+		options.WithTransportReadSize(readSize))
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -62,8 +65,8 @@ func newTerminal(s *shell) (*terminal, error) {
 
 func (t *terminal) write(b []byte) error { return t.ch.Write(b, true) }
 
-// read returns what has come since the last call, waiting for something until ctx ends. io.EOF means that the session is
-// over and everything was read.
+// read returns what has come since the last call, waiting for something until ctx ends. io.EOF
+// means that the session is over and everything was read.
 func (t *terminal) read(ctx context.Context) ([]byte, error) {
 	for {
 		over := t.shell.over()
@@ -82,8 +85,8 @@ func (t *terminal) read(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// pending takes what has come and was not read yet. It goes past scrapligo's own Read, which forgets what is in the queue
-// when the connection ends.
+// pending takes what has come and was not read yet. It goes past scrapligo's own Read, which
+// forgets what is in the queue when the connection ends.
 func (t *terminal) pending() []byte {
 	b := t.ch.Q.DequeueAll()
 	t.shell.consumed()
@@ -96,8 +99,9 @@ func (t *terminal) close() error {
 	return errors.Join(err, t.ch.Close())
 }
 
-// shell is scrapligo's transport on an SSH session of ours. scrapligo's reader calls Read again when it has queued what
-// Read returned before, which makes each call the signal that there is something to take out of the queue.
+// shell is scrapligo's transport on an SSH session of ours. scrapligo's reader calls Read again
+// when it has queued what Read returned before, which makes each call the signal that there is
+// something to take out of the queue.
 type shell struct {
 	session io.Closer
 	in      io.WriteCloser
@@ -115,8 +119,8 @@ type shell struct {
 	err  error
 }
 
-// maxAhead bounds what is read from a router that talks without being asked. More of it waits in the connection, whose
-// window makes the router wait.
+// maxAhead bounds what is read from a router that talks without being asked. More of it waits in
+// the connection, whose window makes the router wait.
 const maxAhead = 1 << 20
 
 func newShell(c *ssh.Client) (*shell, error) {
@@ -124,7 +128,8 @@ func newShell(c *ssh.Client) (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shell{session: session, queued: make(chan struct{}, 1), ended: make(chan struct{}), closed: make(chan struct{}), free: make(chan struct{}, 1)}
+	s := &shell{session: session, queued: make(chan struct{}, 1), ended: make(chan struct{}), closed: make(chan struct{}),
+		free: make(chan struct{}, 1)}
 	if s.in, err = session.StdinPipe(); err == nil {
 		s.out, err = session.StdoutPipe()
 	}
@@ -140,8 +145,8 @@ func newShell(c *ssh.Client) (*shell, error) {
 	return s, nil
 }
 
-// ptyRequest is the terminal that is asked for (RFC 4254, section 6.2). Nobody waits for the answer: the shell that is asked
-// for behind it says whether there is one.
+// ptyRequest is the terminal that is asked for (RFC 4254, section 6.2). Nobody waits for the
+// answer: the shell that is asked for behind it says whether there is one.
 func ptyRequest() []byte {
 	return ssh.Marshal(struct {
 		Term                         string
@@ -190,7 +195,8 @@ func (s *shell) Close() error {
 // IsAlive says whether the shell may be written to; what is dead shows in Read.
 func (s *shell) IsAlive() bool { return true }
 
-// Read returns at most n bytes. Any failure is the end, for scrapligo would go on polling after another error.
+// Read returns at most n bytes. Any failure is the end, for scrapligo would go on polling after
+// another error.
 func (s *shell) Read(n int) ([]byte, error) {
 	signal(s.queued)
 	for s.ahead.Load() > maxAhead {
@@ -225,8 +231,9 @@ func (s *shell) Write(b []byte) error {
 	return err
 }
 
-// escapes takes what steers a terminal out of a stream: escape sequences, and control characters that move nothing. A
-// sequence may be cut anywhere; scrapligo would see only those that come in one piece.
+// escapes takes what steers a terminal out of a stream: escape sequences, and control characters
+// that move nothing. A sequence may be cut anywhere; scrapligo would see only those that come in
+// one piece.
 type escapes struct{ in, length int }
 
 // Where a stream is.

@@ -11,8 +11,8 @@ import (
 	"github.com/moncap/moncap/device/iosxe"
 )
 
-// scpPaths are the forms in which releases of IOS XE take a file in bootflash:, the most common first. They go out as
-// they are: quotes would become part of the name.
+// scpPaths are the forms in which releases of IOS XE take a file in bootflash:, the most common
+// first. They go out as they are: quotes would become part of the name.
 var scpPaths = []func(iosxe.File) string{
 	func(f iosxe.File) string { return "bootflash:/" + f.Base() },
 	func(f iosxe.File) string { return "bootflash:" + f.Base() },
@@ -21,9 +21,9 @@ var scpPaths = []func(iosxe.File) string{
 	func(f iosxe.File) string { return "/bootflash/" + f.Base() },
 }
 
-// Fetch copies the router's file to w by SCP, on a connection of its own, and returns its size; or the file that the router
-// pushed to a server, when file is the URL of iosxe.Upload. Nothing of what the other end calls the file is used. progress
-// may be nil. An error of w ends the transfer.
+// Fetch copies the router's file to w by SCP, on a connection of its own, and returns its size; or
+// the file that the router pushed to a server, when file is the URL of iosxe.Upload. Nothing of
+// what the other end calls the file is used. progress may be nil. An error of w ends the transfer.
 func (r *Router) Fetch(ctx context.Context, file string, w io.Writer, progress func(done, total int64)) (int64, error) {
 	if progress == nil {
 		progress = func(int64, int64) {}
@@ -47,7 +47,8 @@ func (r *Router) Fetch(ctx context.Context, file string, w io.Writer, progress f
 	return n, nil
 }
 
-func (r *Router) fetchUploaded(ctx context.Context, u iosxe.Upload, f iosxe.File, w io.Writer, progress func(done, total int64)) (int64, error) {
+func (r *Router) fetchUploaded(ctx context.Context, u iosxe.Upload, f iosxe.File, w io.Writer,
+	progress func(done, total int64)) (int64, error) {
 	conn, err := r.connectServer(ctx, u)
 	if err != nil {
 		return 0, r.fail(opServer, fmt.Errorf("%s: %w", u.Address(), err))
@@ -61,11 +62,12 @@ func (r *Router) fetchUploaded(ctx context.Context, u iosxe.Upload, f iosxe.File
 
 var errFileThere = errors.New("a file of this name is there already")
 
-// ProbeFile asks the router's SCP server, over a connection as Fetch makes it, for a file that does not exist yet. nil means
-// that the server said so: it is on, the account may use it, a second line is free, and the form of the path is
-// understood, which Fetch then tries first. The error is a *Error: in its chain is an *iosxe.Refusal with the router's
-// own words (Unprivileged, Disabled, Unauthorized, Busy, AlreadyThere, Unclassified), unless the connection
-// failed (NoLine, HostKeyChanged). With beside it may run beside the session: it begins when that is logged in, and
+// ProbeFile asks the router's SCP server, over a connection as Fetch makes it, for a file that does
+// not exist yet. nil means that the server said so: it is on, the account may use it, a second line
+// is free, and the form of the path is understood, which Fetch then tries first. The error is a
+// *Error: in its chain is an *iosxe.Refusal with the router's own words (Unprivileged, Disabled,
+// Unauthorized, Busy, AlreadyThere, Unclassified), unless the connection failed (NoLine,
+// HostKeyChanged). With beside it may run beside the session: it begins when that is logged in, and
 // does not give it up to have a line: NoLine then says that without, it may get further.
 func (r *Router) ProbeFile(ctx context.Context, file string, beside bool) error {
 	f, err := iosxe.ParseFile(file)
@@ -99,9 +101,10 @@ func (r *Router) ProbeFile(ctx context.Context, file string, beside bool) error 
 	return nil
 }
 
-// ladder has try ask for f in one form of its path after the other, until one is answered or a refusal is not about the
-// path. The form that was answered comes first the next time, and what it is refused with then is not about the path, unless
-// the file is said to be missing. Of several refusals the first that says something is told.
+// ladder has try ask for f in one form of its path after the other, until one is answered or a
+// refusal is not about the path. The form that was answered comes first the next time, and what it
+// is refused with then is not about the path, unless the file is said to be missing. Of several
+// refusals the first that says something is told.
 func (r *Router) ladder(ctx context.Context, f iosxe.File, onLine func(context.Context, func(*connection) error) error,
 	try func(context.Context, *connection, string) error,
 ) error {
@@ -128,7 +131,8 @@ func (r *Router) ladder(ctx context.Context, f iosxe.File, onLine func(context.C
 	return told
 }
 
-// aboutPath says whether another form of the path may help. Only a refusal that has another reason says that it does not.
+// aboutPath says whether another form of the path may help. Only a refusal that has another reason
+// says that it does not.
 func aboutPath(err error) bool {
 	if errors.Is(err, errNoRoom) {
 		return false
@@ -159,8 +163,9 @@ func saysMissing(err error) bool {
 // lineWaits are the pauses that a router gets to free a terminal line.
 var lineWaits = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond, time.Second}
 
-// onLine has use work on a connection: on the one that Prepare opened, if it is still of use, or on a new one. When the router
-// has no line or session left for it, the command line's session gives up its own, and is opened again by the next command.
+// onLine has use work on a connection: on the one that Prepare opened, if it is still of use, or on
+// a new one. When the router has no line or session left for it, the command line's session gives
+// up its own, and is opened again by the next command.
 func (r *Router) onLine(ctx context.Context, use func(*connection) error) error {
 	if conn := r.takeStandby(); conn != nil {
 		conn.silence = time.AfterFunc(standbyAnswers, func() { _ = conn.close() })
@@ -168,7 +173,7 @@ func (r *Router) onLine(ctx context.Context, use func(*connection) error) error 
 			return err // otherwise it was closed meanwhile
 		}
 	}
-	once := func() error { return r.onNewLine(ctx, use) }
+	once := func() error { return r.onNewLine(ctx, nil, use) }
 	waits := lineWaits
 	var nothing bool
 	if r.isAlone() {
@@ -201,8 +206,8 @@ func (r *Router) onLine(ctx context.Context, use func(*connection) error) error 
 	return err
 }
 
-func (r *Router) onNewLine(ctx context.Context, use func(*connection) error) error {
-	conn, err := r.connect(ctx)
+func (r *Router) onNewLine(ctx context.Context, hold func() error, use func(*connection) error) error {
+	conn, err := r.connect(ctx, hold)
 	if err != nil {
 		return err
 	}
@@ -211,12 +216,14 @@ func (r *Router) onNewLine(ctx context.Context, use func(*connection) error) err
 
 var errNoRoom = errors.New("there is no room for a connection beside the session")
 
-// onFreeLine has use work on a new connection, if the router has a line for it beside the session's.
+// onFreeLine has use work on a new connection, if the router has a line for it beside the
+// session's. The password goes out when the session has its prompt: AAA may let an account in and
+// then deny it the command line, which need not happen twice.
 func (r *Router) onFreeLine(ctx context.Context, use func(*connection) error) error {
 	if r.isAlone() {
 		return errNoRoom
 	}
-	err := r.onNewLine(ctx, use)
+	err := r.onNewLine(ctx, func() error { return r.awaitPrompt(ctx) }, use)
 	r.refusedSecond(err)
 	if err != nil && noLine(err) {
 		return fmt.Errorf("%w: %w", errNoRoom, err)
@@ -224,8 +231,21 @@ func (r *Router) onFreeLine(ctx context.Context, use func(*connection) error) er
 	return err
 }
 
-// refusedSecond keeps that the router accepts one session of this user at a time, when err says so. A login that is refused
-// for it may count as one with a wrong password, so that it is not tried again.
+// awaitPrompt waits until the session has its prompt, no longer than a login may take.
+func (r *Router) awaitPrompt(ctx context.Context) error {
+	select {
+	case <-r.prompted:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(r.o.Timeouts.Dial): // the connection is closed by then
+		return r.noLogin()
+	}
+}
+
+// refusedSecond keeps that the router accepts one session of this user at a time, when err
+// says so. A login that is refused for it may count as one with a wrong password, so that it
+// is not tried again.
 func (r *Router) refusedSecond(err error) {
 	if !errors.Is(err, errSecond) {
 		return
@@ -248,11 +268,13 @@ func (r *Router) isAlone() bool {
 	return r.alone
 }
 
-// noLine says whether err is how routers show that no line, or no session of this user, is free: the connection is refused
-// or closed at once, or the login is although it was accepted before, or they say it.
+// noLine says whether err is how routers show that no line, or no session of this user, is free:
+// the connection is refused or closed at once, or the login is although it was accepted before, or
+// they say it.
 func noLine(err error) bool {
 	no, ok := errors.AsType[*scpRefusal](err)
-	return ok && no.Kind == iosxe.Busy || !ok && (hungUp(err) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errSecond))
+	return ok && no.Kind == iosxe.Busy || !ok && (hungUp(err) || errors.Is(err, syscall.ECONNREFUSED) ||
+		errors.Is(err, errSecond))
 }
 
 // giveLine ends the session for the sake of its terminal line, and says whether there was one.
@@ -268,7 +290,8 @@ func (r *Router) giveLine() bool {
 }
 
 // fetchOn does one transfer on conn, and closes it.
-func (r *Router) fetchOn(ctx context.Context, conn *connection, path string, w io.Writer, progress func(done, total int64)) (n int64, err error) {
+func (r *Router) fetchOn(ctx context.Context, conn *connection, path string, w io.Writer,
+	progress func(done, total int64)) (n int64, err error) {
 	// What trickles stands still, too.
 	least, moved := leastRate*int64(r.o.Timeouts.Idle)/int64(time.Second), int64(0)
 	err = r.converse(ctx, conn, path, func(s *source, alive func(time.Duration)) error {
@@ -290,9 +313,10 @@ const (
 	lastWords = 2 * time.Second // how long a server that refuses may go on talking
 )
 
-// converse has a dialogue about one file on conn, and closes it; at once when ctx ends, or when there was no sign of life for
-// the idle limit, or for what the dialogue says.
-func (r *Router) converse(ctx context.Context, conn *connection, path string, talk func(s *source, alive func(time.Duration)) error) error {
+// converse has a dialogue about one file on conn, and closes it; at once when ctx ends, or when
+// there was no sign of life for the idle limit, or for what the dialogue says.
+func (r *Router) converse(ctx context.Context, conn *connection, path string,
+	talk func(s *source, alive func(time.Duration)) error) error {
 	defer conn.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -302,6 +326,7 @@ func (r *Router) converse(ctx context.Context, conn *connection, path string, ta
 	defer idle.Stop()
 
 	r.rec.note("scp -f " + path)
+	r.o.Log.DebugContext(ctx, "sends", "line", "scp -f "+path, "command", "scp")
 	s, err := openSource(conn, path)
 	if conn.silence != nil {
 		conn.silence.Stop()
@@ -319,17 +344,17 @@ func (r *Router) converse(ctx context.Context, conn *connection, path string, ta
 	return err
 }
 
-// Bounds of a connection that waits for its transfer: routers close one that asks for nothing after two minutes, and its
-// terminal line is wanted by others; and what is between may forget it.
+// Bounds of a connection that waits for its transfer: routers close one that asks for nothing after
+// two minutes, and its terminal line is wanted by others; and what is between may forget it.
 const (
 	standbyFor     = 110 * time.Second
 	standbyAnswers = 10 * time.Second
 )
 
-// Prepare opens and logs in the connection of the next Fetch or ProbeFile ahead of it. It may run beside Exec. When the
-// transfer does not come within two minutes, the connection is closed, and the transfer opens one itself; Close closes
-// it, too. On a router that has room for one connection only it is an error (NoLine): the session is not given up
-// for it.
+// Prepare opens and logs in the connection of the next Fetch or ProbeFile ahead of it. It may run
+// beside Exec. When the transfer does not come within two minutes, the connection is closed, and
+// the transfer opens one itself; Close closes it, too. On a router that has room for one connection
+// only it is an error (NoLine): the session is not given up for it.
 func (r *Router) Prepare(ctx context.Context) error {
 	if r.isAlone() {
 		return r.fail("prepare", errSecond)
@@ -340,7 +365,7 @@ func (r *Router) Prepare(ctx context.Context) error {
 	if there {
 		return nil
 	}
-	conn, err := r.connect(ctx)
+	conn, err := r.connect(ctx, nil)
 	if err != nil {
 		r.refusedSecond(err)
 		return r.fail("prepare", err)
@@ -363,7 +388,8 @@ func (r *Router) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// openAhead opens the channel within what is left of the time for the login; a connection that does not open it is closed.
+// openAhead opens the channel within what is left of the time for the login; a connection that does
+// not open it is closed.
 func (c *connection) openAhead(ctx context.Context) error {
 	ctx, cancel := context.WithDeadline(ctx, c.until)
 	defer cancel()

@@ -27,7 +27,8 @@ func (l *lab) transfers() []string {
 
 func TestProbeFile(t *testing.T) {
 	says := func(text string) simulator.Config {
-		return simulator.Config{Faults: []simulator.Fault{{Match: matching("scp"), Action: simulator.SCPError, Text: text, Times: -1}}}
+		return simulator.Config{Faults: []simulator.Fault{{Match: matching("scp"), Action: simulator.SCPError, Text: text,
+			Times: -1}}}
 	}
 	tests := []struct {
 		name   string
@@ -37,11 +38,16 @@ func TestProbeFile(t *testing.T) {
 		logins int
 	}{
 		{name: "ready", logins: 1},
-		{name: "server off", config: simulator.Config{Knobs: simulator.Knobs{NoSCP: true}}, kind: iosxe.Disabled, text: "Administratively disabled.", logins: 1},
-		{name: "level 1", config: simulator.Config{Privilege: 1}, kind: iosxe.Unprivileged, text: "Privilege denied.", logins: 1},
-		{name: "not authorized", config: says("Command authorization failed."), kind: iosxe.Unauthorized, text: "Command authorization failed.", logins: 1},
-		{name: "no form is known", config: says("Bad path"), kind: iosxe.Unclassified, text: "Bad path", logins: len(scpPaths)},
-		{name: "the file is there", config: simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}}, kind: iosxe.AlreadyThere, text: errFileThere.Error(), logins: 1},
+		{name: "server off", config: simulator.Config{Knobs: simulator.Knobs{NoSCP: true}}, kind: iosxe.Disabled,
+			text: "Administratively disabled.", logins: 1},
+		{name: "level 1", config: simulator.Config{Privilege: 1}, kind: iosxe.Unprivileged, text: "Privilege denied.",
+			logins: 1},
+		{name: "not authorized", config: says("Command authorization failed."), kind: iosxe.Unauthorized,
+			text: "Command authorization failed.", logins: 1},
+		{name: "no form is known", config: says("Bad path"), kind: iosxe.Unclassified, text: "Bad path",
+			logins: len(scpPaths)},
+		{name: "the file is there", config: simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}},
+			kind: iosxe.AlreadyThere, text: errFileThere.Error(), logins: 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -59,8 +65,8 @@ func TestProbeFile(t *testing.T) {
 	}
 }
 
-// A router without a second line tells so as soon as it is asked; then the session gives up its own, and the next
-// transfer does not try again in vain.
+// A router without a second line tells so as soon as it is asked; then the session gives up its
+// own, and the next transfer does not try again in vain.
 func TestATransferOnARouterWithOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, simulator.Config{VTYs: 1, Flash: map[string][]byte{"y.pcap": {1}}})
@@ -86,7 +92,8 @@ func TestATransferOnARouterWithOneLine(t *testing.T) {
 }
 
 func TestTheFormOfThePathIsRemembered(t *testing.T) {
-	l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}, "y.pcap": {1}}, Knobs: simulator.Knobs{SCPPath: "bare"}})
+	l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}, "y.pcap": {1}},
+		Knobs: simulator.Knobs{SCPPath: "bare"}})
 	r := l.router()
 	for _, f := range []string{"x.pcap", "y.pcap"} {
 		if _, err := r.Fetch(t.Context(), f, &bytes.Buffer{}, nil); err != nil {
@@ -98,7 +105,8 @@ func TestTheFormOfThePathIsRemembered(t *testing.T) {
 	}
 }
 
-// What an SCP server says that answered this form of the path before is not about the path, and not said of another one.
+// What an SCP server says that answered this form of the path before is not about the path, and not
+// said of another one.
 func TestARefusalAfterTheFormIsKnown(t *testing.T) {
 	for text, more := range map[string]int{"Odd words": 0, "No such file or directory": len(scpPaths) - 1} {
 		l := newLab(t, simulator.Config{VTYs: 16, Flash: map[string][]byte{"x.pcap": {1}}})
@@ -229,8 +237,8 @@ func TestATransferThatHardlyMoves(t *testing.T) {
 	})
 }
 
-// An account that may have one session answers a second login as it answers a wrong password. The session makes room, and
-// the router is not locked out: it has to be cleaned up.
+// An account that may have one session answers a second login as it answers a wrong password. The
+// session makes room, and the router is not locked out: it has to be cleaned up.
 func TestATransferOfAnAccountWithOneSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}, Knobs: simulator.Knobs{OneSession: true}})
@@ -256,7 +264,8 @@ func TestATransferOfAnAccountWithOneSession(t *testing.T) {
 	})
 }
 
-// A transfer that broke in the middle of the file is not begun again behind what was written, and wants no line.
+// A transfer that broke in the middle of the file is not begun again behind what was written, and
+// wants no line.
 func TestATransferThatBreaksIsNotRepeatedIntoTheSameFile(t *testing.T) {
 	for _, action := range []simulator.Action{simulator.SCPStops, simulator.SCPShort} {
 		synctest.Test(t, func(t *testing.T) {
@@ -277,7 +286,8 @@ func TestATransferThatBreaksIsNotRepeatedIntoTheSameFile(t *testing.T) {
 	}
 }
 
-// That the second session is refused is learnt by one refused login, even when the transfer that makes room breaks.
+// That the second session is refused is learnt by one refused login, even when the transfer that
+// makes room breaks.
 func TestABrokenTransferOfAnAccountWithOneSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}, Knobs: simulator.Knobs{OneSession: true},
@@ -297,7 +307,8 @@ func TestABrokenTransferOfAnAccountWithOneSession(t *testing.T) {
 	})
 }
 
-// Another user of the account has the only session: nothing is tried for ever, nothing is locked for good.
+// Another user of the account has the only session: nothing is tried for ever, nothing is locked
+// for good.
 func TestAnAccountWhoseSessionIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, simulator.Config{Knobs: simulator.Knobs{OneSession: true}})
@@ -322,19 +333,23 @@ func TestAnAccountWhoseSessionIsTaken(t *testing.T) {
 	})
 }
 
-// Another router, or somebody in between, that answers the second connection is told from a transfer that failed.
+// Another router, or somebody in between, that answers the second connection is told from a
+// transfer that failed.
 func TestAnotherHostKeyAtTheTransfer(t *testing.T) {
 	for _, known := range []string{"", "@revoked"} {
 		l, other := newLab(t, simulator.Config{}), newLab(t, simulator.Config{Flash: map[string][]byte{"x.pcap": {1}}})
 		if known != "" {
-			l.known(knownhosts.Line([]string{"192.0.2.10"}, l.sim.HostKey()) + "\n@revoked " + knownhosts.Line([]string{"*"}, other.sim.HostKey()))
+			l.known(knownhosts.Line([]string{"192.0.2.10"}, l.sim.HostKey()) + "\n@revoked " + knownhosts.Line([]string{"*"},
+				other.sim.HostKey()))
 		}
 		r := l.router()
 		l.exec(r, iosxe.ShowClock())
 		r.o.Dial = other.dial
-		for what, err := range map[string]error{"fetch": second(r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)), "probe": r.ProbeFile(t.Context(), "y.pcap", false), "prepare": r.Prepare(t.Context())} {
+		for what, err := range map[string]error{"fetch": second(r.Fetch(t.Context(), "x.pcap", &bytes.Buffer{}, nil)),
+			"probe": r.ProbeFile(t.Context(), "y.pcap", false), "prepare": r.Prepare(t.Context())} {
 			e, ok := errors.AsType[*Error](err)
-			if !ok || !e.HostKeyChanged() || e.NoLine() || !e.Lasting() || !strings.Contains(err.Error(), ssh.FingerprintSHA256(other.sim.HostKey())) {
+			if !ok || !e.HostKeyChanged() || e.NoLine() || !e.Lasting() ||
+				!strings.Contains(err.Error(), ssh.FingerprintSHA256(other.sim.HostKey())) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}

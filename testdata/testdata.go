@@ -1,5 +1,6 @@
-// Package testdata carries the incidents: two-sided captures of real negotiations with the truth about each.
-// The tests check against them, and moncap demo replays them, so they are part of the binary.
+// Package testdata carries the incidents: two-sided captures of real negotiations with the
+// truth about each. The tests check against them, and moncap demo replays them, so they are
+// part of the binary.
 package testdata
 
 import (
@@ -15,8 +16,8 @@ import (
 //go:embed incidents
 var incidents embed.FS
 
-// Incidents returns a file system with one folder an incident: a.pcap, b.pcap, truth.yaml, and the IKE keys in
-// Wireshark's format where they are known.
+// Incidents returns a file system with one folder an incident: a.pcap, b.pcap, truth.yaml, and the
+// IKE keys in Wireshark's format where they are known.
 func Incidents() fs.FS {
 	f, err := fs.Sub(incidents, "incidents")
 	if err != nil {

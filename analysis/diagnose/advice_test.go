@@ -8,8 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// What is advised is of the version of IKE at hand and brings no deprecated algorithm: Sound looks at
-// every line, here of findings whose advice depends on it.
+// What is advised is of the version of IKE at hand and brings no deprecated algorithm: Sound looks
+// at every line, here of findings whose advice depends on it.
 func TestAdviceDoesNoHarm(t *testing.T) {
 	for code, play := range map[string]func(*scene.Scene){
 		"nat-keepalive-missing": func(s *scene.Scene) {

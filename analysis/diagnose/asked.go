@@ -7,6 +7,7 @@ import (
 
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // tellAnswers takes out of the actions what the run has already asked the routers, and says what
@@ -29,10 +30,10 @@ func (j *judge) tellAnswers(f *report.Finding) {
 		}
 		var open []string
 		for _, c := range a.Commands {
-			answer, asked := j.o.Config[s].Asked(c)
+			name, answer, asked := j.o.Config[s].Asked(c)
 			if !asked {
 				open = append(open, c)
-			} else if said := "`" + c + "` " + inShort(answer); !slices.Contains(told[s], said) {
+			} else if said := "`" + c + "` " + inShort(s, name, answer); !slices.Contains(told[s], said) {
 				told[s] = append(told[s], said)
 			}
 		}
@@ -51,16 +52,27 @@ func (j *judge) tellAnswers(f *report.Finding) {
 	}
 }
 
-// inShort says what kind of an answer a command had: none, or how much of it lies in the bundle.
-func inShort(answer string) string {
-	lines := 0
+// noErrorKept is the head of `show crypto ikev2 diagnose error` with no error behind it.
+var noErrorKept = lazyregexp.New(`^Exit Path Table - status: \w+, current entry 0,`)
+
+// inShort says what a command had for an answer: none, the one line that it is, or where in the
+// bundle the longer one lies. A line is told whole or not at all: half a line may say the opposite.
+func inShort(s pair.Side, name, answer string) string {
+	var lines []string
 	for line := range strings.Lines(answer) {
-		if strings.TrimSpace(line) != "" {
-			lines++
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
 		}
 	}
-	if lines == 0 {
+	const longest = 120
+	switch {
+	case len(lines) == 0:
 		return "shows nothing"
+	case len(lines) == 1 && noErrorKept.Get().MatchString(lines[0]):
+		return "has no error"
+	case len(lines) == 1 && len(lines[0]) <= longest:
+		return fmt.Sprintf("says %q and no more", lines[0])
 	}
-	return fmt.Sprintf("shows %s, kept in the bundle", plural(lines, "line", "lines"))
+	return fmt.Sprintf("shows %s, in the bundle as %s", plural(len(lines), "line", "lines"),
+		strings.ToLower(s.String())+"/show/"+name+".txt")
 }

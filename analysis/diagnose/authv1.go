@@ -2,6 +2,8 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
@@ -17,8 +19,13 @@ func pskMismatchV1(j *judge) []report.Finding {
 		}
 		by, other := t.By, t.By.Other()
 		what := "read the fifth message of Main Mode, the first encrypted one, of " + j.name(other)
-		proof, how := "the first encrypted message", ""
+		proof, how, differ := "the first encrypted message", "", "the pre-shared keys differ"
+		if !t.Certain && len(t.Proof) > 1 {
+			what, differ = "read or does not accept"+strings.TrimPrefix(what, "read"), differ+", or it expects another identity"
+			how = " It answered with an encrypted Informational, and only keys would show which."
+		}
 		if t.Proof[0].Exchange == ike.V1Aggressive {
+			differ = "the pre-shared keys differ"
 			what, proof = "verify the hash in the Aggressive Mode message of "+j.name(other), "the hash that was not believed"
 			if !t.Certain {
 				how = " It sent an encrypted Informational where the next message was due, " +
@@ -27,10 +34,11 @@ func pskMismatchV1(j *judge) []report.Finding {
 		}
 		f := report.Finding{
 			Confidence: certainIf(t.Certain), Conversation: t.ID,
-			Explanation: fmt.Sprintf("%s cannot %s: the pre-shared keys differ.%s", j.name(by), what, how),
+			Explanation: fmt.Sprintf("%s cannot %s: %s.%s", j.name(by), what, differ, how),
 			Evidence:    append(evidence(proof, t.Proof[0]), evidence("what came back", t.Proof[1:]...)...),
 			Actions: []report.Action{
-				j.exec(by, "the key for "+orWord(j.seenAs(other), "the peer"), "show crypto isakmp key", "show logging"),
+				j.exec(by, "the key for "+orWord(j.seenAs(other), "the peer"), "show crypto isakmp key", showProfile(true),
+					"show logging"),
 				j.exec(other, "the key for "+orWord(j.seenAs(by), "the peer"), "show crypto isakmp key"),
 			},
 			Subject: onSide(by),
@@ -91,6 +99,16 @@ func (j *judge) stalls(m *pair.Message) bool {
 	return len(sent) > 1 || facts.Outlasts(j.c, m.From.Other(), sent[len(sent)-1].Aligned, facts.Patience)
 }
 
+// oneVoiced says whether a message that was not repeated is of the only side that anything shows,
+// in captures that do not hold the beginning: it may well have been answered.
+func (j *judge) oneVoiced(m *pair.Message) bool {
+	speaks := func(f *pair.Flow) bool { return f.From != m.From && !f.Foreign }
+	if len(facts.Sendings(m)) > 1 || j.c.TwoSided() && slices.ContainsFunc(j.c.Flows, speaks) {
+		return false
+	}
+	return !slices.ContainsFunc(m.Conversation.Messages, func(o *pair.Message) bool { return o.From != m.From })
+}
+
 func quickModeStalled(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, t := range j.talks {
@@ -98,11 +116,18 @@ func quickModeStalled(j *judge) []report.Finding {
 		if t.Version != 1 || t.CameUp() || t.End == facts.ChildRefused || len(quick) == 0 || !j.stalls(quick[len(quick)-1]) {
 			continue
 		}
-		last := quick[len(quick)-1]
+		last, after := quick[len(quick)-1], ""
+		if facts.Unheard(j.c, last.From.Other()) || !t.Complete && j.oneVoiced(last) {
+			continue
+		}
+		if len(quick) > 2 && len(facts.Sendings(quick[1])) > 1 {
+			after = fmt.Sprintf(" %s sends message 2 again all the same: message 3 did not reach it, or it does not take it.",
+				capital(j.name(last.From.Other())))
+		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
-			Explanation: fmt.Sprintf("Phase 1 came up; Quick Mode stopped after message %d, of %s.", len(quick),
-				j.name(last.From)),
+			Explanation: fmt.Sprintf("Phase 1 came up; Quick Mode stopped after message %d, of %s.%s", len(quick),
+				j.name(last.From), after),
 			Evidence: evidence("the last message of Quick Mode", last),
 			Actions: []report.Action{j.exec(last.From.Other(), "why it does not go on", "show crypto ipsec sa",
 				"show logging")},
@@ -118,7 +143,7 @@ func mainModeStalled(j *judge) []report.Finding {
 		phase1 := t.Phase1()
 		need := facts.Phase1Needs(phase1)
 		if t.Version != 1 || len(phase1) == 0 || len(phase1) >= need || t.HasQuickMode() || t.Foreign || !t.Complete ||
-			j.versions != nil {
+			j.versionsDiffer(t) {
 			continue
 		}
 		// What came back encrypted instead of the third message of Aggressive Mode is most likely a

@@ -1,11 +1,13 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
+	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -39,14 +41,19 @@ func captureEmpty(j *judge) []report.Finding {
 		}
 		other := j.c.Story(s.Other()).Counts.Tunnel()
 		why := "it may be on another interface, its access list may name other addresses, or the packets take another way"
-		all = append(all, report.Finding{
+		f := report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("The capture of %s holds no packet of the tunnel, while %s saw %s. "+
-				"Nothing proves that it worked: %s.", j.name(s), j.name(s.Other()), plural(other, "packet", "packets"), why),
-			Subject: onSide(s),
+			Subject:    onSide(s),
 			Actions: []report.Action{j.exec(s, "interface, direction and filter of the capture, and which way the packets take",
 				j.toward(s, "show monitor capture", "show ip cef %s", "show crypto session")...)},
-		})
+		}
+		if d := j.c.Story(s).Info.Damage; d != nil { // capture-damaged says what to do
+			why = fmt.Sprintf("its file is damaged at byte %d, and nobody can read what stood behind that", d.Offset)
+			f.Title, f.Actions = "Nothing of the tunnel can be read in one capture", nil
+		}
+		f.Explanation = fmt.Sprintf("The capture of %s holds no packet of the tunnel, while %s saw %s. Nothing proves "+
+			"that it worked: %s.", j.name(s), j.name(s.Other()), plural(other, "packet", "packets"), why)
+		all = append(all, f)
 	}
 	return all
 }
@@ -84,6 +91,53 @@ func orWord(s, word string) string {
 	return s
 }
 
+// captureOfOtherTunnel stands for all that is said of what passed between two sides: see mayJudge.
+func captureOfOtherTunnel(j *judge) []report.Finding {
+	if !j.apart {
+		return nil
+	}
+	f := report.Finding{
+		Confidence: report.Probable,
+		Explanation: "Nothing shows that the two captures are of the same tunnel: no packet, no SPI and no pair of " +
+			"addresses is in both.",
+	}
+	ofOther := [2]bool{facts.OfOther(j.c, pair.A), facts.OfOther(j.c, pair.B)}
+	for _, s := range pair.Both {
+		if ofOther[s] {
+			f.Explanation = fmt.Sprintf("The capture of %s holds nothing of %s, which the other capture does. "+
+				"What both hold is of another tunnel.", j.partyName(s), j.address(s))
+		}
+	}
+	for _, s := range pair.Both {
+		ends := "no whole packet of a tunnel"
+		if from, to, frame, ok := facts.Ends(j.c.Story(s)); ok {
+			ends = fmt.Sprintf("packets between %s and %s", from, to)
+			f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(s), Frame: frame, Note: ends})
+		}
+		if !ofOther[s.Other()] { // else its first packet may be of either tunnel
+			f.Explanation += fmt.Sprintf(" That of %s holds %s.", j.partyName(s), ends)
+		}
+		f.Actions = append(f.Actions, j.exec(s, "whether this is the file of the tunnel that is meant, and of the interface "+
+			"that leads to the peer; each file alone can be analyzed, too", "show monitor capture", "show crypto session"))
+	}
+	f.Explanation += " Nothing was concluded from one about the other."
+	return []report.Finding{f}
+}
+
+// refusals are the rules by which a side says in the packets of one capture that it refuses what
+// the other one asks: they need no other capture.
+var refusals = []string{"version-mismatch", "ike-proposal-mismatch", "ke-group-mismatch", "redirected", "auth-failed",
+	"child-sa-refused", "psk-mismatch-v1", "user-authentication-failed", "quick-mode-refused", "invalid-spi",
+	"error-notify"}
+
+// mayJudge says whether a rule is asked: of captures of two tunnels only what each of them says of
+// itself holds; and what is refused in the one, where that is of the tunnel that is meant, and the
+// other one is another gateway's.
+func (j *judge) mayJudge(code string) bool {
+	return !j.apart || aboutCapture(code) && code != "capture-filter-incomplete" || code == "transfer-host-key-changed" ||
+		j.fits && slices.Contains(refusals, code)
+}
+
 func captureDisjoint(j *judge) []report.Finding {
 	if !facts.Disjoint(j.c) {
 		return nil
@@ -106,7 +160,7 @@ func (j *judge) eachStory(f func(s pair.Side) *report.Finding) []report.Finding 
 			continue
 		}
 		if found := f(s); found != nil {
-			found.Confidence = report.Certain
+			found.Confidence = cmp.Or(found.Confidence, report.Certain)
 			found.Subject = onSide(s)
 			all = append(all, *found)
 		}
@@ -120,11 +174,14 @@ func captureDamaged(j *judge) []report.Finding {
 		if d == nil {
 			return nil
 		}
+		used := "No packet before it can be read."
+		if n := j.c.Story(s).Counts.Packets; n > 0 {
+			used = fmt.Sprintf("The %s before it %s used.", plural(n, "packet", "packets"), was(n))
+		}
 		return &report.Finding{
-			Explanation: fmt.Sprintf("The file of %s is damaged at byte %d: %s. The %s before it were used.", j.name(s),
-				d.Offset, d.Reason, plural(j.c.Story(s).Counts.Packets, "packet", "packets")),
-			Fields:  map[string]any{"offset": d.Offset},
-			Actions: []report.Action{j.exec(s, "fetch the file again and compare size and checksum", "dir bootflash:")},
+			Explanation: fmt.Sprintf("The file of %s is damaged at byte %d: %s. %s", j.name(s), d.Offset, d.Reason, used),
+			Fields:      map[string]any{"offset": d.Offset},
+			Actions:     []report.Action{j.exec(s, "fetch the file again and compare size and checksum", "dir bootflash:")},
 		}
 	})
 }
@@ -192,7 +249,7 @@ func transferHostKey(j *judge) []report.Finding {
 			Explanation: fmt.Sprintf("The command line of %s had the host key that is known, the connection that was to fetch "+
 				"its capture had not: %s. It was refused, and the packets were read over the command line.", j.name(s), why),
 			Actions: []report.Action{j.exec(s, "compare the key with what both connections were shown, "+
-				"and find out what answers at the router's address", "show ip ssh", "show crypto key mypubkey all")},
+				"and find out what answers at the router's address", showSSH, "show crypto key mypubkey all")},
 		}
 	})
 }
@@ -219,37 +276,33 @@ func clockOffset(j *judge) []report.Finding {
 	if c == nil || !j.c.TwoSided() {
 		return nil
 	}
-	ms := millis(c.Offset)
+	ms, doubt := millis(c.Offset), j.c.TimesDoubt()
+	low, high := j.c.OffsetBounds()
 	f := report.Finding{
-		Confidence: certainIf(c.Low != nil && c.High != nil),
+		Confidence: certainIf(low != nil && high != nil && doubt == 0),
 		Severity:   report.Info,
-		Fields:     map[string]any{"offset_ms": ms, "low_ms": bound(c.Low), "high_ms": bound(c.High), "drift_ppm": nil},
+		Fields:     map[string]any{"offset_ms": ms, "low_ms": bound(low, -1), "high_ms": bound(high, 1), "drift_ppm": nil},
 	}
 	if c.HasDrift {
 		f.Fields["drift_ppm"] = c.Drift
 	}
-	ahead, behind := pair.B, pair.A
-	if ms < 0 {
-		ahead, behind = pair.A, pair.B
+	j.sayOffset(&f, ms, low, high)
+	if doubt > 0 {
+		f.Explanation += fmt.Sprintf(" A capture was rebuilt, and when its first packet came is known to %s only; "+
+			"packet by packet the two were aligned exactly.", duration(millis(doubt)))
 	}
-	f.Explanation = fmt.Sprintf("The clock of %s is %s ahead of %s's. All times were aligned with it.", j.name(ahead),
-		duration(math.Abs(ms)), j.name(behind))
-	switch bounded := c.Low != nil && c.High != nil; {
-	case math.Abs(ms) >= 1:
-	case bounded:
-		within := max(math.Abs(millis(*c.Low)), math.Abs(millis(*c.High)), 0.01)
-		f.Title, f.Explanation = "The routers' clocks agree",
-			fmt.Sprintf("The routers' clocks agree to within %s.", duration(within))
-	default:
-		f.Title, f.Explanation = "The routers' clocks agree",
-			"The routers' clocks agree, as far as packets of one direction tell."
+	for _, s := range pair.Both {
+		if unit := j.c.Unit(s); unit > 0 {
+			f.Explanation += fmt.Sprintf(" All times of the capture of %s are whole units of %s; what is closer together was "+
+				"put in the order of its packets.", j.name(s), duration(millis(unit)))
+		}
 	}
 	if len(c.Steps) > 0 {
 		f.Title = "A clock was set during the capture"
 		f.Explanation = "A router's clock was set during the capture, so no single offset holds for all of it. " +
 			"Times before and after were aligned each by its own; how long something took across that moment is not certain."
 	}
-	if math.Abs(ms) > 1000 ||
+	if math.Abs(ms)-millis(doubt+j.c.Coarse()) > 1000 ||
 		slices.ContainsFunc(c.Steps, func(s pair.Step) bool { return math.Abs(millis(s.By)) > 1000 }) {
 		f.Severity = report.Warning
 		f.Actions = []report.Action{j.exec(pair.A,
@@ -259,34 +312,117 @@ func clockOffset(j *judge) []report.Finding {
 	return []report.Finding{f}
 }
 
-func bound(n *int64) any {
+// sayOffset puts what is known of the offset into words: an estimate where packets of both
+// directions bound it and the captures have their routers' own times, else no more than a bound.
+func (j *judge) sayOffset(f *report.Finding, ms float64, low, high *int64) {
+	ahead, behind := pair.B, pair.A
+	if ms < 0 {
+		ahead, behind = pair.A, pair.B
+	}
+	const least = 0.01 // milliseconds: what no capture tells from nothing
+	bounded := low != nil && high != nil
+	var atLeast, within float64
+	if bounded {
+		l, h := math.Abs(float64(*low)/1e6), math.Abs(float64(*high)/1e6)
+		within = max(l, h, least)
+		if *low > 0 || *high < 0 {
+			atLeast = min(l, h)
+		}
+	}
+	switch {
+	case bounded && atLeast < least:
+		if within < 1000 {
+			f.Title = "The routers' clocks agree"
+		}
+		f.Explanation = fmt.Sprintf("The routers' clocks agree to within %s.", durationBy(math.Ceil, within))
+	case bounded && j.c.TimesDoubt() > 0:
+		f.Explanation = fmt.Sprintf("The clock of %s is between %s and %s ahead of %s's.", j.name(ahead),
+			durationBy(math.Floor, atLeast), durationBy(math.Ceil, within), j.name(behind))
+	case bounded || low == nil && high == nil:
+		f.Explanation = fmt.Sprintf("The clock of %s is %s ahead of %s's. All times were aligned with it.", j.name(ahead),
+			duration(math.Abs(ms)), j.name(behind))
+	default: // every packet from A says that B is no more ahead, every one from B the contrary
+		x, word, round := millisOr(low, high), "at least", math.Floor
+		if high != nil && x >= 0 || low != nil && x <= 0 {
+			word, round = "at most", math.Ceil
+		}
+		if ahead, behind = pair.B, pair.A; x < 0 {
+			ahead, behind = pair.A, pair.B
+		}
+		f.Title = "A bound of the offset between the routers' clocks"
+		f.Explanation = fmt.Sprintf("The clock of %s is %s %s ahead of %s's, as packets of one direction tell: a bound, "+
+			"and no estimate. All times were aligned with it.", j.name(ahead), word, durationBy(round, max(math.Abs(x), least)),
+			j.name(behind))
+	}
+}
+
+// millisOr is the one of two bounds that there is, in milliseconds.
+func millisOr(low, high *int64) float64 {
+	if low != nil {
+		return float64(*low) / 1e6
+	}
+	return float64(*high) / 1e6
+}
+
+// bound is a bound in milliseconds, rounded to the microsecond outwards: -1 for a lower one, 1 for
+// an upper one.
+func bound(n *int64, outwards int64) any {
 	if n == nil {
 		return nil
 	}
-	return millis(*n)
+	const micro = 1000
+	ms := millis(*n)
+	if cut := *n % micro; cut*outwards > 0 { // what is cut off lies outwards
+		ms = millis(*n + outwards*micro)
+	}
+	return ms
+}
+
+// scale is how durations below so many milliseconds are printed: in steps of the last digit, in a
+// unit, both in milliseconds.
+type scale struct {
+	below, step, unit float64
+	format            string
+}
+
+func scaleOf(ms float64) scale {
+	const second, minute, hour, day = 1e3, 60e3, 3600e3, 86400e3
+	scales := [...]scale{
+		{10, 0.01, 1, "%.2f ms"}, {second, 1, 1, "%.0f ms"}, {2 * minute, second / 10, second, "%.1f s"},
+		{2 * hour, minute, minute, "%.0f min"}, {3 * day, hour / 10, hour, "%.1f h"},
+	}
+	for _, s := range scales {
+		if ms < s.below {
+			return s
+		}
+	}
+	return scale{math.Inf(1), day / 10, day, "%.1f days"}
+}
+
+// durationBy is duration, rounded so that a bound stays one: an upper one up, a lower one down.
+func durationBy(round func(float64) float64, ms float64) string {
+	const noise = 1e-6 // of floating point, and no part of a step
+	step := scaleOf(ms).step
+	steps := ms / step
+	if near := math.Round(steps); math.Abs(steps-near) < noise {
+		steps = near
+	}
+	return duration(round(steps) * step)
 }
 
 // duration prints milliseconds in the unit that suits them.
 func duration(ms float64) string {
-	switch {
-	case ms < 10:
-		return fmt.Sprintf("%.2f ms", ms)
-	case ms < 1000:
-		return fmt.Sprintf("%.0f ms", ms)
-	case ms < 120e3:
-		return fmt.Sprintf("%.1f s", ms/1000)
-	case ms < 2*3600e3:
-		return fmt.Sprintf("%.0f min", ms/60e3)
-	case ms < 72*3600e3:
-		return fmt.Sprintf("%.1f h", ms/3600e3)
-	}
-	return fmt.Sprintf("%.1f days", ms/86400e3)
+	s := scaleOf(ms)
+	return fmt.Sprintf(s.format, ms/s.unit)
 }
 
 func malformedMessage(j *judge) []report.Finding {
 	const most = 20
 	var all []report.Finding
 	for m := range j.c.MessagesWhere((*pair.Conversation).Faulty) {
+		if !m.Conversation.Spoken() {
+			continue // how such a message is to be read nobody knows
+		}
 		for _, s := range pair.Both {
 			copy := m.Copy(s)
 			if copy == nil || copy.Truncated || len(copy.Faults()) == 0 || len(copy.Sent()) == 0 || len(all) >= most {
@@ -322,11 +458,18 @@ func malformedMessage(j *judge) []report.Finding {
 	return all
 }
 
+// cutTCP says whether a capture holds TCP and cut packets short: IKE and ESP in TCP (RFC 9329) show
+// in whole segments alone.
+func cutTCP(s *exchange.Story) bool {
+	const tcp = 6
+	return s.Counts.Truncated > 0 && slices.ContainsFunc(s.Others, func(o *exchange.Stream) bool { return o.Proto == tcp })
+}
+
 func noIKETraffic(j *judge) []report.Finding {
 	if !j.c.TwoSided() || hasESP(j.c) {
 		return nil // an established tunnel needs no IKE for hours
 	}
-	proof := ""
+	proof, confidence := "", report.Certain
 	for _, s := range pair.Both {
 		if j.c.Story(s).Counts.IKE > 0 || facts.Unread(j.c.Story(s)) { // it may be in what is not read
 			return nil
@@ -334,9 +477,13 @@ func noIKETraffic(j *judge) []report.Finding {
 		if j.c.Story(s).Counts.Packets == 0 {
 			proof += fmt.Sprintf(" The capture of %s is empty, so nothing proves that it would have seen one.", j.name(s))
 		}
+		if cutTCP(j.c.Story(s)) {
+			confidence = report.Probable
+			proof += fmt.Sprintf(" The capture of %s cut TCP segments short: IKE in TCP is read from whole ones.", j.name(s))
+		}
 	}
 	f := report.Finding{
-		Confidence: report.Certain,
+		Confidence: confidence,
 		Explanation: "No capture holds an IKE message between the peers: nothing triggered the tunnel, " +
 			"or IKE leaves by an interface that was not captured." + proof,
 	}

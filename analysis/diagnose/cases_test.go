@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// The kinds of cases that every code has: one that it is for, one that nearly is, and one where it does not apply.
+// The kinds of cases that every code has: one that it is for, one that nearly is, and one where it
+// does not apply.
 const (
 	hit  = "hit"
 	near = "near"
@@ -36,8 +37,8 @@ func TestGoldenScenes(t *testing.T) {
 
 var updateScenes = flag.Bool("update", false, "write the golden judgements of the scenes anew")
 
-// lists are the cases of all files. Each file of tests adds its own, so that a finding's cases are in
-// one place.
+// lists are the cases of all files. Each file of tests adds its own, so that a finding's cases are
+// in one place.
 var lists []func() []findingCase
 
 func add(cases func() []findingCase) bool {

@@ -70,8 +70,8 @@ func (j *judge) entryOf(s pair.Side) *childEntry {
 	return nil
 }
 
-// compareChildConfig adds to a refusal of phase 2 what the configurations of both sides say about
-// it.
+// compareChildConfig adds to a refusal of phase 2 what the configurations of both
+// sides say about it.
 func (j *judge) compareChildConfig(f *report.Finding) {
 	a, b := j.childConfigOf(pair.A), j.childConfigOf(pair.B)
 	if a == nil || b == nil {
@@ -222,8 +222,8 @@ func unmirrored(a, b []string) []string {
 	return missing
 }
 
-// mirrored exchanges source and destination of a permit line; empty for a line with ports or
-// options.
+// mirrored exchanges source and destination of a permit line; empty for a line
+// with ports or options.
 func mirrored(line string) string {
 	all := strings.Fields(line)
 	if len(all) < 4 || all[0] != "permit" {

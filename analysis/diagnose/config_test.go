@@ -19,9 +19,11 @@ func cryptoMap(name, peer, acl, permit, pfs, set, transforms string) string {
 		pfs = "Y"
 	}
 	return scene.Lines(`Crypto Map IPv4 "`+name+`" 10 ipsec-isakmp`, "\tPeer = "+peer, "\tExtended IP access list "+acl,
-		"\t    access-list "+acl+" "+permit, "\tCurrent peer: "+peer, "\tSecurity association lifetime: 4608000 kilobytes/3600 seconds",
+		"\t    access-list "+acl+" "+permit, "\tCurrent peer: "+peer,
+		"\tSecurity association lifetime: 4608000 kilobytes/3600 seconds",
 		"\tDualstack (Y/N): N", "", "\tResponder-Only (Y/N): N", "\tPFS (Y/N): "+pfs) + group +
-		scene.Lines("\tMixed-mode : Disabled", "\tTransform sets={ ", "\t\t"+set+":  { "+transforms+"  } , ", "\t}", "\tInterfaces using crypto map "+name+":", "\t\tGigabitEthernet1")
+		scene.Lines("\tMixed-mode : Disabled", "\tTransform sets={ ", "\t\t"+set+":  { "+transforms+"  } , ", "\t}",
+			"\tInterfaces using crypto map "+name+":", "\t\tGigabitEthernet1")
 }
 
 func transformText(set, transforms, mode string) string {
@@ -36,18 +38,22 @@ func withConfigs(play func(*scene.Scene), a, b sideConfig) func(*scene.Scene) {
 		for i, c := range []sideConfig{a, b} {
 			set, acl := []string{"TS-A", "TS-B"}[i], []string{"VPN-A", "101"}[i]
 			s.Side[i].Config = map[string]string{
-				"show-crypto-map":    cryptoMap("CMAP", []string{scene.B.String(), scene.A.String()}[i], acl, c.permit, c.pfs, set, c.transforms),
+				"show-crypto-map": cryptoMap("CMAP", []string{scene.B.String(), scene.A.String()}[i], acl, c.permit, c.pfs, set,
+					c.transforms),
 				"show-transform-set": transformText(set, c.transforms, c.mode),
-				"show-ipsec-profile": scene.Lines("IPSEC profile default", "\tPFS (Y/N): N", "\tTransform sets={ ", "\t\tdefault:  { esp-aes esp-sha-hmac  } , ", "\t}"),
+				"show-ipsec-profile": scene.Lines("IPSEC profile default", "\tPFS (Y/N): N", "\tTransform sets={ ",
+					"\t\tdefault:  { esp-aes esp-sha-hmac  } , ", "\t}"),
 			}
 		}
 		play(s)
 	}
 }
 
-// A refused child SA is explained by the lines that differ, and what would make them agree can be typed.
+// A refused child SA is explained by the lines that differ, and what would make them
+// agree can be typed.
 func TestRefusedChildIsExplainedByConfiguration(t *testing.T) {
-	good := sideConfig{"permit ip 10.1.0.0 0.0.255.255 10.2.0.0 0.0.255.255", "group14", "esp-256-aes esp-sha256-hmac", "Tunnel"}
+	good := sideConfig{"permit ip 10.1.0.0 0.0.255.255 10.2.0.0 0.0.255.255", "group14", "esp-256-aes esp-sha256-hmac",
+		"Tunnel"}
 	mirror := good
 	mirror.permit = "permit ip 10.2.0.0 0.0.255.255 10.1.0.0 0.0.255.255"
 	changed := func(f func(*sideConfig)) sideConfig { c := mirror; f(&c); return c }
@@ -60,15 +66,20 @@ func TestRefusedChildIsExplainedByConfiguration(t *testing.T) {
 		"transform sets": {changed(func(c *sideConfig) { c.transforms = "esp-gcm 256" }),
 			map[string]any{"transform sets": sides([]string{"esp-aes 256 esp-sha256-hmac"}, []string{"esp-gcm 256"})},
 			[]string{"crypto ipsec transform-set TS-B esp-aes 256 esp-sha256-hmac"}},
-		"mode": {changed(func(c *sideConfig) { c.mode = "Transport" }), map[string]any{"modes": sides([]string{"tunnel"}, []string{"transport"})},
+		"mode": {changed(func(c *sideConfig) { c.mode = "Transport" }),
+			map[string]any{"modes": sides([]string{"tunnel"}, []string{"transport"})},
 			[]string{"crypto ipsec transform-set TS-B esp-aes 256 esp-sha256-hmac", " mode tunnel"}},
-		"PFS": {changed(func(c *sideConfig) { c.pfs = "N" }), map[string]any{"PFS groups": sides([]string{"group14"}, []string{"none"})},
+		"PFS": {changed(func(c *sideConfig) { c.pfs = "N" }),
+			map[string]any{"PFS groups": sides([]string{"group14"}, []string{"none"})},
 			[]string{"crypto map CMAP 10 ipsec-isakmp", " set pfs group14"}},
 		"crypto ACL": {changed(func(c *sideConfig) { c.permit = "permit ip 10.3.0.0 0.0.255.255 10.1.0.0 0.0.255.255" }),
-			map[string]any{"crypto ACL": sides([]string{good.permit}, []string{"permit ip 10.3.0.0 0.0.255.255 10.1.0.0 0.0.255.255"})},
-			[]string{"ip access-list extended 101", " permit ip 10.2.0.0 0.0.255.255 10.1.0.0 0.0.255.255", " no permit ip 10.3.0.0 0.0.255.255 10.1.0.0 0.0.255.255"}},
+			map[string]any{"crypto ACL": sides([]string{good.permit},
+				[]string{"permit ip 10.3.0.0 0.0.255.255 10.1.0.0 0.0.255.255"})},
+			[]string{"ip access-list extended 101", " permit ip 10.2.0.0 0.0.255.255 10.1.0.0 0.0.255.255",
+				" no permit ip 10.3.0.0 0.0.255.255 10.1.0.0 0.0.255.255"}},
 	} {
-		for kind, play := range map[string]func(*scene.Scene){"child-sa-refused": nil, "rekey-failed": nil, "quick-mode-refused": nil} {
+		for kind, play := range map[string]func(*scene.Scene){"child-sa-refused": nil, "rekey-failed": nil,
+			"quick-mode-refused": nil} {
 			switch kind {
 			case "child-sa-refused":
 				play = answered(36, scene.SizeNoChild) // IDr
@@ -141,14 +152,17 @@ func configLines(finding map[string]any, side string) []string {
 // An IKE proposal that is refused is explained by what the refusing side has configured.
 func TestRefusedProposalIsExplainedByConfiguration(t *testing.T) {
 	proposal := func(name, encr, integ, prf, group string) string {
-		return scene.Lines(" IKEv2 proposal: "+name+" ", "     Encryption : "+encr, "     Integrity  : "+integ, "     PRF        : "+prf, "     DH Group   : "+group,
-			"     PQC Key Exchange: ML-KEM-768 Optional")
+		return scene.Lines(" IKEv2 proposal: "+name+" ", "     Encryption : "+encr, "     Integrity  : "+integ,
+			"     PRF        : "+prf, "     DH Group   : "+group, "     PQC Key Exchange: ML-KEM-768 Optional")
 	}
 	policy := func(name, uses string) string {
-		return scene.Lines(" IKEv2 policy : default", "      Match fvrf : any", "      Match address local : any", "      Proposal    : default", "",
-			" IKEv2 policy : "+name, "      Match fvrf  : global", "      Match address local : any", "      Proposal    : "+uses)
+		return scene.Lines(" IKEv2 policy : default", "      Match fvrf : any", "      Match address local : any",
+			"      Proposal    : default", "",
+			" IKEv2 policy : "+name, "      Match fvrf  : global", "      Match address local : any",
+			"      Proposal    : "+uses)
 	}
-	standard := proposal("default", "AES-CBC-256", "SHA512 SHA384", "SHA512 SHA384", "DH_GROUP_256_ECP/Group 19 DH_GROUP_2048_MODP/Group 14")
+	standard := proposal("default", "AES-CBC-256", "SHA512 SHA384", "SHA512 SHA384",
+		"DH_GROUP_256_ECP/Group 19 DH_GROUP_2048_MODP/Group 14")
 	refuse := func(s *scene.Scene) { refusedOffer(s, scene.CBC(128, 14)) }
 	for name, c := range map[string]struct {
 		config         map[string]string
@@ -156,21 +170,28 @@ func TestRefusedProposalIsExplainedByConfiguration(t *testing.T) {
 		mismatch       string
 		differs, lines []string
 	}{
-		"another cipher": {map[string]string{"show-ikev2-proposal": standard + proposal("P1", "AES-CBC-256", "SHA256", "SHA256", "DH_GROUP_2048_MODP/Group 14"),
+		"another cipher": {map[string]string{"show-ikev2-proposal": standard + proposal("P1", "AES-CBC-256", "SHA256",
+			"SHA256", "DH_GROUP_2048_MODP/Group 14"),
 			"show-ikev2-policy": policy("POL", "P1")}, refuse, "proven", []string{"ENCR"},
-			[]string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256", " prf sha256", " group 14",
+			[]string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256", " prf sha256",
+				" group 14", "crypto ikev2 policy MONCAP-SUGGESTION", " proposal MONCAP-SUGGESTION"}},
+		"a combined cipher and another group": {map[string]string{"show-crypto-ikev2-proposal": proposal("P1", "AES-GCM-256",
+			"NONE", "SHA384", "DH_GROUP_384_ECP/Group 20")}, refuse, "proven", []string{"ENCR", "PRF", "KE"},
+			[]string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-gcm-256", " prf sha384", " group 20",
 				"crypto ikev2 policy MONCAP-SUGGESTION", " proposal MONCAP-SUGGESTION"}},
-		"a combined cipher and another group": {map[string]string{"show-crypto-ikev2-proposal": proposal("P1", "AES-GCM-256", "NONE", "SHA384", "DH_GROUP_384_ECP/Group 20")},
-			refuse, "proven", []string{"ENCR", "PRF", "KE"}, []string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-gcm-256", " prf sha384", " group 20",
-				"crypto ikev2 policy MONCAP-SUGGESTION", " proposal MONCAP-SUGGESTION"}},
-		"the same, but in no policy": {map[string]string{"show-ikev2-proposal": proposal("P1", "AES-CBC-128", "SHA256", "SHA256", "DH_GROUP_2048_MODP/Group 14") +
-			proposal("P2", "AES-CBC-256", "SHA256", "SHA256", "DH_GROUP_2048_MODP/Group 14"), "show-ikev2-policy": policy("POL", "P2")}, refuse, "proven", []string{"ENCR"},
-			[]string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256", " prf sha256", " group 14",
-				"crypto ikev2 policy MONCAP-SUGGESTION", " proposal MONCAP-SUGGESTION"}},
-		"the same": {map[string]string{"show-ikev2-proposal": proposal("P1", "AES-CBC-128", "SHA256", "SHA256", "DH_GROUP_2048_MODP/Group 14")}, refuse, "excluded", nil, nil},
+		"the same, but in no policy": {map[string]string{"show-ikev2-proposal": proposal("P1", "AES-CBC-128", "SHA256",
+			"SHA256", "DH_GROUP_2048_MODP/Group 14") +
+			proposal("P2", "AES-CBC-256", "SHA256", "SHA256", "DH_GROUP_2048_MODP/Group 14"),
+			"show-ikev2-policy": policy("POL", "P2")}, refuse, "proven", []string{"ENCR"},
+			[]string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256",
+				" prf sha256", " group 14", "crypto ikev2 policy MONCAP-SUGGESTION", " proposal MONCAP-SUGGESTION"}},
+		"the same": {map[string]string{"show-ikev2-proposal": proposal("P1", "AES-CBC-128", "SHA256", "SHA256",
+			"DH_GROUP_2048_MODP/Group 14")}, refuse, "excluded", nil, nil},
 		"IKEv1": {map[string]string{"show-isakmp-policy": scene.Lines("Global IKE policy", "Protection suite of priority 10",
-			"\tencryption algorithm:\tAES - Advanced Encryption Standard (128 bit keys).", "\thash algorithm:\t\tSecure Hash Standard 2 (256 bit)",
-			"\tauthentication method:\tPre-Shared Key", "\tDiffie-Hellman group:\t#19 (256 bit)", "\tlifetime:\t\t86400 seconds, no volume limit")},
+			"\tencryption algorithm:\tAES - Advanced Encryption Standard (128 bit keys).",
+			"\thash algorithm:\t\tSecure Hash Standard 2 (256 bit)",
+			"\tauthentication method:\tPre-Shared Key", "\tDiffie-Hellman group:\t#19 (256 bit)",
+			"\tlifetime:\t\t86400 seconds, no volume limit")},
 			func(s *scene.Scene) {
 				a := s.V1(0)
 				s.IKE(0, 500, a.Message(2, 0, 0, true, scene.SAv1(scene.Modern(14, 1))))

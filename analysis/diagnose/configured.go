@@ -21,8 +21,8 @@ var proposalWords = map[string]string{
 var prfWords = map[string]string{"SHA1": "PRF_HMAC_SHA1", "MD5": "PRF_HMAC_MD5", "SHA256": "PRF_HMAC_SHA2_256",
 	"SHA384": "PRF_HMAC_SHA2_384", "SHA512": "PRF_HMAC_SHA2_512"}
 
-// ikeConfig is a side's phase 1 by its configuration: what it would accept, and the lines that say
-// so.
+// ikeConfig is a side's phase 1 by its configuration: what it would accept, and the
+// lines that say so.
 type ikeConfig struct {
 	sets   []set
 	policy string // IKEv2: the policy in force that is not the default one; empty without

@@ -22,8 +22,8 @@ type debugMatch struct {
 	lines   int                 // that name a packet to or from the peer
 	unsent  []facts.DebugPacket // the log sent them while the capture worked, and no capture has them
 
-	// The capture received them while the log was written, and IKE neither names them nor acted upon
-	// them.
+	// The capture received them while the log was written, and IKE neither names them
+	// nor acted upon them.
 	unheard []*pair.Message
 
 	silent   int             // the log does not name them, but IKE acted upon them: it is not complete
@@ -196,7 +196,7 @@ func (x *debugJoin) captureWorked(i, first, last int) bool {
 	return i > first && (i < last || x.knowsSPI(ike.SPI(p.SPIi)))
 }
 
-func (x *debugJoin) knowsSPI(spi ike.SPI) bool { return x.j.bySPI[spi] != nil }
+func (x *debugJoin) knowsSPI(spi ike.SPI) bool { return x.j.bySPI(spi) != nil }
 
 // lastBefore is the last packet before line i that the capture has.
 func (x *debugJoin) lastBefore(i int) report.Evidence {
@@ -312,7 +312,7 @@ func debugNotCaptured(j *judge) []report.Finding {
 
 // conversationOf is the conversation with an initiator's SPI, empty when no capture has one.
 func (j *judge) conversationOf(spi ike.SPI) string {
-	if t := j.bySPI[spi]; t != nil {
+	if t := j.bySPI(spi); t != nil {
 		return t.ID
 	}
 	return ""

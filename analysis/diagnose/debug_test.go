@@ -12,7 +12,8 @@ import (
 // negotiated is the debug of A for a negotiation that it began.
 func negotiated(a *scene.SA) []string {
 	const ms = time.Millisecond
-	return []string{a.S.Logged(60*ms, true, a, "IKE_SA_INIT", 0, false), a.S.Logged(31*ms, false, a, "IKE_SA_INIT", 0, true),
+	return []string{a.S.Logged(60*ms, true, a, "IKE_SA_INIT", 0, false),
+		a.S.Logged(31*ms, false, a, "IKE_SA_INIT", 0, true),
 		a.S.Logged(20*ms, true, a, "IKE_AUTH", 1, false), a.S.Logged(-9*ms, false, a, "IKE_AUTH", 1, true)}
 }
 
@@ -43,7 +44,8 @@ func debugCases() []findingCase {
 		s.Side[0].Debug = []byte(strings.Join(negotiated(a)[:3], ""))
 		s.Wait(20 * time.Second)
 		s.IKE(1, 500, s.SA(1).Init(false, scene.Proposals(scene.GCM(19))))
-		s.Side[0].Debug = append(s.Side[0].Debug, s.Logged(-9*time.Millisecond, false, s.LastSA(1), "IKE_SA_INIT", 0, false)...)
+		s.Side[0].Debug = append(s.Side[0].Debug, s.Logged(-9*time.Millisecond, false, s.LastSA(1), "IKE_SA_INIT", 0,
+			false)...)
 		s.Wait(time.Second)
 		s.Noise(0)
 	}
@@ -53,7 +55,8 @@ func debugCases() []findingCase {
 		{"debug-agrees", near, "one was not captured", neverSent, nil},
 		{"debug-agrees", none, "no debug", scene.Healthy, nil},
 
-		{"debug-sent-not-captured", hit, "IKE_AUTH never left", neverSent, map[string]any{"side": "A", "message": "IKE_AUTH REQUEST MID=1"}},
+		{"debug-sent-not-captured", hit, "IKE_AUTH never left", neverSent,
+			map[string]any{"side": "A", "message": "IKE_AUTH REQUEST MID=1"}},
 		{"debug-sent-not-captured", near, "all are there", whole, nil},
 		{"debug-sent-not-captured", near, "of a time before the capture", func(s *scene.Scene) {
 			old := s.SA(0)
@@ -90,14 +93,18 @@ func debugCases() []findingCase {
 
 // debugStyles are the ways in which routers stamp the lines of their debugs.
 var debugStyles = map[string]func(at time.Time) string{
-	"plain":             func(time.Time) string { return "IKEv2:" },
-	"as the guide":      func(time.Time) string { return "Ikev2:" },
-	"msec":              func(at time.Time) string { return at.Format("*Jan _2 15:04:05.000: ") + "IKEv2:" },
-	"sequence and zone": func(at time.Time) string { return "2328304: " + at.Format("Jan _2 15:04:05.000 ") + "GMT: IKEv2:" },
-	"year":              func(at time.Time) string { return at.Format("*Jan _2 2006 15:04:05.000: ") + "IKEv2:" },
-	"seconds":           func(at time.Time) string { return at.Format(".Jan _2 15:04:05: ") + "IKEv2:" },
-	"uptime":            func(time.Time) string { return "1w2d: IKEv2:" },
-	"packet debug":      func(at time.Time) string { return "000123: " + at.Format("*Jan _2 15:04:05.000 ") + "CEST: IKEv2-PAK:" },
+	"plain":        func(time.Time) string { return "IKEv2:" },
+	"as the guide": func(time.Time) string { return "Ikev2:" },
+	"msec":         func(at time.Time) string { return at.Format("*Jan _2 15:04:05.000: ") + "IKEv2:" },
+	"sequence and zone": func(at time.Time) string {
+		return "2328304: " + at.Format("Jan _2 15:04:05.000 ") + "GMT: IKEv2:"
+	},
+	"year":    func(at time.Time) string { return at.Format("*Jan _2 2006 15:04:05.000: ") + "IKEv2:" },
+	"seconds": func(at time.Time) string { return at.Format(".Jan _2 15:04:05: ") + "IKEv2:" },
+	"uptime":  func(time.Time) string { return "1w2d: IKEv2:" },
+	"packet debug": func(at time.Time) string {
+		return "000123: " + at.Format("*Jan _2 15:04:05.000 ") + "CEST: IKEv2-PAK:"
+	},
 }
 
 // Whatever the style, a whole log agrees, and a packet that never left is found.
@@ -144,11 +151,13 @@ func TestDebugStyles(t *testing.T) {
 	}
 }
 
-// A hub's log names other peers too, and a log may hold another run, or nothing of use: none of it accuses.
+// A hub's log names other peers too, and a log may hold another run, or nothing of use:
+// none of it accuses.
 func TestDebugsThatProveNothing(t *testing.T) {
 	for name, change := range map[string]func(s *scene.Scene, log string) string{
 		"another peer": func(_ *scene.Scene, log string) string {
-			return log + strings.NewReplacer("192.168.2.1", "203.0.113.77", "Responder SPI", "Responder SPI").Replace(strings.ReplaceAll(log, "10000", "1FFFF"))
+			return log + strings.NewReplacer("192.168.2.1", "203.0.113.77", "Responder SPI",
+				"Responder SPI").Replace(strings.ReplaceAll(log, "10000", "1FFFF"))
 		},
 		"another run": func(_ *scene.Scene, log string) string {
 			return strings.ReplaceAll(log, "Initiator SPI : 1", "Initiator SPI : 7")

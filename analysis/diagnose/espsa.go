@@ -75,7 +75,8 @@ func espEncapsulationDiffers(j *judge) []report.Finding {
 		}
 		const setting = "crypto ipsec nat-transparency udp-encapsulation"
 		const alike = "which form its SAs have: \"in use settings\""
-		actions := []report.Action{j.exec(pair.A, alike, "show crypto ipsec sa"), j.exec(pair.B, alike, "show crypto ipsec sa")}
+		actions := []report.Action{j.exec(pair.A, alike, "show crypto ipsec sa"),
+			j.exec(pair.B, alike, "show crypto ipsec sa")}
 		belief := "one of them wraps it and the other does not know"
 		if how[first] == "udp" && how[first.Other()] == "esp" {
 			belief = "one of them believes in a NAT and the other does not"
@@ -83,7 +84,8 @@ func espEncapsulationDiffers(j *judge) []report.Finding {
 		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
-			Explanation: fmt.Sprintf("%s sends %s and %s sends %s, at the same time: %s, and a gateway may drop what comes in the other form.",
+			Explanation: fmt.Sprintf("%s sends %s and %s sends %s, at the same time: %s, and a gateway may drop what comes in "+
+				"the other form.",
 				capital(j.end(first, x.Peer)), form(how[first]), j.end(first.Other(), x.Peer), form(how[first.Other()]), belief),
 			Evidence: evidence,
 			Actions:  actions,

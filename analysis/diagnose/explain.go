@@ -14,17 +14,18 @@ import (
 type Entry struct {
 	Code     string
 	Severity report.Severity
-	Title    string   // for people, a few words
-	Certain  string   // what the captures must show for the confidence "certain"
-	Probable string   // what lowers it; empty: the finding is always certain
-	WrongIf  string   `yaml:"wrong_if"` // for people: what would have to be the case for it to be wrong where it is certain
-	Action   string   // what the finding's actions cover, for those who write rules
-	Meaning  string   // for people: what has happened
-	Proof    string   // for people: what shows it
-	Todo     string   // for people: what to do next
-	Fields   []string // the finding's own fields in JSON
-	More     []string // further ones that it may carry
-	Frames   string   // "none": it is about what is in no frame
+	Title    string // for people, a few words
+	Certain  string // what the captures must show for the confidence "certain"
+	Probable string // what lowers it; empty: the finding is always certain
+	// for people: what would have to be the case for it to be wrong where it is certain
+	WrongIf string   `yaml:"wrong_if"`
+	Action  string   // what the finding's actions cover, for those who write rules
+	Meaning string   // for people: what has happened
+	Proof   string   // for people: what shows it
+	Todo    string   // for people: what to do next
+	Fields  []string // the finding's own fields in JSON
+	More    []string // further ones that it may carry
+	Frames  string   // "none": it is about what is in no frame
 
 	// How it relates to other findings; findings.yaml tells what the words mean.
 	Layer      string

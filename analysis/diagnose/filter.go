@@ -40,13 +40,17 @@ func captureFilter(j *judge) []report.Finding {
 		}
 		f := &report.Finding{
 			Explanation: fmt.Sprintf("The capture of %s lacks %s that it must have sent or received: "+
-				"its filter does not match all of the tunnel's packets, or the router did not copy them all. Nothing is lost.",
+				"its filter does not match all of the tunnel's packets, or the router did not copy them all. These were not lost.",
 				j.name(s), plural(hidden+fragments, "packet", "packets")),
 			Fields: map[string]any{"hidden": hidden + fragments},
 			Actions: []report.Action{j.exec(s, "the filter must permit both directions, "+
 				"UDP without ports (fragments carry none) and protocol 50", "show monitor capture", "show access-lists"),
 				j.exec(s, "copies of packets are policed on their way into the buffer",
 					"show platform hardware qfp active infrastructure punt statistics type punt-drop")},
+		}
+		if fragments+c.Unseen == 0 && j.unsharedFrom(s) {
+			f.Confidence = report.Possible
+			f.Explanation += " But nothing is in both captures: they may be of different times, with a clock that is wrong."
 		}
 		for _, d := range incomplete {
 			f.Evidence = append(f.Evidence,
@@ -55,11 +59,18 @@ func captureFilter(j *judge) []report.Finding {
 		for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
 			for _, x := range at[:min(len(at), 3)] {
 				f.Evidence = append(f.Evidence,
-					report.Evidence{Side: sideOf(x.Side), Frame: int(x.Frame), Note: "not in the other capture, which must have seen it"})
+					report.Evidence{Side: sideOf(x.Side), Frame: int(x.Frame),
+						Note: "not in the other capture, which must have seen it"})
 			}
 		}
 		return f
 	})
+}
+
+// unsharedFrom says whether nothing is in both captures, though each holds packets of s: then not
+// even that both are of the same time is sure.
+func (j *judge) unsharedFrom(s pair.Side) bool {
+	return slices.ContainsFunc(j.path.Stretches(), func(st *facts.Stretch) bool { return st.From == s && st.Unshared })
 }
 
 // oneDirection is the finding that a capture holds nothing of one direction, of which hidden
@@ -73,7 +84,8 @@ func (j *judge) oneDirection(s pair.Side, hidden int) *report.Finding {
 	}
 	f := &report.Finding{
 		Explanation: fmt.Sprintf("The capture of %s holds no packet of the tunnel %s, though there were some: that "+
-			"direction %s by another interface (an asymmetric path), or the capture is of one direction only. Nothing is lost.",
+			"direction %s by another interface (an asymmetric path), or the capture is of one direction only. These were "+
+			"not lost.",
 			j.name(s), what, way),
 		Fields: map[string]any{"hidden": max(hidden, 1)},
 		Actions: []report.Action{j.exec(s, "by which interface the packets "+map[bool]string{true: "come in",
@@ -83,7 +95,8 @@ func (j *judge) oneDirection(s pair.Side, hidden int) *report.Finding {
 	for _, at := range [][]pair.Sight{c.HiddenAt, c.UnseenAt} {
 		for _, x := range at[:min(len(at), 3)] {
 			f.Evidence = append(f.Evidence,
-				report.Evidence{Side: sideOf(x.Side), Frame: int(x.Frame), Note: "not in the other capture, which must have seen it"})
+				report.Evidence{Side: sideOf(x.Side), Frame: int(x.Frame),
+					Note: "not in the other capture, which must have seen it"})
 		}
 	}
 	if len(f.Evidence) == 0 {
@@ -98,6 +111,12 @@ func (j *judge) anyOf(s pair.Side) []report.Evidence {
 		if x := m.Copy(s); x != nil && m.SPIr != 0 {
 			return []report.Evidence{{Side: sideOf(s), Frame: int(x.Sent()[0].Frame),
 				Note: "it goes on from an answer that this capture lacks"}}
+		}
+	}
+	for _, f := range j.c.Flows {
+		if x := f.At[s]; x != nil && !f.Foreign {
+			return []report.Evidence{{Side: sideOf(s), Frame: int(x.First.Frame),
+				Note: "all that it holds is of this direction"}}
 		}
 	}
 	return nil
@@ -168,10 +187,20 @@ func lastBeforeFloat(v *pair.Conversation) *pair.Message {
 	return last
 }
 
+// holdsMarker says whether a message stands behind a non-ESP marker, as on UDP 4500.
+func holdsMarker(s *exchange.Story) bool {
+	for m := range s.Messages.All() {
+		if m.Sent()[0].Marker {
+			return true
+		}
+	}
+	return false
+}
+
 // holdsNATT says whether a capture holds anything of UDP 4500.
 func holdsNATT(s *exchange.Story) bool {
 	return len(s.Keepalives) > 0 ||
 		slices.ContainsFunc(s.Flows, func(f *exchange.Flow) bool { return f.UDP }) ||
-		slices.ContainsFunc(s.Messages, func(m *exchange.Message) bool { return m.Sent()[0].Marker }) ||
+		holdsMarker(s) ||
 		slices.ContainsFunc(s.Datagrams, func(d *exchange.Datagram) bool { return d.SrcPort == 4500 || d.DstPort == 4500 })
 }

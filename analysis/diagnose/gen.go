@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -49,7 +50,8 @@ func main() {
 	}
 }
 
-// begin puts the beginnings of a finding where they belong. The tests say what each of them still lacks.
+// begin puts the beginnings of a finding where they belong. The tests say what each
+// of them still lacks.
 func begin(dir, code string) error {
 	if !regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)+$`).MatchString(code) {
 		return fmt.Errorf("%q: a code is two words or more in lower case, with hyphens", code)
@@ -162,12 +164,14 @@ func generate(dir string) error {
 }
 
 func write(w *bytes.Buffer, e entry) {
-	fmt.Fprintf(w, "{\nCode: %q, Severity: %q,\nTitle: %q,\nCertain: %q,\n", e.Code, e.Severity, e.Title, e.Certain)
+	fmt.Fprintf(w, "{\nCode: %q, Severity: %q,\nTitle: %s,\nCertain: %s,\n", e.Code, e.Severity, quoted(e.Title),
+		quoted(e.Certain))
 	for _, f := range []struct{ name, text string }{
-		{"Probable", e.Probable}, {"WrongIf", e.WrongIf}, {"Action", e.Action}, {"Meaning", e.Meaning}, {"Proof", e.Proof}, {"Todo", e.Todo},
+		{"Probable", e.Probable}, {"WrongIf", e.WrongIf}, {"Action", e.Action}, {"Meaning", e.Meaning}, {"Proof", e.Proof},
+		{"Todo", e.Todo},
 	} {
 		if f.text != "" {
-			fmt.Fprintf(w, "%s: %q,\n", f.name, f.text)
+			fmt.Fprintf(w, "%s: %s,\n", f.name, quoted(f.text))
 		}
 	}
 	for _, f := range []struct {
@@ -175,7 +179,8 @@ func write(w *bytes.Buffer, e entry) {
 		list []string
 	}{{"Fields", e.Fields}, {"More", e.More}, {"Under", e.Under}, {"Same", e.Same}, {"SpeaksFor", e.SpeaksFor}} {
 		if len(f.list) > 0 {
-			fmt.Fprintf(w, "%s: %#v,\n", f.name, f.list)
+			list := strings.ReplaceAll(fmt.Sprintf("%#v", f.list), `, "`, ",\x00\"")
+			fmt.Fprintf(w, "%s: %s,\n", f.name, strings.Join(filled(list, "\x00"), "\n"))
 		}
 	}
 	for _, f := range []struct{ name, text string }{{"Layer", e.Layer}, {"Explains", e.Explains}, {"Frames", e.Frames}} {
@@ -192,4 +197,24 @@ func write(w *bytes.Buffer, e entry) {
 		}
 	}
 	w.WriteString("},\n")
+}
+
+// quoted is a text as a literal, in as many lines as it takes.
+func quoted(text string) string {
+	return strings.Join(filled(fmt.Sprintf("%q", text), " "), " \" +\n\"")
+}
+
+// filled cuts a text at its gaps into parts that leave room for a field's name and the marks of a
+// literal in lines of 120 columns.
+func filled(text, gap string) []string {
+	const columns = 104
+	var parts []string
+	for _, word := range strings.Split(text, gap) {
+		if n := len(parts) - 1; n >= 0 && utf8.RuneCountInString(parts[n])+1+utf8.RuneCountInString(word) <= columns {
+			parts[n] += strings.ReplaceAll(gap, "\x00", " ") + word
+			continue
+		}
+		parts = append(parts, word)
+	}
+	return parts
 }

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"cmp"
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/facts"
@@ -33,16 +32,39 @@ type judge struct {
 	path       *facts.Path
 	rejections []facts.Rejection
 	nat        []facts.Translated
-	versions   *facts.VersionConflict // nil: none
+	versions   *facts.VersionConflicts
+	apart      bool // see facts.Apart and facts.OfOther
+	fits       bool // apart: see facts.OneFits
 
-	names   [2]string       // see name; empty: not asked for yet
-	dropped [2]*facts.Drops // by each router while the captures ran; nil: not asked for yet
-	traced  [2]*facts.Traces
+	names   [2]string // see name; empty: not asked for yet
+	dropped bySide[facts.Drops]
+	traced  bySide[facts.Traces]
+	counted bySide[facts.IKECounts]
+
+	othersThatFail []facts.OtherFails
+	failing        map[otherEnd]bool // those of othersThatFail; nil: not asked for yet
+
+	atControlPlane bySide[controlPlane]
+	takesWrong     bySide[bool] // see takesWrongChecksums
+}
+
+// bySide is what is found out of a side once, when it is asked for: every conversation may ask.
+type bySide[T any] [2]*T
+
+func (b *bySide[T]) of(s pair.Side, find func(pair.Side) T) *T {
+	if b[s] == nil {
+		found := find(s)
+		b[s] = &found
+	}
+	return b[s]
 }
 
 func newJudge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) *judge {
-	return &judge{talkSet: newTalkSet(ctx, talks), c: c, o: o, traffic: facts.TrafficOf(c), path: facts.PathOf(c),
-		rejections: facts.Rejections(c), nat: facts.Translations(c), versions: facts.Versions(c, talks)}
+	j := &judge{talkSet: newTalkSet(ctx, c, talks), c: c, o: o, traffic: facts.TrafficOf(c), path: facts.PathOf(c),
+		rejections: facts.Rejections(c), nat: facts.Translations(c), versions: facts.Versions(c.Remotes(), talks),
+		apart: facts.Apart(c) || facts.OfOther(c, pair.A) || facts.OfOther(c, pair.B)}
+	j.fits = j.apart && facts.OneFits(c)
+	return j
 }
 
 // Judge returns the findings of a case: root causes first, what follows from them behind, facts
@@ -50,13 +72,17 @@ func newJudge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options)
 // ctx ends.
 func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([]report.Finding, error) {
 	j := newJudge(ctx, c, talks, o)
-	var each [][]report.Finding // by rule
+	v6 := j.betweenIPv6()
+	var found []*report.Finding // where the rules laid them: there may be as many as conversations
 	for i, r := range rules {
 		if j.ended() {
 			break
 		}
 		if o.Progress != nil {
 			o.Progress(i, len(rules))
+		}
+		if !j.mayJudge(r.code) {
+			continue
 		}
 		entry, _ := Explain(r.code)
 		some := r.find(j)
@@ -67,21 +93,29 @@ func Judge(ctx context.Context, c *pair.Case, talks []*facts.Talk, o Options) ([
 				f.Severity = entry.Severity
 			}
 			f.Title = cmp.Or(f.Title, entry.Title)
-			if strings.HasPrefix(f.Explanation, "side ") {
-				f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
+			if v6 {
+				forIPv6(f.Actions)
 			}
+			found = append(found, f)
 		}
-		each = append(each, some)
 	}
-	found := slices.Concat(each...)
 	link(found)
-	found = fold(found)
-	for i := range found {
-		tellSubject(&found[i])
+	told := fold(found, func(f *report.Finding) {
+		if prove := proofs[f.Code]; prove != nil {
+			prove(j, f)
+		}
+	}, j.begun)
+	j.tellPeers(told)
+	for i := range told {
+		f := &told[i]
+		if strings.HasPrefix(f.Explanation, "side ") {
+			f.Explanation = "S" + f.Explanation[1:] // a side without a name begins a sentence
+		}
+		tellSubject(f)
 	}
-	rank(found)
-	for i := range found {
-		j.tellAnswers(&found[i])
+	rank(told)
+	for i := range told {
+		j.tellAnswers(&told[i])
 	}
-	return found, context.Cause(ctx)
+	return told, context.Cause(ctx)
 }

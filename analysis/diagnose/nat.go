@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/facts"
@@ -109,6 +110,7 @@ func natPortRewritten(j *judge) []report.Finding {
 
 func natMappingChanged(j *judge) []report.Finding {
 	var all []report.Finding
+	left := facts.LeftBehinds(j.c)
 	for _, s := range pair.Both {
 		last := map[netip.AddrPort]*pair.Mapping{}
 		for _, m := range facts.Mappings(j.c, s) {
@@ -117,20 +119,92 @@ func natMappingChanged(j *judge) []report.Finding {
 			if !ok || before.Translated == m.Translated || !j.sameSA(before, m) {
 				continue
 			}
-			all = append(all, report.Finding{
+			f := report.Finding{
 				Confidence: report.Certain,
-				Explanation: fmt.Sprintf("The NAT changed its mapping of %s inside one IKE SA, from %s to %s: "+
-					"answers to the old one no longer arrive.", j.partyName(s), before.Translated, m.Translated),
+				Explanation: fmt.Sprintf("The NAT changed its mapping of %s inside one IKE SA, from %s to %s%s.", j.partyName(s),
+					before.Translated, m.Translated, j.lostToTheOld(before, m)),
 				Evidence: []report.Evidence{{Side: "A", Frame: int(m.First[pair.A].Frame)},
 					{Side: "B", Frame: int(m.First[pair.B].Frame)}},
 				Actions: []report.Action{j.config(s, "keepalives more often than the NAT forgets",
 					j.natKeepalive(j.onlyV1()))},
 				Subject: report.Subject{Device: before.Translated.Addr()},
 				Fields:  map[string]any{"before": before.Translated.String(), "after": m.Translated.String()},
+			}
+			left = slices.DeleteFunc(left, func(x facts.LeftBehind) bool {
+				is := x.From != s && sameEnd(x.Before, before.Translated) && sameEnd(x.After, m.Translated)
+				if is {
+					j.goesToTheOld(&f, x)
+				}
+				return is
 			})
+			all = append(all, f)
 		}
 	}
+	for _, x := range left {
+		all = append(all, j.addressLeft(x))
+	}
 	return all
+}
+
+// lostToTheOld says of IKE that goes to the mapping before, once there is another one, that it does
+// not arrive; empty where none does, or where it arrives.
+func (j *judge) lostToTheOld(before, after *pair.Mapping) string {
+	sender := after.Side.Other()
+	for _, t := range j.c.Sent(sender, 0) {
+		if x := t.At[sender]; x != nil && x.Dst == before.Translated && t.Aligned > before.To && t.Missing {
+			return ": answers to the old one no longer arrive"
+		}
+	}
+	return ""
+}
+
+// sameEnd says whether x, which has no port where native ESP goes there, is y.
+func sameEnd(x, y netip.AddrPort) bool {
+	return x == y || x.Port() == 0 && x.Addr() == y.Addr()
+}
+
+// goesToTheOld adds to a finding that protected traffic goes on to the address that was left.
+func (j *judge) goesToTheOld(f *report.Finding, x facts.LeftBehind) {
+	sender, moved := j.name(x.From), j.partyName(x.From.Other())
+	f.Subject.Direction = sentBy(x.From).Direction
+	f.Explanation += fmt.Sprintf(" %s goes on sending its protected traffic to the old one, %s since then",
+		capital(sender), plural(x.Packets, "packet", "packets"))
+	if j.c.Story(x.From.Other()) != nil {
+		f.Explanation += fmt.Sprintf(": %s gets none of it.", moved)
+	} else {
+		f.Explanation += fmt.Sprintf(", from where nothing of %s comes any more.", moved)
+	}
+	f.Evidence = append(f.Evidence, report.Evidence{Side: sideOf(x.From), Frame: int(x.First.Frame),
+		Note: "protected traffic goes to the address that was left"})
+	f.Actions = append(f.Actions, j.exec(x.From, "which address of the peer the SA has", "show crypto ipsec sa",
+		"show crypto session detail"))
+}
+
+// addressLeft tells of a side that is heard from another address, be it that it moved or that a NAT
+// before it changed its mapping: the other side's capture alone does not tell which.
+func (j *judge) addressLeft(x facts.LeftBehind) report.Finding {
+	moved := x.From.Other()
+	before, after, why := endText(x.Before), endText(x.After), "it moved, or a NAT before it changed its mapping"
+	if j.c.Story(moved) != nil {
+		why = "it moved"
+	}
+	f := report.Finding{
+		Confidence: report.Probable, Title: "Traffic goes to an address that the peer has left",
+		Explanation: fmt.Sprintf("What %s sends comes from %s now, and no more from %s: %s.", j.partyName(moved), after,
+			before, why),
+		Subject: report.Subject{Device: x.Before.Addr()},
+		Fields:  map[string]any{"before": before, "after": after},
+	}
+	j.goesToTheOld(&f, x)
+	return f
+}
+
+// endText is an address and its port, where there is one.
+func endText(a netip.AddrPort) string {
+	if a.Port() == 0 {
+		return a.Addr().String()
+	}
+	return a.String()
 }
 
 // sameSA says whether two mappings of one address and port are of one IKE SA: by their SPI; with
@@ -167,7 +241,7 @@ func natFloatMissing(j *judge) []report.Finding {
 	}
 	for _, t := range j.talks {
 		s, sure := j.translated(t)
-		if !sure {
+		if !sure || t.answeredElsewhere() { // an answer from another address looks like a NAT
 			continue
 		}
 		for _, m := range t.Messages {
@@ -195,6 +269,17 @@ func natFloatMissing(j *judge) []report.Finding {
 	return nil
 }
 
+// answeredElsewhere says whether an answer came from another address or port than was asked.
+func (t *talk) answeredElsewhere() bool {
+	return slices.ContainsFunc(t.Messages, func(m *pair.Message) bool {
+		q := m.Answers()
+		if q == nil || m.Copy(q.From) == nil || q.Copy(q.From) == nil {
+			return false
+		}
+		return m.Copy(q.From).Sent()[0].Src != q.Copy(q.From).Sent()[0].Dst
+	})
+}
+
 // translated is the side of a conversation that is behind a NAT, by its own packets; with one
 // capture alone, the side of the NAT that was found.
 func (j *judge) translated(t *talk) (s pair.Side, sure bool) {
@@ -202,7 +287,10 @@ func (j *judge) translated(t *talk) (s pair.Side, sure bool) {
 		return facts.BehindNAT(t.Conversation)
 	}
 	for _, x := range j.nat {
-		s, sure = x.Side, sure || x.Sure()
+		// A hub's capture holds the negotiations of several peers.
+		if x.Message == nil || x.Message.Conversation.Between() == t.Between() {
+			s, sure = x.Side, sure || x.Sure()
+		}
 	}
 	return s, sure
 }

@@ -12,10 +12,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// byKeysAlone are the codes that only decrypted messages make certain: no scene has keys, incidents have.
+// byKeysAlone are the codes that only decrypted messages make certain: no scene has
+// keys, incidents have.
 var byKeysAlone = []string{"auth-failed", "child-sa-refused", "responder-auth-rejected", "user-authentication-failed"}
 
-// neverInScenes are certain by what no two captures of a scene have: a clock that both share without a packet that both hold.
+// neverInScenes are certain by what no two captures of a scene have: a clock that both share
+// without a packet that both hold.
 var neverInScenes = []string{"capture-windows-disjoint"}
 
 // canBeCertain says whether a finding of the entry ever is.
@@ -44,8 +46,9 @@ func nearMisses(t *testing.T) map[string]string {
 	return names
 }
 
-// A finding that says certain tells what would have to be the case for it to be wrong, and a case holds just that. Where the catalogue
-// knows it as less than certain too, a case shows it so; and unless that takes keys, another shows it certain.
+// A finding that says certain tells what would have to be the case for it to be wrong, and a case
+// holds just that. Where the catalogue knows it as less than certain too, a case shows it so; and
+// unless that takes keys, another shows it certain.
 func TestCertainFindingsNameWhatWouldMakeThemWrong(t *testing.T) {
 	misses, cases := nearMisses(t), findingCases()
 	has := func(code string, is func(findingCase) bool) bool {

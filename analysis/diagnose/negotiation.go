@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -18,7 +19,7 @@ func proposalMismatch(j *judge) []report.Finding {
 	reported := map[pair.Side]bool{}
 	for _, t := range j.talks {
 		m := t.NoProposal()
-		if m == nil || t.InitAnswered() || j.cameUpAfter(t) || j.versions != nil || reported[m.From] {
+		if m == nil || t.InitAnswered() || j.cameUpAfter(t) || j.versionsDiffer(t) || reported[m.From] {
 			continue
 		}
 		reported[m.From] = true
@@ -92,10 +93,13 @@ func groupMismatch(j *judge) []report.Finding {
 		if len(rounds) == 0 || t.InitAnswered() && len(groups(rounds)) < 2 || j.succeeded(t) || t.GroupAttempt() != nil {
 			continue
 		}
-		m := rounds[0]
+		m, asked := rounds[0], rounds[0].Answers()
 		group, _ := facts.Wanted(m)
-		if t.LastGroup() == group && group != offered {
+		if offered == 0 && t.KECut() || t.LastGroup() == group && group != offered {
 			continue // it came again with the wanted group: what became of that is the news
+		}
+		if group != offered && j.groupPending(t, rounds, group) || offered == 0 && j.cameUpAfter(t) {
+			continue
 		}
 		f := report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
@@ -106,6 +110,11 @@ func groupMismatch(j *judge) []report.Finding {
 			Fields: map[string]any{"offered_group": offered, "wanted_group": group,
 				"unusable_at": nil},
 		}
+		if offered == 0 { // the request is from before the captures
+			f.Fields["offered_group"] = nil
+			f.Explanation = fmt.Sprintf("%s wants key exchange group %d. Which one %s offered the captures do not show; "+
+				"no attempt with that group followed.", j.name(m.From), group, j.name(m.From.Other()))
+		}
 		look := j.exec(m.From, "which groups it accepts", "show crypto ikev2 proposal")
 		if group == offered {
 			f.Fields["unusable_at"] = m.From.String()
@@ -115,29 +124,77 @@ func groupMismatch(j *judge) []report.Finding {
 				"show crypto ikev2 proposal", "show logging", "show version")}
 		} else if !weakGroup(uint16(group)) {
 			f.Actions = []report.Action{j.config(m.From.Other(), "offer the group that the other side wants (a suggestion)",
-				"crypto ikev2 proposal MONCAP-SUGGESTION", wantedFirst(group, offered)), look}
+				j.withGroup(m.From.Other(), asked, wantedFirst(group, offered))...), look}
 		} else {
 			f.Actions = []report.Action{j.config(m.From, "accept a group that is not deprecated (a suggestion)",
-				"crypto ikev2 proposal MONCAP-SUGGESTION", " group "+strongGroups(offered)), look}
+				j.withGroup(m.From, asked, " group "+strongGroups(offered))...), look}
 		}
 		all = append(all, f)
 	}
 	return all
 }
 
+// retryDue is how soon an initiator comes again with a group that it has; OpenIKED
+// takes two seconds.
+const retryDue = 3e9
+
+// groupPending says whether a retry with the wanted group, which the initiator offers as well, may
+// have come and not be seen: the captures end too soon, or they cut the next attempt before its key
+// exchange value.
+func (j *judge) groupPending(t *talk, rounds []*pair.Message, group int) bool {
+	asked := rounds[0].Answers()
+	if len(rounds) > 1 {
+		return false
+	}
+	has := asked == nil || !wholeSA(asked) || offers(asked.SA(), ike.Transform{Type: ike.TransformKE, ID: uint16(group)})
+	said := rounds[0].Transmissions()[0].Aligned
+	if !has {
+		return false
+	}
+	i, _ := slices.BinarySearchFunc(j.all, said+1, func(o *talk, at int64) int { return cmp.Compare(o.First, at) })
+	for _, o := range j.all[i:] {
+		if o.First >= said+retryDue {
+			break
+		}
+		if o.Initiator == t.Initiator && o.Messages[0].Truncated && o.LastGroup() == 0 {
+			return true
+		}
+	}
+	return j.c.Last-said < retryDue
+}
+
 // wantedFirst is the line that offers a group before the one that was offered; a deprecated one is
-// left out.
+// left out, and 0, which stands for none that is known.
 func wantedFirst(wanted, offered int) string {
-	if weakGroup(uint16(offered)) {
+	if offered == 0 || weakGroup(uint16(offered)) {
 		return fmt.Sprintf(" group %d", wanted)
 	}
 	return fmt.Sprintf(" group %d %d", wanted, offered)
 }
 
+// withGroup are the lines of an IKEv2 proposal with these groups in place of those of an offer: one
+// that lacks algorithms, or that no policy names, is never used. Without the offer, or where it has
+// nothing that is not deprecated, only the groups are known.
+func (j *judge) withGroup(s pair.Side, offer *pair.Message, groups string) []string {
+	var lines []string
+	if offer != nil {
+		if sets := setsOf(offer); len(sets) > 0 {
+			lines = j.suggest(s, 2, sets[0].strong())
+		}
+	}
+	if len(lines) == 0 {
+		const name = "MONCAP-SUGGESTION"
+		return append([]string{"crypto ikev2 proposal " + name, groups}, j.inPolicy(s, name)...)
+	}
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, " group ") })
+	policy := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "crypto ikev2 policy ") })
+	return slices.Insert(lines, policy, groups)
+}
+
 // strongGroups are the words of a group command without deprecated ones: the group itself, else
 // those of today.
 func strongGroups(group int) string {
-	if weakGroup(uint16(group)) {
+	if group == 0 || weakGroup(uint16(group)) {
 		return "19 14"
 	}
 	return fmt.Sprint(group)
@@ -164,7 +221,7 @@ func groupRetry(j *judge) []report.Finding {
 				"succeeded: one round trip more.", j.name(t.Initiator), offered, j.name(t.Responder()), group),
 			Evidence: evidence(fmt.Sprintf("INVALID_KE_PAYLOAD: wants group %d", group), rounds...),
 			Actions: []report.Action{j.config(t.Initiator, "the wanted group first",
-				"crypto ikev2 proposal MONCAP-SUGGESTION", wantedFirst(group, offered))},
+				j.withGroup(t.Initiator, rounds[0].Answers(), wantedFirst(group, offered))...)},
 			Fields: map[string]any{"offered_group": offered, "wanted_group": group},
 		}
 		if again != t.Talk {
@@ -216,7 +273,6 @@ func cookieChallenge(j *judge) []report.Finding {
 
 func redirected(j *judge) []report.Finding {
 	var all []report.Finding
-	seen := map[string]bool{}
 	speaks := func(v *pair.Conversation) bool { return v.MaySay(ike.Redirect, ike.RedirectedFrom) }
 	for m := range j.c.MessagesWhere(speaks) {
 		if !m.Has(uint16(ike.Redirect)) && !m.Has(uint16(ike.RedirectedFrom)) {
@@ -228,16 +284,16 @@ func redirected(j *judge) []report.Finding {
 				continue
 			}
 			by, to := m.From, n.Gateway()
+			who := j.name(by)
 			if n.Number == ike.RedirectedFrom { // the peer of before sent the REDIRECT, where nobody can read it
 				by, to = m.From.Other(), j.target(m).String()
+				if who = j.name(by); j.c.Story(by) == nil { // one capture may show several peers
+					who = cmp.Or(n.Gateway(), who)
+				}
 			}
-			if seen[to] {
-				continue
-			}
-			seen[to] = true
 			all = append(all, report.Finding{
 				Confidence: report.Certain, Conversation: m.Conversation.ID,
-				Explanation: fmt.Sprintf("%s sends %s to another gateway: %s.", j.name(by), j.name(by.Other()), to),
+				Explanation: fmt.Sprintf("%s sends %s to another gateway: %s.", who, j.name(by.Other()), to),
 				Evidence:    evidence(n.Number.String(), m),
 				Actions: []report.Action{j.exec(by, "why it redirects", "show crypto ikev2 cluster",
 					"show crypto ikev2 stats")},

@@ -46,8 +46,13 @@ func (j *judge) offersOf(s pair.Side, t *talk, version int) []set {
 	return all
 }
 
+// setsOf are the sets of algorithms in m; none where the capture holds only a part of its SA
+// payload, which may have offered more.
 func setsOf(m *pair.Message) []set {
 	var all []set
+	if !wholeSA(m) {
+		return nil
+	}
 	if sa := m.SA(); sa != nil && m.Exchange == ike.IKESAInit {
 		for _, p := range sa.Proposals {
 			x := set{}
@@ -126,10 +131,10 @@ func closest(a, b []set) (x, y set, kindsThatDiffer []string) {
 	return x, y, kindsThatDiffer
 }
 
-// differing are the kinds of transforms in which two sets have nothing in common. A kind that one
-// side lacks it has as NONE alone (RFC 7296, Section 3.3.6; RFC 9370, Section 2.2.2); of an
-// integrity algorithm beside a combined cipher, and of extended sequence numbers, that says
-// nothing.
+// differing are the kinds of transforms in which two sets have nothing in common. A kind
+// that one side lacks it has as NONE alone (RFC 7296, Section 3.3.6; RFC 9370,
+// Section 2.2.2); of an integrity algorithm beside a combined cipher, and of extended
+// sequence numbers, that says nothing.
 func differing(x, y set) []string {
 	d := []string{}
 	for _, k := range kinds {

@@ -32,8 +32,8 @@ func (j *judge) profileFor(s pair.Side, all []*facts.IKEv2Profile) *facts.IKEv2P
 	return nil
 }
 
-// compareProfiles adds to a refused authentication what the IKEv2 profiles of both sides say about
-// it.
+// compareProfiles adds to a refused authentication what the IKEv2 profiles of both
+// sides say about it.
 func (j *judge) compareProfiles(f *report.Finding, refuser pair.Side) {
 	other := refuser.Other()
 	of := func(s pair.Side) []*facts.IKEv2Profile { return j.o.Config[s].IKEv2Profiles() }

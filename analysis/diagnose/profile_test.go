@@ -10,15 +10,18 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// ikeProfileText is `show crypto ikev2 profile` of a router whose profile is for the given identities.
+// ikeProfileText is `show crypto ikev2 profile` of a router whose profile is for
+// the given identities.
 func ikeProfileText(name, local, sends, accepts string, identities ...string) string {
 	all := []string{"", "IKEv2 profile: " + name, " Shutdown : No", " Ref Count: 5", " Match criteria: ", "  Fvrf: global",
 		"  Local address/interface: none", "  Identities: "}
 	for _, x := range identities {
 		all = append(all, "   "+x)
 	}
-	return scene.Lines(append(all, "  Certificate maps: none", " Local identity: "+local, " Remote identity: none", " Local authentication method: "+sends,
-		" Remote authentication method(s): "+accepts, " EAP options: none", " Keyring: KR", " Trustpoint(s): none", " Lifetime: 86400 seconds",
+	return scene.Lines(append(all, "  Certificate maps: none", " Local identity: "+local, " Remote identity: none",
+		" Local authentication method: "+sends,
+		" Remote authentication method(s): "+accepts, " EAP options: none", " Keyring: KR", " Trustpoint(s): none",
+		" Lifetime: 86400 seconds",
 		" DPD: disabled", " NAT-keepalive: disabled", " Ivrf: none", " Virtual-template: none", " mode auto: none")...)
 }
 
@@ -38,26 +41,34 @@ func TestRefusedAuthenticationIsExplainedByProfiles(t *testing.T) {
 		lines   []string
 	}{
 		"only the key is left": {plain, shared(toA), nil, "leaves the pre-shared key", nil, nil},
-		"a network":            {plain, shared("address 192.168.0.0 255.255.0.0"), nil, "leaves the pre-shared key", nil, nil},
-		"any":                  {plain, shared("any"), nil, "leaves the pre-shared key", nil, nil},
-		"nothing collected":    {plain, "", nil, "packets do not tell", nil, nil},
-		"another address": {plain, shared("address 192.168.9.1" + host), nil, "address 192.168.1.1: it matches address 192.168.9.1",
+		"a network": {plain, shared("address 192.168.0.0 255.255.0.0"), nil, "leaves the pre-shared key", nil,
+			nil},
+		"any":               {plain, shared("any"), nil, "leaves the pre-shared key", nil, nil},
+		"nothing collected": {plain, "", nil, "packets do not tell", nil, nil},
+		"another address": {plain, shared("address 192.168.9.1" + host), nil,
+			"address 192.168.1.1: it matches address 192.168.9.1",
 			map[string]any{"identities": sides([]string{"address 192.168.1.1"}, []string{"address 192.168.9.1" + host})},
 			[]string{"crypto ikev2 profile HQ", " match identity remote address 192.168.1.1" + host}},
-		"a name": {ikeProfileText("BRANCH", "fqdn r1.example.net", "pre-share", "pre-share", toB), shared(toA), nil, "fqdn r1.example.net",
-			map[string]any{"identities": sides([]string{"fqdn r1.example.net"}, []string{toA})},
+		"a name": {ikeProfileText("BRANCH", "fqdn r1.example.net", "pre-share", "pre-share", toB), shared(toA), nil,
+			"fqdn r1.example.net", map[string]any{"identities": sides([]string{"fqdn r1.example.net"}, []string{toA})},
 			[]string{"crypto ikev2 profile HQ", " match identity remote fqdn r1.example.net"}},
-		"a name of the domain": {ikeProfileText("BRANCH", "fqdn r1.example.net", "pre-share", "pre-share", toB), shared(toA, "fqdn domain example.net"), nil,
-			"leaves the pre-shared key", nil, nil},
-		"methods": {ikeProfileText("BRANCH", "none", "rsa-sig", "pre-share", toB), shared(toA), nil, "accepts pre-share of its peer",
+		"a name of the domain": {ikeProfileText("BRANCH", "fqdn r1.example.net", "pre-share", "pre-share", toB),
+			shared(toA, "fqdn domain example.net"), nil, "leaves the pre-shared key", nil, nil},
+		"methods": {ikeProfileText("BRANCH", "none", "rsa-sig", "pre-share", toB), shared(toA), nil,
+			"accepts pre-share of its peer",
 			map[string]any{"authentication methods": sides([]string{"rsa-sig"}, []string{"pre-share"})},
 			[]string{"crypto ikev2 profile HQ", " authentication remote rsa-sig"}},
-		"one of its methods": {plain, ikeProfileText("HQ", "none", "pre-share", "rsa-sig pre-share", toA), nil, "leaves the pre-shared key", nil, nil},
-		"of two profiles the one that the crypto map names": {ikeProfileText("OTHER", "none", "pre-share", "pre-share", toB) + ikeProfileText("BRANCH", "none", "ecdsa-sig", "pre-share", toB),
-			shared(toA), map[string]string{"show-crypto-map": scene.Lines(`Crypto Map IPv4 "CMAP" 10 ipsec-isakmp`, "\tPeer = 192.168.2.1", "\tIKEv2 Profile: BRANCH", "\tPFS (Y/N): N")},
-			"authenticates with ecdsa-sig", map[string]any{"authentication methods": sides([]string{"ecdsa-sig"}, []string{"pre-share"})},
+		"one of its methods": {plain, ikeProfileText("HQ", "none", "pre-share", "rsa-sig pre-share", toA), nil,
+			"leaves the pre-shared key", nil, nil},
+		"of two profiles the one that the crypto map names": {ikeProfileText("OTHER", "none", "pre-share", "pre-share", toB) +
+			ikeProfileText("BRANCH", "none", "ecdsa-sig", "pre-share", toB),
+			shared(toA), map[string]string{"show-crypto-map": scene.Lines(`Crypto Map IPv4 "CMAP" 10 ipsec-isakmp`,
+				"\tPeer = 192.168.2.1", "\tIKEv2 Profile: BRANCH", "\tPFS (Y/N): N")},
+			"authenticates with ecdsa-sig",
+			map[string]any{"authentication methods": sides([]string{"ecdsa-sig"}, []string{"pre-share"})},
 			[]string{"crypto ikev2 profile HQ", " authentication remote ecdsa-sig"}},
-		"a distinguished name": {ikeProfileText("BRANCH", "DN", "rsa-sig", "rsa-sig", toB), shared(toA), nil, "packets do not tell", nil, nil},
+		"a distinguished name": {ikeProfileText("BRANCH", "DN", "rsa-sig", "rsa-sig", toB), shared(toA), nil,
+			"packets do not tell", nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := scene.New(t)

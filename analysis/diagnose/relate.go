@@ -53,11 +53,11 @@ func causesOf(all []Entry) map[string][]string {
 }
 
 // link hangs what follows under its root.
-func link(found []report.Finding) {
+func link(found []*report.Finding) {
 	asked := map[string]bool{}
 	codes := map[string]bool{}
-	for i := range found {
-		if code := found[i].Code; !codes[code] {
+	for _, f := range found {
+		if code := f.Code; !codes[code] {
 			codes[code] = true
 			for _, cause := range causes()[code] {
 				asked[cause] = true
@@ -65,10 +65,9 @@ func link(found []report.Finding) {
 		}
 	}
 	of := newIndex(found, asked)
-	for i := range found {
-		f := &found[i]
+	for _, f := range found {
 		for _, code := range causes()[f.Code] {
-			if of.cause(code, *f) >= 0 {
+			if of.cause(code, f) >= 0 {
 				f.CausedBy = code
 				break
 			}
@@ -81,13 +80,13 @@ type topic struct{ conversation, code string }
 
 // index finds findings by their code and what they are about.
 type index struct {
-	found []report.Finding
+	found []*report.Finding
 	of    map[topic][]int  // by code, and by code and conversation
 	apart map[string][]int // by code: those that name no conversation
 }
 
 // newIndex makes an index of the findings that may be causes: of others no one asks.
-func newIndex(found []report.Finding, causes map[string]bool) index {
+func newIndex(found []*report.Finding, causes map[string]bool) index {
 	x := index{found, map[topic][]int{}, map[string][]int{}}
 	for i, f := range found {
 		if !causes[f.Code] {
@@ -108,7 +107,7 @@ func newIndex(found []report.Finding, causes map[string]bool) index {
 }
 
 // cause is the first finding of a code that f can follow from; -1 when there is none.
-func (x index) cause(code string, f report.Finding) int {
+func (x index) cause(code string, f *report.Finding) int {
 	if f.Conversation == "" || everywhere(code, f.Code) {
 		return x.first(x.of[topic{code: code}], f)
 	}
@@ -121,9 +120,9 @@ func (x index) cause(code string, f report.Finding) int {
 	return best
 }
 
-func (x index) first(of []int, f report.Finding) int {
+func (x index) first(of []int, f *report.Finding) int {
 	for _, i := range of {
-		if related(x.found[i], f) {
+		if related(*x.found[i], *f) {
 			return i
 		}
 	}
@@ -153,8 +152,8 @@ func everywhere(cause, follower string) bool {
 	return c.Everywhere || f.Everywhere || exceptions[[2]string{cause, follower}] != nil
 }
 
-// exceptions are the causes and followers whose subjects relate in another way than all the others'
-// do.
+// exceptions are the causes and followers whose subjects relate in another way than
+// all the others' do.
 var exceptions = map[[2]string]func(cause, follower report.Finding) bool{
 	{"capture-empty", "path-blocked"}: func(c, f report.Finding) bool {
 		return f.Subject.Direction != "" && f.Subject.Direction.To() == c.Subject.Side
@@ -163,9 +162,15 @@ var exceptions = map[[2]string]func(cause, follower report.Finding) bool{
 	{"icmp-rejected", "esp-one-way"}: func(c, f report.Finding) bool {
 		return c.Subject.Direction != "" && c.Subject.Direction.To() == f.Subject.Side
 	},
+	// Who has lost the SA has none to send with either.
+	{"invalid-spi", "esp-one-way"}: sameSide,
 	// The address that a NAT gave up says that nobody is there.
 	{"nat-mapping-changed", "icmp-rejected"}: func(c, f report.Finding) bool {
 		return c.Subject.Device.IsValid() && c.Subject.Device == f.Subject.Device
+	},
+	// What goes to an address that was left does not arrive.
+	{"nat-mapping-changed", "esp-blocked"}: func(c, f report.Finding) bool {
+		return c.Subject.Direction != "" && c.Subject.Direction == f.Subject.Direction
 	},
 	// An error about what went to a wrong address says nothing of the path to the peer.
 	{"wrong-peer-address", "icmp-rejected"}: func(c, f report.Finding) bool { return c.Conversation == f.Conversation },
@@ -183,6 +188,9 @@ func sameSide(c, f report.Finding) bool {
 // related says whether a finding can follow from a cause: they are about the same direction and
 // conversation, where both name one.
 func related(cause, follower report.Finding) bool {
+	if cause.Subject.Apart {
+		return false
+	}
 	if is := exceptions[[2]string{cause.Code, follower.Code}]; is != nil {
 		return is(cause, follower)
 	}

@@ -10,18 +10,25 @@ type rule struct {
 	find func(*judge) []report.Finding
 }
 
-// rules are asked in this order, which is that of equals in the report: no rule looks at what others
-// found. What the captures themselves lack comes first, since it limits what may be said about the
-// rest.
+// proofs add the evidence of findings that a rule leaves it out of: there may be one of every
+// conversation, and of those that fold makes one of, the first frames are told.
+var proofs = map[string]func(*judge, *report.Finding){"responder-auth-rejected": proveRejected}
+
+// rules are asked in this order, which is that of equals in the report: no rule looks at what
+// others found. What the captures themselves lack comes first, since it limits what may be said
+// about the rest.
 var rules = []rule{
-	{"capture-one-sided", captureOneSided}, {"capture-unreadable", captureUnreadable}, {"capture-empty", captureEmpty},
+	{"capture-of-other-tunnel", captureOfOtherTunnel},
+	{"capture-one-sided", captureOneSided}, {"capture-damaged", captureDamaged},
+	{"capture-unreadable", captureUnreadable}, {"capture-empty", captureEmpty},
 	{"capture-windows-disjoint", captureDisjoint},
-	{"capture-damaged", captureDamaged}, {"capture-truncated-packets", captureTruncated},
+	{"capture-truncated-packets", captureTruncated},
 	{"capture-duplicates", captureDuplicates},
 	{"capture-filter-incomplete", captureFilter}, {"capture-buffer-full", captureBufferFull},
 	{"capture-rate-limited", captureRateLimited}, {"capture-punt-policed", capturePoliced},
 	{"transfer-host-key-changed", transferHostKey},
-	{"clock-offset", clockOffset}, {"strangers", strangers}, {"malformed-message", malformedMessage},
+	{"clock-offset", clockOffset}, {"strangers", strangers},
+	{"other-tunnel-fails", otherTunnelFails}, {"malformed-message", malformedMessage},
 	{"no-ike-traffic", noIKETraffic},
 	{"nat-detected", natDetected}, {"nat-port-rewritten", natPortRewritten}, {"nat-mapping-changed", natMappingChanged},
 	{"udp-encapsulation-forced", encapsulationForced},
@@ -52,8 +59,11 @@ var rules = []rule{
 	{"esp-encapsulation-differs", espEncapsulationDiffers},
 	{"traffic-in-clear", trafficInClear},
 	{"quick-mode-stalled", quickModeStalled}, {"main-mode-stalled", mainModeStalled},
-	{"control-plane-drop", controlPlaneDrop}, {"peer-not-answering", peerNotAnswering}, {"response-ignored", responseIgnored},
+	{"control-plane-drop", controlPlaneDrop}, {"external-service-timeout", externalServiceTimeout},
+	{"peer-not-answering", peerNotAnswering},
+	{"response-ignored", responseIgnored},
 	{"retransmissions-exhausted", exhausted},
+	{"router-says-why", routerSaysWhy},
 	{"debug-agrees", debugAgrees}, {"debug-sent-not-captured", debugNotCaptured},
 	{"debug-captured-not-received", debugNotReceived},
 }

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/facts"
@@ -16,23 +15,30 @@ func packetTooBig(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, e := range facts.TooBig(j.c) {
 		from := e.Sight.Src.Addr().String()
+		actions := j.smaller(e.Quoted, e.MTU, 0)
+		if e.Message != nil && e.Message.Exchange == ike.IKESAInit {
+			actions = slices.Insert(actions, 0, j.smallerInit(e.Quoted))
+		}
+		if !e.V6 { // which no router on the way fragments
+			actions = append(actions,
+				j.config(e.Quoted, "ESP that may be fragmented on the way", "crypto ipsec df-bit clear"))
+		}
 		all = append(all, report.Finding{
 			Confidence: report.Certain,
 			Explanation: fmt.Sprintf("%s says that packets of %s do not fit: the next link takes %d bytes.", from,
 				j.name(e.Quoted), e.MTU),
 			Evidence: []report.Evidence{{Side: sideOf(e.Side), Frame: int(e.Frame), Note: e.Meaning()}},
-			Actions: append(j.smaller(e.Quoted, e.MTU, 0),
-				j.config(e.Quoted, "ESP that may be fragmented on the way", "crypto ipsec df-bit clear")),
-			Subject: sentBy(e.Quoted),
-			Fields:  map[string]any{"mtu": e.MTU, "reported_by": from},
+			Actions:  actions,
+			Subject:  sentBy(e.Quoted),
+			Fields:   map[string]any{"mtu": e.MTU, "reported_by": from},
 		})
 	}
 	return all
 }
 
-// smaller are the lines for IKE and TCP that pass where IP packets of so many bytes were seen, or
-// are said, to pass. A value that was not measured is not advised: then the size is to be found
-// first.
+// smaller are the lines for IKE and TCP that pass where IP packets of so many bytes were
+// seen, or are said, to pass. A value that was not measured is not advised: then the size is
+// to be found first.
 func (j *judge) smaller(s pair.Side, passes, fails int) []report.Action {
 	const (
 		fragments    = 1200        // crypto ikev2 fragmentation mtu; it suits every common path
@@ -43,7 +49,8 @@ func (j *judge) smaller(s pair.Side, passes, fails int) []report.Action {
 	if passes < leastSegment+around {
 		return []report.Action{j.findSize(s, passes, fails)}
 	}
-	ike := j.config(s, "IKE messages that fit", fmt.Sprint("crypto ikev2 fragmentation mtu ", min(fragments, passes)))
+	ike := j.config(s, "IKE messages that fit, those behind IKE_SA_INIT",
+		fmt.Sprint("crypto ikev2 fragmentation mtu ", min(fragments, passes)))
 	tcp := j.config(s, "on the tunnel's or the LAN's interface: TCP that fits, with the bytes of the tunnel around it",
 		fmt.Sprint("ip tcp adjust-mss ", min(segments, passes-around)))
 	if j.onlyV1() {
@@ -60,13 +67,9 @@ func (j *judge) findSize(s pair.Side, passes, fails int) report.Action {
 	if high <= low {
 		high = ethernet
 	}
-	keep := " df-bit"
-	if strings.Contains(j.seenAs(s.Other()), ":") {
-		keep = "" // no router fragments IPv6
-	}
 	var pings []string
 	for i := 1; i <= 4; i++ {
-		pings = append(pings, fmt.Sprintf("ping %%s size %d%s", low+(high-low)*i/5, keep))
+		pings = append(pings, fmt.Sprintf("ping %%s size %d df-bit", low+(high-low)*i/5))
 	}
 	then := "`crypto ikev2 fragmentation mtu` to it and `ip tcp adjust-mss` to 140 less"
 	if j.onlyV1() {
@@ -92,7 +95,7 @@ func ipFragmentsLost(j *judge) []report.Finding {
 				capital(one(x.Message.Exchange)), j.name(s), inFragments(first.At[s]),
 				plural(len(first.Partial()), "arrives", "arrive"), j.name(s.Other()), among),
 			Evidence: sights("sent in IP fragments that do not all arrive", x.Lost...),
-			Actions: append(j.withoutFragments(x.Message.Conversation.Version),
+			Actions: append(j.withoutFragments(x.Message),
 				path(s, "let IP fragments of UDP 500 and 4500 pass", j.permit(s, "udp", "fragments"))),
 			Subject: sentBy(s),
 			Fields: map[string]any{"protocol": "IKE", "datagram_size": first.At[s].Datagram,
@@ -102,15 +105,25 @@ func ipFragmentsLost(j *judge) []report.Finding {
 	return all
 }
 
-// withoutFragments are the lines for IKE messages that need no IP fragments, which IKEv1 has none
-// of.
-func (j *judge) withoutFragments(version int) []report.Action {
-	if version == 1 {
+// withoutFragments is what makes m need no IP fragments. IKEv1 has nothing of the kind; in IKEv2
+// what comes after IKE_SA_INIT is sent in pieces of IKE's own (RFC 7383, Section 2.3).
+func (j *judge) withoutFragments(m *pair.Message) []report.Action {
+	switch {
+	case m.Conversation.Version == 1:
 		return nil
+	case m.Exchange == ike.IKESAInit:
+		return []report.Action{j.smallerInit(m.From)}
 	}
 	const why, line = "IKE messages that need no IP fragments; both sides must have it",
 		"crypto ikev2 fragmentation mtu 1200"
 	return []report.Action{j.config(pair.A, why, line), j.config(pair.B, why, line)}
+}
+
+// smallerInit is what makes IKE_SA_INIT of s fit, which no line does.
+func (j *judge) smallerInit(s pair.Side) report.Action {
+	return j.exec(s, "what makes IKE_SA_INIT so large, which IKE itself never sends in pieces: "+
+		"fewer proposals, a smaller key exchange first, a large one as an additional exchange (RFC 9370)",
+		"show crypto ikev2 proposal", "show running-config | section crypto")
 }
 
 // inFragments tells how a datagram travels; its size and number of fragments are not known where
@@ -163,11 +176,12 @@ func fragmentationOff(j *judge) []report.Finding {
 	return nil
 }
 
-// fragmented are the messages of the conversation that left in IP fragments.
+// fragmented are the messages of the conversation that left in IP fragments and could go in pieces
+// of IKE's own: those that are encrypted (RFC 7383, Section 2.3).
 func (j *judge) fragmented(t *talk) []*pair.Message {
 	var all []*pair.Message
 	for _, m := range t.Messages {
-		if slices.ContainsFunc(m.Transmissions(), facts.Fragmented) {
+		if m.Encrypted() && slices.ContainsFunc(m.Transmissions(), facts.Fragmented) {
 			all = append(all, m)
 		}
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis/scene"
 )
 
-// bigAuth sends an IKE_AUTH request of 2,000 bytes in IP fragments, three times; keep of them arrive.
+// bigAuth sends an IKE_AUTH request of 2,000 bytes in IP fragments, three times;
+// keep of them arrive.
 func bigAuth(keep int) func(*scene.Scene) {
 	return func(s *scene.Scene) {
 		a := s.SA(0)
@@ -22,7 +23,8 @@ func bigAuth(keep int) func(*scene.Scene) {
 	}
 }
 
-// skf sends an IKE_AUTH request in three IKE fragments, of which the second has the given fates, one a round.
+// skf sends an IKE_AUTH request in three IKE fragments, of which the second has the given fates,
+// one a round.
 func skf(fates ...scene.Fate) func(*scene.Scene) {
 	return func(s *scene.Scene) {
 		a := s.SA(0)
@@ -44,6 +46,17 @@ func skf(fates ...scene.Fate) func(*scene.Scene) {
 	}
 }
 
+// blockedThenSmall: nothing of a side arrives for some seconds, whatever size it has, and then its
+// traffic does, which is smaller.
+func blockedThenSmall(from int) func(*scene.Scene) {
+	return func(s *scene.Scene) {
+		a := s.SA(from)
+		s.Repeat(3, from, 500, a.Init(false, scene.Proposals(scene.GCM(19))), scene.Lost)
+		s.Repeat(3, from, 500, s.SA(from).Init(false, scene.Proposals(scene.CBC(256, 14))), scene.Lost)
+		s.Dialogue(10, 200*time.Millisecond, scene.Passes)
+	}
+}
+
 // largeRekey: small messages pass, a large request is sent n times with the fate.
 func largeRekey(n int, f scene.Fate) func(*scene.Scene) {
 	return func(s *scene.Scene) {
@@ -57,7 +70,8 @@ func largeRekey(n int, f scene.Fate) func(*scene.Scene) {
 	}
 }
 
-// largeESP: every third packet of A is larger than a frame and has the fate, the others and those of B pass.
+// largeESP: every third packet of A is larger than a frame and has the fate, the others and those
+// of B pass.
 func largeESP(udp bool, f scene.Fate) func(*scene.Scene) {
 	return func(s *scene.Scene) {
 		s.SA(0).Up()
@@ -73,12 +87,38 @@ func largeESP(udp bool, f scene.Fate) func(*scene.Scene) {
 	}
 }
 
+// largeInit is a tunnel whose IKE_SA_INIT, the message of a side, goes in IP fragments.
+func largeInit(large int) func(*scene.Scene) {
+	return func(s *scene.Scene) {
+		a := s.SA(0)
+		for from := range 2 {
+			var more []ike.Payload
+			f := scene.Fate{}
+			if from == large {
+				more, f.MTU = append(more, &ike.Unknown{Number: 43, Data: make([]byte, 1600)}), 1480
+			}
+			s.IKE(from, 500, a.Init(from == 1, scene.Proposals(scene.GCM(19)), more...), f)
+		}
+		a.Auth(ike.PayloadIDr, scene.SizeAnswer)
+		s.Traffic(3, false)
+	}
+}
+
 var _ = add(sizeCases)
 
 func sizeCases() []findingCase {
 	return []findingCase{
-		{"ip-fragments-lost", hit, "the second one", bigAuth(1), map[string]any{"direction": "A->B", "fragments_sent": 2, "fragments_seen": 1, "confidence": "certain"}},
+		{"ip-fragments-lost", hit, "the second one", bigAuth(1),
+			map[string]any{"direction": "A->B", "fragments_sent": 2, "fragments_seen": 1, "confidence": "certain"}},
 		{"ip-fragments-lost", near, "all arrive", bigAuth(0), nil},
+		{"ip-fragments-lost", hit, "the second one, and the captures cut packets short", func(s *scene.Scene) {
+			s.Snap = [2]int{128, 128}
+			bigAuth(1)(s)
+		}, map[string]any{"direction": "A->B"}},
+		{"ip-fragments-lost", near, "all arrive, and the captures cut packets short", func(s *scene.Scene) {
+			s.Snap = [2]int{128, 128}
+			bigAuth(0)(s)
+		}, nil},
 		{"ip-fragments-lost", near, "A's own capture lacks the second", func(s *scene.Scene) {
 			a := s.SA(0)
 			a.Open()
@@ -94,9 +134,11 @@ func sizeCases() []findingCase {
 			s.Repeat(3, 1, 500, s.SA(1).Init(false, scene.Proposals(scene.GCM(19))), scene.Fate{})
 		}, nil},
 		{"ip-fragments-lost", hit, "the second ones of ESP", largeESP(false, scene.Fate{MTU: 1480, Keep: 1}),
-			map[string]any{"direction": "A->B", "protocol": "ESP", "fragments_sent": 2, "fragments_seen": 1, "datagram_size": 1508}},
+			map[string]any{"direction": "A->B", "protocol": "ESP", "fragments_sent": 2, "fragments_seen": 1,
+				"datagram_size": 1508}},
 		{"ip-fragments-lost", hit, "the second ones of ESP in UDP", largeESP(true, scene.Fate{MTU: 1480, Keep: 1}),
-			map[string]any{"direction": "A->B", "protocol": "ESP in UDP", "fragments_sent": 2, "fragments_seen": 1, "datagram_size": 1516}},
+			map[string]any{"direction": "A->B", "protocol": "ESP in UDP", "fragments_sent": 2, "fragments_seen": 1,
+				"datagram_size": 1516}},
 		{"ip-fragments-lost", hit, "all of ESP, the small ones too", largeESP(false, scene.Fate{MTU: 1480, Lost: true}),
 			map[string]any{"direction": "A->B", "protocol": "ESP", "fragments_sent": 2, "fragments_seen": 0}},
 		{"ip-fragments-lost", hit, "the second ones of AH", func(s *scene.Scene) {
@@ -160,28 +202,38 @@ func sizeCases() []findingCase {
 		}, nil},
 		{"ip-fragments-lost", none, "nothing is fragmented", scene.Healthy, nil},
 
-		{"ike-fragments-lost", hit, "the second of three", skf(scene.Lost, scene.Lost, scene.Lost), map[string]any{"direction": "A->B", "fragments_sent": 3, "fragments_seen": 2}},
+		{"ike-fragments-lost", hit, "the second of three", skf(scene.Lost, scene.Lost, scene.Lost),
+			map[string]any{"direction": "A->B", "fragments_sent": 3, "fragments_seen": 2}},
 		{"ike-fragments-lost", near, "it arrives in the second round", skf(scene.Lost, scene.Fate{}), nil},
 		{"ike-fragments-lost", none, "nothing is fragmented", scene.Healthy, nil},
-		{"ike-fragments-lost", hit, "IKEv1", certificatesV1(scene.Lost, scene.Lost, scene.Lost), map[string]any{"direction": "A->B", "fragments_sent": 3, "fragments_seen": 2}},
+		{"ike-fragments-lost", hit, "IKEv1", certificatesV1(scene.Lost, scene.Lost, scene.Lost),
+			map[string]any{"direction": "A->B", "fragments_sent": 3, "fragments_seen": 2}},
 		{"ike-fragments-lost", near, "IKEv1, it arrives in the second round", certificatesV1(scene.Lost, scene.Fate{}), nil},
 
-		{"packet-too-big", hit, "the next hop takes 1400", rejectedBy(3, 4), map[string]any{"direction": "A->B", "mtu": 1400, "reported_by": "203.0.113.1"}},
+		{"packet-too-big", hit, "the next hop takes 1400", rejectedBy(3, 4),
+			map[string]any{"direction": "A->B", "mtu": 1400, "reported_by": "203.0.113.1"}},
 		{"packet-too-big", near, "another reason", rejectedBy(3, 13), nil},
 		{"packet-too-big", none, "healthy", scene.Healthy, nil},
 
-		{"mtu-black-hole", hit, "large ones vanish", largeRekey(5, scene.Lost), map[string]any{"direction": "A->B", "confidence": "probable"}},
+		{"mtu-black-hole", near, "A's path was blocked, and smaller ones follow", blockedThenSmall(0), nil},
+		{"mtu-black-hole", near, "B's path was blocked, and smaller ones follow", blockedThenSmall(1), nil},
+		{"mtu-black-hole", hit, "large ones vanish", largeRekey(5, scene.Lost),
+			map[string]any{"direction": "A->B", "confidence": "probable"}},
 		{"mtu-black-hole", near, "four are too few", largeRekey(4, scene.Lost), nil},
 		{"mtu-black-hole", near, "small ones vanish too", blockedAtoB, nil},
 		{"mtu-black-hole", none, "healthy", scene.Healthy, nil},
 
-		{"ike-fragmentation-not-negotiated", hit, "and IP fragments are needed", bigAuth(0), map[string]any{"confidence": "certain"}},
+		{"ike-fragmentation-not-negotiated", hit, "and IP fragments are needed", bigAuth(0),
+			map[string]any{"confidence": "certain"}},
 		{"ike-fragmentation-not-negotiated", near, "both announce it", func(s *scene.Scene) {
 			a := s.SA(0)
 			s.IKE(0, 500, a.Init(false, scene.Proposals(scene.GCM(19)), scene.Supported(ike.FragmentationSupported)))
 			s.IKE(1, 500, a.Init(true, scene.Proposals(scene.GCM(19)), scene.Supported(ike.FragmentationSupported)))
 			s.IKE(0, 500, a.Sealed(ike.IKEAuth, 0, 1, false, ike.PayloadIDi, 2000), scene.Fate{MTU: 1480})
 		}, nil},
+		{"ike-fragmentation-not-negotiated", near, "only IKE_SA_INIT is too large", largeInit(0), nil},
+		{"ike-fragmentation-not-negotiated", near, "only B's answer to IKE_SA_INIT is too large, over IPv6",
+			func(s *scene.Scene) { s.Addr = scene.SixAddr; largeInit(1)(s) }, nil},
 		{"ike-fragmentation-not-negotiated", none, "everything fits", scene.Healthy, nil},
 	}
 }

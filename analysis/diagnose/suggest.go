@@ -9,8 +9,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// knownOf is what s is known to accept, and from where: its own offers in the captures, or its
-// configuration.
+// knownOf is what s is known to accept, and from where: its own offers in the captures, or
+// its configuration.
 func (j *judge) knownOf(s pair.Side, version int) ([]set, string) {
 	if own := j.offersOf(s, nil, version); len(own) > 0 {
 		return own, "its own offers in the captures"
@@ -64,8 +64,7 @@ func (j *judge) suggest(s pair.Side, version int, wanted set) []string {
 	if word := pqcWords(wanted); word != "" {
 		lines = append(lines, " pqc "+word)
 	}
-	policy := configured(j.o.Config[s], 2).policy
-	return append(lines, "crypto ikev2 policy "+orWord(policy, name), " proposal "+name)
+	return append(lines, j.inPolicy(s, name)...)
 }
 
 // pqcWords are the post-quantum methods of a set as IOS XE 26 configures them: `pqc mlkem768
@@ -98,7 +97,7 @@ func (j *judge) advise(f *report.Finding, refuser pair.Side, version int, offere
 	switch {
 	case weakWanted && weakOffered:
 		f.Explanation += " Both have algorithms that are broken or deprecated."
-		f.Actions = append(f.Actions, j.stronger(version)...)
+		f.Actions = append(f.Actions, j.stronger(version, offered, wanted)...)
 		return
 	case weakWanted, !weakOffered && offered.postQuantum() && !wanted.postQuantum():
 		who, what, has = refuser, offered, wanted
@@ -112,7 +111,12 @@ func (j *judge) advise(f *report.Finding, refuser pair.Side, version int, offere
 		return
 	}
 	f.Fields["suggestion"] = lines
-	f.Actions = append(f.Actions, j.config(who, "one proposal that the other side has (a suggestion)", lines...))
+	why := "one proposal that the other side has (a suggestion; on one of the sides is enough)"
+	if version == 1 {
+		f.Actions = append(f.Actions, j.exec(who, freeNumber, "show crypto isakmp policy"))
+		why += ": " + inNewPolicy
+	}
+	f.Actions = append(f.Actions, j.config(who, why, lines...))
 }
 
 // configWords are the names of algorithms in IOS XE's configuration of IKEv2 proposals.
@@ -147,10 +151,8 @@ func suggestV1(wanted set) []string {
 	if encryption == "" || hash == "" {
 		return nil
 	}
-	lines := []string{"crypto isakmp policy 5", " encryption " + encryption, " hash " + hash}
-	if first("Authentication-Method") == "pre-shared key" {
-		lines = append(lines, " authentication pre-share")
-	}
+	lines := []string{newPolicyV1, " encryption " + encryption, " hash " + hash}
+	lines = append(lines, authenticationV1(wanted)...)
 	if group := first("Group-Description"); group != "" {
 		lines = append(lines, " "+group)
 	}

@@ -12,7 +12,7 @@ type talk struct {
 
 	// What is worked out when it is first asked for.
 	crossed map[*pair.Message]*pair.Message // see overlapping
-	renewed map[pair.Side]uint32            // the last message ID with which a side made new keys
+	renewed map[pair.Side]int64             // when a side last asked for new keys that were made, aligned
 }
 
 // establishedTalk returns a conversation that came up, or nil.

@@ -1,38 +1,42 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 )
 
-// talkSet is all conversations of a case, with what rules ask of all of them at once: each is
-// worked out in one walk, since of thousands of conversations no rule may walk through all for
-// each.
+// talkSet is all conversations of a case, with what rules ask of all of them at once:
+// each is worked out in one walk, since of thousands of conversations no rule may walk
+// through all for each.
 type talkSet struct {
 	ctx   context.Context
 	steps int
 	all   []*talk
-	bySPI map[ike.SPI]*talk // the first with the initiator's SPI
-	of    map[*pair.Conversation]*talk
+	spis  map[ike.SPI]*talk       // see bySPI; nil: not asked for yet
 	upAt  map[[2]netip.Addr]int64 // when the last that came up between two addresses began, aligned
 	begun []int64                 // when each began that was captured from its beginning, aligned, ascending
 
 	taken map[[2]netip.Addr]int64 // when the last began that both its sides accepted, by the two addresses, aligned
 	began map[betweenBy][]int64   // when those began that came up, by the two addresses and the initiator, ascending
 
-	// Of those that stand: when the last of them began, and when one was used last, aligned.
-	aliveFirst, aliveLast int64
+	remotes *pair.Remotes
+	alive   map[netip.Addr]life // of those that stand, by the peer
 }
 
-func newTalkSet(ctx context.Context, talks []*facts.Talk) *talkSet {
+// life is when the last of some SAs began, and when one of them was used last, aligned.
+type life struct{ first, last int64 }
+
+func newTalkSet(ctx context.Context, c *pair.Case, talks []*facts.Talk) *talkSet {
 	n := len(talks)
-	s := &talkSet{ctx: ctx, all: make([]*talk, 0, n), bySPI: make(map[ike.SPI]*talk, n),
-		of: make(map[*pair.Conversation]*talk, n), upAt: map[[2]netip.Addr]int64{}, taken: map[[2]netip.Addr]int64{},
+	s := &talkSet{ctx: ctx, remotes: c.Remotes(), alive: map[netip.Addr]life{},
+		all: make([]*talk, 0, n), upAt: map[[2]netip.Addr]int64{}, taken: map[[2]netip.Addr]int64{},
 		began: map[betweenBy][]int64{}}
 	all := make([]talk, n)
 	for i, t := range talks {
@@ -42,22 +46,19 @@ func newTalkSet(ctx context.Context, talks []*facts.Talk) *talkSet {
 	}
 	slices.Sort(s.begun)
 	for _, t := range slices.Backward(s.all) {
-		t.succeeds = t.CameUp() || t.Next != nil && s.of[t.Next] != nil && s.of[t.Next].succeeds
+		next := s.of(t.Next)
+		t.succeeds = t.CameUp() || next != nil && next.succeeds
 	}
 	return s
 }
 
 func (s *talkSet) add(t *talk) {
 	s.all = append(s.all, t)
-	s.of[t.Conversation] = t
-	if s.bySPI[t.SPIi] == nil {
-		s.bySPI[t.SPIi] = t
-	}
 	if t.Complete {
 		s.begun = append(s.begun, t.First)
 	}
 	if t.CameUp() {
-		between := t.between()
+		between := t.Between()
 		s.upAt[between] = max(s.upAt[between], t.First)
 		if t.Taken {
 			s.taken[between] = max(s.taken[between], t.First)
@@ -66,7 +67,9 @@ func (s *talkSet) add(t *talk) {
 		s.began[by] = append(s.began[by], t.First)
 	}
 	if t.End == facts.Established && t.Successor == nil && !t.Foreign {
-		s.aliveFirst, s.aliveLast = max(s.aliveFirst, t.First), max(s.aliveLast, t.Last)
+		peer := s.remotes.With(t.Conversation)
+		x := s.alive[peer]
+		s.alive[peer] = life{max(x.first, t.First), max(x.last, t.Last)}
 	}
 }
 
@@ -79,6 +82,41 @@ func (s *talkSet) talks(yield func(int, *talk) bool) {
 	}
 }
 
+// named is the conversation with an ID, or nil. They are numbers, and ascend.
+func (s *talkSet) named(id string) *talk {
+	i, ok := slices.BinarySearchFunc(s.all, id, func(t *talk, id string) int {
+		return cmp.Or(cmp.Compare(len(t.ID), len(id)), cmp.Compare(t.ID, id))
+	})
+	if !ok {
+		return nil
+	}
+	return s.all[i]
+}
+
+// of is what is told of a conversation; nil of none, and of those of strangers. IDs are the places
+// in the case, counted from 1.
+func (s *talkSet) of(v *pair.Conversation) *talk {
+	if v == nil {
+		return nil
+	}
+	i, err := strconv.Atoi(v.ID)
+	if err != nil || i < 1 || i > len(s.all) || s.all[i-1].Conversation != v {
+		return nil
+	}
+	return s.all[i-1]
+}
+
+// bySPI is the first conversation with an initiator's SPI, or nil.
+func (s *talkSet) bySPI(spi ike.SPI) *talk {
+	if s.spis == nil {
+		s.spis = make(map[ike.SPI]*talk, len(s.all))
+		for _, t := range slices.Backward(s.all) {
+			s.spis[t.SPIi] = t
+		}
+	}
+	return s.spis[spi]
+}
+
 // hearing is after how many steps the context is looked at.
 const hearing = 64
 
@@ -88,7 +126,8 @@ func (s *talkSet) heard() { s.steps++ }
 // ended says whether the context has ended.
 func (s *talkSet) ended() bool { return s.ctx.Err() != nil }
 
-// onlyV1 says whether all that the sides negotiate is IKEv1, which commands of IKEv2 do nothing for.
+// onlyV1 says whether all that the sides negotiate is IKEv1, which commands of
+// IKEv2 do nothing for.
 func (s *talkSet) onlyV1() bool {
 	some := false
 	for _, t := range s.all {
@@ -100,17 +139,12 @@ func (s *talkSet) onlyV1() bool {
 	return some
 }
 
-// between are the addresses of the two ends.
-func (t *talk) between() [2]netip.Addr {
-	return [2]netip.Addr{t.Ends[pair.A].Addr(), t.Ends[pair.B].Addr()}
-}
-
 // succeeded says whether t, or one of the attempts that followed it, came up.
 func (s *talkSet) succeeded(t *talk) bool { return t.succeeds }
 
 // cameUpAfter says whether t, or a later negotiation of the same two ends, came up.
 func (s *talkSet) cameUpAfter(t *talk) bool {
-	at, ok := s.upAt[t.between()]
+	at, ok := s.upAt[t.Between()]
 	return ok && at >= t.First
 }
 
@@ -123,10 +157,13 @@ type betweenBy struct {
 // superseded says whether t does not matter any more: a later SA of the same two ends is in use, or
 // one that the other side began at the same time stands, of which two one is given up.
 func (s *talkSet) superseded(t *talk) bool {
-	if at, ok := s.taken[t.between()]; ok && at >= t.First {
-		return true
-	}
-	rivals := s.began[betweenBy{t.between(), t.Initiator.Other()}]
+	at, ok := s.taken[t.Between()]
+	return ok && at >= t.First || s.rivalCameUp(t)
+}
+
+// rivalCameUp says whether a negotiation came up that the other side began at the same time as t.
+func (s *talkSet) rivalCameUp(t *talk) bool {
+	rivals := s.began[betweenBy{t.Between(), t.Initiator.Other()}]
 	i, _ := slices.BinarySearch(rivals, t.First-facts.Soon)
 	return i < len(rivals) && rivals[i] <= t.First+facts.Soon
 }
@@ -137,10 +174,11 @@ func (s *talkSet) begunBetween(from, to int64) bool {
 	return i < len(s.begun) && s.begun[i] <= to
 }
 
-// otherLives says whether another SA stands beside t, which a Delete of t at a moment leaves: a
-// later one, one that was made with it, or one that is still used.
+// otherLives says whether another SA with the same peer stands beside t, which a Delete of t at a
+// moment leaves: a later one, one that was made with it, or one that is still used.
 func (s *talkSet) otherLives(t *talk, at int64) bool {
-	return s.aliveFirst > t.First-facts.Soon || s.aliveLast > at
+	x, some := s.alive[s.remotes.With(t.Conversation)]
+	return some && (x.first > t.First-facts.Soon || x.last > at)
 }
 
 // crossings finds for every CREATE_CHILD_SA request the first one of the other side that crossed

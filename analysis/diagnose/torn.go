@@ -9,8 +9,9 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// tornAlone is what one capture by itself says of IP fragments: those that came in from the peer and never became whole, though what the
-// router sent itself is whole. Where the capture holds no further fragment at all, its filter may be what hides them.
+// tornAlone is what one capture by itself says of IP fragments: those that came in from the peer
+// and never became whole, though what the router sent itself is whole. Where the capture holds no
+// further fragment at all, its filter may be what hides them.
 func (j *judge) tornAlone() []report.Finding {
 	const fewest = 2 // a single one may be a chance loss
 	own, peer := pair.A, pair.B
@@ -38,11 +39,13 @@ func (j *judge) tornAlone() []report.Finding {
 	}
 	f := report.Finding{
 		Confidence: report.Probable,
-		Explanation: fmt.Sprintf("%s of %s %s at %s in IP fragments of which others are missing, again and again: a device on the path drops IP fragments.",
-			plural(len(torn), "packet", "packets"), j.name(peer), map[bool]string{true: "arrives", false: "arrive"}[len(torn) == 1], j.name(own)),
+		Explanation: fmt.Sprintf("%s of %s %s at %s in IP fragments of which others are missing, again and again: a device "+
+			"on the path drops IP fragments.", plural(len(torn), "packet", "packets"), j.name(peer),
+			map[bool]string{true: "arrives", false: "arrive"}[len(torn) == 1], j.name(own)),
 		Actions: []report.Action{
 			path(peer, "let IP fragments pass", j.permit(peer, torn[0].Name(), "fragments")),
-			j.exec(own, "whether the capture's filter matches fragments, which carry no ports", "show monitor capture", "show access-lists"),
+			j.exec(own, "whether the capture's filter matches fragments, which carry no ports", "show monitor capture",
+				"show access-lists"),
 		},
 		// What was sent is known by its least: what is here, and one fragment more.
 		Fields: map[string]any{"direction": peer.Direction(), "protocol": torn[0].Name(), "datagram_size": torn[0].Bytes,
@@ -58,8 +61,8 @@ func (j *judge) tornAlone() []report.Finding {
 	return []report.Finding{f}
 }
 
-// tornSince says whether from a moment on none of the peer's packets in IP fragments arrived whole: so many that it is no chance, and more
-// than a flow's samples may leave out.
+// tornSince says whether from a moment on none of the peer's packets in IP fragments arrived whole:
+// so many that it is no chance, and more than a flow's samples may leave out.
 func (j *judge) tornSince(own, peer pair.Side, torn []*exchange.Datagram) bool {
 	const fewest = 5
 	whole, least := int64(math.MinInt64), fewest

@@ -18,13 +18,9 @@ type tracedSight struct {
 	packet *facts.TracedPacket
 }
 
-// traces are the packet trace of the router of s. They are read once.
+// traces are the packet trace of the router of s.
 func (j *judge) traces(s pair.Side) facts.Traces {
-	if j.traced[s] == nil {
-		t := j.o.Config[s].Traces()
-		j.traced[s] = &t
-	}
-	return *j.traced[s]
+	return *j.traced.of(s, func(s pair.Side) facts.Traces { return j.o.Config[s].Traces() })
 }
 
 // tracesOf is what the router of s did with the transmissions of m that its capture has.
@@ -50,7 +46,8 @@ func droppedOf(all []tracedSight) []tracedSight {
 	return slices.DeleteFunc(slices.Clone(all), func(t tracedSight) bool { return !t.packet.Dropped() })
 }
 
-// handedOver says whether the router handed every one of n packets to its control plane, and in which words.
+// handedOver says whether the router handed every one of n packets to its control plane, and in
+// which words.
 func handedOver(all []tracedSight, n int) (words string, yes bool) {
 	if len(all) == 0 || len(all) < n {
 		return "", false
@@ -63,7 +60,8 @@ func handedOver(all []tracedSight, n int) (words string, yes bool) {
 	return all[0].packet.Verdict(), true
 }
 
-// droppedESP are packets of IPsec, from and to the ends of the captured flows, that the router of s dropped.
+// droppedESP are packets of IPsec, from and to the ends of the captured flows, that the
+// router of s dropped.
 func (j *judge) droppedESP(s pair.Side) (all []facts.TracedPacket) {
 	for _, p := range j.traces(s) {
 		if p.Dropped() && slices.ContainsFunc(j.c.Story(s).Flows, func(f *exchange.Flow) bool { return carries(f, p) }) {
@@ -73,8 +71,8 @@ func (j *judge) droppedESP(s pair.Side) (all []facts.TracedPacket) {
 	return all
 }
 
-// carries says whether a traced packet is one of a flow. In UDP it is told from IKE by nothing that a trace shows, so that those
-// are left to the counters.
+// carries says whether a traced packet is one of a flow. In UDP it is told from IKE by nothing that
+// a trace shows, so that those are left to the counters.
 func carries(f *exchange.Flow, p facts.TracedPacket) bool {
 	protocol := 50
 	if f.AH {
@@ -98,8 +96,8 @@ func (j *judge) droppedOnWayOut(s pair.Side) (all []tracedSight) {
 	return all
 }
 
-// traceText tells what a trace says of packets that were dropped: "DROP 183 (FirewallPolicy) in its feature ZBFW, zone pair
-// outside-self".
+// traceText tells what a trace says of packets that were dropped: "DROP 183 (FirewallPolicy) in its
+// feature ZBFW, zone pair outside-self".
 func traceText(packets []facts.TracedPacket) string {
 	var parts []string
 	for _, p := range packets {

@@ -9,11 +9,12 @@ import (
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/internal/nearly"
 )
 
 func payloadAltered(j *judge) []report.Finding {
 	var all []report.Finding
-	for m := range j.c.Messages() {
+	for m := range j.c.MessagesWhere((*pair.Conversation).Troubled) {
 		if !m.Altered {
 			continue
 		}
@@ -35,7 +36,7 @@ func duplicatedOnPath(j *judge) []report.Finding {
 	var all []report.Finding
 	for _, s := range pair.Both {
 		var twice []*pair.Transmission
-		for m := range j.c.Messages() {
+		for m := range j.c.MessagesWhere((*pair.Conversation).Troubled) {
 			if m.From != s {
 				continue
 			}
@@ -99,31 +100,50 @@ func reorderedOnPath(j *judge) []report.Finding {
 	return all
 }
 
-// overtaken are the sendings of s that arrived behind later ones.
+// overtaken are the sendings of s that arrived behind ones that were sent later (RFC 4737, Section
+// 3.3): not those that overtook them.
 func (j *judge) overtaken(s pair.Side) (late []*pair.Transmission) {
-	type passed struct {
-		sent, arrived int32 // frames
-		*pair.Transmission
-	}
-	n := 0
-	for _, t := range j.c.Sent(s, 0) {
-		if t.At[pair.A] != nil && t.At[pair.B] != nil {
-			n++
+	type passed struct{ sent, arrived, place int32 } // frames, and which of those that arrived it is
+	arrivals := func(yield func(int32, *pair.Transmission) bool) {
+		place := int32(0)
+		for _, t := range j.c.Sent(s, 0) {
+			if t.At[pair.A] == nil || t.At[pair.B] == nil {
+				continue
+			}
+			if !yield(place, t) {
+				return
+			}
+			place++
 		}
 	}
-	order := make([]passed, 0, n)
-	for _, t := range j.c.Sent(s, 0) {
-		if x, y := t.At[s], t.At[s.Other()]; x != nil && y != nil {
-			order = append(order, passed{x.Frame, y.Frame, t})
-		}
+	order := make([]passed, 0, j.c.Story(s).Messages.Len()/2) // the other half are those of the other side
+	for place, t := range arrivals {
+		order = append(order, passed{t.At[s].Frame, t.At[s.Other()].Frame, place})
 	}
-	slices.SortFunc(order, func(x, y passed) int { return cmp.Compare(x.sent, y.sent) })
-	highest := int32(0)
-	for _, t := range order {
-		if t.arrived < highest {
-			late = append(late, t.Transmission)
+	nearly.Sort(order, func(x, y passed) int { // those of one frame, as TCP has them, overtake nothing
+		switch {
+		case x.arrived != y.arrived:
+			return cmp.Compare(x.arrived, y.arrived)
+		case x.sent != y.sent:
+			return cmp.Compare(x.sent, y.sent)
 		}
-		highest = max(highest, t.arrived)
+		return cmp.Compare(x.place, y.place)
+	})
+	latest, behind := int32(0), map[int32]bool{} // by places among the arrivals
+	for _, p := range order {
+		if p.sent < latest {
+			behind[p.place] = true
+		}
+		latest = max(latest, p.sent)
+	}
+	if len(behind) == 0 {
+		return nil
+	}
+	late = make([]*pair.Transmission, 0, len(behind))
+	for place, t := range arrivals {
+		if behind[place] {
+			late = append(late, t)
+		}
 	}
 	return late
 }
@@ -135,7 +155,7 @@ func dscpRewritten(j *judge) []report.Finding {
 	}
 	for _, s := range pair.Both {
 		changed := map[[2]uint8][]*pair.Transmission{}
-		for _, t := range j.c.Sent(s, 0) {
+		for _, t := range j.c.SentInTrouble(s) {
 			mine, other := t.At[s], t.At[s.Other()]
 			if mine != nil && other != nil && mine.DSCP != other.DSCP {
 				k := [2]uint8{mine.DSCP, other.DSCP}
@@ -160,15 +180,21 @@ func dscpRewritten(j *judge) []report.Finding {
 	return all
 }
 
+// shortestTimer is what no sender's retransmission timer is shorter than. What comes sooner is sent
+// twice for another reason: the own device held both back and let them go together, or an older
+// timer ran on after a cookie or another group was asked for.
+const shortestTimer = 100e6
+
 func slowPath(j *judge) []report.Finding {
 	// An answer that arrives after its request was sent again shows a round trip beyond the timer.
-	for m := range j.c.Messages() {
+	for m := range j.c.MessagesWhere((*pair.Conversation).Troubled) {
 		if m.Kind != exchange.Request || m.AnsweredBy() == nil || len(facts.Sendings(m)) < 2 {
 			continue
 		}
 		r := m.AnsweredBy()
 		first, again, answered := facts.Sendings(m)[0], facts.Sendings(m)[1], j.arrival(r)
-		if answered == nil || first.Fate != pair.Delivered || r.Transmissions()[0].Aligned > again.Aligned+500e6 {
+		if answered == nil || first.Fate != pair.Delivered || r.Transmissions()[0].Aligned > again.Aligned+500e6 ||
+			again.Aligned < first.Aligned+shortestTimer {
 			continue
 		}
 		took := j.c.Aligned(answered.At[r.From.Other()].Nanos, r.From.Other()) - first.Aligned

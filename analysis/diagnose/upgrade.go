@@ -16,8 +16,8 @@ import (
 var refusedSince = []string{"ENCR_DES", "ENCR_DES_IV64", "ENCR_DES_IV32", "ENCR_3DES", "PRF_HMAC_MD5",
 	"AUTH_HMAC_MD5_96", "DES-CBC", "3DES-CBC", "MD5", "group 1", "group 2", "group 5", "group 24"}
 
-// refusedOf are the algorithms of a set that such a release refuses, of kinds of which it has no
-// others.
+// refusedOf are the algorithms of a set that such a release refuses, of kinds of
+// which it has no others.
 func (s set) refusedOf() []string {
 	var all []string
 	for _, k := range kinds {
@@ -51,7 +51,7 @@ func upgradeRefusesWeak(j *judge) []report.Finding {
 					strings.Join(refused, ", ")),
 				Evidence: evidence("the negotiation", m),
 				Actions: append([]report.Action{j.exec(s, "the release, and what it says of weak algorithms", "show version",
-					"show logging")}, j.stronger(version)...),
+					"show logging")}, j.stronger(version, setsOf(m)...)...),
 				Subject: onSide(s),
 				Fields:  map[string]any{"version": release, "refused": refused},
 			})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -34,11 +35,11 @@ type place struct {
 func rank(all []report.Finding) {
 	places := make([]place, len(all))
 	gravest := map[int]int{}
-	roots := map[string]bool{}
+	roots, pointers := map[string]bool{}, make([]*report.Finding, len(all))
 	for i := range all {
-		roots[all[i].CausedBy] = true
+		roots[all[i].CausedBy], pointers[i] = true, &all[i]
 	}
-	of := newIndex(all, roots)
+	of := newIndex(pointers, roots)
 	for i, f := range all {
 		root := of.root(i)
 		places[i] = place{finding: f, root: root, follows: root != i, position: i}
@@ -97,8 +98,12 @@ func Verdict(c *pair.Case, findings []report.Finding) report.Verdict {
 		warning = warning || f.Severity == report.Warning
 	}
 	v := report.Verdict{Outcome: report.Inconclusive, ExitCode: exitInconclusive, Headline: inconclusive(c, findings)}
+	failed, open := othersUp(c, findings)
 	switch {
-	case critical && up && !dead(findings):
+	case failed:
+		v.Outcome, v.ExitCode = report.Failed, exitCritical
+	case open && !critical:
+	case critical && up && !dead(c, findings):
 		v.Outcome, v.ExitCode = report.Degraded, exitCritical
 	case critical:
 		v.Outcome, v.ExitCode = report.Failed, exitCritical
@@ -119,15 +124,33 @@ func Verdict(c *pair.Case, findings []report.Finding) report.Verdict {
 	return v
 }
 
-// dead says whether a finding is there after which an established tunnel carries nothing any more.
-func dead(findings []report.Finding) bool {
+// dead says whether a finding is there after which an established tunnel carries nothing any more;
+// of one SA, unless a later one of the tunnel came up.
+func dead(c *pair.Case, findings []report.Finding) bool {
+	all := sync.OnceValue(func() map[string]int64 {
+		begun := map[string]int64{}
+		if c != nil {
+			for _, v := range c.Conversations {
+				begun[v.ID] = v.First
+			}
+		}
+		return begun
+	})
+	renewed := func(id string) bool {
+		begun := all()
+		at, ok := begun[id]
+		return ok && slices.ContainsFunc(findings, func(f report.Finding) bool {
+			return f.Code == "tunnel-established" && begun[f.Conversation] > at
+		})
+	}
 	return slices.ContainsFunc(findings, func(f report.Finding) bool {
 		e, _ := Explain(f.Code)
-		return e.Stops
+		return e.Stops && !renewed(f.Conversation)
 	})
 }
 
-// warningOf is the first warning that is about the tunnel and not about a capture of it; -1 without.
+// warningOf is the first warning that is about the tunnel and not about a capture
+// of it; -1 without.
 func warningOf(findings []report.Finding) int {
 	return slices.IndexFunc(findings, func(f report.Finding) bool {
 		return f.Severity == report.Warning && !aboutCapture(f.Code)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/ike"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
@@ -20,7 +21,8 @@ func selectionNotOffered(j *judge) []report.Finding {
 			continue
 		}
 		sa := m.SA()
-		if sa == nil || m.Answers() == nil || m.Answers().SA() == nil || sound[selection{sa, m.Answers().SA()}] {
+		if sa == nil || m.Answers() == nil || !wholeSA(m.Answers()) || !wholeSA(m) ||
+			sound[selection{sa, m.Answers().SA()}] {
 			continue
 		}
 		before := len(all)
@@ -47,6 +49,15 @@ func selectionNotOffered(j *judge) []report.Finding {
 		}
 	}
 	return all
+}
+
+// wholeSA says whether m has an SA payload that is there to its end: of a message that the capture
+// cut short, one that another payload follows.
+func wholeSA(m *pair.Message) bool {
+	if m.SA() == nil && m.SAv1() == nil {
+		return false
+	}
+	return !m.Truncated || len(m.Payloads) > 0 && m.Payloads[len(m.Payloads)-1] != "SA"
 }
 
 func offers(sa *ike.SA, t ike.Transform) bool {
@@ -126,29 +137,111 @@ func weakCrypto(j *judge) []report.Finding {
 		if len(weak) == 0 {
 			continue
 		}
-		all = append(all, report.Finding{
+		f := report.Finding{
 			Confidence: report.Certain, Conversation: t.ID,
 			Explanation: fmt.Sprintf("The negotiation uses algorithms that are broken or deprecated: %s.",
 				strings.Join(weak, ", ")),
 			Evidence: evidence("the transforms in clear", m),
-			Actions:  j.stronger(t.Version),
+			Actions:  j.strongerThan(t, weak, m),
 			Fields:   map[string]any{"transforms": weak},
-		})
-		return all
+		}
+		if m.From == t.Initiator { // no choice is in the captures
+			f.Title = "Weak cryptography is offered"
+			f.Explanation = fmt.Sprintf("%s offers algorithms that are broken or deprecated, and no others in their place: %s.",
+				capital(j.name(m.From)), strings.Join(weak, ", "))
+			if t.End == facts.ProposalsRefused { // what to configure instead, the refusal says
+				f.Explanation += " It was refused, so it is not in use."
+				f.Actions = nil
+			} else {
+				f.Explanation += " No answer in the captures chooses it."
+			}
+		}
+		return append(all, f)
 	}
 	return all
 }
 
-// stronger are the lines that configure algorithms of today on both sides.
-func (j *judge) stronger(version int) []report.Action {
-	lines := []string{"crypto ikev2 proposal MONCAP-SUGGESTION", " encryption aes-cbc-256", " integrity sha256",
-		" group 19 14"}
-	if version == 1 {
-		lines = []string{"crypto isakmp policy 10", " encryption aes 256", " hash sha256", " group 14"}
+// strongerThan is what to do about the weak things of a negotiation, which m has in clear. Stronger
+// algorithms do not make up for Aggressive Mode, which shows whoever captures it a hash of the key.
+func (j *judge) strongerThan(t *talk, weak []string, m *pair.Message) []report.Action {
+	var all []report.Action
+	if slices.Contains(weak, aggressiveWithKey) {
+		all = append(all, j.exec(t.Initiator, "what has it use Aggressive Mode: Main Mode, or better IKEv2, in its place; "+
+			"until then a long random key, which nobody can guess from the hash that Aggressive Mode shows",
+			"show running-config | section crypto"))
+		if len(weak) == 1 {
+			return all
+		}
 	}
-	const why = "stronger algorithms on both sides (a suggestion)"
-	return []report.Action{j.config(pair.A, why, lines...), j.config(pair.B, why, lines...)}
+	if m.SAv1() != nil {
+		return append(all, j.stronger(1, setsOf(m)...)...)
+	}
+	return append(all, j.stronger(2)...)
 }
+
+// stronger are the lines that configure algorithms of today on both sides; in IKEv1, with the
+// authentication that all of the sets have which were seen.
+func (j *judge) stronger(version int, seen ...set) []report.Action {
+	const why = "stronger algorithms on both sides (a suggestion)"
+	if version == 1 {
+		lines := []string{newPolicyV1, " encryption aes 256", " hash sha256"}
+		lines = append(lines, authenticationV1(seen...)...)
+		lines = append(lines, " group 14")
+		return append(j.both(freeNumber, "show crypto isakmp policy"), j.config(pair.A, why+": "+inNewPolicy, lines...),
+			j.config(pair.B, why+": "+inNewPolicy, lines...))
+	}
+	var all []report.Action
+	for _, s := range pair.Both {
+		const name = "MONCAP-STRONGER"
+		lines := []string{"crypto ikev2 proposal " + name, " encryption aes-cbc-256", " integrity sha256", " group 19 14"}
+		all = append(all, j.config(s, why, append(lines, j.inPolicy(s, name)...)...))
+	}
+	return all
+}
+
+// inPolicy are the lines without which an IKEv2 proposal is never used: a policy of s that names
+// it, the one in force where the configuration tells.
+func (j *judge) inPolicy(s pair.Side, proposal string) []string {
+	policy := configured(j.o.Config[s], 2).policy
+	return []string{"crypto ikev2 policy " + orWord(policy, proposal), " proposal " + proposal}
+}
+
+const (
+	// newPolicyV1 opens an ISAKMP policy. One that has the number already would be changed, for every
+	// tunnel that uses it, so that freeNumber comes before it. Lower numbers are preferred.
+	newPolicyV1 = "crypto isakmp policy 5"
+	freeNumber  = "which numbers of policies are taken: a line for one that is there changes it, for other tunnels, too"
+	inNewPolicy = "a new policy, its number a free one below that of the policy in use, its " +
+		"authentication that policy's"
+
+	aggressiveWithKey = "Aggressive Mode with a pre-shared key"
+)
+
+// authenticationV1 is the line of an ISAKMP policy for the method of authentication that all sets
+// have: without one it is rsa-sig. None where they differ, or have another one.
+func authenticationV1(sets ...set) []string {
+	word := ""
+	for i, x := range sets {
+		this := ""
+		for _, method := range x["Authentication-Method"] {
+			this = authenticationWords[method]
+		}
+		if i > 0 && this != word {
+			return nil
+		}
+		word = this
+	}
+	if word == "" {
+		return nil
+	}
+	return []string{" authentication " + word}
+}
+
+// authenticationWords are the methods of RFC 2409 (and XAUTH's) in IOS XE's words.
+var authenticationWords = map[string]string{"pre-shared key": "pre-share", "XAUTHInitPreShared": "pre-share",
+	"XAUTHRespPreShared": "pre-share", "RSA signatures": "rsa-sig", "XAUTHInitRSA": "rsa-sig", "XAUTHRespRSA": "rsa-sig",
+	"Encryption with RSA": "rsa-encr", "ECDSA signatures": "ecdsa-sig", "ECDSA with SHA-256 on P-256": "ecdsa-sig",
+	"ECDSA with SHA-384 on P-384": "ecdsa-sig"}
 
 // weak lists the weak algorithms that were chosen or, where nothing was chosen, that are all that
 // was offered.
@@ -232,7 +325,7 @@ func onlyWeakV1(sa *ike.SAv1, x ike.ExchangeType) []string {
 		}
 	}
 	if x == ike.V1Aggressive && psk {
-		names = append(names, "Aggressive Mode with a pre-shared key")
+		names = append(names, aggressiveWithKey)
 	}
 	return slices.Compact(names)
 }

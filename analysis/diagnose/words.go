@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -79,6 +80,14 @@ func sentBy(s pair.Side) report.Subject {
 	return report.Subject{Direction: report.DirectionFrom(sideOf(s))}
 }
 
+// often is how many times, in words.
+func often(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return plural(n, "time", "times")
+}
+
 // tell sets a field of a finding.
 func tell(f *report.Finding, field string, value any) {
 	if f.Fields == nil {
@@ -137,20 +146,89 @@ func (j *judge) toward(s pair.Side, commands ...string) []string {
 
 // ofFamily puts a command that names the IP version right for an address.
 func ofFamily(command, address string) string {
-	if rest, ok := strings.CutPrefix(command, "show ip "); ok && strings.Contains(address, ":") {
-		return "show ipv6 " + rest
+	if strings.Contains(address, ":") {
+		return inIPv6(command)
 	}
 	return command
 }
 
-// permit is the line that a filter on the way of what s sends needs; rest is what follows the
-// addresses.
-func (j *judge) permit(s pair.Side, protocol, rest string) string {
-	src, dst := j.seenAs(s), j.seenAs(s.Other())
-	if src == "" || dst == "" {
-		return strings.TrimSpace("permit " + protocol + " any any " + rest)
+// inIPv6 is a command that is about IPv4 as the one that does the same with IPv6, which has no DF
+// bit, for no router on the way fragments it.
+func inIPv6(command string) string {
+	rest, ok := strings.CutPrefix(command, "show ip ")
+	switch {
+	case strings.HasPrefix(command, "ping "):
+		return strings.TrimSuffix(command, " df-bit")
+	case !ok, command == showSSH:
+		return command
+	case rest == "access-lists":
+		return "show ipv6 access-list"
+	case rest == natTranslations:
+		return "show nat66 statistics"
 	}
-	return strings.TrimSpace(fmt.Sprintf("permit %s host %s host %s %s", protocol, src, dst, rest))
+	return "show ipv6 " + rest
+}
+
+const (
+	natTranslations = "nat translations"
+	showSSH         = "show ip ssh" // of either IP version
+)
+
+// betweenIPv6 says whether the tunnel's ends have IPv6 addresses.
+func (j *judge) betweenIPv6() bool {
+	return strings.Contains(j.seenAs(pair.A)+j.seenAs(pair.B), ":")
+}
+
+// forIPv6 has actions about a tunnel over IPv6 show what concerns IPv6. Its NAT is looked at only
+// where that is all that there is to look at: hardly anybody has one.
+func forIPv6(actions []report.Action) {
+	for i := range actions {
+		a := &actions[i]
+		ofIPv4 := func(c string) bool { return strings.HasPrefix(c, "show ip ") }
+		if a.Mode != "exec" || !slices.ContainsFunc(a.Commands, ofIPv4) {
+			continue
+		}
+		var all []string
+		for _, c := range a.Commands {
+			if c != "show ip "+natTranslations || len(a.Commands) == 1 {
+				all = append(all, inIPv6(c))
+			}
+		}
+		a.Commands = all
+	}
+}
+
+// way is from which address to which one packets go; empty where one is not known.
+type way struct{ from, to string }
+
+// wayOf is the way of what s sends.
+func (j *judge) wayOf(s pair.Side) way { return way{j.seenAs(s), j.seenAs(s.Other())} }
+
+// permit is the line that a filter on the way needs; source and rest are what follows the
+// addresses. Empty where an address is not known: one for everybody is no advice.
+func (w way) permit(protocol, source, rest string) string {
+	if w.from == "" || w.to == "" {
+		return ""
+	}
+	line := []string{"permit", protocol, "host", w.from, source, "host", w.to, rest}
+	return strings.Join(slices.DeleteFunc(line, func(x string) bool { return x == "" }), " ")
+}
+
+// permitSent is permit for what goes from one port to another. What goes towards a NAT that changed
+// the port is told by where it comes from.
+func (w way) permitSent(protocol string, from, to uint16) string {
+	if isIKE(from) && !isIKE(to) {
+		return w.permit(protocol, fmt.Sprintf("eq %d", from), "")
+	}
+	return w.permit(protocol, "", fmt.Sprintf("eq %d", to))
+}
+
+// isIKE says whether IKE is at home on a port (RFC 7296, Section 2).
+func isIKE(port uint16) bool { return port == 500 || port == 4500 }
+
+// permit is the line that a filter on the way of what s sends needs.
+func (j *judge) permit(s pair.Side, protocol, rest string) string {
+	return j.wayOf(s).permit(protocol, "", rest)
 }
 
 // exec is an action of show commands on a side.
@@ -174,9 +252,14 @@ func (j *judge) config(s pair.Side, why string, commands ...string) report.Actio
 // onPath says of an action that it is for a device between the sides.
 const onPath = "path"
 
-// path are configuration lines for a device between the sides, on the way of what s sends.
+// path are configuration lines for a device between the sides, on the way of what s sends; where
+// none of them can be made, what shows its filters.
 func path(s pair.Side, why string, commands ...string) report.Action {
-	return report.Action{Side: sideOf(s.Other()), Where: onPath, Mode: "config", Commands: commands, Why: why}
+	mode, lines := "config", slices.DeleteFunc(commands, func(line string) bool { return line == "" })
+	if len(lines) == 0 {
+		mode, lines = "exec", []string{"show ip access-lists"}
+	}
+	return report.Action{Side: sideOf(s.Other()), Where: onPath, Mode: mode, Commands: lines, Why: why}
 }
 
 // MaxEvidence is how many frames prove one finding at most. What is made beyond them, as findings
@@ -231,12 +314,23 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
+// requests counts requests like m in words.
+func requests(m *pair.Message, n int) string {
+	name := spoken(m.Exchange.String())
+	return plural(n, name+" request", name+" requests")
+}
+
+// spoken is the name of an exchange as people say it.
+func spoken(exchange string) string {
+	if _, known, ok := strings.Cut(exchange, "("); ok { // Identity Protection (Main Mode)
+		return strings.TrimSuffix(known, ")")
+	}
+	return exchange
+}
+
 // one is an exchange with its indefinite article.
 func one(x ike.ExchangeType) string {
-	name := x.String()
-	if _, known, ok := strings.Cut(name, "("); ok { // Identity Protection (Main Mode)
-		name = strings.TrimSuffix(known, ")")
-	}
+	name := spoken(x.String())
 	if strings.ContainsRune("AEIO", rune(name[0])) {
 		return "an " + name
 	}

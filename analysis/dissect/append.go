@@ -10,29 +10,39 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// Output is appended to buffers that are used again: fmt and new strings would take longer than all the reading before.
+// Output is appended to buffers that are used again: fmt and new strings would take longer than all
+// the reading before.
 
-const digits = "0123456789abcdef"
+const (
+	digits = "0123456789abcdef"
+	blanks = "                                " // some, to append as many as are needed
+)
 
 func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }
 
+// putDigits writes a number over the end of dst, and returns what of it does not fit.
+func putDigits(dst []byte, n uint64) (rest uint64) {
+	for i := len(dst) - 1; i >= 0 && n > 0; i-- {
+		dst[i] = digits[n%10]
+		n /= 10
+	}
+	return n
+}
+
 // appendPadded appends a number, right-aligned.
 func appendPadded(dst []byte, n, width int) []byte {
-	for limit := 10; width > 1; width-- {
-		if n >= limit {
-			limit *= 10
-			continue
-		}
-		dst = append(dst, ' ')
+	padded := append(append(dst, blanks[:width-1]...), '0')
+	if rest := putDigits(padded[len(dst):], uint64(n)); rest > 0 {
+		return appendInt(dst, n)
 	}
-	return appendInt(dst, n)
+	return padded
 }
 
 // appendColumn appends text, left-aligned.
 func appendColumn(dst []byte, s string, width int) []byte {
 	dst = append(dst, s...)
-	for range width - len(s) {
-		dst = append(dst, ' ')
+	for missing := width - len(s); missing > 0; missing -= len(blanks) {
+		dst = append(dst, blanks[:min(missing, len(blanks))]...)
 	}
 	return dst
 }
@@ -50,25 +60,16 @@ func appendSPI(dst []byte, s ike.SPI) []byte {
 
 // appendSeconds appends a time in seconds with six decimals, in twelve columns.
 func appendSeconds(dst []byte, nanos int64) []byte {
-	at := len(dst)
-	if nanos < 0 {
-		nanos = -nanos
-		dst = append(dst, '-')
+	const width = 12 - len(".000000")
+	micros := (max(nanos, -nanos) + 500) / 1000
+	if nanos >= 0 {
+		dst = appendPadded(dst, int(micros/1e6), width)
+	} else {
+		whole := "-" + strconv.Itoa(int(micros/1e6))
+		dst = append(append(dst, blanks[:max(width-len(whole), 0)]...), whole...)
 	}
-	micros := (nanos + 500) / 1000
-	dst = append(appendInt(dst, int(micros/1e6)), '.')
-	fraction := micros % 1e6
-	for unit := int64(1e5); unit > 0; unit /= 10 {
-		dst = append(dst, digits[fraction/unit%10])
-	}
-	const width = 12
-	if missing := width - (len(dst) - at); missing > 0 {
-		dst = append(dst, "            "[:missing]...)
-		copy(dst[at+missing:], dst[at:])
-		for i := range missing {
-			dst[at+i] = ' '
-		}
-	}
+	dst = append(dst, ".000000"...)
+	putDigits(dst, uint64(micros%1e6))
 	return dst
 }
 
@@ -84,7 +85,8 @@ func appendInts(dst []byte, all []int) []byte {
 	return append(dst, ']')
 }
 
-// addressNames are the texts of addresses that were met lately, each in the place that its bytes say.
+// addressNames are the texts of addresses that were met lately, each in the place
+// that its bytes say.
 type addressNames [1 << 10]struct {
 	addr netip.Addr
 	text string
@@ -103,8 +105,8 @@ func (a *addressNames) name(addr netip.Addr) string {
 	return place.text
 }
 
-// timeText writes times in a layout of package time that has all of a second behind its point. What does not change within a second is
-// written once a second.
+// timeText writes times in a layout of package time that has all of a second behind its point. What
+// does not change within a second is written once a second.
 type timeText struct {
 	layout string
 	second int64
@@ -119,10 +121,8 @@ func (t *timeText) append(dst []byte, at time.Time) []byte {
 		t.point = bytes.IndexByte(t.text, '.') + 1
 	}
 	dst = append(dst, t.text...)
-	nanos, n := dst[len(dst)-len(t.text)+t.point:][:9], at.Nanosecond()
-	for i := len(nanos) - 1; i >= 0; i-- {
-		nanos[i] = digits[n%10]
-		n /= 10
-	}
+	nanos := dst[len(dst)-len(t.text)+t.point:][:9]
+	copy(nanos, "000000000")
+	putDigits(nanos, uint64(at.Nanosecond()))
 	return dst
 }

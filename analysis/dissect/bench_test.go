@@ -19,7 +19,8 @@ func (c *counting) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// BenchmarkForms shows 40,000 packets of a negotiation in each form, with the speed of the output; "stats" is the reading alone.
+// BenchmarkForms shows 40,000 packets of a negotiation in each form, with the speed of the output;
+// "stats" is the reading alone.
 func BenchmarkForms(b *testing.B) {
 	file := many(b, 10_000)
 	for name, show := range map[string]func(io.Writer, *packet.Reader) error{
@@ -52,12 +53,15 @@ func BenchmarkPeers(b *testing.B) {
 		b.Fatal(err)
 	}
 	fields := []string{"tshark", "-n", "-r", path, "-T", "fields"}
-	for _, f := range []string{"frame.number", "frame.time_epoch", "ip.src", "ip.dst", "udp.srcport", "udp.dstport", "frame.len", "isakmp.ispi", "isakmp.rspi",
-		"isakmp.exchangetype", "isakmp.flags", "isakmp.messageid", "isakmp.length", "isakmp.typepayload", "isakmp.notify.msgtype"} {
+	for _, f := range []string{"frame.number", "frame.time_epoch", "ip.src", "ip.dst", "udp.srcport", "udp.dstport",
+		"frame.len", "isakmp.ispi", "isakmp.rspi",
+		"isakmp.exchangetype", "isakmp.flags", "isakmp.messageid", "isakmp.length", "isakmp.typepayload",
+		"isakmp.notify.msgtype"} {
 		fields = append(fields, "-e", f)
 	}
 	for name, args := range map[string][]string{
-		"list: tcpdump": {"tcpdump", "-nr", path}, "tree: tshark -V": {"tshark", "-n", "-V", "-r", path}, "ndjson: tshark -T fields": fields,
+		"list: tcpdump": {"tcpdump", "-nr", path}, "tree: tshark -V": {"tshark", "-n", "-V", "-r", path},
+		"ndjson: tshark -T fields": fields,
 	} {
 		b.Run(name, func(b *testing.B) {
 			if _, err := exec.LookPath(args[0]); err != nil {

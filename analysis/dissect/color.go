@@ -5,8 +5,9 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// The colours of a list (ECMA-48, Section 8.3.117), the same as in the report: red for what is refused or broken, yellow for
-// what the path says, nothing for IKE that goes well, and the traffic around it stands back.
+// The colours of a list (ECMA-48, Section 8.3.117), the same as in the report: red for what is
+// refused or broken, yellow for what the path says, nothing for IKE that goes well, and the traffic
+// around it stands back.
 const (
 	colorHead   = "1"
 	colorFaint  = "2"

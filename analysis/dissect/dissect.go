@@ -1,4 +1,5 @@
-// Package dissect shows the packets of a capture: as a list in tshark's columns, as a tree of every field, or in JSON.
+// Package dissect shows the packets of a capture: as a list in tshark's columns, as a tree of every
+// field, or in JSON.
 package dissect
 
 import (
@@ -38,8 +39,12 @@ type Options struct {
 	UTC   bool // the time of day instead of seconds since the first packet
 	Color bool
 
-	// SearchNAT finds the private address behind a NAT by trying all, which takes seconds a hash; of 32 of them at most, and
-	// what was not searched for is told.
+	// Waits is given what writes out all that was shown so far: whoever reads the capture calls it,
+	// on the goroutine that reads, before it waits for more. nil: all is written in blocks.
+	Waits func(flush func() error)
+
+	// SearchNAT finds the private address behind a NAT by trying all, which takes seconds a hash; of
+	// 32 of them at most, and what was not searched for is told.
 	SearchNAT bool
 	Searching func(searches, most int) // hears of each search that begins; may be nil
 }
@@ -52,6 +57,9 @@ func Packets(ctx context.Context, w io.Writer, r *packet.Reader, o Options) erro
 	d.messages.headers = o.Form == List && o.Filter == nil && o.Keys == nil && !o.Color
 	if o.Form != List { // the list does not show what it finds
 		d.messages.seen = newObserver(o.natSearch())
+	}
+	if o.Waits != nil {
+		o.Waits(out.Flush)
 	}
 	return errors.Join(d.run(ctx), out.Flush())
 }
@@ -140,7 +148,8 @@ type messageDecoder struct {
 	parts ike.Assembler
 	parse ike.Parser
 
-	// headers says that nothing but a header is shown of a message: one that is sound is read no further.
+	// headers says that nothing but a header is shown of a message: one that is sound
+	// is read no further.
 	headers bool
 	header  ike.Message
 }
@@ -174,7 +183,8 @@ func (r *messageDecoder) decode(ctx context.Context, p *packet.Packet, d *decode
 	d.whole = r.assemble(ctx, d)
 }
 
-// assemble decodes the message whose last missing fragment d is. There are no fragments of fragments.
+// assemble decodes the message whose last missing fragment d is. There are no
+// fragments of fragments.
 func (r *messageDecoder) assemble(ctx context.Context, d *decodedPacket) *decodedPacket {
 	w := r.parts.Add(d.msg, netip.AddrPortFrom(d.p.Src, d.p.SrcPort), d.p.Frame)
 	if w == nil {
@@ -195,7 +205,8 @@ func (d *decodedPacket) protocol() string {
 	return d.p.Kind.String()
 }
 
-// side is the letter of the capture that a packet came from, in a file that has one interface a side.
+// side is the letter of the capture that a packet came from, in a file that has
+// one interface a side.
 func (d *decodedPacket) side() string {
 	if d.p.Interface < 26 {
 		return string(rune('A' + d.p.Interface))
@@ -205,7 +216,8 @@ func (d *decodedPacket) side() string {
 
 // faulty says whether there are faults.
 func (d *decodedPacket) faulty() bool {
-	return d.reason != "" || d.msg != nil && len(d.msg.Faults) > 0 || d.inner != nil && d.inner.opened != nil && len(d.inner.opened.Faults) > 0
+	return d.reason != "" || d.msg != nil && len(d.msg.Faults) > 0 || d.inner != nil && d.inner.opened != nil &&
+		len(d.inner.opened.Faults) > 0
 }
 
 func (d *decodedPacket) faults() []ike.Fault {

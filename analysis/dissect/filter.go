@@ -17,7 +17,7 @@ finds a part, and matches (or ~) a regular expression in RE2's syntax, whatever 
   frame length port port.src port.dst                numbers
   ip ip.src ip.dst                                   an address or a prefix such as 192.0.2.0/24
   side                                               A or B: the first or second interface of a pcapng file
-  protocol                                           IKE, ESP, AH, NAT-keepalive, ICMP, other
+  protocol                                           IKE, ESP, AH, NAT-keepalive, ICMP, other, or the list's word
   info                                               the last column of the list, with contains and matches
   spi ike.spi ike.spi_i ike.spi_r esp.spi            hex digits, with 0x or without; spi is any of them
   ike.exchange (or exchange), ike.payload, ike.notify   names or numbers
@@ -31,12 +31,14 @@ var wiresharkNames = map[string]string{
 	"isakmp": "ike", "isakmp.ispi": "ike.spi_i", "isakmp.rspi": "ike.spi_r", "isakmp.exchangetype": "ike.exchange",
 	"isakmp.messageid": "ike.message_id", "isakmp.typepayload": "ike.payload", "isakmp.notify.msgtype": "ike.notify",
 	"isakmp.flags": "ike.flags", "ip.addr": "ip", "ipv6.addr": "ip", "ipv6.src": "ip.src", "ipv6.dst": "ip.dst",
-	"udp.port": "port", "udp.srcport": "port.src", "udp.dstport": "port.dst", "frame.number": "frame", "frame.len": "length",
-	"icmpv6": "icmp", "_ws.col.info": "info", "_ws.col.protocol": "protocol",
+	"udp.port": "port", "udp.srcport": "port.src", "udp.dstport": "port.dst", "frame.number": "frame",
+	"frame.len": "length",
+	"icmpv6":    "icmp", "_ws.col.info": "info", "_ws.col.protocol": "protocol",
 }
 
 // writtenOperators are those that Wireshark takes as words (wireshark-filter(4)).
-var writtenOperators = map[string]string{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "~": "matches"}
+var writtenOperators = map[string]string{"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
+	"~": "matches"}
 
 // Filter says whether a packet is shown; nil shows everything.
 type Filter func(*decodedPacket) bool
@@ -74,7 +76,8 @@ func filterTokens(text string) []string {
 	return tokens
 }
 
-// quotedLen is the length of the quoted value that text begins with, its quotes included; 0 where it begins with none, or it does not end.
+// quotedLen is the length of the quoted value that text begins with, its quotes included; 0 where
+// it begins with none, or it does not end.
 func quotedLen(text string) int {
 	if text[0] != '"' && text[0] != '\'' {
 		return 0
@@ -283,7 +286,7 @@ func equality(field, value string) (matcher, error) {
 		return matchSPI(field, value)
 	}
 	if get, ok := nameFields[field]; ok {
-		return matchNames(value, get), nil
+		return matchNames(value, get), knownValue(field, value)
 	}
 	if field == "info" {
 		return nil, errors.New("info: only contains and matches make sense")
@@ -294,7 +297,7 @@ func equality(field, value string) (matcher, error) {
 // nameFields return what a packet's field may be called.
 var nameFields = map[string]func(*decodedPacket) []string{
 	"side":         func(d *decodedPacket) []string { return []string{d.side()} },
-	"protocol":     func(d *decodedPacket) []string { return []string{d.protocol()} },
+	"protocol":     (*decodedPacket).protocolNames,
 	"exchange":     (*decodedPacket).exchangeNames,
 	"ike.exchange": (*decodedPacket).exchangeNames,
 	"ike.payload":  (*decodedPacket).payloadNames,

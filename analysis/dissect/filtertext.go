@@ -10,10 +10,12 @@ import (
 	"strings"
 )
 
-// maxPattern bounds a regular expression, in bytes. RE2 takes time in proportion to it and to the text, never more.
+// maxPattern bounds a regular expression, in bytes. RE2 takes time in proportion to it and to the
+// text, never more.
 const maxPattern = 1000
 
-// search makes the filter of contains and matches, with wireshark-filter(4)'s sense of case: contains tells it apart, matches does not.
+// search makes the filter of contains and matches, with wireshark-filter(4)'s sense of case:
+// contains tells it apart, matches does not.
 func search(field, op, value string) (Filter, error) {
 	quoted := quotedLen(value+" ") > 0
 	text := strings.Trim(value, `"'`)
@@ -41,14 +43,16 @@ func search(field, op, value string) (Filter, error) {
 	case "info":
 		return func(d *decodedPacket) bool { return found(appendInfo(nil, d)) }, nil
 	}
-	return nil, fmt.Errorf("%s: %s is of words: info, protocol, exchange, ike.payload, ike.notify, or frame for its bytes", field, op)
+	return nil, fmt.Errorf("%s: %s is of words: info, protocol, exchange, ike.payload, ike.notify, or frame for its bytes",
+		field, op)
 }
 
 // searcher finds the text; bytes where it is hex digits in pairs, de:ad, without quotes.
 func searcher(op, text string, quoted bool) (func([]byte) bool, error) {
 	if op == "contains" {
 		want := []byte(text)
-		if b, err := hex.DecodeString(strings.ReplaceAll(text, ":", "")); err == nil && !quoted && len(text) == 3*len(b)-1 && len(b) > 1 {
+		b, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
+		if err == nil && !quoted && len(text) == 3*len(b)-1 && len(b) > 1 {
 			want = b
 		}
 		return func(b []byte) bool { return bytes.Contains(b, want) }, nil

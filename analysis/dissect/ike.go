@@ -61,7 +61,8 @@ func (d *decodedPacket) notifyNames() []string {
 
 func payloadName(m *ike.Message, p ike.Payload) string { return ike.PayloadName(m.Major(), p.Type()) }
 
-// critical says whether a receiver that does not know the payload must reject the message; only IKEv2 has that bit.
+// critical says whether a receiver that does not know the payload must reject the message; only
+// IKEv2 has that bit.
 func critical(m *ike.Message, p ike.Payload) bool {
 	c, ok := p.(interface{ Critical() bool })
 	return ok && m.Major() == 2 && c.Critical()

@@ -8,7 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// jsonView prints an object a packet: on a line each, or as the elements of one array. Objects are appended to a buffer that is used again.
+// jsonView prints an object a packet: on a line each, or as the elements of one array. Objects are
+// appended to a buffer that is used again.
 type jsonView struct {
 	w     *bufio.Writer
 	array bool
@@ -212,7 +213,8 @@ func appendMessage(o *ike.Object, d *decodedPacket) {
 	o.Close()
 }
 
-// appendPayload writes a payload: type and name, then its own fields and those beside in alphabetical order.
+// appendPayload writes a payload: type and name, then its own fields and those beside in
+// alphabetical order.
 func appendPayload(o *ike.Object, m *ike.Message, p ike.Payload) {
 	if critical(m, p) {
 		o.Beside(ike.Member{Name: "critical", JSON: []byte("true")})
@@ -228,7 +230,8 @@ func appendPayload(o *ike.Object, m *ike.Message, p ike.Payload) {
 	o.Close()
 }
 
-// beside is what is known of a payload beside its own words: what was observed, what the keys opened, what fragments of IKEv1 make.
+// beside is what is known of a payload beside its own words: what was observed, what the keys
+// opened, what fragments of IKEv1 make.
 func (d *decodedPacket) beside(o *ike.Object, p ike.Payload) {
 	for i := range d.observed {
 		if d.observed[i].payload == p {
@@ -241,6 +244,7 @@ func (d *decodedPacket) beside(o *ike.Object, p ike.Payload) {
 	if d.whole != nil {
 		var message ike.Object
 		appendMessage(&message, d.whole)
-		o.Beside(ike.Member{Name: "message", JSON: message.Buf}, ike.Member{Name: "fragments", JSON: appendInts(nil, d.whole.p.Fragments)})
+		o.Beside(ike.Member{Name: "message", JSON: message.Buf},
+			ike.Member{Name: "fragments", JSON: appendInts(nil, d.whole.p.Fragments)})
 	}
 }

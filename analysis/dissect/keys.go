@@ -22,8 +22,8 @@ type decrypted struct {
 	note   string      // why
 }
 
-// open decrypts the message m, which is b on the wire. It returns nil where there is nothing to open, or no keys at all
-// were given.
+// open decrypts the message m, which is b on the wire. It returns nil where there is nothing to
+// open, or no keys at all were given.
 func (d *decryption) open(m *ike.Message, b []byte) *decrypted {
 	if d.opener == nil {
 		return nil
@@ -69,6 +69,7 @@ func (d *decrypted) members(o *ike.Object, m *ike.Message) {
 	for _, p := range d.opened.Payloads {
 		appendPayload(&inner, m, p)
 	}
-	o.Beside(ike.Member{Name: "decryption", JSON: []byte(`"done"`)}, ike.Member{Name: "payloads", JSON: append(inner.Buf, ']')},
+	o.Beside(ike.Member{Name: "decryption", JSON: []byte(`"done"`)},
+		ike.Member{Name: "payloads", JSON: append(inner.Buf, ']')},
 		ike.Member{Name: "padding", JSON: appendInt(nil, d.opened.Padding)})
 }

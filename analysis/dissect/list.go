@@ -10,8 +10,8 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// listView prints a line a packet, in tshark's columns, and the tree below it where that is wanted. All is appended to a buffer that is
-// used again.
+// listView prints a line a packet, in tshark's columns, and the tree below it where that is wanted.
+// All is appended to a buffer that is used again.
 type listView struct {
 	w          *bufio.Writer
 	tree       *tree // or nil
@@ -84,7 +84,8 @@ func (l *listView) heading() []byte {
 	if l.utc {
 		timeHead, width = "Time (UTC)", 26
 	}
-	head := fmt.Sprintf("%5s %-*s %-*s %-*s %-8s %6s %s", "No.", width, timeHead, l.src, "Source", l.dst, "Destination", "Protocol", "Length", "Info")
+	head := fmt.Sprintf("%5s %-*s %-*s %-*s %-8s %6s %s", "No.", width, timeHead, l.src, "Source", l.dst, "Destination",
+		"Protocol", "Length", "Info")
 	color := ""
 	if l.color {
 		color = colorHead
@@ -181,7 +182,8 @@ func appendInfo(b []byte, d *decodedPacket) []byte {
 	case packet.ICMP:
 		b = append(b, icmpInfo(p.Error)...)
 	case packet.Fragment:
-		b = fmt.Appendf(b, "Fragmented IP protocol (proto=%s %d, off=%d, ID=%04x)", protocolName(p.Proto), p.Proto, p.FragOffset, p.IPID)
+		b = fmt.Appendf(b, "Fragmented IP protocol (proto=%s %d, off=%d, ID=%04x)", protocolName(p.Proto), p.Proto,
+			p.FragOffset, p.IPID)
 	default:
 		if p.SrcPort != 0 || p.DstPort != 0 {
 			b = append(appendInt(b, int(p.SrcPort)), " -> "...)
@@ -246,7 +248,7 @@ func icmpInfo(e *packet.ICMPError) string {
 	if !e.Dst.IsValid() {
 		return text
 	}
-	text += fmt.Sprintf(", about %s %s -> %s", protocolName(e.Proto), e.Src, e.Dst)
+	text += fmt.Sprintf(", about %s %s -> %s", protocolName(e.Proto), e.Src, e.To())
 	if e.DstPort != 0 {
 		text += fmt.Sprintf(" port %d", e.DstPort)
 	}
@@ -258,7 +260,8 @@ var icmpNames = map[[2]uint8]string{
 	{3, 3}: "Port unreachable", {3, 4}: "Fragmentation needed", {3, 9}: "Network administratively prohibited",
 	{3, 10}: "Host administratively prohibited", {3, 13}: "Communication administratively prohibited",
 	{4, 0}: "Source quench", {5, 0}: "Redirect for network", {5, 1}: "Redirect for host",
-	{11, 0}: "Time to live exceeded in transit", {11, 1}: "Fragment reassembly time exceeded", {12, 0}: "Parameter problem",
+	{11, 0}: "Time to live exceeded in transit", {11, 1}: "Fragment reassembly time exceeded",
+	{12, 0}: "Parameter problem",
 }
 
 var icmp6Names = map[[2]uint8]string{

@@ -8,8 +8,9 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// natSearch finds what NAT detection hashes were made of. Each search takes seconds, so that a hash is searched for once, and
-// only so many are; an address that was found is tried first, for a peer has one.
+// natSearch finds what NAT detection hashes were made of. Each search takes seconds, so that a hash
+// is searched for once, and only so many are; an address that was found is tried first, for a peer
+// has one.
 type natSearch struct {
 	progress func(searches, most int)
 	most     int

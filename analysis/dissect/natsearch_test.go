@@ -31,7 +31,8 @@ func TestEndedSearchIsAnError(t *testing.T) {
 	}
 }
 
-// A search takes seconds: each hash is searched for once, an address that was found is tried first, and there are so many.
+// A search takes seconds: each hash is searched for once, an address that was found is tried first,
+// and there are so many.
 func TestNATSearchesAreBounded(t *testing.T) {
 	spi := func(b byte) ike.SPI { return ike.SPI(b) }
 	inside := netip.MustParseAddrPort("192.168.0.7:500")
@@ -63,7 +64,8 @@ func TestNATSearchesAreBounded(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	s.most = 2
-	if from, gaveUp := s.find(over, hash(4, netip.MustParseAddrPort("10.1.1.1:500")), spi(4), spi(9)); from.IsValid() || !gaveUp {
+	from, gaveUp := s.find(over, hash(4, netip.MustParseAddrPort("10.1.1.1:500")), spi(4), spi(9))
+	if from.IsValid() || !gaveUp {
 		t.Errorf("interrupted: %s, gave up: %t", from, gaveUp)
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// observation is something about a payload that it does not say itself, but that follows from the packet around it or
-// from the packets before it: how much an encrypted payload holds, or whether a hash of NAT detection is of the packet's address.
+// observation is something about a payload that it does not say itself, but that follows from the
+// packet around it or from the packets before it: how much an encrypted payload holds, or whether a
+// hash of NAT detection is of the packet's address.
 type observation struct {
 	payload ike.Payload
 	sealed  bool           // an encrypted payload: room is known
@@ -47,7 +48,8 @@ func (v *observation) lines(l *ike.Lines) {
 	case v.sealed && v.room.Min == v.room.Max:
 		l.Text("[Payloads inside: ").Int(v.room.Min).Text(" bytes, by the negotiated algorithms]").End()
 	case v.sealed:
-		l.Text("[Payloads inside: ").Int(v.room.Min).Text(" to ").Int(v.room.Max).Text(" bytes, by the negotiated algorithms]").End()
+		l.Text("[Payloads inside: ").Int(v.room.Min).Text(" to ").Int(v.room.Max).Text(
+			" bytes, by the negotiated algorithms]").End()
 	case v.matches:
 		l.Text("[Is the hash of ").Append(v.at.AppendTo).Text(": not translated up to here]").End()
 	default:
@@ -120,7 +122,8 @@ func (o *observer) learnSuite(m *ike.Message, sa *ike.SA) {
 	o.order = append(o.order, key)
 }
 
-// plaintext says how many bytes of payloads an encrypted payload holds, and learns from empty ones how the sender pads.
+// plaintext says how many bytes of payloads an encrypted payload holds, and learns from empty ones
+// how the sender pads.
 func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) (room ike.Room, known bool) {
 	s := o.sas[saKey{m.SPIi, m.SPIr}]
 	if s == nil {
@@ -138,8 +141,9 @@ func (o *observer) plaintext(m *ike.Message, p *ike.Encrypted) (room ike.Room, k
 	return s.Room(sender, first, len(p.Data)), true
 }
 
-// natDetection compares a NAT_DETECTION hash with the packet's own address (RFC 7296, Section 2.23). A source hash that
-// is of another address can also be one of several, or made up to enforce encapsulation.
+// natDetection compares a NAT_DETECTION hash with the packet's own address (RFC 7296,
+// Section 2.23). A source hash that is of another address can also be one of several, or made up to
+// enforce encapsulation.
 func (o *observer) natDetection(ctx context.Context, d *decodedPacket, n *ike.Notify, v *observation) bool {
 	v.at = netip.AddrPortFrom(d.p.Src, d.p.SrcPort)
 	if n.Number == ike.NATDetectionDestinationIP {
@@ -154,9 +158,11 @@ func (o *observer) natDetection(ctx context.Context, d *decodedPacket, n *ike.No
 	return o.hashOf(ctx, d, n.Data, hash[:], v)
 }
 
-// natDetectionV1 does the same for a NAT-D payload, of which the first is of the destination and the others of the source
-// (RFC 3947, Section 3.2). The negotiated hash algorithm shows in its length.
-func (o *observer) natDetectionV1(ctx context.Context, d *decodedPacket, p *ike.BytesV1, before int, v *observation) bool {
+// natDetectionV1 does the same for a NAT-D payload, of which the first is of the
+// destination and the others of the source (RFC 3947, Section 3.2). The negotiated hash
+// algorithm shows in its length.
+func (o *observer) natDetectionV1(ctx context.Context, d *decodedPacket, p *ike.BytesV1, before int,
+	v *observation) bool {
 	algorithm := ike.NATDAlgorithm(len(p.Data))
 	if algorithm == 0 {
 		return false
@@ -168,7 +174,8 @@ func (o *observer) natDetectionV1(ctx context.Context, d *decodedPacket, p *ike.
 	return o.hashOf(ctx, d, p.Data, ike.NATDHashV1(algorithm, d.msg.SPIi, d.msg.SPIr, v.at.Addr(), v.at.Port()), v)
 }
 
-// hashOf notes whether want is the hash of v's address, and else what it is the hash of, if that is to be searched.
+// hashOf notes whether want is the hash of v's address, and else what it is the hash of, if that is
+// to be searched.
 func (o *observer) hashOf(ctx context.Context, d *decodedPacket, want, hash []byte, v *observation) bool {
 	if !v.at.IsValid() {
 		return false

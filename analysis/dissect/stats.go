@@ -15,8 +15,8 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// captureStats are the counts of one pass over a capture: headers and payload chains, nothing deeper, nothing allocated
-// for a packet.
+// captureStats are the counts of one pass over a capture: headers and payload chains, nothing
+// deeper, nothing allocated for a packet.
 type captureStats struct {
 	packets, bytes int
 	first, last    int64
@@ -56,7 +56,7 @@ func (s *captureStats) read(ctx context.Context, r *packet.Reader) error {
 			return context.Cause(ctx)
 		}
 		s.add(p)
-		if p.Kind != packet.IKE {
+		if p.Kind != packet.IKE || p.Partial {
 			continue
 		}
 		h, err := ike.ParseHeader(p.Payload)
@@ -74,7 +74,11 @@ func (s *captureStats) read(ctx context.Context, r *packet.Reader) error {
 }
 
 func (s *captureStats) add(p *packet.Packet) {
-	s.kinds[p.Kind]++
+	if p.Partial { // its datagram may be counted yet
+		s.kinds[packet.Fragment]++
+	} else {
+		s.kinds[p.Kind]++
+	}
 	if p.Record > 0 {
 		return // its frame is counted
 	}
@@ -144,7 +148,8 @@ func (s *captureStats) text(w *bufio.Writer) {
 			fmt.Fprintf(w, "%12d  %s\n", r.Count, printable(r.Name))
 		}
 	}
-	for _, r := range []named{{"malformed IKE messages", s.malformed}, {"cut packets", s.truncated}, {"wrong UDP checksums", s.badSum}} {
+	for _, r := range []named{{"malformed IKE messages", s.malformed}, {"cut packets", s.truncated},
+		{"wrong UDP checksums", s.badSum}} {
 		if r.Count > 0 {
 			fmt.Fprintf(w, "%12d  %s\n", r.Count, r.Name)
 		}
@@ -164,7 +169,8 @@ func (s *captureStats) object() any {
 		Malformed int     `json:"malformed"`
 		Truncated int     `json:"truncated"`
 		BadSum    int     `json:"checksum_wrong"`
-	}{s.packets, s.bytes, rfc3339(s.packets, s.first), rfc3339(s.packets, s.last), kinds, exchanges, payloads, s.malformed, s.truncated, s.badSum}
+	}{s.packets, s.bytes, rfc3339(s.packets, s.first), rfc3339(s.packets, s.last), kinds, exchanges, payloads, s.malformed,
+		s.truncated, s.badSum}
 }
 
 func rfc3339(packets int, nanos int64) string {

@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// tree appends everything that is known of a packet, a line a field, indented by what it belongs to.
+// tree appends everything that is known of a packet, a line a field, indented by
+// what it belongs to.
 type tree struct {
 	out   []byte
 	lines ike.Lines // that are being written; show appends them to out
@@ -93,7 +94,8 @@ func (t *tree) packet(d *decodedPacket) {
 
 func (t *tree) frame(p *packet.Packet) {
 	l := &t.lines
-	l.Text("Frame ").Int(p.Frame).Text(": ").Int(p.WireLen).Text(" bytes on the wire, ").Int(p.CapLen).Text(" bytes captured").End()
+	l.Text("Frame ").Int(p.Frame).Text(": ").Int(p.WireLen).Text(" bytes on the wire, ").Int(p.CapLen).Text(
+		" bytes captured").End()
 	t.show(1)
 	if p.Nanos != 0 {
 		l.Text("Arrival time: ").Append(func(b []byte) []byte { return t.times.append(b, p.Time()) }).End()
@@ -119,7 +121,8 @@ func (t *tree) ip(p *packet.Packet) {
 	if p.Src.Is6() {
 		version, hops = 6, "Hop limit: "
 	}
-	l.Text("Internet Protocol version ").Int(version).Text(", ").Text(t.names.name(p.Src)).Text(" -> ").Text(t.names.name(p.Dst)).End()
+	l.Text("Internet Protocol version ").Int(version).Text(", ").Text(t.names.name(p.Src)).Text(" -> ").Text(
+		t.names.name(p.Dst)).End()
 	t.show(1)
 	l.Text("Length: ").Int(p.IPLen).End()
 	l.Text("DSCP: ").Int(int(p.DSCP))
@@ -198,13 +201,18 @@ func (t *tree) ipsec(p *packet.Packet) {
 
 func (t *tree) icmp(e *packet.ICMPError) {
 	l := &t.lines
-	l.Text("ICMP error: ").Text(icmpName(e)).Text(" (type ").Int(int(e.Type)).Text(", code ").Int(int(e.Code)).Text(")").End()
+	l.Text("ICMP error: ").Text(icmpName(e)).Text(" (type ").Int(int(e.Type)).Text(", code ").Int(int(e.Code)).Text(
+		")").End()
 	t.show(1)
 	if e.MTU > 0 {
 		l.Text("Next-hop MTU: ").Int(e.MTU).End()
 	}
 	if e.Src.IsValid() {
-		l.Text("About: ").Text(protocolName(e.Proto)).Text(" ").Text(t.names.name(e.Src)).Text(" -> ").Text(t.names.name(e.Dst)).End()
+		to := t.names.name(e.Dst)
+		if e.DstLen > 0 {
+			to = e.To() + ", cut"
+		}
+		l.Text("About: ").Text(protocolName(e.Proto)).Text(" ").Text(t.names.name(e.Src)).Text(" -> ").Text(to).End()
 	}
 	t.show(2)
 	if !e.Src.IsValid() {
@@ -213,7 +221,8 @@ func (t *tree) icmp(e *packet.ICMPError) {
 	if e.SrcPort != 0 || e.DstPort != 0 {
 		l.Text("Port: ").Int(int(e.SrcPort)).Text(" -> ").Int(int(e.DstPort)).End()
 	}
-	if h, err := ike.ParseHeader(e.Payload); err == nil && (e.DstPort == 500 || e.DstPort == 4500) && (h.Major() == 1 || h.Major() == 2) {
+	if h, err := ike.ParseHeader(e.Payload); err == nil && (e.DstPort == 500 || e.DstPort == 4500) &&
+		(h.Major() == 1 || h.Major() == 2) {
 		l.Add("IKE SPIs: %s, %s; message ID %d", h.SPIi, h.SPIr, h.MessageID)
 	}
 	t.show(3)
@@ -230,7 +239,8 @@ func (t *tree) message(d *decodedPacket, depth int) {
 		return
 	}
 	m := d.msg
-	l.Text("Internet Key Exchange version ").Int(m.Major()).Text(".").Int(int(m.Version & 15)).Text(", ").Info(m.Header).End()
+	l.Text("Internet Key Exchange version ").Int(m.Major()).Text(".").Int(int(m.Version & 15)).Text(", ").Info(
+		m.Header).End()
 	t.show(depth)
 	t.header(m, depth+1)
 	places := appendPlaces(t.parts[:0], d.p.Payload)
@@ -259,7 +269,8 @@ func (t *tree) header(m *ike.Message, depth int) {
 	l := &t.lines
 	l.Text("Initiator SPI: ").SPI(m.SPIi).End()
 	l.Text("Responder SPI: ").SPI(m.SPIr).End()
-	l.Text("Next payload: ").Text(ike.PayloadName(m.Major(), m.NextPayload)).Text(" (").Int(int(m.NextPayload)).Text(")").End()
+	l.Text("Next payload: ").Text(ike.PayloadName(m.Major(), m.NextPayload)).Text(" (").Int(int(m.NextPayload)).Text(
+		")").End()
 	l.Text("Exchange: ").Text(m.Exchange.String()).Text(" (").Int(int(m.Exchange)).Text(")").End()
 	l.Text("Flags: 0x").Hex([]byte{byte(m.Flags)})
 	flagNames(l, m.Header)
@@ -289,7 +300,8 @@ func (t *tree) payload(m *ike.Message, p ike.Payload, depth int) {
 func (t *tree) proposals(sa *ike.SA, depth int) {
 	l := &t.lines
 	for _, p := range sa.Proposals {
-		l.Text("Proposal ").Int(int(p.Number)).Text(", protocol ").Text(p.Protocol.String()).Text(" (").Int(int(p.Protocol)).Text("), ")
+		l.Text("Proposal ").Int(int(p.Number)).Text(", protocol ").Text(p.Protocol.String()).Text(" (").Int(
+			int(p.Protocol)).Text("), ")
 		l.Int(len(p.Transforms)).Text(" transforms").End()
 		t.show(depth)
 		if len(p.SPI) > 0 {
@@ -307,7 +319,8 @@ func (t *tree) proposals(sa *ike.SA, depth int) {
 	}
 }
 
-// around shows what is known of a payload beside its own words: observations, what the keys opened, what fragments make.
+// around shows what is known of a payload beside its own words: observations, what the keys opened,
+// what fragments make.
 func (t *tree) around(d *decodedPacket, p ike.Payload, depth int) {
 	l := &t.lines
 	for i := range d.observed {
@@ -320,7 +333,8 @@ func (t *tree) around(d *decodedPacket, p ike.Payload, depth int) {
 		t.opened(d.msg, d.inner, depth)
 	}
 	if d.whole != nil {
-		l.Text("[Completes the message of frames ").Text(intList(d.whole.p.Fragments)).Text(": ").Int(len(d.whole.p.Payload)).Text(" bytes]").End()
+		l.Text("[Completes the message of frames ").Text(intList(d.whole.p.Fragments)).Text(": ").Int(
+			len(d.whole.p.Payload)).Text(" bytes]").End()
 		t.show(depth)
 		t.message(d.whole, depth+1)
 	}
@@ -343,7 +357,8 @@ func (t *tree) opened(m *ike.Message, d *decrypted, depth int) {
 	}
 }
 
-// lineOfTree is the colour of a line: its heads, the names of payloads, and what moncap remarks itself.
+// lineOfTree is the colour of a line: its heads, the names of payloads, and what
+// moncap remarks itself.
 func lineOfTree(line []byte, depth int) string {
 	switch {
 	case bytes.HasPrefix(line, []byte("[Malformed")):

@@ -3,6 +3,7 @@ package exchange
 import (
 	"bytes"
 	"hash/maphash"
+	"iter"
 	"slices"
 	"sync"
 
@@ -12,9 +13,15 @@ import (
 // seed makes hashes of two stories comparable; it differs from process to process.
 var seed = maphash.MakeSeed()
 
-// Contents lets the two captures of a tunnel that are read at the same time share what they both hold: a message is read
-// once, and kept once. The zero value is empty.
+// Contents lets the two captures of a tunnel that are read at the same time share what they both
+// hold: a message is read once, and kept once. The zero value is empty.
 type Contents struct {
+	// Missed, unless it is nil, spares the bytes of sealed messages, of which nothing can be told
+	// without keys: a hash stands for them. It is called when they are asked for none the less, as
+	// for what was altered on the way. Then all that was made of the stories is to be thrown away,
+	// and the captures are to be read again without it.
+	Missed func()
+
 	shares  [1 << shareBits]share
 	lock    sync.Mutex
 	readers int
@@ -30,8 +37,17 @@ const shareBits = 3
 type share struct {
 	lock  sync.Mutex
 	all   blocks[Content]
+	known blocks[known] // of each of them
+	raws  blocks[[]byte]
 	index Index
 	arena arena
+}
+
+// known is what tells a content from others, and who has it. When all twins are found, nobody needs
+// it any more.
+type known struct {
+	hash   uint64             // of the bytes, comparable within one process
+	places [readersMost]int32 // in the Messages of those that read it, counted from 1
 }
 
 // join makes room for one more reader; nil is none.
@@ -48,61 +64,86 @@ func (c *Contents) join() (*Contents, int) {
 	return c, c.readers - 1
 }
 
-// of is the content of a message, which is read unless it is known. A reader that had it before gets its place in that story; if not,
-// next becomes its place, unless that is none.
+// content is that of a message, which is read unless it is known. A reader that had it before gets
+// its place in that story; if not, next becomes its place, unless that is none.
 func (t *teller) content(h ike.Header, raw []byte, next int) (x *Content, place int) {
 	c, reader := t.story.contents, t.story.reader
 	hash := maphash.Bytes(seed, raw)
-	s := &c.shares[hash>>(64-shareBits)]
+	s := c.share(hash)
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	if x = s.find(hash, raw); x != nil && x.places[reader] > 0 {
-		return x, int(x.places[reader] - 1)
+	i := s.find(&Content{Header: h, raw: &raw}, hash)
+	if i >= 0 {
+		if place := s.known.at(i).places[reader]; place > 0 {
+			return s.all.at(i), int(place - 1)
+		}
 	}
 	if next == none {
 		return nil, none
 	}
-	if x == nil {
-		var at int
-		x, at = s.all.add()
-		*x = newContent(h, s.arena.copy(raw), &t.repeats)
-		s.index.Add(hash, at)
+	if i < 0 {
+		x, i = s.all.add()
+		*x = t.newContent(h, raw, s)
+		k, _ := s.known.add()
+		k.hash = hash
+		s.index.Add(hash, i)
 	}
-	x.places[reader] = int32(next) + 1
-	return x, next
+	s.known.at(i).places[reader] = int32(next) + 1
+	return s.all.at(i), next
 }
 
 // none is no place.
 const none = -1
 
-func (s *share) find(hash uint64, raw []byte) *Content {
-	i := s.index.Find(hash, func(i int) bool { return bytes.Equal(s.all.at(i).Raw, raw) })
-	if i < 0 {
-		return nil
-	}
-	return s.all.at(i)
+// share is the one that holds what has such a hash.
+func (c *Contents) share(hash uint64) *share { return &c.shares[hash>>(64-shareBits)] }
+
+// find is the place of the content with the bytes of y, of which this is the hash; -1 for none.
+func (s *share) find(y *Content, hash uint64) int {
+	return s.index.Find(hash, func(i int) bool { return s.known.at(i).hash == hash && s.all.at(i).equal(y) })
 }
 
-// Twin is the message of s with the same bytes as m, a message of o; nil for none.
-func (s *Story) Twin(m *Message, o *Story) *Message {
-	if s.contents == nil {
-		return nil
+// equal says whether two messages with the same hash have the same bytes. Where these are not kept,
+// the header and the hash say it.
+func (c *Content) equal(y *Content) bool {
+	if c.raw == nil || y.raw == nil {
+		return c.Header == y.Header
 	}
-	x := m.Content
-	if s.contents != o.contents {
-		hash := x.Hash()
-		if x = s.contents.shares[hash>>(64-shareBits)].find(hash, x.Raw); x == nil {
-			return nil
+	return bytes.Equal(*c.raw, *y.raw)
+}
+
+// Twins yields the messages of s that o holds too, byte by byte: their places in both, in no order.
+func (s *Story) Twins(o *Story) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		if s.part != nil && o.part != nil {
+			s.partTwins(o)(yield)
+			return
+		}
+		if s.contents == nil || o.contents == nil {
+			return
+		}
+		for i := range s.contents.shares {
+			mine := &s.contents.shares[i]
+			theirs := &o.contents.shares[i]
+			for at := range mine.known.n {
+				k, twin := mine.known.at(at), at
+				if mine != theirs {
+					twin = theirs.find(mine.all.at(at), k.hash)
+				}
+				if twin < 0 {
+					continue
+				}
+				place, other := k.places[s.reader], theirs.known.at(twin).places[o.reader]
+				if place > 0 && other > 0 && !yield(int(place-1), int(other-1)) {
+					return
+				}
+			}
 		}
 	}
-	if place := x.places[s.reader]; place > 0 {
-		return s.Messages[place-1]
-	}
-	return nil
 }
 
-// Linked gives up what Twin needs, when all twins are found.
-func (s *Story) Linked() { s.contents = nil }
+// Linked gives up what Twins needs, when all twins are found.
+func (s *Story) Linked() { s.contents, s.part = nil, nil }
 
 // arena hands out copies cut from large blocks: IKE messages are many and small.
 type arena struct{ block []byte }
@@ -121,14 +162,16 @@ func (a *arena) copy(b []byte) []byte {
 	return a.block[n:len(a.block):len(a.block)]
 }
 
-// blocks are values that a capture has many of, in blocks: they do not move as they become more, and one allocation each would be most of
-// the work.
+// blocks are values that a capture has many of, in blocks: they do not move as they become more,
+// and one allocation each would be most of the work.
 type blocks[T any] struct {
 	all [][]T
 	n   int
 }
 
-const blockBits = 9
+// blockBits makes blocks of whole pages: of half as many messages they would be just larger than a
+// size class of the allocator, and an eighth of each would lie idle.
+const blockBits = 10
 
 // at is the i-th value.
 func (b *blocks[T]) at(i int) *T { return &b.all[i>>blockBits][i&(1<<blockBits-1)] }
@@ -142,11 +185,18 @@ func (b *blocks[T]) add() (*T, int) {
 	return b.at(b.n - 1), b.n - 1
 }
 
-// pointers are to all values in order.
-func (b *blocks[T]) pointers() []*T {
-	all := make([]*T, b.n)
-	for i := range all {
-		all[i] = b.at(i)
+// values yields all values in order.
+func (b *blocks[T]) values(yield func(*T) bool) {
+	left := b.n
+	for _, block := range b.all {
+		if left <= 0 { // the others are room that is not used yet
+			return
+		}
+		for i := range block[:min(left, len(block))] {
+			if !yield(&block[i]) {
+				return
+			}
+		}
+		left -= len(block)
 	}
-	return all
 }

@@ -1,9 +1,7 @@
 package exchange
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
 	"maps"
 	"net/netip"
 	"slices"
@@ -72,10 +70,31 @@ func addresses(s *Story) []Address {
 		}
 		get(dst).Received += n
 	}
-	for _, m := range s.Messages {
-		for i := range m.Sent() {
-			x := &m.Sent()[i]
-			count(x.Src.Addr(), x.Dst.Addr(), x.TTL, 1)
+	type counted struct {
+		*Way
+		n int
+	}
+	ways := map[*Way]int{}
+	var last [2]counted // there and back: most packets go a way that one of the two before them went
+	for m := range s.Messages.All() {
+		sent := m.Sent()
+		for i := range sent {
+			if sent[i].Way != last[0].Way {
+				last[0], last[1] = last[1], last[0]
+			}
+			if sent[i].Way != last[0].Way {
+				ways[last[0].Way] += last[0].n
+				last[0] = counted{Way: sent[i].Way}
+			}
+			last[0].n++
+		}
+	}
+	for _, w := range last {
+		ways[w.Way] += w.n
+	}
+	for w, n := range ways {
+		if w != nil {
+			count(w.Src.Addr(), w.Dst.Addr(), w.TTL, n)
 		}
 	}
 	for _, f := range s.Flows {
@@ -94,12 +113,13 @@ func addresses(s *Story) []Address {
 	return list
 }
 
-// assignV1Roles gives IKEv1 messages their role and kind: the header does not say them. The first message of phase 1 has no
-// responder cookie and names the initiator's address; in phase 2 who sends the first message of an ID asks.
-func assignV1Roles(messages []*Message) {
+// assignV1Roles gives IKEv1 messages their role and kind: the header does not say them. The first
+// message of phase 1 has no responder cookie and names the initiator's address; in phase 2 who
+// sends the first message of an ID asks.
+func assignV1Roles(messages *Messages) {
 	initiator := map[ike.SPI]netip.Addr{}
 	asker := map[v1Exchange]netip.Addr{}
-	for _, m := range messages {
+	for m := range messages.All() {
 		if m.Major() != 1 {
 			continue
 		}
@@ -144,82 +164,37 @@ func v1Kind(m *Message, asker map[v1Exchange]netip.Addr, src netip.Addr) Kind {
 	return Request
 }
 
-// resolveQuotes finds the messages that ICMP errors quote: by the quoted bytes, else by the IP identification.
-func (t *teller) resolveQuotes() {
-	if len(t.story.ICMP) == 0 {
-		return
-	}
-	bySPI := map[ike.SPI][]*Message{}
-	for _, m := range t.story.Messages {
-		bySPI[m.SPIi] = append(bySPI[m.SPIi], m)
-	}
-	for i, e := range t.story.ICMP {
-		if q := t.quotes[i]; e.QuotesTunnel {
-			e.resolve(q, bySPI, t)
-		}
-	}
-	t.quotes = nil
-}
-
-func (e *ICMP) resolve(quoted []byte, bySPI map[ike.SPI][]*Message, t *teller) {
-	if e.Proto == protoUDP {
-		e.Message = quotedMessage(e, quoted, bySPI, t.story.Messages)
-	}
-	if e.Message == nil && len(quoted) >= 4 {
-		spi := binary.BigEndian.Uint32(quoted)
-		if e.Proto == protoESP || t.flows[spi] != nil {
-			e.SPI = spi
-		}
-	}
-}
-
-func quotedMessage(e *ICMP, quoted []byte, bySPI map[ike.SPI][]*Message, all []*Message) *Message {
-	if len(quoted) >= 8 {
-		for _, m := range bySPI[ike.SPI(binary.BigEndian.Uint64(quoted))] {
-			n := min(len(quoted), len(m.Raw))
-			if bytes.Equal(m.Raw[:n], quoted[:n]) {
-				return m
-			}
-		}
-	}
-	if e.ICMPError.IPID == 0 || len(all) > 1<<14 {
-		return nil
-	}
-	for _, m := range all {
-		for i := range m.Sent() {
-			s := &m.Sent()[i]
-			if s.IPID == e.ICMPError.IPID && s.Src.Addr() == e.ICMPError.Src && s.Dst.Addr() == e.ICMPError.Dst {
-				return m
-			}
-		}
-	}
-	return nil
-}
-
-// CopiesOwn says whether the capture doubles what the side with the addresses own sent itself: then it doubles everything, and no path
-// does.
+// CopiesOwn says whether the capture doubles what the side with the addresses own sent itself: then
+// it doubles everything, and no path does. Without an IP identification, a message that is there
+// twice may as well have been sent twice: it counts only where all of the side's are.
 func (s *Story) CopiesOwn(own []netip.Addr) bool {
 	mine := make(map[netip.Addr]bool, len(own))
 	for _, a := range own {
 		mine[a] = true
 	}
-	sent, copies := 0, 0
-	for _, m := range s.Messages {
+	sent, copies, sure, all := 0, 0, false, true
+	for m := range s.Messages.All() {
+		ours, doubled := false, false
 		for i := range m.Sent() {
-			if !mine[m.Sent()[i].Src.Addr()] {
+			x := &m.Sent()[i]
+			if !mine[x.Src.Addr()] {
 				continue
 			}
 			sent++
-			if m.Sent()[i].Copy {
+			ours = true
+			if x.Copy {
 				copies++
+				doubled, sure = true, sure || x.IPID != 0
 			}
 		}
+		all = all && (doubled || !ours)
 	}
 	for _, f := range s.Flows {
 		if mine[f.Src.Addr()] {
 			sent += f.Packets
 			copies += f.Duplicates
+			sure = sure || f.Duplicates > 0
 		}
 	}
-	return copies > 0 && copies*4 >= sent
+	return copies > 0 && copies*4 >= sent && (sure || all)
 }

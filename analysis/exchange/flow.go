@@ -22,6 +22,7 @@ type Flow struct {
 	SampleStep uint64  // a power of two
 	Duplicates int     // copies: the same packet again, by its bytes, its IP identification and its time
 	Copy       Point   // the first of them
+	CopyTTL    uint8   // of that one
 	Again      int     // numbers used again by other packets
 	Restart    *Restart
 	Reordered  int     // packets behind a later one
@@ -33,16 +34,19 @@ type Flow struct {
 	MaxSize    int
 	Fragmented int // packets that travelled in IP fragments
 	TTL        uint8
-	LongestGap Gap // the longest time without a packet
-	SecondGap  Gap // the longest but one
+	Short      bool // the capture kept less of a packet than its Mark is of
+	LongestGap Gap  // the longest time without a packet
+	SecondGap  Gap  // the longest but one
 
-	Split     []Point // those that travelled in IP fragments and are whole here, by the rule of Samples; Size is the datagram's IP payload
+	// those that travelled in IP fragments and are whole here, by the rule of Samples; Size is the
+	// datagram's IP payload
+	Split     []Point
 	SplitStep uint64
 	Torn      Set // numbers of packets of which this capture has the first IP fragment and not all others
 
 	epoch uint64 // added to the 32 bits on the wire
 	top   uint64 // the highest number so far
-	prior int64  // time of the packet before the last
+	prior moment // of the packet before the last
 	back  rerun
 	next  *Flow // with the same SPI
 }
@@ -72,10 +76,12 @@ func (i Interval) Len() uint64 { return i.High - i.Low + 1 }
 
 // Sight returns a packet of the flow as a sighting.
 func (f *Flow) Sight(p Point) Sight {
-	return Sight{Way: &Way{Src: f.Src, Dst: f.Dst, Pieces: onePiece, TTL: f.TTL}, Frame: p.Frame, Nanos: p.Nanos, Size: int32(p.Size)}
+	return Sight{Way: &Way{Src: f.Src, Dst: f.Dst, Pieces: onePiece, TTL: f.TTL}, Frame: p.Frame, Nanos: p.Nanos,
+		Size: int32(p.Size)}
 }
 
-// add takes one packet of the flow in and says whether it is the first one with its number, or no copy of that one.
+// add takes one packet of the flow in and says whether it is the first one with its number, or no
+// copy of that one.
 func (f *Flow) add(wire uint32, p Point) (fresh bool) {
 	p.Seq = f.extend(wire)
 	f.Packets++
@@ -85,7 +91,7 @@ func (f *Flow) add(wire uint32, p Point) (fresh bool) {
 	} else {
 		f.pause(Gap{f.Last.Nanos, p.Nanos - f.Last.Nanos})
 	}
-	f.prior, f.Last = f.Last.Nanos, p
+	f.prior, f.Last = moment{f.Last.Nanos, f.Last.Frame}, p
 	f.MinSize, f.MaxSize = min(f.MinSize, int(p.Size)), max(f.MaxSize, int(p.Size))
 	if !f.Seqs.Add(p.Seq) {
 		return f.repeat(p)
@@ -110,11 +116,12 @@ func (f *Flow) pause(g Gap) {
 	}
 }
 
-// wrapRoom is how near its end a 32-bit number must be to begin again at 0 as the next of a 64-bit one. Far from the end
-// a number that falls back is no wrap.
+// wrapRoom is how near its end a 32-bit number must be to begin again at 0 as the next of a 64-bit
+// one. Far from the end a number that falls back is no wrap.
 const wrapRoom = 1 << 28
 
-// extend adds the high bits that are not on the wire: RFC 4303, Section 2.2.1, sends the low 32 bits of a 64-bit number.
+// extend adds the high bits that are not on the wire: RFC 4303, Section 2.2.1, sends the low 32
+// bits of a 64-bit number.
 func (f *Flow) extend(wire uint32) uint64 {
 	n := f.epoch + uint64(wire)
 	switch {
@@ -146,8 +153,8 @@ func (f *Flow) order(p Point) {
 	}
 }
 
-// sample keeps the packets whose number is a multiple of SampleStep, so that both sides keep the same ones; the step doubles
-// when there are too many.
+// sample keeps the packets whose number is a multiple of SampleStep, so that both sides keep the
+// same ones; the step doubles when there are too many.
 func (f *Flow) sample(p Point) { f.Samples, f.SampleStep = sampled(f.Samples, f.SampleStep, p) }
 
 func sampled(points []Point, step uint64, p Point) ([]Point, uint64) {
@@ -171,13 +178,14 @@ func sampled(points []Point, step uint64, p Point) ([]Point, uint64) {
 
 func bySeq(p Point, n uint64) int { return cmp.Compare(p.Seq, n) }
 
-// Merge takes the packets of o in, a flow of the same SA by another address or encapsulation. o is not to be used after.
+// Merge takes the packets of o in, a flow of the same SA by another address or encapsulation. o is
+// not to be used after.
 func (f *Flow) Merge(o *Flow) {
 	f.Packets += o.Packets
 	f.Bytes += o.Bytes
 	f.Duplicates += o.Duplicates
 	if f.Copy.Frame == 0 {
-		f.Copy = o.Copy
+		f.Copy, f.CopyTTL = o.Copy, o.CopyTTL
 	}
 	f.Again += o.Again
 	f.Reordered += o.Reordered
@@ -186,6 +194,7 @@ func (f *Flow) Merge(o *Flow) {
 	f.Seqs.Merge(&o.Seqs)
 	f.Torn.Merge(&o.Torn)
 	f.Restart = cmp.Or(f.Restart, o.Restart)
+	f.Short = f.Short || o.Short
 	for _, g := range [3]Gap{o.LongestGap, o.SecondGap, f.between(o)} {
 		f.pause(g)
 	}
@@ -204,6 +213,13 @@ func (f *Flow) Merge(o *Flow) {
 	f.MinSize, f.MaxSize = min(f.MinSize, o.MinSize), max(f.MaxSize, o.MaxSize)
 	f.Samples, f.SampleStep = mergedSamples(f.Samples, o.Samples, max(f.SampleStep, o.SampleStep, 1))
 	f.Split, f.SplitStep = mergedSamples(f.Split, o.Split, max(f.SplitStep, o.SplitStep, 1))
+}
+
+// Clone returns a flow that others can be merged into without f.
+func (f *Flow) Clone() *Flow {
+	x := *f
+	x.Samples, x.Split = slices.Clone(f.Samples), slices.Clone(f.Split)
+	return &x
 }
 
 // between is the time between two flows of which one begins when the other has ended.

@@ -2,11 +2,14 @@ package exchange
 
 import "strconv"
 
-// unreachable are the codes of ICMP destination unreachable (RFC 792; RFC 1122, Section 3.2.2.1; RFC 1812, Section 5.2.7.1).
+// unreachable are the codes of ICMP destination unreachable (RFC 792; RFC 1122, Section 3.2.2.1;
+// RFC 1812, Section 5.2.7.1).
 var unreachable = map[uint8]string{
-	0: "network unreachable", 1: "host unreachable", 2: "protocol unreachable", 3: "port unreachable", 4: "fragmentation needed",
+	0: "network unreachable", 1: "host unreachable", 2: "protocol unreachable", 3: "port unreachable",
+	4: "fragmentation needed",
 	5: "source route failed", 6: "network unknown", 7: "host unknown", 9: "network administratively prohibited",
-	10: "host administratively prohibited", 11: "network unreachable for this type of service", 12: "host unreachable for this type of service",
+	10: "host administratively prohibited", 11: "network unreachable for this type of service",
+	12: "host unreachable for this type of service",
 	13: "administratively prohibited", 14: "host precedence violation", 15: "precedence cutoff",
 }
 
@@ -56,3 +59,17 @@ func (e *ICMP) Prohibited() bool {
 func (e *ICMP) TooBig() bool {
 	return e.V6 && e.Type == 2 || !e.V6 && e.Type == 3 && e.Code == 4
 }
+
+// Advises says whether the device passed the packet on, or only asks for fewer: a redirect to
+// another next hop, a source quench (RFC 792; RFC 6633, Section 3 has that ignored).
+func (e *ICMP) Advises() bool { return !e.V6 && (e.Type == 4 || e.Type == 5) }
+
+// HopsExceeded says whether the packet went in circles until its hops were used up (RFC 792;
+// RFC 4443, Section 3.3).
+func (e *ICMP) HopsExceeded() bool { return e.exceeded() && e.Code == 0 }
+
+// Reassembly says whether fragments of the packet arrived and the others did not (RFC 792;
+// RFC 4443, Section 3.3).
+func (e *ICMP) Reassembly() bool { return e.exceeded() && e.Code == 1 }
+
+func (e *ICMP) exceeded() bool { return e.V6 && e.Type == 3 || !e.V6 && e.Type == 11 }

@@ -1,7 +1,7 @@
 package exchange
 
-// Index finds elements of a slice by their hashes: an open table of their places, which takes a fraction of a map's memory and holds no
-// pointers. The zero value is empty.
+// Index finds elements of a slice by their hashes: an open table of their places, which takes a
+// fraction of a map's memory and holds no pointers. The zero value is empty.
 type Index struct {
 	slots []slot // a power of two, at most two thirds in use
 	used  int

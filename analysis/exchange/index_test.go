@@ -2,7 +2,8 @@ package exchange
 
 import "testing"
 
-// An Index finds every element by its hash, also those whose hashes agree in part, and nothing else.
+// An Index finds every element by its hash, also those whose hashes agree in
+// part, and nothing else.
 func TestIndexFindsByHash(t *testing.T) {
 	const n = 5000
 	hash := func(i int) uint64 { return uint64(i)<<33 | uint64(i%7) } // many share their slot and the half that is kept

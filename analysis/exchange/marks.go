@@ -1,12 +1,13 @@
 package exchange
 
-// Marks tell in a few bits which Notify payloads may stand in clear: in one message, or in any of many. Types share bits, so what is marked
-// has to be looked for; what is not marked is not there.
+// Marks tell in a few bits which Notify payloads may stand in clear: in one message, or in any of
+// many. Types share bits, so what is marked has to be looked for; what is not marked is not there.
 type Marks struct {
 	errors, others uint64
 }
 
-// firstStatus is the first Notify type that is no error (RFC 7296, Section 3.10.1; RFC 2408, Section 3.14.1).
+// firstStatus is the first Notify type that is no error (RFC 7296, Section 3.10.1; RFC 2408,
+// Section 3.14.1).
 const firstStatus = 1 << 14
 
 // May says whether a Notify of type n may be there.

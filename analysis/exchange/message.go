@@ -8,8 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// Message is one IKE message: distinct bytes, and every time that they were seen. There is one for every
-// message of a capture, so it is kept small.
+// Message is one IKE message: distinct bytes, and every time that they were seen. There is one for
+// every message of a capture, so it is kept small.
 type Message struct {
 	*Content
 	once      [1]Sight // of what was seen once, which most messages are
@@ -20,26 +20,29 @@ type Message struct {
 	Kind      Kind
 }
 
-// Content is what the bytes of a message say without keys. Not to be changed: both captures share that of a message which both hold.
+// Content is what the bytes of a message say without keys. Not to be changed: both captures share
+// that of a message which both hold.
 type Content struct {
 	ike.Header
-	*Clear                    // never nil
-	Raw    []byte             // the message as the capture holds it
-	places [readersMost]int32 // in the Messages of those that read it, counted from 1
+	*Clear         // never nil
+	raw    *[]byte // nil for bytes that are not kept
 }
 
-// Clear is what a message says beside its header and outside of what is encrypted. Not to be changed: the messages that are laid out
-// alike share theirs.
+// Clear is what a message says beside its header and outside of what is encrypted. Not to be
+// changed: the messages that are laid out alike share theirs.
 type Clear struct {
-	Payloads   []string        // names in order: "SA", "KE", "N(COOKIE)" is in Notifies, here it is "N"
-	SKLen      int             // length of the SK or SKF payload in bytes as its header says, 0 without
-	FirstInner ike.PayloadType // of SK and SKF: what stands first inside (RFC 7296, Section 3.14); v1 encrypted: the header's
-	Fragment   uint16          // SKF: number of this fragment, counted from 1 (RFC 7383, Section 2.5)
-	Fragments  uint16          // SKF: of how many
+	Payloads []string // names in order: "SA", "KE", "N(COOKIE)" is in Notifies, here it is "N"
+	SKLen    int      // length of the SK or SKF payload in bytes as its header says, 0 without
+	// of SK and SKF: what stands first inside (RFC 7296, Section 3.14); v1 encrypted: the header's
+	FirstInner ike.PayloadType
+	Fragment   uint16 // SKF: number of this fragment, counted from 1 (RFC 7383, Section 2.5)
+	Fragments  uint16 // SKF: of how many
 	notifies   []notify
 	marks      Marks
 	parsed     *ike.Message // nil for a well-formed message of one SK payload
 	shared     bool         // parsed is that of another message with the same layout
+	flags      uint8        // of the generic header of the one SK payload, where parsed is nil
+	missed     func()       // Contents.Missed of messages whose bytes are not kept, else nil
 }
 
 // notify is a Notify payload of a Clear, and where its data stand in the message.
@@ -48,12 +51,18 @@ type notify struct {
 	spi, data int
 }
 
-// PrefixLen is how many bytes of a message identify it when a capture is truncated: they reach into the first payload, and
-// every snap length of use holds them.
+// PrefixLen is how many bytes of a message identify it when a capture is truncated: they reach into
+// the first payload, and every snap length of use holds them.
 const PrefixLen = 64
 
-// Hash is that of the message's bytes, comparable within one process.
-func (c *Content) Hash() uint64 { return maphash.Bytes(seed, c.Raw) }
+// Raw is the message as the capture holds it; nil where that is not kept, see Contents.Missed.
+func (c *Content) Raw() []byte {
+	if c.raw == nil {
+		c.missed()
+		return nil
+	}
+	return *c.raw
+}
 
 // Sent is every sighting, in the order of the file, copies included. Not to be changed.
 func (m *Message) Sent() []Sight {
@@ -75,7 +84,7 @@ func (m *Message) SetSent(all []Sight) {
 // add adds a sighting.
 func (m *Message) add(s Sight) {
 	if m.more == nil {
-		all := make([]Sight, 1, 4)
+		all := make([]Sight, 1, 2)
 		all[0] = m.once[0]
 		m.more = &all
 	}
@@ -83,7 +92,7 @@ func (m *Message) add(s Sight) {
 }
 
 // Prefix is a hash of the first PrefixLen bytes, comparable within one process.
-func (c *Content) Prefix() uint64 { return maphash.Bytes(seed, c.Raw[:min(len(c.Raw), PrefixLen)]) }
+func (c *Content) Prefix() uint64 { return maphash.Bytes(seed, c.Raw()[:min(len(c.Raw()), PrefixLen)]) }
 
 // Notify is one Notify payload that could be read without keys.
 type Notify struct {
@@ -109,7 +118,8 @@ func (r Role) String() string { return [...]string{"unknown", "initiator", "resp
 // Kind says whether a message asks or answers.
 type Kind uint8
 
-// The kinds of messages. IKEv1 messages are requests, but those that the protocol's order makes an answer (MM2, MM4, MM6, AM2, QM2).
+// The kinds of messages. IKEv1 messages are requests, but those that the protocol's order makes an
+// answer (MM2, MM4, MM6, AM2, QM2).
 const (
 	Request Kind = iota
 	Response
@@ -150,7 +160,7 @@ func (c *Content) Notifies() iter.Seq[Notify] {
 func (c *Content) notify(i int) Notify {
 	x := c.notifies[i]
 	if c.shared {
-		x.SPI, x.Data = c.Raw[x.spi:][:len(x.SPI)], c.Raw[x.data:][:len(x.Data)]
+		x.SPI, x.Data = c.Raw()[x.spi:][:len(x.SPI)], c.Raw()[x.data:][:len(x.Data)]
 	}
 	return x.Notify
 }
@@ -177,7 +187,8 @@ func (m *Message) Transmissions() []Sight {
 	return all
 }
 
-// Port returns the destination's or source's IKE port: 4500 when either is, else the destination port.
+// Port returns the destination's or source's IKE port: 4500 when either is, else
+// the destination port.
 func (s *Sight) Port() uint16 {
 	if s.Src.Port() == 4500 || s.Dst.Port() == 4500 {
 		return 4500

@@ -23,11 +23,19 @@ func newMessage(c *Content, p *packet.Packet) Message {
 	return m
 }
 
-// newContent reads what can be read without keys. raw is kept.
-func newContent(h ike.Header, raw []byte, r *repeats) Content {
-	c := Content{Header: h, Raw: raw}
-	if isSealed(h, raw) {
-		c.Clear = r.sealed(ike.PayloadType(raw[ike.HeaderLen]), len(raw)-ike.HeaderLen)
+// newContent reads what can be read without keys, and keeps a copy of raw unless that is spared.
+func (t *teller) newContent(h ike.Header, raw []byte, s *share) Content {
+	c, r := Content{Header: h}, &t.repeats
+	sealed := isSealed(h, raw)
+	if sealed {
+		c.Clear = r.sealed(raw[ike.HeaderLen:])
+	}
+	if sealed && c.missed != nil {
+		return c
+	}
+	raw = s.arena.copy(raw)
+	c.raw, _ = s.raws.add()
+	if *c.raw = raw; sealed {
 		return c
 	}
 	layout, sound := r.layout(raw)
@@ -80,28 +88,38 @@ func parse(h ike.Header, raw []byte) *ike.Message {
 	return m
 }
 
-// isSealed says whether a message is one SK payload from the header to its end, as all its lengths say: there is nothing to be kept of it
-// beside its bytes.
+// isSealed says whether a message is one SK payload from the header to its end, as all its lengths
+// say: there is nothing to be kept of it beside its bytes.
 func isSealed(h ike.Header, b []byte) bool {
 	const sk = ike.HeaderLen
 	return h.Major() == 2 && h.NextPayload == ike.PayloadSK && int64(h.Length) == int64(len(b)) && len(b) >= sk+4 &&
 		int(binary.BigEndian.Uint16(b[sk+2:])) == len(b)-sk
 }
 
-// Parsed returns the message's payloads; they alias Raw. What was not kept of it is read when it is asked for.
+// Parsed returns the message's payloads; they alias Raw. What was not kept of it is read when it is
+// asked for. Of an SK payload whose bytes are not kept all but these is right.
 func (c *Content) Parsed() *ike.Message {
-	if c.parsed == nil || c.shared {
-		return parse(c.Header, c.Raw)
+	switch {
+	case c.raw == nil:
+		sk := &ike.Encrypted{Generic: ike.Generic{Flags: c.flags}, Number: ike.PayloadSK, First: c.FirstInner,
+			Data: make([]byte, c.SKLen-genericLen)}
+		return &ike.Message{Header: c.Header, Payloads: []ike.Payload{sk}}
+	case c.parsed == nil || c.shared:
+		return parse(c.Header, *c.raw)
 	}
 	return c.parsed
 }
+
+// genericLen is the length of the header of a payload (RFC 7296, Section 3.2).
+const genericLen = 4
 
 // Holds says whether there is a payload of a type in clear.
 func (c *Clear) Holds(t ike.PayloadType) bool {
 	return c.parsed != nil && slices.ContainsFunc(c.parsed.Payloads, func(x ike.Payload) bool { return x.Type() == t })
 }
 
-// InClear returns the payloads; none where all that follows the header is encrypted. Most messages are read for it.
+// InClear returns the payloads; none where all that follows the header is encrypted. Most messages
+// are read for it.
 func (c *Content) InClear() []ike.Payload {
 	if c.parsed == nil {
 		return nil
@@ -142,7 +160,8 @@ func (c *Clear) take(h ike.Header, x ike.Payload, raw []byte) {
 	}
 }
 
-// encryptedLen is the length of an SK or SKF payload by its own header, also where a snap length cut the message.
+// encryptedLen is the length of an SK or SKF payload by its own header, also where a snap length
+// cut the message.
 func encryptedLen(h ike.Header, x *ike.Encrypted, raw []byte) int {
 	if (h.NextPayload == ike.PayloadSK || h.NextPayload == ike.PayloadSKF) && len(raw) >= ike.HeaderLen+4 {
 		return int(binary.BigEndian.Uint16(raw[ike.HeaderLen+2:]))
@@ -156,7 +175,8 @@ func (c *Clear) SA() *ike.SA { return first[*ike.SA](c) }
 // SAv1 returns the SA payload in clear of an IKEv1 message, or nil.
 func (c *Clear) SAv1() *ike.SAv1 { return first[*ike.SAv1](c) }
 
-// KE returns the method of the Key Exchange payload in clear of an IKEv2 message, and the length of its data.
+// KE returns the method of the Key Exchange payload in clear of an IKEv2 message, and the length of
+// its data.
 func (c *Clear) KE() (method uint16, size int, ok bool) {
 	ke := first[*ike.KE](c)
 	if ke == nil {

@@ -21,9 +21,10 @@ type Source interface {
 // checkEvery is how many packets are read between two looks at the context.
 const checkEvery = 4096
 
-// Read reads src to its end and tells its story. It ends early with ctx's cause; any other error is one of the source.
-// Damage in the file is no error: the story's Info says where it is. Captures that are read with the same shared Contents, which may be
-// at the same time, keep what they both hold but once; nil is for one that is read alone.
+// Read reads src to its end and tells its story. It ends early with ctx's cause; any other error is
+// one of the source. Damage in the file is no error: the story's Info says where it is. Captures
+// that are read with the same shared Contents, which may be at the same time, keep what they both
+// hold but once; nil is for one that is read alone.
 func Read(ctx context.Context, src Source, shared *Contents) (*Story, error) {
 	t := newTeller(shared)
 	var p packet.Packet
@@ -47,7 +48,6 @@ func Read(ctx context.Context, src Source, shared *Contents) (*Story, error) {
 // teller gathers a story.
 type teller struct {
 	story     Story
-	messages  blocks[Message]  // of the story
 	flows     map[uint32]*Flow // chained by Flow.next
 	recent    [1 << recentBits]*Flow
 	streams   map[streamKey]*Stream
@@ -56,6 +56,7 @@ type teller struct {
 	ways      ways
 	repeats   repeats
 	seconds   seconds
+	grains    grains
 }
 
 type streamKey struct {
@@ -72,11 +73,11 @@ type datagramKey struct {
 func newTeller(shared *Contents) *teller {
 	t := &teller{
 		flows:     map[uint32]*Flow{},
-		repeats:   newRepeats(),
 		streams:   map[streamKey]*Stream{},
 		datagrams: map[datagramKey]*Datagram{},
 	}
 	t.story.contents, t.story.reader = shared.join()
+	t.repeats = newRepeats(t.story.contents.Missed)
 	return t
 }
 
@@ -90,9 +91,13 @@ func (t *teller) packet(p *packet.Packet) {
 		c.IKE++
 		t.ike(p)
 	case packet.ESP, packet.AH:
-		if p.Kind == packet.AH {
+		switch {
+		case t.completes(p):
+			c.Fragments++
+			return
+		case p.Kind == packet.AH:
 			c.AH++
-		} else {
+		default:
 			c.ESP++
 		}
 		t.esp(p)
@@ -103,7 +108,6 @@ func (t *teller) packet(p *packet.Packet) {
 		c.ICMP++
 		t.icmp(p)
 	case packet.Fragment:
-		c.Fragments++
 		t.fragment(p)
 	default:
 		c.Other++
@@ -124,6 +128,7 @@ func (t *teller) frame(p *packet.Packet) {
 	}
 	t.story.First, t.story.Last = min(t.story.First, p.Nanos), max(t.story.Last, p.Nanos)
 	t.seconds.count(p.Nanos)
+	t.grains.take(p.Nanos)
 	if p.Unread != "" {
 		t.unread(p)
 	}
@@ -157,13 +162,15 @@ func (t *teller) ike(p *packet.Packet) {
 	}
 	h, err := ike.ParseHeader(p.Payload)
 	if err != nil {
-		if p.Truncated {
+		if p.Truncated { // the capture cut the header off, not who sent it
 			t.story.Unreadable++
+			return
 		}
-		t.fault(p.Frame, err.Error())
+		t.fault(p, err.Error())
 		return
 	}
-	next := t.messages.n
+	messages := &t.story.Messages
+	next := messages.n
 	if next >= MaxMessages {
 		next = none
 	}
@@ -171,12 +178,12 @@ func (t *teller) ike(p *packet.Packet) {
 	switch s := t.sight(p); {
 	case c == nil:
 		t.story.Forgotten++
-	case place == t.messages.n:
-		m, _ := t.messages.add()
+	case place == messages.n:
+		m, _ := messages.add()
 		*m = newMessage(c, p)
 		m.Index, m.once[0] = int32(place), s
 	default:
-		m := t.messages.at(place)
+		m := messages.at(place)
 		s.Copy = m.copied(&s)
 		if s.Copy && s.IPID != 0 {
 			t.story.Counts.Duplicates++
@@ -185,9 +192,9 @@ func (t *teller) ike(p *packet.Packet) {
 	}
 }
 
-func (t *teller) fault(frame int, reason string) {
+func (t *teller) fault(p *packet.Packet, reason string) {
 	if len(t.story.Faults) < MaxFaults {
-		t.story.Faults = append(t.story.Faults, Fault{frame, reason})
+		t.story.Faults = append(t.story.Faults, Fault{p.Frame, reason, p.Src, p.Dst})
 	}
 }
 
@@ -215,13 +222,16 @@ func (t *teller) esp(p *packet.Packet) {
 	if p.Seq&uint32(max(f.SampleStep, 1)-1) == 0 { // it may be sampled, or compared with a sample
 		point.Mark = mark(p)
 	}
+	f.Short = f.Short || p.Truncated && len(p.Payload) < markLen
 	f.DSCP[p.DSCP&63]++
 	if p.IsFragment {
 		point.Pieces = clip16(max(1, len(p.Fragments)))
 		f.Fragmented++
 	}
 	if !f.add(p.Seq, point) {
-		t.story.Counts.Duplicates++
+		if t.story.Counts.Duplicates++; f.Copy.Frame == point.Frame {
+			f.CopyTTL = p.TTL
+		}
 		t.whole(p)
 		return
 	}
@@ -258,11 +268,12 @@ func (f *Flow) has(p *packet.Packet) bool {
 
 // alike says so of a packet whose ports may have been translated anew.
 func (f *Flow) alike(p *packet.Packet) bool {
-	return f.UDP == p.UDPEncap && f.TCP == p.TCPEncap && f.Src.Addr() == p.Src && f.Dst.Addr() == p.Dst && f.AH == (p.Kind == packet.AH)
+	return f.UDP == p.UDPEncap && f.TCP == p.TCPEncap && f.Src.Addr() == p.Src && f.Dst.Addr() == p.Dst &&
+		f.AH == (p.Kind == packet.AH)
 }
 
-// Bounds on the flows of one SPI, which are searched one after the other. A NAT mapping changes now and then, not with every packet, and
-// no SPI is that of very many gateways.
+// Bounds on the flows of one SPI, which are searched one after the other. A NAT mapping changes now
+// and then, not with every packet, and no SPI is that of very many gateways.
 const (
 	maxMappings = 64
 	maxSharing  = 256
@@ -333,11 +344,13 @@ func (t *teller) icmp(p *packet.Packet) {
 	t.quotes = append(t.quotes, slices.Clone(p.Error.Payload))
 }
 
-// PortL2TP is the UDP port of L2TP (RFC 2661); of other streams than these and those of group keys the ports do not matter.
+// PortL2TP is the UDP port of L2TP (RFC 2661); of other streams than these and those of group keys
+// the ports do not matter.
 const PortL2TP = 1701
 
 // IP protocol numbers (IANA, protocol-numbers).
 const (
+	protoTCP = 6
 	protoUDP = 17
 	protoESP = 50
 	protoAH  = 51
@@ -358,14 +371,13 @@ func ikePort(p uint16) bool { return p == 500 || p == 4500 }
 // finish puts together what needs the whole capture.
 func (t *teller) finish() *Story {
 	s := &t.story
-	s.Messages = t.messages.pointers()
 	t.finishDatagrams()
 	for _, f := range s.Flows {
 		f.finish()
 	}
-	s.Peak = t.seconds.peak()
+	s.Peak, s.Grain = t.seconds.peak(), t.grains.found()
 	s.Addresses = addresses(s)
-	assignV1Roles(s.Messages)
+	assignV1Roles(&s.Messages)
 	t.resolveQuotes()
 	return s
 }

@@ -42,15 +42,16 @@ func readShared(t *testing.T, incident, file string, shared *Contents) *Story {
 
 func TestICMPQuotesTheMessage(t *testing.T) {
 	s := read(t, "icmp-admin-prohibited")
-	if len(s.ICMP) != 4 || len(s.Messages) != 1 {
-		t.Fatalf("%d ICMP errors, %d messages; want 4 and 1", len(s.ICMP), len(s.Messages))
+	if len(s.ICMP) != 4 || s.Messages.Len() != 1 {
+		t.Fatalf("%d ICMP errors, %d messages; want 4 and 1", len(s.ICMP), s.Messages.Len())
 	}
 	for _, e := range s.ICMP {
-		if e.Message != s.Messages[0] || !e.QuotesTunnel || !e.Prohibited() || e.Meaning() != "administratively prohibited" {
+		if e.Message != s.Messages.At(0) || !e.QuotesTunnel || !e.Prohibited() ||
+			e.Meaning() != "administratively prohibited" {
 			t.Errorf("frame %d: %s, message found: %v", int(e.Frame), e.Meaning(), e.Message != nil)
 		}
 	}
-	if n := len(s.Messages[0].Transmissions()); n != 4 {
+	if n := len(s.Messages.At(0).Transmissions()); n != 4 {
 		t.Errorf("%d transmissions, want 4", n)
 	}
 }
@@ -61,29 +62,33 @@ func TestRolesOfIKEv1(t *testing.T) {
 		role Role
 		kind Kind
 	}{
-		{Initiator, Request}, {Responder, Response}, {Initiator, Request}, {Responder, Response}, {Initiator, Request}, {Responder, Response},
+		{Initiator, Request}, {Responder, Response}, {Initiator, Request}, {Responder, Response}, {Initiator, Request},
+		{Responder, Response},
 		{Initiator, Request}, {Responder, Response}, {Initiator, Request},
 	}
-	if len(s.Messages) != len(want) {
-		t.Fatalf("%d messages, want %d", len(s.Messages), len(want))
+	if s.Messages.Len() != len(want) {
+		t.Fatalf("%d messages, want %d", s.Messages.Len(), len(want))
 	}
-	for i, m := range s.Messages {
+	for m := range s.Messages.All() {
+		i := int(m.Index)
 		if m.Role != want[i].role || m.Kind != want[i].kind {
 			t.Errorf("message %d is a %s of the %s, want a %s of the %s", i+1, m.Kind, m.Role, want[i].kind, want[i].role)
 		}
 	}
-	if m := s.Messages[4]; m.FirstInner != ike.V1PayloadID || m.SKLen == 0 || m.SAv1() != nil || s.Messages[0].SAv1() == nil {
+	if m := s.Messages.At(4); m.FirstInner != ike.V1PayloadID || m.SKLen == 0 || m.SAv1() != nil ||
+		s.Messages.At(0).SAv1() == nil {
 		t.Errorf("fifth message %+v, want an encrypted one that begins with an identity", m)
 	}
 }
 
 func TestClearPartsOfIKEv2(t *testing.T) {
 	s := read(t, "ike-fragmentation")
-	if init := s.Messages[0]; init.SA() == nil || !init.Holds(ike.PayloadKE) || !init.Has(uint16(ike.FragmentationSupported)) || len(init.Errors()) > 0 {
+	if init := s.Messages.At(0); init.SA() == nil || !init.Holds(ike.PayloadKE) ||
+		!init.Has(uint16(ike.FragmentationSupported)) || len(init.Errors()) > 0 {
 		t.Errorf("the first message lacks SA, KE or the notification of fragmentation: %v", init.Payloads)
 	}
 	parts := 0
-	for _, m := range s.Messages {
+	for m := range s.Messages.All() {
 		if m.Fragments > 0 {
 			parts++
 			if (m.Fragment == 1) != (m.FirstInner != ike.PayloadNone) {
@@ -94,7 +99,7 @@ func TestClearPartsOfIKEv2(t *testing.T) {
 	if parts != 4 {
 		t.Errorf("%d fragments, want 4", parts)
 	}
-	refusal := read(t, "ike-proposal-mismatch").Messages[1]
+	refusal := read(t, "ike-proposal-mismatch").Messages.At(1)
 	if e := refusal.Errors(); len(e) != 1 || e[0].Name != "NO_PROPOSAL_CHOSEN" {
 		t.Errorf("errors %v, want NO_PROPOSAL_CHOSEN", e)
 	}
@@ -105,7 +110,7 @@ func TestFragmentedDatagramIsOneSighting(t *testing.T) {
 	if len(s.Datagrams) != 0 {
 		t.Errorf("%d incomplete datagrams in the sender's own capture, want none", len(s.Datagrams))
 	}
-	last := s.Messages[len(s.Messages)-1].Sent()[0]
+	last := s.Messages.At(s.Messages.Len() - 1).Sent()[0]
 	if len(last.Fragments) != 2 || last.Datagram < 1480 {
 		t.Errorf("sighting %+v, want two fragments of a large datagram", last)
 	}
@@ -128,7 +133,8 @@ func TestReadEndsEarly(t *testing.T) {
 	}
 }
 
-// Two captures that share contents keep what both hold once, and tell the same as when each is read alone.
+// Two captures that share contents keep what both hold once, and tell the same as when
+// each is read alone.
 func TestSharedContents(t *testing.T) {
 	var shared Contents
 	var stories [2]*Story
@@ -137,13 +143,13 @@ func TestSharedContents(t *testing.T) {
 		wait.Go(func() { stories[i] = readShared(t, "lossy-path", file, &shared) })
 	}
 	wait.Wait()
-	kept := map[uint64]*Content{}
+	kept := map[string]*Content{}
 	both := 0
-	for _, m := range stories[0].Messages {
-		kept[m.Hash()] = m.Content
+	for m := range stories[0].Messages.All() {
+		kept[string(m.Raw())] = m.Content
 	}
-	for _, m := range stories[1].Messages {
-		if c := kept[m.Hash()]; c == m.Content {
+	for m := range stories[1].Messages.All() {
+		if c := kept[string(m.Raw())]; c == m.Content {
 			both++
 		} else if c != nil {
 			t.Errorf("message %d is kept twice", m.Index)
@@ -154,15 +160,18 @@ func TestSharedContents(t *testing.T) {
 	}
 	alone := readShared(t, "lossy-path", "b.pcap", nil)
 	options := cmp.Options{
-		cmp.AllowUnexported(Flow{}, Set{}, Datagram{}, Message{}), cmpopts.IgnoreUnexported(Clear{}, Story{}, Content{}),
+		cmp.AllowUnexported(Flow{}, Set{}, Datagram{}, Message{}, Messages{}, blocks[Message]{}),
+		cmpopts.IgnoreUnexported(Clear{}, Story{}, Content{}),
 		cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}),
 	}
 	if diff := cmp.Diff(alone, stories[1], options); diff != "" {
 		t.Errorf("read alone it says something else:\n%s", diff)
 	}
-	for i, m := range alone.Messages {
-		o := stories[1].Messages[i]
-		if diff := cmp.Diff(slices.Collect(m.Notifies()), slices.Collect(o.Notifies())) + cmp.Diff(m.Parsed(), o.Parsed()) + cmp.Diff(m.InClear(), o.InClear()); diff != "" {
+	for m := range alone.Messages.All() {
+		i := int(m.Index)
+		o := stories[1].Messages.At(i)
+		if diff := cmp.Diff(slices.Collect(m.Notifies()), slices.Collect(o.Notifies())) + cmp.Diff(m.Parsed(), o.Parsed()) +
+			cmp.Diff(m.InClear(), o.InClear()); diff != "" {
 			t.Errorf("message %d, read alone, says something else:\n%s", i, diff)
 		}
 	}

@@ -7,21 +7,30 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// Restart is where the sequence number of a flow begins again although its SA is the same, which RFC 4303, Section 3.3.3,
-// forbids: a receiver with anti-replay drops all until the old number is passed.
+// Restart is where the sequence number of a flow begins again although its SA is the same,
+// which RFC 4303, Section 3.3.3, forbids: a receiver with anti-replay drops all until the
+// old number is passed.
 type Restart struct {
 	Before uint64 // the highest number until then
 	Prior  int64  // when the packet before it was captured, nanoseconds
+	After  int32  // the frame of that one
 	Point         // the first packet of the new count
 }
 
-// rerun are numbers behind the highest one that follow one another, as those of a count that began again do.
+// moment is when a packet was captured, and in which frame.
+type moment struct {
+	nanos int64
+	frame int32
+}
+
+// rerun are numbers behind the highest one that follow one another, as those of a count that began
+// again do.
 type rerun struct {
 	first  Point
 	last   Point
 	high   uint64
 	before uint64 // the highest number when it began
-	prior  int64
+	prior  moment
 	n      int
 	proven int // of these, numbers that other packets had used before
 }
@@ -29,8 +38,8 @@ type rerun struct {
 const (
 	// provenAgain are so many numbers used twice that no damaged byte explains them.
 	provenAgain = 2
-	// newAgain are as many in a row that a path does not hold back together, when their numbers are new: a count that began
-	// again below what the capture had seen.
+	// newAgain are as many in a row that a path does not hold back together, when their numbers are
+	// new: a count that began again below what the capture had seen.
 	newAgain = 5
 )
 
@@ -49,14 +58,14 @@ func (f *Flow) rerun(p Point, proven bool) {
 		b.proven++
 	}
 	if f.Restart == nil && b.proven >= provenAgain {
-		f.Restart = &Restart{b.before, b.prior, b.first}
+		f.Restart = &Restart{b.before, b.prior.nanos, b.prior.frame, b.first}
 	}
 }
 
 // finish settles what only the end of the capture tells: whether new numbers far behind went on.
 func (f *Flow) finish() {
 	if b := &f.back; f.Restart == nil && b.n >= newAgain && b.before-b.high > replayWindow {
-		f.Restart = &Restart{b.before, b.prior, b.first}
+		f.Restart = &Restart{b.before, b.prior.nanos, b.prior.frame, b.first}
 	}
 }
 
@@ -96,13 +105,15 @@ const (
 	another
 )
 
-// A copy comes soon: as long as a path may hold it when its IP identification says so too, and at once when that cannot tell.
+// A copy comes soon: as long as a path may hold it when its IP identification says so too, and at
+// once when that cannot tell.
 const (
 	latestCopy = 10_000_000_000
 	soonCopy   = 1_000_000_000
 )
 
-// relation compares p with the first packet of its number when that was sampled, else with the time that it must have had.
+// relation compares p with the first packet of its number when that was sampled, else with the time
+// that it must have had.
 func (f *Flow) relation(p Point) relation {
 	i, exact := slices.BinarySearchFunc(f.Samples, p.Seq, bySeq)
 	if exact {
@@ -127,8 +138,8 @@ func (p Point) relation(again Point) relation {
 	return another
 }
 
-// mark is a hash of what is behind the sequence number of ESP, or in the Authentication Header: the initialization vector and
-// the first ciphertext, or the integrity check value.
+// mark is a hash of what is behind the sequence number of ESP, or in the Authentication Header: the
+// initialization vector and the first ciphertext, or the integrity check value.
 func mark(p *packet.Packet) uint32 {
 	b := p.Payload
 	if p.Kind == packet.AH {
@@ -142,6 +153,9 @@ func mark(p *packet.Packet) uint32 {
 	x := binary.LittleEndian.Uint64(b[8:])*spread ^ binary.LittleEndian.Uint64(b[16:])
 	return uint32((x * spread) >> 32)
 }
+
+// markLen is of how many bytes of a packet a Mark is at most.
+const markLen = 4 + 24
 
 // spread is 2^64 by the golden ratio.
 const spread = 0x9e3779b97f4a7c15

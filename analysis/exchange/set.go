@@ -6,19 +6,21 @@ import (
 	"slices"
 )
 
-// Set is a set of sequence numbers as sorted intervals that neither touch nor overlap. Its memory grows with the gaps. The zero
-// value is empty.
+// Set is a set of sequence numbers as sorted intervals that neither touch nor overlap. Its memory
+// grows with the gaps. The zero value is empty.
 type Set struct {
-	runs  []Interval
-	late  map[uint64]struct{} // numbers that belong between far older runs, until there are enough to sort them in together
+	runs []Interval
+	// numbers that belong between far older runs, until there are enough to sort them in together
+	late  map[uint64]struct{}
 	count uint64
 }
 
-// near is how many runs are moved for one late number. Farther back it waits in late, so that numbers in no order at all, as a forger may
-// send them, do not take quadratic time.
+// near is how many runs are moved for one late number. Farther back it waits in late, so that
+// numbers in no order at all, as a forger may send them, do not take quadratic time.
 const near = 512
 
-// Add puts n in and says whether it was not there before. Ascending numbers cost nothing to speak of.
+// Add puts n in and says whether it was not there before. Ascending numbers cost
+// nothing to speak of.
 func (s *Set) Add(n uint64) bool {
 	last := len(s.runs) - 1
 	switch {

@@ -1,36 +1,54 @@
-// Package exchange tells one side's story: what the IKE messages, ESP flows, ICMP errors and stray fragments of one
-// capture are, in one pass. It compares nothing and judges nothing; package pair joins two stories to one case.
+// Package exchange tells one side's story: what the IKE messages, ESP flows, ICMP errors and stray
+// fragments of one capture are, in one pass. It compares nothing and judges nothing; package pair
+// joins two stories to one case.
 //
-// A story's memory grows with the distinct IKE messages, with ESP SAs and with the gaps in their sequence numbers, not
-// with the number of packets.
+// A story's memory grows with the distinct IKE messages, with ESP SAs and with the gaps in their
+// sequence numbers, not with the number of packets.
 package exchange
 
 import (
+	"iter"
 	"net/netip"
 
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// Story is all that one capture holds of a tunnel. Times are nanoseconds since 1970 by the capturing router's clock.
+// Story is all that one capture holds of a tunnel. Times are nanoseconds since 1970 by the
+// capturing router's clock.
 type Story struct {
 	Info        packet.FileInfo
 	Counts      Counts
-	First, Last int64       // earliest and latest time of any frame; both 0 for an empty capture
-	Messages    []*Message  // distinct IKE messages, in the order of their first transmission
-	Flows       []*Flow     // ESP and AH by addresses, SPI and encapsulation, in the order of their first packet
-	Keepalives  []*Stream   // NAT keepalives (RFC 3948, Section 2.3) by addresses
-	Others      []*Stream   // packets that are nothing to a tunnel, by addresses; at most MaxStreams, the rest only counted
-	ICMP        []*ICMP     // ICMP errors; at most MaxICMP, the rest only counted
-	Datagrams   []*Datagram // of UDP, ESP and AH, of which IP fragments are missing
-	Faults      []Fault     // packets on the IKE ports that are no IKE message; at most MaxFaults
-	Addresses   []Address   // who sent and received IKE, ESP, AH and keepalives, by packets descending
-	Peak        Peak        // the busiest second
-	Unread      []Unread    // frames of which the link layer, or what is around their packets, is not read
-	Unreadable  int         // IKE packets that were cut before the end of the IKE header
-	contents    *Contents   // of Messages
-	reader      int         // of contents, that this story is
-	Forgotten   int         // packets that are counted but not kept, beyond MaxMessages or MaxFlows
+	First, Last int64     // earliest and latest time of any frame; both 0 for an empty capture
+	Messages    Messages  // distinct IKE messages, in the order of their first transmission
+	Flows       []*Flow   // ESP and AH by addresses, SPI and encapsulation, in the order of their first packet
+	Keepalives  []*Stream // NAT keepalives (RFC 3948, Section 2.3) by addresses
+	// packets that are nothing to a tunnel, by addresses; at most MaxStreams, the rest only counted
+	Others     []*Stream
+	ICMP       []*ICMP     // ICMP errors; at most MaxICMP, the rest only counted
+	Datagrams  []*Datagram // of UDP, ESP and AH, of which IP fragments are missing
+	Faults     []Fault     // packets on the IKE ports that are no IKE message; at most MaxFaults
+	Addresses  []Address   // who sent and received IKE, ESP, AH and keepalives, by packets descending
+	Peak       Peak        // the busiest second
+	Grain      Grain       // of the times
+	Unread     []Unread    // frames of which the link layer, or what is around their packets, is not read
+	Unreadable int         // IKE packets that were cut before the end of the IKE header
+	contents   *Contents   // of Messages
+	reader     int         // of contents, that this story is
+	part       *Parts      // that this story is of, whose messages share the contents of the whole's; else nil
+	Forgotten  int         // packets that are counted but not kept, beyond MaxMessages or MaxFlows
 }
+
+// Messages are those of a story.
+type Messages struct{ blocks[Message] }
+
+// Len is how many there are.
+func (m *Messages) Len() int { return m.n }
+
+// At is the i-th message.
+func (m *Messages) At(i int) *Message { return m.at(i) }
+
+// All yields them in order.
+func (m *Messages) All() iter.Seq[*Message] { return m.values }
 
 // Limits that keep the memory for hostile captures bounded.
 const (
@@ -46,14 +64,18 @@ const (
 // Counts says how many packets of each kind there are. Duplicates are part of the other numbers.
 type Counts struct {
 	Packets, IKE, ESP, AH, Keepalives, ICMP, Fragments, Other int
-	Truncated                                                 int   // shorter in the file than on the wire
-	TruncatedIKE                                              int   // ditto, IKE messages
-	Duplicates                                                int   // the same datagram again within a few milliseconds, IP identification and all
-	Bytes                                                     int64 // on the wire
+	Truncated                                                 int // shorter in the file than on the wire
+	TruncatedIKE                                              int // ditto, IKE messages
+	// the same datagram again within a few milliseconds, IP identification and all
+	Duplicates int
+	Bytes      int64 // on the wire
 }
 
 // Tunnel returns the number of packets that belong to a tunnel.
 func (c Counts) Tunnel() int { return c.IKE + c.ESP + c.AH + c.Keepalives }
+
+// Shows says whether the capture holds anything of a tunnel, and be it pieces of a datagram.
+func (s *Story) Shows() bool { return s.Counts.Tunnel() > 0 || len(s.Datagrams) > 0 }
 
 // Peak is the second with the most packets, to recognise a capture that reached its rate limit.
 type Peak struct {
@@ -87,6 +109,9 @@ type ICMP struct {
 	SPI              uint32   // of quoted ESP
 	Message          *Message // the IKE message that it quotes, when this capture holds it
 	QuotesTunnel     bool     // the quoted packet is IKE, ESP or NAT-T
+	// the capture cut the quote before its ports: that it is of the tunnel is told by what had just
+	// gone the same way
+	Inferred bool
 }
 
 // Unread are frames that are not read for one reason.
@@ -98,11 +123,13 @@ type Unread struct {
 
 // Fault is a packet on an IKE port that could not be read as IKE.
 type Fault struct {
-	Frame  int
-	Reason string
+	Frame    int
+	Reason   string
+	Src, Dst netip.Addr
 }
 
-// Sight is one packet as one capture shows it. There is one for every sending, so it is kept small: what many share is shared.
+// Sight is one packet as one capture shows it. There is one for every sending, so it is kept small:
+// what many share is shared.
 type Sight struct {
 	*Way       // never nil
 	Nanos      int64
@@ -114,7 +141,8 @@ type Sight struct {
 	Copy       bool // the same datagram again within CopyWindow: same bytes, same IP identification
 }
 
-// Way is how a packet travelled. Not to be changed: the packets of a capture that went the same way share it.
+// Way is how a packet travelled. Not to be changed: the packets of a capture that went the same way
+// share it.
 type Way struct {
 	Src, Dst  netip.AddrPort
 	*Pieces         // never nil
@@ -133,5 +161,6 @@ type Pieces struct {
 // onePiece are the Pieces of what is not fragmented.
 var onePiece = &Pieces{}
 
-// CopyWindow is the time in which an identical datagram is a copy made by the capture or the path, and no retransmission.
+// CopyWindow is the time in which an identical datagram is a copy made by the capture or the path,
+// and no retransmission.
 const CopyWindow = 5_000_000

@@ -19,16 +19,17 @@ var showNames = sync.OnceValue(func() map[string]string {
 	return names
 })
 
-// Asked returns what a router answered to a show command, when the run asked it.
-func (c Config) Asked(command string) (answer string, asked bool) {
+// Asked returns what a router answered to a show command when the run asked it, and the name under
+// which a bundle keeps that.
+func (c Config) Asked(command string) (name, answer string, asked bool) {
 	name, known := showNames()[command]
 	if !known {
-		return "", false
+		return "", "", false
 	}
 	for _, key := range append([]string{name}, otherNames[name]...) {
 		if answer, asked = c[key]; asked {
-			return answer, true
+			return key, answer, true
 		}
 	}
-	return "", false
+	return "", "", false
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/pair"
@@ -34,15 +35,18 @@ func tunnelled(x *exchange.Stream) string {
 func Clears(c *pair.Case) []Clear {
 	const fewest = 3
 	var all []Clear
-	secured := securedEnds(c)
+	secured := sync.OnceValue(func() [2]map[[2]netip.Addr]pair.Side { return securedEnds(c) }) // few captures ask
 	for _, s := range pair.Both {
 		if c.Story(s) == nil {
 			continue
 		}
 		for _, x := range c.Story(s).Others {
 			name := tunnelled(x)
-			from, known := secured[s][[2]netip.Addr{x.Src.Addr(), x.Dst.Addr()}]
-			if name == "" || !known || x.Packets < fewest {
+			if name == "" || x.Packets < fewest {
+				continue
+			}
+			from, known := secured()[s][[2]netip.Addr{x.Src.Addr(), x.Dst.Addr()}]
+			if !known {
 				continue
 			}
 			if s != from && slices.ContainsFunc(all, func(o Clear) bool { return o.From == from && o.Protocol == name }) {

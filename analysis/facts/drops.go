@@ -1,11 +1,10 @@
 package facts
 
 import (
-	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/moncap/moncap/device/iosxe"
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 // Drop is a counter of drops inside a router that grew while the capture ran. It counts the packets
@@ -16,8 +15,9 @@ type Drop struct {
 	Packets int    // by which it grew
 }
 
-// Drops are what a router dropped while the capture ran, by where packets of a tunnel would have met
-// it: Cisco, "Packet Drops on ASR 1000 Series Service Routers"; the counters' names are the data plane's.
+// Drops are what a router dropped while the capture ran, by where packets of a tunnel would have
+// met it: Cisco, "Packet Drops on ASR 1000 Series Service Routers"; the counters' names are the
+// data plane's.
 type Drops struct {
 	Compared   bool   // counters of before and after the capture are here; otherwise nothing is known
 	Inbound    []Drop // between the interface and IKE: access list, firewall, control-plane policing, punt policer
@@ -52,8 +52,8 @@ func (c Config) Drops() Drops {
 
 func (d *Drops) add(k Drop) {
 	switch {
-	case k.Show == "show-punt-policer" && strings.HasPrefix(k.Name, iosxe.EmbeddedCapture+" "):
-		d.Uncaptured += k.Packets
+	case puntShow(k.Show) && strings.HasPrefix(k.Name, iosxe.EmbeddedCapture+" "):
+		d.Uncaptured = max(d.Uncaptured, k.Packets) // both shows may count one packet
 	case inboundDrop(k):
 		d.Inbound = append(d.Inbound, k)
 	case ipsecDrop(k):
@@ -63,39 +63,39 @@ func (d *Drops) add(k Drop) {
 	}
 }
 
-func names(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
-}
-
 var (
-	// What the data plane calls its own filters and policers, and a datagram that it could not put together.
-	inboundNames = names(`^(?:Ipv[46]Acl|Firewall|PuntPerCausePolicer|PuntGlobalPolicer|PuntPerIntfPolicer|Reass)`)
-	forIKE       = names(`^(?:11|55) `) // punt causes "For-us data" and "For-us control"
-	outNames     = names(`^(?:TailDrop|BqsOor|Wred)`)
+	// What the data plane calls its own filters and policers, and a datagram that it
+	// could not put together.
+	inboundNames = lazyregexp.New(`^(?:Ipv[46]Acl|Firewall|PuntPerCausePolicer|PuntGlobalPolicer|PuntPerIntfPolicer|Reass)`)
+	forIKE       = lazyregexp.New(`^(?:11|55) `) // punt causes "For-us data" and "For-us control"
+	outNames     = lazyregexp.New(`^(?:TailDrop|BqsOor|Wred)`)
 	// A packet for which there is no SA yet starts IKE, and is dropped: that is no fault.
-	startsIKE = names(`_(?:IKE|TED)_START_SP$|^IpsecIkeIndicate$`)
+	startsIKE = lazyregexp.New(`_(?:IKE|TED)_START_SP$|^IpsecIkeIndicate$`)
 )
+
+// puntShow says whether a show counts packets on their way to the control plane, by their cause.
+func puntShow(show string) bool { return show == "show-punt-policer" || show == "show-punt-causes" }
 
 func inboundDrop(k Drop) bool {
 	switch k.Show {
 	case "show-control-plane-policy", "show-interface-acl":
 		return true
-	case "show-punt-policer":
-		return forIKE().MatchString(k.Name)
+	case "show-punt-policer", "show-punt-causes":
+		return forIKE.Get().MatchString(k.Name)
 	case "show-interface-policy":
 		return strings.HasPrefix(k.Name, "input ")
 	case "show-interface":
 		return k.Name == "input queue drops"
 	}
-	return k.Show == "show-qfp-drops" && inboundNames().MatchString(k.Name)
+	return k.Show == "show-qfp-drops" && inboundNames.Get().MatchString(k.Name)
 }
 
 func ipsecDrop(k Drop) bool {
 	switch k.Show {
 	case "show-ipsec-drops", "show-ipsec-sa-detail":
-		return !startsIKE().MatchString(k.Name)
+		return !startsIKE.Get().MatchString(k.Name)
 	}
-	return k.Show == "show-qfp-drops" && strings.HasPrefix(k.Name, "Ipsec") && !startsIKE().MatchString(k.Name)
+	return k.Show == "show-qfp-drops" && strings.HasPrefix(k.Name, "Ipsec") && !startsIKE.Get().MatchString(k.Name)
 }
 
 func outboundDrop(k Drop) bool {
@@ -105,5 +105,5 @@ func outboundDrop(k Drop) bool {
 	case "show-interface":
 		return k.Name == "output drops"
 	}
-	return k.Show == "show-qfp-drops" && outNames().MatchString(k.Name)
+	return k.Show == "show-qfp-drops" && outNames.Get().MatchString(k.Name)
 }

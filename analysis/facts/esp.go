@@ -12,8 +12,9 @@ import (
 // Traffic is what the two sides send each other under the protection of ESP or AH. Flows with
 // others, and with groups, are no part of it.
 type Traffic struct {
-	c     *pair.Case
-	Peers []*Peer
+	c        *pair.Case
+	Peers    []*Peer
+	receives *[2]bool // what Receives says, once asked for
 }
 
 // Peer is the traffic with one other gateway: with two captures, or an inventory, the other side of
@@ -43,13 +44,7 @@ type seenFlow struct {
 
 // first and last are when packets of the flow were seen, by either capture: they do not begin and
 // end together.
-func (f *seenFlow) first() int64 {
-	at := f.c.Aligned(f.First.Nanos, f.side)
-	if o := f.of.At[f.side.Other()]; o != nil {
-		at = min(at, f.c.Aligned(o.First.Nanos, f.side.Other()))
-	}
-	return at
-}
+func (f *seenFlow) first() int64 { return f.of.First(f.c) }
 
 func (f *seenFlow) last() int64 {
 	at := f.c.Aligned(f.Last.Nanos, f.side)
@@ -75,12 +70,13 @@ func (f *seenFlow) within(s span) (n int, in span) {
 // TrafficOf gathers the traffic of a case.
 func TrafficOf(c *pair.Case) *Traffic {
 	t := &Traffic{c: c}
+	remotes := c.Remotes()
 	byRemote := map[netip.Addr]*Peer{}
 	for _, f := range c.Flows {
 		if f.Foreign {
 			continue
 		}
-		remote := remoteOf(c, f)
+		remote := remotes.Of(f)
 		p := byRemote[remote]
 		if p == nil {
 			p = &Peer{Remote: remote, c: c}
@@ -89,7 +85,7 @@ func TrafficOf(c *pair.Case) *Traffic {
 		}
 		p.Flows[f.From] = append(p.Flows[f.From], f)
 	}
-	agreed := agreementsOf(c)
+	agreed := agreementsOf(c, remotes)
 	for _, p := range t.Peers {
 		if with := agreed[p.Remote]; with != nil {
 			p.agreements = *with
@@ -99,30 +95,10 @@ func TrafficOf(c *pair.Case) *Traffic {
 	return t
 }
 
-// remoteOf is the other end of a flow, when only one capture tells.
-func remoteOf(c *pair.Case, f *pair.Flow) netip.Addr {
-	if c.TwoSided() {
-		return netip.Addr{}
-	}
-	for _, s := range pair.Both {
-		switch x := f.At[s]; {
-		case x == nil:
-		case f.From == s:
-			return x.Dst.Addr()
-		default:
-			return x.Src.Addr()
-		}
-	}
-	return netip.Addr{}
-}
-
 func (p *Peer) prepare() {
 	for _, s := range pair.Both {
 		for _, f := range p.Flows[s] {
-			side := s
-			if f.At[s] == nil {
-				side = s.Other()
-			}
+			side := showsMost(f)
 			p.seen[s] = append(p.seen[s], &seenFlow{f.At[side], f, side, p.c})
 			for _, at := range pair.Both {
 				if f.At[at] != nil {
@@ -136,13 +112,24 @@ func (p *Peer) prepare() {
 	}
 }
 
+// showsMost is the side whose capture is believed of f: the sender's, but for one that began later
+// or ended earlier and holds less than what arrived.
+func showsMost(f *pair.Flow) pair.Side {
+	mine, other := f.At[f.From], f.At[f.From.Other()]
+	if mine == nil || other != nil && other.Seqs.Len() > mine.Seqs.Len() {
+		return f.From.Other()
+	}
+	return f.From
+}
+
 // watchOf is when packets of s would have been seen: by its own capture, and by the other one where
 // the path lets them through.
 func (p *Peer) watchOf(s pair.Side) [2]int64 {
 	var w [2]int64
 	for _, at := range pair.Both {
 		story := p.c.Story(at)
-		if story == nil || story.Counts.Packets == 0 || at == s && p.c.Parties[s].Coverage.Mute {
+		v := &p.c.Parties[at].Coverage
+		if story == nil || story.Counts.Packets == 0 || at == s && v.Mute || at != s && v.Deaf {
 			continue
 		}
 		from, to := p.c.Aligned(story.First, at), p.c.Aligned(story.Last, at)

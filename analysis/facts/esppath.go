@@ -1,6 +1,8 @@
 package facts
 
 import (
+	"slices"
+
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/pair"
 )
@@ -9,9 +11,15 @@ import (
 // number on.
 type Blocked struct {
 	*pair.Flow
-	Lost    exchange.Interval // the first and the last number that are proven lost
-	Passed  uint64            // numbers before the first lost one that arrived; 0: none of the SPI did
-	Certain bool              // the receiver's capture holds packets from before and from after them
+	Lost   exchange.Interval // the last run of numbers that are proven lost
+	Passed uint64            // numbers before it that arrived; 0: none of the SPI did
+	// the receiver's capture holds packets from before and from after them, and others of that
+	// direction
+	Certain bool
+	Within  bool // it holds packets from before and from after them
+	// neither capture holds a protected packet that the other side sent and it received: each may
+	// be of one direction only
+	Apart bool
 }
 
 // What is lost to the end is no chance any more when it is as many packets, or as many over so long
@@ -40,19 +48,41 @@ func (t *Traffic) Blocked() []Blocked {
 
 func (t *Traffic) blocked(f *pair.Flow) (Blocked, bool) {
 	mine, other := f.At[f.From], f.At[f.From.Other()]
-	if mine == nil || f.Lost == 0 {
+	if mine == nil || f.Lost+f.Beyond == 0 {
 		return Blocked{}, false
 	}
 	b := Blocked{Flow: f, Lost: f.Tail}
 	if other == nil {
-		b.Lost = exchange.Interval{Low: f.Gaps[0].Low, High: f.Tail.High}
-		b.Certain = f.Proven >= fewestLost
-		return b, f.Lost >= fewestLost && mine.Fragmented < mine.Packets
+		b.Within = f.Lost >= fewestLost
+		b.Certain = b.Within && t.Receives(f.From.Other())
+		b.Apart = b.Within && !b.Certain && !t.Receives(f.From)
+		return b, f.Lost+f.Beyond >= fewestLost && (mine.Fragmented < mine.Packets || f.Beyond > 0)
 	}
-	b.Passed, b.Certain = other.Seqs.Len(), true
+	b.Passed, b.Certain, b.Within = other.Seqs.Len(), true, true
 	took := t.c.SentAt(f, b.Lost.High) - t.c.SentAt(f, b.Lost.Low)
 	n := b.Lost.Len()
 	return b, b.Lost.Low > other.Seqs.Max() && (n >= endlessLost || n >= steadyLost && took >= steadyTime)
+}
+
+// Receives says whether the capture of s holds anything of the tunnel that came to it: one that
+// does not may be of one direction only, which proves nothing of the other one.
+func (t *Traffic) Receives(s pair.Side) bool {
+	if t.receives == nil {
+		t.receives = &[2]bool{t.findReceives(pair.A), t.findReceives(pair.B)}
+	}
+	return t.receives[s]
+}
+
+func (t *Traffic) findReceives(s pair.Side) bool {
+	if story := t.c.Story(s); story != nil && story.Unreadable > 0 {
+		return true // of IKE that is cut short nobody knows the direction
+	}
+	for _, p := range t.Peers {
+		if slices.ContainsFunc(p.Flows[s.Other()], func(f *pair.Flow) bool { return f.At[s] != nil }) {
+			return true
+		}
+	}
+	return t.c.Tally(s.Other(), 0).Delivered > 0
 }
 
 // Lossy lists the flows of which some packets were lost, and that are not blocked. Those lost for

@@ -11,61 +11,53 @@ import (
 	"github.com/moncap/moncap/analysis/pair"
 )
 
-// birth is when the two sides agreed on new SAs.
+// birth is a pair.Agreement of a Peer.
 type birth struct {
 	at    int64
-	fresh bool // by a new IKE SA, which leaves nothing of older ones
+	fresh bool      // by a new IKE SA, which leaves nothing of older ones
+	began int64     // when the negotiation of the IKE SA began; 0 where it is older than these SAs, or the captures
+	by    pair.Side // who began that
 }
 
-// agreements are what the IKE of a case says of its child SAs: when some were made, and when some ended, each in order of time.
+// agreements are what the IKE of a case says of its child SAs: when some were made, and when some
+// ended, each in order of time.
 type agreements struct {
 	births []birth // IKE_AUTH, CREATE_CHILD_SA and Quick Mode that were answered
-	deaths []int64 // Deletes that were answered by the Delete of the other halves (RFC 7296, Section 1.4.1): neither side has them any more
+	// Deletes that were answered by the Delete of the other halves (RFC 7296, Section 1.4.1): neither
+	// side has them any more
+	deaths []int64
 }
 
 // agreementsOf are those of a case, by the peer that they were made with (Peer.Remote).
-func agreementsOf(c *pair.Case) map[netip.Addr]*agreements {
+func agreementsOf(c *pair.Case, remotes *pair.Remotes) map[netip.Addr]*agreements {
 	by := map[netip.Addr]*agreements{}
-	for m := range c.Messages() {
-		if m.Kind != exchange.Response || m.Conversation.Foreign || len(m.Transmissions()) == 0 {
-			continue
+	with := func(v *pair.Conversation) *agreements {
+		peer := remotes.With(v)
+		if by[peer] == nil {
+			by[peer] = &agreements{}
 		}
-		agreed := m.Exchange == ike.IKEAuth || m.Exchange == ike.CreateChildSA || m.Exchange == ike.V1QuickMode
-		if !agreed && (m.Exchange != ike.Informational || m.FirstInner != ike.PayloadD) {
-			continue
+		return by[peer]
+	}
+	for _, a := range c.Agreements() {
+		b := birth{at: a.At, fresh: a.In == ike.IKEAuth && a.By.Complete, by: a.By.Initiator}
+		if b.fresh || a.In == ike.V1QuickMode && a.By.Complete {
+			b.began = a.By.First
 		}
-		at := m.Transmissions()[0].Aligned
-		for _, peer := range peersOf(c, m.Conversation) {
-			all := by[peer]
-			if all == nil {
-				all = &agreements{}
-				by[peer] = all
-			}
-			if agreed {
-				all.births = append(all.births, birth{at, m.Exchange == ike.IKEAuth && m.Conversation.Complete})
-			} else {
-				all.deaths = append(all.deaths, at)
-			}
+		all := with(a.By)
+		all.births = append(all.births, b)
+	}
+	for m := range c.MessagesWhere(func(v *pair.Conversation) bool {
+		return !v.Foreign && v.MayHold(ike.Informational, exchange.Response)
+	}) {
+		if m.Exchange == ike.Informational && m.Kind == exchange.Response && m.FirstInner == ike.PayloadD {
+			all := with(m.Conversation)
+			all.deaths = append(all.deaths, m.Transmissions()[0].Aligned)
 		}
 	}
 	for _, all := range by {
-		slices.SortFunc(all.births, func(a, b birth) int { return cmp.Compare(a.at, b.at) })
 		slices.Sort(all.deaths)
 	}
 	return by
-}
-
-// peersOf are the peers that a conversation may be one with: with one capture alone either of its ends, for which of them is the other
-// gateway's the flows tell.
-func peersOf(c *pair.Case, v *pair.Conversation) []netip.Addr {
-	a, b := v.Ends[pair.A].Addr(), v.Ends[pair.B].Addr()
-	switch {
-	case c.TwoSided():
-		return []netip.Addr{{}}
-	case a == b:
-		return []netip.Addr{a}
-	}
-	return []netip.Addr{a, b}
 }
 
 // Stale is an SPI that one side goes on using although the other one has moved on to a newer SA.
@@ -86,10 +78,14 @@ const (
 	fewestStale = 5
 	stepAside   = 2_000_000_000 // doubt about the order of what both sides do at the same moment
 	soonUsed    = 60_000_000_000
+	overtaken   = pair.Overtaken
 )
 
 // Stale lists the SPIs that a side kept.
 func (t *Traffic) Stale() []Stale {
+	if !t.c.Related() {
+		return nil
+	}
 	var all []Stale
 	for _, p := range t.Peers {
 		for _, s := range pair.Both {
@@ -102,31 +98,81 @@ func (t *Traffic) Stale() []Stale {
 }
 
 func (p *Peer) stale(s pair.Side) (Stale, bool) {
-	used, newest := usesOf(p.seen[s.Other()]), int64(math.MinInt64)
+	used, newest, until := usesOf(p.seen[s.Other()]), int64(math.MinInt64), int64(math.MinInt64)
 	for _, f := range p.seen[s] {
-		if f.Packets > 1 {
+		if f.Packets > 1 && !p.underway(f) {
 			newest = max(newest, f.first())
 		}
+		until = max(until, f.last())
 	}
 	for _, next := range p.seen[s.Other()] {
-		if next.Packets < fewestStale {
+		if next.Packets < fewestStale || p.underway(next) {
 			continue
 		}
 		since, wait, ok := p.movedOn(used, next)
 		if !ok {
 			continue
 		}
-		if newest > since-stepAside {
-			continue // it has moved on too
+		if newest > since-stepAside || until <= since+wait {
+			continue // it has moved on too, or sends nothing any more
 		}
 		for _, f := range p.seen[s] {
-			n, in := f.within(span{since + stepAside, f.last() + 1})
-			if f.first() < since-stepAside && f.last() > since+wait && n >= fewestStale {
+			if f.last() <= since+wait || f.first() >= since-stepAside && !p.underway(f) {
+				continue
+			}
+			if n, in := f.within(span{since + stepAside, f.last() + 1}); n >= fewestStale {
 				return Stale{f.of, next.of, since, n, firstIn(p.c, f.Flow, f.side, span{from: in.from}), f.side}, true
 			}
 		}
 	}
+	return p.outlived(s)
+}
+
+// outlived is an SPI of s that it keeps although the other side has a new IKE SA, be it within
+// moments of the old one: the other side used the old one, began a negotiation of its own and used
+// only what came of it. Two that begin at the same moment have no ESP until then.
+func (p *Peer) outlived(s pair.Side) (Stale, bool) {
+	o, newest := s.Other(), p.lastBegun(s)
+	i := slices.IndexFunc(p.births, func(b birth) bool { return b.by == o && b.began > newest+overtaken })
+	if i < 0 {
+		return Stale{}, false
+	}
+	b, wait := p.births[i], int64(handover)
+	if b.fresh {
+		wait = handoverNew
+	}
+	var next *seenFlow
+	used := false
+	for _, f := range p.seen[o] {
+		switch {
+		case f.first() >= b.began:
+			if next == nil && f.Packets >= fewestStale && !p.underway(f) {
+				next = f
+			}
+		case f.last() >= b.at+overtaken:
+			return Stale{}, false // it uses both
+		default:
+			used = used || f.first() < b.began-overtaken
+		}
+	}
+	if next == nil || !used {
+		return Stale{}, false
+	}
+	for _, f := range p.seen[s] {
+		if f.last() <= b.at+wait {
+			continue
+		}
+		if n, in := f.within(span{b.at + stepAside, f.last() + 1}); n >= fewestStale {
+			return Stale{f.of, next.of, b.at, n, firstIn(p.c, f.Flow, f.side, span{from: in.from}), f.side}, true
+		}
+	}
 	return Stale{}, false
+}
+
+// underway says whether a flow is older than the first negotiation that is captured, though nothing
+// of it is seen before.
+func (p *Peer) underway(f *seenFlow) bool {
+	return len(p.births) > 0 && p.births[0].fresh && p.c.Older(f.of, p.births[0].at)
 }
 
 // movedOn says whether a side began to use a new SA with the flow next: all that it used before
@@ -142,7 +188,7 @@ func (p *Peer) movedOn(used uses, next *seenFlow) (since, wait int64, ok bool) {
 	if at, some := used.before(since); some {
 		before, last = true, max(last, at)
 	}
-	began, born := since, int64(math.MinInt64)
+	began, born := since+overtaken, int64(math.MinInt64)
 	i, _ := slices.BinarySearchFunc(p.births, last, func(b birth, t int64) int { return cmp.Compare(b.at, t+1) })
 	for _, b := range p.births[i:] {
 		if b.at > began {
@@ -249,11 +295,12 @@ type Encapsulation struct {
 	Of [2]*pair.Flow // by sender
 }
 
-// fewestOfForm are so many packets in one form while the other side uses the other that it is no
-// change-over.
+// fewestOfForm are so many packets in one form while the other side uses the other that it
+// is no change-over.
 const fewestOfForm = 3
 
-// Differing lists the peers between which the two sides send ESP in different forms at the same time: as protocol 50, in UDP or in TCP.
+// Differing lists the peers between which the two sides send ESP in different forms at the same
+// time: as protocol 50, in UDP or in TCP.
 func (t *Traffic) Differing() []Encapsulation {
 	var all []Encapsulation
 	for _, p := range t.Peers {
@@ -272,7 +319,7 @@ func (t *Traffic) Differing() []Encapsulation {
 }
 
 // arrives says whether the flow reaches the other side, as far as its capture tells.
-func arrives(f *pair.Flow) bool { return f.Lost == 0 || f.At[f.From.Other()] != nil }
+func arrives(f *pair.Flow) bool { return f.Lost+f.Beyond == 0 || f.At[f.From.Other()] != nil }
 
 // newest is the ESP flow of s that lasts longest.
 func (p *Peer) newest(s pair.Side) *seenFlow {

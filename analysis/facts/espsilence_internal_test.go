@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// How much of a stretch is busy is the same whether it is counted moment by moment or by spans that were joined.
+// How much of a stretch is busy is the same whether it is counted moment by moment or by spans that
+// were joined.
 func TestBusyInCountsEachMomentOnce(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {

@@ -15,12 +15,15 @@ type LostFragments struct {
 	Passes  bool               // what is not fragmented arrives
 }
 
-// FragmentsLost lists, by side, what was lost for its IP fragments; none of one capture alone. Where
-// nothing of a side arrives, fragment or not, that is no reason.
+// FragmentsLost lists, by side, what was lost for its IP fragments; none of one capture alone.
+// Where nothing of a side arrives, fragment or not, that is no reason.
 func FragmentsLost(c *pair.Case) []LostFragments {
+	if !c.TwoSided() {
+		return nil
+	}
 	var all []LostFragments
 	for _, s := range pair.Both {
-		if x := fragmentsLost(c, s); c.TwoSided() && len(x.Lost) > 0 && (x.Passes || len(x.Example.Partial()) > 0) {
+		if x := fragmentsLost(c, s); len(x.Lost) > 0 && (x.Passes || len(x.Example.Partial()) > 0) {
 			all = append(all, x)
 		}
 	}
@@ -29,16 +32,23 @@ func FragmentsLost(c *pair.Case) []LostFragments {
 
 func fragmentsLost(c *pair.Case, s pair.Side) LostFragments {
 	x := LostFragments{From: s}
-	for m, t := range c.Sent(s, 0) {
+	for m, t := range c.SentInTrouble(s) {
 		mine := t.At[s]
-		x.Passes = x.Passes || !Fragmented(t) && t.Fate == pair.Delivered
-		if mine == nil || len(mine.Fragments) == 0 || t.At[s.Other()] != nil || t.Fate != pair.Lost {
+		if t.Fate != pair.Lost || mine == nil || len(mine.Fragments) == 0 || t.At[s.Other()] != nil {
 			continue
 		}
 		if x.Message == nil {
 			x.Message, x.Example = m, t
 		}
 		x.Lost = append(x.Lost, t)
+	}
+	if len(x.Lost) == 0 {
+		return x
+	}
+	for _, t := range c.Sent(s, 0) {
+		if x.Passes = t.Fate == pair.Delivered && !Fragmented(t); x.Passes {
+			break
+		}
 	}
 	partly := func(t *pair.Transmission) bool { return len(t.Partial()) > 0 }
 	if i := slices.IndexFunc(x.Lost, partly); i >= 0 {

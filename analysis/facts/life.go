@@ -2,6 +2,7 @@ package facts
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
@@ -29,6 +30,64 @@ func Made(m *pair.Message) bool {
 		(len(m.Inner()) > 0 || !m.Plain().Known && m.SKLen > largestShort || m.Sealed().Refused() == ike.No)
 }
 
+// Concludes is the request that brings what m, a CREATE_CHILD_SA request, asks for: its last
+// IKE_FOLLOWUP_KE where further key exchanges follow it (RFC 9370, Section 2.2.4), else m itself.
+func (t *Talk) Concludes(m *pair.Message) *pair.Message {
+	if !t.MayHold(ike.IKEFollowupKE, exchange.Request) {
+		return m
+	}
+	if t.further == nil {
+		t.further = t.findFurther()
+	}
+	all := t.further[m.From]
+	i := sort.Search(len(all), func(i int) bool { return all[i].id > m.MessageID })
+	if i == len(all) || all[i].last == nil {
+		return m // what follows belongs to another one
+	}
+	return all[i].last
+}
+
+// furtherKE is a request of CREATE_CHILD_SA or IKE_FOLLOWUP_KE with a higher message ID than those
+// of its sender before it.
+type furtherKE struct {
+	id   uint32
+	last *pair.Message // of the IKE_FOLLOWUP_KE that follow each other from it on; nil: it is none
+}
+
+func (t *Talk) findFurther() *[2][]furtherKE {
+	var found [2][]furtherKE
+	for _, m := range t.Messages {
+		all := &found[m.From]
+		if n := len(*all); m.Kind != exchange.Request || n > 0 && m.MessageID <= (*all)[n-1].id {
+			continue
+		}
+		switch m.Exchange {
+		case ike.IKEFollowupKE:
+			*all = append(*all, furtherKE{m.MessageID, m})
+		case ike.CreateChildSA:
+			*all = append(*all, furtherKE{m.MessageID, nil})
+		}
+	}
+	for _, all := range found {
+		for i := len(all) - 2; i >= 0; i-- {
+			if next := all[i+1].last; all[i].last != nil && next != nil {
+				all[i].last = next
+			}
+		}
+	}
+	return &found
+}
+
+// Renews says whether the SA that m, a CREATE_CHILD_SA request, asks for was made, with all that
+// belongs to it.
+func (t *Talk) Renews(m *pair.Message) bool {
+	if !Made(m.AnsweredBy()) {
+		return false
+	}
+	last := t.Concludes(m).AnsweredBy()
+	return last != nil && !Refuses(last)
+}
+
 // Making is what a CREATE_CHILD_SA exchange is for (RFC 7296, Section 1.3).
 type Making uint8
 
@@ -44,6 +103,19 @@ const (
 // a rekey of the IKE SA holds an SA with an SPI of 8 bytes, a nonce and a key exchange value, which
 // fix the least size of both its messages.
 func (t *Talk) Makes(m *pair.Message) Making {
+	making, known := t.makes[m]
+	if !known {
+		if making = t.whatMakes(m); t.ended {
+			if t.makes == nil {
+				t.makes = map[*pair.Message]Making{}
+			}
+			t.makes[m] = making
+		}
+	}
+	return making
+}
+
+func (t *Talk) whatMakes(m *pair.Message) Making {
 	for _, p := range m.Inner() {
 		switch x := p.(type) {
 		case *ike.Notify:
@@ -67,13 +139,14 @@ func (t *Talk) Makes(m *pair.Message) Making {
 		return RekeyIKE
 	}
 	least := t.leastIKERekey(m.From)
-	if t.Childless() && t.firstCreate(m) ||
-		least > 0 && (tooSmall(m, least) || Made(m.AnsweredBy()) && tooSmall(m.AnsweredBy(), t.leastIKERekey(m.From.Other()))) {
+	if t.firstCreate(m) && t.Childless() ||
+		least > 0 && (tooSmall(m, least) || Made(m.AnsweredBy()) &&
+			tooSmall(m.AnsweredBy(), t.leastIKERekey(m.From.Other()))) {
 		return NewChild
 	}
 	if a := m.AnsweredBy(); least > 0 && Made(a) && a.Plain().Known && len(a.Inner()) == 0 {
-		// The answer chooses one proposal, so that its size is exact: a child SA has traffic selectors
-		// beside.
+		// The answer chooses one proposal, so that its size is exact: a child SA has
+		// traffic selectors beside.
 		if exact := t.leastIKERekey(a.From); a.Plain().Min > exact {
 			return NewChild
 		}
@@ -99,18 +172,28 @@ func (t *Talk) replacedBy(m *pair.Message) bool {
 		m.AnsweredBy().Transmissions()[0].Aligned > next.First {
 		return false
 	}
-	for _, o := range t.RequestsOf(ike.CreateChildSA) { // of several the last one before it
-		if o != m && o.From == m.From && o.FirstInner == ike.PayloadSA && o.MessageID > m.MessageID &&
-			o.Transmissions()[0].Aligned < next.First &&
-			Made(o.AnsweredBy()) {
-			return false
+	if t.lastMade == nil { // of several the last one before it
+		last := uint32(0)
+		for _, o := range t.Messages {
+			if o.Exchange == ike.CreateChildSA && o.Kind == exchange.Request && o.From == next.Initiator &&
+				o.FirstInner == ike.PayloadSA && o.Transmissions()[0].Aligned < next.First && Made(o.AnsweredBy()) {
+				last = max(last, o.MessageID)
+			}
 		}
+		t.lastMade = &last
 	}
-	return true
+	return m.MessageID >= *t.lastMade
 }
 
+// firstCreate says whether m is the first CREATE_CHILD_SA request.
 func (t *Talk) firstCreate(m *pair.Message) bool {
-	return slices.Index(t.RequestsOf(ike.CreateChildSA), m) == 0
+	if t.created == nil {
+		for o := range t.Each(ike.CreateChildSA, exchange.Request) {
+			t.created = o
+			break
+		}
+	}
+	return t.created == m
 }
 
 // leastIKERekey is the least number of bytes that a message of s in a rekey of this IKE SA holds,
@@ -163,6 +246,9 @@ func (t *Talk) Deletion() (*pair.Message, bool) {
 	if !t.MayHold(ike.Informational, exchange.Request) {
 		return nil, false
 	}
+	silent := t.silentFrom()
+	var before replaced
+	taken := 0
 	for i, m := range t.Messages {
 		if m.Exchange != ike.Informational || m.Kind != exchange.Request {
 			continue
@@ -172,9 +258,14 @@ func (t *Talk) Deletion() (*pair.Message, bool) {
 				return m, true
 			}
 		}
-		if m.FirstInner == ike.PayloadD && len(m.Inner()) == 0 && t.silentAfter(i) && m.Sealed().DeletesIKE() != ike.No &&
-			!t.endsReplaced(i) &&
-			!deletesChild(m) {
+		if i < silent || m.FirstInner != ike.PayloadD || len(m.Inner()) > 0 || deletesChild(m) ||
+			m.Sealed().DeletesIKE() == ike.No {
+			continue
+		}
+		for ; taken < i; taken++ {
+			before.take(t, t.Messages[taken])
+		}
+		if !before.ends(m) {
 			return m, false
 		}
 	}
@@ -187,33 +278,40 @@ func deletesChild(m *pair.Message) bool {
 	return m.AnsweredBy() != nil && m.AnsweredBy().FirstInner == ike.PayloadD
 }
 
-// endsReplaced says whether the Delete at i is that of an SA which a CREATE_CHILD_SA exchange
-// before it replaced: each of these is followed by one (RFC 7296, Section 2.8). One that is known
-// to have 8 bytes is of an IKE SA and ends a replaced IKE SA only.
-func (t *Talk) endsReplaced(i int) bool {
-	d := t.Messages[i]
-	ofIKE := d.Sealed().DeletesIKE() == ike.Yes
-	open := 0
-	for _, m := range t.Messages[:i] {
-		switch {
-		case m.Kind != exchange.Request:
-		case m.Exchange == ike.CreateChildSA && Made(m.AnsweredBy()) && t.Makes(m) != NewChild &&
-			(!ofIKE || m.FirstInner == ike.PayloadSA):
-			open++
-		case m.Exchange == ike.Informational && m.FirstInner == ike.PayloadD:
-			open--
+// replaced counts, from message to message, the SAs that CREATE_CHILD_SA exchanges replaced and of
+// which the Delete is still to come: each of these is followed by one (RFC 7296, Section 2.8).
+type replaced struct{ open, openIKE int }
+
+// take goes on behind m.
+func (r *replaced) take(t *Talk, m *pair.Message) {
+	switch {
+	case m.Kind != exchange.Request:
+	case m.Exchange == ike.CreateChildSA && Made(m.AnsweredBy()) && t.Makes(m) != NewChild:
+		if r.open++; m.FirstInner == ike.PayloadSA {
+			r.openIKE++
 		}
+	case m.Exchange == ike.Informational && m.FirstInner == ike.PayloadD:
+		r.open--
+		r.openIKE--
 	}
-	return open > 0
 }
 
-// silentAfter says whether nothing follows message i but answers and further Deletes, as when both
-// sides give up at once.
-func (t *Talk) silentAfter(i int) bool {
-	for _, o := range t.Messages[i+1:] {
+// ends says whether d, the next message, is the Delete of a replaced SA. One that is known to have
+// 8 bytes is of an IKE SA and ends a replaced IKE SA only.
+func (r *replaced) ends(d *pair.Message) bool {
+	if d.Sealed().DeletesIKE() == ike.Yes {
+		return r.openIKE > 0
+	}
+	return r.open > 0
+}
+
+// silentFrom is the place of the first message that nothing follows but answers and further
+// Deletes, as when both sides give up at once.
+func (t *Talk) silentFrom() int {
+	for i, o := range slices.Backward(t.Messages) {
 		if o.Exchange != ike.Informational || o.Kind == exchange.Request && o.FirstInner != ike.PayloadD {
-			return false
+			return i
 		}
 	}
-	return true
+	return 0
 }

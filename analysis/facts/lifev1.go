@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/moncap/moncap/analysis/ike"
@@ -13,7 +14,7 @@ import (
 // it must.
 type sizesV1 struct{ probe, deleteIKE, deleteChild int }
 
-func (t *Talk) sizesV1() sizesV1 {
+func (t *Talk) findSizesV1() sizesV1 {
 	hash, block := 0, 16
 	for _, m := range t.Phase1() {
 		sa := m.SAv1()
@@ -50,10 +51,11 @@ func (t *Talk) informationalsV1(after int64) []*pair.Message {
 	return all
 }
 
-// Probes are the last liveness checks of s (RFC 3706), each a message of its own, that got no answer; those of the other side, and the
-// answers to them, may lie between. Whether any before them was answered is said as well.
+// Probes are the last liveness checks of s (RFC 3706), each a message of its own, that got no
+// answer; those of the other side, and the answers to them, may lie between. Whether any before
+// them was answered is said as well.
 func (t *Talk) Probes(s pair.Side) (unanswered []*pair.Message, answeredBefore bool) {
-	all := t.informationalsV1(0)
+	all := t.ofV1().encrypted
 	size := t.probeSize(all)
 	if size == 0 {
 		return nil, false
@@ -77,7 +79,8 @@ func (t *Talk) Probes(s pair.Side) (unanswered []*pair.Message, answeredBefore b
 	return unanswered, answeredBefore
 }
 
-// checksV1 are the liveness checks of both sides: the answer of each, nil without, and which messages are answers.
+// checksV1 are the liveness checks of both sides: the answer of each, nil without, and which
+// messages are answers.
 type checksV1 struct {
 	answer  map[*pair.Message]*pair.Message
 	answers map[*pair.Message]bool
@@ -107,7 +110,7 @@ const acknowledged = 1e9
 // probeSize is the size of liveness checks: that of equal messages with which the sides answer each
 // other, twice at least or as the algorithms say; 0 when there are none.
 func (t *Talk) probeSize(all []*pair.Message) int {
-	sizes := t.sizesV1()
+	sizes := t.ofV1().sizes
 	pairs := map[int]int{}
 	for i, m := range all[:max(0, len(all)-1)] {
 		next := all[i+1]
@@ -116,8 +119,15 @@ func (t *Talk) probeSize(all []*pair.Message) int {
 			pairs[m.SKLen]++
 		}
 	}
+	return sizes.checks(pairs)
+}
+
+// checks is the size of liveness checks among those that were seen in pairs so many times. Of two
+// that were seen alike it is the larger: a Delete is smaller than a check (RFC 3706, Section 5.3).
+func (sizes sizesV1) checks(pairs map[int]int) int {
 	best := 0
-	for size, n := range pairs {
+	for _, size := range slices.Backward(slices.Sorted(maps.Keys(pairs))) {
+		n := pairs[size]
 		switch {
 		case size == sizes.probe && sizes.probe != sizes.deleteIKE:
 			return size
@@ -131,7 +141,7 @@ func (t *Talk) probeSize(all []*pair.Message) int {
 }
 
 // probesAnswered says whether liveness checks go to and fro.
-func (t *Talk) probesAnswered() bool { return t.probeSize(t.informationalsV1(0)) > 0 }
+func (t *Talk) probesAnswered() bool { return t.ofV1().probe > 0 }
 
 // deletionV1 is the first Delete of the last ones: an Informational that is no liveness check,
 // after which the SPI pair is used for nothing but the other side's Deletes and for a Quick Mode
@@ -141,8 +151,6 @@ func (t *Talk) deletionV1() (*pair.Message, bool) {
 	if done == 0 {
 		done = t.First
 	}
-	all := t.informationalsV1(done)
-	size := t.probeSize(t.informationalsV1(0))
 	for i, m := range t.Messages {
 		if m.Exchange != ike.V1Informational || m.Transmissions()[0].Aligned < done {
 			continue
@@ -152,21 +160,69 @@ func (t *Talk) deletionV1() (*pair.Message, bool) {
 				return m, true
 			}
 		}
-		if len(m.Inner()) == 0 && slices.Contains(all, m) && t.isDeleteV1(m, size) && t.endsV1(i) {
+		if len(m.Inner()) == 0 && m.Encrypted() && t.isDeleteV1(m) && t.endsV1(i) {
 			return m, false
 		}
 	}
 	return nil, false
 }
 
-// isDeleteV1 says whether the size of an Informational is that of a Delete and not of a liveness
-// check.
-func (t *Talk) isDeleteV1(m *pair.Message, probe int) bool {
-	sizes := t.sizesV1()
-	if m.SKLen == probe {
+// isDeleteV1 says whether the size of an Informational is that of a Delete and not
+// of a liveness check.
+func (t *Talk) isDeleteV1(m *pair.Message) bool {
+	sizes := t.ofV1().sizes
+	if m.SKLen == t.ofV1().probe {
 		return false
 	}
-	return sizes.probe == 0 || m.SKLen == sizes.deleteIKE || m.SKLen == sizes.deleteChild
+	if sizes.probe == 0 {
+		return !t.saidBefore(m)
+	}
+	return m.SKLen == sizes.deleteIKE || m.SKLen == sizes.deleteChild
+}
+
+// saidBefore says whether the sender of an Informational sent another one of its size long before:
+// then it is what this sender says from time to time, though nothing shows whether it is answered.
+func (t *Talk) saidBefore(m *pair.Message) bool {
+	const long = 2e9
+	first, some := t.ofV1().said[sayingV1{m.From, m.SKLen}]
+	return some && first < m.Transmissions()[0].Aligned-long
+}
+
+// tailsV1 is what a Delete is judged by: what comes behind it, and how many its sender sent. Of
+// thousands of them, none walks through all messages.
+type tailsV1 struct {
+	last    int    // the place of the last Informational; -1: there is none
+	again   int    // up to here, a Quick Mode with two messages or more follows
+	quick   []int  // the places of Quick Modes' messages
+	deletes [2]int // how many were sent, by size, since the ISAKMP SA stood
+}
+
+func (t *Talk) tails() *tailsV1 {
+	one := t.ofV1()
+	if one.tails != nil {
+		return one.tails
+	}
+	x := &tailsV1{last: -1, again: -1}
+	seen := map[uint32]bool{}
+	for i, m := range slices.Backward(t.Messages) {
+		switch m.Exchange {
+		case ike.V1Informational:
+			x.last = max(x.last, i)
+		case ike.V1QuickMode:
+			if x.quick = append(x.quick, i); seen[m.MessageID] {
+				x.again = max(x.again, i)
+			}
+			seen[m.MessageID] = true
+		}
+	}
+	slices.Reverse(x.quick)
+	for _, o := range t.informationalsV1(one.completed) {
+		if t.isDeleteV1(o) {
+			x.deletes[o.From]++
+		}
+	}
+	one.tails = x
+	return x
 }
 
 // endsV1 says whether the conversation dies with its message i: within a moment all that follows is
@@ -174,53 +230,37 @@ func (t *Talk) isDeleteV1(m *pair.Message, probe int) bool {
 func (t *Talk) endsV1(i int) bool {
 	const tail = 2e9
 	at := t.Messages[i].Transmissions()[0].Aligned
-	quick := map[uint32]int{}
-	for _, m := range t.Messages[i+1:] {
-		switch m.Exchange {
-		case ike.V1Informational:
-			if m.Transmissions()[0].Aligned > at+tail {
-				return false
-			}
-		case ike.V1QuickMode:
-			if quick[m.MessageID]++; quick[m.MessageID] >= 2 {
-				return false
-			}
-		}
+	x := t.tails()
+	if x.last > i && t.Messages[x.last].Transmissions()[0].Aligned > at+tail || x.again > i {
+		return false
 	}
-	if t.c.Last < at+tail && t.ofReplaced(i) {
+	if t.c.Last < at+tail && t.ofReplaced(t.Messages[i]) {
 		return false // whether anything goes on is not seen
 	}
-	for _, m := range t.Messages[:i] {
-		// New keys were made moments before: the Delete is of the old ones.
-		if m.Exchange == ike.V1QuickMode && m.Transmissions()[0].Aligned > at-tail && t.quickModes() > 1 {
-			return false
-		}
+	// New keys were made moments before: the Delete is of the old ones.
+	if n, _ := slices.BinarySearch(x.quick, i); n > 0 && t.ofV1().quickModes > 1 &&
+		t.Messages[x.quick[n-1]].Transmissions()[0].Aligned > at-tail {
+		return false
 	}
 	return !t.esp.goesOn(at + tail)
 }
 
-// ofReplaced says whether the Delete at i may be that of an IPsec SA which a later Quick Mode replaced: its sender has deleted no more than
-// were replaced, and its size does not say that it is of the ISAKMP SA.
-func (t *Talk) ofReplaced(i int) bool {
-	m, sizes := t.Messages[i], t.sizesV1()
+// ofReplaced says whether m, a Delete, may be that of an IPsec SA which a later Quick Mode
+// replaced: its sender has deleted no more than were replaced, and its size does not say that it is
+// of the ISAKMP SA.
+func (t *Talk) ofReplaced(m *pair.Message) bool {
+	sizes := t.ofV1().sizes
 	if m.SKLen == sizes.deleteIKE && sizes.deleteIKE != sizes.deleteChild {
 		return false
 	}
-	probe := t.probeSize(t.informationalsV1(0))
-	deleted := 1
-	for _, o := range t.informationalsV1(t.completedV1()) {
-		if o != m && o.From == m.From && t.isDeleteV1(o, probe) {
-			deleted++
-		}
-	}
-	return deleted < t.quickModes()
+	return t.tails().deletes[m.From] < t.ofV1().quickModes
 }
 
-// quickModes counts the exchanges of Quick Mode that have an answer.
-func (t *Talk) quickModes() int {
+// answeredQuickModes counts the exchanges of Quick Mode that have an answer.
+func answeredQuickModes(whole []*pair.Message) int {
 	count := map[uint32]int{}
 	n := 0
-	for _, m := range WholeV1(t.Messages) {
+	for _, m := range whole {
 		if m.Exchange != ike.V1QuickMode {
 			continue
 		}

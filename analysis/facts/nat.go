@@ -76,9 +76,9 @@ func hashConfirms(c *pair.Case, s pair.Side) bool {
 	return false
 }
 
-// translatedByHash finds a NAT from one capture alone: the hash of the sender's address does not
-// match where the packet came from, or the hash of where it was sent does not match where it
-// arrived.
+// translatedByHash finds a NAT from one capture alone: the hash of the sender's address
+// does not match where the packet came from, or the hash of where it was sent does not
+// match where it arrived.
 func translatedByHash(c *pair.Case, s pair.Side) (Translated, bool) {
 	if c.TwoSided() && !AnyEmpty(c) {
 		return Translated{}, false
@@ -119,8 +119,9 @@ func byHash(c *pair.Case, s pair.Side, m *pair.Message, d pair.NATD) (Translated
 		Keeps: known && d.Address.Port() == end.Port()}, true
 }
 
-// BehindNAT is the side of a conversation that is behind a NAT, by the addresses that its packets
-// have on the two sides, so that a NAT in front of one peer of a hub is not held against the others.
+// BehindNAT is the side of a conversation that is behind a NAT, by the addresses that its
+// packets have on the two sides, so that a NAT in front of one peer of a hub is not held
+// against the others.
 func BehindNAT(v *pair.Conversation) (s pair.Side, sure bool) {
 	for _, m := range v.Messages {
 		for _, x := range m.Transmissions() {

@@ -17,7 +17,7 @@ func RefusesWeak(showVersion string) (release string, refuses bool) {
 	if err != nil {
 		return "", false
 	}
-	m := releaseNumbers().FindStringSubmatch(v.Software)
+	m := releaseNumbers.Get().FindStringSubmatch(v.Software)
 	if m == nil {
 		return v.Software, false
 	}

@@ -21,16 +21,16 @@ func (t *Talk) Strayed() *Strayed {
 		return nil
 	}
 	for _, m := range t.Messages {
-		if x := strayed(m); x != nil && t.askedAgain(m) {
+		if x := StrayedOf(m); x != nil && t.askedAgain(m) {
 			return x
 		}
 	}
 	return nil
 }
 
-// strayed says where the request of an answer went and where the answer came from, when these
+// StrayedOf says where the request of an answer went and where the answer came from, when these
 // differ in the eyes of one capture.
-func strayed(m *pair.Message) *Strayed {
+func StrayedOf(m *pair.Message) *Strayed {
 	q := m.Answers()
 	if m.Kind != exchange.Response || q == nil {
 		return nil
@@ -60,4 +60,27 @@ func (t *Talk) askedAgain(m *pair.Message) bool {
 		}
 	}
 	return false
+}
+
+// Misdirected is an answer that goes elsewhere than where its request came from, be it another
+// address or another port, which it must not (RFC 7296, Section 2.11).
+type Misdirected struct{ Asked, To netip.AddrPort }
+
+// MisdirectedOf says so of an answer, by the capture of who sent it.
+func MisdirectedOf(m *pair.Message) (Misdirected, bool) {
+	q := m.Answers()
+	if m.Kind != exchange.Response || q == nil {
+		return Misdirected{}, false
+	}
+	mine, yours := m.Copy(m.From), q.Copy(m.From)
+	if mine == nil || yours == nil {
+		return Misdirected{}, false
+	}
+	to := mine.Sent()[0].Dst
+	for i := range yours.Sent() {
+		if yours.Sent()[i].Src == to {
+			return Misdirected{}, false
+		}
+	}
+	return Misdirected{yours.Sent()[0].Src, to}, true
 }

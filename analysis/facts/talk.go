@@ -2,6 +2,7 @@ package facts
 
 import (
 	"context"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -22,17 +23,34 @@ type Talk struct {
 	Listed  bool // the initiator's router lists the SA as up, by both its SPIs
 
 	// Established by the responder's answer, while the initiator fell silent in a way that a
-	// rejection would explain.
+	// rejection would explain; IKEv1: phase 1 is complete, and the captures end with what may be one.
 	Doubted bool
+
+	// Established, with a child SA that was made later; that of IKE_AUTH was refused, as sizes tell.
+	FirstRefused bool
+	// Established as an IKE SA, and whether a child SA was made with it is open: its certificate
+	// makes the answer as large as it would be with one, and no traffic passes.
+	ChildOpen bool
 
 	c     *pair.Case
 	all   []*Talk
 	index int   // in all
 	then  *Talk // the next one between the same ends that is captured from its beginning
-	esp   *espStarts
+	after *Talk // that of Next
+	prior *Talk // that of Previous
+	stood bool  // an earlier one between the same ends came up
+	esp   espUse
 	shows *[2]Config
 	ready *ready
-	least *[2]int // bytes of the messages of an IKE rekey, by sender, once asked for
+	least *[2]int                  // bytes of the messages of an IKE rekey, by sender, once asked for
+	one   *oneV1                   // of a conversation of IKEv1, once asked for
+	makes map[*pair.Message]Making // what Makes was asked for so far since the ending is decided
+	ended bool                     // it is
+	// the ID of the last request that may have made the SA which replaced this one, once asked for
+	lastMade *uint32
+	answered *[2]answeredIDs // of each side's requests, once asked for
+	created  *pair.Message   // the first CREATE_CHILD_SA request, once asked for
+	further  *[2][]furtherKE // by sender, once asked for
 }
 
 // Answer is a message from its outside: one SK payload, or the SKF fragments that make one.
@@ -48,28 +66,35 @@ type Answer struct {
 // Talks works out every conversation of a case, in the case's order; those up to where the context
 // ends. shows are what was collected on the sides' routers.
 func Talks(ctx context.Context, c *pair.Case, shows [2]Config) []*Talk {
-	esp, up := espStartsOf(c), readyOf(shows)
+	esp, up := espUseOf(c), readyOf(shows)
 	all, talks := make([]*Talk, len(c.Conversations)), make([]Talk, len(c.Conversations))
-	next := map[[2]netip.Addr]*Talk{}
+	next, of := map[[2]netip.Addr]*Talk{}, map[*pair.Conversation]*Talk{} // of: by the one before
 	for i, v := range slices.Backward(c.Conversations) {
 		t := &talks[i]
-		*t = Talk{Conversation: v, c: c, all: all, index: i, esp: esp, shows: &shows, ready: &up, then: next[ends(v)]}
+		*t = Talk{Conversation: v, c: c, all: all, index: i, esp: esp(v), shows: &shows, ready: &up, then: next[v.Between()]}
+		if u := of[v]; u != nil {
+			t.after, u.prior = u, t
+		}
+		if v.Previous != nil {
+			of[v.Previous] = t
+		}
 		if all[i] = t; v.Complete {
-			next[ends(v)] = t
+			next[v.Between()] = t
 		}
 	}
+	stood := map[[2]netip.Addr]bool{}
 	for i, t := range all {
 		if ctx.Err() != nil {
 			return all[:i]
 		}
+		t.stood = stood[t.Between()]
 		t.decide()
+		if t.CameUp() {
+			stood[t.Between()] = true
+		}
+		t.ended = true
 	}
 	return all
-}
-
-// ends are the addresses of the two ends.
-func ends(v *pair.Conversation) [2]netip.Addr {
-	return [2]netip.Addr{v.Ends[pair.A].Addr(), v.Ends[pair.B].Addr()}
 }
 
 // CameUp says whether the tunnel stood, be it that it was deleted later.
@@ -80,25 +105,28 @@ func (t *Talk) Responder() pair.Side { return t.Initiator.Other() }
 
 // MessagesOf returns the messages of an exchange and kind.
 func (t *Talk) MessagesOf(x ike.ExchangeType, k exchange.Kind) []*pair.Message {
-	if !t.MayHold(x, k) {
-		return nil
-	}
 	n := 0
-	for _, m := range t.Messages {
-		if m.Exchange == x && m.Kind == k {
-			n++
-		}
+	for range t.Each(x, k) {
+		n++
 	}
 	if n == 0 {
 		return nil
 	}
-	all := make([]*pair.Message, 0, n)
-	for _, m := range t.Messages {
-		if m.Exchange == x && m.Kind == k {
-			all = append(all, m)
+	return slices.AppendSeq(make([]*pair.Message, 0, n), t.Each(x, k))
+}
+
+// Each yields the messages of an exchange and kind one after the other: there may be a million.
+func (t *Talk) Each(x ike.ExchangeType, k exchange.Kind) iter.Seq[*pair.Message] {
+	return func(yield func(*pair.Message) bool) {
+		if !t.MayHold(x, k) {
+			return
+		}
+		for _, m := range t.Messages {
+			if m.Exchange == x && m.Kind == k && !yield(m) {
+				return
+			}
 		}
 	}
-	return all
 }
 
 // RequestsOf returns the requests of an exchange.
@@ -152,7 +180,7 @@ func (t *Talk) NoProposal() *pair.Message {
 func (t *Talk) lastAnswer(x ike.ExchangeType) (Answer, bool) {
 	var id uint32
 	found := false
-	for _, m := range t.MessagesOf(x, exchange.Response) {
+	for m := range t.Each(x, exchange.Response) {
 		if m.From != t.Initiator && (!found || m.MessageID > id) {
 			id, found = m.MessageID, true
 		}
@@ -161,7 +189,7 @@ func (t *Talk) lastAnswer(x ike.ExchangeType) (Answer, bool) {
 		return Answer{}, false
 	}
 	var parts []*pair.Message
-	for _, m := range t.MessagesOf(x, exchange.Response) {
+	for m := range t.Each(x, exchange.Response) {
 		if m.From != t.Initiator && m.MessageID == id {
 			parts = append(parts, m)
 		}
@@ -199,8 +227,8 @@ func gather(parts []*pair.Message) Answer {
 	return a
 }
 
-// Certificates says whether a side asked for certificates, so that AUTH may be a signature of any
-// size.
+// Certificates says whether a side asked for certificates, so that AUTH may be a
+// signature of any size.
 func (t *Talk) Certificates() bool {
 	for _, m := range t.Messages {
 		if m.Major() == 2 && m.Holds(ike.PayloadCREQ) {
@@ -211,13 +239,7 @@ func (t *Talk) Certificates() bool {
 }
 
 // Origin is when the negotiation began that this IKE SA goes back to through every rekey.
-func (t *Talk) Origin() int64 {
-	v := t.Conversation
-	for v.Rekeyed != nil {
-		v = v.Rekeyed
-	}
-	return v.First
-}
+func (t *Talk) Origin() int64 { return t.Conversation.Origin().First }
 
 // following is the next negotiation of the same version between the same two ends that begins after
 // a moment; nil without.
@@ -231,16 +253,7 @@ func (t *Talk) following(at int64) *pair.Conversation {
 }
 
 // Attempt returns the attempt that followed after this one was given up, or nil.
-func (t *Talk) Attempt() *Talk {
-	if t.Next == nil {
-		return nil
-	}
-	u := t.then
-	for u != nil && u.Conversation != t.Next {
-		u = u.then
-	}
-	return u
-}
+func (t *Talk) Attempt() *Talk { return t.after }
 
 // GroupAttempt is the attempt with the wanted group that followed under a new SPI, as OpenIKED
 // begins anew after INVALID_KE_PAYLOAD; nil without.
@@ -264,13 +277,8 @@ const groupAttemptWithin = 10e9
 // Began is when the negotiation began: with the attempt before, when that was asked for the group
 // that this one came with.
 func (t *Talk) Began() int64 {
-	if t.Previous == nil {
-		return t.First
-	}
-	for _, u := range slices.Backward(t.all[:t.index]) {
-		if u.Conversation == t.Previous && u.GroupAttempt() == t {
-			return u.First
-		}
+	if t.prior != nil && t.prior.GroupAttempt() == t {
+		return t.prior.First
 	}
 	return t.First
 }

@@ -5,14 +5,15 @@ import (
 	"slices"
 )
 
-// Assembler puts IKEv1 messages together that came in FRAG payloads (Cisco's fragmentation). It keeps the fragments of
-// unfinished messages, a bounded number of them. The zero value is ready.
+// Assembler puts IKEv1 messages together that came in FRAG payloads (Cisco's fragmentation). It
+// keeps the fragments of unfinished messages, a bounded number of them. The zero value is ready.
 type Assembler struct {
 	pending map[assemblyKey]*assembly
 	order   []assemblyKey // of pending, by age
 }
 
-// assemblyKey names a message in fragments. Both sides count from the same number, so the sender belongs to it.
+// assemblyKey names a message in fragments. Both sides count from the same number, so the sender
+// belongs to it.
 type assemblyKey struct {
 	from       netip.AddrPort
 	spiI, spiR SPI
@@ -35,8 +36,8 @@ type Whole struct {
 	Frames []int
 }
 
-// Add takes the message m that came from an address in a frame. It returns the whole message with the fragment that completes it,
-// else nil.
+// Add takes the message m that came from an address in a frame. It returns the whole message with
+// the fragment that completes it, else nil.
 func (a *Assembler) Add(m *Message, from netip.AddrPort, frame int) *Whole {
 	f := m.Frag()
 	if f == nil || f.Part == 0 {

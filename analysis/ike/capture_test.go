@@ -23,7 +23,8 @@ type sample struct {
 	b    []byte
 }
 
-// messages returns every unfragmented IKE message of the incidents and, where they are at hand, of the public corpus.
+// messages returns every unfragmented IKE message of the incidents and, where they are at hand, of
+// the public corpus.
 func messages(t testing.TB) []sample {
 	t.Helper()
 	var all []sample
@@ -70,7 +71,8 @@ func udpPayloads(r io.Reader) [][]byte {
 		if errors.Is(err, io.EOF) || err != nil {
 			return all
 		}
-		at := map[layers.LinkType]int{layers.LinkTypeEthernet: 14, layers.LinkTypeRaw: 0, layers.LinkTypeNull: 4}[p.LinkType()]
+		at := map[layers.LinkType]int{layers.LinkTypeEthernet: 14, layers.LinkTypeRaw: 0,
+			layers.LinkTypeNull: 4}[p.LinkType()]
 		if m := ikeMessage(b, at); m != nil {
 			all = append(all, m)
 		}

@@ -7,10 +7,12 @@ import (
 	"encoding/binary"
 )
 
-// ccmLength is the size of the length field in CCM: nonces have 3 bytes of salt and 8 of IV (RFC 4309, Section 3; RFC 5282, Section 4).
+// ccmLength is the size of the length field in CCM: nonces have 3 bytes of salt and 8 of IV
+// (RFC 4309, Section 3; RFC 5282, Section 4).
 const ccmLength = 4
 
-// openCCM opens AES-CCM, which neither crypto/cipher nor x/crypto has (RFC 3610, Sections 2.2 to 2.5).
+// openCCM opens AES-CCM, which neither crypto/cipher nor x/crypto has (RFC 3610,
+// Sections 2.2 to 2.5).
 func openCCM(key, nonce, text, tag, header []byte) ([]byte, error) {
 	if len(header) >= 0xff00 || len(nonce) != 15-ccmLength {
 		return nil, errSize
@@ -34,7 +36,8 @@ func openCCM(key, nonce, text, tag, header []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// ccmMAC chains the first block, the header behind its length, and the plaintext, each padded to a block.
+// ccmMAC chains the first block, the header behind its length, and the plaintext, each
+// padded to a block.
 func ccmMAC(block cipher.Block, nonce, plain, header []byte, tag int) (state [aes.BlockSize]byte) {
 	first := [aes.BlockSize]byte{byte(0x40 + (tag-2)/2<<3 + ccmLength - 1)}
 	copy(first[1:], nonce)

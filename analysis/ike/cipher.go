@@ -127,7 +127,8 @@ func (s *saKeys) open(side int, b []byte, n int) (plain []byte, padding int, err
 	return plain[:len(plain)-1-padding], padding, nil
 }
 
-// openCBC opens with a cipher that is followed by a separate integrity check (RFC 7296, Section 3.14).
+// openCBC opens with a cipher that is followed by a separate integrity check
+// (RFC 7296, Section 3.14).
 func (s *saKeys) openCBC(side int, iv, text, tag, covered []byte) ([]byte, error) {
 	if s.integ.sum != nil && subtle.ConstantTimeCompare(s.integ.sum(s.auth[side], covered), tag) != 1 {
 		return nil, ErrIntegrity
@@ -192,8 +193,9 @@ func (s *saKeys) openAEAD(key, iv, text, tag, header []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// openGCM8 opens AES-GCM with an ICV of 8 bytes, which crypto/cipher does not take: it decrypts in counter mode, encrypts
-// again with the whole tag, and compares its first half (RFC 4106, Section 6).
+// openGCM8 opens AES-GCM with an ICV of 8 bytes, which crypto/cipher does not take: it
+// decrypts in counter mode, encrypts again with the whole tag, and compares its first half
+// (RFC 4106, Section 6).
 func openGCM8(key, nonce, text, tag, header []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -255,7 +257,8 @@ func xcbc(key, b []byte) []byte {
 	return cbcMAC(inner, b, k[1], k[2])
 }
 
-// cbcMAC chains the blocks of b; the last one is masked with whole when it is complete, else padded and masked with part.
+// cbcMAC chains the blocks of b; the last one is masked with whole when it is complete, else padded
+// and masked with part.
 func cbcMAC(block cipher.Block, b []byte, whole, part [16]byte) []byte {
 	var state [16]byte
 	for len(b) > 16 {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Value returns the attribute's value as people write it (RFC 7296, Section 3.15.1; RFC 5739; RFC 8598; RFC 9464); empty for an
-// attribute that only asks.
+// Value returns the attribute's value as people write it (RFC 7296, Section 3.15.1; RFC 5739;
+// RFC 8598; RFC 9464); empty for an attribute that only asks.
 func (a ConfigAttribute) Value() string {
 	b := a.Data
 	if len(b) == 0 {
@@ -54,7 +54,8 @@ func attributeList(b []byte) string {
 	return strings.Join(all, ", ")
 }
 
-// encryptedDNS reads priority, addresses of size bytes, the resolver's name and its service parameters (RFC 9464, Section 3.1).
+// encryptedDNS reads priority, addresses of size bytes, the resolver's name and its service
+// parameters (RFC 9464, Section 3.1).
 func encryptedDNS(b []byte, size int) (string, bool) {
 	if len(b) < 4 || len(b) < 4+int(b[2])*size+int(b[3]) {
 		return "", false

@@ -29,7 +29,8 @@ func appendShort(dst, b []byte) []byte {
 	return append(strconv.AppendInt(dst, int64(len(b)), 10), " bytes)"...)
 }
 
-// appendHex is hex.AppendEncode, four bytes at a time: half of what a message is shown as are hex digits.
+// appendHex is hex.AppendEncode, four bytes at a time: half of what a message is shown
+// as are hex digits.
 func appendHex(dst, b []byte) []byte {
 	for len(b) >= 4 {
 		dst = binary.BigEndian.AppendUint64(dst, hexDigits(binary.BigEndian.Uint32(b)))
@@ -75,8 +76,12 @@ func (s *SA) Fields(o *Object) {
 
 func (p Proposal) fields(o *Object) {
 	proposalFields(o, p.Number, p.Protocol, p.SPI)
+	transformFields(o, p.Transforms)
+}
+
+func transformFields(o *Object, all []Transform) {
 	o.List("transforms")
-	for _, t := range p.Transforms {
+	for _, t := range all {
 		o.Open()
 		o.Int("id", int(t.ID))
 		if bits := t.KeyBits(); bits > 0 {
@@ -102,7 +107,8 @@ func proposalFields(o *Object, number uint8, p Protocol, spi []byte) {
 
 // Details names the method.
 func (k *KE) Details(l *Lines) {
-	l.Text("method ").Int(int(k.Method)).Text(" (").Text(TransformName(TransformKE, k.Method)).Text("), ").Int(len(k.Data)).Text(" bytes").End()
+	l.Text("method ").Int(int(k.Method)).Text(" (").Text(TransformName(TransformKE,
+		k.Method)).Text("), ").Int(len(k.Data)).Text(" bytes").End()
 }
 
 // Fields writes method and data.
@@ -144,12 +150,13 @@ func certLines(l *Lines, encoding uint8, b []byte) {
 // Fields writes encoding, data and what the certificate says.
 func (c *Cert) Fields(o *Object) { certFields(o, c.Encoding, c.Data) }
 
-// Authorities returns the SHA-1 hashes of the trusted CAs' public keys (RFC 7296, Section 3.7), where the encoding has them.
+// Authorities returns the SHA-1 hashes of the trusted CAs' public keys (RFC 7296, Section 3.7),
+// where the encoding has them.
 func (c *CertReq) Authorities() [][]byte {
 	if c.Encoding != 4 || len(c.Data)%20 != 0 {
 		return nil
 	}
-	var all [][]byte
+	all := make([][]byte, 0, len(c.Data)/20)
 	for b := c.Data; len(b) > 0; b = b[20:] {
 		all = append(all, b[:20])
 	}
@@ -167,7 +174,7 @@ func (c *CertReq) Details(l *Lines) {
 // Fields writes authorities, encoding and data.
 func (c *CertReq) Fields(o *Object) {
 	if all := c.Authorities(); len(all) > 0 {
-		o.Strings("authorities", spiList(all))
+		o.Hexes("authorities", all)
 	}
 	certFields(o, c.Encoding, c.Data)
 }
@@ -224,7 +231,7 @@ func notifyTail(l *Lines, spi []byte, text string) {
 func (n *Notify) Fields(o *Object) {
 	m, ok := n.meaning()
 	for name, v := range m.fields {
-		o.Beside(Member{name, appendValue(nil, v)})
+		o.besideValue(name, appendValue(o.values, v))
 	}
 	o.Hex("data", n.Data)
 	o.String("notify_name", n.Number.String())
@@ -285,7 +292,7 @@ func (d *Delete) Fields(o *Object) { deleteFields(o, d.Protocol, d.SPIs) }
 func deleteFields(o *Object, p Protocol, spis [][]byte) {
 	o.Int("protocol", int(p))
 	o.String("protocol_name", p.String())
-	o.Strings("spis", spiList(spis))
+	o.Hexes("spis", spis)
 }
 
 func vendorFields(o *Object, id []byte) {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// The hazards that the crash corpora of other decoders encode. Each must give what was readable, and a fault where it stops.
+// The hazards that the crash corpora of other decoders encode. Each must give what was readable,
+// and a fault where it stops.
 func TestHazards(t *testing.T) {
 	nonce := rawPayload{PayloadNonce, make([]byte, 16)}
 	set := func(b []byte, at int, v ...byte) []byte { copy(b[at:], v); return b }
@@ -27,30 +28,48 @@ func TestHazards(t *testing.T) {
 		{"payload length 3", set(chainOf(0x20, 34, nonce, nonce), 50, 0, 3), 1, 50, "length 3"},
 		{"payload length 3, IKEv1", set(chainOf(0x10, 2, rawPayload{10, nonce.body}), 30, 0, 3), 0, 30, "length 3"},
 		{"length past the end", set(chainOf(0x20, 34, nonce, nonce), 50, 0xff, 0xff), 2, 50, "length 65535"},
-		{"SA with a proposal of length 0", chainOf(0x20, 34, hexPayload(t, PayloadSA, "0200000001010002"), nonce), 2, 34, "length 0"},
-		{"SA with a proposal of length 0, IKEv1", chainOf(0x10, 2, hexPayload(t, V1PayloadSA, "00000001000000010200000001010002")), 1, 42, "length 0"},
-		{"pointer loop", chainOf(0x20, 34, hexPayload(t, PayloadSA, "0200000801010000 0200000801010000 0200000001010000"), nonce), 2, 50, "length 0"},
-		{"transform of length 0", chainOf(0x20, 34, hexPayload(t, PayloadSA, "000000100101000103000000010000 0c"), nonce), 2, 42, "length 0"},
-		{"attribute past the end", chainOf(0x10, 2, hexPayload(t, V1PayloadSA, "0000000100000001 0000001801010001 0000001001010000 000bffff000c0004")), 1, 58, "length 65535"},
+		{"SA with a proposal of length 0", chainOf(0x20, 34, hexPayload(t, PayloadSA, "0200000001010002"), nonce), 2, 34,
+			"length 0"},
+		{"SA with a proposal of length 0, IKEv1",
+			chainOf(0x10, 2, hexPayload(t, V1PayloadSA, "00000001000000010200000001010002")), 1, 42, "length 0"},
+		{"pointer loop", chainOf(0x20, 34, hexPayload(t, PayloadSA, "0200000801010000 0200000801010000 0200000001010000"),
+			nonce), 2, 50, "length 0"},
+		{"transform of length 0", chainOf(0x20, 34, hexPayload(t, PayloadSA, "000000100101000103000000010000 0c"), nonce), 2,
+			42, "length 0"},
+		{"attribute past the end",
+			chainOf(0x10, 2, hexPayload(t, V1PayloadSA, "0000000100000001 0000001801010001 0000001001010000 000bffff000c0004")),
+			1, 58, "length 65535"},
 		{"ID shorter than its header", chainOf(0x20, 35, hexPayload(t, PayloadIDi, "0100"), nonce), 2, 32, "2 bytes"},
 		{"notify SPI longer than the payload", chainOf(0x20, 37, hexPayload(t, PayloadN, "03ff400901"), nonce), 2, 32, "259"},
-		{"notify SPI longer than the payload, IKEv1", chainOf(0x10, 5, hexPayload(t, V1PayloadN, "0000000103ff000e01")), 1, 32, "263"},
-		{"delete of more SPIs than are there", chainOf(0x20, 37, hexPayload(t, PayloadD, "03ffffff0102"), nonce), 2, 34, "65535 SPIs of 255"},
-		{"delete of SPIs of no length", chainOf(0x20, 37, hexPayload(t, PayloadD, "0300ffff0102"), nonce), 2, 34, "65535 SPIs of 0"},
-		{"delete overflow, IKEv1", chainOf(0x10, 5, hexPayload(t, V1PayloadD, "0000000103ffffff01")), 1, 37, "65535 SPIs of 255"},
+		{"notify SPI longer than the payload, IKEv1", chainOf(0x10, 5, hexPayload(t, V1PayloadN, "0000000103ff000e01")), 1,
+			32, "263"},
+		{"delete of more SPIs than are there", chainOf(0x20, 37, hexPayload(t, PayloadD, "03ffffff0102"), nonce), 2, 34,
+			"65535 SPIs of 255"},
+		{"delete of SPIs of no length", chainOf(0x20, 37, hexPayload(t, PayloadD, "0300ffff0102"), nonce), 2, 34,
+			"65535 SPIs of 0"},
+		{"delete overflow, IKEv1", chainOf(0x10, 5, hexPayload(t, V1PayloadD, "0000000103ffffff01")), 1, 37,
+			"65535 SPIs of 255"},
 		{"next payload at the end", set(chainOf(0x20, 34, nonce), 28, 41), 1, 48, "0 bytes are left"},
 		{"header longer than the datagram", set(chainOf(0x20, 34, nonce), 24, 0, 0, 1, 0), 1, 24, "256"},
 		{"header shorter than itself", set(chainOf(0x20, 34, nonce), 24, 0, 0, 0, 27), 1, 24, "27"},
-		{"bytes behind SK", set(chainOf(0x20, 35, rawPayload{PayloadSK, make([]byte, 40)}), 30, 0, 20), 1, 48, "24 bytes behind"},
+		{"bytes behind SK", set(chainOf(0x20, 35, rawPayload{PayloadSK, make([]byte, 40)}), 30, 0, 20), 1, 48,
+			"24 bytes behind"},
 		{"chain of 3000 payloads", chainOf(0x20, 34, many...), maxPayloads, HeaderLen + 4*maxPayloads, "more than"},
-		{"more transforms than are announced", chainOf(0x20, 34, hexPayload(t, PayloadSA, "0000001001010002 000000080100000c"), nonce), 2, 39, "2 transforms"},
-		{"another transform is announced", chainOf(0x20, 34, hexPayload(t, PayloadSA, "00000010010100010300000801000003"), nonce), 2, 40, "another one follows"},
-		{"another proposal is announced, IKEv1", chainOf(0x10, 2, hexPayload(t, V1PayloadSA, "0000000100000001 0200000801010000")), 1, 40, "another one follows"},
-		{"bytes behind the last transform", chainOf(0x20, 34, hexPayload(t, PayloadSA, "000000180101000200000008010000030000000802000005"), nonce), 2, 48, "8 bytes behind"},
-		{"traffic selector of length 0", chainOf(0x20, 35, hexPayload(t, PayloadTSi, "01000000 07000000"), nonce), 2, 36, "4 bytes are left"},
+		{"more transforms than are announced",
+			chainOf(0x20, 34, hexPayload(t, PayloadSA, "0000001001010002 000000080100000c"), nonce), 2, 39, "2 transforms"},
+		{"another transform is announced", chainOf(0x20, 34, hexPayload(t, PayloadSA, "00000010010100010300000801000003"),
+			nonce), 2, 40, "another one follows"},
+		{"another proposal is announced, IKEv1",
+			chainOf(0x10, 2, hexPayload(t, V1PayloadSA, "0000000100000001 0200000801010000")), 1, 40, "another one follows"},
+		{"bytes behind the last transform",
+			chainOf(0x20, 34, hexPayload(t, PayloadSA, "000000180101000200000008010000030000000802000005"), nonce), 2, 48,
+			"8 bytes behind"},
+		{"traffic selector of length 0", chainOf(0x20, 35, hexPayload(t, PayloadTSi, "01000000 07000000"), nonce), 2, 36,
+			"4 bytes are left"},
 		{"SKF 0 of 3", chainOf(0x20, 35, hexPayload(t, PayloadSKF, "00000003 0102")), 1, 32, "fragment 0 of 3"},
 		{"SKF 4 of 3", chainOf(0x20, 35, hexPayload(t, PayloadSKF, "00040003 0102")), 1, 32, "fragment 4 of 3"},
-		{"CP attribute past the end", chainOf(0x20, 35, hexPayload(t, PayloadCP, "01000000 0001ffff"), nonce), 2, 36, "does not fit"},
+		{"CP attribute past the end", chainOf(0x20, 35, hexPayload(t, PayloadCP, "01000000 0001ffff"), nonce), 2, 36,
+			"does not fit"},
 		{"EAP of another length", chainOf(0x20, 35, hexPayload(t, PayloadEAP, "0101ffff01"), nonce), 2, 34, "65535"},
 	} {
 		m, err := Parse(c.b)
@@ -101,7 +120,8 @@ func TestReservedBytesAreKept(t *testing.T) {
 	}
 }
 
-// A SK payload inside of one is no reason to go deeper: what is inside is shown as the bytes that it is.
+// A SK payload inside of one is no reason to go deeper: what is inside is shown as the bytes that
+// it is.
 func TestNestedEncryption(t *testing.T) {
 	inner := chainOf(0x20, 35, rawPayload{PayloadSK, make([]byte, 20)})[HeaderLen:]
 	m := &Message{Header: Header{Version: 0x20}}
@@ -132,8 +152,10 @@ func FuzzPayload(f *testing.F) {
 			f.Add(version>>4, uint8(p.kind), p.body)
 		}
 	}
-	for _, kind := range []NotifyType{1, 9, 17, 16387, 16397, 16407, 16409, 16416, 16422, 16424, 16434, 16436, 16442, 16443, 16446} {
-		f.Add(uint8(2), uint8(PayloadN), append(binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(kind)), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12))
+	for _, kind := range []NotifyType{1, 9, 17, 16387, 16397, 16407, 16409, 16416, 16422, 16424, 16434, 16436, 16442,
+		16443, 16446} {
+		f.Add(uint8(2), uint8(PayloadN), append(binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(kind)), 1, 2, 3, 4, 5, 6,
+			7, 8, 9, 10, 11, 12))
 	}
 	f.Fuzz(func(t *testing.T, version, kind uint8, body []byte) {
 		if kind == 0 || len(body) > 0xffff-4 {

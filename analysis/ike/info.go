@@ -2,8 +2,8 @@ package ike
 
 import "strconv"
 
-// Info describes the message in a line, as packet lists show it: "IKE_SA_INIT MID=00 Initiator Request" for IKEv2, the
-// exchange's name for IKEv1.
+// Info describes the message in a line, as packet lists show it: "IKE_SA_INIT MID=00 Initiator
+// Request" for IKEv2, the exchange's name for IKEv1.
 func (h Header) Info() string { return string(h.AppendInfo(nil)) }
 
 // AppendInfo appends Info to dst.

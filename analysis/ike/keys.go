@@ -42,10 +42,11 @@ func (k *Keys) Has(spiI, spiR SPI) bool {
 	return k.sas[[2]SPI{spiI, spiR}] != nil || k.v1[spiI] != nil
 }
 
-// ParseKeyTable reads keys in the form of Wireshark's ikev2_decryption_table: a line an IKE SA with initiator SPI, responder
-// SPI, SK_ei, SK_er, encryption algorithm, SK_ai, SK_ar, integrity algorithm. A line of an initiator's cookie and an encryption key
-// is one of its ikev1_decryption_table. The error names the line and what is wrong
-// with it, and never repeats a key.
+// ParseKeyTable reads keys in the form of Wireshark's ikev2_decryption_table: a line an
+// IKE SA with initiator SPI, responder SPI, SK_ei, SK_er, encryption algorithm, SK_ai,
+// SK_ar, integrity algorithm. A line of an initiator's cookie and an encryption key is one
+// of its ikev1_decryption_table. The error names the line and what is wrong with it, and
+// never repeats a key.
 func ParseKeyTable(r io.Reader) (*Keys, error) {
 	keys := &Keys{sas: map[[2]SPI]*saKeys{}, v1: map[SPI][]byte{}}
 	lines := bufio.NewScanner(r)
@@ -107,7 +108,8 @@ func spiOf(b []byte) SPI {
 func (s *saKeys) check() error {
 	for _, k := range s.encr {
 		if len(k) != s.cipher.keyLen+s.cipher.salt {
-			return fmt.Errorf("the encryption key has %d bytes, %s needs %d", len(k), s.cipher.name, s.cipher.keyLen+s.cipher.salt)
+			return fmt.Errorf("the encryption key has %d bytes, %s needs %d", len(k), s.cipher.name,
+				s.cipher.keyLen+s.cipher.salt)
 		}
 	}
 	for _, k := range s.auth {
@@ -121,7 +123,7 @@ func (s *saKeys) check() error {
 // Names are compared without the reference in brackets, case, blanks, hyphens and underscores.
 var nameNoise = lazyregexp.New(`\s*\[.*\]|[\s_-]`)
 
-func plainName(s string) string { return strings.ToLower(nameNoise().ReplaceAllString(s, "")) }
+func plainName(s string) string { return strings.ToLower(nameNoise.Get().ReplaceAllString(s, "")) }
 
 // Errors of opening.
 var (
@@ -140,8 +142,9 @@ type Opened struct {
 	Padding   int // bytes
 }
 
-// Opener decrypts the messages of captures. It keeps the fragments of unfinished SKF messages (RFC 7383, Section 2.6).
-// Of IKEv1 it keeps what the messages in clear negotiated, so it must be shown those too, in their order.
+// Opener decrypts the messages of captures. It keeps the fragments of unfinished SKF messages
+// (RFC 7383, Section 2.6). Of IKEv1 it keeps what the messages in clear negotiated, so it must be
+// shown those too, in their order.
 type Opener struct {
 	keys    *Keys
 	pending map[fragmentKey]*fragmentSet
@@ -169,8 +172,9 @@ func NewOpener(keys *Keys) *Opener {
 	return &Opener{keys: keys, pending: map[fragmentKey]*fragmentSet{}, v1: map[SPI]*phase1{}}
 }
 
-// Open decrypts the message m, which is b on the wire, and verifies its integrity. The error is ErrNoKeys, ErrIntegrity, or
-// ErrMore for a fragment that does not complete its message; a message without an encrypted payload gives nil and no error.
+// Open decrypts the message m, which is b on the wire, and verifies its integrity. The error is
+// ErrNoKeys, ErrIntegrity, or ErrMore for a fragment that does not complete its message; a message
+// without an encrypted payload gives nil and no error.
 func (o *Opener) Open(m *Message, b []byte) (*Opened, error) {
 	if m.Major() == 1 {
 		if c := m.ciphertext(); c != nil {

@@ -39,7 +39,8 @@ func TestMACs(t *testing.T) {
 	for _, tt := range []struct {
 		n    int
 		want string
-	}{{0, "75f0251d528ac01c4573dfd5"}, {3, "5b376580ae2f19afe7219cee"}, {16, "d2a246fa349b68a79998a439"}, {20, "47f51b4564966215b8985c63"}} {
+	}{{0, "75f0251d528ac01c4573dfd5"}, {3, "5b376580ae2f19afe7219cee"}, {16, "d2a246fa349b68a79998a439"},
+		{20, "47f51b4564966215b8985c63"}} {
 		if got := hex.EncodeToString(xcbc(key, m[:tt.n])); got != tt.want {
 			t.Errorf("XCBC of %d bytes: %s, want %s", tt.n, got, tt.want)
 		}
@@ -159,7 +160,8 @@ func TestNATDHashesOfTheIncidents(t *testing.T) {
 func TestSearchOfBothVersions(t *testing.T) {
 	at := netip.MustParseAddrPort("192.168.200.7:4500")
 	carrier := netip.MustParseAddrPort("100.64.0.9:4500") // RFC 6598
-	if found, ok := SearchNATD(t.Context(), NATDHashV1(2, 3, 4, carrier.Addr(), carrier.Port()), 3, 4, []uint16{4500}); !ok || found != carrier {
+	if found, ok := SearchNATD(t.Context(), NATDHashV1(2, 3, 4, carrier.Addr(), carrier.Port()), 3, 4,
+		[]uint16{4500}); !ok || found != carrier {
 		t.Errorf("behind a carrier's NAT: found %v, %v", found, ok)
 	}
 	for algorithm := range uint64(8) {
@@ -212,7 +214,8 @@ func TestPlaintextSizes(t *testing.T) {
 	for _, tt := range tests {
 		low, high, ok := tt.s.Plaintext(tt.n, tt.pad)
 		if low != tt.low || high != tt.high || ok != tt.ok {
-			t.Errorf("ENCR %d, body %d, padding %d: %d to %d, %v; want %d to %d, %v", tt.s.ENCR, tt.n, tt.pad, low, high, ok, tt.low, tt.high, tt.ok)
+			t.Errorf("ENCR %d, body %d, padding %d: %d to %d, %v; want %d to %d, %v", tt.s.ENCR, tt.n, tt.pad, low, high, ok,
+				tt.low, tt.high, tt.ok)
 		}
 	}
 	if p, ok := gcm.LearnPadding(8 + 8 + 16); !ok || p != 7 {
@@ -226,7 +229,8 @@ func TestPlaintextSizes(t *testing.T) {
 func TestVendorNames(t *testing.T) {
 	for id, want := range map[string]string{
 		"CISCO-DELETE-REASON": "Cisco Delete Reason Supported", "CISCOVPN-REV-02": "Cisco VPN Revision 2",
-		"CISCO-DYNAMIC-ROUTE": "Cisco Dynamic Route Supported", "FLEXVPN-SUPPORTED": "Cisco FlexVPN Supported", "CISCO-GRE-MODE\x02": "CISCO-GRE-MODE",
+		"CISCO-DYNAMIC-ROUTE": "Cisco Dynamic Route Supported", "FLEXVPN-SUPPORTED": "Cisco FlexVPN Supported",
+		"CISCO-GRE-MODE\x02": "CISCO-GRE-MODE",
 		string(unhex(t, "882fe56d6fd20dbc2251613b2ebe5beb")):         "strongSwan",
 		string(unhex(t, "4a131c81070358455c5728f20e95452f")):         "RFC 3947 Negotiation of NAT-Traversal in the IKE",
 		string(unhex(t, "90cb80913ebb696e086381b5ec427b1f")):         "draft-ietf-ipsec-nat-t-ike-02\\n",
@@ -239,8 +243,9 @@ func TestVendorNames(t *testing.T) {
 		string(unhex(t, "42ea5b6f898d9773a575df26e7dd19e1")):         "draft-ietf-ipsec-nat-t-ike-09",
 		string(unhex(t, "27bab5dc01ea0760ea4e3190ac27c0d0")):         "draft-stenberg-ipsec-nat-traversal-01",
 		string(unhex(t, "7003cbc1097dbe9c2600ba6983bc8b35")):         "KAME racoon",
-		string(unhex(t, "f64260af2e2742daddd56987068a99a0")):         "SSH Communications Security IPSEC Express version 4.0.0",
-		"CISCO(COPYRIGHT)&Copyright (c) 2009 Cisco Systems, Inc.":    "Cisco Copyright",
+		string(unhex(t, "f64260af2e2742daddd56987068a99a0")): "SSH Communications Security IPSEC Express " +
+			"version 4.0.0",
+		"CISCO(COPYRIGHT)&Copyright (c) 2009 Cisco Systems, Inc.": "Cisco Copyright",
 		"\x01\x02": "0102", "my own product": "my own product",
 	} {
 		if got := vendorText([]byte(id)); got != want {

@@ -20,8 +20,9 @@ import (
 
 // Errors of opening messages of IKEv1.
 var (
-	ErrBeginning = errors.New("the key exchange that the first initialization vector is made of is not among the messages before")
-	ErrSense     = errors.New("the plaintext makes no sense: a wrong key, or a message before this one is missing")
+	ErrBeginning = errors.New("the key exchange that the first initialization vector is made of is not among the " +
+		"messages before")
+	ErrSense = errors.New("the plaintext makes no sense: a wrong key, or a message before this one is missing")
 )
 
 // addV1 reads a line of Wireshark's ikev1_decryption_table: initiator cookie and encryption key.
@@ -43,14 +44,16 @@ func (k *Keys) addV1(fields []string) error {
 // maxChains bounds the exchanges whose initialization vectors are kept of one IKE SA.
 const maxChains = 1024
 
-// phase1 is what the messages in clear tell of an IKE SA of IKEv1, and how its cipher blocks are chained: the first message
-// from a hash over both public values, each message from the last block of the one before it in its exchange, each new exchange
-// from the last block of phase 1 (RFC 2409, Appendix B).
+// phase1 is what the messages in clear tell of an IKE SA of IKEv1, and how its cipher blocks are
+// chained: the first message from a hash over both public values, each message from the last block
+// of the one before it in its exchange, each new exchange from the last block of phase 1 (RFC 2409,
+// Appendix B).
 type phase1 struct {
 	encryption, keyBits, hash uint64
 	public                    [][]byte          // public values: the initiator's, the responder's
 	last                      map[uint32][]byte // last cipher block, by message ID
-	used                      map[string][]byte // initialization vectors, by ciphertext: a message sent again is no new one
+	// initialization vectors, by ciphertext: a message sent again is no new one
+	used map[string][]byte
 }
 
 // learnV1 reads a message in clear.
@@ -87,7 +90,8 @@ func (s *phase1) selected(m *Message, sa *SAv1) {
 	s.hash, _ = t.Value(V1Hash)
 }
 
-// openV1 decrypts a message of IKEv1, which nothing protects but that its plaintext must make sense.
+// openV1 decrypts a message of IKEv1, which nothing protects but that its
+// plaintext must make sense.
 func (o *Opener) openV1(m *Message, c *Ciphertext) (*Opened, error) {
 	if o.keys == nil || o.keys.v1[m.SPIi] == nil {
 		return nil, ErrNoKeys
@@ -196,7 +200,8 @@ func hashV1(algorithm uint64) hash.Hash {
 	return nil
 }
 
-// chainEnd finds where a chain of payloads ends; behind it is padding. It is false for what cannot be a chain.
+// chainEnd finds where a chain of payloads ends; behind it is padding. It is false for what cannot
+// be a chain.
 func chainEnd(next PayloadType, b []byte) (int, bool) {
 	at := 0
 	for next != PayloadNone {

@@ -71,7 +71,8 @@ func TestMainModeAndQuickModeOpen(t *testing.T) {
 		"without the key exchange":   {messages[4:], ErrBeginning},
 		"without the end of phase 1": {slices.Delete(slices.Clone(messages), 5, 6), ErrSense},
 	} {
-		if _, errs := openAllV1(t, NewOpener(keys), c.messages); !slices.ContainsFunc(errs, func(err error) bool { return errors.Is(err, c.last) }) {
+		if _, errs := openAllV1(t, NewOpener(keys), c.messages); !slices.ContainsFunc(errs,
+			func(err error) bool { return errors.Is(err, c.last) }) {
 			t.Errorf("%s: %v", name, errs)
 		}
 	}
@@ -120,7 +121,8 @@ func TestEveryPhase1SuiteOpens(t *testing.T) {
 				t.Fatal(err)
 			}
 			size := b.BlockSize()
-			sa := hexPayload(t, V1PayloadSA, fmt.Sprintf("00000001 00000001 0000001c 01010001 00000014 01010000 8001%04x 8002%04x 800e00c0", encryption, hash))
+			sa := hexPayload(t, V1PayloadSA,
+				fmt.Sprintf("00000001 00000001 0000001c 01010001 00000014 01010000 8001%04x 8002%04x 800e00c0", encryption, hash))
 			messages := [][]byte{
 				chainOf(0x10, V1Aggressive, sa, rawPayload{V1PayloadKE, []byte("initiator")}),
 				chainOf(0x10, V1Aggressive, sa, rawPayload{V1PayloadKE, []byte("responder")}),
@@ -137,7 +139,8 @@ func TestEveryPhase1SuiteOpens(t *testing.T) {
 				if id == 0 {
 					last = iv
 				}
-				h := Header{SPIi: 0x1122334455667788, SPIr: 2, NextPayload: V1PayloadHASH, Version: 0x10, Exchange: 32, Flags: FlagV1Encryption, MessageID: id, Length: 28 + 16}
+				h := Header{SPIi: 0x1122334455667788, SPIr: 2, NextPayload: V1PayloadHASH, Version: 0x10, Exchange: 32,
+					Flags: FlagV1Encryption, MessageID: id, Length: 28 + 16}
 				messages = append(messages, append(h.append(nil), text...))
 			}
 			keys, _ := ParseKeyTable(strings.NewReader(fmt.Sprintf("1122334455667788,%x", key)))
@@ -159,11 +162,13 @@ func TestFragmentsOfIKEv1AreAssembled(t *testing.T) {
 		}
 		return m
 	}
-	one, two, three := fragment(1, 1, 0, message[:100]), fragment(1, 2, 0, message[100:200]), fragment(1, 3, 1, message[200:])
+	one, two, three := fragment(1, 1, 0, message[:100]), fragment(1, 2, 0, message[100:200]),
+		fragment(1, 3, 1, message[200:])
 	for _, order := range [][]*Message{{one, two, three}, {three, one, two}, {one, one, three, two}} {
 		var g Assembler
 		for i, m := range order {
-			if g.Add(fragment(1, 1, 0, []byte("other side")), b, 100) != nil || g.Add(fragment(2, byte(i+1), 0, []byte("other message")), a, 200) != nil {
+			if g.Add(fragment(1, 1, 0, []byte("other side")), b, 100) != nil ||
+				g.Add(fragment(2, byte(i+1), 0, []byte("other message")), a, 200) != nil {
 				t.Fatal("fragments of others complete a message")
 			}
 			w := g.Add(m, a, i+1)

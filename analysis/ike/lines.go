@@ -16,7 +16,8 @@ type Lines struct {
 // Reset forgets all lines.
 func (l *Lines) Reset() { l.text, l.ends = l.text[:0], l.ends[:0] }
 
-// All yields the lines that have ended. They are valid until Reset, and of what they hold nothing is cleaned.
+// All yields the lines that have ended. They are valid until Reset, and of what they hold nothing
+// is cleaned.
 func (l *Lines) All() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		from := 0

@@ -1,7 +1,7 @@
 package ike
 
-// memory is where the payloads of a message are. What is kept from message to message is used again by the next one; the zero value makes
-// everything new.
+// memory is where the payloads of a message are. What is kept from message to message is used again
+// by the next one; the zero value makes everything new.
 type memory struct {
 	kept bool
 
@@ -28,7 +28,8 @@ func (m *memory) reset() {
 	m.proposals, m.transforms, m.attributes = m.proposals[:0], m.transforms[:0], m.attributes[:0]
 }
 
-// take returns a place in all, which is one of m's lists, that holds anything. Places that were taken before stay where they are.
+// take returns a place in all, which is one of m's lists, that holds anything. Places that were
+// taken before stay where they are.
 func take[T any](m *memory, all *[]T) *T {
 	if !m.kept {
 		return new(T)

@@ -1,7 +1,8 @@
-// Package ike reads and writes IKE messages: IKEv1 (RFC 2408, RFC 2409) and IKEv2 (RFC 7296 and its family).
+// Package ike reads and writes IKE messages: IKEv1 (RFC 2408, RFC 2409) and IKEv2
+// (RFC 7296 and its family).
 //
-// It is the wire format and nothing else: no capture files, no I/O, no judgement. A broken message is evidence too,
-// so parsing keeps all that can be read and says where the rest went wrong.
+// It is the wire format and nothing else: no capture files, no I/O, no judgement. A broken message
+// is evidence too, so parsing keeps all that can be read and says where the rest went wrong.
 package ike
 
 import (
@@ -52,8 +53,8 @@ func (h Header) Response() bool { return h.Major() == 2 && h.Flags&FlagResponse 
 // Initiator says whether an IKEv2 message was sent by the original initiator of the IKE SA.
 func (h Header) Initiator() bool { return h.Major() == 2 && h.Flags&FlagInitiator != 0 }
 
-// Encrypted says whether the payloads are encrypted: an SK or SKF payload follows the header (IKEv2), or the
-// encryption bit is set (IKEv1).
+// Encrypted says whether the payloads are encrypted: an SK or SKF payload follows the header
+// (IKEv2), or the encryption bit is set (IKEv1).
 func (h Header) Encrypted() bool {
 	if h.Major() == 1 {
 		return h.Flags&FlagV1Encryption != 0
@@ -81,8 +82,8 @@ func ParseHeader(b []byte) (Header, error) {
 	}, nil
 }
 
-// Payload is one payload of a message. The concrete types are named after the payloads: *SA, *KE, *Notify, ...;
-// *Unknown keeps the bytes of any other.
+// Payload is one payload of a message. The concrete types are named after the payloads: *SA, *KE,
+// *Notify, ...; *Unknown keeps the bytes of any other.
 type Payload interface {
 	// Type returns the payload's number in the registry of the message's version.
 	Type() PayloadType
@@ -92,7 +93,9 @@ type Payload interface {
 type Message struct {
 	Header
 	Payloads []Payload
-	Padding  []byte  // IKEv1: up to three zero bytes behind the last payload, which make the length a multiple of four (RFC 2408, Section 3.6)
+	// IKEv1: up to three zero bytes behind the last payload, which make the length a multiple of four
+	// (RFC 2408, Section 3.6)
+	Padding  []byte
 	Trailing []byte  // bytes behind the length that the header gives
 	Faults   []Fault // where the message contradicts itself; empty for a well-formed one
 }

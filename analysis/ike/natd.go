@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 )
 
-// NATDHash is the data of a NAT_DETECTION notify: SHA-1 over both SPIs, address and port (RFC 7296, Section 2.23). The
-// responder's SPI is zero in the first request.
+// NATDHash is the data of a NAT_DETECTION notify: SHA-1 over both SPIs, address and port (RFC 7296,
+// Section 2.23). The responder's SPI is zero in the first request.
 func NATDHash(spiI, spiR SPI, addr netip.Addr, port uint16) [20]byte {
 	var buf [34]byte
 	return sha1.Sum(appendNATD(buf[:0], spiI, spiR, addr, port)) // #nosec G401 -- see the import
@@ -33,8 +33,9 @@ func appendNATD(dst []byte, spiI, spiR SPI, addr netip.Addr, port uint16) []byte
 	return binary.BigEndian.AppendUint16(dst, port)
 }
 
-// NATDHashV1 is the data of a NAT-D payload of IKEv1 (RFC 3947, Section 3.2), with the negotiated hash: the value of the
-// Hash-Algorithm attribute, 1 MD5, 2 SHA, 4 to 6 SHA2. It is nil for any other.
+// NATDHashV1 is the data of a NAT-D payload of IKEv1 (RFC 3947, Section 3.2), with the
+// negotiated hash: the value of the Hash-Algorithm attribute, 1 MD5, 2 SHA, 4 to 6 SHA2. It is
+// nil for any other.
 func NATDHashV1(algorithm uint64, spiI, spiR SPI, addr netip.Addr, port uint16) []byte {
 	h := hashV1(algorithm)
 	if h == nil {
@@ -44,8 +45,8 @@ func NATDHashV1(algorithm uint64, spiI, spiR SPI, addr netip.Addr, port uint16) 
 	return h.Sum(nil)
 }
 
-// privateNets are the ranges of RFC 1918 and that of carriers' NATs (RFC 6598), in the order in which they are searched: the common
-// small ones first.
+// privateNets are the ranges of RFC 1918 and that of carriers' NATs (RFC 6598), in the order in
+// which they are searched: the common small ones first.
 var privateNets = []netip.Prefix{
 	netip.MustParsePrefix("192.168.0.0/16"),
 	netip.MustParsePrefix("172.16.0.0/12"),
@@ -53,14 +54,15 @@ var privateNets = []netip.Prefix{
 	netip.MustParsePrefix("10.0.0.0/8"),
 }
 
-// NATDAlgorithm returns the Hash-Algorithm that a NAT-D payload of IKEv1 was made with, which its length in bytes tells; 0 for none.
+// NATDAlgorithm returns the Hash-Algorithm that a NAT-D payload of IKEv1 was made with, which its
+// length in bytes tells; 0 for none.
 func NATDAlgorithm(length int) uint64 {
 	return map[int]uint64{md5.Size: 1, sha1.Size: 2, sha256.Size: 4, sha512.Size384: 5, sha512.Size: 6}[length]
 }
 
-// SearchNATD finds the private IPv4 address (RFC 1918, RFC 6598) and the port that a hash of NAT detection was made of, of either version,
-// among ports. It tries 22 million addresses a port on every processor, which takes about a second a port with SHA-1; ctx ends
-// it early.
+// SearchNATD finds the private IPv4 address (RFC 1918, RFC 6598) and the port that a hash of NAT
+// detection was made of, of either version, among ports. It tries 22 million addresses a port on
+// every processor, which takes about a second a port with SHA-1; ctx ends it early.
 func SearchNATD(ctx context.Context, want []byte, spiI, spiR SPI, ports []uint16) (netip.AddrPort, bool) {
 	if NATDAlgorithm(len(want)) == 0 {
 		return netip.AddrPort{}, false

@@ -22,7 +22,8 @@ func (n *Notify) DataText() string {
 	return short(n.Data)
 }
 
-// meaning decodes the data as their type has them; false where they are opaque, or do not fit their type.
+// meaning decodes the data as their type has them; false where they are opaque, or do
+// not fit their type.
 func (n *Notify) meaning() (noted, bool) {
 	if len(n.Data) == 0 {
 		return noted{}, true
@@ -94,7 +95,8 @@ func acceptedGroup(b []byte) (noted, bool) {
 	}
 	g := binary.BigEndian.Uint16(b)
 	name := TransformName(TransformKE, g)
-	return noted{fmt.Sprintf("accepted group %d (%s)", g, name), map[string]any{"accepted_group": int(g), "accepted_group_name": name}}, true
+	return noted{fmt.Sprintf("accepted group %d (%s)", g, name),
+		map[string]any{"accepted_group": int(g), "accepted_group_name": name}}, true
 }
 
 // ipComp is a compression parameter index and algorithm (RFC 7296, Section 2.22).
@@ -103,7 +105,8 @@ func ipComp(b []byte) (noted, bool) {
 		return noted{}, false
 	}
 	cpi, name := binary.BigEndian.Uint16(b), nameOr(ipCompNames[b[2]], "transform", b[2])
-	return noted{fmt.Sprintf("CPI %d, %s", cpi, name), map[string]any{"cpi": int(cpi), "transform": int(b[2]), "transform_name": name}}, true
+	return noted{fmt.Sprintf("CPI %d, %s", cpi, name),
+		map[string]any{"cpi": int(cpi), "transform": int(b[2]), "transform_name": name}}, true
 }
 
 var ipCompNames = map[uint8]string{1: "IPCOMP_OUI", 2: "IPCOMP_DEFLATE", 3: "IPCOMP_LZS", 4: "IPCOMP_LZJH"}
@@ -113,7 +116,8 @@ func address(b []byte) (noted, bool) {
 	return noted{a.String(), map[string]any{"address": a.String()}}, ok
 }
 
-// Gateway is the gateway that a REDIRECT names, or that a REDIRECTED_FROM came from: an address or a name; "" for other types.
+// Gateway is the gateway that a REDIRECT names, or that a REDIRECTED_FROM came from: an address or
+// a name; "" for other types.
 func (n *Notify) Gateway() string {
 	m, _ := n.meaning()
 	gateway, _ := m.fields["gateway"].(string)
@@ -193,7 +197,7 @@ func passwordMethods(b []byte) (noted, bool) {
 func hashes(b []byte) (noted, bool) { return numbers(b, "hash_algorithms", HashAlgorithm) }
 
 func numbers(b []byte, field string, name func(uint16) string) (noted, bool) {
-	var names []string
+	names := make([]string, 0, len(b)/2)
 	for ; len(b) >= 2; b = b[2:] {
 		names = append(names, name(binary.BigEndian.Uint16(b)))
 	}
@@ -249,8 +253,8 @@ func aggfrag(b []byte) (noted, bool) {
 	return noted{text: strings.Join(needs, ", ")}, len(b) == 1
 }
 
-// authMethods lists announcements: length, method, for some a number of a CERTREQ's authority and an algorithm (RFC 9593,
-// Section 3.2).
+// authMethods lists announcements: length, method, for some a number of a CERTREQ's authority and
+// an algorithm (RFC 9593, Section 3.2).
 func authMethods(b []byte) (noted, bool) {
 	var names []string
 	for len(b) > 0 {
@@ -267,8 +271,8 @@ func authMethods(b []byte) (noted, bool) {
 	return noted{strings.Join(names, ", "), map[string]any{"auth_methods": names}}, true
 }
 
-// DataText says what the notification data mean: the sequence number of DPD (RFC 3706, Section 5.3), lifetimes (RFC 2407, Section
-// 4.6.3), text, or bytes.
+// DataText says what the notification data mean: the sequence number of DPD (RFC 3706,
+// Section 5.3), lifetimes (RFC 2407, Section 4.6.3), text, or bytes.
 func (n *NotifyV1) DataText() string {
 	switch b := n.Data; {
 	case len(b) == 0:

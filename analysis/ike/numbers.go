@@ -28,7 +28,8 @@ const (
 // ExchangeType is the exchange of a message.
 type ExchangeType uint8
 
-// Exchange types of IKEv2 (IANA, ikev2-parameters) and IKEv1 (RFC 2408, Section 3.1; RFC 2409, Section 9).
+// Exchange types of IKEv2 (IANA, ikev2-parameters) and IKEv1 (RFC 2408, Section 3.1; RFC 2409,
+// Section 9).
 const (
 	V1MainMode       ExchangeType = 2 // Identity Protection
 	V1Aggressive     ExchangeType = 4

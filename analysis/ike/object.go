@@ -8,8 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Object writes the members of JSON objects into a buffer that can be used again. It is written by hand because encoding/json would copy
-// every payload once for each level that it is nested in, and that is most of the work of a large capture.
+// Object writes the members of JSON objects into a buffer that can be used again. It is written by
+// hand because encoding/json would copy every payload once for each level that it is nested in, and
+// that is most of the work of a large capture.
 type Object struct {
 	Buf    []byte
 	beside []Member
@@ -25,8 +26,8 @@ type Member struct {
 	JSON []byte
 }
 
-// Beside adds members to the object that Begin begins next. From Sort on each takes its place in the alphabetical order, which all writers
-// keep, and Flush writes those that are left.
+// Beside adds members to the object that Begin begins next. From Sort on each takes its place in
+// the alphabetical order, which all writers keep, and Flush writes those that are left.
 func (o *Object) Beside(all ...Member) {
 	o.beside = append(o.beside, all...)
 	slices.SortStableFunc(o.beside, func(a, b Member) int {
@@ -56,7 +57,8 @@ func (o *Object) besideValue(name string, values []byte) {
 	o.values = values
 }
 
-// Begin is Open for an object whose members do not all keep the order: Sort says from where on they do.
+// Begin is Open for an object whose members do not all keep the order: Sort says
+// from where on they do.
 func (o *Object) Begin() {
 	o.Open()
 	o.sorted = false
@@ -170,8 +172,19 @@ func (o *Object) Strings(name string, all []string) {
 	o.EndList()
 }
 
-// AppendQuoted appends text as a JSON string; what needs no escapes, which is nearly all, without detours. No control or format character is
-// left as it is, which JSON would allow: a packet must not drive the terminal that its JSON is shown on.
+// Hexes writes a member that is a list of bytes, in hex digits.
+func (o *Object) Hexes(name string, all [][]byte) {
+	o.List(name)
+	for _, b := range all {
+		o.comma()
+		o.Buf = append(appendHex(append(o.Buf, '"'), b), '"')
+	}
+	o.EndList()
+}
+
+// AppendQuoted appends text as a JSON string; what needs no escapes, which is nearly all, without
+// detours. No control or format character is left as it is, which JSON would allow: a packet must
+// not drive the terminal that its JSON is shown on.
 func AppendQuoted[T ~string | ~[]byte](dst []byte, s T) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {

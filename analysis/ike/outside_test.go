@@ -5,14 +5,16 @@ import "testing"
 func gcmSuite(t *testing.T) Suite {
 	t.Helper()
 	s, ok := SuiteFrom(Proposal{Transforms: []Transform{
-		{Type: TransformENCR, ID: 20, Attributes: []Attribute{{Type: 14, Short: true, Value: 256}}}, {Type: TransformPRF, ID: 5}, {Type: TransformKE, ID: 19}}})
+		{Type: TransformENCR, ID: 20, Attributes: []Attribute{{Type: 14, Short: true, Value: 256}}},
+		{Type: TransformPRF, ID: 5}, {Type: TransformKE, ID: 19}}})
 	if !ok {
 		t.Fatal("AES-GCM has no sizes")
 	}
 	return s
 }
 
-// Padding is the sender's choice in every message: the largest that was seen bounds the others, and one sender's says nothing of the other's.
+// Padding is the sender's choice in every message: the largest that was seen bounds the others, and
+// one sender's says nothing of the other's.
 func TestPaddingIsABound(t *testing.T) {
 	const sealing = 8 + 1 + 16 // initialization vector, pad length, integrity check value
 	o := NewOutside(gcmSuite(t))
@@ -55,14 +57,17 @@ func TestSigns(t *testing.T) {
 		{"another payload", Sealed.LoneNotify, Sealed{First: PayloadD, Room: room(8, 8)}, No},
 		{"algorithms that are not known", Sealed.LoneNotify, Sealed{First: PayloadN}, Maybe},
 
-		{"a rekey refused", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, room(8, 23)}, Yes},
-		{"a rekey refused with two Notifies", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, room(40, 55)}, Yes},
-		{"USE_TRANSPORT_MODE and a new SA", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, room(140, 155)}, No},
-		{"either", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, room(8, 263)}, Maybe},
-		{"a new SA", Sealed.Refused, Sealed{CreateChildSA, true, PayloadSA, room(140, 155)}, No},
-		{"a request", Sealed.Refused, Sealed{CreateChildSA, false, PayloadN, room(8, 8)}, No},
-		{"AUTHENTICATION_FAILED", Sealed.Refused, Sealed{IKEAuth, true, PayloadN, room(0, 15)}, Yes},
-		{"MOBIKE's Notify, then an identity", Sealed.Refused, Sealed{IKEAuth, true, PayloadN, room(150, 165)}, No},
+		{"a rekey refused", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, room(8, 23), 0}, Yes},
+		{"a rekey refused with two Notifies", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, room(40, 55), 0}, Yes},
+		{"USE_TRANSPORT_MODE and a new SA", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, room(140, 155), 0}, No},
+		{"either", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, room(8, 263), 0}, Maybe},
+		{"a refusal, algorithms not known", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, Room{}, 48}, Yes},
+		{"as long as a new SA, by such", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, Room{}, 130}, Maybe},
+		{"fragments, by such", Sealed.Refused, Sealed{CreateChildSA, true, PayloadN, Room{}, 0}, Maybe},
+		{"a new SA", Sealed.Refused, Sealed{CreateChildSA, true, PayloadSA, room(140, 155), 0}, No},
+		{"a request", Sealed.Refused, Sealed{CreateChildSA, false, PayloadN, room(8, 8), 0}, No},
+		{"AUTHENTICATION_FAILED", Sealed.Refused, Sealed{IKEAuth, true, PayloadN, room(0, 15), 0}, Yes},
+		{"MOBIKE's Notify, then an identity", Sealed.Refused, Sealed{IKEAuth, true, PayloadN, room(150, 165), 0}, No},
 
 		{"EAP-Failure", Sealed.LoneEAP, Sealed{First: PayloadEAP, Room: room(8, 8)}, Yes},
 		{"an EAP request", Sealed.LoneEAP, Sealed{First: PayloadEAP, Room: room(20, 20)}, No},
@@ -94,7 +99,7 @@ func TestRoomForChild(t *testing.T) {
 		{PayloadN, 176, 191, 32, Maybe}, // of notifications there may be many
 		{PayloadIDr, 110, 120, 0, No},
 	} {
-		s := Sealed{IKEAuth, true, c.first, Room{true, c.low, c.high}}
+		s := Sealed{Exchange: IKEAuth, Response: true, First: c.first, Room: Room{true, c.low, c.high}}
 		if got := s.RoomForChild(c.auth); got != c.want {
 			t.Errorf("%d to %d bytes: %d, want %d", c.low, c.high, got, c.want)
 		}

@@ -16,15 +16,17 @@ func (e *ParseError) Error() string {
 	return fmt.Sprintf("IKE message: byte %d: %s", e.Offset, e.Reason)
 }
 
-// genericLen is the length of the generic payload header (RFC 7296, Section 3.2; RFC 2408, Section 3.2).
+// genericLen is the length of the generic payload header (RFC 7296, Section 3.2;
+// RFC 2408, Section 3.2).
 const genericLen = 4
 
 // maxPayloads bounds the payloads of one message; the largest real ones have a few dozen.
 const maxPayloads = 1024
 
-// Parse reads one IKE message of either version. It keeps what can be read: where the message contradicts itself, Faults
-// says so and the payloads before it are there. The error is a *ParseError, for bytes without a header or of a version
-// that is neither 1 nor 2. The result refers to b.
+// Parse reads one IKE message of either version. It keeps what can be read: where the message
+// contradicts itself, Faults says so and the payloads before it are there. The error is a
+// *ParseError, for bytes without a header or of a version that is neither 1 nor 2. The result
+// refers to b.
 func Parse(b []byte) (*Message, error) {
 	var m memory
 	return m.parse(b)
@@ -106,7 +108,8 @@ func (m *Message) chain(mem *memory, next PayloadType, b []byte, at int) []Paylo
 			m.fault(at+2, "%s payload: length %d, but %d bytes are left", PayloadName(m.Major(), next), n, len(b)-at)
 			end = len(b)
 		}
-		p := payloadParser{m: m, mem: mem, generic: Generic{Flags: b[at+1]}, base: at + genericLen, b: b[at+genericLen : end], next: following}
+		p := payloadParser{m: m, mem: mem, generic: Generic{Flags: b[at+1]}, base: at + genericLen, b: b[at+genericLen : end],
+			next: following}
 		all = append(all, p.parse(next))
 		if end < at+n {
 			break
@@ -130,7 +133,8 @@ func (m *Message) chain(mem *memory, next PayloadType, b []byte, at int) []Paylo
 	return all
 }
 
-// isPadding recognises what libreswan, unless told otherwise, and others put behind an IKEv1 message in clear.
+// isPadding recognises what libreswan, unless told otherwise, and others put behind an IKEv1
+// message in clear.
 func isPadding(b []byte) bool { return len(b) <= 3 && len(bytes.Trim(b, "\x00")) == 0 }
 
 // Generic is the part of the generic payload header that is neither type nor length.
@@ -138,12 +142,14 @@ type Generic struct {
 	Flags uint8 // the critical bit and seven reserved ones
 }
 
-// Critical says that a receiver that does not know the payload must reject the message (RFC 7296, Section 3.2).
+// Critical says that a receiver that does not know the payload must reject the message (RFC 7296,
+// Section 3.2).
 func (g Generic) Critical() bool { return g.Flags&0x80 != 0 }
 
 func (g Generic) header() Generic { return g }
 
-// payloadParser reads one payload's body. A body that is too short for its fixed part gives an *Unknown with a fault.
+// payloadParser reads one payload's body. A body that is too short for its fixed part gives an
+// *Unknown with a fault.
 type payloadParser struct {
 	m       *Message
 	mem     *memory
@@ -200,6 +206,10 @@ func (p *payloadParser) parseV2(t PayloadType) Payload {
 		return p.cp()
 	case PayloadEAP:
 		return p.eap()
+	case PayloadGSA, PayloadKD:
+		if g := p.group(t); g != nil {
+			return g
+		}
 	}
 	return nil
 }
@@ -217,7 +227,8 @@ func (p *payloadParser) fault(at int, format string, args ...any) {
 	p.m.fault(p.base+at, format, args...)
 }
 
-// Unknown is a payload of a type that this package does not decode, or that is too short for its type.
+// Unknown is a payload of a type that this package does not decode, or that is too
+// short for its type.
 type Unknown struct {
 	Generic
 	Number PayloadType
@@ -235,8 +246,9 @@ type encoder interface {
 	appendBody(dst []byte) []byte
 }
 
-// Append encodes m behind dst. Lengths and the chain of types are made from the payloads; header fields are m's own. Of
-// a well-formed message, Append of what Parse returned is the message. The error names a payload that cannot be encoded.
+// Append encodes m behind dst. Lengths and the chain of types are made from the payloads; header
+// fields are m's own. Of a well-formed message, Append of what Parse returned is the message. The
+// error names a payload that cannot be encoded.
 func (m *Message) Append(dst []byte) ([]byte, error) {
 	start := len(dst)
 	h := m.Header
@@ -295,9 +307,9 @@ func appendPayload(dst []byte, p Payload, next PayloadType) ([]byte, error) {
 	return dst, nil
 }
 
-// Walk calls f for every payload of the message b in the order of the chain, with the offset of its generic header in b
-// and its body behind that, until f returns false. Nested structures are not looked into; nothing is allocated. The
-// fault is the zero value for a chain that is sound.
+// Walk calls f for every payload of the message b in the order of the chain, with the offset of its
+// generic header in b and its body behind that, until f returns false. Nested structures are not
+// looked into; nothing is allocated. The fault is the zero value for a chain that is sound.
 func Walk(b []byte, f func(t PayloadType, offset int, body []byte) bool) (Header, Fault) {
 	h, err := ParseHeader(b)
 	if err != nil {
@@ -315,7 +327,7 @@ func Walk(b []byte, f func(t PayloadType, offset int, body []byte) bool) (Header
 	if h.Major() == 1 && h.Flags&FlagV1Encryption != 0 {
 		return h, fault
 	}
-	next, at := h.NextPayload, HeaderLen
+	next, at, v2 := h.NextPayload, HeaderLen, h.Major() == 2
 	for range maxPayloads {
 		if next == PayloadNone {
 			if at < len(b) {
@@ -337,7 +349,7 @@ func Walk(b []byte, f func(t PayloadType, offset int, body []byte) bool) (Header
 		if !f(next, at, b[at+genericLen:at+n]) {
 			return h, fault
 		}
-		last := h.Major() == 2 && (next == PayloadSK || next == PayloadSKF)
+		last := v2 && (next == PayloadSK || next == PayloadSKF)
 		if next, at = PayloadType(b[at]), at+n; last {
 			next = PayloadNone
 		}

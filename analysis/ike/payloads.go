@@ -126,7 +126,8 @@ func (p *payloadParser) cert() Payload {
 
 func (c *Cert) appendBody(dst []byte) []byte { return append(append(dst, c.Encoding), c.Data...) }
 
-// CertReq is a Certificate Request payload (RFC 7296, Section 3.7): hashes of the keys of trusted CAs.
+// CertReq is a Certificate Request payload (RFC 7296, Section 3.7): hashes of the
+// keys of trusted CAs.
 type CertReq struct {
 	Generic
 	Encoding uint8
@@ -169,8 +170,8 @@ func (a *Auth) appendBody(dst []byte) []byte {
 	return append(dst, a.Data...)
 }
 
-// Algorithm returns the AlgorithmIdentifier of a digital signature and the signature behind it (RFC 7427, Section 3); nil
-// where the method has none.
+// Algorithm returns the AlgorithmIdentifier of a digital signature and the signature behind it
+// (RFC 7427, Section 3); nil where the method has none.
 func (a *Auth) Algorithm() (identifier, signature []byte) {
 	if a.Method != 14 || len(a.Data) == 0 || len(a.Data) < 1+int(a.Data[0]) {
 		return nil, nil
@@ -200,7 +201,8 @@ func (p *payloadParser) notify() Payload {
 		return nil
 	}
 	y := take(p.mem, &p.mem.notifies)
-	*y = Notify{p.generic, Protocol(p.b[0]), nilIfEmpty(p.b[4 : 4+n]), NotifyType(binary.BigEndian.Uint16(p.b[2:])), p.b[4+n:]}
+	*y = Notify{p.generic, Protocol(p.b[0]), nilIfEmpty(p.b[4 : 4+n]), NotifyType(binary.BigEndian.Uint16(p.b[2:])),
+		p.b[4+n:]}
 	return y
 }
 
@@ -367,8 +369,8 @@ func (s Selector) append(dst []byte) []byte {
 	return dst
 }
 
-// Encrypted is an Encrypted and Authenticated payload, SK (RFC 7296, Section 3.14), or a fragment of one, SKF
-// (RFC 7383, Section 2.5).
+// Encrypted is an Encrypted and Authenticated payload, SK (RFC 7296, Section 3.14), or a fragment
+// of one, SKF (RFC 7383, Section 2.5).
 type Encrypted struct {
 	Generic
 	Number PayloadType // PayloadSK or PayloadSKF
@@ -405,7 +407,8 @@ func (e *Encrypted) appendBody(dst []byte) []byte {
 	return append(dst, e.Data...)
 }
 
-// BodyLen is the length of the payload behind its generic header, fragment numbers included, in bytes.
+// BodyLen is the length of the payload behind its generic header, fragment numbers
+// included, in bytes.
 func (e *Encrypted) BodyLen() int {
 	if e.Number == PayloadSKF {
 		return len(e.Data) + 4

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// SA is a Security Association payload (RFC 7296, Section 3.3): what is proposed, or what was chosen of it.
+// SA is a Security Association payload (RFC 7296, Section 3.3): what is proposed, or what was
+// chosen of it.
 type SA struct {
 	Generic
 	Proposals []Proposal
@@ -29,7 +30,8 @@ type Transform struct {
 	Reserved   [2]uint8
 }
 
-// Attribute is a transform attribute (RFC 7296, Section 3.3.5; RFC 2408, Section 3.3): a short value, or bytes.
+// Attribute is a transform attribute (RFC 7296, Section 3.3.5; RFC 2408, Section 3.3): a short
+// value, or bytes.
 type Attribute struct {
 	Type  uint16 // without the format bit
 	Short bool   // the value is Value, in the two bytes of the length
@@ -56,8 +58,9 @@ func (t Transform) KeyBits() int {
 	return 0
 }
 
-// Name returns the transform's IANA name, with the key length where there is one, ENCR_AES_GCM_16_256, and with what other
-// attributes it has: with them it is another transform (RFC 7296, Section 3.3.6).
+// Name returns the transform's IANA name, with the key length where there is one,
+// ENCR_AES_GCM_16_256, and with what other attributes it has: with them it is another transform
+// (RFC 7296, Section 3.3.6).
 func (t Transform) Name() string {
 	n := TransformName(t.Type, t.ID)
 	if bits := t.KeyBits(); bits > 0 {
@@ -108,8 +111,9 @@ func (p *payloadParser) sa() Payload {
 	return sa
 }
 
-// follows says whether the proposal or transform at offset at is followed by another one, and notes where what it says of that, more
-// or 0, is not what is there. end is its own end, of is the end of what it is in (RFC 7296, Sections 3.3.1 and 3.3.2).
+// follows says whether the proposal or transform at offset at is followed by another one, and notes
+// where what it says of that, more or 0, is not what is there. end is its own end, of is the end of
+// what it is in (RFC 7296, Sections 3.3.1 and 3.3.2).
 func (p *payloadParser) follows(what string, at, end, of int, more byte) bool {
 	switch says := p.b[at]; {
 	case says == 0 && end < of:
@@ -123,7 +127,8 @@ func (p *payloadParser) follows(what string, at, end, of int, more byte) bool {
 	return end < of
 }
 
-// proposal reads the proposal at offset at and returns its length; ok is false where it cannot be read to its end.
+// proposal reads the proposal at offset at and returns its length; ok is false where it cannot be
+// read to its end.
 func (p *payloadParser) proposal(at int) (prop Proposal, n int, ok bool) {
 	b := p.b[at:]
 	if len(b) < 8 {

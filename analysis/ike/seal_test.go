@@ -26,11 +26,13 @@ import (
 var (
 	cbcNames = []string{"AES-CBC-128 [RFC3602]", "AES-CBC-192 [RFC3602]", "AES-CBC-256 [RFC3602]", "3DES [RFC2451]",
 		"AES-CTR-128 [RFC5930]", "AES-CTR-192 [RFC5930]", "AES-CTR-256 [RFC5930]", "NULL [RFC2410]"}
-	aeadNames = []string{"AES-GCM-128 with 8 octet ICV [RFC5282]", "AES-GCM-256 with 8 octet ICV [RFC5282]", "AES-GCM-128 with 12 octet ICV [RFC5282]",
-		"AES-GCM-192 with 16 octet ICV [RFC5282]", "AES-GCM-256 with 16 octet ICV [RFC5282]", "AES-CCM-128 with 8 octet ICV [RFC5282]",
+	aeadNames = []string{"AES-GCM-128 with 8 octet ICV [RFC5282]", "AES-GCM-256 with 8 octet ICV [RFC5282]",
+		"AES-GCM-128 with 12 octet ICV [RFC5282]",
+		"AES-GCM-192 with 16 octet ICV [RFC5282]", "AES-GCM-256 with 16 octet ICV [RFC5282]",
+		"AES-CCM-128 with 8 octet ICV [RFC5282]",
 		"AES-CCM-192 with 12 octet ICV [RFC5282]", "AES-CCM-256 with 16 octet ICV [RFC5282]", "CHACHA20_POLY1305"}
-	integNames2 = []string{"HMAC_SHA1_96 [RFC2404]", "HMAC_MD5_96 [RFC2403]", "HMAC_SHA2_256_128 [RFC4868]", "HMAC_SHA2_384_192 [RFC4868]",
-		"HMAC_SHA2_512_256 [RFC4868]", "AES_XCBC_96 [RFC3566]", "AES_CMAC_96 [RFC4494]"}
+	integNames2 = []string{"HMAC_SHA1_96 [RFC2404]", "HMAC_MD5_96 [RFC2403]", "HMAC_SHA2_256_128 [RFC4868]",
+		"HMAC_SHA2_384_192 [RFC4868]", "HMAC_SHA2_512_256 [RFC4868]", "AES_XCBC_96 [RFC3566]", "AES_CMAC_96 [RFC4494]"}
 )
 
 // sealed is a message, the line of its keys, and whether tshark knows both algorithms.
@@ -41,7 +43,8 @@ type sealed struct {
 	known   bool
 }
 
-// everySuite seals a message with each cipher and each integrity algorithm, alternately by the initiator and the responder.
+// everySuite seals a message with each cipher and each integrity algorithm, alternately by the
+// initiator and the responder.
 func everySuite(t testing.TB) []sealed {
 	var all []sealed
 	add := func(encr, integ string, known bool) {
@@ -63,7 +66,8 @@ func everySuite(t testing.TB) []sealed {
 		}
 		n := uint64(len(all) + 1)
 		all = append(all, sealed{encr + " and " + integ, k.seal(t, SPI(n), int(n%2)),
-			fmt.Sprintf(`%016x,%016x,%x,%x,"%s",%x,%x,"%s"`, n, ^n, k.encr[0], k.encr[1], encr, k.auth[0], k.auth[1], integ), known})
+			fmt.Sprintf(`%016x,%016x,%x,%x,"%s",%x,%x,"%s"`, n, ^n, k.encr[0], k.encr[1], encr, k.auth[0], k.auth[1], integ),
+			known})
 	}
 	for _, encr := range cbcNames {
 		for _, integ := range integNames2 {
@@ -100,7 +104,8 @@ func (s *saKeys) seal(t testing.TB, spi SPI, side int) []byte {
 	icv := max(s.cipher.icv, s.integ.icv)
 	iv := repeated(0x11, s.cipher.iv)
 	n := 4 + len(iv) + len(plain) + icv
-	h := Header{SPIi: spi, SPIr: ^spi, NextPayload: PayloadSK, Version: 0x20, Exchange: Informational, MessageID: 2, Length: uint32(HeaderLen + n)}
+	h := Header{SPIi: spi, SPIr: ^spi, NextPayload: PayloadSK, Version: 0x20, Exchange: Informational, MessageID: 2,
+		Length: uint32(HeaderLen + n)}
 	if side == 0 {
 		h.Flags = FlagInitiator
 	}
@@ -129,7 +134,8 @@ func (s *saKeys) encrypt(t testing.TB, key, iv, plain []byte) []byte {
 	}
 	if s.cipher.id == 13 {
 		nonce := key[s.cipher.keyLen:]
-		cipher.NewCTR(block, []byte{nonce[0], nonce[1], nonce[2], nonce[3], iv[0], iv[1], iv[2], iv[3], iv[4], iv[5], iv[6], iv[7], 0, 0, 0, 1}).XORKeyStream(out, plain)
+		cipher.NewCTR(block, []byte{nonce[0], nonce[1], nonce[2], nonce[3], iv[0], iv[1], iv[2], iv[3], iv[4], iv[5], iv[6],
+			iv[7], 0, 0, 0, 1}).XORKeyStream(out, plain)
 		return out
 	}
 	cipher.NewCBCEncrypter(block, iv).CryptBlocks(out, plain)
@@ -239,7 +245,8 @@ func TestTsharkOpensEverySuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "suites.pcap")
-	args := []string{"-n", "-r", path, "-T", "fields", "-E", "separator=|", "-e", "isakmp.typepayload", "-e", "isakmp.delete.spi", "-e", "_ws.expert.message"}
+	args := []string{"-n", "-r", path, "-T", "fields", "-E", "separator=|", "-e", "isakmp.typepayload", "-e",
+		"isakmp.delete.spi", "-e", "_ws.expert.message"}
 	var known []sealed
 	for _, s := range everySuite(t) {
 		if !s.known {
@@ -247,16 +254,19 @@ func TestTsharkOpensEverySuite(t *testing.T) {
 		}
 		known = append(known, s)
 		args = append(args, "-o", "uat:ikev2_decryption_table:"+s.line)
-		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: net.IP{192, 0, 2, 1}, DstIP: net.IP{192, 0, 2, 2}}
+		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: net.IP{192, 0, 2, 1},
+			DstIP: net.IP{192, 0, 2, 2}}
 		udp := &layers.UDP{SrcPort: 500, DstPort: 500}
 		if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
 			t.Fatal(err)
 		}
 		buffer := gopacket.NewSerializeBuffer()
-		if err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, ip, udp, gopacket.Payload(s.message)); err != nil {
+		if err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, ip,
+			udp, gopacket.Payload(s.message)); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.WritePacket(gopacket.CaptureInfo{CaptureLength: len(buffer.Bytes()), Length: len(buffer.Bytes())}, buffer.Bytes()); err != nil {
+		if err := w.WritePacket(gopacket.CaptureInfo{CaptureLength: len(buffer.Bytes()), Length: len(buffer.Bytes())},
+			buffer.Bytes()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -285,7 +295,8 @@ func TestChaCha20Poly1305Vector(t *testing.T) {
 	message := unhex(t, "c0c1c2c3c4c5c6c7d0d1d2d3d4d5d6d72e202500000000090000004529000029"+
 		"1011121314151617"+"610394701f8d017f7c12924889"+"6b71bfe25236efd7cdc670669063"+"15b2")
 	key := hex.EncodeToString(unhex(t, "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9fa0a1a2a3"))
-	keys, err := ParseKeyTable(strings.NewReader("c0c1c2c3c4c5c6c7,d0d1d2d3d4d5d6d7," + key + "," + key + `,"ChaCha20-Poly1305",,,"NONE"`))
+	keys, err := ParseKeyTable(strings.NewReader("c0c1c2c3c4c5c6c7,d0d1d2d3d4d5d6d7," + key + "," + key +
+		`,"ChaCha20-Poly1305",,,"NONE"`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +310,8 @@ func TestChaCha20Poly1305Vector(t *testing.T) {
 	}
 }
 
-// Fragments of one message are opened alone and put together in their order, whatever the order in which they come (RFC 7383).
+// Fragments of one message are opened alone and put together in their order, whatever the order in
+// which they come (RFC 7383).
 func TestFragmentsOpenInAnyOrder(t *testing.T) {
 	c, err := cipherNamed("AES-GCM-256 with 16 octet ICV")
 	if err != nil {
@@ -311,12 +323,14 @@ func TestFragmentsOpenInAnyOrder(t *testing.T) {
 	for i, text := range [][]byte{inside[:5], inside[5:17], inside[17:]} {
 		plain := append(bytes.Clone(text), 0)
 		n := 8 + 8 + len(plain) + 16
-		b := append(Header{SPIi: 1, SPIr: 2, NextPayload: PayloadSKF, Version: 0x20, Exchange: IKEAuth, Flags: FlagInitiator, MessageID: 1,
-			Length: uint32(HeaderLen + n)}.append(nil), 0, 0, 0, byte(n), 0, byte(i+1), 0, 3)
+		b := append(Header{SPIi: 1, SPIr: 2, NextPayload: PayloadSKF, Version: 0x20, Exchange: IKEAuth, Flags: FlagInitiator,
+			MessageID: 1,
+			Length:    uint32(HeaderLen + n)}.append(nil), 0, 0, 0, byte(n), 0, byte(i+1), 0, 3)
 		if i == 0 {
 			b[HeaderLen] = byte(PayloadD)
 		}
-		parts = append(parts, append(append(b, repeated(byte(i), 8)...), k.sealAEAD(t, k.encr[0], repeated(byte(i), 8), plain, b)...))
+		parts = append(parts,
+			append(append(b, repeated(byte(i), 8)...), k.sealAEAD(t, k.encr[0], repeated(byte(i), 8), plain, b)...))
 	}
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 1, 0, 2}} {
 		o := NewOpener(keys)

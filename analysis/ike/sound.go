@@ -2,8 +2,9 @@ package ike
 
 import "encoding/binary"
 
-// Sound reads the header of a message of IKEv2 and says whether Parse would find no fault in what follows. It allocates nothing, and looks
-// into the payloads that clear messages have; of others it says no, and only Parse knows.
+// Sound reads the header of a message of IKEv2 and says whether Parse would find no fault in what
+// follows. It allocates nothing, and looks into the payloads that clear messages have; of others it
+// says no, and only Parse knows.
 func Sound(b []byte) (Header, bool) {
 	sound := true
 	h, fault := Walk(b, func(t PayloadType, _ int, body []byte) bool {
@@ -34,7 +35,8 @@ func soundProposal(b []byte) bool {
 	if len(b) < 8+spi {
 		return false
 	}
-	return soundParts(b[8+spi:], 3, func(transform []byte) bool { count--; return soundAttributes(transform[8:]) }) && count == 0
+	sound := soundParts(b[8+spi:], 3, func(transform []byte) bool { count--; return soundAttributes(transform[8:]) })
+	return sound && count == 0
 }
 
 func soundAttributes(b []byte) bool {
@@ -51,8 +53,8 @@ func soundAttributes(b []byte) bool {
 	return true
 }
 
-// soundParts walks proposals or transforms: a byte that says whether another one follows, a reserved one, and a length. All have eight
-// bytes at least.
+// soundParts walks proposals or transforms: a byte that says whether another one follows, a
+// reserved one, and a length. All have eight bytes at least.
 func soundParts(b []byte, more byte, sound func([]byte) bool) bool {
 	for len(b) > 0 {
 		if len(b) < 8 {

@@ -1,6 +1,7 @@
 package ike
 
-// Suite is what the algorithms of an IKE SA fix about the size of its encrypted payloads. They are negotiated in clear.
+// Suite is what the algorithms of an IKE SA fix about the size of its encrypted payloads. They are
+// negotiated in clear.
 type Suite struct {
 	ENCR    uint16
 	KeyBits int
@@ -13,8 +14,8 @@ type Suite struct {
 	AEAD    bool // encryption and integrity in one (RFC 5282)
 }
 
-// SuiteFrom reads the suite from the proposal that a responder chose. It is false for algorithms whose sizes are not
-// known, and for a proposal that still holds a choice of ciphers.
+// SuiteFrom reads the suite from the proposal that a responder chose. It is false for algorithms
+// whose sizes are not known, and for a proposal that still holds a choice of ciphers.
 func SuiteFrom(p Proposal) (Suite, bool) {
 	var s Suite
 	seen := map[TransformType]int{}
@@ -66,14 +67,15 @@ func (s *Suite) sizes() bool {
 	return ok
 }
 
-// integrityLength is the length of the integrity check value in bytes (RFC 2403, 2404, 3566, 4494, 4595, 4868).
+// integrityLength is the length of the integrity check value in bytes (RFC 2403, 2404, 3566, 4494,
+// 4595, 4868).
 func integrityLength(id uint16) (int, bool) {
 	n, ok := map[uint16]int{1: 12, 2: 12, 5: 12, 6: 16, 7: 20, 8: 12, 12: 16, 13: 24, 14: 32}[id]
 	return n, ok
 }
 
-// PRFLen is the length of the PRF's output in bytes, which is the length of the data of an AUTH payload made with a
-// shared key (RFC 7296, Section 2.15); 0 when the PRF is not known.
+// PRFLen is the length of the PRF's output in bytes, which is the length of the data of an AUTH
+// payload made with a shared key (RFC 7296, Section 2.15); 0 when the PRF is not known.
 func (s Suite) PRFLen() int {
 	lengths := [...]int{1: 16, 2: 20, 3: 24, 4: 16, 5: 32, 6: 48, 7: 64, 8: 16, 9: 64}
 	if int(s.PRF) >= len(lengths) {
@@ -82,10 +84,11 @@ func (s Suite) PRFLen() int {
 	return lengths[s.PRF]
 }
 
-// Plaintext returns the smallest and largest number of bytes of payloads inside an SK payload with a body of n bytes (IV,
-// ciphertext and ICV, without fragment numbers): RFC 7296, Section 3.14. padding is what LearnPadding found of the sender, or
-// -1 when that is not known; then up to 15 bytes are allowed for. It is false when the body is too short for the suite, or no
-// multiple of the block.
+// Plaintext returns the smallest and largest number of bytes of payloads inside an SK payload with
+// a body of n bytes (IV, ciphertext and ICV, without fragment numbers): RFC 7296, Section 3.14.
+// padding is what LearnPadding found of the sender, or -1 when that is not known; then up to 15
+// bytes are allowed for. It is false when the body is too short for the suite, or no multiple of
+// the block.
 func (s Suite) Plaintext(n, padding int) (low, high int, ok bool) {
 	ciphertext := n - s.IV - s.ICV
 	if ciphertext < 1 || s.Block == 0 || ciphertext%s.Block != 0 {
@@ -101,9 +104,10 @@ func (s Suite) Plaintext(n, padding int) (low, high int, ok bool) {
 	return max(high-padding-(s.Block-1), 0), high, true
 }
 
-// LearnPadding returns how many bytes beyond what the cipher needs a sender added to a message that holds no payload, from the
-// length of its SK body. Those are the messages that a liveness check and its answer are. A sender that fills up to a multiple
-// of 8 adds 7 to those, and anything up to 7 to others.
+// LearnPadding returns how many bytes beyond what the cipher needs a sender added to a message that
+// holds no payload, from the length of its SK body. Those are the messages that a liveness check
+// and its answer are. A sender that fills up to a multiple of 8 adds 7 to those, and anything up to
+// 7 to others.
 func (s Suite) LearnPadding(n int) (int, bool) {
 	ciphertext := n - s.IV - s.ICV
 	if ciphertext < 1 || s.Block == 0 || ciphertext%s.Block != 0 {

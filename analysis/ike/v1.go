@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// IKEv1 payload types (RFC 2408, Section 3.1; RFC 3947, Section 3.2; drafts of NAT-T; Cisco's fragmentation).
+// IKEv1 payload types (RFC 2408, Section 3.1; RFC 3947, Section 3.2; drafts of NAT-T;
+// Cisco's fragmentation).
 const (
 	V1PayloadSA       PayloadType = 1
 	V1PayloadP        PayloadType = 2
@@ -30,8 +31,8 @@ const (
 	V1PayloadFrag     PayloadType = 132
 )
 
-// Ciphertext is everything behind the header of an encrypted IKEv1 message. Its length and the type of its first payload
-// are all that it tells.
+// Ciphertext is everything behind the header of an encrypted IKEv1 message. Its length and the type
+// of its first payload are all that it tells.
 type Ciphertext struct {
 	Generic
 	First PayloadType // Next Payload of the header: the first payload inside
@@ -284,7 +285,8 @@ func (i *IDv1) appendBody(dst []byte) []byte {
 	return append(dst, i.Data...)
 }
 
-// Value returns the identity as people write it: an address, a subnet, a range, a name, or hex digits.
+// Value returns the identity as people write it: an address, a subnet, a range, a
+// name, or hex digits.
 func (i *IDv1) Value() string {
 	half := len(i.Data) / 2
 	switch i.Kind {
@@ -301,7 +303,8 @@ func (i *IDv1) Value() string {
 	return identity(i.Kind, i.Data)
 }
 
-// CertV1 is a Certificate or a Certificate Request payload of IKEv1 (RFC 2408, Sections 3.9 and 3.10).
+// CertV1 is a Certificate or a Certificate Request payload of IKEv1 (RFC 2408,
+// Sections 3.9 and 3.10).
 type CertV1 struct {
 	Generic
 	Number   PayloadType
@@ -324,7 +327,8 @@ type NotifyV1 struct {
 	Data     []byte
 }
 
-// IsError says whether the notification reports an error: statuses begin at 16384 (RFC 2408, Section 3.14.1).
+// IsError says whether the notification reports an error: statuses begin at 16384 (RFC 2408,
+// Section 3.14.1).
 func (n *NotifyV1) IsError() bool { return n.Number < 16384 }
 
 // Type returns V1PayloadN.
@@ -388,8 +392,8 @@ func (d *DeleteV1) appendBody(dst []byte) []byte {
 	return dst
 }
 
-// Attributes is the Attributes payload of transaction mode: XAUTH and Mode Config (draft-ietf-ipsec-isakmp-mode-cfg,
-// draft-ietf-ipsec-isakmp-xauth).
+// Attributes is the Attributes payload of transaction mode: XAUTH and Mode Config
+// (draft-ietf-ipsec-isakmp-mode-cfg, draft-ietf-ipsec-isakmp-xauth).
 type Attributes struct {
 	Generic
 	Kind       uint8 // 1 REQUEST, 2 REPLY, 3 SET, 4 ACK

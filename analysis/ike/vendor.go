@@ -39,11 +39,13 @@ func hashVendors(text string, endings ...string) []knownVendor {
 	return all
 }
 
-// vendors come from their RFCs and drafts, from what products send in public captures, and from the lists of Wireshark and
-// libreswan as facts. The first that fits counts. They are hashed when one is looked for.
+// vendors come from their RFCs and drafts, from what products send in public captures, and from the
+// lists of Wireshark and libreswan as facts. The first that fits counts. They are hashed when one
+// is looked for.
 var vendors = sync.OnceValue(func() []knownVendor {
 	return slices.Concat(ciscoVendors(), natVendors(), extensionVendors(), productVendors(),
-		hashVendors("SSH Communications Security IPSEC Express version ", "1.1.2", "1.2.1", "1.2.2", "2.0.0", "2.1.0", "2.1.1", "2.1.2",
+		hashVendors("SSH Communications Security IPSEC Express version ", "1.1.2", "1.2.1", "1.2.2", "2.0.0", "2.1.0",
+			"2.1.1", "2.1.2",
 			"3.0.0", "3.0.1", "4.0.0", "4.0.1", "4.1.0", "4.1.1", "4.2.0", "5.0", "5.0.0", "5.1.0", "5.1.1"),
 		hashVendors("SSH Communications Security QuickSec ", "0.9.0", "1.1.0", "1.1.1", "1.1.2", "1.1.3", "2.1.0", "2.1.3"),
 		hashVendors("SSH Sentinel", "", " 1.1", " 1.2", " 1.3", " 1.4", " 1.4.1"),
@@ -60,7 +62,8 @@ func ciscoVendors() []knownVendor {
 		{"CISCO-ANYCONNECT-EAP", "Cisco AnyConnect EAP", true},
 		{"CISCO(COPYRIGHT)", "Cisco Copyright", true},
 		{"CISCO-", "Cisco", true},
-		hexVendor("12f5f28c457168a9702d9fe274cc", "Cisco Unity", true),            // of the MD5 of CISCO-UNITY; then a version
+		// of the MD5 of CISCO-UNITY; then a version
+		hexVendor("12f5f28c457168a9702d9fe274cc", "Cisco Unity", true),
 		hexVendor("1f07f70eaa6514d3b0fa96542a50", "Cisco VPN Concentrator", true), // of ALTIGA GATEWAY
 		hexVendor("4048b7d56ebce88525e7de7f00d6c2d380000000", "Cisco Fragmentation", true),
 		hexVendor("4048b7d56ebce88525e7de7f00d6c2d3c0000000", "Cisco Fragmentation", true),
@@ -94,7 +97,8 @@ func extensionVendors() []knownVendor {
 		hexVendor("2d7922c6b301d9b0e1342739e9cfbbd5", "Delete with reason", false),
 		hashVendor("IKE Challenge/Response for Authenticated Cryptographic Keys", "IKE Challenge/Response"),
 		hexVendor("0d33611a5d521b5e3c9c03d2fc107e12", "IKE Challenge/Response", false),
-		hashVendor("IKE Challenge/Response for Authenticated Cryptographic Keys (Revised)", "IKE Challenge/Response (revised)"),
+		hashVendor("IKE Challenge/Response for Authenticated Cryptographic Keys (Revised)",
+			"IKE Challenge/Response (revised)"),
 		hexVendor("013f11823f966fa91900f024ba66a86b", "IKE Challenge/Response (revised)", false),
 		hashVendor("GSSAPI", "GSSAPI"),
 		hashVendor("A GSS-API Authentication Method for IKE", "GSS-API authentication"),

@@ -5,11 +5,13 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 )
 
-// distinguishedName reads a name in ASN.1, as identities and certificate requests carry it (RFC 7296, Section 3.5).
+// distinguishedName reads a name in ASN.1, as identities and certificate requests carry it
+// (RFC 7296, Section 3.5).
 func distinguishedName(b []byte) (string, bool) {
 	var name pkix.RDNSequence
 	rest, err := asn1.Unmarshal(b, &name)
@@ -18,10 +20,12 @@ func distinguishedName(b []byte) (string, bool) {
 
 // algorithmNames are those of signatures (RFC 7427, Appendix A; RFC 8420; FIPS 204).
 var algorithmNames = map[string]string{
-	"1.2.840.113549.1.1.5": "sha1WithRSAEncryption", "1.2.840.113549.1.1.10": "RSASSA-PSS", "1.2.840.113549.1.1.11": "sha256WithRSAEncryption",
+	"1.2.840.113549.1.1.5": "sha1WithRSAEncryption", "1.2.840.113549.1.1.10": "RSASSA-PSS",
+	"1.2.840.113549.1.1.11": "sha256WithRSAEncryption",
 	"1.2.840.113549.1.1.12": "sha384WithRSAEncryption", "1.2.840.113549.1.1.13": "sha512WithRSAEncryption",
 	"1.2.840.10040.4.3": "dsa-with-sha1", "2.16.840.1.101.3.4.3.2": "dsa-with-sha256",
-	"1.2.840.10045.4.1": "ecdsa-with-SHA1", "1.2.840.10045.4.3.2": "ecdsa-with-SHA256", "1.2.840.10045.4.3.3": "ecdsa-with-SHA384",
+	"1.2.840.10045.4.1": "ecdsa-with-SHA1", "1.2.840.10045.4.3.2": "ecdsa-with-SHA256",
+	"1.2.840.10045.4.3.3": "ecdsa-with-SHA384",
 	"1.2.840.10045.4.3.4": "ecdsa-with-SHA512", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448",
 	"2.16.840.1.101.3.4.3.17": "ML-DSA-44", "2.16.840.1.101.3.4.3.18": "ML-DSA-65", "2.16.840.1.101.3.4.3.19": "ML-DSA-87",
 }
@@ -52,8 +56,19 @@ func certificate(encoding uint8, b []byte) []string {
 	return nil
 }
 
+// parseX509 spares those that cannot be one, as the hashes of authorities that a request holds.
+func parseX509(b []byte) (*x509.Certificate, error) {
+	const sequence = 0x30 // by which a certificate begins in DER
+	if len(b) == 0 || b[0] != sequence {
+		return nil, errNoCertificate
+	}
+	return x509.ParseCertificate(b)
+}
+
+var errNoCertificate = errors.New("no certificate")
+
 func x509Lines(b []byte) []string {
-	c, err := x509.ParseCertificate(b)
+	c, err := parseX509(b)
 	if err != nil {
 		return nil
 	}
@@ -64,7 +79,8 @@ func x509Lines(b []byte) []string {
 	}
 }
 
-// certFields are in alphabetical order, so that those of the payloads of both versions stand before them.
+// certFields are in alphabetical order, so that those of the payloads of both versions
+// stand before them.
 func certFields(o *Object, encoding uint8, b []byte) {
 	o.Hex("data", b)
 	o.Int("encoding", int(encoding))
@@ -72,7 +88,7 @@ func certFields(o *Object, encoding uint8, b []byte) {
 	if encoding != 4 && encoding != 5 && encoding != 10 {
 		return
 	}
-	c, err := x509.ParseCertificate(b)
+	c, err := parseX509(b)
 	if err != nil {
 		return
 	}

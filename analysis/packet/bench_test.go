@@ -74,7 +74,8 @@ func walked(tb testing.TB, r io.Reader, o Options) (packets, payloads int) {
 
 func BenchmarkReader(b *testing.B) {
 	file := benchFile()
-	for name, o := range map[string]Options{"walk": {NoHash: true}, "walk+sha256": {}, "walk,no checksums": {NoHash: true, NoChecksum: true}} {
+	for name, o := range map[string]Options{"walk": {NoHash: true}, "walk+sha256": {},
+		"walk,no checksums": {NoHash: true, NoChecksum: true}} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(file)))
 			n := 0
@@ -90,8 +91,8 @@ func BenchmarkReader(b *testing.B) {
 	}
 }
 
-// BenchmarkGopacket is gopacket's fastest way over the same packets: Ethernet, IP and UDP, nothing of IKE, and no file to
-// read.
+// BenchmarkGopacket is gopacket's fastest way over the same packets: Ethernet, IP and UDP, nothing
+// of IKE, and no file to read.
 func BenchmarkGopacket(b *testing.B) {
 	file := benchFile()
 	b.SetBytes(int64(len(file)))
@@ -127,7 +128,8 @@ func BenchmarkTshark(b *testing.B) {
 	}
 	n := 0
 	for b.Loop() {
-		cmd := exec.CommandContext(b.Context(), "tshark", "-n", "-r", path, "-T", "fields", "-e", "isakmp.messageid", "-e", "isakmp.typepayload")
+		cmd := exec.CommandContext(b.Context(), "tshark", "-n", "-r", path, "-T", "fields", "-e", "isakmp.messageid", "-e",
+			"isakmp.typepayload")
 		if err := cmd.Run(); err != nil {
 			b.Fatal(err)
 		}
@@ -139,7 +141,8 @@ func BenchmarkTshark(b *testing.B) {
 // One pass must not allocate for a packet, whatever the file's size.
 func TestReadingAllocatesNothingPerPacket(t *testing.T) {
 	file := benchFile()
-	few := testing.AllocsPerRun(1, func() { walked(t, bytes.NewReader(file[:24+100*(16+len(file[24:])/benchPackets-16)]), Options{}) })
+	few := testing.AllocsPerRun(1,
+		func() { walked(t, bytes.NewReader(file[:24+100*(16+len(file[24:])/benchPackets-16)]), Options{}) })
 	all := testing.AllocsPerRun(1, func() { walked(t, bytes.NewReader(file), Options{}) })
 	if all > few+10 {
 		t.Errorf("%v allocations for %d packets, %v for 100", all, benchPackets, few)

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The tests build their captures from bytes here, without gopacket, so that the reader is compared with the
-// specifications and not with a library's idea of them.
+// The tests build their captures from bytes here, without gopacket, so that the reader is compared
+// with the specifications and not with a library's idea of them.
 
 var (
 	addrA4 = netip.MustParseAddr("192.0.2.1")

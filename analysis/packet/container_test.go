@@ -33,47 +33,59 @@ func TestContainersAndLinkTypes(t *testing.T) {
 	}
 	etherMix := [][]byte{ether4(v4), ether(etherIPv6, v6)}
 	tests := map[string][]byte{
-		"pcap le usec":      plainPcap.file(etherMix...),
-		"pcap be usec":      pcapForm{order: be, magic: magicMicro, unit: 1000, link: 1, snapLen: 65535}.file(etherMix...),
-		"pcap le nsec":      pcapForm{order: le, magic: magicNano, unit: 1, link: 1, snapLen: 65535}.file(etherMix...),
-		"pcap be nsec":      pcapForm{order: be, magic: magicNano, unit: 1, link: 1, snapLen: 65535}.file(etherMix...),
-		"pcap modified":     pcapForm{order: le, magic: magicModified, unit: 1000, link: 1, modified: true}.file(etherMix...),
-		"snap length 0":     pcapForm{order: le, magic: magicMicro, unit: 1000, link: 1}.file(etherMix...),
-		"caplen > snaplen":  pcapForm{order: le, magic: magicMicro, unit: 1000, link: 1, snapLen: 60}.file(etherMix...),
-		"FCS bits in link":  withLink(1|4<<28|1<<26).file(ether4(cat(v4, []byte{1, 2, 3, 4})), ether(etherIPv6, cat(v6, []byte{1, 2, 3, 4}))),
-		"pcap gzip":         gzipped(t, plainPcap.file(etherMix...)),
-		"two gzip members":  append(gzipped(t, plainPcap.file(etherMix[0])), gzipped(t, plainPcap.file(etherMix...)[24+16+len(etherMix[0]):])...),
-		"pcapng le":         ng(le).iface(1, 0, 0, 0).enhanced(0, micro, etherMix[0]).enhanced(0, micro2, etherMix[1]).b,
-		"pcapng be":         ng(be).iface(1, 0, 0, 0).enhanced(0, micro, etherMix[0]).enhanced(0, micro2, etherMix[1]).b,
-		"pcapng nsec":       ng(le).iface(1, 0, 9, 0).enhanced(0, nano, etherMix[0]).enhanced(0, nano2, etherMix[1]).b,
-		"pcapng tsoffset":   ng(le).iface(1, 0, 9, 1000).enhanced(0, nano-1000e9, etherMix[0]).enhanced(0, nano2-1000e9, etherMix[1]).b,
-		"pcapng gzip":       gzipped(t, ng(le).iface(1, 0, 0, 0).enhanced(0, micro, etherMix[0]).enhanced(0, micro2, etherMix[1]).b),
-		"pcapng two ifaces": ng(le).iface(1, 0, 0, 0).iface(linkRaw, 0, 9, 0).enhanced(0, micro, etherMix[0]).enhanced(1, nano2, v6).b,
+		"pcap le usec":     plainPcap.file(etherMix...),
+		"pcap be usec":     pcapForm{order: be, magic: magicMicro, unit: 1000, link: 1, snapLen: 65535}.file(etherMix...),
+		"pcap le nsec":     pcapForm{order: le, magic: magicNano, unit: 1, link: 1, snapLen: 65535}.file(etherMix...),
+		"pcap be nsec":     pcapForm{order: be, magic: magicNano, unit: 1, link: 1, snapLen: 65535}.file(etherMix...),
+		"pcap modified":    pcapForm{order: le, magic: magicModified, unit: 1000, link: 1, modified: true}.file(etherMix...),
+		"snap length 0":    pcapForm{order: le, magic: magicMicro, unit: 1000, link: 1}.file(etherMix...),
+		"caplen > snaplen": pcapForm{order: le, magic: magicMicro, unit: 1000, link: 1, snapLen: 60}.file(etherMix...),
+		"FCS bits in link": withLink(1|4<<28|1<<26).file(ether4(cat(v4, []byte{1, 2, 3, 4})),
+			ether(etherIPv6, cat(v6, []byte{1, 2, 3, 4}))),
+		"pcap gzip": gzipped(t, plainPcap.file(etherMix...)),
+		"two gzip members": append(gzipped(t, plainPcap.file(etherMix[0])),
+			gzipped(t, plainPcap.file(etherMix...)[24+16+len(etherMix[0]):])...),
+		"pcapng le":   ng(le).iface(1, 0, 0, 0).enhanced(0, micro, etherMix[0]).enhanced(0, micro2, etherMix[1]).b,
+		"pcapng be":   ng(be).iface(1, 0, 0, 0).enhanced(0, micro, etherMix[0]).enhanced(0, micro2, etherMix[1]).b,
+		"pcapng nsec": ng(le).iface(1, 0, 9, 0).enhanced(0, nano, etherMix[0]).enhanced(0, nano2, etherMix[1]).b,
+		"pcapng tsoffset": ng(le).iface(1, 0, 9, 1000).enhanced(0, nano-1000e9, etherMix[0]).enhanced(0, nano2-1000e9,
+			etherMix[1]).b,
+		"pcapng gzip": gzipped(t, ng(le).iface(1, 0, 0, 0).enhanced(0, micro, etherMix[0]).enhanced(0, micro2,
+			etherMix[1]).b),
+		"pcapng two ifaces": ng(le).iface(1, 0, 0, 0).iface(linkRaw, 0, 9, 0).enhanced(0, micro, etherMix[0]).enhanced(1,
+			nano2, v6).b,
 		"pcapng sections": append(ng(be).iface(1, 0, 0, 0).enhanced(0, micro, etherMix[0]).b,
 			ng(le).block(0x1234, []byte("what nobody knows")).iface(linkRaw, 0, 9, 0).enhanced(0, nano2, v6).b...),
-		"vlan":        plainPcap.file(ether(etherVLAN, vlan(0, etherIPv4, v4)), ether(etherVLAN, vlan(0, etherIPv6, v6))),
-		"qinq":        plainPcap.file(ether(etherQinQ, vlan(0, etherVLAN, vlan(0, etherIPv4, v4))), ether(etherQinQ, vlan(0, etherVLAN, vlan(0, etherIPv6, v6)))),
-		"mpls":        plainPcap.file(ether(etherMPLS, cat([]byte{0, 1, 0, 64, 0, 2, 1, 64}, v4)), ether(etherMPLS, cat([]byte{0, 1, 1, 64}, v6))),
-		"pppoe":       plainPcap.file(ether(etherPPPoE, cat([]byte{0x11, 0, 0, 1, 0, 200, 0, 0x21}, v4)), ether(etherPPPoE, cat([]byte{0x11, 0, 0, 1, 0, 200, 0, 0x57}, v6))),
-		"llc snap":    plainPcap.file(ether(uint16(len(v4)+8), cat([]byte{0xaa, 0xaa, 3, 0, 0, 0, 8, 0}, v4)), ether(uint16(len(v6)+8), cat([]byte{0xaa, 0xaa, 3, 0, 0, 0, 0x86, 0xdd}, v6))),
-		"trailer":     plainPcap.file(cat(etherMix[0], make([]byte, 9)), cat(etherMix[1], make([]byte, 9))),
-		"raw 101":     withLink(linkRaw).file(v4, v6),
-		"raw 12":      withLink(linkRawBSD).file(v4, v6),
-		"raw 14":      withLink(linkRawOpen).file(v4, v6),
-		"ipv4 228":    withLink(linkIPv4).file(v4, v6),
-		"ipv6 229":    withLink(linkIPv6).file(v4, v6),
-		"null le":     withLink(linkNull).file(cat([]byte{2, 0, 0, 0}, v4), cat([]byte{30, 0, 0, 0}, v6)),
-		"null be":     withLink(linkNull).file(cat([]byte{0, 0, 0, 2}, v4), cat([]byte{0, 0, 0, 30}, v6)),
-		"loop":        withLink(linkLoop).file(cat([]byte{0, 0, 0, 2}, v4), cat([]byte{0, 0, 0, 24}, v6)),
-		"sll":         withLink(linkSLL).file(sll(etherIPv4, v4), sll(etherIPv6, v6)),
-		"sll2":        withLink(linkSLL2).file(sll2(etherIPv4, v4), sll2(etherIPv6, v6)),
-		"ppp":         withLink(linkPPP).file(cat([]byte{0xff, 3, 0, 0x21}, v4), cat([]byte{0x57}, v6)),
-		"ppp serial":  withLink(linkPPPSerial).file(cat([]byte{0xff, 3, 0, 0x21}, v4), cat([]byte{0x0f, 0, 0x86, 0xdd}, v6)),
-		"pppoe link":  withLink(linkPPPoE).file(cat([]byte{0x11, 0, 0, 1, 0, 200, 0, 0x21}, v4), cat([]byte{0x11, 0, 0, 1, 0, 200, 0, 0x57}, v6)),
-		"cisco hdlc":  withLink(linkCiscoHDLC).file(cat([]byte{0x0f, 0, 8, 0}, v4), cat([]byte{0x0f, 0, 0x86, 0xdd}, v6)),
-		"dump":        dumpText(etherMix...),
-		"dump gzip":   gzipped(t, dumpText(etherMix...)),
-		"hop-by-hop":  plainPcap.file(etherMix[0], ether(etherIPv6, ip6(0, cat([]byte{60, 0, 1, 4, 0, 0, 0, 0, 17, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, v6[40:])))),
+		"vlan": plainPcap.file(ether(etherVLAN, vlan(0, etherIPv4, v4)), ether(etherVLAN, vlan(0, etherIPv6, v6))),
+		"qinq": plainPcap.file(ether(etherQinQ, vlan(0, etherVLAN, vlan(0, etherIPv4, v4))),
+			ether(etherQinQ, vlan(0, etherVLAN, vlan(0, etherIPv6, v6)))),
+		"mpls": plainPcap.file(ether(etherMPLS, cat([]byte{0, 1, 0, 64, 0, 2, 1, 64}, v4)),
+			ether(etherMPLS, cat([]byte{0, 1, 1, 64}, v6))),
+		"pppoe": plainPcap.file(ether(etherPPPoE, cat([]byte{0x11, 0, 0, 1, 0, 200, 0, 0x21}, v4)),
+			ether(etherPPPoE, cat([]byte{0x11, 0, 0, 1, 0, 200, 0, 0x57}, v6))),
+		"llc snap": plainPcap.file(ether(uint16(len(v4)+8), cat([]byte{0xaa, 0xaa, 3, 0, 0, 0, 8, 0}, v4)),
+			ether(uint16(len(v6)+8), cat([]byte{0xaa, 0xaa, 3, 0, 0, 0, 0x86, 0xdd}, v6))),
+		"trailer":    plainPcap.file(cat(etherMix[0], make([]byte, 9)), cat(etherMix[1], make([]byte, 9))),
+		"raw 101":    withLink(linkRaw).file(v4, v6),
+		"raw 12":     withLink(linkRawBSD).file(v4, v6),
+		"raw 14":     withLink(linkRawOpen).file(v4, v6),
+		"ipv4 228":   withLink(linkIPv4).file(v4, v6),
+		"ipv6 229":   withLink(linkIPv6).file(v4, v6),
+		"null le":    withLink(linkNull).file(cat([]byte{2, 0, 0, 0}, v4), cat([]byte{30, 0, 0, 0}, v6)),
+		"null be":    withLink(linkNull).file(cat([]byte{0, 0, 0, 2}, v4), cat([]byte{0, 0, 0, 30}, v6)),
+		"loop":       withLink(linkLoop).file(cat([]byte{0, 0, 0, 2}, v4), cat([]byte{0, 0, 0, 24}, v6)),
+		"sll":        withLink(linkSLL).file(sll(etherIPv4, v4), sll(etherIPv6, v6)),
+		"sll2":       withLink(linkSLL2).file(sll2(etherIPv4, v4), sll2(etherIPv6, v6)),
+		"ppp":        withLink(linkPPP).file(cat([]byte{0xff, 3, 0, 0x21}, v4), cat([]byte{0x57}, v6)),
+		"ppp serial": withLink(linkPPPSerial).file(cat([]byte{0xff, 3, 0, 0x21}, v4), cat([]byte{0x0f, 0, 0x86, 0xdd}, v6)),
+		"pppoe link": withLink(linkPPPoE).file(cat([]byte{0x11, 0, 0, 1, 0, 200, 0, 0x21}, v4),
+			cat([]byte{0x11, 0, 0, 1, 0, 200, 0, 0x57}, v6)),
+		"cisco hdlc": withLink(linkCiscoHDLC).file(cat([]byte{0x0f, 0, 8, 0}, v4), cat([]byte{0x0f, 0, 0x86, 0xdd}, v6)),
+		"dump":       dumpText(etherMix...),
+		"dump gzip":  gzipped(t, dumpText(etherMix...)),
+		"hop-by-hop": plainPcap.file(etherMix[0],
+			ether(etherIPv6, ip6(0, cat([]byte{60, 0, 1, 4, 0, 0, 0, 0, 17, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+				v6[40:])))),
 		"atomic frag": plainPcap.file(etherMix[0], ether(etherIPv6, ip6Fragment(17, 7, 0, false, v6[40:]))),
 	}
 	for name, file := range tests {
@@ -132,8 +144,10 @@ func TestPcapngInterfacesAndTimes(t *testing.T) {
 		{0, 0, 1, 70, 500, true},
 	} {
 		p := all[i]
-		if p.Nanos != want.nanos || p.Interface != want.iface || p.Link != want.link || p.CapLen != want.cap || p.WireLen != want.wire || p.Truncated != want.cut {
-			t.Errorf("packet %d: nanos %d interface %d link %d %d/%d bytes, truncated %v", i, p.Nanos, p.Interface, p.Link, p.CapLen, p.WireLen, p.Truncated)
+		if p.Nanos != want.nanos || p.Interface != want.iface || p.Link != want.link || p.CapLen != want.cap ||
+			p.WireLen != want.wire || p.Truncated != want.cut {
+			t.Errorf("packet %d: nanos %d interface %d link %d %d/%d bytes, truncated %v", i, p.Nanos, p.Interface, p.Link,
+				p.CapLen, p.WireLen, p.Truncated)
 		}
 		if len(p.Raw) != p.CapLen {
 			t.Errorf("packet %d: %d raw bytes of %d", i, len(p.Raw), p.CapLen)
@@ -279,17 +293,21 @@ func TestDumpText(t *testing.T) {
 		packets int
 		damage  string
 	}{
-		"clean":           {good, 2, ""},
-		"unix line ends":  {strings.ReplaceAll(good, "\r", ""), 2, ""},
-		"no packets":      {"router#show monitor capture cap buffer dump\nrouter#", 0, ""},
-		"a line missing":  {strings.Replace(good, "  0010:", "  xxxx:", 1), 2, "0020"},
-		"index missing":   {strings.Replace(good, "\r\n1\r\n", "\r\n5\r\n", 1), 2, "packet 5"},
-		"syslog between":  {strings.Replace(good, "  0010:", "*Nov 26 02:11:04.123: %SYS-5-CONFIG_I: Configured from console\r\n  0010:", 2), 2, ""},
-		"a pager's line":  {strings.ReplaceAll(good, "  0010:", " --More-- \r\n  0010:"), 2, ""},
-		"an erased pager": {strings.ReplaceAll(good, "  0010:", " --More-- "+strings.Repeat("\b", 9)+strings.Repeat(" ", 8)+strings.Repeat("\b", 9)+"  0010:"), 2, ""},
-		"a plain pager":   {strings.ReplaceAll(good, "  0010:", " --More--           0010:"), 2, ""},
-		"a coloured one":  {strings.ReplaceAll(good, "  0010:", "\x1b[7m --More-- \x1b[27m\r          \r\x1b[K  0010:"), 2, ""},
-		"prompts around":  {"router>enable\r\nPassword: \r\nrouter#terminal length 0\r\nrouter#show monitor capture cap buffer dump\r\n" + good + "\r\nrouter#exit\r\n", 2, ""},
+		"clean":          {good, 2, ""},
+		"unix line ends": {strings.ReplaceAll(good, "\r", ""), 2, ""},
+		"no packets":     {"router#show monitor capture cap buffer dump\nrouter#", 0, ""},
+		"a line missing": {strings.Replace(good, "  0010:", "  xxxx:", 1), 2, "0020"},
+		"index missing":  {strings.Replace(good, "\r\n1\r\n", "\r\n5\r\n", 1), 2, "packet 5"},
+		"syslog between": {strings.Replace(good, "  0010:",
+			"*Nov 26 02:11:04.123: %SYS-5-CONFIG_I: Configured from console\r\n  0010:", 2), 2, ""},
+		"a pager's line": {strings.ReplaceAll(good, "  0010:", " --More-- \r\n  0010:"), 2, ""},
+		"an erased pager": {strings.ReplaceAll(good, "  0010:", " --More-- "+strings.Repeat("\b", 9)+strings.Repeat(" ", 8)+
+			strings.Repeat("\b", 9)+"  0010:"), 2, ""},
+		"a plain pager": {strings.ReplaceAll(good, "  0010:", " --More--           0010:"), 2, ""},
+		"a coloured one": {strings.ReplaceAll(good, "  0010:", "\x1b[7m --More-- \x1b[27m\r          \r\x1b[K  0010:"), 2,
+			""},
+		"prompts around": {"router>enable\r\nPassword: \r\nrouter#terminal length 0\r\nrouter#show monitor capture cap " +
+			"buffer dump\r\n" + good + "\r\nrouter#exit\r\n", 2, ""},
 		"no bytes":        {"buffer dump\n0\n1\n", 0, "no bytes"},
 		"character traps": {strings.ReplaceAll(good, "   ..", "   00 0000"), 2, ""},
 	}
@@ -343,13 +361,16 @@ func TestDumpWithoutLinkLayer(t *testing.T) {
 	}
 }
 
-// Custom blocks and journal entries are no packets, and Wireshark numbers them: the packets behind them keep its numbers.
+// Custom blocks and journal entries are no packets, and Wireshark numbers them: the packets behind
+// them keep its numbers.
 func TestFrameNumbersTshark(t *testing.T) {
 	needTshark(t)
 	frame := ether(etherIPv4, ike4(32))
 	enterprise := []byte{0xd9, 0x7e, 0, 0, 'x', 'y', 'z', '!'}
-	file := (&ngFile{order: binary.LittleEndian}).section().iface(1, 0, 0, 0).block(0xbad, enterprise).enhanced(0, 1e6, frame).
-		block(0x40000bad, enterprise).block(9, []byte("__REALTIME_TIMESTAMP=1000\nMESSAGE=x\n")).block(0x1234, make([]byte, 8)).enhanced(0, 2e6, frame).enhanced(0, 3e6, frame).b
+	file := (&ngFile{order: binary.LittleEndian}).section().iface(1, 0, 0, 0).block(0xbad, enterprise).enhanced(0, 1e6,
+		frame).
+		block(0x40000bad, enterprise).block(9, []byte("__REALTIME_TIMESTAMP=1000\nMESSAGE=x\n")).block(0x1234,
+		make([]byte, 8)).enhanced(0, 2e6, frame).enhanced(0, 3e6, frame).b
 	var want []int
 	for i, v := range askTshark(t, file) {
 		if v.has("udp") {

@@ -14,10 +14,11 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// dumpReader reads the text of `show monitor capture NAME buffer dump`: an index on a line of its own, then lines of
-// an address, up to 16 bytes in hex columns, and the same as characters. Only the hex columns are read: what stands in
-// the character column is the packets' own and may look like anything. What else a terminal's log holds between is passed over.
-// The text has no times, but for a `buffer brief` of the same capture before it.
+// dumpReader reads the text of `show monitor capture NAME buffer dump`: an index on a line of its
+// own, then lines of an address, up to 16 bytes in hex columns, and the same as characters. Only
+// the hex columns are read: what stands in the character column is the packets' own and may look
+// like anything. What else a terminal's log holds between is passed over. The text has no times,
+// but for a `buffer brief` of the same capture before it.
 type dumpReader struct {
 	lines  *bufio.Scanner
 	offset int64 // of the line that was read last
@@ -41,8 +42,8 @@ type briefLine struct {
 // maxBrief bounds the lines of a brief listing that are kept.
 const maxBrief = 1 << 20
 
-// newDump reads to the first packet of the text; ok is false when the stream is no text, or has no packet and does
-// not mention the command either.
+// newDump reads to the first packet of the text; ok is false when the stream is no text, or has no
+// packet and does not mention the command either.
 func newDump(src *source) (d *dumpReader, ok bool) {
 	head, _ := src.peek(4096)
 	if !isText(head) {
@@ -64,13 +65,14 @@ func newDump(src *source) (d *dumpReader, ok bool) {
 	return d, named
 }
 
-// typed is a line as a terminal shows it: backspaces and returns move the cursor back, so that what erases the prompt of a pager
-// does, and escape sequences are gone.
+// typed is a line as a terminal shows it: backspaces and returns move the cursor back, so that what
+// erases the prompt of a pager does, and escape sequences are gone.
 func typed(b []byte) string {
-	if bytes.IndexByte(b, '\b') < 0 && bytes.IndexByte(b, '\r') < 0 && bytes.IndexByte(b, 0x1b) < 0 && !bytes.Contains(b, pager) {
+	if bytes.IndexByte(b, '\b') < 0 && bytes.IndexByte(b, '\r') < 0 && bytes.IndexByte(b, 0x1b) < 0 &&
+		!bytes.Contains(b, pager) {
 		return string(bytes.TrimSpace(b))
 	}
-	b = terminalEscape().ReplaceAll(b, nil)
+	b = terminalEscape.Get().ReplaceAll(b, nil)
 	shown, at := make([]byte, 0, len(b)), 0
 	for _, c := range b {
 		switch c {
@@ -113,7 +115,8 @@ func (d *dumpReader) readBrief(line string) {
 	d.brief[index] = briefLine{size, int64(math.Round(seconds * 1e9))}
 }
 
-// isText tells texts from binary files by their control characters; terminals leave some escapes and bells in logs.
+// isText tells texts from binary files by their control characters; terminals leave some escapes
+// and bells in logs.
 func isText(b []byte) bool {
 	if len(b) == 0 || bytes.IndexByte(b, 0) >= 0 {
 		return false
@@ -177,7 +180,8 @@ func (d *dumpReader) miss(format string, args ...any) {
 	}
 }
 
-// add appends a line's bytes. A gap in the addresses means that a line is missing: the packet is cut there.
+// add appends a line's bytes. A gap in the addresses means that a line is missing: the packet is
+// cut there.
 func (d *dumpReader) add(at int, b []byte) {
 	switch {
 	case d.gap:
@@ -210,7 +214,8 @@ func (d *dumpReader) finish(r *record) bool {
 	return true
 }
 
-// dumpLink says what a packet of a dump begins with: Ethernet, but IP on interfaces that have no link layer.
+// dumpLink says what a packet of a dump begins with: Ethernet, but IP on interfaces that have no
+// link layer.
 func dumpLink(b []byte) uint16 {
 	ether := len(b) >= 14 && (b[12] == 0x08 || b[12] == 0x81 || b[12] == 0x86 || b[12] == 0x88)
 	if !ether && len(b) >= 20 && (b[0] == 0x45 && int(b[2])<<8|int(b[3]) >= 20 || b[0]>>4 == 6) {
@@ -227,7 +232,8 @@ func dumpIndex(line string) (int, bool) {
 	return n, err == nil
 }
 
-// dumpLine reads `0010:  00547549 40003F01 ...   ..text..`: groups of up to four bytes with one blank between them.
+// dumpLine reads `0010: 00547549 40003F01 ... ..text..`: groups of up to four bytes with one blank
+// between them.
 func dumpLine(line string) (at int, b []byte, ok bool) {
 	address, rest, found := strings.Cut(line, ":")
 	if !found || len(address) < 4 || len(address) > 8 {

@@ -14,11 +14,13 @@ const (
 	fragmentTimeout = int64(60e9) // nanoseconds, of the capturing clock (RFC 8200, Section 4.5)
 )
 
-// fragmentKey names a datagram that is being put together (RFC 791, Section 3.2; RFC 8200, Section 4.5).
+// fragmentKey names a datagram that is being put together (RFC 791, Section 3.2;
+// RFC 8200, Section 4.5).
 type fragmentKey struct {
 	src, dst netip.Addr
 	id       uint32
 	iface    int
+	here     bool // what reassembly.here says
 }
 
 type span struct{ from, to int }
@@ -32,19 +34,24 @@ type datagram struct {
 	first  int64 // time of the fragment that came first
 	serial int   // orders the datagrams by arrival
 	clash  bool  // fragments overlapped with different bytes
+	cut    bool  // the capture lacks bytes of its fragments
+	// With cut: up to here, all bytes are there.
+	readable int
 }
 
-// reassembly puts datagrams of UDP, and of protocols that carry packets, together. Overlapping fragments are taken as a receiver that keeps what came first takes
-// them; the datagram is marked.
+// reassembly puts datagrams of UDP, and of protocols that carry packets, together. Overlapping
+// fragments are taken as a receiver that keeps what came first takes them; the datagram is marked.
 type reassembly struct {
+	here   func(*Packet) bool // Options.Here
 	open   map[fragmentKey]*datagram
 	serial int
 	spare  [][]byte  // buffers of datagrams that were given up
 	done   *datagram // the last whole one: its buffer is in use until the next fragment
 }
 
-// fragment handles a packet that is an IP fragment itself: b is what follows the IP headers.
-func (d *decoder) fragment(p *Packet, proto uint8, b []byte) {
+// fragment handles a packet that is an IP fragment itself: b is what follows the IP headers,
+// without as many bytes as are missing, because the capture cut the packet short.
+func (d *decoder) fragment(p *Packet, proto uint8, b []byte, missing int) {
 	p.IsFragment, p.Kind, p.Payload = true, Fragment, b
 	switch {
 	case p.FragOffset > 0:
@@ -63,43 +70,45 @@ func (d *decoder) fragment(p *Packet, proto uint8, b []byte) {
 	if proto == protoUDP && p.FragOffset == 0 && len(b) >= 4 {
 		p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	}
-	if p.Truncated {
-		if p.FragOffset == 0 { // it can never be completed, so it is read as far as it goes
-			p.Kind, p.Fragments = Other, []int{p.Frame}
+	whole := d.fragments.add(p, b, missing)
+	if whole == nil {
+		if d.cutFirst && p.FragOffset == 0 && missing > 0 {
+			p.Kind, p.Partial = Other, true
 			d.transport(p, proto, b)
 		}
 		return
 	}
-	whole := d.fragments.add(p, b)
-	if whole == nil {
-		return
-	}
-	p.Kind = Other
+	p.Kind, p.Truncated = Other, whole.cut
 	p.Fragments, p.Datagram, p.Overlap = whole.frames, whole.total, whole.clash
 	d.transport(p, proto, whole.data)
 }
 
-// add returns the datagram that p completes, or nil.
-func (r *reassembly) add(p *Packet, b []byte) *datagram {
+// add returns the datagram that p completes, or nil. Of packets that were cut short, the lengths
+// tell whether all are there: the datagram then ends where the first bytes are missing.
+func (r *reassembly) add(p *Packet, b []byte, missing int) *datagram {
 	r.recycle()
-	end := p.FragOffset + len(b)
-	if len(b) == 0 || end > maxDatagramLen || p.MoreFrags && len(b)%8 != 0 {
+	end := p.FragOffset + len(b) + missing
+	if len(b) == 0 || end > maxDatagramLen || p.MoreFrags && (len(b)+missing)%8 != 0 {
 		return nil
 	}
-	key := fragmentKey{p.Src, p.Dst, p.IPID, p.Interface}
+	key := fragmentKey{p.Src, p.Dst, p.IPID, p.Interface, r.here != nil && r.here(p)}
 	g := r.lookUp(key, p.Nanos)
 	if len(g.frames) == maxFragments {
 		return nil
 	}
 	g.frames = append(g.frames, p.Frame)
-	g.insert(p.FragOffset, b)
+	if g.insert(p.FragOffset, b); missing > 0 {
+		g.cutAt(end-missing, end)
+	}
 	if !p.MoreFrags && g.total < 0 {
 		g.total = end
 	}
 	if g.total < 0 || len(g.have) != 1 || g.have[0].from != 0 || g.have[0].to < g.total {
 		return nil
 	}
-	g.data = g.data[:g.total]
+	if g.data = g.data[:g.total]; g.cut {
+		g.data = g.data[:min(g.total, g.readable)]
+	}
 	delete(r.open, key)
 	r.done = g
 	return g
@@ -113,7 +122,8 @@ func (r *reassembly) recycle() {
 	}
 }
 
-// lookUp returns the datagram of key; one that is too old is begun anew, and the oldest makes room for the next.
+// lookUp returns the datagram of key; one that is too old is begun anew, and the oldest makes room
+// for the next.
 func (r *reassembly) lookUp(key fragmentKey, now int64) *datagram {
 	g := r.open[key]
 	if age := int64(0); g != nil {
@@ -171,6 +181,18 @@ func (g *datagram) insert(from int, b []byte) {
 	}
 	if at < to {
 		copy(g.data[at:to], b[at-from:])
+	}
+	g.cover(span{from, to})
+}
+
+// cutAt notes that the bytes from one place to another were sent and are not in the capture.
+func (g *datagram) cutAt(from, to int) {
+	if !g.cut {
+		g.cut, g.readable = true, from
+	}
+	g.readable = min(g.readable, from)
+	if to > len(g.data) {
+		g.data = slices.Grow(g.data, to-len(g.data))[:to]
 	}
 	g.cover(span{from, to})
 }

@@ -85,7 +85,8 @@ func FuzzPcap(f *testing.F) {
 
 func FuzzPcapng(f *testing.F) {
 	f.Add([]byte{}, true, uint16(1), uint8(6))
-	f.Add((&ngFile{order: binary.LittleEndian}).iface(1, 0, 0, 0).enhanced(0, 1, ether4(ike4(8))).simple(9, nil).b, true, uint16(101), uint8(0x8a))
+	f.Add((&ngFile{order: binary.LittleEndian}).iface(1, 0, 0, 0).enhanced(0, 1, ether4(ike4(8))).simple(9, nil).b, true,
+		uint16(101), uint8(0x8a))
 	f.Fuzz(func(t *testing.T, b []byte, little bool, link uint16, resol uint8) {
 		g := &ngFile{order: binary.LittleEndian}
 		if !little {
@@ -101,7 +102,8 @@ func FuzzDump(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) { drain(t, []byte("x buffer dump\n"+text)) })
 }
 
-// FuzzStream gives the segments of a TCP connection in any order, which must keep the memory bounded and every record within a segment's reach.
+// FuzzStream gives the segments of a TCP connection in any order, which must keep the memory
+// bounded and every record within a segment's reach.
 func FuzzStream(f *testing.F) {
 	record := append([]byte{0, 42, 0, 0, 0, 0}, ikeMessage(4)...)
 	f.Add(append([]byte("IKETCP"), record...), []byte{0, 5, 60, 0}, uint32(7))

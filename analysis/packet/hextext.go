@@ -14,17 +14,18 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// hexReader reads what tcpdump -XX (-X, -xx, -x), FortiGate's sniffer (levels 2, 3, 5 and 6) and ASA's `show capture NAME dump`
-// print: a line with a time, then the packet in lines of 0xADDRESS, up to 16 bytes in hex, and the same as characters. As in a
-// dumpReader, only the hex columns are read. A time of day without a date is one of 1 January 1970: it orders packets, and says
-// no more.
+// hexReader reads what tcpdump -XX (-X, -xx, -x), FortiGate's sniffer (levels 2, 3, 5 and 6) and
+// ASA's `show capture NAME dump` print: a line with a time, then the packet in lines of 0xADDRESS,
+// up to 16 bytes in hex, and the same as characters. As in a dumpReader, only the hex columns are
+// read. A time of day without a date is one of 1 January 1970: it orders packets, and says no more.
 type hexReader struct {
 	dumpReader
 	head int64 // the time of the line that was read last, in nanoseconds
 	at   int64 // of the packet that is being collected
 }
 
-// lookForHex is how much of a text may stand before its first packet, in bytes: banners, commands, a log.
+// lookForHex is how much of a text may stand before its first packet, in bytes: banners, commands,
+// a log.
 const lookForHex = 64 << 10
 
 var firstHexLine = lazyregexp.New(`(?m)^[ \t]*0x0000:?[ \t]+[0-9a-fA-F]{2,4}(?:[ \t]|$)`)
@@ -32,7 +33,7 @@ var firstHexLine = lazyregexp.New(`(?m)^[ \t]*0x0000:?[ \t]+[0-9a-fA-F]{2,4}(?:[
 // newHexText says whether the stream is such a text. Nothing of it is consumed.
 func newHexText(src *source) (*hexReader, bool) {
 	head, _ := src.peek(lookForHex)
-	if !isText(head) || !firstHexLine().Match(head) {
+	if !isText(head) || !firstHexLine.Get().Match(head) {
 		return nil, false
 	}
 	h := &hexReader{dumpReader: dumpReader{lines: bufio.NewScanner(src)}}
@@ -84,7 +85,8 @@ func (h *hexReader) hand(r *record) bool {
 	return whole
 }
 
-// hexTextLine reads `0x0010:  0054 7549 4000 ...  .TuI@.`: groups of one or two bytes with one blank between them.
+// hexTextLine reads `0x0010: 0054 7549 4000 ... .TuI@.`: groups of one or two bytes with one blank
+// between them.
 func hexTextLine(line string) (at int, b []byte, ok bool) {
 	rest, ok := strings.CutPrefix(line, "0x")
 	if !ok || len(rest) < 4 {
@@ -122,10 +124,11 @@ var (
 	spanTime = lazyregexp.New(`^(\d{1,10}\.\d{6}) `)
 )
 
-// lineTime finds the time in the line before a packet: a date and a time of day, a time of day, or seconds.
+// lineTime finds the time in the line before a packet: a date and a time of day, a time
+// of day, or seconds.
 func lineTime(line string) (int64, bool) {
 	line = line[:min(len(line), 80)]
-	if m := dayTime().FindStringSubmatch(line); m != nil {
+	if m := dayTime.Get().FindStringSubmatch(line); m != nil {
 		day := m[1]
 		if day == "" {
 			day = "1970-01-01"
@@ -133,7 +136,7 @@ func lineTime(line string) (int64, bool) {
 		t, err := time.Parse("2006-01-02 15:04:05.999999999", day+" "+m[2])
 		return t.UnixNano(), err == nil
 	}
-	if m := spanTime().FindStringSubmatch(line); m != nil {
+	if m := spanTime.Get().FindStringSubmatch(line); m != nil {
 		s, err := strconv.ParseFloat(m[1], 64)
 		return int64(s*1e6) * 1000, err == nil
 	}
@@ -150,8 +153,8 @@ func foreign(src *source) error {
 	head, _ := src.peek(8)
 	switch {
 	case bytes.Equal(head, snoopMagic):
-		return errors.New("it is a snoop file (Solaris, Check Point's fw monitor): editcap -F pcap FILE CONVERTED.pcap makes it a capture; " +
-			"of fw monitor, which has each packet up to four times, take one point: fw monitor -m i")
+		return errors.New("it is a snoop file (Solaris, Check Point's fw monitor): editcap -F pcap FILE CONVERTED.pcap " +
+			"makes it a capture; of fw monitor, which has each packet up to four times, take one point: fw monitor -m i")
 	case slices.ContainsFunc(analyzers, func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }):
 		return errors.New("it is a file of another analyzer: editcap -F pcap FILE CONVERTED.pcap makes it a capture")
 	}

@@ -70,10 +70,14 @@ func TestHexTextsOfOtherGateways(t *testing.T) {
 		link       bool
 		time       time.Time
 	}{
-		{"FortiGate, level 6", "2026-03-01 10:20:30.123456 wan1 out 192.168.1.1.500 -> 192.168.2.1.500: udp 464", "0x%04x \t ", true, at},
-		{"FortiGate, level 5, relative", "9.123456 wan1 in 192.168.1.1.500 -> 192.168.2.1.500: udp 464", "0x%04x\t", false, time.Unix(9, 123456000)},
-		{"ASA", "   1: 10:20:30.123456       192.168.1.1.500 > 192.168.2.1.500:  udp 464 ", "0x%04x   ", true, time.Unix(10*3600+20*60+30, 123456000)},
-		{"tcpdump -tttt -X", "2026-03-01 10:20:30.123456 IP 192.168.1.1.500 > 192.168.2.1.500: isakmp: parent_sa", "\t0x%04x:  ", false, at},
+		{"FortiGate, level 6", "2026-03-01 10:20:30.123456 wan1 out 192.168.1.1.500 -> 192.168.2.1.500: udp 464",
+			"0x%04x \t ", true, at},
+		{"FortiGate, level 5, relative", "9.123456 wan1 in 192.168.1.1.500 -> 192.168.2.1.500: udp 464", "0x%04x\t", false,
+			time.Unix(9, 123456000)},
+		{"ASA", "   1: 10:20:30.123456       192.168.1.1.500 > 192.168.2.1.500:  udp 464 ", "0x%04x   ", true,
+			time.Unix(10*3600+20*60+30, 123456000)},
+		{"tcpdump -tttt -X", "2026-03-01 10:20:30.123456 IP 192.168.1.1.500 > 192.168.2.1.500: isakmp: parent_sa",
+			"\t0x%04x:  ", false, at},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var text strings.Builder
@@ -91,7 +95,8 @@ func TestHexTextsOfOtherGateways(t *testing.T) {
 				t.Fatalf("%d packets, want %d; %s, %v", len(got), len(want), info.Format, info.Damage)
 			}
 			for i, p := range got {
-				if p.Kind != want[i].Kind || p.Src != want[i].Src || p.SrcPort != want[i].SrcPort || tt.link && !bytes.Equal(p.Raw, want[i].Raw) {
+				if p.Kind != want[i].Kind || p.Src != want[i].Src || p.SrcPort != want[i].SrcPort ||
+					tt.link && !bytes.Equal(p.Raw, want[i].Raw) {
 					t.Errorf("packet %d: %v %s, want %v %s", i+1, p.Kind, p.Src, want[i].Kind, want[i].Src)
 				}
 				if p.Nanos != tt.time.UnixNano() {
@@ -142,7 +147,8 @@ func TestTcpdumpTextIsRead(t *testing.T) {
 
 func TestOtherFormatsNameTheirConversion(t *testing.T) {
 	for _, tt := range []struct{ head, want string }{
-		{"snoop\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x04", "editcap -F pcap"}, {"GMBU\x00\x02", "another analyzer"}, {"\x01\x02\x03\x04\x05\x06\x07\x08\x01\x00", "editcap -F pcap"},
+		{"snoop\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x04", "editcap -F pcap"}, {"GMBU\x00\x02", "another analyzer"},
+		{"\x01\x02\x03\x04\x05\x06\x07\x08\x01\x00", "editcap -F pcap"},
 	} {
 		if _, err := NewReader(strings.NewReader(tt.head), Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v", tt.head, err)

@@ -5,7 +5,8 @@ import (
 	"net/netip"
 )
 
-// icmp4 reads an ICMP error and the packet that it quotes (RFC 792; the lengths of RFC 4884 do not matter here).
+// icmp4 reads an ICMP error and the packet that it quotes (RFC 792; the lengths of RFC 4884 do not
+// matter here).
 func (d *decoder) icmp4(p *Packet, b []byte) {
 	if len(b) < 8 {
 		return
@@ -44,6 +45,8 @@ func (d *decoder) quote(p *Packet, b []byte) {
 		rest, first = d.icmp.quote4(b)
 	case len(b) >= 40 && b[0]>>4 == 6:
 		rest, first = d.icmp.quote6(b)
+	case len(b) >= leastCut6 && b[0]>>4 == 6:
+		d.icmp.quoteCut6(b)
 	}
 	if first {
 		d.icmp.quoteTransport(rest)
@@ -67,13 +70,28 @@ func (e *ICMPError) quote6(b []byte) (rest []byte, first bool) {
 	return rest, quoted.FragOffset == 0
 }
 
+// leastCut6 is how much of an IPv6 header tells who sent it, and to which network.
+const leastCut6 = 24 + 8
+
+// quoteCut6 reads of an IPv6 header what the capture left of it.
+func (e *ICMPError) quoteCut6(b []byte) {
+	var dst [16]byte
+	e.DstLen = copy(dst[:], b[24:])
+	e.Src, e.Dst, e.Proto = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16(dst), b[6]
+}
+
 // quoteTransport reads the ports and what stands behind them.
 func (e *ICMPError) quoteTransport(b []byte) {
 	e.Payload = b
-	if e.Proto != protoUDP && e.Proto != protoTCP || len(b) < 4 {
+	if e.Proto != protoUDP && e.Proto != protoTCP || len(b) < 2 {
 		return
 	}
-	e.SrcPort, e.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	e.SrcPort = binary.BigEndian.Uint16(b)
+	if len(b) < 4 {
+		e.Payload = nil
+		return
+	}
+	e.DstPort = binary.BigEndian.Uint16(b[2:])
 	if e.Proto == protoTCP {
 		return
 	}

@@ -14,8 +14,8 @@ import (
 // layerTypeNumber is from the range that gopacket leaves to its users.
 const layerTypeNumber = 4500
 
-// LayerTypeIKE returns the layer type of IKE messages. It is made when it is first asked for: importing this package
-// changes nothing in gopacket.
+// LayerTypeIKE returns the layer type of IKE messages. It is made when it is first asked for:
+// importing this package changes nothing in gopacket.
 var LayerTypeIKE = sync.OnceValue(func() gopacket.LayerType {
 	return gopacket.RegisterLayerType(layerTypeNumber, gopacket.LayerTypeMetadata{
 		Name:    "IKE",
@@ -54,10 +54,10 @@ func (l *IKELayer) LayerPayload() []byte { return nil }
 // Payload returns nil, too.
 func (l *IKELayer) Payload() []byte { return nil }
 
-// DecodeFromBytes reads a message, with or without the non-ESP marker. A message that is broken behind its header is
-// no error: its Faults say where.
+// DecodeFromBytes reads a message, with or without the non-ESP marker. A message that is broken
+// behind its header is no error: its Faults say where.
 func (l *IKELayer) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
-	l.Marker = marked(data) && !looksLikeIKE(data)
+	l.Marker = marked(data) && !LooksLikeIKE(data, len(data))
 	b := data
 	if l.Marker {
 		b = data[4:]
@@ -74,8 +74,8 @@ func (l *IKELayer) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) erro
 	return nil
 }
 
-// SerializeTo prepends the message. The chain of types and the payloads' lengths are made from the payloads; the length in the header too
-// with FixLengths, else it is the message's own.
+// SerializeTo prepends the message. The chain of types and the payloads' lengths are made from the
+// payloads; the length in the header too with FixLengths, else it is the message's own.
 func (l *IKELayer) SerializeTo(b gopacket.SerializeBuffer, o gopacket.SerializeOptions) error {
 	if l.Message == nil {
 		return errors.New("IKE layer: there is no message to serialise")

@@ -9,8 +9,9 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// What was decoded and serialised again must be the same bytes, for every sound message of all captures: of both versions, with and
-// without the non-ESP marker, over IPv4 and IPv6, reassembled ones too.
+// What was decoded and serialised again must be the same bytes, for every sound message of all
+// captures: of both versions, with and without the non-ESP marker, over IPv4 and IPv6, reassembled
+// ones too.
 func TestIKELayerThereAndBack(t *testing.T) {
 	messages, marked := 0, 0
 	for name, file := range captures(t) {
@@ -58,7 +59,8 @@ func TestIKELayerInAParser(t *testing.T) {
 		t.Fatalf("%v %v", decoded, err)
 	}
 	next := gopacket.NewDecodingLayerParser(LayerTypeIKE(), &layer)
-	if err := next.DecodeLayers(udp.Payload, &decoded); err != nil || len(decoded) != 1 || decoded[0] != LayerTypeIKE() || layer.Message == nil {
+	if err := next.DecodeLayers(udp.Payload, &decoded); err != nil || len(decoded) != 1 || decoded[0] != LayerTypeIKE() ||
+		layer.Message == nil {
 		t.Errorf("%v %v", decoded, err)
 	}
 }

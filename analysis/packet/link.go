@@ -32,18 +32,22 @@ const (
 	linkSLL2        = 276
 )
 
-// linkNames describe link types with libpcap's own words: those that are read, and of the others what gateways, access points and
-// modems are captured with.
+// linkNames describe link types with libpcap's own words: those that are read, and of the others
+// what gateways, access points and modems are captured with.
 var linkNames = map[uint16]string{
 	linkNull: "BSD loopback", linkEthernet: "Ethernet", linkPPP: "PPP", linkRawBSD: "Raw IP", linkRawOpen: "Raw IP",
-	linkPPPSerial: "PPP over serial", linkPPPoE: "PPPoE", linkRaw: "Raw IP", linkCiscoHDLC: "Cisco HDLC", linkFrameRelay: "Frame Relay",
-	linkLoop: "OpenBSD loopback", linkEnc: "OpenBSD encapsulated IP", linkSLL: "Linux cooked v1", linkPPPD: "PPP with direction",
+	linkPPPSerial: "PPP over serial", linkPPPoE: "PPPoE", linkRaw: "Raw IP", linkCiscoHDLC: "Cisco HDLC",
+	linkFrameRelay: "Frame Relay",
+	linkLoop:       "OpenBSD loopback", linkEnc: "OpenBSD encapsulated IP", linkSLL: "Linux cooked v1",
+	linkPPPD:    "PPP with direction",
 	linkJuniper: "Juniper Ethernet", linkPPPDir: "PPP with direction", linkHDLCDir: "Cisco HDLC with direction",
 	linkFRDir: "Frame Relay with direction", linkIPv4: "Raw IPv4", linkIPv6: "Raw IPv6", linkNFLOG: "Linux netfilter log",
 	linkNetAnalyzer: "netANALYZER Ethernet", linkSLL2: "Linux cooked v2",
 
-	6: "IEEE 802.5 Token Ring", 8: "SLIP", 10: "FDDI", 11: "RFC 1483 ATM", 100: "RFC 1483 ATM", 105: "IEEE 802.11", 117: "OpenBSD pflog",
-	122: "IP over Fibre Channel", 123: "SunATM", 127: "IEEE 802.11 with radiotap", 143: "DOCSIS", 163: "IEEE 802.11 with AVS",
+	6: "IEEE 802.5 Token Ring", 8: "SLIP", 10: "FDDI", 11: "RFC 1483 ATM", 100: "RFC 1483 ATM", 105: "IEEE 802.11",
+	117: "OpenBSD pflog",
+	122: "IP over Fibre Channel", 123: "SunATM", 127: "IEEE 802.11 with radiotap", 143: "DOCSIS",
+	163: "IEEE 802.11 with AVS",
 	177: "Linux LAPD", 189: "USB", 192: "PPI", 220: "USB", 249: "USBPcap", 253: "Linux netlink", 258: "Apple PKTAP",
 }
 
@@ -80,20 +84,24 @@ const (
 	etherMaxLen  = 1500 // up to here the field is a length, and LLC follows
 )
 
-// noIP are EtherTypes of protocols that carry no IP: ARP, Wake-on-LAN, CDP and others of Cisco in GRE, NHRP, RARP, AppleTalk, IPX, flow control,
-// slow protocols, PPPoE discovery, 802.1X, PROFINET, MVRP, LLDP, CFM, PTP, FCoE, loopback tests.
+// noIP are EtherTypes of protocols that carry no IP: ARP, Wake-on-LAN, CDP and others of Cisco in
+// GRE, NHRP, RARP, AppleTalk, IPX, flow control, slow protocols, PPPoE discovery, 802.1X, PROFINET,
+// MVRP, LLDP, CFM, PTP, FCoE, loopback tests.
 var noIP = map[uint16]bool{
-	0x0806: true, 0x0842: true, 0x2000: true, 0x2001: true, 0x8035: true, 0x809b: true, 0x80f3: true, 0x8137: true, 0x8808: true, 0x8809: true,
-	0x8863: true, 0x888e: true, 0x8892: true, 0x88cc: true, 0x88f5: true, 0x88f7: true, 0x8902: true, 0x8906: true, 0x8914: true, 0x9000: true,
+	0x0806: true, 0x0842: true, 0x2000: true, 0x2001: true, 0x8035: true, 0x809b: true, 0x80f3: true, 0x8137: true,
+	0x8808: true, 0x8809: true,
+	0x8863: true, 0x888e: true, 0x8892: true, 0x88cc: true, 0x88f5: true, 0x88f7: true, 0x8902: true, 0x8906: true,
+	0x8914: true, 0x9000: true,
 }
 
-// links finds the IP packet in a frame. It does without gopacket's layers, whose tables cost every start of a program more than a small
-// capture takes to read.
+// links finds the IP packet in a frame. It does without gopacket's layers, whose tables cost every
+// start of a program more than a small capture takes to read.
 type links struct {
 	unread string // what the frame has that is not read, when no IP packet was found for that
 }
 
-// ip returns the IP packet in a frame, with whatever follows it, or nil: then unread says what was not read, if anything.
+// ip returns the IP packet in a frame, with whatever follows it, or nil: then unread says what was
+// not read, if anything.
 func (l *links) ip(link uint16, frame []byte) []byte {
 	l.unread = ""
 	if link == linkEthernet {
@@ -188,7 +196,8 @@ func (l *links) ether(kind uint16, b []byte) []byte {
 	}
 }
 
-// carried reads what is no tag: a packet within the frame, LLC behind a length, or what is not read.
+// carried reads what is no tag: a packet within the frame, LLC behind a length,
+// or what is not read.
 func (l *links) carried(kind uint16, b []byte) []byte {
 	switch {
 	case kind == etherMPLS, kind == etherMPLSUp:
@@ -209,7 +218,8 @@ func (l *links) carried(kind uint16, b []byte) []byte {
 	return nil
 }
 
-// metadataLen is the length of Cisco's metadata header with the EtherType behind it: version, length in words, options.
+// metadataLen is the length of Cisco's metadata header with the EtherType behind it: version,
+// length in words, options.
 func metadataLen(b []byte) int {
 	if len(b) < 2 || b[0] != 1 {
 		return 0
@@ -217,8 +227,8 @@ func metadataLen(b []byte) int {
 	return 2 + 4*max(int(b[1]), 1) + 2
 }
 
-// secTagLen is the length of a MACsec tag (IEEE 802.1AE, Section 9.3) with the EtherType behind it; 0 where the frame is encrypted or
-// changed, which the bits E and C say.
+// secTagLen is the length of a MACsec tag (IEEE 802.1AE, Section 9.3) with the EtherType behind it;
+// 0 where the frame is encrypted or changed, which the bits E and C say.
 func secTagLen(b []byte) int {
 	const explicit, encrypted, changed = 0x20, 0x08, 0x04
 	switch {
@@ -230,8 +240,9 @@ func secTagLen(b []byte) int {
 	return 8
 }
 
-// mpls skips labels (RFC 3032, Section 2.1). What they label is not said: IP, or an Ethernet frame with or without a control
-// word (RFC 4448), whose first byte can read as an IP version. So IP must prove itself there.
+// mpls skips labels (RFC 3032, Section 2.1). What they label is not said: IP, or an Ethernet frame
+// with or without a control word (RFC 4448), whose first byte can read as an IP version. So IP must
+// prove itself there.
 func (l *links) mpls(b []byte) []byte {
 	for bottom := false; !bottom; b = b[4:] {
 		if len(b) < 4 {
@@ -253,16 +264,19 @@ func (l *links) mpls(b []byte) []byte {
 	return sniffIP(b)
 }
 
-// isIP says whether b is an IP packet by more than its version: by the checksum of an IPv4 header, or its length where that is left to the
-// network card, and by the length of an IPv6 packet and a known next header.
+// isIP says whether b is an IP packet by more than its version: by the checksum of an IPv4 header,
+// or its length where that is left to the network card, and by the length of an IPv6 packet and a
+// known next header.
 func isIP(b []byte) bool {
 	switch {
 	case len(b) >= 20 && b[0]>>4 == 4 && b[0]&15 >= 5 && len(b) >= 4*int(b[0]&15):
 		head := b[:4*(b[0]&15)]
-		return fold(onesSum(head)) == 0xffff || binary.BigEndian.Uint16(b[10:]) == 0 && int(binary.BigEndian.Uint16(b[2:])) <= len(b)
+		return fold(onesSum(head)) == 0xffff || binary.BigEndian.Uint16(b[10:]) == 0 &&
+			int(binary.BigEndian.Uint16(b[2:])) <= len(b)
 	case len(b) >= 40 && b[0]>>4 == 6:
 		switch b[6] {
-		case protoHopByHop, protoIPv4, protoTCP, protoUDP, protoIPv6, protoRouting, protoFragment, protoGRE, protoESP, protoAH, protoICMPv6, protoOptions:
+		case protoHopByHop, protoIPv4, protoTCP, protoUDP, protoIPv6, protoRouting, protoFragment, protoGRE, protoESP,
+			protoAH, protoICMPv6, protoOptions:
 			return true
 		}
 	}
@@ -287,8 +301,8 @@ const (
 	pppControl   = 0x4000 // from here on: traffic of link and network control protocols
 )
 
-// ppp reads a PPP header, with or without address and control, its protocol in one byte or two (RFC 1661, Sections 2
-// and 6.5). On serial lines the same link type carries Cisco HDLC.
+// ppp reads a PPP header, with or without address and control, its protocol in one byte or two
+// (RFC 1661, Sections 2 and 6.5). On serial lines the same link type carries Cisco HDLC.
 func (l *links) ppp(b []byte) []byte {
 	if len(b) >= 4 && (b[0] == 0x0f || b[0] == 0x8f) && b[1] == 0 {
 		return l.ether(binary.BigEndian.Uint16(b[2:]), b[4:])
@@ -312,7 +326,8 @@ func (l *links) ppp(b []byte) []byte {
 		if len(b) >= 2 && b[1] == 1 {
 			return l.frame(b[2:])
 		}
-	case protocol == pppMultilink && len(b) >= 4 && b[0]&0xc0 == 0xc0: // a whole packet, long sequence numbers (RFC 1990, Section 3)
+	// a whole packet, long sequence numbers (RFC 1990, Section 3)
+	case protocol == pppMultilink && len(b) >= 4 && b[0]&0xc0 == 0xc0:
 		return l.ppp(b[4:])
 	case protocol < pppControl:
 		l.unread = fmt.Sprintf("PPP protocol 0x%04x", protocol)
@@ -320,7 +335,8 @@ func (l *links) ppp(b []byte) []byte {
 	return nil
 }
 
-// frameRelay reads Q.922 addresses of two to four bytes, and what RFC 2427 or Cisco put behind them.
+// frameRelay reads Q.922 addresses of two to four bytes, and what RFC 2427 or
+// Cisco put behind them.
 func (l *links) frameRelay(b []byte) []byte {
 	n := 1
 	for n <= len(b) && n < 4 && b[n-1]&1 == 0 {
@@ -348,7 +364,8 @@ func (l *links) frameRelay(b []byte) []byte {
 	return nil
 }
 
-// outside reads what an organisation's number and its protocol name (RFC 1042; RFC 2427, Appendix C).
+// outside reads what an organisation's number and its protocol name (RFC 1042;
+// RFC 2427, Appendix C).
 func (l *links) outside(organisation [3]byte, protocol uint16, b []byte) []byte {
 	const bridgedFCS, bridged = 1, 7
 	switch {
@@ -360,7 +377,8 @@ func (l *links) outside(organisation [3]byte, protocol uint16, b []byte) []byte 
 	return nil // CDP, VTP, DTP, spanning trees: they carry no IP
 }
 
-// nflog finds the packet in a message of Linux's netfilter: a header, then values of a type, in the byte order of the host that captured.
+// nflog finds the packet in a message of Linux's netfilter: a header, then values of a type, in the
+// byte order of the host that captured.
 func nflog(b []byte) []byte {
 	const payload = 9
 	if len(b) < 8 {
@@ -384,8 +402,9 @@ func nflog(b []byte) []byte {
 	return nil
 }
 
-// juniper reads what a router of Juniper adds before an Ethernet frame: a magic number, flags, extensions (packet-juniper.c of Wireshark
-// tells their meaning). Frames without their link layer have the protocol's number.
+// juniper reads what a router of Juniper adds before an Ethernet frame: a magic number, flags,
+// extensions (packet-juniper.c of Wireshark tells their meaning). Frames without their link layer
+// have the protocol's number.
 func (l *links) juniper(b []byte) []byte {
 	const extended, noLink = 0x80, 0x02
 	if len(b) < 4 || [3]byte(b) != [3]byte{'M', 'G', 'C'} {
@@ -404,7 +423,8 @@ func (l *links) juniper(b []byte) []byte {
 	return l.frame(b)
 }
 
-// llc reads IEEE 802.2 headers: two access points and control, of one byte or of two, and the SNAP header that both of 0xAA announce.
+// llc reads IEEE 802.2 headers: two access points and control, of one byte or of two, and the SNAP
+// header that both of 0xAA announce.
 func (l *links) llc(b []byte) []byte {
 	const snap, group = 0xaa, 0x01
 	if len(b) < 3 || b[0]&^group != snap || b[1]&^group != snap {
@@ -420,7 +440,8 @@ func (l *links) llc(b []byte) []byte {
 	return l.outside([3]byte(b), binary.BigEndian.Uint16(b[3:]), b[5:])
 }
 
-// loopback reads the protocol family of BSD, in the byte order of the host that captured: below 256 in either.
+// loopback reads the protocol family of BSD, in the byte order of the host that captured: below 256
+// in either.
 func loopback(b []byte) []byte {
 	if len(b) < 4 || min(binary.BigEndian.Uint32(b), binary.LittleEndian.Uint32(b)) > 0xff {
 		return nil

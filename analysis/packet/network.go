@@ -27,16 +27,19 @@ const (
 	protoShim6    = 140
 )
 
-// decoder reads the layers of one packet after the other; what it keeps between them is the reassembly, of IP and of TCP.
+// decoder reads the layers of one packet after the other; what it keeps between them is the
+// reassembly, of IP and of TCP.
 type decoder struct {
 	links      links
 	fragments  reassembly
 	streams    streams
 	icmp       ICMPError
 	noChecksum bool
+	cutFirst   bool // Options.CutFirst
 }
 
-// decode fills p from r. Raw, times and lengths are always there, the rest as far as the frame can be read.
+// decode fills p from r. Raw, times and lengths are always there, the rest as far as the frame can
+// be read.
 func (d *decoder) decode(p *Packet, r *record) {
 	p.Nanos, p.CapLen, p.WireLen, p.Interface, p.Link, p.Raw = r.nanos, len(r.data), r.wireLen, r.iface, r.link, r.data
 	p.ChecksumOK = true
@@ -80,14 +83,14 @@ func (d *decoder) ipv4(p *Packet, b []byte) {
 	fragment := binary.BigEndian.Uint16(b[6:])
 	if fragment&0x3fff != 0 {
 		p.FragOffset, p.MoreFrags = int(fragment&0x1fff)*8, fragment&0x2000 != 0
-		d.fragment(p, p.Proto, body)
+		d.fragment(p, p.Proto, body, max(0, p.IPLen-len(b)))
 		return
 	}
 	d.transport(p, p.Proto, body)
 }
 
-// cutToLength takes the padding of the link layer off, or finds that bytes are missing. A total length of zero is what a
-// host sees of a packet that its network card cuts.
+// cutToLength takes the padding of the link layer off, or finds that bytes are missing. A total
+// length of zero is what a host sees of a packet that its network card cuts.
 func (d *decoder) cutToLength(p *Packet, b []byte, headerLen int) []byte {
 	switch {
 	case p.IPLen == 0:
@@ -116,14 +119,15 @@ func (d *decoder) ipv6(p *Packet, b []byte) {
 	next, body, fragmented := extensions(p, b[6], d.cutToLength(p, b, 40))
 	p.Proto = next
 	if fragmented {
-		d.fragment(p, next, body)
+		d.fragment(p, next, body, max(0, p.IPLen-len(b)))
 		return
 	}
 	d.transport(p, next, body)
 }
 
-// extensions skips the extension headers up to what they extend. A fragment header ends the search unless it holds a whole
-// packet (RFC 6946). Every step takes eight bytes at least, so that the packet's length bounds the loop.
+// extensions skips the extension headers up to what they extend. A fragment header ends the search
+// unless it holds a whole packet (RFC 6946). Every step takes eight bytes at least, so that the
+// packet's length bounds the loop.
 func extensions(p *Packet, next uint8, b []byte) (proto uint8, rest []byte, fragmented bool) {
 	for {
 		switch next {

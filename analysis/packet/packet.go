@@ -1,5 +1,6 @@
-// Package packet reads a capture file as a stream of packets: container, link, IP and UDP layers, reassembled IP
-// fragments, and what an IPsec tunnel's packets are. Its IKE layer is gopacket's way in.
+// Package packet reads a capture file as a stream of packets: container, link, IP and UDP
+// layers, reassembled IP fragments, and what an IPsec tunnel's packets are. Its IKE layer is
+// gopacket's way in.
 package packet
 
 import (
@@ -12,23 +13,28 @@ type Kind uint8
 
 // The kinds of packets.
 const (
-	Other     Kind = iota
-	IKE            // an IKE message on UDP 500 or 4500, whole unless Truncated (the last fragment completes a fragmented one)
-	ESP            // protocol 50, also behind AH, or ESP in UDP or TCP; of a fragmented packet its first fragment
-	AH             // protocol 51 that carries no ESP; of a fragmented packet its first fragment
-	Keepalive      // the one-byte 0xFF of RFC 3948, Section 2.3
-	ICMP           // an ICMP or ICMPv6 error that quotes another packet
-	Fragment       // a fragment of a datagram that is not complete with it
+	Other Kind = iota
+	// an IKE message on UDP 500 or 4500, whole unless Truncated (the last fragment completes a
+	// fragmented one)
+	IKE
+	ESP       // protocol 50, also behind AH, or ESP in UDP or TCP; of a fragmented packet its first fragment
+	AH        // protocol 51 that carries no ESP; of a fragmented packet its first fragment
+	Keepalive // the one-byte 0xFF of RFC 3948, Section 2.3
+	ICMP      // an ICMP or ICMPv6 error that quotes another packet
+	Fragment  // a fragment of a datagram that is not complete with it
 )
 
 func (k Kind) String() string {
 	return [...]string{"other", "IKE", "ESP", "AH", "NAT-keepalive", "ICMP", "fragment"}[k]
 }
 
-// Packet is one frame of a capture. A Reader reuses it: its slices are valid until the next call of Next.
+// Packet is one frame of a capture. A Reader reuses it: its slices are valid until the
+// next call of Next.
 type Packet struct {
-	Frame     int    // counts from 1, as Wireshark numbers frames
-	Record    int    // 0, or which further IKE message or ESP packet of the frame this is: a TCP segment can hold several (RFC 9329)
+	Frame int // counts from 1, as Wireshark numbers frames
+	// 0, or which further IKE message or ESP packet of the frame this is: a TCP segment can hold
+	// several (RFC 9329)
+	Record    int
 	Nanos     int64  // time of capture by the capturing clock, nanoseconds since 1970 UTC
 	CapLen    int    // bytes in the file
 	WireLen   int    // bytes on the wire
@@ -36,11 +42,12 @@ type Packet struct {
 	Link      uint16 // link type of that interface, as libpcap numbers them
 	Raw       []byte // the frame as it is in the file, CapLen bytes; valid until the next call of Next
 
-	// Wrapping names what carried the packet and was taken off, outermost first, as "ERSPAN II" or "IP in IP, VXLAN"; "" for a packet that
-	// stood in the frame itself. Addresses and all below are those inside.
+	// Wrapping names what carried the packet and was taken off, outermost first, as "ERSPAN II"
+	// or "IP in IP, VXLAN"; "" for a packet that stood in the frame itself. Addresses and all
+	// below are those inside.
 	Wrapping string
-	// Unread names what was not read: a link type, or what stands around the packet. "" for all that was read, and for protocols of the
-	// link layer that carry no IP, as ARP.
+	// Unread names what was not read: a link type, or what stands around the packet. "" for all that
+	// was read, and for protocols of the link layer that carry no IP, as ARP.
 	Unread string
 
 	Src, Dst         netip.Addr // invalid where the frame has no IP layer
@@ -68,6 +75,7 @@ type Packet struct {
 	Fragments  []int // frames of the reassembled datagram in order of arrival, nil for an unfragmented one
 	Datagram   int   // length of the reassembled datagram's IP payload in bytes, 0 for an unfragmented one
 	Overlap    bool  // its fragments overlapped with different bytes; those that came first were kept
+	Partial    bool  // a first fragment, read as far as the capture has it (Options.CutFirst)
 
 	Error *ICMPError // for ICMP
 }
@@ -81,10 +89,19 @@ type ICMPError struct {
 	Type, Code       uint8
 	MTU              int        // next-hop MTU of fragmentation needed (3/4) or packet too big (2/0), else 0
 	Src, Dst         netip.Addr // of the quoted packet
+	DstLen           int        // bytes of Dst that are there, where the capture cut the quote in it; 0: all
 	SrcPort, DstPort uint16
 	Proto            uint8
 	IPID             uint32
 	Payload          []byte // the quoted bytes behind UDP and non-ESP marker, or behind IP for ESP; often cut
+}
+
+// To is the quoted packet's destination, or its prefix where the capture cut it.
+func (e *ICMPError) To() string {
+	if e.DstLen > 0 {
+		return netip.PrefixFrom(e.Dst, e.DstLen*8).String()
+	}
+	return e.Dst.String()
 }
 
 // FileInfo describes a capture file, complete when it was read to its end.
@@ -93,15 +110,16 @@ type FileInfo struct {
 	LinkType string // as libpcap describes it; of the first interface
 	SnapLen  int
 	SHA256   string // of the file as it lies on disk
-	// Interfaces are the descriptions of a pcapng's interfaces (if_description, draft-ietf-opsawg-pcapng, Section 4.2), "" for one without.
+	// Interfaces are the descriptions of a pcapng's interfaces (if_description,
+	// draft-ietf-opsawg-pcapng, Section 4.2), "" for one without.
 	Interfaces []string
 	Packets    int
 	Bytes      int64   // up to where it was read; of a file in gzip, of what is in it
 	Damage     *Damage // why reading ended early, or what a text lacks, or nil
 }
 
-// Damage says where a file ends inside a record or holds an impossible length, all before which was read; or where a text first lacks
-// lines, which cuts that packet.
+// Damage says where a file ends inside a record or holds an impossible length, all before which was
+// read; or where a text first lacks lines, which cuts that packet.
 type Damage struct {
 	Offset int64
 	Reason string

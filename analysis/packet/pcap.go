@@ -16,13 +16,14 @@ type record struct {
 	passed  int // frames before it, by Wireshark's count, that are no packets
 }
 
-// container is one of the file formats. next returns io.EOF at the end, a *Damage where the file breaks.
+// container is one of the file formats. next returns io.EOF at the end, a *Damage
+// where the file breaks.
 type container interface {
 	next(*record) error
 }
 
-// magics of pcap files, as a big-endian reader sees them (draft-ietf-opsawg-pcap, Section 4; the modified format of
-// A. Kuznetsov has eight more bytes in each record header).
+// magics of pcap files, as a big-endian reader sees them (draft-ietf-opsawg-pcap, Section 4; the
+// modified format of A. Kuznetsov has eight more bytes in each record header).
 const (
 	magicMicro      = 0xa1b2c3d4
 	magicNano       = 0xa1b23c4d
@@ -98,8 +99,8 @@ func (p *pcapReader) next(r *record) error {
 	return nil
 }
 
-// fields reads a record header. The byte order is asked here once, because a call through an interface for each
-// field would be most of the work.
+// fields reads a record header. The byte order is asked here once, because a call through an
+// interface for each field would be most of the work.
 func (p *pcapReader) fields(h []byte) (sec, frac, capLen, wireLen uint32) {
 	h = h[:recordHeaderLen]
 	if p.big {

@@ -46,7 +46,8 @@ type pcapngReader struct {
 	told  int   // blocks since the last packet that are frames to Wireshark, too
 }
 
-// newPcapng reads up to the first interface; ok is false when the file does not begin with a section header.
+// newPcapng reads up to the first interface; ok is false when the file does not begin with a
+// section header.
 func newPcapng(src *source) (n *pcapngReader, ok bool, err error) {
 	b, _ := src.peek(4)
 	if len(b) < 4 || binary.BigEndian.Uint32(b) != blockSection {
@@ -212,7 +213,8 @@ func (n *pcapngReader) packet(r *record, kind uint32, b []byte) error {
 	return nil
 }
 
-// simple reads a Simple Packet Block: no time, always the first interface, its length bounded by the snap length.
+// simple reads a Simple Packet Block: no time, always the first interface, its length bounded by
+// the snap length.
 func (n *pcapngReader) simple(r *record, b []byte) error {
 	i, err := n.lookUp(0)
 	if err != nil {

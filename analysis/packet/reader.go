@@ -12,10 +12,18 @@ import (
 type Options struct {
 	NoHash     bool // leave FileInfo.SHA256 empty, for speed
 	NoChecksum bool // do not verify UDP checksums: ChecksumOK is true everywhere
+	// CutFirst reads a first fragment that the capture cut short as far as it goes, as a datagram in
+	// itself: Partial is true, and should the datagram become whole, it comes once more. Without it,
+	// such a fragment waits for the others as every fragment does.
+	CutFirst bool
+	// Here says of a fragment whether it was captured at one place or at the other, of a capture of
+	// two: only fragments of one place make a datagram whole. It is asked when the interface, the
+	// addresses and the TTL are known. nil: all are of one.
+	Here func(*Packet) bool
 }
 
-// Reader reads one capture, packet by packet. It is not safe for use by several goroutines. Its memory does not grow with
-// the file.
+// Reader reads one capture, packet by packet. It is not safe for use by several goroutines. Its
+// memory does not grow with the file.
 type Reader struct {
 	disk    *disk
 	src     *source // of the container's bytes
@@ -28,11 +36,12 @@ type Reader struct {
 	err     error
 }
 
-// NewReader finds out what r holds (pcap, pcapng, either in gzip, the text of `show monitor capture NAME buffer dump`,
-// or a hex text of tcpdump, FortiGate or ASA)
-// and reads its header. It returns an error for anything that is not a capture; damage behind the header is no error.
+// NewReader finds out what r holds (pcap, pcapng, either in gzip, the text of `show monitor capture
+// NAME buffer dump`, or a hex text of tcpdump, FortiGate or ASA) and reads its header. It returns
+// an error for anything that is not a capture; damage behind the header is no error.
 func NewReader(r io.Reader, o Options) (*Reader, error) {
-	n := &Reader{disk: &disk{r: r}, decoder: decoder{noChecksum: o.NoChecksum}}
+	n := &Reader{disk: &disk{r: r}, decoder: decoder{noChecksum: o.NoChecksum, cutFirst: o.CutFirst}}
+	n.decoder.fragments.here = o.Here
 	if !o.NoHash {
 		n.disk.sum = newFileHash()
 	}
@@ -56,8 +65,9 @@ func NewReader(r io.Reader, o Options) (*Reader, error) {
 
 var (
 	errEmpty   = errors.New("the file is empty")
-	errUnknown = errors.New("neither pcap, pcapng, gzip, a text of show monitor capture NAME buffer dump, nor a hex text of tcpdump -XX, FortiGate or ASA; " +
-		"editcap -F pcap FILE CONVERTED.pcap converts what Wireshark reads (ERF, for instance), text2pcap other hex texts")
+	errUnknown = errors.New("neither pcap, pcapng, gzip, a text of show monitor capture NAME buffer dump, nor a hex " +
+		"text of tcpdump -XX, FortiGate or ASA; editcap -F pcap FILE CONVERTED.pcap converts what Wireshark reads (ERF, " +
+		"for instance), text2pcap other hex texts")
 )
 
 // open recognises the format by the first bytes.
@@ -97,8 +107,9 @@ func (r *Reader) open(src *source) error {
 	return errUnknown
 }
 
-// Next reads the next packet into p, or the next record of the TCP segment before: then Record counts on. It returns io.EOF at the end of the capture, also where the capture is damaged:
-// Info tells. Any other error is one of the reader below.
+// Next reads the next packet into p, or the next record of the TCP segment before: then Record
+// counts on. It returns io.EOF at the end of the capture, also where the capture is damaged: Info
+// tells. Any other error is one of the reader below.
 func (r *Reader) Next(p *Packet) error {
 	if r.done {
 		return r.err
@@ -158,8 +169,8 @@ func Frames(r *Reader) iter.Seq2[*Packet, error] {
 	}
 }
 
-// All yields the packets of r. The packet is the same one every time, overwritten by the next step. An error ends
-// the sequence and is yielded with a nil packet.
+// All yields the packets of r. The packet is the same one every time, overwritten by the next step.
+// An error ends the sequence and is yielded with a nil packet.
 func All(r *Reader) iter.Seq2[*Packet, error] {
 	return func(yield func(*Packet, error) bool) {
 		var p Packet

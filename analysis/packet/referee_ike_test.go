@@ -15,8 +15,8 @@ import (
 	"github.com/moncap/moncap/testdata"
 )
 
-// compareIKE compares a message with what tshark says of it. Where tshark gives a message up as malformed, ours must
-// begin with the payloads that tshark could read.
+// compareIKE compares a message with what tshark says of it. Where tshark gives a message up as
+// malformed, ours must begin with the payloads that tshark could read.
 func compareIKE(p *Packet, v verdict) []string {
 	var out []string
 	check := func(field string, ours any, theirs any) {
@@ -73,7 +73,8 @@ func (v verdict) values(field string) []string {
 }
 
 // textFields are not numbers.
-var textFields = map[string]bool{"isakmp.vid_bytes": true, "isakmp.nonce": true, "isakmp.ts.start_ipv4": true, "isakmp.ts.end_ipv4": true}
+var textFields = map[string]bool{"isakmp.vid_bytes": true, "isakmp.nonce": true, "isakmp.ts.start_ipv4": true,
+	"isakmp.ts.end_ipv4": true}
 
 // flat has the values of tshark's fields in the order of the wire.
 type flat map[string][]string
@@ -91,13 +92,17 @@ var transformFields = map[ike.TransformType]string{
 	ike.TransformKE: "isakmp.tf.id.dh", ike.TransformESN: "isakmp.tf.id.esn",
 }
 
-// flatten reads m as tshark's columns have it: proposals and transforms stand in the chain behind their SA.
+// flatten reads m as tshark's columns have it: proposals and transforms stand in the chain behind
+// their SA.
 func flatten(m *ike.Message) flat {
 	f := flat{}
-	for _, field := range []string{"isakmp.typepayload", "isakmp.tf.type", "isakmp.trans.id", "isakmp.notify.msgtype", "isakmp.prop.number",
-		"isakmp.prop.protoid", "isakmp.trans.number", "isakmp.ike2.attr.key_length", "isakmp.key_exchange.dh_group", "isakmp.frag.number",
-		"isakmp.frag.total", "isakmp.id.type", "isakmp.auth.method", "isakmp.delete.protoid", "isakmp.notify.data.accepted_dh_group",
-		"isakmp.notify.data.signature_hash_algorithms", "isakmp.cfg.type", "isakmp.vid_bytes", "isakmp.nonce", "isakmp.ts.start_ipv4",
+	for _, field := range []string{"isakmp.typepayload", "isakmp.tf.type", "isakmp.trans.id", "isakmp.notify.msgtype",
+		"isakmp.prop.number",
+		"isakmp.prop.protoid", "isakmp.trans.number", "isakmp.ike2.attr.key_length", "isakmp.key_exchange.dh_group",
+		"isakmp.frag.number", "isakmp.frag.total", "isakmp.id.type", "isakmp.auth.method", "isakmp.delete.protoid",
+		"isakmp.notify.data.accepted_dh_group",
+		"isakmp.notify.data.signature_hash_algorithms", "isakmp.cfg.type", "isakmp.vid_bytes", "isakmp.nonce",
+		"isakmp.ts.start_ipv4",
 		"isakmp.ts.end_ipv4", "isakmp.ike.attr.type", "isakmp.ipsec.attr.type"} {
 		f[field] = nil
 	}
@@ -224,7 +229,8 @@ func (f flat) sa1(sa *ike.SAv1) {
 	}
 }
 
-// With the keys, tshark must see the same payloads inside of encrypted messages, SKF put together included.
+// With the keys, tshark must see the same payloads inside of encrypted messages, SKF put
+// together included.
 func TestTsharkSeesTheSameInside(t *testing.T) {
 	needTshark(t)
 	merged := (&ngFile{order: binary.LittleEndian}).section().iface(linkEthernet, 0, 9, 0)
@@ -276,15 +282,15 @@ func TestTsharkSeesTheSameInside(t *testing.T) {
 	t.Logf("%d messages opened", opened)
 }
 
-// sentAgain are retransmissions: tshark takes them for the next message of the chain of cipher blocks and decrypts them to nonsense; ours
-// are what the first transmission was.
+// sentAgain are retransmissions: tshark takes them for the next message of the chain of cipher
+// blocks and decrypts them to nonsense; ours are what the first transmission was.
 var sentAgain = []string{
 	"ikev1-psk-mismatch/a frame 7", "ikev1-psk-mismatch/a frame 9", "ikev1-psk-mismatch/a frame 11",
 	"ikev1-psk-mismatch/b frame 7", "ikev1-psk-mismatch/b frame 9", "ikev1-psk-mismatch/b frame 11",
 }
 
-// Of IKEv1 too, a file at a time, since its cipher blocks are chained from message to message. What B encrypted with a key of its own
-// is no plaintext to us; tshark shows what comes out.
+// Of IKEv1 too, a file at a time, since its cipher blocks are chained from message to message. What
+// B encrypted with a key of its own is no plaintext to us; tshark shows what comes out.
 func TestTsharkSeesTheSameInsideOfIKEv1(t *testing.T) {
 	needTshark(t)
 	opened := 0
@@ -317,7 +323,8 @@ func TestTsharkSeesTheSameInsideOfIKEv1(t *testing.T) {
 			differs := err != nil
 			for field, ours := range f {
 				theirs := verdicts[i].values(field)
-				if differs = differs || !slices.Equal(ours, theirs); !slices.Equal(ours, theirs) && !slices.Contains(sentAgain, where) {
+				if differs = differs || !slices.Equal(ours, theirs); !slices.Equal(ours, theirs) &&
+					!slices.Contains(sentAgain, where) {
 					t.Errorf("%s: %s: ours %v, tshark %v, %v", where, field, ours, theirs, err)
 				}
 			}
@@ -350,7 +357,8 @@ func keyOptions(table string) []string {
 	return all
 }
 
-// The public captures that once crashed a decoder must be read, and what is broken in them be marked.
+// The public captures that once crashed a decoder must be read, and what is broken
+// in them be marked.
 func TestCrashCorpusIsMarked(t *testing.T) {
 	seen := 0
 	for name, file := range captures(t) {

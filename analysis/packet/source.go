@@ -10,8 +10,8 @@ import (
 
 const (
 	bufferSize = 256 << 10
-	// maxRecord bounds what a record may claim to hold before anything is allocated: Wireshark's own limit. The
-	// longest IP packet has 64 KB, the longest that IOS XE captures 9500 bytes.
+	// maxRecord bounds what a record may claim to hold before anything is allocated: Wireshark's own
+	// limit. The longest IP packet has 64 KB, the longest that IOS XE captures 9500 bytes.
 	maxRecord = 256 << 10
 )
 
@@ -29,8 +29,9 @@ func newSource(r io.Reader) *source { return &source{r: r, buf: make([]byte, buf
 // offset is where the next byte stands in the (unpacked) stream.
 func (s *source) offset() int64 { return s.base + int64(s.start) }
 
-// peek returns the next n bytes without consuming them; they are valid until the next call. With fewer left it
-// returns those and io.ErrUnexpectedEOF, with none io.EOF. n must have been checked against a limit.
+// peek returns the next n bytes without consuming them; they are valid until the next call. With
+// fewer left it returns those and io.ErrUnexpectedEOF, with none io.EOF. n must have been checked
+// against a limit.
 func (s *source) peek(n int) ([]byte, error) {
 	if s.end-s.start >= n {
 		return s.buf[s.start : s.start+n], nil
@@ -102,8 +103,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// disk is the file as it lies on disk: it computes its hash, and remembers an error of the medium, which is not
-// damage of the file.
+// disk is the file as it lies on disk: it computes its hash, and remembers an error of the medium,
+// which is not damage of the file.
 type disk struct {
 	r   io.Reader
 	sum *fileHash // nil for none
@@ -121,8 +122,9 @@ func (d *disk) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fileHash computes a SHA-256 beside the decoding, which takes about as long: while the packets of one piece of the
-// file are decoded, a goroutine hashes a copy of it. The next piece waits for it; it never waits for anybody itself.
+// fileHash computes a SHA-256 beside the decoding, which takes about as long: while the packets of
+// one piece of the file are decoded, a goroutine hashes a copy of it. The next piece waits for it;
+// it never waits for anybody itself.
 type fileHash struct {
 	hash  hash.Hash
 	piece []byte

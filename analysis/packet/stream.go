@@ -6,15 +6,17 @@ import (
 	"net/netip"
 )
 
-// IKE and ESP in TCP (RFC 9329): behind a prefix that its originator sends, a stream is records of a length, itself included, and an IKE
-// message with a non-ESP marker or an ESP packet. A segment may hold several, a record may take several segments.
+// IKE and ESP in TCP (RFC 9329): behind a prefix that its originator sends, a stream is records of
+// a length, itself included, and an IKE message with a non-ESP marker or an ESP packet. A segment
+// may hold several, a record may take several segments.
 
 var tcpPrefix = []byte("IKETCP")
 
 // Limits of the streams, so that no file can fill the memory: a record has 64 KB at most.
 const maxStreams = 256
 
-// streams puts together what TCP carries on port 4500, as far as the segments come in order. What was sent again is read once.
+// streams puts together what TCP carries on port 4500, as far as the segments come in order. What
+// was sent again is read once.
 type streams struct {
 	open    map[streamKey]*stream
 	further [][]byte // records of the last segment that were not handed out yet
@@ -41,7 +43,8 @@ type segment struct {
 	data     []byte
 }
 
-// tcp recognises IKE and ESP in TCP by the stream's prefix, or by records that span just this segment.
+// tcp recognises IKE and ESP in TCP by the stream's prefix, or by records that span
+// just this segment.
 func (d *decoder) tcp(p *Packet, b []byte) {
 	if len(b) < 20 || len(b) < int(b[12]>>4)*4 || b[12]>>4 < 5 {
 		return
@@ -51,7 +54,8 @@ func (d *decoder) tcp(p *Packet, b []byte) {
 	if sport != portNATT && dport != portNATT || len(p.Payload) == 0 {
 		return
 	}
-	g := segment{streamKey{p.Src, p.Dst, sport, dport}, binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]), p.Payload}
+	g := segment{streamKey{p.Src, p.Dst, sport, dport}, binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]),
+		p.Payload}
 	records, known := d.streams.take(g)
 	p.TCPEncap = known
 	d.streams.segment, d.streams.further = *p, records
@@ -76,10 +80,12 @@ func (s *streams) next(p *Packet) {
 	}
 }
 
-// take returns the whole records that a segment ends, and whether it is of a stream of RFC 9329. They are valid until the next segment.
+// take returns the whole records that a segment ends, and whether it is of a stream of RFC 9329.
+// They are valid until the next segment.
 func (s *streams) take(g segment) (records [][]byte, known bool) {
 	st := s.open[g.key]
-	if data, prefixed := bytes.CutPrefix(g.data, tcpPrefix); prefixed && (st == nil || st.next-g.seq > uint32(len(g.data))) {
+	if data, prefixed := bytes.CutPrefix(g.data, tcpPrefix); prefixed &&
+		(st == nil || st.next-g.seq > uint32(len(g.data))) {
 		st = s.begin(g.key, g.seq+uint32(len(tcpPrefix)))
 		s.begin(streamKey{g.key.dst, g.key.src, g.key.dport, g.key.sport}, g.ack)
 		return st.read(data), true
@@ -134,7 +140,8 @@ func (st *stream) read(data []byte) [][]byte {
 
 const recordHeader = 2
 
-// split cuts records off as long as they are whole, and returns the rest. Those too short for a message are passed over.
+// split cuts records off as long as they are whole, and returns the rest. Those too short for a
+// message are passed over.
 func split(b []byte) (records [][]byte, rest []byte) {
 	const least = 6
 	for len(b) >= recordHeader && !broken(b) {

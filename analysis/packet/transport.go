@@ -12,10 +12,12 @@ const (
 	portNATT = 4500
 )
 
-// PortGroupKeys is the UDP port of the management of group keys: GDOI (RFC 6407), G-IKEv2 (RFC 9838).
+// PortGroupKeys is the UDP port of the management of group keys: GDOI (RFC 6407),
+// G-IKEv2 (RFC 9838).
 const PortGroupKeys = 848
 
-// GroupKeys says whether p is of the management of group keys. That is IKE with a key server, and of no tunnel: its kind is Other.
+// GroupKeys says whether p is of the management of group keys. That is IKE with a key server, and
+// of no tunnel: its kind is Other.
 func (p *Packet) GroupKeys() bool {
 	return p.Kind == Other && p.Proto == protoUDP && (p.SrcPort == PortGroupKeys || p.DstPort == PortGroupKeys)
 }
@@ -57,10 +59,8 @@ func (d *decoder) udp(p *Packet, b []byte) {
 		p.ChecksumOK = udpChecksumOK(p.Src, p.Dst, b)
 	}
 	p.Payload = b[8:]
-	switch natt := p.SrcPort == portNATT || p.DstPort == portNATT; {
-	case natt && (p.SrcPort == portIKE || p.DstPort == portIKE) && !marked(p.Payload) && looksLikeIKE(p.Payload):
-		p.Kind = IKE // a NAT that happens to translate to one of the two ports
-	case natt:
+	switch {
+	case p.SrcPort == portNATT || p.DstPort == portNATT:
 		natTraversal(p)
 	case p.SrcPort == portIKE || p.DstPort == portIKE:
 		onPortIKE(p)
@@ -79,7 +79,9 @@ func onPortIKE(p *Packet) {
 	}
 }
 
-// natTraversal tells IKE, ESP and keepalives on port 4500 apart (RFC 3948, Section 2).
+// natTraversal tells IKE, ESP and keepalives on port 4500 apart (RFC 3948, Section 2). What has the
+// version and, to the byte, the length of an IKE message is one without its marker, as where a NAT
+// happens to translate to that port: of ESP one packet in billions looks so.
 func natTraversal(p *Packet) {
 	b := p.Payload
 	switch {
@@ -87,6 +89,8 @@ func natTraversal(p *Packet) {
 		p.Kind = Keepalive
 	case marked(b):
 		p.Kind, p.Marker, p.Payload = IKE, true, b[4:]
+	case LooksLikeIKE(b, len(b)): // its sender, or a device on the path, left the marker out
+		p.Kind = IKE
 	case len(b) >= 4:
 		p.UDPEncap = true
 		esp(p, b)
@@ -98,8 +102,10 @@ func isKeepalive(b []byte) bool { return len(b) == 1 && b[0] == 0xff }
 // marked says whether b begins with the non-ESP marker; no ESP packet does, for SPI 0 is forbidden.
 func marked(b []byte) bool { return len(b) >= 4 && binary.BigEndian.Uint32(b) == 0 }
 
-func looksLikeIKE(b []byte) bool {
-	return len(b) >= 28 && (b[17]>>4 == 1 || b[17]>>4 == 2) && uint64(binary.BigEndian.Uint32(b[24:])) == uint64(len(b))
+// LooksLikeIKE says whether what begins with b and has so many bytes has the version and the length
+// of an IKE message.
+func LooksLikeIKE(b []byte, size int) bool {
+	return len(b) >= 28 && (b[17]>>4 == 1 || b[17]>>4 == 2) && int64(binary.BigEndian.Uint32(b[24:])) == int64(size)
 }
 
 // esp reads the ESP header (RFC 4303, Section 2) as far as it is there.
@@ -150,8 +156,9 @@ func addressSum(a netip.Addr) uint64 {
 	return onesSum(b[:])
 }
 
-// onesSum is the sum of b's 16-bit words (RFC 1071). It adds eight bytes at a time, each carry with the next sum, in the
-// byte order that is cheap to load, and swaps the bytes of the result: Section 2 (A), (B) and (C) there.
+// onesSum is the sum of b's 16-bit words (RFC 1071). It adds eight bytes at a time, each carry with
+// the next sum, in the byte order that is cheap to load, and swaps the bytes of the result:
+// Section 2 (A), (B) and (C) there.
 func onesSum(b []byte) uint64 {
 	var sum, carry, carries uint64
 	for len(b) >= 64 {

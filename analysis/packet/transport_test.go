@@ -35,6 +35,7 @@ func TestWhatUDPCarries(t *testing.T) {
 		"4500 behind PAT":       {40000, 4500, marker, IKE, true, msg},
 		"4500 and 500":          {4500, 500, msg, IKE, false, msg},
 		"500 and 4500, marked":  {500, 4500, marker, IKE, true, msg},
+		"4500 without a marker": {4500, 4500, msg, IKE, false, msg},
 		"ESP in UDP":            {4500, 4500, esp, ESP, false, esp},
 		"ESP to 500, from 4500": {4500, 500, esp, ESP, false, esp},
 		"keepalive":             {4500, 4500, []byte{0xff}, Keepalive, false, []byte{0xff}},
@@ -54,6 +55,16 @@ func TestWhatUDPCarries(t *testing.T) {
 		}
 		if p.Kind == ESP && len(c.want) >= 8 && (p.SPI != 0xc0010203 || p.Seq != 9 || !p.UDPEncap) {
 			t.Errorf("%s: SPI %x seq %d encapsulated %v", name, p.SPI, p.Seq, p.UDPEncap)
+		}
+	}
+}
+
+// What is longer or shorter than an IKE message at its beginning says is ESP, on port 4500.
+func TestOnlyWholeMessagesNeedNoMarker(t *testing.T) {
+	msg := ikeMessage(8)
+	for _, b := range [][]byte{append(slices.Clone(msg), 0), msg[:len(msg)-1]} {
+		if p := one(t, ip4(17, udpDatagram(addrA4, addrB4, 4500, 4500, b))); p.Kind != ESP {
+			t.Errorf("%d bytes: %v", len(b), p.Kind)
 		}
 	}
 }
@@ -121,7 +132,8 @@ func tcpSegment(seq uint32, b []byte) []byte {
 
 func TestTCPStreams(t *testing.T) {
 	record := func(n int) []byte {
-		return append(binary.BigEndian.AppendUint16(nil, uint16(6+len(ikeMessage(n)))), append([]byte{0, 0, 0, 0}, ikeMessage(n)...)...)
+		return append(binary.BigEndian.AppendUint16(nil, uint16(6+len(ikeMessage(n)))),
+			append([]byte{0, 0, 0, 0}, ikeMessage(n)...)...)
 	}
 	stream := slices.Concat([]byte("IKETCP"), record(8), record(40), record(300), []byte{0, 3, 0xff}, record(12))
 	type piece struct{ from, to int }
@@ -131,14 +143,19 @@ func TestTCPStreams(t *testing.T) {
 		want   []int // the messages, by the length of their nonces
 		frames []int
 	}{
-		"one segment":              {[]piece{{0, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 1, 1, 1}},
-		"the prefix alone":         {[]piece{{0, 6}, {6, len(stream)}}, []int{8, 40, 300, 12}, []int{2, 2, 2, 2}},
-		"cut in a message":         {[]piece{{0, 100}, {100, 200}, {200, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 2, 3, 3}},
-		"cut in a length":          {[]piece{{0, first + 1}, {first + 1, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 2, 2, 2}},
-		"sent again":               {[]piece{{0, first}, {0, first}, {first, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 3, 3, 3}},
-		"more of it sent again":    {[]piece{{0, first}, {0, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 2, 2, 2}},
-		"one is missing":           {[]piece{{0, first}, {first + len(record(40)), len(stream)}}, []int{8, 300, 12}, []int{1, 2, 2}},
-		"one is late":              {[]piece{{0, first}, {first + len(record(40)), len(stream)}, {first, first + len(record(40))}}, []int{8, 300, 12, 40}, []int{1, 2, 2, 3}},
+		"one segment":      {[]piece{{0, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 1, 1, 1}},
+		"the prefix alone": {[]piece{{0, 6}, {6, len(stream)}}, []int{8, 40, 300, 12}, []int{2, 2, 2, 2}},
+		"cut in a message": {[]piece{{0, 100}, {100, 200}, {200, len(stream)}}, []int{8, 40, 300, 12},
+			[]int{1, 2, 3, 3}},
+		"cut in a length": {[]piece{{0, first + 1}, {first + 1, len(stream)}}, []int{8, 40, 300, 12},
+			[]int{1, 2, 2, 2}},
+		"sent again": {[]piece{{0, first}, {0, first}, {first, len(stream)}}, []int{8, 40, 300, 12},
+			[]int{1, 3, 3, 3}},
+		"more of it sent again": {[]piece{{0, first}, {0, len(stream)}}, []int{8, 40, 300, 12}, []int{1, 2, 2, 2}},
+		"one is missing": {[]piece{{0, first}, {first + len(record(40)), len(stream)}}, []int{8, 300, 12},
+			[]int{1, 2, 2}},
+		"one is late": {[]piece{{0, first}, {first + len(record(40)), len(stream)},
+			{first, first + len(record(40))}}, []int{8, 300, 12, 40}, []int{1, 2, 2, 3}},
 		"the beginning is missing": {[]piece{{first, len(stream)}}, []int{40, 300, 12}, []int{1, 1, 1}},
 	} {
 		var frames [][]byte
@@ -152,8 +169,10 @@ func TestTCPStreams(t *testing.T) {
 				found, at, records = append(found, len(p.Payload)-32), append(at, p.Frame), append(records, p.Record)
 			}
 		}
-		if !slices.Equal(found, c.want) || !slices.Equal(at, c.frames) || info.Packets != len(c.pieces) || slices.Max(records) >= len(c.want) {
-			t.Errorf("%s: messages %v of frames %v, want %v of %v; records %v, %d packets", name, found, at, c.want, c.frames, records, info.Packets)
+		if !slices.Equal(found, c.want) || !slices.Equal(at, c.frames) || info.Packets != len(c.pieces) ||
+			slices.Max(records) >= len(c.want) {
+			t.Errorf("%s: messages %v of frames %v, want %v of %v; records %v, %d packets", name, found, at, c.want, c.frames,
+				records, info.Packets)
 		}
 	}
 }
@@ -250,7 +269,8 @@ func TestICMPErrors(t *testing.T) {
 		"prohibited": {ip4(1, icmp(3, 13, 0, ike4(60)[:28])),
 			ICMPError{Type: 3, Code: 13, Src: addrA4, Dst: addrB4, SrcPort: 500, DstPort: 500, Proto: 17, IPID: 1}, nil},
 		"too big, marked": {ip4(1, icmp(3, 4, 1400, ip4(17, natt))),
-			ICMPError{Type: 3, Code: 4, MTU: 1400, Src: addrA4, Dst: addrB4, SrcPort: 4500, DstPort: 4500, Proto: 17, IPID: 1}, msg},
+			ICMPError{Type: 3, Code: 4, MTU: 1400, Src: addrA4, Dst: addrB4, SrcPort: 4500, DstPort: 4500, Proto: 17, IPID: 1},
+			msg},
 		"about ESP": {ip4(1, icmp(11, 0, 0, ip4(50, []byte{1, 2, 3, 4, 5, 6, 7, 8}))),
 			ICMPError{Type: 11, Src: addrA4, Dst: addrB4, Proto: 50, IPID: 1}, []byte{1, 2, 3, 4, 5, 6, 7, 8}},
 		"about a later fragment": {ip4(1, icmp(11, 1, 0, ip4Fragment(17, 9, 800, false, natt))),
@@ -274,7 +294,8 @@ func TestICMPErrors(t *testing.T) {
 			t.Errorf("%s:\n got %+v\nwant %+v", name, got, c.want)
 		}
 	}
-	for name, ip := range map[string][]byte{"echo": ip4(1, icmp(8, 0, 1, []byte("abc"))), "neighbour": ip6(58, icmp(135, 0, 0, nil))} {
+	for name, ip := range map[string][]byte{"echo": ip4(1, icmp(8, 0, 1, []byte("abc"))),
+		"neighbour": ip6(58, icmp(135, 0, 0, nil))} {
 		if p := one(t, ip); p.Kind != Other || p.Error != nil {
 			t.Errorf("%s: %v", name, p.Kind)
 		}
@@ -290,13 +311,19 @@ func sameError(a, b ICMPError) bool {
 // Every prefix of every kind of packet must be read without a panic, whatever its lengths say.
 func TestEveryPrefixOfAPacket(t *testing.T) {
 	packets := [][]byte{
-		ether4(ike4(20)), ether(etherIPv6, ike6(20)), ether(etherIPv6, ip6(0, []byte{60, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 44, 0, 1, 2, 3, 4, 5, 6, 17, 0, 0, 1})),
-		ether4(ip4(1, append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, ike4(4)...))), ether(etherIPv6, ip6(58, append([]byte{1, 4, 0, 0, 0, 0, 0, 0}, ike6(4)...))),
-		ether4(ip4(6, append([]byte{0x11, 0x94, 0x11, 0x94, 0, 0, 0, 0, 0, 0, 0, 0, 0x60, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1}, "IKETCP\x00\x09\x00\x00\x00\x00\x01"...))),
-		ether4(ip4(50, make([]byte, 10))), ether4(ip4(51, make([]byte, 14))), ether(etherPPPoE, []byte{0x11, 0, 0, 1, 0, 9, 0xff, 3, 0, 0x21, 0x45}),
+		ether4(ike4(20)), ether(etherIPv6, ike6(20)),
+		ether(etherIPv6, ip6(0, []byte{60, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 44, 0, 1, 2, 3, 4, 5, 6, 17, 0, 0,
+			1})),
+		ether4(ip4(1, append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, ike4(4)...))),
+		ether(etherIPv6, ip6(58, append([]byte{1, 4, 0, 0, 0, 0, 0, 0}, ike6(4)...))),
+		ether4(ip4(6, append([]byte{0x11, 0x94, 0x11, 0x94, 0, 0, 0, 0, 0, 0, 0, 0, 0x60, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1},
+			"IKETCP\x00\x09\x00\x00\x00\x00\x01"...))),
+		ether4(ip4(50, make([]byte, 10))), ether4(ip4(51, make([]byte, 14))),
+		ether(etherPPPoE, []byte{0x11, 0, 0, 1, 0, 9, 0xff, 3, 0, 0x21, 0x45}),
 		ether(40, []byte{0xaa, 0xaa, 3, 0, 0, 0, 8, 0, 0x45}), ether(etherMPLS, []byte{0, 0, 0, 0, 0, 0, 1, 0, 0x45}),
 	}
-	links := []uint32{linkEthernet, linkNull, linkLoop, linkSLL, linkSLL2, linkRaw, linkPPP, linkPPPSerial, linkPPPoE, linkCiscoHDLC, 147}
+	links := []uint32{linkEthernet, linkNull, linkLoop, linkSLL, linkSLL2, linkRaw, linkPPP, linkPPPSerial, linkPPPoE,
+		linkCiscoHDLC, 147}
 	var frames [][]byte
 	for _, p := range packets {
 		for n := range len(p) + 1 {
@@ -352,14 +379,50 @@ func TestFragments(t *testing.T) {
 				}
 			}
 			p := all[len(all)-1]
-			if c.frames != nil && (!bytes.Equal(p.Payload, ikeMessage(3000)) || !slices.Equal(p.Fragments, c.frames) || p.Datagram != len(udp) || !p.ChecksumOK) {
+			if c.frames != nil && (!bytes.Equal(p.Payload, ikeMessage(3000)) || !slices.Equal(p.Fragments, c.frames) ||
+				p.Datagram != len(udp) || !p.ChecksumOK) {
 				t.Errorf("%s, IPv6 %v: frames %v datagram %d checksum %v", name, v6, p.Fragments, p.Datagram, p.ChecksumOK)
 			}
 		}
 	}
 }
 
-// Fragments that overlap with other bytes must not overwrite what came first, and the message says so.
+// A first fragment that the capture cut waits for the others, or is read as far as it goes where
+// that is asked for; the last one brings the datagram either way.
+func TestFragmentsThatAreCut(t *testing.T) {
+	udp := udpDatagram(addrA4, addrB4, 500, 500, ikeMessage(2000))
+	f := (&ngFile{order: binary.LittleEndian}).section().iface(linkRaw, 0, 9, 0)
+	for at := range 2 {
+		piece := ip4Fragment(17, 77, 1480*at, at == 0, [][]byte{udp[:1480], udp[1480:]}[at])
+		f.captured(0, 0, piece[:96], len(piece))
+	}
+	for _, first := range []bool{false, true} {
+		r, err := NewReader(bytes.NewReader(f.b), Options{CutFirst: first})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kinds []Kind
+		for p, err := range All(r) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kinds = append(kinds, p.Kind); p.Kind == IKE && (!p.Truncated || len(p.Payload) != 96-20-8 ||
+				p.Partial != (p.Frame == 1)) {
+				t.Errorf("cut first %v: %+v", first, p)
+			}
+		}
+		want := []Kind{Fragment, IKE}
+		if first {
+			want = []Kind{IKE, IKE}
+		}
+		if !slices.Equal(kinds, want) {
+			t.Errorf("cut first %v: %v", first, kinds)
+		}
+	}
+}
+
+// Fragments that overlap with other bytes must not overwrite what came first, and
+// the message says so.
 func TestOverlappingFragments(t *testing.T) {
 	udp := udpDatagram(addrA4, addrB4, 500, 500, ikeMessage(400))
 	evil := bytes.Repeat([]byte{0xee}, 160)

@@ -45,7 +45,8 @@ func sevenMessages(t testing.TB) [][]byte {
 
 var seven = []int{0, 1, 2, 3, 4, 5, 6}
 
-// variants writes the messages in every container, on every link layer and with every mishap that captures are met with.
+// variants writes the messages in every container, on every link layer and with every mishap that
+// captures are met with.
 func variants(t testing.TB, messages [][]byte) map[string]variant {
 	le, be := binary.LittleEndian, binary.BigEndian
 	var v4, v6, hop, frames [][]byte
@@ -140,31 +141,35 @@ func variants(t testing.TB, messages [][]byte) map[string]variant {
 		"null-be":           whole(withLink(linkNull).file(prefix(0, 0, 0, 2)...)),
 		"loop":              whole(withLink(linkLoop).file(prefix(0, 0, 0, 2)...)),
 		"sll":               whole(withLink(linkSLL).file(prefix(0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0)...)),
-		"sll2":              whole(withLink(linkSLL2).file(prefix(8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0)...)),
-		"vlan":              whole(plainPcap.file(tagged(etherVLAN, 0, 5, 8, 0)...)),
-		"qinq":              whole(plainPcap.file(tagged(etherQinQ, 0, 5, 0x81, 0, 0, 6, 8, 0)...)),
+		"sll2": whole(withLink(linkSLL2).file(prefix(8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0,
+			0)...)),
+		"vlan": whole(plainPcap.file(tagged(etherVLAN, 0, 5, 8, 0)...)),
+		"qinq": whole(plainPcap.file(tagged(etherQinQ, 0, 5, 0x81, 0, 0, 6, 8, 0)...)),
 		"pppoe": whole(plainPcap.file(each(func(ip []byte) []byte {
 			return ether(etherPPPoE, append([]byte{0x11, 0, 0, 1, byte((len(ip) + 2) >> 8), byte(len(ip) + 2), 0, 0x21}, ip...))
 		})...)),
-		"mpls":                whole(plainPcap.file(tagged(etherMPLS, 0, 1, 1, 64)...)),
-		"ipv6":                whole(plainPcap.file(v6...)),
-		"ipv6-hop-by-hop":     whole(plainPcap.file(hop...)),
-		"ipfrag":              {file: plainPcap.file(fragmented(0, 1, 2)...), packets: 21, messages: seven},
-		"ipfrag-reversed":     {file: plainPcap.file(fragmented(2, 1, 0)...), packets: 21, messages: seven},
-		"ipfrag-missing-last": {file: plainPcap.file(append(fragmented(0, 1)[:8], frames[4:]...)...), packets: 11, messages: seven[4:]},
-		"snaplen-96":          {file: snapped(96), packets: 7, messages: seven, short: true},
-		"snaplen-40":          {file: snapped(40), packets: 7},
-		"snaplen-field-0":     whole(form(le, magicMicro, 1000, 0).file(frames...)),
-		"caplen-gt-snaplen":   whole(form(le, magicMicro, 1000, 64).file(frames...)),
-		"ethernet-trailer":    whole(plainPcap.file(each(func(ip []byte) []byte { return append(ether4(ip), make([]byte, 20)...) })...)),
-		"dup2":                {file: plainPcap.file(append(slices.Clone(frames), frames...)...), packets: 14, messages: append(slices.Clone(seven), seven...)},
-		"time-reversed":       whole(timed(func(i int) uint32 { return uint32(5000 - i) })),
-		"time-zero":           whole(timed(func(int) uint32 { return 0 })),
-		"empty":               {file: plainPcap.file()},
-		"zero-bytes":          {file: nil, refused: true},
-		"cut-header":          {file: plain[:20], refused: true},
-		"cut-record-header":   {file: plain[:last-8], packets: 6, messages: seven[:6], cut: true},
-		"cut-record-data":     {file: plain[:last+30], packets: 6, messages: seven[:6], cut: true},
+		"mpls":            whole(plainPcap.file(tagged(etherMPLS, 0, 1, 1, 64)...)),
+		"ipv6":            whole(plainPcap.file(v6...)),
+		"ipv6-hop-by-hop": whole(plainPcap.file(hop...)),
+		"ipfrag":          {file: plainPcap.file(fragmented(0, 1, 2)...), packets: 21, messages: seven},
+		"ipfrag-reversed": {file: plainPcap.file(fragmented(2, 1, 0)...), packets: 21, messages: seven},
+		"ipfrag-missing-last": {file: plainPcap.file(append(fragmented(0, 1)[:8], frames[4:]...)...), packets: 11,
+			messages: seven[4:]},
+		"snaplen-96":        {file: snapped(96), packets: 7, messages: seven, short: true},
+		"snaplen-40":        {file: snapped(40), packets: 7},
+		"snaplen-field-0":   whole(form(le, magicMicro, 1000, 0).file(frames...)),
+		"caplen-gt-snaplen": whole(form(le, magicMicro, 1000, 64).file(frames...)),
+		"ethernet-trailer": whole(
+			plainPcap.file(each(func(ip []byte) []byte { return append(ether4(ip), make([]byte, 20)...) })...)),
+		"dup2": {file: plainPcap.file(append(slices.Clone(frames), frames...)...), packets: 14,
+			messages: append(slices.Clone(seven), seven...)},
+		"time-reversed":     whole(timed(func(i int) uint32 { return uint32(5000 - i) })),
+		"time-zero":         whole(timed(func(int) uint32 { return 0 })),
+		"empty":             {file: plainPcap.file()},
+		"zero-bytes":        {file: nil, refused: true},
+		"cut-header":        {file: plain[:20], refused: true},
+		"cut-record-header": {file: plain[:last-8], packets: 6, messages: seven[:6], cut: true},
+		"cut-record-data":   {file: plain[:last+30], packets: 6, messages: seven[:6], cut: true},
 	}
 }
 
@@ -194,7 +199,8 @@ func TestEveryVariantHoldsTheSameMessages(t *testing.T) {
 			}
 			for i, p := range found {
 				want := messages[v.messages[i]]
-				if p.Truncated != v.short || !v.short && !bytes.Equal(p.Payload, want) || !bytes.HasPrefix(want, p.Payload) || len(p.Payload) < 28 {
+				if p.Truncated != v.short || !v.short && !bytes.Equal(p.Payload, want) || !bytes.HasPrefix(want, p.Payload) ||
+					len(p.Payload) < 28 {
 					t.Errorf("message %d: truncated %v\n got %x\nwant %x", i, p.Truncated, p.Payload, want)
 				}
 			}
@@ -202,7 +208,8 @@ func TestEveryVariantHoldsTheSameMessages(t *testing.T) {
 	}
 }
 
-// tshark must find as many IKE messages in each. It starts forty times, so this is for make referee.
+// tshark must find as many IKE messages in each. It starts forty times, so this
+// is for make referee.
 func TestTsharkFindsAsManyMessages(t *testing.T) {
 	needTshark(t)
 	if os.Getenv("MONCAP_REFEREE") == "" {
@@ -219,7 +226,8 @@ func TestTsharkFindsAsManyMessages(t *testing.T) {
 			if err := os.WriteFile(path, v.file, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-r", path, "-Y", "isakmp", "-T", "fields", "-e", "isakmp.messageid")
+			cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-r", path, "-Y", "isakmp", "-T", "fields", "-e",
+				"isakmp.messageid")
 			cmd.Env = append(os.Environ(), "WIRESHARK_CONFIG_DIR="+dir)
 			out, _ := cmd.Output() // of a file that is cut it complains
 			if n := strings.Count(string(out), "\n"); n != len(v.messages) {

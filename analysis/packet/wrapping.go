@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// A capture taken behind a mirror, an overlay or a provider's tunnel shows the gateways' packets inside of others. What counts is the
-// innermost packet that is one of an IPsec tunnel: a packet that carries nothing of the kind stays what it is outside, so that GRE
-// between the gateways remains GRE.
+// A capture taken behind a mirror, an overlay or a provider's tunnel shows the gateways' packets
+// inside of others. What counts is the innermost packet that is one of an IPsec tunnel: a packet
+// that carries nothing of the kind stays what it is outside, so that GRE between the gateways
+// remains GRE.
 
 // maxWrappings bounds how deep packets stand in packets.
 const maxWrappings = 8
@@ -66,7 +67,8 @@ func (d *decoder) unwrapUDP(p *Packet) {
 	}
 }
 
-// inside reads the packet ip that p carries in a wrapping, and makes p that packet if it is one of a tunnel.
+// inside reads the packet ip that p carries in a wrapping, and makes p that packet if it is one of
+// a tunnel.
 func (d *decoder) inside(p *Packet, wrapping string, ip []byte) {
 	if p.Wrapping != "" {
 		wrapping = p.Wrapping + ", " + wrapping
@@ -81,7 +83,8 @@ func (d *decoder) inside(p *Packet, wrapping string, ip []byte) {
 		ip = append([]byte(nil), ip...) // it stands in a buffer that fragments within may claim
 	}
 	inner := Packet{
-		Frame: p.Frame, Nanos: p.Nanos, CapLen: p.CapLen, WireLen: p.WireLen, Interface: p.Interface, Link: p.Link, Raw: p.Raw,
+		Frame: p.Frame, Nanos: p.Nanos, CapLen: p.CapLen, WireLen: p.WireLen, Interface: p.Interface, Link: p.Link,
+		Raw:        p.Raw,
 		ChecksumOK: true, Wrapping: wrapping,
 	}
 	if d.network(&inner, ip); inner.Kind != Other {
@@ -89,7 +92,8 @@ func (d *decoder) inside(p *Packet, wrapping string, ip []byte) {
 	}
 }
 
-// gre reads GRE: version 0 with checksum, key and sequence number (RFC 2784, RFC 2890), and version 1, which carries PPP (RFC 2637).
+// gre reads GRE: version 0 with checksum, key and sequence number (RFC 2784, RFC 2890), and version
+// 1, which carries PPP (RFC 2637).
 func (d *decoder) gre(p *Packet, b []byte) {
 	if len(b) < 4 {
 		return
@@ -126,7 +130,8 @@ func (d *decoder) gre(p *Packet, b []byte) {
 	}
 }
 
-// erspan3 reads the header of ERSPAN type III (draft-foschiano-erspan): 12 bytes, and eight of the platform's where the last bit says so.
+// erspan3 reads the header of ERSPAN type III (draft-foschiano-erspan): 12 bytes, and eight of the
+// platform's where the last bit says so.
 func (l *links) erspan3(b []byte) []byte {
 	if len(b) < 12 {
 		return nil
@@ -161,7 +166,8 @@ func (l *links) vxlanGPE(b []byte) []byte {
 	return nil
 }
 
-// gtpu returns the packet of a user's plane (3GPP TS 29.281, Section 5): a T-PDU of version 1, behind its extension headers.
+// gtpu returns the packet of a user's plane (3GPP TS 29.281, Section 5): a T-PDU of version 1,
+// behind its extension headers.
 func gtpu(b []byte) []byte {
 	const tpdu, extended, optional = 0xff, 0x04, 0x07
 	if len(b) < 8 || b[0]>>5 != 1 || b[1] != tpdu {
@@ -189,7 +195,8 @@ func gtpu(b []byte) []byte {
 	return sniffIP(b)
 }
 
-// tzsp returns the packet of a TaZmen Sniffer Protocol datagram: a header, tags up to the one that ends them, an Ethernet frame.
+// tzsp returns the packet of a TaZmen Sniffer Protocol datagram: a header, tags up to the one that
+// ends them, an Ethernet frame.
 func (l *links) tzsp(b []byte) []byte {
 	const ethernet, padding, end = 1, 0, 1
 	if len(b) < 4 || b[0] != 1 || b[1] > 1 || binary.BigEndian.Uint16(b[2:]) != ethernet {

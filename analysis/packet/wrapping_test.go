@@ -49,7 +49,8 @@ type wrapping struct {
 	other bool // the referee does not read it in version 4.0, or only when told to, or in fewer tags
 }
 
-// wrappings are all that are read beside plain frames, as the documents named in the code have them.
+// wrappings are all that are read beside plain frames, as the documents named in
+// the code have them.
 func wrappings() map[string]wrapping {
 	whole := func(ip []byte) []byte { return ether(etherTypeOf(ip), ip) }
 	within := func(proto byte, head ...byte) func([]byte) []byte {
@@ -115,34 +116,42 @@ func wrappings() map[string]wrapping {
 		"gre pptp": {1, "GRE", func(ip []byte) []byte {
 			return ether4(carry(protoGRE, ppp(0x30, 0x81, 0x88, 0x0b, 0, 200, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xff, 3)(ip)))
 		}, false},
-		"erspan 1":        {1, "ERSPAN I", within(protoGRE, 0, 0, 0x88, 0xbe), false},
-		"erspan 2":        {1, "ERSPAN II", within(protoGRE, 0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 5, 0, 9, 0, 0, 0, 1), false},
-		"erspan 3":        {1, "ERSPAN III", within(protoGRE, 0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 5, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0), false},
-		"erspan 3 sub":    {1, "ERSPAN III", within(protoGRE, 0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 5, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 0x0c, 0, 0, 1, 0, 0, 0, 2), false},
-		"ip in ip":        {1, "IP in IP", func(ip []byte) []byte { return ether4(carry(proto(ip), ip)) }, false},
-		"ip in ipv6":      {1, "IP in IP", six, false},
-		"ip twice":        {1, "IP in IP, IP in IP", func(ip []byte) []byte { return ether4(carry(4, carry(proto(ip), ip))) }, false},
-		"ether in ip":     {1, "EtherIP", within(protoEtherIP, 0x30, 0), false},
-		"mpls in ip":      {1, "MPLS in IP", func(ip []byte) []byte { return ether4(carry(protoMPLS, cat([]byte{0, 1, 1, 64}, ip))) }, false},
-		"mpls in udp":     {1, "MPLS in UDP", udpIP(portMPLS, 0, 1, 1, 64), false},
-		"vxlan":           {1, "VXLAN", udp(portVXLAN, 8, 0, 0, 0, 0, 0, 9, 0), false},
-		"vxlan of linux":  {1, "VXLAN", udp(portVXLANOld, 8, 0, 0, 0, 0, 0, 9, 0), true},
-		"vxlan gpe":       {1, "VXLAN-GPE", udp(portVXLANGPE, 0x0c, 0, 0, 3, 0, 0, 9, 0), false},
-		"geneve":          {1, "GENEVE", udp(portGENEVE, 0, 0, 0x65, 0x58, 0, 0, 9, 0), false},
-		"geneve options":  {1, "GENEVE", udp(portGENEVE, 2, 0, 0x65, 0x58, 0, 0, 9, 0, 1, 2, 3, 1, 5, 6, 7, 8), false},
-		"gtp":             {1, "GTP-U", udpIP(portGTPU, 0x30, 0xff, 0, 100, 0, 0, 0, 9), false},
-		"gtp sequence":    {1, "GTP-U", udpIP(portGTPU, 0x32, 0xff, 0, 100, 0, 0, 0, 9, 0, 1, 0, 0), false},
-		"gtp extension":   {1, "GTP-U", udpIP(portGTPU, 0x34, 0xff, 0, 100, 0, 0, 0, 9, 0, 1, 0, 0x85, 1, 0, 9, 0), false},
-		"tzsp":            {1, "TZSP", udp(portTZSP, 1, 0, 0, 1, 10, 1, 200, 0, 1), false},
-		"vlan 20 times":   {1, "", tag(etherVLAN, append(bytes.Repeat([]byte{0, 7, 0x81, 0}, 20), 0, 7)...), true},
-		"vn-tag":          {1, "", tag(etherVNTag, 0, 1, 0, 2), false},
-		"e-tag":           {1, "", tag(etherETag, 0, 1, 0, 2, 0, 0), false},
-		"cisco metadata":  {1, "", tag(etherCMD, 1, 1, 0, 1, 0, 9), false},
-		"vlan, metadata":  {1, "", tag(etherVLAN, 0, 7, 0x89, 0x09, 1, 1, 0, 1, 0, 9), false},
-		"macsec clear":    {1, "", tag(etherMACsec, 0x20, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 0, 1), false},
-		"mac in mac":      {1, "", func(ip []byte) []byte { return ether(etherITag, cat([]byte{0, 0, 0, 9}, whole(ip))) }, false},
-		"ethernet mpls":   {1, "", func(ip []byte) []byte { return ether(etherMPLS, cat([]byte{0, 1, 1, 64, 0, 0, 0, 0}, whole(ip))) }, true},
-		"mpls no control": {1, "", func(ip []byte) []byte { return ether(etherMPLS, cat([]byte{0, 1, 1, 64}, whole(ip))) }, true},
+		"erspan 1": {1, "ERSPAN I", within(protoGRE, 0, 0, 0x88, 0xbe), false},
+		"erspan 2": {1, "ERSPAN II", within(protoGRE, 0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 5, 0, 9, 0, 0, 0, 1),
+			false},
+		"erspan 3": {1, "ERSPAN III", within(protoGRE, 0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 5, 0, 9, 0, 0, 0, 1, 0,
+			0, 0, 0), false},
+		"erspan 3 sub": {1, "ERSPAN III", within(protoGRE, 0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 5, 0, 9, 0, 0, 0, 1, 0,
+			0, 0, 1, 0x0c, 0, 0, 1, 0, 0, 0, 2), false},
+		"ip in ip":   {1, "IP in IP", func(ip []byte) []byte { return ether4(carry(proto(ip), ip)) }, false},
+		"ip in ipv6": {1, "IP in IP", six, false},
+		"ip twice": {1, "IP in IP, IP in IP", func(ip []byte) []byte { return ether4(carry(4, carry(proto(ip), ip))) },
+			false},
+		"ether in ip": {1, "EtherIP", within(protoEtherIP, 0x30, 0), false},
+		"mpls in ip": {1, "MPLS in IP",
+			func(ip []byte) []byte { return ether4(carry(protoMPLS, cat([]byte{0, 1, 1, 64}, ip))) }, false},
+		"mpls in udp":    {1, "MPLS in UDP", udpIP(portMPLS, 0, 1, 1, 64), false},
+		"vxlan":          {1, "VXLAN", udp(portVXLAN, 8, 0, 0, 0, 0, 0, 9, 0), false},
+		"vxlan of linux": {1, "VXLAN", udp(portVXLANOld, 8, 0, 0, 0, 0, 0, 9, 0), true},
+		"vxlan gpe":      {1, "VXLAN-GPE", udp(portVXLANGPE, 0x0c, 0, 0, 3, 0, 0, 9, 0), false},
+		"geneve":         {1, "GENEVE", udp(portGENEVE, 0, 0, 0x65, 0x58, 0, 0, 9, 0), false},
+		"geneve options": {1, "GENEVE", udp(portGENEVE, 2, 0, 0x65, 0x58, 0, 0, 9, 0, 1, 2, 3, 1, 5, 6, 7, 8), false},
+		"gtp":            {1, "GTP-U", udpIP(portGTPU, 0x30, 0xff, 0, 100, 0, 0, 0, 9), false},
+		"gtp sequence":   {1, "GTP-U", udpIP(portGTPU, 0x32, 0xff, 0, 100, 0, 0, 0, 9, 0, 1, 0, 0), false},
+		"gtp extension":  {1, "GTP-U", udpIP(portGTPU, 0x34, 0xff, 0, 100, 0, 0, 0, 9, 0, 1, 0, 0x85, 1, 0, 9, 0), false},
+		"tzsp":           {1, "TZSP", udp(portTZSP, 1, 0, 0, 1, 10, 1, 200, 0, 1), false},
+		"vlan 20 times":  {1, "", tag(etherVLAN, append(bytes.Repeat([]byte{0, 7, 0x81, 0}, 20), 0, 7)...), true},
+		"vn-tag":         {1, "", tag(etherVNTag, 0, 1, 0, 2), false},
+		"e-tag":          {1, "", tag(etherETag, 0, 1, 0, 2, 0, 0), false},
+		"cisco metadata": {1, "", tag(etherCMD, 1, 1, 0, 1, 0, 9), false},
+		"vlan, metadata": {1, "", tag(etherVLAN, 0, 7, 0x89, 0x09, 1, 1, 0, 1, 0, 9), false},
+		"macsec clear":   {1, "", tag(etherMACsec, 0x20, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 0, 1), false},
+		"mac in mac": {1, "", func(ip []byte) []byte { return ether(etherITag, cat([]byte{0, 0, 0, 9}, whole(ip))) },
+			false},
+		"ethernet mpls": {1, "",
+			func(ip []byte) []byte { return ether(etherMPLS, cat([]byte{0, 1, 1, 64, 0, 0, 0, 0}, whole(ip))) }, true},
+		"mpls no control": {1, "", func(ip []byte) []byte { return ether(etherMPLS, cat([]byte{0, 1, 1, 64}, whole(ip))) },
+			true},
 		"mpls mac 4": {1, "", func(ip []byte) []byte {
 			b := whole(ip)
 			b[0] = 0x44
@@ -160,18 +169,22 @@ func wrappings() map[string]wrapping {
 			}
 			return cat([]byte{0x18, 0x41, 3, 0xcc}, ip)
 		}, false},
-		"fr snap":        {linkFrameRelay, "", typed(0x18, 0x41, 3, 0, 0x80, 0, 0, 0), false},
-		"fr bridged":     {linkFrameRelay, "", func(ip []byte) []byte { return cat([]byte{0x18, 0x41, 3, 0, 0x80, 0, 0x80, 0xc2, 0, 7}, whole(ip)) }, false},
-		"fr direction":   {linkFRDir, "", typed(1, 0x18, 0x41, 3, 0, 0x80, 0, 0, 0), true},
-		"enc":            {linkEnc, "", bare(2, 0, 0, 0, 0, 0, 0x10, 1, 0, 0, 0, 0), false},
-		"nflog":          {linkNFLOG, "", nflogFrame(binary.LittleEndian), false},
-		"nflog be":       {linkNFLOG, "", nflogFrame(binary.BigEndian), true},
-		"net analyzer":   {linkNetAnalyzer, "", func(ip []byte) []byte { return cat([]byte{0, 0, 0, 0}, whole(ip)) }, true},
-		"juniper":        {linkJuniper, "", func(ip []byte) []byte { return cat([]byte{'M', 'G', 'C', 0}, whole(ip)) }, false},
-		"juniper longer": {linkJuniper, "", func(ip []byte) []byte { return cat([]byte{'M', 'G', 'C', 0x80, 0, 6, 1, 1, 9, 2, 1, 9}, whole(ip)) }, false},
-		"juniper no l2":  {linkJuniper, "", bare('M', 'G', 'C', 0x02, 2, 0, 0, 0), false},
+		"fr snap": {linkFrameRelay, "", typed(0x18, 0x41, 3, 0, 0x80, 0, 0, 0), false},
+		"fr bridged": {linkFrameRelay, "",
+			func(ip []byte) []byte { return cat([]byte{0x18, 0x41, 3, 0, 0x80, 0, 0x80, 0xc2, 0, 7}, whole(ip)) }, false},
+		"fr direction": {linkFRDir, "", typed(1, 0x18, 0x41, 3, 0, 0x80, 0, 0, 0), true},
+		"enc":          {linkEnc, "", bare(2, 0, 0, 0, 0, 0, 0x10, 1, 0, 0, 0, 0), false},
+		"nflog":        {linkNFLOG, "", nflogFrame(binary.LittleEndian), false},
+		"nflog be":     {linkNFLOG, "", nflogFrame(binary.BigEndian), true},
+		"net analyzer": {linkNetAnalyzer, "", func(ip []byte) []byte { return cat([]byte{0, 0, 0, 0}, whole(ip)) }, true},
+		"juniper": {linkJuniper, "", func(ip []byte) []byte { return cat([]byte{'M', 'G', 'C', 0}, whole(ip)) },
+			false},
+		"juniper longer": {linkJuniper, "",
+			func(ip []byte) []byte { return cat([]byte{'M', 'G', 'C', 0x80, 0, 6, 1, 1, 9, 2, 1, 9}, whole(ip)) }, false},
+		"juniper no l2": {linkJuniper, "", bare('M', 'G', 'C', 0x02, 2, 0, 0, 0), false},
 		"vxlan in gre": {1, "GRE, VXLAN", func(ip []byte) []byte {
-			return ether4(carry(protoGRE, cat([]byte{0, 0, 8, 0}, carryUDP(portVXLAN, []byte{8, 0, 0, 0, 0, 0, 9, 0}, whole(ip)))))
+			return ether4(carry(protoGRE,
+				cat([]byte{0, 0, 8, 0}, carryUDP(portVXLAN, []byte{8, 0, 0, 0, 0, 0, 9, 0}, whole(ip)))))
 		}, false},
 	}
 }
@@ -179,13 +192,15 @@ func wrappings() map[string]wrapping {
 // What is wrapped is read like what is not: IKE and ESP, of both families.
 func TestWrappings(t *testing.T) {
 	esp := []byte{0xc0, 1, 2, 3, 0, 0, 0, 9, 1, 2, 3, 4}
-	inner := map[string][]byte{"IKE 4": ike4(32), "IKE 6": ike6(40), "ESP 4": ip4(protoESP, esp), "ESP 6": ip6(protoESP, esp),
+	inner := map[string][]byte{"IKE 4": ike4(32), "IKE 6": ike6(40), "ESP 4": ip4(protoESP, esp),
+		"ESP 6":      ip6(protoESP, esp),
 		"ESP in UDP": ip4(17, udpDatagram(addrA4, addrB4, 4500, 4500, esp))}
 	for name, w := range wrappings() {
 		for what, ip := range inner {
 			all, _ := readAll(t, withLink(w.link).file(w.frame(ip)))
 			p, want := all[0], one(t, ip)
-			if p.Kind != want.Kind || !bytes.Equal(p.Payload, want.Payload) || p.Src != want.Src || p.Dst != want.Dst || p.SPI != want.SPI ||
+			if p.Kind != want.Kind || !bytes.Equal(p.Payload, want.Payload) || p.Src != want.Src || p.Dst != want.Dst ||
+				p.SPI != want.SPI ||
 				p.Wrapping != w.named || p.Unread != "" || p.Truncated || p.TTL != 255 {
 				t.Errorf("%s, %s: %v %s -> %s, wrapping %q, unread %q", name, what, p.Kind, p.Src, p.Dst, p.Wrapping, p.Unread)
 			}
@@ -213,9 +228,10 @@ func TestUnread(t *testing.T) {
 		frame []byte
 		want  string
 	}{
-		"unknown link type":  {147, ike4(8), "link type 147"},
-		"802.11":             {105, ike4(8), "IEEE 802.11"},
-		"encrypted MACsec":   {1, ether(etherMACsec, cat([]byte{0x2c, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 0, 1}, ike4(8))), "MACsec, encrypted"},
+		"unknown link type": {147, ike4(8), "link type 147"},
+		"802.11":            {105, ike4(8), "IEEE 802.11"},
+		"encrypted MACsec": {1, ether(etherMACsec, cat([]byte{0x2c, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 0, 1}, ike4(8))),
+			"MACsec, encrypted"},
 		"unknown EtherType":  {1, ether(0x4242, ike4(8)), "EtherType 0x4242"},
 		"unknown in GRE":     {1, ether4(carry(protoGRE, cat([]byte{0, 0, 0x42, 0x42}, ike4(8)))), "GRE, EtherType 0x4242"},
 		"compressed PPP":     {linkPPP, cat([]byte{0xff, 3, 0, 0xfd}, ike4(8)), "PPP protocol 0x00fd"},
@@ -249,7 +265,8 @@ func TestWrappingsCut(t *testing.T) {
 	}
 }
 
-// A mirrored packet that the mirror's own tunnel cuts into IP fragments is whole again, also when it is a fragment itself.
+// A mirrored packet that the mirror's own tunnel cuts into IP fragments is whole again, also when
+// it is a fragment itself.
 func TestWrappedAndFragmented(t *testing.T) {
 	u := udpDatagram(addrA4, addrB4, 500, 500, ikeMessage(600))
 	pieces := [][]byte{ip4Fragment(17, 7, 0, true, u[:480]), ip4Fragment(17, 7, 480, false, u[480:])}
@@ -284,7 +301,8 @@ func TestTsharkUnwrapsAlike(t *testing.T) {
 			if err := os.WriteFile(path, withLink(w.link).file(w.frame(ike4(32)), w.frame(ike6(40))), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-r", path, "-Y", "isakmp", "-T", "fields", "-e", "isakmp.ispi")
+			cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-r", path, "-Y", "isakmp", "-T", "fields", "-e",
+				"isakmp.ispi")
 			cmd.Env = append(os.Environ(), "WIRESHARK_CONFIG_DIR="+dir)
 			out, err := cmd.Output()
 			if n := strings.Count(string(out), "0102030405060708"); n != 2 {

@@ -1,6 +1,7 @@
 package pair
 
-// kind is what a capture's filter may let through or not: it knows addresses, protocols, ports and fragments.
+// kind is what a capture's filter may let through or not: it knows addresses, protocols,
+// ports and fragments.
 type kind uint8
 
 const (
@@ -12,34 +13,47 @@ const (
 	kinds
 )
 
-// hiddenKinds are the kinds of packets that the filter of s's capture hides: s sent some, as the other capture shows, and its own
-// holds none at all. What it lacks of those that the other side sent proves nothing.
+// hiddenKinds are the kinds of packets that the filter of s's capture hides: s sent some, as the
+// other capture shows, and its own holds none at all. What it lacks of those that the other side
+// sent proves nothing.
 func (j *joiner) hiddenKinds(s Side) [kinds]bool {
 	var has, hides [kinds]bool
-	see := func(k kind, own, other, mine bool) {
-		has[k] = has[k] || own
-		hides[k] = hides[k] || mine && !own && other
-	}
-	for m := range j.c.Messages() {
-		if m.Conversation.Foreign {
-			continue
+	type packet interface{ kind() kind }
+	each := func(take func(p packet, own, other, mine bool)) {
+		for m := range j.c.Messages() {
+			if m.Conversation.Foreign {
+				continue
+			}
+			for _, t := range m.Transmissions() {
+				if !t.Duplicate {
+					take(t, t.At[s] != nil, t.At[s.Other()] != nil, m.From == s)
+				}
+			}
 		}
-		for _, t := range m.Transmissions() {
-			if !t.Duplicate {
-				see(t.kind(), t.At[s] != nil, t.At[s.Other()] != nil, m.From == s)
+		for _, f := range j.c.Flows {
+			if !f.Foreign {
+				take(f, f.At[s] != nil, f.At[s.Other()] != nil, f.From == s)
 			}
 		}
 	}
-	for _, f := range j.c.Flows {
-		if !f.Foreign {
-			see(f.kind(), f.At[s] != nil, f.At[s.Other()] != nil, f.From == s)
+	each(func(p packet, own, other, mine bool) {
+		if mine && !own && other {
+			hides[p.kind()] = true
 		}
-	}
+	})
 	for _, d := range j.c.Story(s).Datagrams {
 		if j.c.Story(s).HidesRest(d) && j.compass.own[s][d.Src] {
 			hides[kindFragment] = true
 		}
 	}
+	if hides == [kinds]bool{} {
+		return hides
+	}
+	each(func(p packet, own, _, _ bool) {
+		if own {
+			has[p.kind()] = true
+		}
+	})
 	for k := range hides {
 		hides[k] = hides[k] && !has[k]
 	}

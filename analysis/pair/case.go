@@ -1,6 +1,7 @@
-// Package pair joins two sides' stories to one case: which side is which, which packet here is which packet there, what
-// was lost between, how far the clocks are apart, who is translated by a NAT, and when each capture provably worked.
-// It states facts; package diagnose draws the conclusions.
+// Package pair joins two sides' stories to one case: which side is which, which packet here
+// is which packet there, what was lost between, how far the clocks are apart, who is
+// translated by a NAT, and when each capture provably worked. It states facts; package
+// diagnose draws the conclusions.
 package pair
 
 import (
@@ -30,7 +31,8 @@ func (s Side) String() string { return [...]string{"A", "B"}[s] }
 // Direction returns the way of what s sends: "A->B" or "B->A".
 func (s Side) Direction() string { return s.String() + "->" + s.Other().String() }
 
-// Case is two captures of one tunnel, joined. All times named aligned are nanoseconds since 1970 on A's clock.
+// Case is two captures of one tunnel, joined. All times named aligned are nanoseconds since 1970 on
+// A's clock.
 type Case struct {
 	Parties       [2]Party
 	Clock         *Clock          // nil when nothing relates the clocks
@@ -43,22 +45,29 @@ type Case struct {
 	Overlap       bool          // the captures overlap in aligned time, or one is empty
 	First, Last   int64         // aligned, of all packets
 	grace         int64         // how long a packet may be under way, the doubt about the clocks included
-	began         [2][2][]int64 // what flowStarts says
+	began         [2][2][]Start // what flowStarts says
+	agreed        []Agreement   // those of findAgreements before anything was known to be lost
+	agreements    []Agreement   // see Agreements; nil: not asked for yet
+	arrives       [2]bool       // by sender: the other side's capture holds IKE of it
+	summed        summary       // see Case.summary
+	remotes       *Remotes      // see Case.Remotes
 	Renamed       bool          // the one capture is the second side's, which is called A therefore
 	Swapped       bool          // the files were given the other way round than the addresses say, and were exchanged
 }
 
 // Party is one side of the tunnel and its capture.
 type Party struct {
-	Side       Side
-	Name       string
-	Interface  string
-	File       string
-	Story      *exchange.Story // nil: no capture of this side was given
-	Known      netip.Addr      // VPN address by the inventory; may be invalid
-	KnownNAT   netip.Addr      // by the inventory, how the other side sees it; may be invalid
-	Addresses  []netip.Addr    // own addresses as its own capture shows them; when that shows none, as the other's does, unless Known is
-	Translated []netip.Addr    // own addresses as the other side's capture shows them, where they differ
+	Side      Side
+	Name      string
+	Interface string
+	File      string
+	Story     *exchange.Story // nil: no capture of this side was given
+	Known     netip.Addr      // VPN address by the inventory; may be invalid
+	KnownNAT  netip.Addr      // by the inventory, how the other side sees it; may be invalid
+	// own addresses as its own capture shows them; when that shows none, as the other's does, unless
+	// Known is
+	Addresses  []netip.Addr
+	Translated []netip.Addr // own addresses as the other side's capture shows them, where they differ
 	Coverage   Coverage
 	Untimed    bool  // the capture holds no times; those of its story are made up from the order of its packets
 	Stamp      int64 // Untimed: the one time that all its packets carry
@@ -67,9 +76,16 @@ type Party struct {
 	FullAtEnd   bool // it was full and took nothing after its last packet
 	FullAtStart bool // it was full and forgot what came before its first packet: a circular buffer
 	Leaky       bool // it left packets out in between, as at its rate limit: what it lacks proves nothing
+	// TimesGoodTo is by how many nanoseconds all its times may be wrong alike, beside what its
+	// router's clock is wrong by. The packets of both captures align them all the same
+	TimesGoodTo int64
 
 	copiesOwn bool // its capture doubles packets
 	mine      map[netip.Addr]bool
+	// of a capture of coarse times: between when it worked at the least, by its own clock, and how far
+	// the time that is taken for a packet's may be wrong
+	surely [2]int64
+	vague  int64
 }
 
 // Coverage is when a capture provably worked, in aligned time.
@@ -78,14 +94,17 @@ type Coverage struct {
 	SnapLen  int
 	Hidden   int     // packets that this side sent by the other's capture and that its own capture does not hold
 	HiddenAt []Sight // some of them, as the other side saw them
-	Unseen   int     // packets that must have reached this side, since it answered them, and that its own capture does not hold
+	// packets that must have reached this side, since it answered them, and that its own capture does
+	// not hold
+	Unseen   int
 	UnseenAt []Sight // some of them, as the sender saw them
 
-	// The capture is of one direction only: it holds nothing of what its side sent (Mute), or of what reached it (Deaf), as on an
-	// interface that such packets do not pass.
+	// The capture is of one direction only: it holds nothing of what its side sent (Mute), or of what
+	// reached it (Deaf), as on an interface that such packets do not pass.
 	Mute, Deaf bool
 
-	lacksOwn, lacksOther bool // between its first and its last packet it lacks some of what its side sent, or of what reached it
+	// between its first and its last packet it lacks some of what its side sent, or of what reached it
+	lacksOwn, lacksOther bool
 
 	first, last int64       // its first and last packet
 	shared      [2]window   // by sender: the packets that the other capture holds too
@@ -108,25 +127,34 @@ type Counts struct {
 	Matched int
 	Lost    [2]int // by sender
 	Only    [2]int // by the capture that alone holds them, copies included
+	Copies  [2]int // by the capture that holds the same packet again, IKE and ESP
+	copied  [2]int // of those, the ones that Only counts: of IKE
 }
 
-// Conversation is all messages of one IKE SA, or of one attempt at one, with its COOKIE and INVALID_KE_PAYLOAD retries.
+// Unpaired are those that the capture of s alone holds and that are neither lost nor copies.
+func (n *Counts) Unpaired(s Side) int { return n.Only[s] - n.Lost[s] - n.copied[s] }
+
+// Conversation is all messages of one IKE SA, or of one attempt at one, with its COOKIE and
+// INVALID_KE_PAYLOAD retries.
 type Conversation struct {
-	ID          string // "1", "2", ... in order of time
-	Version     int
-	Initiator   Side // of the IKE SA
-	SPIi, SPIr  ike.SPI
-	SPIrs       []ike.SPI         // all responder SPIs that answered SPIi, in order
-	Messages    []*Message        // in aligned order of the first transmission
-	Foreign     bool              // it is with an address that is none of the other side's; nothing in it counts as lost
-	Complete    bool              // it begins with IKE_SA_INIT, Main or Aggressive Mode message 1; else the captures began later
+	ID         string // "1", "2", ... in order of time
+	Version    int
+	Initiator  Side // of the IKE SA
+	SPIi, SPIr ike.SPI
+	SPIrs      []ike.SPI  // all responder SPIs that answered SPIi, in order
+	Messages   []*Message // in aligned order of the first transmission
+	Foreign    bool       // it is with an address that is none of the other side's; nothing in it counts as lost
+	// it begins with IKE_SA_INIT, Main or Aggressive Mode message 1; else the captures began later
+	Complete    bool
 	Rekeyed     *Conversation     // the IKE SA that this one replaced (CREATE_CHILD_SA), or nil
+	origin      *Conversation     // see Origin; nil: itself
 	Successor   *Conversation     // the IKE SA that replaced this one, or nil
 	Previous    *Conversation     // the attempt that was given up before this one, same initiator, or nil
 	Next        *Conversation     // the attempt that followed after this one was given up, or nil
 	Suite       *ike.Suite        // negotiated algorithms by the clear messages; nil when unknown
 	First, Last int64             // aligned
 	Ends        [2]netip.AddrPort // each side as its own capture shows it last; else as the other's does
+	Smooth      bool              // each of its messages was sent once, in one piece, and arrived so; see Troubled
 	marks       marks
 }
 
@@ -143,12 +171,20 @@ type Message struct {
 	only    [1]*Transmission     // of a message that was sent once: one
 	one     Transmission
 
-	plainMin, plainMax int32
-	plainKnown         bool
+	// See Plain; by how much the bounds differ is no more than an IP packet holds.
+	plainMin   int32
+	plainDoubt uint16
+	plainKnown bool
+
+	// What all rules ask of all messages: as the captures have it, and nearer.
+	Exchange ike.ExchangeType
+	Kind     exchange.Kind
+	Role     exchange.Role
 
 	From     Side
 	Altered  bool           // the bytes differ between the sides
 	stranger bool           // it is from or to an address that is neither side's
+	doubled  bool           // the sender's capture holds all that its side sent twice
 	natd     [natdMost]mark // what its NAT detection hashes say, unless rest holds it
 }
 
@@ -170,7 +206,8 @@ type Transmission struct {
 	Duplicate   bool // a further arrival of a sending, or a copy that a capture made
 	CaptureCopy bool // Duplicate: made by the capture itself, not by the path
 	Fate        Fate
-	// Sent, not in the receiver's capture for whatever reason, and not proven to have arrived by an answer.
+	// Sent, not in the receiver's capture for whatever reason, and not proven to have
+	// arrived by an answer.
 	Missing bool
 }
 
@@ -192,7 +229,8 @@ const (
 
 func (f Fate) String() string { return [...]string{"unknown", "delivered", "lost"}[f] }
 
-// Delay returns the one-way delay in nanoseconds by the aligned clocks, uncertain by half of the smallest round trip.
+// Delay returns the one-way delay in nanoseconds by the aligned clocks, uncertain by half of the
+// smallest round trip.
 func (c *Case) Delay(t *Transmission, from Side) (int64, bool) {
 	if t.At[A] == nil || t.At[B] == nil {
 		return 0, false
@@ -204,11 +242,15 @@ func (c *Case) Delay(t *Transmission, from Side) (int64, bool) {
 type Flow struct {
 	SPI     uint32
 	From    Side
-	Foreign bool                // it is with an address that is none of the other side's; nothing in it counts as lost
-	At      [2]*exchange.Flow   // nil where it was never seen
-	Sent    uint64              // distinct numbers at the sender that the receiver's capture covered; all distinct ones without a sender's capture
-	Lost    uint64              // of those, how many the receiver's capture lacks
-	Proven  uint64              // of Lost, those that the receiver's capture lacks between packets that it holds, not at its margins
+	Foreign bool              // it is with an address that is none of the other side's; nothing in it counts as lost
+	At      [2]*exchange.Flow // nil where it was never seen
+	// distinct numbers at the sender that the receiver's capture covered; all distinct ones without a
+	// sender's capture
+	Sent uint64
+	Lost uint64 // of those, how many the receiver's capture lacks
+	// in none of Sent: those that left shortly before or after all that the receiver's capture holds,
+	// where that holds nothing of the flow. They may be lost, or it had not begun, or had ended
+	Beyond  uint64
 	Missing uint64              // at the sender and not at the receiver, for whatever reason
 	Gaps    []exchange.Interval // the lost runs, at most MaxGaps
 	Tail    exchange.Interval   // the last of the lost runs, also beyond MaxGaps
@@ -221,8 +263,8 @@ type Flow struct {
 	moved [2][]exchange.Flow // its parts from or to other addresses than those of At, as they were before they were merged
 }
 
-// Split counts the sampled packets of a flow that left in IP fragments, all of which the sender's capture holds, while the
-// receiver's capture worked.
+// Split counts the sampled packets of a flow that left in IP fragments, all of which the sender's
+// capture holds, while the receiver's capture worked.
 type Split struct {
 	Sent  int
 	Lost  int                // not whole at the receiver
@@ -246,6 +288,7 @@ type Clock struct {
 	Steps    []Step
 
 	segments []segment
+	vague    int64 // of coarse times: how far Offset may be wrong where no delay tells
 }
 
 // Step is a moment at which one of the clocks was set.
@@ -254,7 +297,8 @@ type Step struct {
 	By      int64 // nanoseconds, positive when B's clock jumped ahead of A's
 }
 
-// Mapping is an address and port of one side as itself and as the other side sees it. Only real translations are listed.
+// Mapping is an address and port of one side as itself and as the other side sees it. Only real
+// translations are listed.
 type Mapping struct {
 	Side       Side
 	Original   netip.AddrPort // port 0: native ESP

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/moncap/moncap/internal/nearly"
 )
 
-// observation is one packet seen on both sides. Every packet bounds the offset of the clocks, since no delay is negative:
-// for A->B, b-a >= offset; for B->A, b-a <= offset (RFC 5905, Section 10, takes the smallest delays for the same reason).
+// observation is one packet seen on both sides. Every packet bounds the offset of the clocks, since
+// no delay is negative: for A->B, b-a >= offset; for B->A, b-a <= offset (RFC 5905, Section 10,
+// takes the smallest delays for the same reason).
 type observation struct {
 	a, b  int64
 	from  Side
@@ -16,8 +19,8 @@ type observation struct {
 
 func (o observation) diff() int64 { return o.b - o.a }
 
-// maxDrift is the largest drift that is taken for a drift, in nanoseconds a nanosecond: NTP's own limit of slewing
-// (RFC 5905, Section 11.3). Above it a clock was set.
+// maxDrift is the largest drift that is taken for a drift, in nanoseconds a nanosecond: NTP's own
+// limit of slewing (RFC 5905, Section 11.3). Above it a clock was set.
 const maxDrift = 500e-6
 
 // maxSteps bounds how many steps of a clock are looked for.
@@ -40,6 +43,7 @@ type segment struct {
 	pairs    [2]int
 	from     int64 // A's clock at which it begins
 	hasDrift bool
+	vague    float64 // of coarse times: how far offset may be wrong where no delay tells
 }
 
 // toA returns B's time t on A's clock.
@@ -53,13 +57,28 @@ func (c *Clock) toA(t int64) int64 {
 	return t - c.Offset
 }
 
-// fitClock estimates the clocks' relation from matched packets; nil without any.
-func fitClock(all []observation) *Clock {
+// toB returns A's time t on B's clock.
+func (c *Clock) toB(t int64) int64 {
+	for i := range c.segments {
+		s := &c.segments[i]
+		b := t + int64(math.Round(s.offset))
+		b += int64(math.Round(s.slope * float64(b-s.at)))
+		if b < s.to || i == len(c.segments)-1 {
+			return b
+		}
+	}
+	return t + c.Offset
+}
+
+// fitClock estimates the clocks' relation from matched packets; nil without any. coarse is
+// Case.units, by which the packets' differences were widened.
+func fitClock(all []observation, coarse int64) *Clock {
 	if len(all) == 0 {
 		return nil
 	}
-	slices.SortFunc(all, func(x, y observation) int { return cmp.Or(cmp.Compare(x.frame, y.frame), cmp.Compare(x.a, y.a)) })
-	segments := split(all, maxSteps)
+	nearly.Sort(all,
+		func(x, y observation) int { return cmp.Or(cmp.Compare(x.frame, y.frame), cmp.Compare(x.a, y.a)) })
+	segments := split(all, maxSteps, float64(coarse))
 	best := 0
 	for i, s := range segments {
 		if s.pairs[A]+s.pairs[B] > segments[best].pairs[A]+segments[best].pairs[B] {
@@ -69,7 +88,7 @@ func fitClock(all []observation) *Clock {
 	s := segments[best]
 	c := &Clock{
 		Offset: int64(math.Round(s.offset)), Low: rounded(s.low), High: rounded(s.high), Drift: s.slope * 1e6,
-		HasDrift: s.hasDrift, segments: segments, Method: method(s),
+		HasDrift: s.hasDrift, segments: segments, Method: method(s), vague: int64(s.vague),
 	}
 	for i, s := range segments {
 		c.Pairs[A] += s.pairs[A]
@@ -103,19 +122,23 @@ func method(s segment) string {
 }
 
 // split fits one line, and where none fits, because a clock was set, one to each side of the jump.
-func split(all []observation, budget int) []segment {
-	s, ok := fitSegment(all)
+func split(all []observation, budget int, coarse float64) []segment {
+	s, ok := fitSegment(all, coarse)
 	if ok || budget == 0 || len(all) < 2 {
 		s.to = math.MaxInt64
+		if coarse > 0 && ok {
+			s.narrow(all, coarse)
+		}
 		return []segment{s}
 	}
 	cut := jump(all)
-	left, right := split(all[:cut], budget/2), split(all[cut:], budget/2)
+	left, right := split(all[:cut], budget/2, coarse), split(all[cut:], budget/2, coarse)
 	left[len(left)-1].to = all[cut-1].b/2 + all[cut].b/2
 	return append(left, right...)
 }
 
-// jump returns the index at which the offset changes most, by the medians of a few packets on either side.
+// jump returns the index at which the offset changes most, by the medians of a few packets on
+// either side.
 func jump(all []observation) int {
 	const reach = 4
 	best, at := int64(-1), len(all)/2
@@ -142,29 +165,30 @@ func medianDiff(some []observation) int64 {
 	return d[len(d)/2]
 }
 
-// fitSegment lays the line offset(t) between the packets of both directions such that it keeps the largest distance to both clouds:
-// the widest line between their convex hulls. For one direction the hull is the linear program of Moon, Skelly and Towsley
-// (INFOCOM 1999, doi 10.1109/INFCOM.1999.749287); for both at once it is the method of Poirier, Roy and Dagenais (ACM SIGOPS
-// Operating Systems Review 44(3), 2010). It is false when no line with a possible drift fits.
-func fitSegment(all []observation) (segment, bool) {
+// fitSegment lays the line offset(t) between the packets of both directions such that it
+// keeps the largest distance to both clouds: the widest line between their convex hulls. For
+// one direction the hull is the linear program of Moon, Skelly and Towsley (INFOCOM 1999,
+// doi 10.1109/INFCOM.1999.749287); for both at once it is the method of Poirier, Roy and
+// Dagenais (ACM SIGOPS Operating Systems Review 44(3), 2010). It is false when no line with
+// a possible drift fits.
+func fitSegment(all []observation, coarse float64) (segment, bool) {
 	mid, base := all[len(all)/2], all[0].diff()
-	fromA := countFrom(all, A)
-	over, under := make([]point, 0, fromA), make([]point, 0, len(all)-fromA) // A->B lies over the line, B->A under it
+	var over, under hull // A->B lies over the line, B->A under it: upside down here
 	s := segment{at: mid.b, from: all[0].a}
-	for _, o := range all {
+	for _, o := range inTime(all) {
 		p := point{float64(o.a - mid.a), float64(o.diff() - base)}
 		s.pairs[o.from]++
 		if o.from == A {
-			over = append(over, p)
+			over.add(p)
 		} else {
-			under = append(under, p)
+			under.add(point{p.t, -p.d})
 		}
 	}
-	byTime := func(x, y point) int { return cmp.Compare(x.t, y.t) }
-	slices.SortFunc(over, byTime) // a clock of A that was set runs through the same time twice
-	slices.SortFunc(under, byTime)
-	over, under = lowerHull(over), upperHull(under)
-	s.hasDrift = s.pairs[A] >= driftPairs && s.pairs[B] >= driftPairs && float64(all[len(all)-1].a-all[0].a) >= driftSpan
+	for i := range under {
+		under[i].d = -under[i].d
+	}
+	s.hasDrift = s.pairs[A] >= driftPairs && s.pairs[B] >= driftPairs &&
+		float64(all[len(all)-1].a-all[0].a) >= max(driftSpan, coarse/maxDrift)
 	if s.hasDrift {
 		s.slope = widest(over, under)
 	}
@@ -174,6 +198,15 @@ func fitSegment(all []observation) (segment, bool) {
 		fits = s.place(over, under, float64(base))
 	}
 	return s, fits
+}
+
+// inTime are packets in the order of A's clock: one that was set runs through the same time twice.
+func inTime(all []observation) []observation {
+	byTime := func(x, y observation) int { return cmp.Compare(x.a, y.a) }
+	if slices.IsSortedFunc(all, byTime) {
+		return all
+	}
+	return slices.SortedStableFunc(slices.Values(all), byTime)
 }
 
 type point struct{ t, d float64 }
@@ -203,8 +236,39 @@ func (s *segment) place(over, under []point, base float64) bool {
 	return *s.high >= *s.low
 }
 
-// widest returns the slope within the possible drift for which the gap between the hulls is largest. The gap is concave in the
-// slope, so thirds of the interval can be ruled out one after the other.
+// narrow moves the offset to where it asks for the least delays: the widened differences of coarse
+// times leave room for some that nothing speaks for.
+func (s *segment) narrow(all []observation, coarse float64) {
+	low, high := math.Inf(-1), math.Inf(1)
+	if s.low != nil {
+		low = *s.low
+	}
+	if s.high != nil {
+		high = *s.high
+	}
+	least, most := math.Inf(-1), math.Inf(1) // of the offsets that ask for none
+	for _, o := range all {
+		d := float64(o.diff()) - s.slope*float64(o.b-s.at)
+		if o.from == A {
+			least = max(least, d-coarse)
+		} else {
+			most = min(most, d+coarse)
+		}
+	}
+	switch from, to := max(low, least), min(high, most); {
+	case !math.IsInf(from, 0) && !math.IsInf(to, 0):
+		s.offset = min(max((from+to)/2, low), high)
+		s.vague = max(0, to-from)
+	case !math.IsInf(from, 0):
+		s.offset = from
+	case !math.IsInf(to, 0):
+		s.offset = to
+	}
+}
+
+// widest returns the slope within the possible drift for which the gap between the hulls is
+// largest. The gap is concave in the slope, so thirds of the interval can be ruled out one after
+// the other.
 func widest(over, under []point) float64 {
 	gap := func(slope float64) float64 {
 		high, low := math.Inf(1), math.Inf(-1)
@@ -228,28 +292,16 @@ func widest(over, under []point) float64 {
 	return (low + high) / 2
 }
 
-// lowerHull returns the lower convex hull of points that are sorted by time (Andrew's monotone chain).
-func lowerHull(points []point) []point {
-	hull := points[:0:0]
-	for _, p := range points {
-		for len(hull) >= 2 && cross(hull[len(hull)-2], hull[len(hull)-1], p) <= 0 {
-			hull = hull[:len(hull)-1]
-		}
-		hull = append(hull, p)
-	}
-	return hull
-}
+// hull is the lower convex hull of points that are added in the order of time (Andrew's monotone
+// chain).
+type hull []point
 
-func upperHull(points []point) []point {
-	mirrored := make([]point, len(points))
-	for i, p := range points {
-		mirrored[i] = point{p.t, -p.d}
+func (h *hull) add(p point) {
+	all := *h
+	for len(all) >= 2 && cross(all[len(all)-2], all[len(all)-1], p) <= 0 {
+		all = all[:len(all)-1]
 	}
-	hull := lowerHull(mirrored)
-	for i := range hull {
-		hull[i].d = -hull[i].d
-	}
-	return hull
+	*h = append(all, p)
 }
 
 func cross(o, a, b point) float64 { return (a.t-o.t)*(b.d-o.d) - (a.d-o.d)*(b.t-o.t) }

@@ -19,12 +19,12 @@ type conversationKey struct {
 
 func (k conversationKey) hash() uint64 { return exchange.Mix(uint64(k.spi), uint64(k.version)) }
 
-// converse groups the messages by the initiator's SPI, which stays the same through COOKIE and INVALID_KE_PAYLOAD retries, and
-// links the conversations that belong together.
+// converse groups the messages by the initiator's SPI, which stays the same through COOKIE and
+// INVALID_KE_PAYLOAD retries, and links the conversations that belong together.
 func (j *joiner) converse() {
 	c := j.c
 	j.group()
-	var room requests
+	room := requests{index: &j.index}
 	for v := range until(j.ctx, c.Conversations) {
 		v.settle(c)
 		v.linkAnswers(&room)
@@ -46,27 +46,29 @@ func (j *joiner) converse() {
 // group makes the conversations of the messages.
 func (j *joiner) group() {
 	c := j.c
-	var groups exchange.Index
-	of, sizes := make([]int32, len(j.links)), []int32(nil)
-	var keys []conversationKey
+	type group struct{ first, size int32 } // the place of its first message, and how many there are
+	var groups []group
+	index, of := &j.index, make([]int32, len(j.links))
+	index.Reset(0)
 	for i, m := range j.links {
-		m.Message = m.better()
+		m.read(m.better())
 		k := m.conversation()
-		n := groups.Find(k.hash(), func(i int) bool { return keys[i] == k })
+		n := index.Find(k.hash(), func(i int) bool { return j.links[groups[i].first].conversation() == k })
 		if n < 0 {
-			n = len(keys)
-			groups.Add(k.hash(), n)
-			keys, sizes = append(keys, k), append(sizes, 0)
+			n = len(groups)
+			index.Add(k.hash(), n)
+			groups = append(groups, group{first: int32(i)})
 		}
 		of[i] = int32(n)
-		sizes[n]++
+		groups[n].size++
 	}
-	order, all := make([]*Message, len(j.links)), make([]Conversation, len(keys))
-	c.Conversations = make([]*Conversation, len(keys))
-	for n, k := range keys {
+	order, all := make([]*Message, len(j.links)), make([]Conversation, len(groups))
+	c.Conversations = make([]*Conversation, len(groups))
+	for n, g := range groups {
+		k := j.links[g.first].conversation()
 		c.Conversations[n] = &all[n]
-		all[n] = Conversation{Version: k.version, SPIi: k.spi, Foreign: k.strange, Messages: order[:0:sizes[n]]}
-		order = order[sizes[n]:]
+		all[n] = Conversation{Version: k.version, SPIi: k.spi, Foreign: k.strange, Messages: order[:0:g.size]}
+		order = order[g.size:]
 	}
 	for i, m := range j.links {
 		v := c.Conversations[of[i]]
@@ -74,6 +76,10 @@ func (j *joiner) group() {
 		v.Messages = append(v.Messages, m)
 	}
 }
+
+// Spoken says whether v is of a major version of IKE that there is. A message of another one is
+// answered with INVALID_MAJOR_VERSION (RFC 7296, Section 2.5), if at all; anybody can send it.
+func (v *Conversation) Spoken() bool { return v.Version == 1 || v.Version == 2 }
 
 // conversation names the conversation that l is of.
 func (l *Message) conversation() conversationKey {
@@ -105,7 +111,7 @@ func (v *Conversation) settle(c *Case) {
 		if m.SPIr != 0 && !slices.Contains(v.SPIrs, m.SPIr) && len(v.SPIrs) < 64 {
 			v.SPIrs = append(v.SPIrs, m.SPIr)
 		}
-		v.Complete = v.Complete || begins(m.Message)
+		v.Complete = v.Complete || m.begins()
 	}
 	v.Initiator = v.initiator()
 	v.SPIr = v.responderSPI()
@@ -115,7 +121,7 @@ func (v *Conversation) settle(c *Case) {
 }
 
 // begins says whether m is the first message of an IKE SA.
-func begins(m *exchange.Message) bool {
+func (m *Message) begins() bool {
 	switch m.Exchange {
 	case ike.IKESAInit:
 		return m.Major() == 2 && m.Kind == exchange.Request
@@ -137,7 +143,8 @@ func (v *Conversation) initiator() Side {
 	return v.Messages[0].From
 }
 
-// responderSPI is the one of the encrypted messages, else of the last answer that is more than a Notify.
+// responderSPI is the one of the encrypted messages, else of the last answer that is
+// more than a Notify.
 func (v *Conversation) responderSPI() ike.SPI {
 	var last ike.SPI
 	for _, m := range v.Messages {
@@ -190,13 +197,20 @@ func (k askedKey) hash() uint64 {
 	return exchange.Mix(uint64(k.id), uint64(k.exchange)<<8|uint64(k.from))
 }
 
-// linkAnswers relates every response to its request: by message ID, exchange and direction; several requests of IKE_SA_INIT (cookie,
-// other group) to the last one before it; all fragments of a request (RFC 7383) to the same answer. In IKEv1 the order of the exchange
-// tells.
+// linkAnswers relates every response to its request: by message ID, exchange and direction; several
+// requests of IKE_SA_INIT (cookie, other group) to the last one before it; all fragments of a
+// request (RFC 7383) to the same answer. In IKEv1 the order of the exchange tells. An answer that
+// was said before a request with the same message ID came is that of an earlier one.
 func (v *Conversation) linkAnswers(q *requests) {
-	q.index.Reset(len(v.Messages))
+	n := 0
+	for _, m := range v.Messages {
+		if m.Kind == exchange.Request {
+			n++
+		}
+	}
+	q.index.Reset(n)
 	q.next = slices.Grow(q.next[:0], len(v.Messages))[:len(v.Messages)]
-	inOrder := func(m *Message) bool { return v.Version == 1 || begins(m.Message) }
+	inOrder := func(m *Message) bool { return v.Version == 1 || m.begins() }
 	first := func(k askedKey) int {
 		return q.index.Find(k.hash(), func(i int) bool { return v.Messages[i].asks() == k })
 	}
@@ -229,16 +243,32 @@ func (v *Conversation) linkAnswers(q *requests) {
 				m.answer(r)
 				continue
 			}
-			for i := first(k); i >= 0; i = int(q.next[i]) - 1 {
-				m.answer(v.Messages[i])
+			f := first(k)
+			for i := f; i >= 0; i = int(q.next[i]) - 1 {
+				if i == f || !v.Messages[i].reuses(v.Messages[f], m) {
+					m.answer(v.Messages[i])
+				}
 			}
 		}
 	}
 }
 
+// reuses says whether a request is another one than first, with the same message ID, that begins
+// when the answer to that was last seen: as a gateway asks that took over from another one with an
+// older state (RFC 6311, Section 3). What was said before answers nothing.
+func (m *Message) reuses(first, answer *Message) bool {
+	said := answer.Transmissions()
+	return m.Fragments == 0 && first.Transmissions()[0].Aligned < said[0].Aligned &&
+		m.Transmissions()[0].Aligned > said[len(said)-1].Aligned+answeredFirst
+}
+
+// answeredFirst is by how much clocks and captures may be apart, for an answer to be seen before
+// its request.
+const answeredFirst = 1_000_000_000
+
 // requests are those of one conversation, and room for those of the next.
 type requests struct {
-	index exchange.Index        // of those that their numbers tell, the first one of a key
+	index *exchange.Index       // of those that their numbers tell, the first one of a key
 	next  []int32               // the next one of the same key, a fragment, counted from 1
 	last  map[askedKey]*Message // of those that their order tells, the last one so far
 }
@@ -253,16 +283,16 @@ func (m *Message) answer(request *Message) {
 	}
 }
 
-// linkRekeys finds the IKE SA that a conversation without a beginning replaced: the one between the same sides with the last answered
-// CREATE_CHILD_SA before it (RFC 7296, Section 1.3.2).
+// linkRekeys finds the IKE SA that a conversation without a beginning replaced: the one between the
+// same sides with the last answered CREATE_CHILD_SA before it (RFC 7296, Section 1.3.2).
 func linkRekeys(all []*Conversation) {
 	const reach = 256 // conversations to look back over; a flood of strange SPIs may not take quadratic time
 	var rekeyed []*Conversation
 	for _, v := range all {
 		if !v.Complete && v.Version == 2 {
 			for _, old := range slices.Backward(rekeyed[max(0, len(rekeyed)-reach):]) {
-				if old.Successor == nil && old.sameEnds(v) && old.rekeyedBefore(v) {
-					v.Rekeyed, old.Successor = old, v
+				if old.Successor == nil && old.Between() == v.Between() && old.rekeyedBefore(v) {
+					v.Rekeyed, v.origin, old.Successor = old, old.Origin(), v
 					break
 				}
 			}
@@ -276,13 +306,10 @@ func linkRekeys(all []*Conversation) {
 // rekeys says whether v has a CREATE_CHILD_SA exchange that may be a rekey of itself.
 func (v *Conversation) rekeys() bool { return slices.ContainsFunc(v.Messages, (*Message).mayRekey) }
 
-// mayRekey says whether m may be the answer to a rekey of its IKE SA: the first payload inside is the new SA.
+// mayRekey says whether m may be the answer to a rekey of its IKE SA: the first payload inside is
+// the new SA.
 func (m *Message) mayRekey() bool {
 	return m.Exchange == ike.CreateChildSA && m.Kind == exchange.Response && m.FirstInner == ike.PayloadSA
-}
-
-func (v *Conversation) sameEnds(o *Conversation) bool {
-	return v.Ends[A].Addr() == o.Ends[A].Addr() && v.Ends[B].Addr() == o.Ends[B].Addr()
 }
 
 func (v *Conversation) rekeyedBefore(next *Conversation) bool {
@@ -294,11 +321,12 @@ func (v *Conversation) rekeyedBefore(next *Conversation) bool {
 	return false
 }
 
-// handover is how long an attempt may go on after the next one began and still count as given up for it.
+// handover is how long an attempt may go on after the next one began and still count as given up
+// for it.
 const handover = 1_000_000_000
 
-// linkAttempts relates an attempt that never came to a result to the one that the same side made after it, with the same peer: what
-// others try in between is no part of it.
+// linkAttempts relates an attempt that never came to a result to the one that the same side made
+// after it, with the same peer: what others try in between is no part of it.
 func linkAttempts(all []*Conversation) {
 	type attempts struct {
 		by   Side
@@ -309,7 +337,7 @@ func linkAttempts(all []*Conversation) {
 		if !v.Complete {
 			continue
 		}
-		k := attempts{v.Initiator, [2]netip.Addr{v.Ends[A].Addr(), v.Ends[B].Addr()}}
+		k := attempts{v.Initiator, v.Between()}
 		if p := last[k]; p != nil && !p.settled() && p.Last <= v.First+handover {
 			v.Previous, p.Next = p, v
 		}

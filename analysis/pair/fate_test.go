@@ -2,6 +2,7 @@ package pair
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -104,7 +105,8 @@ func TestStranger(t *testing.T) {
 	n.talk(3)
 	stranger := netip.MustParseAddr("203.0.113.77")
 	for i := range uint32(40) { // B has a tunnel with another peer
-		p := packet.Packet{Kind: packet.ESP, Proto: 50, SPI: 0x77 + i%2, Seq: i/2 + 1, Src: addressB, Dst: stranger, Nanos: start + int64(i)*1e8, TTL: 255}
+		p := packet.Packet{Kind: packet.ESP, Proto: 50, SPI: 0x77 + i%2, Seq: i/2 + 1, Src: addressB, Dst: stranger,
+			Nanos: start + int64(i)*1e8, TTL: 255}
 		if i%2 == 1 {
 			p.Src, p.Dst, p.TTL = p.Dst, p.Src, 250
 		}
@@ -142,7 +144,8 @@ func TestPartOfAFragmentedDatagram(t *testing.T) {
 	big.Fragments, big.Datagram, big.IsFragment = []int{5, 6}, 1800, true
 	n.sent[A] = append(n.sent[A], big)
 	part := packet.Packet{
-		Kind: packet.Fragment, Proto: 17, Src: addressA, Dst: addressB, SrcPort: 500, DstPort: 500, IPID: 4242, TTL: 250, Nanos: start + 3e9 + 10e6,
+		Kind: packet.Fragment, Proto: 17, Src: addressA, Dst: addressB, SrcPort: 500, DstPort: 500, IPID: 4242, TTL: 250,
+		Nanos:      start + 3e9 + 10e6,
 		IsFragment: true, MoreFrags: true, Payload: make([]byte, 1480), WireLen: 1514, CapLen: 1514,
 	}
 	n.sent[B] = append(n.sent[B], part)
@@ -166,16 +169,61 @@ func TestEmptyCapture(t *testing.T) {
 	}
 }
 
-// TestFlood: very many identical packets are matched in reasonable time.
+// TestFlood: very many identical packets are matched in reasonable time, also where some are lost.
 func TestFlood(t *testing.T) {
-	n := calm()
-	n.withoutID = true
-	p := n.ikePacket(5, 0, A, A, ike.IKESAInit, 0, false)
-	for i := range 50_000 {
-		n.send(A, start+int64(i)*700e6, p, true)
+	const sent = 50_000
+	for _, lost := range []int{0, 1, sent / 2} {
+		n := calm()
+		n.withoutID, n.loss = true, 1
+		p := n.ikePacket(5, 0, A, A, ike.IKESAInit, 0, false)
+		for i := range sent {
+			n.send(A, start+int64(i)*700e6, p, i >= lost)
+		}
+		c := mustJoin(t, n)
+		if c.Counts.Matched != sent-lost {
+			t.Errorf("%d matched, want %d", c.Counts.Matched, sent-lost)
+		}
 	}
-	c := mustJoin(t, n)
-	if c.Counts.Matched != 50_000 {
-		t.Errorf("%d matched, want 50000", c.Counts.Matched)
+}
+
+// TestUnderWayAtTheEnd: what is sent while the receiver's capture ends was not lost: it would have
+// arrived behind that. What was overtaken by a later packet was.
+func TestUnderWayAtTheEnd(t *testing.T) {
+	for _, from := range Both {
+		for _, c := range []struct {
+			name    string
+			before  int64 // how long before the end of the receiver's capture it is sent
+			overrun bool  // a later packet of the same side arrives
+			copied  bool  // the sender's capture holds it twice
+			want    Fate
+		}{
+			{"under way", 5e6, false, false, Unknown},
+			{"under way, and twice in the capture", 5e6, false, true, Unknown},
+			{"long before the end", 500e6, false, false, Lost},
+			{"another one arrives behind it", 20e6, true, false, Lost},
+		} {
+			t.Run(fmt.Sprint(from, " ", c.name), func(t *testing.T) {
+				n := calm()
+				n.talk(3)
+				to := from.Other()
+				end := start + int64(5e9)
+				lone := n.ikePacket(77, 78, from, A, ike.Informational, 9, false)
+				lone.TTL, lone.IPID = 255, 4242
+				n.capture(from, from, end-c.before, lone)
+				if c.copied {
+					n.capture(from, from, end-c.before+1e5, lone)
+				}
+				if c.overrun {
+					later := n.ikePacket(77, 78, from, A, ike.Informational, 10, false)
+					n.exchange(from, end-c.before+1e6, later, n.ikePacket(77, 78, to, A, ike.Informational, 10, true), true)
+				}
+				last := n.ikePacket(77, 78, to, A, ike.Informational, 11, false) // the receiver's capture still works
+				last.TTL = 255
+				n.capture(to, to, end, last)
+				if got := find(mustJoin(t, n), 9, from).Transmissions()[0].Fate; got != c.want {
+					t.Errorf("it is %s, want %s", got, c.want)
+				}
+			})
+		}
 	}
 }

@@ -2,6 +2,7 @@ package pair
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
@@ -13,7 +14,9 @@ type flowKey struct {
 	ah   bool
 }
 
-// joinFlows groups the flows of both captures by SPI and direction.
+// joinFlows groups the flows of both captures by SPI and direction. What has the same SPI in both
+// and other packets is two SAs, of different times: keys by hand keep their SPI, and numbers
+// collide.
 func joinFlows(parties *[2]Party, c *compass) []*Flow {
 	byKey := map[flowKey]*Flow{}
 	var all []*Flow
@@ -29,22 +32,75 @@ func joinFlows(parties *[2]Party, c *compass) []*Flow {
 				byKey[k] = o
 				all = append(all, o)
 			}
-			if o.At[s] == nil {
+			switch {
+			case o.At[s] == nil:
 				o.At[s] = f
-			} else {
+			case len(o.moved[s]) == 0: // the story keeps its own
+				o.At[s] = o.At[s].Clone()
+				fallthrough
+			default:
 				o.moved[s] = append(o.moved[s], *f)
 				o.At[s].Merge(f)
 			}
 		}
 	}
+	for _, o := range all {
+		if o.At[A] != nil && o.At[B] != nil && differ(o.At[A], o.At[B]) {
+			twin := &Flow{SPI: o.SPI, From: o.From}
+			twin.At[B], twin.moved[B], o.At[B], o.moved[B] = o.At[B], o.moved[B], nil, nil
+			all = append(all, twin)
+		}
+	}
 	return all
 }
 
-// beginning is the time in which the first packet of an SA in its sender's capture is one of the first of the capture itself.
+// differ says whether two flows are of different SAs: numbers that both have are on other packets
+// in each, and none on the same.
+func differ(a, b *exchange.Flow) bool {
+	const enough = 3
+	if a.Restart != nil || b.Restart != nil || a.Short || b.Short {
+		return false // one SA has the numbers twice itself, or the bytes do not tell
+	}
+	n, rest := 0, b.Samples
+	for _, p := range a.Samples {
+		for len(rest) > 0 && rest[0].Seq < p.Seq {
+			rest = rest[1:]
+		}
+		if len(rest) == 0 {
+			break
+		}
+		if rest[0].Seq != p.Seq {
+			continue
+		}
+		if rest[0].Mark == p.Mark {
+			return false
+		}
+		n++
+	}
+	return n >= enough
+}
+
+// Moved are f's parts in the capture of s that have other addresses or ports than At, which holds
+// all of them as well.
+func (f *Flow) Moved(s Side) []exchange.Flow { return f.moved[s] }
+
+// sourceOf is where the sender's own capture shows number n of f to come from, if it holds that.
+func (f *Flow) sourceOf(n uint64) (netip.AddrPort, bool) {
+	for i := range f.moved[f.From] {
+		if f.moved[f.From][i].Seqs.Has(n) {
+			return f.moved[f.From][i].Src, true
+		}
+	}
+	return f.At[f.From].Src, f.At[f.From].Seqs.Has(n)
+}
+
+// beginning is the time in which the first packet of an SA in its sender's capture is one of the
+// first of the capture itself, and the last one of its last.
 const beginning = 1_000_000_000
 
-// hiddenTimes returns the aligned times of packets at the receiver that the sender's capture lacks, as far as the samples show them,
-// and counts all of them in Hidden. n are those that it lacks although it was at work, first is the first of these.
+// hiddenTimes returns the aligned times of packets at the receiver that the sender's capture lacks,
+// as far as the samples show them, and counts all of them in Hidden. n are those that it lacks
+// although it was at work, first is the first of these.
 func (f *Flow) hiddenTimes(c *Case, own *Coverage) (times []int64, first, n uint64) {
 	to := f.From.Other()
 	r, s := f.At[to], f.At[f.From]
@@ -54,13 +110,16 @@ func (f *Flow) hiddenTimes(c *Case, own *Coverage) (times []int64, first, n uint
 	if s == nil {
 		s = &exchange.Flow{}
 	}
-	untimed := c.Parties[A].Untimed || c.Parties[B].Untimed
+	untimed := c.Untimed()
 	for gap := range r.Seqs.Minus(&s.Seqs) {
 		f.Hidden += gap.Len()
 		proven := covered{run: gap, n: gap.Len()}
 		if s.Packets > 0 && (untimed && (gap.High < s.Seqs.Min() || gap.Low > s.Seqs.Max()) ||
-			gap.High < s.Seqs.Min() && c.Aligned(s.First.Nanos, f.From)-own.first < beginning) {
-			proven = covered{} // they left before the capture's first ones, whenever they arrived; without times, before or after it
+			gap.High < s.Seqs.Min() && c.Aligned(s.First.Nanos, f.From)-own.first < beginning ||
+			gap.Low > s.Seqs.Max() && own.last-c.Aligned(s.Last.Nanos, f.From) < beginning) {
+			// they left before the capture's first ones or behind its last, whenever they arrived; without
+			// times, before or after it
+			proven = covered{}
 		} else if s.Packets == 0 || gap.Low < s.Seqs.Min() || gap.High > s.Seqs.Max() {
 			proven = within(gap, func(n uint64) bool { return own.within(f.From, f.From, c.Aligned(timeOf(r, n), to), false) })
 		}
@@ -75,9 +134,15 @@ func (f *Flow) hiddenTimes(c *Case, own *Coverage) (times []int64, first, n uint
 	return times, first, n
 }
 
-// between tells the times between which f's number n was seen: those of the samples around it, or its own twice.
+// sampleAt is the place of f's first sample from the number n on, and whether it is that of n.
+func sampleAt(f *exchange.Flow, n uint64) (place int, exact bool) {
+	return slices.BinarySearchFunc(f.Samples, n, func(p exchange.Point, n uint64) int { return cmp.Compare(p.Seq, n) })
+}
+
+// between tells the times between which f's number n was seen: those of the samples around it, or
+// its own twice.
 func between(f *exchange.Flow, n uint64) (early, late int64) {
-	i, exact := slices.BinarySearchFunc(f.Samples, n, func(p exchange.Point, n uint64) int { return cmp.Compare(p.Seq, n) })
+	i, exact := sampleAt(f, n)
 	if exact || n <= f.First.Seq || n >= f.Last.Seq {
 		at := timeOf(f, n)
 		return at, at
@@ -92,9 +157,10 @@ func between(f *exchange.Flow, n uint64) (early, late int64) {
 	return min(before.Nanos, after.Nanos), max(before.Nanos, after.Nanos)
 }
 
-// timeOf tells when f's number n was seen: exactly for the ends and samples, else between the samples around it.
+// timeOf tells when f's number n was seen: exactly for the ends and samples, else between the
+// samples around it.
 func timeOf(f *exchange.Flow, n uint64) int64 {
-	i, exact := slices.BinarySearchFunc(f.Samples, n, func(p exchange.Point, n uint64) int { return cmp.Compare(p.Seq, n) })
+	i, exact := sampleAt(f, n)
 	if exact {
 		return f.Samples[i].Nanos
 	}
@@ -115,14 +181,22 @@ func timeOf(f *exchange.Flow, n uint64) int64 {
 	return before.Nanos + int64(part*float64(after.Nanos-before.Nanos))
 }
 
-// SentAt is the aligned time at which f's number n was sent, as far as the samples of the sender's capture tell.
+// SentAt is the aligned time at which f's number n was sent, as far as the samples of the sender's
+// capture tell.
 func (c *Case) SentAt(f *Flow, n uint64) int64 { return c.Aligned(timeOf(f.At[f.From], n), f.From) }
+
+// SeenAt is the aligned time at which the capture of s held f's number n, as far
+// as its samples tell.
+func (c *Case) SeenAt(f *Flow, s Side, n uint64) int64 { return c.Aligned(timeOf(f.At[s], n), s) }
+
+// Near is the sampled packet of f in the capture of s that is nearest to the number n.
+func (f *Flow) Near(s Side, n uint64) exchange.Point { return pointNear(f.At[s], n) }
 
 // pointNear returns the sampled packet of f that is nearest to n.
 func pointNear(f *exchange.Flow, n uint64) exchange.Point {
 	best := f.First
 	near := func(p exchange.Point) uint64 { return max(p.Seq, n) - min(p.Seq, n) }
-	i, _ := slices.BinarySearchFunc(f.Samples, n, func(p exchange.Point, n uint64) int { return cmp.Compare(p.Seq, n) })
+	i, _ := sampleAt(f, n)
 	for _, k := range []int{i - 1, i} {
 		if k >= 0 && k < len(f.Samples) && near(f.Samples[k]) < near(best) {
 			best = f.Samples[k]
@@ -138,9 +212,6 @@ func pointNear(f *exchange.Flow, n uint64) exchange.Point {
 func (j *joiner) finishFlows() {
 	c := j.c
 	slices.SortStableFunc(c.Flows, func(x, y *Flow) int { return cmp.Compare(x.start(c), y.start(c)) })
-	for _, f := range c.Flows {
-		f.Slow = f.spread()
-	}
 	j.underWay()
 	rests := newRests(c)
 	for _, f := range c.Flows {
@@ -178,10 +249,10 @@ func (f *Flow) settle(c *Case, rests *rests) {
 	arrived := r.Whole()
 	for gap := range s.Seqs.Minus(arrived) {
 		f.Missing += gap.Len()
-		lost := c.coveredPart(f, s, r, gap)
+		lost, beyond := c.coveredPart(f, s, r, gap)
 		f.Sent -= gap.Len() - lost.n
 		f.Lost += lost.n
-		f.Proven += lost.seen
+		f.Beyond += beyond
 		if lost.n > 0 {
 			f.Tail = lost.run
 		}
@@ -194,23 +265,23 @@ func (f *Flow) settle(c *Case, rests *rests) {
 }
 
 type covered struct {
-	run  exchange.Interval
-	n    uint64
-	seen uint64 // of n, those that were sent between packets which the receiver's capture holds
+	run exchange.Interval
+	n   uint64
 }
 
-// coveredPart cuts a gap to the numbers that were sent while the receiver's capture worked. Between two numbers that arrived it did, unless
-// packets overtake each other on the way: near the ends, one may have come before the capture, or come after it.
-func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) covered {
+// coveredPart cuts a gap to the numbers that were sent while the receiver's capture worked. Between
+// two numbers that arrived it did, unless packets overtake each other on the way: near the ends,
+// one may have come before the capture, or come after it. beyond are those of Flow.Beyond.
+func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) (lost covered, beyond uint64) {
 	v := &c.Parties[f.From.Other()].Coverage
 	if !c.Overlap || v.From == 0 || v.hides[f.kind()] || v.Deaf {
-		return covered{}
+		return covered{}, 0
 	}
-	untimed := c.Parties[A].Untimed || c.Parties[B].Untimed
+	untimed := c.Untimed()
 	timeless := untimed || c.Clock != nil && len(c.Clock.Steps) > 0
 	if room := r.Displaced; r.Packets > 0 && gap.Low > r.Seqs.Min() && gap.High < r.Seqs.Max() &&
 		(timeless || gap.Low > r.Seqs.Min()+room && gap.High+room < r.Seqs.Max()) {
-		return covered{gap, gap.Len(), gap.Len()}
+		return covered{gap, gap.Len()}, 0
 	}
 	sent := func(n uint64) int64 { return c.Aligned(timeOf(s, n), f.From) }
 	seen := within(gap, func(n uint64) bool {
@@ -218,34 +289,46 @@ func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) 
 		return c.due(f.From.Other(), c.Aligned(early, f.From)) && c.due(f.From.Other(), c.Aligned(late, f.From))
 	})
 	if r.Packets > 0 || v.cutShort {
-		return seen
+		return seen, 0
 	}
 	wide := within(gap, func(n uint64) bool { return v.Covers(sent(n)) })
 	switch {
 	case untimed && wide.n < fewestInMargin:
-		return covered{} // nothing tells that it was not the last packet
-	case !untimed && (wide.n < fewestInMargin || sent(wide.run.High)-sent(wide.run.Low) < shortestInMargin):
-		return seen
+		return covered{}, 0 // nothing tells that it was not the last packet
+	case !untimed && (wide.n < fewestInMargin ||
+		sent(wide.run.High)-sent(wide.run.Low) < max(shortestInMargin, c.underway(f.From.Other()))):
+		coarse := c.Coarse()
+		if coarse == 0 || wide.n == 0 ||
+			sent(wide.run.High)-sent(wide.run.Low)+coarse < max(shortestInMargin, c.grace-coarse) {
+			return seen, 0
+		}
+		// it may well have taken so long, and the order tells more than the times
+		wide = within(gap, func(n uint64) bool { return v.shared[A].reaches(&v.shared[B], sent(n)) })
+		if wide.n < max(fewestInMargin, seen.n) {
+			return seen, 0
+		}
 	}
-	wide.seen = seen.n
-	return wide
+	return seen, wide.n - seen.n
 }
 
-// A flow of which the receiver's capture holds nothing may also be lost in the margins of that capture, where nothing speaks against
-// it. What begins as the capture ends is on its way, and no more: only so many packets over so long a time are more than that.
+// A flow of which the receiver's capture holds nothing may also be lost in the margins of that
+// capture, where nothing speaks against it, and nothing proves it. What begins as the capture ends
+// is on its way, and no more: only so many packets over so long a time are more than that.
 const (
 	fewestInMargin   = 3
 	shortestInMargin = 300_000_000
 )
 
-// due says whether the capture of s would hold a packet that was sent to it at the aligned time t: it holds others from before and
-// from after the time in which that must have arrived. Of what is on its way when a capture begins or ends nobody knows anything.
+// due says whether the capture of s would hold a packet that was sent to it at the aligned time t:
+// it holds others from before and from after the time in which that must have arrived. Of what is
+// on its way when a capture begins or ends nobody knows anything.
 func (c *Case) due(s Side, t int64) bool {
 	v := &c.Parties[s].Coverage
-	if c.Parties[A].Untimed || c.Parties[B].Untimed {
-		return v.Covers(t)
+	if c.Untimed() { // only the order tells
+		return v.shared[A].reaches(&v.shared[B], t)
 	}
-	return v.saw(t-c.grace/2) && v.saw(t+c.grace)
+	late := c.underway(s)
+	return v.saw(t-late/2) && v.saw(t+late)
 }
 
 // within cuts a run to the numbers for which at holds, given that it holds for one stretch of them.
@@ -261,11 +344,11 @@ func within(gap exchange.Interval, at func(uint64) bool) covered {
 		high = firstTrue(exchange.Interval{Low: low, High: high}, func(n uint64) bool { return !at(n) }) - 1
 	}
 	n := high - low + 1
-	return covered{exchange.Interval{Low: low, High: high}, n, n}
+	return covered{exchange.Interval{Low: low, High: high}, n}
 }
 
-// firstTrue returns the first number of the run for which ok holds, given that it holds for all behind one; one more than the run
-// without any.
+// firstTrue returns the first number of the run for which ok holds, given that it holds for all
+// behind one; one more than the run without any.
 func firstTrue(run exchange.Interval, ok func(uint64) bool) uint64 {
 	low, high := run.Low, run.High+1
 	for low < high {

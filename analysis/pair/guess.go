@@ -9,11 +9,15 @@ import (
 
 // Sealed is an encrypted message of IKEv2 as it shows from outside.
 func (m *Message) Sealed() ike.Sealed {
-	return ike.Sealed{Exchange: m.Exchange, Response: m.Kind == exchange.Response, First: m.FirstInner, Room: m.Plain()}
+	s := ike.Sealed{Exchange: m.Exchange, Response: m.Kind == exchange.Response, First: m.FirstInner, Room: m.Plain()}
+	if m.SKLen > 0 && m.Fragments <= 1 {
+		s.Body = body(m.Message)
+	}
+	return s
 }
 
-// Guess says in a few words what an encrypted IKEv2 message most likely is, by its exchange, the first payload inside and its size; empty
-// where these tell nothing.
+// Guess says in a few words what an encrypted IKEv2 message most likely is, by its exchange, the
+// first payload inside and its size; empty where these tell nothing.
 func (m *Message) Guess() string {
 	if m.Major() != 2 || m.SKLen == 0 || m.Fragment > 1 || len(m.Inner()) > 0 {
 		return ""

@@ -2,16 +2,13 @@ package pair
 
 import "net/netip"
 
-// findOtherTunnels marks, in a single capture, what is of other tunnels than the one whose two ends the inventory knows: a hub's capture
-// holds many. Without a packet between these two nothing is marked: a NAT that the inventory does not have may hide them.
-func (c *Case) findOtherTunnels() {
-	s := A
-	if c.Story(A) == nil {
-		s = B
-	}
+// findOtherTunnels marks, in a single capture, what is of other tunnels than the one whose two ends
+// the inventory knows: a hub's capture holds many. Without a packet between these two nothing is
+// marked, and it says so: a NAT that the inventory does not have may hide them.
+func (c *Case) findOtherTunnels(s Side) bool {
 	peer := &c.Parties[s.Other()]
 	if !peer.Known.IsValid() || c.Story(s) == nil {
-		return
+		return false
 	}
 	known := func(mine, other netip.Addr, from Side) bool {
 		if from != s {
@@ -36,7 +33,7 @@ func (c *Case) findOtherTunnels() {
 		}
 	}
 	if !some {
-		return
+		return false
 	}
 	strange := func(src, dst netip.Addr) bool { e, _ := endpointsOf(src, dst); return !ours[e] }
 	for _, f := range c.Flows {
@@ -47,9 +44,11 @@ func (c *Case) findOtherTunnels() {
 	c.part(func(v *Conversation) bool {
 		return !v.between(s, func(src, dst netip.Addr, _ Side) bool { return !strange(src, dst) })
 	})
+	return true
 }
 
-// between says whether is holds for source, destination and sender of any sight of v in s's capture.
+// between says whether is holds for source, destination and sender of any sight
+// of v in s's capture.
 func (v *Conversation) between(s Side, is func(src, dst netip.Addr, from Side) bool) bool {
 	for _, m := range v.Messages {
 		x := m.Copy(s)

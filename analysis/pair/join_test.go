@@ -2,8 +2,10 @@ package pair
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/moncap/moncap/analysis/exchange"
@@ -32,7 +34,8 @@ func readStory(t *testing.T, path string) *exchange.Story {
 func joinIncident(t *testing.T, name string) *Case {
 	t.Helper()
 	dir := filepath.Join("..", "..", "testdata", "incidents", name)
-	c, err := Join(context.Background(), readStory(t, filepath.Join(dir, "a.pcap")), readStory(t, filepath.Join(dir, "b.pcap")), Options{})
+	c, err := Join(context.Background(), readStory(t, filepath.Join(dir, "a.pcap")),
+		readStory(t, filepath.Join(dir, "b.pcap")), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +94,8 @@ func TestLinksBetweenConversations(t *testing.T) {
 	if v[1].Rekeyed != v[0] || v[0].Successor != v[1] || v[1].Initiator != B {
 		t.Error("the IKE SA that B rekeyed is not linked to the old one")
 	}
-	if v := joinIncident(t, "simultaneous-initiation").Conversations; v[1].Previous != nil || v[0].Initiator == v[1].Initiator {
+	if v := joinIncident(t, "simultaneous-initiation").Conversations; v[1].Previous != nil ||
+		v[0].Initiator == v[1].Initiator {
 		t.Error("simultaneous initiations are no attempts after each other")
 	}
 }
@@ -128,5 +132,47 @@ func TestNATDetection(t *testing.T) {
 	}
 	if n == 0 {
 		t.Error("no NAT-D payload of IKEv1 was checked")
+	}
+}
+
+// What is joined in the room of another case is what it is in room of its own.
+func TestJoinInTheRoomOfAnotherCase(t *testing.T) {
+	told := func(c *Case) string {
+		var b strings.Builder
+		fmt.Fprintln(&b, c.Counts, c.Overlap, len(c.NAT), c.Parties[A].Addresses, c.Parties[B].Addresses)
+		for m := range c.Messages() {
+			fmt.Fprintln(&b, m.Conversation.ID, m.From, m.Kind, m.Exchange, m.Altered, m.Answers() != nil, m.Tally())
+			for _, x := range m.Transmissions() {
+				fmt.Fprintln(&b, x.Aligned, x.Duplicate, x.CaptureCopy, x.Fate, x.Missing, x.At[A] != nil, x.At[B] != nil)
+			}
+		}
+		return b.String()
+	}
+	join := func(dir string, room *Room) *Case {
+		a, b := readStory(t, filepath.Join(dir, "a.pcap")), readStory(t, filepath.Join(dir, "b.pcap"))
+		c, err := Join(t.Context(), a, b, Options{Room: room})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	files, err := filepath.Glob("../../testdata/incidents/*/b.pcap")
+	if err != nil || len(files) < 20 {
+		t.Fatal(files, err)
+	}
+	room, smaller, last := &Room{}, 0, 0
+	for _, file := range files {
+		dir := filepath.Dir(file)
+		want, got := told(join(dir, nil)), told(join(dir, room))
+		if got != want {
+			t.Errorf("%s: in the room of another case\n%s\nin its own\n%s", dir, got, want)
+		}
+		if len(room.messages) < last {
+			smaller++
+		}
+		last = len(room.messages)
+	}
+	if smaller < len(files)/8 {
+		t.Errorf("%d of %d cases are smaller than the one before", smaller, len(files))
 	}
 }

@@ -51,72 +51,88 @@ func (l *Message) better() *exchange.Message {
 	return s
 }
 
-// linkMessages finds every message of a in b by its content, first whole, then by what a truncated capture holds of it. Messages of
-// one capture alone come with one copy. It is a hash join, linear in the number of messages.
-func linkMessages(a, b *exchange.Story) []*Message {
+// read takes x for the copy to read.
+func (l *Message) read(x *exchange.Message) {
+	l.Message, l.Exchange, l.Kind, l.Role = x, x.Exchange, x.Kind, x.Role
+}
+
+// linkMessages finds every message of a in b by its content, first whole, then by what a truncated
+// capture holds of it. Messages of one capture alone come with one copy. It is a hash join, linear
+// in the number of messages.
+func linkMessages(a, b *exchange.Story, room *Room) []*Message {
 	if b == nil {
 		b = &exchange.Story{}
 	}
-	taken := make([]bool, len(b.Messages))
+	taken := make([]bool, b.Messages.Len())
 	var cut byPrefix // only needed where a capture is cut
 	if b.Counts.TruncatedIKE > 0 || a.Counts.TruncatedIKE > 0 {
-		cut = cutIndex(b.Messages)
+		cut = cutIndex(&b.Messages)
 	}
-	others, onlyB := make([]*exchange.Message, len(a.Messages)), len(b.Messages)
-	for i, m := range a.Messages {
-		if o := b.Twin(m, a); o != nil && !taken[o.Index] {
-			others[i] = o
-		} else {
-			others[i] = cut.find(m, taken)
+	others, onlyB := make([]int32, a.Messages.Len()), b.Messages.Len() // by their places in b
+	for i := range others {
+		others[i] = none
+	}
+	for i, twin := range a.Twins(b) {
+		others[i] = int32(twin)
+	}
+	for m := range a.Messages.All() {
+		o := &others[m.Index]
+		if *o == none || taken[*o] {
+			*o = cut.find(m, taken)
 		}
-		if others[i] != nil {
-			taken[others[i].Index] = true
+		if *o != none {
+			taken[*o] = true
 			onlyB--
 		}
 	}
-	all := make([]Message, len(a.Messages)+onlyB)
-	links := make([]*Message, len(all))
-	for i := range all {
-		links[i] = &all[i]
+	all, links := room.of(a.Messages.Len() + onlyB)
+	for m := range a.Messages.All() {
+		all[m.Index].at[A] = m
+		if o := others[m.Index]; o != none {
+			all[m.Index].at[B] = b.Messages.At(int(o))
+		}
 	}
-	next := all
-	for i, m := range a.Messages {
-		next[0].at = [2]*exchange.Message{m, others[i]}
-		next = next[1:]
-	}
-	for _, m := range b.Messages {
+	onlyInB := all[a.Messages.Len():]
+	for m := range b.Messages.All() {
 		if !taken[m.Index] {
-			next[0].at[B] = m
-			next = next[1:]
+			onlyInB[0].at[B] = m
+			onlyInB = onlyInB[1:]
 		}
 	}
 	return links
 }
 
+// none is no place.
+const none = -1
+
 // byPrefix finds messages by their first bytes, for captures that are cut.
 type byPrefix map[uint64][]*exchange.Message
 
-func cutIndex(all []*exchange.Message) byPrefix {
+func cutIndex(all *exchange.Messages) byPrefix {
 	x := byPrefix{}
-	for _, m := range all {
+	for m := range all.All() {
 		x[m.Prefix()] = append(x[m.Prefix()], m)
 	}
 	return x
 }
 
-func (x byPrefix) find(m *exchange.Message, taken []bool) *exchange.Message {
+// find is the place of what may be m and is not taken, or none.
+func (x byPrefix) find(m *exchange.Message, taken []bool) int32 {
+	if len(x) == 0 {
+		return none
+	}
 	for _, o := range x[m.Prefix()] {
 		if !taken[o.Index] && (o.Truncated || m.Truncated) && sameAsFar(m, o) {
-			return o
+			return o.Index
 		}
 	}
-	return nil
+	return none
 }
 
 // sameAsFar says whether two copies agree as far as both go.
 func sameAsFar(m, o *exchange.Message) bool {
-	n := min(len(m.Raw), len(o.Raw))
-	return m.Length == o.Length && n >= ike.HeaderLen && bytes.Equal(m.Raw[:n], o.Raw[:n])
+	n := min(len(m.Raw()), len(o.Raw()))
+	return m.Length == o.Length && n >= ike.HeaderLen && bytes.Equal(m.Raw()[:n], o.Raw()[:n])
 }
 
 // identity is what an altered message still has in common with itself.
@@ -127,19 +143,28 @@ type identity struct {
 	id         uint32
 	first      ike.PayloadType
 	fragment   uint16
+	whole      uint16 // FRAG of IKEv1: of which message
+	length     uint32 // of what is encrypted in IKEv1: a side sends two messages of one Quick Mode
 	from       Side
 }
 
 func identityOf(m *exchange.Message, from Side) identity {
-	i := identity{m.SPIi, m.SPIr, m.Exchange, m.Flags, m.MessageID, m.NextPayload, m.Fragment, from}
+	i := identity{m.SPIi, m.SPIr, m.Exchange, m.Flags, m.MessageID, m.NextPayload, m.Fragment, 0, 0, from}
 	if m.Major() == 2 && m.Exchange == ike.IKESAInit {
 		i.first = 0 // a middle box may take payloads out
+	}
+	if m.Major() == 1 && m.Encrypted() {
+		i.length = m.Length
+	}
+	if f := m.Frag(); f != nil {
+		i.fragment, i.whole = uint16(f.Part), f.ID
 	}
 	return i
 }
 
-// linkAltered joins what is left alone in A with what is left alone in B when it is the same message with other bytes: the n-th
-// with the n-th. One whose answer is there in the original bytes' capture is none the less altered.
+// linkAltered joins what is left alone in A with what is left alone in B when it is the same
+// message with other bytes: the n-th with the n-th. One whose answer is there in the original
+// bytes' capture is none the less altered.
 func linkAltered(links []*Message) []*Message {
 	lonely := map[identity][]*Message{}
 	for _, l := range links {
@@ -162,7 +187,7 @@ func linkAltered(links []*Message) []*Message {
 		lonely[k] = slices.Delete(lonely[k], i, i+1)
 		l.at[B], gone[o] = o.at[B], true
 		if l.Altered = !cutShort(l.at[A], l.at[B]); l.Altered {
-			l.more().differAt = firstDifference(l.at[A].Raw, l.at[B].Raw)
+			l.more().differAt = firstDifference(l.at[A].Raw(), l.at[B].Raw())
 		}
 	}
 	kept := links[:0]
@@ -175,8 +200,8 @@ func linkAltered(links []*Message) []*Message {
 	return kept
 }
 
-// linkAlteredOnce finds the sending of an arrival with other bytes where most copies of the message arrived as they were sent: the
-// n-th of the sendings is the n-th of the arrivals.
+// linkAlteredOnce finds the sending of an arrival with other bytes where most copies of the message
+// arrived as they were sent: the n-th of the sendings is the n-th of the arrivals.
 func linkAlteredOnce(links []*Message) {
 	arrived := func(o *Message) bool { return o.at[o.From.Other()] != nil && o.at[o.From] == nil }
 	whole := map[identity]*Message{} // of what only arrived
@@ -212,14 +237,15 @@ func linkAlteredOnce(links []*Message) {
 			}
 		}
 		o.at[o.From] = l.split(l.originals(o.From)[before])
-		o.Altered, o.more().differAt = true, firstDifference(o.at[A].Raw, o.at[B].Raw)
+		o.Altered, o.more().differAt = true, firstDifference(o.at[A].Raw(), o.at[B].Raw())
 	}
 }
 
-// split takes a sending of l's sender out and returns it as a message of its own.
+// split takes a sending of l's sender out and returns it as a message of its own. The story keeps
+// what it has.
 func (l *Message) split(x *exchange.Sight) *exchange.Message {
 	m := l.at[l.From]
-	part := *m
+	part, left := *m, *m
 	part.SetSent([]exchange.Sight{*x})
 	rest := make([]exchange.Sight, 0, len(m.Sent())-1)
 	for i := range m.Sent() {
@@ -227,11 +253,13 @@ func (l *Message) split(x *exchange.Sight) *exchange.Message {
 			rest = append(rest, m.Sent()[i])
 		}
 	}
-	m.SetSent(rest)
+	left.SetSent(rest)
+	l.at[l.From] = &left
 	return &part
 }
 
-// cutShort says whether two copies differ only because a capture cut one of them: shorter even than what identifies them elsewhere.
+// cutShort says whether two copies differ only because a capture cut one of them: shorter even than
+// what identifies them elsewhere.
 func cutShort(m, o *exchange.Message) bool { return (m.Truncated || o.Truncated) && sameAsFar(m, o) }
 
 func firstDifference(a, b []byte) int {

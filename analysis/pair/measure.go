@@ -5,8 +5,9 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// measure bounds the plaintext of the encrypted messages by the algorithms that were negotiated in clear, and by the padding that each
-// side shows in messages which hold nothing; with keys it reads them.
+// measure bounds the plaintext of the encrypted messages by the algorithms that were
+// negotiated in clear, and by the padding that each side shows in messages which hold nothing;
+// with keys it reads them.
 func (v *Conversation) measure(keys *ike.Keys) {
 	v.Suite = v.suite()
 	defer v.open(keys)
@@ -35,12 +36,16 @@ func (v *Conversation) measure(keys *ike.Keys) {
 	}
 }
 
-// suite reads the responder's selection; an IKE SA that replaced another has its own inside an encrypted message, and most likely the same.
+// suite reads the responder's selection; an IKE SA that replaced another has its own inside an
+// encrypted message, and most likely the same.
 func (v *Conversation) suite() *ike.Suite {
 	var found *ike.Suite
 	for _, m := range v.Messages {
+		if m.Exchange != ike.IKESAInit || m.Kind != exchange.Response {
+			continue
+		}
 		sa := m.SA()
-		if m.Exchange != ike.IKESAInit || m.Kind != exchange.Response || sa == nil || len(sa.Proposals) != 1 {
+		if sa == nil || len(sa.Proposals) != 1 {
 			continue
 		}
 		if s, ok := ike.SuiteFrom(sa.Proposals[0]); ok {
@@ -48,12 +53,13 @@ func (v *Conversation) suite() *ike.Suite {
 		}
 	}
 	if found == nil && v.Rekeyed != nil {
-		return v.Rekeyed.suite()
+		return v.Rekeyed.Suite // it is from before, and known by now
 	}
 	return found
 }
 
-// body is the length of what an SK or SKF payload carries: initialization vector, ciphertext, integrity check value.
+// body is the length of what an SK or SKF payload carries: initialization vector, ciphertext,
+// integrity check value.
 func body(m *exchange.Message) int {
 	if m.Fragments > 0 {
 		return m.SKLen - 8
@@ -64,8 +70,8 @@ func body(m *exchange.Message) int {
 // v1Block is the longest cipher block of IKEv1, by which its padding is uncertain.
 const v1Block = 16
 
-// measureV1: IKEv1 encrypts everything behind the header in CBC mode, without initialization vector or integrity value (RFC 2409, Section
-// 5), and pads as it likes.
+// measureV1: IKEv1 encrypts everything behind the header in CBC mode, without initialization vector
+// or integrity value (RFC 2409, Section 5), and pads as it likes.
 func (v *Conversation) measureV1() {
 	for _, m := range v.Messages {
 		if m.Encrypted() && m.SKLen > 0 {
@@ -74,14 +80,15 @@ func (v *Conversation) measureV1() {
 	}
 }
 
-// open decrypts what the keys open. What was inside of a message in fragments (RFC 7383) goes to its first fragment.
+// open decrypts what the keys open. What was inside of a message in fragments (RFC 7383) goes to
+// its first fragment.
 func (v *Conversation) open(keys *ike.Keys) {
 	if keys.Len() == 0 {
 		return
 	}
 	opener := ike.NewOpener(keys)
 	for _, m := range v.Messages {
-		inner, err := opener.Open(m.Parsed(), m.Raw)
+		inner, err := opener.Open(m.Parsed(), m.Raw())
 		if err != nil || inner == nil {
 			continue
 		}

@@ -38,14 +38,14 @@ func (m *Message) AnsweredBy() *Message {
 	return m.partner
 }
 
-// Plain bounds the payloads inside, padding taken off, of an SK or SKF payload, or of an encrypted IKEv1
-// message.
+// Plain bounds the payloads inside, padding taken off, of an SK or SKF payload, or of an encrypted
+// IKEv1 message.
 func (m *Message) Plain() ike.Room {
-	return ike.Room{Known: m.plainKnown, Min: int(m.plainMin), Max: int(m.plainMax)}
+	return ike.Room{Known: m.plainKnown, Min: int(m.plainMin), Max: int(m.plainMin) + int(m.plainDoubt)}
 }
 
 func (m *Message) setPlain(r ike.Room) {
-	m.plainKnown, m.plainMin, m.plainMax = r.Known, int32(r.Min), int32(r.Max)
+	m.plainKnown, m.plainMin, m.plainDoubt = r.Known, int32(r.Min), uint16(r.Max-r.Min)
 }
 
 // Inner are the payloads that keys made readable.

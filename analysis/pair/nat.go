@@ -63,7 +63,7 @@ func (j *joiner) translate() {
 		}
 	}
 	for _, f := range c.Flows {
-		if f.At[A] != nil && f.At[B] != nil {
+		if f.InBoth() {
 			seen := f.sighted(c)
 			sent, got := f.At[f.From], f.At[f.From.Other()]
 			found.note(f.From, sent.Src, got.Src, &seen)
@@ -90,24 +90,27 @@ func (j *joiner) translate() {
 	}
 }
 
-// noteMoves adds the translations that took the place of f's first one, as the receiver's capture shows them.
+// noteMoves adds the translations that took the place of f's first one, as the receiver's capture
+// shows them.
 func (f *Flow) noteMoves(c *Case, found *mappings) {
 	sent, to := f.At[f.From], f.From.Other()
 	for i := range f.moved[to] {
 		x := &f.moved[to][i]
-		if x.Src == f.At[to].Src {
+		from, ok := f.sourceOf(x.First.Seq)
+		if x.Src == f.At[to].Src || !ok { // where its own capture lacks them, the sender may have moved itself
 			continue
 		}
 		seen := sighted{packets: x.Packets, from: c.Aligned(x.First.Nanos, to), to: c.Aligned(x.Last.Nanos, to)}
 		moved, before := x.Sight(x.First), sent.Sight(pointNear(sent, x.First.Seq))
 		seen.first[to], seen.first[f.From] = &moved, &before
-		found.note(f.From, sent.Src, x.Src, &seen)
+		found.note(f.From, from, x.Src, &seen)
 	}
 }
 
 // sighted is what f proves of a translation.
 func (f *Flow) sighted(c *Case) sighted {
-	seen := sighted{packets: f.At[f.From.Other()].Packets, from: f.start(c), to: c.Aligned(f.At[f.From].Last.Nanos, f.From)}
+	seen := sighted{packets: f.At[f.From.Other()].Packets, from: f.start(c),
+		to: c.Aligned(f.At[f.From].Last.Nanos, f.From)}
 	for _, s := range Both {
 		x := f.At[s].Sight(f.At[s].First)
 		seen.first[s] = &x
@@ -129,18 +132,43 @@ func (j *joiner) icmp() {
 			continue
 		}
 		for _, e := range c.Story(s).ICMP {
-			x := ICMP{ICMP: e, Side: s, Quoted: j.compass.sender(s, e.ICMPError.Src), Message: quoted[e.Message]}
+			x := ICMP{ICMP: e, Side: s, Quoted: j.compass.sender(s, e.ICMPError.Src)}
+			if e.Message != nil {
+				x.Message = quoted[s][e.Message.Index]
+			}
 			x.Mine = e.QuotesTunnel && (x.Message != nil || c.knows(e.ICMPError.Src) && c.knows(e.ICMPError.Dst))
 			c.ICMP = append(c.ICMP, x)
 		}
 	}
 	c.joinICMP()
+	c.excuseRefused()
 	slices.SortStableFunc(c.ICMP, func(x, y ICMP) int {
 		return cmp.Compare(c.Aligned(x.Nanos, x.Side), c.Aligned(y.Nanos, y.Side))
 	})
 }
 
-// icmpKey is what the two sights of one ICMP error share, whatever a NAT translates in it: what it says and what it quotes.
+// excuseRefused takes back that a sending was lost which the receiver itself refused by an ICMP
+// error: it arrived, whatever the receiver's capture lacks.
+func (c *Case) excuseRefused() {
+	for _, e := range c.ICMP {
+		m := e.Message
+		if m == nil || e.Side != m.From || !c.Parties[m.From.Other()].Is(e.Sight.Src.Addr()) {
+			continue
+		}
+		var refused *Transmission
+		for _, t := range m.Transmissions() {
+			if x := t.At[m.From]; x != nil && x.Nanos <= e.Sight.Nanos {
+				refused = t
+			}
+		}
+		if refused != nil && refused.Fate == Lost {
+			refused.Fate, refused.Missing = Unknown, false
+		}
+	}
+}
+
+// icmpKey is what the two sights of one ICMP error share, whatever a NAT translates in it: what it
+// says and what it quotes.
 type icmpKey struct {
 	v6         bool
 	kind, code uint8
@@ -150,8 +178,8 @@ type icmpKey struct {
 	mine       bool
 }
 
-// joinICMP makes one of the errors that both captures hold: the n-th of a kind in the one is the n-th in the other. The capture of who
-// is told keeps it.
+// joinICMP makes one of the errors that both captures hold: the n-th of a kind in the one is the
+// n-th in the other. The capture of who is told keeps it.
 func (c *Case) joinICMP() {
 	of := func(e ICMP) icmpKey {
 		return icmpKey{e.V6, e.Type, e.Code, e.Quoted, e.Message, e.SPI, e.ICMPError.IPID, e.Mine}
@@ -174,16 +202,17 @@ func (c *Case) joinICMP() {
 	c.ICMP = slices.DeleteFunc(c.ICMP, func(e ICMP) bool { return gone[e.ICMP] })
 }
 
-// quotable finds the messages of the case by those of the captures; nothing when no ICMP error asks for one.
-func (j *joiner) quotable() map[*exchange.Message]*Message {
-	found := map[*exchange.Message]*Message{}
-	if !slices.ContainsFunc(Both[:], func(s Side) bool { return j.c.Story(s) != nil && len(j.c.Story(s).ICMP) > 0 }) {
-		return found
-	}
-	for _, l := range j.links {
-		for _, x := range l.at {
-			if x != nil {
-				found[x] = l
+// quotable finds the messages of the case by the places of those of each capture; nothing when no
+// ICMP error asks for one.
+func (j *joiner) quotable() (found [2]map[int32]*Message) {
+	for _, s := range Both {
+		if j.c.Story(s) == nil || len(j.c.Story(s).ICMP) == 0 {
+			continue
+		}
+		found[s] = map[int32]*Message{}
+		for _, l := range j.links {
+			if x := l.at[s]; x != nil && (found[s][x.Index] == nil || !l.Altered) { // one sending of it may have been altered
+				found[s][x.Index] = l
 			}
 		}
 	}
@@ -208,7 +237,11 @@ func (j *joiner) count() {
 		c.Counts.Only[A] = n.IKE + n.ESP + n.AH
 		return
 	}
+	for _, v := range c.Conversations {
+		v.Smooth = true
+	}
 	for m := range c.Messages() {
+		m.Conversation.Smooth = m.Conversation.Smooth && m.smooth()
 		for _, t := range m.Transmissions() {
 			switch {
 			case t.At[A] != nil && t.At[B] != nil:
@@ -221,6 +254,12 @@ func (j *joiner) count() {
 			if t.Fate == Lost {
 				c.Counts.Lost[m.From]++
 			}
+			for _, s := range Both {
+				if t.Duplicate && t.At[s] != nil && t.At[s.Other()] == nil {
+					c.Counts.Copies[s]++
+					c.Counts.copied[s]++
+				}
+			}
 		}
 	}
 	for _, f := range c.Flows {
@@ -231,5 +270,10 @@ func (j *joiner) count() {
 			c.Counts.Lost[f.From] += int(f.Lost)
 		}
 		c.Counts.Only[to] += int(f.Hidden)
+		for _, s := range Both {
+			if f.At[s] != nil {
+				c.Counts.Copies[s] += f.At[s].Duplicates
+			}
+		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// detect recomputes the NAT detection hashes of all messages from the addresses that are known, and with one capture alone searches the
-// private address behind a NAT.
+// detect recomputes the NAT detection hashes of all messages from the addresses that are known, and
+// with one capture alone searches the private address behind a NAT.
 func (j *joiner) detect() {
 	d := detector{c: j.c, ctx: j.ctx}
 	for _, s := range Both {
@@ -30,7 +30,8 @@ func (j *joiner) detect() {
 	}
 }
 
-// mark is what one NAT detection hash says, in short: of a hash of an address that the captures show, or of none that is known.
+// mark is what one NAT detection hash says, in short: of a hash of an address that the captures
+// show, or of none that is known.
 type mark uint8
 
 const (
@@ -43,7 +44,7 @@ const (
 )
 
 // natdMost is how many hashes are kept in short; a message has two.
-const natdMost = 4
+const natdMost = 2
 
 // setNATD keeps what the hashes say: in short, where the message itself tells the rest.
 func (m *Message) setNATD(said []NATD) {
@@ -60,7 +61,8 @@ func (m *Message) setNATD(said []NATD) {
 		for _, x := range []struct {
 			is   bool
 			mark mark
-		}{{d.Source, markSource}, {d.Sent, markSent}, {d.Received, markReceived}, {d.Forced, markForced}, {d.How != "", markSeen}} {
+		}{{d.Source, markSource}, {d.Sent, markSent}, {d.Received, markReceived}, {d.Forced, markForced},
+			{d.How != "", markSeen}} {
 			if x.is {
 				m.natd[i] |= x.mark
 			}
@@ -118,7 +120,8 @@ type detector struct {
 	searched [2]bool
 }
 
-// maxCandidates bounds the addresses of a side that a hash is tried with beside the ones that its message was seen with: a hub has many.
+// maxCandidates bounds the addresses of a side that a hash is tried with beside the ones that its
+// message was seen with: a hub has many.
 const maxCandidates = 16
 
 // candidates are the addresses of p, with either port.
@@ -152,8 +155,8 @@ func (h hash) of(a netip.AddrPort) bool {
 	return bytes.Equal(sum[:], h.data)
 }
 
-// hashes yields those of m: the notifications of IKEv2, or the NAT-D payloads of IKEv1, of which the first is of the destination
-// (RFC 3947, Section 3.2).
+// hashes yields those of m: the notifications of IKEv2, or the NAT-D payloads of IKEv1, of which
+// the first is of the destination (RFC 3947, Section 3.2).
 func (m *Message) hashes() iter.Seq[hash] {
 	return func(yield func(hash) bool) {
 		if m.Major() == 1 {
@@ -211,6 +214,8 @@ func (v *Conversation) hashV1() uint64 {
 
 func (d *detector) check(m *Message, h hash) NATD {
 	r := NATD{Source: h.source}
+	var last netip.AddrPort // most were not translated, and are the same on both sides
+	fits := false
 	for _, t := range m.Transmissions() {
 		for _, s := range Both {
 			x := t.At[s]
@@ -221,7 +226,10 @@ func (d *detector) check(m *Message, h hash) NATD {
 			if h.source {
 				a = x.Src
 			}
-			if !h.of(a) {
+			if a != last {
+				last, fits = a, h.of(a)
+			}
+			if !fits {
 				continue
 			}
 			r.Address, r.How = a, inCapture
@@ -236,7 +244,8 @@ func (d *detector) check(m *Message, h hash) NATD {
 	return r
 }
 
-// find looks for the address that a hash was made of among those that are known but were not seen on this message.
+// find looks for the address that a hash was made of among those that are known but were not seen
+// on this message.
 func (d *detector) find(m *Message, h hash) (netip.AddrPort, string) {
 	whose := m.From
 	if !h.source {

@@ -10,7 +10,8 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// Weights of the evidence for whose an address is. One fact of a stronger kind outweighs any number of weaker ones in practice.
+// Weights of the evidence for whose an address is. One fact of a stronger kind outweighs any number
+// of weaker ones in practice.
 const (
 	byInventory = 1 << 40 // the inventory says so
 	byHops      = 1 << 20 // the TTL of the same packet is lower in the other capture
@@ -58,7 +59,8 @@ func newCompass() *compass {
 	return c
 }
 
-// vote says that in s's capture, the packets from src to dst were sent by s itself (weight > 0) or by the other side (weight < 0).
+// vote says that in s's capture, the packets from src to dst were sent by s itself (weight > 0) or
+// by the other side (weight < 0).
 func (c *compass) vote(s Side, src, dst netip.Addr, weight int) {
 	if dst.IsMulticast() {
 		return // a group is nobody's address, and its packets carry whatever TTL they like
@@ -96,8 +98,8 @@ func (c *compass) sender(s Side, src netip.Addr) Side {
 	return s.Other()
 }
 
-// orient finds the own addresses of both sides.
-func orient(parties *[2]Party, links []*Message) *compass {
+// orient finds the own addresses of both sides. room is for an index.
+func orient(parties *[2]Party, links []*Message, room *exchange.Index) *compass {
 	c := newCompass()
 	for _, s := range Both {
 		if parties[s].Story != nil {
@@ -107,7 +109,7 @@ func orient(parties *[2]Party, links []*Message) *compass {
 	if parties[A].Story != nil && parties[B].Story != nil {
 		c.hops(links)
 		c.flowHops(parties[A].Story, parties[B].Story)
-		c.gaps(links)
+		c.gaps(links, room)
 		c.absences(parties, links)
 	}
 	c.decide(links)
@@ -130,7 +132,7 @@ func (c *compass) alone(s Side, p *Party, other Party) {
 			c.vote(s, src, dst, -byInventory)
 		}
 	}
-	for _, m := range p.Story.Messages {
+	for m := range p.Story.Messages.All() {
 		one(m.Sent()[0].Src.Addr(), m.Sent()[0].Dst.Addr(), m.Sent()[0].TTL)
 	}
 	for _, f := range p.Story.Flows {
@@ -171,9 +173,10 @@ func (c *compass) flowHops(a, b *exchange.Story) {
 	}
 }
 
-// gaps compares how long the answer takes in both captures: at the asking side the way there and back comes on top.
-func (c *compass) gaps(links []*Message) {
-	var index exchange.Index
+// gaps compares how long the answer takes in both captures: at the asking side the way there and
+// back comes on top.
+func (c *compass) gaps(links []*Message, index *exchange.Index) {
+	index.Reset(len(links) / 2)
 	request := func(k asked) int {
 		return index.Find(k.hash(), func(i int) bool { return askKey(links[i].at[A]) == k })
 	}
@@ -248,7 +251,8 @@ func (c *compass) absences(parties *[2]Party, links []*Message) {
 	}
 }
 
-// decide turns votes into addresses. Where they say nothing, the matched messages carry A's answer over to B.
+// decide turns votes into addresses. Where they say nothing, the matched messages carry A's answer
+// over to B.
 func (c *compass) decide(links []*Message) {
 	c.decideSide(A)
 	for _, l := range links {
@@ -257,18 +261,21 @@ func (c *compass) decide(links []*Message) {
 		}
 		a, b := &l.at[A].Sent()[0], &l.at[B].Sent()[0]
 		if e, _ := endpointsOf(b.Src.Addr(), b.Dst.Addr()); c.votes(B, e) == 0 {
-			c.compare(a.Src.Addr(), a.Dst.Addr(), b.Src.Addr(), b.Dst.Addr(), map[bool]int{true: 1, false: -1}[c.own[A][a.Src.Addr()]], byTTL)
+			c.compare(a.Src.Addr(), a.Dst.Addr(), b.Src.Addr(), b.Dst.Addr(),
+				map[bool]int{true: 1, false: -1}[c.own[A][a.Src.Addr()]], byTTL)
 		}
 	}
 	c.decideSide(B)
 	c.settleConflicts()
 }
 
-// settleConflicts: one address cannot be both sides' own, as the same capture given twice would have it. The weaker evidence yields.
+// settleConflicts: one address cannot be both sides' own, as the same capture given twice would
+// have it. The weaker evidence yields.
 func (c *compass) settleConflicts() {
 	yielded := map[*island]bool{}
 	for _, e := range sorted(c.tallies[A]) {
-		if c.tallies[B][e] == nil || c.own[A][e.low] == c.own[A][e.high] || c.own[A][e.low] != c.own[B][e.low] || c.own[A][e.high] != c.own[B][e.high] {
+		if c.tallies[B][e] == nil || c.own[A][e.low] == c.own[A][e.high] || c.own[A][e.low] != c.own[B][e.low] ||
+			c.own[A][e.high] != c.own[B][e.high] {
 			continue
 		}
 		weaker, a, b := B, c.islands[A][e.low], c.islands[B][e.low]
@@ -284,8 +291,9 @@ func (c *compass) settleConflicts() {
 	}
 }
 
-// island are addresses that are joined by pairs which exchange packets. The two of a pair are on opposite sides, so that all of an island
-// are decided together: an answer from an address that was never asked is the peer's like those before it.
+// island are addresses that are joined by pairs which exchange packets. The two of a pair are on
+// opposite sides, so that all of an island are decided together: an answer from an address that was
+// never asked is the peer's like those before it.
 type island struct {
 	pairs    []endpoints
 	opposite map[netip.Addr]bool // of every address: whether it is opposite to the first one
@@ -389,7 +397,8 @@ func (c *compass) decideEach(s Side, i *island) {
 	}
 }
 
-// tie breaks a draw: what is A's own address cannot be B's, and who spoke first in A's capture is taken for A.
+// tie breaks a draw: what is A's own address cannot be B's, and who spoke first in A's capture is
+// taken for A.
 func (c *compass) tie(s Side, e endpoints, first netip.Addr) int {
 	switch {
 	case s == B && (c.own[A][e.low] != c.own[A][e.high]):
@@ -414,8 +423,9 @@ func (c *compass) ownAddresses(s Side, story *exchange.Story) (own, remote []net
 	return own, remote
 }
 
-// swapped says whether the inventory's addresses prove that the two captures were given the wrong way round.
-func swapped(parties *[2]Party, links []*Message) bool {
+// swapped says whether the inventory's addresses prove that the two captures were given the wrong
+// way round.
+func swapped(parties *[2]Party, links []*Message, room *exchange.Index) bool {
 	if !parties[A].Known.IsValid() && !parties[B].Known.IsValid() {
 		return false
 	}
@@ -423,7 +433,7 @@ func swapped(parties *[2]Party, links []*Message) bool {
 	for s := range parties {
 		blind[s].Story = parties[s].Story
 	}
-	c := orient(&blind, links)
+	c := orient(&blind, links, room)
 	score := 0
 	for _, s := range Both {
 		if blind[s].Story == nil {

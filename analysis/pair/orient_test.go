@@ -63,13 +63,15 @@ func TestSwappedFilesAreExchanged(t *testing.T) {
 	n := calm()
 	n.talk(2)
 	a, b := n.stories(t)
-	o := Options{Parties: [2]Party{{Name: "site-a", File: "one", Known: addressA}, {Name: "site-b", File: "two", Known: addressB}}}
+	o := Options{Parties: [2]Party{{Name: "site-a", File: "one", Known: addressA},
+		{Name: "site-b", File: "two", Known: addressB}}}
 	c, err := Join(context.Background(), b, a, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !c.Swapped || c.Story(A) != a || c.Parties[A].File != "two" || c.Parties[A].Name != "site-a" {
-		t.Errorf("swapped %v, A is %q of %s; want the files exchanged under their names", c.Swapped, c.Parties[A].File, c.Parties[A].Name)
+		t.Errorf("swapped %v, A is %q of %s; want the files exchanged under their names", c.Swapped, c.Parties[A].File,
+			c.Parties[A].Name)
 	}
 	o.NoSwap = true
 	if c, err = Join(context.Background(), b, a, o); err != nil || c.Swapped {
@@ -81,7 +83,8 @@ func TestSwappedFilesAreExchanged(t *testing.T) {
 	}
 }
 
-// TestSameCaptureTwice: two equal files, as a builder without a path writes them, are still two sides.
+// TestSameCaptureTwice: two equal files, as a builder without a path writes them,
+// are still two sides.
 func TestSameCaptureTwice(t *testing.T) {
 	n := calm()
 	n.talk(3)
@@ -107,7 +110,8 @@ func TestOneCapture(t *testing.T) {
 	if c.TwoSided() || c.Clock != nil {
 		t.Errorf("two-sided %v, clock %v; want neither", c.TwoSided(), c.Clock)
 	}
-	if own, other := c.Parties[A].Addresses, c.Parties[B].Addresses; !slices.Equal(own, []netip.Addr{addressA}) || !slices.Equal(other, []netip.Addr{addressB}) {
+	if own, other := c.Parties[A].Addresses, c.Parties[B].Addresses; !slices.Equal(own, []netip.Addr{addressA}) ||
+		!slices.Equal(other, []netip.Addr{addressB}) {
 		t.Errorf("A owns %v, B %v", own, other)
 	}
 	if got := c.Tally(A, 0); got.Lost != 0 || got.Sent != 3 {
@@ -115,14 +119,16 @@ func TestOneCapture(t *testing.T) {
 	}
 }
 
-// TestSearchedAddress: from the receiver's capture alone, the address behind the NAT is found by its hash.
+// TestSearchedAddress: from the receiver's capture alone, the address behind the NAT is found by
+// its hash.
 func TestSearchedAddress(t *testing.T) {
 	n := calm()
 	n.nat = true
 	hash := ike.NATDHash(77, 0, addressA, 500)
 	m := &ike.Message{
-		Header:   ike.Header{SPIi: 77, Version: 0x20, Exchange: ike.IKESAInit, Flags: ike.FlagInitiator},
-		Payloads: []ike.Payload{&ike.Nonce{Data: make([]byte, 32)}, &ike.Notify{Number: ike.NATDetectionSourceIP, Data: hash[:]}},
+		Header: ike.Header{SPIi: 77, Version: 0x20, Exchange: ike.IKESAInit, Flags: ike.FlagInitiator},
+		Payloads: []ike.Payload{&ike.Nonce{Data: make([]byte, 32)},
+			&ike.Notify{Number: ike.NATDetectionSourceIP, Data: hash[:]}},
 	}
 	b, err := m.Append(nil)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// TestReportedLossesAreTheLossesMade plays real retransmission over a path that loses, doubles, delays, reorders and translates, with
-// clocks that disagree, and expects exactly the losses that were made, in both directions.
+// TestReportedLossesAreTheLossesMade plays real retransmission over a path that loses, doubles,
+// delays, reorders and translates, with clocks that disagree, and expects exactly the losses that
+// were made, in both directions.
 func TestReportedLossesAreTheLossesMade(t *testing.T) {
 	offsets := []int64{0, 37_500_000_000, -2 * 3600e9, 365 * 24 * 3600e9}
 	for i := range 60 {
@@ -27,30 +28,33 @@ func TestReportedLossesAreTheLossesMade(t *testing.T) {
 		if i%4 == 3 {
 			n.port = 31000
 		}
-		t.Run(fmt.Sprintf("%d/loss=%v,dup=%v,offset=%v,drift=%v,nat=%v", i, n.loss, n.duplicate, n.offset, n.drift, n.nat), func(t *testing.T) {
-			n.play()
-			c := mustJoin(t, n)
-			if c.Counts.Lost != n.lost {
-				t.Errorf("lost %v, made %v", c.Counts.Lost, n.lost)
-			}
-			for _, s := range Both {
-				if c.Parties[s].Coverage.Hidden != 0 {
-					t.Errorf("%s: %d packets hidden from its own capture, want none", s, c.Parties[s].Coverage.Hidden)
+		t.Run(fmt.Sprintf("%d/loss=%v,dup=%v,offset=%v,drift=%v,nat=%v", i, n.loss, n.duplicate, n.offset, n.drift, n.nat),
+			func(t *testing.T) {
+				n.play()
+				c := mustJoin(t, n)
+				if c.Counts.Lost != n.lost {
+					t.Errorf("lost %v, made %v", c.Counts.Lost, n.lost)
 				}
-			}
-			n.checkClock(t, c)
-		})
+				for _, s := range Both {
+					if c.Parties[s].Coverage.Hidden != 0 {
+						t.Errorf("%s: %d packets hidden from its own capture, want none", s, c.Parties[s].Coverage.Hidden)
+					}
+				}
+				n.checkClock(t, c)
+			})
 	}
 }
 
-// TestLossesOnAnyPath does so on paths and clocks of random kind: either end or both translated, no router that counts, clocks years
-// apart, and in every third case set while the captures run. The seed is the case's name; MONCAP_SEEDS plays more of them.
+// TestLossesOnAnyPath does so on paths and clocks of random kind: either end or both translated, no
+// router that counts, clocks years apart, and in every third case set while the captures run. The
+// seed is the case's name; MONCAP_SEEDS plays more of them.
 func TestLossesOnAnyPath(t *testing.T) {
 	year := int64(365 * 24 * time.Hour)
 	for seed := range seeds(t, 45) {
 		rnd := rand.New(rand.NewPCG(seed, 11))
 		n := &path{
-			rnd: rnd, loss: rnd.Float64() * 0.25, duplicate: rnd.Float64() * 0.1, delay: [2]int64{1e5 + rnd.Int64N(150e6), 1e5 + rnd.Int64N(150e6)},
+			rnd: rnd, loss: rnd.Float64() * 0.25, duplicate: rnd.Float64() * 0.1,
+			delay:  [2]int64{1e5 + rnd.Int64N(150e6), 1e5 + rnd.Int64N(150e6)},
 			jitter: 1e4 + rnd.Int64N(20e6), offset: rnd.Int64N(20*year) - 10*year, drift: (rnd.Float64() - 0.5) * 200e-6,
 			nat: rnd.IntN(2) == 0, natB: rnd.IntN(3) == 0, flat: rnd.IntN(4) == 0, withoutID: rnd.IntN(4) == 0,
 		}
@@ -93,8 +97,9 @@ func seeds(t *testing.T, usual uint64) uint64 {
 	return n
 }
 
-// explains says whether the losses reported are those made. A clock that was set back tells the same time twice, and without IP
-// identifications a copy may stand for the sending before it that was lost: then a few may be left open, but none may be made up.
+// explains says whether the losses reported are those made. A clock that was set back tells the
+// same time twice, and without IP identifications a copy may stand for the sending before it that
+// was lost: then a few may be left open, but none may be made up.
 func (n *path) explains(lost [2]int) bool {
 	if !n.withoutID && n.step >= 0 {
 		return lost == n.lost
@@ -124,8 +129,8 @@ func mustJoin(t *testing.T, n *path) *Case {
 	return c
 }
 
-// play runs some SAs with exchanges of both sides and ESP both ways. The first and the last exchange are spared by the path, so that both
-// captures span all of it.
+// play runs some SAs with exchanges of both sides and ESP both ways. The first and the last
+// exchange are spared by the path, so that both captures span all of it.
 func (n *path) play() {
 	now := start
 	for sa := range 4 {
@@ -149,7 +154,8 @@ func (n *path) play() {
 func (n *path) esp(now int64) int64 {
 	for seq := range uint32(3000) {
 		for _, s := range Both {
-			p := packet.Packet{Kind: packet.ESP, Proto: 17, UDPEncap: true, SrcPort: 4500, DstPort: 4500, SPI: 0x1000 + uint32(s), Seq: seq + 1}
+			p := packet.Packet{Kind: packet.ESP, Proto: 17, UDPEncap: true, SrcPort: 4500, DstPort: 4500,
+				SPI: 0x1000 + uint32(s), Seq: seq + 1}
 			n.send(s, now, p, seq == 0)
 		}
 		now += 2_000_000
@@ -157,7 +163,8 @@ func (n *path) esp(now int64) int64 {
 	return now
 }
 
-// checkClock: the true offset lies within the bounds, and the estimate within half of the round trip.
+// checkClock: the true offset lies within the bounds, and the estimate within half
+// of the round trip.
 func (n *path) checkClock(t *testing.T, c *Case) {
 	t.Helper()
 	if c.Clock == nil || c.Clock.Low == nil || c.Clock.High == nil {

@@ -12,6 +12,19 @@ func (c *Case) Story(s Side) *exchange.Story { return c.Parties[s].Story }
 // TwoSided says whether both captures were given.
 func (c *Case) TwoSided() bool { return c.Story(A) != nil && c.Story(B) != nil }
 
+// Lone says whether one capture alone shows anything of the tunnel, and whose it is: the only one
+// that was given, or the other one holds nothing.
+func (c *Case) Lone() (s Side, lone bool) {
+	shows := func(s Side) bool { return c.Story(s) != nil && c.Story(s).Shows() }
+	switch a, b := shows(A), shows(B); {
+	case a != b && b, a == b && c.Story(A) == nil:
+		return B, true
+	case a != b:
+		return A, true
+	}
+	return A, !c.TwoSided()
+}
+
 // Observer returns a side whose capture holds packets that s sends: s itself, else the other one.
 func (c *Case) Observer(s Side) Side {
 	if c.Story(s) != nil {
@@ -28,6 +41,31 @@ func (c *Case) Aligned(nanos int64, s Side) int64 {
 	return c.Clock.toA(nanos)
 }
 
+// OffsetBounds are the hard bounds of what B's router's clock is ahead of A's, nanoseconds: those
+// of Clock, and how well the captures tell their routers' times. nil: not bounded.
+func (c *Case) OffsetBounds() (low, high *int64) {
+	if c.Clock == nil {
+		return nil, nil
+	}
+	doubt := c.TimesDoubt()
+	widened := func(n *int64, by int64) *int64 {
+		if n == nil {
+			return nil
+		}
+		w := *n + by
+		return &w
+	}
+	return widened(c.Clock.Low, -doubt), widened(c.Clock.High, doubt)
+}
+
+// TimesDoubt is by how many nanoseconds the times of both captures together may be other than those
+// of their routers' clocks.
+func (c *Case) TimesDoubt() int64 { return c.Parties[A].TimesGoodTo + c.Parties[B].TimesGoodTo }
+
+// Untimed says whether the times of a capture are none, so that what stands for them is an order
+// and no duration.
+func (c *Case) Untimed() bool { return c.Parties[A].Untimed || c.Parties[B].Untimed }
+
 // Messages yields all messages, conversation by conversation.
 func (c *Case) Messages() iter.Seq[*Message] {
 	return func(yield func(*Message) bool) {
@@ -43,8 +81,18 @@ func (c *Case) Messages() iter.Seq[*Message] {
 
 // Sent yields every sending of IKE from s to the port (0: any), without duplicates.
 func (c *Case) Sent(s Side, port uint16) iter.Seq2[*Message, *Transmission] {
+	return sent(c.Messages(), s, port)
+}
+
+// SentInTrouble yields those of Sent to which something may have happened, and others of their
+// conversations, see Conversation.Troubled.
+func (c *Case) SentInTrouble(s Side) iter.Seq2[*Message, *Transmission] {
+	return sent(c.MessagesWhere((*Conversation).Troubled), s, 0)
+}
+
+func sent(all iter.Seq[*Message], s Side, port uint16) iter.Seq2[*Message, *Transmission] {
 	return func(yield func(*Message, *Transmission) bool) {
-		for m := range c.Messages() {
+		for m := range all {
 			if m.From != s {
 				continue
 			}
@@ -95,7 +143,8 @@ func (n *Tally) add(t *Transmission) {
 	}
 }
 
-// Port returns the IKE port of the transmission: 500 or 4500, by the sender's capture when it has it.
+// Port returns the IKE port of the transmission: 500 or 4500, by the sender's
+// capture when it has it.
 func (t *Transmission) Port() uint16 {
 	if s := t.Any(); s != nil {
 		return s.Port()
@@ -127,7 +176,8 @@ func (v *Conversation) filter(s Side, k exchange.Kind) []*Message {
 	return all
 }
 
-// Arrived says whether a transmission of m reached the capture of the receiver or, without that capture, whether it was answered.
+// Arrived says whether a transmission of m reached the capture of the receiver or, without that
+// capture, whether it was answered.
 func (m *Message) Arrived() bool {
 	for _, t := range m.Transmissions() {
 		if t.At[m.From.Other()] != nil {
@@ -140,7 +190,7 @@ func (m *Message) Arrived() bool {
 // Copies counts the packets that s's capture holds twice, by the capture's own fault.
 func (c *Case) Copies(s Side) int {
 	n := 0
-	for m := range c.Messages() {
+	for m := range c.MessagesWhere((*Conversation).Troubled) {
 		for _, t := range m.Transmissions() {
 			if t.CaptureCopy && t.At[s] != nil {
 				n++

@@ -2,8 +2,8 @@ package pair
 
 import "github.com/moncap/moncap/analysis/exchange"
 
-// settleSplit finds out what became of the packets that left in IP fragments: r is the flow at the receiver, and arrived what is
-// whole there.
+// settleSplit finds out what became of the packets that left in IP fragments: r is the flow at the
+// receiver, and arrived what is whole there.
 func (f *Flow) settleSplit(c *Case, r *exchange.Flow, arrived *exchange.Set, rests *rests) {
 	to := f.From.Other()
 	v := &c.Parties[to].Coverage
@@ -53,7 +53,8 @@ func newRests(c *Case) *rests {
 	return r
 }
 
-// of is what the receiver's capture has of a packet that was sent at the aligned time t and did not arrive whole; nil for nothing.
+// of is what the receiver's capture has of a packet that was sent at the aligned time t and did not
+// arrive whole; nil for nothing.
 func (r *rests) of(c *Case, f *Flow, p exchange.Point, t int64) *exchange.Datagram {
 	to := f.From.Other()
 	for _, d := range [2]*exchange.Datagram{r.byNumber[to][[2]uint32{f.SPI, uint32(p.Seq)}], r.byID[to][p.ID]} {

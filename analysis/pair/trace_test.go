@@ -64,7 +64,8 @@ var (
 
 const start = int64(1_700_000_000_000_000_000)
 
-// send sends p from a side at the true time t (on A's clock); it returns when it arrives, or false when it is lost.
+// send sends p from a side at the true time t (on A's clock); it returns when it arrives, or false
+// when it is lost.
 func (n *path) send(from Side, t int64, p packet.Packet, protect bool) (int64, bool) {
 	n.id++
 	p.IPID, p.TTL, p.DSCP, p.ChecksumOK = n.id, 255, 48, true
@@ -136,7 +137,8 @@ func (n *path) stories(t *testing.T) (a, b *exchange.Story) {
 }
 
 // ikePacket makes an encrypted IKEv2 message of random content.
-func (n *path) ikePacket(spiI, spiR uint64, from Side, initiator Side, x ike.ExchangeType, id uint32, response bool) packet.Packet {
+func (n *path) ikePacket(spiI, spiR uint64, from Side, initiator Side, x ike.ExchangeType, id uint32,
+	response bool) packet.Packet {
 	b := make([]byte, 80+n.rnd.IntN(200))
 	for i := ike.HeaderLen; i < len(b); i++ {
 		b[i] = byte(n.rnd.Uint32())
@@ -157,7 +159,8 @@ func (n *path) ikePacket(spiI, spiR uint64, from Side, initiator Side, x ike.Exc
 	return packet.Packet{Kind: packet.IKE, Proto: 17, SrcPort: 4500, DstPort: 4500, Marker: true, Payload: b}
 }
 
-// exchange plays one request with its retransmissions until it is answered or given up; it returns when it ended.
+// exchange plays one request with its retransmissions until it is answered or given up; it returns
+// when it ended.
 func (n *path) exchange(from Side, t int64, request, response packet.Packet, protect bool) int64 {
 	wait := int64(2_000_000_000)
 	for range 5 {

@@ -2,21 +2,27 @@ package pair
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
 )
 
-// Some captures hold no times: texts of show monitor capture NAME buffer dump, and exports that give every packet the same one. Their order
-// is all that they say. Their packets are then put between those of the other capture, so that everything else works alike; when both
-// are without times, the frames of A count as one every untimedStep.
+// Some captures hold no times: texts of show monitor capture NAME buffer dump, and exports that
+// give every packet the same one. Their order is all that they say. Their packets are then put
+// between those of the other capture, so that everything else works alike; when both are without
+// times, the frames of A count as one every untimedStep.
 
 // untimedStep is the made-up distance of two packets.
 const untimedStep = 100_000_000
 
-// untimed says whether the capture holds no times.
+// longestCopy is the coarsest grain that tells what is sent again from a copy: IKE waits longer.
+const longestCopy = 100_000_000
+
+// untimed says whether the capture holds no times. The pieces of one datagram come at one moment.
 func untimed(s *exchange.Story) bool {
-	return s != nil && s.Counts.Packets > 1 && s.First == s.Last
+	return s != nil && s.Counts.Packets > 1 && s.First == s.Last &&
+		s.Counts.Packets-s.Counts.Fragments+len(s.Datagrams) > 1
 }
 
 // timeline tells the time of a frame.
@@ -31,11 +37,20 @@ type anchor struct {
 // retime gives captures without times some that put their packets in order.
 func (j *joiner) retime() {
 	p := &j.c.Parties
+	if j.c.Untimed() {
+		return // parts of stories whose times were made up before
+	}
 	for _, s := range Both {
 		if untimed(p[s].Story) {
 			p[s].Untimed = true
 			p[s].Stamp = p[s].Story.First
 		}
+	}
+	for _, s := range Both {
+		if j.c.grain(s).Size > longestCopy {
+			orderOnly(p[s].Story)
+		}
+		j.refine(s)
 	}
 	if p[A].Untimed && (p[B].Untimed || p[B].Story == nil) {
 		timeline{{1, p[A].Stamp}}.apply(p[A].Story)
@@ -86,40 +101,77 @@ func (t timeline) at(frame int) int64 {
 }
 
 func (t timeline) apply(s *exchange.Story) {
-	for _, m := range s.Messages {
-		for i := range m.Sent() {
-			x := &m.Sent()[i]
-			x.Nanos = t.at(int(x.Frame))
-			x.Copy = x.Copy && x.IPID != 0
-		}
+	for frame, nanos := range timesOf(s) {
+		*nanos = t.at(frame)
 	}
-	for _, f := range s.Flows {
-		t.retime(f)
-	}
-	for _, k := range append(slices.Clone(s.Keepalives), s.Others...) {
-		k.First, k.Last = t.at(k.FirstFrame), t.at(k.LastFrame)
-	}
-	for _, d := range s.Datagrams {
-		d.First, d.Last = t.at(d.Frames[0]), t.at(d.Frames[len(d.Frames)-1])
-	}
-	for _, e := range s.ICMP {
-		e.Nanos = t.at(int(e.Frame))
-	}
+	orderOnly(s)
 	s.First, s.Last = t.at(1), t.at(s.Counts.Packets)
 }
 
-func (t timeline) retime(f *exchange.Flow) {
-	points := []*exchange.Point{&f.First, &f.Last, &f.LatePoint}
-	if f.Restart != nil {
-		points = append(points, &f.Restart.Point)
-		f.Restart.Prior = t.at(max(int(f.Restart.Frame)-1, 1))
-	}
-	for _, some := range [][]exchange.Point{f.Samples, f.Split} {
-		for i := range some {
-			points = append(points, &some[i])
+// orderOnly takes back that what comes at one moment is a copy, where nothing but that says so: in
+// times that are none, or coarse, it does not.
+func orderOnly(s *exchange.Story) {
+	for m := range s.Messages.All() {
+		for i := range m.Sent() {
+			x := &m.Sent()[i]
+			x.Copy = x.Copy && x.IPID != 0
 		}
 	}
-	for _, p := range points {
-		p.Nanos = t.at(int(p.Frame))
+}
+
+// timesOf yields where a story has the times of its packets, with their frames.
+func timesOf(s *exchange.Story) iter.Seq2[int, *int64] {
+	return func(yield func(int, *int64) bool) {
+		for m := range s.Messages.All() {
+			for i := range m.Sent() {
+				if x := &m.Sent()[i]; !yield(int(x.Frame), &x.Nanos) {
+					return
+				}
+			}
+		}
+		for _, f := range s.Flows {
+			for frame, nanos := range timesOfFlow(f) {
+				if !yield(frame, nanos) {
+					return
+				}
+			}
+		}
+		for _, k := range append(slices.Clone(s.Keepalives), s.Others...) {
+			if !yield(k.FirstFrame, &k.First) || !yield(k.LastFrame, &k.Last) {
+				return
+			}
+		}
+		for _, d := range s.Datagrams {
+			if !yield(d.Frames[0], &d.First) || !yield(d.Frames[len(d.Frames)-1], &d.Last) {
+				return
+			}
+		}
+		for _, e := range s.ICMP {
+			if !yield(int(e.Frame), &e.Nanos) {
+				return
+			}
+		}
+	}
+}
+
+func timesOfFlow(f *exchange.Flow) iter.Seq2[int, *int64] {
+	return func(yield func(int, *int64) bool) {
+		points := []*exchange.Point{&f.First, &f.Last, &f.LatePoint}
+		if f.Restart != nil {
+			points = append(points, &f.Restart.Point)
+			if !yield(int(f.Restart.After), &f.Restart.Prior) {
+				return
+			}
+		}
+		for _, some := range [][]exchange.Point{f.Samples, f.Split} {
+			for i := range some {
+				points = append(points, &some[i])
+			}
+		}
+		for _, p := range points {
+			if !yield(int(p.Frame), &p.Nanos) {
+				return
+			}
+		}
 	}
 }

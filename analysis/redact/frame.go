@@ -20,8 +20,8 @@ const (
 	linkSLL2     = 276
 )
 
-// networkOffset finds where the IP header begins, and makes the link layer's addresses anonymous on the way. -1 means
-// that the frame carries no IP.
+// networkOffset finds where the IP header begins, and makes the link layer's addresses anonymous on
+// the way. -1 means that the frame carries no IP.
 func (r *Redactor) networkOffset(link uint16, b []byte) (int, error) {
 	switch link {
 	case linkEthernet:
@@ -73,8 +73,8 @@ func ifIP(etherType uint16, offset int) int {
 	return -1
 }
 
-// mac replaces a unicast MAC address by a locally administered one.
-// Of the multicast ones those of solicited nodes end as an address does (RFC 2464, Section 7; RFC 4291, Section 2.7.1).
+// mac replaces a unicast MAC address by a locally administered one. Of the multicast ones those of
+// solicited nodes end as an address does (RFC 2464, Section 7; RFC 4291, Section 2.7.1).
 func (r *Redactor) mac(b []byte) {
 	switch {
 	case b[0] == 0x33 && b[1] == 0x33 && b[2] == 0xff:
@@ -145,9 +145,10 @@ func parseIP6(b []byte) (ipHeader, bool) {
 	return h, true
 }
 
-// packet makes the IP packet b anonymous in place. tunnel says that it belongs to the tunnel; of any other nothing but
-// the headers is kept. part is what the datagram becomes that b is a fragment of, where all of it is known. It returns the
-// change of the ones' complement sum of all bytes of b, for a checksum around it.
+// packet makes the IP packet b anonymous in place. tunnel says that it belongs to the tunnel; of
+// any other nothing but the headers is kept. part is what the datagram becomes that b is a fragment
+// of, where all of it is known. It returns the change of the ones' complement sum of all bytes of
+// b, for a checksum around it.
 func (r *Redactor) packet(b []byte, tunnel bool, part *datagram) uint32 {
 	before := sum(b)
 	h, ok := parseIP(b)
@@ -176,8 +177,8 @@ func (r *Redactor) packet(b []byte, tunnel bool, part *datagram) uint32 {
 	return difference(before, sum(b))
 }
 
-// noOptions makes options no-operations (RFC 791, Section 3.1), for routes and time stamps in them carry addresses. It returns the
-// change of the checksum.
+// noOptions makes options no-operations (RFC 791, Section 3.1), for routes and time stamps in them
+// carry addresses. It returns the change of the checksum.
 func noOptions(options []byte) uint32 {
 	before := sum(options)
 	for i := range options {
@@ -186,7 +187,8 @@ func noOptions(options []byte) uint32 {
 	return difference(before, sum(options))
 }
 
-// spi replaces the SPI at the beginning of b if it reads as an address of the case, and returns the change of the checksum.
+// spi replaces the SPI at the beginning of b if it reads as an address of the case, and returns the
+// change of the checksum.
 func (r *Redactor) spi(b []byte) uint32 {
 	if len(b) < 4 {
 		return 0
@@ -198,7 +200,8 @@ func (r *Redactor) spi(b []byte) uint32 {
 	return difference(before, sum(b[:4]))
 }
 
-// spiOf is what stands for an SPI that reads as the address a; not one of the reserved ones (RFC 4303, Section 2.1).
+// spiOf is what stands for an SPI that reads as the address a; not one of the reserved ones
+// (RFC 4303, Section 2.1).
 func (r *Redactor) spiOf(a netip.Addr) []byte {
 	spi := r.digest("spi", a.String())[:4]
 	spi[0] |= 0x80
@@ -271,7 +274,8 @@ func quotes(h ipHeader) bool {
 	return t == 3 || t == 4 || t == 5 || t == 11 || t == 12
 }
 
-// sum is the ones' complement sum of b, not folded (RFC 1071). An odd last byte counts as the high half of a word.
+// sum is the ones' complement sum of b, not folded (RFC 1071). An odd last byte counts as the high
+// half of a word.
 func sum(b []byte) uint32 {
 	var s uint32
 	for ; len(b) >= 2; b = b[2:] {
@@ -293,7 +297,8 @@ func fold(s uint32) uint32 {
 // difference is after minus before, in ones' complement arithmetic.
 func difference(before, after uint32) uint32 { return fold(after + (^before & 0xffff)) }
 
-// adjust updates a checksum by a change of what it covers: HC' = ~(~HC + ~m + m') (RFC 1624, Section 3).
+// adjust updates a checksum by a change of what it covers: HC' = ~(~HC + ~m + m') (RFC 1624,
+// Section 3).
 func adjust(checksum []byte, change uint32) {
 	s := uint32(^binary.BigEndian.Uint16(checksum)) + fold(change)
 	binary.BigEndian.PutUint16(checksum, ^uint16(fold(s)))

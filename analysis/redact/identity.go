@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// searched is how long something must be to be searched for in pieces of messages: shorter things come by chance.
+// searched is how long something must be to be searched for in pieces of messages: shorter things
+// come by chance.
 const searched = 8
 
 // redirectedFrom is the notify REDIRECTED_FROM (RFC 5685, Section 10).
@@ -42,8 +43,9 @@ type name struct {
 	data []byte
 }
 
-// namesIn are the names in a payload: identities, certificates and the authorities that are asked for, where REDIRECT leads (RFC 5685)
-// and, of IKEv1 in clear, hash and signature, for who knows the identities could try pre-shared keys with them.
+// namesIn are the names in a payload: identities, certificates and the authorities that are asked
+// for, where REDIRECT leads (RFC 5685) and, of IKEv1 in clear, hash and signature, for who knows
+// the identities could try pre-shared keys with them.
 func namesIn(h ike.Header, t ike.PayloadType, body []byte) []name {
 	if h.Major() == 1 {
 		return namesInV1(t, body)
@@ -58,7 +60,8 @@ func namesIn(h ike.Header, t ike.PayloadType, body []byte) []name {
 	case t == ike.PayloadN && len(body) > 6:
 		switch ike.NotifyType(binary.BigEndian.Uint16(body[2:])) {
 		case ike.Redirect, redirectedFrom:
-			return []name{identity(map[byte]uint8{1: ike.IDIPv4, 2: ike.IDIPv6, 3: ike.IDFQDN}[body[4]], body[6:min(len(body), 6+int(body[5]))])}
+			return []name{identity(map[byte]uint8{1: ike.IDIPv4, 2: ike.IDIPv6, 3: ike.IDFQDN}[body[4]],
+				body[6:min(len(body), 6+int(body[5]))])}
 		}
 	}
 	return nil
@@ -76,8 +79,8 @@ func namesInV1(t ike.PayloadType, body []byte) []name {
 	return nil
 }
 
-// authorities are the hashes of the keys of certification authorities (RFC 7296, Section 3.7): each by itself, so that the same one
-// becomes the same other one.
+// authorities are the hashes of the keys of certification authorities (RFC 7296, Section 3.7): each
+// by itself, so that the same one becomes the same other one.
 func authorities(b []byte) []name {
 	var all []name
 	for len(b) > 0 {
@@ -128,8 +131,8 @@ func (r *Redactor) rename(n name) {
 	}
 }
 
-// disguise puts other letters in the place of b's letters and digits. Dots and signs stay, and of a distinguished name all but its
-// strings, so that it still reads as what it is.
+// disguise puts other letters in the place of b's letters and digits. Dots and signs stay, and of a
+// distinguished name all but its strings, so that it still reads as what it is.
 func (r *Redactor) disguise(b []byte) {
 	switch {
 	case printable(b):
@@ -152,7 +155,8 @@ func printable(b []byte) bool {
 	return bytes.IndexFunc(b, func(c rune) bool { return c < ' ' || c == 0x7f }) < 0
 }
 
-// distinguished disguises the strings in the DER values of b (ITU-T X.690), and says whether b is nothing but such values.
+// distinguished disguises the strings in the DER values of b (ITU-T X.690), and says whether b is
+// nothing but such values.
 func (r *Redactor) distinguished(b []byte, depth int) bool {
 	const deepest = 8
 	for len(b) > 0 {
@@ -199,8 +203,9 @@ func (r *Redactor) stream(what, s string, n int) []byte {
 	return out[:n]
 }
 
-// replaceKnown puts the new hashes and names in the place of the old ones wherever they stand in b, which may be a piece of a
-// message: one may begin before it, or end behind it. It returns the change of the checksum.
+// replaceKnown puts the new hashes and names in the place of the old ones wherever they stand in b,
+// which may be a piece of a message: one may begin before it, or end behind it. It returns the
+// change of the checksum.
 func (r *Redactor) replaceKnown(b []byte) uint32 {
 	before := sum(b)
 	r.replaceTails(b)

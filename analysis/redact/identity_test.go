@@ -18,7 +18,8 @@ type payload struct {
 	body []byte
 }
 
-// aggressive is message 2 of Aggressive Mode (RFC 2408, Section 4.7): identity, certificate and hash are in clear.
+// aggressive is message 2 of Aggressive Mode (RFC 2408, Section 4.7): identity, certificate and
+// hash are in clear.
 func aggressive(payloads ...payload) []byte {
 	b := bytes.Repeat([]byte{0x11}, 8)
 	b = append(b, bytes.Repeat([]byte{0x22}, 8)...)
@@ -41,7 +42,8 @@ var (
 	peerB = netip.MustParseAddr("203.0.113.5")
 )
 
-// fragmented makes UDP port 500 from peerA to peerB out of a message, in IP fragments of at most size bytes of payload.
+// fragmented makes UDP port 500 from peerA to peerB out of a message, in IP fragments of at most
+// size bytes of payload.
 func fragmented(message []byte, size int) [][]byte {
 	udp := binary.BigEndian.AppendUint16([]byte{1, 0xf4, 1, 0xf4}, uint16(8+len(message)))
 	udp = append(append(udp, 0, 0), message...)
@@ -99,8 +101,10 @@ func TestIdentitiesInClear(t *testing.T) {
 	dn := []byte("\x30\x1f\x31\x1d\x30\x1b\x06\x03\x55\x04\x03\x0c\x14gw.customer.example.x")
 	certificate := bytes.Repeat([]byte("Customer Inc. root CA 0123456789 "), 60)
 	message := aggressive(payload{ike.V1PayloadID, append([]byte{2, 17, 1, 0xf4}, "hq-gw.customer.example"...)},
-		payload{ike.V1PayloadID, append([]byte{9, 0, 0, 0}, dn...)}, payload{ike.V1PayloadID, append([]byte{1, 0, 0, 0}, peerA.AsSlice()...)},
-		payload{ike.V1PayloadCERT, append([]byte{4}, certificate...)}, payload{ike.V1PayloadHASH, bytes.Repeat([]byte{0xab, 0xcd}, 10)})
+		payload{ike.V1PayloadID, append([]byte{9, 0, 0, 0}, dn...)},
+		payload{ike.V1PayloadID, append([]byte{1, 0, 0, 0}, peerA.AsSlice()...)},
+		payload{ike.V1PayloadCERT, append([]byte{4}, certificate...)},
+		payload{ike.V1PayloadHASH, bytes.Repeat([]byte{0xab, 0xcd}, 10)})
 	for size, name := range map[int]string{4000: "whole", 1480: "in fragments", 24: "in small fragments"} {
 		frames := fragmented(message, size)
 		if size > 1000 {
@@ -116,7 +120,8 @@ func TestIdentitiesInClear(t *testing.T) {
 		r := newTest(t)
 		before := captureOf(t, frames...)
 		after := redacted(t, r, before)
-		for _, leak := range []string{"hq-gw", "customer", "Customer", "Inc.", "\xab\xcd\xab\xcd", string(peerA.AsSlice()), string(peerB.AsSlice())} {
+		for _, leak := range []string{"hq-gw", "customer", "Customer", "Inc.", "\xab\xcd\xab\xcd", string(peerA.AsSlice()),
+			string(peerB.AsSlice())} {
 			if bytes.Contains(after, []byte(leak)) {
 				t.Errorf("%s: %q is still in", name, leak)
 			}
@@ -129,7 +134,8 @@ func TestIdentitiesInClear(t *testing.T) {
 	}
 }
 
-// The old hashes give an address away to a search through the private ranges; the new ones lead to the new address.
+// The old hashes give an address away to a search through the private ranges; the new ones lead to
+// the new address.
 func TestSearchFindsOnlyTheNewAddress(t *testing.T) {
 	i, err := testdata.Load("nat")
 	if err != nil {
@@ -142,7 +148,8 @@ func TestSearchFindsOnlyTheNewAddress(t *testing.T) {
 		if p.Kind != packet.IKE || found > 0 {
 			continue // a hash of a public address is searched for in vain, and that takes time
 		}
-		n := natd{hashes: map[string]detection{}, addresses: map[netip.Addr]bool{}, ports: map[uint16]bool{}, names: map[string]bool{}, identities: map[string]bool{}}
+		n := natd{hashes: map[string]detection{}, addresses: map[netip.Addr]bool{}, ports: map[uint16]bool{},
+			names: map[string]bool{}, identities: map[string]bool{}}
 		n.take(&p)
 		for h, d := range n.hashes {
 			a, ok := ike.SearchNATD(t.Context(), []byte(h), d.spiI, d.spiR, []uint16{500, 4500})
@@ -207,17 +214,21 @@ ip access-list extended TO-BRANCH
 runs/hq-gw-20261126/a.pcap bootflash:hq-gw.pcap License UDI: SN:9ABCDEF01 SPI 0xC0A80101(3232235777)
 `
 	r.LearnText(in)
-	if err := r.Learn(bytes.NewReader(captureOf(t, fragmented(aggressive(payload{ike.V1PayloadHASH, make([]byte, 20)}), 4000)...))); err != nil {
+	if err := r.Learn(bytes.NewReader(captureOf(t, fragmented(aggressive(payload{ike.V1PayloadHASH, make([]byte, 20)}),
+		4000)...))); err != nil {
 		t.Fatal(err)
 	}
 	r.prepare(t.Context())
 	out := r.Text(in)
-	for _, leak := range []string{"CUSTOMER", "KEYS-OF", "corp.internal", "gw1", "ops@", "WAN-MAP", "TO-BRANCH", "jdoe", "10.9.8.7", "ee:01", "EE01", "hq-gw", "9ABCDEF01", "R1-KEYID", "KEYS-TWO", "SPOKE1", "POLICY-OF", "C0A80101", "3232235777"} {
+	for _, leak := range []string{"CUSTOMER", "KEYS-OF", "corp.internal", "gw1", "ops@", "WAN-MAP", "TO-BRANCH", "jdoe",
+		"10.9.8.7", "ee:01", "EE01", "hq-gw", "9ABCDEF01", "R1-KEYID", "KEYS-TWO", "SPOKE1", "POLICY-OF", "C0A80101",
+		"3232235777"} {
 		if strings.Contains(out, leak) {
 			t.Errorf("%q is still in:\n%s", leak, out)
 		}
 	}
-	for _, kept := range []string{"a.pcap", "IKEv2 profile", "Nov 26 10:00:00", "%SEC_LOGIN-5", "ip access-list extended"} {
+	for _, kept := range []string{"a.pcap", "IKEv2 profile", "Nov 26 10:00:00", "%SEC_LOGIN-5",
+		"ip access-list extended"} {
 		if !strings.Contains(out, kept) {
 			t.Errorf("%q is gone from:\n%s", kept, out)
 		}

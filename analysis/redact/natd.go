@@ -12,7 +12,8 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// natd is what captures show of NAT detection: the hashes, and the addresses that they may have been made of.
+// natd is what captures show of NAT detection: the hashes, and the addresses that they may have
+// been made of.
 type natd struct {
 	hashes    map[string]detection
 	addresses map[netip.Addr]bool
@@ -22,7 +23,8 @@ type natd struct {
 	identities map[string]bool
 }
 
-// detection is one hash and the SPIs that went into it (RFC 7296, Section 2.23; RFC 3947, Section 3.2).
+// detection is one hash and the SPIs that went into it (RFC 7296, Section 2.23;
+// RFC 3947, Section 3.2).
 type detection struct {
 	spiI, spiR ike.SPI
 	v1         bool
@@ -34,19 +36,20 @@ type swap struct{ from, to []byte }
 // maxSearches bounds the hashes that are searched for in the private ranges, at some seconds each.
 const maxSearches = 8
 
-// Learn reads a capture, so that its NAT detection hashes can be made anew. All captures of a case must be learnt, and the
-// addresses of the inventory given, before the first PCAP: the hashes of one side are made of the addresses that the
-// other side sees.
+// Learn reads a capture, so that its NAT detection hashes can be made anew. All captures of a case
+// must be learnt, and the addresses of the inventory given, before the first PCAP: the hashes of
+// one side are made of the addresses that the other side sees.
 func (r *Redactor) Learn(file io.Reader, known ...netip.Addr) error {
 	if r.seen.hashes == nil {
-		r.seen = natd{map[string]detection{}, map[netip.Addr]bool{}, map[uint16]bool{500: true, 4500: true}, map[string]bool{}, map[string]bool{}}
+		r.seen = natd{map[string]detection{}, map[netip.Addr]bool{}, map[uint16]bool{500: true, 4500: true},
+			map[string]bool{}, map[string]bool{}}
 	}
 	for _, a := range known {
 		if a.IsValid() {
 			r.seen.addresses[a] = true
 		}
 	}
-	in, err := packet.NewReader(file, packet.Options{NoHash: true})
+	in, err := packet.NewReader(file, packet.Options{NoHash: true, CutFirst: true})
 	if err != nil {
 		return err
 	}
@@ -77,7 +80,8 @@ func (n *natd) take(p *packet.Packet) {
 		case h.Major() == 1 && (t == ike.V1PayloadNATD || t == ike.V1PayloadNATDOld):
 			n.hashes[string(body)] = d
 		case h.Major() == 2 && t == ike.PayloadN && len(body) == 4+20 && body[1] == 0:
-			if k := ike.NotifyType(binary.BigEndian.Uint16(body[2:])); k == ike.NATDetectionSourceIP || k == ike.NATDetectionDestinationIP {
+			if k := ike.NotifyType(binary.BigEndian.Uint16(body[2:])); k == ike.NATDetectionSourceIP ||
+				k == ike.NATDetectionDestinationIP {
 				n.hashes[string(body[4:])] = d
 			}
 		}
@@ -85,8 +89,9 @@ func (n *natd) take(p *packet.Packet) {
 	})
 }
 
-// prepare finds out what the hashes were made of and makes them of the new addresses. One that is of no address at all, as
-// peers send to force UDP encapsulation, becomes another one of no address.
+// prepare finds out what the hashes were made of and makes them of the new addresses. One
+// that is of no address at all, as peers send to force UDP encapsulation, becomes another
+// one of no address.
 func (r *Redactor) prepare(ctx context.Context) {
 	if r.known != nil {
 		return
@@ -139,7 +144,8 @@ func (r *Redactor) source(h string, d detection, ports []uint16) (netip.AddrPort
 	return netip.AddrPort{}, false
 }
 
-// hash makes the hash of an address. The algorithm of IKEv1 is the negotiated one, which its length tells.
+// hash makes the hash of an address. The algorithm of IKEv1 is the negotiated one,
+// which its length tells.
 func (d detection) hash(a netip.Addr, port uint16, size int) []byte {
 	if !d.v1 {
 		h := ike.NATDHash(d.spiI, d.spiR, a, port)

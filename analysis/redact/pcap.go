@@ -11,9 +11,10 @@ import (
 	"github.com/moncap/moncap/analysis/packet"
 )
 
-// PCAP copies a capture with everything in it made anonymous, frame by frame, as a pcap file with nanoseconds. Frames that do
-// not belong to a tunnel keep their headers and nothing else. The captures of the case must have been learnt. The file is read twice:
-// what an IP fragment becomes is known only with its whole datagram.
+// PCAP copies a capture with everything in it made anonymous, frame by frame, as a pcap file with
+// nanoseconds. Frames that do not belong to a tunnel keep their headers and nothing else. The
+// captures of the case must have been learnt. The file is read twice: what an IP fragment becomes
+// is known only with its whole datagram.
 func (r *Redactor) PCAP(ctx context.Context, w io.Writer, file io.ReadSeeker) error {
 	r.prepare(ctx)
 	parts, err := r.datagrams(file)
@@ -68,7 +69,8 @@ type datagram struct {
 	change uint32 // of the checksum
 }
 
-// datagrams are the new contents of those IKE messages that came in fragments, by the frames of these.
+// datagrams are the new contents of those IKE messages that came in fragments, by
+// the frames of these.
 func (r *Redactor) datagrams(file io.Reader) (map[int]*datagram, error) {
 	parts := map[int]*datagram{}
 	in, err := packet.NewReader(file, packet.Options{NoHash: true, NoChecksum: true})
@@ -95,7 +97,8 @@ func (r *Redactor) datagrams(file io.Reader) (map[int]*datagram, error) {
 	return parts, nil
 }
 
-// copyTo writes d's part into a fragment, and the change of all of it into the checksum where that stands.
+// copyTo writes d's part into a fragment, and the change of all of it into the checksum
+// where that stands.
 func (d *datagram) copyTo(h ipHeader, addresses uint32) {
 	if h.first && len(h.payload) >= 8 {
 		copy(h.payload[8:], d.data)

@@ -85,7 +85,8 @@ func compare(t *testing.T, r *Redactor, before, after []packet.Packet) {
 	}
 	for i, p := range before {
 		q := after[i]
-		if p.Kind != packet.Other && (p.Kind != q.Kind || spiAfter(r, p.SPI) != q.SPI || p.Seq != q.Seq || len(p.Payload) != len(q.Payload)) {
+		if p.Kind != packet.Other && (p.Kind != q.Kind || spiAfter(r, p.SPI) != q.SPI || p.Seq != q.Seq ||
+			len(p.Payload) != len(q.Payload)) {
 			t.Errorf("frame %d: %v of %d bytes became %v of %d", p.Frame, p.Kind, len(p.Payload), q.Kind, len(q.Payload))
 		}
 		if p.Nanos != q.Nanos || p.WireLen != q.WireLen || p.ChecksumOK != q.ChecksumOK && p.Kind != packet.Other {
@@ -126,7 +127,8 @@ func FuzzPCAP(f *testing.F) {
 		f.Add(i.A[:min(len(i.A), 3000)])
 		f.Add(i.B[:min(len(i.B), 3000)])
 	}
-	f.Add(captureBytes(fragmented(aggressive(payload{ike.V1PayloadID, append([]byte{2, 17, 1, 0xf4}, "hq-gw.customer.example"...)}), 24)))
+	f.Add(captureBytes(
+		fragmented(aggressive(payload{ike.V1PayloadID, append([]byte{2, 17, 1, 0xf4}, "hq-gw.customer.example"...)}), 24)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := newTest(t)
 		if r.Learn(bytes.NewReader(b)) != nil {

@@ -1,7 +1,8 @@
-// Package redact takes addresses, names and identities out of a case that is to be given away, consistently: the same
-// address becomes the same other address everywhere, two addresses that share a prefix still share it, and what the
-// captures prove stays provable. Checksums are kept as right or wrong as they were, and NAT_DETECTION hashes are
-// computed anew over the new addresses, because the old ones give the addresses away to a search.
+// Package redact takes addresses, names and identities out of a case that is to be given away,
+// consistently: the same address becomes the same other address everywhere, two addresses that
+// share a prefix still share it, and what the captures prove stays provable. Checksums are kept as
+// right or wrong as they were, and NAT_DETECTION hashes are computed anew over the new addresses,
+// because the old ones give the addresses away to a search.
 package redact
 
 import (
@@ -19,8 +20,8 @@ import (
 // KeyLen is the length of a Redactor's key in bytes.
 const KeyLen = 32
 
-// Redactor replaces addresses and names. The same key gives the same replacements. It is safe for use by several
-// goroutines after the last call of Learn.
+// Redactor replaces addresses and names. The same key gives the same replacements. It is safe for
+// use by several goroutines after the last call of Learn.
 type Redactor struct {
 	block  cipher.Block // of the address permutation
 	pad    [16]byte
@@ -33,8 +34,8 @@ type Redactor struct {
 	numerals map[string]string
 }
 
-// New makes a Redactor from a key of KeyLen bytes. names are the words to be replaced wherever they stand alone: the
-// peers' and the routers' names. Two that differ only in case are one.
+// New makes a Redactor from a key of KeyLen bytes. names are the words to be replaced wherever they
+// stand alone: the peers' and the routers' names. Two that differ only in case are one.
 func New(key []byte, names []string) (*Redactor, error) {
 	if len(key) != KeyLen {
 		return nil, errors.New("redact: the key must be 32 bytes")
@@ -63,10 +64,10 @@ func (r *Redactor) digest(what, s string) []byte {
 	return m.Sum(nil)
 }
 
-// Addr returns the address that stands for a. It preserves prefixes (Xu, Fan, Ammar and Moon, "Prefix-Preserving IP
-// Address Anonymization", 2002) and the kind of an address: private stays private, so that what a search through the
-// private ranges finds, it still finds. Loopback, multicast, IPv4 link-local and unspecified addresses are kept,
-// for they say nothing.
+// Addr returns the address that stands for a. It preserves prefixes (Xu, Fan, Ammar and Moon,
+// "Prefix-Preserving IP Address Anonymization", 2002) and the kind of an address: private stays
+// private, so that what a search through the private ranges finds, it still finds. Loopback,
+// multicast, IPv4 link-local and unspecified addresses are kept, for they say nothing.
 func (r *Redactor) Addr(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || kindOf(a) == kept {

@@ -22,17 +22,20 @@ var (
 	idPattern  = lazyregexp.New(`(?i)\b[A-Z0-9._%+-]+@[A-Z0-9-]+(?:\.[A-Z0-9-]+)*\b`)
 	dnsPattern = lazyregexp.New(`(?i)\b(?:[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?\.)+[A-Z]{2,}\b`)
 	token      = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(strings.Join([]string{macPattern().String(), idPattern().String(), dnsPattern().String(), ip4Pattern().String(),
-			ip6Pattern().String()}, "|"))
+		return regexp.MustCompile(strings.Join([]string{
+			macPattern.Get().String(), idPattern.Get().String(), dnsPattern.Get().String(), ip4Pattern.Get().String(),
+			ip6Pattern.Get().String(),
+		}, "|"))
 	})
-	fileEnding = lazyregexp.New(`(?i)\.(?:pcapn?g?|cap|txt|log|bin|pkg|conf|cfg|json|jsonl|html|md|xml|zip|part|go|spa|smu|dat|pem|key)$`)
-	vendor     = lazyregexp.New(`(?i)(?:^|\.)cisco\.com$`) // in every output of show version
-	serial     = lazyregexp.New(`(?im)(^Processor board ID )\S+|(\bSN:\s*|\bserial number\s*:?\s*)[A-Z0-9]{6,}`)
-	numeral    = lazyregexp.New(`\b(?:0[xX])?[0-9A-Fa-f]{8}\b|\b\d{8,10}\b|\b(?:0[xX])?[0-9A-Fa-f]{32}\b`)
+	fileEnding = lazyregexp.New(
+		`(?i)\.(?:pcapn?g?|cap|txt|log|bin|pkg|conf|cfg|json|jsonl|html|md|xml|zip|part|go|spa|smu|dat|pem|key)$`)
+	vendor  = lazyregexp.New(`(?i)(?:^|\.)cisco\.com$`) // in every output of show version
+	serial  = lazyregexp.New(`(?im)(^Processor board ID )\S+|(\bSN:\s*|\bserial number\s*:?\s*)[A-Z0-9]{6,}`)
+	numeral = lazyregexp.New(`\b(?:0[xX])?[0-9A-Fa-f]{8}\b|\b\d{8,10}\b|\b(?:0[xX])?[0-9A-Fa-f]{32}\b`)
 )
 
 // learnt are the places of IOS XE output where a name stands that somebody chose.
-var learnt = []func() *regexp.Regexp{
+var learnt = []*lazyregexp.Regexp{
 	lazyregexp.New(`(?im)^\s*hostname (\S+)`),
 	lazyregexp.New(`(?im)^\s*(?:IKEv2 profile|Keyring|Trustpoint(?:\(s\))?|Peer name|IKEv2 policy|IKEv2 proposal|IPSEC profile|ISAKMP profile)\s*:?\s+"?([A-Za-z0-9][^\s",:]*)`),
 	lazyregexp.New(`(?i)\bcrypto (?:map|ikev2 (?:profile|keyring|policy|proposal)|isakmp profile|ipsec (?:profile|transform-set)|pki trustpoint|keyring) (?:tag: )?"?([A-Za-z0-9][^\s",:]*)`),
@@ -56,32 +59,32 @@ var identities = lazyregexp.New(`(?i)\b(?:fqdn|key-id|user-fqdn|email|phase1_id)
 var inQuotes = lazyregexp.New(`(?i)\bidentity '([^'\n]{1,255})'`)
 
 // plain are words that stand in those places and name nobody.
-var plain = setOf(`default none any global all local remote address match map profile policy proposal keyring tunnel transport crypto ipsec ikev1 ikev2
+var plain = sync.OnceValue(func() map[string]bool {
+	const words = `default none any global all local remote address match map profile policy proposal keyring tunnel transport crypto ipsec ikev1 ikev2
 	isakmp interface gigabitethernet1 yes no enabled disabled name host idle location line user username type mode ios cisco udp esp tcp icmp permit deny
 	entry empty not set is configured using the for and of with authentication encryption integrity pre-share rsa-sig psk moncap moncap-suggestion aes des 3des sha
-	sha1 sha256 sha384 sha512 md5 prf integ group esp-aes esp-3des esp-gcm esp-sha-hmac esp-sha256-hmac aes-cbc-128 aes-cbc-256 aes-gcm-128 aes-gcm-256`)
-
-func setOf(words string) map[string]bool {
+	sha1 sha256 sha384 sha512 md5 prf integ group esp-aes esp-3des esp-gcm esp-sha-hmac esp-sha256-hmac aes-cbc-128 aes-cbc-256 aes-gcm-128 aes-gcm-256`
 	set := map[string]bool{}
 	for _, w := range strings.Fields(words) {
 		set[w] = true
 	}
 	return set
-}
+})
 
-// LearnText keeps the names that a router's output tells in places where operators choose them: profiles, key rings, access lists,
-// VRFs, identities and users. All texts of a case must be learnt before the first Text.
+// LearnText keeps the names that a router's output tells in places where operators choose them:
+// profiles, key rings, access lists, VRFs, identities and users. All texts of a case must be learnt
+// before the first Text.
 func (r *Redactor) LearnText(s string) {
-	s = recorded().ReplaceAllString(s, "")
+	s = recorded.Get().ReplaceAllString(s, "")
 	r.learnUsers(s)
 	for _, p := range learnt {
-		for _, m := range p().FindAllStringSubmatch(s, -1) {
+		for _, m := range p.Get().FindAllStringSubmatch(s, -1) {
 			if n, ok := chosen(m[1]); ok {
 				r.addName(n)
 			}
 		}
 	}
-	for _, p := range []*regexp.Regexp{identities(), inQuotes()} {
+	for _, p := range []*regexp.Regexp{identities.Get(), inQuotes.Get()} {
 		for _, m := range p.FindAllStringSubmatch(s, -1) {
 			r.addIdentity(m[1])
 		}
@@ -91,16 +94,18 @@ func (r *Redactor) LearnText(s string) {
 // recorded is what a transcript puts before each line.
 var recorded = lazyregexp.New(`(?m)^\d{4}-\d\d-\d\dT\S+Z [<>#] ?`)
 
-// session is a row of `show users`: line, user, host, idle time, location. Of these only the idle time has a form of its
-// own; a user who has not logged in yet is not there.
-var session = lazyregexp.New(`(?im)^[*\s]*\d+ (?:vty|con|aux|tty|hvc|idle) +\d+ +(.*?) +((?:\d+:\d\d:\d\d|\d+[ywdhm]\S*|never))(?: +(\S.*?))? *\r?$`)
+// session is a row of `show users`: line, user, host, idle time, location. Of these only the idle
+// time has a form of its own; a user who has not logged in yet is not there.
+var session = lazyregexp.New(
+	`(?im)^[*\s]*\d+ (?:vty|con|aux|tty|hvc|idle) +\d+ +(.*?) +((?:\d+:\d\d:\d\d|\d+[ywdhm]\S*|never))(?: +(\S.*?))? *\r?$`)
 
 // ppp is a row of its second table: interface, user, mode, idle time, peer.
 var ppp = lazyregexp.New(`(?im)^ +(?:Vi|Virtual-Access|Se|Tu|PPP)\S* +(\S+) +\S+ +(?:\d+:\d\d:\d\d|never)`)
 
-// learnUsers takes the names of those who were logged in, and where from. Nobody's name is too plain for that.
+// learnUsers takes the names of those who were logged in, and where from. Nobody's name is too
+// plain for that.
 func (r *Redactor) learnUsers(s string) {
-	for _, m := range session().FindAllStringSubmatch(s, -1) {
+	for _, m := range session.Get().FindAllStringSubmatch(s, -1) {
 		who := strings.Fields(m[1])
 		if len(who) > 1 {
 			r.addPerson(who[0])
@@ -112,7 +117,7 @@ func (r *Redactor) learnUsers(s string) {
 			r.addPerson(from)
 		}
 	}
-	for _, m := range ppp().FindAllStringSubmatch(s, -1) {
+	for _, m := range ppp.Get().FindAllStringSubmatch(s, -1) {
 		r.addPerson(m[1])
 	}
 }
@@ -135,7 +140,7 @@ var described = lazyregexp.New(`(?im)((?:^|Z < )\s*(?:Description|Desc)\s*:\s*)\
 func chosen(n string) (string, bool) {
 	lower := strings.ToLower(strings.Trim(strings.TrimSpace(n), `.'"`))
 	_, err := netip.ParseAddr(lower)
-	return lower, len(lower) >= 3 && !plain[lower] && err != nil && strings.Trim(lower, "0123456789") != ""
+	return lower, len(lower) >= 3 && !plain()[lower] && err != nil && strings.Trim(lower, "0123456789") != ""
 }
 
 // addIdentity makes an identity in texts what it becomes in the captures.
@@ -146,30 +151,31 @@ func (r *Redactor) addIdentity(id string) {
 	}
 }
 
-// Text replaces addresses, the names that New was given and LearnText found, MAC addresses, identities, names of the DNS and serial
-// numbers. An identity becomes what it becomes in a capture.
+// Text replaces addresses, the names that New was given and LearnText found, MAC
+// addresses, identities, names of the DNS and serial numbers. An identity becomes what it
+// becomes in a capture.
 func (r *Redactor) Text(s string) string {
-	s = described().ReplaceAllString(s, "${1}REDACTED")
+	s = described.Get().ReplaceAllString(s, "${1}REDACTED")
 	s = token().ReplaceAllStringFunc(s, r.tokenText)
-	s = serial().ReplaceAllString(s, "${1}${2}REDACTED")
+	s = serial.Get().ReplaceAllString(s, "${1}${2}REDACTED")
 	if len(r.numerals) > 0 {
-		s = numeral().ReplaceAllStringFunc(s, r.numeralText)
+		s = numeral.Get().ReplaceAllStringFunc(s, r.numeralText)
 	}
 	if len(r.names) == 0 {
 		return s
 	}
-	return wordPattern().ReplaceAllStringFunc(s, r.nameText)
+	return wordPattern.Get().ReplaceAllStringFunc(s, r.nameText)
 }
 
 // tokenText replaces what the patterns find, by the first that takes all of it.
 func (r *Redactor) tokenText(m string) string {
 	switch {
-	case whole(macPattern(), m):
+	case whole(macPattern.Get(), m):
 		return r.macText(m)
-	case whole(idPattern(), m):
+	case whole(idPattern.Get(), m):
 		return r.identityText(m)
-	case whole(dnsPattern(), m):
-		if fileEnding().MatchString(m) || vendor().MatchString(m) || r.named(m) {
+	case whole(dnsPattern.Get(), m):
+		if fileEnding.Get().MatchString(m) || vendor.Get().MatchString(m) || r.named(m) {
 			return m
 		}
 		return r.identityText(m)
@@ -207,8 +213,8 @@ func (r *Redactor) macText(m string) string {
 	return string(out)
 }
 
-// prepareNumerals lists how else the addresses of the case may be written: as one number, decimal or hexadecimal. An SPI may be such
-// a number too, and becomes what it becomes in a capture.
+// prepareNumerals lists how else the addresses of the case may be written: as one number, decimal
+// or hexadecimal. An SPI may be such a number too, and becomes what it becomes in a capture.
 func (r *Redactor) prepareNumerals() {
 	r.numerals = map[string]string{}
 	for a := range r.seen.addresses {
@@ -218,7 +224,8 @@ func (r *Redactor) prepareNumerals() {
 		}
 		from, to := a.As4(), r.spiOf(a)
 		r.numerals[hex.EncodeToString(from[:])] = hex.EncodeToString(to)
-		r.numerals[strconv.FormatUint(uint64(binary.BigEndian.Uint32(from[:])), 10)] = strconv.FormatUint(uint64(binary.BigEndian.Uint32(to)), 10)
+		r.numerals[strconv.FormatUint(uint64(binary.BigEndian.Uint32(from[:])),
+			10)] = strconv.FormatUint(uint64(binary.BigEndian.Uint32(to)), 10)
 	}
 }
 
@@ -251,8 +258,8 @@ func (r *Redactor) addressText(m string) string {
 	return r.Addr(a).String()
 }
 
-// withPort takes a port off an IPv6 address: debugs of IOS write both with a colon between and no brackets, as in
-// [To FC00::2:500/From FC00::1:500/VRF i0:f0].
+// withPort takes a port off an IPv6 address: debugs of IOS write both with a colon between and no
+// brackets, as in [To FC00::2:500/From FC00::1:500/VRF i0:f0].
 func (r *Redactor) withPort(m string) (a netip.Addr, port string, ok bool) {
 	at := strings.LastIndexByte(m, ':')
 	if at < 0 || strings.Count(m, ":") < 2 {
@@ -260,7 +267,8 @@ func (r *Redactor) withPort(m string) (a netip.Addr, port string, ok bool) {
 	}
 	a, err := netip.ParseAddr(m[:at])
 	port = m[at:]
-	return a, port, err == nil && a.Is6() && (port == ":500" || port == ":4500" || port == ":848" || r.seen.addresses[a] && strings.Trim(port[1:], "0123456789") == "")
+	return a, port, err == nil && a.Is6() && (port == ":500" || port == ":4500" || port == ":848" ||
+		r.seen.addresses[a] && strings.Trim(port[1:], "0123456789") == "")
 }
 
 // maskBits says whether a is a netmask or a wildcard mask, which is no address.
@@ -273,7 +281,8 @@ func maskBits(a netip.Addr) bool {
 	return ^v&(^v+1) == 0 || v&(v+1) == 0
 }
 
-// nameText replaces a name, also as the beginning of a file's name or with a router's prompt behind it.
+// nameText replaces a name, also as the beginning of a file's name or with a
+// router's prompt behind it.
 func (r *Redactor) nameText(word string) string {
 	lower := strings.ToLower(word)
 	if to, ok := r.names[lower]; ok {
@@ -287,7 +296,8 @@ func (r *Redactor) nameText(word string) string {
 	return r.nameRest(word)
 }
 
-// nameRest replaces names behind a separator, as in the folder of a tunnel or in the name of a side's file.
+// nameRest replaces names behind a separator, as in the folder of a tunnel or in the name of a
+// side's file.
 func (r *Redactor) nameRest(word string) string {
 	for i := range len(word) - 1 {
 		if strings.ContainsRune("._-", rune(word[i])) {

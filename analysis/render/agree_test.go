@@ -71,7 +71,8 @@ func figuresOf(document string) figures {
 	if err != nil {
 		panic(err)
 	}
-	f := figures{Matched: r.Pairs.Matched, LostAtoB: r.Pairs.LostAtoB, LostBtoA: r.Pairs.LostBtoA, PacketsA: r.Sides.A.Packets, PacketsB: r.Sides.B.Packets}
+	f := figures{Matched: r.Pairs.Matched, LostAtoB: r.Pairs.LostAtoB, LostBtoA: r.Pairs.LostBtoA,
+		PacketsA: r.Sides.A.Packets, PacketsB: r.Sides.B.Packets}
 	for _, x := range r.Findings {
 		f.add(string(x.Severity), 1)
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// BenchmarkRender20000 draws a report of 20,000 messages in every form; MB is the size of what is drawn.
+// BenchmarkRender20000 draws a report of 20,000 messages in every form; MB is the
+// size of what is drawn.
 func BenchmarkRender20000(b *testing.B) {
 	r := long(20000)
 	forms := map[string]func(io.Writer) error{
@@ -42,11 +43,13 @@ func BenchmarkRender20000(b *testing.B) {
 	}
 }
 
-// proven is r with findings that speak of every frame, so that nothing may be folded for want of interest.
+// proven is r with findings that speak of every frame, so that nothing may be folded
+// for want of interest.
 func proven(r *report.Report) *report.Report {
 	out := *r
 	for k := range 20 {
-		f := report.Finding{Code: "path-loss", Severity: report.Warning, Confidence: report.Certain, Title: "loss", Fields: map[string]any{}}
+		f := report.Finding{Code: "path-loss", Severity: report.Warning, Confidence: report.Certain, Title: "loss",
+			Fields: map[string]any{}}
 		for frame := range 20000 {
 			if frame%20 == k {
 				f.Evidence = append(f.Evidence, report.Evidence{Side: report.A, Frame: frame + 1, Note: "lost"})

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// browser is a headless Chromium that is driven over its pipe by the DevTools protocol
-// (https://chromedevtools.github.io/devtools-protocol/): messages of JSON, each behind with a zero byte.
+// browser is a headless Chromium that is driven over its pipe by the DevTools
+// protocol (https://chromedevtools.github.io/devtools-protocol/): messages of JSON,
+// each behind with a zero byte.
 type browser struct {
 	t       testing.TB
 	in      *os.File
@@ -51,8 +52,8 @@ func newBrowser(t testing.TB) *browser {
 	profile := browserProfile(t)
 	toChild, in := pipe(t)
 	out, fromChild := pipe(t)
-	cmd := exec.CommandContext(t.Context(), bin, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-		"--disable-background-networking", "--remote-debugging-pipe", "--user-data-dir="+profile)
+	cmd := exec.CommandContext(t.Context(), bin, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+		"--no-first-run", "--disable-background-networking", "--remote-debugging-pipe", "--user-data-dir="+profile)
 	cmd.ExtraFiles = []*os.File{toChild, fromChild}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -79,7 +80,8 @@ func newBrowser(t testing.TB) *browser {
 	return b
 }
 
-// browserProfile is a folder that is removed when Chromium's last process has left it: some outlive the first one.
+// browserProfile is a folder that is removed when Chromium's last process has left it: some outlive
+// the first one.
 func browserProfile(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "moncap-browser-")
@@ -177,8 +179,10 @@ func (b *browser) open(html string, width int, scheme string) {
 	if err := os.WriteFile(file, []byte(html), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
-	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil)
-	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1,
+		"mobile": false}, nil)
+	b.call("Emulation.setEmulatedMedia",
+		map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 	b.console, b.requests, b.loaded = nil, nil, false
 	b.call("Page.navigate", map[string]any{"url": "file://" + file}, nil)
 	for !b.loaded {

@@ -16,6 +16,9 @@ func clocks(r *report.Report) string {
 	if r.Sides.Untimed() {
 		return "The captures hold no times: what came after what is known, how long after is not."
 	}
+	if r.Sides.A == nil || r.Sides.B == nil {
+		return "One capture alone: there is no other clock to compare its own with."
+	}
 	return clockText(r.Clock)
 }
 
@@ -32,7 +35,7 @@ func clockText(c *report.Clock) string {
 		}
 		text = "A clock was set " + often + " during the captures. Over the longest stretch: " + text
 	}
-	if c.DriftPPM != nil {
+	if c.DriftPPM != nil && math.Abs(*c.DriftPPM) >= leastDrift {
 		text += fmt.Sprintf(", and drifts by %.1f ppm", *c.DriftPPM)
 	}
 	text += " (" + count(c.Pairs, "pair")
@@ -41,6 +44,9 @@ func clockText(c *report.Clock) string {
 	}
 	return text + ")."
 }
+
+// leastDrift is the least that is shown, in parts per million.
+const leastDrift = 0.05
 
 // leastOffset is what no capture tells from nothing, in milliseconds.
 const leastOffset = 0.01
@@ -76,7 +82,8 @@ func ahead(ms float64, bound string) string {
 }
 
 func natText(r *report.Report, t report.Translation) string {
-	return fmt.Sprintf("%s: %s becomes %s (%s)", sideName(r, t.Side), endpoint(t.Original, t.OriginalPort), endpoint(t.Translated, t.Port), count(t.Packets, "packet"))
+	return fmt.Sprintf("%s: %s becomes %s (%s)", sideName(r, t.Side), endpoint(t.Original, t.OriginalPort),
+		endpoint(t.Translated, t.Port), count(t.Packets, "packet"))
 }
 
 func endpoint(addr string, port uint16) string {
@@ -106,11 +113,21 @@ func pairsText(r *report.Report) string {
 	case p.Matched > 0:
 		text += "; none lost"
 	}
-	var alone []string
-	for i, n := range []int{p.OnlyA - p.LostAtoB, p.OnlyB - p.LostBtoA} {
+	var alone, again []string
+	unpaired, copies := [2]int{p.OnlyA - p.LostAtoB, p.OnlyB - p.LostBtoA}, [2]int{p.CopiesA, p.CopiesB}
+	if copies != [2]int{} {
+		unpaired = [2]int{p.UnpairedA, p.UnpairedB}
+	}
+	for i, n := range unpaired {
 		if n > 0 {
 			alone = append(alone, thousands(n)+" at "+string("AB"[i])+" alone")
 		}
+		if copies[i] > 0 {
+			again = append(again, thousands(copies[i])+" at "+string("AB"[i]))
+		}
+	}
+	if len(again) > 0 {
+		text += "; held again: " + strings.Join(again, ", ")
 	}
 	if len(alone) > 0 {
 		text += "; " + strings.Join(alone, " and ") + ", whose loss is not proven"
@@ -161,6 +178,19 @@ func sideSpan(s *report.SideInfo) string {
 		return ""
 	}
 	return s.First.UTC().Format("2006-01-02 15:04:05.000") + " UTC, " + duration(s.Last.Sub(*s.First))
+}
+
+// besides says what became of what was given beside the captures, a sentence each.
+func besides(r *report.Report) []string {
+	var all []string
+	for _, n := range r.Notes {
+		text := clean(n.Text)
+		if n.Side != "" {
+			text = sideName(r, n.Side) + ": " + text
+		}
+		all = append(all, text)
+	}
+	return all
 }
 
 // leftOut says what a report of very many tunnels does not list, a line each.

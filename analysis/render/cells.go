@@ -6,8 +6,9 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// terminal knows how many columns a character takes: two for those of Chinese, Japanese and Korean, none for accents that
-// combine, one for the lines and arrows of a ladder whatever the locale is (Unicode Standard Annex 11).
+// terminal knows how many columns a character takes: two for those of Chinese, Japanese and Korean,
+// none for accents that combine, one for the lines and arrows of a ladder whatever the locale is
+// (Unicode Standard Annex 11).
 var terminal = &runewidth.Condition{}
 
 // Cells is how many columns s takes on a terminal.

@@ -71,8 +71,8 @@ func runName(r *report.Report) RunName {
 func doubts(before, after *report.Report, d *Difference) []string {
 	var notes []string
 	if b, a := d.Before.Time, d.After.Time; b != nil && a != nil && a.Before(*b) {
-		notes = append(notes, fmt.Sprintf("The first run is the later one: %s, the second is of %s. What is called new here has gone since, and what is called gone is new.",
-			moment(*b), moment(*a)))
+		notes = append(notes, fmt.Sprintf("The first run is the later one: %s, the second is of %s. What is called new "+
+			"here has gone since, and what is called gone is new.", moment(*b), moment(*a)))
 	}
 	b, a := sideNames(before), sideNames(after)
 	switch {
@@ -80,12 +80,14 @@ func doubts(before, after *report.Report, d *Difference) []string {
 	case b[0] == a[1] && b[1] == a[0]:
 		notes = append(notes, "The sides are the other way round: side A of the one run is side B of the other.")
 	default:
-		notes = append(notes, fmt.Sprintf("These are runs of different tunnels: %s and %s.", tunnelText(d.Before, b), tunnelText(d.After, a)))
+		notes = append(notes, fmt.Sprintf("These are runs of different tunnels: %s and %s.",
+			tunnelText(d.Before, b), tunnelText(d.After, a)))
 	}
 	return notes
 }
 
-// sideNames are what tells two tunnels apart: the peers' names, or their addresses where there are no names.
+// sideNames are what tells two tunnels apart: the peers' names, or their addresses where there are
+// no names.
 func sideNames(r *report.Report) (names [2]string) {
 	for i, s := range []*report.SideInfo{r.Sides.A, r.Sides.B} {
 		switch {
@@ -109,7 +111,8 @@ func tunnelText(n RunName, sides [2]string) string {
 
 func moment(t time.Time) string { return t.UTC().Format("Mon 2 Jan 2006 15:04 UTC") }
 
-// sentence says in one line what two runs differ in: the reason of the later outcome, and since when.
+// sentence says in one line what two runs differ in: the reason of the later
+// outcome, and since when.
 func sentence(d Difference) string {
 	since := ""
 	if d.After.Time != nil && (d.Before.Time == nil || !d.After.Time.Before(*d.Before.Time)) {
@@ -128,7 +131,8 @@ func sentence(d Difference) string {
 		return since + a.Headline + " Before: " + b.Headline
 	case up(a.Outcome):
 		return fmt.Sprintf("The tunnel comes up as before; %s.", countOf(d.Changes))
-	case slices.ContainsFunc(d.Changes, func(c Change) bool { return c.Kind == "new" && strings.HasPrefix(c.After, string(report.Critical)) }):
+	case slices.ContainsFunc(d.Changes,
+		func(c Change) bool { return c.Kind == "new" && strings.HasPrefix(c.After, string(report.Critical)) }):
 		return since + "for another reason than before: " + a.Headline
 	}
 	return fmt.Sprintf("%s as before; %s.", capital(strings.TrimSuffix(d.After.Headline, ".")), countOf(d.Changes))
@@ -137,7 +141,7 @@ func sentence(d Difference) string {
 // aside is an explanation in brackets, which a sentence about something else can do without.
 var aside = lazyregexp.New(` \([^()]{40,}\)`)
 
-func brief(headline string) string { return aside().ReplaceAllString(headline, "") }
+func brief(headline string) string { return aside.Get().ReplaceAllString(headline, "") }
 
 func countOf(changes []Change) string {
 	if len(changes) == 1 {
@@ -230,7 +234,8 @@ func natTexts(r *report.Report) []item {
 		subject := fmt.Sprintf("NAT of %s, port %d", t.Side, t.OriginalPort)
 		text := endpoint(t.Original, t.OriginalPort) + " becomes " + endpoint(t.Translated, t.Port)
 		if t.Port != t.OriginalPort {
-			text = endpoint(t.Original, t.OriginalPort) + " becomes " + clean(t.Translated) + ", another port" // which one is chance
+			// which one is chance
+			text = endpoint(t.Original, t.OriginalPort) + " becomes " + clean(t.Translated) + ", another port"
 		}
 		if !slices.ContainsFunc(out, func(o item) bool { return o.subject == subject }) {
 			out = append(out, item{subject: subject, text: text})

@@ -29,7 +29,8 @@ func drawings() []drawing {
 	text := func(o render.Options) func(io.Writer, *report.Report) error {
 		return func(w io.Writer, r *report.Report) error { return render.Text(w, r, o) }
 	}
-	return []drawing{{"txt", text(render.Options{Unicode: true})}, {"ascii.txt", text(render.Options{})}, {"narrow.txt", text(render.Options{Unicode: true, Width: 40})},
+	return []drawing{{"txt", text(render.Options{Unicode: true})}, {"ascii.txt", text(render.Options{})},
+		{"narrow.txt", text(render.Options{Unicode: true, Width: 40})},
 		{"verbose.txt", text(render.Options{Unicode: true, Width: 100, Verbose: true})},
 		{"md", render.Markdown}, {"mmd", render.Mermaid}, {"xml", render.JUnit}}
 }
@@ -159,7 +160,8 @@ func TestDiff(t *testing.T) {
 		t.Errorf("the first change is %q", changes[0].Subject)
 	}
 	var b bytes.Buffer
-	if err := render.DiffText(&b, blocked(), established(), render.Options{}); err != nil || !strings.Contains(b.String(), "- gone  finding nat-t-blocked A->B") {
+	if err := render.DiffText(&b, blocked(), established(), render.Options{}); err != nil ||
+		!strings.Contains(b.String(), "- gone  finding nat-t-blocked A->B") {
 		t.Errorf("%v:\n%s", err, b.String())
 	}
 }
@@ -181,13 +183,18 @@ func TestDifferenceInASentence(t *testing.T) {
 		before, after *report.Report
 		want, note    string
 	}{
-		{"it broke", established(), later(blocked(), day), "Since Tue 24 Nov 2026 10:00 UTC: UDP 4500 from site-a never arrives at site-b: a device between them drops it. Before, the tunnel came up.", ""},
-		{"it works again", blocked(), later(established(), day), "Since Tue 24 Nov 2026 10:00 UTC: the tunnel comes up. Before: UDP 4500 from site-a", ""},
-		{"another reason", blocked(), later(mismatch(), day), "Since Tue 24 Nov 2026 10:00 UTC: for another reason than before: site-b refuses", ""},
+		{"it broke", established(), later(blocked(), day), "Since Tue 24 Nov 2026 10:00 UTC: UDP 4500 from site-a never " +
+			"arrives at site-b: a device between them drops it. Before, the tunnel came up.", ""},
+		{"it works again", blocked(), later(established(), day),
+			"Since Tue 24 Nov 2026 10:00 UTC: the tunnel comes up. Before: UDP 4500 from site-a", ""},
+		{"another reason", blocked(), later(mismatch(), day),
+			"Since Tue 24 Nov 2026 10:00 UTC: for another reason than before: site-b refuses", ""},
 		{"nothing", blocked(), blocked(), "Nothing has changed: UDP 4500", ""},
-		{"wrong order", later(blocked(), day), established(), "the tunnel comes up. Before:", "The first run is the later one"},
+		{"wrong order", later(blocked(), day), established(), "the tunnel comes up. Before:",
+			"The first run is the later one"},
 		{"swapped", established(), swapped, "Since", "The sides are the other way round"},
-		{"other tunnel", established(), other, "Since", "runs of different tunnels: hq-branch (site-a - site-b) and hq-branch (site-a - site-c)"},
+		{"other tunnel", established(), other, "Since",
+			"runs of different tunnels: hq-branch (site-a - site-b) and hq-branch (site-a - site-c)"},
 	} {
 		d := render.Compare(c.before, c.after)
 		notes := strings.Join(d.Notes, " ")
@@ -214,6 +221,19 @@ func TestWhatIsLeftOutIsSaid(t *testing.T) {
 			if !strings.Contains(b.String(), want) {
 				t.Errorf("%s does not say %q", format, want)
 			}
+		}
+	}
+}
+
+// What nobody measured is not told as none.
+func TestStartGapIsToldWhereItIsKnown(t *testing.T) {
+	for gap, want := range map[float64]bool{3.5: true, 0: false} {
+		r := blocked()
+		r.Run.StartGapMS = gap
+		var b bytes.Buffer
+		err := render.Text(&b, r, render.Options{Width: 120})
+		if told := strings.Contains(b.String(), " apart"); err != nil || told != want {
+			t.Errorf("%v ms: %v\n%s", gap, err, b.String())
 		}
 	}
 }

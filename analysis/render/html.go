@@ -16,9 +16,11 @@ import (
 //go:embed page.gohtml
 var pageSource string
 
-// pageTemplate is parsed when a page is wanted: that is a third of the start of a program that shows none.
+// pageTemplate is parsed when a page is wanted: that is a third of the start of a program that
+// shows none.
 var pageTemplate = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("page").Funcs(template.FuncMap{"pieces": pieces, "beyond": beyond}).Parse(pageSource))
+	return template.Must(template.New("page").Funcs(template.FuncMap{"pieces": pieces,
+		"beyond": beyond}).Parse(pageSource))
 })
 
 // beyond is how many of a row's findings a small screen has no room for.
@@ -50,6 +52,7 @@ type view struct {
 	Arrows                   int
 	Findings, Debug, Quality []findingView
 	Omitted                  []string // what is not listed
+	Beside                   []string // what became of what was given beside the captures
 	Differences              []differenceView
 	Clock, Pairs             string
 	Translations             [][4]string
@@ -147,9 +150,12 @@ type offerCell struct {
 func newView(r *report.Report, o HTMLOptions) *view {
 	l := NewLadder(r)
 	folded := l.Fold(htmlLimit)
-	v := &view{Outcome: clean(string(r.Verdict.Outcome)), Headline: clean(r.Verdict.Headline), Arrows: l.Arrows, Tunnel: clean(r.Tunnel),
-		Clock: clocks(r), Pairs: pairsText(r), Omitted: leftOut(r.Omitted), Tool: clean(strings.TrimSpace(r.Tool.Name + " " + r.Tool.Version)),
-		A: newSideView(r, report.A), B: newSideView(r, report.B), Offers: newOffersView(r), Differences: differences(r), Facts: facts(r), Counts: severities(r)}
+	v := &view{Outcome: clean(string(r.Verdict.Outcome)), Headline: clean(r.Verdict.Headline), Arrows: l.Arrows,
+		Tunnel: clean(r.Tunnel),
+		Clock:  clocks(r), Pairs: pairsText(r), Omitted: leftOut(r.Omitted), Beside: besides(r),
+		Tool: clean(strings.TrimSpace(r.Tool.Name + " " + r.Tool.Version)),
+		A:    newSideView(r, report.A), B: newSideView(r, report.B), Offers: newOffersView(r), Differences: differences(r),
+		Facts: facts(r), Counts: severities(r)}
 	if l.NAT {
 		v.NAT = natSummary(r)
 	}
@@ -164,7 +170,7 @@ func newView(r *report.Report, o HTMLOptions) *view {
 			endpoint(t.Translated, t.Port), thousands(t.Packets)})
 	}
 	for _, f := range r.Flows {
-		v.Flows = append(v.Flows, [3]string{route(r, f.Direction), flowTitle(&f), flowCounts(&f)})
+		v.Flows = append(v.Flows, [3]string{flowRoute(r, &f), flowTitle(&f), flowCounts(r, &f)})
 	}
 	v.run(r, o)
 	return v
@@ -256,7 +262,8 @@ func (v *view) findings(r *report.Report, l *Ladder) {
 	for n, i := range indices {
 		f := r.Findings[i]
 		fv := findingView{ID: i + 1, Number: i + 1, Depth: depth[n], Code: clean(f.Code), Severity: clean(string(f.Severity)),
-			Confidence: clean(string(f.Confidence)), Title: clean(f.Title), Explanation: clean(f.Explanation), Because: clean(f.CausedBy), First: first(r, i),
+			Confidence: clean(string(f.Confidence)), Title: clean(f.Title), Explanation: clean(f.Explanation),
+			Because: clean(f.CausedBy), First: first(r, i),
 			Actions: actionViews(r, f.Actions)}
 		for _, e := range proofs(f.Evidence) {
 			fv.Evidence = append(fv.Evidence, rows.proofView(e, i))

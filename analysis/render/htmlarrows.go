@@ -6,8 +6,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// arrowView is the geometry of an arrow: the width in percent of the space between the lines, the height in pixels from
-// the top of its row.
+// arrowView is the geometry of an arrow: the width in percent of the space between the lines, the
+// height in pixels from the top of its row.
 type arrowView struct {
 	X1, X2 int
 	Y1, Y2 int
@@ -16,8 +16,8 @@ type arrowView struct {
 	Open   bool // nobody knows where it ends
 }
 
-// The heights of a row's parts in pixels. The style sheet has the same: it keeps every line of words to one line, so that
-// it is known here where each row lies.
+// The heights of a row's parts in pixels. The style sheet has the same: it keeps every line of
+// words to one line, so that it is known here where each row lies.
 const (
 	lineHeight = 18 // a line of words
 	overWords  = 4
@@ -48,9 +48,9 @@ func gap(ns int64) int {
 	return min(int(5*math.Log10(ms)), 24)
 }
 
-// drawArrows puts every arrow's ends where their times are. Time runs down the page, in a scale of its own between each
-// two rows; so an arrow falls by the part of that span that it was under way, and one that was overtaken crosses the
-// other.
+// drawArrows puts every arrow's ends where their times are. Time runs down the page, in a scale of
+// its own between each two rows; so an arrow falls by the part of that span that it was under way,
+// and one that was overtaken crosses the other.
 func drawArrows(views []rowView, rows []Row) {
 	top := int64(0)
 	for i := range views {

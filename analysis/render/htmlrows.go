@@ -32,7 +32,8 @@ func (v *view) rows(r *report.Report, l *Ladder) {
 	before := l.Start
 	for i := range l.Rows {
 		row := &l.Rows[i]
-		rv := rowView{Number: row.Number, FrameA: number(row.FrameA), FrameB: number(row.FrameB), start: row.NS, arrive: row.ArriveNS}
+		rv := rowView{Number: row.Number, FrameA: number(row.FrameA), FrameB: number(row.FrameB), start: row.NS,
+			arrive: row.ArriveNS}
 		for _, f := range row.Findings {
 			rv.Findings = append(rv.Findings, f+1)
 		}
@@ -99,8 +100,9 @@ func (rv *rowView) message(r *report.Report, row *Row) {
 	rv.clocks(row)
 	if row.Flow != nil {
 		rv.Class += " flow sealed"
+		rv.Direction = flowRoute(r, row.Flow)
 		rv.Count = 0 // no IKE message
-		rv.Payloads = flowCounts(row.Flow)
+		rv.Payloads = flowCounts(r, row.Flow)
 	}
 	if m := row.Message; m != nil {
 		rv.Payloads, rv.Note = payloadText(m), clean(m.Note)

@@ -24,7 +24,8 @@ func incident(t testing.TB, name string) (*report.Report, testdata.Incident) {
 		return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 	}
 	b := analysis.Side{Name: "site-b", File: "b.pcap", Open: open(i.B), Interface: "GigabitEthernet1"}
-	r, err := analysis.Compare(t.Context(), analysis.Side{Name: "site-a", File: "a.pcap", Open: open(i.A), Interface: "GigabitEthernet1"}, &b,
+	r, err := analysis.Compare(t.Context(), analysis.Side{Name: "site-a", File: "a.pcap", Open: open(i.A),
+		Interface: "GigabitEthernet1"}, &b,
 		analysis.Options{Tunnel: "hq-branch", Version: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +67,8 @@ func TestIncidents(t *testing.T) {
 
 // Every lost packet has its comment: the lost messages with all their fragments, and ESP.
 func TestEveryLostPacketIsCommented(t *testing.T) {
-	for name, want := range map[string]int{"esp-blocked-a-to-b": 20, "ip-fragments-lost": 10, "blocked-b-to-a": 6, "healthy": 0} {
+	for name, want := range map[string]int{"esp-blocked-a-to-b": 20, "ip-fragments-lost": 10, "blocked-b-to-a": 6,
+		"healthy": 0} {
 		r, i := incident(t, name)
 		var ng bytes.Buffer
 		if err := render.PCAPNG(&ng, r, bytes.NewReader(i.A), bytes.NewReader(i.B)); err != nil {
@@ -78,7 +80,8 @@ func TestEveryLostPacketIsCommented(t *testing.T) {
 	}
 }
 
-// Captures without times, as some tools write them, get none in any form of the report: their packets are in order, and that is all.
+// Captures without times, as some tools write them, get none in any form of the report: their
+// packets are in order, and that is all.
 func TestNoTimesAreInvented(t *testing.T) {
 	i, err := testdata.Load("blocked-a-to-b")
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// junitSuites has no count of skipped cases: the schema of Jenkins (junit-10.xsd) has that in a suite only.
+// junitSuites has no count of skipped cases: the schema of Jenkins (junit-10.xsd) has that in a
+// suite only.
 type junitSuites struct {
 	XMLName  xml.Name     `xml:"testsuites"`
 	Name     string       `xml:"name,attr"`
@@ -53,10 +54,11 @@ type junitMessage struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes r as JUnit XML: one test case for each finding, and for each check that found nothing.
+// JUnit writes r as JUnit XML: one test case for each finding, and for each check
+// that found nothing.
 //
-// Critical findings and warnings are failures; information is in the output of a passed case. An inconclusive outcome
-// is a skipped case, and a run that came to nothing an error.
+// Critical findings and warnings are failures; information is in the output of a passed case. An
+// inconclusive outcome is a skipped case, and a run that came to nothing an error.
 func JUnit(w io.Writer, r *report.Report) error { return JUnitAll(w, []*report.Report{r}) }
 
 // JUnitAll writes several reports as one document, with a suite for each.
@@ -115,7 +117,8 @@ func junitSuiteOf(r *report.Report) junitSuite {
 	return s
 }
 
-// junitTime is how long the run took in seconds, and when it began, without a time zone as the schema wants it.
+// junitTime is how long the run took in seconds, and when it began, without a time zone as the
+// schema wants it.
 func junitTime(r *report.Report) (took, began string) {
 	switch {
 	case r.Run != nil:
@@ -151,7 +154,8 @@ func junitChecks(r *report.Report) []junitCase {
 	default:
 		outcome.Out = clean(r.Verdict.Headline)
 	}
-	cases := []junitCase{outcome, junitLoss("no packet is lost from A to B", r.Pairs.LostAtoB), junitLoss("no packet is lost from B to A", r.Pairs.LostBtoA)}
+	cases := []junitCase{outcome, junitLoss("no packet is lost from A to B", r.Pairs.LostAtoB),
+		junitLoss("no packet is lost from B to A", r.Pairs.LostBtoA)}
 	for _, side := range []report.Side{report.A, report.B} {
 		c := junitCase{Name: "the capture of side " + string(side) + " is whole"}
 		switch s := r.Sides.Get(side); {

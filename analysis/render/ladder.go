@@ -9,8 +9,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// Ladder is the two-sided sequence of a report, ready to be drawn: what each side sent, what became of it, in the order
-// of time on A's clock.
+// Ladder is the two-sided sequence of a report, ready to be drawn: what each side sent, what became
+// of it, in the order of time on A's clock.
 type Ladder struct {
 	NAT    bool  // an address is translated between the sides
 	Rows   []Row // in order of time
@@ -31,7 +31,8 @@ const (
 	RowFold                   // many rows that say nothing special
 )
 
-// Row is one line of a ladder. Times are nanoseconds since the first packet of both captures, on A's clock.
+// Row is one line of a ladder. Times are nanoseconds since the first packet of both captures, on
+// A's clock.
 type Row struct {
 	Kind     RowKind
 	Number   int         // counts the rows that can be referred to, from 1
@@ -39,7 +40,7 @@ type Row struct {
 	NS       int64       // when it was sent, or first seen
 	ArriveNS int64       // when it arrived; equal to NS when that was not seen
 	Fate     report.Fate
-	Untimed  bool // the captures hold no times: these only put the rows in order
+	Untimed  bool // the captures that hold it have no times: these only put the rows in order
 	FrameA   int  // 0: not in A's capture
 	FrameB   int  // 0: not in B's capture
 	Findings []int
@@ -81,9 +82,8 @@ func NewLadder(r *report.Report) *Ladder {
 		l.addICMP(&r.ICMP[i])
 	}
 	l.Rows = inOrder(l.Rows)
-	untimed := r.Sides.Untimed()
 	for i := range l.Rows {
-		l.Rows[i].Number, l.Rows[i].Untimed = i+1, untimed
+		l.Rows[i].Number, l.Rows[i].Untimed = i+1, l.Rows[i].untimed(r.Sides)
 		l.Rows[i].Findings = index.of(&l.Rows[i])
 	}
 	if n := len(l.Rows); n > 0 {
@@ -91,6 +91,16 @@ func NewLadder(r *report.Report) *Ladder {
 	}
 	l.Rows = withQuiet(l.Rows)
 	return l
+}
+
+// untimed says whether all times of the row are made up: only captures without times
+// hold what it shows.
+func (r *Row) untimed(s report.Sides) bool {
+	timed := func(side *report.SideInfo, frame int) bool { return side != nil && frame > 0 && !side.Untimed }
+	if r.FrameA+r.FrameB == 0 {
+		return s.Untimed()
+	}
+	return !timed(s.A, r.FrameA) && !timed(s.B, r.FrameB)
 }
 
 // inOrder sorts rows by time. They are large, so that their places are sorted instead of them.
@@ -153,9 +163,10 @@ func (r *Row) amongItsWay(ways []string, j int) {
 	}
 }
 
-// waysOf says of each transmission of a message between which addresses it went; nil where all went the same way. Who moves to another
-// address sends anew from or to it, or both, which is no repetition (RFC 4555, Section 3.5). Ports do not count: NAT traversal
-// changes them. Only one capture's addresses are compared, since a NAT may be between the two.
+// waysOf says of each transmission of a message between which addresses it went; nil where all went
+// the same way. Who moves to another address sends anew from or to it, or both, which is no
+// repetition (RFC 4555, Section 3.5). Ports do not count: NAT traversal changes them. Only one
+// capture's addresses are compared, since a NAT may be between the two.
 func waysOf(m *report.Message) []string {
 	if len(m.Transmissions) < 2 {
 		return nil
@@ -256,7 +267,8 @@ func flowFate(f *report.Flow, sent, arrived *report.FlowSide) report.Fate {
 }
 
 func (l *Ladder) addICMP(e *report.ICMP) {
-	row := Row{Kind: RowICMP, From: e.Side, NS: e.Seen.AlignedNS, ArriveNS: e.Seen.AlignedNS, ICMP: e, Fate: report.Unknown}
+	row := Row{Kind: RowICMP, From: e.Side, NS: e.Seen.AlignedNS, ArriveNS: e.Seen.AlignedNS, ICMP: e,
+		Fate: report.Unknown}
 	if e.Side == report.B {
 		row.FrameB = e.Seen.Frame
 	} else {
@@ -311,7 +323,9 @@ func withQuiet(rows []Row) []Row {
 				out = append(out, Row{Kind: RowQuiet, NS: last, Span: span})
 			}
 		}
-		last = max(last, row.lastNS())
+		if !row.Untimed {
+			last = max(last, row.lastNS())
+		}
 		out = append(out, row)
 	}
 	return out
@@ -344,8 +358,8 @@ func (r *Row) same() (sameAs, bool) {
 	return sameAs{}, false
 }
 
-// Grouped returns the ladder with one row for all transmissions of a message that had the same fate, at the first of them,
-// and one for an ICMP error that comes again and again.
+// Grouped returns the ladder with one row for all transmissions of a message that had the same
+// fate, at the first of them, and one for an ICMP error that comes again and again.
 func (l *Ladder) Grouped() *Ladder {
 	out := *l
 	out.Rows = make([]Row, 0, len(l.Rows))
@@ -375,8 +389,8 @@ func (l *Ladder) Grouped() *Ladder {
 	return &out
 }
 
-// Fold returns the ladder with at most about limit rows: first the stretches that no finding speaks of become one row
-// each, and if that is not enough, others too. A limit of 0 folds nothing.
+// Fold returns the ladder with at most about limit rows: first the stretches that no finding speaks
+// of become one row each, and if that is not enough, others too. A limit of 0 folds nothing.
 func (l *Ladder) Fold(limit int) *Ladder {
 	if limit <= 0 || len(l.Rows) <= limit {
 		return l
@@ -423,7 +437,8 @@ func foldAll(rows []Row) []Row {
 		return nil
 	}
 	first, last := rows[0], rows[len(rows)-1]
-	fold := Row{Kind: RowFold, Untimed: first.Untimed, NS: first.NS, ArriveNS: last.NS, Number: first.Number, Span: time.Duration(last.NS - first.NS)}
+	fold := Row{Kind: RowFold, Untimed: first.Untimed, NS: first.NS, ArriveNS: last.NS, Number: first.Number,
+		Span: time.Duration(last.NS - first.NS)}
 	for _, r := range rows {
 		switch r.Kind {
 		case RowMessage:

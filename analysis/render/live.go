@@ -10,8 +10,9 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// Live is one pcapng section that is written while two routers capture, for Wireshark to show at once: what is seen meanwhile
-// on an interface a side, and at the end both captures as they were exported, with all that PCAPNG says of them.
+// Live is one pcapng section that is written while two routers capture, for Wireshark to show at
+// once: what is seen meanwhile on an interface a side, and at the end both captures as they were
+// exported, with all that PCAPNG says of them.
 type Live struct {
 	mu sync.Mutex
 	n  *ngWriter
@@ -42,7 +43,8 @@ func (l *Live) Packet(side report.Side, at time.Time, data []byte, wireLen int) 
 	return l.n.w.Flush()
 }
 
-// Whole writes both captures, as PCAPNG does, behind what was seen live. The verdict is a comment of the first packet.
+// Whole writes both captures, as PCAPNG does, behind what was seen live. The verdict is a comment
+// of the first packet.
 func (l *Live) Whole(r *report.Report, a, b io.Reader) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -31,7 +31,8 @@ type mdPage struct {
 // printf writes; an error of a bufio.Writer stays until Flush.
 func (m *mdPage) printf(format string, args ...any) { _, _ = fmt.Fprintf(m.w, format, args...) }
 
-var mdEscaper = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "|", `\|`, "#", `\#`, "~", `\~`, "@", "&#64;", "!", `\!`, "://", "&#58;//", "www.", "www&#46;")
+var mdEscaper = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">",
+	"&gt;", "|", `\|`, "#", `\#`, "~", `\~`, "@", "&#64;", "!", `\!`, "://", "&#58;//", "www.", "www&#46;")
 
 // md makes text harmless in Markdown: no markup, no links, no HTML, no mentions.
 func md(s string) string { return mdEscaper.Replace(clean(s)) }
@@ -76,7 +77,8 @@ func (m *mdPage) findings() {
 	indices, depth := order(m.r.Findings)
 	for n, i := range indices {
 		f := m.r.Findings[i]
-		m.printf("| %d | %s | %s%s (%s) | %s | %s |\n", i+1, md(string(f.Severity)), strings.Repeat("&nbsp;&nbsp;", depth[n]), md(f.Title),
+		m.printf("| %d | %s | %s%s (%s) | %s | %s |\n", i+1, md(string(f.Severity)), strings.Repeat("&nbsp;&nbsp;", depth[n]),
+			md(f.Title),
 			md(f.Code), md(string(f.Confidence)), mdFrames(f.Evidence))
 	}
 	for _, i := range indices {
@@ -145,7 +147,8 @@ func (m *mdPage) row(row *Row) {
 			what += " " + payloadText(row.Message)
 		}
 		what += againText(row)
-		m.printf("| %s | %s | %s | %s | %s | %s |\n", row.seconds(), mdFrame(row.FrameA), mdArrow(row), mdFrame(row.FrameB), md(what), row.fateText())
+		m.printf("| %s | %s | %s | %s | %s | %s |\n", row.seconds(), mdFrame(row.FrameA), mdArrow(row), mdFrame(row.FrameB),
+			md(what), row.fateText())
 	}
 }
 
@@ -176,12 +179,15 @@ func (m *mdPage) captures() {
 			m.printf("- Side %s: no capture\n", side)
 		}
 	}
+	for _, text := range besides(m.r) {
+		m.printf("- Note: %s\n", md(text))
+	}
 	m.printf("- %s\n- %s\n", md(pairsText(m.r)), md(clocks(m.r)))
 	for _, t := range m.r.NAT {
 		m.printf("- NAT at %s\n", md(natText(m.r, t)))
 	}
 	for _, f := range m.r.Flows {
-		m.printf("- %s, %s: %s\n", md(route(m.r, f.Direction)), md(flowTitle(&f)), md(flowCounts(&f)))
+		m.printf("- %s, %s: %s\n", md(flowRoute(m.r, &f)), md(flowTitle(&f)), md(flowCounts(m.r, &f)))
 	}
 	if m.r.Tool.Name != "" {
 		m.printf("\n%s\n", md(strings.TrimSpace(m.r.Tool.Name+" "+m.r.Tool.Version)))

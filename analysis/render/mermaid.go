@@ -32,7 +32,8 @@ func mermaidRow(put func(string, ...any), row *Row) {
 	case RowFold:
 		put("    Note over A,B: %s", mermaid(foldText(row)))
 	case RowICMP:
-		put("    Note over %s: ICMP %d/%d from %s: %s", row.From, row.ICMP.Type, row.ICMP.Code, mermaid(row.ICMP.From), mermaid(row.ICMP.Meaning+againText(row)))
+		put("    Note over %s: ICMP %d/%d from %s: %s", row.From, row.ICMP.Type, row.ICMP.Code, mermaid(row.ICMP.From),
+			mermaid(row.ICMP.Meaning+againText(row)))
 	default:
 		label := rowTitle(row)
 		if row.Message != nil {
@@ -47,7 +48,8 @@ func mermaidRow(put func(string, ...any), row *Row) {
 	}
 }
 
-// mermaidArrow is solid for what is in clear and dotted for what is encrypted; a cross ends what is lost.
+// mermaidArrow is solid for what is in clear and dotted for what is encrypted; a cross
+// ends what is lost.
 func mermaidArrow(row *Row) string {
 	shaft := "-"
 	if row.Flow != nil || row.Message != nil && row.Message.Encrypted {
@@ -64,5 +66,6 @@ func mermaidArrow(row *Row) string {
 
 // mermaid writes what the diagram's grammar would read as its own by entity codes.
 func mermaid(s string) string {
-	return strings.NewReplacer("#", "#35;", ";", "#59;", "<", "#lt;", ">", "#gt;", `"`, "#quot;", "%%", "#37;#37;", "$$", "#36;#36;").Replace(clean(s))
+	return strings.NewReplacer("#", "#35;", ";", "#59;", "<", "#lt;", ">", "#gt;", `"`, "#quot;", "%%", "#37;#37;", "$$",
+		"#36;#36;").Replace(clean(s))
 }

@@ -12,7 +12,8 @@ import (
 // maxOffers bounds the columns of the table of proposals.
 const maxOffers = 6
 
-// column is a set of proposals: what a side offered, selected, or by its configuration would accept.
+// column is a set of proposals: what a side offered, selected, or by its
+// configuration would accept.
 type column struct {
 	title string
 	side  report.Side
@@ -32,8 +33,8 @@ func (c *column) add(kind, name string) {
 	}
 }
 
-// newOffersView puts the proposals of all conversations side by side, each different one once, and what a side would accept by
-// its configuration. What no column of the other side has is marked.
+// newOffersView puts the proposals of all conversations side by side, each different one once, and
+// what a side would accept by its configuration. What no column of the other side has is marked.
 func newOffersView(r *report.Report) offersView {
 	var v offersView
 	columns := columnsOf(r)
@@ -81,8 +82,8 @@ func columnsOf(r *report.Report) []column {
 	return out
 }
 
-// accepted is what the side that refused would take by its own configuration (ike-proposal-mismatch): kinds of transforms joined by
-// " + ", the alternatives of a kind by "|".
+// accepted is what the side that refused would take by its own configuration
+// (ike-proposal-mismatch): kinds of transforms joined by " + ", the alternatives of a kind by "|".
 func accepted(r *report.Report, f report.Finding) (column, bool) {
 	side, _ := f.Fields["refusing_side"].(string)
 	c := column{title: sideName(r, report.Side(side)) + " would accept", side: report.Side(side)}
@@ -159,7 +160,8 @@ func distinctOffers(r *report.Report) []report.Offer {
 
 func typeOf(p report.Proposal, t report.Transform) string { return clean(p.Protocol + " " + t.Type) }
 
-// transformName is a transform's IANA name with its key length; a group by its number, as routers name it.
+// transformName is a transform's IANA name with its key length; a group by its number, as routers
+// name it.
 func transformName(t report.Transform) string {
 	if t.Type == "KE" {
 		return fmt.Sprintf("group %d", t.ID)
@@ -170,8 +172,8 @@ func transformName(t report.Transform) string {
 	return clean(t.Name)
 }
 
-// otherHas says whether the other side offers, selects or accepts name too; with nothing of the other side it says so as
-// well, for then there is nothing to compare with.
+// otherHas says whether the other side offers, selects or accepts name too; with nothing of the
+// other side it says so as well, for then there is nothing to compare with.
 func otherHas(columns []column, side report.Side, kind, name string) bool {
 	compared := false
 	for _, c := range columns {

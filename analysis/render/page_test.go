@@ -18,7 +18,8 @@ import (
 func page(t testing.TB, r *report.Report) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := render.HTML(&b, r, render.HTMLOptions{Transcripts: map[report.Side]string{report.A: "hq-gw#show clock\n<b>"}}); err != nil {
+	if err := render.HTML(&b, r,
+		render.HTMLOptions{Transcripts: map[report.Side]string{report.A: "hq-gw#show clock\n<b>"}}); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -62,7 +63,8 @@ func TestPageDrawsEveryTransmission(t *testing.T) {
 }
 
 func TestPageIsClosed(t *testing.T) {
-	outside := regexp.MustCompile(`(?i)<script|<link[^>]+href="[^d]|src=|@import|url\(|https?://|\son\w+=|[\x00-\x08\x0b-\x1f\x{202e}]`)
+	outside := regexp.MustCompile(
+		`(?i)<script|<link[^>]+href="[^d]|src=|@import|url\(|https?://|\son\w+=|[\x00-\x08\x0b-\x1f\x{202e}]`)
 	for name, r := range fixtures() {
 		if m := outside.FindString(page(t, r)); m != "" {
 			t.Errorf("%s: the page holds %q", name, m)
@@ -169,9 +171,9 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// keyboard walks through the page with Tab: every row of the ladder and every finding must come by, with a visible outline, and a
-// row must show its message's payloads, in a place of their own: what covers the next row could not be put away without a script
-// (WCAG 2.2, 1.4.13).
+// keyboard walks through the page with Tab: every row of the ladder and every finding must come by,
+// with a visible outline, and a row must show its message's payloads, in a place of their own: what
+// covers the next row could not be put away without a script (WCAG 2.2, 1.4.13).
 func keyboard(t *testing.T, b *browser, name string, findings int) {
 	t.Helper()
 	type focus struct {
@@ -201,7 +203,8 @@ func keyboard(t *testing.T, b *browser, name string, findings int) {
 	}
 }
 
-// screenReader checks that the page has its landmarks, one title, and a table that says what the ladder draws.
+// screenReader checks that the page has its landmarks, one title, and a table that says what the
+// ladder draws.
 func screenReader(t *testing.T, b *browser, name string) {
 	t.Helper()
 	var summaries int
@@ -221,7 +224,8 @@ func screenReader(t *testing.T, b *browser, name string) {
 	}
 }
 
-// pages are the reports that a browser is to show: the made ones and some incidents, all of them for pictures.
+// pages are the reports that a browser is to show: the made ones and some incidents, all of them
+// for pictures.
 func pages(t *testing.T) map[string]*report.Report {
 	all := fixtures()
 	for _, name := range []string{"nat-pat", "blocked-a-to-b", "ip-fragments-lost"} {
@@ -239,7 +243,8 @@ func pages(t *testing.T) map[string]*report.Report {
 	return all
 }
 
-// TestWhatASmallScreenHidesIsCounted: of a row's findings a small screen shows two, and how many more there are.
+// TestWhatASmallScreenHidesIsCounted: of a row's findings a small screen shows two, and how many
+// more there are.
 func TestWhatASmallScreenHidesIsCounted(t *testing.T) {
 	r := blocked()
 	for len(r.Findings) < 5 {

@@ -15,11 +15,12 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// PCAPNG writes both captures as one pcapng file with two interfaces, on A's clock and in time order, with comments
-// on the packets that findings speak of and on the lost ones. A side without a capture is nil.
+// PCAPNG writes both captures as one pcapng file with two interfaces, on A's clock and in time
+// order, with comments on the packets that findings speak of and on the lost ones. A side without a
+// capture is nil.
 //
-// The captures are read as streams and each is taken to be in time order itself; a packet that is not stays behind the
-// one before it, as it is in its capture.
+// The captures are read as streams and each is taken to be in time order itself; a packet that is
+// not stays behind the one before it, as it is in its capture.
 func PCAPNG(w io.Writer, r *report.Report, a, b io.Reader) error {
 	n := &ngWriter{w: bufio.NewWriter(w), r: r, comments: packetComments(r), interfaces: map[ngInterface]uint32{},
 		own: [2]map[netip.Addr]bool{ownAddresses(r.Sides.A), ownAddresses(r.Sides.B)}, lost: lostFlows(r)}
@@ -208,11 +209,13 @@ func (n *ngWriter) isLost(s *ngSource) bool {
 		return false
 	}
 	return slices.ContainsFunc(n.lost[lostFlow{p.SPI, s.side}], func(run [2]uint64) bool {
-		return run[0]&0xffffffff <= uint64(p.Seq) && uint64(p.Seq) <= run[1]&0xffffffff // the high half of the number is not sent (RFC 4303, Section 2.2.1)
+		// the high half of the number is not sent (RFC 4303, Section 2.2.1)
+		return run[0]&0xffffffff <= uint64(p.Seq) && uint64(p.Seq) <= run[1]&0xffffffff
 	})
 }
 
-// direction is a packet's flags: 1 inbound, 2 outbound (draft-ietf-opsawg-pcapng, Section 4.3); 0 where it is neither.
+// direction is a packet's flags: 1 inbound, 2 outbound (draft-ietf-opsawg-pcapng, Section 4.3); 0
+// where it is neither.
 func (n *ngWriter) direction(s *ngSource) uint32 {
 	own := n.own[sideIndex(s.side)]
 	switch {
@@ -356,8 +359,8 @@ func (n *ngWriter) beginPacket(id uint32, nanos int64, data []byte, wireLen int)
 	n.pad()
 }
 
-// packetComments says what is worth knowing of single packets: findings, in words that a display filter finds
-// (frame.comment contains "FINDING"), and losses.
+// packetComments says what is worth knowing of single packets: findings, in words that a display
+// filter finds (frame.comment contains "FINDING"), and losses.
 func packetComments(r *report.Report) map[frameOf][]string {
 	out := map[frameOf][]string{}
 	for _, f := range r.Findings {
@@ -376,7 +379,8 @@ func packetComments(r *report.Report) map[frameOf][]string {
 		if row.Kind != RowMessage || row.Fate != report.Lost {
 			continue
 		}
-		text := fmt.Sprintf("LOST: never arrived at %s (transmission %d of %d)", sideName(r, row.From.Other()), row.Nth, row.Of)
+		text := fmt.Sprintf("LOST: never arrived at %s (transmission %d of %d)", sideName(r, row.From.Other()), row.Nth,
+			row.Of)
 		sent := row.Transmission.A
 		if row.From == report.B {
 			sent = row.Transmission.B

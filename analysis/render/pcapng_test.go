@@ -24,7 +24,8 @@ func capture(n int, shift int64) []byte {
 	b := le.AppendUint32(nil, 0xa1b23c4d)
 	b = append(b, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0)
 	b = le.AppendUint32(b, 101) // raw IP
-	ip := []byte{0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, 1, 1, 192, 168, 2, 1, 0x11, 0x94, 0x11, 0x94, 0, 9, 0, 0, 0xff}
+	ip := []byte{0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, 1, 1, 192, 168, 2, 1, 0x11, 0x94, 0x11, 0x94, 0, 9, 0,
+		0, 0xff}
 	for i := range n {
 		at := epoch.UnixNano() + int64(i)*1e9 + shift
 		b = le.AppendUint32(b, uint32(at/1e9))
@@ -88,7 +89,8 @@ func TestGopacketReadsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := r.SectionInfo().Comment; !strings.Contains(c, "failed: UDP 4500 from site-a never arrives") || !strings.Contains(c, "120 ms ahead") {
+	if c := r.SectionInfo().Comment; !strings.Contains(c, "failed: UDP 4500 from site-a never arrives") ||
+		!strings.Contains(c, "120 ms ahead") {
 		t.Errorf("section comment %q", c)
 	}
 	packets, last := map[int]int{}, time.Time{}
@@ -111,7 +113,8 @@ func TestGopacketReadsIt(t *testing.T) {
 	}
 	for k, want := range []string{"site-a GigabitEthernet1", "site-b GigabitEthernet1"} {
 		i, err := r.Interface(k)
-		if err != nil || i.Name != want || !strings.HasPrefix(i.Description, "side ") || i.SnapLength != 262144 || i.TimestampResolution != 9 {
+		if err != nil || i.Name != want || !strings.HasPrefix(i.Description, "side ") || i.SnapLength != 262144 ||
+			i.TimestampResolution != 9 {
 			t.Errorf("interface %d: %v %+v", k, err, i)
 		}
 	}
@@ -154,11 +157,13 @@ func TestTsharkReadsTheComments(t *testing.T) {
 	if err := os.WriteFile(file, merged(t, blocked()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), bin, "-r", file, "-T", "fields", "-e", "frame.number", "-e", "frame.interface_name", "-e", "frame.comment").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), bin, "-r", file, "-T", "fields", "-e", "frame.number", "-e",
+		"frame.interface_name", "-e", "frame.comment").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, want := range []string{"5\tsite-a GigabitEthernet1\tFINDING nat-t-blocked (critical)", "LOST: never arrived at site-b (transmission 1 of 4)",
+	for _, want := range []string{"5\tsite-a GigabitEthernet1\tFINDING nat-t-blocked (critical)",
+		"LOST: never arrived at site-b (transmission 1 of 4)",
 		"2\tsite-b GigabitEthernet1"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%q is missing:\n%s", want, out)

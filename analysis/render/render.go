@@ -1,8 +1,10 @@
-// Package render draws a report for people and for programs: text, HTML, JSON, Markdown, JUnit, Mermaid and pcapng.
+// Package render draws a report for people and for programs: text, HTML, JSON, Markdown, JUnit,
+// Mermaid and pcapng.
 //
-// It reads report.Report and nothing else, so that a stored report renders the same later and elsewhere; only the
-// pcapng renderer also reads the two captures. The ladder is computed once, by NewLadder, and drawn by the others.
-// Whatever came from a router or a packet is made harmless before it is printed.
+// It reads report.Report and nothing else, so that a stored report renders the same later and
+// elsewhere; only the pcapng renderer also reads the two captures. The ladder is computed once, by
+// NewLadder, and drawn by the others. Whatever came from a router or a packet is made harmless
+// before it is printed.
 package render
 
 import (

@@ -20,8 +20,8 @@ type page struct {
 	cols  columns // of the ladder
 }
 
-// Text writes r for a terminal: the headline, what to do first, the two-sided ladder, findings, clocks, sides and
-// how far the captures can be trusted.
+// Text writes r for a terminal: the headline, what to do first, the two-sided ladder, findings,
+// clocks, sides and how far the captures can be trusted.
 func Text(w io.Writer, r *report.Report, o Options) error {
 	p := newPage(w, r, o)
 	p.headline()
@@ -48,8 +48,8 @@ func newPage(w io.Writer, r *report.Report, o Options) *page {
 	return &page{w: bufio.NewWriter(w), r: r, o: o, width: max(width, minWidth)}
 }
 
-// The ladder takes the columns that there are, unless the eye would lose the way along its arrows; sentences are easier to
-// read in shorter lines.
+// The ladder takes the columns that there are, unless the eye would lose the way along its arrows;
+// sentences are easier to read in shorter lines.
 const (
 	minWidth    = 40
 	ladderWidth = 120
@@ -88,7 +88,8 @@ func (p *page) sign(unicode, ascii string) string {
 	return ascii
 }
 
-// line writes text of our own with everything beyond ASCII taken out where the terminal cannot show it.
+// line writes text of our own with everything beyond ASCII taken out where the
+// terminal cannot show it.
 func (p *page) line(parts ...string) {
 	s := strings.TrimRight(strings.Join(parts, ""), " ")
 	if !p.o.Unicode {
@@ -98,7 +99,8 @@ func (p *page) line(parts ...string) {
 }
 
 // plainer spells what a terminal without Unicode cannot show.
-var plainer = strings.NewReplacer("µ", "u", "·", "-", "→", "->", "×", "x", "–", "-", "—", "-", "’", "'", "…", "...", "≥", ">=", "≤", "<=", "±", "+-")
+var plainer = strings.NewReplacer("µ", "u", "·", "-", "→", "->", "×", "x", "–", "-", "—", "-", "’", "'", "…", "...",
+	"≥", ">=", "≤", "<=", "±", "+-")
 
 func ascii(s string) string {
 	s = plainer.Replace(s)
@@ -118,7 +120,8 @@ func (p *page) section(title string) {
 	p.line(p.paint(bold, title))
 }
 
-// wrap writes text in lines of the page's width: first in front of the first line, rest in front of the others.
+// wrap writes text in lines of the page's width: first in front of the first line, rest in front of
+// the others.
 func (p *page) wrap(first, rest, text, color string) {
 	for i, l := range wrapped(text, min(p.width, proseWidth)-max(width(first), width(rest))) {
 		lead := rest
@@ -131,7 +134,8 @@ func (p *page) wrap(first, rest, text, color string) {
 
 func (p *page) headline() {
 	v := p.r.Verdict
-	color := map[report.Outcome]string{report.Established: green, report.Degraded: yellow, report.Failed: red, report.NotRun: red}[v.Outcome]
+	color := map[report.Outcome]string{report.Established: green, report.Degraded: yellow, report.Failed: red,
+		report.NotRun: red}[v.Outcome]
 	sign := map[report.Outcome]string{
 		report.Established: p.sign("✔", "OK"), report.Failed: p.sign("✘", "X"), report.NotRun: p.sign("✘", "X"),
 	}[v.Outcome]
@@ -263,6 +267,9 @@ func (p *page) sides() {
 		p.field("", sideCounts(s)+"; "+quality(s))
 		p.field("", strings.TrimPrefix(sideSpan(s)+"; ", "; ")+clean(s.File+", "+s.Format+", "+s.LinkType))
 	}
+	for _, text := range besides(p.r) {
+		p.field("note", text)
+	}
 	p.field("pairs", pairsText(p.r))
 }
 
@@ -285,7 +292,8 @@ func sideLine(s *report.SideInfo) string {
 	return text
 }
 
-// mostAddresses is how many addresses of a side are named: a gateway has a few, and a capture of a hub may hold thousands.
+// mostAddresses is how many addresses of a side are named: a gateway has a few, and a capture of a
+// hub may hold thousands.
 const mostAddresses = 8
 
 func fewAddresses(all []string) []string {
@@ -324,7 +332,7 @@ func (p *page) flows() {
 		if f.Lost > 0 {
 			color = red
 		}
-		p.wrap("  ", "    ", fmt.Sprintf("%s, %s: %s", route(p.r, f.Direction), flowTitle(&f), flowCounts(&f)), color)
+		p.wrap("  ", "    ", fmt.Sprintf("%s, %s: %s", flowRoute(p.r, &f), flowTitle(&f), flowCounts(p.r, &f)), color)
 	}
 }
 
@@ -338,8 +346,9 @@ func (p *page) run() {
 	p.phases(run.Phases)
 	for _, rt := range run.Routers {
 		state := leftState(run, rt)
-		p.field("side "+string(rt.Side), strings.Join(slices.DeleteFunc(cleanAll([]string{rt.Peer, rt.Hostname, rt.Platform, rt.Version, state}),
-			func(s string) bool { return s == "" }), ", "))
+		p.field("side "+string(rt.Side),
+			strings.Join(slices.DeleteFunc(cleanAll([]string{rt.Peer, rt.Hostname, rt.Platform, rt.Version, state}),
+				func(s string) bool { return s == "" }), ", "))
 	}
 	for _, n := range furtherNotes(p.r) {
 		p.field("note", clean(n))
@@ -352,10 +361,12 @@ func (p *page) run() {
 	}
 }
 
-// runTimes says when a run began, how long it took, and how close the captures were where there were any.
+// runTimes says when a run began, how long it took, and how close the captures were where that is
+// known.
 func runTimes(r *report.Report) string {
-	text := fmt.Sprintf("%s, took %s", r.Run.Started.UTC().Format("2006-01-02 15:04:05 UTC"), millis(float64(r.Run.DurationMS)))
-	if r.Verdict.Outcome == report.NotRun {
+	text := fmt.Sprintf("%s, took %s", r.Run.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
+		millis(float64(r.Run.DurationMS)))
+	if r.Verdict.Outcome == report.NotRun || r.Run.StartGapMS == 0 {
 		return text
 	}
 	return text + fmt.Sprintf("; the captures started %s apart", millis(r.Run.StartGapMS))
@@ -377,7 +388,8 @@ func leftState(run *report.Run, rt report.Router) string {
 	return "NOT CLEAN"
 }
 
-// phases says how long each took on the slower side, and every one in full that failed or when all is wanted.
+// phases says how long each took on the slower side, and every one in full that failed or when all
+// is wanted.
 func (p *page) phases(phases []report.Phase) {
 	var list []string
 	for _, ph := range phases {

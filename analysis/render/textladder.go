@@ -11,7 +11,8 @@ import (
 // textLimit is how many rows a text ladder shows before stretches of it are folded.
 const textLimit = 60
 
-// columns are the widths of a text ladder: the time, A's frame, between the lines, B's frame, what became of it.
+// columns are the widths of a text ladder: the time, A's frame, between the lines, B's frame, what
+// became of it.
 type columns struct{ time, frame, span, after int }
 
 // narrow is the width below which an arrow has no room for words in it.
@@ -51,9 +52,17 @@ func (p *page) ladder(l *Ladder) {
 	p.line(p.lifelines(strings.Repeat(" ", p.cols.span)))
 }
 
+// lettered is a side's letter before its name, unless the name has it: "A site-a", and "side A".
+func lettered(letter, name string) string {
+	if name == "side "+letter {
+		return name
+	}
+	return letter + " " + name
+}
+
 func (p *page) ladderHead(l *Ladder) {
 	left, right := sideName(p.r, report.A), sideName(p.r, report.B)
-	p.line(p.headLine("A "+left, "B "+right, ""))
+	p.line(p.headLine(lettered("A", left), lettered("B", right), ""))
 	address := func(s report.Side) string {
 		if i := p.r.Sides.Get(s); i != nil && len(i.Addresses) > 0 {
 			return clean(i.Addresses[0])
@@ -252,8 +261,8 @@ func (p *page) noteLines(text string) {
 	}
 }
 
-// shaft draws an arrow as wide as the ladder, its label in the line: dashed where the content is encrypted, and ending
-// in a cross where it is lost.
+// shaft draws an arrow as wide as the ladder, its label in the line: dashed where the content is
+// encrypted, and ending in a cross where it is lost.
 func (p *page) shaft(row *Row, title, payloads string, encrypted bool) string {
 	stroke := p.sign("─", "-")
 	if encrypted || row.Flow != nil {

@@ -11,14 +11,15 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// clean makes text from packets and routers harmless: no control or format characters, no line breaks, no invalid
-// UTF-8. What is taken out leaves a mark.
+// clean makes text from packets and routers harmless: no control or format characters, no line
+// breaks, no invalid UTF-8. What is taken out leaves a mark.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
 			return ' '
-		case unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar:
+		case unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) ||
+			r == unicode.ReplacementChar:
 			return '?'
 		}
 		return r
@@ -59,7 +60,10 @@ func intervals(list []time.Duration) string {
 	if len(list) > shownIntervals {
 		list, more = list[:shownIntervals], ", ..."
 	}
-	inSeconds := !slices.ContainsFunc(list, func(d time.Duration) bool { return d < 100*time.Millisecond || d >= 2*time.Minute })
+	inSeconds := !slices.ContainsFunc(list, func(d time.Duration) bool {
+		return d < 100*time.Millisecond ||
+			d >= 2*time.Minute
+	})
 	var words []string
 	for _, d := range list {
 		if inSeconds {
@@ -129,13 +133,20 @@ func sideName(r *report.Report, s report.Side) string {
 	return "side " + string(s)
 }
 
-// route is a direction with the peers' names.
-func route(r *report.Report, d report.Direction) string {
-	return sideName(r, d.From()) + " to " + sideName(r, d.To())
+// flowRoute is the direction of a flow with the peers' names; of several peers that one capture
+// shows, by its address.
+func flowRoute(r *report.Report, f *report.Flow) string {
+	name := func(s report.Side) string {
+		if f.Peer != "" && r.Sides.Get(s) == nil {
+			return clean(f.Peer)
+		}
+		return sideName(r, s)
+	}
+	return name(f.Direction.From()) + " to " + name(f.Direction.To())
 }
 
-// payloadText lists a message's payloads, and of an encrypted one what is in clear of it. Notifications that change what happens
-// have their names; neighbours of one kind are counted.
+// payloadText lists a message's payloads, and of an encrypted one what is in clear of it.
+// Notifications that change what happens have their names; neighbours of one kind are counted.
 func payloadText(m *report.Message) string {
 	list := slices.Clone(m.Payloads)
 	nth := 0
@@ -158,9 +169,11 @@ func payloadText(m *report.Message) string {
 
 // routine says whether a notification only tells what a peer can do, so that its name is no news.
 func routine(name string) bool {
-	return strings.HasPrefix(name, "NAT_DETECTION_") || strings.Contains(name, "SUPPORTED") || strings.HasPrefix(name, "SIGNATURE_HASH_ALGORITHMS") ||
+	return strings.HasPrefix(name, "NAT_DETECTION_") || strings.Contains(name, "SUPPORTED") ||
+		strings.HasPrefix(name, "SIGNATURE_HASH_ALGORITHMS") ||
 		strings.HasPrefix(name, "IPCOMP") || strings.HasPrefix(name, "INITIAL_CONTACT") || strings.HasPrefix(name, "USE_") ||
-		strings.HasPrefix(name, "ESP_TFC") || strings.HasPrefix(name, "NON_FIRST_FRAGMENTS") || name == "" || name[0] >= '0' && name[0] <= '9'
+		strings.HasPrefix(name, "ESP_TFC") || strings.HasPrefix(name, "NON_FIRST_FRAGMENTS") || name == "" ||
+		name[0] >= '0' && name[0] <= '9'
 }
 
 // counted makes one of neighbours that are the same: N N N is N×3.
@@ -192,8 +205,8 @@ func rowTitle(row *Row) string {
 	return clean(fmt.Sprintf("%s %s %d", m.Exchange, m.Kind, m.MessageID))
 }
 
-// titleV1 names a message of IKEv1 as people count them: Main Mode 5, Quick Mode 1 with its message ID. There are no requests and
-// responses.
+// titleV1 names a message of IKEv1 as people count them: Main Mode 5, Quick Mode 1 with its message
+// ID. There are no requests and responses.
 func titleV1(row *Row) string {
 	m, name := row.Message, row.Message.Exchange
 	if _, known, ok := strings.Cut(name, "("); ok {
@@ -226,17 +239,27 @@ func flowTitle(f *report.Flow) string {
 	return "ESP" + where + " " + clean(f.SPI)
 }
 
-func flowCounts(f *report.Flow) string {
-	n := func(s *report.FlowSide) string {
-		if s == nil {
-			return "0"
+// flowCounts is how many packets of a flow each capture holds, the sender's first; of a side that
+// was not captured nobody knows.
+func flowCounts(r *report.Report, f *report.Flow) string {
+	var all []string
+	for _, side := range [2]report.Side{f.Direction.From(), f.Direction.To()} {
+		at := f.A
+		if side == report.B {
+			at = f.B
 		}
-		return thousands(s.Packets)
+		switch {
+		case at == nil && r.Sides.Get(side) == nil:
+		case at == nil:
+			all = append(all, fmt.Sprintf("0 at %s", side))
+		case at.Pieces > 0:
+			all = append(all, fmt.Sprintf("%s whole at %s, and of %s the first IP fragment", thousands(at.Packets-at.Pieces),
+				side, thousands(at.Pieces)))
+		default:
+			all = append(all, fmt.Sprintf("%s at %s", thousands(at.Packets), side))
+		}
 	}
-	text := fmt.Sprintf("%s at A, %s at B", n(f.A), n(f.B))
-	if f.Direction.From() == report.B {
-		text = fmt.Sprintf("%s at B, %s at A", n(f.B), n(f.A))
-	}
+	text := strings.Join(all, ", ")
 	if f.Lost > 0 {
 		text += fmt.Sprintf("; %s proven lost", thousands(f.Lost))
 	}
@@ -286,8 +309,8 @@ func sameTalk(a, b report.Finding) bool {
 	return report.SameTalk(a, b)
 }
 
-// firstActions is what to do first: the actions of the first critical finding that has some, else of the first warning. What the
-// captures lack comes before what they would tell.
+// firstActions is what to do first: the actions of the first critical finding that has some, else
+// of the first warning. What the captures lack comes before what they would tell.
 func firstActions(r *report.Report) *report.Finding {
 	indices, _ := order(r.Findings)
 	for _, severity := range []report.Severity{report.Critical, report.Warning} {
@@ -300,7 +323,8 @@ func firstActions(r *report.Report) *report.Finding {
 	return nil
 }
 
-// captureBefore is the finding about a capture that hangs above f and has advice of its own, else f.
+// captureBefore is the finding about a capture that hangs above f and has advice
+// of its own, else f.
 func captureBefore(all []report.Finding, f *report.Finding) *report.Finding {
 	if !strings.HasPrefix(f.CausedBy, "capture-") {
 		return f
@@ -326,7 +350,8 @@ func merged(actions []report.Action) []report.Action {
 		if n := len(out); n > 0 {
 			last := &out[n-1]
 			sides := last.Side != "" && a.Side == last.Side.Other()
-			if sides && last.Mode == a.Mode && last.Where == a.Where && last.Why == a.Why && slices.Equal(last.Commands, a.Commands) {
+			if sides && last.Mode == a.Mode && last.Where == a.Where && last.Why == a.Why &&
+				slices.Equal(last.Commands, a.Commands) {
 				last.Side, last.Device = "", ""
 				continue
 			}

@@ -9,8 +9,10 @@ import (
 )
 
 func TestDuration(t *testing.T) {
-	for d, want := range map[time.Duration]string{0: "0 s", 480 * time.Microsecond: "480 µs", 1520 * time.Millisecond: "1.52 s",
-		10 * time.Millisecond: "10 ms", 100 * time.Millisecond: "100 ms", 125 * time.Second: "2 min 5 s", 3 * time.Hour: "3 h 0 min", -2 * time.Second: "-2 s"} {
+	for d, want := range map[time.Duration]string{0: "0 s", 480 * time.Microsecond: "480 µs",
+		1520 * time.Millisecond: "1.52 s",
+		10 * time.Millisecond:   "10 ms", 100 * time.Millisecond: "100 ms", 125 * time.Second: "2 min 5 s",
+		3 * time.Hour: "3 h 0 min", -2 * time.Second: "-2 s"} {
 		if got := duration(d); got != want {
 			t.Errorf("%d: %q, want %q", d, got, want)
 		}
@@ -37,7 +39,8 @@ func TestCausesComeBeforeWhatTheyCause(t *testing.T) {
 	}
 }
 
-// Who moves answers to both addresses: no transmission of it is a repetition of the other. Ports and a NAT's addresses are no move.
+// Who moves answers to both addresses: no transmission of it is a repetition of the other. Ports
+// and a NAT's addresses are no move.
 func TestMovedIsNoRepetition(t *testing.T) {
 	at := func(src, dst string) *report.Sighting { return &report.Sighting{Frame: 1, Src: src, Dst: dst} }
 	b, moved := at("192.0.2.2:4500", "192.0.2.1:4500"), at("192.0.2.2:4500", "192.0.2.9:4500")
@@ -47,11 +50,15 @@ func TestMovedIsNoRepetition(t *testing.T) {
 		want []string
 		of   int
 	}{
-		{"moved", []report.Transmission{{A: b, B: b}, {A: moved, B: moved}}, []string{"192.0.2.2 to 192.0.2.1", "192.0.2.2 to 192.0.2.9"}, 1},
-		{"one capture", []report.Transmission{{A: b}, {A: moved}}, []string{"192.0.2.2 to 192.0.2.1", "192.0.2.2 to 192.0.2.9"}, 1},
+		{"moved", []report.Transmission{{A: b, B: b}, {A: moved, B: moved}},
+			[]string{"192.0.2.2 to 192.0.2.1", "192.0.2.2 to 192.0.2.9"}, 1},
+		{"one capture", []report.Transmission{{A: b}, {A: moved}},
+			[]string{"192.0.2.2 to 192.0.2.1", "192.0.2.2 to 192.0.2.9"}, 1},
 		{"other ports", []report.Transmission{{B: b}, {B: at("192.0.2.2:500", "192.0.2.1:500")}}, []string{""}, 2},
-		{"seen at one end each", []report.Transmission{{B: b}, {A: at("198.51.100.1:4500", "192.0.2.1:4500")}}, []string{""}, 2},
-		{"IPv6", []report.Transmission{{B: at("[2001:db8::2]:500", "[2001:db8::1]:500")}, {B: at("[2001:db8::2]:500", "[2001:db8::1]:4500")}}, []string{""}, 2},
+		{"seen at one end each", []report.Transmission{{B: b}, {A: at("198.51.100.1:4500", "192.0.2.1:4500")}}, []string{""},
+			2},
+		{"IPv6", []report.Transmission{{B: at("[2001:db8::2]:500", "[2001:db8::1]:500")},
+			{B: at("[2001:db8::2]:500", "[2001:db8::1]:4500")}}, []string{""}, 2},
 	} {
 		l := &Ladder{}
 		l.addConversation(&report.Conversation{Messages: []report.Message{{From: report.B, Transmissions: tt.sent}}})
@@ -96,7 +103,8 @@ func TestTitles(t *testing.T) {
 		{Exchange: "Identity Protection (Main Mode)", Transmissions: []report.Transmission{{A: &report.Sighting{Frame: 1}}}},
 		{Exchange: "Identity Protection (Main Mode)", Transmissions: []report.Transmission{{A: &report.Sighting{Frame: 2}}}},
 		{Exchange: "Quick Mode", MessageID: 0xabc, Transmissions: []report.Transmission{{A: &report.Sighting{Frame: 3}}}},
-		{Exchange: "Informational", MessageID: 0xabcdef01, Transmissions: []report.Transmission{{A: &report.Sighting{Frame: 4}}}}}}
+		{Exchange: "Informational", MessageID: 0xabcdef01,
+			Transmissions: []report.Transmission{{A: &report.Sighting{Frame: 4}}}}}}
 	l := &Ladder{}
 	l.addConversation(v1)
 	for i, want := range []string{"Main Mode 1", "Main Mode 2", "Quick Mode 1 (00000abc)", "Informational (abcdef01)"} {
@@ -109,15 +117,19 @@ func TestTitles(t *testing.T) {
 func TestClockText(t *testing.T) {
 	ms := func(v float64) *float64 { return &v }
 	for want, c := range map[string]*report.Clock{
-		"A clock was set once during the captures. Over the longest stretch: The clocks agree to within 2 ms (40 pairs).": {LowMS: ms(-2), HighMS: ms(2), Pairs: 40, Steps: 1},
-		"The clocks agree to within 63 µs (4 pairs).":                                                                     {OffsetMS: 0.023, LowMS: ms(-0.016), HighMS: ms(0.063), Pairs: 4},
-		"B's clock is 2.5 s ahead of A's, give or take 2 ms (9 pairs, m).":                                                {OffsetMS: 2500, LowMS: ms(2498), HighMS: ms(2502), Pairs: 9, Method: "m"},
-		"B's clock is at most 10 ms behind A's (1 pair).":                                                                 {OffsetMS: -10, LowMS: ms(-10), Pairs: 1},
-		"B's clock is at least 5 ms ahead of A's (1 pair).":                                                               {OffsetMS: 5, LowMS: ms(5), Pairs: 1},
-		"B's clock is at most 7 ms ahead of A's (1 pair).":                                                                {OffsetMS: 7, HighMS: ms(7), Pairs: 1},
-		"B's clock is at least 7 ms behind A's (1 pair).":                                                                 {OffsetMS: -7, HighMS: ms(-7), Pairs: 1},
-		"The clocks cannot be compared: no packet was seen on both sides.":                                                nil,
-		"B's clock is 60 s behind A's, and drifts by 20.0 ppm (1 pair).":                                                  {OffsetMS: -60000, LowMS: ms(-60000), HighMS: ms(-60000), DriftPPM: ms(20), Pairs: 1},
+		"A clock was set once during the captures. Over the longest stretch: The clocks agree to within 2 ms (40 pairs).": {
+			LowMS: ms(-2), HighMS: ms(2), Pairs: 40, Steps: 1},
+		"The clocks agree to within 63 µs (4 pairs).": {OffsetMS: 0.023, LowMS: ms(-0.016),
+			HighMS: ms(0.063), Pairs: 4},
+		"B's clock is 2.5 s ahead of A's, give or take 2 ms (9 pairs, m).": {OffsetMS: 2500, LowMS: ms(2498),
+			HighMS: ms(2502), Pairs: 9, Method: "m"},
+		"B's clock is at most 10 ms behind A's (1 pair).":                  {OffsetMS: -10, LowMS: ms(-10), Pairs: 1},
+		"B's clock is at least 5 ms ahead of A's (1 pair).":                {OffsetMS: 5, LowMS: ms(5), Pairs: 1},
+		"B's clock is at most 7 ms ahead of A's (1 pair).":                 {OffsetMS: 7, HighMS: ms(7), Pairs: 1},
+		"B's clock is at least 7 ms behind A's (1 pair).":                  {OffsetMS: -7, HighMS: ms(-7), Pairs: 1},
+		"The clocks cannot be compared: no packet was seen on both sides.": nil,
+		"B's clock is 60 s behind A's, and drifts by 20.0 ppm (1 pair).": {OffsetMS: -60000, LowMS: ms(-60000),
+			HighMS: ms(-60000), DriftPPM: ms(20), Pairs: 1},
 	} {
 		if got := clockText(c); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -145,7 +157,8 @@ func TestProofsSayThingsOnce(t *testing.T) {
 }
 
 func TestIntervals(t *testing.T) {
-	for want, ms := range map[string][]int{"0.5, 0.75, 1.13, 16 s": {501, 750, 1126, 16000}, "20 ms, 1 s": {20, 1000}, "": nil, "1, 1, 1, 1, 1, 1, 1, 1 s, ...": {1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000}} {
+	for want, ms := range map[string][]int{"0.5, 0.75, 1.13, 16 s": {501, 750, 1126, 16000}, "20 ms, 1 s": {20, 1000},
+		"": nil, "1, 1, 1, 1, 1, 1, 1, 1 s, ...": {1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000}} {
 		var list []time.Duration
 		for _, n := range ms {
 			list = append(list, time.Duration(n)*time.Millisecond)
@@ -163,7 +176,8 @@ func TestCells(t *testing.T) {
 		columns int
 		short   string
 	}{
-		{"site-a", 6, 6, "site-a"}, {"site-a", 6, 5, "sit.."}, {"東京支社", 8, 8, "東京支社"}, {"東京支社", 8, 7, "東京.."}, {"東京支社", 8, 5, "東.."},
+		{"site-a", 6, 6, "site-a"}, {"site-a", 6, 5, "sit.."}, {"東京支社", 8, 8, "東京支社"}, {"東京支社", 8, 7, "東京.."},
+		{"東京支社", 8, 5, "東.."},
 		{"Zu\u0308rich", 6, 6, "Zu\u0308rich"}, {"│──▶✗", 5, 5, "│──▶✗"}, {"서울", 4, 1, ".."}, {"", 0, 0, ""},
 	} {
 		if got := Cells(c.text); got != c.cells {
@@ -177,7 +191,8 @@ func TestCells(t *testing.T) {
 
 func TestPieces(t *testing.T) {
 	for s, want := range map[string][]piece{
-		"UDP 500 from site-a (192.168.1.1) to site-b.": {{"UDP 500 from ", false}, {"site-a", true}, {" (192.168.1.1) to ", false}, {"site-b.", true}, {"", false}},
+		"UDP 500 from site-a (192.168.1.1) to site-b.": {{"UDP 500 from ", false}, {"site-a", true},
+			{" (192.168.1.1) to ", false}, {"site-b.", true}, {"", false}},
 		"no name": {{"no name", false}},
 		"":        {{"", false}},
 	} {
@@ -193,7 +208,8 @@ func TestCaptureComesFirst(t *testing.T) {
 	empty := report.Finding{Code: "capture-empty", Severity: report.Warning, Actions: act("the capture")}
 	loss := report.Finding{Code: "path-loss", Severity: report.Warning, Actions: act("the loss")}
 	blocked := func(cause string) report.Finding {
-		return report.Finding{Code: "path-blocked", Severity: report.Critical, CausedBy: cause, Conversation: "1", Actions: act("the path")}
+		return report.Finding{Code: "path-blocked", Severity: report.Critical, CausedBy: cause, Conversation: "1",
+			Actions: act("the path")}
 	}
 	for _, c := range []struct {
 		findings []report.Finding
@@ -207,6 +223,53 @@ func TestCaptureComesFirst(t *testing.T) {
 	} {
 		if f := firstActions(&report.Report{Findings: c.findings}); f == nil || f.Code != c.want {
 			t.Errorf("%v: first %v, want %s", c.findings, f, c.want)
+		}
+	}
+}
+
+// A side that was not captured holds no number of packets, and a first fragment is no whole packet.
+func TestFlowCountsSayWhatWasCaptured(t *testing.T) {
+	a, b := &report.FlowSide{Packets: 60}, &report.FlowSide{Packets: 60, Pieces: 20}
+	one := report.Sides{A: &report.SideInfo{Name: "site-a"}}
+	both := report.Sides{A: one.A, B: &report.SideInfo{Name: "site-b"}}
+	for _, tt := range []struct {
+		sides       report.Sides
+		flow        report.Flow
+		route, want string
+	}{
+		{one, report.Flow{Direction: "A->B", A: a}, "site-a to side B", "60 at A"},
+		{one, report.Flow{Direction: "B->A", A: a, Peer: "192.0.2.7"}, "192.0.2.7 to site-a", "60 at A"},
+		{both, report.Flow{Direction: "A->B", A: a}, "site-a to site-b", "60 at A, 0 at B"},
+		{both, report.Flow{Direction: "B->A", A: a}, "site-b to site-a", "0 at B, 60 at A"},
+		{both, report.Flow{Direction: "A->B", A: a, B: b, Lost: 20}, "site-a to site-b",
+			"60 at A, 40 whole at B, and of 20 the first IP fragment; 20 proven lost"},
+	} {
+		r := &report.Report{Sides: tt.sides}
+		if got := flowCounts(r, &tt.flow); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+		if got := flowRoute(r, &tt.flow); got != tt.route {
+			t.Errorf("%q, want %q", got, tt.route)
+		}
+	}
+}
+
+// What came again is counted as that, and not as what may be lost.
+func TestPairsTellCopies(t *testing.T) {
+	side := &report.SideInfo{}
+	for _, tt := range []struct {
+		pairs report.Pairs
+		want  string
+	}{
+		{report.Pairs{Matched: 9}, "9 packets seen on both sides; none lost."},
+		{report.Pairs{Matched: 9, OnlyB: 2, CopiesB: 31}, "9 packets seen on both sides; none lost; held again: 31 at B."},
+		{report.Pairs{Matched: 9, OnlyB: 3, CopiesB: 2, UnpairedB: 1},
+			"9 packets seen on both sides; none lost; held again: 2 at B; 1 at B alone, whose loss is not proven."},
+		{report.Pairs{Matched: 9, OnlyA: 3, LostAtoB: 1},
+			"9 packets seen on both sides; 1 lost from A to B, none from B to A; 2 at A alone, whose loss is not proven."},
+	} {
+		if got := pairsText(&report.Report{Sides: report.Sides{A: side, B: side}, Pairs: tt.pairs}); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}
 }

@@ -24,7 +24,8 @@ var units = []string{"s", "ms", "µs", "min", "h", "MB", "ppm"}
 func glued(words []string) []string {
 	var out []string
 	for _, w := range words {
-		if n := len(out); n > 0 && slices.Contains(units, strings.TrimRight(w, ".,;:)")) && strings.ContainsAny(out[n-1][len(out[n-1])-1:], "0123456789") {
+		if n := len(out); n > 0 && slices.Contains(units, strings.TrimRight(w, ".,;:)")) &&
+			strings.ContainsAny(out[n-1][len(out[n-1])-1:], "0123456789") {
 			out[n-1] += " " + w
 			continue
 		}
@@ -60,7 +61,8 @@ func wrapped(text string, limit int) []string {
 	return lines
 }
 
-// breakWord cuts a word that is longer than a line: a path behind a folder of it, anything else where the line ends.
+// breakWord cuts a word that is longer than a line: a path behind a folder of it, anything else
+// where the line ends.
 func breakWord(word string, limit int) (head, tail string) {
 	head, tail = splitCells(word, limit)
 	if i := strings.LastIndexAny(head, `/\\`); i > 0 {

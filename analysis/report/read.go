@@ -14,8 +14,9 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// Read reads a report and refuses any other schema. A stored report may come from anywhere: a word that is none of the
-// contract's is an error, and texts lose what could drive a terminal or turn a line around.
+// Read reads a report and refuses any other schema. A stored report may come from anywhere: a word
+// that is none of the contract's is an error, and texts lose what could drive a terminal or turn a
+// line around.
 func Read(rd io.Reader) (*Report, error) {
 	var r Report
 	if err := json.NewDecoder(rd).Decode(&r); err != nil {
@@ -52,7 +53,7 @@ var reasonForm = lazyregexp.New(`^[a-z]+(-[a-z]+)*$`)
 
 // UnmarshalText takes what can be a reason: a later moncap may know more of them.
 func (r *Reason) UnmarshalText(b []byte) error {
-	if len(b) > 0 && !reasonForm().Match(b) {
+	if len(b) > 0 && !reasonForm.Get().Match(b) {
 		return fmt.Errorf("reason %q: want small letters and dashes", b)
 	}
 	*r = Reason(b)

@@ -1,7 +1,8 @@
 // Package report is the document that moncap produces: what two captures of one tunnel say, judged.
 //
-// Its JSON form is the contract moncap.report/v1: additive changes only, unknown keys are to be ignored by readers.
-// The package is a leaf. Renderers read nothing else, so a stored report renders the same later and elsewhere.
+// Its JSON form is the contract moncap.report/v1: additive changes only, unknown keys are to be
+// ignored by readers. The package is a leaf. Renderers read nothing else, so a stored report
+// renders the same later and elsewhere.
 package report
 
 import (
@@ -76,17 +77,41 @@ type Report struct {
 	ICMP          []ICMP         `json:"icmp,omitempty"`
 	Pairs         Pairs          `json:"pairs"`
 	Omitted       *Omitted       `json:"omitted,omitempty"`
+	Notes         []Note         `json:"notes,omitempty"`
 	Run           *Run           `json:"run,omitempty"`
 }
 
-// Omitted says what a report of very many tunnels leaves out to stay readable; it is nil when nothing is left out. What is counted
-// elsewhere in the report, and the verdict, count it all the same.
+// Omitted says what a report of very many tunnels leaves out to stay readable; it is nil
+// when nothing is left out. What is counted elsewhere in the report, and the verdict,
+// count it all the same.
 type Omitted struct {
 	Findings map[string]int `json:"findings,omitempty"` // further ones, by code
 	Messages int            `json:"messages,omitempty"` // of the conversations whose messages are not listed
 	Flows    int            `json:"esp_flows,omitempty"`
-	Packets  int            `json:"packets,omitempty"` // that are in no count but those of the sides: there are too many SPIs
+	// that are in no count but those of the sides: there are too many SPIs
+	Packets int `json:"packets,omitempty"`
 }
+
+// Note says what became of something that was given, or asked for, beside the captures. No verdict
+// and no finding rests on it.
+type Note struct {
+	Side Side   `json:"side,omitempty"` // empty: of both
+	Code string `json:"code"`
+	Text string `json:"text"`
+}
+
+// The codes of notes. What is unused was given in vain.
+const (
+	NoteControlPlane = "control-plane"
+	NoteBinaryTrace  = "binary-trace"
+	NoteDebugUnused  = "debug-unused"
+	NoteKeysUnused   = "keys-unused"
+	NoteCaught       = "caught"      // the event that ended an armed run
+	NoteOneOfSome    = "one-of-some" // tunnels that the captures hold: only this one is told of
+)
+
+// Unused says whether what the note is about was given in vain, as the wrong file is.
+func (n Note) Unused() bool { return n.Code == NoteDebugUnused || n.Code == NoteKeysUnused }
 
 // Tool says which program made the report.
 type Tool struct {
@@ -106,8 +131,8 @@ const (
 	NotRun       Outcome = "not-run" // there is no capture to judge, since the run failed before
 )
 
-// Reason says why there is nothing to judge. It is as stable as a finding's code: jobs decide by it whether to try again
-// or to wake somebody.
+// Reason says why there is nothing to judge. It is as stable as a finding's code: jobs decide by it
+// whether to try again or to wake somebody.
 type Reason string
 
 // The reasons of a run that came to nothing.
@@ -147,7 +172,8 @@ type Sides struct {
 	B *SideInfo `json:"B"`
 }
 
-// Untimed says whether no capture holds times, so that all times of the report are made up from the order of the packets.
+// Untimed says whether no capture holds times, so that all times of the report are made up from the
+// order of the packets.
 func (s Sides) Untimed() bool {
 	return (s.A != nil || s.B != nil) && (s.A == nil || s.A.Untimed) && (s.B == nil || s.B.Untimed)
 }
@@ -162,25 +188,26 @@ func (s Sides) Get(side Side) *SideInfo {
 
 // SideInfo describes one side and its capture.
 type SideInfo struct {
-	Name       string     `json:"name"`
-	Addresses  []string   `json:"addresses,omitempty"` // the side's own VPN addresses as its own capture shows them
-	Translated []string   `json:"translated_addresses,omitempty"`
-	Interface  string     `json:"interface,omitempty"`
-	File       string     `json:"file"`
-	SHA256     string     `json:"sha256"`
-	Format     string     `json:"format"`    // pcap, pcapng, dump
-	LinkType   string     `json:"link_type"` // Ethernet, Raw IP, ...
-	Packets    int        `json:"packets"`
-	IKE        int        `json:"ike_packets"`
-	ESP        int        `json:"esp_packets"`
-	ICMP       int        `json:"icmp_packets"`
-	Other      int        `json:"other_packets"`
-	Truncated  int        `json:"truncated_packets"`
-	Duplicates int        `json:"duplicate_packets"`
-	Damaged    string     `json:"damaged,omitempty"` // why reading ended early; empty: the file is whole
-	Untimed    bool       `json:"untimed,omitempty"` // the file holds no times: those of its packets only put them in order
-	First      *time.Time `json:"first"`             // by the side's own clock; nil when the capture is empty
-	Last       *time.Time `json:"last"`
+	Name       string   `json:"name"`
+	Addresses  []string `json:"addresses,omitempty"` // the side's own VPN addresses as its own capture shows them
+	Translated []string `json:"translated_addresses,omitempty"`
+	Interface  string   `json:"interface,omitempty"`
+	File       string   `json:"file"`
+	SHA256     string   `json:"sha256"`
+	Format     string   `json:"format"`    // pcap, pcapng, dump
+	LinkType   string   `json:"link_type"` // Ethernet, Raw IP, ...
+	Packets    int      `json:"packets"`
+	IKE        int      `json:"ike_packets"`
+	ESP        int      `json:"esp_packets"`
+	ICMP       int      `json:"icmp_packets"`
+	Other      int      `json:"other_packets"`
+	Truncated  int      `json:"truncated_packets"`
+	Duplicates int      `json:"duplicate_packets"`
+	Damaged    string   `json:"damaged,omitempty"` // why reading ended early; empty: the file is whole
+	// the file holds no times: those of its packets only put them in order
+	Untimed bool       `json:"untimed,omitempty"`
+	First   *time.Time `json:"first"` // by the side's own clock; nil when the capture is empty
+	Last    *time.Time `json:"last"`
 }
 
 // Clock is the offset of B's clock against A's: what to subtract from B's times to get A's.
@@ -226,8 +253,8 @@ const (
 	Possible Confidence = "possible"
 )
 
-// Finding is one conclusion with its evidence. Fields are the finding's own of findings.yaml; in JSON they stand
-// beside the common ones.
+// Finding is one conclusion with its evidence. Fields are the finding's own of findings.yaml; in
+// JSON they stand beside the common ones.
 type Finding struct {
 	Code         string
 	Severity     Severity
@@ -243,12 +270,13 @@ type Finding struct {
 	Fields       map[string]any
 }
 
-// Subject is what a finding is about beside its conversations, as far as it is about one side, one direction or
-// one device. A report that was read from JSON has none.
+// Subject is what a finding is about beside its conversations, as far as it is about one side, one
+// direction or one device. A report that was read from JSON has none.
 type Subject struct {
 	Side      Side       // whose doing, or trouble, it is; empty: of no side alone
 	Direction Direction  // of the packets that it is about; empty: of no direction alone
 	Device    netip.Addr // that refused, or whose address it was
+	Apart     bool       // it is about what is no part of the tunnel, so that nothing follows from it
 }
 
 // About says whether f is about a conversation.
@@ -256,9 +284,11 @@ func (f Finding) About(conversation string) bool {
 	return f.Conversation == conversation || slices.Contains(f.Further, conversation)
 }
 
-// SameTalk says whether two findings can be about the same conversation: they share one, or one of them names none.
+// SameTalk says whether two findings can be about the same conversation: they share one, or one of
+// them names none.
 func SameTalk(a, b Finding) bool {
-	return a.Conversation == "" || b.Conversation == "" || a.About(b.Conversation) || slices.ContainsFunc(b.Further, a.About)
+	return a.Conversation == "" || b.Conversation == "" || a.About(b.Conversation) ||
+		slices.ContainsFunc(b.Further, a.About)
 }
 
 // Evidence is one frame that proves something. Frames count from 1, as Wireshark numbers them.
@@ -292,7 +322,8 @@ type findingJSON struct {
 }
 
 func (f Finding) common() findingJSON {
-	c := findingJSON{f.Code, f.Severity, f.Confidence, f.Title, f.Explanation, f.CausedBy, f.Conversation, f.Further, f.Evidence, f.Actions}
+	c := findingJSON{f.Code, f.Severity, f.Confidence, f.Title, f.Explanation, f.CausedBy, f.Conversation, f.Further,
+		f.Evidence, f.Actions}
 	if c.Evidence == nil {
 		c.Evidence = []Evidence{}
 	}
@@ -406,7 +437,8 @@ type Detail struct {
 // Fate is what became of one transmission.
 type Fate string
 
-// The fates of a transmission. Unknown: the receiving capture does not prove that it would have seen it.
+// The fates of a transmission. Unknown: the receiving capture does not prove that it would have
+// seen it.
 const (
 	Delivered Fate = "delivered"
 	Lost      Fate = "lost"
@@ -439,16 +471,21 @@ type Flow struct {
 	SPI           string    `json:"spi"`
 	Direction     Direction `json:"direction"`
 	Encapsulation string    `json:"encapsulation"` // esp, udp, tcp, ah
-	A             *FlowSide `json:"a"`
-	B             *FlowSide `json:"b"`
-	Lost          int       `json:"lost"`
-	// LostSequences are the runs of sequence numbers that are proven lost, first and last of each; the first 256 of them.
+	// Peer is the address of its other end, where the only capture shows several peers; else empty.
+	Peer string    `json:"peer,omitempty"`
+	A    *FlowSide `json:"a"`
+	B    *FlowSide `json:"b"`
+	Lost int       `json:"lost"`
+	// LostSequences are the runs of sequence numbers that are proven lost, first and last of each; the
+	// first 256 of them.
 	LostSequences [][2]uint64 `json:"lost_sequences,omitempty"`
 }
 
 // FlowSide is what one capture holds of a flow.
 type FlowSide struct {
-	Packets   int       `json:"packets"`
+	Packets int `json:"packets"`
+	// Pieces is how many of Packets are a first IP fragment whose others are missing.
+	Pieces    int       `json:"first_fragments,omitempty"`
 	FirstSeq  uint32    `json:"first_seq"`
 	LastSeq   uint32    `json:"last_seq"`
 	First     time.Time `json:"first"`
@@ -470,13 +507,20 @@ type ICMP struct {
 	Seen    Sighting `json:"seen"`
 }
 
-// Pairs counts what matched. Lost counts only what is proven lost; Only counts all that one side alone holds.
+// Pairs counts what matched. Lost counts only what is proven lost; Only counts all that one side
+// alone holds.
 type Pairs struct {
 	Matched  int `json:"matched"`
 	LostAtoB int `json:"lost_a_to_b"`
 	LostBtoA int `json:"lost_b_to_a"`
 	OnlyA    int `json:"only_a"`
 	OnlyB    int `json:"only_b"`
+	// CopiesA and CopiesB are the packets that a capture holds again, IKE and ESP; UnpairedA and
+	// UnpairedB are those of OnlyA and OnlyB that are neither lost nor copies.
+	CopiesA   int `json:"copies_a,omitempty"`
+	CopiesB   int `json:"copies_b,omitempty"`
+	UnpairedA int `json:"unpaired_a,omitempty"`
+	UnpairedB int `json:"unpaired_b,omitempty"`
 }
 
 // Run says how the captures were taken, when moncap took them.

@@ -164,7 +164,8 @@ func TestFindingFieldsStandBesideTheCommonOnes(t *testing.T) {
 		t.Errorf("got %s", b)
 	}
 	var back report.Finding
-	if err := json.Unmarshal(b, &back); err != nil || back.Code != "x" || !slices.Contains([]any{3.0}, back.Fields["lost"]) || back.Fields["code"] != nil {
+	if err := json.Unmarshal(b, &back); err != nil || back.Code != "x" ||
+		!slices.Contains([]any{3.0}, back.Fields["lost"]) || back.Fields["code"] != nil {
 		t.Errorf("read back: %+v, %v", back, err)
 	}
 }
@@ -180,7 +181,8 @@ func TestWriteIsOneDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	full.Tunnel = "\"quoted\" \\ [{,:}] <ä\n>"
-	for name, r := range map[string]*report.Report{"nothing": {}, "lists without elements": {Findings: []report.Finding{}, ICMP: []report.ICMP{}}, "full": full} {
+	for name, r := range map[string]*report.Report{"nothing": {},
+		"lists without elements": {Findings: []report.Finding{}, ICMP: []report.ICMP{}}, "full": full} {
 		var whole, pieces bytes.Buffer
 		e := json.NewEncoder(&whole)
 		e.SetIndent("", " ")
@@ -231,10 +233,12 @@ func TestReadTakesNothingThatIsNoneOfTheContract(t *testing.T) {
 			t.Errorf("%q is in what was read", c)
 		}
 	}
-	if f := r.Findings[0]; r.Verdict.Headline != "hh" || f.Fields["direction"] != "A->B" || r.Conversations[0].Messages[0].Payloads[0] != "SA" {
+	if f := r.Findings[0]; r.Verdict.Headline != "hh" || f.Fields["direction"] != "A->B" ||
+		r.Conversations[0].Messages[0].Payloads[0] != "SA" {
 		t.Errorf("the rest was not kept: %+v", r)
 	}
-	for _, w := range []string{`"outcome":"failed"`, `"severity":"info"`, `"confidence":"certain"`, `"side":"A"`, `"initiator_side":"A"`, `"from":"B"`,
+	for _, w := range []string{`"outcome":"failed"`, `"severity":"info"`, `"confidence":"certain"`, `"side":"A"`,
+		`"initiator_side":"A"`, `"from":"B"`,
 		`"fate":"lost"`, `"direction":"B->A"`, `"reason":""`} {
 		if !strings.Contains(whole, w) {
 			t.Fatalf("%s is not in the report", w)

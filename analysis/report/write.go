@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// Write writes r as JSON that is indented by one space. It encodes one field of the document after the other, and of its lists one
-// element after the other: a report of thousands of messages is never held whole, neither compact nor indented.
+// Write writes r as JSON that is indented by one space. It encodes one field of the document after
+// the other, and of its lists one element after the other: a report of thousands of messages is
+// never held whole, neither compact nor indented.
 func (r *Report) Write(w io.Writer) error {
 	p := newPieces(w)
 	v := reflect.ValueOf(r).Elem()
@@ -101,8 +102,9 @@ func (p *pieces) piece(v reflect.Value, depth int) {
 	p.out.Write(p.spaced) // its error comes out of Flush
 }
 
-// appendIndented appends compact JSON with every element on a line of its own, one space a level, as json.Indent does it for JSON of
-// any make. What the encoder made needs no checking, which is most of the time there.
+// appendIndented appends compact JSON with every element on a line of its own, one space a level,
+// as json.Indent does it for JSON of any make. What the encoder made needs no checking, which is
+// most of the time there.
 func appendIndented(to, compact []byte, depth int) []byte {
 	for i := 0; i < len(compact); i++ {
 		switch c := compact[i]; c {

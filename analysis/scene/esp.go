@@ -36,16 +36,32 @@ func Arrives(int) Fate { return Fate{} }
 func Vanishes(int) Fate { return Lost }
 
 // Dialogue is n ESP packets of each side, one pair at a time.
-func (s *Scene) Dialogue(n int, each time.Duration, f func(from, i int) Fate) {
+func (s *Scene) Dialogue(n int, each time.Duration, f func(from, i int) Fate) { s.GoOn(1, n, each, f) }
+
+// GoOn is a dialogue on an SA that goes on with a sequence number.
+func (s *Scene) GoOn(first uint32, n int, each time.Duration, f func(from, i int) Fate) {
 	for i := range n {
 		for from := range 2 {
-			s.ESP(from, 0xa0000001+s.SPI+uint32(from)<<28, uint32(i+1), 100, s.Seen[0].IsValid(), f(from, i))
+			s.ESP(from, 0xa0000001+s.SPI+uint32(from)<<28, first+uint32(i), 100, s.Seen[0].IsValid(), f(from, i))
 		}
 		s.Wait(each)
 	}
 }
 
 func Passes(int, int) Fate { return Fate{} }
+
+// Working is a tunnel that a side began, with 20 seconds of traffic of both.
+func (s *Scene) Working(from int) *SA {
+	a := s.SA(from).Up()
+	s.Dialogue(20, time.Second, Passes)
+	return a
+}
+
+// OnNewSPIs is 20 seconds of traffic of both on the child SA that another one was replaced by.
+func (s *Scene) OnNewSPIs() {
+	s.SPI = 0x100
+	s.Dialogue(20, time.Second, Passes)
+}
 
 // Monologue is n ESP packets of one side, from a sequence number on.
 func (s *Scene) Monologue(from int, first uint32, n int, each time.Duration) {

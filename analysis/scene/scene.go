@@ -18,11 +18,14 @@ var (
 	NAT = netip.MustParseAddr("198.51.100.1")
 )
 
+// SixAddr are addresses of IPv6 for the two.
+var SixAddr = [2]netip.Addr{netip.MustParseAddr("2001:db8:1::1"), netip.MustParseAddr("2001:db8:2::1")}
+
 const sceneStart = int64(1_700_000_000_000_000_000)
 
-// Scene is one tunnel's traffic as both gateways capture it: every packet is built once and then
-// put, byte by byte, into the capture of its sender and, as the path changes it, into that of its
-// receiver.
+// Scene is one tunnel's traffic as both gateways capture it: every packet is built once and
+// then put, byte by byte, into the capture of its sender and, as the path changes it, into
+// that of its receiver.
 type Scene struct {
 	t     T
 	Rows  [2][]Record
@@ -271,9 +274,12 @@ func (s *Scene) Put(at int, when time.Duration, frame []byte) {
 func (s *Scene) ICMP(at int, device string, kind, code byte, mtu uint16) {
 	s.Now += 3 * time.Millisecond
 	s.ID++
-	b := append([]byte{kind, code, 0, 0, 0, 0}, byte(mtu>>8), byte(mtu))
-	b = append(b, s.Last[14:min(len(s.Last), 14+20+8+28)]...)
-	s.Put(at, s.Now, s.Frame(netip.MustParseAddr(device), s.Addr[at], 1, 0, 62, Part{Data: b}))
+	b, header, proto := append([]byte{kind, code, 0, 0, 0, 0}, byte(mtu>>8), byte(mtu)), 20, byte(1)
+	if s.Addr[at].Is6() {
+		header, proto = 40, 58
+	}
+	b = append(b, s.Last[14:min(len(s.Last), 14+header+8+28)]...)
+	s.Put(at, s.Now, s.Frame(netip.MustParseAddr(device), s.Addr[at], proto, 0, 62, Part{Data: b}))
 }
 
 // Noise is a packet that has nothing to do with the tunnel, in the capture of side at.
@@ -301,6 +307,12 @@ func (s *Scene) Sides() [2]analysis.Side {
 		b.Open = Opener(Pcap(s.Sorted(1)))
 	}
 	return [2]analysis.Side{a, b}
+}
+
+// OnlyB leaves B's capture as the only one; to be called when all is played.
+func (s *Scene) OnlyB() {
+	s.Rows[0], s.Rows[1] = s.Rows[1], s.Rows[0]
+	s.Side[0], s.Side[1], s.Alone = s.Side[1], s.Side[0], true
 }
 
 // Compare judges the scene.

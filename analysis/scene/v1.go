@@ -96,6 +96,17 @@ func (a *V1) Phase1() *V1 {
 	return a
 }
 
+// Aggressive is phase 1 in three messages.
+func (a *V1) Aggressive() *V1 {
+	for i, from := range []int{a.From, 1 - a.From} {
+		a.S.IKE(from, 500, a.Message(ike.V1Aggressive, from, 0, i == 0, SAv1(Modern(14, 1)),
+			&ike.BytesV1{Number: ike.V1PayloadKE, Data: append(make([]byte, 64), byte(from), byte(a.I>>32))},
+			&ike.BytesV1{Number: ike.V1PayloadNONCE, Data: make([]byte, 20)}))
+	}
+	a.S.IKE(a.From, 500, a.Sealed(ike.V1Aggressive, a.From, 0, ike.V1PayloadHASH, 64))
+	return a
+}
+
 // QuickMode sends the first n messages of Quick Mode.
 func (a *V1) QuickMode(n int) {
 	for i := range n {

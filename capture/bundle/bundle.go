@@ -1,8 +1,9 @@
-// Package bundle is the folder that a run leaves: two captures, what was sent and answered, what was observed, and a
-// journal with which an interrupted run can be cleaned up. Mailing one folder reproduces a case.
+// Package bundle is the folder that a run leaves: two captures, what was sent and answered, what
+// was observed, and a journal with which an interrupted run can be cleaned up. Mailing one folder
+// reproduces a case.
 //
-// Everything goes through os.Root, so that no name from a router leads out of the folder. The folder is 0700, its
-// files are 0600.
+// Everything goes through os.Root, so that no name from a router leads out of the folder. The
+// folder is 0700, its files are 0600.
 package bundle
 
 import (
@@ -34,7 +35,8 @@ const (
 	maxOutput = 256 << 20
 )
 
-// AskStop asks the process that has the bundle of an armed run to end its captures and to fetch them.
+// AskStop asks the process that has the bundle of an armed run to end its captures
+// and to fetch them.
 func AskStop(dir string) error {
 	b, err := Open(dir)
 	if err != nil {
@@ -93,7 +95,8 @@ func Create(dir string) (*Bundle, error) {
 	return b, nil
 }
 
-// syncParent puts the name of the new folder on the disk, without which all that is in it could not be found again.
+// syncParent puts the name of the new folder on the disk, without which all that is in it could not
+// be found again.
 func syncParent(dir string) error {
 	f, err := os.Open(filepath.Dir(dir))
 	if err != nil {
@@ -113,16 +116,19 @@ func wantEmpty(dir string) error {
 	return nil
 }
 
-// ErrNothingBegun says that a folder was made for a run that ended before it wrote anything: no router was touched.
+// ErrNothingBegun says that a folder was made for a run that ended before it wrote anything: no
+// router was touched.
 var ErrNothingBegun = errors.New("nothing was begun")
 
 // ErrNoRun says that a folder has a journal, but not the run.json that says what the run was.
 var ErrNoRun = errors.New("it has a journal and no run.json")
 
-// Open opens a bundle for reading. It takes no lock, so the bundle of a run that goes on can be looked at.
+// Open opens a bundle for reading. It takes no lock, so the bundle of a run that goes on can be
+// looked at.
 func Open(dir string) (*Bundle, error) { return openExisting(dir, false) }
 
-// Resume opens a bundle to go on with its run. The error wraps ErrLocked while another process has it.
+// Resume opens a bundle to go on with its run. The error wraps ErrLocked while
+// another process has it.
 func Resume(dir string) (*Bundle, error) { return openExisting(dir, true) }
 
 func openExisting(dir string, write bool) (*Bundle, error) {
@@ -146,8 +152,8 @@ func openExisting(dir string, write bool) (*Bundle, error) {
 	return nil, errors.Join(fmt.Errorf("bundle %s: %w", dir, err), b.Close())
 }
 
-// goOn locks a bundle that is open for reading, and makes again what it lacks of its folders: a lost folder must not keep
-// a run from being undone.
+// goOn locks a bundle that is open for reading, and makes again what it lacks of its folders: a
+// lost folder must not keep a run from being undone.
 func (b *Bundle) goOn() (*Bundle, error) {
 	lock, err := takeLock(b.root, b.dir, lockFile)
 	if err != nil {
@@ -178,8 +184,9 @@ func open(dir string, write bool) (*Bundle, error) {
 	return b, nil
 }
 
-// Lock takes a lock that is a file of a folder, for what only one process may do at a time. The system gives it back when
-// the process ends, however it does. The error wraps ErrLocked while another process has it; Close gives it back.
+// Lock takes a lock that is a file of a folder, for what only one process may do at a time. The
+// system gives it back when the process ends, however it does. The error wraps ErrLocked while
+// another process has it; Close gives it back.
 func Lock(dir, name string) (io.Closer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -215,7 +222,8 @@ func (b *Bundle) Close() error {
 // Dir returns the folder.
 func (b *Bundle) Dir() string { return b.dir }
 
-// Path returns where the file name of the bundle is, for messages and for packages that open files by name.
+// Path returns where the file name of the bundle is, for messages and for packages that open files
+// by name.
 func (b *Bundle) Path(name string) string { return filepath.Join(b.dir, filepath.FromSlash(name)) }
 
 func (b *Bundle) fail(name string, err error) error {
@@ -245,7 +253,8 @@ func (b *Bundle) Run() (*Run, error) {
 	return r, nil
 }
 
-// WriteFile writes a file of the bundle, report.json for one. It appears under its name only when it is whole.
+// WriteFile writes a file of the bundle, report.json for one. It appears under its name only when
+// it is whole.
 func (b *Bundle) WriteFile(name string, data []byte) error {
 	f, err := b.create(name)
 	if err != nil {
@@ -258,10 +267,12 @@ func (b *Bundle) WriteFile(name string, data []byte) error {
 	return f.Commit()
 }
 
-// errSpecial says that something of a bundle's file name is no file: it may lead elsewhere, or never end.
+// errSpecial says that something of a bundle's file name is no file: it may lead elsewhere, or
+// never end.
 var errSpecial = errors.New("it is no regular file")
 
-// openRegular opens a file of the bundle, and nothing else: not through a link, not a pipe that nobody writes to.
+// openRegular opens a file of the bundle, and nothing else: not through a link, not a pipe that
+// nobody writes to.
 func (b *Bundle) openRegular(name string, flag int) (*os.File, error) {
 	if info, err := b.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
 		return nil, errSpecial
@@ -286,8 +297,8 @@ func (b *Bundle) exists(name string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// syncFolder puts the names of the bundle's files on the disk: without it a file that was synced may have none after
-// the power was lost.
+// syncFolder puts the names of the bundle's files on the disk: without it a file that was synced
+// may have none after the power was lost.
 func (b *Bundle) syncFolder() error {
 	f, err := b.root.Open(".")
 	if err != nil {
@@ -344,7 +355,8 @@ func (p *Partial) Restart() error {
 	return nil
 }
 
-// Commit makes the file appear under its name, whole; a capture file and run.json after they are on the disk.
+// Commit makes the file appear under its name, whole; a capture file and run.json after they are on
+// the disk.
 func (p *Partial) Commit() error {
 	var err error
 	if !p.volatile {

@@ -68,7 +68,8 @@ func TestEverythingReadsBack(t *testing.T) {
 	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 		t.Fatal(err)
 	}
-	got := []string{pathA, pathB, transcript, none, show["show-clock"], debug, run.ID, run.Schema, journal[0].Kind, string(report)}
+	got := []string{pathA, pathB, transcript, none, show["show-clock"], debug, run.ID, run.Schema, journal[0].Kind,
+		string(report)}
 	want := []string{b.Path("a.pcap"), "", "R1#show clock\n", "", "12:00", "IKEv2:x", "one", Schema, "acl", "{}"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -310,7 +311,8 @@ func FuzzRun(f *testing.F) {
 // TestTally cuts a capture file in every place, into pieces of several sizes, in both byte orders.
 func TestTally(t *testing.T) {
 	var file bytes.Buffer
-	packets := []Packet{{Time: time.Unix(1, 0), Data: make([]byte, 60)}, {Time: time.Unix(2, 0)}, {Time: time.Unix(3, 0), Data: make([]byte, 1500)}}
+	packets := []Packet{{Time: time.Unix(1, 0), Data: make([]byte, 60)}, {Time: time.Unix(2, 0)},
+		{Time: time.Unix(3, 0), Data: make([]byte, 1500)}}
 	if err := WritePCAP(&file, packets); err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (b *Bundle) SaveShow(s Side, name, output string) error {
 	if err != nil {
 		return err
 	}
-	if !showName().MatchString(name) {
+	if !showName.Get().MatchString(name) {
 		return b.fail(name, errors.New("it cannot be a file's name"))
 	}
 	return b.WriteFile(path.Join(dir, "show", name+".txt"), []byte(output))
@@ -99,7 +99,7 @@ func (b *Bundle) Show(s Side) (map[string]string, error) {
 	outputs := map[string]string{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".txt")
-		if !ok || !showName().MatchString(name) {
+		if !ok || !showName.Get().MatchString(name) {
 			continue
 		}
 		if outputs[name], err = b.text(path.Join(folder, e.Name())); err != nil {
@@ -136,8 +136,8 @@ func (b *Bundle) Report() ([]byte, error) {
 	return data, err
 }
 
-// Free says how many bytes can be written under folder, which need not exist yet; -1: that is not known here. It writes an
-// empty file there to find out whether it may, and removes it again.
+// Free says how many bytes can be written under folder, which need not exist yet; -1: that is not
+// known here. It writes an empty file there to find out whether it may, and removes it again.
 func Free(folder string) (int64, error) {
 	dir := filepath.Clean(folder)
 	for {

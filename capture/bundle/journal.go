@@ -28,8 +28,9 @@ const (
 	Gone   State = "gone"   // it was undone
 )
 
-// Entry is one line of the journal. It names a thing on a router by kind and name, never by commands: what undoes it
-// is made anew from them, so that a journal from elsewhere cannot command a router.
+// Entry is one line of the journal. It names a thing on a router by kind and name, never by
+// commands: what undoes it is made anew from them, so that a journal from elsewhere cannot command
+// a router.
 type Entry struct {
 	Seq   int       `json:"seq"`
 	Time  time.Time `json:"time"`
@@ -43,7 +44,8 @@ type Entry struct {
 
 const maxEntry = 64 << 10
 
-// Record writes e to the journal and returns when it is on the disk. It numbers the entry; the time is the caller's.
+// Record writes e to the journal and returns when it is on the disk. It numbers the entry; the time
+// is the caller's.
 func (b *Bundle) Record(e Entry) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,14 +84,15 @@ var sealed = lazyregexp.New(`,"crc32":"([0-9a-f]{8})"}$`)
 
 // unseal says whether a line has a checksum, and whether it is right.
 func unseal(line []byte) (has, right bool) {
-	m := sealed().FindSubmatchIndex(line)
+	m := sealed.Get().FindSubmatchIndex(line)
 	if m == nil {
 		return false, false
 	}
 	return true, fmt.Sprintf("%08x", crc32.ChecksumIEEE(line[:m[0]])) == string(line[m[2]:m[3]])
 }
 
-// openJournal also ends a line that a crash left unfinished, so that the next one is not part of it.
+// openJournal also ends a line that a crash left unfinished, so that the next one
+// is not part of it.
 func (b *Bundle) openJournal() error {
 	if b.journal != nil {
 		return nil
@@ -121,8 +124,9 @@ func (b *Bundle) openJournal() error {
 	return nil
 }
 
-// Journal reads the journal. The error says what is damaged, and comes with the entries that could be read. There is no
-// journal, and no error, when nothing was ever changed, or when it was lost: JournalDigest tells.
+// Journal reads the journal. The error says what is damaged, and comes with the entries that could
+// be read. There is no journal, and no error, when nothing was ever changed, or when it was lost:
+// JournalDigest tells.
 func (b *Bundle) Journal() ([]Entry, error) {
 	data, err := b.read(journalFile, maxRun)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -148,9 +152,10 @@ func (b *Bundle) JournalDigest() (digest string, exists bool, err error) {
 	return hex.EncodeToString(sum[:]), exists, nil
 }
 
-// ReadJournal reads journal lines. Every line that is not what was written is an error, given together with the entries
-// that could be read: one that a crash cut short, one with another checksum, one that is missing between two others.
-// Journals of before there were checksums have none.
+// ReadJournal reads journal lines. Every line that is not what was written is an error,
+// given together with the entries that could be read: one that a crash cut short, one with
+// another checksum, one that is missing between two others. Journals of before there were
+// checksums have none.
 func ReadJournal(r io.Reader) ([]Entry, error) {
 	j := journalReader{}
 	s := bufio.NewScanner(r)
@@ -219,7 +224,8 @@ type Change struct {
 	State State
 }
 
-// OpenChanges returns the changes that may still be on a router, in the order in which they were begun.
+// OpenChanges returns the changes that may still be on a router, in the order in
+// which they were begun.
 func OpenChanges(entries []Entry) []Change {
 	type key struct {
 		side       Side

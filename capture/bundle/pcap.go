@@ -15,8 +15,8 @@ type Packet struct {
 	Length int // on the wire; 0: as long as Data
 }
 
-// WritePCAP writes a capture file as a router's export is: Ethernet, microseconds, little-endian, version 2.4 (the
-// libpcap file format, draft-ietf-opsawg-pcap).
+// WritePCAP writes a capture file as a router's export is: Ethernet, microseconds, little-endian,
+// version 2.4 (the libpcap file format, draft-ietf-opsawg-pcap).
 func WritePCAP(w io.Writer, packets []Packet) error {
 	b := bufio.NewWriter(w)
 	header := []uint32{0xa1b2c3d4, 2 | 4<<16, 0, 0, 65535, 1}
@@ -54,7 +54,8 @@ type Tally struct {
 	rest    uint32           // bytes of the packet that are still to come
 }
 
-// Whole returns how many packets have passed, each to its last byte. ok is false for what is no pcap.
+// Whole returns how many packets have passed, each to its last byte. ok is false
+// for what is no pcap.
 func (t *Tally) Whole() (packets int, ok bool) { return t.packets, t.order != nil }
 
 func (t *Tally) Write(p []byte) (int, error) {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Schema names the form of run.json. Additive changes only; readers ignore keys that they do not know.
+// Schema names the form of run.json. Additive changes only; readers ignore keys
+// that they do not know.
 const Schema = "moncap.bundle/v1"
 
 // Side is one of the two routers of a tunnel, by its letter.
@@ -41,17 +42,19 @@ func (s Side) folder() (string, error) {
 	return "", fmt.Errorf("bundle: side %q: want A or B", string(s))
 }
 
-// Run is run.json: what was done, when, and what came of it. Times are this machine's unless they say otherwise.
+// Run is run.json: what was done, when, and what came of it. Times are this machine's unless they
+// say otherwise.
 type Run struct {
-	Schema  string          `json:"schema"`
-	ID      string          `json:"id"`
-	Tunnel  string          `json:"tunnel"`
-	Tool    string          `json:"tool,omitempty"` // the program and its version
-	Started time.Time       `json:"started"`
-	Ended   time.Time       `json:"ended,omitzero"` // zero: the run did not end, or was killed
-	Plan    json.RawMessage `json:"plan,omitempty"` // what the playbook needs to go on later; only package capture reads it
-	// StartGapMS is the time between the two captures' starts, in milliseconds: between the middles of the two
-	// commands' round trips.
+	Schema  string    `json:"schema"`
+	ID      string    `json:"id"`
+	Tunnel  string    `json:"tunnel"`
+	Tool    string    `json:"tool,omitempty"` // the program and its version
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"` // zero: the run did not end, or was killed
+	// what the playbook needs to go on later; only package capture reads it
+	Plan json.RawMessage `json:"plan,omitempty"`
+	// StartGapMS is the time between the two captures' starts, in milliseconds: between the middles of
+	// the two commands' round trips.
 	StartGapMS float64  `json:"start_gap_ms"`
 	Phases     []Phase  `json:"phases"`
 	A          Router   `json:"a"`
@@ -61,8 +64,8 @@ type Run struct {
 	Kept       bool     `json:"kept,omitempty"`  // it was asked to leave things on the routers
 	Clean      bool     `json:"clean"`           // nothing of the run is left on either router
 	Left       []Left   `json:"left,omitempty"`
-	// Proof is the digest of the journal with which Clean was found true, as JournalDigest returns it. A journal that is
-	// another one by now proves nothing.
+	// Proof is the digest of the journal with which Clean was found true, as JournalDigest returns it.
+	// A journal that is another one by now proves nothing.
 	Proof string `json:"proof,omitempty"`
 	// Catch is the event that an armed run was waiting for; nil: none came, or the run was not armed.
 	Catch *Catch `json:"catch,omitempty"`
@@ -115,16 +118,23 @@ type Router struct {
 	Bytes      int64      `json:"bytes"`         // of the capture file here
 	MD5        string     `json:"md5,omitempty"` // as the router computed it
 	SHA256     string     `json:"sha256"`        // of the capture file here
-	// TransferHostKeyChanged is what was wrong with the host key that the transfer's connection was shown, while the command
-	// line's was the known one: somebody else may have answered it. Empty: nothing.
-	TransferHostKeyChanged string   `json:"transfer_host_key_changed,omitempty"`
-	Source                 string   `json:"source"`         // scp, dump, empty; what the capture file here was made from
-	ClockMS                *float64 `json:"clock_ms"`       // the router's clock minus ours, in milliseconds
-	ClockError             float64  `json:"clock_error_ms"` // half the round trip of that reading
-	ClockNote              string   `json:"clock_note,omitempty"`
-	Commands               []string `json:"commands,omitempty"` // every line that was sent, in order
-	Failed                 string   `json:"failed,omitempty"`
-	Clean                  bool     `json:"clean"`
+	// TransferHostKeyChanged is what was wrong with the host key that the transfer's connection
+	// was shown, while the command line's was the known one: somebody else may have answered
+	// it. Empty: nothing.
+	TransferHostKeyChanged string `json:"transfer_host_key_changed,omitempty"`
+	// ControlPlaneEnded says that the capture at the control plane was not active any more when it was
+	// to be stopped: what it lacks proves nothing.
+	ControlPlaneEnded bool   `json:"control_plane_ended,omitempty"`
+	Source            string `json:"source"` // scp, dump, empty; what the capture file here was made from
+	// TimesGoodToMS is by how many milliseconds all times of the capture file may be wrong alike,
+	// where they were put together here; 0: they are the router's own.
+	TimesGoodToMS float64  `json:"times_good_to_ms,omitempty"`
+	ClockMS       *float64 `json:"clock_ms"`       // the router's clock minus ours, in milliseconds
+	ClockError    float64  `json:"clock_error_ms"` // half the round trip of that reading
+	ClockNote     string   `json:"clock_note,omitempty"`
+	Commands      []string `json:"commands,omitempty"` // every line that was sent, in order
+	Failed        string   `json:"failed,omitempty"`
+	Clean         bool     `json:"clean"`
 }
 
 // What a capture file was made from.

@@ -37,10 +37,11 @@ type Book struct {
 	tunnels []Tunnel
 }
 
-// NewBook makes a book. relays are the addresses of log servers that pass on lines of routers: theirs are believed when
-// they name the router.
+// NewBook makes a book. relays are the addresses of log servers that pass on lines of routers:
+// theirs are believed when they name the router.
 func NewBook(routers []Router, tunnels []Tunnel, relays []netip.Addr) *Book {
-	b := &Book{sources: map[netip.Addr][]string{}, names: map[string]string{}, relays: map[netip.Addr]bool{}, tunnels: tunnels}
+	b := &Book{sources: map[netip.Addr][]string{}, names: map[string]string{}, relays: map[netip.Addr]bool{},
+		tunnels: tunnels}
 	for _, r := range routers {
 		for _, a := range r.Sources {
 			if a = a.Unmap(); !slices.Contains(b.sources[a], r.Name) {
@@ -73,8 +74,8 @@ func (b *Book) Has(tunnel string) bool {
 	return slices.ContainsFunc(b.tunnels, func(t Tunnel) bool { return t.Name == tunnel })
 }
 
-// TunnelOf is the one tunnel of a router, by the name or an address of the router, as a monitoring system knows it. ok is
-// false when it has none, or several.
+// TunnelOf is the one tunnel of a router, by the name or an address of the router, as a monitoring
+// system knows it. ok is false when it has none, or several.
 func (b *Book) TunnelOf(router string) (tunnel string, ok bool) {
 	peers := []string{b.names[strings.ToLower(router)]}
 	if a, err := netip.ParseAddr(router); err == nil {
@@ -99,8 +100,9 @@ var (
 	ErrNoTunnel    = errors.New("it is about none of the tunnels")
 )
 
-// Read is a log line that came from an address as an event. The error is ErrStranger, ErrMeaningless, ErrNoTunnel, one
-// that says between which tunnels a line does not tell, or one of ParseSyslog.
+// Read is a log line that came from an address as an event. The error is ErrStranger,
+// ErrMeaningless, ErrNoTunnel, one that says between which tunnels a line does not tell, or
+// one of ParseSyslog.
 func (b *Book) Read(from netip.Addr, line []byte, now time.Time) (Event, error) {
 	if !b.Known(from) {
 		return Event{}, ErrStranger
@@ -140,8 +142,8 @@ func (b *Book) peersOf(from netip.Addr, m Message) []string {
 	return peers
 }
 
-// Find says which tunnel of some peers a line is about: that with the far end, or the interface, which it names; else the
-// only one that they have.
+// Find says which tunnel of some peers a line is about: that with the far end, or the interface,
+// which it names; else the only one that they have.
 func (b *Book) Find(peers []string, m Message, f Finding, now time.Time) (Event, error) {
 	type hit struct{ tunnel, peer string }
 	var named, unnamed []hit
@@ -202,6 +204,6 @@ func (e *AmbiguousError) Error() string {
 	if len(few) > 4 {
 		few, more = few[:4], fmt.Sprintf(" and %d more", len(e.Tunnels)-4)
 	}
-	return fmt.Sprintf("it does not say which of the router's tunnels it is about (%s%s); say their tunnel interfaces in the "+
-		"inventory (interfaces: {a: Tunnel1}) where the line names one", strings.Join(few, ", "), more)
+	return fmt.Sprintf("it does not say which of the router's tunnels it is about (%s%s); say their tunnel "+
+		"interfaces in the inventory (interfaces: {a: Tunnel1}) where the line names one", strings.Join(few, ", "), more)
 }

@@ -14,8 +14,9 @@ const (
 	FleetPerHour = 30               // starts of all tunnels in an hour
 )
 
-// Brake bounds what events start, in one process. It keeps some times for each tunnel that it lets through, and nothing of
-// what it holds back but a count. The zero value is ready; it may be used from several goroutines.
+// Brake bounds what events start, in one process. It keeps some times for each tunnel that it lets
+// through, and nothing of what it holds back but a count. The zero value is ready; it may be used
+// from several goroutines.
 type Brake struct {
 	mu      sync.Mutex
 	tunnels map[string]*track
@@ -28,7 +29,8 @@ type track struct {
 	held   int         // since somebody asked
 }
 
-// Take says whether an event may start something for a tunnel now, and counts that as a start. why says what holds it back.
+// Take says whether an event may start something for a tunnel now, and counts that as a start. why
+// says what holds it back.
 func (b *Brake) Take(tunnel string, now time.Time) (ok bool, why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -60,7 +62,8 @@ func (b *Brake) Take(tunnel string, now time.Time) (ok bool, why string) {
 	return true, ""
 }
 
-// Return takes the last start of a tunnel back, which came to nothing, and holds the tunnel's events back until then.
+// Return takes the last start of a tunnel back, which came to nothing, and holds the tunnel's
+// events back until then.
 func (b *Brake) Return(tunnel string, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,9 +1,11 @@
-// Package event reads what happens to a tunnel from what others say of it: log lines of its routers, and alerts of a
-// monitoring system. An event says which tunnel and what kind; it may start a capture that is allowed anyway, and never
-// carries a command, a setting or an address to go to.
+// Package event reads what happens to a tunnel from what others say of it: log lines of its
+// routers, and alerts of a monitoring system. An event says which tunnel and what kind; it may
+// start a capture that is allowed anyway, and never carries a command, a setting or an address to
+// go to.
 //
-// The way of a log line: Listener -> ParseSyslog -> Judge (the rules) -> Book.Find (which tunnel) -> Brake (is it too
-// much?). Nothing here keeps more than a bounded number of things, however many lines come.
+// The way of a log line: Listener -> ParseSyslog -> Judge (the rules) -> Book.Find (which tunnel)
+// -> Brake (is it too much?). Nothing here keeps more than a bounded number of things, however many
+// lines come.
 package event
 
 import (
@@ -30,7 +32,8 @@ const (
 	Replay            Kind = "replay"             // ESP fell out of the anti-replay window
 	Integrity         Kind = "integrity"          // ESP failed its integrity check
 	Alert             Kind = "alert"              // a monitoring system says so
-	Lost              Kind = "lost"               // the SA is not in the router's table any more, as asked over its session
+	// the SA is not in the router's table any more, as asked over its session
+	Lost Kind = "lost"
 )
 
 // Kinds lists all kinds, in a stable order.
@@ -38,8 +41,9 @@ func Kinds() []Kind {
 	return []Kind{SADown, Lost, LineDown, NegotiationFailed, InvalidSPI, NoIKESA, Replay, Integrity, Alert, SAUp, LineUp}
 }
 
-// Trouble lists the kinds that start a capture where nobody chose others: those after which a tunnel does not carry
-// traffic. Replay and Integrity are left out, as a few of them are every day's.
+// Trouble lists the kinds that start a capture where nobody chose others: those after
+// which a tunnel does not carry traffic. Replay and Integrity are left out, as a few of
+// them are every day's.
 func Trouble() []Kind {
 	return []Kind{SADown, Lost, LineDown, NegotiationFailed, InvalidSPI, NoIKESA, Alert}
 }

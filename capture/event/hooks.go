@@ -28,7 +28,8 @@ const (
 	maxOffender = 1000            // addresses that are remembered for them
 )
 
-// Proof says how a program proves that it may tell of events. One of the two at least is set; either will do.
+// Proof says how a program proves that it may tell of events. One of the two at least is set;
+// either will do.
 type Proof struct {
 	Token  string // Authorization: Bearer TOKEN
 	Secret string // of X-Moncap-Signature: t=SECONDS,v1=HEX, the HMAC-SHA-256 of "SECONDS.BODY"
@@ -201,7 +202,8 @@ type alert struct {
 	Fingerprint string            `json:"fingerprint"`
 }
 
-// ownAlerts begin the names of the alerts that moncap itself sends: one that came back would have each run start another.
+// ownAlerts begin the names of the alerts that moncap itself sends: one that came back would have
+// each run start another.
 const ownAlerts = "Moncap"
 
 func (h *Hooks) alerts(body []byte, now time.Time) (events []Event, taken []Taken, err error) {
@@ -243,7 +245,8 @@ func (h *Hooks) alertOf(a alert, now time.Time) (e Event, why string) {
 		tunnel, _ = h.Book().TunnelOf(instance)
 	}
 	if tunnel == "" {
-		return e, "it names no tunnel of the inventory, in the label " + h.Label + ", and no router with one tunnel alone, in instance"
+		return e, "it names no tunnel of the inventory, in the label " + h.Label +
+			", and no router with one tunnel alone, in instance"
 	}
 	if a.Fingerprint == "" {
 		labels, _ := json.Marshal(a.Labels) // of strings
@@ -251,7 +254,8 @@ func (h *Hooks) alertOf(a alert, now time.Time) (e Event, why string) {
 		a.Fingerprint = hex.EncodeToString(sum[:8])
 	}
 	return Event{
-		Tunnel: tunnel, Kind: Alert, At: now, Source: FromAlertmanager, Text: printable(name+" "+a.Annotations["summary"], MaxText),
+		Tunnel: tunnel, Kind: Alert, At: now, Source: FromAlertmanager,
+		Text: printable(name+" "+a.Annotations["summary"], MaxText),
 		// An alert that goes on firing is told again and again.
 		Key: printable("alertmanager/"+a.Fingerprint+"/"+a.StartsAt.UTC().Format(time.RFC3339Nano), 200),
 	}, ""
@@ -286,7 +290,8 @@ func (h *Hooks) generic(body []byte, now time.Time) (events []Event, taken []Tak
 	}
 	tunnel := h.tunnelOf(name)
 	if tunnel == "" {
-		return nil, []Taken{{Tunnel: printable(name, 63), Kind: Alert, Outcome: "ignored", Why: "the inventory has no such tunnel, and no router with one tunnel alone"}}, nil
+		return nil, []Taken{{Tunnel: printable(name, 63), Kind: Alert, Outcome: "ignored",
+			Why: "the inventory has no such tunnel, and no router with one tunnel alone"}}, nil
 	}
 	e := Event{Tunnel: tunnel, Kind: Alert, At: now, Source: FromGeneric, Text: printable("told of "+name, MaxText)}
 	if h.Key != "" {

@@ -79,10 +79,12 @@ func TestAlertmanagersMessages(t *testing.T) {
 		t.Fatalf("%d, %+v, %+v", status, taken, *events)
 	}
 	first, second := (*events)[0], (*events)[1]
-	if first.Tunnel != "hub-s1" || first.Key != "alertmanager/e2e0ff/2026-11-29T11:00:00.5Z" || first.Kind != Alert || first.Text != "TunnelDown no  [31mtraffic" {
+	if first.Tunnel != "hub-s1" || first.Key != "alertmanager/e2e0ff/2026-11-29T11:00:00.5Z" || first.Kind != Alert ||
+		first.Text != "TunnelDown no  [31mtraffic" {
 		t.Errorf("%+v", first)
 	}
-	if second.Tunnel != "hub-s2" || !strings.HasPrefix(second.Key, "alertmanager/") || second.Key == "alertmanager//2026-11-29T11:00:00Z" {
+	if second.Tunnel != "hub-s2" || !strings.HasPrefix(second.Key, "alertmanager/") ||
+		second.Key == "alertmanager//2026-11-29T11:00:00Z" {
 		t.Errorf("by its instance: %+v", second)
 	}
 	for i, want := range []string{"it is not firing", "it is moncap's own", "it names no tunnel", "it names no tunnel"} {
@@ -91,9 +93,11 @@ func TestAlertmanagersMessages(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]int{
-		"{": 400, "[]": 400, `{"version":"3","alerts":[]}`: 400, `{"version":"4","alerts":[]}`: 202, `{"version":"4","alerts":[{"status":"firing"}]}`: 202,
-		`{"version":"4","alerts":[` + strings.Repeat(`{},`, maxAlerts) + `{}]}`: 400, `{"version":"4","alerts":[{"startsAt":"x"}]}`: 400,
-		`{"version":"4", "x":"` + strings.Repeat("a", maxBody) + `"}`: 413,
+		"{": 400, "[]": 400, `{"version":"3","alerts":[]}`: 400, `{"version":"4","alerts":[]}`: 202,
+		`{"version":"4","alerts":[{"status":"firing"}]}`:                        202,
+		`{"version":"4","alerts":[` + strings.Repeat(`{},`, maxAlerts) + `{}]}`: 400,
+		`{"version":"4","alerts":[{"startsAt":"x"}]}`:                           400,
+		`{"version":"4", "x":"` + strings.Repeat("a", maxBody) + `"}`:           413,
 	} {
 		if status, _ := post(path, body, "Authorization", "Bearer am-token"); status != want {
 			t.Errorf("%.60s: %d, want %d", body, status, want)
@@ -129,7 +133,8 @@ func TestHooksBelieveOnlyWhatIsProved(t *testing.T) {
 		"no sum":            {[]string{header, strings.SplitN(right, ",", 2)[0]}, body},
 		"an empty token":    {[]string{"Authorization", "Bearer "}, body},
 	} {
-		if status, _ := post(path, c.body, c.header...); status != http.StatusUnauthorized && status != http.StatusTooManyRequests {
+		if status, _ := post(path, c.body, c.header...); status != http.StatusUnauthorized &&
+			status != http.StatusTooManyRequests {
 			t.Errorf("%s: %d", what, status)
 		}
 	}
@@ -152,8 +157,9 @@ func TestHooksBelieveOnlyWhatIsProved(t *testing.T) {
 		t.Errorf("%+v", *events)
 	}
 	for body, want := range map[string]int{
-		`{"event":{"id":"x","tags":["nowhere"]}}`: 202, `{"event":{"id":"x","tags":[]}}`: 400, `{"event":{"id":"x","tags":[7]}}`: 400,
-		`{"event":{"tags":["hub-s2"]}}`: 400, `null`: 400, `"hub-s2"`: 400, `{`: 400,
+		`{"event":{"id":"x","tags":["nowhere"]}}`: 202, `{"event":{"id":"x","tags":[]}}`: 400,
+		`{"event":{"id":"x","tags":[7]}}`: 400,
+		`{"event":{"tags":["hub-s2"]}}`:   400, `null`: 400, `"hub-s2"`: 400, `{`: 400,
 	} {
 		if status, _ := post(path, body, "Authorization", "Bearer g-token"); status != want {
 			t.Errorf("%s: %d, want %d", body, status, want)
@@ -167,7 +173,8 @@ func TestHooksBelieveOnlyWhatIsProved(t *testing.T) {
 func TestAHookWithoutAProofIsNotThere(t *testing.T) {
 	mux := http.NewServeMux()
 	(&Hooks{Alertmanager: Proof{Token: "x"}}).Register(mux)
-	for path, want := range map[string]int{"/api/v1/hooks/generic": http.StatusNotFound, "/api/v1/hooks/alertmanager": http.StatusUnauthorized} {
+	for path, want := range map[string]int{"/api/v1/hooks/generic": http.StatusNotFound,
+		"/api/v1/hooks/alertmanager": http.StatusUnauthorized} {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader("{}")))
 		if w.Code != want {
@@ -204,7 +211,8 @@ func TestSignaturesThatAreRememberedAreBounded(t *testing.T) {
 func TestLargeKeysAreToldApart(t *testing.T) {
 	post, events := hooked(t)
 	for _, id := range []string{"9007199254740993", "9007199254740992"} {
-		if status, _ := post("/api/v1/hooks/generic", `{"event":{"id":`+id+`,"tags":["hub-s2"]}}`, "Authorization", "Bearer g-token"); status != http.StatusAccepted {
+		if status, _ := post("/api/v1/hooks/generic", `{"event":{"id":`+id+`,"tags":["hub-s2"]}}`, "Authorization",
+			"Bearer g-token"); status != http.StatusAccepted {
 			t.Errorf("%s: %d", id, status)
 		}
 	}

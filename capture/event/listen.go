@@ -45,12 +45,14 @@ func Listen(ctx context.Context, at string) (*Listener, error) {
 	return l, nil
 }
 
-// ParseListen takes udp:HOST:PORT or tcp:HOST:PORT apart. An empty host is every address of this machine.
+// ParseListen takes udp:HOST:PORT or tcp:HOST:PORT apart. An empty host is every
+// address of this machine.
 func ParseListen(at string) (network, address string, err error) {
 	network, address, _ = strings.Cut(at, ":")
 	_, port, err := net.SplitHostPort(address)
 	if network != "udp" && network != "tcp" || err != nil || port == "" {
-		return "", "", fmt.Errorf("syslog %q: want udp:HOST:PORT or tcp:HOST:PORT, such as udp:0.0.0.0:5514", printable(at, 80))
+		return "", "", fmt.Errorf("syslog %q: want udp:HOST:PORT or tcp:HOST:PORT, such as udp:0.0.0.0:5514",
+			printable(at, 80))
 	}
 	return network, address, nil
 }
@@ -63,9 +65,11 @@ func (l *Listener) Address() string {
 	return "tcp:" + l.streams.Addr().String()
 }
 
-// Serve hands each line that comes in to a function, with where it came from, until ctx ends. Senders that known does not
-// know are not listened to. The functions are called from several goroutines; a line is theirs until they return.
-func (l *Listener) Serve(ctx context.Context, known func(netip.Addr) bool, take func(from netip.Addr, line []byte)) error {
+// Serve hands each line that comes in to a function, with where it came from, until ctx ends.
+// Senders that known does not know are not listened to. The functions are called from several
+// goroutines; a line is theirs until they return.
+func (l *Listener) Serve(ctx context.Context, known func(netip.Addr) bool,
+	take func(from netip.Addr, line []byte)) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // what waits returns with an error
 	defer stop()
 	var err error
@@ -181,8 +185,9 @@ func (q *quiet) Read(p []byte) (int, error) {
 // errFrame is about a length that no line has.
 var errFrame = errors.New("syslog: a frame is longer than a line can be")
 
-// frame reads one line (RFC 6587): "LENGTH LINE" when a digit comes first (Section 3.4.1), else up to a line feed or a zero
-// byte (Section 3.4.2). Every line of a router begins with <, and one without its <PRI> is no transport's.
+// frame reads one line (RFC 6587): "LENGTH LINE" when a digit comes first (Section 3.4.1), else up
+// to a line feed or a zero byte (Section 3.4.2). Every line of a router begins with <, and one
+// without its <PRI> is no transport's.
 func frame(r *bufio.Reader) ([]byte, error) {
 	first, err := r.Peek(1)
 	if err != nil {

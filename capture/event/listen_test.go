@@ -79,7 +79,8 @@ func TestTCPFrames(t *testing.T) {
 		"newline":        {"<1>a\n<1>b\r\n\n<1>c\x00<1>d", []string{"<1>a", "<1>b", "<1>c", "<1>d"}},
 		"octet counting": {"4 <1>a6 <1>b\nc4 <1>d", []string{"<1>a", "<1>b\nc", "<1>d"}},
 		"mixed":          {"4 <1>a<1>b\n4 <1>c", []string{"<1>a", "<1>b", "<1>c"}},
-		"too long":       {"<1>" + strings.Repeat("a", 3*MaxLine) + "\n<1>b\n", []string{"<1>" + strings.Repeat("a", MaxLine-2), "<1>b"}},
+		"too long": {"<1>" + strings.Repeat("a", 3*MaxLine) + "\n<1>b\n",
+			[]string{"<1>" + strings.Repeat("a", MaxLine-2), "<1>b"}},
 		"no number":      {"4 <1>a4x <1>b\n", []string{"<1>a"}},
 		"too large":      {"4 <1>a9999 <1>b\n", []string{"<1>a"}},
 		"endless number": {"4 <1>a" + strings.Repeat("1", 10_000), []string{"<1>a"}},
@@ -150,7 +151,8 @@ func TestTCPHangsUpOnStrangers(t *testing.T) {
 }
 
 func TestParseListen(t *testing.T) {
-	for _, bad := range []string{"", "udp", "udp:", "udp:514", "tls:127.0.0.1:6514", "127.0.0.1:514", "udp:[::1", "udp:127.0.0.1:"} {
+	for _, bad := range []string{"", "udp", "udp:", "udp:514", "tls:127.0.0.1:6514", "127.0.0.1:514", "udp:[::1",
+		"udp:127.0.0.1:"} {
 		if _, _, err := ParseListen(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}

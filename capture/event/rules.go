@@ -2,7 +2,6 @@ package event
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -34,9 +33,10 @@ var (
 	lineForm    = lazyregexp.New(`^Line protocol on Interface (Tunnel\d+), changed state to (up|down)\b`)
 )
 
-// rules are the lines that matter. Facilities, mnemonics and texts are those of logs that operators published, but for those
-// that say "modelled": of these only the form in Cisco's system message guides is known, with its fields filled in here, and
-// a router's own line may differ. Their mnemonics alone decide; what the text lacks is no far end, and never another event.
+// rules are the lines that matter. Facilities, mnemonics and texts are those of logs that operators
+// published, but for those that say "modelled": of these only the form in Cisco's system message
+// guides is known, with its fields filled in here, and a router's own line may differ. Their
+// mnemonics alone decide; what the text lacks is no far end, and never another event.
 var rules = []Rule{
 	{"CRYPTO SESSION_STATUS", []Kind{SADown, SAUp},
 		"%CRYPTO-5-SESSION_STATUS: Crypto tunnel is DOWN.  Peer 198.51.100.1:500       Id: 198.51.100.1", session},
@@ -51,7 +51,8 @@ var rules = []Rule{
 		"%IKEV2-3-NEG_ABORT: Negotiation aborted due to ERROR: Failed to receive the AUTH msg before the timer expired",
 		named(NegotiationFailed, ikev2Form)},
 	{"CRYPTO IKMP_MODE_FAILURE", []Kind{NegotiationFailed},
-		"%CRYPTO-6-IKMP_MODE_FAILURE: Processing of Main mode failed with peer at 198.51.100.1", named(NegotiationFailed, peerForm)},
+		"%CRYPTO-6-IKMP_MODE_FAILURE: Processing of Main mode failed with peer at 198.51.100.1",
+		named(NegotiationFailed, peerForm)},
 	{"CRYPTO IKMP_BAD_MESSAGE", []Kind{NegotiationFailed},
 		"%CRYPTO-4-IKMP_BAD_MESSAGE: IKE message from 198.51.100.1 failed its sanity check or is malformed",
 		named(NegotiationFailed, fromForm)},
@@ -71,10 +72,12 @@ var rules = []Rule{
 			"remote=198.51.100.1 spi=3EA71AED seqno=00000007", named(Integrity, remoteForm)},
 	// modelled on the documentation: no line of a router was found
 	{"CRYPTO PKT_REPLAY_ERR", []Kind{Replay},
-		"%CRYPTO-4-PKT_REPLAY_ERR: decrypt: replay check failed connection id=2001, sequence number=7", named(Replay, remoteForm)},
+		"%CRYPTO-4-PKT_REPLAY_ERR: decrypt: replay check failed connection id=2001, sequence number=7",
+		named(Replay, remoteForm)},
 	{"IPSEC REPLAY_ERROR", []Kind{Replay},
 		"%IOSXE-3-PLATFORM: R0/0: cpp_cp: QFP:0.0 Thread:083 TS:00000531366204627 %IPSEC-3-REPLAY_ERROR: IPSec SA receives " +
-			"anti-replay error, DP Handle 138, src_addr 198.51.100.1, dest_addr 192.0.2.1, SPI 0x3caaaeb7", named(Replay, srcForm)},
+			"anti-replay error, DP Handle 138, src_addr 198.51.100.1, dest_addr 192.0.2.1, SPI 0x3caaaeb7",
+		named(Replay, srcForm)},
 	{"IPSEC HMAC_ERROR", []Kind{Integrity},
 		"%IOSXE-3-PLATFORM: R0/0: cpp_cp: QFP:0.0 Thread:083 TS:00000531366204627 %IPSEC-3-HMAC_ERROR: IPSec SA receives " +
 			"HMAC error, DP Handle 138, src_addr 198.51.100.1, dest_addr 192.0.2.1, SPI 0x3caaaeb7", named(Integrity, srcForm)},
@@ -85,7 +88,8 @@ var rules = []Rule{
 // Rules lists what log lines are taken for.
 func Rules() []Rule { return slices.Clone(rules) }
 
-// Judge says what a line means for a tunnel. ok is false for lines that mean nothing to one, which are most.
+// Judge says what a line means for a tunnel. ok is false for lines that mean nothing to one, which
+// are most.
 func Judge(m Message) (f Finding, ok bool) {
 	code := m.Facility + " " + m.Mnemonic
 	for _, r := range rules {
@@ -97,10 +101,10 @@ func Judge(m Message) (f Finding, ok bool) {
 }
 
 // named reads a line that says one thing, and perhaps the far end.
-func named(k Kind, form func() *regexp.Regexp) func(string) (Finding, bool) {
+func named(k Kind, form *lazyregexp.Regexp) func(string) (Finding, bool) {
 	return func(text string) (Finding, bool) {
 		f := Finding{Kind: k}
-		if m := form().FindStringSubmatch(text); m != nil {
+		if m := form.Get().FindStringSubmatch(text); m != nil {
 			f.Remote = address(m[1])
 		}
 		return f, true
@@ -109,7 +113,7 @@ func named(k Kind, form func() *regexp.Regexp) func(string) (Finding, bool) {
 
 // session reads "Crypto tunnel is UP  .  Peer ADDRESS:PORT       Id: ...".
 func session(text string) (f Finding, ok bool) {
-	m := sessionForm().FindStringSubmatch(text)
+	m := sessionForm.Get().FindStringSubmatch(text)
 	if m == nil {
 		return f, false
 	}
@@ -117,14 +121,14 @@ func session(text string) (f Finding, ok bool) {
 	if strings.EqualFold(m[1], "up") {
 		f.Kind = SAUp
 	}
-	if m := peerForm().FindStringSubmatch(text); m != nil {
+	if m := peerForm.Get().FindStringSubmatch(text); m != nil {
 		f.Remote = address(m[1])
 	}
 	return f, true
 }
 
 func line(text string) (f Finding, ok bool) {
-	m := lineForm().FindStringSubmatch(text)
+	m := lineForm.Get().FindStringSubmatch(text)
 	if m == nil {
 		return f, false
 	}
@@ -135,7 +139,8 @@ func line(text string) (f Finding, ok bool) {
 	return f, true
 }
 
-// address reads an address that a port may follow, as in 192.0.2.1:500 or 2001:DB8::1:500, and a full stop.
+// address reads an address that a port may follow, as in 192.0.2.1:500 or 2001:DB8::1:500, and a
+// full stop.
 func address(s string) netip.Addr {
 	s = strings.TrimRight(s, ".:")
 	if a, err := netip.ParseAddr(s); err == nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// MaxLine bounds a log line, in bytes: RFC 5424, Section 6.1, has receivers take 2048, and none of the lines that matter
-// here is longer.
+// MaxLine bounds a log line, in bytes: RFC 5424, Section 6.1, has receivers take 2048, and none of
+// the lines that matter here is longer.
 const MaxLine = 8192
 
 // Message is a log line taken apart. What a line does not have is zero.
@@ -40,12 +40,13 @@ var (
 	errShort      = errors.New("log line: it ends within the header of RFC 5424")
 )
 
-// mnemonicForm is %FACILITY-SEVERITY-MNEMONIC: and %FACILITY-SUBFACILITY-SEVERITY-MNEMONIC: of Cisco's "System Message
-// Format".
+// mnemonicForm is %FACILITY-SEVERITY-MNEMONIC: and %FACILITY-SUBFACILITY-SEVERITY-MNEMONIC: of
+// Cisco's "System Message Format".
 var mnemonicForm = lazyregexp.New(`%([A-Z][A-Z0-9_]*(?:-[A-Z][A-Z0-9_]*)*)-([0-7])-([A-Z][A-Z0-9_]*):`)
 
-// ParseSyslog takes a log line of IOS XE apart, as it comes from the router or over a relay: RFC 3164 with Cisco's sequence
-// numbers, origin, and every form of `service timestamps`, or RFC 5424. now fills in the year that a line leaves out.
+// ParseSyslog takes a log line of IOS XE apart, as it comes from the router or over a relay:
+// RFC 3164 with Cisco's sequence numbers, origin, and every form of `service timestamps`, or
+// RFC 5424. now fills in the year that a line leaves out.
 func ParseSyslog(line []byte, now time.Time) (Message, error) {
 	m := Message{Priority: -1, Format: "IOS"}
 	if len(line) > MaxLine {
@@ -62,17 +63,17 @@ func ParseSyslog(line []byte, now time.Time) (Message, error) {
 			return m, err
 		}
 	}
-	at := mnemonicForm().FindStringSubmatchIndex(text)
+	at := mnemonicForm.Get().FindStringSubmatchIndex(text)
 	if at == nil {
 		return m, errNoMnemonic
 	}
 	m.header(text[:at[0]], now)
 	m.take(text, at)
-	// The data plane's own lines come inside one of the platform: "%IOSXE-3-PLATFORM: R0/0: cpp_cp: QFP:0.0 Thread:083
-	// TS:00000000000000 %IPSEC-3-REPLAY_ERROR: ...". In any other line a second mnemonic is what somebody wrote, a user's name
-	// for one.
+	// The data plane's own lines come inside one of the platform: "%IOSXE-3-PLATFORM: R0/0: cpp_cp:
+	// QFP:0.0 Thread:083 TS:00000000000000 %IPSEC-3-REPLAY_ERROR: ...". In any other line a second
+	// mnemonic is what somebody wrote, a user's name for one.
 	if m.Facility == "IOSXE" && m.Mnemonic == "PLATFORM" && strings.Contains(m.Text, "QFP:") {
-		if at := mnemonicForm().FindStringSubmatchIndex(m.Text); at != nil {
+		if at := mnemonicForm.Get().FindStringSubmatchIndex(m.Text); at != nil {
 			m.take(m.Text, at)
 		}
 	}
@@ -125,7 +126,8 @@ func (m *Message) modern(text string) (rest string, err error) {
 	return strings.TrimPrefix(text, "\ufeff"), nil
 }
 
-// withoutData takes STRUCTURED-DATA off the beginning: -, or elements in brackets, whose values escape " \ and ].
+// withoutData takes STRUCTURED-DATA off the beginning: -, or elements in brackets, whose values
+// escape " \ and ].
 func withoutData(text string) (string, error) {
 	if rest, ok := strings.CutPrefix(text, "-"); ok {
 		return strings.TrimPrefix(rest, " "), nil
@@ -159,25 +161,26 @@ var (
 	hostForm = lazyregexp.New(`^([A-Za-z0-9][A-Za-z0-9._:-]{0,254}?):? `)
 )
 
-// header reads what stands before the mnemonic, whose parts may all be there or not, some of them twice when a relay put
-// its own before them: <189>8: fakehost: 000012: *Mar  1 00:00:00.000 UTC: . What it cannot read it leaves.
+// header reads what stands before the mnemonic, whose parts may all be there or not, some of them
+// twice when a relay put its own before them: <189>8: fakehost: 000012: *Mar 1 00:00:00.000 UTC: .
+// What it cannot read it leaves.
 func (m *Message) header(text string, now time.Time) {
 	for range 12 {
 		text = strings.TrimLeft(text, " ")
-		if f := sequenceForm().FindStringSubmatch(text); f != nil {
+		if f := sequenceForm.Get().FindStringSubmatch(text); f != nil {
 			m.Sequence, _ = strconv.ParseUint(f[1], 10, 64) // one that is too large is none
 			text = text[len(f[0]):]
-		} else if f := uptimeForm().FindString(text); f != "" {
+		} else if f := uptimeForm.Get().FindString(text); f != "" {
 			text = text[len(f):]
-		} else if f := stampForm().FindStringSubmatch(text); f != nil {
+		} else if f := stampForm.Get().FindStringSubmatch(text); f != nil {
 			m.stamp(f, now)
 			text = text[len(f[0]):]
-		} else if f := isoForm().FindStringSubmatch(text); f != nil {
+		} else if f := isoForm.Get().FindStringSubmatch(text); f != nil {
 			if t, err := time.Parse(time.RFC3339, f[1]); err == nil {
 				m.Time, m.Unsure = t, false
 			}
 			text = text[len(f[0]):]
-		} else if f := hostForm().FindStringSubmatch(text); f != nil {
+		} else if f := hostForm.Get().FindStringSubmatch(text); f != nil {
 			if m.Host == "" {
 				m.Host = f[1]
 			}

@@ -14,18 +14,21 @@ import (
 	"github.com/moncap/moncap/capture/bundle"
 )
 
-// An armed run holds its routers for days. It is a run as any: when it ends, for whatever reason but its own, the next one
-// takes its place until the time is over that the tunnel is to be armed for.
+// An armed run holds its routers for days. It is a run as any: when it ends, for whatever
+// reason but its own, the next one takes its place until the time is over that the tunnel
+// is to be armed for.
 
 // armedCause begins the cause of each run of an armed tunnel.
 const armedCause = "armed until "
 
-// ArmedCause is the cause of the runs of a tunnel that is armed until a moment, and so often again after an event.
+// ArmedCause is the cause of the runs of a tunnel that is armed until a moment, and so often again
+// after an event.
 func ArmedCause(until time.Time, again int) string {
 	return fmt.Sprintf("%s%s, %d more", armedCause, until.UTC().Format(time.RFC3339), again)
 }
 
-// Armed says whether the run is one of an armed tunnel, until when that is, and how often it is armed again.
+// Armed says whether the run is one of an armed tunnel, until when that is, and how often it is
+// armed again.
 func (r Run) Armed() (until time.Time, again int, ok bool) {
 	when, ok := strings.CutPrefix(r.Cause, armedCause)
 	if !ok {
@@ -41,7 +44,8 @@ func (r Run) Armed() (until time.Time, again int, ok bool) {
 
 // ArmedRuns lists the runs of armed tunnels that are not over: of one tunnel, or of all.
 func (s *Store) ArmedRuns(ctx context.Context, tunnel string) ([]Run, error) {
-	all, err := s.runs(ctx, s.db, "WHERE state IN "+openStates+" AND substr(cause, 1, ?) = ? AND (tunnel = ? OR ? = '') ORDER BY created",
+	all, err := s.runs(ctx, s.db,
+		"WHERE state IN "+openStates+" AND substr(cause, 1, ?) = ? AND (tunnel = ? OR ? = '') ORDER BY created",
 		len(armedCause), armedCause, tunnel, tunnel)
 	return all, s.fail(err)
 }
@@ -104,12 +108,15 @@ func (v *service) armedRuns() map[*held]*armed {
 // toldArmed is the outcome of an event that an armed run was told, instead of starting another.
 const toldArmed = "told"
 
-// TellArmed tells an event to the armed run of its tunnel that captures and waits for such, wherever that is. ok is false when
-// there is none: one that waits for others alone would go on, and nobody have the packets.
+// TellArmed tells an event to the armed run of its tunnel that captures and waits for such,
+// wherever that is. ok is false when there is none: one that waits for others alone would go on,
+// and nobody have the packets.
 func (s *Store) TellArmed(ctx context.Context, e EventStart) (run string, ok bool, err error) {
 	err = s.locked(ctx, func(tx *sql.Tx) error {
 		run = ""
-		all, err := s.runs(ctx, tx, "WHERE state = 'running' AND tunnel = ? AND substr(cause, 1, ?) = ? ORDER BY created LIMIT 1", e.Tunnel, len(armedCause), armedCause)
+		all, err := s.runs(ctx, tx,
+			"WHERE state = 'running' AND tunnel = ? AND substr(cause, 1, ?) = ? ORDER BY created LIMIT 1", e.Tunnel,
+			len(armedCause), armedCause)
 		if err != nil || len(all) == 0 {
 			return err
 		}
@@ -145,15 +152,16 @@ func (v *service) tellEvents(ctx context.Context) error {
 			default: // it has enough to do with those
 			}
 			return nil
-		}, "SELECT id, peer, kind, text FROM moncap_event WHERE tunnel = ? AND run = ? AND outcome = ? ORDER BY at DESC, id DESC LIMIT 100", h.Tunnel, h.ID, toldArmed); err != nil {
+		}, "SELECT id, peer, kind, text FROM moncap_event WHERE tunnel = ? AND run = ? AND outcome = ? ORDER BY at DESC, "+
+			"id DESC LIMIT 100", h.Tunnel, h.ID, toldArmed); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// preempt has armed runs make room for urgent ones that wait for their routers: they are collected, and armed again when
-// there is room.
+// preempt has armed runs make room for urgent ones that wait for their routers: they are collected,
+// and armed again when there is room.
 func (v *service) preempt(ctx context.Context) error {
 	mine := v.armedRuns()
 	if len(mine) == 0 {
@@ -161,7 +169,8 @@ func (v *service) preempt(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.s.lease/3)
 	defer cancel()
-	urgent, err := v.s.runs(ctx, v.s.db, "WHERE state = 'waiting' AND priority = 0 AND approval <> 'wanted' AND not_before <= {now} LIMIT 100")
+	urgent, err := v.s.runs(ctx, v.s.db,
+		"WHERE state = 'waiting' AND priority = 0 AND approval <> 'wanted' AND not_before <= {now} LIMIT 100")
 	if err != nil || len(urgent) == 0 {
 		return err
 	}
@@ -196,8 +205,8 @@ const (
 	armAgainLater = 10 * time.Minute
 )
 
-// armAgain is when the next run of an armed tunnel begins, and how often it is armed after that; ok is false when there is
-// none.
+// armAgain is when the next run of an armed tunnel begins, and how often it is armed after that; ok
+// is false when there is none.
 func (v *service) armAgain(h *held, e ending) (in time.Duration, again int, ok bool) {
 	until, again, armed := h.Armed()
 	if !armed || !e.clean || e.final || time.Until(until) < time.Minute {
@@ -242,7 +251,8 @@ func (v *service) followArmed(ctx context.Context, tx *sql.Tx, h *held, e ending
 	if err != nil {
 		return err
 	}
-	q := Request{Plan: p, Site: h.Site, A: Slot{h.Routers[0], h.runs[0]}, B: Slot{h.Routers[1], h.runs[1]}, Priority: h.Priority, Attempts: h.Attempts,
+	q := Request{Plan: p, Site: h.Site, A: Slot{h.Routers[0], h.runs[0]}, B: Slot{h.Routers[1], h.runs[1]},
+		Priority: h.Priority, Attempts: h.Attempts,
 		Reason: h.Reason, Change: h.Change, Cause: ArmedCause(until, again), By: h.By, NotBefore: time.Now().Add(in)}
 	if err := v.s.insertRuns(ctx, tx, []Request{q}); err != nil {
 		return err
@@ -251,7 +261,8 @@ func (v *service) followArmed(ctx context.Context, tx *sql.Tx, h *held, e ending
 	return err
 }
 
-// quiet is what an armed run came to that ended without an event: nothing was fetched, and nothing is wrong.
+// quiet is what an armed run came to that ended without an event: nothing was fetched, and nothing
+// is wrong.
 func quiet(ended capture.Ending) error {
 	switch ended {
 	case capture.EndOver:

@@ -35,7 +35,8 @@ func takeArmed(t *testing.T, v *service, id string) *held {
 	if err != nil || !ok {
 		t.Fatalf("%s is not to be had: %v", id, err)
 	}
-	h := &held{Run: r, armed: &armed{stop: make(chan struct{}), events: make(chan bundle.Catch, 8), seen: map[string]bool{}}}
+	h := &held{Run: r, armed: &armed{stop: make(chan struct{}), events: make(chan bundle.Catch, 8),
+		seen: map[string]bool{}}}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.held == nil {
@@ -45,8 +46,8 @@ func takeArmed(t *testing.T, v *service, id string) *held {
 	return h
 }
 
-// What an armed run waits for is told to it once; what it does not wait for starts a run as ever. An urgent run that waits for
-// its routers has it make room, and it is armed again behind that one.
+// What an armed run waits for is told to it once; what it does not wait for starts a run as ever.
+// An urgent run that waits for its routers has it make room, and it is armed again behind that one.
 func TestAnArmedTunnelInTheDatabase(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
@@ -96,7 +97,8 @@ func TestAnArmedTunnelInTheDatabase(t *testing.T) {
 			t.Error("an urgent run waits")
 		}
 		h.armed.ended = capture.EndStopped
-		if err := v.settleOnce(ctx, h, ending{state: Done, clean: true, report: &Report{Outcome: "established", JSON: []byte("{}")}}); err != nil {
+		if err := v.settleOnce(ctx, h,
+			ending{state: Done, clean: true, report: &Report{Outcome: "established", JSON: []byte("{}")}}); err != nil {
 			t.Fatal(err)
 		}
 		all, err := s.ArmedRuns(ctx, "t")

@@ -67,14 +67,16 @@ func packFile(t *tar.Writer, root *os.Root, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: info.Size(), ModTime: info.ModTime(), Typeflag: tar.TypeReg}); err != nil {
+	if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: info.Size(), ModTime: info.ModTime(),
+		Typeflag: tar.TypeReg}); err != nil {
 		return err
 	}
 	_, err = io.Copy(t, io.LimitReader(f, info.Size()))
 	return err
 }
 
-// keep puts the bundle of a run that is held into the database, where it is small enough. Without it, it is on this machine.
+// keep puts the bundle of a run that is held into the database, where it is small enough. Without
+// it, it is on this machine.
 func (v *service) keep(ctx context.Context, h *held, b *bundle.Bundle) {
 	if v.o.ArtifactsMB < 0 {
 		return
@@ -91,7 +93,8 @@ func (v *service) keep(ctx context.Context, h *held, b *bundle.Bundle) {
 }
 
 func (s *Store) putBundle(ctx context.Context, run string, fence int64, data []byte) error {
-	_, err := s.exec(ctx, s.db, `INSERT INTO moncap_artifact (run, part, bytes) SELECT id, 'bundle', CAST(? AS {blob}) FROM moncap_run WHERE id = ? AND fence = ?
+	_, err := s.exec(ctx, s.db,
+		`INSERT INTO moncap_artifact (run, part, bytes) SELECT id, 'bundle', CAST(? AS {blob}) FROM moncap_run WHERE id = ? AND fence = ?
 		ON CONFLICT (run, part) DO UPDATE SET bytes = excluded.bytes`, data, run, fence)
 	return err
 }
@@ -104,12 +107,15 @@ func (s *Store) putReport(ctx context.Context, tx *sql.Tx, run string, r *Report
 		}
 	}
 	for _, f := range r.Findings {
-		if _, err := s.exec(ctx, tx, "INSERT INTO moncap_finding (run, code, severity) VALUES (?, ?, ?) ON CONFLICT (run, code) DO NOTHING", run, f.Code, f.Severity); err != nil {
+		if _, err := s.exec(ctx, tx,
+			"INSERT INTO moncap_finding (run, code, severity) VALUES (?, ?, ?) ON CONFLICT (run, code) DO NOTHING", run, f.Code,
+			f.Severity); err != nil {
 			return err
 		}
 	}
 	if r.StartGap != nil {
-		if _, err := s.exec(ctx, tx, `INSERT INTO moncap_gap (tunnel, us) SELECT tunnel, CAST(? AS BIGINT) FROM moncap_run WHERE id = ?
+		if _, err := s.exec(ctx, tx,
+			`INSERT INTO moncap_gap (tunnel, us) SELECT tunnel, CAST(? AS BIGINT) FROM moncap_run WHERE id = ?
 			ON CONFLICT (tunnel) DO UPDATE SET us = excluded.us`, r.StartGap.Microseconds(), run); err != nil {
 			return err
 		}
@@ -130,8 +136,8 @@ func (s *Store) putReport(ctx context.Context, tx *sql.Tx, run string, r *Report
 // The most that a bundle of the database may unpack to.
 const maxBundle = 2 << 30
 
-// FetchBundle unpacks the bundle of a run into a folder that is not there yet. It is ErrNotFound when the database does not
-// keep it.
+// FetchBundle unpacks the bundle of a run into a folder that is not there yet. It is ErrNotFound
+// when the database does not keep it.
 func (s *Store) FetchBundle(ctx context.Context, id, dir string) error {
 	var data []byte
 	ok, err := s.row(ctx, s.db, []any{&data}, "SELECT bytes FROM moncap_artifact WHERE run = ? AND part = 'bundle'", id)
@@ -192,8 +198,8 @@ func unpackFile(root *os.Root, name string, from io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// Record writes a run into the history that no worker did: what its bundle says, and what came of it. Written again, it is
-// replaced. err is that of the run.
+// Record writes a run into the history that no worker did: what its bundle says, and what came of
+// it. Written again, it is replaced. err is that of the run.
 func (s *Store) Record(ctx context.Context, b *bundle.Bundle, r *Report, by string, runErr error) error {
 	run, err := b.Run()
 	if err != nil {
@@ -223,7 +229,8 @@ func (s *Store) Record(ctx context.Context, b *bundle.Bundle, r *Report, by stri
 				return err
 			}
 		}
-		if _, err := s.exec(ctx, tx, "INSERT INTO moncap_plan (run, plan, doc) VALUES (?, ?, ?)", run.ID, string(run.Plan), string(doc)); err != nil {
+		if _, err := s.exec(ctx, tx, "INSERT INTO moncap_plan (run, plan, doc) VALUES (?, ?, ?)", run.ID, string(run.Plan),
+			string(doc)); err != nil {
 			return err
 		}
 		l := ledger{run: run.ID}
@@ -245,7 +252,8 @@ func (s *Store) Record(ctx context.Context, b *bundle.Bundle, r *Report, by stri
 	return nil
 }
 
-func (s *Store) recordRow(ctx context.Context, tx *sql.Tx, b *bundle.Bundle, run *bundle.Run, r *Report, by, host string, runErr error) error {
+func (s *Store) recordRow(ctx context.Context, tx *sql.Tx, b *bundle.Bundle, run *bundle.Run, r *Report, by,
+	host string, runErr error) error {
 	e := ending{state: Done, err: runErr, clean: run.Clean, report: r}
 	_, dirty := errors.AsType[*capture.DirtyError](runErr)
 	switch {
@@ -261,12 +269,14 @@ func (s *Store) recordRow(ctx context.Context, tx *sql.Tx, b *bundle.Bundle, run
 	if headline == "" {
 		headline = failure
 	}
-	if _, err := s.exec(ctx, tx, "DELETE FROM moncap_run WHERE id = ? AND fence = 0 AND state IN ('done', 'failed', 'dirty')", run.ID); err != nil {
+	if _, err := s.exec(ctx, tx,
+		"DELETE FROM moncap_run WHERE id = ? AND fence = 0 AND state IN ('done', 'failed', 'dirty')", run.ID); err != nil {
 		return err
 	}
-	_, err := s.exec(ctx, tx, `INSERT INTO moncap_run (id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, state, priority, host, cause, who, created, started, ended,
+	_, err := s.exec(ctx, tx,
+		`INSERT INTO moncap_run (id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, state, priority, host, cause, who, created, started, ended,
 		outcome, exit, headline, clean, error, remains, bundle) VALUES (?, ?, ?, ?, '', '', 1, 1, '', ?, 1, ?, 'manual', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		run.ID, run.Tunnel, run.A.Peer, run.B.Peer, string(e.state), host, by, ms(run.Started), ms(run.Started), ms(run.Ended), r.Outcome, exitOf(e), headline,
-		number(e.clean), failure, remains(runErr), b.Dir())
+		run.ID, run.Tunnel, run.A.Peer, run.B.Peer, string(e.state), host, by, ms(run.Started), ms(run.Started),
+		ms(run.Ended), r.Outcome, exitOf(e), headline, number(e.clean), failure, remains(runErr), b.Dir())
 	return err
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/riverqueue/river"
 )
 
-// Cancel ends runs: one that has not begun never does, and the worker of one that runs takes everything back. It returns
-// the runs as they are then.
+// Cancel ends runs: one that has not begun never does, and the worker of one that runs takes
+// everything back. It returns the runs as they are then.
 func (s *Store) Cancel(ctx context.Context, by string, ids ...string) ([]Run, error) {
 	var after []Run
 	err := s.locked(ctx, func(tx *sql.Tx) error {
@@ -38,7 +38,8 @@ func (s *Store) cancel(ctx context.Context, tx *sql.Tx, by, id string) (Run, err
 	switch r.State {
 	case Waiting, Granted:
 		r.State = Cancelled
-		if _, err := s.exec(ctx, tx, `UPDATE moncap_run SET state = 'cancelled', cancelled = ?, ended = {now}, clean = 1, headline = ?, fence = fence + 1
+		if _, err := s.exec(ctx, tx,
+			`UPDATE moncap_run SET state = 'cancelled', cancelled = ?, ended = {now}, clean = 1, headline = ?, fence = fence + 1
 			WHERE id = ?`, by, "cancelled by "+by+" before it began", id); err != nil {
 			return r, err
 		}
@@ -47,7 +48,8 @@ func (s *Store) cancel(ctx context.Context, tx *sql.Tx, by, id string) (Run, err
 		}
 	case Running:
 		r.State = Cancelling
-		if _, err := s.exec(ctx, tx, "UPDATE moncap_run SET state = 'cancelling', cancelled = ? WHERE id = ?", by, id); err != nil {
+		if _, err := s.exec(ctx, tx, "UPDATE moncap_run SET state = 'cancelling', cancelled = ? WHERE id = ?", by,
+			id); err != nil {
 			return r, err
 		}
 	default:

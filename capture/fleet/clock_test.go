@@ -13,7 +13,8 @@ import (
 	"github.com/moncap/moncap/capture"
 )
 
-// putBack makes the database's clock seem to have been put back by an hour: what it said of a time before lies ahead.
+// putBack makes the database's clock seem to have been put back by an hour: what it said of a time
+// before lies ahead.
 func putBack(t *testing.T, s *Store) {
 	t.Helper()
 	const hour = 3600 * 1000
@@ -31,7 +32,10 @@ func TestAClockThatIsPutBackHidesNoDeadWorker(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		f, s := newField(t, 2), openStore(t, url)
-		dying := f.worker(t, url, func(c *workerConfig) { c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second, syscall.SIGKILL })
+		dying := f.worker(t, url, func(c *workerConfig) {
+			c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second,
+				syscall.SIGKILL
+		})
 		dead := submit(t, s, f.request(t, 0, 1, long))[0]
 		<-dying.done
 		f.worker(t, url, nil)
@@ -125,7 +129,8 @@ func TestAClockThatIsOff(t *testing.T) {
 			t.Fatalf("%+v, %v", all, err)
 		}
 		problems, err := s.Check(t.Context())
-		if err != nil || len(problems) != 1 || problems[0].Severity != "warning" || !strings.Contains(problems[0].Text, "clock is 7s off") {
+		if err != nil || len(problems) != 1 || problems[0].Severity != "warning" ||
+			!strings.Contains(problems[0].Text, "clock is 7s off") {
 			t.Errorf("%v, %v", problems, err)
 		}
 		// The next beat has measured it.
@@ -144,7 +149,8 @@ func TestAFileOnANetworkIsRefused(t *testing.T) {
 		}
 		return "NFS"
 	}}
-	if s, err := Open(t.Context(), o); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "NFS") || !strings.Contains(err.Error(), "PostgreSQL") {
+	if s, err := Open(t.Context(), o); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "NFS") ||
+		!strings.Contains(err.Error(), "PostgreSQL") {
 		t.Errorf("%v, %v", s, err)
 	}
 	if exists(filepath.Join(dir, "moncap.db")) {

@@ -75,8 +75,8 @@ func TestAWorkerTerminatedTwiceTakesBack(t *testing.T) {
 	})
 }
 
-// freeze stops a worker, but not in the middle of a write to a SQLite file: that would keep everybody else from writing until
-// it goes on, and nobody could take over.
+// freeze stops a worker, but not in the middle of a write to a SQLite file: that would keep
+// everybody else from writing until it goes on, and nobody could take over.
 func freeze(t *testing.T, url string, p *process) {
 	t.Helper()
 	path, isFile := strings.CutPrefix(url, "sqlite:")
@@ -196,7 +196,8 @@ type harm struct {
 var harms = []harm{
 	{"restarted", (*server).halt, (*server).start, false},
 	{"stopped", (*server).halt, (*server).start, true},
-	{"paused", func(s *server) error { s.signal(syscall.SIGSTOP); return nil }, func(s *server) error { s.signal(syscall.SIGCONT); return nil }, true},
+	{"paused", func(s *server) error { s.signal(syscall.SIGSTOP); return nil },
+		func(s *server) error { s.signal(syscall.SIGCONT); return nil }, true},
 }
 
 func TestADatabaseThatGoesAway(t *testing.T) {
@@ -207,11 +208,12 @@ func TestADatabaseThatGoesAway(t *testing.T) {
 			pg := ownServer(t)
 			url := pg.database(t, nil)
 			f, s := newField(t, 1), openStore(t, url)
-			f.worker(t, url, nil)
-			settings := long
-			if !h.long {
+			settings, change := long, func(*workerConfig) {}
+			if !h.long { // however long a start takes here, it is shorter than the lease
 				settings.Duration = 6 * time.Second
+				change = func(c *workerConfig) { c.Lease = 10 * testLease }
 			}
+			f.worker(t, url, change)
 			ids := submit(t, s, f.request(t, 0, 1, settings))
 			running(t, f, s, ids[0])
 			if err := h.do(pg); err != nil {
@@ -219,7 +221,8 @@ func TestADatabaseThatGoesAway(t *testing.T) {
 			}
 			began := time.Now()
 			if h.long {
-				eventually(t, "what the run made is taken back without a database", 4*testLease, func() bool { return len(f.dirty()) == 0 })
+				eventually(t, "what the run made is taken back without a database", 4*testLease,
+					func() bool { return len(f.dirty()) == 0 })
 				t.Logf("clean after %s", time.Since(began))
 			}
 			if err := h.end(pg); err != nil {
@@ -256,7 +259,8 @@ func TestAFileThatIsHeld(t *testing.T) {
 	ids := submit(t, s, f.request(t, 0, 1, long))
 	running(t, f, s, ids[0])
 	tx := hold(t, s)
-	eventually(t, "what the run made is taken back without a database", 4*testLease, func() bool { return len(f.dirty()) == 0 })
+	eventually(t, "what the run made is taken back without a database", 4*testLease,
+		func() bool { return len(f.dirty()) == 0 })
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +305,8 @@ func TestOneCaptureARouter(t *testing.T) {
 	})
 }
 
-// A worker that is frozen in the middle of a transaction keeps what it has locked, and its server takes it for alive.
+// A worker that is frozen in the middle of a transaction keeps what it has locked, and its server
+// takes it for alive.
 func TestAFrozenTransactionKeepsNobody(t *testing.T) {
 	t.Parallel()
 	url := postgresDatabase(t)
@@ -311,13 +316,15 @@ func TestAFrozenTransactionKeepsNobody(t *testing.T) {
 	running(t, f, s, ids[0])
 	frozen := openStore(t, url)
 	tx := hold(t, frozen)
-	for _, q := range []string{fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", int64(books)), "UPDATE moncap_run SET reason = 'frozen'"} {
+	for _, q := range []string{fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", int64(books)),
+		"UPDATE moncap_run SET reason = 'frozen'"} {
 		if _, err := tx.ExecContext(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}
 	}
 	began := time.Now()
-	eventually(t, "others go on", 2*testLease, func() bool { _, err := s.Cancel(t.Context(), "tester", ids[0]); return err == nil })
+	eventually(t, "others go on", 2*testLease,
+		func() bool { _, err := s.Cancel(t.Context(), "tester", ids[0]); return err == nil })
 	t.Logf("others went on after %s", time.Since(began))
 	if r := await(t, s, time.Minute, ids...)[0]; r.State != Interrupted || !r.Clean {
 		t.Errorf("%+v", r)

@@ -154,7 +154,8 @@ func (f *field) add(t testing.TB, packets simulator.Source, address netip.Addr) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := simulator.Config{Hostname: name, Username: "moncap", Password: fieldPassword, Packets: packets, VTYs: 16, Authorize: watch.heard,
+	c := simulator.Config{Hostname: name, Username: "moncap", Password: fieldPassword, Packets: packets, VTYs: 16,
+		Authorize:  watch.heard,
 		Interfaces: []simulator.Interface{{Name: "GigabitEthernet1", Address: address}}}
 	c.HostKeys = append(c.HostKeys, key)
 	r, err := simulator.New(c)
@@ -195,15 +196,17 @@ func (p peerConfig) peer(dir string) (*inventory.Peer, error) {
 		return nil, err
 	}
 	address, err := netip.ParseAddr(p.Address)
-	return &inventory.Peer{Name: p.Name, Host: "127.0.0.1", Port: p.Port, Username: "moncap", Password: secret, KnownHosts: filepath.Join(dir, "known_hosts"),
-		HostKey: inventory.HostKeyStrict, Platform: inventory.PlatformIOSXE, ExpectHostname: p.Name,
+	return &inventory.Peer{Name: p.Name, Host: "127.0.0.1", Port: p.Port, Username: "moncap", Password: secret,
+		KnownHosts: filepath.Join(dir, "known_hosts"),
+		HostKey:    inventory.HostKeyStrict, Platform: inventory.PlatformIOSXE, ExpectHostname: p.Name,
 		WAN: inventory.WAN{Interface: "GigabitEthernet1", Address: address}}, err
 }
 
 func (p peerConfig) router() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Port)) }
 
 func (p peerConfig) endpoint() capture.Endpoint {
-	return capture.Endpoint{Name: p.Name, Address: netip.MustParseAddr(p.Address), Interface: "GigabitEthernet1", Platform: inventory.PlatformIOSXE,
+	return capture.Endpoint{Name: p.Name, Address: netip.MustParseAddr(p.Address), Interface: "GigabitEthernet1",
+		Platform:       inventory.PlatformIOSXE,
 		ExpectHostname: p.Name, Limits: capture.Limits{Runs: 1}}
 }
 
@@ -215,7 +218,8 @@ func (f *field) request(t testing.TB, a, b int, s capture.Settings) Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Request{Plan: p, A: Slot{f.peers[a].router(), 1}, B: Slot{f.peers[b].router(), 1}, Priority: Normal, Cause: "manual", By: "tester"}
+	return Request{Plan: p, A: Slot{f.peers[a].router(), 1}, B: Slot{f.peers[b].router(), 1}, Priority: Normal,
+		Cause: "manual", By: "tester"}
 }
 
 // dirty lists the routers that are not as they were.
@@ -291,7 +295,8 @@ func (f *field) worker(t testing.TB, url string, change func(*workerConfig)) *pr
 // begin starts a worker. The error is that of one that ended before it worked.
 func (f *field) begin(t testing.TB, url string, change func(*workerConfig)) (*process, error) {
 	t.Helper()
-	c := workerConfig{URL: url, Dir: f.dir, Runs: t.TempDir(), Peers: f.peers, Lease: testLease, Drain: 20 * time.Second, Workers: 4, Host: "host-" + random(2)}
+	c := workerConfig{URL: url, Dir: f.dir, Runs: t.TempDir(), Peers: f.peers, Lease: testLease, Drain: 20 * time.Second,
+		Workers: 4, Host: "host-" + random(2)}
 	if change != nil {
 		change(&c)
 	}
@@ -299,7 +304,8 @@ func (f *field) begin(t testing.TB, url string, change func(*workerConfig)) (*pr
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(context.Background(), os.Args[0]), log: &bytes.Buffer{}, done: make(chan struct{}), told: make(chan struct{})}
+	p := &process{cmd: exec.CommandContext(context.Background(), os.Args[0]), log: &bytes.Buffer{},
+		done: make(chan struct{}), told: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "MONCAP_TEST_WORKER="+string(text))
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
@@ -378,7 +384,8 @@ func workerMain(text string) int {
 		log.Error(err.Error())
 		return 4
 	}
-	o := WorkerOptions{Crew: c.crew(log), Workers: c.Workers, Sites: c.Sites, Drain: c.Drain, Version: "test", Host: c.Host, Ready: func() { fmt.Println("ready") }}
+	o := WorkerOptions{Crew: c.crew(log), Workers: c.Workers, Sites: c.Sites, Drain: c.Drain, Version: "test",
+		Host: c.Host, Ready: func() { fmt.Println("ready") }}
 	if c.Die != "" {
 		o.Events = func(_ string, e capture.Event) {
 			if e.Phase == c.Die && e.Kind == capture.Began && e.Side == "" {
@@ -545,4 +552,5 @@ func settled(t *testing.T, s *Store) {
 }
 
 // slowExport has a router take its time over an export.
-var slowExport = simulator.Fault{Match: regexp.MustCompile(`^monitor capture \S+ export`), Action: simulator.Delay, Delay: 2 * time.Second}
+var slowExport = simulator.Fault{Match: regexp.MustCompile(`^monitor capture \S+ export`), Action: simulator.Delay,
+	Delay: 2 * time.Second}

@@ -19,12 +19,12 @@ import (
 // errLost says that a run is not, or not any more, this worker's.
 var errLost = errors.New("this worker does not hold the run any more")
 
-// lazy is how long what became of a change waits to be written together with the next intent, whose round trip it would
-// lengthen otherwise.
+// lazy is how long what became of a change waits to be written together with the next intent, whose
+// round trip it would lengthen otherwise.
 const lazy = 300 * time.Millisecond
 
-// ledger is the journal of a run in the database, and its run.json. Each side writes by itself, so that it does not wait for
-// the other's round trip; what a side says is written in its order.
+// ledger is the journal of a run in the database, and its run.json. Each side writes by itself, so
+// that it does not wait for the other's round trip; what a side says is written in its order.
 type ledger struct {
 	s     *Store
 	run   string
@@ -57,7 +57,8 @@ const journalColumns = "moncap_journal (run, seq, at, side, peer, kind, name, st
 
 // newLedger begins behind what a run's earlier holders wrote. ctx bounds every attempt to write.
 func newLedger(ctx context.Context, s *Store, run string, fence, seq int64) *ledger {
-	l := &ledger{s: s, run: run, fence: fence, seq: seq, docSeq: fence << 20, end: make(chan struct{}), lanes: map[bundle.Side]*lane{}}
+	l := &ledger{s: s, run: run, fence: fence, seq: seq, docSeq: fence << 20, end: make(chan struct{}),
+		lanes: map[bundle.Side]*lane{}}
 	for _, side := range bundle.Sides() {
 		n := &lane{wake: make(chan struct{}, 1)}
 		l.lanes[side] = n
@@ -66,7 +67,8 @@ func newLedger(ctx context.Context, s *Store, run string, fence, seq int64) *led
 	return l
 }
 
-// close writes what is left, however long the database is away; when enough is closed, within limit.
+// close writes what is left, however long the database is away; when enough is
+// closed, within limit.
 func (l *ledger) close(enough <-chan struct{}, limit time.Duration) {
 	close(l.end)
 	done := make(chan struct{})
@@ -82,8 +84,9 @@ func (l *ledger) close(enough <-chan struct{}, limit time.Duration) {
 	}
 }
 
-// Intend writes a change that is about to be made, and returns when it is in the database. It fails when the run is not this
-// worker's any more, and waits for a database that is away as long as it is.
+// Intend writes a change that is about to be made, and returns when it is in the database.
+// It fails when the run is not this worker's any more, and waits for a database that is
+// away as long as it is.
 func (l *ledger) Intend(ctx context.Context, e bundle.Entry) error {
 	done := make(chan error, 1)
 	n := l.add(e, done)
@@ -103,8 +106,8 @@ func (l *ledger) Intend(ctx context.Context, e bundle.Entry) error {
 	}
 }
 
-// Noted writes what became of a change, before long; that a capture runs at once: nothing is announced for a while then,
-// and whoever goes on with the run has packets to collect.
+// Noted writes what became of a change, before long; that a capture runs at once: nothing is
+// announced for a while then, and whoever goes on with the run has packets to collect.
 func (l *ledger) Noted(e bundle.Entry) {
 	n := l.add(e, nil)
 	if e.Kind == capture.KindActive && e.State == bundle.Made {
@@ -223,8 +226,10 @@ func (r *line) refuse() bool {
 	return true
 }
 
-// write says whether the run is still held: with its fence, and within its lease where that is needed.
-func (l *ledger) write(ctx context.Context, rows []*line, doc []byte, docSeq int64, needsLease bool) (held bool, err error) {
+// write says whether the run is still held: with its fence, and within its lease
+// where that is needed.
+func (l *ledger) write(ctx context.Context, rows []*line, doc []byte, docSeq int64,
+	needsLease bool) (held bool, err error) {
 	if l.s.pool != nil {
 		return l.writePostgres(ctx, rows, doc, docSeq, needsLease)
 	}
@@ -234,27 +239,31 @@ func (l *ledger) write(ctx context.Context, rows []*line, doc []byte, docSeq int
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	n := 0
-	if _, err := l.s.row(ctx, tx, []any{&n}, "SELECT count(*) FROM moncap_run WHERE id = ? AND fence = ? AND (lease > {now} OR ? = 0)",
+	if _, err := l.s.row(ctx, tx, []any{&n},
+		"SELECT count(*) FROM moncap_run WHERE id = ? AND fence = ? AND (lease > {now} OR ? = 0)",
 		l.run, l.fence, number(needsLease)); err != nil || n == 0 {
 		return false, err
 	}
 	if doc != nil {
-		if _, err := l.s.exec(ctx, tx, "UPDATE moncap_plan SET doc = ?, doc_seq = ? WHERE run = ? AND doc_seq < ?", string(doc), docSeq, l.run, docSeq); err != nil {
+		if _, err := l.s.exec(ctx, tx, "UPDATE moncap_plan SET doc = ?, doc_seq = ? WHERE run = ? AND doc_seq < ?",
+			string(doc), docSeq, l.run, docSeq); err != nil {
 			return false, err
 		}
 	}
 	if len(rows) > 0 {
 		if _, err := l.s.exec(ctx, tx, "INSERT INTO "+journalColumns+" VALUES "+
-			strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?),", len(rows)), ",")+" ON CONFLICT (run, seq) DO NOTHING", l.values(rows)...); err != nil {
+			strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?),", len(rows)), ",")+" ON CONFLICT (run, seq) DO NOTHING",
+			l.values(rows)...); err != nil {
 			return false, err
 		}
 	}
 	return true, tx.Commit()
 }
 
-// writePostgres does all of it in one statement, which takes one round trip. The row of the run is locked, so that nobody
-// takes the run over and reads the journal meanwhile.
-func (l *ledger) writePostgres(ctx context.Context, rows []*line, doc []byte, docSeq int64, needsLease bool) (held bool, err error) {
+// writePostgres does all of it in one statement, which takes one round trip. The row of the run is
+// locked, so that nobody takes the run over and reads the journal meanwhile.
+func (l *ledger) writePostgres(ctx context.Context, rows []*line, doc []byte, docSeq int64,
+	needsLease bool) (held bool, err error) {
 	args := []any{pgx.QueryExecModeExec, l.run, l.fence, number(needsLease)}
 	q := `WITH held AS (SELECT id FROM moncap_run WHERE id = ?::text AND fence = ?::bigint AND (lease > {now} OR ?::bigint = 0) FOR SHARE)`
 	if doc != nil {
@@ -278,13 +287,14 @@ func (l *ledger) writePostgres(ctx context.Context, rows []*line, doc []byte, do
 func (l *ledger) values(rows []*line) []any {
 	var all []any
 	for _, r := range rows {
-		all = append(all, l.run, r.seq, ms(r.entry.Time), string(r.entry.Side), r.entry.Peer, r.entry.Kind, r.entry.Name, string(r.entry.State))
+		all = append(all, l.run, r.seq, ms(r.entry.Time), string(r.entry.Side), r.entry.Peer, r.entry.Kind, r.entry.Name,
+			string(r.entry.State))
 	}
 	return all
 }
 
-// closeJournal says of everything that the journal of a clean run has open that it is gone: whoever cleaned up could not say
-// so while the run was not theirs, or the database was away.
+// closeJournal says of everything that the journal of a clean run has open that it is gone: whoever
+// cleaned up could not say so while the run was not theirs, or the database was away.
 func (s *Store) closeJournal(ctx context.Context, tx *sql.Tx, run string) error {
 	entries, err := s.journal(ctx, tx, run)
 	if err != nil || len(entries) == 0 {

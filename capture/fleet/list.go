@@ -13,13 +13,14 @@ import (
 	"github.com/moncap/moncap/capture/bundle"
 )
 
-// Jobs lists the runs that are not over, or those of a state, in the order in which they are served, and what each waits
-// for.
+// Jobs lists the runs that are not over, or those of a state, in the order in which they are
+// served, and what each waits for.
 func (s *Store) Jobs(ctx context.Context, state State) ([]Run, error) {
 	var w where
 	w.add(state != "", "state = ?", string(state))
 	w.add(state == "", "state IN "+openStates)
-	all, err := s.runs(ctx, s.db, w.String()+` ORDER BY CASE state WHEN 'recovering' THEN 0 WHEN 'cancelling' THEN 1 WHEN 'running' THEN 2
+	all, err := s.runs(ctx, s.db,
+		w.String()+` ORDER BY CASE state WHEN 'recovering' THEN 0 WHEN 'cancelling' THEN 1 WHEN 'running' THEN 2
 		WHEN 'granted' THEN 3 WHEN 'waiting' THEN 4 ELSE 5 END, priority, place, id`, w.args...)
 	if err != nil {
 		return nil, s.fail(err)
@@ -88,7 +89,8 @@ func (s *Store) History(ctx context.Context, f HistoryFilter) ([]Run, error) {
 	return s.changed(ctx, all, f)
 }
 
-// changed keeps the runs with a verdict that is another one than the last before it of that tunnel between the same peers.
+// changed keeps the runs with a verdict that is another one than the last before it of that tunnel
+// between the same peers.
 func (s *Store) changed(ctx context.Context, all []Run, f HistoryFilter) ([]Run, error) {
 	last := map[[3]string]Run{}
 	if !f.Since.IsZero() {
@@ -141,7 +143,8 @@ func (s *Store) Last(ctx context.Context) (map[string]Run, error) {
 
 // lastOf is the last run of each tunnel between the same peers.
 func (s *Store) lastOf(ctx context.Context, w where) ([]Run, error) {
-	all, err := s.runs(ctx, s.db, `WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY tunnel, a, b ORDER BY ended DESC, id DESC) AS n
+	all, err := s.runs(ctx, s.db,
+		`WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY tunnel, a, b ORDER BY ended DESC, id DESC) AS n
 		FROM moncap_run `+w.String()+`) AS ranked WHERE n = 1) ORDER BY ended, id`, w.args...)
 	if err == nil {
 		err = s.addFindings(ctx, all)
@@ -189,7 +192,8 @@ func (s *Store) Report(ctx context.Context, id string) ([]byte, error) {
 	return data, nil
 }
 
-// Wait waits until runs are over. each is told of every change; it may be nil. The end of ctx leaves the runs alone.
+// Wait waits until runs are over. each is told of every change; it may be nil. The end of ctx
+// leaves the runs alone.
 func (s *Store) Wait(ctx context.Context, each func(Run), ids ...string) ([]Run, error) {
 	known := map[string]Run{}
 	for {

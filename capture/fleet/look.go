@@ -12,8 +12,8 @@ import (
 	"github.com/moncap/moncap/capture"
 )
 
-// againArgs is the job of looking at the routers of a rescued run once more: a worker that was only frozen may have sent the
-// one command that it was about to.
+// againArgs is the job of looking at the routers of a rescued run once more: a worker that was only
+// frozen may have sent the one command that it was about to.
 type againArgs struct {
 	Run string `json:"run"`
 }
@@ -21,8 +21,8 @@ type againArgs struct {
 // Kind is River's name of it.
 func (againArgs) Kind() string { return "moncap_again" }
 
-// Looks are rows of their own, and River's job only brings one to a worker: a worker that dies while it looks is found out as
-// one that dies in a run is.
+// Looks are rows of their own, and River's job only brings one to a worker: a worker that dies
+// while it looks is found out as one that dies in a run is.
 const (
 	// lookAfter is how many leases after a rescue the routers are looked at again.
 	lookAfter = 8
@@ -37,7 +37,8 @@ func (s *Store) lookLater(ctx context.Context, tx *sql.Tx, run string) error {
 	return err
 }
 
-// handOutLooks has workers look at the routers whose time has come, also at those whose worker was silent while it looked.
+// handOutLooks has workers look at the routers whose time has come, also at those whose worker was
+// silent while it looked.
 func (s *Store) handOutLooks(ctx context.Context, tx *sql.Tx) error {
 	type look struct {
 		run, site string
@@ -49,14 +50,16 @@ func (s *Store) handOutLooks(ctx context.Context, tx *sql.Tx) error {
 		err := scan(&l.run, &l.job, &l.site)
 		due = append(due, l)
 		return err
-	}, "SELECT l.run, l.job, r.site FROM moncap_look l JOIN moncap_run r ON r.id = l.run WHERE l.due < {now} ORDER BY l.run"); err != nil {
+	}, "SELECT l.run, l.job, r.site FROM moncap_look l JOIN moncap_run r ON r.id = l.run WHERE l.due < {now} "+
+		"ORDER BY l.run"); err != nil {
 		return err
 	}
 	for _, l := range due {
 		if err := s.cancelJob(ctx, tx, l.job); err != nil {
 			return err
 		}
-		job, err := s.queue.InsertTx(ctx, tx, againArgs{l.run}, &river.InsertOpts{Queue: rescueQueueOf(l.site), MaxAttempts: 1})
+		job, err := s.queue.InsertTx(ctx, tx, againArgs{l.run},
+			&river.InsertOpts{Queue: rescueQueueOf(l.site), MaxAttempts: 1})
 		if err != nil {
 			return err
 		}
@@ -80,7 +83,8 @@ func (w *againWorker) Work(ctx context.Context, job *river.Job[againArgs]) error
 	v, tries := w.v, 0
 	asking, cancel := v.answer(ctx)
 	defer cancel()
-	found, err := v.s.row(asking, v.s.db, []any{&tries}, `UPDATE moncap_look SET owner = ?, due = {now} + ?, tries = tries + 1
+	found, err := v.s.row(asking, v.s.db, []any{&tries},
+		`UPDATE moncap_look SET owner = ?, due = {now} + ?, tries = tries + 1
 		WHERE run = ? AND job = ? AND owner = ''`+notNewer+` RETURNING tries`, v.id, v.s.lease.Milliseconds(), job.Args.Run, job.ID)
 	if err != nil || !found {
 		return err // whoever sweeps next sees that nobody took it
@@ -89,7 +93,8 @@ func (w *againWorker) Work(ctx context.Context, job *river.Job[againArgs]) error
 	defer end(nil)
 	defer v.looking(job.ID, end)()
 	removed, dir, err := v.look(looking, job.Args.Run, job.ID)
-	return v.looked(context.WithoutCancel(ctx), job.Args.Run, job.ID, looked{removed, dir, err, tries, looking.Err() != nil})
+	return v.looked(context.WithoutCancel(ctx), job.Args.Run, job.ID,
+		looked{removed, dir, err, tries, looking.Err() != nil})
 }
 
 // looking has a look end with the worker, and prolonged meanwhile.
@@ -115,11 +120,13 @@ func (v *service) prolongLooks(ctx context.Context) error {
 	if n == 0 {
 		return nil
 	}
-	_, err := v.s.exec(ctx, v.s.db, "UPDATE moncap_look SET due = {now} + ? WHERE owner = ?", v.s.lease.Milliseconds(), v.id)
+	_, err := v.s.exec(ctx, v.s.db, "UPDATE moncap_look SET due = {now} + ? WHERE owner = ?", v.s.lease.Milliseconds(),
+		v.id)
 	return err
 }
 
-// look takes back what of a run is on its routers. dir is the bundle that says what it did; it is empty when there is none.
+// look takes back what of a run is on its routers. dir is the bundle that says what it did; it is
+// empty when there is none.
 func (v *service) look(ctx context.Context, run string, job int64) (removed int, dir string, err error) {
 	p, doc, err := v.s.plan(ctx, run)
 	if err != nil {
@@ -175,9 +182,11 @@ func (v *service) looked(ctx context.Context, run string, job int64, l looked) e
 		if l.cut {
 			wait = 0
 		}
-		_, err := v.s.exec(ctx, v.s.db, "UPDATE moncap_look SET owner = '', due = {now} + ? WHERE run = ? AND job = ? AND owner = ?", wait, run, job, v.id)
+		_, err := v.s.exec(ctx, v.s.db,
+			"UPDATE moncap_look SET owner = '', due = {now} + ? WHERE run = ? AND job = ? AND owner = ?", wait, run, job, v.id)
 		if !l.cut {
-			v.s.log.Warn("the routers of a rescued run could not be looked at again yet", "run", run, "error", oneLine(l.err.Error()))
+			v.s.log.Warn("the routers of a rescued run could not be looked at again yet", "run", run, "error",
+				oneLine(l.err.Error()))
 		}
 		return err
 	}
@@ -203,13 +212,15 @@ func (v *service) looked(ctx context.Context, run string, job int64, l looked) e
 	})
 }
 
-// soil marks a run that was clean as one that left something. It has its routers again, whoever is on them.
+// soil marks a run that was clean as one that left something. It has its routers again, whoever is
+// on them.
 func (s *Store) soil(ctx context.Context, tx *sql.Tx, run, host string, l looked) error {
 	all, err := s.runs(ctx, tx, "WHERE id = ? AND state IN ('collected', 'interrupted', 'done')", run)
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	if _, err := s.exec(ctx, tx, "UPDATE moncap_run SET state = 'dirty', clean = 0, exit = 5, error = ?, remains = ?, bundle = ?, host = ? WHERE id = ?",
+	if _, err := s.exec(ctx, tx, "UPDATE moncap_run SET state = 'dirty', clean = 0, exit = 5, error = ?, remains = ?, "+
+		"bundle = ?, host = ? WHERE id = ?",
 		oneLine(l.err.Error()), remains(l.err), l.dir, host, run); err != nil {
 		return err
 	}

@@ -39,7 +39,8 @@ func lateCommand(t *testing.T, f *field, s *Store, id string) {
 // lookNow has the next sweep hand out the second look at a run.
 func lookNow(t *testing.T, s *Store, id string) {
 	t.Helper()
-	if n, err := s.exec(t.Context(), s.db, "UPDATE moncap_look SET due = {now} - 1 WHERE run = ?", id); err != nil || n != 1 {
+	n, err := s.exec(t.Context(), s.db, "UPDATE moncap_look SET due = {now} - 1 WHERE run = ?", id)
+	if err != nil || n != 1 {
 		t.Fatalf("%d looks, %v", n, err)
 	}
 }
@@ -57,7 +58,10 @@ func lookRow(t *testing.T, s *Store, id string) (job int64, owner string, ok boo
 // rescued has the run of a worker that is killed gone on with by v.
 func rescued(t *testing.T, f *field, s *Store, v *service, url string) string {
 	t.Helper()
-	dying := f.worker(t, url, func(c *workerConfig) { c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second, syscall.SIGKILL })
+	dying := f.worker(t, url, func(c *workerConfig) {
+		c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second,
+			syscall.SIGKILL
+	})
 	id := submit(t, s, f.request(t, 0, 1, long))[0]
 	<-dying.done
 	eventually(t, "the run is taken over", 10*testLease, func() bool {
@@ -70,7 +74,8 @@ func rescued(t *testing.T, f *field, s *Store, v *service, url string) string {
 		t.Fatal(err)
 	}
 	rescuing := &rescueWorker{v: v}
-	if err := rescuing.Work(t.Context(), &river.Job[rescueArgs]{JobRow: &rivertype.JobRow{ID: r.job}, Args: rescueArgs{id}}); err != nil {
+	if err := rescuing.Work(t.Context(),
+		&river.Job[rescueArgs]{JobRow: &rivertype.JobRow{ID: r.job}, Args: rescueArgs{id}}); err != nil {
 		t.Fatal(err)
 	}
 	if r, err = s.Run(t.Context(), id); err != nil || r.State != Collected || !strings.Contains(r.Bundle, "-rescue-") {
@@ -99,14 +104,15 @@ func looker(t *testing.T, f *field, s *Store, url string) (v *service, look func
 			t.Fatalf("the look was not handed out: %d, %v", job, ok)
 		}
 		looking := &againWorker{v: v}
-		if err := looking.Work(t.Context(), &river.Job[againArgs]{JobRow: &rivertype.JobRow{ID: job}, Args: againArgs{id}}); err != nil {
+		if err := looking.Work(t.Context(),
+			&river.Job[againArgs]{JobRow: &rivertype.JobRow{ID: job}, Args: againArgs{id}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// A frozen worker may send the one command that it was about to, after others have cleaned up: the routers are looked at
-// again.
+// A frozen worker may send the one command that it was about to, after others have cleaned up: the
+// routers are looked at again.
 func TestRoutersAreLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
@@ -117,7 +123,8 @@ func TestRoutersAreLookedAtAgain(t *testing.T) {
 		look(id)
 		f.check(t)
 		rows, err := s.AuditRows(t.Context(), time.Time{})
-		if err != nil || !slices.ContainsFunc(rows, func(r AuditRow) bool { return r.Run == id && strings.HasPrefix(r.What, "removed 1 things") }) {
+		if err != nil || !slices.ContainsFunc(rows,
+			func(r AuditRow) bool { return r.Run == id && strings.HasPrefix(r.What, "removed 1 things") }) {
 			t.Errorf("%v, %v", rows, err)
 		}
 		if left, err := filepath.Glob(filepath.Join(v.o.Crew.Folder, "*again*")); err != nil || len(left) > 0 {
@@ -155,7 +162,8 @@ func TestWhatASecondLookLeavesKeepsItsRouters(t *testing.T) {
 		if w, err := s.Run(t.Context(), waiting); err != nil || w.State != Waiting {
 			t.Errorf("a run got the routers of a dirty one: %+v, %v", w, err)
 		}
-		if problems, err := s.Check(t.Context()); err != nil || len(problems) == 0 || !strings.Contains(problems[0].Text, "moncap clean "+id) {
+		if problems, err := s.Check(t.Context()); err != nil || len(problems) == 0 ||
+			!strings.Contains(problems[0].Text, "moncap clean "+id) {
 			t.Errorf("%v, %v", problems, err)
 		}
 		// It is gone on with like every dirty run.
@@ -184,7 +192,8 @@ func TestASecondLookThatIsCutOff(t *testing.T) {
 		f.routers[0].AddFault(slowly)
 		dying := f.worker(t, url, nil)
 		lookNow(t, s, id)
-		eventually(t, "somebody looks", 10*testLease, func() bool { _, owner, ok := lookRow(t, s, id); return ok && owner != "" })
+		eventually(t, "somebody looks", 10*testLease,
+			func() bool { _, owner, ok := lookRow(t, s, id); return ok && owner != "" })
 		dying.signal(t, syscall.SIGKILL)
 		<-dying.done
 		if len(f.dirty()) == 0 {
@@ -200,13 +209,16 @@ func TestASecondLookThatIsCutOff(t *testing.T) {
 	})
 }
 
-// A worker that lost its lease took back what it made, though it could write that nowhere: what is said of the run is not that a
-// router was reloaded.
+// A worker that lost its lease took back what it made, though it could write that nowhere: what is
+// said of the run is not that a router was reloaded.
 func TestWhatALostWorkerTookBackItself(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		f, s := newField(t, 1), openStore(t, url)
-		dying := f.worker(t, url, func(c *workerConfig) { c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second, syscall.SIGKILL })
+		dying := f.worker(t, url, func(c *workerConfig) {
+			c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second,
+				syscall.SIGKILL
+		})
 		id := submit(t, s, f.request(t, 0, 1, long))[0]
 		<-dying.done
 		for _, r := range f.routers {
@@ -216,7 +228,8 @@ func TestWhatALostWorkerTookBackItself(t *testing.T) {
 		}
 		f.worker(t, url, nil)
 		r := await(t, s, time.Minute, id)[0]
-		if r.State != Interrupted || !r.Clean || !strings.HasPrefix(r.Error, "its worker was lost, and what it had captured could not be fetched") {
+		if r.State != Interrupted || !r.Clean ||
+			!strings.HasPrefix(r.Error, "its worker was lost, and what it had captured could not be fetched") {
 			t.Errorf("%+v", r)
 		}
 		f.check(t)

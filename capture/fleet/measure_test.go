@@ -74,8 +74,8 @@ func late(to, from net.Conn, delay time.Duration) {
 	_, _ = io.Copy(io.Discard, from)
 }
 
-// TestMeasureASlowDatabase says what a database that is 50 ms away costs a run (MONCAP_FLEET_MEASURE=1). It judges nothing:
-// times depend on the machine.
+// TestMeasureASlowDatabase says what a database that is 50 ms away costs a run
+// (MONCAP_FLEET_MEASURE=1). It judges nothing: times depend on the machine.
 func TestMeasureASlowDatabase(t *testing.T) {
 	if os.Getenv("MONCAP_FLEET_MEASURE") == "" {
 		t.Skip("MONCAP_FLEET_MEASURE is not set")
@@ -122,10 +122,12 @@ func TestMeasureIdle(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		before := cpu(t, w.cmd.Process.Pid)
 		time.Sleep(30 * time.Second)
-		t.Logf("%s: ready after %s, %.2f %% of a core, %s", kind, ready, (cpu(t, w.cmd.Process.Pid)-before)/0.3, rss(t, w.cmd.Process.Pid))
+		t.Logf("%s: ready after %s, %.2f %% of a core, %s", kind, ready, (cpu(t, w.cmd.Process.Pid)-before)/0.3,
+			rss(t, w.cmd.Process.Pid))
 		var reqs []Request
 		for i := range 500 {
-			q := Request{Plan: testPlan(t, fmt.Sprint("t", i), runID(i)), Site: "nowhere", A: Slot{fmt.Sprint("x", i, ":22"), 1}, B: Slot{fmt.Sprint("y", i, ":22"), 1}}
+			q := Request{Plan: testPlan(t, fmt.Sprint("t", i), runID(i)), Site: "nowhere", A: Slot{fmt.Sprint("x", i, ":22"), 1},
+				B: Slot{fmt.Sprint("y", i, ":22"), 1}}
 			reqs = append(reqs, q)
 		}
 		began = time.Now()
@@ -183,7 +185,8 @@ func rss(t *testing.T, pid int) string {
 	return ""
 }
 
-// TestMeasureKill says how long the routers of a worker that is killed or frozen wait, with the lease that workers have.
+// TestMeasureKill says how long the routers of a worker that is killed or frozen wait, with the
+// lease that workers have.
 func TestMeasureKill(t *testing.T) {
 	if os.Getenv("MONCAP_FLEET_MEASURE") == "" {
 		t.Skip("MONCAP_FLEET_MEASURE is not set")
@@ -234,7 +237,8 @@ func TestMeasureNight(t *testing.T) {
 	}
 	for line := range strings.Lines(string(b)) {
 		if strings.HasPrefix(line, "VmHWM") {
-			t.Logf("%v in %s, %.0f s of processor time, %s", states, time.Since(began), cpu(t, w.cmd.Process.Pid), strings.TrimSpace(line))
+			t.Logf("%v in %s, %.0f s of processor time, %s", states, time.Since(began), cpu(t, w.cmd.Process.Pid),
+				strings.TrimSpace(line))
 		}
 	}
 	f.check(t)

@@ -21,14 +21,16 @@ import (
 //go:embed schema/*.sql
 var schema embed.FS
 
-// schemaVersion is the number of the last file of schema. Raise it, and riverVersion, with what is added; files that were
-// released are never changed.
+// schemaVersion is the number of the last file of schema. Raise it, and riverVersion, with what is
+// added; files that were released are never changed.
 const schemaVersion = 5
 
-// notNewer is a condition that keeps a worker from beginning anything when the schema is a later one than its own.
+// notNewer is a condition that keeps a worker from beginning anything when the schema is a later
+// one than its own.
 var notNewer = fmt.Sprintf(" AND (SELECT max(version) FROM moncap_meta) <= %d", schemaVersion)
 
-// Schema returns the version that the database has, 0 when it is empty, and the one that this program works with.
+// Schema returns the version that the database has, 0 when it is empty, and the one that this
+// program works with.
 func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
 	have, err = s.version(ctx)
 	return have, schemaVersion, s.fail(err)
@@ -67,8 +69,8 @@ func (s *Store) migrate(ctx context.Context, leave bool) error {
 }
 
 func (s *Store) tooNew(have int) error {
-	return usagef("database %s: its schema is version %d, and this moncap works with %d: use the moncap that made it, or a later one",
-		s.name, have, schemaVersion)
+	return usagef("database %s: its schema is version %d, and this moncap works with %d: use the moncap that made it, "+
+		"or a later one", s.name, have, schemaVersion)
 }
 
 func (s *Store) raise(ctx context.Context) error {
@@ -109,7 +111,8 @@ func (s *Store) step(ctx context.Context, version int) error {
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	statements := strings.Split(string(text), ";\n")
 	if version == 1 {
-		statements = append(statements, "CREATE TABLE moncap_meta (version BIGINT NOT NULL)", "INSERT INTO moncap_meta VALUES (0)")
+		statements = append(statements, "CREATE TABLE moncap_meta (version BIGINT NOT NULL)",
+			"INSERT INTO moncap_meta VALUES (0)")
 	}
 	statements = append(statements, fmt.Sprintf("UPDATE moncap_meta SET version = %d", version))
 	for _, q := range statements {
@@ -123,8 +126,8 @@ func (s *Store) step(ctx context.Context, version int) error {
 	return tx.Commit()
 }
 
-// copyFile keeps the database as it is in a file, once. SQLite writes to a file that is there only when it is empty, and
-// leaves its mode as it is.
+// copyFile keeps the database as it is in a file, once. SQLite writes to a file that is there only
+// when it is empty, and leaves its mode as it is.
 func (s *Store) copyFile(ctx context.Context, file string) error {
 	if exists(file) {
 		return nil

@@ -9,8 +9,9 @@ import (
 func TestNetworkFileSystems(t *testing.T) {
 	t.Parallel()
 	for magic, want := range map[int64]string{
-		0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB2", 0x517b: "SMB", 0x01021997: "9P", 0x00c36400: "Ceph", 0x5346414f: "AFS",
-		0xef53: "", 0x58465342: "", 0x9123683e: "", 0x01021994: "", 0x65735543: "", // ext4, XFS, btrfs, tmpfs, FUSE
+		0x6969: "NFS", 0xff534d42: "CIFS", 0xfe534d42: "SMB2", 0x517b: "SMB", 0x01021997: "9P", 0x00c36400: "Ceph",
+		0x5346414f: "AFS",
+		0xef53:     "", 0x58465342: "", 0x9123683e: "", 0x01021994: "", 0x65735543: "", // ext4, XFS, btrfs, tmpfs, FUSE
 	} {
 		got := fileSystemOf("/x", func(dir string, s *syscall.Statfs_t) error {
 			if dir != "/x" {

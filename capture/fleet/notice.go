@@ -58,7 +58,8 @@ const NoticeTries = 5
 // told are the runs that count as the verdict before another.
 const told = "state IN ('done', 'failed', 'collected', 'dirty') AND outcome <> ''"
 
-// tell writes what is to be told of a run that ended, in the transaction of its verdict: neither is there without the other.
+// tell writes what is to be told of a run that ended, in the transaction of its verdict: neither is
+// there without the other.
 func (v *service) tell(ctx context.Context, tx *sql.Tx, h *held, e ending) error {
 	retried := e.state == Failed && e.clean && !e.final && h.Attempt < h.Attempts
 	if v.o.Crew.Tell == nil || retried {
@@ -76,7 +77,8 @@ func (s *Store) tell(ctx context.Context, tx *sql.Tx, id string, report *Report,
 	if report != nil {
 		verdict.Run.Findings = report.Findings
 	}
-	before, err := s.runs(ctx, tx, "WHERE tunnel = ? AND id <> ? AND "+told+" ORDER BY ended DESC, id DESC LIMIT 1", all[0].Tunnel, id)
+	before, err := s.runs(ctx, tx, "WHERE tunnel = ? AND id <> ? AND "+told+" ORDER BY ended DESC, id DESC LIMIT 1",
+		all[0].Tunnel, id)
 	if err != nil {
 		return err
 	}
@@ -134,7 +136,8 @@ func (s *Store) putNotices(ctx context.Context, tx *sql.Tx, all []Notice) error 
 			continue
 		}
 		// Notices are sent in the order in which they were written.
-		if _, err := s.exec(ctx, tx, `INSERT INTO moncap_notice (id, seq, target, about, action, tunnel, run, message, created, due)
+		if _, err := s.exec(ctx, tx,
+			`INSERT INTO moncap_notice (id, seq, target, about, action, tunnel, run, message, created, due)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 			n.ID, now*10_000+int64(i), n.Target, n.About, n.Action, n.Tunnel, n.Run, n.Message, now, now); err != nil {
 			return err
@@ -163,15 +166,18 @@ const noticeColumns = "id, target, about, action, tunnel, run, message, state, c
 func scanNotice(scan func(...any) error) (Notice, error) {
 	var n Notice
 	var created, due, sent int64
-	err := scan(&n.ID, &n.Target, &n.About, &n.Action, &n.Tunnel, &n.Run, &n.Message, &n.State, &created, &due, &sent, &n.Tries, &n.Error)
+	err := scan(&n.ID, &n.Target, &n.About, &n.Action, &n.Tunnel, &n.Run, &n.Message, &n.State, &created, &due, &sent,
+		&n.Tries, &n.Error)
 	n.Created, n.Due, n.Sent = at(created), at(due), at(sent)
 	return n, err
 }
 
-// TakeNotice takes the first notice to one of some targets whose time has come, for as long as hold: nobody else has it
-// until then, and somebody else takes it after, when this process is gone. What is about the same thing goes to a target in
-// the order in which it was written. ok is false when there is none.
-func (s *Store) TakeNotice(ctx context.Context, hold time.Duration, targets ...string) (n Notice, owner string, ok bool, err error) {
+// TakeNotice takes the first notice to one of some targets whose time has come, for as long as
+// hold: nobody else has it until then, and somebody else takes it after, when this process is gone.
+// What is about the same thing goes to a target in the order in which it was written. ok is false
+// when there is none.
+func (s *Store) TakeNotice(ctx context.Context, hold time.Duration,
+	targets ...string) (n Notice, owner string, ok bool, err error) {
 	if len(targets) == 0 {
 		return n, "", false, nil
 	}
@@ -190,18 +196,21 @@ func (s *Store) TakeNotice(ctx context.Context, hold time.Duration, targets ...s
 
 // NoticeSent says that a notice that was taken arrived.
 func (s *Store) NoticeSent(ctx context.Context, id, owner string) error {
-	_, err := s.exec(ctx, s.db, "UPDATE moncap_notice SET state = 'sent', sent = {now}, error = '' WHERE id = ? AND owner = ? AND state = 'due'", id, owner)
+	_, err := s.exec(ctx, s.db,
+		"UPDATE moncap_notice SET state = 'sent', sent = {now}, error = '' WHERE id = ? AND owner = ? AND state = 'due'", id,
+		owner)
 	return s.fail(err)
 }
 
-// NoticeLater says that a notice that was taken did not arrive, and lets it be tried again after a while; never when last.
+// NoticeLater says that a notice that was taken did not arrive, and lets it be tried again after a
+// while; never when last.
 func (s *Store) NoticeLater(ctx context.Context, id, owner, why string, after time.Duration, last bool) error {
 	state := NoticeDue
 	if last {
 		state = NoticeFailed
 	}
-	_, err := s.exec(ctx, s.db, "UPDATE moncap_notice SET state = ?, due = {now} + ?, until = 0, error = ? WHERE id = ? AND owner = ? AND state = 'due'",
-		state, after.Milliseconds(), oneLine(why), id, owner)
+	_, err := s.exec(ctx, s.db, "UPDATE moncap_notice SET state = ?, due = {now} + ?, until = 0, error = ? WHERE id = ? "+
+		"AND owner = ? AND state = 'due'", state, after.Milliseconds(), oneLine(why), id, owner)
 	return s.fail(err)
 }
 
@@ -218,7 +227,8 @@ func (s *Store) Notices(ctx context.Context, n int) ([]Notice, error) {
 
 // LastVerdicts are the last ended run with a verdict of each tunnel, by name, with its findings.
 func (s *Store) LastVerdicts(ctx context.Context) (map[string]Run, error) {
-	all, err := s.runs(ctx, s.db, `WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY tunnel ORDER BY ended DESC, id DESC) AS place
+	all, err := s.runs(ctx, s.db,
+		`WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY tunnel ORDER BY ended DESC, id DESC) AS place
 		FROM moncap_run WHERE `+told+`) AS last WHERE place = 1)`)
 	if err == nil {
 		err = s.addFindings(ctx, all)
@@ -262,9 +272,11 @@ type EventLimits struct {
 	FleetPerHour int
 }
 
-// StartByEvent asks for a run because of an event, unless the same event started one before, or too many were. held says why
-// it was not asked for; the next events of the tunnel come to the same until then.
-func (s *Store) StartByEvent(ctx context.Context, q Request, e EventStart, l EventLimits) (held string, until time.Time, err error) {
+// StartByEvent asks for a run because of an event, unless the same event started one before, or too
+// many were. held says why it was not asked for; the next events of the tunnel come to the same
+// until then.
+func (s *Store) StartByEvent(ctx context.Context, q Request, e EventStart,
+	l EventLimits) (held string, until time.Time, err error) {
 	err = s.locked(ctx, func(tx *sql.Tx) error {
 		now, err := s.now(ctx, tx)
 		if err != nil {
@@ -292,22 +304,27 @@ func (s *Store) StartByEvent(ctx context.Context, q Request, e EventStart, l Eve
 }
 
 // holdsEvent says what keeps an event from starting a run, and until when that will hold at least.
-func (s *Store) holdsEvent(ctx context.Context, tx *sql.Tx, e EventStart, l EventLimits, now int64) (why string, until int64, err error) {
+func (s *Store) holdsEvent(ctx context.Context, tx *sql.Tx, e EventStart, l EventLimits,
+	now int64) (why string, until int64, err error) {
 	const moment, minute, hour, day = 10_000, 60_000, 3_600_000, 24 * 3_600_000
 	var last, today, fleet, same int64
 	var open string
-	if _, err = s.row(ctx, tx, []any{&last, &today}, `SELECT coalesce(max(at), 0), count(*) FROM moncap_event WHERE tunnel = ? AND outcome = 'started'
+	if _, err = s.row(ctx, tx, []any{&last, &today},
+		`SELECT coalesce(max(at), 0), count(*) FROM moncap_event WHERE tunnel = ? AND outcome = 'started'
 		AND at > ?`, e.Tunnel, now-day); err != nil {
 		return "", 0, err
 	}
-	if _, err = s.row(ctx, tx, []any{&fleet}, "SELECT count(*) FROM moncap_event WHERE outcome = 'started' AND at > ?", now-hour); err != nil {
+	if _, err = s.row(ctx, tx, []any{&fleet}, "SELECT count(*) FROM moncap_event WHERE outcome = 'started' AND at > ?",
+		now-hour); err != nil {
 		return "", 0, err
 	}
-	if _, err = s.row(ctx, tx, []any{&same}, "SELECT count(*) FROM moncap_event WHERE about = ? AND about <> '' AND outcome = 'started'", e.Key); err != nil {
+	if _, err = s.row(ctx, tx, []any{&same},
+		"SELECT count(*) FROM moncap_event WHERE about = ? AND about <> '' AND outcome = 'started'", e.Key); err != nil {
 		return "", 0, err
 	}
-	if _, err = s.row(ctx, tx, []any{&open}, "SELECT id FROM moncap_run WHERE tunnel = ? AND substr(cause, 1, 6) = 'event ' AND state IN "+openStates+
-		" ORDER BY id LIMIT 1", e.Tunnel); err != nil {
+	if _, err = s.row(ctx, tx, []any{&open},
+		"SELECT id FROM moncap_run WHERE tunnel = ? AND substr(cause, 1, 6) = 'event ' AND state IN "+openStates+
+			" ORDER BY id LIMIT 1", e.Tunnel); err != nil {
 		return "", 0, err
 	}
 	switch {
@@ -341,16 +358,19 @@ func (s *Store) PutEvent(ctx context.Context, e EventStart, why string) error {
 }
 
 func (s *Store) putEvent(ctx context.Context, tx *sql.Tx, e EventStart, outcome, why, run string) error {
-	_, err := s.exec(ctx, tx, `INSERT INTO moncap_event (id, at, tunnel, peer, kind, source, about, text, outcome, why, run)
+	_, err := s.exec(ctx, tx,
+		`INSERT INTO moncap_event (id, at, tunnel, peer, kind, source, about, text, outcome, why, run)
 		VALUES (?, {now}, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, random(12), e.Tunnel, e.Peer, e.Kind, e.Source, e.Key, oneLine(e.Text), outcome, why, run)
 	return err
 }
 
-// AddHeld counts events of tunnels that were held back without a row of their own.
+// AddHeld counts events of tunnels that were held back without a row of their own, with the newest
+// that has one: of a millisecond that is the one that started something.
 func (s *Store) AddHeld(ctx context.Context, held map[string]int) error {
 	for tunnel, n := range held {
-		if _, err := s.exec(ctx, s.db, `UPDATE moncap_event SET more = more + ? WHERE id = (SELECT id FROM moncap_event WHERE tunnel = ?
-			ORDER BY at DESC, id DESC LIMIT 1)`, n, tunnel); err != nil {
+		if _, err := s.exec(ctx, s.db,
+			`UPDATE moncap_event SET more = more + ? WHERE id = (SELECT id FROM moncap_event WHERE tunnel = ?
+			ORDER BY at DESC, outcome DESC, id DESC LIMIT 1)`, n, tunnel); err != nil {
 			return s.fail(err)
 		}
 	}
@@ -367,7 +387,8 @@ func (s *Store) Events(ctx context.Context, since time.Time, n int) ([]EventRow,
 		e.At = at(when)
 		all = append(all, e)
 		return err
-	}, strings.Join([]string{"SELECT at, tunnel, peer, kind, source, about, text, outcome, why, run, more FROM (SELECT * FROM moncap_event WHERE at >= ?",
-		"ORDER BY at DESC, id DESC" + limit(n) + ") AS latest ORDER BY at, id"}, " "), ms(since))
+	}, strings.Join([]string{"SELECT at, tunnel, peer, kind, source, about, text, outcome, why, run, more FROM (SELECT " +
+		"* FROM moncap_event WHERE at >= ?",
+		"ORDER BY at DESC, outcome DESC, id DESC" + limit(n) + ") AS latest ORDER BY at, outcome, id"}, " "), ms(since))
 	return all, s.fail(err)
 }

@@ -34,7 +34,8 @@ func TestAVerdictAndItsNoticesAreWrittenTogether(t *testing.T) {
 		fail := false
 		v := idle(t, s, WorkerOptions{Workers: 8, Crew: Crew{Tell: func(r Verdict) []Notice {
 			told = append(told, r)
-			n := Notice{ID: "n" + r.Run.ID, Target: "noc", About: "moncap/t/x", Action: NoticeOpens, Tunnel: r.Run.Tunnel, Run: r.Run.ID, Message: `{"n":1}`}
+			n := Notice{ID: "n" + r.Run.ID, Target: "noc", About: "moncap/t/x", Action: NoticeOpens, Tunnel: r.Run.Tunnel,
+				Run: r.Run.ID, Message: `{"n":1}`}
 			if r.Run.Outcome == "established" {
 				n.Action = NoticeEnds
 			}
@@ -48,7 +49,8 @@ func TestAVerdictAndItsNoticesAreWrittenTogether(t *testing.T) {
 			q.Plan = testPlan(t, "t", runID(i))
 			submit(t, s, q)
 		}
-		bad := &Report{Outcome: "failed", Exit: 2, Headline: "h", JSON: []byte("{}"), Findings: []Finding{{"z-first", "critical"}, {"a-second", "warning"}}}
+		bad := &Report{Outcome: "failed", Exit: 2, Headline: "h", JSON: []byte("{}"),
+			Findings: []Finding{{"z-first", "critical"}, {"a-second", "warning"}}}
 		settle(t, v, 0, ending{state: Done, clean: true, report: bad})
 		fail = true
 		func() {
@@ -60,11 +62,13 @@ func TestAVerdictAndItsNoticesAreWrittenTogether(t *testing.T) {
 		}
 		fail = false
 		settle(t, v, 2, ending{state: Done, clean: true, report: &Report{Outcome: "established", JSON: []byte("{}")}})
-		if len(told) != 3 || told[0].Before != nil || told[0].Run.Findings[0].Code != "z-first" || told[0].Run.State != Done || len(told[0].Open) != 0 {
+		if len(told) != 3 || told[0].Before != nil || told[0].Run.Findings[0].Code != "z-first" ||
+			told[0].Run.State != Done || len(told[0].Open) != 0 {
 			t.Fatalf("told of %+v", told)
 		}
 		last := told[2]
-		if last.Before == nil || last.Before.ID != runID(0) || len(last.Before.Findings) != 2 || len(last.Open) != 1 || last.Open[0].About != "moncap/t/x" {
+		if last.Before == nil || last.Before.ID != runID(0) || len(last.Before.Findings) != 2 || len(last.Open) != 1 ||
+			last.Open[0].About != "moncap/t/x" {
 			t.Errorf("of the last: %+v", last)
 		}
 		if open, err := s.openNotices(t.Context(), s.db, "t"); err != nil || len(open) != 0 {
@@ -94,7 +98,8 @@ func TestAVerdictAndItsNoticesAreWrittenTogether(t *testing.T) {
 	})
 }
 
-// Many workers take each notice once. One whose worker was killed is taken again when its time is over, and told again.
+// Many workers take each notice once. One whose worker was killed is taken again when its time is
+// over, and told again.
 func TestNoticesAreTakenByOne(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
@@ -103,7 +108,8 @@ func TestNoticesAreTakenByOne(t *testing.T) {
 		for i := range 20 {
 			all = append(all, Notice{ID: fmt.Sprint("n", i), Target: "noc", About: fmt.Sprint("about", i), Action: "test"})
 		}
-		all = append(all, Notice{ID: "of a stranger", Target: "stranger", About: "x"}, Notice{ID: "n0", Target: "noc", About: "twice"})
+		all = append(all, Notice{ID: "of a stranger", Target: "stranger", About: "x"},
+			Notice{ID: "n0", Target: "noc", About: "twice"})
 		if err := s.PutNotices(t.Context(), all...); err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +192,8 @@ func TestEventsStartRunsWithinTheirBrakes(t *testing.T) {
 			n++
 			q := ask(t, n, fmt.Sprint("a", n), fmt.Sprint("b", n))
 			q.Plan, q.Cause = testPlan(t, tunnel, runID(n)), "event sa-down from syslog"
-			held, until, err := s.StartByEvent(t.Context(), q, EventStart{Key: key, Tunnel: tunnel, Kind: "sa-down", Source: "syslog", Text: "a\nb"}, limits)
+			held, until, err := s.StartByEvent(t.Context(), q,
+				EventStart{Key: key, Tunnel: tunnel, Kind: "sa-down", Source: "syslog", Text: "a\nb"}, limits)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -249,7 +256,8 @@ func TestEventsStartRunsWithinTheirBrakes(t *testing.T) {
 			t.Fatal(err)
 		}
 		rows, err := s.Events(t.Context(), time.Time{}, 2)
-		if err != nil || len(rows) != 2 || rows[1].Outcome != "started" || rows[1].More != 59_999 || rows[1].Run != runID(n) || rows[1].Text != "a b" {
+		if err != nil || len(rows) != 2 || rows[1].Outcome != "started" || rows[1].More != 59_999 ||
+			rows[1].Run != runID(n) || rows[1].Text != "a b" {
 			t.Errorf("%+v, %v", rows, err)
 		}
 		if rows, err := s.Events(t.Context(), time.Now().Add(time.Hour), 0); err != nil || len(rows) != 0 {

@@ -19,8 +19,9 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s: the fleet has it, for %s", e.Router, strings.Join(e.Runs, ", "))
 }
 
-// Occupy takes the places of a run that is no worker's at both of its routers, so that no worker captures there meanwhile. It
-// is a *BusyError when there are none. release gives them back; whoever dies without that loses them a few leases later.
+// Occupy takes the places of a run that is no worker's at both of its routers, so that no worker
+// captures there meanwhile. It is a *BusyError when there are none. release gives them back;
+// whoever dies without that loses them a few leases later.
 func (s *Store) Occupy(ctx context.Context, run string, a, b Slot) (release func(), err error) {
 	if err := s.locked(ctx, func(tx *sql.Tx) error { return s.occupy(ctx, tx, run, a, b) }); err != nil {
 		return nil, err
@@ -39,7 +40,8 @@ func (s *Store) Occupy(ctx context.Context, run string, a, b Slot) (release func
 	}, nil
 }
 
-// outsideLeases is for how many leases the places of a run that is no worker's are kept without a word of it.
+// outsideLeases is for how many leases the places of a run that is no worker's are kept without a
+// word of it.
 const outsideLeases = 4
 
 func (s *Store) occupy(ctx context.Context, tx *sql.Tx, run string, a, b Slot) error {
@@ -99,7 +101,8 @@ func (s *Store) keepPlaces(ctx context.Context, run string) {
 	}
 }
 
-// lookAtSlots finds which places are taken, and whether there are any whose run, which is no worker's, is silent.
+// lookAtSlots finds which places are taken, and whether there are any whose run, which is no
+// worker's, is silent.
 func (s *Store) lookAtSlots(ctx context.Context, d doer, h *hall) error {
 	return s.query(ctx, d, func(scan func(...any) error) error {
 		var router string

@@ -12,7 +12,8 @@ import (
 // swept has a worker that lives look after the runs.
 func swept(t *testing.T, v *service) {
 	t.Helper()
-	eventually(t, "the database answers", 10*testLease, func() bool { return v.beat(t.Context()) == nil && v.sweep(t.Context()) == nil })
+	eventually(t, "the database answers", 10*testLease,
+		func() bool { return v.beat(t.Context()) == nil && v.sweep(t.Context()) == nil })
 }
 
 // A run that is no worker's has its routers as those of workers have theirs.
@@ -31,7 +32,8 @@ func TestARunOutsideTakesItsPlaces(t *testing.T) {
 		}
 		wantStates(t, s, "waiting granted")
 		_, err = s.Occupy(t.Context(), "outside-2", Slot{"e:22", 1}, c)
-		if busy, ok := errors.AsType[*BusyError](err); !ok || busy.Router != "e:22" || !slices.Equal(busy.Runs, []string{runID(2)}) {
+		if busy, ok := errors.AsType[*BusyError](err); !ok || busy.Router != "e:22" ||
+			!slices.Equal(busy.Runs, []string{runID(2)}) {
 			t.Errorf("%v", err)
 		}
 		other, err := s.Occupy(t.Context(), "outside-3", c, c) // both ends on one router
@@ -61,7 +63,8 @@ func TestPlacesOfTheDeadLapse(t *testing.T) {
 		defer release()
 		var in int64
 		left := func() time.Duration {
-			if _, err := s.row(t.Context(), s.db, []any{&in}, "SELECT min(until) - {now} FROM moncap_slot"); err != nil && !again(err) {
+			_, err := s.row(t.Context(), s.db, []any{&in}, "SELECT min(until) - {now} FROM moncap_slot")
+			if err != nil && !again(err) {
 				t.Fatal(err)
 			}
 			return time.Duration(in) * time.Millisecond
@@ -146,7 +149,8 @@ func TestRowsOfDeadWorkersGo(t *testing.T) {
 		for _, host := range []string{"dead", "alive"} {
 			idle(t, s, WorkerOptions{Host: host})
 		}
-		if _, err := s.exec(t.Context(), s.db, "UPDATE moncap_worker SET beat = {now} - ? WHERE host = 'dead'", 25*3600*1000); err != nil {
+		if _, err := s.exec(t.Context(), s.db, "UPDATE moncap_worker SET beat = {now} - ? WHERE host = 'dead'",
+			25*3600*1000); err != nil {
 			t.Fatal(err)
 		}
 		for _, dryRun := range []bool{true, false} {

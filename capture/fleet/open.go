@@ -47,7 +47,8 @@ type Options struct {
 	URL   string
 	State string // moncap's state folder
 	Log   *slog.Logger
-	// Password gives PostgreSQL's. Without it the file of passwords is read, as libpq does (PGPASSFILE, ~/.pgpass).
+	// Password gives PostgreSQL's. Without it the file of passwords is read, as libpq does
+	// (PGPASSFILE, ~/.pgpass).
 	Password func() (string, error)
 	Lease    time.Duration // DefaultLease when zero; the same for all workers of a database
 	// Existing refuses to make a database where there is none, with ErrNotFound.
@@ -114,7 +115,8 @@ func parsePostgres(s string) (target, error) {
 	return target{url: s}, nil
 }
 
-// Exists says whether there is a database to write to: the file of one, or the address of one that was given.
+// Exists says whether there is a database to write to: the file of one, or the address of one that
+// was given.
 func Exists(o Options) bool {
 	t, err := parseURL(o.URL, o.State)
 	if err != nil || t.url != "" {
@@ -124,7 +126,8 @@ func Exists(o Options) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Open opens the database and brings its schema up to this program's. A schema of a later program is refused.
+// Open opens the database and brings its schema up to this program's. A schema of a later program
+// is refused.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	t, err := parseURL(o.URL, o.State)
 	if err != nil {
@@ -185,8 +188,10 @@ func (s *Store) Close() error {
 	return err
 }
 
-// sqliteOptions make a row that was written survive a loss of power, and processes that share the file wait for each other.
-const sqliteOptions = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate"
+// sqliteOptions make a row that was written survive a loss of power, and processes that share the
+// file wait for each other.
+const sqliteOptions = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+	"&_txlock=immediate"
 
 func (s *Store) openSQLite(file string, fileSystem func(dir string) string) error {
 	s.file, s.name = file, "sqlite:"+file
@@ -207,7 +212,8 @@ func (s *Store) openSQLite(file string, fileSystem func(dir string) string) erro
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if s.db, err = sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()+sqliteOptions); err != nil {
+	if s.db, err = sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()+
+		sqliteOptions); err != nil {
 		return err
 	}
 	s.db.SetMaxOpenConns(1)
@@ -220,7 +226,8 @@ func (s *Store) openPostgres(ctx context.Context, address string, password func(
 	if err != nil {
 		return usagef("database: %s", withoutAddress(err))
 	}
-	s.name = fmt.Sprintf("postgres://%s@%s:%d/%s", c.ConnConfig.User, c.ConnConfig.Host, c.ConnConfig.Port, c.ConnConfig.Database)
+	s.name = fmt.Sprintf("postgres://%s@%s:%d/%s", c.ConnConfig.User, c.ConnConfig.Host, c.ConnConfig.Port,
+		c.ConnConfig.Database)
 	if password != nil {
 		if c.ConnConfig.Password, err = password(); err != nil {
 			return err
@@ -230,10 +237,12 @@ func (s *Store) openPostgres(ctx context.Context, address string, password func(
 		c.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
 	c.ConnConfig.RuntimeParams["application_name"] = "moncap"
-	// A connection that is asked whether it lives costs a round trip. What went wrong on a dead one is tried again.
+	// A connection that is asked whether it lives costs a round trip. What went wrong on a dead one is
+	// tried again.
 	c.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > time.Minute }
-	// A worker that is frozen, or whose machine is gone, in the middle of a transaction would keep what it locked from all
-	// others for as long as the server takes the connection for alive, which may be hours.
+	// A worker that is frozen, or whose machine is gone, in the middle of a transaction would keep
+	// what it locked from all others for as long as the server takes the connection for alive, which
+	// may be hours.
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", s.lease.Milliseconds()/2))
 		return err

@@ -17,8 +17,8 @@ type Cell struct {
 	State   State
 }
 
-// Strips returns the last n runs of each tunnel that has some, the newest first. Runs that were cancelled before they
-// began are none.
+// Strips returns the last n runs of each tunnel that has some, the newest first. Runs that were
+// cancelled before they began are none.
 func (s *Store) Strips(ctx context.Context, n int) (map[string][]Cell, error) {
 	strips := map[string][]Cell{}
 	err := s.query(ctx, s.db, func(scan func(...any) error) error {
@@ -33,9 +33,9 @@ func (s *Store) Strips(ctx context.Context, n int) (map[string][]Cell, error) {
 	return strips, s.fail(err)
 }
 
-// stripsQuery finds the tunnels by jumps through the index, and the runs of each in it: most of what is there belongs to
-// older runs. PostgreSQL does so for each tunnel when it is told to (LATERAL), and SQLite, which does not know that word, by
-// itself.
+// stripsQuery finds the tunnels by jumps through the index, and the runs of each in it: most of
+// what is there belongs to older runs. PostgreSQL does so for each tunnel when it is told to
+// (LATERAL), and SQLite, which does not know that word, by itself.
 func (s *Store) stripsQuery() string {
 	const tunnels = `WITH RECURSIVE t (tunnel) AS (SELECT min(tunnel) FROM moncap_run UNION ALL
 		SELECT (SELECT min(tunnel) FROM moncap_run WHERE tunnel > t.tunnel) FROM t WHERE t.tunnel IS NOT NULL)
@@ -63,10 +63,11 @@ func (s *Store) Named(ctx context.Context, ids ...string) (map[string]Run, error
 	return named, nil
 }
 
-// LastOther returns the last run before r, of its tunnel, that has a report and says something else; where all say the
-// same, the last one. ok is false when there is none.
+// LastOther returns the last run before r, of its tunnel, that has a report and says something
+// else; where all say the same, the last one. ok is false when there is none.
 func (s *Store) LastOther(ctx context.Context, r Run) (other Run, ok bool, err error) {
-	earlier, err := s.runs(ctx, s.db, `WHERE tunnel = ? AND ended > 0 AND exit BETWEEN 0 AND 3 AND (ended < ? OR ended = ? AND id < ?)
+	earlier, err := s.runs(ctx, s.db,
+		`WHERE tunnel = ? AND ended > 0 AND exit BETWEEN 0 AND 3 AND (ended < ? OR ended = ? AND id < ?)
 		ORDER BY ended DESC, id DESC LIMIT 400`, r.Tunnel, ms(r.Ended), ms(r.Ended), r.ID)
 	if err == nil {
 		err = s.addFindings(ctx, earlier)
@@ -93,7 +94,8 @@ type Counts struct {
 
 // Counts counts runs.
 func (s *Store) Counts(ctx context.Context) (Counts, error) {
-	c := Counts{Over: map[State]int{}, Open: map[State]int{}, Waiting: map[string]int{}, StartGap: map[string]time.Duration{}}
+	c := Counts{Over: map[State]int{}, Open: map[State]int{}, Waiting: map[string]int{},
+		StartGap: map[string]time.Duration{}}
 	err := s.query(ctx, s.db, func(scan func(...any) error) error {
 		var state State
 		n := 0
@@ -130,8 +132,9 @@ func (s *Store) Counts(ctx context.Context) (Counts, error) {
 	return c, s.fail(err)
 }
 
-// Pulse is a text for the fleet, by the empty name, and one for each run that is not over, which are others when
-// something has happened that a page shows: a state, a line of the journal, a run that ended, a schedule.
+// Pulse is a text for the fleet, by the empty name, and one for each run that is not over, which
+// are others when something has happened that a page shows: a state, a line of the journal, a run
+// that ended, a schedule.
 func (s *Store) Pulse(ctx context.Context) (map[string]string, error) {
 	pulse := map[string]string{}
 	var all strings.Builder

@@ -2,5 +2,6 @@
 
 package fleet
 
-// patience is by how much leases are longer with the race detector, which makes everything else slower.
+// patience is by how much leases are longer with the race detector, which makes
+// everything else slower.
 const patience = 1

@@ -131,7 +131,8 @@ func newServer() (*server, error) {
 	if err := l.Close(); err != nil {
 		return nil, err
 	}
-	if err := s.do("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"); err != nil {
+	if err := s.do("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8",
+		"--locale=C"); err != nil {
 		return nil, err
 	}
 	return s, s.start()
@@ -162,7 +163,8 @@ func (s *server) do(program string, args ...string) error {
 }
 
 func (s *server) start() error {
-	options := fmt.Sprintf("-c listen_addresses=127.0.0.1 -p %d -c unix_socket_directories= -c fsync=off -c max_connections=200", s.port)
+	options := fmt.Sprintf("-c listen_addresses=127.0.0.1 -p %d -c unix_socket_directories= -c fsync=off -c "+
+		"max_connections=200", s.port)
 	err := s.do("pg_ctl", "-D", s.data(), "-l", filepath.Join(s.dir, "log"), "-o", options, "-w", "start")
 	for range 20 { // while it was down, a connection of somebody's may have begun from its port
 		if err == nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// mishap is one cell of the product: what happens to a worker as a phase begins, to the database at the same moment, and to
-// side A in that phase.
+// mishap is one cell of the product: what happens to a worker as a phase begins, to the database at
+// the same moment, and to side A in that phase.
 type mishap struct {
 	db, harm string
 	phase    capture.Phase
@@ -30,7 +30,8 @@ func (m mishap) name() string {
 	return fmt.Sprintf("%s/%s/%s/%s/%s", m.db, m.harm, m.phase, m.signal, m.strike.Name)
 }
 
-var mishapSignals = map[string]syscall.Signal{"nothing": 0, "SIGKILL": syscall.SIGKILL, "SIGSTOP": syscall.SIGSTOP, "SIGTERM": syscall.SIGTERM}
+var mishapSignals = map[string]syscall.Signal{"nothing": 0, "SIGKILL": syscall.SIGKILL, "SIGSTOP": syscall.SIGSTOP,
+	"SIGTERM": syscall.SIGTERM}
 
 // mishaps is the whole product, in an order that a seed decides.
 func mishaps(seed uint64) []mishap {
@@ -38,7 +39,8 @@ func mishaps(seed uint64) []mishap {
 	for _, db := range []struct {
 		name  string
 		harms []string
-	}{{"sqlite", []string{"well", "held", "held long"}}, {"postgres", []string{"well", "restarted", "stopped", "paused"}}} {
+	}{{"sqlite", []string{"well", "held", "held long"}},
+		{"postgres", []string{"well", "restarted", "stopped", "paused"}}} {
 		for _, harm := range db.harms {
 			for _, phase := range capture.Phases() {
 				strikes := append([]simulator.Strike{{Name: "well"}}, simulator.Strikes(1)...)
@@ -62,7 +64,8 @@ func some(all []mishap, n int) []mishap {
 		for i := 0; i < len(all) && len(chosen) < n; i++ {
 			m := all[i]
 			keys := []string{string(m.phase), m.signal, m.db + m.harm, "strike " + m.strike.Name}
-			if taken[m.name()] || seen[keys[0]] > most || seen[keys[1]] > 2*most || seen[keys[2]] > most || seen[keys[3]] > most {
+			if taken[m.name()] || seen[keys[0]] > most || seen[keys[1]] > 2*most || seen[keys[2]] > most ||
+				seen[keys[3]] > most {
 				continue
 			}
 			for _, k := range keys {
@@ -74,10 +77,12 @@ func some(all []mishap, n int) []mishap {
 	return chosen
 }
 
-// TestMishaps has two workers do two runs that want the same routers, and lets a worker, the database and a router come to
-// harm at the same moment of the first. Afterwards the routers are byte for byte what they were, or the run says that they
-// are not, and is cleaned when the router is well again; no router had two captures at once. MONCAP_FLEET_FAULTS is how many
-// of the product are tried, or all (`make fleet-faults`); MONCAP_FLEET_FAULTS_SEED is their order. A name repeats one.
+// TestMishaps has two workers do two runs that want the same routers, and lets a worker, the
+// database and a router come to harm at the same moment of the first. Afterwards the routers are
+// byte for byte what they were, or the run says that they are not, and is cleaned when the
+// router is well again; no router had two captures at once. MONCAP_FLEET_FAULTS is how many of
+// the product are tried, or all (`make fleet-faults`); MONCAP_FLEET_FAULTS_SEED is their order.
+// A name repeats one.
 func TestMishaps(t *testing.T) {
 	if patience > 1 {
 		t.Skip("who takes over from whom, and when, is not for the race detector")
@@ -234,7 +239,8 @@ func (m *mishapTest) must(errs ...error) {
 	}
 }
 
-// over waits until runs are over. A router that is clean is not said to be dirty, nor a dirty one clean.
+// over waits until runs are over. A router that is clean is not said to be dirty, nor
+// a dirty one clean.
 func (m *mishapTest) over(ids []string) (runs []Run) {
 	t := m.t
 	m.s = stillOpen(t, m.s, m.url)
@@ -250,7 +256,10 @@ func (m *mishapTest) over(ids []string) (runs []Run) {
 		return n
 	}
 	// One that left something keeps the other waiting.
-	eventually(t, "the runs are over", 3*time.Minute, func() bool { return open() == 0 || runs[0].State == Dirty || runs[1].State == Dirty })
+	eventually(t, "the runs are over", 3*time.Minute, func() bool {
+		return open() == 0 || runs[0].State == Dirty ||
+			runs[1].State == Dirty
+	})
 	dirty := false
 	for _, r := range runs {
 		dirty = dirty || r.State == Dirty

@@ -8,12 +8,14 @@ import (
 	"testing"
 )
 
-// Most runs of a database are over, and many may wait: what is asked every few seconds must not read them all.
+// Most runs of a database are over, and many may wait: what is asked every few seconds must not
+// read them all.
 func TestWhatIsAskedOftenGoesByAnIndex(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, "sqlite:"+filepath.Join(t.TempDir(), "moncap.db"))
 	for _, q := range []string{
-		"SELECT count(*) FROM moncap_run WHERE state IN ('granted', 'running', 'cancelling', 'recovering') AND (lease < {now} OR lease > {now} + 1)",
+		"SELECT count(*) FROM moncap_run WHERE state IN ('granted', 'running', 'cancelling', 'recovering') AND (lease < " +
+			"{now} OR lease > {now} + 1)",
 		"SELECT 1 FROM moncap_run WHERE " + ready,
 		"SELECT id FROM moncap_run WHERE " + ready + " AND site IN ('') ORDER BY priority, place, id",
 		"SELECT id FROM moncap_run WHERE " + fromTheFuture,
@@ -29,7 +31,8 @@ func TestWhatIsAskedOftenGoesByAnIndex(t *testing.T) {
 		}, "EXPLAIN QUERY PLAN "+q, args...); err != nil {
 			t.Fatal(err)
 		}
-		if all := strings.Join(plan, "\n"); !strings.Contains(all, "SEARCH moncap_run USING INDEX moncap_run_state") && !strings.Contains(all, "COVERING INDEX moncap_run_state") {
+		if all := strings.Join(plan, "\n"); !strings.Contains(all, "SEARCH moncap_run USING INDEX moncap_run_state") &&
+			!strings.Contains(all, "COVERING INDEX moncap_run_state") {
 			t.Errorf("%s:\n%s", q, all)
 		}
 	}

@@ -23,14 +23,15 @@ type rescueArgs struct {
 // Kind is River's name of it.
 func (rescueArgs) Kind() string { return "moncap_rescue" }
 
-// sweep finds the runs whose workers are silent, and has others go on with them; those that were granted and not taken up;
-// and those whose time has come.
+// sweep finds the runs whose workers are silent, and has others go on with them; those that were
+// granted and not taken up; and those whose time has come.
 func (v *service) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.s.lease/4) // the next beat must not wait for it
 	defer cancel()
 	n := 0
 	// Each part goes by an index: most runs of a database are over.
-	if _, err := v.s.row(ctx, v.s.db, []any{&n}, `SELECT (SELECT count(*) FROM moncap_run WHERE state IN ('granted', 'running', 'cancelling', 'recovering')
+	if _, err := v.s.row(ctx, v.s.db, []any{&n},
+		`SELECT (SELECT count(*) FROM moncap_run WHERE state IN ('granted', 'running', 'cancelling', 'recovering')
 		AND (lease < {now} OR lease > {now} + ?)) + (SELECT count(*) FROM moncap_look WHERE due < {now} OR due > {now} + ?)
 		+ CASE WHEN EXISTS (SELECT 1 FROM moncap_run WHERE `+ready+`) THEN 1 ELSE 0 END`, v.s.future(longestLease), v.s.future(longestLook)); err != nil || n == 0 {
 		return err
@@ -39,7 +40,8 @@ func (v *service) sweep(ctx context.Context) error {
 		if err := v.s.shorten(ctx, tx); err != nil {
 			return err
 		}
-		late, err := v.s.runs(ctx, tx, "WHERE state IN ('granted', 'running', 'cancelling', 'recovering') AND lease < {now} ORDER BY id")
+		late, err := v.s.runs(ctx, tx,
+			"WHERE state IN ('granted', 'running', 'cancelling', 'recovering') AND lease < {now} ORDER BY id")
 		if err != nil {
 			return err
 		}
@@ -65,21 +67,24 @@ func (v *service) sweep(ctx context.Context) error {
 
 // ungrant lets a run wait again that no worker took.
 func (s *Store) ungrant(ctx context.Context, tx *sql.Tx, r Run) error {
-	if _, err := s.exec(ctx, tx, "UPDATE moncap_run SET state = 'waiting', job = 0, lease = 0 WHERE id = ?", r.ID); err != nil {
+	if _, err := s.exec(ctx, tx, "UPDATE moncap_run SET state = 'waiting', job = 0, lease = 0 WHERE id = ?",
+		r.ID); err != nil {
 		return err
 	}
 	_, err := s.exec(ctx, tx, "DELETE FROM moncap_slot WHERE run = ?", r.ID)
 	return err
 }
 
-// rescue takes a run from its worker, and has the workers of its site go on with it. Whoever held it cannot write any more.
+// rescue takes a run from its worker, and has the workers of its site go on with it. Whoever held
+// it cannot write any more.
 func (s *Store) rescue(ctx context.Context, tx *sql.Tx, r Run) error {
-	job, err := s.queue.InsertTx(ctx, tx, rescueArgs{r.ID}, &river.InsertOpts{Queue: rescueQueueOf(r.Site), MaxAttempts: 1})
+	job, err := s.queue.InsertTx(ctx, tx, rescueArgs{r.ID},
+		&river.InsertOpts{Queue: rescueQueueOf(r.Site), MaxAttempts: 1})
 	if err != nil {
 		return err
 	}
-	_, err = s.exec(ctx, tx, "UPDATE moncap_run SET state = 'recovering', fence = fence + 1, owner = '', job = ?, lease = {now} + ? WHERE id = ?",
-		job.Job.ID, 4*s.lease.Milliseconds(), r.ID)
+	_, err = s.exec(ctx, tx, "UPDATE moncap_run SET state = 'recovering', fence = fence + 1, owner = '', job = ?, lease "+
+		"= {now} + ? WHERE id = ?", job.Job.ID, 4*s.lease.Milliseconds(), r.ID)
 	return err
 }
 
@@ -133,7 +138,8 @@ func (w *rescueWorker) Work(ctx context.Context, job *river.Job[rescueArgs]) err
 	return nil
 }
 
-// maxTries is how often a run is gone on with whose routers cannot be reached, before somebody has to look.
+// maxTries is how often a run is gone on with whose routers cannot be reached, before somebody has
+// to look.
 const maxTries = 6
 
 // goOn collects or cleans a run from what the database, or this machine, has of it.
@@ -179,7 +185,8 @@ func (v *service) goOn(ctx context.Context, h *held) {
 func (v *service) recall(h *held, p *capture.Plan, doc string, entries []bundle.Entry) (*bundle.Bundle, error) {
 	if h.Host == v.host && h.Bundle != "" {
 		if b, err := bundle.Resume(h.Bundle); err == nil {
-			// That of another run would be undone at the wrong routers, and prove that nothing of this one is left.
+			// That of another run would be undone at the wrong routers, and prove that nothing of this one
+			// is left.
 			if run, err := b.Run(); err == nil && run.ID == h.ID {
 				return b, nil
 			}
@@ -222,8 +229,8 @@ func remake(dir string, p *capture.Plan, doc string, entries []bundle.Entry) (*b
 	return b, nil
 }
 
-// worthCollecting says whether packets are to be had: both captures may have run, and not so long ago that the routers have
-// been used for something else since.
+// worthCollecting says whether packets are to be had: both captures may have run, and not so long
+// ago that the routers have been used for something else since.
 func worthCollecting(h *held, p *capture.Plan, entries []bundle.Entry, now time.Time) bool {
 	const long = time.Hour
 	return h.CancelledBy == "" && slices.ContainsFunc(entries, func(e bundle.Entry) bool {
@@ -231,7 +238,8 @@ func worthCollecting(h *held, p *capture.Plan, entries []bundle.Entry, now time.
 	})
 }
 
-func (v *service) resume(ctx context.Context, h *held, p *capture.Plan, b *bundle.Bundle, entries []bundle.Entry) ending {
+func (v *service) resume(ctx context.Context, h *held, p *capture.Plan, b *bundle.Bundle,
+	entries []bundle.Entry) ending {
 	base := context.WithoutCancel(ctx)
 	sessions, err := v.o.Crew.Open(ctx, p, b, true)
 	if err != nil {
@@ -265,7 +273,8 @@ func (v *service) resume(ctx context.Context, h *held, p *capture.Plan, b *bundl
 		if err == nil {
 			err = errors.New("its worker was lost")
 		} else { // a capture point that is gone is mostly gone because of that worker, and not of a reload
-			err = fmt.Errorf("its worker was lost, and what it had captured could not be fetched (it may have taken that back itself): %w", err)
+			err = fmt.Errorf("its worker was lost, and what it had captured could not be fetched (it may have taken that back "+
+				"itself): %w", err)
 		}
 	}
 	e := v.reported(base, ending{state: state, err: err, b: b, clean: true})
@@ -275,14 +284,16 @@ func (v *service) resume(ctx context.Context, h *held, p *capture.Plan, b *bundl
 	return e
 }
 
-// later lets a rescue that came to nothing be tried again, after a while, by any worker of the site.
+// later lets a rescue that came to nothing be tried again, after a while, by any
+// worker of the site.
 func (v *service) later(ctx context.Context, h *held, why error) {
 	v.s.log.Warn("a run whose worker is gone could not be gone on with yet", "run", h.ID, "error", oneLine(why.Error()))
 	ctx, cancel := v.answer(ctx)
 	defer cancel()
 	// Nobody has it until then: the sweep that finds its lease over hands it out anew.
 	wait := v.s.lease.Milliseconds() * int64(min(h.tries, maxTries)) / 2
-	if _, err := v.s.exec(ctx, v.s.db, "UPDATE moncap_run SET owner = '', lease = {now} + ?, error = ?, remains = ? WHERE id = ? AND fence = ? AND state = 'recovering'",
+	if _, err := v.s.exec(ctx, v.s.db, "UPDATE moncap_run SET owner = '', lease = {now} + ?, error = ?, remains = ? "+
+		"WHERE id = ? AND fence = ? AND state = 'recovering'",
 		wait, oneLine(why.Error()), remains(why), h.ID, h.Fence); err != nil {
 		v.s.log.Warn("a run could not be put back", "run", h.ID, "error", err.Error())
 	}

@@ -14,7 +14,8 @@ import (
 // State says how far a run is.
 type State string
 
-// The states of a run. From Waiting it goes to Granted when it has its routers, and to Running when a worker took it.
+// The states of a run. From Waiting it goes to Granted when it has its routers, and to Running when
+// a worker took it.
 const (
 	Waiting     State = "waiting"
 	Granted     State = "granted"
@@ -31,7 +32,8 @@ const (
 
 // States lists the states in their order.
 func States() []State {
-	return []State{Waiting, Granted, Running, Cancelling, Recovering, Done, Failed, Interrupted, Collected, Dirty, Cancelled}
+	return []State{Waiting, Granted, Running, Cancelling, Recovering, Done, Failed, Interrupted, Collected, Dirty,
+		Cancelled}
 }
 
 // Over says whether nobody works on the run any more, or will.
@@ -133,9 +135,12 @@ const runColumns = `id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, 
 func scanRun(scan func(...any) error) (Run, error) {
 	var r Run
 	var lease, created, notBefore, started, ended int64
-	err := scan(&r.ID, &r.Tunnel, &r.Peers[0], &r.Peers[1], &r.Routers[0], &r.Routers[1], &r.runs[0], &r.runs[1], &r.Site, &r.State, &r.Priority,
-		&r.Fence, &r.Owner, &r.Host, &lease, &r.job, &r.tries, &r.Reason, &r.Change, &r.Cause, &r.By, &r.Approval, &r.CancelledBy, &r.Attempt,
-		&r.Attempts, &r.RetryOf, &created, &notBefore, &started, &ended, &r.Outcome, &r.Exit, &r.Headline, &r.Clean, &r.Error, &r.Remains, &r.Bundle)
+	err := scan(&r.ID, &r.Tunnel, &r.Peers[0], &r.Peers[1], &r.Routers[0], &r.Routers[1], &r.runs[0], &r.runs[1], &r.Site,
+		&r.State, &r.Priority,
+		&r.Fence, &r.Owner, &r.Host, &lease, &r.job, &r.tries, &r.Reason, &r.Change, &r.Cause, &r.By, &r.Approval,
+		&r.CancelledBy, &r.Attempt,
+		&r.Attempts, &r.RetryOf, &created, &notBefore, &started, &ended, &r.Outcome, &r.Exit, &r.Headline, &r.Clean, &r.Error,
+		&r.Remains, &r.Bundle)
 	r.Lease, r.Created, r.NotBefore, r.Started, r.Ended = at(lease), at(created), at(notBefore), at(started), at(ended)
 	return r, err
 }
@@ -236,7 +241,7 @@ var siteName = lazyregexp.New(`^[a-z0-9]+([_-][a-z0-9]+)*$`)
 
 // checkSite says whether a site's name is one; the empty site is that of everything without.
 func checkSite(site string) error {
-	if site != "" && (len(site) > 40 || !siteName().MatchString(site)) {
+	if site != "" && (len(site) > 40 || !siteName.Get().MatchString(site)) {
 		return usagef("site %q: want up to 40 small letters, digits, and - or _ between them", site)
 	}
 	return nil

@@ -36,8 +36,8 @@ func (s *Store) schedules(ctx context.Context, d doer) ([]Schedule, error) {
 	return all, err
 }
 
-// PutSchedules makes the schedules of the database those of an inventory. One that has not changed stays as it is: when it
-// is due, when it fired, and whether it is paused.
+// PutSchedules makes the schedules of the database those of an inventory. One that has not changed
+// stays as it is: when it is due, when it fired, and whether it is paused.
 func (s *Store) PutSchedules(ctx context.Context, digest string, all []Schedule) error {
 	return s.locked(ctx, func(tx *sql.Tx) error {
 		there, err := s.schedules(ctx, tx)
@@ -87,12 +87,14 @@ func (s *Store) PauseSchedule(ctx context.Context, by, name string, paused bool)
 	})
 }
 
-// Fire moves a schedule from the time at which it was due to its next one, and asks for its runs; missed is how many
-// of its times are passed over. It does so only while the schedule is due at that very time, and not paused: of all that
-// try, one has fired.
-func (s *Store) Fire(ctx context.Context, name string, due, next time.Time, missed int, reqs ...Request) (fired bool, err error) {
+// Fire moves a schedule from the time at which it was due to its next one, and asks for its runs;
+// missed is how many of its times are passed over. It does so only while the schedule is due at
+// that very time, and not paused: of all that try, one has fired.
+func (s *Store) Fire(ctx context.Context, name string, due, next time.Time, missed int,
+	reqs ...Request) (fired bool, err error) {
 	err = s.locked(ctx, func(tx *sql.Tx) error {
-		n, err := s.exec(ctx, tx, `UPDATE moncap_schedule SET due = ?, last = {now}, missed = missed + ? WHERE name = ? AND due = ? AND paused = 0`,
+		n, err := s.exec(ctx, tx,
+			`UPDATE moncap_schedule SET due = ?, last = {now}, missed = missed + ? WHERE name = ? AND due = ? AND paused = 0`,
 			ms(next), missed, name, ms(due))
 		if fired = err == nil && n == 1; !fired {
 			return err

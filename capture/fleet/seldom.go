@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// seldom is where River logs. It says the same many times a second when its database is away, and what it warns of is told
-// in our own words: it is for who debugs, and each message once in a while.
+// seldom is where River logs. It says the same many times a second when its database is
+// away, and what it warns of is told in our own words: it is for who debugs, and each
+// message once in a while.
 type seldom struct {
 	slog.Handler
 	seen *seen
@@ -30,7 +31,8 @@ func (h *seldom) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, slog.LevelDebug)
 }
 
-// Handle passes a record on unless it was passed on a moment ago. That a job was cancelled is no news to who cancelled it.
+// Handle passes a record on unless it was passed on a moment ago. That a job was cancelled is no
+// news to who cancelled it.
 func (h *seldom) Handle(ctx context.Context, r slog.Record) error {
 	if strings.Contains(r.Message, "job cancelled remotely") {
 		return nil

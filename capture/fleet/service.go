@@ -36,8 +36,8 @@ func (e *cancelledError) Error() string {
 	return "cancelled by " + e.by
 }
 
-// Ended says whether err is of a run that was ended before its time, by somebody who cancelled it or by its worker's own end:
-// no router had a say in it.
+// Ended says whether err is of a run that was ended before its time, by somebody who cancelled it
+// or by its worker's own end: no router had a say in it.
 func Ended(err error) bool {
 	_, cancelled := errors.AsType[*cancelledError](err)
 	return cancelled || errors.Is(err, errLease) || errors.Is(err, errDrained) || errors.Is(err, errStopped)
@@ -73,8 +73,9 @@ type held struct {
 	armed  *armed      // nil: it is none, or does not capture yet; guarded by the service
 }
 
-// Work carries out runs until stop is closed: then captures end and are collected, within Drain. When ctx ends, what the
-// runs made is taken back at once. The error is a *LeftError when something is left on a router.
+// Work carries out runs until stop is closed: then captures end and are collected, within Drain.
+// When ctx ends, what the runs made is taken back at once. The error is a *LeftError when something
+// is left on a router.
 func (s *Store) Work(ctx context.Context, o WorkerOptions, stop <-chan struct{}) error {
 	v, err := s.newService(o)
 	if err != nil {
@@ -129,7 +130,8 @@ func (s *Store) newService(o WorkerOptions) (*service, error) {
 			return nil, err
 		}
 	}
-	v := &service{s: s, o: o, host: host, id: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random(3)), ending: make(chan struct{}), hardened: make(chan struct{}), held: map[string]*held{},
+	v := &service{s: s, o: o, host: host, id: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random(3)),
+		ending: make(chan struct{}), hardened: make(chan struct{}), held: map[string]*held{},
 		looks: map[int64]context.CancelCauseFunc{}}
 	queues := map[string]river.QueueConfig{}
 	for _, site := range o.Sites {
@@ -143,7 +145,8 @@ func (s *Store) newService(o WorkerOptions) (*service, error) {
 	v.client, err = river.NewClient(s.driver, &river.Config{
 		ID: v.id, Queues: queues, Workers: workers, Logger: slog.New(newSeldom(s.log.Handler())),
 		JobTimeout: -1, RescueStuckJobsAfter: 72 * time.Hour, // longer than any capture: the lease finds out who is dead
-		// River asks a SQLite file for news twenty times a second, which is more work than a worker without runs should have.
+		// River asks a SQLite file for news twenty times a second, which is more work than a worker
+		// without runs should have.
 		PollOnly: s.pool == nil, FetchPollInterval: min(500*time.Millisecond, s.lease/10),
 	})
 	return v, err
@@ -240,7 +243,8 @@ func (v *service) endAll(why error) {
 	}
 }
 
-// hold keeps a run that was claimed, at a time before the claim was sent, until release. The context ends with the lease.
+// hold keeps a run that was claimed, at a time before the claim was sent, until release. The
+// context ends with the lease.
 func (v *service) hold(ctx context.Context, r Run, claimed time.Time) (context.Context, *held) {
 	job := ctx
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(job))
@@ -282,8 +286,8 @@ func (v *service) all() []*held {
 	return slices.Collect(maps.Values(v.held))
 }
 
-// heart tells the database that the worker lives, three times a lease, and looks after the runs of those that do not,
-// more often: each moment is one that their routers wait.
+// heart tells the database that the worker lives, three times a lease, and looks after the runs of
+// those that do not, more often: each moment is one that their routers wait.
 func (v *service) heart(ctx context.Context) {
 	t := time.NewTicker(v.s.lease / 9)
 	defer t.Stop()
@@ -306,8 +310,8 @@ func (v *service) heart(ctx context.Context) {
 		case ctx.Err() != nil:
 		case err != nil && !away:
 			away = true
-			v.s.log.Warn("the database is away: runs under way are taken back when it stays away, and nothing begins", "error", oneLine(err.Error()),
-				"until", beaten.Add(v.s.lease).Format(time.TimeOnly))
+			v.s.log.Warn("the database is away: runs under way are taken back when it stays away, and nothing begins", "error",
+				oneLine(err.Error()), "until", beaten.Add(v.s.lease).Format(time.TimeOnly))
 		case err == nil && away && due:
 			away = false
 			v.s.log.Warn("the database is back")
@@ -320,7 +324,8 @@ func (v *service) heart(ctx context.Context) {
 	}
 }
 
-// firstBeat puts the worker into the list. Another process may have the database to itself for a moment.
+// firstBeat puts the worker into the list. Another process may have the database to
+// itself for a moment.
 func (v *service) firstBeat(ctx context.Context) error {
 	for began := time.Now(); ; {
 		err := v.beat(ctx)
@@ -335,8 +340,8 @@ func (v *service) firstBeat(ctx context.Context) error {
 	}
 }
 
-// beat makes the leases longer. A run that is not this worker's any more is ended; one whose lease could not be made longer
-// ends with it.
+// beat makes the leases longer. A run that is not this worker's any more is ended; one whose lease
+// could not be made longer ends with it.
 func (v *service) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, v.s.lease/3)
 	defer cancel()
@@ -346,15 +351,18 @@ func (v *service) beat(ctx context.Context) error {
 	}
 	sent := time.Now()
 	var now, draining, version int64
-	if _, err := v.s.row(ctx, v.s.db, []any{&draining, &now, &version}, `INSERT INTO moncap_worker (id, host, pid, version, sites, capacity, inventory, lease, beat)
+	if _, err := v.s.row(ctx, v.s.db, []any{&draining, &now, &version},
+		`INSERT INTO moncap_worker (id, host, pid, version, sites, capacity, inventory, lease, beat)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, {now}) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat, inventory = excluded.inventory, clock_off = ?
 		RETURNING draining, {now}, (SELECT max(version) FROM moncap_meta)`,
-		v.id, v.host, os.Getpid(), v.o.Version, strings.Join(v.o.Sites, ","), v.o.Workers, inventory, v.s.lease.Milliseconds(), v.clockOff.Load()); err != nil {
+		v.id, v.host, os.Getpid(), v.o.Version, strings.Join(v.o.Sites, ","), v.o.Workers, inventory,
+		v.s.lease.Milliseconds(), v.clockOff.Load()); err != nil {
 		return err
 	}
 	v.clockOff.Store(sent.Add(time.Since(sent)/2).UnixMilli() - now)
 	if version > schemaVersion && v.outdated.Swap(version) == 0 {
-		v.s.log.Warn("the database was raised by a later moncap: this worker begins nothing more, and ends", "schema", version, "known", schemaVersion)
+		v.s.log.Warn("the database was raised by a later moncap: this worker begins nothing more, and ends", "schema",
+			version, "known", schemaVersion)
 	}
 	if draining != 0 || version > schemaVersion {
 		v.drain()

@@ -16,9 +16,10 @@ import (
 	"github.com/moncap/moncap/capture"
 )
 
-// TestSoak has schedules ask for MONCAP_FLEET_SOAK runs (`make fleet-soak` sets it) of three workers that are killed, frozen
-// and terminated at random. Afterwards every router is as it was, none had two captures at once, and no time of a schedule
-// fired twice. MONCAP_FLEET_SOAK_DB is sqlite or postgres, MONCAP_FLEET_SOAK_SEED repeats the order of the signals.
+// TestSoak has schedules ask for MONCAP_FLEET_SOAK runs (`make fleet-soak` sets it) of three
+// workers that are killed, frozen and terminated at random. Afterwards every router is as it was,
+// none had two captures at once, and no time of a schedule fired twice. MONCAP_FLEET_SOAK_DB is
+// sqlite or postgres, MONCAP_FLEET_SOAK_SEED repeats the order of the signals.
 func TestSoak(t *testing.T) {
 	want, err := strconv.Atoi(os.Getenv("MONCAP_FLEET_SOAK"))
 	if err != nil {
@@ -63,15 +64,16 @@ func (k *soak) schedules() {
 		k.t.Fatal(err)
 	}
 	for i := range len(k.f.peers) {
-		all = append(all, Schedule{Name: fmt.Sprintf("s%02d", i), Spec: strconv.Itoa(i), Due: now.Add(time.Duration(i) * 200 * time.Millisecond)})
+		all = append(all, Schedule{Name: fmt.Sprintf("s%02d", i), Spec: strconv.Itoa(i),
+			Due: now.Add(time.Duration(i) * 200 * time.Millisecond)})
 	}
 	if err := k.s.PutSchedules(k.t.Context(), "soak", all); err != nil {
 		k.t.Fatal(err)
 	}
 }
 
-// worker starts one, as often as a supervisor would: a process that is frozen while it writes to a SQLite file keeps all
-// others from it.
+// worker starts one, as often as a supervisor would: a process that is frozen while it writes to a
+// SQLite file keeps all others from it.
 func (k *soak) worker() *process {
 	for n := 0; ; n++ {
 		p, err := k.f.begin(k.t, k.url, func(c *workerConfig) { c.Schedules = true })
@@ -96,7 +98,8 @@ func soakTick(s *Store, peers []peerConfig) func(context.Context) error {
 			return err
 		}
 		waiting := 0 // a slow machine is not asked for more than it can do
-		if _, err := s.row(ctx, s.db, []any{&waiting}, "SELECT count(*) FROM moncap_run WHERE state = 'waiting'"); err != nil || waiting > 100 {
+		if _, err := s.row(ctx, s.db, []any{&waiting},
+			"SELECT count(*) FROM moncap_run WHERE state = 'waiting'"); err != nil || waiting > 100 {
 			return err
 		}
 		for _, c := range rows {
@@ -113,11 +116,13 @@ func soakTick(s *Store, peers []peerConfig) func(context.Context) error {
 			}
 			a, b := peers[i-i%2], peers[1+2*rand.IntN(len(peers)/2)]
 			id := time.Now().UTC().Format("20060102-150405") + "-" + random(3)
-			p, err := capture.NewPlan(c.Name, a.endpoint(), b.endpoint(), capture.Settings{Duration: time.Duration(1+rand.IntN(2)) * time.Second}, id)
+			p, err := capture.NewPlan(c.Name, a.endpoint(), b.endpoint(),
+				capture.Settings{Duration: time.Duration(1+rand.IntN(2)) * time.Second}, id)
 			if err != nil {
 				return err
 			}
-			_, err = s.Fire(ctx, c.Name, c.Due, next, 0, Request{Plan: p, A: Slot{a.router(), 1}, B: Slot{b.router(), 1}, Priority: Normal, By: "soak",
+			_, err = s.Fire(ctx, c.Name, c.Due, next, 0, Request{Plan: p, A: Slot{a.router(), 1}, B: Slot{b.router(), 1},
+				Priority: Normal, By: "soak",
 				Cause: fmt.Sprintf("schedule %s@%d", c.Name, c.Due.UnixMilli())})
 			if err != nil {
 				return err

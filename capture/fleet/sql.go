@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// text is a statement in this database's words: {now} is the time in milliseconds by the database's clock, {blob} the type
-// of bytes, and a question mark a parameter.
+// text is a statement in this database's words: {now} is the time in milliseconds by the database's
+// clock, {blob} the type of bytes, and a question mark a parameter.
 func (s *Store) text(q string) string {
 	if t, ok := s.texts.Load(q); ok {
 		return t.(string)
@@ -64,7 +64,8 @@ func (s *Store) exec(ctx context.Context, d doer, q string, args ...any) (int64,
 }
 
 // query reads all rows; each scans one.
-func (s *Store) query(ctx context.Context, d doer, each func(scan func(...any) error) error, q string, args ...any) error {
+func (s *Store) query(ctx context.Context, d doer, each func(scan func(...any) error) error, q string,
+	args ...any) error {
 	rows, err := d.QueryContext(ctx, s.text(q), args...)
 	if err != nil {
 		return err
@@ -87,10 +88,12 @@ func (s *Store) row(ctx context.Context, d doer, into []any, q string, args ...a
 	return err == nil, err
 }
 
-// books is the key of the advisory lock of PostgreSQL under which waiting runs, slots and schedules are moved.
+// books is the key of the advisory lock of PostgreSQL under which waiting runs, slots and schedules
+// are moved.
 const books = 0x6d6f6e636170
 
-// locked does f in a transaction that nobody else moves runs beside. It is tried again when the database asks for that.
+// locked does f in a transaction that nobody else moves runs beside. It is tried again when the
+// database asks for that.
 func (s *Store) locked(ctx context.Context, f func(tx *sql.Tx) error) error {
 	for n := 1; ; n++ {
 		err := s.lockedOnce(ctx, f)
@@ -121,8 +124,9 @@ func (s *Store) lockedOnce(ctx context.Context, f func(tx *sql.Tx) error) error 
 	return tx.Commit()
 }
 
-// Result codes of SQLite (https://www.sqlite.org/rescode.html). A process that is frozen while it looks after the log keeps others
-// from it in a way that SQLite takes for a fault of the protocol, after a while.
+// Result codes of SQLite (https://www.sqlite.org/rescode.html). A process that is frozen while it
+// looks after the log keeps others from it in a way that SQLite takes for a fault of the protocol,
+// after a while.
 const (
 	liteBusy     = 5
 	liteLocked   = 6
@@ -141,7 +145,8 @@ func liteCode(err error) int {
 	return 0
 }
 
-// again says whether a transaction that failed came to nothing, and may go through when it is tried anew.
+// again says whether a transaction that failed came to nothing, and may go through
+// when it is tried anew.
 func again(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "40001" || pg.Code == "40P01"

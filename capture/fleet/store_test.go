@@ -27,9 +27,11 @@ import (
 func testPlan(t testing.TB, tunnel, id string) *capture.Plan {
 	t.Helper()
 	end := func(name, address string) capture.Endpoint {
-		return capture.Endpoint{Name: name, Address: netip.MustParseAddr(address), Interface: "GigabitEthernet1", Platform: "cisco_iosxe"}
+		return capture.Endpoint{Name: name, Address: netip.MustParseAddr(address), Interface: "GigabitEthernet1",
+			Platform: "cisco_iosxe"}
 	}
-	p, err := capture.NewPlan(tunnel, end("site-a", "192.0.2.1"), end("site-b", "192.0.2.2"), capture.Settings{Duration: time.Second}, id)
+	p, err := capture.NewPlan(tunnel, end("site-a", "192.0.2.1"), end("site-b", "192.0.2.2"),
+		capture.Settings{Duration: time.Second}, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +43,8 @@ func runID(n int) string { return fmt.Sprintf("20261129-120000-%06d", n) }
 // ask is a request for a run between two routers that nobody reaches.
 func ask(t testing.TB, n int, a, b string) Request {
 	t.Helper()
-	return Request{Plan: testPlan(t, fmt.Sprint("t", n), runID(n)), A: Slot{a, 1}, B: Slot{b, 1}, Priority: Normal, By: "me", Cause: "manual"}
+	return Request{Plan: testPlan(t, fmt.Sprint("t", n), runID(n)), A: Slot{a, 1}, B: Slot{b, 1}, Priority: Normal,
+		By: "me", Cause: "manual"}
 }
 
 // idle is a worker that is in the list and takes nothing.
@@ -85,12 +88,15 @@ func TestWhoGoesInFirst(t *testing.T) {
 		s := openStore(t, url)
 		idle(t, s, WorkerOptions{Workers: 3})
 		idle(t, s, WorkerOptions{Workers: 1, Sites: []string{"emea"}})
-		urgent, elsewhere, later, approved := ask(t, 3, "d", "e"), ask(t, 4, "f", "g"), ask(t, 5, "h", "i"), ask(t, 6, "j", "k")
+		urgent, elsewhere, later, approved := ask(t, 3, "d", "e"), ask(t, 4, "f", "g"), ask(t, 5, "h", "i"),
+			ask(t, 6, "j", "k")
 		urgent.Priority, elsewhere.Site, later.NotBefore, approved.Approve = Urgent, "apac", time.Now().Add(time.Hour), true
 		two := ask(t, 7, "hub", "x")
 		two.A.Runs = 2
-		submit(t, s, ask(t, 0, "hub", "a"), ask(t, 1, "hub", "b"), ask(t, 2, "a", "c"), urgent, elsewhere, later, approved, two)
-		// 0 has the hub and a, 3 is urgent, 7 takes the hub's second place, which is the third of three workers.
+		submit(t, s, ask(t, 0, "hub", "a"), ask(t, 1, "hub", "b"), ask(t, 2, "a", "c"), urgent, elsewhere, later, approved,
+			two)
+		// 0 has the hub and a, 3 is urgent, 7 takes the hub's second place, which is the
+		// third of three workers.
 		wantStates(t, s, "granted waiting waiting granted waiting waiting waiting granted")
 		jobs, err := s.Jobs(t.Context(), Waiting)
 		if err != nil {
@@ -126,7 +132,8 @@ func TestWhoGoesInFirst(t *testing.T) {
 func TestARunThatWaitedLongKeepsItsRouters(t *testing.T) {
 	t.Parallel()
 	old, now := time.Now().Add(-time.Hour), time.Now()
-	h := &hall{now: ms(now), taken: map[string][]int{"b": {0}}, capacity: map[string]int{"": 9}, workers: map[string]int{"": 1}, reserved: map[string]bool{}}
+	h := &hall{now: ms(now), taken: map[string][]int{"b": {0}}, capacity: map[string]int{"": 9},
+		workers: map[string]int{"": 1}, reserved: map[string]bool{}}
 	first := Run{Routers: [2]string{"a", "b"}, runs: [2]int{1, 1}, Created: old}
 	second := Run{Routers: [2]string{"a", "c"}, runs: [2]int{1, 1}, Created: now}
 	if h.fits(first) || h.fits(second) {
@@ -231,7 +238,8 @@ func TestAScheduleFiresOnce(t *testing.T) {
 			}
 			return rows[0]
 		}
-		if c := row(); fired.Load() != 1 || !c.Due.Equal(due.Add(time.Hour)) || c.Missed != 2 || c.Last.IsZero() || states(t, s) != "waiting" {
+		if c := row(); fired.Load() != 1 || !c.Due.Equal(due.Add(time.Hour)) || c.Missed != 2 || c.Last.IsZero() ||
+			states(t, s) != "waiting" {
 			t.Errorf("fired %d times, %+v, runs %s", fired.Load(), c, states(t, s))
 		}
 		put("a", due) // read again, it stays where it is
@@ -354,7 +362,8 @@ func TestARunWithoutAVerdictIsTriedAgain(t *testing.T) {
 		if !v.markRefused(t.Context(), first, p, errors.New("refused")) {
 			t.Error("not marked")
 		}
-		if err := v.refusedBefore(t.Context(), p); err == nil || !strings.Contains(err.Error(), "moncap with env:X at site-a was refused in run "+first.ID) {
+		if err := v.refusedBefore(t.Context(), p); err == nil ||
+			!strings.Contains(err.Error(), "moncap with env:X at site-a was refused in run "+first.ID) {
 			t.Errorf("%v", err)
 		}
 	})
@@ -375,11 +384,14 @@ func TestHistoryAndPrune(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			run := &bundle.Run{ID: runID(i), Tunnel: "t", Plan: plan, Started: base.Add(time.Duration(i) * time.Minute), Ended: base.Add(time.Duration(i)*time.Minute + 30), Clean: true}
-			if err := errors.Join(b.SaveRun(run), b.Record(bundle.Entry{Side: bundle.A, Kind: "acl", Name: "x", State: bundle.Gone})); err != nil {
+			run := &bundle.Run{ID: runID(i), Tunnel: "t", Plan: plan, Started: base.Add(time.Duration(i) * time.Minute),
+				Ended: base.Add(time.Duration(i)*time.Minute + 30), Clean: true}
+			if err := errors.Join(b.SaveRun(run),
+				b.Record(bundle.Entry{Side: bundle.A, Kind: "acl", Name: "x", State: bundle.Gone})); err != nil {
 				t.Fatal(err)
 			}
-			r, failed := &Report{JSON: []byte("{}"), Outcome: outcome, Headline: outcome, Findings: []Finding{{"X-" + outcome, "error"}}}, error(nil)
+			r, failed := &Report{JSON: []byte("{}"), Outcome: outcome, Headline: outcome,
+				Findings: []Finding{{"X-" + outcome, "error"}}}, error(nil)
 			if outcome == "failed" {
 				r.Exit = 2
 			}
@@ -407,7 +419,8 @@ func TestHistoryAndPrune(t *testing.T) {
 			}
 			return strings.Join(ids, "")
 		}
-		if got := list(HistoryFilter{}) + " " + list(HistoryFilter{Changed: true}) + " " + list(HistoryFilter{Changed: true, Since: base.Add(150 * time.Second)}) +
+		if got := list(HistoryFilter{}) + " " + list(HistoryFilter{Changed: true}) + " " +
+			list(HistoryFilter{Changed: true, Since: base.Add(150 * time.Second)}) +
 			" " + list(HistoryFilter{Tunnel: "u"}) + " " + list(HistoryFilter{Limit: 2}); got != "543210 20   54" {
 			t.Errorf("%q", got)
 		}
@@ -461,12 +474,14 @@ func TestSchemas(t *testing.T) {
 
 func TestAddressesOfDatabases(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"", "sqlite:x.db", "sqlite:///tmp/x.db", "postgres://moncap@db.example/moncap", "postgresql:///moncap"} {
+	for _, good := range []string{"", "sqlite:x.db", "sqlite:///tmp/x.db", "postgres://moncap@db.example/moncap",
+		"postgresql:///moncap"} {
 		if err := ParseURL(good); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"x.db", "mysql://x", "sqlite:", "sqlite:x?mode=ro", "postgres://u:s3cret@h/d", "postgres://h/d?password=s3cret", "postgres://u:s3cret@h:x/d"} {
+	for _, bad := range []string{"x.db", "mysql://x", "sqlite:", "sqlite:x?mode=ro", "postgres://u:s3cret@h/d",
+		"postgres://h/d?password=s3cret", "postgres://u:s3cret@h:x/d"} {
 		err := ParseURL(bad)
 		if !errors.Is(err, ErrUsage) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", bad, err)
@@ -475,7 +490,8 @@ func TestAddressesOfDatabases(t *testing.T) {
 	if _, err := Open(t.Context(), Options{State: t.TempDir(), Existing: true}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v", err)
 	}
-	if _, err := Open(t.Context(), Options{URL: "postgres://nobody@127.0.0.1:1/x?connect_timeout=2"}); err == nil || errors.Is(err, ErrUsage) {
+	if _, err := Open(t.Context(), Options{URL: "postgres://nobody@127.0.0.1:1/x?connect_timeout=2"}); err == nil ||
+		errors.Is(err, ErrUsage) {
 		t.Errorf("%v", err)
 	}
 }
@@ -586,7 +602,8 @@ func heldRun(t *testing.T, v *service, id string) (context.Context, *held) {
 	return ctx, h
 }
 
-// What a router bears, and which router it is, is for the worker's inventory to say, whatever a run was submitted with.
+// What a router bears, and which router it is, is for the worker's inventory to say, whatever a run
+// was submitted with.
 func TestAWorkerCorrectsTheRoutersOfARun(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
@@ -613,7 +630,8 @@ func TestAWorkerCorrectsTheRoutersOfARun(t *testing.T) {
 	})
 }
 
-// A bundle that a row names is gone on with only when it is the run's: one of another run would prove that nothing is left.
+// A bundle that a row names is gone on with only when it is the run's: one of another run would
+// prove that nothing is left.
 func TestTheBundleOfAnotherRunIsNotGoneOnWith(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, "sqlite:"+filepath.Join(t.TempDir(), "moncap.db"))
@@ -669,7 +687,8 @@ func TestPruneSparesWhatIsNotOver(t *testing.T) {
 	})
 }
 
-// A database that does not answer keeps no worker from ending, not even with a run that it had just taken.
+// A database that does not answer keeps no worker from ending, not even with a run that
+// it had just taken.
 func TestARunWaitsForAnAnswerNoLongerThanItsLease(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, postgresDatabase(t))
@@ -691,7 +710,8 @@ func TestARunWaitsForAnAnswerNoLongerThanItsLease(t *testing.T) {
 	wantStates(t, s, "interrupted")
 }
 
-// A run that was done before its lease was over is done, though its worker could write that only after others took it.
+// A run that was done before its lease was over is done, though its worker could write that only
+// after others took it.
 func TestWhatWasDoneIsDone(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {

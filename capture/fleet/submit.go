@@ -10,7 +10,8 @@ import (
 	"github.com/riverqueue/river"
 )
 
-// Submit asks for runs: all of them, or none. Those that can begin are handed to workers in the same transaction.
+// Submit asks for runs: all of them, or none. Those that can begin are handed to workers in the
+// same transaction.
 func (s *Store) Submit(ctx context.Context, reqs ...Request) error {
 	return s.locked(ctx, func(tx *sql.Tx) error {
 		if err := s.insertRuns(ctx, tx, reqs); err != nil {
@@ -90,7 +91,8 @@ func (q Request) columns() (row []any, plan string, err error) {
 		return nil, "", err
 	}
 	if q.Plan.Settings.Keep {
-		return nil, "", usagef("tunnel %s: --keep leaves on the routers what nobody may come back for: not in a job", q.Plan.Tunnel)
+		return nil, "", usagef("tunnel %s: --keep leaves on the routers what nobody may come back for: not in a job",
+			q.Plan.Tunnel)
 	}
 	data, err := q.Plan.Encode()
 	if err != nil {
@@ -101,8 +103,10 @@ func (q Request) columns() (row []any, plan string, err error) {
 		approval = approvalWanted
 	}
 	return []any{
-		q.Plan.RunID, q.Plan.Tunnel, q.Plan.A.Endpoint.Name, q.Plan.B.Endpoint.Name, q.A.Router, q.B.Router, max(q.A.Runs, 1), max(q.B.Runs, 1), q.Site,
-		string(Waiting), int(q.Priority), q.Reason, q.Change, q.Cause, q.By, approval, 1, max(q.Attempts, 1), "", ms(q.NotBefore),
+		q.Plan.RunID, q.Plan.Tunnel, q.Plan.A.Endpoint.Name, q.Plan.B.Endpoint.Name, q.A.Router, q.B.Router, max(q.A.Runs, 1),
+		max(q.B.Runs, 1), q.Site,
+		string(Waiting), int(q.Priority), q.Reason, q.Change, q.Cause, q.By, approval, 1, max(q.Attempts, 1), "",
+		ms(q.NotBefore),
 	}, string(data), nil
 }
 
@@ -133,8 +137,9 @@ func (s *Store) Approve(ctx context.Context, id, by string) error {
 	})
 }
 
-// samePerson says whether two names are of one person, as far as names tell: accounts are ann@host, and tokens ann. The same
-// account on two machines is one person: whoever has one of them mostly has the other.
+// samePerson says whether two names are of one person, as far as names tell: accounts are ann@host,
+// and tokens ann. The same account on two machines is one person: whoever has one of them mostly
+// has the other.
 func samePerson(x, y string) bool {
 	person, _, _ := strings.Cut(x, "@")
 	other, _, _ := strings.Cut(y, "@")
@@ -149,14 +154,16 @@ type runArgs struct {
 // Kind is River's name of it.
 func (runArgs) Kind() string { return "moncap_run" }
 
-// fairAfter is how long a run waits, in milliseconds, before younger ones must leave it its routers.
+// fairAfter is how long a run waits, in milliseconds, before younger ones must
+// leave it its routers.
 const fairAfter = 5 * 60 * 1000
 
-// admit hands to workers the runs that have waited longest of those whose routers are free and whose site has a worker to
-// spare.
+// admit hands to workers the runs that have waited longest of those whose routers are free and
+// whose site has a worker to spare.
 func (s *Store) admit(ctx context.Context, tx *sql.Tx) error {
 	some := false
-	if _, err := s.row(ctx, tx, []any{&some}, "SELECT CASE WHEN EXISTS (SELECT 1 FROM moncap_run WHERE "+ready+") THEN 1 ELSE 0 END"); err != nil || !some {
+	if _, err := s.row(ctx, tx, []any{&some}, "SELECT CASE WHEN EXISTS (SELECT 1 FROM moncap_run WHERE "+ready+
+		") THEN 1 ELSE 0 END"); err != nil || !some {
 		return err
 	}
 	h, err := s.look(ctx, tx)
@@ -173,7 +180,8 @@ func (s *Store) admit(ctx context.Context, tx *sql.Tx) error {
 	var jobs []river.InsertManyParams
 	for _, r := range granted {
 		jobs = append(jobs, river.InsertManyParams{
-			Args: runArgs{r.ID}, InsertOpts: &river.InsertOpts{Queue: queueOf(r.Site), MaxAttempts: 1, Priority: int(r.Priority) + 1},
+			Args: runArgs{r.ID}, InsertOpts: &river.InsertOpts{Queue: queueOf(r.Site), MaxAttempts: 1,
+				Priority: int(r.Priority) + 1},
 		})
 	}
 	if err := s.insertMany(ctx, tx, "moncap_slot (router, slot, run)", 3, h.slots); err != nil {
@@ -196,7 +204,8 @@ func (s *Store) admit(ctx context.Context, tx *sql.Tx) error {
 // ready are the runs that wait for nothing but their turn.
 const ready = "state = 'waiting' AND approval <> 'wanted' AND not_before <= {now}"
 
-// errFull ends the choice of runs when no worker has anything to spare: what waits may be long, and is not all read.
+// errFull ends the choice of runs when no worker has anything to spare: what waits may be long, and
+// is not all read.
 var errFull = errors.New("no worker has anything to spare")
 
 // choose takes the places of those that go in.
@@ -211,7 +220,8 @@ func (s *Store) choose(ctx context.Context, tx *sql.Tx, h *hall) (granted []Run,
 	err = s.query(ctx, tx, func(scan func(...any) error) error {
 		var r Run
 		var created, notBefore int64
-		if err := scan(&r.ID, &r.Site, &r.Priority, &r.Routers[0], &r.Routers[1], &r.runs[0], &r.runs[1], &created, &notBefore); err != nil {
+		if err := scan(&r.ID, &r.Site, &r.Priority, &r.Routers[0], &r.Routers[1], &r.runs[0], &r.runs[1], &created,
+			&notBefore); err != nil {
 			return err
 		}
 		r.Created, r.NotBefore = at(created), at(notBefore)
@@ -255,7 +265,8 @@ type hall struct {
 }
 
 func (s *Store) look(ctx context.Context, d doer) (*hall, error) {
-	h := &hall{taken: map[string][]int{}, capacity: map[string]int{}, workers: map[string]int{}, reserved: map[string]bool{}}
+	h := &hall{taken: map[string][]int{}, capacity: map[string]int{}, workers: map[string]int{},
+		reserved: map[string]bool{}}
 	var err error
 	if h.now, err = s.now(ctx, d); err != nil {
 		return nil, err
@@ -266,7 +277,8 @@ func (s *Store) look(ctx context.Context, d doer) (*hall, error) {
 	return h, s.spare(ctx, d, h)
 }
 
-// spare counts what the live workers of each site can take beside what they have and what is on its way to them.
+// spare counts what the live workers of each site can take beside what they have and what is on its
+// way to them.
 func (s *Store) spare(ctx context.Context, d doer, h *hall) error {
 	workers, err := s.workers(ctx, d)
 	if err != nil {

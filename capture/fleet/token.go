@@ -49,8 +49,8 @@ var ErrNoToken = errors.New("no such token")
 // tokenMark begins a token's secret, so that it is recognized where it should not be.
 const tokenMark = "moncap_"
 
-// tokenName is what a token may be called: it stands in the history as who did something. An account at a machine has
-// another form.
+// tokenName is what a token may be called: it stands in the history as who did something. An
+// account at a machine has another form.
 var tokenName = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$`)
 
 // secretOf makes 256 bits that nobody guesses.
@@ -68,7 +68,7 @@ func hashOf(secret string) string {
 // AddToken makes a token. The secret is returned this once.
 func (s *Store) AddToken(ctx context.Context, by, name string, role Role) (secret string, err error) {
 	switch {
-	case !tokenName().MatchString(name):
+	case !tokenName.Get().MatchString(name):
 		return "", usagef("token %q: want a name of up to 64 letters, digits, and . _ - between them", name)
 	case !slices.Contains(Roles(), role):
 		return "", usagef("role %q: want viewer, operator or admin", role)
@@ -142,8 +142,8 @@ func (s *Store) tokens(ctx context.Context, d doer) ([]keptToken, error) {
 	return all, err
 }
 
-// Authenticate finds the token that a secret is of. It is ErrNoToken when there is none. All are compared, each in the
-// same time.
+// Authenticate finds the token that a secret is of. It is ErrNoToken when there is none. All are
+// compared, each in the same time.
 func (s *Store) Authenticate(ctx context.Context, secret string) (Token, error) {
 	all, err := s.tokens(ctx, s.db)
 	if err != nil {
@@ -161,8 +161,8 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (Token, error) 
 	return all[found].Token, nil
 }
 
-// LogIn remembers that somebody has shown a token, for a while. The secret that is returned is another one than the
-// token's.
+// LogIn remembers that somebody has shown a token, for a while. The secret that is returned is
+// another one than the token's.
 func (s *Store) LogIn(ctx context.Context, token string, last time.Duration) (secret string, err error) {
 	secret = secretOf("")
 	err = s.locked(ctx, func(tx *sql.Tx) error {
@@ -170,7 +170,8 @@ func (s *Store) LogIn(ctx context.Context, token string, last time.Duration) (se
 			return err
 		}
 		// One that is removed meanwhile lets nobody in.
-		n, err := s.exec(ctx, tx, "INSERT INTO moncap_login (hash, token, expires) SELECT ?, name, {now} + ? FROM moncap_token WHERE name = ?",
+		n, err := s.exec(ctx, tx,
+			"INSERT INTO moncap_login (hash, token, expires) SELECT ?, name, {now} + ? FROM moncap_token WHERE name = ?",
 			hashOf(secret), last.Milliseconds(), token)
 		if err == nil && n == 0 {
 			err = ErrNoToken
@@ -190,7 +191,8 @@ func (s *Store) LogIn(ctx context.Context, token string, last time.Duration) (se
 func (s *Store) LoggedIn(ctx context.Context, secret string) (Token, error) {
 	var t Token
 	var made int64
-	ok, err := s.row(ctx, s.db, []any{&t.Name, &t.Role, &t.MadeBy, &made}, `SELECT t.name, t.role, t.made_by, t.made FROM moncap_login l
+	ok, err := s.row(ctx, s.db, []any{&t.Name, &t.Role, &t.MadeBy, &made},
+		`SELECT t.name, t.role, t.made_by, t.made FROM moncap_login l
 		JOIN moncap_token t ON t.name = l.token WHERE l.hash = ? AND l.expires > {now}`, hashOf(secret))
 	t.Made = at(made)
 	if err == nil && !ok {

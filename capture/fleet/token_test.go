@@ -32,7 +32,8 @@ func TestTokens(t *testing.T) {
 		if err != nil || other == secret {
 			t.Fatal(other, err)
 		}
-		if got, err := s.Authenticate(t.Context(), secret); err != nil || got.Name != "ann" || got.Role != Operator || got.MadeBy != "me@here" {
+		if got, err := s.Authenticate(t.Context(), secret); err != nil || got.Name != "ann" || got.Role != Operator ||
+			got.MadeBy != "me@here" {
 			t.Errorf("%+v, %v", got, err)
 		}
 		for _, wrong := range []string{"", secret[:len(secret)-1], secret + "x", hashOf(secret), strings.ToUpper(secret)} {
@@ -89,7 +90,8 @@ func TestTokens(t *testing.T) {
 		for _, r := range rows {
 			what = append(what, r.What)
 		}
-		if got := strings.Join(what, ", "); got != "add token operator, add token viewer, log in, log in, log in, remove token" {
+		if got := strings.Join(what, ", "); got != "add token operator, add token viewer, log in, log in, log in, "+
+			"remove token" {
 			t.Errorf("written down: %s", got)
 		}
 		// What is in the file lets nobody in.
@@ -111,7 +113,8 @@ func TestTokens(t *testing.T) {
 
 func TestRoles(t *testing.T) {
 	t.Parallel()
-	if !Admin.May(Viewer) || !Operator.May(Operator) || Viewer.May(Operator) || Role("").May(Viewer) || Role("x").May(Viewer) || Operator.May(Admin) {
+	if !Admin.May(Viewer) || !Operator.May(Operator) || Viewer.May(Operator) || Role("").May(Viewer) ||
+		Role("x").May(Viewer) || Operator.May(Admin) {
 		t.Error("who may do what is wrong")
 	}
 }
@@ -143,10 +146,12 @@ func over(t testing.TB, s *Store, runs ...Run) {
 	t.Helper()
 	var rows []any
 	for _, r := range runs {
-		rows = append(rows, r.ID, r.Tunnel, "a", "b", "", "", 1, 1, "", string(r.State), 1, ms(r.Ended)-1000, ms(r.Ended)-1000, ms(r.Ended), r.Outcome, r.Exit, r.Headline)
+		rows = append(rows, r.ID, r.Tunnel, "a", "b", "", "", 1, 1, "", string(r.State), 1, ms(r.Ended)-1000,
+			ms(r.Ended)-1000, ms(r.Ended), r.Outcome, r.Exit, r.Headline)
 	}
 	if err := s.insertMany(t.Context(), s.db,
-		"moncap_run (id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, state, priority, created, started, ended, outcome, exit, headline)", 17, rows); err != nil {
+		"moncap_run (id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, state, priority, created, started, ended, "+
+			"outcome, exit, headline)", 17, rows); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -157,7 +162,8 @@ func TestOverview(t *testing.T) {
 		s := openStore(t, url)
 		begin := time.UnixMilli(1_700_000_000_000)
 		run := func(n int, tunnel, outcome string, exit int, state State) Run {
-			return Run{ID: runID(n), Tunnel: tunnel, Outcome: outcome, Exit: exit, State: state, Ended: begin.Add(time.Duration(n) * time.Minute)}
+			return Run{ID: runID(n), Tunnel: tunnel, Outcome: outcome, Exit: exit, State: state,
+				Ended: begin.Add(time.Duration(n) * time.Minute)}
 		}
 		over(t, s, run(1, "x", "established", 0, Done), run(2, "x", "failed", 2, Done), run(3, "x", "failed", 2, Done),
 			run(4, "y", "", -1, Cancelled), run(5, "z", "not-run", 4, Failed), run(6, "z", "", 5, Dirty))
@@ -165,7 +171,8 @@ func TestOverview(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(strips) != 2 || len(strips["x"]) != 2 || strips["x"][0].ID != runID(3) || strips["x"][1].ID != runID(2) || strips["x"][0].Outcome != "failed" ||
+		if len(strips) != 2 || len(strips["x"]) != 2 || strips["x"][0].ID != runID(3) || strips["x"][1].ID != runID(2) ||
+			strips["x"][0].Outcome != "failed" ||
 			!strips["x"][0].Ended.Equal(begin.Add(3*time.Minute)) || len(strips["z"]) != 2 || strips["z"][0].State != Dirty {
 			t.Errorf("strips: %+v", strips)
 		}
@@ -212,7 +219,8 @@ func TestOverview(t *testing.T) {
 			t.Errorf("%q, then %q: %v", pulse, later, err)
 		}
 		rows, err := s.AuditRows(t.Context(), time.Time{})
-		if err != nil || !slices.ContainsFunc(rows, func(r AuditRow) bool { return r.What == "submit" && r.Who == "me" && r.Run == runID(9) }) {
+		if err != nil || !slices.ContainsFunc(rows,
+			func(r AuditRow) bool { return r.What == "submit" && r.Who == "me" && r.Run == runID(9) }) {
 			t.Errorf("%+v, %v", rows, err)
 		}
 	})

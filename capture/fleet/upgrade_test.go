@@ -42,7 +42,8 @@ func firstSchema(t *testing.T, url string, fill ...string) {
 
 // insertFirst is a run as the first schema has it.
 func insertFirst(id, state, more, values string) string {
-	return fmt.Sprintf(`INSERT INTO moncap_run (id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, state, priority, created, clean, fence%s)
+	return fmt.Sprintf(
+		`INSERT INTO moncap_run (id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, state, priority, created, clean, fence%s)
 		VALUES ('%s', 't', 'r0', 'r1', 'x:22', 'y:22', 1, 1, '', '%s', 1, {now}, 1, 3%s)`, more, id, state, values)
 }
 
@@ -53,9 +54,11 @@ func TestUpgradeFromTheFirstSchema(t *testing.T) {
 			insertFirst("20261129-120000-aaaaaa", "interrupted", ", ended", ", {now}"),
 			insertFirst("20261129-120000-bbbbbb", "done", ", ended, exit, outcome", ", {now}, 0, 'established'"),
 			insertFirst("20261129-120000-cccccc", "dirty", ", ended, remains", ", {now}, 'r0: an ACL'"),
-			"INSERT INTO moncap_slot (router, slot, run) VALUES ('x:22', 0, '20261129-120000-cccccc'), ('y:22', 0, '20261129-120000-cccccc')",
+			"INSERT INTO moncap_slot (router, slot, run) VALUES ('x:22', 0, '20261129-120000-cccccc'), ('y:22', 0, "+
+				"'20261129-120000-cccccc')",
 			"INSERT INTO moncap_schedule (name, spec, digest, due) VALUES ('nightly', 's', 'd', 7)",
-			"INSERT INTO moncap_worker (id, host, pid, version, sites, capacity, inventory, beat) VALUES ('old', 'h', 1, 'v0', '', 8, 'd', {now})")
+			"INSERT INTO moncap_worker (id, host, pid, version, sites, capacity, inventory, beat) VALUES ('old', 'h', 1, "+
+				"'v0', '', 8, 'd', {now})")
 		s := openStore(t, url)
 		if have, want, err := s.Schema(t.Context()); err != nil || have != want {
 			t.Fatal(have, want, err)

@@ -25,7 +25,8 @@ func (s *Store) audit(ctx context.Context, d doer, who, what, run, origin string
 	} else if from := originOf(ctx); from != "" {
 		origin += " from " + from
 	}
-	_, err := s.exec(ctx, d, "INSERT INTO moncap_audit (at, who, what, run, origin) VALUES ({now}, ?, ?, ?, ?)", who, what, run, origin)
+	_, err := s.exec(ctx, d, "INSERT INTO moncap_audit (at, who, what, run, origin) VALUES ({now}, ?, ?, ?, ?)", who, what,
+		run, origin)
 	return err
 }
 
@@ -43,7 +44,8 @@ func (s *Store) AuditRows(ctx context.Context, since time.Time) ([]AuditRow, err
 	return all, s.fail(err)
 }
 
-// Backup writes a copy of a SQLite database to a file that is not there yet, while others work with it.
+// Backup writes a copy of a SQLite database to a file that is not there yet, while
+// others work with it.
 func (s *Store) Backup(ctx context.Context, file string) error {
 	if s.file == "" {
 		return usagef("database %s: PostgreSQL is backed up with its own tools: pg_dump", s.name)
@@ -68,8 +70,8 @@ type Pruned struct {
 	Bytes         int64 // of the bundles
 }
 
-// Prune removes what is older than it is kept; with dryRun it only counts. A run that is not over, or that has left
-// something on a router, stays.
+// Prune removes what is older than it is kept; with dryRun it only counts. A run that is not over,
+// or that has left something on a router, stays.
 func (s *Store) Prune(ctx context.Context, keep Retain, dryRun bool) (Pruned, error) {
 	var p Pruned
 	err := s.locked(ctx, func(tx *sql.Tx) error {
@@ -114,7 +116,8 @@ func (s *Store) pruneBundles(ctx context.Context, tx *sql.Tx, now int64, keep Re
 			gone, p.Bytes, total = append(gone, id), p.Bytes+size, total-size
 		}
 		return nil
-	}, "SELECT ranked.id, ranked.ended, ranked.place, length(m.bytes) FROM "+ranked+" JOIN moncap_artifact m ON m.run = ranked.id ORDER BY ranked.ended DESC")
+	}, "SELECT ranked.id, ranked.ended, ranked.place, length(m.bytes) FROM "+ranked+
+		" JOIN moncap_artifact m ON m.run = ranked.id ORDER BY ranked.ended DESC")
 	p.Bundles = len(gone)
 	if err != nil || dryRun {
 		return err
@@ -139,12 +142,14 @@ func (s *Store) pruneRuns(ctx context.Context, tx *sql.Tx, now int64, keep Retai
 	}
 	// What was counted stays counted.
 	for chunk := range slices.Chunk(gone, 500) {
-		if _, err := s.exec(ctx, tx, `INSERT INTO moncap_pruned (state, n) SELECT state, count(*) FROM moncap_run WHERE id IN (`+questions(len(chunk))+`)
+		if _, err := s.exec(ctx, tx,
+			`INSERT INTO moncap_pruned (state, n) SELECT state, count(*) FROM moncap_run WHERE id IN (`+questions(len(chunk))+`)
 			GROUP BY state ON CONFLICT (state) DO UPDATE SET n = moncap_pruned.n + excluded.n`, anys(chunk)...); err != nil {
 			return err
 		}
 	}
-	for _, table := range []string{"moncap_artifact", "moncap_report", "moncap_finding", "moncap_journal", "moncap_plan", "moncap_look"} {
+	for _, table := range []string{"moncap_artifact", "moncap_report", "moncap_finding", "moncap_journal", "moncap_plan",
+		"moncap_look"} {
 		if err := s.deleteOf(ctx, tx, gone, table, "run"); err != nil {
 			return err
 		}

@@ -21,7 +21,8 @@ type runWorker struct {
 	v *service
 }
 
-// Work does one run. What came of it is in the run's own row: for River it is done whatever happened.
+// Work does one run. What came of it is in the run's own row: for River it is done
+// whatever happened.
 func (w *runWorker) Work(ctx context.Context, job *river.Job[runArgs]) error {
 	v := w.v
 	sent := time.Now()
@@ -74,8 +75,13 @@ func (s *Store) planIn(ctx context.Context, d doer, id string) (p *capture.Plan,
 	return p, doc, err
 }
 
-// unknownFor is how long a run is left to workers that know its tunnel.
+// unknownFor is the longest that a run is left to workers that know its tunnel.
 const unknownFor = 15 * time.Second
+
+// leftFor is how long it is left to them this time. Whose turn it is when it is over is chance, so
+// that the first turns come soon: among workers that were given their inventories one after the
+// other, one that has the new one is found in seconds.
+func (h *held) leftFor() time.Duration { return min(time.Duration(h.Fence)*time.Second, unknownFor) }
 
 // do carries out a run that is held.
 func (v *service) do(ctx context.Context, h *held) {
@@ -86,7 +92,7 @@ func (v *service) do(ctx context.Context, h *held) {
 		return
 	}
 	if why := v.o.Crew.Knows(p); why != nil {
-		v.putBack(base, h, time.Now().Add(unknownFor), why.Error())
+		v.putBack(base, h, time.Now().Add(h.leftFor()), why.Error())
 		return
 	}
 	if v.reslotted(ctx, h, p) {
@@ -121,8 +127,8 @@ func unbegun(ctx context.Context, b *bundle.Bundle, err error) ending {
 	return ending{state: Failed, err: err, clean: true, b: b}
 }
 
-// answer bounds how long a run waits for one answer of the database whose end must not be that of the run: while it waits,
-// the worker cannot end.
+// answer bounds how long a run waits for one answer of the database whose end must not be that of
+// the run: while it waits, the worker cannot end.
 func (v *service) answer(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 2*v.s.lease)
 }
@@ -151,7 +157,8 @@ type ending struct {
 // capture does the playbook, and the report.
 func (v *service) capture(ctx context.Context, h *held, p *capture.Plan, b *bundle.Bundle) ending {
 	base := context.WithoutCancel(ctx)
-	if _, err := v.s.exec(ctx, v.s.db, "UPDATE moncap_run SET bundle = ? WHERE id = ? AND fence = ?", b.Dir(), h.ID, h.Fence); err != nil {
+	if _, err := v.s.exec(ctx, v.s.db, "UPDATE moncap_run SET bundle = ? WHERE id = ? AND fence = ?", b.Dir(), h.ID,
+		h.Fence); err != nil {
 		return unbegun(ctx, b, err)
 	}
 	sessions, err := v.o.Crew.Open(ctx, p, b, false)
@@ -192,7 +199,8 @@ func (v *service) capture(ctx context.Context, h *held, p *capture.Plan, b *bund
 }
 
 // options are those of a run that is held. close writes what is left of its journal.
-func (v *service) options(ctx context.Context, h *held, p *capture.Plan, seq int64) (o capture.Options, closeLedger func()) {
+func (v *service) options(ctx context.Context, h *held, p *capture.Plan,
+	seq int64) (o capture.Options, closeLedger func()) {
 	writing, stop := context.WithCancel(ctx)
 	l := newLedger(writing, v.s, h.ID, h.Fence, seq)
 	o = v.o.Crew.Options(p)
@@ -220,15 +228,15 @@ func (v *service) reported(ctx context.Context, e ending) ending {
 	return e
 }
 
-// reslotted lets a run wait for other places than those that it has, when this worker's inventory says that a router bears
-// less, or has another address, than whoever submitted the run said.
+// reslotted lets a run wait for other places than those that it has, when this worker's inventory
+// says that a router bears less, or has another address, than whoever submitted the run said.
 func (v *service) reslotted(ctx context.Context, h *held, p *capture.Plan) bool {
 	if v.o.Crew.Slots == nil {
 		return false
 	}
 	a, b, err := v.o.Crew.Slots(p)
 	if err != nil {
-		v.putBack(ctx, h, time.Now().Add(unknownFor), err.Error())
+		v.putBack(ctx, h, time.Now().Add(h.leftFor()), err.Error())
 		return true
 	}
 	// Less than a router bears is no harm, and workers that disagree end at the least.
@@ -238,7 +246,8 @@ func (v *service) reslotted(ctx context.Context, h *held, p *capture.Plan) bool 
 	}
 	asking, cancel := v.answer(ctx)
 	defer cancel()
-	if _, err := v.s.exec(asking, v.s.db, "UPDATE moncap_run SET router_a = ?, router_b = ?, runs_a = ?, runs_b = ? WHERE id = ? AND fence = ?",
+	if _, err := v.s.exec(asking, v.s.db,
+		"UPDATE moncap_run SET router_a = ?, router_b = ?, runs_a = ?, runs_b = ? WHERE id = ? AND fence = ?",
 		a.Router, b.Router, a.Runs, b.Runs, h.ID, h.Fence); err != nil {
 		v.s.log.Warn("the routers of a run could not be corrected", "run", h.ID, "error", err.Error())
 		return true // its lease ends, and it is looked after
@@ -252,7 +261,8 @@ func (v *service) putBack(ctx context.Context, h *held, until time.Time, why str
 	ctx, cancel := v.answer(ctx)
 	defer cancel()
 	err := v.s.locked(ctx, func(tx *sql.Tx) error {
-		n, err := v.s.exec(ctx, tx, `UPDATE moncap_run SET state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'waiting' END, owner = '', lease = 0, job = 0,
+		n, err := v.s.exec(ctx, tx,
+			`UPDATE moncap_run SET state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'waiting' END, owner = '', lease = 0, job = 0,
 			ended = CASE state WHEN 'cancelling' THEN {now} ELSE 0 END, started = 0, not_before = {now} + ?, headline = ?
 			WHERE id = ? AND fence = ? AND state IN ('running', 'cancelling')`, max(time.Until(until).Milliseconds(), 0), "("+why+")", h.ID, h.Fence)
 		if err != nil || n == 0 {
@@ -268,8 +278,8 @@ func (v *service) putBack(ctx context.Context, h *held, until time.Time, why str
 	}
 }
 
-// settle writes down what a run came to, gives its routers back, and lets the next in. It tries until that is written: with
-// the fence, so that it counts only while nobody else has the run.
+// settle writes down what a run came to, gives its routers back, and lets the next in. It tries
+// until that is written: with the fence, so that it counts only while nobody else has the run.
 func (v *service) settle(ctx context.Context, h *held, e ending) {
 	if e.state == Dirty {
 		v.mu.Lock()
@@ -289,7 +299,8 @@ func (v *service) settle(ctx context.Context, h *held, e ending) {
 			return
 		}
 		if !said {
-			v.s.log.Warn("what a run came to cannot be written yet: it is tried until it can", "run", h.ID, "error", oneLine(err.Error()))
+			v.s.log.Warn("what a run came to cannot be written yet: it is tried until it can", "run", h.ID, "error",
+				oneLine(err.Error()))
 		}
 		said = true
 		v.mu.Lock()
@@ -302,13 +313,15 @@ func (v *service) settle(ctx context.Context, h *held, e ending) {
 	}
 }
 
-// keepLate puts the bundle of a run that is over into the database, when the row says that it is the run's.
+// keepLate puts the bundle of a run that is over into the database, when the row says that it is
+// the run's.
 func (v *service) keepLate(ctx context.Context, h *held, b *bundle.Bundle) {
 	asking, cancel := v.answer(ctx)
 	defer cancel()
 	var fence int64
 	var dir string
-	if ok, err := v.s.row(asking, v.s.db, []any{&fence, &dir}, "SELECT fence, bundle FROM moncap_run WHERE id = ?", h.ID); err == nil && ok && dir == b.Dir() {
+	if ok, err := v.s.row(asking, v.s.db, []any{&fence, &dir}, "SELECT fence, bundle FROM moncap_run WHERE id = ?",
+		h.ID); err == nil && ok && dir == b.Dir() {
 		v.keep(ctx, &held{Run: Run{ID: h.ID, Fence: fence}}, b)
 	}
 }
@@ -340,12 +353,16 @@ func (v *service) settleOnce(ctx context.Context, h *held, e ending) error {
 		}
 		const settled = `UPDATE moncap_run SET state = ?, owner = '', lease = 0, ended = {now}, outcome = ?, exit = ?, headline = ?, clean = ?, error = ?,
 			remains = ?, host = ?, bundle = CASE ? WHEN '' THEN bundle ELSE ? END`
-		values := []any{string(e.state), report.Outcome, exitOf(e), headline, number(e.clean), failure, remains(e.err), v.host, bundleDir, bundleDir, h.ID, h.Fence}
-		n, err := v.s.exec(ctx, tx, settled+" WHERE id = ? AND fence = ? AND state IN ('running', 'cancelling', 'recovering')", values...)
+		values := []any{string(e.state), report.Outcome, exitOf(e), headline, number(e.clean), failure, remains(e.err),
+			v.host, bundleDir, bundleDir, h.ID, h.Fence}
+		n, err := v.s.exec(ctx, tx,
+			settled+" WHERE id = ? AND fence = ? AND state IN ('running', 'cancelling', 'recovering')", values...)
 		if err == nil && n == 0 && e.state == Done && e.clean {
-			// It was taken from this worker while the database did not answer, after it was done: whoever goes on with it finds
-			// nothing on the routers, and has no packets.
-			if n, err = v.s.exec(ctx, tx, settled+", fence = fence + 1 WHERE id = ? AND fence > ? AND state IN ('recovering', 'interrupted')", values...); err == nil && n > 0 {
+			// It was taken from this worker while the database did not answer, after it was done: whoever
+			// goes on with it finds nothing on the routers, and has no packets.
+			if n, err = v.s.exec(ctx, tx,
+				settled+", fence = fence + 1 WHERE id = ? AND fence > ? AND state IN ('recovering', 'interrupted')",
+				values...); err == nil && n > 0 {
 				err = v.s.deleteOf(ctx, tx, []string{h.ID}, "moncap_artifact", "run")
 			}
 		}
@@ -432,7 +449,8 @@ func (v *service) followUp(ctx context.Context, tx *sql.Tx, h *held, e ending) e
 	if err != nil {
 		return err
 	}
-	q := Request{Plan: p, Site: h.Site, A: Slot{h.Routers[0], h.runs[0]}, B: Slot{h.Routers[1], h.runs[1]}, Priority: h.Priority, Attempts: h.Attempts,
+	q := Request{Plan: p, Site: h.Site, A: Slot{h.Routers[0], h.runs[0]}, B: Slot{h.Routers[1], h.runs[1]},
+		Priority: h.Priority, Attempts: h.Attempts,
 		Reason: h.Reason, Change: h.Change, Cause: h.Cause, By: h.By}
 	if err := v.s.insertRuns(ctx, tx, []Request{q}); err != nil {
 		return err
@@ -444,7 +462,8 @@ func (v *service) followUp(ctx context.Context, tx *sql.Tx, h *held, e ending) e
 // refusedFor is how long a refused credential is not tried by anybody.
 const refusedFor = time.Hour
 
-// refusedBefore finds a credential of the run that a router refused a short time ago, whichever worker tried it.
+// refusedBefore finds a credential of the run that a router refused a short time ago, whichever
+// worker tried it.
 func (v *service) refusedBefore(ctx context.Context, p *capture.Plan) error {
 	if v.o.Crew.Credentials == nil {
 		return nil
@@ -455,12 +474,14 @@ func (v *service) refusedBefore(ctx context.Context, p *capture.Plan) error {
 	}
 	var key, run string
 	var until int64
-	found, err := v.s.row(ctx, v.s.db, []any{&key, &run, &until}, "SELECT credential, run, until FROM moncap_refused WHERE until > {now} AND credential IN ("+
-		questions(len(keys))+")", anys(keys)...)
+	found, err := v.s.row(ctx, v.s.db, []any{&key, &run, &until},
+		"SELECT credential, run, until FROM moncap_refused WHERE until > {now} AND credential IN ("+
+			questions(len(keys))+")", anys(keys)...)
 	if err != nil || !found {
 		return err
 	}
-	return fmt.Errorf("%s was refused in run %s, and is not tried again before %s, so that the account is not locked", key, run, at(until).UTC().Format(time.RFC3339))
+	return fmt.Errorf("%s was refused in run %s, and is not tried again before %s, so that the account is not locked", key,
+		run, at(until).UTC().Format(time.RFC3339))
 }
 
 // markRefused keeps which credentials a router refused, and says whether any was.

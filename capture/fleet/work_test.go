@@ -59,7 +59,8 @@ func TestRunsAreCarriedOut(t *testing.T) {
 }
 
 // phasesThatChange are those in which something of a run is on the routers.
-var phasesThatChange = []capture.Phase{capture.PhaseACL, capture.PhaseStart, capture.PhaseWait, capture.PhaseExport, capture.PhaseClean}
+var phasesThatChange = []capture.Phase{capture.PhaseACL, capture.PhaseStart, capture.PhaseWait, capture.PhaseExport,
+	capture.PhaseClean}
 
 func TestAKilledWorkersRunIsGoneOnWith(t *testing.T) {
 	t.Parallel()
@@ -69,8 +70,11 @@ func TestAKilledWorkersRunIsGoneOnWith(t *testing.T) {
 			eachDatabase(t, func(t *testing.T, url string) {
 				f, s := newField(t, 1), openStore(t, url)
 				settings := short
-				if phase == capture.PhaseWait {
+				switch phase {
+				case capture.PhaseWait:
 					settings = long
+				case capture.PhaseExport: // it would be over before the worker is killed
+					slow(f)
 				}
 				dying := f.worker(t, url, func(c *workerConfig) {
 					c.Die, c.DieAfter, c.Signal = phase, 50*time.Millisecond, syscall.SIGKILL
@@ -101,7 +105,8 @@ func TestAKilledWorkersRunIsGoneOnWith(t *testing.T) {
 	}
 }
 
-// A run whose worker ends before its playbook begins was interrupted, and says by what; it did not fail.
+// A run whose worker ends before its playbook begins was interrupted, and says by
+// what; it did not fail.
 func TestARunThatIsCutOffBeforeItBeginsWasInterrupted(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {

@@ -34,7 +34,8 @@ func (s *Store) workers(ctx context.Context, d doer) ([]Worker, error) {
 		var w Worker
 		var sites string
 		var beat, off, now int64
-		err := scan(&w.ID, &w.Host, &w.PID, &w.Version, &sites, &w.Capacity, &w.Inventory, &beat, &off, &w.Draining, &now, &w.Busy)
+		err := scan(&w.ID, &w.Host, &w.PID, &w.Version, &sites, &w.Capacity, &w.Inventory, &beat, &off, &w.Draining, &now,
+			&w.Busy)
 		w.Sites, w.Beat, w.ClockOff = strings.Split(sites, ","), at(beat), time.Duration(off)*time.Millisecond
 		w.Alive = max(now-beat, beat-now) <= s.lease.Milliseconds() // also when the clock was put back
 		all = append(all, w)

@@ -35,8 +35,9 @@ func between(next func(time.Time) time.Time, from, to time.Time) []string {
 	return all
 }
 
-// Berlin puts its clock from 02:00 to 03:00 on 2027-03-28 and back from 03:00 to 02:00 on 2026-10-25;
-// Lord Howe from 02:00 to 02:30 on 2026-10-04 and back from 02:00 to 01:30 on 2027-04-04.
+// Berlin puts its clock from 02:00 to 03:00 on 2027-03-28 and back from 03:00 to 02:00
+// on 2026-10-25; Lord Howe from 02:00 to 02:30 on 2026-10-04 and back from 02:00 to
+// 01:30 on 2027-04-04.
 func TestBothNightsOfTheYear(t *testing.T) {
 	const berlin, howe = "Europe/Berlin", "Australia/Lord_Howe"
 	for _, tt := range []struct {
@@ -94,7 +95,8 @@ func TestExpressions(t *testing.T) {
 		{"@every 168h", []string{"2026-11-16 00:00 +0000", "2026-11-23 00:00 +0000", "2026-11-30 00:00 +0000"}},
 	} {
 		c := times(t, tt.cron, "UTC")
-		if got := between(c.Next, at(t, "2026-11-12 00:00 +0000"), at(t, "2026-11-30 00:00 +0000")); !slices.Equal(got, tt.want) {
+		if got := between(c.Next, at(t, "2026-11-12 00:00 +0000"), at(t, "2026-11-30 00:00 +0000")); !slices.Equal(got,
+			tt.want) {
 			t.Errorf("%s: %q, want %q", tt.cron, got, tt.want)
 		}
 	}
@@ -129,19 +131,20 @@ func TestLook(t *testing.T) {
 			false, false, 0, "", "2026-11-29 02:30 +0100"},
 		{"on time", nightly(Plan{Missed: Skip}), "2026-11-29 02:30 +0100", "2026-11-29 02:30 +0100",
 			true, false, 0, "2026-11-29 02:30 +0100", "2026-11-30 02:30 +0100"},
-		{"late, within the grace", nightly(Plan{Missed: Once, Grace: time.Hour}), "2026-11-29 02:30 +0100", "2026-11-29 03:30 +0100",
-			true, true, 0, "2026-11-29 02:30 +0100", "2026-11-30 02:30 +0100"},
-		{"late, beyond the grace", nightly(Plan{Missed: Once, Grace: time.Hour}), "2026-11-29 02:30 +0100", "2026-11-29 03:31 +0100",
-			false, true, 1, "2026-11-29 02:30 +0100", "2026-11-30 02:30 +0100"},
-		{"late, not wanted", nightly(Plan{Missed: Skip, Grace: time.Hour}), "2026-11-29 02:30 +0100", "2026-11-29 02:40 +0100",
-			false, true, 1, "2026-11-29 02:30 +0100", "2026-11-30 02:30 +0100"},
-		{"five nights in one", nightly(Plan{Missed: Once, Grace: 12 * time.Hour}), "2026-11-24 02:30 +0100", "2026-11-28 09:00 +0100",
-			true, true, 4, "2026-11-28 02:30 +0100", "2026-11-29 02:30 +0100"},
+		{"late, within the grace", nightly(Plan{Missed: Once, Grace: time.Hour}), "2026-11-29 02:30 +0100",
+			"2026-11-29 03:30 +0100", true, true, 0, "2026-11-29 02:30 +0100", "2026-11-30 02:30 +0100"},
+		{"late, beyond the grace", nightly(Plan{Missed: Once, Grace: time.Hour}), "2026-11-29 02:30 +0100",
+			"2026-11-29 03:31 +0100", false, true, 1, "2026-11-29 02:30 +0100", "2026-11-30 02:30 +0100"},
+		{"late, not wanted", nightly(Plan{Missed: Skip, Grace: time.Hour}), "2026-11-29 02:30 +0100",
+			"2026-11-29 02:40 +0100", false, true, 1, "2026-11-29 02:30 +0100", "2026-11-30 02:30 +0100"},
+		{"five nights in one", nightly(Plan{Missed: Once, Grace: 12 * time.Hour}), "2026-11-24 02:30 +0100",
+			"2026-11-28 09:00 +0100", true, true, 4, "2026-11-28 02:30 +0100", "2026-11-29 02:30 +0100"},
 		{"a year of minutes", every(Plan{Missed: Once, Grace: time.Hour}), "2025-11-29 00:00 +0000", "2026-11-29 00:00 +0000",
 			true, false, MaxMissed, "2026-11-29 00:00 +0000", "2026-11-29 00:01 +0000"},
-		{"in a blackout", nightly(Plan{Missed: Once, Grace: 24 * time.Hour, Blackouts: xmas}), "2026-12-23 02:30 +0100", "2026-12-24 01:00 +0100",
-			false, true, 1, "2026-12-23 02:30 +0100", "2026-12-27 02:30 +0100"},
-		{"behind a blackout nothing is missed", nightly(Plan{Missed: Once, Grace: 24 * time.Hour, Blackouts: xmas}), "2026-12-23 02:30 +0100",
+		{"in a blackout", nightly(Plan{Missed: Once, Grace: 24 * time.Hour, Blackouts: xmas}), "2026-12-23 02:30 +0100",
+			"2026-12-24 01:00 +0100", false, true, 1, "2026-12-23 02:30 +0100", "2026-12-27 02:30 +0100"},
+		{"behind a blackout nothing is missed", nightly(Plan{Missed: Once, Grace: 24 * time.Hour, Blackouts: xmas}),
+			"2026-12-23 02:30 +0100",
 			"2026-12-27 01:00 +0100", false, true, 1, "2026-12-23 02:30 +0100", "2026-12-27 02:30 +0100"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -150,14 +153,16 @@ func TestLook(t *testing.T) {
 			if !d.For.IsZero() {
 				got = d.For.Format(stamp)
 			}
-			if d.Fire != tt.fire || d.Late != tt.late || d.Missed != tt.missed || got != tt.fireFor || !d.Next.Equal(at(t, tt.again)) {
+			if d.Fire != tt.fire || d.Late != tt.late || d.Missed != tt.missed || got != tt.fireFor ||
+				!d.Next.Equal(at(t, tt.again)) {
 				t.Errorf("%+v", d)
 			}
 		})
 	}
 }
 
-// A fleet's clock is looked at every few seconds for a year, with outages: no moment makes two runs.
+// A fleet's clock is looked at every few seconds for a year, with outages: no
+// moment makes two runs.
 func TestNoMomentTwice(t *testing.T) {
 	for _, zone := range []string{"Europe/Berlin", "Australia/Lord_Howe"} {
 		p := &Plan{Times: times(t, "15,45 1,2,3 * * *", zone), Missed: Once, Grace: 3 * time.Hour}

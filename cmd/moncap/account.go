@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +57,8 @@ the same list: nothing else is sent. <name>, <ip>, <n> stand for validated value
 			if format == "json" {
 				return writeJSON(a.stdout, describedCommands())
 			}
-			w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+			w := a.newTable(a.stdout)
+			w.headless = true
 			for _, d := range describedCommands() {
 				for i, s := range d.Syntax {
 					effect := ""

@@ -12,7 +12,8 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// publishedCommands turns what `moncap commands` prints into expressions, as an administrator would for a TACACS+ server.
+// publishedCommands turns what `moncap commands` prints into expressions, as an administrator would
+// for a TACACS+ server.
 func publishedCommands(t *testing.T) []*regexp.Regexp {
 	t.Helper()
 	var listed []struct{ Syntax []string }
@@ -39,8 +40,10 @@ func listed(published []*regexp.Regexp, line string) bool {
 	return slices.ContainsFunc(published, func(re *regexp.Regexp) bool { return re.MatchString(line) })
 }
 
-// TestEverySentCommandIsPublished runs all that moncap does with routers, and looks at what those received.
+// TestEverySentCommandIsPublished runs all that moncap does with routers, and looks at
+// what those received.
 func TestEverySentCommandIsPublished(t *testing.T) {
+	t.Parallel()
 	published := publishedCommands(t)
 	for _, incident := range []string{"healthy", "ipv6", "nat"} {
 		l := newLabWith(t, incident, func(c *simulator.Config) { c.Privilege, c.Enable = 1, "enable-secret-of-the-test" })
@@ -49,14 +52,17 @@ func TestEverySentCommandIsPublished(t *testing.T) {
 		commands := l.everyCommand(out)
 		target := l.tunnel.B.WAN.Address.String()
 		commands = append(commands,
-			[]string{"run", "demo", "-i", l.inventory, "--out", out + "4", "--duration", "2s", "--until", "packets=4", "--trigger", "clear crypto session remote " + target},
-			[]string{"run", "demo", "-i", l.inventory, "--out", out + "5", "--duration", "2s", "--until", "failed", "--trigger", "ping " + target + " repeat 2", "--packet-len", "1600", "--pps", "500", "--circular"},
+			[]string{"run", "demo", "-i", l.inventory, "--out", out + "4", "--duration", "2s", "--until", "packets=4",
+				"--trigger", "clear crypto session remote " + target},
+			[]string{"run", "demo", "-i", l.inventory, "--out", out + "5", "--duration", "2s", "--until", "failed", "--trigger",
+				"ping " + target + " repeat 2", "--packet-len", "1600", "--pps", "500", "--circular"},
 			[]string{"run", "demo", "-i", l.inventory, "--out", out + "6", "--duration", "1s", "--keep"},
 			[]string{"clean", out + "6", "-i", l.inventory},
 		)
 		for _, args := range commands {
 			if incident == "ipv6" && slices.Contains(args, "--debug") {
-				args = slices.DeleteFunc(args, func(a string) bool { return a == "--debug" }) // it can be limited to IPv4 peers only
+				// it can be limited to IPv4 peers only
+				args = slices.DeleteFunc(args, func(a string) bool { return a == "--debug" })
 			}
 			if r := moncap(t, args...); r.code > exitInconclusive {
 				t.Errorf("%s: %v: exit %d\n%s", incident, args, r.code, r.stderr)
@@ -111,14 +117,20 @@ func TestThePublishedCommandsAreEnough(t *testing.T) {
 	l := newLabWith(t, "healthy", func(c *simulator.Config) {
 		c.Authorize = func(command string) bool { return listed(published, command) }
 	})
-	r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--until", "packets=4", "--duration", "5s", "--debug")
+	r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--until", "packets=4",
+		"--duration", "5s", "--debug")
 	if r.code != exitOK || strings.Contains(r.stderr, "authorization") || strings.Contains(r.stderr, "dump") {
 		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
 	l.nothingLeft(t, r)
 }
 
-// TestAccountsAsPrinted types what `moncap account` prints at the routers, and works with the account that this makes.
+// optional is how what a router is sent for an option begins.
+var optional = map[string]string{"--binary-trace": "show logging process", "--trigger": "ping ",
+	"--debug": "debug crypto ikev2"}
+
+// TestAccountsAsPrinted types what `moncap account` prints at the routers, and works with the
+// account that this makes.
 func TestAccountsAsPrinted(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -127,15 +139,19 @@ func TestAccountsAsPrinted(t *testing.T) {
 	}{
 		{"--full", []string{"--debug"}, nil},
 		{"--narrow", []string{"--zero-config"}, []string{}},
+		{"--narrow", []string{"--zero-config", "--binary-trace", "--control-plane", "--trigger", "ping 198.51.100.2"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			printed := moncap(t, "account", tt.name, "--username", "captor")
 			text := strings.NewReplacer("<SECRET>", labPassword, "<VIEW-SECRET>", "another").Replace(printed.stdout)
-			l := newLabWith(t, "healthy", func(c *simulator.Config) { c.Password = "of the administrator" })
+			l := newLabWith(t, "healthy", func(c *simulator.Config) {
+				c.Password, c.Version = "of the administrator", "17.9.4a"
+			})
 			for i, r := range l.routers {
-				lines := append([]string{"configure terminal"}, slices.DeleteFunc(strings.Split(strings.TrimSpace(text), "\n"), func(s string) bool {
-					return strings.HasPrefix(s, "!")
-				})...)
+				lines := append([]string{"configure terminal"}, slices.DeleteFunc(strings.Split(strings.TrimSpace(text), "\n"),
+					func(s string) bool {
+						return strings.HasPrefix(s, "!")
+					})...)
 				if said := r.Type(lines...); strings.Contains(said, "%") {
 					t.Fatalf("the router does not take it: %s", said)
 				}
@@ -147,8 +163,18 @@ func TestAccountsAsPrinted(t *testing.T) {
 			if r.code != exitOK || !strings.Contains(r.stdout, "ESTABLISHED") {
 				t.Errorf("%v: exit %d\n%s%s", tt.ok, r.code, r.stdout, r.stderr)
 			}
-			if strings.Contains(r.stderr, "does not show") {
-				t.Errorf("the account lacks something:\n%s", r.stderr)
+			for _, lacking := range []string{"does not show", "could not be read", "there is no capture", "trigger:"} {
+				if strings.Contains(r.stderr, lacking) {
+					t.Errorf("the account lacks something:\n%s", r.stderr)
+				}
+			}
+			for _, option := range tt.ok {
+				line := optional[option]
+				if sent := l.routers[0].Commands(); !slices.ContainsFunc(sent, func(c string) bool {
+					return strings.HasPrefix(c, line)
+				}) {
+					t.Errorf("%s: %q was not sent: %q", option, line, sent)
+				}
 			}
 			l.nothingLeft(t, r)
 			if tt.no == nil {

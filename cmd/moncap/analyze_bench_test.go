@@ -16,12 +16,15 @@ import (
 	"time"
 )
 
-// benchLong names the variable that adds the captures of a million packets and more, which take 5 GB of disk: make bench-long sets it.
+// benchLong names the variable that adds the captures of a million packets and more, which take 5
+// GB of disk: make bench-long sets it.
 const benchLong = "MONCAP_BENCH_LONG"
 
-// BenchmarkAnalyze measures the whole program, start to exit, on two captures that analysis/packet/gen makes, of every kind of traffic and
-// in sizes a decade apart: packets of both files a second of CPU, and the most memory that the process took, in all and by packet that was
-// sent. It fails where more losses are reported than were made; what was lost at a capture's ends nobody can tell.
+// BenchmarkAnalyze measures the whole program, start to exit, on two captures that
+// analysis/packet/gen makes, of every kind of traffic and in sizes a decade apart: packets of both
+// files a second of CPU, and the most memory that the process took, in all and by packet that was
+// sent. It fails where more losses are reported than were made; what was lost at a capture's ends
+// nobody can tell.
 func BenchmarkAnalyze(b *testing.B) {
 	bin, gen := built(b, "."), built(b, "../../analysis/packet/gen")
 	for _, c := range []struct {

@@ -10,7 +10,8 @@ import (
 	"github.com/moncap/moncap/capture"
 )
 
-// withFormat gives a command that makes no report a --format. As JSON, what it has to say is one object, also when it failed:
+// withFormat gives a command that makes no report a --format. As JSON, what it has to say is one
+// object, also when it failed:
 //
 //	{"command", "ok", "exit_code", "reason", "error", "hints", "lines": [what stdout gets as text], ...facts of the command}
 //
@@ -51,7 +52,7 @@ func (a *app) answer(command, text string, err error) map[string]any {
 	doc["exit_code"], doc["reason"], doc["error"] = exitCode(err), reasonOf(err), sentence(err)
 	advice := []string{}
 	for _, h := range hints(err) {
-		advice = append(advice, printable(a.withInventory(h)))
+		advice = append(advice, printable(a.asGiven(h)))
 	}
 	doc["hints"] = advice
 	if dirty, ok := errors.AsType[*capture.DirtyError](err); ok {

@@ -8,8 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// TestStepsAnswerInJSON goes through the steps one at a time, as a runbook does, and wants one object of each, also of what
-// fails.
+// TestStepsAnswerInJSON goes through the steps one at a time, as a runbook does, and wants one
+// object of each, also of what fails.
 func TestStepsAnswerInJSON(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	out := filepath.Join(l.dir, "bundle")
@@ -33,7 +33,8 @@ func TestStepsAnswerInJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil || r.code != tt.code {
 			t.Fatalf("%v: exit %d, want %d, %v\n%s%s", tt.args, r.code, tt.code, err, r.stdout, r.stderr)
 		}
-		if doc["ok"] != (tt.code == exitOK) || doc["exit_code"] != float64(tt.code) || doc["command"] != tt.args[len(tt.args)-1] && doc["command"] != tt.args[0] && doc["command"] != tt.args[1] {
+		if doc["ok"] != (tt.code == exitOK) || doc["exit_code"] != float64(tt.code) ||
+			doc["command"] != tt.args[len(tt.args)-1] && doc["command"] != tt.args[0] && doc["command"] != tt.args[1] {
 			t.Errorf("%v: %v", tt.args, doc)
 		}
 		for _, key := range tt.want {

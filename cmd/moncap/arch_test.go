@@ -3,60 +3,76 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 const module = "github.com/moncap/moncap/"
 
-// mayImport is the import table of the design: which of our packages each may use in production code.
+// mayImport is the import table of the design: which of our packages each may use
+// in production code.
 var mayImport = map[string][]string{
-	"cmd/moncap":           {"*"},
-	"device":               {"device/inventory", "device/iosxe"},
-	"device/inventory":     {"capture/schedule"}, // arithmetic alone
-	"device/iosxe":         {},
-	"device/simulator":     {"analysis/ike"},
-	"capture":              {"device/iosxe", "capture/bundle"},
-	"capture/bundle":       {},
-	"capture/schedule":     {},
-	"capture/event":        {}, // what others say of a tunnel: no router, no database
-	"capture/fleet":        {"capture", "capture/bundle"},
-	"capture/fleet/page":   {"capture/fleet", "capture/bundle", "analysis/report", "analysis/render"}, // bundles are what it gives away
-	"capture/fleet/notify": {},                                                                        // bodies and sending; what is to be told is kept by capture/fleet
+	"cmd/moncap":       {"*"},
+	"device":           {"device/inventory", "device/iosxe"},
+	"device/inventory": {"capture/schedule"}, // arithmetic alone
+	"device/iosxe":     {},
+	"device/simulator": {"analysis/ike"},
+	"capture":          {"device/iosxe", "capture/bundle"},
+	"capture/bundle":   {},
+	"capture/schedule": {},
+	"capture/event":    {}, // what others say of a tunnel: no router, no database
+	"capture/fleet":    {"capture", "capture/bundle"},
+	// bundles are what it gives away
+	"capture/fleet/page": {"capture/fleet", "capture/bundle", "analysis/report", "analysis/render"},
+	// bodies and sending; what is to be told is kept by capture/fleet
+	"capture/fleet/notify": {},
 	"analysis/ike":         {},
 	"analysis/packet":      {"analysis/ike"},
 	"analysis/packet/*":    {"analysis/ike", "analysis/packet"},
 	"analysis/exchange":    {"analysis/packet", "analysis/ike"},
 	"analysis/pair":        {"analysis/exchange", "analysis/packet", "analysis/ike"},
 	"analysis/facts":       {"analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "device/iosxe"},
-	"analysis/diagnose":    {"analysis/facts", "analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike", "analysis/report"},
-	"analysis/dissect":     {"analysis/packet", "analysis/ike"},
-	"analysis/report":      {},
-	"analysis/render":      {"analysis/report", "analysis/packet"},
-	"analysis/redact":      {"analysis/packet", "analysis/ike"},
-	"analysis/scene":       {"analysis", "analysis/diagnose", "analysis/report", "analysis/ike"}, // for tests alone
-	"analysis":             {"analysis/*"},
-	"testdata":             {},
+	"analysis/diagnose": {"analysis/facts", "analysis/pair", "analysis/exchange", "analysis/packet", "analysis/ike",
+		"analysis/report"},
+	"analysis/dissect": {"analysis/packet", "analysis/ike"},
+	"analysis/report":  {},
+	"analysis/render":  {"analysis/report", "analysis/packet"},
+	"analysis/redact":  {"analysis/packet", "analysis/ike"},
+	"analysis/scene":   {"analysis", "analysis/diagnose", "analysis/report", "analysis/ike"}, // for tests alone
+	"analysis":         {"analysis/*"},
+	"testdata":         {},
 
 	"device/inventory/exchange": {"device/inventory"},
 
 	regexps: {},
+	sorts:   {},
 }
 
 // regexps is as good as the standard library's regexp: every package may use it.
 const regexps = "internal/lazyregexp"
 
-// onlyImporter says which of our packages may import a third-party module, so that replacing one is a small change.
+// sorts is as good as the standard library's slices, too.
+const sorts = "internal/nearly"
+
+// onlyImporter says which of our packages may import a third-party module, so that replacing one is
+// a small change.
 var onlyImporter = map[string][]string{
 	"golang.org/x/crypto/ssh":        {"device", "device/simulator"},
 	"golang.org/x/sync":              {"capture"},
-	"golang.org/x/sys/unix":          {"device/simulator"}, // packet(7)
+	"golang.org/x/sys/unix":          {"device/simulator", "cmd/moncap"}, // packet(7); poll(2)
 	"golang.org/x/term":              {"cmd/moncap"},
 	"github.com/scrapli/scrapligo":   {"device"},
 	"github.com/skeema/knownhosts":   {"device"},
@@ -112,13 +128,14 @@ func checkImport(t *testing.T, ours, imp string, allowed []string) {
 		t.Errorf("%s imports %s; use instead: %s", ours, imp, use)
 	}
 	if dep, isOurs := strings.CutPrefix(imp, module); isOurs {
-		if dep != regexps && !matchesAny(allowed, dep) {
+		if dep != regexps && dep != sorts && !matchesAny(allowed, dep) {
 			t.Errorf("%s imports %s, which the design does not allow", ours, dep)
 		}
 		return
 	}
 	first, _, _ := strings.Cut(imp, "/")
-	if _, ruled := onlyImporter[imp]; !ruled && !strings.Contains(first, ".") || strings.HasPrefix(imp, "golang.org/x/crypto/") && !strings.HasPrefix(imp, "golang.org/x/crypto/ssh") {
+	if _, ruled := onlyImporter[imp]; !ruled && !strings.Contains(first, ".") ||
+		strings.HasPrefix(imp, "golang.org/x/crypto/") && !strings.HasPrefix(imp, "golang.org/x/crypto/ssh") {
 		return // the standard library, and its crypto supplement
 	}
 	for mod, importers := range onlyImporter {
@@ -153,7 +170,8 @@ func matchesAny(patterns []string, pkg string) bool {
 
 func listPackages(t *testing.T) []listedPackage {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"...", module+"testdata").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"...",
+		module+"testdata").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -170,7 +188,8 @@ func listPackages(t *testing.T) []listedPackage {
 	}
 }
 
-// gopacket.NewPacket walks every layer that it knows; its sFlow layer allocates 256 MiB from one 154-byte frame.
+// gopacket.NewPacket walks every layer that it knows; its sFlow layer allocates 256 MiB from one
+// 154-byte frame.
 func TestNobodyCallsNewPacket(t *testing.T) {
 	seen := 0
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
@@ -187,4 +206,85 @@ func TestNobodyCallsNewPacket(t *testing.T) {
 	if err != nil || seen == 0 {
 		t.Fatalf("read %d files: %v", seen, err)
 	}
+}
+
+// An expression that is compiled when it is first used, and is wrong, would end a run in the middle
+// of what it does to a router. No checker looks into lazyregexp.New, so all of them are compiled
+// here.
+func TestEveryLazyExpressionCompiles(t *testing.T) {
+	sources := map[string][]*ast.File{} // by folder
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		sources[filepath.Dir(path)] = append(sources[filepath.Dir(path)], f)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for dir, files := range sources {
+		constants := map[string]ast.Expr{}
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				if spec, ok := n.(*ast.ValueSpec); ok {
+					for i, value := range spec.Values {
+						constants[spec.Names[i].Name] = value
+					}
+				}
+				return true
+			})
+		}
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || len(call.Args) != 1 || !isLazyNew(call.Fun) {
+					return true
+				}
+				seen++
+				expr, err := textOf(call.Args[0], constants)
+				if err == nil {
+					_, err = regexp.Compile(expr)
+				}
+				if err != nil {
+					t.Errorf("%s: %v", dir, err)
+				}
+				return true
+			})
+		}
+	}
+	if seen < 200 {
+		t.Errorf("%d expressions were found, there are more", seen)
+	}
+}
+
+func isLazyNew(called ast.Expr) bool {
+	s, ok := called.(*ast.SelectorExpr)
+	if !ok || s.Sel.Name != "New" {
+		return false
+	}
+	of, ok := s.X.(*ast.Ident)
+	return ok && of.Name == path.Base(regexps)
+}
+
+// textOf is the value of a string that is put together of literals and of constants of its package.
+func textOf(e ast.Expr, constants map[string]ast.Expr) (string, error) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		return strconv.Unquote(e.Value)
+	case *ast.Ident:
+		if value := constants[e.Name]; value != nil {
+			return textOf(value, constants)
+		}
+	case *ast.BinaryExpr: // of texts there are sums alone
+		left, err := textOf(e.X, constants)
+		if err != nil {
+			return "", err
+		}
+		right, err := textOf(e.Y, constants)
+		return left + right, err
+	}
+	return "", fmt.Errorf("an expression is put together of something else than texts: %T", e)
 }

@@ -37,6 +37,7 @@ moncap serve hears of, by log lines or hooks, are told to the armed run of their
 EXIT STATUS
   0   it is written down, and armed as soon as both routers are free
   4   the database cannot be reached
+  5   the answer could not be written, though the tunnel is armed, or will be; how to take it back is printed
   64  wrong usage or inventory, there is no database, or the tunnel is armed already`,
 		Example:           "  moncap arm hq-branch\n  moncap arm hq-branch --for 240h --again 5 --reason \"drops at night\"",
 		Args:              wants(1, 1),
@@ -52,7 +53,8 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
-			return a.withStore(cmd.Context(), &f.databaseFlags, func(s *fleet.Store) error { return a.arm(cmd.Context(), s, t, &f) })
+			return a.withStore(cmd.Context(), &f.databaseFlags,
+				func(s *fleet.Store) error { return a.arm(cmd.Context(), s, t, &f) })
 		},
 	}
 	f.armFlags.register(c)
@@ -87,15 +89,17 @@ func (a *app) arm(ctx context.Context, s *fleet.Store, t *inventory.Tunnel, f *a
 	}
 	slotA, slotB := slotsOf(t, "")
 	r := fleet.Request{
-		Plan: p, Site: t.Site, A: slotA, B: slotB, Priority: fleet.Normal, Attempts: 1, Approve: t.Approve == inventory.ApproveFourEyes,
-		Reason: f.reason, Change: f.change, By: a.who(), Cause: fleet.ArmedCause(time.Now().Add(f.lasts), f.again),
+		Plan: p, Site: t.Site, A: slotA, B: slotB, Priority: fleet.Normal, Attempts: 1,
+		Approve: t.Approve == inventory.ApproveFourEyes,
+		Reason:  f.reason, Change: f.change, By: a.who(), Cause: fleet.ArmedCause(time.Now().Add(f.lasts), f.again),
 	}
 	if err := s.Submit(ctx, r); err != nil {
 		return err
 	}
 	for _, slot := range []fleet.Slot{slotA, slotB} {
 		if slot.Runs < 2 {
-			a.progress("%s bears one run at a time (limits.runs): others wait until the tunnel is disarmed, but for urgent ones", printable(slot.Router))
+			a.progress("%s bears one run at a time (limits.runs): others wait until the tunnel is disarmed, but for urgent ones",
+				printable(slot.Router))
 		}
 	}
 	return a.saySubmitted(ctx, s, []fleet.Request{r}, false)
@@ -144,6 +148,8 @@ func (a *app) disarm(ctx context.Context, s *fleet.Store, tunnels []string) erro
 		if err != nil {
 			return err
 		}
+		a.done = &unsaid{exitFailed, printable(name) + " is disarmed, or will be in a moment",
+			"moncap jobs shows what is not yet taken back"}
 		for _, r := range after {
 			word := "disarmed"
 			if r.State == fleet.Cancelling {

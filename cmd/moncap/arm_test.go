@@ -16,15 +16,17 @@ import (
 func (l *fleetLab) armedJob(t *testing.T) *jsonJob {
 	t.Helper()
 	for _, j := range l.jobs(t) {
-		if j.State == string(fleet.Running) && strings.HasPrefix(j.Cause, "armed until ") && active(l.routers[0]) > 0 && active(l.routers[1]) > 0 {
+		if j.State == string(fleet.Running) && strings.HasPrefix(j.Cause, "armed until ") && active(l.routers[0]) > 0 &&
+			active(l.routers[1]) > 0 {
 			return &j
 		}
 	}
 	return nil
 }
 
-// A tunnel is armed by a worker; an urgent run has it make room, and it is armed again behind it; an event is caught, and it is armed
-// again; a worker that dies is followed by another; and disarming leaves the routers as they were.
+// A tunnel is armed by a worker; an urgent run has it make room, and it is armed again behind it;
+// an event is caught, and it is armed again; a worker that dies is followed by another; and
+// disarming leaves the routers as they were.
 func TestArm(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
@@ -67,7 +69,8 @@ func TestArm(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	told := fleet.EventStart{Key: "1", Tunnel: "demo", Peer: "site-b", Kind: "invalid-spi", Source: "syslog", Text: "a line"}
+	told := fleet.EventStart{Key: "1", Tunnel: "demo", Peer: "site-b", Kind: "invalid-spi", Source: "syslog",
+		Text: "a line"}
 	if run, ok, err := store.TellArmed(t.Context(), told); err != nil || !ok || run != third.ID {
 		t.Fatalf("told %q, %t, %v", run, ok, err)
 	}
@@ -76,7 +79,8 @@ func TestArm(t *testing.T) {
 		return l.stateOfRun(t, third.ID) == string(fleet.Done) && j != nil && j.ID != third.ID
 	})
 	for _, j := range l.history(t) {
-		if j.ID == third.ID && (j.ExitCode == nil || *j.ExitCode != exitWarnings || !strings.HasPrefix(j.Headline, "invalid-spi: site-b: a line. ")) {
+		if j.ID == third.ID && (j.ExitCode == nil || *j.ExitCode != exitWarnings ||
+			!strings.HasPrefix(j.Headline, "invalid-spi: site-b: a line. ")) {
 			t.Errorf("%+v", j)
 		}
 	}

@@ -23,17 +23,20 @@ import (
 	"github.com/moncap/moncap/testdata"
 )
 
-// What another hand has on a router, and what lies outside of a bundle. Nothing in a bundle may cost the one or show the other.
+// What another hand has on a router, and what lies outside of a bundle. Nothing in a bundle may
+// cost the one or show the other.
 const (
 	foreignList = "ip access-list extended VTY-IN"
 	outside     = "what-lies-outside-of-the-bundle"
 )
 
-// tamperedBundle changes what a bundle says, as somebody may who mails it, and has every command that takes a bundle read it.
+// tamperedBundle changes what a bundle says, as somebody may who mails it, and has every command
+// that takes a bundle read it.
 func tamperedBundle(t *testing.T, rng *rand.Rand) {
 	l := newLabWith(t, "healthy", func(c *simulator.Config) { c.Serial = "9FOREIGN" })
 	for i, r := range l.routers {
-		r.Type("configure terminal", foreignList, "permit tcp host 10.9.9.9 any", "exit", "ip access-list extended mckeepme", "permit tcp any any", "end",
+		r.Type("configure terminal", foreignList, "permit tcp host 10.9.9.9 any", "exit", "ip access-list extended mckeepme",
+			"permit tcp any any", "end",
 			"monitor capture KEEP interface GigabitEthernet1 both", "monitor capture KEEP match any")
 		l.before[i] = stateOf(r)
 	}
@@ -56,9 +59,12 @@ func tamperedBundle(t *testing.T, rng *rand.Rand) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience*time.Minute)
 	defer cancel()
 	for _, args := range [][]string{
-		{"clean", out, "--dry-run"}, {"status", out}, {"report", out}, {"report", out, "-f", "html"}, {"report", out, "-f", "json"},
-		{"report", out, "-f", "markdown"}, {"report", out, "-f", "mermaid"}, {"report", out, "-f", "junit"}, {"diff", out, out},
-		{"bundle", out, "-o", filepath.Join(l.dir, "case.zip")}, {"bundle", out, "--redact", "-o", filepath.Join(l.dir, "redacted.zip")},
+		{"clean", out, "--dry-run"}, {"status", out}, {"report", out}, {"report", out, "-f", "html"},
+		{"report", out, "-f", "json"},
+		{"report", out, "-f", "markdown"}, {"report", out, "-f", "mermaid"}, {"report", out, "-f", "junit"},
+		{"diff", out, out},
+		{"bundle", out, "-o", filepath.Join(l.dir, "case.zip")},
+		{"bundle", out, "--redact", "-o", filepath.Join(l.dir, "redacted.zip")},
 		{[]string{"stop", "collect", "clean"}[rng.IntN(3)], out}, {"clean", out}, {"clean", out},
 	} {
 		r := l.inTime(ctx, t, append(args, "-i", l.inventory), did)
@@ -67,12 +73,14 @@ func tamperedBundle(t *testing.T, rng *rand.Rand) {
 		if strings.Contains(r.stdout+r.stderr, outside) {
 			t.Errorf("%v: %v shows what lies outside:\n%s%s", did, args, r.stdout, r.stderr)
 		}
-		if dirty := l.dirty(); args[0] == "clean" && len(args) == 2 && (r.code == exitOK || r.code == exitFailed) && len(dirty) > 0 {
+		if dirty := l.dirty(); args[0] == "clean" && len(args) == 2 && (r.code == exitOK || r.code == exitFailed) &&
+			len(dirty) > 0 {
 			t.Errorf("%v: %v: exit %d, and %v is not as it was\n%s%s", did, args, r.code, dirty, r.stdout, r.stderr)
 		}
 	}
 	for i, r := range l.routers {
-		if config := r.RunningConfig(); !strings.Contains(config, foreignList) || !strings.Contains(config, "ip access-list extended mckeepme") ||
+		if config := r.RunningConfig(); !strings.Contains(config, foreignList) ||
+			!strings.Contains(config, "ip access-list extended mckeepme") ||
 			!slices.Contains(r.CapturePoints(), "KEEP") || len(r.FlashFiles()) < len(l.before[i].flash) {
 			t.Errorf("%v: router %d lost what another hand made", did, i)
 		}
@@ -183,8 +191,10 @@ func tamperJSON(rng *rand.Rand, data []byte) ([]byte, string) {
 	if json.Unmarshal(data, &doc) != nil {
 		return data, ""
 	}
-	values := []any{escapes, "VTY-IN", "KEEP", "mckeepme", "20260102-keepme", "../../outside", "bootflash:packages.conf", "/etc/passwd", 1e300, -1, 0, nil, []any{}, map[string]any{},
-		strings.Repeat("x", 1<<20), "site-b", "B", "made", "gone", "acl", "capture", "10.9.9.9", "GigabitEthernet7", "<script>alert(1)</script>", "9FOREIGN", "reload\nreload"}
+	values := []any{escapes, "VTY-IN", "KEEP", "mckeepme", "20260102-keepme", "../../outside", "bootflash:packages.conf",
+		"/etc/passwd", 1e300, -1, 0, nil, []any{}, map[string]any{},
+		strings.Repeat("x", 1<<20), "site-b", "B", "made", "gone", "acl", "capture", "10.9.9.9", "GigabitEthernet7",
+		"<script>alert(1)</script>", "9FOREIGN", "reload\nreload"}
 	with := values[rng.IntN(len(values))]
 	where := ""
 	for at := doc; ; {
@@ -244,17 +254,21 @@ func craftedCapture(t *testing.T, rng *rand.Rand) {
 	if err := errors.Join(os.WriteFile(a, craft(rng, i.A), 0o600), os.WriteFile(b, craft(rng, i.B), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience*5*time.Minute) // a search for what a hash was made of takes seconds
+	// a search for what a hash was made of takes seconds
+	ctx, cancel := context.WithTimeout(t.Context(), patience*5*time.Minute)
 	defer cancel()
 	for _, args := range [][]string{
-		{"analyze", a}, {"analyze", a, b}, {"analyze", a, b, "-f", "html"}, {"analyze", a, b, "-f", "json"}, {"analyze", a, b, "-f", "markdown"},
-		{"analyze", b, a, "-f", "pcapng", "-o", filepath.Join(dir, "both.pcapng")}, {"decode", "-V", a}, {"decode", "-f", "ndjson", b},
+		{"analyze", a}, {"analyze", a, b}, {"analyze", a, b, "-f", "html"}, {"analyze", a, b, "-f", "json"},
+		{"analyze", a, b, "-f", "markdown"},
+		{"analyze", b, a, "-f", "pcapng", "-o", filepath.Join(dir, "both.pcapng")}, {"decode", "-V", a},
+		{"decode", "-f", "ndjson", b},
 	} {
 		r := program{}.run(ctx, args...)
 		if ctx.Err() != nil {
 			t.Fatalf("%s: %v did not end in time", i.Name, args)
 		}
-		if r.code != exitUsage && r.code > exitInconclusive {
+		cut := args[0] == "decode" && r.code == exitFailed && strings.Contains(r.stderr, "damaged at byte ")
+		if r.code != exitUsage && r.code > exitInconclusive && !cut {
 			t.Errorf("%s: %v: exit %d\n%s", i.Name, args, r.code, r.stderr)
 		}
 		harmless(t, fmt.Sprint(i.Name, args), r.stdout)
@@ -277,8 +291,8 @@ func incidentNames(t *testing.T) []string {
 	return names
 }
 
-// craft flips bits, writes what a terminal or a browser would act on, repeats or leaves out stretches, and sets lengths to
-// what they cannot be.
+// craft flips bits, writes what a terminal or a browser would act on, repeats or leaves out
+// stretches, and sets lengths to what they cannot be.
 func craft(rng *rand.Rand, data []byte) []byte {
 	data = slices.Clone(data)
 	for range 1 + rng.IntN(12) {
@@ -304,7 +318,8 @@ func craft(rng *rand.Rand, data []byte) []byte {
 	return data
 }
 
-// TestNamesInABundleSteerNoTerminal gives a run that is open a tunnel and peers whose names are made for a terminal.
+// TestNamesInABundleSteerNoTerminal gives a run that is open a tunnel and peers whose names are
+// made for a terminal.
 func TestNamesInABundleSteerNoTerminal(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	out := filepath.Join(l.dir, "runs", "demo-1")
@@ -318,7 +333,8 @@ func TestNamesInABundleSteerNoTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for before, after := range map[string]string{`"site-a"`: string(evil), `"site-b"`: string(evil[:len(evil)-1]) + `b"`, `"demo"`: string(evil)} {
+	for before, after := range map[string]string{`"site-a"`: string(evil), `"site-b"`: string(evil[:len(evil)-1]) + `b"`,
+		`"demo"`: string(evil)} {
 		data = bytes.ReplaceAll(data, []byte(before), []byte(after))
 	}
 	if err := os.WriteFile(name, data, 0o600); err != nil {
@@ -326,8 +342,10 @@ func TestNamesInABundleSteerNoTerminal(t *testing.T) {
 	}
 	p := program{env: map[string]string{"MONCAP_RUNS": filepath.Join(l.dir, "runs")}}
 	for _, args := range [][]string{
-		{"clean", out, "--dry-run"}, {"stop", out, "--dry-run"}, {"collect", out, "--dry-run"}, {"clean", "--all", "--dry-run"}, {"clean", out}, {"status", out},
-		{"collect", out}, {"report", out}, {"runs"}, {"runs", "-f", "json"}, {"runs", "-f", "html"}, {"runs", "-f", "prometheus"},
+		{"clean", out, "--dry-run"}, {"stop", out, "--dry-run"}, {"collect", out, "--dry-run"},
+		{"clean", "--all", "--dry-run"}, {"clean", out}, {"status", out},
+		{"collect", out}, {"report", out}, {"runs"}, {"runs", "-f", "json"}, {"runs", "-f", "html"},
+		{"runs", "-f", "prometheus"},
 	} {
 		r := p.run(t.Context(), append(args, "-i", l.inventory)...)
 		harmless(t, fmt.Sprint(args), r.stdout)

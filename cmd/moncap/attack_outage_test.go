@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// outages has both routers be away, in any of the ways in which they may, at any time and for any, while a run and what goes on
-// with it have the waits that they have in earnest. Exit 0 or 4 while something is on a router is what must never be, nor a run
-// that ends long after the last answer, nor one that a last clean does not undo.
+// outages has both routers be away, in any of the ways in which they may, at any time and for any,
+// while a run and what goes on with it have the waits that they have in earnest. Exit 0 or 4 while
+// something is on a router is what must never be, nor a run that ends long after the last answer,
+// nor one that a last clean does not undo.
 func outages(t *testing.T, rng *rand.Rand) {
 	seed := rng.Uint64()
 	synctest.Test(t, func(t *testing.T) { playOutages(t, rand.New(rand.NewPCG(seed, 5))) })
@@ -86,7 +87,8 @@ func (b *bubble) comesAndGoes(ctx context.Context, i int, rng *rand.Rand) {
 		}
 	}
 	// The first time within what a command takes, most often.
-	for first := []time.Duration{time.Second, 3 * time.Second, 12 * time.Second}[rng.IntN(3)]; wait(first); first = 2 * time.Minute {
+	for first := []time.Duration{time.Second, 3 * time.Second,
+		12 * time.Second}[rng.IntN(3)]; wait(first); first = 2 * time.Minute {
 		s.end(time.Time{})
 		s.begin()
 		if !wait([]time.Duration{5 * time.Second, 40 * time.Second, 10 * time.Minute}[rng.IntN(3)]) {

@@ -21,8 +21,8 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// liar is a hostile router: an SSH server in front of a simulated one, which passes on what it is asked, and some of what is
-// answered, among whatever it likes to say.
+// liar is a hostile router: an SSH server in front of a simulated one, which passes on what it is
+// asked, and some of what is answered, among whatever it likes to say.
 type liar struct {
 	net.Listener
 	key    ssh.Signer
@@ -97,7 +97,8 @@ func (h *liar) serve(conn net.Conn) {
 	defer c.Close()
 	h.busy.Go(func() { ssh.DiscardRequests(requests) })
 	router, err := ssh.Dial("tcp", h.router.Addr(), &ssh.ClientConfig{
-		User: labUser, Auth: []ssh.AuthMethod{ssh.Password(labPassword)}, HostKeyCallback: ssh.FixedHostKey(h.router.HostKey()),
+		User: labUser, Auth: []ssh.AuthMethod{ssh.Password(labPassword)},
+		HostKeyCallback: ssh.FixedHostKey(h.router.HostKey()),
 	})
 	if err != nil {
 		return
@@ -139,14 +140,18 @@ func (h *liar) relay(c ssh.Conn, near, far ssh.Channel, asked <-chan *ssh.Reques
 	}
 }
 
-// lies are what a router may say that is made for a terminal, for a parser, or for somebody who answers questions.
+// lies are what a router may say that is made for a terminal, for a parser, or for somebody who
+// answers questions.
 var lies = []string{
-	escapes, "\r\nPassword: ", "\r\nsite-A#", "\r\nsite-B#", "\r\nProceed? [confirm]", "\r\nOverwrite? [yes/no]: ", "\r\n --More-- ", "\r\nUsername: ",
-	"\r\n% Invalid input detected at '^' marker.\r\n", "\r\n*Apr  3 08:17:36.002: %SYS-5-CONFIG_I: Configured from console\r\n", "\r\nsite-A(config)#",
-	"\x00\x00\x00", "\r\n99999999999999999999 bytes total (-5 bytes free)\r\n", "C0644 99999999999999999999 ../../x\n", "\x01../../x: no\n", "\xff\xfe\xc3\x28", "you said " + labPassword + "\r\n",
+	escapes, "\r\nPassword: ", "\r\nsite-A#", "\r\nsite-B#", "\r\nProceed? [confirm]", "\r\nOverwrite? [yes/no]: ",
+	"\r\n --More-- ", "\r\nUsername: ", "\r\n% Invalid input detected at '^' marker.\r\n",
+	"\r\n*Apr  3 08:17:36.002: %SYS-5-CONFIG_I: Configured from console\r\n", "\r\nsite-A(config)#",
+	"\x00\x00\x00", "\r\n99999999999999999999 bytes total (-5 bytes free)\r\n", "C0644 99999999999999999999 ../../x\n",
+	"\x01../../x: no\n", "\xff\xfe\xc3\x28", "you said " + labPassword + "\r\n",
 }
 
-// say passes on what the router said, or does something else. It returns false when the channel is to end.
+// say passes on what the router said, or does something else. It returns false when the channel is
+// to end.
 func (h *liar) say(c ssh.Conn, to io.Writer, b []byte) bool {
 	write := func(p []byte) bool { _, err := to.Write(p); return err == nil }
 	at := 0
@@ -189,8 +194,9 @@ func (h *liar) say(c ssh.Conn, to io.Writer, b []byte) bool {
 	return write(b)
 }
 
-// hostileRouter has one of the two routers be a liar. The other one is clean in the end, or it is said that it is not;
-// the terminal and the bundle are not reached; the password goes where it belongs; and it all comes to an end.
+// hostileRouter has one of the two routers be a liar. The other one is clean in the end, or it is
+// said that it is not; the terminal and the bundle are not reached; the password goes where it
+// belongs; and it all comes to an end.
 func hostileRouter(t *testing.T, rng *rand.Rand) {
 	l := newTestLab(t, "healthy")
 	h := lieFor(t, l.routers[0], rng)
@@ -200,7 +206,8 @@ func hostileRouter(t *testing.T, rng *rand.Rand) {
 	if h.draw(3) == 0 {
 		args = l.zeroConfigRun(out)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience*5*time.Minute) // one that trickles is given the time of the phases
+	// one that trickles is given the time of the phases
+	ctx, cancel := context.WithTimeout(t.Context(), patience*5*time.Minute)
 	defer cancel()
 	for _, step := range [][]string{args, {"clean", out, "-i", l.inventory}, {"report", out}} {
 		r := p.run(ctx, step...)
@@ -232,9 +239,11 @@ func hostileRouter(t *testing.T, rng *rand.Rand) {
 	})
 }
 
-// A router that keeps the line when it is told goodbye holds nobody up: the work is done, and the report is there.
+// A router that keeps the line when it is told goodbye holds nobody up: the work is done, and the
+// report is there.
 func TestARunEndsWhenItsWorkIsDone(t *testing.T) {
-	for _, a := range []simulator.Action{simulator.Silence, simulator.NeverAnswer, simulator.UnknownDialog, simulator.SyslogStorm} {
+	for _, a := range []simulator.Action{simulator.Silence, simulator.NeverAnswer, simulator.UnknownDialog,
+		simulator.SyslogStorm} {
 		t.Run(fmt.Sprint(a), func(t *testing.T) {
 			t.Parallel()
 			l := newTestLab(t, "healthy")

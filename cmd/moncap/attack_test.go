@@ -32,11 +32,13 @@ type attack struct {
 }
 
 func attacks() []attack {
-	return []attack{{"unsafe", 12, unsafeRun}, {"outage", 12, outages}, {"router", 4, hostileRouter}, {"bundle", 4, tamperedBundle}, {"capture", 8, craftedCapture}}
+	return []attack{{"unsafe", 12, unsafeRun}, {"outage", 12, outages}, {"router", 4, hostileRouter},
+		{"bundle", 4, tamperedBundle}, {"capture", 8, craftedCapture}}
 }
 
-// TestAttack plays a few fixed seeds of every attack, or random ones for MONCAP_ATTACK (a duration, or how many; `make attack`
-// sets it), only of MONCAP_ATTACK_KIND when that is set. A failure's name is what MONCAP_ATTACK_SEED repeats it with: router/123.
+// TestAttack plays a few fixed seeds of every attack, or random ones for MONCAP_ATTACK (a duration,
+// or how many; `make attack` sets it), only of MONCAP_ATTACK_KIND when that is set. A failure's
+// name is what MONCAP_ATTACK_SEED repeats it with: router/123.
 func TestAttack(t *testing.T) {
 	if kind, seed, ok := strings.Cut(os.Getenv("MONCAP_ATTACK_SEED"), "/"); ok {
 		n, err := strconv.ParseUint(seed, 10, 64)
@@ -74,8 +76,8 @@ func (a attack) once(t *testing.T, seed uint64) { a.play(t, rand.New(rand.NewPCG
 // attackers is how many attacks go on at once: most of the time they wait.
 const attackers = 48
 
-// attackFor plays random seeds, of each attack as often as its share says, until the time is over, there were enough, or one
-// failed.
+// attackFor plays random seeds, of each attack as often as its share says, until the time is over,
+// there were enough, or one failed.
 func attackFor(t *testing.T, length time.Duration, most int) {
 	kind := os.Getenv("MONCAP_ATTACK_KIND")
 	var deck []attack
@@ -109,7 +111,8 @@ func attackFor(t *testing.T, length time.Duration, most int) {
 	t.Logf("%d attacks in %s\n%s", done.Load(), time.Since(began).Round(time.Second), outcomes)
 }
 
-// tally counts what the attacks came to, so that nobody takes those for attacks that ended before they touched anything.
+// tally counts what the attacks came to, so that nobody takes those for attacks that ended before
+// they touched anything.
 type tally struct {
 	mu sync.Mutex
 	n  map[string]int
@@ -133,7 +136,8 @@ func (c *tally) String() string {
 	return b.String()
 }
 
-// clogged is a connection that takes, and gives, so many bytes. Then nothing moves any more until it is closed.
+// clogged is a connection that takes, and gives, so many bytes. Then nothing moves any more until
+// it is closed.
 type clogged struct {
 	net.Conn
 	in, out atomic.Int64
@@ -151,7 +155,8 @@ func (c *clogged) move(left *atomic.Int64, p []byte, by func([]byte) (int, error
 
 func (c *clogged) Write(p []byte) (int, error) { return c.move(&c.out, p, c.Conn.Write) }
 
-// Read takes no more at once than a packet has, so that a connection can be clogged between any two.
+// Read takes no more at once than a packet has, so that a connection can be
+// clogged between any two.
 func (c *clogged) Read(p []byte) (int, error) {
 	return c.move(&c.in, p[:min(len(p), 512)], c.Conn.Read)
 }
@@ -161,7 +166,8 @@ func (c *clogged) Close() error {
 	return c.Conn.Close()
 }
 
-// clog has some of the connections of a run clog, after a number of bytes that is met in the login, in a command or never.
+// clog has some of the connections of a run clog, after a number of bytes that is met in the login,
+// in a command or never.
 func clog(rng *rand.Rand) func(*device.Options, *capture.Options) {
 	var mu sync.Mutex
 	return func(d *device.Options, _ *capture.Options) {
@@ -192,8 +198,9 @@ func clog(rng *rand.Rand) func(*device.Options, *capture.Options) {
 	}
 }
 
-// unsafeRun has a run, or a start, meet kill -9, lost sessions, another router at the same address, connections that clog and a
-// damaged bundle, and goes on with it in any order. Exit 0 or 4 while something is on a router is what must never be.
+// unsafeRun has a run, or a start, meet kill -9, lost sessions, another router at the same address,
+// connections that clog and a damaged bundle, and goes on with it in any order. Exit 0 or 4 while
+// something is on a router is what must never be.
 func unsafeRun(t *testing.T, rng *rand.Rand) {
 	l := newTestLab(t, "healthy")
 	other := newLabWith(t, "healthy", func(c *simulator.Config) {
@@ -203,9 +210,11 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 	commands := []struct {
 		match string
 		most  int // that there are in a run
-	}{{`^show`, 40}, {`^ip access-list`, 1}, {`^permit`, 4}, {`^monitor capture`, 5}, {`^no `, 3}, {`platform`, 12}, {`^delete`, 1}, {`^verify`, 1}, {`^dir`, 3}, {`.`, 75}}
+	}{{`^show`, 40}, {`^ip access-list`, 1}, {`^permit`, 4}, {`^monitor capture`, 5}, {`^no `, 3}, {`platform`, 12},
+		{`^delete`, 1}, {`^verify`, 1}, {`^dir`, 3}, {`.`, 75}}
 	c := commands[rng.IntN(len(commands))]
-	l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(c.match), Skip: rng.IntN(c.most), When: simulator.When(rng.IntN(3)),
+	l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(c.match), Skip: rng.IntN(c.most),
+		When:   simulator.When(rng.IntN(3)),
 		Times:  []int{1, 1, 2, -1}[rng.IntN(4)],
 		Action: []simulator.Action{simulator.DropRST, simulator.DropFIN, simulator.Silence}[rng.IntN(3)]})
 	p := program{tune: l.unsafeLines(t, rng, other)}
@@ -236,12 +245,14 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 		t.Errorf("%s: exit %d, and %v is not as it was\n%s", args[0], r.code, dirty, r.stderr)
 	}
 	spoil(t, rng, out)
-	for _, step := range []string{[]string{"clean", "collect", "stop"}[rng.IntN(3)], []string{"clean", "collect"}[rng.IntN(2)], "clean", "clean"} {
+	for _, step := range []string{[]string{"clean", "collect", "stop"}[rng.IntN(3)],
+		[]string{"clean", "collect"}[rng.IntN(2)], "clean", "clean"} {
 		r = p.run(t.Context(), step, out, "-i", l.inventory)
 		p = program{}
 		dirty := l.dirty()
 		outcomes.add(fmt.Sprintf("unsafe: then %s: exit %d, dirty: %t", step, r.code, len(dirty) > 0))
-		if r.code == exitUsage && len(dirty) > 0 && isBundle(out) && !strings.Contains(r.stderr, "another moncap works on it") {
+		if r.code == exitUsage && len(dirty) > 0 && isBundle(out) &&
+			!strings.Contains(r.stderr, "another moncap works on it") {
 			t.Errorf("%s: exit %d is about usage, and %v is not as it was\n%s", step, r.code, dirty, r.stderr)
 		}
 		if (r.code == exitFailed || r.code <= exitInconclusive && step != "stop") && len(dirty) > 0 {
@@ -249,7 +260,8 @@ func unsafeRun(t *testing.T, rng *rand.Rand) {
 		}
 		l.routers[0].ClearFaults()
 	}
-	// A session that was lost before it said who answered makes the other router the run's own: check has asked it.
+	// A session that was lost before it said who answered makes the other router the run's own: check
+	// has asked it.
 	own := slices.Contains(other.routers[0].Commands(), "show users")
 	if len(other.dirty()) > 0 && (!own || r.code != exitDirty) {
 		t.Errorf("exit %d, and the other router was changed by: %s", r.code, strings.Join(other.routers[0].Commands(), "; "))

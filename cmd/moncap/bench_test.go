@@ -11,8 +11,9 @@ import (
 	"github.com/moncap/moncap/capture/bundle"
 )
 
-// BenchmarkPlaybook runs the playbook on two simulated routers over loopback, with real SSH and SCP, and reports how long
-// each phase took on both sides together, and all of them without the wait: what moncap itself adds to a capture.
+// BenchmarkPlaybook runs the playbook on two simulated routers over loopback, with real SSH and
+// SCP, and reports how long each phase took on both sides together, and all of them without the
+// wait: what moncap itself adds to a capture.
 func BenchmarkPlaybook(b *testing.B) {
 	l := newTestLab(b, "healthy")
 	ended := make(chan struct{})
@@ -23,8 +24,9 @@ func BenchmarkPlaybook(b *testing.B) {
 	gap, runs := 0.0, 0
 	for b.Loop() {
 		runs++
-		dir, err := a.playbook(context.Background(), a.newConnector(), l.tunnel, &runFlags{captureFlags: captureFlags{until: "none"},
-			out: filepath.Join(l.dir, "bundle"+strconv.Itoa(runs))}, ended)
+		dir, err := a.playbook(context.Background(), a.newConnector(), l.tunnel,
+			&runFlags{captureFlags: captureFlags{until: "none"},
+				out: filepath.Join(l.dir, "bundle"+strconv.Itoa(runs))}, ended)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -70,7 +70,8 @@ lead to the same findings. All of the zip is in one folder, named as the zip is.
 	return c
 }
 
-// mayReplace refuses a zip that would take the place of a file, which may be the evidence of another day.
+// mayReplace refuses a zip that would take the place of a file, which may be the evidence of
+// another day.
 func (a *app) mayReplace(out string, force bool) error {
 	d, err := a.destinationOf(out)
 	if a.facts != nil && err == nil && d.through == a.stdout {
@@ -110,7 +111,8 @@ func packedName(dir string, redacted bool) string {
 	return "moncap-" + time.Now().UTC().Format("20060102-150405") + "-redacted.zip"
 }
 
-// packedFile is one file of the zip: what it holds, or where on this disk it lies, for it may be large.
+// packedFile is one file of the zip: what it holds, or where on this disk it lies,
+// for it may be large.
 type packedFile struct {
 	name string
 	data []byte
@@ -130,7 +132,8 @@ func (a *app) packed(ctx context.Context, dir string, redacted bool) ([]packedFi
 	}
 	var files []packedFile
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") || d.Name() == "lock" || notPacked(path) {
+		if err != nil || d.IsDir() || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") || d.Name() == "lock" ||
+			notPacked(path) {
 			return err
 		}
 		files = append(files, packedFile{name: path, path: filepath.Join(dir, path)})
@@ -166,10 +169,12 @@ func transcriptsOf(dir string) (map[report.Side]string, error) {
 	return said, nil
 }
 
-// notPacked says whether a file of a run's folder is none of a support case: keys that somebody put there, and zips.
+// notPacked says whether a file of a run's folder is none of a support case: keys that somebody put
+// there, and zips.
 func notPacked(path string) bool {
 	name := strings.ToLower(filepath.Base(path))
-	return strings.Contains(name, "decryption_table") || strings.HasSuffix(name, ".key") || strings.HasSuffix(name, ".keys") || strings.HasSuffix(name, ".zip")
+	return strings.Contains(name, "decryption_table") || strings.HasSuffix(name, ".key") ||
+		strings.HasSuffix(name, ".keys") || strings.HasSuffix(name, ".zip")
 }
 
 // textsOf are what the routers said in a run: transcripts, observations, debugs.
@@ -197,8 +202,10 @@ func textsOf(b *bundle.Bundle) ([]packedFile, error) {
 	return files, nil
 }
 
-// withReports adds the report in the forms that people and programs read, both captures in one file, and what is what.
-func withReports(files []packedFile, r *report.Report, transcripts map[report.Side]string, redacted bool) ([]packedFile, error) {
+// withReports adds the report in the forms that people and programs read, both captures in one
+// file, and what is what.
+func withReports(files []packedFile, r *report.Report, transcripts map[report.Side]string,
+	redacted bool) ([]packedFile, error) {
 	var captures [2]io.Reader
 	for i, s := range bundle.Sides() {
 		n := slices.IndexFunc(files, func(f packedFile) bool { return f.name == bundle.CaptureFile(s) })
@@ -242,8 +249,9 @@ func writeReadMe(w io.Writer, r *report.Report, redacted bool) error {
 	}
 	privacy := "Nothing was anonymised: addresses, names and identities are the real ones. Secrets are masked."
 	if redacted {
-		privacy = "Addresses, names, identities and certificates were replaced, the same one by the same other one everywhere;\n" +
-			"prefixes were kept, checksums and NAT detection made right again, and the changed captures lead to the same findings."
+		privacy = "Addresses, names, identities and certificates were replaced, the same one by the same other one " +
+			"everywhere;\nprefixes were kept, checksums and NAT detection made right again, and the changed captures lead to " +
+			"the same findings."
 	}
 	_, err := fmt.Fprintf(w, `An IPsec tunnel's negotiation, captured on both gateways with moncap %s.
 %s
@@ -262,8 +270,8 @@ SHA256SUMS     check with: sha256sum -c SHA256SUMS
 	return err
 }
 
-// writeZip writes the files and SHA256SUMS into a folder of a zip. All have the time of the run, so that the same files make
-// the same zip.
+// writeZip writes the files and SHA256SUMS into a folder of a zip. All have the time of the run, so
+// that the same files make the same zip.
 func writeZip(w io.Writer, files []packedFile, folder string, at time.Time) error {
 	z := zip.NewWriter(w)
 	var sums strings.Builder

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/moncap/moncap/analysis/redact"
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/iosxe"
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
@@ -45,11 +47,11 @@ func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error
 	for _, t := range texts {
 		r.LearnText(string(t.data))
 	}
-	sides, files, err := redactCaptures(ctx, b, run, r)
+	sides, peer, files, err := redactCaptures(ctx, b, run, r)
 	if err != nil {
 		return nil, err
 	}
-	again, err := a.redactReport(ctx, dir, sides, r)
+	again, err := a.redactReport(ctx, dir, sides, peer, r)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +66,9 @@ func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error
 	files = append(files, document)
 	transcripts := map[report.Side]string{}
 	for _, t := range texts {
+		if path.Base(t.name) == iosxe.AtControlPlane("show-capture-dump")+".txt" {
+			continue // packets in hexadecimal, in which nothing can be replaced
+		}
 		text := r.Text(withoutBanners(string(t.data)))
 		files = append(files, packedFile{name: t.name, data: []byte(text)})
 		for _, s := range bundle.Sides() {
@@ -75,7 +80,8 @@ func (a *app) redactBundle(ctx context.Context, dir string) ([]packedFile, error
 	return withReports(files, again, transcripts, true)
 }
 
-// namesOf lists what somebody may be known by: the peers, the routers, and others that answered in their place.
+// namesOf lists what somebody may be known by: the peers, the routers, and others that answered in
+// their place.
 func namesOf(run *bundle.Run) []string {
 	names := []string{run.Tunnel}
 	for _, s := range bundle.Sides() {
@@ -86,7 +92,7 @@ func namesOf(run *bundle.Run) []string {
 	for _, l := range run.Left {
 		said = append(said, l.Why)
 	}
-	for _, m := range identityInText().FindAllStringSubmatch(strings.Join(said, "\n"), -1) {
+	for _, m := range identityInText.Get().FindAllStringSubmatch(strings.Join(said, "\n"), -1) {
 		if m[1] != "the" { // of a router whose name is not known
 			names = append(names, m[1])
 		}
@@ -101,10 +107,12 @@ var (
 )
 
 // withoutKeys takes the fingerprints of host keys out of a text.
-func withoutKeys(s string) string { return fingerprint().ReplaceAllString(s, "SHA256:redacted") }
+func withoutKeys(s string) string { return fingerprint.Get().ReplaceAllString(s, "SHA256:redacted") }
 
-// redactReport judges the redacted captures anew. Of a run without any it redacts what was said of that.
-func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Side, r *redact.Redactor) (*report.Report, error) {
+// redactReport judges the redacted captures anew. Of a run without any it redacts
+// what was said of that.
+func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Side, peer *analysis.Side,
+	r *redact.Redactor) (*report.Report, error) {
 	d, err := a.bundleDocument(ctx, dir, "", len(sides) > 0)
 	if err != nil {
 		return nil, err
@@ -115,15 +123,16 @@ func (a *app) redactReport(ctx context.Context, dir string, sides []analysis.Sid
 		v.Headline = r.Text(withoutPorts(withoutKeys(v.Headline)))
 		return report.NewNotRun(tunnel, versionString(), v, nil), nil
 	}
-	again, err := analysis.Compare(ctx, sides[0], second(sides), analysis.Options{Tunnel: tunnel, Version: versionString()})
+	again, err := analysis.Compare(ctx, sides[0], second(sides),
+		analysis.Options{Tunnel: tunnel, Version: versionString(), Peer: peer})
 	if err != nil {
 		return nil, err
 	}
 	return again, sameVerdict(d.report, again)
 }
 
-// withoutBanners takes out of a transcript what a router says before it is asked anything, which may be whatever its owner
-// wrote, and where it was reached.
+// withoutBanners takes out of a transcript what a router says before it is asked anything, which
+// may be whatever its owner wrote, and where it was reached.
 func withoutBanners(transcript string) string {
 	var b strings.Builder
 	greeting := true
@@ -139,6 +148,8 @@ func withoutBanners(transcript string) string {
 			greeting = true
 		case strings.HasPrefix(said, ">"):
 			greeting = false
+		case bytesOfPacket.Get().MatchString(said):
+			line = at + " < (bytes of a packet)\n"
 		case greeting && strings.HasPrefix(said, "<"):
 			line = at + " < (a line of the banner)\n"
 		}
@@ -147,12 +158,15 @@ func withoutBanners(transcript string) string {
 	return b.String()
 }
 
+// bytesOfPacket is a line of a dump, in which nothing can be replaced.
+var bytesOfPacket = lazyregexp.New(`^<\s+[0-9A-F]{4,8}:\s+[0-9A-F]{2,8}(?:\s|$)`)
+
 // reached is where a router was reached, in an error of the network.
 var reached = lazyregexp.New(`([\w.\]-]):(\d{2,5})\b`)
 
 // withoutPorts takes the management ports out of an error. Those of IKE stay.
 func withoutPorts(s string) string {
-	return reached().ReplaceAllStringFunc(s, func(m string) string {
+	return reached.Get().ReplaceAllStringFunc(s, func(m string) string {
 		if strings.HasSuffix(m, ":500") || strings.HasSuffix(m, ":4500") {
 			return m
 		}
@@ -160,8 +174,8 @@ func withoutPorts(s string) string {
 	})
 }
 
-// redactRun makes the record of a run name nobody; its checksums become those of the redacted captures, and what only this machine
-// needs to go on with the run is left out.
+// redactRun makes the record of a run name nobody; its checksums become those of the redacted
+// captures, and what only this machine needs to go on with the run is left out.
 func redactRun(run *bundle.Run, captures []packedFile, r *redact.Redactor) (packedFile, error) {
 	own := *run
 	own.Plan, own.Proof = nil, ""
@@ -214,31 +228,31 @@ func second(sides []analysis.Side) *analysis.Side {
 }
 
 // redactCaptures returns the redacted captures, as sides to compare and as files.
-func redactCaptures(ctx context.Context, b *bundle.Bundle, run *bundle.Run, r *redact.Redactor) ([]analysis.Side, []packedFile, error) {
+func redactCaptures(ctx context.Context, b *bundle.Bundle, run *bundle.Run,
+	r *redact.Redactor) (sides []analysis.Side, peer *analysis.Side, files []packedFile, err error) {
 	paths := map[bundle.Side]string{}
 	paths[bundle.A], paths[bundle.B] = b.Captures()
 	known := []netip.Addr{run.A.Address, run.B.Address, run.A.NATAddress, run.B.NATAddress}
 	for _, s := range bundle.Sides() {
 		if err := withFile(paths[s], func(f io.ReadSeeker) error { return r.Learn(f, known...) }); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	var sides []analysis.Side
-	var files []packedFile
 	for _, s := range bundle.Sides() {
 		if paths[s] == "" {
+			peer = peerOf(run.Router(s))
+			redactSide(peer, r)
 			continue
 		}
 		var out bytes.Buffer
 		if err := withFile(paths[s], func(f io.ReadSeeker) error { return r.PCAP(ctx, &out, f) }); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", bundle.CaptureFile(s), err)
+			return nil, nil, nil, fmt.Errorf("%s: %w", bundle.CaptureFile(s), err)
 		}
 		side, err := bundleSide(b, run.Router(s), s, paths[s])
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		side.Name, side.Interface = r.Text(side.Name), r.Text(side.Interface)
-		side.Address, side.NATAddress = r.Addr(side.Address), r.Addr(side.NATAddress)
+		redactSide(side, r)
 		for k, v := range side.Config {
 			side.Config[k] = r.Text(v)
 		}
@@ -247,7 +261,13 @@ func redactCaptures(ctx context.Context, b *bundle.Bundle, run *bundle.Run, r *r
 		sides = append(sides, *side)
 		files = append(files, packedFile{name: bundle.CaptureFile(s), data: out.Bytes()})
 	}
-	return sides, files, nil
+	return sides, peer, files, nil
+}
+
+// redactSide redacts what is known of a side beside its capture.
+func redactSide(s *analysis.Side, r *redact.Redactor) {
+	s.Name, s.Interface = r.Text(s.Name), r.Text(s.Interface)
+	s.Address, s.NATAddress = r.Addr(s.Address), r.Addr(s.NATAddress)
 }
 
 func withFile(path string, f func(io.ReadSeeker) error) error {
@@ -270,12 +290,14 @@ func frames(f report.Finding) string {
 	return strings.Join(list, " ")
 }
 
-// sameVerdict checks that redaction changed nothing that matters: the outcome, and every finding with its evidence.
+// sameVerdict checks that redaction changed nothing that matters: the outcome, and every finding
+// with its evidence.
 func sameVerdict(before, after *report.Report) error {
 	all := func(r *report.Report) []string {
 		list := []string{fmt.Sprintf("%s %d", r.Verdict.Outcome, r.Verdict.ExitCode)}
 		for _, f := range r.Findings {
-			list = append(list, fmt.Sprint(f.Code, " ", f.Severity, " ", f.Confidence, " ", f.Fields["direction"], f.Fields["side"], " ", frames(f)))
+			list = append(list, fmt.Sprint(f.Code, " ", f.Severity, " ", f.Confidence, " ", f.Fields["direction"],
+				f.Fields["side"], " ", frames(f)))
 		}
 		slices.Sort(list[1:])
 		return list

@@ -25,10 +25,12 @@ import (
 	"github.com/moncap/moncap/testdata"
 )
 
-// TestRedactedBundleNamesNobody packs runs and looks through every byte of the zip for what was to be taken out, in all forms in which
-// an address is written. What is left must still be a bundle, with the same verdict.
+// TestRedactedBundleNamesNobody packs runs and looks through every byte of the zip for what was to
+// be taken out, in all forms in which an address is written. What is left must still be a bundle,
+// with the same verdict.
 func TestRedactedBundleNamesNobody(t *testing.T) {
-	for _, incident := range []string{"nat", "ike-fragmentation", "ip-fragments-lost", "ikev1-psk-mismatch", "esp-blocked-a-to-b", "icmp-admin-prohibited", "ipv6"} {
+	for _, incident := range []string{"nat", "ike-fragmentation", "ip-fragments-lost", "ikev1-psk-mismatch",
+		"esp-blocked-a-to-b", "icmp-admin-prohibited", "ipv6"} {
 		t.Run(incident, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -62,7 +64,8 @@ func TestRedactedBundleNamesNobody(t *testing.T) {
 	}
 }
 
-// leaks are the demo's addresses as text, as bytes, in hexadecimal and as a number, its names, and its password.
+// leaks are the demo's addresses as text, as bytes, in hexadecimal and as a number, its names, and
+// its password.
 func leaks() map[string]func([]byte) bool {
 	out := map[string]func([]byte) bool{}
 	has := func(s string) func([]byte) bool {
@@ -132,13 +135,16 @@ func checkSums(t *testing.T, files map[string][]byte) {
 	}
 }
 
-// TestRedactedNamesNoRouterThatAnswered: another router that answered is in nobody's inventory, and named by the error.
+// TestRedactedNamesNoRouterThatAnswered: another router that answered is in nobody's inventory, and
+// named by the error.
 func TestRedactedNamesNoRouterThatAnswered(t *testing.T) {
 	key := "SHA256:" + strings.Repeat("Ab3/", 10) + "x+z"
 	other := &capture.OtherRouterError{Peer: "site-a", Expected: "site-A (serial number 9AAA, host key " + key + ")",
 		Answered: "edge-7 (serial number 9ZZZ, host key " + key + ")"}
-	run := &bundle.Run{ID: "x", Tunnel: "hq", Error: other.Error(), Notes: []string{"site-a: it calls itself edge-8 now, and was edge-6 before"},
-		A: bundle.Router{Peer: "site-a", Hostname: "site-A", Serial: "9AAA", HostKey: key}, Left: []bundle.Left{{Why: other.Error()}}}
+	run := &bundle.Run{ID: "x", Tunnel: "hq", Error: other.Error(),
+		Notes: []string{"site-a: it calls itself edge-8 now, and was edge-6 before"},
+		A:     bundle.Router{Peer: "site-a", Hostname: "site-A", Serial: "9AAA", HostKey: key},
+		Left:  []bundle.Left{{Why: other.Error()}}}
 	r, err := redact.New(make([]byte, redact.KeyLen), namesOf(run))
 	if err != nil {
 		t.Fatal(err)

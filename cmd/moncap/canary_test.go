@@ -9,11 +9,12 @@ import (
 	"github.com/moncap/moncap/testdata"
 )
 
-// TestRedactionLeavesNoCanary plants a word in every place of the collected outputs where an operator's own words may stand,
-// and looks for each in every byte of the zip.
+// TestRedactionLeavesNoCanary plants a word in every place of the collected outputs where an
+// operator's own words may stand, and looks for each in every byte of the zip.
 func TestRedactionLeavesNoCanary(t *testing.T) {
 	remote := func(c string) []string {
-		return []string{strings.ReplaceAll(c, "ADDR", testdata.A4.String()), strings.ReplaceAll(c, "ADDR", testdata.B4.String())}
+		return []string{strings.ReplaceAll(c, "ADDR", testdata.A4.String()),
+			strings.ReplaceAll(c, "ADDR", testdata.B4.String())}
 	}
 	l := newLabWith(t, "healthy", func(c *simulator.Config) {
 		c.Knobs.Banner, c.Knobs.MOTD = "Property of Canarybank Ltd\n", "Welcome to canarymotd\n"
@@ -28,17 +29,28 @@ func TestRedactionLeavesNoCanary(t *testing.T) {
 			"show interfaces GigabitEthernet1": "GigabitEthernet1 is up, line protocol is up\n" +
 				"  Hardware is CSR vNIC, address is 5254.00ca.4a7e (bia 5254.00ca.4a7e)\n" +
 				"  Description: Uplink of canarycorp, circuit canary-4711\n  Internet address is 10.99.7.3/24\n",
-			"show ntp status":                 "Clock is synchronized, stratum 2, reference is canaryntp.example.org\n",
-			"show crypto ikev2 profile":       "IKEv2 profile: canaryprofile\n Ref Count: 4\n Match criteria:\n  Fvrf: canaryvrf\n  Local address/interface: none\n  Identities:\n   fqdn canaryid.example.com\n  Certificate maps: none\n Local identity: fqdn canarylocal\n Remote identity: none\n Local authentication method: pre-share\n Remote authentication method(s): pre-share\n EAP options: none\n Keyring: canarykeyring\n Trustpoint(s): \n  canarytrust\n",
-			"show crypto ikev2 policy":        "IKEv2 policy : canarypolicy\n      Match fvrf : any\n      Match address local : any\n      Proposal    : canaryproposal\n",
-			"show crypto ikev2 proposal":      "IKEv2 proposal: canaryproposal\n     Encryption : AES-CBC-256\n     Integrity  : SHA512\n     PRF        : SHA512\n     DH Group   : DH_GROUP_384_ECP/Group 20\n",
-			"show crypto ipsec profile":       "IPSEC profile canaryipsec\n\tSecurity association lifetime: 4608000 kilobytes/3600 seconds\n\tTransform sets={ \n\t\tcanaryset:  { esp-256-aes esp-sha256-hmac  } , \n\t}\n",
-			"show crypto ipsec transform-set": "Transform set canaryset: { esp-256-aes esp-sha256-hmac  } \n   will negotiate = { Tunnel,  }, \n",
-			"show crypto map":                 "\tInterfaces using crypto map canarymap:\n\nCrypto Map IPv4 \"canarymap\" 10 ipsec-isakmp\n\tDescription: canarydescription\n\tPeer = 10.99.7.9\n\tExtended IP access list canaryacl\n\t    access-list canaryacl permit ip 10.99.8.0 0.0.0.255 10.99.9.0 0.0.0.255\n",
+			"show ntp status": "Clock is synchronized, stratum 2, reference is canaryntp.example.org\n",
+			"show crypto ikev2 profile": "IKEv2 profile: canaryprofile\n Ref Count: 4\n Match criteria:\n  Fvrf: " +
+				"canaryvrf\n  Local address/interface: none\n  Identities:\n   fqdn canaryid.example.com\n  Certificate maps: " +
+				"none\n Local identity: fqdn canarylocal\n Remote identity: none\n Local authentication method: pre-share\n " +
+				"Remote authentication method(s): pre-share\n EAP options: none\n Keyring: canarykeyring\n Trustpoint(s): \n  " +
+				"canarytrust\n",
+			"show crypto ikev2 policy": "IKEv2 policy : canarypolicy\n      Match fvrf : any\n      Match address " +
+				"local : any\n      Proposal    : canaryproposal\n",
+			"show crypto ikev2 proposal": "IKEv2 proposal: canaryproposal\n     Encryption : AES-CBC-256\n     Integrity " +
+				" : SHA512\n     PRF        : SHA512\n     DH Group   : DH_GROUP_384_ECP/Group 20\n",
+			"show crypto ipsec profile": "IPSEC profile canaryipsec\n\tSecurity association lifetime: 4608000 " +
+				"kilobytes/3600 seconds\n\tTransform sets={ \n\t\tcanaryset:  { esp-256-aes esp-sha256-hmac  } , \n\t}\n",
+			"show crypto ipsec transform-set": "Transform set canaryset: { esp-256-aes esp-sha256-hmac  } \n   will negotiate " +
+				"= { Tunnel,  }, \n",
+			"show crypto map": "\tInterfaces using crypto map canarymap:\n\nCrypto Map IPv4 \"canarymap\" 10 " +
+				"ipsec-isakmp\n\tDescription: canarydescription\n\tPeer = 10.99.7.9\n\tExtended IP access list canaryacl\n\t    " +
+				"access-list canaryacl permit ip 10.99.8.0 0.0.0.255 10.99.9.0 0.0.0.255\n",
 		}
 		for _, cmd := range remote("show crypto session remote ADDR detail") {
 			c.Show[cmd] = "Interface: Tunnel0\nProfile: canaryprofile\nUptime: 00:00:10\nSession status: UP-ACTIVE\n" +
-				"Peer: 10.99.7.9 port 500 fvrf: canaryvrf ivrf: (none)\n      Phase1_id: canaryphase\n      Desc: canarysession\nUsername: canarylogin\n"
+				"Peer: 10.99.7.9 port 500 fvrf: canaryvrf ivrf: (none)\n      Phase1_id: canaryphase\n      Desc: " +
+				"canarysession\nUsername: canarylogin\n"
 		}
 	})
 	out, packed := filepath.Join(l.dir, "bundle"), filepath.Join(l.dir, "case.zip")

@@ -35,10 +35,14 @@ func (a *app) lastRun(tunnel, command string) *report.Report {
 	return nil
 }
 
-// tellChange runs a command when the verdict is another than it was. What the command says goes to stderr, and that it
-// failed changes nothing of the run.
+// tellChange runs a command when the verdict is another than it was. What the command says goes to
+// stderr, and that it failed changes nothing of the run.
 func (a *app) tellChange(ctx context.Context, command string, before, after *report.Report) {
-	if command == "" || before == nil || before.Verdict.Outcome == after.Verdict.Outcome && before.Verdict.Reason == after.Verdict.Reason {
+	if command == "" || before == nil {
+		return
+	}
+	was, is := before.Verdict, after.Verdict
+	if was.Outcome == is.Outcome && was.Reason == is.Reason && was.ExitCode == is.ExitCode {
 		return
 	}
 	var in bytes.Buffer

@@ -25,7 +25,8 @@ func (a *app) checkCommand() *cobra.Command {
 		Short: "Whether run would work on both routers; changes nothing",
 		Long: `Reachability, host key, privilege, SCP server, free space, load, clock, and whether the names are free, on both
 routers of a tunnel, or of every tunnel. Nothing is changed: to find out whether the account may clean up, what would take
-back a run's things is typed while their names are free. --record DIR saves the raw dialogue, secrets masked: the most
+back a run's things is typed while their names are free. That enters configuration mode and leaves it again, which a router
+may log (%SYS-5-CONFIG_I) and date as its last change of configuration. --record DIR saves the raw dialogue, secrets masked: the most
 useful thing to send with a bug report.
 
 EXIT STATUS
@@ -121,7 +122,8 @@ func (a *app) printChecks(all []checkedTunnel) {
 	}
 }
 
-func (a *app) checkTunnel(ctx context.Context, c *connector, t *inventory.Tunnel, f *captureFlags, record string) ([]capture.CheckResult, error) {
+func (a *app) checkTunnel(ctx context.Context, c *connector, t *inventory.Tunnel, f *captureFlags,
+	record string) ([]capture.CheckResult, error) {
 	plan, err := f.plan(t, newRunID(time.Now()))
 	if err != nil {
 		return nil, err
@@ -172,7 +174,8 @@ func recordFile(dir, peer string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, peer+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 }
 
-// recordShows asks what a check does not need but a bug report does. A router that refuses one says so in the record.
+// recordShows asks what a check does not need but a bug report does. A router that refuses one says
+// so in the record.
 func recordShows(ctx context.Context, s *sessions, plan *capture.Plan) error {
 	for _, side := range []capture.Side{capture.A, capture.B} {
 		sas, err := iosxe.ShowIKEv2SA(plan.Get(side).Remote)
@@ -181,8 +184,8 @@ func recordShows(ctx context.Context, s *sessions, plan *capture.Plan) error {
 		}
 		for _, cmd := range []iosxe.Command{sas,
 			iosxe.ShowUsers(), iosxe.ShowLines(), iosxe.ShowNTP(), iosxe.ShowDebug(), iosxe.ShowIKEv2Proposal(),
-			iosxe.ShowIKEv2Policy(), iosxe.ShowIKEv2Profile(), iosxe.ShowIKEv2Stats(), iosxe.ShowIKEv2Diagnose(), iosxe.ShowISAKMPSA(),
-			iosxe.ShowTransformSet(), iosxe.ShowIPsecProfile(), iosxe.ShowCryptoMap(),
+			iosxe.ShowIKEv2Policy(), iosxe.ShowIKEv2Profile(), iosxe.ShowIKEv2Stats(), iosxe.ShowIKEv2Diagnose(),
+			iosxe.ShowISAKMPSA(), iosxe.ShowTransformSet(), iosxe.ShowIPsecProfile(), iosxe.ShowCryptoMap(),
 		} {
 			_, err := s.hosts().Get(side).Exec(ctx, cmd)
 			if _, refused := errors.AsType[*iosxe.Refusal](err); err != nil && !refused {

@@ -17,7 +17,8 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// TestCheckRefuses has each reason for which a router is left alone, on the simulated router itself.
+// TestCheckRefuses has each reason for which a router is left alone, on the
+// simulated router itself.
 func TestCheckRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		name, want string
@@ -28,19 +29,29 @@ func TestCheckRefuses(t *testing.T) {
 		{name: "CPU", want: "cpu .* limit is 80%", change: func(c *simulator.Config) { c.Knobs.CPU = 93 }},
 		{name: "memory", want: "memory .* limit is 95%", change: func(c *simulator.Config) { c.Knobs.MemoryFree = 2 }},
 		{name: "bootflash", want: `bootflash .* 20 MB needed`, change: func(c *simulator.Config) { c.FlashFree = 5 << 20 }},
-		{name: "capture point of that name", want: "capture point .*exists already", spoil: typed("monitor capture other match any interface gi1 both"), args: []string{"--name", "other"}},
-		{name: "as many runs as it takes", want: "mc0123ab run for other runs of moncap, and limits.runs allows 1",
+		{name: "capture point of that name", want: "capture point .*exists already",
+			spoil: typed("monitor capture other match any interface gi1 both"), args: []string{"--name", "other"}},
+		{name: "as many runs as it takes", want: "mc0123ab captures for other runs of moncap, and limits.runs allows 1",
 			spoil: typed("monitor capture mc0123ab match any interface gi1 both", "monitor capture mc0123ab start")},
-		{name: "access list of that name", want: "access list .*exists already", spoil: typed("configure terminal", "ip access-list extended other", "permit ip any any"), args: []string{"--name", "other"}},
-		{name: "file of that name", want: "exists already; it is not overwritten", change: func(c *simulator.Config) { c.Flash = map[string][]byte{"other.pcap": []byte("x")} }, args: []string{"--name", "other"}},
-		{name: "no such interface", want: "GigabitEthernet7 does not exist; there are: GigabitEthernet1", spoil: edited("interface: GigabitEthernet1, address: \"192.168.1.1\"", "interface: GigabitEthernet7, address: \"192.168.1.1\"")},
-		{name: "interface down", want: "administratively down", change: func(c *simulator.Config) { c.Interfaces[0].Down = true }},
+		{name: "access list of that name", want: "access list .*exists already",
+			spoil: typed("configure terminal", "ip access-list extended other", "permit ip any any"),
+			args:  []string{"--name", "other"}},
+		{name: "file of that name", want: "exists already; it is not overwritten",
+			change: func(c *simulator.Config) { c.Flash = map[string][]byte{"other.pcap": []byte("x")} },
+			args:   []string{"--name", "other"}},
+		{name: "no such interface", want: "GigabitEthernet7 does not exist; there are: GigabitEthernet1",
+			spoil: edited("interface: GigabitEthernet1, address: \"192.168.1.1\"",
+				"interface: GigabitEthernet7, address: \"192.168.1.1\"")},
+		{name: "interface down", want: "administratively down",
+			change: func(c *simulator.Config) { c.Interfaces[0].Down = true }},
 		{name: "no EPC", want: "refuse ", change: func(c *simulator.Config) { c.Knobs.NoEPC = true }},
-		{name: "no SCP, and too much for the dump", want: "a buffer of 50 MB would take about", change: func(c *simulator.Config) { c.Knobs.NoSCP = true }, args: []string{"--buffer", "50"}},
+		{name: "no SCP, and too much for the dump", want: "a buffer of 50 MB would take about",
+			change: func(c *simulator.Config) { c.Knobs.NoSCP = true }, args: []string{"--buffer", "50"}},
 		{name: "clocks apart", want: "clocks .*apart", change: skewed(40*time.Minute, -40*time.Minute)},
 		{name: "clock far from ours", want: "from ours, the limit is 1h", change: skewed(3*time.Hour, 3*time.Hour)},
 		{name: "level 1", want: "level 1", change: func(c *simulator.Config) { c.Privilege = 1 }},
-		{name: "another router", want: "it calls itself", spoil: edited("site-a: {", "site-a: {expect_hostname: elsewhere, ")},
+		{name: "another router", want: "it calls itself",
+			spoil: edited("site-a: {", "site-a: {expect_hostname: elsewhere, ")},
 		{name: "captures are not authorized", want: "Command authorization failed", change: func(c *simulator.Config) {
 			c.Authorize = func(line string) bool { return line != "show monitor capture" }
 		}},
@@ -60,7 +71,8 @@ func TestCheckRefuses(t *testing.T) {
 			if r.code != exitFailed || !regexp.MustCompile(tt.want).MatchString(r.stdout+r.stderr) {
 				t.Errorf("check: exit %d, want %q\n%s%s", r.code, tt.want, r.stdout, r.stderr)
 			}
-			r = moncap(t, append([]string{"run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "b"), "--duration", "1s"}, tt.args...)...)
+			r = moncap(t, append([]string{"run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "b"), "--duration",
+				"1s"}, tt.args...)...)
 			if r.code != exitFailed || !strings.Contains(r.stderr, "check: ") {
 				t.Errorf("run: exit %d\n%s", r.code, r.stderr)
 			}
@@ -75,7 +87,8 @@ func TestCheckRefuses(t *testing.T) {
 }
 
 // makes matches what makes something on a router.
-var makes = regexp.MustCompile(`^(?:(?:ip|ipv6) access-list|permit|monitor capture mc|monitor capture other (?:access|buffer))`)
+var makes = regexp.MustCompile(
+	`^(?:(?:ip|ipv6) access-list|permit|monitor capture mc|monitor capture other (?:access|buffer))`)
 
 func typed(lines ...string) func(*testing.T, *testLab) {
 	return func(t *testing.T, l *testLab) {
@@ -99,8 +112,8 @@ func skewed(a, b time.Duration) func(*simulator.Config) {
 	}
 }
 
-// TestDumpHasTheSamePackets captures the same negotiation with SCP and without: every byte of every packet is the same, and
-// the report says which one has the times of the listing.
+// TestDumpHasTheSamePackets captures the same negotiation with SCP and without: every byte of every
+// packet is the same, and the report says which one has the times of the listing.
 func TestDumpHasTheSamePackets(t *testing.T) {
 	for _, incident := range []string{"healthy", "ip-fragments-lost", "ipv6", "rekey-and-delete"} {
 		t.Run(incident, func(t *testing.T) {
@@ -116,11 +129,13 @@ func TestDumpHasTheSamePackets(t *testing.T) {
 				run := readTestRun(t, out)
 				for s, side := range bundle.Sides() {
 					packets[i][s] = packetsOf(t, filepath.Join(out, bundle.CaptureFile(side)))
-					if want := map[bool]string{false: bundle.SourceSCP, true: bundle.SourceDump}[noSCP]; run.Router(side).Source != want {
+					if want := map[bool]string{false: bundle.SourceSCP,
+						true: bundle.SourceDump}[noSCP]; run.Router(side).Source != want {
 						t.Errorf("source %s, want %s", run.Router(side).Source, want)
 					}
 				}
-				if noSCP && (!strings.Contains(r.stderr, "rebuilt from `buffer dump`") || !strings.Contains(strings.Join(run.Notes, "\n"), "absolute times are")) {
+				if noSCP && (!strings.Contains(r.stderr, "rebuilt from `buffer dump`") ||
+					!strings.Contains(strings.Join(run.Notes, "\n"), "absolute times are")) {
 					t.Errorf("it is not said that the capture was rebuilt:\n%s", r.stderr)
 				}
 				l.nothingLeft(t, r)
@@ -157,13 +172,15 @@ func packetsOf(t *testing.T, path string) (all [][]byte) {
 func TestTheBoundsAreInTheRouter(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	out := filepath.Join(l.dir, "b")
-	if r := moncap(t, "start", "demo", "-i", l.inventory, "--out", out, "--duration", "90s", "--packets", "700", "--buffer", "3"); r.code != exitOK {
+	if r := moncap(t, "start", "demo", "-i", l.inventory, "--out", out, "--duration", "90s", "--packets", "700",
+		"--buffer", "3"); r.code != exitOK {
 		t.Fatalf("exit %d\n%s", r.code, r.stderr)
 	}
 	run := readTestRun(t, out)
 	for _, router := range l.routers {
 		text := router.Type("show monitor capture " + run.A.Capture)
-		for _, want := range []string{"Number of Packets to capture: 700", "Packet Capture duration: 90", "Buffer Size (in MB): 3", "packets to capture per second: 1000"} {
+		for _, want := range []string{"Number of Packets to capture: 700", "Packet Capture duration: 90",
+			"Buffer Size (in MB): 3", "packets to capture per second: 1000"} {
 			if !strings.Contains(strings.ToLower(text), strings.ToLower(want)) {
 				t.Errorf("%q is not in\n%s", want, text)
 			}
@@ -199,7 +216,8 @@ func TestDryRunsTouchNothing(t *testing.T) {
 		}
 	}
 	after, err := os.ReadFile(filepath.Join(out, "journal.jsonl"))
-	if err != nil || !bytes.Equal(journal, after) || before != [2]int{len(l.routers[0].Commands()), len(l.routers[1].Commands())} {
+	if err != nil || !bytes.Equal(journal, after) ||
+		before != [2]int{len(l.routers[0].Commands()), len(l.routers[1].Commands())} {
 		t.Errorf("a dry run did something (%v)", err)
 	}
 	if r := moncap(t, "clean", out, "-i", l.inventory); r.code != exitOK {
@@ -212,7 +230,8 @@ func TestCheckAsJSON(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	r := moncap(t, "check", "demo", "-i", l.inventory, "--format", "json")
 	var all []checkedTunnel
-	if err := json.Unmarshal([]byte(r.stdout), &all); err != nil || r.code != exitOK || len(all) != 1 || !all[0].OK || len(all[0].Results) < 15 {
+	if err := json.Unmarshal([]byte(r.stdout), &all); err != nil || r.code != exitOK || len(all) != 1 || !all[0].OK ||
+		len(all[0].Results) < 15 {
 		t.Errorf("exit %d, %v\n%s", r.code, err, r.stdout)
 	}
 }

@@ -29,7 +29,8 @@ func TestTunnelsAreChosen(t *testing.T) {
 		{"lab --all", "--all is every tunnel"},
 		{"", "want the names of tunnels"},
 	} {
-		r := program{stdin: text}.run(t.Context(), append(strings.Fields("run -i - --dry-run"), strings.Fields(tt.args)...)...)
+		r := program{stdin: text}.run(t.Context(),
+			append(strings.Fields("run -i - --dry-run"), strings.Fields(tt.args)...)...)
 		var got []string
 		for line := range strings.Lines(r.stdout) {
 			if _, rest, ok := strings.Cut(line, "! tunnel "); ok {
@@ -37,20 +38,24 @@ func TestTunnelsAreChosen(t *testing.T) {
 				got = append(got, name)
 			}
 		}
-		if named := strings.Join(got, " "); named != tt.want && (r.code != exitUsage || !strings.Contains(r.stderr, tt.want)) {
+		if named := strings.Join(got, " "); named != tt.want &&
+			(r.code != exitUsage || !strings.Contains(r.stderr, tt.want)) {
 			t.Errorf("%q: exit %d, %q, want %q\n%s", tt.args, r.code, named, tt.want, r.stderr)
 		}
 	}
-	if r := (program{stdin: text}).run(t.Context(), "schedule", "print", "-i", "-", "--all", "--cron"); r.code != exitUsage || !strings.Contains(r.stderr, "name a file with -i") {
+	if r := (program{stdin: text}).run(t.Context(), "schedule", "print", "-i", "-", "--all",
+		"--cron"); r.code != exitUsage || !strings.Contains(r.stderr, "name a file with -i") {
 		t.Errorf("a job that reads stdin: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 }
 
-// TestNobodyToAsk: a secret that has to be typed where nobody can is found out before a router is dialled.
+// TestNobodyToAsk: a secret that has to be typed where nobody can is found out before a
+// router is dialled.
 func TestNobodyToAsk(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	upload := []string{"--via-export", "scp://ops@127.0.0.1:1/x"}
-	for _, args := range [][]string{append([]string{"run", "demo"}, upload...), append([]string{"start", "demo"}, upload...)} {
+	for _, args := range [][]string{append([]string{"run", "demo"}, upload...),
+		append([]string{"start", "demo"}, upload...)} {
 		if r := l.inRuns(t, args...); r.code != exitUsage || !strings.Contains(r.stderr, "--via-export-password") {
 			t.Errorf("%v: exit %d\n%s", args, r.code, r.stderr)
 		}
@@ -65,7 +70,8 @@ func TestNobodyToAsk(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"run", "demo"}, {"start", "demo"}, {"check", "demo"}} {
-		if r := l.inRuns(t, args...); r.code != exitUsage || !strings.Contains(r.stderr, "site-a: its password must be typed") {
+		if r := l.inRuns(t, args...); r.code != exitUsage ||
+			!strings.Contains(r.stderr, "site-a: its password must be typed") {
 			t.Errorf("%v: exit %d\n%s", args, r.code, r.stderr)
 		}
 	}
@@ -74,8 +80,9 @@ func TestNobodyToAsk(t *testing.T) {
 	}
 }
 
-// TestSurprisesOfFiles are about where things go: a zip replaces nothing unless told to, a folder of runs that cannot be made
-// is the disk's fault, and a report that says no is a success for whoever only wants it written.
+// TestSurprisesOfFiles are about where things go: a zip replaces nothing unless told to, a folder
+// of runs that cannot be made is the disk's fault, and a report that says no is a success for
+// whoever only wants it written.
 func TestSurprisesOfFiles(t *testing.T) {
 	l := newTestLab(t, "psk-mismatch")
 	if r := l.inRuns(t, "run", "demo", "--until", "packets=4"); r.code != exitCritical {
@@ -93,7 +100,8 @@ func TestSurprisesOfFiles(t *testing.T) {
 		{[]string{"bundle", "demo", "-o", "-"}, exitOK, "case"},
 		{[]string{"report", "demo", "-f", "html"}, exitCritical, "<html"},
 		{[]string{"report", "demo", "-f", "html", "--exit-zero"}, exitOK, "<html"},
-		{[]string{"report", "demo", "-o", filepath.Join(l.dir, "none", "x"), "--exit-zero"}, exitUsage, "no file can be made"},
+		{[]string{"report", "demo", "-o", filepath.Join(l.dir, "none", "x"), "--exit-zero"}, exitUsage,
+			"no file can be made"},
 	} {
 		r := l.inRuns(t, tt.args...)
 		if r.code != tt.code || tt.want != "case" && !strings.Contains(r.stdout+r.stderr, tt.want) {
@@ -105,7 +113,8 @@ func TestSurprisesOfFiles(t *testing.T) {
 	}
 	p := program{env: map[string]string{"MONCAP_RUNS": filepath.Join(l.inventory, "runs")}}
 	r := p.run(t.Context(), "run", "demo", "-i", l.inventory, "-f", "json")
-	if r.code != exitFailed || !strings.Contains(r.stdout, `"reason": "local-disk"`) || strings.Contains(r.stderr, "usage:") {
+	if r.code != exitFailed || !strings.Contains(r.stdout, `"reason": "local-disk"`) ||
+		strings.Contains(r.stderr, "usage:") {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 }
@@ -114,14 +123,16 @@ func TestSurprisesOfFiles(t *testing.T) {
 func TestDryRunsSayWhatIsDone(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	l.inRuns(t, "start", "demo", "--duration", "60s")
-	for step, want := range map[string]string{"stop": "would stop capture point mc", "collect": "would stop capture point mc", "clean": ""} {
+	for step, want := range map[string]string{"stop": "would stop capture point mc",
+		"collect": "would stop capture point mc", "clean": ""} {
 		r := l.inRuns(t, step, "demo", "--dry-run")
 		if r.code != exitOK || !strings.Contains(r.stdout, want) || strings.Contains(r.stdout, "running capture") {
 			t.Errorf("%s: exit %d\n%s", step, r.code, r.stdout)
 		}
 	}
 	dry := l.inRuns(t, "clean", "demo", "--dry-run").stdout
-	if done := l.inRuns(t, "clean", "demo").stdout; len(strings.Fields(done)) == 0 || sortedLines(strings.ReplaceAll(dry, "would remove", "removed")) != sortedLines(done) {
+	if done := l.inRuns(t, "clean", "demo").stdout; len(strings.Fields(done)) == 0 ||
+		sortedLines(strings.ReplaceAll(dry, "would remove", "removed")) != sortedLines(done) {
 		t.Errorf("said\n%s\ndone\n%s", dry, done)
 	}
 }

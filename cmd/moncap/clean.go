@@ -51,7 +51,8 @@ Running it again does no harm: a bundle that proves that nothing is left is not 
 	a.registerPatience(c)
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "list what would be removed and connect to nothing")
 	c.Flags().BoolVar(&f.all, "all", false, "every run in the folder of runs that has something open")
-	c.Flags().StringVar(&f.orphans, "orphans", "", "`PEER` on which to look for what runs made whose bundles are not here; asks before each is removed")
+	c.Flags().StringVar(&f.orphans, "orphans", "",
+		"`PEER` on which to look for what runs made whose bundles are not here; asks before each is removed")
 	c.Flags().BoolVar(&f.yes, "yes", false, "with --orphans: do not ask; captures that run are left alone")
 	if err := c.RegisterFlagCompletionFunc("orphans", a.completePeers); err != nil {
 		panic(err) // the flag was defined a few lines above
@@ -126,8 +127,8 @@ func (a *app) cleanBundle(ctx context.Context, dir string, f cleanFlags) error {
 		_, err := fmt.Fprintln(a.stdout, "nothing was begun")
 		return err
 	case errors.Is(err, bundle.ErrNoRun):
-		return &exitError{exitDirty, &hinted{err, "the journal says what was made, but not on which routers' interfaces and with what: " +
-			"look for what it names, or let moncap find it: moncap clean --orphans PEER"}}
+		return &exitError{exitDirty, &hinted{err, "the journal says what was made, but not on which routers' interfaces " +
+			"and with what: look for what it names, or let moncap find it: moncap clean --orphans PEER"}}
 	case err != nil:
 		return usageError(err)
 	}
@@ -165,7 +166,8 @@ func openToClean(dir string, reading bool) (*bundle.Bundle, error) {
 	return bundle.Resume(dir)
 }
 
-// tellOutstanding says what clean would do, in its words, and ends as it would as far as the bundle tells.
+// tellOutstanding says what clean would do, in its words, and ends as it would as far
+// as the bundle tells.
 func (a *app) tellOutstanding(b *bundle.Bundle, left []capture.Leftover) error {
 	var odd []capture.Leftover
 	for _, l := range slices.Backward(left) {
@@ -188,7 +190,8 @@ func (a *app) tellOutstanding(b *bundle.Bundle, left []capture.Leftover) error {
 		return runFailure(&capture.DirtyError{Left: odd, Bundle: b.Dir()})
 	}
 	if len(left) == 0 {
-		_, err := fmt.Fprintln(a.stdout, "would look on both routers for what the run may have left; its journal says that all of it is gone")
+		_, err := fmt.Fprintln(a.stdout,
+			"would look on both routers for what the run may have left; its journal says that all of it is gone")
 		return err
 	}
 	return nil
@@ -197,7 +200,8 @@ func (a *app) tellOutstanding(b *bundle.Bundle, left []capture.Leftover) error {
 // runningCapture begins what is said of a capture that was started.
 const runningCapture = "running capture "
 
-// explainStop says what stop would do, from the bundle alone, and explainCollect what collect would.
+// explainStop says what stop would do, from the bundle alone, and explainCollect
+// what collect would.
 func (a *app) explainStop(arg, name string) error {
 	return a.explainBundle(arg, name, func(l capture.Leftover) string {
 		if name, ok := strings.CutPrefix(l.What, runningCapture); ok {
@@ -216,7 +220,8 @@ func (a *app) explainCollect(arg, name string) error {
 	})
 }
 
-// explainBundle lists what a step would do about all that a run left, the latest first, as it is done.
+// explainBundle lists what a step would do about all that a run left, the latest
+// first, as it is done.
 func (a *app) explainBundle(arg, name string, would func(capture.Leftover) string) error {
 	dir, err := a.findOpenBundle(arg)
 	if err != nil {

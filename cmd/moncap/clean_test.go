@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,8 +21,8 @@ func (l *testLab) started(t *testing.T, out string, more ...string) {
 	}
 }
 
-// TestCleanAndItsDryRunAgree spoils the bundle of captures that run. What clean cannot know it finds out on the routers,
-// and the dry run says so with the same exit code.
+// TestCleanAndItsDryRunAgree spoils the bundle of captures that run. What clean cannot know it
+// finds out on the routers, and the dry run says so with the same exit code.
 func TestCleanAndItsDryRunAgree(t *testing.T) {
 	whole := func(string) error { return nil }
 	for _, tt := range []struct {
@@ -48,7 +50,8 @@ func TestCleanAndItsDryRunAgree(t *testing.T) {
 			line := `{"seq":1,"side":"A","peer":"site-a","kind":"acl","name":"mcaaaaaa","state":"made"}` + "\n"
 			return os.WriteFile(filepath.Join(out, "journal.jsonl"), []byte(line), 0o600)
 		}, exitDirty, true, `"mcaaaaaa" (the journal names it, and this plan does not make it`},
-		{"a lost folder", func(out string) error { return os.RemoveAll(filepath.Join(out, "a")) }, exitOK, true, "site-a: would remove"},
+		{"a lost folder", func(out string) error { return os.RemoveAll(filepath.Join(out, "a")) }, exitOK, true,
+			"site-a: would remove"},
 		{"a pipe for a transcript", func(out string) error {
 			f := filepath.Join(out, "a", "transcript.log")
 			return errors.Join(os.Remove(f), mkfifo(f))
@@ -57,8 +60,8 @@ func TestCleanAndItsDryRunAgree(t *testing.T) {
 			f := filepath.Join(out, "run.json")
 			return errors.Join(os.Remove(f), mkfifo(f))
 		}, exitDirty, false, "whether anything is left on a router is not known"},
-		{"half of run.json", func(out string) error { return os.Truncate(filepath.Join(out, "run.json"), 300) }, exitDirty, false,
-			"whether anything is left on a router is not known"},
+		{"half of run.json", func(out string) error { return os.Truncate(filepath.Join(out, "run.json"), 300) }, exitDirty,
+			false, "whether anything is left on a router is not known"},
 		{"no run.json", func(out string) error { return os.Remove(filepath.Join(out, "run.json")) }, exitDirty, false,
 			"it has a journal and no run.json"},
 	} {
@@ -176,7 +179,43 @@ func TestCleanFindsOrphans(t *testing.T) {
 	}
 }
 
-// TestCleanDoesNotTouchAnotherRouter has the inventory lead to the routers of another pair, or to each other.
+// TestOrphansOfTheControlPlane finds the capture points of a run's control planes, and takes no
+// list, no file and no capture of another target for one because its name has the letter behind.
+func TestOrphansOfTheControlPlane(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	runs := filepath.Join(l.dir, "runs")
+	p := program{env: map[string]string{"MONCAP_RUNS": runs}}
+	if r := p.run(t.Context(), "start", "demo", "--duration", "10m", "--control-plane", "-i",
+		l.inventory); r.code != exitOK {
+		t.Fatalf("exit %d\n%s", r.code, r.stderr)
+	}
+	if err := os.RemoveAll(runs); err != nil {
+		t.Fatal(err)
+	}
+	const foreign = "mcfffff1p"
+	l.routers[0].Type("configure terminal", "ip access-list extended "+foreign,
+		"permit udp host 192.0.2.1 host 192.0.2.2", "end", "monitor capture mcfffff2p interface GigabitEthernet1 both")
+	for i, peer := range []string{"site-a", "site-b"} {
+		for _, name := range l.routers[i].CapturePoints() {
+			l.routers[i].Type("monitor capture " + name + " stop")
+		}
+		r := p.run(t.Context(), "clean", "--orphans", peer, "--yes", "-i", l.inventory)
+		said := r.stdout + r.stderr
+		if r.code != exitOK || !regexp.MustCompile(`removed capture point mc[a-z0-9]{6}p\b`).MatchString(said) ||
+			strings.Contains(said, "mcfffff") {
+			t.Errorf("exit %d\n%s", r.code, said)
+		}
+	}
+	if points := l.routers[0].CapturePoints(); !slices.Equal(points, []string{"mcfffff2p"}) {
+		t.Errorf("capture points %q", points)
+	}
+	if lists := l.routers[0].Type("show ip access-lists"); !strings.Contains(lists, foreign) {
+		t.Errorf("another's is gone:\n%s", lists)
+	}
+}
+
+// TestCleanDoesNotTouchAnotherRouter has the inventory lead to the routers of another pair, or to
+// each other.
 func TestCleanDoesNotTouchAnotherRouter(t *testing.T) {
 	for _, swapped := range []bool{false, true} {
 		l, other := newTestLab(t, "healthy"), newTestLab(t, "healthy")

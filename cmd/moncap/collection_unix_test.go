@@ -28,14 +28,16 @@ func (l *testLab) play(t *testing.T, book string, args ...string) (string, int) 
 	}
 	c := exec.CommandContext(t.Context(), bin, append([]string{book}, args...)...)
 	l.installed(t, c)
-	c.Env = append(c.Env, "ANSIBLE_COLLECTIONS_PATH="+collections, "ANSIBLE_COLLECTIONS_PATHS="+collections, "PYTHONDONTWRITEBYTECODE=1")
+	c.Env = append(c.Env, "ANSIBLE_COLLECTIONS_PATH="+collections, "ANSIBLE_COLLECTIONS_PATHS="+collections,
+		"PYTHONDONTWRITEBYTECODE=1")
 	out, _ := c.CombinedOutput()
 	return string(out), c.ProcessState.ExitCode()
 }
 
-// TestAnsibleCollection: check mode is the plan, diff mode the commands, the verdict is a fact, and fail_on decides what
-// fails the task; a run that failed always does, and says why.
+// TestAnsibleCollection: check mode is the plan, diff mode the commands, the verdict is a fact, and
+// fail_on decides what fails the task; a run that failed always does, and says why.
 func TestAnsibleCollection(t *testing.T) {
+	t.Parallel()
 	book := filepath.Join(t.TempDir(), "book.yml")
 	text := `
 - hosts: localhost
@@ -56,9 +58,11 @@ func TestAnsibleCollection(t *testing.T) {
 		code int
 		want []string
 	}{
-		{[]string{"-e", "tunnel=demo", "--check", "--diff"}, 0, []string{"+A site-a: monitor capture mc", "+B site-b: monitor capture mc", "failed=0"}},
+		{[]string{"-e", "tunnel=demo", "--check", "--diff"}, 0,
+			[]string{"+A site-a: monitor capture mc", "+B site-b: monitor capture mc", "failed=0"}},
 		{[]string{"-e", "tunnel=demo"}, 0, []string{"failed of ", "changed=False", "failed=0", "changed=0"}},
-		{[]string{"-e", "tunnel=demo", "-e", `{"fail_on": ["failed"]}`}, 2, []string{"failed: UDP 500 from site-a", "failed=1"}},
+		{[]string{"-e", "tunnel=demo", "-e", `{"fail_on": ["failed"]}`}, 2,
+			[]string{"failed: UDP 500 from site-a", "failed=1"}},
 		{[]string{"-e", "tunnel=other"}, 2, []string{"no tunnel", `"reason": "usage"`}},
 	} {
 		out, code := l.play(t, book, append([]string{"-e", "inventory=" + l.inventory}, tt.args...)...)
@@ -70,12 +74,14 @@ func TestAnsibleCollection(t *testing.T) {
 				t.Errorf("%q: no %q in\n%s", tt.args, want, out)
 			}
 		}
-		if runs, err := filepath.Glob(filepath.Join(l.dir, "runs", "*")); err != nil || len(runs) > 0 && tt.args[len(tt.args)-1] == "--diff" {
+		if runs, err := filepath.Glob(filepath.Join(l.dir, "runs", "*")); err != nil ||
+			len(runs) > 0 && tt.args[len(tt.args)-1] == "--diff" {
 			t.Errorf("check mode has runs: %v, %v", runs, err)
 		}
 	}
 	l.edit(t, "site-a: {", "site-a: {expect_hostname: another, ")
-	if out, code := l.play(t, book, "-e", "inventory="+l.inventory, "-e", "tunnel=demo"); code != 2 || !strings.Contains(out, "not-run") || !strings.Contains(out, `"reason": "`) {
+	if out, code := l.play(t, book, "-e", "inventory="+l.inventory, "-e", "tunnel=demo"); code != 2 ||
+		!strings.Contains(out, "not-run") || !strings.Contains(out, `"reason": "`) {
 		t.Errorf("a run that failed: exit %d\n%s", code, out)
 	}
 	if dirty := l.dirty(); len(dirty) > 0 {
@@ -85,8 +91,10 @@ func TestAnsibleCollection(t *testing.T) {
 
 // TestAWXPlaybook plays what AWX would, with the survey's answer as a variable.
 func TestAWXPlaybook(t *testing.T) {
+	t.Parallel()
 	l := newTestLab(t, "healthy")
-	out, code := l.play(t, filepath.Join(docs, "runbooks", "awx.yml"), "-e", "tunnel=demo", "-e", "moncap_inventory="+l.inventory, "-e", "moncap_runs="+filepath.Join(l.dir, "awx"))
+	out, code := l.play(t, filepath.Join(docs, "runbooks", "awx.yml"), "-e", "tunnel=demo", "-e",
+		"moncap_inventory="+l.inventory, "-e", "moncap_runs="+filepath.Join(l.dir, "awx"))
 	if code != 0 || !strings.Contains(out, "failed=0") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
@@ -95,10 +103,13 @@ func TestAWXPlaybook(t *testing.T) {
 	}
 }
 
-// TestOtherRunbooks has the shell run what Rundeck and StackStorm would: their parameters filled in, their exit codes kept.
+// TestOtherRunbooks has the shell run what Rundeck and StackStorm would: their parameters filled
+// in, their exit codes kept.
 func TestOtherRunbooks(t *testing.T) {
+	t.Parallel()
 	l := newTestLab(t, "blocked-a-to-b")
-	rundeck, stackstorm := runbookScript(t, "rundeck.yaml", "script: |-\n", "\n"), runbookScript(t, "stackstorm/moncap_run.yaml", "default: 'moncap", "'\n")
+	rundeck, stackstorm := runbookScript(t, "rundeck.yaml", "script: |-\n", "\n"),
+		runbookScript(t, "stackstorm/moncap_run.yaml", "default: 'moncap", "'\n")
 	stackstorm = "moncap" + stackstorm
 	for _, tt := range []struct {
 		name, script, tunnel string

@@ -8,7 +8,8 @@ import (
 	"github.com/moncap/moncap/analysis"
 )
 
-// comparing tells how a comparison goes on that takes long: a line every so often, and none of one that is done before.
+// comparing tells how a comparison goes on that takes long: a line every so often, and none of one
+// that is done before.
 func (a *app) comparing() func(analysis.Progress) {
 	const every = 3 * time.Second
 	var mu sync.Mutex

@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/analysis"
 )
 
-// An analysis that is done at once says nothing; one that takes long says how far it is, now and then.
+// An analysis that is done at once says nothing; one that takes long says how far
+// it is, now and then.
 func TestComparingSpeaksSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

@@ -15,7 +15,8 @@ import (
 
 // completionFile is where each shell looks for a user's own completions; zsh has to be told of it.
 var completionFile = map[string]struct{ base, underHome, rest, hint string }{
-	"bash": {"XDG_DATA_HOME", ".local/share", "bash-completion/completions/moncap", "it works from the next shell, where bash-completion is installed"},
+	"bash": {"XDG_DATA_HOME", ".local/share", "bash-completion/completions/moncap",
+		"it works from the next shell, where bash-completion is installed"},
 	"zsh": {"XDG_DATA_HOME", ".local/share", "zsh/site-functions/_moncap",
 		"it works from the next shell once ~/.zshrc has, before compinit: fpath=(~/.local/share/zsh/site-functions $fpath)"},
 	"fish": {"XDG_CONFIG_HOME", ".config", "fish/completions/moncap.fish", "it works from the next shell"},

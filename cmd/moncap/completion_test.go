@@ -11,9 +11,11 @@ import (
 // TestCompletionIsInstalled: the script lands where the shell looks, and the shell itself takes it.
 func TestCompletionIsInstalled(t *testing.T) {
 	dir := t.TempDir()
-	env := map[string]string{"XDG_DATA_HOME": filepath.Join(dir, "data"), "XDG_CONFIG_HOME": filepath.Join(dir, "config"), "SHELL": "/usr/bin/fish"}
+	env := map[string]string{"XDG_DATA_HOME": filepath.Join(dir, "data"), "XDG_CONFIG_HOME": filepath.Join(dir, "config"),
+		"SHELL": "/usr/bin/fish"}
 	for shell, file := range map[string]string{
-		"bash": "data/bash-completion/completions/moncap", "zsh": "data/zsh/site-functions/_moncap", "": "config/fish/completions/moncap.fish",
+		"bash": "data/bash-completion/completions/moncap", "zsh": "data/zsh/site-functions/_moncap",
+		"": "config/fish/completions/moncap.fish",
 	} {
 		args := []string{"completion", "--install"}
 		if shell != "" {
@@ -30,7 +32,8 @@ func TestCompletionIsInstalled(t *testing.T) {
 			}
 		}
 	}
-	if r := (program{env: map[string]string{"SHELL": "/bin/csh"}}).run(t.Context(), "completion", "--install"); r.code != exitUsage || !strings.Contains(r.stderr, "--shell") {
+	if r := (program{env: map[string]string{"SHELL": "/bin/csh"}}).run(t.Context(), "completion",
+		"--install"); r.code != exitUsage || !strings.Contains(r.stderr, "--shell") {
 		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
 }

@@ -102,7 +102,8 @@ func (c *crew) tunnelOf(p *capture.Plan) (*inventory.Tunnel, error) {
 	}{{p.A.Endpoint, t.A}, {p.B.Endpoint, t.B}} {
 		own := endpointOf(side.peer)
 		if own.Name != side.planned.Name || own.Address != side.planned.Address ||
-			own.NATAddress != side.planned.NATAddress || own.Interface != side.planned.Interface || !slices.Equal(own.Also, side.planned.Also) ||
+			own.NATAddress != side.planned.NATAddress || own.Interface != side.planned.Interface ||
+			!slices.Equal(own.Also, side.planned.Also) ||
 			own.VRF != side.planned.VRF {
 			return nil, fmt.Errorf("%s has another %s of tunnel %s than the run was submitted with",
 				inv.File, side.planned.Name, p.Tunnel)
@@ -296,7 +297,7 @@ func fleetReport(r *report.Report, code int) (*fleet.Report, error) {
 	out := &fleet.Report{
 		JSON: []byte(text.String()), Outcome: string(r.Verdict.Outcome), Headline: r.Verdict.Headline, Exit: code,
 	}
-	if r.Run != nil && r.Sides.A != nil && r.Sides.B != nil {
+	if r.Run != nil && r.Run.StartGapMS > 0 && r.Sides.A != nil && r.Sides.B != nil {
 		gap := time.Duration(r.Run.StartGapMS * float64(time.Millisecond))
 		out.StartGap = &gap
 	}
@@ -334,9 +335,9 @@ func loginOf(p *inventory.Peer) string {
 
 func loginAt(p *inventory.Peer) string { return loginOf(p) + " at " + p.Name }
 
-// refused names the logins that the error of a run says a router refused just now. One that other
-// routers let in is refused at that router; one that was never let in may be wrong, and is sent to
-// none.
+// refused names the logins that the error of a run says a router refused just now. One that
+// other routers let in is refused at that router; one that was never let in may be wrong,
+// and is sent to none.
 func (c *crew) refused(p *capture.Plan, err error) []string {
 	t, unknown := c.tunnelOf(p)
 	if unknown != nil {

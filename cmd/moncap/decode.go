@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +35,8 @@ func (a *app) decodeCommand() *cobra.Command {
 		Use:   "decode FILE",
 		Short: "Show every packet of a capture, payload by payload with -V",
 		Long: `List the packets of a capture as tshark does, with every IKE message decoded; -V shows each payload. FILE is a pcap or
-pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin. -r FILE is the same, as in tshark.
+pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer dump`" + `; - is stdin. -r FILE is the same, as in tshark. Of
+a pipe, what came is shown before more is waited for. Of a damaged file what is whole is shown, and the exit status is 4.
 
 ` + dissect.FilterHelp,
 		Example: `  moncap decode capture.pcap
@@ -65,7 +68,8 @@ pcapng, either in gzip, or the text of ` + "`show monitor capture NAME buffer du
 	fl.IntVarP(&f.count, "count", "c", 0, "stop after this many packets were shown")
 	fl.BoolVar(&f.utc, "utc", false, "text: the time of day in UTC instead of seconds since the first packet")
 	fl.BoolVar(&f.stats, "stats", false, "count packets, exchanges and payloads instead of listing them: one fast pass")
-	fl.BoolVar(&f.searchNAT, "nat-search", false, "find the private address behind a NAT by trying all; takes seconds each, 32 at most")
+	fl.BoolVar(&f.searchNAT, "nat-search", false,
+		"find the private address behind a NAT by trying all; takes seconds each, 32 at most")
 	c.MarkFlagsMutuallyExclusive("stats", "filter")
 	mustComplete(c, "format", []string{"text", "json", "ndjson"})
 	return c
@@ -77,18 +81,23 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 	}
 	keep, err := dissect.ParseFilter(f.filter)
 	if err != nil {
-		return usageError(&hinted{fmt.Errorf("--filter: %w", err), `an example: --filter 'ike.exchange == IKE_AUTH && ip == 192.0.2.1'`})
+		meant := ""
+		if unknown, ok := errors.AsType[*dissect.UnknownValueError](err); ok {
+			meant = didYouMean(strings.ToUpper(unknown.Value), unknown.Known)
+		}
+		return usageError(&hinted{fmt.Errorf("--filter: %w%s", err, meant),
+			`an example: --filter 'ike.exchange == IKE_AUTH && ip == 192.0.2.1'`})
 	}
 	keys, err := loadKeys(f.keys)
 	if err != nil {
 		return usageError(err)
 	}
-	in, name, err := a.openToDecode(file)
+	in, name, err := a.openToDecode(ctx, file)
 	if err != nil {
 		return usageError(err)
 	}
 	defer in.Close()
-	r, err := packet.NewReader(in, packet.Options{NoHash: true})
+	r, err := packet.NewReader(in, packet.Options{NoHash: true, CutFirst: true})
 	if err != nil {
 		return usageError(fmt.Errorf("%s: %w", name, err))
 	}
@@ -96,14 +105,26 @@ func (a *app) decode(ctx context.Context, file string, f decodeFlags) error {
 	if f.stats {
 		err = dissect.Stats(ctx, a.stdout, r, f.format != "text")
 	} else {
-		err = dissect.Packets(ctx, a.stdout, r, dissect.Options{Form: f.form(), Filter: keep, Count: f.count, Keys: keys, Bytes: f.bytes,
-			UTC: f.utc, Color: a.useColor(a.stdoutTTY), SearchNAT: f.searchNAT, Searching: a.searching})
+		err = dissect.Packets(ctx, a.stdout, r, dissect.Options{Form: f.form(), Filter: keep, Count: f.count, Keys: keys,
+			Bytes: f.bytes, UTC: f.utc, Color: a.useColor(a.stdoutTTY), SearchNAT: f.searchNAT, Searching: a.searching,
+			Waits: beforeWaiting(in)})
 	}
 	if err != nil {
 		return &exitError{exitFailed, fmt.Errorf("%s: %w", name, err)}
 	}
-	a.reportDamage(name, r.Info())
-	return nil
+	return damageOf(name, r.Info())
+}
+
+// beforeWaiting has what was shown be seen before a pipe is waited for, which may be a capture that
+// is still going on; nil for what does not wait.
+func beforeWaiting(in io.Reader) func(flush func() error) {
+	h, waits := in.(*heeded)
+	if !waits {
+		return nil
+	}
+	return func(flush func() error) {
+		h.waits = func() { _ = flush() } // the writer keeps the error, and the next write has it
+	}
 }
 
 // searching tells of a search that takes seconds.
@@ -111,12 +132,13 @@ func (a *app) searching(n, most int) {
 	a.progress("nat-search: %d of at most %d addresses, some seconds each; Ctrl-C ends it", n, most)
 }
 
-// rareCollections lets the heap grow to five times what is in use before it is collected, and returns what takes that back. Decoding keeps
-// some megabytes whatever the size of the file, so that this costs little memory and saves a fifth of the work.
+// rareCollections lets the heap grow to five times what is in use before it is collected, and
+// returns what takes that back. Decoding keeps some megabytes whatever the size of the file, so
+// that this costs little memory and saves a fifth of the work.
 func (a *app) rareCollections() (undo func()) { return a.collect(400) }
 
-// collect has the heap collected when it has grown by so many percent, unless the environment says otherwise, and returns what takes that
-// back.
+// collect has the heap collected when it has grown by so many percent, unless the environment says
+// otherwise, and returns what takes that back.
 func (a *app) collect(percent int) (undo func()) {
 	if a.getenv("GOGC") != "" {
 		return func() {}
@@ -137,9 +159,9 @@ func (f decodeFlags) form() dissect.Form {
 	return dissect.List
 }
 
-func (a *app) openToDecode(file string) (io.ReadCloser, string, error) {
+func (a *app) openToDecode(ctx context.Context, file string) (io.ReadCloser, string, error) {
 	if file == "-" {
-		return io.NopCloser(a.stdin), "stdin", nil
+		return a.heedStdin(ctx), "stdin", nil
 	}
 	info, err := os.Stat(file)
 	if err != nil {
@@ -148,13 +170,17 @@ func (a *app) openToDecode(file string) (io.ReadCloser, string, error) {
 	if info.IsDir() {
 		return nil, file, fmt.Errorf("%s: it is a folder", file)
 	}
-	f, err := os.Open(file)
+	f, err := heedFile(ctx, file, info)
 	return f, file, err
 }
 
-func (a *app) reportDamage(name string, i packet.FileInfo) {
-	if i.Damage != nil {
-		a.warn("%s: damaged at byte %d after %d packets: %s",
-			printable(name), i.Damage.Offset, i.Packets, printable(i.Damage.Reason))
+// damageOf is the error of a capture that is whole only up to a place: what comes before was shown.
+// A script that reads on would else take a part of the packets for all.
+func damageOf(name string, i packet.FileInfo) error {
+	if i.Damage == nil {
+		return nil
 	}
+	return &exitError{exitFailed, &hinted{fmt.Errorf("%s: damaged at byte %d after %d packets: %s",
+		name, i.Damage.Offset, i.Packets, i.Damage.Reason),
+		"what is whole was shown; fetch or copy the file again, and compare its size"}}
 }

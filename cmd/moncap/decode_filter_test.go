@@ -48,6 +48,14 @@ func TestDecodeFilter(t *testing.T) {
 		"frame contains 00:00:00:00 and ike":              2,
 		`frame matches "\x22\x20\x22"`:                    0,
 		"not info~esp":                                    6,
+		"protocol == IKE":                                 4,
+		"protocol == ISAKMP":                              4,
+		"protocol == isakmp or protocol == 0x88cc":        4,
+		"ike.notify == 16388":                             2,
+		"ike.notify == 'private status 40961'":            0,
+		"ike.notify == NO-PROPOSAL-CHOSEN":                0,
+		"ike.payload == HASH":                             0,
+		"ike.exchange == 'exchange 200'":                  0,
 	} {
 		out, errs, code := decodeOutput(t, incident(t, "esp-blocked-a-to-b").A, "--format", "ndjson", "--filter", filter)
 		if got := len(objects(t, out)); got != want || code != exitOK {
@@ -80,9 +88,15 @@ func TestDecodeRefusesWrongFilters(t *testing.T) {
 		"exchange =": "=", "nonsense": "nonsense", "ip == x": "neither an address", "ike &&": "ends where",
 		"(ike": "parenthesis", "ike ike": "in the way", "frame == many": "no number", "ike.spi == xyz": "hex",
 		"ip contains 192": "is of words", "info == x": "only contains and matches", "info matches (": "missing closing",
-		"info contains": "missing", `info contains ""`: "missing", `info contains "x`: "not closed", "frame contains '": "missing",
+		"info contains": "missing", `info contains ""`: "missing", `info contains "x`: "not closed",
+		"frame contains '":                          "missing",
 		"info matches " + strings.Repeat("a", 2000): "longer than", `info matches "(a{1000}){1000}"`: "invalid repeat",
-		"exchange < 3": "only == and !=", "colour == red": "no field", "frame ==": "missing", strings.Repeat("(", 500) + "ike": "deeply",
+		"exchange < 3": "only == and !=", "colour == red": "no field", "frame ==": "missing",
+		strings.Repeat("(", 500) + "ike": "deeply",
+		"ike.exchange == IKE_SA_INTI":    "there is no \"IKE_SA_INTI\" (did you mean IKE_SA_INIT?)",
+		"ike.notify != COOKEI":           "there is no \"COOKEI\" (did you mean COOKIE?)",
+		"ike.payload == SAA":             "there is no \"SAA\" (did you mean SA?)",
+		"protocol == IKEE":               "there is no", "exchange == 256": "there is no", "side == left": "there is no",
 	} {
 		_, errs, code := decodeOutput(t, incident(t, "healthy").A, "--filter", filter)
 		if code != exitUsage || !strings.Contains(errs, want) {

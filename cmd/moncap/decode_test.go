@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,7 +46,8 @@ func TestDecodeListsLikeWireshark(t *testing.T) {
 		"IKE_SA_INIT MID=00 Initiator Request", "IKE_SA_INIT MID=00 Responder Response",
 		"IKE_AUTH MID=01 Initiator Request", "IKE_AUTH MID=01 Responder Response",
 	}
-	if len(lines) != 1+len(want) || strings.Join(strings.Fields(lines[0]), " ") != "No. Time Source Destination Protocol Length Info" {
+	if len(lines) != 1+len(want) ||
+		strings.Join(strings.Fields(lines[0]), " ") != "No. Time Source Destination Protocol Length Info" {
 		t.Fatalf("list:\n%s", out)
 	}
 	for i, info := range want {
@@ -62,8 +64,10 @@ func TestDecodeListsLikeWireshark(t *testing.T) {
 func TestDecodeTreeShowsEveryPayload(t *testing.T) {
 	out, _, _ := decodeOutput(t, incident(t, "ike-proposal-mismatch").A, "-V")
 	for _, want := range []string{
-		"Initiator SPI: 2b913a7d7ba9f5bd", "Payload: SA (33), 48 bytes at 28", "Transform ENCR (1): ENCR_AES_CBC (12), key length 256",
-		"Payload: KE (34)", "NAT_DETECTION_SOURCE_IP (16388)", "NO_PROPOSAL_CHOSEN (14)", "Flags: 0x20, responder, response", "Time to live: 64",
+		"Initiator SPI: 2b913a7d7ba9f5bd", "Payload: SA (33), 48 bytes at 28",
+		"Transform ENCR (1): ENCR_AES_CBC (12), key length 256",
+		"Payload: KE (34)", "NAT_DETECTION_SOURCE_IP (16388)", "NO_PROPOSAL_CHOSEN (14)", "Flags: 0x20, responder, response",
+		"Time to live: 64",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the tree has no %q:\n%s", want, out)
@@ -120,12 +124,14 @@ func TestDecodeNDJSON(t *testing.T) {
 		t.Fatalf("%d objects", len(all))
 	}
 	o := all[0]
-	if o.Frame != 1 || o.Src != "192.168.1.1" || o.Dst != "192.168.2.1" || o.Sport != 500 || o.Dport != 500 || o.Length != 506 ||
-		o.Protocol != "IKE" || o.Info != "IKE_SA_INIT MID=00 Initiator Request" || len(o.Time) != len("2026-11-23T15:52:58.476392000Z") {
+	if o.Frame != 1 || o.Src != "192.168.1.1" || o.Dst != "192.168.2.1" || o.Sport != 500 || o.Dport != 500 ||
+		o.Length != 506 || o.Protocol != "IKE" || o.Info != "IKE_SA_INIT MID=00 Initiator Request" ||
+		len(o.Time) != len("2026-11-23T15:52:58.476392000Z") {
 		t.Errorf("%+v", o)
 	}
 	m := o.IKE
-	if m == nil || m.Version != "2.0" || m.SPIi != "2b913a7d7ba9f5bd" || m.SPIr != strings.Repeat("0", 16) || m.Exchange != 34 ||
+	if m == nil || m.Version != "2.0" || m.SPIi != "2b913a7d7ba9f5bd" || m.SPIr != strings.Repeat("0", 16) ||
+		m.Exchange != 34 ||
 		m.Name != "IKE_SA_INIT" || m.Flags != 8 || m.MessageID != 0 || m.Length != 464 {
 		t.Fatalf("%+v", m)
 	}
@@ -173,11 +179,54 @@ func TestDecodeCount(t *testing.T) {
 	}
 }
 
+// A capture that is still going on is shown as far as it came, in every form, while its pipe is
+// open.
+func TestDecodeShowsWhatCameSoFar(t *testing.T) {
+	file := incident(t, "healthy").A
+	for _, args := range [][]string{{}, {"-V"}, {"--format", "ndjson"}, {"--format", "json"}} {
+		in, writer := io.Pipe()
+		seen, out := io.Pipe()
+		done := make(chan int)
+		go func() {
+			code := run(t.Context(), environment{args: append([]string{"decode", "-"}, args...), stdin: in, stdout: out,
+				stderr: io.Discard, getenv: func(string) string { return "" }, width: func() int { return 0 }})
+			_ = out.Close()
+			done <- code
+		}()
+		const globalHeader, recordHeader, lengthAt = 24, 16, 8
+		first := globalHeader + recordHeader + int(binary.LittleEndian.Uint32(file[globalHeader+lengthAt:]))
+		go func() { _, _ = writer.Write(file[:first]) }()
+		// The first word comes without the rest of the file, or this waits for good.
+		word := make([]byte, 1)
+		if n, err := seen.Read(word); n != 1 || err != nil {
+			t.Fatalf("%q: %d bytes, %v", args, n, err)
+		}
+		go func() {
+			_, _ = writer.Write(file[first:])
+			_ = writer.Close()
+		}()
+		rest, err := io.ReadAll(seen)
+		if code := <-done; code != exitOK || err != nil || !strings.Contains(string(word)+string(rest), "IKE_AUTH") {
+			t.Errorf("%q: exit %d, %v\n%s", args, code, err, rest)
+		}
+	}
+}
+
 func TestDecodeSaysWhatIsDamaged(t *testing.T) {
 	file := incident(t, "healthy").A
 	out, errs, code := decodeOutput(t, file[:len(file)-5])
-	if code != exitOK || !strings.Contains(errs, "ends inside") || strings.Count(out, "\n") != 4 {
+	if code != exitFailed || !strings.Contains(errs, "ends inside") || !strings.Contains(errs, "fetch or copy") ||
+		strings.Count(out, "\n") != 4 {
 		t.Errorf("exit code %d, %q\n%s", code, errs, out)
+	}
+	for _, args := range [][]string{{"--stats"}, {"--format", "json"}, {"-Y", "esp"}} {
+		if _, errs, code = decodeOutput(t, file[:len(file)-5], args...); code != exitFailed {
+			t.Errorf("%q: exit code %d, %q", args, code, errs)
+		}
+	}
+	// What is damaged behind the last packet that was wanted was not read.
+	if _, errs, code = decodeOutput(t, file[:len(file)-5], "-c", "1"); code != exitOK || errs != "" {
+		t.Errorf("exit code %d, %q", code, errs)
 	}
 	_, errs, code = decodeOutput(t, []byte("not a capture"))
 	if code != exitUsage || !strings.Contains(errs, "neither pcap") {
@@ -198,7 +247,8 @@ func rawIP(payload []byte) []byte {
 // Text from packets must not reach the terminal as control characters, in any form of the output.
 func TestDecodeShowsNoControlCharacters(t *testing.T) {
 	evil := "\x1b]0;owned\x07\x1b[31m\u009b31m\u202e" + "end"
-	b, _ := hex.DecodeString("0102030405060708" + "0000000000000000" + "05100400" + "00000000" + "00000000") // aggressive mode, ID
+	// aggressive mode, ID
+	b, _ := hex.DecodeString("0102030405060708" + "0000000000000000" + "05100400" + "00000000" + "00000000")
 	id := append([]byte{0, 0, 0, byte(8 + len(evil)), 2, 17, 1, 0xf4}, evil...)
 	b = append(b, id...)
 	binary.BigEndian.PutUint32(b[24:], uint32(len(b)))
@@ -207,7 +257,8 @@ func TestDecodeShowsNoControlCharacters(t *testing.T) {
 		if code != exitOK || !strings.Contains(out, "Aggressive") {
 			t.Errorf("%v: exit code %d: %s", args, code, out)
 		}
-		if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e') }); i >= 0 {
+		if i := strings.IndexFunc(out,
+			func(r rune) bool { return r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u202e') }); i >= 0 {
 			t.Errorf("%v: control character at %d in %q", args, i, out)
 		}
 	}
@@ -223,7 +274,8 @@ func TestDecodeMarksMalformedMessages(t *testing.T) {
 	file[at+2] = 0x7f
 	out, _, _ := decodeOutput(t, file, "--format", "ndjson", "--filter", "malformed")
 	all := objects(t, out)
-	if len(all) != 1 || len(all[0].IKE.Malformed) == 0 || all[0].IKE.Malformed[0].Offset != 30 || all[0].IKE.Malformed[0].Reason == "" {
+	if len(all) != 1 || len(all[0].IKE.Malformed) == 0 || all[0].IKE.Malformed[0].Offset != 30 ||
+		all[0].IKE.Malformed[0].Reason == "" {
 		t.Errorf("%s", out)
 	}
 }
@@ -247,14 +299,16 @@ func TestDecodeWithKeys(t *testing.T) {
 			}
 		}
 	}
-	if states["done"] == 0 || len(states) != 2 || !slices.Contains(inner, "IDi") || !slices.Contains(inner, "AUTH") || !slices.Contains(inner, "TSr") {
+	if states["done"] == 0 || len(states) != 2 || !slices.Contains(inner, "IDi") || !slices.Contains(inner, "AUTH") ||
+		!slices.Contains(inner, "TSr") {
 		t.Errorf("states %v, inner payloads %v", states, inner)
 	}
 	out, _, _ = decodeOutput(t, incident(t, "ike-fragmentation").A, "-V", "--keys", keys)
 	if !strings.Contains(out, "Decrypted: ") || !strings.Contains(out, "Payload: TSi (44)") {
 		t.Errorf("the tree shows nothing that was decrypted:\n%s", out)
 	}
-	out, _, _ = decodeOutput(t, incident(t, "ike-fragmentation").A, "--format", "ndjson", "--keys", keys, "--filter", "ike.payload == IDi")
+	out, _, _ = decodeOutput(t, incident(t, "ike-fragmentation").A, "--format", "ndjson", "--keys", keys, "--filter",
+		"ike.payload == IDi")
 	if n := len(objects(t, out)); n != 1 {
 		t.Errorf("the filter finds %d messages by an inner payload, want 1", n)
 	}
@@ -297,7 +351,8 @@ func TestDecodeChecksNATDetection(t *testing.T) {
 }
 
 func TestDecodeChecksNATDetectionOfIKEv1(t *testing.T) {
-	out, _, _ := decodeOutput(t, incident(t, "ikev1-main-mode").A, "--format", "ndjson", "--filter", "ike.payload == NAT-D")
+	out, _, _ := decodeOutput(t, incident(t, "ikev1-main-mode").A, "--format", "ndjson", "--filter",
+		"ike.payload == NAT-D")
 	seen := 0
 	for _, o := range objects(t, out) {
 		for _, p := range o.IKE.Payloads {
@@ -317,7 +372,8 @@ func TestDecodeChecksNATDetectionOfIKEv1(t *testing.T) {
 func TestDecodeWithKeysOfIKEv1(t *testing.T) {
 	keys := filepath.Join("..", "..", "testdata", "incidents", "ikev1-main-mode", "ikev1_decryption_table")
 	out, errs, code := decodeOutput(t, incident(t, "ikev1-main-mode").A, "-V", "--keys", keys)
-	if code != exitOK || !strings.Contains(out, "ID_IPV4_ADDR_SUBNET: 10.2.0.0/255.255.255.0") || strings.Contains(out, "makes no sense") {
+	if code != exitOK || !strings.Contains(out, "ID_IPV4_ADDR_SUBNET: 10.2.0.0/255.255.255.0") ||
+		strings.Contains(out, "makes no sense") {
 		t.Errorf("exit code %d: %s\n%s", code, errs, out)
 	}
 }
@@ -341,24 +397,27 @@ func TestDecodeAssemblesFragmentsOfIKEv1(t *testing.T) {
 	}
 	p := all[0].IKE.Payloads[0]
 	inner, _ := p["message"].(map[string]any)
-	if p["name"] != "FRAG" || fmt.Sprint(p["fragments"]) != "[1 2]" || inner["exchange"] != float64(2) || !strings.Contains(fmt.Sprint(inner["payloads"]), "vendor:Cisco") {
+	if p["name"] != "FRAG" || fmt.Sprint(p["fragments"]) != "[1 2]" || inner["exchange"] != float64(2) ||
+		!strings.Contains(fmt.Sprint(inner["payloads"]), "vendor:Cisco") {
 		t.Errorf("%v", p)
 	}
 	out, _, _ = decodeOutput(t, file, "-V")
-	if !strings.Contains(out, "[Completes the message of frames 1, 2: 40 bytes]") || strings.Count(out, "Payload: VID (13)") != 1 {
+	if !strings.Contains(out, "[Completes the message of frames 1, 2: 40 bytes]") ||
+		strings.Count(out, "Payload: VID (13)") != 1 {
 		t.Errorf("%s", out)
 	}
 }
 
-// A sender that fills AEAD plaintext up to a multiple of eight is known by its empty messages; from then on the range is exact to
-// that, not to fifteen bytes.
+// A sender that fills AEAD plaintext up to a multiple of eight is known by its empty messages; from
+// then on the range is exact to that, not to fifteen bytes.
 func TestDecodeLearnsThePaddingHabit(t *testing.T) {
 	message := func(next, exchange, flags byte, payload []byte) []byte {
 		b, _ := hex.DecodeString("01020304050607080910111213141516")
 		b = append(b, next, 0x20, exchange, flags, 0, 0, 0, 0, 0, 0, 0, byte(28+len(payload)))
 		return append(b, payload...)
 	}
-	selection, _ := hex.DecodeString("00000028" + "00000024" + "01010003" + "0300000c01000014800e0100" + "0300000802000005" + "000000080400000e")
+	selection, _ := hex.DecodeString("00000028" + "00000024" + "01010003" + "0300000c01000014800e0100" +
+		"0300000802000005" + "000000080400000e")
 	file := rawIP(message(33, 34, 0x20, selection)) // AES-GCM-16
 	for _, sk := range []struct{ first, ciphertext byte }{{42, 16}, {0, 8}, {42, 16}, {0, 16}} {
 		n := 4 + 8 + sk.ciphertext + 16

@@ -73,12 +73,15 @@ func (a *app) listIncidents() error {
 	if err != nil {
 		return err
 	}
+	longest := 0
 	for _, i := range all {
-		if _, err := fmt.Fprintf(a.stdout, "%-26s %s\n", i.Name, i.What); err != nil {
-			return err
-		}
+		longest = max(longest, len(i.Name))
 	}
-	return nil
+	var lines []string
+	for _, i := range all {
+		lines = append(lines, fmt.Sprintf("%-*s  %s", longest, i.Name, i.What))
+	}
+	return a.writeList(lines, longest+2)
 }
 
 func chosenIncident(args []string) (testdata.Incident, error) {
@@ -97,7 +100,8 @@ func chosenIncident(args []string) (testdata.Incident, error) {
 	if i := slices.Index(names, name); i >= 0 {
 		return all[i], nil
 	}
-	return testdata.Incident{}, usageError(fmt.Errorf("no incident %q; `moncap demo --list` names them%s", name, didYouMean(name, names)))
+	return testdata.Incident{},
+		usageError(fmt.Errorf("no incident %q; `moncap demo --list` names them%s", name, didYouMean(name, names)))
 }
 
 func (a *app) demo(ctx context.Context, incident testdata.Incident, speed float64, f *runFlags) (err error) {
@@ -137,14 +141,17 @@ func (a *app) demo(ctx context.Context, incident testdata.Incident, speed float6
 func inventoryText(t *inventory.Tunnel) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Simulated routers of `moncap simulate`; they are gone when it ends.\nversion: 1\n")
-	fmt.Fprintf(&b, "defaults: {username: %s, password: %q, known_hosts: %q}\npeers:\n", t.A.Username, t.A.Password.String(), t.A.KnownHosts)
+	fmt.Fprintf(&b, "defaults: {username: %s, password: %q, known_hosts: %q}\npeers:\n", t.A.Username,
+		t.A.Password.String(), t.A.KnownHosts)
 	for _, p := range []*inventory.Peer{t.A, t.B} {
 		nat := ""
 		if p.WAN.NATAddress.IsValid() {
 			nat = ", nat_address: " + p.WAN.NATAddress.String()
 		}
-		fmt.Fprintf(&b, "  %s: {host: %s, port: %d, wan: {interface: %s, address: \"%s\"%s}}\n", p.Name, p.Host, p.Port, p.WAN.Interface, p.WAN.Address, nat)
+		fmt.Fprintf(&b, "  %s: {host: %s, port: %d, wan: {interface: %s, address: \"%s\"%s}}\n", p.Name, p.Host, p.Port,
+			p.WAN.Interface, p.WAN.Address, nat)
 	}
-	fmt.Fprintf(&b, "tunnels:\n  %s: {a: %s, b: %s, capture: {buffer_mb: 10, duration: 60s}}\n", t.Name, t.A.Name, t.B.Name)
+	fmt.Fprintf(&b, "tunnels:\n  %s: {a: %s, b: %s, capture: {buffer_mb: 10, duration: 60s}}\n", t.Name, t.A.Name,
+		t.B.Name)
 	return b.String()
 }

@@ -21,18 +21,23 @@ import (
 	"github.com/moncap/moncap/testdata"
 )
 
-// playedToo are, of the incidents that the analysis alone judges as well, those that ask most of routers and access lists: translated
-// addresses that change, IP fragments of either version, ICMP of every kind, captures with holes. A run takes a second or two, so the
-// rest is left to the tests of package analysis, which judge the same packets.
-var playedToo = []string{"blocked-one-initiates", "nat-rebinding", "ikev1-nat", "icmp-port-unreachable", "ipv6-admin-prohibited", "ipv6-fragments-lost",
+// playedToo are, of the incidents that the analysis alone judges as well, those that ask most of
+// routers and access lists: translated addresses that change, IP fragments of either version, ICMP
+// of every kind, captures with holes. A run takes a second or two, so the rest is left to the tests
+// of package analysis, which judge the same packets.
+var playedToo = []string{"blocked-one-initiates", "nat-rebinding", "ikev1-nat", "icmp-port-unreachable",
+	"ipv6-admin-prohibited", "ipv6-fragments-lost",
 	"packet-too-big", "mtu-black-hole", "capture-without-fragments", "lossy-path"}
 
 // played are the incidents that are played whole, besides.
-var played = []string{"blocked-a-to-b", "blocked-b-to-a", "child-proposal-mismatch", "cookie", "esp-blocked-a-to-b", "healthy", "icmp-admin-prohibited",
-	"ike-fragmentation", "ike-proposal-mismatch", "ikev1-main-mode", "ikev1-psk-mismatch", "ip-fragments-lost", "ipv6", "ke-group-retry", "nat", "nat-pat",
+var played = []string{"blocked-a-to-b", "blocked-b-to-a", "child-proposal-mismatch", "cookie", "esp-blocked-a-to-b",
+	"healthy", "icmp-admin-prohibited",
+	"ike-fragmentation", "ike-proposal-mismatch", "ikev1-main-mode", "ikev1-psk-mismatch", "ip-fragments-lost", "ipv6",
+	"ke-group-retry", "nat", "nat-pat",
 	"nat-t-blocked", "psk-mismatch", "rekey-and-delete", "simultaneous-initiation"}
 
-// TestDemoTellsTheTruth plays incidents through simulated routers, SSH, SCP and both captures, to the report.
+// TestDemoTellsTheTruth plays incidents through simulated routers, SSH, SCP and both captures, to
+// the report.
 func TestDemoTellsTheTruth(t *testing.T) {
 	for _, name := range slices.Concat(playedToo, played) {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +113,8 @@ func TestFormatsOfOneRun(t *testing.T) {
 		t.Fatalf("exit %d\n%s\n%s", r.code, r.stdout, r.stderr)
 	}
 	for format, want := range map[string]string{
-		"text": "UDP 4500", "json": `"schema": "moncap.report/v1"`, "html": "<svg", "markdown": "#", "junit": "<testsuite", "mermaid": "sequenceDiagram",
+		"text": "UDP 4500", "json": `"schema": "moncap.report/v1"`, "html": "<svg", "markdown": "#", "junit": "<testsuite",
+		"mermaid": "sequenceDiagram",
 	} {
 		r := moncap(t, "report", out, "--format", format)
 		if r.code != exitCritical || !strings.Contains(r.stdout, want) {
@@ -156,7 +162,8 @@ func TestStepByStep(t *testing.T) {
 	}
 }
 
-// A tunnel's name means the run that still has something on the routers, also when a later run was refused.
+// A tunnel's name means the run that still has something on the routers, also when a
+// later run was refused.
 func TestTunnelNameFindsTheOpenRun(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	runs := filepath.Join(l.dir, "runs")
@@ -172,13 +179,17 @@ func TestTunnelNameFindsTheOpenRun(t *testing.T) {
 	want(exitOK, "capturing on both routers", "start", "demo", "--name", "cap", "--duration", "60s")
 	want(exitFailed, "cap exists already", "run", "demo", "--name", "cap", "--duration", "1s")
 	want(exitOK, "active", "status", "demo", "--name", "cap")
-	want(exitOK, "stopped; fetch them", "stop", "demo", "--name", "cap")
+	said := want(exitOK, "stopped; fetch them", "stop", "demo", "--name", "cap").stdout
+	if !strings.Contains(said, "moncap -i "+l.inventory+" collect ") || !strings.Contains(said, " --name cap") {
+		t.Errorf("without the inventory or the name collect would touch nothing: %s", said)
+	}
 	want(exitOK, "ESTABLISHED", "collect", "demo", "--name", "cap")
 	want(exitFailed, "no capture on its routers any more", "collect", "demo")
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("%v is not as it was", dirty)
 	}
-	r := want(exitOK, "left as asked", "run", "demo", "--name", "kept", "--keep", "--until", "packets=4", "--duration", "5s")
+	r := want(exitOK, "left as asked", "run", "demo", "--name", "kept", "--keep", "--until", "packets=4", "--duration",
+		"5s")
 	if !strings.Contains(r.stderr, "site-a: left on it as asked: access list kept, capture point kept") {
 		t.Errorf("what was kept is not said:\n%s", r.stderr)
 	}
@@ -190,7 +201,8 @@ func TestTunnelNameFindsTheOpenRun(t *testing.T) {
 	}
 }
 
-// TestSimulateAgain starts the practice routers twice in one folder: what knew them knows them still.
+// TestSimulateAgain starts the practice routers twice in one folder: what knew
+// them knows them still.
 func TestSimulateAgain(t *testing.T) {
 	i, err := testdata.Load("healthy")
 	if err != nil {
@@ -216,27 +228,16 @@ func TestSimulateAgain(t *testing.T) {
 	}
 }
 
-// TestNarrowAccount runs with the account that `moncap account --narrow` prints, as the router's own parser view.
+// TestNarrowAccount runs with the account that `moncap account --narrow` prints, as the router's
+// own parser view.
 func TestNarrowAccount(t *testing.T) {
-	i, err := testdata.Load("healthy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	l, err := startLab(context.Background(), i, labOptions{dir: dir, speed: 1000, change: func(c *simulator.Config) {
+	l := newLabWith(t, "healthy", func(c *simulator.Config) {
 		c.View = iosxe.NarrowCommands()
 		c.Privilege = 1
 		c.Knobs.NoSCP = true
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	file := filepath.Join(dir, "inventory.yaml")
-	if err := os.WriteFile(file, []byte(inventoryText(l.tunnel)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r := moncap(t, "run", "demo", "-i", file, "--out", filepath.Join(dir, "bundle"), "--zero-config", "--until", "packets=4", "--duration", "5s")
+	})
+	r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--zero-config", "--until",
+		"packets=4", "--duration", "5s")
 	if r.code != exitOK || !strings.Contains(r.stdout, "ESTABLISHED") {
 		t.Errorf("zero-config: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -247,43 +248,31 @@ func TestNarrowAccount(t *testing.T) {
 			}
 		}
 	}
-	if r := moncap(t, "run", "demo", "-i", file, "--out", filepath.Join(dir, "full"), "--duration", "1s"); r.code != exitFailed {
+	if r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "full"), "--duration",
+		"1s"); r.code != exitFailed {
 		t.Errorf("the full playbook with the narrow account: exit %d\n%s", r.code, r.stderr)
 	}
 }
 
-// TestTalkativeRouters runs the playbook while both routers log to the session all the time, in every form of log lines.
+// TestTalkativeRouters runs the playbook while both routers log to the session all the time, in
+// every form of log lines.
 func TestTalkativeRouters(t *testing.T) {
-	i, err := testdata.Load("healthy")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, form := range []string{"", "none", "zone"} {
 		t.Run("timestamps "+form, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			l, err := startLab(context.Background(), i, labOptions{dir: dir, speed: 1000, change: func(c *simulator.Config) {
-				c.Knobs = simulator.Knobs{TerminalMonitor: true, SyslogEvery: 3 * time.Millisecond, Timestamps: form, ExecPromptTimestamp: true,
-					LoggingSynchronous: form == "none", SecurityWarnings: true, MOTD: "site-A#\n*** authorised > users # only ***\n"}
+			l := newLabWith(t, "healthy", func(c *simulator.Config) {
+				c.Knobs = simulator.Knobs{TerminalMonitor: true, SyslogEvery: 3 * time.Millisecond, Timestamps: form,
+					ExecPromptTimestamp: true, LoggingSynchronous: form == "none", SecurityWarnings: true,
+					MOTD: "site-A#\n*** authorised > users # only ***\n"}
 				c.NTPLost = form == "zone"
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			file := filepath.Join(dir, "inventory.yaml")
-			if err := os.WriteFile(file, []byte(inventoryText(l.tunnel)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			before := [2]routerState{stateOf(l.routers[0]), stateOf(l.routers[1])}
-			r := moncap(t, "run", "demo", "-i", file, "--out", filepath.Join(dir, "bundle"), "--until", "packets=4", "--duration", "10s", "--format", "json")
+			})
+			r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--until", "packets=4",
+				"--duration", "10s", "--format", "json")
 			if r.code != exitOK || strings.Contains(r.stdout, "rebuilt from") {
 				t.Errorf("exit %d\n%s", r.code, r.stderr)
 			}
-			for i, router := range l.routers {
-				if !stateOf(router).equal(before[i]) {
-					t.Errorf("router %d is not as it was", i)
-				}
+			if dirty := l.dirty(); len(dirty) > 0 {
+				t.Errorf("%v is not as it was", dirty)
 			}
 		})
 	}
@@ -316,7 +305,8 @@ func TestUntil(t *testing.T) {
 			for n := range 2 {
 				out := filepath.Join(l.dir, fmt.Sprint("bundle", n))
 				began := time.Now()
-				r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", tt.until, "--duration", duration.String(), "--quiet")
+				r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", tt.until, "--duration", duration.String(),
+					"--quiet")
 				if r.code != tt.code {
 					t.Fatalf("run %d: exit %d, want %d\n%s%s", n, r.code, tt.code, r.stdout, r.stderr)
 				}
@@ -340,13 +330,31 @@ func TestSeveralTunnels(t *testing.T) {
 	}
 	p := program{}
 	t.Chdir(l.dir)
-	r := p.run(t.Context(), "run", "--all", "--parallel", "2", "-i", l.inventory, "--duration", "1s", "--until", "packets=4")
+	r := p.run(t.Context(), "run", "--all", "--parallel", "2", "-i", l.inventory, "--duration", "1s", "--until",
+		"packets=4")
 	lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
 	if r.code != exitOK || len(lines) != 2 || !strings.Contains(r.stdout, "demo: established") {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("%v is not as it was", dirty)
+	}
+}
+
+// A later release can be practised on: its binary trace is read, and what it said is told.
+func TestSimulateAnotherRelease(t *testing.T) {
+	l := newLabOf(t, "peer-silent-after-init", labOptions{release: "17.9.4"})
+	r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--duration", "3s",
+		"--binary-trace")
+	said := strings.Join(strings.Fields(r.stdout), " ")
+	for _, want := range []string{"C8000V, 17.9.4", "note site-b: binary trace read: no line about IKE"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q: exit %d\n%s%s", want, r.code, r.stdout, r.stderr)
+		}
+	}
+	if r := moncap(t, "simulate", "--release", "12.4"); r.code != exitUsage ||
+		!strings.Contains(r.stderr, `--release: "12.4": want one as 16.12.6 or 17.9.4`) {
+		t.Errorf("exit %d: %s", r.code, r.stderr)
 	}
 }
 
@@ -364,7 +372,8 @@ func TestSimulate(t *testing.T) {
 	if err := os.WriteFile(ask, []byte("#!/bin/sh\necho "+labPassword+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "ssh", "-o", "UserKnownHostsFile="+filepath.Join(l.dir, "known_hosts"), "-p", port, labUser+"@"+host, "show clock")
+	cmd := exec.CommandContext(t.Context(), "ssh", "-o", "UserKnownHostsFile="+filepath.Join(l.dir, "known_hosts"), "-p",
+		port, labUser+"@"+host, "show clock")
 	cmd.Env = append(os.Environ(), "SSH_ASKPASS="+ask, "SSH_ASKPASS_REQUIRE=force", "DISPLAY=none")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "UTC") {
@@ -372,8 +381,8 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
-// TestDemoChecksDebugs has both routers trace IKEv2 while the packets pass: the debug and the captures must agree, and none may
-// accuse the other.
+// TestDemoChecksDebugs has both routers trace IKEv2 while the packets pass: the debug and the
+// captures must agree, and none may accuse the other.
 func TestDemoChecksDebugs(t *testing.T) {
 	for _, name := range []string{"nat", "blocked-a-to-b", "capture-without-fragments"} {
 		t.Run(name, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// destination is where -o sends something. A regular file, or one that is not there yet, appears only when it is whole;
-// a device, a FIFO or a socket is written through, and a link is followed.
+// destination is where -o sends something. A regular file, or one that is not there yet, appears
+// only when it is whole; a device, a FIFO or a socket is written through, and a link is followed.
 type destination struct {
 	file    string // the regular file, behind all links; "": path is written through
 	path    string // as it was given
@@ -22,7 +22,8 @@ type destination struct {
 // newFileMode is that of what -o makes: reports name the operator's addresses.
 const newFileMode fs.FileMode = 0o600
 
-// destinationOf finds out what path is, and whether it can be written to. Nothing is made that stays.
+// destinationOf finds out what path is, and whether it can be written to. Nothing
+// is made that stays.
 func (a *app) destinationOf(path string) (destination, error) {
 	switch {
 	case path == "" || slices.Contains([]string{"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}, path):

@@ -47,10 +47,12 @@ func TestOutputGoesWhereItWasTold(t *testing.T) {
 			t.Errorf("exit %d: %s", r.code, r.stderr)
 		}
 		info, err := os.Stat(link)
-		if l, err2 := os.Lstat(link); err != nil || err2 != nil || l.Mode().Type() != os.ModeSymlink || info.Mode().IsRegular() {
+		if l, err2 := os.Lstat(link); err != nil || err2 != nil || l.Mode().Type() != os.ModeSymlink ||
+			info.Mode().IsRegular() {
 			t.Error("the link to the device is not what it was")
 		}
-		if r := moncap(t, "analyze", pcap, "-o", "/dev/full"); r.code != exitFailed || !strings.Contains(r.stderr, "/dev/full") {
+		if r := moncap(t, "analyze", pcap, "-o", "/dev/full"); r.code != exitFailed ||
+			!strings.Contains(r.stderr, "/dev/full") {
 			t.Errorf("/dev/full: exit %d: %s", r.code, r.stderr)
 		}
 	})
@@ -82,7 +84,8 @@ func TestOutputGoesWhereItWasTold(t *testing.T) {
 	})
 }
 
-// TestOutputIsCheckedFirst is about destinations that cannot be: they are wrong usage, before anything else is done.
+// TestOutputIsCheckedFirst is about destinations that cannot be: they are wrong usage, before
+// anything else is done.
 func TestOutputIsCheckedFirst(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "bundle")
@@ -108,7 +111,8 @@ func TestFormOfTheFileName(t *testing.T) {
 		name, begin string
 		more        []string
 	}{
-		{"r.json", "{", nil}, {"r.HTML", "<!doctype html>", nil}, {"r.pcapng", "\n\r\r\n", nil}, {"r.md", "#", nil}, {"r.xml", "<?xml", nil},
+		{"r.json", "{", nil}, {"r.HTML", "<!doctype html>", nil}, {"r.pcapng", "\n\r\r\n", nil}, {"r.md", "#", nil},
+		{"r.xml", "<?xml", nil},
 		{"r.txt", "✔", nil}, {"r", "✔", nil}, {"r.json", "✔", []string{"--format", "text"}},
 	} {
 		file := filepath.Join(t.TempDir(), tt.name)

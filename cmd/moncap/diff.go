@@ -96,7 +96,8 @@ func (a *app) twoRuns(ctx context.Context, tunnel, since string) ([2]string, err
 			return [2]string{p.name(), latest[0].name()}, nil
 		}
 	}
-	return [2]string{}, usageError(fmt.Errorf("%s: no run with captures began before %s", tunnel, before.Local().Format(time.DateTime)))
+	return [2]string{},
+		usageError(fmt.Errorf("%s: no run with captures began before %s", tunnel, before.Local().Format(time.DateTime)))
 }
 
 func (a *app) showDiff(before, after *report.Report, format string) error {

@@ -20,7 +20,8 @@ func (a *app) eventsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "events",
 		Short: "What log lines and alerts start, and what they started",
-		Long: fmt.Sprintf(`A worker (moncap serve) has runs made when log lines of routers (--syslog) or alerts (hooks in serve.yaml)
+		Long: fmt.Sprintf(
+			`A worker (moncap serve) has runs made when log lines of routers (--syslog) or alerts (hooks in serve.yaml)
 tell that a tunnel is in trouble. An event says at most which tunnel is meant; it carries no command and no
 setting. What holds for everybody holds for events: approval, blackouts of the tunnel's schedules, one capture
 a router. Brakes keep a storm small: a tunnel is started once in %s and %d times a day, all together %d
@@ -56,7 +57,7 @@ events.on of serve.yaml chooses other kinds, and a line as a router logs it, or 
 		Args:    wants(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			listed := []listedRule{}
-			w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+			w := a.newTable(a.stdout)
 			fmt.Fprintln(w, "LINE\tEVENT\tSTARTS A RUN\tEXAMPLE")
 			for _, r := range event.Rules() {
 				facility, mnemonic, _ := strings.Cut(r.Code, " ")
@@ -103,8 +104,10 @@ func (a *app) eventTestCommand() *cobra.Command {
 about. --from says which router sent it: a name of the inventory, or an address as the worker would see it.
 Without it, only the line itself is judged. Nothing is started, and no database is asked.
 ` + plainStatusHelp,
-		Example: `  moncap events test '<189>8: *Mar  1 00:00:00.000: %LINEPROTO-5-UPDOWN: Line protocol on Interface Tunnel46, changed state to down'
-  moncap events test --from site-a '%CRYPTO-5-SESSION_STATUS: Crypto tunnel is DOWN.  Peer 192.168.2.1:500  Id: 192.168.2.1'`,
+		Example: `  moncap events test \
+    '<189>8: %LINEPROTO-5-UPDOWN: Line protocol on Interface Tunnel46, changed state to down'
+  moncap events test --from site-a \
+    '%CRYPTO-5-SESSION_STATUS: Crypto tunnel is DOWN.  Peer 192.168.2.1:500  Id: 192.168.2.1'`,
 		Args: wants(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.testLine(cmd.Context(), args[0], from) },
 	}
@@ -175,7 +178,9 @@ func (a *app) eventFrom(from string, line []byte) (event.Event, error) {
 	if err != nil {
 		p, ok := inv.Peers[from]
 		if !ok {
-			return event.Event{}, usageError(fmt.Errorf("--from %s: want an address, or a peer of %s%s", from, inv.File, didYouMean(from, inv.PeerNames())))
+			return event.Event{},
+				usageError(fmt.Errorf("--from %s: want an address, or a peer of %s%s", from, inv.File,
+					didYouMean(from, inv.PeerNames())))
 		}
 		address = p.WAN.Address
 	}
@@ -215,7 +220,8 @@ many events of the tunnel came after it that were only counted. With --follow, t
 			if follow && a.facts != nil {
 				return usageError(errors.New("events tail: --follow prints text alone"))
 			}
-			return a.withStore(cmd.Context(), &f, func(s *fleet.Store) error { return a.tailEvents(cmd.Context(), s, n, follow) })
+			return a.withStore(cmd.Context(), &f,
+				func(s *fleet.Store) error { return a.tailEvents(cmd.Context(), s, n, follow) })
 		},
 	}
 	f.register(c)
@@ -242,7 +248,8 @@ func (a *app) tailEvents(ctx context.Context, s *fleet.Store, n int, follow bool
 				last, shown = e.At, map[string]bool{}
 			}
 			shown[key] = true
-			listed = append(listed, listedEvent{e.At, e.Tunnel, e.Peer, e.Kind, e.Source, e.Outcome, e.Run, e.Why, e.More, e.Text})
+			listed = append(listed, listedEvent{e.At, e.Tunnel, e.Peer, e.Kind, e.Source, e.Outcome, e.Run, e.Why, e.More,
+				e.Text})
 			fmt.Fprintln(a.stdout, printable(eventLine(e)))
 		}
 		if !follow {
@@ -262,13 +269,14 @@ func (a *app) tailEvents(ctx context.Context, s *fleet.Store, n int, follow bool
 	}
 	a.fact("events", listed)
 	if len(listed) == 0 {
-		fmt.Fprintln(a.stdout, "there were no events; moncap serve --syslog listens to log lines, and hooks in serve.yaml take alerts")
+		fmt.Fprintln(a.stdout, "there were no events; moncap serve --syslog listens to log lines, and hooks in serve.yaml "+
+			"take alerts")
 	}
 	return nil
 }
 
 func eventLine(e fleet.EventRow) string {
-	s := fmt.Sprintf("%s  %s  %s from %s", e.At.Local().Format("2006-01-02 15:04:05"), e.Tunnel, e.Kind, e.Source)
+	s := fmt.Sprintf("%s  %s  %s from %s", e.At.Local().Format(withZone), e.Tunnel, e.Kind, e.Source)
 	if e.Peer != "" {
 		s += " of " + e.Peer
 	}

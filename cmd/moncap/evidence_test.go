@@ -16,19 +16,21 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// TestTheOnlyCopyStaysAndIsCollected lets one router give its packets away in no way. They stay there, the other side is
-// reported, and collect fetches them when the router lets it.
+// TestTheOnlyCopyStaysAndIsCollected lets one router give its packets away in no way. They stay
+// there, the other side is reported, and collect fetches them when the router lets it.
 func TestTheOnlyCopyStaysAndIsCollected(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	refuse := func(pattern string, action simulator.Action) {
-		l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(pattern), Action: action, Text: "Command authorization failed.", Times: -1})
+		l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(pattern), Action: action,
+			Text: "Command authorization failed.", Times: -1})
 	}
 	refuse(`^scp -f`, simulator.SCPError)
 	refuse(`buffer dump$`, simulator.ErrorText)
 	out := filepath.Join(l.dir, "b")
 	r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s")
 	run := readTestRun(t, out)
-	if r.code != exitDirty || !strings.Contains(r.stderr, "left on purpose") || !strings.Contains(r.stderr, "collect "+out) || len(run.Left) == 0 || run.Left[0].Reason != capture.ReasonOnlyCopy {
+	if r.code != exitDirty || !strings.Contains(r.stderr, "left on purpose") ||
+		!strings.Contains(r.stderr, "collect "+out) || len(run.Left) == 0 || run.Left[0].Reason != capture.ReasonOnlyCopy {
 		t.Fatalf("exit %d, left %+v\n%s", r.code, run.Left, r.stderr)
 	}
 	if !strings.Contains(r.stdout, "site-b") || !strings.Contains(r.stdout, "site-a (side A): fetch: ") {
@@ -49,7 +51,8 @@ func TestTheOnlyCopyStaysAndIsCollected(t *testing.T) {
 	l.nothingLeft(t, r)
 }
 
-// TestAnotherHostKeyOfTheTransferIsAFinding has another router answer the connection that is to fetch A's capture.
+// TestAnotherHostKeyOfTheTransferIsAFinding has another router answer the connection that is to
+// fetch A's capture.
 func TestAnotherHostKeyOfTheTransferIsAFinding(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	routers := 0
@@ -72,9 +75,11 @@ func TestAnotherHostKeyOfTheTransferIsAFinding(t *testing.T) {
 		}
 	}}
 	out := filepath.Join(l.dir, "b")
-	r := p.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--format", "json")
+	r := p.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s",
+		"--format", "json")
 	run := readTestRun(t, out)
-	if r.code != exitWarnings || run.A.Source != bundle.SourceDump || run.A.TransferHostKeyChanged == "" || !strings.Contains(r.stdout, `"transfer-host-key-changed"`) {
+	if r.code != exitWarnings || run.A.Source != bundle.SourceDump || run.A.TransferHostKeyChanged == "" ||
+		!strings.Contains(r.stdout, `"transfer-host-key-changed"`) {
 		t.Errorf("exit %d, source %q, %q\n%s", r.code, run.A.Source, run.A.TransferHostKeyChanged, r.stderr)
 	}
 	l.nothingLeft(t, r)

@@ -46,18 +46,24 @@ Tunnels come from --tunnels, a table with the columns tunnel, a, b and, if you l
 a_nat_address, a_vrf and the same for b; some sources name them, too. What was taken, guessed and dropped is told on stderr.
 A WAN interface or address that the source does not name stands as CHANGE-ME, which inventory validate refuses with its
 line. Passwords are never copied: where each may be kept is proposed.`,
-		Example: `  ansible-inventory -i production --list | moncap inventory import --from ansible - -o inventory.yaml
+		Example: `  ansible-inventory -i production --list |
+    moncap inventory import --from ansible - -o inventory.yaml
   moncap inventory import --from csv routers.csv --tunnels pairs.csv -o inventory.yaml --merge
-  moncap inventory import --from netbox https://netbox.example.net --token env:NETBOX_TOKEN --filter tag=vpn`,
+  moncap inventory import --from netbox https://netbox.example.net \
+    --token env:NETBOX_TOKEN --filter tag=vpn`,
 		Args: wants(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.importInventory(cmd.Context(), f, args[0]) },
 	}
 	c.Flags().StringVar(&f.from, "from", "", "kind of source: "+strings.Join(exchange.Sources, ", "))
 	c.Flags().StringVar(&f.tunnels, "tunnels", "", "table (CSV) of the pairs of routers that have tunnels")
-	c.Flags().StringVarP(&f.output, "output", "o", "", "write the inventory to this file instead of stdout; one that is there is kept without --merge")
-	c.Flags().BoolVar(&f.merge, "merge", false, "add to the file of -o, else to the inventory, what it has not; nothing in it is changed")
-	c.Flags().StringVar(&f.token, "token", "", "where the token of the NetBox is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME")
-	c.Flags().StringArrayVar(&f.filter, "filter", nil, "choose devices of the NetBox: platform=iosxe, tag=vpn; as often as needed")
+	c.Flags().StringVarP(&f.output, "output", "o", "",
+		"write the inventory to this file instead of stdout; one that is there is kept without --merge")
+	c.Flags().BoolVar(&f.merge, "merge", false,
+		"add to the file of -o, else to the inventory, what it has not; nothing in it is changed")
+	c.Flags().StringVar(&f.token, "token", "",
+		"where the token of the NetBox is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME")
+	c.Flags().StringArrayVar(&f.filter, "filter", nil,
+		"choose devices of the NetBox: platform=iosxe, tag=vpn; as often as needed")
 	c.Flags().IntVar(&f.limit, "limit", 10000, "devices of the NetBox at most")
 	mustComplete(c, "from", exchange.Sources)
 	return a.withFormat(c)
@@ -95,7 +101,8 @@ func (a *app) importInventory(ctx context.Context, f importFlags, from string) e
 		if bytes.Equal(old, text.Bytes()) {
 			return nil
 		}
-		return usageError(&hinted{fmt.Errorf("%s is there already, and is kept", f.output), "--merge adds to it what it has not"})
+		return usageError(&hinted{fmt.Errorf("%s is there already, and is kept", f.output),
+			"--merge adds to it what it has not"})
 	}
 	return a.writeTo(f.output, func(w io.Writer) error { _, err := w.Write(text.Bytes()); return err })
 }

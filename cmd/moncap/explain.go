@@ -38,7 +38,7 @@ func (a *app) explainCommand() *cobra.Command {
 				return writeJSON(a.stdout, entries)
 			}
 			if len(args) == 0 {
-				return listEntries(a.stdout, entries)
+				return a.listEntries(entries)
 			}
 			return explainEntry(a.stdout, entries[0])
 		},
@@ -62,7 +62,8 @@ func catalogueEntries(args []string) ([]diagnose.Entry, error) {
 	codes := diagnose.Codes()
 	if len(args) == 1 {
 		if !slices.Contains(codes, args[0]) {
-			return nil, usageError(fmt.Errorf("explain: no finding %q; `moncap explain` lists them%s", args[0], didYouMean(args[0], codes)))
+			return nil, usageError(fmt.Errorf("explain: no finding %q; `moncap explain` lists them%s", args[0],
+				didYouMean(args[0], codes)))
 		}
 		codes = args
 	}
@@ -74,26 +75,31 @@ func catalogueEntries(args []string) ([]diagnose.Entry, error) {
 	return entries, nil
 }
 
-func listEntries(w io.Writer, entries []diagnose.Entry) error {
+func (a *app) listEntries(entries []diagnose.Entry) error {
+	var lines []string
 	for _, e := range entries {
-		if _, err := fmt.Fprintf(w, "%-34s %-9s %s\n", e.Code, e.Severity, e.Title); err != nil {
-			return err
-		}
+		lines = append(lines, fmt.Sprintf("%-34s %-9s %s", e.Code, e.Severity, e.Title))
 	}
-	return nil
+	return a.writeList(lines, 34+1+9+1)
 }
 
 func explainEntry(w io.Writer, e diagnose.Entry) error {
 	fmt.Fprintf(w, "%s (%s)\n%s\n", e.Code, e.Severity, e.Title)
 	for _, s := range []struct{ head, text string }{
-		{"What it means", e.Meaning}, {"What proves it", e.Proof}, {"What would make it wrong", e.WrongIf}, {"What to do", e.Todo},
+		{"What it means", e.Meaning}, {"What proves it", e.Proof}, {"What would make it wrong", e.WrongIf},
+		{"What to do", e.Todo},
 	} {
 		if s.text != "" {
 			fmt.Fprintf(w, "\n%s\n%s\n", s.head, wrap(s.text, 78, "  "))
 		}
 	}
-	if len(e.Fields) > 0 {
-		fmt.Fprintf(w, "\nFields in JSON\n  %s\n", strings.Join(e.Fields, ", "))
+	for _, s := range []struct {
+		head   string
+		fields []string
+	}{{"Fields in JSON", e.Fields}, {"Further ones that it may have", e.More}} {
+		if len(s.fields) > 0 {
+			fmt.Fprintf(w, "\n%s\n  %s\n", s.head, strings.Join(s.fields, ", "))
+		}
 	}
 	return nil
 }
@@ -127,7 +133,7 @@ func writeJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := w.Write(steering().ReplaceAllFunc(b.Bytes(), func(m []byte) []byte {
+	_, err := w.Write(steering.Get().ReplaceAllFunc(b.Bytes(), func(m []byte) []byte {
 		var escaped []byte
 		for _, unit := range utf16.Encode([]rune(string(m))) {
 			escaped = fmt.Appendf(escaped, `\u%04x`, unit)
@@ -161,22 +167,25 @@ func didYouMean(typed string, accepted []string) string {
 	return fmt.Sprintf(" (did you mean %s?)", best)
 }
 
-// editDistance is the Levenshtein distance in bytes.
+// editDistance is how many bytes have to be put in, taken out, replaced, or exchanged with the next
+// one to make b of a (optimal string alignment).
 func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
+		before, last, row = last, row, before
 		row[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			cost := last[j]
 			if a[i] != b[j] {
 				cost++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			row[j+1] = min(cost, row[j]+1, last[j+1]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
 		}
 	}
 	return row[len(b)]

@@ -27,7 +27,8 @@ const extcapPrefix = "moncap-"
 // livePoll is the time between two looks while somebody watches the packets come.
 const livePoll = 400 * time.Millisecond
 
-// extcapFlags are what Wireshark calls an extcap program with (doc/extcap.adoc of Wireshark), and what its dialogue offers.
+// extcapFlags are what Wireshark calls an extcap program with (doc/extcap.adoc of Wireshark), and
+// what its dialogue offers.
 type extcapFlags struct {
 	runFlags
 	interfaces, dlts, config, capture bool
@@ -134,7 +135,8 @@ func (a *app) extcapInterfaces() error {
 }
 
 func (a *app) extcapConfig(t *inventory.Tunnel) error {
-	_, err := fmt.Fprintf(a.stdout, `arg {number=0}{call=--duration}{display=Capture for}{tooltip=The routers stop by themselves after it: 30s, 5m, 1h}{type=string}{default=%s}
+	_, err := fmt.Fprintf(a.stdout,
+		`arg {number=0}{call=--duration}{display=Capture for}{tooltip=The routers stop by themselves after it: 30s, 5m, 1h}{type=string}{default=%s}
 arg {number=1}{call=--until}{display=End before that when}{tooltip=Stop ends it at any time}{type=selector}
 value {arg=1}{value=none}{display=nothing else}{default=true}
 value {arg=1}{value=decided}{display=the tunnel is established or failed}{default=false}
@@ -146,8 +148,8 @@ arg {number=3}{call=--exported-only}{display=Show packets at the end only}{toolt
 	return err
 }
 
-// extcapCapture runs the playbook and writes both captures to the FIFO: what is seen meanwhile, and all of it at the end. When
-// nobody reads any more, the captures end and are kept.
+// extcapCapture runs the playbook and writes both captures to the FIFO: what is seen meanwhile, and
+// all of it at the end. When nobody reads any more, the captures end and are kept.
 func (a *app) extcapCapture(ctx context.Context, t *inventory.Tunnel, f *extcapFlags) error {
 	a.noInput, a.quiet = true, true
 	a.interrupts.heedGently()
@@ -176,7 +178,12 @@ func (a *app) extcapCapture(ctx context.Context, t *inventory.Tunnel, f *extcapF
 			}
 		}
 	}
+	watching, stop := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() { leaveWithReader(watching, fifo, leave) })
 	dir, err := a.playbook(ctx, a.newConnector(), t, &f.runFlags, gone)
+	stop()
+	watcher.Wait()
 	if err != nil {
 		return err
 	}
@@ -184,12 +191,31 @@ func (a *app) extcapCapture(ctx context.Context, t *inventory.Tunnel, f *extcapF
 	if err != nil {
 		return noReport(dir, err)
 	}
-	// That nobody reads any more is no failure, as the bundle has it all; nor is a verdict, which is what Wireshark would take for one.
+	// That nobody reads any more is no failure, as the bundle has it all; nor is a verdict, which is
+	// what Wireshark would take for one.
 	_ = d.withCaptures(func(a, b io.Reader) error { return out.Whole(d.report, a, b) })
 	return nil
 }
 
-// installExtcap puts a program into Wireshark's folder that calls this one with the inventory and the folder of runs.
+// readerPace is how often a reader is looked for, who may go while there is nothing to write.
+const readerPace = 500 * time.Millisecond
+
+// leaveWithReader calls leave when nobody reads from the FIFO any more, until ctx ends.
+func leaveWithReader(ctx context.Context, fifo *os.File, leave func()) {
+	pace := time.NewTicker(readerPace)
+	defer pace.Stop()
+	for !readerGone(fifo) {
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	leave()
+}
+
+// installExtcap puts a program into Wireshark's folder that calls this one with the inventory and
+// the folder of runs.
 func (a *app) installExtcap(ctx context.Context, folder string) error {
 	inv, err := a.loadInventory()
 	if err != nil {
@@ -213,24 +239,28 @@ func (a *app) installExtcap(ctx context.Context, folder string) error {
 			return usageError(err)
 		}
 	}
-	name, text := "moncap-extcap", fmt.Sprintf("#!/bin/sh\n# Made by moncap extcap --install.\nMONCAP_RUNS=%s exec %s extcap -i %s \"$@\"\n",
-		shellWord(paths[2]), shellWord(paths[0]), shellWord(paths[1]))
+	name, text := "moncap-extcap",
+		fmt.Sprintf("#!/bin/sh\n# Made by moncap extcap --install.\nMONCAP_RUNS=%s exec %s extcap -i %s \"$@\"\n",
+			shellWord(paths[2]), shellWord(paths[0]), shellWord(paths[1]))
 	if runtime.GOOS == "windows" {
 		name = "moncap-extcap.bat"
-		text = fmt.Sprintf("@echo off\r\nrem Made by moncap extcap --install.\r\nset \"MONCAP_RUNS=%s\"\r\n\"%s\" extcap -i \"%s\" %%*\r\n",
-			paths[2], paths[0], paths[1])
+		text = fmt.Sprintf("@echo off\r\nrem Made by moncap extcap --install.\r\nset \"MONCAP_RUNS=%s\"\r\n\"%s\" extcap "+
+			"-i \"%s\" %%*\r\n", paths[2], paths[0], paths[1])
 	}
 	file := filepath.Join(folder, name)
 	// #nosec G301 G302 G306 -- it is run, by anybody who runs Wireshark
-	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(file, []byte(text), 0o755), os.Chmod(file, 0o755)); err != nil {
+	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(file, []byte(text), 0o755),
+		os.Chmod(file, 0o755)); err != nil {
 		return &exitError{exitFailed, &hinted{err,
 			"run it as who may write there, or name another folder with --install-to and have WIRESHARK_EXTCAP_DIR point there"}}
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s: %s in Wireshark from its next start; remove the file to undo it\n", file, counted(len(inv.Tunnels), "tunnel"))
+	_, err = fmt.Fprintf(a.stdout, "%s: %s in Wireshark from its next start; remove the file to undo it\n", file,
+		counted(len(inv.Tunnels), "tunnel"))
 	return err
 }
 
-// extcapFolder asks Wireshark where such programs lie; the user's own folder is better than the system's (4.2 and later have one).
+// extcapFolder asks Wireshark where such programs lie; the user's own folder is better than the
+// system's (4.2 and later have one).
 func extcapFolder(ctx context.Context) (string, error) {
 	for _, program := range []string{"tshark", "wireshark"} {
 		// #nosec G204 -- one of the two names above
@@ -255,5 +285,6 @@ func extcapFolder(ctx context.Context) (string, error) {
 			return found, nil
 		}
 	}
-	return "", errors.New("extcap: tshark and wireshark do not say where their extcap folder is: name it with --install-to")
+	return "", errors.New(
+		"extcap: tshark and wireshark do not say where their extcap folder is: name it with --install-to")
 }

@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// nobody is whom tshark is run as when the tests are root's: as root it takes extcap programs from the system's folder alone.
+// nobody is whom tshark is run as when the tests are root's: as root it takes extcap programs from
+// the system's folder alone.
 const nobody = 65534
 
 // wireshark is a tshark with a home and an extcap folder of its own, and a moncap that it may run.
@@ -63,8 +64,10 @@ func newWireshark(t *testing.T, l *testLab) *wireshark {
 			t.Fatal(err)
 		}
 	}
-	w.env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "WIRESHARK_EXTCAP_DIR=" + filepath.Join(dir, "extcap"),
-		"MONCAP_TEST_AS_PROGRAM=1", "MONCAP_RUNS=" + filepath.Join(dir, "runs"), "XDG_STATE_HOME=" + filepath.Join(dir, "state")}
+	w.env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8",
+		"WIRESHARK_EXTCAP_DIR=" + filepath.Join(dir, "extcap"),
+		"MONCAP_TEST_AS_PROGRAM=1", "MONCAP_RUNS=" + filepath.Join(dir, "runs"),
+		"XDG_STATE_HOME=" + filepath.Join(dir, "state")}
 	if os.Geteuid() == 0 {
 		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil {
@@ -88,12 +91,15 @@ func (w *wireshark) command(program string, args ...string) *exec.Cmd {
 	return c
 }
 
-// TestWiresharkCapturesATunnel: tshark lists the tunnel, captures from it while two simulated routers do, and shows both sides
-// with what is wrong as comments.
+// TestWiresharkCapturesATunnel: tshark lists the tunnel, captures from it while two simulated
+// routers do, and shows both sides with what is wrong as comments.
 func TestWiresharkCapturesATunnel(t *testing.T) {
+	t.Parallel()
 	l := newTestLab(t, "blocked-a-to-b")
 	w := newWireshark(t, l)
-	if out, err := w.command(filepath.Join(w.dir, "moncap"), "extcap", "--install", "-i", filepath.Join(w.dir, "inventory.yaml")).CombinedOutput(); err != nil || !strings.Contains(string(out), "1 tunnel in Wireshark") {
+	if out, err := w.command(filepath.Join(w.dir, "moncap"), "extcap", "--install", "-i",
+		filepath.Join(w.dir, "inventory.yaml")).CombinedOutput(); err != nil ||
+		!strings.Contains(string(out), "1 tunnel in Wireshark") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	out, err := w.command(w.tshark, "-D").CombinedOutput()
@@ -106,7 +112,8 @@ func TestWiresharkCapturesATunnel(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	r := w.command(w.tshark, "-r", file, "-T", "json", "-e", "frame.interface_name", "-e", "frame.comment", "-e", "isakmp.exchangetype")
+	r := w.command(w.tshark, "-r", file, "-T", "json", "-e", "frame.interface_name", "-e", "frame.comment", "-e",
+		"isakmp.exchangetype")
 	b, err := r.Output()
 	var frames []struct {
 		Source struct {
@@ -132,7 +139,8 @@ func TestWiresharkCapturesATunnel(t *testing.T) {
 	if err != nil || findings == 0 {
 		t.Errorf("%v, %d comments tell the finding; %v\n%s", err, findings, seen, out)
 	}
-	for _, name := range []string{"site-a GigabitEthernet1 (live)", "site-b GigabitEthernet1 (live)", "site-a GigabitEthernet1", "site-b GigabitEthernet1"} {
+	for _, name := range []string{"site-a GigabitEthernet1 (live)", "site-b GigabitEthernet1 (live)",
+		"site-a GigabitEthernet1", "site-b GigabitEthernet1"} {
 		if seen[name] == 0 {
 			t.Errorf("no IKE from %q: %v", name, seen)
 		}
@@ -142,7 +150,8 @@ func TestWiresharkCapturesATunnel(t *testing.T) {
 	}
 }
 
-// Wireshark's Stop is a SIGTERM: the captures end, are kept and shown. A reader that goes away ends them, too.
+// Wireshark's Stop is a SIGTERM: the captures end, are kept and shown. A reader that goes away ends
+// them, too.
 func TestWiresharkStops(t *testing.T) {
 	for _, how := range []string{"SIGTERM", "reader gone"} {
 		t.Run(how, func(t *testing.T) {
@@ -154,7 +163,8 @@ func TestWiresharkStops(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience*time.Minute)
 			defer cancel()
-			c := exec.CommandContext(ctx, os.Args[0], "extcap", "--capture", "--extcap-interface", "moncap-demo", "--fifo", fifo, "--duration", "10m", "-i", l.inventory)
+			c := exec.CommandContext(ctx, os.Args[0], "extcap", "--capture", "--extcap-interface", "moncap-demo", "--fifo", fifo,
+				"--duration", "10m", "-i", l.inventory)
 			c.Env = append(os.Environ(), "MONCAP_TEST_AS_PROGRAM=1", "MONCAP_RUNS="+filepath.Join(dir, "runs"))
 			var said bytes.Buffer
 			c.Stdout, c.Stderr = &said, &said
@@ -196,7 +206,8 @@ func TestWiresharkStops(t *testing.T) {
 	}
 }
 
-// TestExtcapSaysWhatItIsAsked: what Wireshark reads of an extcap program, and what it must not be let do.
+// TestExtcapSaysWhatItIsAsked: what Wireshark reads of an extcap program, and what it must not be
+// let do.
 func TestExtcapSaysWhatItIsAsked(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	for _, tt := range []struct {
@@ -209,7 +220,8 @@ func TestExtcapSaysWhatItIsAsked(t *testing.T) {
 		{[]string{"--extcap-config", "--extcap-interface", "moncap-demo"}, exitOK, "{call=--duration}"},
 		{[]string{"--extcap-config", "--extcap-interface", "moncap-other"}, exitUsage, "no tunnel"},
 		{[]string{"--extcap-config", "--extcap-interface", "eth0"}, exitUsage, "moncap-TUNNEL"},
-		{[]string{"--extcap-interface", "moncap-demo", "--extcap-capture-filter", "udp"}, exitOK, "there is no capture filter"},
+		{[]string{"--extcap-interface", "moncap-demo", "--extcap-capture-filter", "udp"}, exitOK,
+			"there is no capture filter"},
 		{[]string{"--capture", "--fifo", "/nowhere/fifo", "--extcap-interface", "moncap-demo"}, exitUsage, "/nowhere/fifo"},
 		{[]string{"--capture"}, exitUsage, "--install"},
 	} {

@@ -27,8 +27,8 @@ func exitCode(err error) int {
 	return exitUsage // what cobra itself rejects is wrong usage
 }
 
-// failedDocument is what a run that failed has to tell: the report of the one capture that could be had, or that there is
-// none, and why. It is in the bundle as well, when there is one.
+// failedDocument is what a run that failed has to tell: the report of the one capture that could be
+// had, or that there is none, and why. It is in the bundle as well, when there is one.
 func (a *app) failedDocument(dir, tunnel string, err error) document {
 	if dir != "" && !a.interrupts.stopping() {
 		if d, err := a.finishReport(a.interrupts.ctx, dir, ""); err == nil {
@@ -54,6 +54,9 @@ func (a *app) notRun(dir, tunnel string, err error) document {
 		r.Run = runOf(run)
 		r.Run.Bundle = dir
 	}
+	if _, _, closed := accounted(dir); closed && exists(b.Path(bundle.ReportJSON)) {
+		return document{report: r} // its run is over, and has said why: no later command changes that
+	}
 	if pathA, pathB := b.Captures(); pathA != "" || pathB != "" {
 		return document{report: r} // what they say is still to be found out: moncap report
 	}
@@ -61,6 +64,17 @@ func (a *app) notRun(dir, tunnel string, err error) document {
 		a.progress("%s: the report could not be kept: %v", dir, err)
 	}
 	return document{report: r}
+}
+
+// isOver refuses to collect from a run that has nothing on its routers any more. Its bundle is left
+// as it is, and so is a file that is to be written: what the run came to stands there already.
+func (a *app) isOver(arg string, err error, o outputFlags) error {
+	err = &exitError{exitFailed, &hinted{err, "moncap report " + shellWord(arg) +
+		" shows what it brought; moncap runs lists the runs"}}
+	if !o.toStdout() {
+		return err
+	}
+	return errors.Join(err, a.showFailed(a.notRun("", arg, err), o))
 }
 
 // storeReport keeps a report in its bundle.
@@ -73,15 +87,15 @@ func storeReport(b *bundle.Bundle, r *report.Report) error {
 	return errors.Join(b.WriteFile(bundle.ReportJSON, asJSON.Bytes()), b.WriteFile(bundle.ReportText, asText.Bytes()))
 }
 
-// showFailed shows the document of a run that failed. As text on stdout there is none when there is nothing to judge: the
-// error on stderr says it all.
+// showFailed shows the document of a run that failed. As text on stdout there is none when there is
+// nothing to judge: the error on stderr says it all.
 func (a *app) showFailed(d document, o outputFlags) error {
 	none := d.report.Verdict.Outcome == report.NotRun
 	switch {
 	case none && (o.format == "pcapng" || o.format == "text" && o.toStdout()):
 		return nil
 	case !none:
-		a.progress("the report is of the capture that could be had:")
+		a.progress("the report is of what was captured:")
 	}
 	return a.writeTo(o.file, func(w io.Writer) error { return a.render(w, d, o.format, o.toStdout()) })
 }

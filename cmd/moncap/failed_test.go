@@ -16,8 +16,8 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// TestFailureIsADocument is about runs that come to nothing: every form of the report tells it, with a reason that a job
-// can decide by, and the bundle can be shown, compared and sent as any.
+// TestFailureIsADocument is about runs that come to nothing: every form of the report tells it,
+// with a reason that a job can decide by, and the bundle can be shown, compared and sent as any.
 func TestFailureIsADocument(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -25,8 +25,10 @@ func TestFailureIsADocument(t *testing.T) {
 		args   []string
 		reason report.Reason
 	}{
-		{"credentials", func(c *simulator.Config) { c.Password, c.Knobs.NoKeyboardInteractive = "another", true }, nil, report.Credentials},
-		{"refused by check", func(c *simulator.Config) { c.Flash = map[string][]byte{"taken.pcap": []byte("x")} }, []string{"--name", "taken"}, report.RefusedByCheck},
+		{"credentials", func(c *simulator.Config) { c.Password, c.Knobs.NoKeyboardInteractive = "another", true }, nil,
+			report.Credentials},
+		{"refused by check", func(c *simulator.Config) { c.Flash = map[string][]byte{"taken.pcap": []byte("x")} },
+			[]string{"--name", "taken"}, report.RefusedByCheck},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLabWith(t, "healthy", tt.change)
@@ -45,7 +47,8 @@ func TestFailureIsADocument(t *testing.T) {
 				t.Fatal(err)
 			}
 			v := d.Verdict
-			if v.Outcome != report.NotRun || v.Reason != tt.reason || v.ExitCode != exitFailed || v.Headline == "" || d.Run == nil || d.Run.Bundle != out {
+			if v.Outcome != report.NotRun || v.Reason != tt.reason || v.ExitCode != exitFailed || v.Headline == "" ||
+				d.Run == nil || d.Run.Bundle != out {
 				t.Errorf("%+v, %+v", v, d.Run)
 			}
 			junit := moncap(t, "report", out, "-f", "junit")
@@ -55,11 +58,13 @@ func TestFailureIsADocument(t *testing.T) {
 					Type string `xml:"type,attr"`
 				} `xml:"testsuite>testcase>error"`
 			}
-			if err := xml.Unmarshal([]byte(junit.stdout), &suites); err != nil || suites.Errors != 1 || len(suites.Error) != 1 || suites.Error[0].Type != string(tt.reason) {
+			if err := xml.Unmarshal([]byte(junit.stdout), &suites); err != nil || suites.Errors != 1 || len(suites.Error) != 1 ||
+				suites.Error[0].Type != string(tt.reason) {
 				t.Errorf("%+v, %v\n%s", suites, err, junit.stdout)
 			}
 			for _, form := range []string{"text", "html", "markdown", "mermaid"} {
-				if r := moncap(t, "report", out, "-f", form); r.code != exitFailed || !strings.Contains(strings.ToLower(r.stdout), "not-run") && form != "mermaid" {
+				if r := moncap(t, "report", out, "-f", form); r.code != exitFailed ||
+					!strings.Contains(strings.ToLower(r.stdout), "not-run") && form != "mermaid" {
 					t.Errorf("%s: exit %d\n%s%s", form, r.code, r.stdout, r.stderr)
 				}
 			}
@@ -83,8 +88,9 @@ func TestFailureIsADocument(t *testing.T) {
 	}
 }
 
-// TestAFailedRunIsNoSuccessLater takes a run that failed although one side's packets say that the tunnel came up, and one
-// whose captures were not compared: neither reads as a success afterwards, and no capture is hidden behind the failure.
+// TestAFailedRunIsNoSuccessLater takes a run that failed although one side's packets say that the
+// tunnel came up, and one whose captures were not compared: neither reads as a success afterwards,
+// and no capture is hidden behind the failure.
 func TestAFailedRunIsNoSuccessLater(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	out := filepath.Join(l.dir, "runs", "one")
@@ -115,7 +121,8 @@ func TestAFailedRunIsNoSuccessLater(t *testing.T) {
 		}
 	}
 	a := newApp(t.Context(), environment{stderr: io.Discard, getenv: func(string) string { return "" }})
-	if d := a.notRun(out, "demo", &exitError{exitFailed, errors.New("report: interrupted")}); d.report.Verdict.Outcome != report.NotRun {
+	if d := a.notRun(out, "demo",
+		&exitError{exitFailed, errors.New("report: interrupted")}); d.report.Verdict.Outcome != report.NotRun {
 		t.Errorf("%+v", d.report.Verdict)
 	}
 	if r := moncap(t, "report", out); r.code != exitOK || !strings.Contains(r.stdout, "ESTABLISHED") {

@@ -26,10 +26,12 @@ func TestServeUnit(t *testing.T) {
 		t.Fatal("it does not start moncap")
 	}
 	// What it starts is a command of ours.
-	if c, args, err := (&app{}).command().Find(strings.Fields(command[1])); err != nil || c.Name() != "serve" || c.ParseFlags(args) != nil {
+	if c, args, err := (&app{}).command().Find(strings.Fields(command[1])); err != nil || c.Name() != "serve" ||
+		c.ParseFlags(args) != nil {
 		t.Errorf("moncap %s: %v", command[1], err)
 	}
-	unit := strings.NewReplacer("/usr/bin/moncap", "/bin/true", "User=moncap", "User=daemon", "Group=moncap", "Group=daemon").Replace(string(b))
+	unit := strings.NewReplacer("/usr/bin/moncap", "/bin/true", "User=moncap", "User=daemon", "Group=moncap",
+		"Group=daemon").Replace(string(b))
 	file := filepath.Join(t.TempDir(), "moncap.service")
 	if err := os.WriteFile(file, []byte(unit), 0o600); err != nil {
 		t.Fatal(err)
@@ -38,7 +40,8 @@ func TestServeUnit(t *testing.T) {
 	if err != nil || strings.Contains(string(out), "moncap.service") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
-	out, err = exec.CommandContext(t.Context(), "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=15", file).CombinedOutput()
+	out, err = exec.CommandContext(t.Context(), "systemd-analyze", "security", "--offline=true", "--no-pager",
+		"--threshold=15", file).CombinedOutput()
 	if strings.Contains(string(out), "nrecognized option") {
 		t.Skip("this systemd judges no file")
 	}
@@ -59,14 +62,17 @@ func TestImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	build := regexp.MustCompile(`CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "([^"]*)" -o \S+ (\S+)`).FindStringSubmatch(string(b))
+	build := regexp.MustCompile(
+		`CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "([^"]*)" -o \S+ (\S+)`).FindStringSubmatch(string(b))
 	entry := regexp.MustCompile(`ENTRYPOINT \["/moncap", "--no-input"\]\nCMD \["serve"\]`)
-	if build == nil || !entry.Match(b) || !strings.Contains(string(b), "\nFROM scratch\n") || !strings.Contains(string(b), "/etc/ssl/certs/ca-certificates.crt") {
+	if build == nil || !entry.Match(b) || !strings.Contains(string(b), "\nFROM scratch\n") ||
+		!strings.Contains(string(b), "/etc/ssl/certs/ca-certificates.crt") {
 		t.Fatal("it is made in another way by now")
 	}
 	environ := strings.Fields(regexp.MustCompile(`(?m)^ENV (.*)$`).FindStringSubmatch(string(b) + "\nENV \n")[1])
 	root := t.TempDir()
-	c := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "timetzdata", "-ldflags", build[1], "-o", filepath.Join(root, "moncap"), build[2])
+	c := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "timetzdata", "-ldflags", build[1], "-o",
+		filepath.Join(root, "moncap"), build[2])
 	c.Dir, c.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -128,7 +134,8 @@ func TestFleetGuide(t *testing.T) {
 	l := newFleetLab(t)
 	settings := regexp.MustCompile(`(?s)\n    db: .*?\n\n`).FindString(string(b))
 	settings = strings.ReplaceAll(settings, "\n    ", "\n")
-	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"), []byte(strings.Replace(settings, "/var/lib/moncap/", "", 1)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"),
+		[]byte(strings.Replace(settings, "/var/lib/moncap/", "", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	l.must(t, "db", "init")

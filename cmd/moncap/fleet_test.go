@@ -86,7 +86,8 @@ func (l *fleetLab) submitted(t *testing.T, args ...string) []string {
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience * 60 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience * 3 * time.Minute); time.Now().Before(deadline); time.Sleep(
+		50 * time.Millisecond) {
 		if so() {
 			return
 		}
@@ -143,7 +144,7 @@ func (w *workerProcess) stop(t *testing.T) int {
 	}
 	select {
 	case <-w.over:
-	case <-time.After(patience * 60 * time.Second):
+	case <-time.After(patience * 3 * time.Minute):
 		t.Fatalf("it does not end\n%s", w.said.String())
 	}
 	return w.ProcessState.ExitCode()
@@ -153,7 +154,8 @@ func (w *workerProcess) stop(t *testing.T) int {
 func TestFleetFromNothing(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
-	if r := l.run(t, "jobs"); r.code != exitUsage || !strings.Contains(r.stderr, "there is no database yet") || exists(filepath.Join(l.state, "moncap", "moncap.db")) {
+	if r := l.run(t, "jobs"); r.code != exitUsage || !strings.Contains(r.stderr, "there is no database yet") ||
+		exists(filepath.Join(l.state, "moncap", "moncap.db")) {
 		t.Fatalf("without a database: exit %d\n%s", r.code, r.stderr)
 	}
 	w := l.serve(t)
@@ -165,7 +167,8 @@ func TestFleetFromNothing(t *testing.T) {
 	if jobs := l.jobs(t); len(jobs) != 0 {
 		t.Errorf("jobs that are over: %+v", jobs)
 	}
-	if h := l.history(t); len(h) != 1 || h[0].ID != id || h[0].Outcome != "established" || h[0].State != "done" || h[0].Reason != "=a reason" || h[0].Change != "CHG1" ||
+	if h := l.history(t); len(h) != 1 || h[0].ID != id || h[0].Outcome != "established" || h[0].State != "done" ||
+		h[0].Reason != "=a reason" || h[0].Change != "CHG1" ||
 		h[0].ExitCode == nil || *h[0].ExitCode != 0 || !strings.Contains(h[0].By, "@") {
 		t.Errorf("history: %+v", h)
 	}
@@ -173,13 +176,16 @@ func TestFleetFromNothing(t *testing.T) {
 	if err := os.Rename(filepath.Join(l.dir, "runs"), filepath.Join(l.dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"report", id}, {"report", "demo"}, {"report", id, "-f", "pcapng", "-o", filepath.Join(l.dir, "x.pcapng")}, {"diff", id, id},
+	for _, args := range [][]string{{"report", id}, {"report", "demo"},
+		{"report", id, "-f", "pcapng", "-o", filepath.Join(l.dir, "x.pcapng")}, {"diff", id, id},
 		{"bundle", id, "-o", filepath.Join(l.dir, "x.zip")}} {
-		if r := l.run(t, args...); r.code != exitOK || r.stdout == "" && args[len(args)-1] != filepath.Join(l.dir, "x.pcapng") {
+		if r := l.run(t, args...); r.code != exitOK ||
+			r.stdout == "" && args[len(args)-1] != filepath.Join(l.dir, "x.pcapng") {
 			t.Errorf("%v: exit %d\n%s", args, r.code, r.stderr)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "moncap-fetched-*", "bundle", "run.json")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "moncap-fetched-*", "bundle", "run.json")); err != nil ||
+		len(left) > 0 {
 		t.Errorf("fetched bundles stay: %q, %v", left, err)
 	}
 	if out := l.must(t, "runs"); !strings.Contains(out, id) || !strings.Contains(out, "established") {
@@ -219,13 +225,16 @@ func (l *fleetLab) otherForms(t *testing.T, id string) {
 	if err != nil || len(rows) != 2 || rows[1][0] != id || !strings.Contains(strings.Join(rows[1], "|"), "|'=a reason|") {
 		t.Errorf("csv: %q, %v", rows, err)
 	}
-	if out := l.must(t, "history", "demo", "-f", "nagios", "--max-age", "25h"); !strings.HasPrefix(out, "MONCAP OK - demo established: ") || !strings.Contains(out, "lost_a_to_b=0") {
+	if out := l.must(t, "history", "demo", "-f", "nagios", "--max-age", "25h"); !strings.HasPrefix(out,
+		"MONCAP OK - demo established: ") || !strings.Contains(out, "lost_a_to_b=0") {
 		t.Errorf("nagios: %s", out)
 	}
-	if r := l.run(t, "history", "demo", "-f", "nagios", "--max-age", "1ns"); r.code != pluginUnknown || !strings.HasPrefix(r.stdout, "MONCAP UNKNOWN - demo: its latest run is ") {
+	if r := l.run(t, "history", "demo", "-f", "nagios", "--max-age", "1ns"); r.code != pluginUnknown ||
+		!strings.HasPrefix(r.stdout, "MONCAP UNKNOWN - demo: its latest run is ") {
 		t.Errorf("nagios of what is old: exit %d, %s", r.code, r.stdout)
 	}
-	if out := l.must(t, "history", "-f", "prometheus"); !strings.Contains(out, `moncap_tunnel_up{tunnel="demo"} 1`) || !strings.Contains(out, `moncap_lost_packets{tunnel="demo",direction="A->B"} 0`) {
+	if out := l.must(t, "history", "-f", "prometheus"); !strings.Contains(out, `moncap_tunnel_up{tunnel="demo"} 1`) ||
+		!strings.Contains(out, `moncap_lost_packets{tunnel="demo",direction="A->B"} 0`) {
 		t.Errorf("prometheus:\n%s", out)
 	}
 }
@@ -245,7 +254,8 @@ func TestCancel(t *testing.T) {
 	if !strings.HasPrefix(offered, running+"\tdemo, running\n") || strings.Contains(offered, waiting) {
 		t.Errorf("a shell offers %q", offered)
 	}
-	if out := l.must(t, "cancel", waiting, running); !strings.Contains(out, waiting+"  demo: cancelled") || !strings.Contains(out, running+"  demo: being taken back") {
+	if out := l.must(t, "cancel", waiting, running); !strings.Contains(out, waiting+"  demo: cancelled") ||
+		!strings.Contains(out, running+"  demo: being taken back") {
 		t.Errorf("cancel: %s", out)
 	}
 	eventually(t, "both are over", func() bool { return len(l.jobs(t)) == 0 })
@@ -255,7 +265,8 @@ func TestCancel(t *testing.T) {
 	if out := l.run(t, "report", running, "-f", "json").stdout; !strings.Contains(out, `"reason": "interrupted"`) {
 		t.Errorf("its report: %s", out)
 	}
-	if r := l.run(t, "cancel", running); r.code != exitUsage || !strings.Contains(r.stderr, "cannot be taken back any more") {
+	if r := l.run(t, "cancel", running); r.code != exitUsage ||
+		!strings.Contains(r.stderr, "cannot be taken back any more") {
 		t.Errorf("again: exit %d\n%s", r.code, r.stderr)
 	}
 	if r := l.run(t, "cancel", "nosuch"); r.code != exitUsage || !strings.Contains(r.stderr, "nosuch") {
@@ -269,7 +280,8 @@ func TestServeDrains(t *testing.T) {
 	l := newFleetLab(t)
 	w := l.serve(t)
 	id := l.submitted(t, "demo", "--duration", "5m")[0]
-	eventually(t, "the capture runs", func() bool { return len(l.routers[0].CapturePoints()) == 1 && len(l.routers[1].CapturePoints()) == 1 })
+	eventually(t, "the capture runs",
+		func() bool { return len(l.routers[0].CapturePoints()) == 1 && len(l.routers[1].CapturePoints()) == 1 })
 	time.Sleep(500 * time.Millisecond) // for some packets
 	if code := w.stop(t); code != exitOK {
 		t.Errorf("exit %d\n%s", code, w.said.String())
@@ -291,7 +303,9 @@ func TestServeRescues(t *testing.T) {
 	}
 	first := l.serve(t)
 	id := l.submitted(t, "demo", "--duration", "5m")[0]
-	eventually(t, "the capture runs", func() bool { return len(l.routers[0].CapturePoints()) == 1 && len(l.routers[1].CapturePoints()) == 1 })
+	eventually(t, "the capture runs", func() bool {
+		return len(l.routers[0].CapturePoints()) == 1 && len(l.routers[1].CapturePoints()) == 1
+	})
 	second := l.serve(t)
 	if err := first.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -309,7 +323,8 @@ func TestServeRescues(t *testing.T) {
 	}
 }
 
-// What a run of the fleet left on a router is a worker's to remove, when somebody says so by the run's id.
+// What a run of the fleet left on a router is a worker's to remove, when somebody says so by the
+// run's id.
 func TestCleanOfTheFleet(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
@@ -347,13 +362,16 @@ func TestDatabaseUnreachable(t *testing.T) {
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"serve"}, {"submit", "demo"}, {"jobs"}, {"history"}, {"worker", "list"}, {"db", "check"}} {
+	for _, args := range [][]string{{"serve"}, {"submit", "demo"}, {"jobs"}, {"history"}, {"worker", "list"},
+		{"db", "check"}} {
 		r := l.run(t, append(args, "--db", "postgres://moncap@"+closed.Addr().String()+"/moncap?connect_timeout=5")...)
-		if r.code != exitFailed || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "database") || r.stdout != "" {
+		if r.code != exitFailed || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "database") ||
+			r.stdout != "" {
 			t.Errorf("%v: exit %d\n%s%s", args, r.code, r.stdout, r.stderr)
 		}
 	}
-	if r := l.run(t, "history", "demo", "-f", "nagios", "--db", "postgres://moncap@"+closed.Addr().String()+"/moncap"); r.code != pluginUnknown ||
+	if r := l.run(t, "history", "demo", "-f", "nagios", "--db", "postgres://moncap@"+closed.Addr().String()+
+		"/moncap"); r.code != pluginUnknown ||
 		!strings.HasPrefix(r.stdout, "MONCAP UNKNOWN - demo: ") || strings.Count(r.stdout, "\n") != 1 {
 		t.Errorf("nagios: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -362,7 +380,8 @@ func TestDatabaseUnreachable(t *testing.T) {
 	if r.code != exitOK || !strings.Contains(r.stderr, "the run is not in the fleet's history: ") {
 		t.Errorf("run: exit %d\n%s", r.code, r.stderr)
 	}
-	if r := l.run(t, "runs", "--db", "postgres://moncap@"+closed.Addr().String()+"/moncap"); r.code != exitOK || !strings.Contains(r.stdout, "established") ||
+	if r := l.run(t, "runs", "--db", "postgres://moncap@"+closed.Addr().String()+"/moncap"); r.code != exitOK ||
+		!strings.Contains(r.stdout, "established") ||
 		!strings.Contains(r.stderr, "only the runs of this disk: ") {
 		t.Errorf("runs: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
@@ -406,11 +425,13 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"serve"}, {"submit", "demo"}, {"jobs"}, {"db", "init"}} {
-		if r := l.run(t, args...); r.code != exitUsage || !regexp.MustCompile(`\b999\b.*\b\d\b|\b\d\b.*\b999\b`).MatchString(r.stderr) {
+		if r := l.run(t, args...); r.code != exitUsage ||
+			!regexp.MustCompile(`\b999\b.*\b\d\b|\b\d\b.*\b999\b`).MatchString(r.stderr) {
 			t.Errorf("%v: exit %d\n%s", args, r.code, r.stderr)
 		}
 	}
-	if r := l.run(t, "run", "demo", "--until", "packets=4"); r.code != exitOK || !strings.Contains(r.stderr, "not in the fleet's history") {
+	if r := l.run(t, "run", "demo", "--until", "packets=4"); r.code != exitOK ||
+		!strings.Contains(r.stderr, "not in the fleet's history") {
 		t.Errorf("run: exit %d\n%s", r.code, r.stderr)
 	}
 }
@@ -425,10 +446,12 @@ func TestNoWorkerForASite(t *testing.T) {
 	if r.code != exitOK || !strings.Contains(r.stderr, "no worker for site apac is there now") {
 		t.Errorf("submit: exit %d\n%s", r.code, r.stderr)
 	}
-	if jobs := l.jobs(t); len(jobs) != 1 || jobs[0].State != "waiting" || jobs[0].Waits != "no worker for site apac" || jobs[0].Site != "apac" {
+	if jobs := l.jobs(t); len(jobs) != 1 || jobs[0].State != "waiting" || jobs[0].Waits != "no worker for site apac" ||
+		jobs[0].Site != "apac" {
 		t.Errorf("jobs: %+v", jobs)
 	}
-	if r := l.run(t, "serve", "--site", "apa"); r.code != exitUsage || !strings.Contains(r.stderr, "(did you mean apac?)") {
+	if r := l.run(t, "serve", "--site", "apa"); r.code != exitUsage ||
+		!strings.Contains(r.stderr, "(did you mean apac?)") {
 		t.Errorf("a site that no tunnel has: exit %d\n%s", r.code, r.stderr)
 	}
 	w := l.serve(t, "--site", "apac")
@@ -438,7 +461,8 @@ func TestNoWorkerForASite(t *testing.T) {
 	}
 }
 
-// Workers with different inventories are told apart, and one that does not know a tunnel leaves its runs alone.
+// Workers with different inventories are told apart, and one that does not know a tunnel leaves its
+// runs alone.
 func TestTwoInventories(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
@@ -455,7 +479,8 @@ func TestTwoInventories(t *testing.T) {
 	ignorant := old.serve(t)
 	id := l.submitted(t, "new", "--until", "packets=4")[0]
 	time.Sleep(3 * time.Second) // it has every occasion
-	if jobs := l.jobs(t); len(jobs) != 1 || jobs[0].ID != id || !jobs[0].Started.IsZero() || len(l.routers[0].CapturePoints()) > 0 {
+	if jobs := l.jobs(t); len(jobs) != 1 || jobs[0].ID != id || !jobs[0].Started.IsZero() ||
+		len(l.routers[0].CapturePoints()) > 0 {
 		t.Errorf("jobs: %+v\n%s", jobs, ignorant.said.String())
 	}
 	l.serve(t)
@@ -491,7 +516,8 @@ func TestRefusedLoginIsMarked(t *testing.T) {
 	if len(h) != 2 {
 		t.Fatalf("%d runs: %+v", len(h), h)
 	}
-	if text := h[0].Headline + h[0].Error; !strings.Contains(text, "file:"+filepath.Join(l.dir, "wrong")) || strings.Contains(text, labPassword) {
+	if text := h[0].Headline + h[0].Error; !strings.Contains(text, "file:"+filepath.Join(l.dir, "wrong")) ||
+		strings.Contains(text, labPassword) {
 		t.Errorf("the second is told: %s", text)
 	}
 }
@@ -500,7 +526,8 @@ func TestRefusedLoginIsMarked(t *testing.T) {
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
-	l.edit(t, "tunnels:\n", "  gone: {host: 127.0.0.1, port: 1, wan: {interface: GigabitEthernet1, address: 192.168.3.1}}\ntunnels:\n  away: {a: site-a, b: gone}\n")
+	l.edit(t, "tunnels:\n", "  gone: {host: 127.0.0.1, port: 1, wan: {interface: GigabitEthernet1, address: "+
+		"192.168.3.1}}\ntunnels:\n  away: {a: site-a, b: gone}\n")
 	l.serve(t)
 	if r := l.run(t, "submit", "away", "--attempts", "2", "--wait"); r.code != exitFailed {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
@@ -546,7 +573,8 @@ func TestFourEyes(t *testing.T) {
 // A plain run is in the same history, and stays what it is.
 func TestPlainRunIsRemembered(t *testing.T) {
 	l := newFleetLab(t)
-	if r := l.run(t, "run", "demo", "--until", "packets=4"); r.code != exitOK || exists(filepath.Join(l.state, "moncap", "moncap.db")) {
+	if r := l.run(t, "run", "demo", "--until", "packets=4"); r.code != exitOK ||
+		exists(filepath.Join(l.state, "moncap", "moncap.db")) {
 		t.Fatalf("without a database: exit %d\n%s", r.code, r.stderr)
 	}
 	l.must(t, "db", "init")
@@ -560,10 +588,12 @@ func TestPlainRunIsRemembered(t *testing.T) {
 	if out := l.must(t, "runs"); strings.Count(out, "\n") != 3 { // both bundles, each once
 		t.Errorf("runs:\n%s", out)
 	}
-	if err := os.WriteFile(filepath.Join(l.state, "moncap", "moncap.db"), []byte("no database at all, and long enough to be none"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(l.state, "moncap", "moncap.db"),
+		[]byte("no database at all, and long enough to be none"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := l.run(t, "run", "demo", "--until", "packets=4"); r.code != exitOK || !strings.Contains(r.stderr, "not in the fleet's history") {
+	r := l.run(t, "run", "demo", "--until", "packets=4")
+	if r.code != exitOK || !strings.Contains(r.stderr, "not in the fleet's history") {
 		t.Errorf("with a broken one: exit %d\n%s", r.code, r.stderr)
 	}
 }
@@ -584,7 +614,8 @@ func (l *fleetLab) dispatcherOf(t *testing.T) (*dispatcher, *fleet.Store) {
 			t.Error(err)
 		}
 	})
-	a := newApp(t.Context(), environment{stdout: &lockedBuffer{}, stderr: &lockedBuffer{}, getenv: func(string) string { return "" }})
+	a := newApp(t.Context(),
+		environment{stdout: &lockedBuffer{}, stderr: &lockedBuffer{}, getenv: func(string) string { return "" }})
 	a.inventory = l.inventory
 	return &dispatcher{app: a, store: s, crew: newCrew(a, s, inv), schedules: true, file: stampOfFile(inv.File)}, s
 }
@@ -594,7 +625,8 @@ const nightlyOf = `schedules:
   never-late: {cron: "30 2 * * *", timezone: Europe/Berlin, tunnels: all, missed: skip}
 `
 
-// Whoever looks, and however often, a time makes its runs once; what was missed makes them once at most.
+// Whoever looks, and however often, a time makes its runs once; what was missed makes
+// them once at most.
 func TestScheduleFiresOnce(t *testing.T) {
 	l := newFleetLab(t)
 	l.edit(t, "tunnels:\n", nightlyOf+"tunnels:\n")
@@ -633,7 +665,8 @@ func TestScheduleFiresOnce(t *testing.T) {
 	look("nightly", first, first.Due.Add(2*time.Second))
 	look("nightly", first, first.Due.Add(3*time.Second)) // as another worker saw it
 	made := runs("nightly")
-	if len(made) != 1 || made[0].Attempts != 2 || made[0].NotBefore.Before(first.Due) || made[0].NotBefore.After(first.Due.Add(10*time.Minute)) {
+	if len(made) != 1 || made[0].Attempts != 2 || made[0].NotBefore.Before(first.Due) ||
+		made[0].NotBefore.After(first.Due.Add(10*time.Minute)) {
 		t.Fatalf("runs: %+v", made)
 	}
 	if due := dueOf(made[0].Cause); !due.Equal(first.Due) {
@@ -675,12 +708,15 @@ func TestScheduleFiresOnce(t *testing.T) {
 
 // A paused schedule stays paused, also for workers that start anew.
 func TestSchedulesAreListedPausedAndRun(t *testing.T) {
+	t.Parallel()
 	l := newFleetLab(t)
 	l.edit(t, "tunnels:\n", nightlyOf+"tunnels:\n")
-	if out := l.must(t, "schedule", "list"); !strings.Contains(out, "not served yet") || !strings.Contains(out, "Europe/Berlin") {
+	if out := l.must(t, "schedule", "list"); !strings.Contains(out, "not served yet") ||
+		!strings.Contains(out, "Europe/Berlin") {
 		t.Errorf("list:\n%s", out)
 	}
-	if out := l.must(t, "schedule", "next", "3", "--schedule", "nightly"); strings.Count(out, "nightly  ") != 3 || strings.Count(out, "  demo") != 3 {
+	if out := l.must(t, "schedule", "next", "3", "--schedule", "nightly"); strings.Count(out, "nightly  ") != 3 ||
+		strings.Count(out, "  demo") != 3 {
 		t.Errorf("next:\n%s", out)
 	}
 	l.serve(t)
@@ -696,7 +732,8 @@ func TestSchedulesAreListedPausedAndRun(t *testing.T) {
 		}
 		return map[string]listedSchedule{all[0].Name: all[0], all[1].Name: all[1]}
 	}
-	if s := listed(); !s["nightly"].Paused || s["nightly"].Next != nil || !s["nightly"].Served || s["never-late"].Next == nil {
+	if s := listed(); !s["nightly"].Paused || s["nightly"].Next != nil || !s["nightly"].Served ||
+		s["never-late"].Next == nil {
 		t.Errorf("%+v", s)
 	}
 	next := listed()["never-late"].Next
@@ -714,8 +751,9 @@ func TestSchedulesAreListedPausedAndRun(t *testing.T) {
 func TestFailedOf(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
-	l.edit(t, "tunnels:\n", "  gone: {host: 127.0.0.1, port: 1, wan: {interface: GigabitEthernet1, address: 192.168.3.1}}\n"+
-		"schedules:\n  often: {cron: \"@hourly\", tunnels: all, until: packets=4}\ntunnels:\n  away: {a: site-a, b: gone}\n")
+	l.edit(t, "tunnels:\n", "  gone: {host: 127.0.0.1, port: 1, wan: {interface: GigabitEthernet1, address: "+
+		"192.168.3.1}}\nschedules:\n  often: {cron: \"@hourly\", tunnels: all, until: packets=4}\ntunnels:\n  away: {a: "+
+		"site-a, b: gone}\n")
 	l.env["MONCAP_DB"] = "sqlite:" + filepath.Join(l.dir, "fleet.db")
 	d, _ := l.dispatcherOf(t)
 	if err := d.begin(t.Context()); err != nil {
@@ -723,14 +761,16 @@ func TestFailedOf(t *testing.T) {
 	}
 	inv := d.crew.inventory()
 	row := fleet.Schedule{Name: "often", Due: time.Now().Truncate(time.Hour)}
-	requests, err := d.app.scheduledRequests(inv, inv.Schedules["often"], row.Due, causeOf("often", row.Due.UTC().Format(time.RFC3339)))
+	requests, err := d.app.scheduledRequests(inv, inv.Schedules["often"], row.Due,
+		causeOf("often", row.Due.UTC().Format(time.RFC3339)))
 	if err == nil {
 		err = d.store.Submit(t.Context(), requests...)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := l.run(t, "submit", "--failed-of", "nightly"); r.code != exitUsage || !strings.Contains(r.stderr, "no such runs") {
+	if r := l.run(t, "submit", "--failed-of", "nightly"); r.code != exitUsage ||
+		!strings.Contains(r.stderr, "no such runs") {
 		t.Errorf("of a schedule that made none: exit %d\n%s", r.code, r.stderr)
 	}
 	l.serve(t, "--no-schedules")
@@ -845,10 +885,12 @@ func TestWhatHoldsRuns(t *testing.T) {
 	plan := request.Plan
 	s := inv.Schedules["nightly"]
 	s.Plan.Blackouts = []schedule.Blackout{{From: always, For: 90 * time.Second}}
-	if until, why := d.crew.hold(plan, causeOf("nightly", "2026-11-29T01:30:00Z")); !until.After(time.Now()) || !strings.Contains(why, "nightly") {
+	if until, why := d.crew.hold(plan, causeOf("nightly", "2026-11-29T01:30:00Z")); !until.After(time.Now()) ||
+		!strings.Contains(why, "nightly") {
 		t.Errorf("until %s: %q", until, why)
 	}
-	for _, cause := range []string{"manual", "manual, as schedule nightly", causeOf("never-late", "2026-11-29T01:30:00Z"), causeOf("gone", "x")} {
+	for _, cause := range []string{"manual", "manual, as schedule nightly", causeOf("never-late", "2026-11-29T01:30:00Z"),
+		causeOf("gone", "x")} {
 		if until, why := d.crew.hold(plan, cause); !until.IsZero() || why != "" {
 			t.Errorf("%s: until %s: %q", cause, until, why)
 		}
@@ -863,7 +905,8 @@ func TestWhatHoldsRuns(t *testing.T) {
 	}
 }
 
-// A run is left alone by a worker whose inventory has other routers for it, or whose logins somebody has to type.
+// A run is left alone by a worker whose inventory has other routers for it, or whose logins
+// somebody has to type.
 func TestWhatAWorkerKnows(t *testing.T) {
 	l := newFleetLab(t)
 	d, _ := l.dispatcherOf(t)
@@ -876,7 +919,8 @@ func TestWhatAWorkerKnows(t *testing.T) {
 		t.Errorf("its own: %v", err)
 	}
 	for _, tt := range []struct{ old, new, want string }{
-		{"interface: GigabitEthernet1, address: \"192.168.1.1\"", "interface: GigabitEthernet2, address: \"192.168.1.1\"", "another site-a"},
+		{"interface: GigabitEthernet1, address: \"192.168.1.1\"", "interface: GigabitEthernet2, address: \"192.168.1.1\"",
+			"another site-a"},
 		{"address: \"192.168.2.1\"", "address: \"192.168.2.9\"", "another site-b"},
 		{"  demo:", "  other:", "does not have the tunnel demo"},
 		{"\"file:" + filepath.Join(l.dir, "password") + "\"", "ask", "a worker asks nobody"},
@@ -896,7 +940,8 @@ func TestWhatAWorkerKnows(t *testing.T) {
 	}
 }
 
-// A worker whose clock is wrong, whose inventory is another one or whose program is, is pointed out; one that is gone is not.
+// A worker whose clock is wrong, whose inventory is another one or whose program is, is pointed
+// out; one that is gone is not.
 func TestWorkersThatDisagree(t *testing.T) {
 	own := versionString()
 	listed := listWorkers([]fleet.Worker{
@@ -904,10 +949,12 @@ func TestWorkersThatDisagree(t *testing.T) {
 		{ID: "wrong", Alive: true, Inventory: "a", Version: own, ClockOff: -7 * time.Second},
 		{ID: "gone", Inventory: "b", Version: own},
 	})
-	if len(listed[0].Warnings) != 0 || len(listed[2].Warnings) != 0 || len(listed[1].Warnings) != 1 || !strings.Contains(listed[1].Warnings[0], "-7s off") {
+	if len(listed[0].Warnings) != 0 || len(listed[2].Warnings) != 0 || len(listed[1].Warnings) != 1 ||
+		!strings.Contains(listed[1].Warnings[0], "-7s off") {
 		t.Errorf("%+v", listed)
 	}
-	listed = listWorkers([]fleet.Worker{{Alive: true, Inventory: "a", Version: "v0.1"}, {Alive: true, Inventory: "b", Version: own}})
+	listed = listWorkers([]fleet.Worker{{Alive: true, Inventory: "a", Version: "v0.1"},
+		{Alive: true, Inventory: "b", Version: own}})
 	if len(listed[0].Warnings) != 2 || len(listed[1].Warnings) != 1 {
 		t.Errorf("%+v", listed)
 	}
@@ -961,7 +1008,7 @@ func TestOneScheduleKeepsNoOther(t *testing.T) {
 	if err := s.PutSchedules(t.Context(), inv.Digest, rows); err != nil {
 		t.Fatal(err)
 	}
-	inv.Schedules["broken"].Capture.BufferMB = 1 << 20 // more than any router has
+	inv.Schedules["broken"].Until = "packets=none" // as no file can have it
 	if err := d.fire(t.Context()); err == nil || !strings.Contains(err.Error(), "broken") {
 		t.Errorf("error %v", err)
 	}
@@ -981,7 +1028,8 @@ func TestTokenCommand(t *testing.T) {
 	if added.code != exitOK || !strings.HasPrefix(secret, "moncap_") || strings.Contains(added.stderr, secret) {
 		t.Fatalf("exit %d\n%q\n%s", added.code, added.stdout, added.stderr)
 	}
-	for _, args := range [][]string{{"add", "bob"}, {"add", "bob", "--role", "root"}, {"add", "ann", "--role", "viewer"}, {"remove", "bob"}} {
+	for _, args := range [][]string{{"add", "bob"}, {"add", "bob", "--role", "root"}, {"add", "ann", "--role", "viewer"},
+		{"remove", "bob"}} {
 		if r := l.run(t, append([]string{"token"}, args...)...); r.code != exitUsage || r.stdout != "" {
 			t.Errorf("%v: exit %d\n%s%s", args, r.code, r.stdout, r.stderr)
 		}
@@ -990,7 +1038,8 @@ func TestTokenCommand(t *testing.T) {
 		t.Errorf("list: %s", out)
 	}
 	var listed []jsonToken
-	if err := json.Unmarshal([]byte(l.must(t, "token", "list", "-f", "json")), &listed); err != nil || len(listed) != 1 || listed[0].Role != "operator" {
+	if err := json.Unmarshal([]byte(l.must(t, "token", "list", "-f", "json")), &listed); err != nil || len(listed) != 1 ||
+		listed[0].Role != "operator" {
 		t.Errorf("%+v, %v", listed, err)
 	}
 	l.must(t, "token", "remove", "ann")

@@ -160,9 +160,12 @@ func (a *app) cleanOfFleet(ctx context.Context, args []string, f cleanFlags) (of
 		if err := s.Clean(ctx, a.who(), id); err != nil {
 			return err
 		}
+		a.done = &unsaid{exitDirty, "a worker was asked to remove what run " + id + " left",
+			"moncap jobs shows when that is done"}
 		a.sayNobodyServes(ctx, s, []fleet.Request{{Site: r.Site}})
 		_, err = fmt.Fprintf(a.stdout,
-			"%s: a worker looks at its routers, and removes what is left; moncap jobs shows when that is done\n", id)
+			"%s: a worker looks at its routers, and removes what is left; %s shows when that is done\n", id,
+			a.asGiven("moncap jobs"))
 		return err
 	})
 	if err != nil && !ofFleet { // the bundles of this disk need no database

@@ -55,8 +55,8 @@ func (p *pastRun) judged() bool { return p.Outcome != report.NotRun && p.Outcome
 // up says whether the tunnel was.
 func (p *pastRun) up() bool { return p.Outcome == report.Established || p.Outcome == report.Degraded }
 
-// history reads the runs of a tunnel, or of all when none is named; the latest first. What is no bundle in the folder of
-// runs is passed over, and a bundle that cannot be read is told.
+// history reads the runs of a tunnel, or of all when none is named; the latest first. What is no
+// bundle in the folder of runs is passed over, and a bundle that cannot be read is told.
 func (a *app) history(tunnel string) ([]*pastRun, error) {
 	entries, err := os.ReadDir(a.runsDir())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -109,7 +109,8 @@ func readPastRun(dir string) (*pastRun, error) {
 		case run.Error != "":
 			p.Outcome = report.NotRun
 		case run.Clean && len(p.Open) == 0:
-			p.Outcome, p.Reason, p.Headline = report.NotRun, report.Interrupted, "it was started, and cleaned before it was collected"
+			p.Outcome, p.Reason, p.Headline = report.NotRun, report.Interrupted,
+				"it was started, and cleaned before it was collected"
 		}
 		return p, nil
 	}
@@ -142,7 +143,8 @@ func (p *pastRun) take(r *report.Report) {
 	}
 }
 
-// openOf lists what a run left, or may have left, on its routers. Books that cannot be read may hide anything.
+// openOf lists what a run left, or may have left, on its routers. Books that cannot be read may
+// hide anything.
 func openOf(b *bundle.Bundle) []string {
 	left, proven, err := capture.Outstanding(b, "")
 	open := []string{}
@@ -170,8 +172,8 @@ func folderSize(dir string) int64 {
 	return n
 }
 
-// latestJudged returns the n latest runs that have something to show, the latest first, and the later ones that came to
-// nothing.
+// latestJudged returns the n latest runs that have something to show, the latest first, and the
+// later ones that came to nothing.
 func latestJudged(runs []*pastRun, n int) (good, failed []*pastRun) {
 	for _, p := range runs {
 		switch {

@@ -19,18 +19,25 @@ import (
 	"github.com/moncap/moncap/testdata"
 )
 
-// escapes would clear the screen, set the window's title, write the clipboard and turn the text around.
+// escapes would clear the screen, set the window's title, write the clipboard and
+// turn the text around.
 const escapes = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;cm0gLXJmIC8=\x07\x9b31m\u202etxet\x08\x00<script>alert(1)</script>"
 
 // newLabWith is newTestLab with routers that are different.
 func newLabWith(t testing.TB, incident string, change func(*simulator.Config)) *testLab {
+	t.Helper()
+	return newLabOf(t, incident, labOptions{change: change})
+}
+
+func newLabOf(t testing.TB, incident string, o labOptions) *testLab {
 	t.Helper()
 	i, err := testdata.Load(incident)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	l, err := startLab(context.Background(), i, labOptions{dir: dir, speed: 1000, change: change})
+	o.dir, o.speed = dir, 1000
+	l, err := startLab(context.Background(), i, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,10 +61,13 @@ func (l *testLab) everyCommand(out string) [][]string {
 	for _, c := range [][]string{
 		{"inventory", "validate"}, {"inventory", "list", "--format", "json"}, {"plan", "demo"}, {"trust", "site-a", "--yes"},
 		{"check", "demo", "--record", filepath.Join(l.dir, "dialogue")}, {"check", "demo", "--format", "json"},
-		append([]string{"run", "demo", "--debug"}, run...), {"report", out}, {"report", out, "--format", "html"}, {"report", out, "--format", "json"},
+		append([]string{"run", "demo", "--debug"}, run...), {"report", out}, {"report", out, "--format", "html"},
+		{"report", out, "--format", "json"},
 		{"report", out, "--format", "markdown"}, {"report", out, "--format", "junit"}, {"report", out, "-v"},
-		{"bundle", out, "-o", filepath.Join(l.dir, "case.zip")}, {"bundle", out, "--redact", "-o", filepath.Join(l.dir, "redacted.zip")},
-		{"start", "demo", "--out", out + "2", "--duration", "60s"}, {"status", out + "2"}, {"stop", out + "2"}, {"collect", out + "2", "--dry-run"},
+		{"bundle", out, "-o", filepath.Join(l.dir, "case.zip")},
+		{"bundle", out, "--redact", "-o", filepath.Join(l.dir, "redacted.zip")},
+		{"start", "demo", "--out", out + "2", "--duration", "60s"}, {"status", out + "2"}, {"stop", out + "2"},
+		{"collect", out + "2", "--dry-run"},
 		{"collect", out + "2"}, {"clean", out + "2", "--dry-run"}, {"clean", out + "2"},
 		{"run", "demo", "--out", out + "3", "--until", "packets=4", "--duration", "5s", "--zero-config"},
 	} {
@@ -71,7 +81,8 @@ func sayEverywhere(text string) func(*simulator.Config) {
 	return func(c *simulator.Config) {
 		c.Knobs.Banner, c.Knobs.MOTD = "banner "+text+"\n", "motd "+text+"\n"
 		c.Show = map[string]string{
-			"show crypto ikev2 profile": "IKEv2 profile: " + text + "\n", "show crypto ikev2 sa remote " + testdata.A4.String() + " detailed": text + "\n", "show crypto ikev2 sa remote " + testdata.B4.String() + " detailed": text + "\n",
+			"show crypto ikev2 profile": "IKEv2 profile: " + text + "\n", "show crypto ikev2 sa remote " + testdata.A4.String() +
+				" detailed": text + "\n", "show crypto ikev2 sa remote " + testdata.B4.String() + " detailed": text + "\n",
 			"show crypto map": "Crypto Map " + text + "\n",
 			"show ntp status": text + "\n", "show users": text + "\n",
 		}
@@ -79,7 +90,8 @@ func sayEverywhere(text string) func(*simulator.Config) {
 	}
 }
 
-// TestNoEscapeReachesTheTerminal lets both routers write to the operator's terminal whatever they like.
+// TestNoEscapeReachesTheTerminal lets both routers write to the operator's terminal
+// whatever they like.
 func TestNoEscapeReachesTheTerminal(t *testing.T) {
 	l := newLabWith(t, "healthy", sayEverywhere(escapes))
 	out := filepath.Join(l.dir, "bundle")
@@ -145,8 +157,8 @@ func eachZipped(z *zip.Reader, path string, f func(path string, b []byte)) error
 	return nil
 }
 
-// TestCanary looks for the password in every byte that any command writes, when all is well and when nothing is, with
-// routers that say the password themselves.
+// TestCanary looks for the password in every byte that any command writes, when all is well and
+// when nothing is, with routers that say the password themselves.
 func TestCanary(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -17,8 +17,8 @@ import (
 	"github.com/moncap/moncap/device/inventory"
 )
 
-// intake takes events, and has runs made of them: within the storm brakes, and as anybody may who asks for one. What an
-// event says is at most which tunnel is meant.
+// intake takes events, and has runs made of them: within the storm brakes, and as anybody may who
+// asks for one. What an event says is at most which tunnel is meant.
 type intake struct {
 	app       *app
 	store     *fleet.Store
@@ -48,10 +48,12 @@ const (
 )
 
 // newIntake begins to listen, so that what is wrong with that ends the program.
-func (a *app) newIntake(ctx context.Context, store *fleet.Store, inv func() *inventory.Inventory, s *inventory.Service) (*intake, error) {
+func (a *app) newIntake(ctx context.Context, store *fleet.Store, inv func() *inventory.Inventory,
+	s *inventory.Service) (*intake, error) {
 	in := &intake{
-		app: a, store: store, inventory: inv, settings: s, on: map[event.Kind]bool{}, accepted: make(chan event.Event, waitsAtMost),
-		told: map[string]bool{},
+		app: a, store: store, inventory: inv, settings: s, on: map[event.Kind]bool{},
+		accepted: make(chan event.Event, waitsAtMost),
+		told:     map[string]bool{},
 	}
 	kinds := event.Trouble()
 	if len(s.Events.On) > 0 {
@@ -257,7 +259,8 @@ func (in *intake) line(from netip.Addr, line []byte) {
 	e, err := in.current().Read(from, line, time.Now())
 	if err != nil {
 		if ambiguous, ok := errors.AsType[*event.AmbiguousError](err); ok {
-			in.once("ambiguous "+strings.Join(ambiguous.Tunnels, " "), "a log line from %s starts nothing: %s", from, sentence(err))
+			in.once("ambiguous "+strings.Join(ambiguous.Tunnels, " "), "a log line from %s starts nothing: %s", from,
+				sentence(err))
 		}
 		return
 	}
@@ -288,7 +291,8 @@ func (in *intake) take(ctx context.Context, e event.Event) event.Taken {
 	return in.start(ctx, e)
 }
 
-// start has a run made of an event that passed the brake, unless something holds that back which holds for all.
+// start has a run made of an event that passed the brake, unless something holds that back which
+// holds for all.
 func (in *intake) start(ctx context.Context, e event.Event) event.Taken {
 	ctx, cancel := context.WithTimeout(ctx, databaseLimit)
 	defer cancel()
@@ -312,7 +316,8 @@ func (in *intake) start(ctx context.Context, e event.Event) event.Taken {
 
 func (in *intake) submit(ctx context.Context, e event.Event) (run, held string, until time.Time, err error) {
 	inv, now := in.inventory(), time.Now()
-	record := fleet.EventStart{Key: e.Key, Tunnel: e.Tunnel, Peer: e.Peer, Kind: string(e.Kind), Source: e.Source, Text: e.Text}
+	record := fleet.EventStart{Key: e.Key, Tunnel: e.Tunnel, Peer: e.Peer, Kind: string(e.Kind), Source: e.Source,
+		Text: e.Text}
 	t := inv.Tunnels[e.Tunnel]
 	if t == nil {
 		return "", "the inventory does not have the tunnel any more", now.Add(heldElse), nil
@@ -338,7 +343,8 @@ func (in *intake) submit(ctx context.Context, e event.Event) (run, held string, 
 	return r.Plan.RunID, held, until, err
 }
 
-// darkness is until when a blackout covers a tunnel, of whichever of its schedules; a zero time: none does.
+// darkness is until when a blackout covers a tunnel, of whichever of its schedules; a zero time:
+// none does.
 func darkness(inv *inventory.Inventory, tunnel string, now time.Time) (until time.Time, schedule string) {
 	for _, name := range slices.Sorted(maps.Keys(inv.Schedules)) {
 		s := inv.Schedules[name]

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Addresses of UDP can be forged: a flood from a million of them is complained of a hundred times, and kept no more often.
+// Addresses of UDP can be forged: a flood from a million of them is complained of a hundred times,
+// and kept no more often.
 func TestStrangersTakeNoMemory(t *testing.T) {
 	in := &intake{app: &app{environment: environment{stderr: io.Discard}}, told: map[string]bool{}}
 	for i := range 10_000 {
@@ -21,8 +22,8 @@ func TestStrangersTakeNoMemory(t *testing.T) {
 	}
 }
 
-// A watch knows the inventory as serve does: a line of a hub that may be about several tunnels is none of the one that is watched,
-// its interface tells, and lines come from where log_sources says.
+// A watch knows the inventory as serve does: a line of a hub that may be about several tunnels is
+// none of the one that is watched, its interface tells, and lines come from where log_sources says.
 func TestWatchReadsLinesAsServeDoes(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "inventory.yaml")
 	if err := os.WriteFile(file, []byte(`version: 1
@@ -52,7 +53,8 @@ tunnels:
 		"%IKEV2-5-SA_DOWN: SA DOWN": "",
 		"%CRYPTO-5-SESSION_STATUS: Crypto tunnel is DOWN.  Peer 192.0.2.12:500       Id: 192.0.2.12": "two",
 	} {
-		if e, err := book.Read(netip.MustParseAddr("203.0.113.9"), []byte(line), time.Now()); e.Tunnel != want || (err == nil) != (want != "") {
+		if e, err := book.Read(netip.MustParseAddr("203.0.113.9"), []byte(line), time.Now()); e.Tunnel != want ||
+			(err == nil) != (want != "") {
 			t.Errorf("%s: of %q, %v, want %q", line, e.Tunnel, err, want)
 		}
 	}

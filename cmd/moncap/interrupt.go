@@ -31,9 +31,10 @@ type timedOut struct{ after time.Duration }
 
 func (e *timedOut) Error() string { return fmt.Sprintf("it took longer than --timeout %s", e.after) }
 
-// interrupts decides what a signal means for the command under way. While a capture waits, the first Ctrl-C ends the
-// capture and keeps it, as it does in tcpdump. The next one, and any other signal, ends the command's context: what was
-// made on the routers is taken back. One more ends the program at once, and says what is left where.
+// interrupts decides what a signal means for the command under way. While a capture waits, the
+// first Ctrl-C ends the capture and keeps it, as it does in tcpdump. The next one, and any other
+// signal, ends the command's context: what was made on the routers is taken back. One more ends the
+// program at once, and says what is left where.
 type interrupts struct {
 	ctx    context.Context // the command's
 	cancel context.CancelCauseFunc
@@ -51,7 +52,8 @@ type interrupts struct {
 
 func newInterrupts(ctx context.Context, exit func(int)) *interrupts {
 	ctx, cancel := context.WithCancelCause(ctx)
-	return &interrupts{ctx: ctx, cancel: cancel, exit: exit, waits: map[any]func(){}, leavings: map[any]func(){}, echo: map[any]func(){}}
+	return &interrupts{ctx: ctx, cancel: cancel, exit: exit, waits: map[any]func(){}, leavings: map[any]func(){},
+		echo: map[any]func(){}}
 }
 
 // watch hears signals until done is closed.
@@ -73,7 +75,8 @@ func (i *interrupts) heard(s os.Signal) {
 	case i.drain != nil && !i.stopped && !i.gaveUp:
 		i.stopped = true
 		i.drain()
-	case (s == os.Interrupt || i.gentle && (s == syscall.SIGTERM || s == syscall.SIGHUP)) && len(i.waits) > 0 && !i.stopped && !i.gaveUp:
+	case (s == os.Interrupt || i.gentle && (s == syscall.SIGTERM || s == syscall.SIGHUP)) && len(i.waits) > 0 &&
+		!i.stopped && !i.gaveUp:
 		i.stopped = true
 		for _, stop := range i.waits {
 			stop()
@@ -164,8 +167,9 @@ func (i *interrupts) stopping() bool {
 	return i.stopped || i.gaveUp
 }
 
-// notifySignals returns the signals that end a command. What the parent has us ignore, as nohup does, stays ignored. A
-// reader of our output that goes away is an error where it is written to, and no end in the middle of a run.
+// notifySignals returns the signals that end a command. What the parent has us ignore, as nohup
+// does, stays ignored. A reader of our output that goes away is an error where it is written to,
+// and no end in the middle of a run.
 func notifySignals() <-chan os.Signal {
 	c := make(chan os.Signal, 8)
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
@@ -191,5 +195,5 @@ func (a *app) sayLeft(dir string) {
 	for _, l := range left {
 		a.warn("%s: left on it: %s", l.Peer, l.What)
 	}
-	a.warn("%s", a.withInventory("remove it with: moncap clean "+shellWord(dir)))
+	a.warn("%s", a.asGiven("remove it with: moncap clean "+shellWord(dir)))
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +28,8 @@ func (a *app) inventoryPath() string {
 	return defaultInventory
 }
 
-// readInventory reads the file, which is trusted less when nobody named it; - is stdin, which can be read once.
+// readInventory reads the file, which is trusted less when nobody named it; - is stdin, which can
+// be read once.
 func (a *app) readInventory() (*inventory.Inventory, error) {
 	if a.inventoryPath() == "-" {
 		if a.piped == nil {
@@ -97,7 +97,8 @@ func (a *app) completeTunnels(_ *cobra.Command, typed []string, _ string) ([]str
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return slices.DeleteFunc(inv.TunnelNames(), func(n string) bool { return slices.Contains(typed, n) }), cobra.ShellCompDirectiveNoFileComp
+	return slices.DeleteFunc(inv.TunnelNames(), func(n string) bool { return slices.Contains(typed, n) }),
+		cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeTunnel is completeTunnels for commands that take one.
@@ -117,17 +118,20 @@ func (a *app) completeRun(c *cobra.Command, typed []string, word string) ([]stri
 	return append(names, a.runFolders()...), cobra.ShellCompDirectiveKeepOrder
 }
 
-// completeRuns offers the folders of runs; reports in JSON are files, which the shell offers itself.
+// completeRuns offers the folders of runs; reports in JSON are files, which the
+// shell offers itself.
 func (a *app) completeRuns(_ *cobra.Command, typed []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(typed) > 1 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return slices.DeleteFunc(a.runFolders(), func(n string) bool { return slices.Contains(typed, n) }), cobra.ShellCompDirectiveKeepOrder
+	return slices.DeleteFunc(a.runFolders(), func(n string) bool { return slices.Contains(typed, n) }),
+		cobra.ShellCompDirectiveKeepOrder
 }
 
 // runFolders are the folders of runs, the latest first.
 func (a *app) runFolders() []string {
-	found, _ := filepath.Glob(filepath.Join(a.runsDir(), "*", "run.json")) // the pattern is a good one unless the folder's name is not
+	// the pattern is a good one unless the folder's name is not
+	found, _ := filepath.Glob(filepath.Join(a.runsDir(), "*", "run.json"))
 	written := map[string]time.Time{}
 	for _, file := range found {
 		if info, err := os.Stat(file); err == nil {
@@ -235,7 +239,8 @@ func listing(inv *inventory.Inventory) []listedTunnel {
 }
 
 func describePeer(p *inventory.Peer) listedPeer {
-	l := listedPeer{Name: p.Name, Host: p.Address(), Interface: p.WAN.Interface, Address: p.WAN.Address.String(), VRF: p.WAN.VRF, Secret: p.Password.String()}
+	l := listedPeer{Name: p.Name, Host: p.Address(), Interface: p.WAN.Interface, Address: p.WAN.Address.String(),
+		VRF: p.WAN.VRF, Secret: p.Password.String()}
 	if p.WAN.NATAddress.IsValid() {
 		l.NATAddress = p.WAN.NATAddress.String()
 	}
@@ -243,7 +248,7 @@ func describePeer(p *inventory.Peer) listedPeer {
 }
 
 func (a *app) printInventory(inv *inventory.Inventory) error {
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	w := a.newTable(a.stdout)
 	fmt.Fprintln(w, "TUNNEL\tSIDE\tPEER\tMANAGEMENT\tINTERFACE\tVPN ADDRESS\tSEEN AS")
 	for _, t := range listing(inv) {
 		for i, p := range []listedPeer{t.A, t.B} {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,8 +66,8 @@ waits for a router that another one has, for a worker of its site, for its time,
 	return c
 }
 
-// withDirty adds the runs that left something on a router: nobody works on them, and somebody
-// should.
+// withDirty adds the runs that left something on a router: nobody works on them,
+// and somebody should.
 func withDirty(ctx context.Context, s *fleet.Store, runs []fleet.Run) ([]fleet.Run, error) {
 	dirty, err := s.Jobs(ctx, fleet.Dirty)
 	for _, d := range dirty {
@@ -146,7 +145,7 @@ func (a *app) printJobs(runs []fleet.Run) error {
 		_, err := fmt.Fprintln(a.stdout, "nothing waits, nothing runs")
 		return err
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	w := a.newTable(a.stdout)
 	fmt.Fprintln(w, "RUN\tTUNNEL\tSTATE\tSITE\tPRIORITY\tSINCE\tBY\tWHAT")
 	for _, r := range runs {
 		fmt.Fprintln(w, strings.Join([]string{
@@ -211,17 +210,29 @@ func whatOf(r fleet.Run) string {
 	case fleet.Running, fleet.Cancelling:
 		return "on " + orDefault(r.Host, r.Owner)
 	case fleet.Recovering:
+		if r.Remains != "" { // it is known what is left of it
+			return "a worker removes what it left"
+		}
 		return "its worker on " + orDefault(r.Host, r.Owner) + " is gone"
 	}
-	if text := strings.Join(strings.Fields(orDefault(r.Headline, r.Error)), " "); text != "" {
+	if text := saidOf(r); text != "" {
 		return render.Shorten(text, 80)
 	}
 	return string(r.State)
 }
 
+// saidOf is what came of a run, in full.
+func saidOf(r fleet.Run) string {
+	return strings.Join(strings.Fields(orDefault(r.Headline, r.Error)), " ")
+}
+
 // jobLine is a run in a line, for what is watched.
 func jobLine(r fleet.Run) string {
-	return printable(fmt.Sprintf("%s  %s: %s: %s", r.ID, r.Tunnel, orDefault(r.Outcome, string(r.State)), whatOf(r)))
+	what := whatOf(r)
+	if r.State.Over() {
+		what = orDefault(saidOf(r), what) // nothing stands beside it that it has to leave room for
+	}
+	return printable(fmt.Sprintf("%s  %s: %s: %s", r.ID, r.Tunnel, orDefault(r.Outcome, string(r.State)), what))
 }
 
 // completionLimit is how long a shell waits for the database before it offers nothing.
@@ -280,6 +291,8 @@ EXIT STATUS
 					return err
 				}
 				a.fact("runs", jobsOf(runs))
+				a.done = &unsaid{exitFailed, "the runs that were not over are taken back",
+					"moncap jobs shows what is not yet taken back"}
 				var over []string
 				for _, r := range runs {
 					switch r.State {
@@ -315,6 +328,7 @@ or one on another machine, than the one that submitted the run; both are kept in
 EXIT STATUS
   0   approved
   4   the database cannot be reached
+  5   the answer could not be written, though a run was approved; how to take it back is printed
   64  wrong usage, no such run, a run that waits for no approval, or the same person`,
 		Example:           "  moncap jobs\n  moncap approve 20261129-101500-ab12cd",
 		Args:              wants(1, -1),
@@ -339,6 +353,8 @@ func (a *app) approve(ctx context.Context, s *fleet.Store, id string) error {
 	if err := s.Approve(ctx, id, a.who()); err != nil {
 		return err
 	}
+	a.done = &unsaid{exitDirty, printable(id) + " was approved, and a worker does it",
+		"moncap jobs shows it; moncap cancel " + printable(id) + " takes it back"}
 	_, err := fmt.Fprintf(a.stdout, "%s  approved by %s\n", printable(id), printable(a.who()))
 	return err
 }
@@ -441,10 +457,10 @@ func listWorkers(workers []fleet.Worker) []jsonWorker {
 
 func (a *app) printWorkers(workers []jsonWorker) error {
 	if len(workers) == 0 {
-		_, err := fmt.Fprintln(a.stdout, "there is no worker: moncap serve is one")
+		_, err := fmt.Fprintf(a.stdout, "there is no worker: %s is one\n", a.asGiven("moncap serve"))
 		return err
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	w := a.newTable(a.stdout)
 	fmt.Fprintln(w, "WORKER\tHOST\tPID\tSITES\tRUNS\tINVENTORY\tSTATE\tHEARD")
 	for _, j := range workers {
 		state := "works"
@@ -486,6 +502,7 @@ ends with 0, so that it can be replaced by a newer one.`,
 					return err
 				}
 				a.fact("worker", args[0])
+				a.done = &unsaid{exitFailed, printable(args[0]) + " begins no more runs", "moncap worker list shows it"}
 				_, err := fmt.Fprintf(a.stdout, "%s begins no more runs\n", printable(args[0]))
 				return err
 			})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/moncap/moncap/analysis/report"
@@ -20,9 +19,12 @@ const keyTable = "ikev2_decryption_table"
 // keyAlgorithms are the names of algorithms as Wireshark's table has them; it takes no others.
 var keyAlgorithms = []string{
 	"3DES [RFC2451]", "AES-CBC-128 [RFC3602]", "AES-CBC-192 [RFC3602]", "AES-CBC-256 [RFC3602]", "NULL [RFC2410]",
-	"AES-GCM-128 with 8 octet ICV [RFC5282]", "AES-GCM-192 with 8 octet ICV [RFC5282]", "AES-GCM-256 with 8 octet ICV [RFC5282]",
-	"AES-GCM-128 with 12 octet ICV [RFC5282]", "AES-GCM-192 with 12 octet ICV [RFC5282]", "AES-GCM-256 with 12 octet ICV [RFC5282]",
-	"AES-GCM-128 with 16 octet ICV [RFC5282]", "AES-GCM-192 with 16 octet ICV [RFC5282]", "AES-GCM-256 with 16 octet ICV [RFC5282]",
+	"AES-GCM-128 with 8 octet ICV [RFC5282]", "AES-GCM-192 with 8 octet ICV [RFC5282]",
+	"AES-GCM-256 with 8 octet ICV [RFC5282]",
+	"AES-GCM-128 with 12 octet ICV [RFC5282]", "AES-GCM-192 with 12 octet ICV [RFC5282]",
+	"AES-GCM-256 with 12 octet ICV [RFC5282]",
+	"AES-GCM-128 with 16 octet ICV [RFC5282]", "AES-GCM-192 with 16 octet ICV [RFC5282]",
+	"AES-GCM-256 with 16 octet ICV [RFC5282]",
 	"HMAC_MD5_96 [RFC2403]", "HMAC_SHA1_96 [RFC2404]", "HMAC_MD5_128 [RFC4595]", "HMAC_SHA1_160 [RFC4595]",
 	"HMAC_SHA2_256_96 [draft-ietf-ipsec-ciph-sha-256-00]", "HMAC_SHA2_256_128 [RFC4868]", "HMAC_SHA2_384_192 [RFC4868]",
 	"HMAC_SHA2_512_256 [RFC4868]", "NONE [RFC4306]",
@@ -31,7 +33,7 @@ var keyAlgorithms = []string{
 var keyNoise = lazyregexp.New(`\s*\[.*\]|[\s_-]`)
 
 func keyAlgorithm(given string) string {
-	plain := func(s string) string { return strings.ToLower(keyNoise().ReplaceAllString(s, "")) }
+	plain := func(s string) string { return strings.ToLower(keyNoise.Get().ReplaceAllString(s, "")) }
 	for _, known := range keyAlgorithms {
 		if plain(known) == plain(given) {
 			return known
@@ -43,8 +45,9 @@ func keyAlgorithm(given string) string {
 // maxKeyTable bounds a table of keys: a line of it has some hundred bytes.
 const maxKeyTable = 16 << 20
 
-// writeKeys puts the keys of those IKE SAs that the report shows into a folder beside the pcapng file, as a preference file of
-// Wireshark, and says how to use it. The keys were checked when the captures were compared.
+// writeKeys puts the keys of those IKE SAs that the report shows into a folder beside the pcapng
+// file, as a preference file of Wireshark, and says how to use it. The keys were checked when the
+// captures were compared.
 func (a *app) writeKeys(d document, pcapng string) error {
 	source, err := inventory.ReadRegular(d.keys, maxKeyTable, nil)
 	if err != nil {
@@ -56,15 +59,17 @@ func (a *app) writeKeys(d document, pcapng string) error {
 		return nil
 	}
 	folder := pcapng + ".keys"
-	if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, keyTable), []byte(table), 0o600)); err != nil {
+	if err := errors.Join(os.MkdirAll(folder, 0o700),
+		os.WriteFile(filepath.Join(folder, keyTable), []byte(table), 0o600)); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
-	a.progress("keys: %s; open both with  WIRESHARK_CONFIG_DIR=%s wireshark %s  or copy the file into your Wireshark profile",
-		filepath.Join(folder, keyTable), shellWord(folder), shellWord(pcapng))
+	a.progress("keys: %s; open both with  WIRESHARK_CONFIG_DIR=%s wireshark %s  or copy the file into your "+
+		"Wireshark profile", filepath.Join(folder, keyTable), shellWord(folder), shellWord(pcapng))
 	return nil
 }
 
-// keysOf are the lines of a key table that are about conversations of r, in Wireshark's own form, and how many there are.
+// keysOf are the lines of a key table that are about conversations of r, in Wireshark's own form,
+// and how many there are.
 func keysOf(source string, r *report.Report) (table string, n int) {
 	wanted := map[string]bool{}
 	for _, c := range r.Conversations {
@@ -89,14 +94,17 @@ func keysOf(source string, r *report.Report) (table string, n int) {
 			continue
 		}
 		n++
-		fmt.Fprintf(&b, "%s,%s,%s,%s,%q,%s,%s,%q\n", f[0], f[1], f[2], f[3], keyAlgorithm(f[4]), f[5], f[6], keyAlgorithm(f[7]))
+		fmt.Fprintf(&b, "%s,%s,%s,%s,%q,%s,%s,%q\n", f[0], f[1], f[2], f[3], keyAlgorithm(f[4]), f[5], f[6],
+			keyAlgorithm(f[7]))
 	}
 	return b.String(), n
 }
 
+var plainWord = lazyregexp.New(`^[A-Za-z0-9_./:@%+=,-]+$`)
+
 // shellWord quotes a word for a shell where that is needed.
 func shellWord(s string) string {
-	if regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`).MatchString(s) {
+	if plainWord.Get().MatchString(s) {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

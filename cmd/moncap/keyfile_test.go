@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestKeysForWireshark writes both captures and their keys, and lets tshark decrypt them with nothing but the folder that was written.
+// TestKeysForWireshark writes both captures and their keys, and lets tshark decrypt them with
+// nothing but the folder that was written.
 func TestKeysForWireshark(t *testing.T) {
 	incident := filepath.Join("..", "..", "testdata", "incidents", "nat")
 	table, err := os.ReadFile(filepath.Join(incident, keyTable))
@@ -23,7 +24,8 @@ func TestKeysForWireshark(t *testing.T) {
 	if err := os.WriteFile(given, []byte("# keys\n"+other+loose), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := moncap(t, "analyze", filepath.Join(incident, "a.pcap"), filepath.Join(incident, "b.pcap"), "--keys", given, "--format", "pcapng", "-o", out)
+	r := moncap(t, "analyze", filepath.Join(incident, "a.pcap"), filepath.Join(incident, "b.pcap"), "--keys", given,
+		"--format", "pcapng", "-o", out)
 	if r.code > exitCritical {
 		t.Fatalf("exit %d\n%s", r.code, r.stderr)
 	}
@@ -45,6 +47,7 @@ func TestKeysForWireshark(t *testing.T) {
 	cmd.Env = append(os.Environ(), "WIRESHARK_CONFIG_DIR="+out+".keys")
 	shown, err := cmd.Output()
 	if err != nil || strings.Count(string(shown), "Decrypted Data") != 4 {
-		t.Errorf("tshark: %v: %d messages are decrypted, want IKE_AUTH's two on both sides", err, strings.Count(string(shown), "Decrypted Data"))
+		t.Errorf("tshark: %v: %d messages are decrypted, want IKE_AUTH's two on both sides", err,
+			strings.Count(string(shown), "Decrypted Data"))
 	}
 }

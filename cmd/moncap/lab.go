@@ -29,14 +29,16 @@ type labOptions struct {
 	ports [2]int // 0 picks one
 	speed float64
 	// clockB is what the clock of site-B is ahead of the other's.
-	clockB time.Duration
-	loseSA time.Duration     // an IKE SA is lost when it has been up for so long; 0: it is not
-	logged func(line []byte) // gets the routers' log lines; nil: nobody does
+	clockB  time.Duration
+	release string            // of IOS XE, as in 17.9.4; empty: the simulator's own
+	loseSA  time.Duration     // an IKE SA is lost when it has been up for so long; 0: it is not
+	logged  func(line []byte) // gets the routers' log lines; nil: nobody does
 	// change makes the routers of a test different; nil elsewhere.
 	change func(*simulator.Config)
 }
 
-// lab is two simulated routers with an incident between them, and the tunnel that an inventory would have for them.
+// lab is two simulated routers with an incident between them, and the tunnel that an inventory
+// would have for them.
 type lab struct {
 	routers  [2]*simulator.Router
 	tunnel   *inventory.Tunnel
@@ -89,7 +91,7 @@ func (l *lab) startRouters(ctx context.Context, sources [2]simulator.Source, o l
 func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets simulator.Source, o labOptions) error {
 	c := simulator.Config{
 		Hostname: peer.ExpectHostname, Username: labUser, Password: labPassword, Packets: packets,
-		Interfaces: []simulator.Interface{{Name: labInterface, Address: peer.WAN.Address}},
+		Interfaces: []simulator.Interface{{Name: labInterface, Address: peer.WAN.Address}}, Version: o.release,
 	}
 	c.Knobs.LoseSAAfter, c.Logged = o.loseSA, o.logged
 	if peer == l.tunnel.B {
@@ -130,7 +132,8 @@ func (l *lab) start(ctx context.Context, i int, peer *inventory.Peer, packets si
 	return device.AcceptHostKey(*peer, info)
 }
 
-// labTunnel is a tunnel between the two simulated routers, as an inventory would have it. The ports are not known yet.
+// labTunnel is a tunnel between the two simulated routers, as an inventory would have it. The ports
+// are not known yet.
 func labTunnel(name, dir string, addressA, addressB netip.Addr) (*inventory.Tunnel, error) {
 	secret, err := inventory.ParseSecretRef("file:" + filepath.Join(dir, "password"))
 	if err != nil {

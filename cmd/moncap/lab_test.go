@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	// The cases of the matrix mostly wait, so many of them run at once, however few the processors are.
+	// The cases of the matrix mostly wait, so many of them run at once, however few
+	// the processors are.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
@@ -44,8 +45,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// testLab is two simulated routers with an incident between them, an inventory that leads to them, and what they were like
-// at first.
+// testLab is two simulated routers with an incident between them, an inventory that leads to them,
+// and what they were like at first.
 type testLab struct {
 	*lab
 	dir       string
@@ -61,7 +62,8 @@ type routerState struct {
 }
 
 func stateOf(r *simulator.Router) routerState {
-	s := routerState{config: r.RunningConfig(), flash: map[string]string{}, captures: r.CapturePoints(), debugs: r.PlatformDebugs()}
+	s := routerState{config: r.RunningConfig(), flash: map[string]string{}, captures: r.CapturePoints(),
+		debugs: r.PlatformDebugs()}
 	for name, b := range r.FlashFiles() {
 		s.flash[name] = string(b)
 	}
@@ -69,7 +71,8 @@ func stateOf(r *simulator.Router) routerState {
 }
 
 func (s routerState) equal(o routerState) bool {
-	return s.config == o.config && maps.Equal(s.flash, o.flash) && slices.Equal(s.captures, o.captures) && slices.Equal(s.debugs, o.debugs)
+	return s.config == o.config && maps.Equal(s.flash, o.flash) && slices.Equal(s.captures, o.captures) &&
+		slices.Equal(s.debugs, o.debugs)
 }
 
 func newTestLab(t testing.TB, incident string) *testLab {
@@ -116,7 +119,10 @@ func (p program) run(ctx context.Context, args ...string) result {
 		}, width: func() int { return 0 }, operator: p.operator,
 		tune: func(d *device.Options, c *capture.Options) {
 			if d != nil {
-				d.Timeouts = device.Timeouts{Dial: patience * 2 * time.Second, Command: patience * 400 * time.Millisecond, Idle: patience * 400 * time.Millisecond}
+				// A login is many turns of both sides, with cryptography in them, and a busy machine does other
+				// things in between; a router that is silent is met with a command first.
+				d.Timeouts = device.Timeouts{Dial: patience * 20 * time.Second, Command: patience * 1600 * time.Millisecond,
+					Idle: patience * 1600 * time.Millisecond}
 			}
 			if c != nil {
 				c.Poll, c.Retry = 20*time.Millisecond, 10*time.Millisecond

@@ -26,7 +26,8 @@ func TestLiveFlags(t *testing.T) {
 	if err != nil {
 		t.Skip("no live capture here:", err)
 	}
-	if tunnel.A.WAN.Address != netip.MustParseAddr("192.0.2.1") || tunnel.B.WAN.Address != netip.MustParseAddr("2001:db8::2") ||
+	if tunnel.A.WAN.Address != netip.MustParseAddr("192.0.2.1") ||
+		tunnel.B.WAN.Address != netip.MustParseAddr("2001:db8::2") ||
 		tunnel.A.WAN.NATAddress != netip.MustParseAddr("198.51.100.9") {
 		t.Errorf("%+v, %+v", tunnel.A.WAN, tunnel.B.WAN)
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// logger writes to stderr: as text warnings, and everything with --verbose. As JSON it is all that stderr gets, so what is
-// progress on a terminal is logged as well, unless --quiet.
+// logger writes to stderr: as text warnings, and everything with --verbose. As JSON it is all that
+// stderr gets, so what is progress on a terminal is logged as well, unless --quiet.
 func (a *app) logger() *slog.Logger {
 	level := a.logLevel
 	switch {
@@ -70,7 +70,7 @@ func (a *app) printError(err error) {
 	}
 	var advice []string
 	for _, h := range hints(err) {
-		advice = append(advice, printable(a.withInventory(h)))
+		advice = append(advice, printable(a.asGiven(h)))
 	}
 	if a.logFormat == "json" {
 		a.logger().Error(text, "reason", reasonOf(err), "exit_code", exitCode(err), "hints", advice)

@@ -1,5 +1,5 @@
-// Command moncap captures an IPsec tunnel's negotiation on both VPN gateways at once and says who dropped, refused or
-// changed what, on which side, in which direction.
+// Command moncap captures an IPsec tunnel's negotiation on both VPN gateways at once and says who
+// dropped, refused or changed what, on which side, in which direction.
 package main
 
 import (
@@ -17,7 +17,7 @@ func main() {
 		stdout:    os.Stdout,
 		stderr:    os.Stderr,
 		getenv:    os.Getenv,
-		signals:   notifySignals(),
+		signals:   notifySignals,
 		exit:      os.Exit,
 		memory:    func(bytes int64) { debug.SetMemoryLimit(bytes) },
 		stdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),

@@ -54,7 +54,8 @@ func manPage(c *cobra.Command) string {
 	if about == "" {
 		about = c.Short + "."
 	}
-	fmt.Fprintf(&b, ".TH %s 1 %s \"moncap %s\" \"User Commands\"\n", strings.ToUpper(roff(pageName(c))), manDate(), roff(versionString()))
+	fmt.Fprintf(&b, ".TH %s 1 %s \"moncap %s\" \"User Commands\"\n", strings.ToUpper(roff(pageName(c))), manDate(),
+		roff(versionString()))
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n.SH SYNOPSIS\n", roff(pageName(c)), escaped(c.Short))
 	synopsis(&b, c)
 	b.WriteString(".SH DESCRIPTION\n")
@@ -83,8 +84,8 @@ func manPage(c *cobra.Command) string {
 	return b.String()
 }
 
-// manDate is the date of a page: that of the sources of a reproducible build (https://reproducible-builds.org/specs/source-date-epoch/),
-// else of today.
+// manDate is the date of a page: that of the sources of a reproducible build
+// (https://reproducible-builds.org/specs/source-date-epoch/), else of today.
 func manDate() string {
 	now := time.Now()
 	var epoch int64
@@ -137,7 +138,8 @@ func options(b *strings.Builder, title string, flags *pflag.FlagSet) {
 		if kind != "" {
 			kind = " \\fI" + roff(kind) + "\\fR"
 		}
-		if set := f.DefValue; kind != "" && set != "" && set != "0" && set != "0s" && set != "none" && !strings.Contains(usage, "default") {
+		if set := f.DefValue; kind != "" && set != "" && set != "0" && set != "0s" && set != "none" &&
+			!strings.Contains(usage, "default") {
 			usage += " (default: " + set + ")"
 		}
 		fmt.Fprintf(b, "%s\\fB\\-\\-%s\\fR%s\n%s\n", short, roff(f.Name), kind, line(usage))

@@ -37,7 +37,8 @@ var struck = func() map[capture.Phase]string {
 	return all
 }()
 
-// matrixCase is one cell of the matrix: something that goes wrong in one phase, on side A or on this machine.
+// matrixCase is one cell of the matrix: something that goes wrong in one phase, on side A or on
+// this machine.
 type matrixCase struct {
 	phase capture.Phase
 	name  string
@@ -68,9 +69,10 @@ func matrixCases() []matrixCase {
 	return all
 }
 
-// TestEveryPhaseSurvivesEveryFault is the matrix: every phase times every fault, over real SSH and SCP. Whatever happens,
-// the run succeeds, or it fails with a message and clean routers, or it says what is left and `moncap clean` removes it
-// later. Flash, configuration and capture points of both routers are compared with what they were.
+// TestEveryPhaseSurvivesEveryFault is the matrix: every phase times every fault, over real SSH and
+// SCP. Whatever happens, the run succeeds, or it fails with a message and clean routers, or it says
+// what is left and `moncap clean` removes it later. Flash, configuration and capture points of both
+// routers are compared with what they were.
 func TestEveryPhaseSurvivesEveryFault(t *testing.T) {
 	var mu sync.Mutex
 	outcomes := map[string]int{}
@@ -110,7 +112,7 @@ func TestREADMEStatesTheMatrix(t *testing.T) {
 func nothingRuns(t *testing.T) {
 	t.Helper()
 	var left []string
-	for range 200 { // a connection may still be closing
+	for deadline := time.Now().Add(patience * 20 * time.Second); ; { // a connection may still be closing
 		left = nil
 		stacks := make([]byte, 16<<20)
 		for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
@@ -121,6 +123,9 @@ func nothingRuns(t *testing.T) {
 		if len(left) == 0 {
 			return
 		}
+		if time.Now().After(deadline) {
+			break
+		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Errorf("%d goroutines are left:\n%s", len(left), strings.Join(left, "\n\n"))
@@ -128,8 +133,8 @@ func nothingRuns(t *testing.T) {
 
 // matrixRun is what every case runs.
 func (l *testLab) matrixRun(out string) []string {
-	return []string{"run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--quiet", "--buffer", "1",
-		"--trigger", "clear crypto session remote " + l.tunnel.B.WAN.Address.String()}
+	return []string{"run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--quiet",
+		"--buffer", "1", "--trigger", "clear crypto session remote " + l.tunnel.B.WAN.Address.String()}
 }
 
 // zeroConfigRun is the same without configuration mode, which has no trigger.
@@ -160,7 +165,8 @@ func playStrike(s simulator.Strike) func(*testing.T, capture.Phase) string {
 	}
 }
 
-// judge holds the outcome against what is allowed. A message names one of who: the peer, or what failed here.
+// judge holds the outcome against what is allowed. A message names one of who: the peer, or what
+// failed here.
 func (l *testLab) judge(t *testing.T, r result, out string, whole bool, who ...string) string {
 	t.Helper()
 	checkBundle(t, out, labPassword)
@@ -182,7 +188,8 @@ func (l *testLab) judge(t *testing.T, r result, out string, whole bool, who ...s
 		l.checkMessage(t, r, who)
 		return "failed clean"
 	case r.code == exitDirty:
-		if !strings.Contains(r.stderr, "left on a router") || !strings.Contains(r.stderr, "remove with: ") || !strings.Contains(r.stderr, " clean "+out) {
+		if !strings.Contains(r.stderr, "left on a router") || !strings.Contains(r.stderr, "remove with: ") ||
+			!strings.Contains(r.stderr, " clean "+out) {
 			t.Errorf("what is left, and how it is removed, is not said:\n%s", r.stderr)
 		}
 		l.cleanLater(t, out, r)
@@ -193,7 +200,8 @@ func (l *testLab) judge(t *testing.T, r result, out string, whole bool, who ...s
 }
 
 // namesPhase matches a message that says in which phase what failed.
-var namesPhase = regexp.MustCompile(`(?m)^moncap: .*\b(check|acl|define|start|trigger|wait|stop|observe|export|fetch|clean|report|bundle [^:]+): \S.*\S`)
+var namesPhase = regexp.MustCompile(
+	`(?m)^moncap: .*\b(check|acl|define|start|trigger|wait|stop|observe|export|fetch|clean|report|bundle [^:]+): \S.*\S`)
 
 func (l *testLab) checkMessage(t *testing.T, r result, who []string) {
 	t.Helper()
@@ -205,14 +213,16 @@ func (l *testLab) checkMessage(t *testing.T, r result, who []string) {
 	}
 }
 
-// cleanLater finishes the job when what was wrong is over: the router can be reached again, the disk has room.
+// cleanLater finishes the job when what was wrong is over: the router can be reached again, the
+// disk has room.
 func (l *testLab) cleanLater(t *testing.T, out string, r result) {
 	t.Helper()
 	l.routers[0].ClearFaults()
 	clean := func() result { return program{}.run(t.Context(), "clean", out, "-i", l.inventory, "--quiet") }
 	again := clean()
 	// A process that another test is about to start holds the lock until its exec.
-	for n := 0; n < 100 && strings.Contains(again.stderr, "another moncap works on it"); n++ {
+	for deadline := time.Now().Add(patience * time.Minute); time.Now().Before(deadline) &&
+		strings.Contains(again.stderr, "another moncap works on it"); {
 		time.Sleep(20 * time.Millisecond)
 		again = clean()
 	}
@@ -221,8 +231,8 @@ func (l *testLab) cleanLater(t *testing.T, out string, r result) {
 	}
 }
 
-// checkCaptures holds every capture file of a bundle against what run.json says of it: a file that is there is the whole
-// file. Phases are held to their limits.
+// checkCaptures holds every capture file of a bundle against what run.json says of it: a file that
+// is there is the whole file. Phases are held to their limits.
 func checkCaptures(t *testing.T, dir string, whole bool) {
 	t.Helper()
 	run := readTestRun(t, dir)
@@ -233,7 +243,8 @@ func checkCaptures(t *testing.T, dir string, whole bool) {
 		}
 		info := run.Router(side)
 		killed := run.Ended.IsZero() && info.SHA256 == "" // between the file and run.json
-		if sum := sha256.Sum256(b); err != nil || !killed && (info.SHA256 != hex.EncodeToString(sum[:]) || info.Bytes != int64(len(b))) {
+		if sum := sha256.Sum256(b); err != nil ||
+			!killed && (info.SHA256 != hex.EncodeToString(sum[:]) || info.Bytes != int64(len(b))) {
 			t.Errorf("%s is not what run.json says (%v)", bundle.CaptureFile(side), err)
 		}
 		if n, err := countPackets(b); whole && (err != nil || info.Packets > 0 && n != info.Packets) {
@@ -262,11 +273,13 @@ func countPackets(b []byte) (n int, err error) {
 	}
 }
 
-// signalled has moncap, as a process of its own, get a signal while the router lets it wait in the phase.
+// signalled has moncap, as a process of its own, get a signal while the router lets it
+// wait in the phase.
 func signalled(sig syscall.Signal) func(*testing.T, capture.Phase) string {
 	return func(t *testing.T, phase capture.Phase) string {
 		l := newTestLab(t, "healthy")
-		l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(struck[phase]), Action: simulator.Delay, Delay: 500 * time.Millisecond})
+		l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(struck[phase]), Action: simulator.Delay,
+			Delay: 500 * time.Millisecond})
 		out := filepath.Join(l.dir, "bundle")
 		cmd := start(t, l.matrixRun(out)...)
 		l.received(t, 0, struck[phase])
@@ -291,7 +304,8 @@ func fillDisk(t *testing.T, phase capture.Phase) string {
 	if err := os.Mkdir(disk, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "moncap-test", disk).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "moncap-test",
+		disk).CombinedOutput(); err != nil {
 		t.Skipf("no small file system can be had: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
@@ -334,7 +348,8 @@ func TestInterruptLeavesBothRoutersAsTheyWere(t *testing.T) {
 					cancel()
 				}
 			}}
-			r := p.run(ctx, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--until", "packets=4", "--duration", "5s")
+			r := p.run(ctx, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--until", "packets=4",
+				"--duration", "5s")
 			if r.code != exitFailed && phase != capture.PhaseClean {
 				t.Errorf("exit %d\n%s", r.code, r.stderr)
 			}
@@ -372,4 +387,64 @@ func (l *testLab) received(t *testing.T, router int, pattern string) {
 			}
 		}
 	}
+}
+
+// survivesEveryFault is the matrix of faults at commands that not every run sends, and of signals
+// while they are under way.
+func survivesEveryFault(t *testing.T, commands map[string]string, run func(l *testLab, out string) []string,
+	signals ...syscall.Signal) {
+	for name, pattern := range commands {
+		for _, s := range simulator.Strikes(patience) {
+			t.Run(name+"/"+s.Name, func(t *testing.T) {
+				t.Parallel()
+				l := newTestLab(t, "healthy")
+				s.Fault.Match = regexp.MustCompile(pattern)
+				l.routers[0].AddFault(s.Fault)
+				out := filepath.Join(l.dir, "bundle")
+				ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
+				defer cancel()
+				r := program{}.run(ctx, run(l, out)...)
+				if ctx.Err() != nil || l.routers[0].Fired() == 0 {
+					t.Fatalf("%v, the fault struck %d times\n%s", ctx.Err(), l.routers[0].Fired(), r.stderr)
+				}
+				if s.Fault.Action == simulator.PromptChange {
+					l.routers[0].SetHostname("site-A")
+				}
+				l.judge(t, r, out, true, "site-a")
+			})
+		}
+		for _, sig := range signals {
+			t.Run(name+"/"+sig.String(), func(t *testing.T) {
+				t.Parallel()
+				l := newTestLab(t, "healthy")
+				l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(pattern), Action: simulator.Delay,
+					Delay: 500 * time.Millisecond})
+				out := filepath.Join(l.dir, "bundle")
+				cmd := start(t, run(l, out)...)
+				l.received(t, 0, pattern)
+				if err := cmd.Process.Signal(sig); err != nil {
+					t.Fatal(err)
+				}
+				_ = cmd.Wait() // its exit code is looked at
+				r := result{code: cmd.ProcessState.ExitCode()}
+				if sig != syscall.SIGKILL {
+					r.stderr = cmd.Stderr.(*lockedBuffer).String()
+					l.judge(t, r, out, true, "site-a", "interrupted (SIGTERM)")
+					return
+				}
+				l.cleanLater(t, out, r)
+			})
+		}
+	}
+}
+
+// newLabThatDrops has the data plane of the responder drop what arrives at it for its control
+// plane, so many packets.
+func newLabThatDrops(t *testing.T, during uint64) *testLab {
+	t.Helper()
+	return newLabWith(t, "peer-silent-after-init", func(c *simulator.Config) {
+		if c.Hostname == "site-B" && during > 0 {
+			c.Drops = []simulator.Drop{{Where: simulator.DataPlane, Name: "FirewallPolicy", During: during}}
+		}
+	})
 }

@@ -16,8 +16,10 @@ import (
 func agentOf(t *testing.T, l *testLab) *mcp.ClientSession {
 	t.Helper()
 	c := exec.Command(os.Args[0], "mcp", "-i", l.inventory)
-	c.Env = append(os.Environ(), "MONCAP_TEST_AS_PROGRAM=1", "MONCAP_RUNS="+filepath.Join(l.dir, "runs"), "XDG_STATE_HOME="+filepath.Join(l.dir, "state"))
-	s, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), &mcp.CommandTransport{Command: c}, nil)
+	c.Env = append(os.Environ(), "MONCAP_TEST_AS_PROGRAM=1", "MONCAP_RUNS="+filepath.Join(l.dir, "runs"),
+		"XDG_STATE_HOME="+filepath.Join(l.dir, "state"))
+	s, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(),
+		&mcp.CommandTransport{Command: c}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,10 +45,12 @@ func ask(t *testing.T, s *mcp.ClientSession, tool string, args map[string]any) (
 
 // TestAgent: what an agent sees of a tunnel that fails, by every tool.
 func TestAgent(t *testing.T) {
+	t.Parallel()
 	l := newTestLab(t, "blocked-a-to-b")
 	l.edit(t, "duration: 60s", "duration: 2s")
 	for range 2 {
-		if r := (program{env: map[string]string{"MONCAP_RUNS": filepath.Join(l.dir, "runs")}}).run(t.Context(), "run", "demo", "-i", l.inventory, "-q"); r.code != exitCritical {
+		if r := (program{env: map[string]string{"MONCAP_RUNS": filepath.Join(l.dir, "runs")}}).run(t.Context(), "run", "demo",
+			"-i", l.inventory, "-q"); r.code != exitCritical {
 			t.Fatalf("exit %d\n%s", r.code, r.stderr)
 		}
 	}
@@ -73,7 +77,8 @@ func TestAgent(t *testing.T) {
 	}{
 		{"list_tunnels", nil, []string{`"name":"demo"`, `"a":"site-a"`}},
 		{"history", map[string]any{"tunnel": "demo", "since": "1d"}, []string{`"untrusted"`, "is dropped between them"}},
-		{"report", map[string]any{"run": "demo"}, []string{`"untrusted"`, "path-blocked", `"outcome":"failed"`, "traceroute"}},
+		{"report", map[string]any{"run": "demo"},
+			[]string{`"untrusted"`, "path-blocked", `"outcome":"failed"`, "traceroute"}},
 		{"diff", map[string]any{"tunnel": "demo"}, []string{`"untrusted"`}},
 		{"explain", map[string]any{"code": "path-blocked"}, []string{`"catalogue"`, "path-blocked"}},
 		{"plan", map[string]any{"tunnel": "demo"}, []string{"monitor capture mc", "site-b"}},
@@ -99,7 +104,8 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-// TestAgentCannotLeaveItsTools: names are neither flags nor files, and a run is proposed, never made.
+// TestAgentCannotLeaveItsTools: names are neither flags nor files, and a run is
+// proposed, never made.
 func TestAgentCannotLeaveItsTools(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	s := agentOf(t, l)
@@ -111,10 +117,14 @@ func TestAgentCannotLeaveItsTools(t *testing.T) {
 		tool string
 		args map[string]any
 	}{
-		{"report", map[string]any{"run": secret}}, {"report", map[string]any{"run": "../report.json"}}, {"report", map[string]any{"run": "--keys"}},
-		{"report", map[string]any{"run": "report.json"}}, {"diff", map[string]any{"earlier": secret, "later": secret}}, {"diff", map[string]any{"tunnel": "-o"}},
-		{"plan", map[string]any{"tunnel": "--help"}}, {"plan", map[string]any{"tunnel": "other"}}, {"check", map[string]any{"tunnel": "*"}},
-		{"history", map[string]any{"since": "--output=x"}}, {"explain", map[string]any{"code": "../../x"}}, {"propose_run", map[string]any{"tunnel": "other", "reason": "x"}},
+		{"report", map[string]any{"run": secret}}, {"report", map[string]any{"run": "../report.json"}},
+		{"report", map[string]any{"run": "--keys"}},
+		{"report", map[string]any{"run": "report.json"}}, {"diff", map[string]any{"earlier": secret, "later": secret}},
+		{"diff", map[string]any{"tunnel": "-o"}},
+		{"plan", map[string]any{"tunnel": "--help"}}, {"plan", map[string]any{"tunnel": "other"}},
+		{"check", map[string]any{"tunnel": "*"}},
+		{"history", map[string]any{"since": "--output=x"}}, {"explain", map[string]any{"code": "../../x"}},
+		{"propose_run", map[string]any{"tunnel": "other", "reason": "x"}},
 		{"run", map[string]any{"tunnel": "demo"}}, {"plan", map[string]any{"tunnel": "demo", "trigger": "reload"}},
 	} {
 		if got, failed := ask(t, s, tt.tool, tt.args); !failed {
@@ -130,11 +140,13 @@ func TestAgentCannotLeaveItsTools(t *testing.T) {
 		t.Errorf("runs %q, %v", runs, err)
 	}
 	env := map[string]string{"XDG_STATE_HOME": filepath.Join(l.dir, "state")}
-	if r := (program{env: env}).run(t.Context(), "mcp", "approve"); r.code != exitOK || !strings.Contains(r.stdout, p.Proposal+"  demo") || strings.Contains(r.stdout, "\x1b") {
+	if r := (program{env: env}).run(t.Context(), "mcp", "approve"); r.code != exitOK ||
+		!strings.Contains(r.stdout, p.Proposal+"  demo") || strings.Contains(r.stdout, "\x1b") {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	// Nobody but a person at a terminal approves.
-	if r := (program{env: env, stdin: "demo\n"}).run(t.Context(), "mcp", "approve", p.Proposal, "-i", l.inventory); r.code != exitUsage || !strings.Contains(r.stderr, "only a person") {
+	if r := (program{env: env, stdin: "demo\n"}).run(t.Context(), "mcp", "approve", p.Proposal, "-i",
+		l.inventory); r.code != exitUsage || !strings.Contains(r.stderr, "only a person") {
 		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
 	for range mostProposals {

@@ -3,11 +3,13 @@ package main
 import (
 	"math"
 	"os"
+	"runtime/debug"
+	measured "runtime/metrics" // metrics is the table of what moncap publishes
 	"sync"
 )
 
-// heap keeps what the program needs in proportion to what it does: routers may say a lot, and what was read is let go before
-// it piles up. Who set GOMEMLIMIT knows better.
+// heap keeps what the program needs in proportion to what it does: routers may say a lot, and what
+// was read is let go before it piles up. Who set GOMEMLIMIT knows better.
 type heap struct {
 	set func(bytes int64) // nil: nothing is bounded
 	mu  sync.Mutex
@@ -28,7 +30,8 @@ func newHeap(set func(int64)) *heap {
 	return &heap{set: set, use: map[*int64]bool{}}
 }
 
-// during bounds the heap while something is under way that may need so much. With nothing under way it is not bounded.
+// during bounds the heap while something is under way that may need so much. With nothing under way
+// it is not bounded.
 func (m *heap) during(bytes int64) (end func()) {
 	if m.set == nil {
 		return func() {}
@@ -52,4 +55,14 @@ func (m *heap) during(bytes int64) (end func()) {
 	}
 	change(true)
 	return sync.OnceFunc(func() { change(false) })
+}
+
+// collectGrown collects the heap if it has grown by a tenth since that was last done, and gives
+// back what that frees: it lies in pieces, and what comes next finds little room in them.
+func collectGrown() {
+	now := []measured.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	measured.Read(now)
+	if used, kept := now[0].Value.Uint64(), now[1].Value.Uint64(); used > kept+kept/10 {
+		debug.FreeOSMemory()
+	}
 }

@@ -36,7 +36,8 @@ func (f *flowing) Due(now time.Time) (all []simulator.Packet) {
 	f.given = true
 	for i := range f.packets {
 		frame := espFrame(testdata.A4, testdata.B4, uint32(i), f.size)
-		all = append(all, simulator.Packet{Arrives: now, Stamp: f.from.Add(time.Duration(i) * 20 * time.Microsecond), Frame: frame, Length: len(frame)})
+		all = append(all, simulator.Packet{Arrives: now, Stamp: f.from.Add(time.Duration(i) * 20 * time.Microsecond),
+			Frame: frame, Length: len(frame)})
 	}
 	return all
 }
@@ -61,12 +62,13 @@ func espFrame(from, to netip.Addr, n uint32, size int) []byte {
 	return b
 }
 
-// peakOf runs moncap as a process of its own and returns the most memory that it had resident, in bytes, and its exit code. The
-// kernel's own high-water mark is read until the process is gone.
+// peakOf runs moncap as a process of its own and returns the most memory that it had resident, in
+// bytes, and its exit code. The kernel's own high-water mark is read until the process is gone.
 func peakOf(t *testing.T, program string, args ...string) (peak int64, r result) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Stderr = &lockedBuffer{}
+	cmd.Env = append(os.Environ(), "GOMEMLIMIT=", "GOGC=")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -91,9 +93,10 @@ func peakOf(t *testing.T, program string, args ...string) (peak int64, r result)
 	}
 }
 
-// However much routers say, and whatever they hold, moncap needs 64 MB and twice the capture at most. The whole process is
-// measured, as the kernel does.
+// However much routers say, and whatever they hold, moncap needs 64 MB and twice the capture at
+// most. The whole process is measured, as the kernel does.
 func TestMemoryIsBoundedForAnyRouter(t *testing.T) {
+	t.Parallel()
 	if testing.Short() || patience > 1 {
 		t.Skip("it takes some seconds, and the race detector takes memory of its own")
 	}
@@ -101,13 +104,13 @@ func TestMemoryIsBoundedForAnyRouter(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Skipf("moncap cannot be built here: %v: %s", err, out)
 	}
-	t.Setenv("GOMEMLIMIT", "")
-	t.Setenv("GOGC", "")
 	const mb = 1 << 20
 	long := strings.Repeat("nothing that anybody would read, again and again, to the end of the line\n", 11*mb/4/73)
 	everyShow := map[string]string{}
-	for _, s := range []string{"crypto map", "crypto ikev2 proposal", "crypto ikev2 policy", "crypto ikev2 profile", "crypto isakmp policy",
-		"crypto ipsec transform-set", "crypto ipsec profile", "crypto isakmp sa", "crypto ikev2 stats", "ntp status", "interfaces"} {
+	for _, s := range []string{"crypto map", "crypto ikev2 proposal", "crypto ikev2 policy", "crypto ikev2 profile",
+		"crypto isakmp policy",
+		"crypto ipsec transform-set", "crypto ipsec profile", "crypto isakmp sa", "crypto ikev2 stats", "ntp status",
+		"interfaces"} {
 		everyShow["show "+s] = long
 	}
 	shows := func(c *simulator.Config) { c.Show = everyShow }
@@ -125,12 +128,17 @@ func TestMemoryIsBoundedForAnyRouter(t *testing.T) {
 		{"long shows", shows, run, []int{0, 1}},
 		{"a long greeting", func(c *simulator.Config) { c.Knobs.MOTD = long[:900<<10] }, run, []int{0, 1}},
 		{"an endless greeting", func(c *simulator.Config) { c.Knobs.MOTD = strings.Repeat(long, 16) }, run, []int{4}},
-		{"a full buffer of 100 MB", traffic(68_000, 1400), append([]string{"--buffer", "100", "--packets", "100000"}, run...), []int{1, 2, 3}},
-		{"many small packets", traffic(100_000, 60), append([]string{"--buffer", "20", "--packets", "100000"}, run...), []int{1, 2, 3}},
-		{"a dump of 60 MB", traffic(10_000, 1400), append([]string{"--buffer", "16", "--packets", "100000", "--zero-config"}, run...), []int{1, 2, 3}},
-		{"a dump of small packets", traffic(20_000, 60), append([]string{"--buffer", "16", "--zero-config"}, run...), []int{1, 2, 3}},
+		{"a full buffer of 100 MB", traffic(68_000, 1400), append([]string{"--buffer", "100", "--packets", "100000"}, run...),
+			[]int{1, 2, 3}},
+		{"many small packets", traffic(100_000, 60), append([]string{"--buffer", "20", "--packets", "100000"}, run...),
+			[]int{1, 2, 3}},
+		{"a dump of 60 MB", traffic(10_000, 1400), append([]string{"--buffer", "16", "--packets", "100000", "--zero-config"},
+			run...), []int{1, 2, 3}},
+		{"a dump of small packets", traffic(20_000, 60), append([]string{"--buffer", "16", "--zero-config"}, run...),
+			[]int{1, 2, 3}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			l := newLabWith(t, "healthy", tt.change)
 			out := filepath.Join(l.dir, "bundle")
 			began := time.Now()
@@ -141,7 +149,8 @@ func TestMemoryIsBoundedForAnyRouter(t *testing.T) {
 					largest = max(largest, info.Size())
 				}
 			}
-			t.Logf("%3d MB resident at most, %3d MB of capture, exit %d, %s", peak/mb, largest/mb, r.code, time.Since(began).Round(time.Second))
+			t.Logf("%3d MB resident at most, %3d MB of capture, exit %d, %s", peak/mb, largest/mb, r.code,
+				time.Since(began).Round(time.Second))
 			if limit := 64*mb + 2*largest; peak > limit || peak == 0 {
 				t.Errorf("%d MB resident, the limit is %d MB", peak/mb, limit/mb)
 			}

@@ -48,14 +48,16 @@ var metrics = []metric{
 			}
 			return seconds(s.latest.Started), true
 		}},
-	{"moncap_last_success_timestamp_seconds", "When the latest run in which the tunnel was established began; 0 when there is none.",
+	{"moncap_last_success_timestamp_seconds",
+		"When the latest run in which the tunnel was established began; 0 when there is none.",
 		func(s *tunnelState) (float64, bool) {
 			if s.success == nil {
 				return 0, true
 			}
 			return seconds(s.success.Started), true
 		}},
-	{"moncap_last_run_exit_code", "Exit code of the tunnel's latest run: 0 established, 1 warnings, 2 critical, 3 inconclusive, 4 failed, 5 something is left on a router.",
+	{"moncap_last_run_exit_code", "Exit code of the tunnel's latest run: 0 established, 1 warnings, 2 critical, 3 " +
+		"inconclusive, 4 failed, 5 something is left on a router.",
 		func(s *tunnelState) (float64, bool) {
 			if s.latest == nil {
 				return 0, false
@@ -83,7 +85,9 @@ var metrics = []metric{
 			}
 			return *s.judged.OffsetMS / 1e3, true
 		}},
-	{"moncap_runs", "Runs of the tunnel on this disk.", func(s *tunnelState) (float64, bool) { return float64(s.runs), true }},
+	{"moncap_runs", "Runs of the tunnel on this disk.", func(s *tunnelState) (float64, bool) {
+		return float64(s.runs), true
+	}},
 	{"moncap_left_on_routers", "Things that runs of the tunnel left, or may have left, on its routers.",
 		func(s *tunnelState) (float64, bool) { return float64(s.open), true }},
 }
@@ -117,8 +121,8 @@ func statesOf(names []string, runs []*pastRun) []*tunnelState {
 	return slices.SortedFunc(maps.Values(states), func(x, y *tunnelState) int { return strings.Compare(x.name, y.name) })
 }
 
-// writeMetrics writes the state of every tunnel of the inventory, and of every other one that has runs, for the textfile
-// collector of Prometheus' node exporter. The file is for others to read.
+// writeMetrics writes the state of every tunnel of the inventory, and of every other one that has
+// runs, for the textfile collector of Prometheus' node exporter. The file is for others to read.
 // more are further families.
 func (a *app) writeMetrics(runs []*pastRun, file string, more ...byte) error {
 	names, err := a.configured()
@@ -164,7 +168,8 @@ func metricsText(w io.Writer, states []*tunnelState) error {
 			}
 		}
 	}
-	fmt.Fprint(b, "# HELP moncap_lost_packets Packets lost between the two routers in the latest run that has captures.\n# TYPE moncap_lost_packets gauge\n")
+	fmt.Fprint(b, "# HELP moncap_lost_packets Packets lost between the two routers in the latest run that has "+
+		"captures.\n# TYPE moncap_lost_packets gauge\n")
 	for _, s := range states {
 		if s.judged != nil && s.judged.LostAtoB != nil {
 			fmt.Fprintf(b, "moncap_lost_packets{tunnel=%s,direction=\"A->B\"} %d\n", label(s.name), *s.judged.LostAtoB)
@@ -174,7 +179,8 @@ func metricsText(w io.Writer, states []*tunnelState) error {
 	fmt.Fprint(b, "# HELP moncap_outcome What came of the tunnel's latest run.\n# TYPE moncap_outcome gauge\n")
 	for _, s := range states {
 		if s.latest != nil {
-			fmt.Fprintf(b, "moncap_outcome{tunnel=%s,outcome=%s,reason=%s} 1\n", label(s.name), label(string(s.latest.Outcome)), label(string(s.latest.Reason)))
+			fmt.Fprintf(b, "moncap_outcome{tunnel=%s,outcome=%s,reason=%s} 1\n", label(s.name), label(string(s.latest.Outcome)),
+				label(string(s.latest.Reason)))
 		}
 	}
 	return b.Flush()

@@ -3,13 +3,15 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// The states of a monitoring plugin are its exit codes (Monitoring Plugins Development Guidelines, "Plugin Return Codes").
+// The states of a monitoring plugin are its exit codes (Monitoring Plugins Development Guidelines,
+// "Plugin Return Codes").
 const (
 	pluginOK       = 0
 	pluginWarning  = 1
@@ -17,9 +19,11 @@ const (
 	pluginUnknown  = 3
 )
 
-var pluginWords = [...]string{pluginOK: "OK", pluginWarning: "WARNING", pluginCritical: "CRITICAL", pluginUnknown: "UNKNOWN"}
+var pluginWords = [...]string{pluginOK: "OK", pluginWarning: "WARNING", pluginCritical: "CRITICAL",
+	pluginUnknown: "UNKNOWN"}
 
-// pluginState is what an exit code of ours is to a monitoring system. Something that is left on a router needs a person.
+// pluginState is what an exit code of ours is to a monitoring system. Something that is left on a
+// router needs a person.
 func pluginState(code int) int {
 	switch code {
 	case exitOK, exitWarnings, exitCritical:
@@ -39,7 +43,8 @@ func pluginLine(tunnel string, p *pastRun) (string, int) {
 	if len(p.Open) > 0 {
 		state = pluginCritical
 	}
-	text := fmt.Sprintf("MONCAP %s - %s %s: %s", pluginWords[state], tunnel, p.Outcome, strings.Join(strings.Fields(p.Headline), " "))
+	text := fmt.Sprintf("MONCAP %s - %s %s: %s", pluginWords[state], tunnel, p.Outcome,
+		strings.Join(strings.Fields(p.Headline), " "))
 	if len(p.Open) > 0 {
 		text += fmt.Sprintf(" (%d things are, or may be, left on the routers)", len(p.Open))
 	}
@@ -49,7 +54,8 @@ func pluginLine(tunnel string, p *pastRun) (string, int) {
 
 // figures are the performance data of a plugin: label=value and the unit.
 func (p *pastRun) figures() []string {
-	all := []string{fmt.Sprintf("duration=%.3fs", float64(p.DurationMS)/1e3), fmt.Sprintf("age=%ds", int(time.Since(p.Started).Seconds()))}
+	all := []string{fmt.Sprintf("duration=%.3fs", float64(p.DurationMS)/1e3),
+		fmt.Sprintf("age=%ds", int(time.Since(p.Started).Seconds()))}
 	if p.judged() && p.LostAtoB != nil {
 		all = append(all, fmt.Sprintf("lost_a_to_b=%d", *p.LostAtoB), fmt.Sprintf("lost_b_to_a=%d", *p.LostBtoA))
 	}
@@ -57,7 +63,8 @@ func (p *pastRun) figures() []string {
 		all = append(all, fmt.Sprintf("setup=%.3fs", *p.SetupMS/1e3))
 	}
 	if p.OffsetMS != nil {
-		all = append(all, fmt.Sprintf("clock_offset=%.3fs", *p.OffsetMS/1e3))
+		// Zero has no sign, whatever a part of a millisecond below it has.
+		all = append(all, fmt.Sprintf("clock_offset=%.3fs", math.Round(*p.OffsetMS)/1e3+0))
 	}
 	return all
 }

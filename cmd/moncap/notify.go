@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,7 +77,7 @@ func (a *app) listNotify(ctx context.Context, f *databaseFlags, n int) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	w := a.newTable(a.stdout)
 	targets := []listedTarget{}
 	for _, name := range inv.NotifyNames() {
 		t := inv.Notify[name]
@@ -128,11 +127,12 @@ func (a *app) listNotices(ctx context.Context, s *fleet.Store, n int) error {
 		return err
 	}
 	listed := []listedNotice{}
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	w := a.newTable(a.stdout)
 	fmt.Fprintln(w, "\nWRITTEN\tTARGET\tABOUT\tWHAT\tSTATE\tTRIES\tERROR")
 	for _, n := range all {
 		l := listedNotice{
-			ID: n.ID, Target: n.Target, About: n.About, Action: n.Action, Run: n.Run, State: n.State, Created: n.Created, Tries: n.Tries,
+			ID: n.ID, Target: n.Target, About: n.About, Action: n.Action, Run: n.Run, State: n.State, Created: n.Created,
+			Tries: n.Tries,
 			Error: n.Error,
 		}
 		if !n.Sent.IsZero() {
@@ -142,7 +142,7 @@ func (a *app) listNotices(ctx context.Context, s *fleet.Store, n int) error {
 			l.Next = &n.Due
 		}
 		listed = append(listed, l)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", n.Created.Local().Format("2006-01-02 15:04:05"), printable(n.Target),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", n.Created.Local().Format(withZone), printable(n.Target),
 			printable(n.About), n.Action, n.State, n.Tries, printable(n.Error))
 	}
 	a.fact("notices", listed)
@@ -180,8 +180,9 @@ func (a *app) testNotify(ctx context.Context, name string) error {
 		return usageError(fmt.Errorf("%s: no target %q under notify%s", inv.File, name, didYouMean(name, inv.NotifyNames())))
 	}
 	m := notify.Message{
-		Schema: notify.Schema, ID: newRunID(time.Now()), Key: "moncap/test/" + name, Action: notify.Test, At: time.Now(), Severity: "info",
-		Title: "a test by " + a.who(), Code: "test",
+		Schema: notify.Schema, ID: newRunID(time.Now()), Key: "moncap/test/" + name, Action: notify.Test, At: time.Now(),
+		Severity: "info",
+		Title:    "a test by " + a.who(), Code: "test",
 	}
 	actions := []notify.Action{notify.Test}
 	if t.Type == inventory.TypePagerDuty {

@@ -64,18 +64,23 @@ func oddRouters() []oddRouter {
 		{name: "shows hang", faults: []simulator.Fault{always(`^show crypto`, simulator.NeverAnswer, "")}},
 		{name: "listing of the buffer hangs", faults: []simulator.Fault{always(`buffer brief$`, simulator.NeverAnswer, "")}},
 		{name: "starts with other words", faults: []simulator.Fault{always(starts, simulator.OtherWords, queued)}},
-		{name: "does not start, with other words", faults: []simulator.Fault{always(starts, simulator.ErrorText, queued)}, fails: queued},
-		{name: "says that it started", faults: []simulator.Fault{always(starts, simulator.ErrorText, "Started capture point : it")}, fails: "start"},
+		{name: "does not start, with other words", faults: []simulator.Fault{always(starts, simulator.ErrorText, queued)},
+			fails: queued},
+		{name: "says that it started",
+			faults: []simulator.Fault{always(starts, simulator.ErrorText, "Started capture point : it")}, fails: "start"},
 		{name: "exports with other words", faults: []simulator.Fault{always(exports, simulator.OtherWords, queued)}},
 		{name: "does not export, with other words", faults: []simulator.Fault{always(exports, simulator.ErrorText, queued)}},
-		{name: "says that it exported", faults: []simulator.Fault{always(exports, simulator.ErrorText, "Exported Successfully")}},
+		{name: "says that it exported",
+			faults: []simulator.Fault{always(exports, simulator.ErrorText, "Exported Successfully")}},
 		{name: "files without dates", knobs: simulator.Knobs{NoDates: true}},
 		{name: "a pager that stays", knobs: simulator.Knobs{KeepPager: true}},
 		{name: "a pager that stays, without configuration", knobs: simulator.Knobs{KeepPager: true}, args: zero},
 		{name: "a pager that stays, without SCP", knobs: simulator.Knobs{KeepPager: true, NoSCP: true}},
 		{name: "no right to set the pager", change: denies("terminal length")},
-		{name: "no shell", knobs: simulator.Knobs{AfterLogin: "% Authorization failed."}, fails: "% Authorization failed.", logins: 1},
-		{name: "one line, said in text", knobs: simulator.Knobs{BusyText: "% All lines are busy, try again"}, change: func(c *simulator.Config) { c.VTYs = 1 }},
+		{name: "no shell", knobs: simulator.Knobs{AfterLogin: "% Authorization failed."}, fails: "% Authorization failed.",
+			logins: 1},
+		{name: "one line, said in text", knobs: simulator.Knobs{BusyText: "% All lines are busy, try again"},
+			change: func(c *simulator.Config) { c.VTYs = 1 }},
 		{name: "one line", change: func(c *simulator.Config) { c.VTYs = 1 }},
 		{name: "one session", knobs: simulator.Knobs{OneSession: true}},
 		{name: "level 7", change: func(c *simulator.Config) { c.Privilege = 7 }, fails: "level"},
@@ -91,12 +96,29 @@ func oddRouters() []oddRouter {
 		{name: "no right to delete", change: denies("delete"), fails: "delete"},
 		{name: "no right to remove a capture", change: denies("no monitor capture"), fails: "no monitor capture"},
 		{name: "no right to remove a list", change: denies("no ip access-list"), fails: "no ip access-list"},
+		{name: "no right to end a debug", change: denies("no debug crypto ikev2"), args: []string{"--debug"},
+			fails: "no debug crypto ikev2"},
+		{name: "no right to take a debug's condition back", change: denies("no debug crypto condition"),
+			args: []string{"--debug"}, fails: "no debug crypto condition"},
+		{name: "no right to end anything of a debug", change: denies("no debug"), args: []string{"--debug"},
+			fails: ", debug condition for peer "},
+		{name: "no right to end a packet trace", change: denies("debug platform condition stop"),
+			args: []string{"--packet-trace", "64"}, fails: "debug platform condition stop"},
+		{name: "no right to free a packet trace", change: denies("no debug platform packet-trace"),
+			args: []string{"--packet-trace", "64"}, fails: "no debug platform packet-trace"},
+		{name: "no right to take a trace's condition back", change: denies("no debug platform condition"),
+			args: []string{"--packet-trace", "64"}, fails: "no debug platform condition"},
 		{name: "slow running configuration", knobs: simulator.Knobs{RunningDelay: patience * 900 * time.Millisecond}},
-		{name: "configuration locked", faults: []simulator.Fault{always(`^configure terminal`, simulator.ErrorText, "Configuration mode is locked by user ops")}, fails: "locked by user ops"},
-		{name: "level 7 and the enable secret", enable: "canary-of-enable", change: func(c *simulator.Config) { c.Privilege = 7 }},
-		{name: "log messages, pieces and pauses", knobs: simulator.Knobs{TerminalMonitor: true, LoggingSynchronous: true, SyslogEvery: pause, Jitter: time.Millisecond,
+		{name: "configuration locked",
+			faults: []simulator.Fault{always(`^configure terminal`, simulator.ErrorText,
+				"Configuration mode is locked by user ops")}, fails: "locked by user ops"},
+		{name: "level 7 and the enable secret", enable: "canary-of-enable",
+			change: func(c *simulator.Config) { c.Privilege = 7 }},
+		{name: "log messages, pieces and pauses", knobs: simulator.Knobs{TerminalMonitor: true, LoggingSynchronous: true,
+			SyslogEvery: pause, Jitter: time.Millisecond,
 			EchoPause: pause / 4, PromptPause: pause / 4}},
-		{name: "log messages in the dump", knobs: simulator.Knobs{TerminalMonitor: true, SyslogEvery: pause, EchoPause: pause / 4, KeepPager: true}, args: zero},
+		{name: "log messages in the dump", knobs: simulator.Knobs{TerminalMonitor: true, SyslogEvery: pause,
+			EchoPause: pause / 4, KeepPager: true}, args: zero},
 		{name: "SCP trickles", faults: []simulator.Fault{always(`^scp`, simulator.SCPTrickles, "")}},
 		{name: "slow AAA", knobs: simulator.Knobs{LoginDelay: patience * 600 * time.Millisecond}},
 	}
@@ -104,8 +126,8 @@ func oddRouters() []oddRouter {
 
 func version17(c *simulator.Config) { c.Version = "17.9.4" }
 
-// TestOddRouters runs into every oddity that routers were seen or read to have: the packets come home whole, or the run is
-// refused with the router's own words before anything is made.
+// TestOddRouters runs into every oddity that routers were seen or read to have: the packets come
+// home whole, or the run is refused with the router's own words before anything is made.
 func TestOddRouters(t *testing.T) {
 	for _, odd := range oddRouters() {
 		t.Run(odd.name, func(t *testing.T) {
@@ -128,7 +150,9 @@ func (odd oddRouter) play(t *testing.T) {
 	out := filepath.Join(l.dir, "bundle")
 	ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
 	defer cancel()
-	r := program{}.run(ctx, append([]string{"run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "3s", "--quiet"}, odd.args...)...)
+	r := program{}.run(ctx,
+		append([]string{"run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "3s",
+			"--quiet"}, odd.args...)...)
 	if ctx.Err() != nil {
 		t.Fatalf("the run did not end in time\n%s", r.stderr)
 	}

@@ -17,7 +17,8 @@ import (
 // orphanPatience bounds the work on one router, the operator's answers not counted.
 const orphanPatience = 2 * time.Minute
 
-// cleanOrphans removes from one router what runs made whose bundles are lost, or on another machine. Each is asked for.
+// cleanOrphans removes from one router what runs made whose bundles are lost, or on another
+// machine. Each is asked for.
 func (a *app) cleanOrphans(ctx context.Context, f cleanFlags) error {
 	inv, err := a.loadInventory()
 	if err != nil {
@@ -81,7 +82,8 @@ func (a *app) cleanOrphan(ctx context.Context, h capture.Host, peer string, o ca
 			return errDeclined
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), orphanPatience, fmt.Errorf("it took longer than %s", orphanPatience))
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), orphanPatience,
+		fmt.Errorf("it took longer than %s", orphanPatience))
 	defer cancel()
 	if err := capture.RemoveOrphan(ctx, h, o); err != nil {
 		return err

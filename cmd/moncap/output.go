@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +24,10 @@ var formatByName = map[string]string{
 	".json": "json", ".html": "html", ".htm": "html", ".pcapng": "pcapng", ".md": "markdown", ".markdown": "markdown",
 	".xml": "junit", ".mmd": "mermaid", ".mermaid": "mermaid",
 }
+
+// hashed says whether a form of a report holds the hashes of the captures, which cost as much as a
+// tenth of all other work.
+func hashed(format string) bool { return format == "json" || format == "html" }
 
 // outputFlags say how a report is shown and where it goes.
 type outputFlags struct {
@@ -51,8 +54,8 @@ func (o *outputFlags) register(c *cobra.Command) {
 	mustComplete(c, "format", o.formats())
 }
 
-// check holds the flags against what can be done, before anything is: a report that has nowhere to go is found out
-// before a router is asked.
+// check holds the flags against what can be done, before anything is: a report that has nowhere to
+// go is found out before a router is asked.
 func (o *outputFlags) check(a *app) error {
 	if byName, ok := formatByName[strings.ToLower(filepath.Ext(o.file))]; ok && !o.flags.Changed("format") {
 		o.format = byName
@@ -66,8 +69,16 @@ func (o *outputFlags) check(a *app) error {
 	if o.format == "pcapng" && o.toStdout() && a.stdoutTTY {
 		return usageError(errors.New("--format pcapng: it is binary; give a file with -o, or redirect stdout"))
 	}
+	if ext := filepath.Ext(o.file); !o.flags.Changed("format") && !slices.Contains(textNames, strings.ToLower(ext)) {
+		if _, ok := formatByName[strings.ToLower(ext)]; !ok && !o.toStdout() {
+			a.progress("%s: no form goes by %s, so it becomes text; --format says which one is wanted", o.file, ext)
+		}
+	}
 	return nil
 }
+
+// textNames are the ends of names of which nobody expects another form than text.
+var textNames = []string{"", ".txt", ".log", ".text", ".report", ".out"}
 
 // toStdout says whether the report goes where people may read it at once.
 func (o *outputFlags) toStdout() bool {
@@ -165,20 +176,8 @@ func openFile(path string) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return os.Open(path) }
 }
 
-// inMemory keeps a stream that can be read only once.
-func inMemory(r io.Reader, limit int64) (func() (io.ReadCloser, error), error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("more than %d bytes on stdin; write it to a file first", limit)
-	}
-	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }, nil
-}
-
-// worst returns the exit code that says most: something left on a router before all, then a run that failed, a
-// critical finding, an unclear result, warnings.
+// worst returns the exit code that says most: something left on a router before all, then a run
+// that failed, a critical finding, an unclear result, warnings.
 func worst(codes []int) int {
 	order := []int{exitOK, exitWarnings, exitInconclusive, exitCritical, exitFailed, exitUsage, exitDirty}
 	code := exitOK

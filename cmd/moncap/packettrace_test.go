@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,8 +35,9 @@ func TestPacketTraceIsReadAndTakenBack(t *testing.T) {
 	}
 	for _, router := range l.routers {
 		typed := strings.Join(router.Commands(), "\n")
-		for _, want := range []string{"\ndebug platform condition stop\n", "\nno debug platform packet-trace packet 64\n", "\nno debug platform condition interface "} {
-			if n := strings.Count(typed, want); n != 1 {
+		for _, want := range []string{"\ndebug platform condition stop\n", "\nno debug platform packet-trace packet 64\n",
+			"\nno debug platform condition interface "} {
+			if n := strings.Count(typed, want); n != 2 { // once as the proof that it may be, when nothing was there
 				t.Errorf("%q was typed %d times", want, n)
 			}
 		}
@@ -47,7 +47,8 @@ func TestPacketTraceIsReadAndTakenBack(t *testing.T) {
 	}
 }
 
-// A router has one set of conditions, and one trace: those of others are not mixed with, not taken back and not stopped.
+// A router has one set of conditions, and one trace: those of others are not mixed with, not taken
+// back and not stopped.
 func TestPacketTraceLeavesThoseOfOthers(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"condition": {"debug platform condition ipv4 10.0.0.1/32 both"},
@@ -68,7 +69,8 @@ func TestPacketTraceLeavesThoseOfOthers(t *testing.T) {
 	}
 }
 
-// A release that lists conditions in a form that is not known is left as it was all the same, also after a kill.
+// A release that lists conditions in a form that is not known is left as it was all the same, also
+// after a kill.
 func TestPacketTraceOfUnknownConditions(t *testing.T) {
 	for _, kill := range []bool{false, true} {
 		l := newLabWith(t, "healthy", func(c *simulator.Config) { c.Knobs.OddConditions = true })
@@ -80,13 +82,15 @@ func TestPacketTraceOfUnknownConditions(t *testing.T) {
 			}
 			continue
 		}
-		l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(`^monitor capture \S+ start`), Action: simulator.Delay, Delay: 500 * time.Millisecond})
+		l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(`^monitor capture \S+ start`),
+			Action: simulator.Delay, Delay: 500 * time.Millisecond})
 		cmd := start(t, l.tracedRun(out)...)
 		l.received(t, 0, `^monitor capture \S+ start`)
 		_ = cmd.Process.Signal(syscall.SIGKILL)
 		_ = cmd.Wait()
 		r := program{}.run(t.Context(), "clean", out, "-i", l.inventory)
-		if left := l.routers[0].PlatformDebugs(); r.code == exitOK && len(left) > 0 || r.code != exitOK && r.code != exitDirty {
+		if left := l.routers[0].PlatformDebugs(); r.code == exitOK && len(left) > 0 ||
+			r.code != exitOK && r.code != exitDirty {
 			t.Errorf("exit %d, and there is %q\n%s", r.code, left, r.stderr)
 		}
 		for _, d := range l.routers[0].PlatformDebugs() {
@@ -107,7 +111,8 @@ func TestPacketTraceIsNotStoppedUnderOthers(t *testing.T) {
 	}}
 	r := p.run(t.Context(), l.tracedRun(filepath.Join(l.dir, "bundle"))...)
 	got := strings.Join(l.routers[0].PlatformDebugs(), "; ")
-	if r.code != exitDirty || got != "condition  10.0.0.1/32 both; started" || !strings.Contains(r.stderr, "debug platform condition stop") {
+	if r.code != exitDirty || got != "condition  10.0.0.1/32 both; started" ||
+		!strings.Contains(r.stderr, "debug platform condition stop") {
 		t.Errorf("exit %d, %s\n%s", r.code, got, r.stderr)
 	}
 	if left := l.routers[1].PlatformDebugs(); len(left) > 0 {
@@ -115,7 +120,8 @@ func TestPacketTraceIsNotStoppedUnderOthers(t *testing.T) {
 	}
 }
 
-// tracedCommands are some of what a packet trace types: the first change, the one that costs the router, and what ends both.
+// tracedCommands are some of what a packet trace types: the first change, the one that costs the
+// router, and what ends both.
 var tracedCommands = map[string]string{
 	"condition": `^debug platform condition interface`,
 	"start":     `^debug platform condition start`,
@@ -125,59 +131,18 @@ var tracedCommands = map[string]string{
 
 // TestPacketTraceSurvivesEveryFault is the matrix of faults at each of its commands.
 func TestPacketTraceSurvivesEveryFault(t *testing.T) {
-	for name, pattern := range tracedCommands {
-		for _, s := range simulator.Strikes(patience) {
-			t.Run(name+"/"+s.Name, func(t *testing.T) {
-				t.Parallel()
-				l := newTestLab(t, "healthy")
-				s.Fault.Match = regexp.MustCompile(pattern)
-				l.routers[0].AddFault(s.Fault)
-				out := filepath.Join(l.dir, "bundle")
-				ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
-				defer cancel()
-				r := program{}.run(ctx, l.tracedRun(out)...)
-				if ctx.Err() != nil || l.routers[0].Fired() == 0 {
-					t.Fatalf("%v, the fault struck %d times\n%s", ctx.Err(), l.routers[0].Fired(), r.stderr)
-				}
-				if s.Fault.Action == simulator.PromptChange {
-					l.routers[0].SetHostname("site-A")
-				}
-				l.judge(t, r, out, true, "site-a")
-			})
-		}
-		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-			t.Run(name+"/"+sig.String(), func(t *testing.T) {
-				t.Parallel()
-				l := newTestLab(t, "healthy")
-				l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(pattern), Action: simulator.Delay, Delay: 500 * time.Millisecond})
-				out := filepath.Join(l.dir, "bundle")
-				cmd := start(t, l.tracedRun(out)...)
-				l.received(t, 0, pattern)
-				if err := cmd.Process.Signal(sig); err != nil {
-					t.Fatal(err)
-				}
-				_ = cmd.Wait() // its exit code is looked at
-				r := result{code: cmd.ProcessState.ExitCode()}
-				if sig != syscall.SIGKILL {
-					r.stderr = cmd.Stderr.(*lockedBuffer).String()
-					l.judge(t, r, out, true, "site-a", "interrupted (SIGTERM)")
-					return
-				}
-				l.cleanLater(t, out, r)
-			})
-		}
-	}
+	survivesEveryFault(t, tracedCommands, (*testLab).tracedRun, syscall.SIGTERM, syscall.SIGKILL)
 }
 
-// A firewall inside the responder drops what its capture shows to arrive: the trace names packet, drop, feature and zone pair.
+// A firewall inside the responder drops what its capture shows to arrive: the trace names packet,
+// drop, feature and zone pair.
 func TestPacketTraceIsQuoted(t *testing.T) {
-	l := newLabWith(t, "peer-silent-after-init", func(c *simulator.Config) {
-		if c.Hostname == "site-B" {
-			c.Drops = []simulator.Drop{{Where: simulator.DataPlane, Name: "FirewallPolicy", During: 5}}
-		}
-	})
-	r := program{}.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--duration", "3s", "--packet-trace", "64")
-	for _, want := range []string{"control-plane-drop", "its data plane dropped every one of them: DROP 183 (FirewallPolicy) in its feature ZBFW, zone pair outside-self"} {
+	t.Parallel()
+	l := newLabThatDrops(t, 5)
+	r := program{}.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"),
+		"--duration", "3s", "--packet-trace", "64")
+	for _, want := range []string{"control-plane-drop",
+		"its data plane dropped every one of them: DROP 183 (FirewallPolicy) in its feature ZBFW, zone pair outside-self"} {
 		if !strings.Contains(strings.Join(strings.Fields(r.stdout), " "), want) {
 			t.Errorf("the report does not say %q:\n%s%s", want, r.stdout, r.stderr)
 		}
@@ -188,15 +153,17 @@ func TestPacketTraceIsQuoted(t *testing.T) {
 }
 
 func TestPacketTraceOfIPv6(t *testing.T) {
+	t.Parallel()
 	l := newTestLab(t, "ipv6")
 	out := filepath.Join(l.dir, "bundle")
-	r := program{}.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", out, "--duration", "2s", "--packet-trace", "16")
+	r := program{}.run(t.Context(), "run", "demo", "-i", l.inventory, "--out", out, "--duration", "2s", "--packet-trace",
+		"16")
 	text, err := os.ReadFile(filepath.Join(out, "b", "show", "show-traced-packets.txt"))
 	if err != nil {
 		t.Fatalf("exit %d, %v\n%s", r.code, err, r.stderr)
 	}
 	if dirty := l.dirty(); len(dirty) > 0 || !strings.Contains(string(text), "Feature: IPV6(Input)") {
-		t.Errorf("%v is not as it was\n%s", dirty, text)
+		t.Errorf("exit %d, %v is not as it was\n%s\n%s", r.code, dirty, r.stderr, text)
 	}
 }
 
@@ -209,7 +176,8 @@ func TestRunOnTwoUplinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	two := strings.Replace(string(text), "interface: GigabitEthernet1,", "interface: GigabitEthernet1, also: [GigabitEthernet9],", 1)
+	two := strings.Replace(string(text), "interface: GigabitEthernet1,",
+		"interface: GigabitEthernet1, also: [GigabitEthernet9],", 1)
 	if two == string(text) {
 		t.Fatalf("the inventory is not as it was thought:\n%s", text)
 	}
@@ -220,7 +188,8 @@ func TestRunOnTwoUplinks(t *testing.T) {
 	if dirty := l.dirty(); r.code > exitInconclusive || len(dirty) > 0 {
 		t.Errorf("exit %d, %v is not as it was\n%s", r.code, dirty, r.stderr)
 	}
-	if typed := strings.Join(l.routers[0].Commands(), "\n"); !strings.Contains(typed, " interface GigabitEthernet1 both interface GigabitEthernet9 both") {
+	if typed := strings.Join(l.routers[0].Commands(), "\n"); !strings.Contains(typed,
+		" interface GigabitEthernet1 both interface GigabitEthernet9 both") {
 		t.Errorf("typed:\n%s", typed)
 	}
 }

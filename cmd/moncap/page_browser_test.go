@@ -20,7 +20,8 @@ import (
 )
 
 // window is a headless Chromium that is driven over its pipe by the DevTools protocol
-// (https://chromedevtools.github.io/devtools-protocol/): messages of JSON, each behind with a zero byte.
+// (https://chromedevtools.github.io/devtools-protocol/): messages of JSON, each
+// behind with a zero byte.
 type window struct {
 	t       *testing.T
 	in      *os.File
@@ -52,8 +53,8 @@ func newWindow(t *testing.T) *window {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), bin, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-		"--disable-background-networking", "--remote-debugging-pipe", "--user-data-dir="+profile)
+	cmd := exec.CommandContext(t.Context(), bin, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+		"--no-first-run", "--disable-background-networking", "--remote-debugging-pipe", "--user-data-dir="+profile)
 	cmd.ExtraFiles = []*os.File{toChild, fromChild}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -164,10 +165,12 @@ func (w *window) eval(script string) string {
 // until waits until a script says true.
 func (w *window) until(script string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(patience * 40 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience * 40 * time.Second); time.Now().Before(deadline); time.Sleep(
+		50 * time.Millisecond) {
 		var got struct{ Result struct{ Value bool } }
 		expression := "Boolean(document.readyState === 'complete' && (" + script + "))"
-		if w.try("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true}, &got) == "" && got.Result.Value {
+		if w.try("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true}, &got) == "" &&
+			got.Result.Value {
 			return
 		}
 	}
@@ -184,14 +187,17 @@ func (w *window) open(url string) {
 }
 
 func (w *window) look(width int, scheme string) {
-	w.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil)
-	w.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	w.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1,
+		"mobile": false}, nil)
+	w.call("Emulation.setEmulatedMedia",
+		map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
 func (w *window) key(name string, code int, text string) {
 	k := map[string]any{"type": "keyDown", "key": name, "code": name, "windowsVirtualKeyCode": code, "text": text}
 	w.call("Input.dispatchKeyEvent", k, nil)
-	w.call("Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": name, "code": name, "windowsVirtualKeyCode": code}, nil)
+	w.call("Input.dispatchKeyEvent",
+		map[string]any{"type": "keyUp", "key": name, "code": name, "windowsVirtualKeyCode": code}, nil)
 }
 
 func (w *window) write(text string) { w.call("Input.insertText", map[string]any{"text": text}, nil) }
@@ -228,8 +234,9 @@ func (w *window) picture(name string) {
 	}
 }
 
-// sound looks at a page in both widths and both colours: nothing is wider than the window, the console is silent, and axe-core
-// finds nothing, where MONCAP_AXE names its file (npm pack axe-core: package/axe.min.js).
+// sound looks at a page in both widths and both colours: nothing is wider than the window, the
+// console is silent, and axe-core finds nothing, where MONCAP_AXE names its file (npm pack
+// axe-core: package/axe.min.js).
 func (w *window) sound(name string) {
 	w.t.Helper()
 	for _, width := range []int{1280, 400} {
@@ -286,7 +293,8 @@ func pagedFleet(t *testing.T) (l *fleetLab, w *workerProcess, at, operator strin
 	return l, w, "http://" + address, operator
 }
 
-// One who has a keyboard alone logs in, starts a run at a router, watches it, ends it, and reads the report of another.
+// One who has a keyboard alone logs in, starts a run at a router, watches it, ends it, and reads
+// the report of another.
 func TestPageInABrowser(t *testing.T) {
 	t.Parallel()
 	l, worker, at, token := pagedFleet(t)
@@ -312,13 +320,15 @@ func TestPageInABrowser(t *testing.T) {
 	w.write("users complain")
 	w.tabTo("e.textContent === 'Start'")
 	w.enter()
-	w.until("location.pathname.startsWith('/runs/') && document.querySelector('[role=status]').innerText.includes('running')")
+	w.until("location.pathname.startsWith('/runs/') && " +
+		"document.querySelector('[role=status]').innerText.includes('running')")
 	w.until("document.querySelectorAll('[data-part=journal] tbody tr').length >= 8")
 	w.sound("running")
 	w.tabTo("e.id === 'cancel'")
 	w.enter()
 	w.until("document.querySelector('[role=status]').innerText.includes('not-run') && !document.getElementById('cancel')")
-	if text := w.eval("document.body.innerText"); !strings.Contains(text, "users complain") || !strings.Contains(text, "Cancelled by") {
+	if text := w.eval("document.body.innerText"); !strings.Contains(text, "users complain") ||
+		!strings.Contains(text, "Cancelled by") {
 		t.Errorf("the run that was cancelled:\n%s", text)
 	}
 	if dirty := l.dirty(); len(dirty) > 0 {
@@ -329,7 +339,8 @@ func TestPageInABrowser(t *testing.T) {
 	w.open(at + "/tunnels/demo")
 	w.tabTo("e.textContent === 'Start'")
 	w.enter()
-	w.until("location.pathname.startsWith('/runs/') && document.querySelector('[role=status]').innerText.includes('established')")
+	w.until("location.pathname.startsWith('/runs/') && " +
+		"document.querySelector('[role=status]').innerText.includes('established')")
 	w.sound("run")
 	w.tabTo("e.id === 'report'")
 	w.enter()
@@ -352,7 +363,8 @@ func TestPageInABrowser(t *testing.T) {
 	w.until("location.pathname.endsWith('/diff')")
 	w.sound("diff")
 	foreignOrigin(t, w, at)
-	if strings.Contains(worker.said.String(), token) || strings.Contains(w.eval("JSON.stringify(performance.getEntries())"), token) {
+	if strings.Contains(worker.said.String(), token) ||
+		strings.Contains(w.eval("JSON.stringify(performance.getEntries())"), token) {
 		t.Error("the token is in the log, or in an address")
 	}
 }
@@ -368,7 +380,8 @@ func foreignOrigin(t *testing.T, w *window, at string) {
 	defer other.Close()
 	w.open(other.URL)
 	w.eval("document.getElementById('go').click()")
-	w.until("location.pathname === '/tunnels/demo/runs' && document.body.innerText.includes('another origin') && document.body.innerText.includes('403')")
+	w.until("location.pathname === '/tunnels/demo/runs' && document.body.innerText.includes('another origin') && " +
+		"document.body.innerText.includes('403')")
 	w.open(at + "/queue")
 	w.until("document.body.innerText.includes('Nothing waits, nothing runs')")
 	if before == 0 {

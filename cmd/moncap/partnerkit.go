@@ -17,7 +17,8 @@ func (a *app) partnerKitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "partner-kit TUNNEL",
 		Short: "What the other company types, when only one side is ours",
-		Long: `What the operator of the other gateway types to take the capture that ` + "`moncap analyze A.pcap B.pcap`" + ` joins with ours.
+		Long: `What the operator of the other gateway types to take the capture that ` + "`moncap analyze A.pcap B.pcap`" +
+			` joins with ours.
 Known platforms: ` + strings.Join(capture.PartnerVendors(), ", ") + ".",
 		Example: `  moncap partner-kit hq-branch --vendor fortigate
   moncap partner-kit hq-branch --side a --vendor strongswan --interface eth0`,
@@ -49,15 +50,18 @@ Known platforms: ` + strings.Join(capture.PartnerVendors(), ", ") + ".",
 			return err
 		},
 	}
-	c.Flags().StringVar(&vendor, "vendor", vendor, "platform of their gateway: "+strings.Join(capture.PartnerVendors(), ", "))
+	c.Flags().StringVar(&vendor, "vendor", vendor,
+		"platform of their gateway: "+strings.Join(capture.PartnerVendors(), ", "))
 	c.Flags().StringVar(&side, "side", side, "which side of the tunnel is theirs: a or b")
-	c.Flags().StringVar(&iface, "interface", "", "their WAN interface; without it the inventory's on IOS XE, else a placeholder")
+	c.Flags().StringVar(&iface, "interface", "",
+		"their WAN interface; without it the inventory's on IOS XE, else a placeholder")
 	mustComplete(c, "vendor", capture.PartnerVendors())
 	mustComplete(c, "side", []string{"a", "b"})
 	return c
 }
 
-// partnerOf is the other end as its operator sees the tunnel: us behind our NAT, and itself in front of its own.
+// partnerOf is the other end as its operator sees the tunnel: us behind our NAT, and itself in
+// front of its own.
 func partnerOf(t *inventory.Tunnel, partner, ours *inventory.Peer, vendor, iface string) capture.Partner {
 	remote := ours.WAN.Address
 	if ours.WAN.NATAddress.IsValid() {

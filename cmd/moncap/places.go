@@ -30,16 +30,17 @@ func (e *inFleet) Error() string {
 
 // Hint says how to wait for it.
 func (e *inFleet) Hint() string {
-	return "moncap jobs shows those of workers; the places of a run of another process that was killed are free again within minutes; " +
-		"wait with --wait-for-router 10m, or let the router bear more with limits.runs of the peer"
+	return "moncap jobs shows those of workers; the places of a run of another process that was killed are free again " +
+		"within minutes; wait with --wait-for-router 10m, or let the router bear more with limits.runs of the peer"
 }
 
 func (e *inFleet) Unwrap() error { return bundle.ErrLocked }
 
-// takePlaces takes the places of a run at both of its routers that the fleet counts, where there is a database: no worker
-// captures there meanwhile, on whichever machine. It waits for as long as patience says. A database that does not answer is
-// told of, and changes nothing of the run.
-func (a *app) takePlaces(ctx context.Context, t *inventory.Tunnel, run, name string, patience time.Duration) (release func(), err error) {
+// takePlaces takes the places of a run at both of its routers that the fleet counts, where there is
+// a database: no worker captures there meanwhile, on whichever machine. It waits for as long as
+// patience says. A database that does not answer is told of, and changes nothing of the run.
+func (a *app) takePlaces(ctx context.Context, t *inventory.Tunnel, run, name string,
+	patience time.Duration) (release func(), err error) {
 	none := func() {}
 	store, err := a.placesStore(ctx)
 	if err != nil {

@@ -34,6 +34,7 @@ func (l *fleetLab) opened(t *testing.T) *fleet.Store {
 
 // A router is in as many runs as its limits.runs says over the whole fleet, a plain run's included.
 func TestPlainRunTakesItsPlaces(t *testing.T) {
+	t.Parallel()
 	l := newFleetLab(t)
 	l.must(t, "db", "init")
 	s := l.opened(t)
@@ -51,7 +52,8 @@ func TestPlainRunTakesItsPlaces(t *testing.T) {
 		Verdict struct{ Reason string }
 	}
 	if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil || r.code != exitFailed || doc.Verdict.Reason != "busy" ||
-		!strings.Contains(r.stderr, "site-b: the fleet has it, for another-run") || !strings.Contains(r.stderr, "--wait-for-router") {
+		!strings.Contains(r.stderr, "site-b: the fleet has it, for another-run") ||
+		!strings.Contains(r.stderr, "--wait-for-router") {
 		t.Errorf("exit %d, %v\n%s\n%s", r.code, err, r.stdout, r.stderr)
 	}
 	time.AfterFunc(time.Second, release)
@@ -67,6 +69,7 @@ func TestPlainRunTakesItsPlaces(t *testing.T) {
 
 // What a worker read last is what it is listed with.
 func TestWorkerListFollowsTheInventory(t *testing.T) {
+	t.Parallel()
 	l := newFleetLab(t)
 	l.serve(t)
 	digest := func() string {
@@ -93,7 +96,8 @@ func TestATunnelThatNobodyKnows(t *testing.T) {
 	l.must(t, "db", "init")
 	for _, command := range []string{"history", "runs"} {
 		r := l.run(t, command, "dem")
-		if r.code != exitUsage || !strings.Contains(r.stderr, "did you mean demo?") || !strings.Contains(r.stderr, "there are ") {
+		if r.code != exitUsage || !strings.Contains(r.stderr, "did you mean demo?") ||
+			!strings.Contains(r.stderr, "there are ") {
 			t.Errorf("%s: exit %d\n%s", command, r.code, r.stderr)
 		}
 		if r := l.run(t, command, "demo"); r.code != exitOK {
@@ -108,7 +112,8 @@ func TestATunnelThatNobodyKnows(t *testing.T) {
 func TestServeOnNoDatabase(t *testing.T) {
 	l := newFleetLab(t)
 	file := filepath.Join(t.TempDir(), "notes.txt")
-	if err := os.WriteFile(file, []byte(strings.Repeat("no database at all, and long enough to be none\n", 100)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Repeat("no database at all, and long enough to be none\n", 100)),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	if r := l.run(t, "serve", "--db", "sqlite:"+file); r.code != exitUsage || !strings.Contains(r.stderr, "no database") {
@@ -119,10 +124,12 @@ func TestServeOnNoDatabase(t *testing.T) {
 	}
 }
 
-// Programs that read stdout get a document in the form that they asked for, also when they asked wrongly.
+// Programs that read stdout get a document in the form that they asked for, also when
+// they asked wrongly.
 func TestWrongUsageIsADocument(t *testing.T) {
 	l := newFleetLab(t)
-	for _, args := range [][]string{{"run", "nosuch"}, {"run", "demo", "--duration", "xx"}, {"run", "--nosuch-flag"}, {"report", "nosuch"}, {"analyze", "/nowhere.pcap"}} {
+	for _, args := range [][]string{{"run", "nosuch"}, {"run", "demo", "--duration", "xx"}, {"run", "--nosuch-flag"},
+		{"report", "nosuch"}, {"analyze", "/nowhere.pcap"}} {
 		r := l.run(t, append(args, "-f", "json")...)
 		var doc struct {
 			Schema  string
@@ -131,7 +138,8 @@ func TestWrongUsageIsADocument(t *testing.T) {
 				ExitCode        int `json:"exit_code"`
 			}
 		}
-		if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil || r.code != exitUsage || doc.Schema != "moncap.report/v1" ||
+		if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil || r.code != exitUsage ||
+			doc.Schema != "moncap.report/v1" ||
 			doc.Verdict.Outcome != "not-run" || doc.Verdict.Reason != "usage" || doc.Verdict.ExitCode != exitUsage {
 			t.Errorf("%q: exit %d, %v\n%s", args, r.code, err, r.stdout)
 		}
@@ -144,7 +152,8 @@ func TestWrongUsageIsADocument(t *testing.T) {
 			t.Errorf("%q: people get it on stderr: %s", args, r.stdout)
 		}
 	}
-	if r := l.run(t, "run", "nosuch", "-f", "nagios"); r.code != pluginUnknown || !strings.HasPrefix(r.stdout, "MONCAP UNKNOWN - ") || strings.Count(r.stdout, "\n") != 1 {
+	if r := l.run(t, "run", "nosuch", "-f", "nagios"); r.code != pluginUnknown ||
+		!strings.HasPrefix(r.stdout, "MONCAP UNKNOWN - ") || strings.Count(r.stdout, "\n") != 1 {
 		t.Errorf("exit %d\n%s", r.code, r.stdout)
 	}
 	r := l.run(t, "history", "--limit", "-1", "-f", "json")
@@ -164,7 +173,8 @@ func TestSimulateOnATakenPort(t *testing.T) {
 	}
 	defer taken.Close()
 	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
-	if r := moncap(t, "simulate", "--dir", t.TempDir(), "--port-a", port, "--port-b", "0"); r.code != exitFailed || !strings.Contains(r.stderr, "--port-a 0") {
+	if r := moncap(t, "simulate", "--dir", t.TempDir(), "--port-a", port, "--port-b", "0"); r.code != exitFailed ||
+		!strings.Contains(r.stderr, "--port-a 0") {
 		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
 }

@@ -13,9 +13,10 @@ import (
 // Whatever interface an inventory may name, all that a plan has typed for it may be sent.
 func TestEveryPlannedLineMayBeSent(t *testing.T) {
 	for _, name := range []string{
-		"GigabitEthernet1", "Gi0/0/0", "Gi 0/0/0", "TenGigabitEthernet0/0/1.101", "TwentyFiveGigE1/0/1", "HundredGigE0/1/0/2", "Port-channel1.100",
-		"Tunnel10", "Virtual-Access2.1", "Loopback0", "Vlan10", "Dialer1", "BDI100", "Cellular0/2/0", "Serial0/1/0:0", "Serial0/1/0:15.100",
-		"Serial0/1/0.1/1/1:0", "ATM0/1/0.1", "wlan-gigabitethernet0/1/0", "nve1",
+		"GigabitEthernet1", "Gi0/0/0", "Gi 0/0/0", "TenGigabitEthernet0/0/1.101", "TwentyFiveGigE1/0/1", "HundredGigE0/1/0/2",
+		"Port-channel1.100",
+		"Tunnel10", "Virtual-Access2.1", "Loopback0", "Vlan10", "Dialer1", "BDI100", "Cellular0/2/0", "Serial0/1/0:0",
+		"Serial0/1/0:15.100", "Serial0/1/0.1/1/1:0", "ATM0/1/0.1", "wlan-gigabitethernet0/1/0", "nve1",
 	} {
 		text := fmt.Sprintf(`{version: 1, defaults: {username: u, agent: true},
  peers: {a: {host: 192.0.2.1, wan: {interface: "%s", address: 10.0.0.1}}, b: {host: 192.0.2.2, wan: {interface: "%s", address: 10.0.0.2}}},
@@ -26,7 +27,8 @@ func TestEveryPlannedLineMayBeSent(t *testing.T) {
 			continue
 		}
 		source := strings.ReplaceAll(name, " ", "")
-		for _, f := range []captureFlags{{}, {zeroConfig: true}, {debug: true}, {viaExport: "scp://ops@192.0.2.9/"}, {trigger: "ping 10.0.0.2 source " + source, side: "a"}} {
+		for _, f := range []captureFlags{{}, {zeroConfig: true}, {debug: true}, {viaExport: "scp://ops@192.0.2.9/"},
+			{trigger: "ping 10.0.0.2 source " + source, side: "a"}} {
 			p, err := f.plan(inv.Tunnels["t"], "20260102-abc123")
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -45,19 +47,22 @@ func TestEveryPlannedLineMayBeSent(t *testing.T) {
 	}
 }
 
-// The command line takes what the inventory takes: nothing silently becomes the default, and nothing is refused as late as
-// at the router.
+// The command line takes what the inventory takes: nothing silently becomes the default, and
+// nothing is refused as late as at the router.
 func TestRangesOfFlags(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	for _, args := range [][]string{
-		{"--duration", "0s"}, {"--duration", "25h"}, {"--duration", "-5s"}, {"--buffer", "0"}, {"--buffer", "101"}, {"--packets", "0"},
+		{"--duration", "0s"}, {"--duration", "25h"}, {"--duration", "-5s"}, {"--buffer", "0"}, {"--buffer", "101"},
+		{"--packets", "0"},
 		{"--packets", "100001"}, {"--packet-len", "63"}, {"--packet-len", "9501"}, {"--pps", "0"}, {"--pps", "1000001"},
 	} {
-		if r := moncap(t, append([]string{"plan", "demo", "-i", l.inventory}, args...)...); r.code != exitUsage || !strings.Contains(r.stderr, "want ") || !strings.Contains(r.stderr, args[0]) {
+		if r := moncap(t, append([]string{"plan", "demo", "-i", l.inventory}, args...)...); r.code != exitUsage ||
+			!strings.Contains(r.stderr, "want ") || !strings.Contains(r.stderr, args[0]) {
 			t.Errorf("%q: exit %d\n%s", args, r.code, r.stderr)
 		}
 	}
-	r := moncap(t, "plan", "demo", "-i", l.inventory, "--duration", "24h", "--buffer", "100", "--packets", "100000", "--packet-len", "9500", "--pps", "1000000")
+	r := moncap(t, "plan", "demo", "-i", l.inventory, "--duration", "24h", "--buffer", "100", "--packets", "100000",
+		"--packet-len", "9500", "--pps", "1000000")
 	if r.code != exitOK || !strings.Contains(r.stdout, "limit duration 86400 packets 100000 packet-len 9500 pps 1000000") {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}

@@ -2,17 +2,21 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/moncap/moncap/testdata"
 )
 
-// peerProcesses are a process of moncap each, and the one of somebody else that does the same or, for a start, nothing.
+// peerProcesses are a process of moncap each, and the one of somebody else that does the same or,
+// for a start, nothing.
 var peerProcesses = []struct {
 	name    string
 	args    []string // of moncap; CAPTURE is the large file, SMALL the small one
@@ -30,24 +34,29 @@ var peerProcesses = []struct {
 
 func tsharkFields(file string) []string {
 	args := []string{"tshark", "-n", "-r", file, "-T", "fields"}
-	for _, f := range []string{"frame.number", "frame.time_epoch", "ip.src", "ip.dst", "udp.srcport", "udp.dstport", "frame.len", "isakmp.ispi", "isakmp.rspi",
-		"isakmp.exchangetype", "isakmp.flags", "isakmp.messageid", "isakmp.length", "isakmp.typepayload", "isakmp.notify.msgtype"} {
+	for _, f := range []string{"frame.number", "frame.time_epoch", "ip.src", "ip.dst", "udp.srcport", "udp.dstport",
+		"frame.len", "isakmp.ispi", "isakmp.rspi",
+		"isakmp.exchangetype", "isakmp.flags", "isakmp.messageid", "isakmp.length", "isakmp.typepayload",
+		"isakmp.notify.msgtype"} {
 		args = append(args, "-e", f)
 	}
 	return args
 }
 
-// BenchmarkPeerProcesses runs whole processes of moncap and of the peer in turns, and reports the processor time of both and their ratio, in
-// which the noise of a busy machine cancels out.
+// BenchmarkPeerProcesses runs whole processes of moncap and of the peer in turns, and reports the
+// processor time of both and the ratio of it and of the clock, in which the noise of a busy machine
+// cancels out; for a start the page faults, too.
 func BenchmarkPeerProcesses(b *testing.B) {
 	dir := b.TempDir()
 	places := map[string]string{
-		"CAPTURE": filepath.Join(dir, "large.pcap"), "SMALL": filepath.Join(dir, "small.pcap"), "HELLO": filepath.Join(dir, "hello"),
+		"CAPTURE": filepath.Join(dir, "large.pcap"), "SMALL": filepath.Join(dir, "small.pcap"),
+		"HELLO": filepath.Join(dir, "hello"),
 	}
 	moncap := filepath.Join(dir, "moncap")
 	buildForBench(b, moncap, ".")
 	source := filepath.Join(dir, "hello.go")
-	writeForBench(b, source, []byte("package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"hello, world\\n\") }\n"))
+	writeForBench(b, source,
+		[]byte("package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"hello, world\\n\") }\n"))
 	buildForBench(b, places["HELLO"], source)
 	i, err := testdata.Load("healthy")
 	if err != nil {
@@ -71,21 +80,52 @@ func BenchmarkPeerProcesses(b *testing.B) {
 					b.Skip(err)
 				}
 			}
-			var ours, theirs time.Duration
+			var ours, theirs spent
 			for b.Loop() {
-				ours += processorTime(b, append([]string{moncap}, fill(p.args)...))
-				theirs += processorTime(b, fill(p.peer))
+				ours.by(b, append([]string{moncap}, fill(p.args)...))
+				theirs.by(b, fill(p.peer))
 			}
-			b.ReportMetric(ours.Seconds()*1000/float64(b.N), "cpu-ms")
-			b.ReportMetric(theirs.Seconds()*1000/float64(b.N), "peer-cpu-ms")
-			b.ReportMetric(ours.Seconds()/theirs.Seconds(), "of-peer")
+			b.ReportMetric(ours.cpu.Seconds()*1000/float64(b.N), "cpu-ms")
+			b.ReportMetric(theirs.cpu.Seconds()*1000/float64(b.N), "peer-cpu-ms")
+			b.ReportMetric(ours.cpu.Seconds()/theirs.cpu.Seconds(), "of-peer")
+			b.ReportMetric(ours.clock.Seconds()/theirs.clock.Seconds(), "clock-of-peer")
+			if p.program == "" {
+				b.ReportMetric(float64(ours.faults)/float64(b.N), "page-faults")
+			}
 		})
+	}
+}
+
+// BenchmarkStartByPackage reports what the packages do before main, moncap's own apart, and names
+// the ten that take longest.
+func BenchmarkStartByPackage(b *testing.B) {
+	moncap := filepath.Join(b.TempDir(), "moncap")
+	buildForBench(b, moncap, ".")
+	took := map[string]float64{} // milliseconds
+	for b.Loop() {
+		for _, i := range initializations(b, moncap, "--version") {
+			took[i.of] += i.ms
+		}
+	}
+	var all, own float64
+	for of, ms := range took {
+		all += ms
+		if strings.HasPrefix(of, ownPath) || of == "main" {
+			own += ms
+		}
+	}
+	b.ReportMetric(all/float64(b.N), "init-ms")
+	b.ReportMetric(own/float64(b.N), "own-init-ms")
+	longest := slices.SortedFunc(maps.Keys(took), func(x, y string) int { return cmp.Compare(took[y], took[x]) })
+	for _, of := range longest[:min(len(longest), 10)] {
+		b.Logf("%.3f ms %s", took[of]/float64(b.N), of)
 	}
 }
 
 func buildForBench(b *testing.B, to, from string) {
 	b.Helper()
-	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, from)
+	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w -buildid=",
+		"-o", to, from)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
@@ -99,12 +139,21 @@ func writeForBench(b *testing.B, file string, content []byte) {
 	}
 }
 
-// processorTime runs a program to its end, its output thrown away.
-func processorTime(b *testing.B, args []string) time.Duration {
+// spent is what whole processes took.
+type spent struct {
+	cpu, clock time.Duration
+	faults     int64 // of pages; 0 where the system does not tell
+}
+
+// by adds a program's run to its end, its output thrown away.
+func (u *spent) by(b *testing.B, args []string) {
 	b.Helper()
 	c := exec.CommandContext(b.Context(), args[0], args[1:]...)
+	began := time.Now()
 	if err := c.Run(); err != nil {
 		b.Fatal(err)
 	}
-	return c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+	u.clock += time.Since(began)
+	u.cpu += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+	u.faults += pageFaults(c.ProcessState)
 }

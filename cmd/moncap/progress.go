@@ -17,8 +17,8 @@ import (
 	"github.com/moncap/moncap/capture"
 )
 
-// progressView shows how a run goes on: two bars that move on a terminal, a line for each event that matters
-// elsewhere. Its methods may be called from any goroutine.
+// progressView shows how a run goes on: two bars that move on a terminal, a line for each event
+// that matters elsewhere. Its methods may be called from any goroutine.
 type progressView interface {
 	lasts(d time.Duration)         // how long the captures wait at most
 	phase(side, name string)       // a phase begins on a side
@@ -31,8 +31,8 @@ type progressView interface {
 	close() // waits until all is drawn
 }
 
-// newProgress picks the view: nothing with --quiet, bars on a terminal, lines elsewhere. Of a run that changes something on the routers
-// it says, when it is interrupted, that they are cleaned.
+// newProgress picks the view: nothing with --quiet, bars on a terminal, lines elsewhere. Of a run
+// that changes something on the routers it says, when it is interrupted, that they are cleaned.
 func (a *app) newProgress(ctx context.Context, phases int, names [2]string) progressView {
 	v := a.progressFor(phases, names)
 	if a.view == nil {
@@ -44,7 +44,8 @@ func (a *app) newProgress(ctx context.Context, phases int, names [2]string) prog
 	said := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(said)
-		v.note("interrupted: what was made on the routers is being removed; Ctrl-C again leaves it there, and says what it is")
+		v.note("interrupted: what was made on the routers is being removed; Ctrl-C again leaves it there, " +
+			"and says what it is")
 	})
 	return &interruptible{v, func() {
 		if !stop() {
@@ -96,7 +97,8 @@ func (quietView) pause()                        {}
 func (quietView) resume()                       {}
 func (quietView) close()                        {}
 
-// lineView writes a line when both sides have begun a phase, so that a log of a scheduled job stays short.
+// lineView writes a line when both sides have begun a phase, so that a log of a
+// scheduled job stays short.
 type lineView struct {
 	mu     sync.Mutex
 	w      io.Writer
@@ -223,7 +225,8 @@ func (d *activity) begin(phase string, wait time.Duration) {
 // end has nothing go on any more.
 func (d *activity) end(how string) { *d = activity{text: printable(how)} }
 
-// String is what goes on, for how long when that is more than a moment, and of how much where that is known.
+// String is what goes on, for how long when that is more than a moment, and of how much where that
+// is known.
 func (d *activity) String() string {
 	var parts []string
 	if d.detail != "" {
@@ -233,7 +236,8 @@ func (d *activity) String() string {
 		took := time.Since(d.began)
 		switch {
 		case d.limit > 0:
-			parts = append([]string{fmt.Sprintf("%d s of %d s", int(min(took, d.limit).Seconds()), int(d.limit.Seconds()))}, parts...)
+			parts = append([]string{fmt.Sprintf("%d s of %d s", int(min(took, d.limit).Seconds()), int(d.limit.Seconds()))},
+				parts...)
 		case took >= 2*time.Second:
 			parts = append(parts, fmt.Sprintf("%d s", int(took.Seconds())))
 		}
@@ -283,7 +287,8 @@ func newBars(w io.Writer, columns, phases int, names [2]string) *barView {
 
 // draw begins to draw.
 func (v *barView) draw() {
-	v.p = mpb.New(mpb.WithOutput(v.w), mpb.WithWidth(v.width), mpb.WithRefreshRate(80*time.Millisecond), mpb.WithAutoRefresh())
+	v.p = mpb.New(mpb.WithOutput(v.w), mpb.WithWidth(v.width), mpb.WithRefreshRate(80*time.Millisecond),
+		mpb.WithAutoRefresh())
 	v.bars = map[string]*mpb.Bar{}
 	var style mpb.BarFillerBuilder = mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding("-").Rbound("]")
 	if v.width == 0 {

@@ -29,7 +29,8 @@ func play(ctx context.Context, v progressView) {
 		case capture.PhaseWait:
 			showEvent(ctx, v, capture.Event{Side: capture.A, Phase: phase, Kind: capture.Packets, Count: 12})
 		case capture.PhaseFetch:
-			showEvent(ctx, v, capture.Event{Side: capture.B, Phase: phase, Kind: capture.Progress, Done: 1 << 20, Total: 4 << 20})
+			showEvent(ctx, v, capture.Event{Side: capture.B, Phase: phase, Kind: capture.Progress, Done: 1 << 20,
+				Total: 4 << 20})
 		case capture.PhaseClean:
 			showEvent(ctx, v, capture.Event{Side: capture.B, Phase: phase, Kind: capture.Removing, Text: "access list mc123456"})
 		}
@@ -42,9 +43,11 @@ func TestProgressInLines(t *testing.T) {
 	v.lasts(time.Minute)
 	play(t.Context(), v)
 	v.note("some\x1b[2Jnote")
-	showEvent(t.Context(), v, capture.Event{Side: capture.A, Phase: capture.PhaseFetch, Kind: capture.Ended, Err: &capture.PhaseError{Phase: capture.PhaseFetch, Err: errors.New("no space")}})
+	showEvent(t.Context(), v, capture.Event{Side: capture.A, Phase: capture.PhaseFetch, Kind: capture.Ended,
+		Err: &capture.PhaseError{Phase: capture.PhaseFetch, Err: errors.New("no space")}})
 	v.close()
-	want := "check\nacl\ndefine\nstart\ntrigger\nwait, 1m0s at most\nstop\nexport\nfetch\nobserve\nclean\nsome[2Jnote\nhq: fetch failed\n"
+	want := "check\nacl\ndefine\nstart\ntrigger\nwait, 1m0s at " +
+		"most\nstop\nexport\nfetch\nobserve\nclean\nsome[2Jnote\nhq: fetch failed\n"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
@@ -58,7 +61,8 @@ func TestAnInterruptSaysWhatIsCleaned(t *testing.T) {
 		cancel()
 		play(ctx, v)
 		v.close()
-		for _, want := range []string{"interrupted: what was made on the routers is being removed", "branch: removing access list mc123456"} {
+		for _, want := range []string{"interrupted: what was made on the routers is being removed",
+			"branch: removing access list mc123456"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("terminal %v: %q is missing in %q", tty, want, out)
 			}
@@ -73,7 +77,8 @@ func TestBarsSayWhatIsNotClean(t *testing.T) {
 	v := a.newProgress(ctx, len(capture.Phases()), [2]string{"hq", "branch"})
 	cancel()
 	play(ctx, v)
-	showEvent(ctx, v, capture.Event{Side: capture.A, Phase: capture.PhaseClean, Kind: capture.Ended, Err: &capture.PhaseError{Phase: capture.PhaseClean, Err: errors.New("connection lost")}})
+	showEvent(ctx, v, capture.Event{Side: capture.A, Phase: capture.PhaseClean, Kind: capture.Ended,
+		Err: &capture.PhaseError{Phase: capture.PhaseClean, Err: errors.New("connection lost")}})
 	v.close()
 	last := out.String()[strings.LastIndex(out.String(), "hq"):]
 	if a, b, _ := strings.Cut(last, "branch"); !strings.Contains(a, "NOT cleaned") || !strings.Contains(b, "interrupted") {
@@ -122,7 +127,8 @@ func TestActivity(t *testing.T) {
 }
 
 func TestTransferred(t *testing.T) {
-	for want, x := range map[string][2]int64{"[##........] 25% of 4.0 MB": {1 << 20, 4 << 20}, "[##########] 100% of 2 KB": {1500, 1500}, "3 KB": {3 << 10, 0}} {
+	for want, x := range map[string][2]int64{"[##........] 25% of 4.0 MB": {1 << 20, 4 << 20},
+		"[##########] 100% of 2 KB": {1500, 1500}, "3 KB": {3 << 10, 0}} {
 		if got := transferred(x[0], x[1]); got != want {
 			t.Errorf("%d of %d: %q, want %q", x[0], x[1], got, want)
 		}

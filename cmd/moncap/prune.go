@@ -118,7 +118,8 @@ func (k keepRules) choose(runs []*pastRun) map[*pastRun]bool {
 	return kept
 }
 
-// deleteRun deletes a bundle. It is locked meanwhile, so that nobody goes on with it, and looked at once more.
+// deleteRun deletes a bundle. It is locked meanwhile, so that nobody goes on with it, and looked at
+// once more.
 func deleteRun(dir string) error {
 	b, err := bundle.Resume(dir)
 	if err != nil {

@@ -50,7 +50,8 @@ func (a *app) asksOnTerminal() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// readLine asks on the terminal and reads a line, without showing it unless echo says so. An interrupt ends it.
+// readLine asks on the terminal and reads a line, without showing it unless echo says so. An
+// interrupt ends it.
 func (a *app) readLine(prompt string, echo bool) (string, error) {
 	f, ok := a.stdin.(*os.File)
 	if a.noInput || !ok || !a.asksOnTerminal() {
@@ -67,7 +68,8 @@ func (a *app) readLine(prompt string, echo bool) (string, error) {
 	defer a.interrupts.echoOff(restore)()
 	defer a.screen.clear()()
 	typed := make(chan typedLine, 1)
-	// A read of a terminal cannot be broken off: after an interrupt it waits until the program ends, which is soon.
+	// A read of a terminal cannot be broken off: after an interrupt it waits until the program ends,
+	// which is soon.
 	go func() { typed <- typeLine(f, echo) }()
 	if !echo {
 		awaitQuiet(f, before)
@@ -86,8 +88,8 @@ func (a *app) readLine(prompt string, echo bool) (string, error) {
 	}
 }
 
-// awaitQuiet waits until the terminal does not echo any more: what is typed at the question must not show, and an
-// interrupt must find the state to restore.
+// awaitQuiet waits until the terminal does not echo any more: what is typed at the question must
+// not show, and an interrupt must find the state to restore.
 func awaitQuiet(f *os.File, before *term.State) {
 	for range 100 {
 		now, err := term.GetState(int(f.Fd()))

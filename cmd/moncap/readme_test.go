@@ -10,14 +10,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/moncap/moncap/device/inventory"
 )
 
 var update = flag.Bool("update", false, "write the README's transcript anew")
 
 var transcriptBlock = regexp.MustCompile("(?s)(`moncap demo blocked-a-to-b` plays one:\n\n```\n).*?(\n```\n)")
 
-// TestReadmeTranscript holds the README's transcript to what the demo prints, up to its second finding. The flag -update
-// writes it anew.
+// TestReadmeTranscript holds the README's transcript to what the demo prints, up to its second
+// finding. The flag -update writes it anew.
 func TestReadmeTranscript(t *testing.T) {
 	path := filepath.Join("..", "..", "README.md")
 	b, err := os.ReadFile(path)
@@ -49,12 +51,33 @@ func TestReadmeTranscript(t *testing.T) {
 	}
 }
 
+// TestREADMEsScheduleFitsItsInventory: whoever puts the one below the other has an inventory that
+// is read.
+func TestREADMEsScheduleFitsItsInventory(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	peers := regexp.MustCompile("(?s)```yaml\n(version: 1\n.*?)```").FindSubmatch(b)
+	schedules := regexp.MustCompile(`(?m)^    (schedules: \{.*\})$`).FindAllSubmatch(b, -1)
+	if peers == nil || len(schedules) == 0 {
+		t.Fatal("README.md has no inventory, or no schedule")
+	}
+	for _, s := range schedules {
+		inv, err := inventory.Parse("README.md", strings.NewReader(string(peers[1])+string(s[1])+"\n"))
+		if err != nil || len(inv.ScheduleNames()) == 0 {
+			t.Errorf("%s: %v", s[1], err)
+		}
+	}
+}
+
 var (
 	testName = regexp.MustCompile("`(Test[A-Za-z0-9]+)`")
 	testFunc = regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9]+)\(t \*testing\.T\)`)
 )
 
-// TestREADMENamesTestsThatExist: each claim of the section on safety names a test, and there is one of that name.
+// TestREADMENamesTestsThatExist: each claim of the section on safety names a test, and there is one
+// of that name.
 func TestREADMENamesTestsThatExist(t *testing.T) {
 	root := filepath.Join("..", "..")
 	b, err := os.ReadFile(filepath.Join(root, "README.md"))

@@ -24,7 +24,7 @@ func reasonOf(err error) report.Reason {
 	if errors.Is(err, bundle.ErrLocked) {
 		return report.Busy
 	}
-	if ee, ok := errors.AsType[*exitError](err); ok && ee.code == exitUsage {
+	if ee, ok := errors.AsType[*exitError](err); ok && ee.code == exitUsage || errors.Is(err, capture.ErrNothing) {
 		return report.Usage
 	}
 	reason := report.RouterRefused
@@ -35,7 +35,8 @@ func reasonOf(err error) report.Reason {
 	} else if _, ok := errors.AsType[*fs.PathError](err); ok {
 		reason = report.LocalDisk
 	}
-	if p, ok := errors.AsType[*capture.PhaseError](err); ok && p.Phase == capture.PhaseCheck && reason == report.RouterRefused {
+	if p, ok := errors.AsType[*capture.PhaseError](err); ok && p.Phase == capture.PhaseCheck &&
+		reason == report.RouterRefused {
 		return report.RefusedByCheck // nothing was changed yet
 	}
 	return reason

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/moncap/moncap/analysis"
+	"github.com/moncap/moncap/analysis/packet"
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/capture/fleet"
@@ -50,7 +52,8 @@ The stored report is shown as it is; --again or --keys compares the captures ane
 	}
 	o.register(c)
 	a.registerOptional(c)
-	c.Flags().StringVar(&keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
+	c.Flags().StringVar(&keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or "+
+		"ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	c.Flags().BoolVar(&exitZero, "exit-zero", false, "exit with 0 when the report was written, whatever it says")
 	c.Flags().BoolVar(&again, "again", false, "compare the captures anew")
 	return c
@@ -71,10 +74,14 @@ func (a *app) storedOrNew(ctx context.Context, arg, keys string, again bool) (do
 	if err != nil {
 		return d, usageError(err)
 	}
+	if keys != "" {
+		a.warnOfUnused(d.report)
+	}
 	return d, nil
 }
 
-// bundleDocument is the report of a bundle: the stored one, or a new one where there is none, or when it is wanted.
+// bundleDocument is the report of a bundle: the stored one, or a new one where there is none, or
+// when it is wanted.
 func (a *app) bundleDocument(ctx context.Context, dir, keys string, again bool) (document, error) {
 	b, err := bundle.Open(dir)
 	if err != nil {
@@ -120,11 +127,13 @@ func (a *app) compareBundle(ctx context.Context, b *bundle.Bundle, keyFile strin
 	}
 	pathA, pathB := b.Captures()
 	var sides []*analysis.Side
+	var peer *analysis.Side
 	for _, s := range []struct {
 		side bundle.Side
 		path string
 	}{{bundle.A, pathA}, {bundle.B, pathB}} {
 		if s.path == "" {
+			peer = peerOf(run.Router(s.side))
 			continue
 		}
 		side, err := bundleSide(b, run.Router(s.side), s.side, s.path)
@@ -141,7 +150,8 @@ func (a *app) compareBundle(ctx context.Context, b *bundle.Bundle, keyFile strin
 	if len(sides) == 2 {
 		second = sides[1]
 	}
-	r, err := analysis.Compare(ctx, *sides[0], second, analysis.Options{Tunnel: run.Tunnel, Version: versionString(), Keys: keys})
+	r, err := analysis.Compare(ctx, *sides[0], second, analysis.Options{Tunnel: run.Tunnel, Version: versionString(),
+		Keys: keys, Peer: peer})
 	if err != nil {
 		return nil, err
 	}
@@ -149,15 +159,29 @@ func (a *app) compareBundle(ctx context.Context, b *bundle.Bundle, keyFile strin
 	r.Run.Bundle = b.Dir()
 	if run.Catch != nil {
 		judgeCatch(&r.Verdict, run.Catch)
+		r.Notes = append(r.Notes, noteOfCatch(run.Catch, r.Findings))
 	}
 	return r, nil
 }
 
-// judgeCatch has the verdict of an armed run say what it caught. Packets that show nothing wrong do not make a tunnel that was
-// lost a good one.
+// noteOfCatch tells what an armed run caught and when. Where it is no good event and no finding
+// says what led to it, it says who can.
+func noteOfCatch(c *bundle.Catch, findings []report.Finding) report.Note {
+	n := report.Note{Side: report.Side(c.Side), Code: report.NoteCaught,
+		Text: printable(fmt.Sprintf("caught at %s: %s: %s", c.At.UTC().Format("15:04:05 UTC"), c.Kind, c.Text))}
+	told := slices.ContainsFunc(findings, func(f report.Finding) bool { return f.Severity != report.Info })
+	if codeOfEvent(c.Kind) != exitOK && !told {
+		n.Text += "; the packets do not say why: show logging and show version | include uptime on both routers may"
+	}
+	return n
+}
+
+// judgeCatch has the verdict of an armed run say what it caught. Packets that show nothing wrong do
+// not make a tunnel that was lost a good one.
 func judgeCatch(v *report.Verdict, c *bundle.Catch) {
 	v.Headline = printable(c.Kind+": "+c.Text) + ". " + v.Headline
-	if v.ExitCode = worst([]int{v.ExitCode, codeOfEvent(c.Kind)}); v.Outcome == report.Established && v.ExitCode != exitOK {
+	if v.ExitCode = worst([]int{v.ExitCode, codeOfEvent(c.Kind)}); v.Outcome == report.Established &&
+		v.ExitCode != exitOK {
 		v.Outcome = report.Degraded
 	}
 }
@@ -185,14 +209,22 @@ func bundleSide(b *bundle.Bundle, router *bundle.Router, side bundle.Side, path 
 		Name: router.Peer, File: bundle.CaptureFile(side), Open: openFile(path), Address: router.Address,
 		NATAddress: router.NATAddress, Interface: router.Interface, Config: config, Debug: []byte(debug),
 		TransferHostKey: router.TransferHostKeyChanged,
+		TimesGoodTo:     time.Duration(router.TimesGoodToMS * float64(time.Millisecond)),
 	}, nil
+}
+
+// peerOf is what is known of a side without a capture: it tells this tunnel from others that the
+// other side's capture holds.
+func peerOf(r *bundle.Router) *analysis.Side {
+	return &analysis.Side{Name: r.Peer, Address: r.Address, NATAddress: r.NATAddress, Interface: r.Interface}
 }
 
 // runOf tells in the report how the captures were taken.
 func runOf(r *bundle.Run) *report.Run {
 	out := &report.Run{ID: r.ID, Started: r.Started, StartGapMS: r.StartGapMS, Notes: slices.Clone(r.Notes), Kept: r.Kept}
 	for _, l := range r.Left {
-		out.Left = append(out.Left, report.Left{Side: report.Side(l.Side), Peer: l.Peer, What: l.What, Remove: l.Remove, Why: l.Why})
+		out.Left = append(out.Left, report.Left{Side: report.Side(l.Side), Peer: l.Peer, What: l.What, Remove: l.Remove,
+			Why: l.Why})
 	}
 	if !r.Ended.IsZero() {
 		out.DurationMS = r.Ended.Sub(r.Started).Milliseconds()
@@ -227,7 +259,8 @@ func (a *app) finishReport(ctx context.Context, dir, keys string) (document, err
 	return d, storeReport(b, d.report)
 }
 
-// loadReport reads a report from a JSON file, from a bundle, or from the run that a tunnel's name or a run's id stands for.
+// loadReport reads a report from a JSON file, from a bundle, or from the run that a tunnel's name
+// or a run's id stands for.
 func (a *app) loadReport(ctx context.Context, arg string) (*report.Report, error) {
 	info, err := os.Stat(arg)
 	if err != nil || info.IsDir() {
@@ -250,8 +283,21 @@ func (a *app) loadReport(ctx context.Context, arg string) (*report.Report, error
 	}
 	defer f.Close()
 	r, err := report.Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", arg, err)
+	if err == nil {
+		return r, nil
 	}
-	return r, nil
+	if err = fmt.Errorf("%s: %w", arg, err); isCapture(f) {
+		err = &hinted{fmt.Errorf("%s: it is a capture, and a report is wanted", arg),
+			"moncap analyze compares captures, and with --format json -o FILE it makes reports"}
+	}
+	return nil, err
+}
+
+// isCapture says whether a file that is no report is a capture.
+func isCapture(f io.ReadSeeker) bool {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return false
+	}
+	_, err := packet.NewReader(f, packet.Options{NoHash: true})
+	return err == nil
 }

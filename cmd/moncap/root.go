@@ -21,7 +21,8 @@ import (
 // version is set by release builds; other builds take it from the build information.
 var version string
 
-// environment is all that a run of moncap takes from outside, so that tests can run it in their own process.
+// environment is all that a run of moncap takes from outside, so that tests can run it in
+// their own process.
 type environment struct {
 	args                 []string
 	stdin                io.Reader
@@ -29,10 +30,12 @@ type environment struct {
 	getenv               func(string) string
 	stdoutTTY, stderrTTY bool
 	width                func() int
-	operator             string            // who the operator is, as the history names them; empty: the system's account and machine
-	signals              <-chan os.Signal  // end what is under way; nil: nothing does but the context
-	exit                 func(code int)    // ends the program at once
-	memory               func(bytes int64) // bounds the heap; nil: nothing does
+	// who the operator is, as the history names them; empty: the system's account and machine
+	operator string
+	// signals begins to take the signals that end what is under way; nil: nothing does but the context
+	signals func() <-chan os.Signal
+	exit    func(code int)    // ends the program at once
+	memory  func(bytes int64) // bounds the heap; nil: nothing does
 	// tune shortens waits in tests; nil in the program.
 	tune func(*device.Options, *capture.Options)
 }
@@ -51,9 +54,9 @@ const (
 const exitStatusHelp = `
 EXIT STATUS
   0   the tunnel is established, no warning
-  1   established with warnings
-  2   a critical finding
-  3   inconclusive: no traffic, or one side only and nothing found
+  1   established with warnings: DEGRADED, or ESTABLISHED where they are about the captures alone
+  2   a critical finding: FAILED, or DEGRADED where the tunnel came up all the same
+  3   inconclusive: what the captures hold does not tell whether the tunnel works
   4   the run failed, the routers are clean
   5   the run failed and something is left on a router; what, where, and the command that removes it are printed
   64  wrong usage, inventory or input file`
@@ -73,7 +76,8 @@ EXIT STATUS
   4   it failed; the reason is printed
   64  wrong usage, inventory or input file`
 
-// exitError ends the program with a code. Without a cause nothing more is printed: the output has said it all.
+// exitError ends the program with a code. Without a cause nothing more is printed: the output has
+// said it all.
 type exitError struct {
 	code int
 	err  error
@@ -93,6 +97,7 @@ func usageError(err error) error { return &exitError{exitUsage, err} }
 // app is what all commands share.
 type app struct {
 	environment
+	given     *cobra.Command // the command that runs, with its flags; nil: none yet
 	inventory string
 	piped     *pipedInventory // nil: not read yet
 	quiet     bool
@@ -103,7 +108,8 @@ type app struct {
 	color     string
 	noInput   bool
 
-	database       *databaseFlags // of a command that reads or writes the fleet's history where there is one; nil: it does not
+	// of a command that reads or writes the fleet's history where there is one; nil: it does not
+	database       *databaseFlags
 	ends           []func() error // what the end of the program removes
 	uploadPassword secretFlag
 	patience       patienceFlag
@@ -111,14 +117,18 @@ type app struct {
 	lineWait       time.Duration // for a terminal line of a router
 	lineWaitFor    []string      // the peers whose lines other runs may have; nil: all
 	interrupts     *interrupts
+	over           chan struct{} // closed at the end of the program
 	screen         *screen
 	view           func() progressView       // of one run of several; nil: a view of its own
 	live           func(capture.LivePackets) // gets the packets while a run captures; nil: nobody looks
+	done           *unsaid                   // what was done, should the answer not be writable; nil: nothing of weight
+	wrongHelp      error                     // help was asked of what is no command
 	facts          map[string]any            // what a command found out, for --format json; nil: it is not wanted
 }
 
 func newApp(ctx context.Context, e environment) *app {
-	return &app{environment: e, logLevel: slog.LevelWarn, interrupts: newInterrupts(ctx, e.exit), screen: &screen{}, heap: newHeap(e.memory)}
+	return &app{environment: e, logLevel: slog.LevelWarn, interrupts: newInterrupts(ctx, e.exit),
+		over: make(chan struct{}), screen: &screen{}, heap: newHeap(e.memory)}
 }
 
 func run(ctx context.Context, e environment) int {
@@ -126,10 +136,8 @@ func run(ctx context.Context, e environment) int {
 	e.stdout = stdout
 	a := newApp(ctx, e)
 	defer a.interrupts.cancel(nil)
-	over := make(chan struct{})
-	defer close(over)
+	defer close(a.over)
 	defer a.end()
-	go a.interrupts.watch(e.signals, over)
 	root := a.commandFor(e.args)
 	root.SetArgs(e.args)
 	root.SetIn(e.stdin)
@@ -137,12 +145,23 @@ func run(ctx context.Context, e environment) int {
 	root.SetErr(e.stderr)
 	cmd, err := root.ExecuteContextC(a.interrupts.ctx)
 	if err == nil {
+		err = a.wrongHelp
+	}
+	if a.done != nil && stdout.failed != nil {
+		err = a.done.tell(err, stdout.failed)
+	}
+	if err == nil {
 		return exitOK
 	}
-	a.printError(err)
 	code := exitCode(err)
+	if stdout.closed { // who closed the pipe has what was wanted
+		if err = withoutUnread(err); err == nil {
+			return code
+		}
+	}
+	a.printError(err)
 	if _, ok := errors.AsType[*exitError](err); !ok && code == exitUsage {
-		a.printUsage(cmd, err)
+		a.printUsage(cmd)
 	}
 	if code == exitUsage && !stdout.wrote {
 		return a.documentUsage(cmd, err)
@@ -161,8 +180,9 @@ func (a *app) end() {
 	}
 }
 
-// commandFor is command, with no more below the root than args need: scripts that decode one small file after the other, or ask for the
-// version, would spend a tenth of their time on all the others' flags.
+// commandFor is command, with no more below the root than args need: scripts that decode one small
+// file after the other, or ask for the version, would spend a tenth of their time on all the
+// others' flags.
 func (a *app) commandFor(args []string) *cobra.Command {
 	switch {
 	case len(args) == 1 && args[0] == "--version":
@@ -192,15 +212,24 @@ Try it without a router:  moncap demo
 		SilenceErrors: true,
 		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		// What a command does begins here. Nothing is under way before, nor where cobra only prints the
+		// help or the version: there the system's way with signals will do, which costs no start.
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.given = cmd
+			if a.signals != nil {
+				go a.interrupts.watch(a.signals(), a.over)
+			}
 			return a.checkGlobals()
 		},
 	}
 	root.SetFlagErrorFunc(flagError)
+	a.helpFits(root)
 	f := root.PersistentFlags()
-	f.StringVarP(&a.inventory, "inventory", "i", "", "inventory file, - for stdin (default $MONCAP_INVENTORY, then ./inventory.yaml)")
+	f.StringVarP(&a.inventory, "inventory", "i", "",
+		"inventory file, - for stdin (default $MONCAP_INVENTORY, then ./inventory.yaml)")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
-	f.BoolVarP(&a.verbose, "verbose", "v", false, "log every command that is sent")
+	f.BoolVarP(&a.verbose, "verbose", "v", false,
+		"log every line that is sent to a router, and what became of it; secrets never")
 	f.BoolVar(&a.all, "payloads", false, "in text, every repetition and every payload of the messages")
 	f.StringVar(&a.logFormat, "log-format", "text", "form of the log on stderr: text or json")
 	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never (NO_COLOR is honoured)")
@@ -237,13 +266,17 @@ func (a *app) command() *cobra.Command {
 		}
 	}
 	root.InitDefaultHelpCmd()
+	a.helpIsForWhatThereIs(root)
 	root.InitDefaultCompletionCmd()
 	exampleFor(root, "  moncap help run", "help")
 	a.installsCompletion(root)
 	for shell, example := range map[string]string{
-		"bash":       "  source <(moncap completion bash)                                    # for this shell\n  moncap completion bash > /etc/bash_completion.d/moncap             # for good",
-		"zsh":        "  source <(moncap completion zsh)                                     # for this shell\n  moncap completion zsh > \"${fpath[1]}/_moncap\"                       # for good",
-		"fish":       "  moncap completion fish | source                                     # for this shell\n  moncap completion fish > ~/.config/fish/completions/moncap.fish     # for good",
+		"bash": "  source <(moncap completion bash)                                    # for this shell\n  moncap " +
+			"completion bash > /etc/bash_completion.d/moncap             # for good",
+		"zsh": "  source <(moncap completion zsh)                                     # for this shell\n  moncap " +
+			"completion zsh > \"${fpath[1]}/_moncap\"                       # for good",
+		"fish": "  moncap completion fish | source                                     # for this shell\n  moncap " +
+			"completion fish > ~/.config/fish/completions/moncap.fish     # for good",
 		"powershell": "  moncap completion powershell | Out-String | Invoke-Expression",
 	} {
 		exampleFor(root, example, "completion", shell)

@@ -39,6 +39,8 @@ type captureFlags struct {
 	noDropCounters bool
 	debug          bool
 	packetTrace    int
+	controlPlane   bool
+	binaryTrace    bool
 	viaExport      string
 	wait           time.Duration // for routers that other runs have
 	flags          *pflag.FlagSet
@@ -55,25 +57,53 @@ func (f *captureFlags) register(c *cobra.Command) {
 func (f *captureFlags) registerSettings(c *cobra.Command) {
 	f.until, f.flags = "none", c.Flags()
 	fl := c.Flags()
-	fl.StringVar(&f.name, "name", "", "name of capture point and access list (default: the inventory's, else mc and six characters of the run)")
+	fl.StringVar(&f.name, "name", "",
+		"name of capture point and access list (default: the inventory's, else mc and six characters of the run)")
 	fl.IntVar(&f.bufferMB, "buffer", 0, "buffer in MB, 1 to 100 (default: the inventory's)")
-	fl.DurationVar(&f.duration, "duration", 0, "how long to capture, 1s to 24h; the routers stop by themselves after it (default: the inventory's)")
-	fl.IntVar(&f.packets, "packets", 0, "packets after which the routers stop by themselves, 1 to 100000 (default: the inventory's)")
+	fl.DurationVar(&f.duration, "duration", 0,
+		"how long to capture, 1s to 24h; the routers stop by themselves after it (default: the inventory's)")
+	fl.IntVar(&f.packets, "packets", 0,
+		"packets after which the routers stop by themselves, 1 to 100000 (default: the inventory's)")
 	fl.IntVar(&f.packetLen, "packet-len", 0, "bytes kept of each packet, 64 to 9500 (default: all)")
 	fl.IntVar(&f.pps, "pps", 0, "packets kept a second, 1 to 1000000 (default: the inventory's, or 1000 as IOS XE has it)")
-	fl.BoolVar(&f.ikeOnly, "ike-only", false, "capture no ESP and no AH, so that a busy tunnel does not push IKE out; ESP in UDP (NAT) is captured still")
+	fl.BoolVar(&f.ikeOnly, "ike-only", false,
+		"capture no ESP and no AH, so that a busy tunnel does not push IKE out; ESP in UDP (NAT) is captured still")
 	fl.BoolVar(&f.circular, "circular", false, "overwrite the oldest packets when the buffer is full")
-	fl.BoolVar(&f.noDropCounters, "no-drop-counters", false, "do not ask the routers what they dropped, before and after the capture")
-	fl.BoolVar(&f.zeroConfig, "zero-config", false, "change no configuration and write no file on the routers; slower (see moncap account --narrow)")
-	fl.StringVar(&f.viaExport, "via-export", "", "let the routers push the captures to an SCP server, scp://USER@HOST[:PORT][/FOLDER], and fetch them there")
+	fl.BoolVar(&f.noDropCounters, "no-drop-counters", false,
+		"do not ask the routers what they dropped, before and after the capture")
+	fl.BoolVar(&f.zeroConfig, "zero-config", false,
+		"change no configuration and write no file on the routers; slower (see moncap account --narrow)")
+	fl.StringVar(&f.viaExport, "via-export", "",
+		"let the routers push the captures to an SCP server, scp://USER@HOST[:PORT][/FOLDER], and fetch them there")
 	fl.BoolVar(&f.debug, "debug", false, "trace IKEv2 for this one peer while capturing, and compare with the packets")
-	fl.IntVar(&f.packetTrace, "packet-trace", 0, "have the routers' data planes trace the first N packets of this one peer, 16 to 256, and tell what dropped them (default: none)")
+	f.registerInside(fl)
+}
+
+// registerInside offers what looks inside the routers.
+func (f *captureFlags) registerInside(fl *pflag.FlagSet) {
+	fl.IntVar(&f.packetTrace, "packet-trace", 0,
+		"have the routers' data planes trace the first N packets of this one peer, 16 to 256, and tell what dropped "+
+			"them; 0: none (default: the inventory's, or none)")
+	fl.BoolVar(&f.controlPlane, "control-plane", false,
+		"capture at the routers' control planes as well, and tell what was dropped before IKE (default: the inventory's)")
+	fl.BoolVar(&f.binaryTrace, "binary-trace", false,
+		"read what IKE wrote into the binary trace, of IOS XE 17 and later (default: the inventory's)")
+}
+
+// asked is the value of a flag that was given, be it to turn something off; else what the inventory
+// says.
+func asked[T comparable](f *captureFlags, flag string, value, byDefault T) T {
+	if f.flags != nil && f.flags.Changed(flag) {
+		return value
+	}
+	return orDefault(value, byDefault)
 }
 
 // registerTrigger offers what makes the tunnel negotiate.
 func (f *captureFlags) registerTrigger(c *cobra.Command) {
 	fl := c.Flags()
-	fl.StringVar(&f.trigger, "trigger", "", "command that makes the tunnel negotiate: "+strings.Join(iosxe.TriggerForms(), "; "))
+	fl.StringVar(&f.trigger, "trigger", "",
+		"command that makes the tunnel negotiate: "+strings.Join(iosxe.TriggerForms(), "; "))
 	fl.StringVar(&f.side, "trigger-side", "", "who is sent the trigger: a or b (default: the side whose peer it names)")
 	mustComplete(c, "trigger-side", []string{"a", "b"})
 }
@@ -81,7 +111,8 @@ func (f *captureFlags) registerTrigger(c *cobra.Command) {
 // registerEnd offers what ends the wait, and what becomes of the captures.
 func (f *captureFlags) registerEnd(c *cobra.Command) {
 	fl := c.Flags()
-	fl.StringVar(&f.until, "until", f.until, "stop waiting when: decided (established or failed), established, failed, or packets=N on a side")
+	fl.StringVar(&f.until, "until", f.until,
+		"stop waiting when: decided (established or failed), established, failed, or packets=N on a side")
 	fl.BoolVar(&f.keep, "keep", false, "leave capture point, access list and file on the routers")
 	mustComplete(c, "until", []string{"decided", "established", "failed", "packets="})
 }
@@ -110,20 +141,24 @@ func (p *patienceFlag) Set(s string) error {
 
 func (a *app) registerPatience(c *cobra.Command) {
 	a.patience = patienceFlag(capture.DefaultPatience)
-	c.Flags().Var(&a.patience, "patience", "how long to try a router that does not answer any more, before it is left as it is with exit code 5")
+	c.Flags().Var(&a.patience, "patience",
+		"how long to try a router that does not answer any more, before it is left as it is with exit code 5")
 }
 
-// checkRanges holds the flags that were given against what a router takes; the inventory's own bounds are the same.
+// checkRanges holds the flags that were given against what a router takes; the inventory's own
+// bounds are the same.
 func (f *captureFlags) checkRanges() error {
 	for _, r := range []struct {
 		flag       string
 		value      int
 		from, upTo int
 	}{
-		{"buffer", f.bufferMB, 1, 100}, {"packets", f.packets, 1, 100_000}, {"packet-len", f.packetLen, 64, 9500}, {"pps", f.pps, 1, 1_000_000},
+		{"buffer", f.bufferMB, 1, 100}, {"packets", f.packets, 1, 100_000}, {"packet-len", f.packetLen, 64, 9500},
+		{"pps", f.pps, 1, 1_000_000},
 		{"packet-trace", f.packetTrace, iosxe.TracedLeast, iosxe.TracedMost},
 	} {
-		if f.flags.Changed(r.flag) && (r.value < r.from || r.value > r.upTo) {
+		off := r.flag == "packet-trace" && r.value == 0
+		if f.flags.Changed(r.flag) && !off && (r.value < r.from || r.value > r.upTo) {
 			return usageError(fmt.Errorf("--%s %d: want %d to %d", r.flag, r.value, r.from, r.upTo))
 		}
 	}
@@ -142,14 +177,16 @@ type secretFlag struct {
 func (p *secretFlag) String() string { return p.ref.String() }
 func (p *secretFlag) Type() string   { return "reference" }
 
-// Set keeps an error to itself: the one that cobra would make of it repeats the value, which may be a password.
+// Set keeps an error to itself: the one that cobra would make of it repeats the value, which may be
+// a password.
 func (p *secretFlag) Set(s string) error {
 	p.ref, p.err = inventory.ParseSecretRef(s)
 	return nil
 }
 
 func (a *app) registerUploadPassword(c *cobra.Command) {
-	c.Flags().Var(&a.uploadPassword, "via-export-password", "where the password of that server is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask")
+	c.Flags().Var(&a.uploadPassword, "via-export-password",
+		"where the password of that server is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask")
 }
 
 // settings are the tunnel's of the inventory, with what the flags change.
@@ -168,11 +205,16 @@ func (f *captureFlags) settings(t *inventory.Tunnel) (capture.Settings, error) {
 	}
 	c := t.Capture
 	return capture.Settings{
-		Name: orDefault(f.name, c.Name), BufferMB: orDefault(f.bufferMB, c.BufferMB), Duration: orDefault(f.duration, c.Duration),
-		Packets: orDefault(f.packets, c.Packets), PacketLen: orDefault(f.packetLen, c.PacketLen), PPS: orDefault(f.pps, c.PPS),
-		Circular: f.circular || c.Circular, IKEOnly: f.ikeOnly || c.IKEOnly, Until: until, Trigger: f.trigger, TriggerSide: capture.Side(strings.ToUpper(f.side)),
-		Keep: f.keep, ZeroConfig: f.zeroConfig, ViaExport: f.viaExport, Debug: f.debug, ICMPFromAnyone: true,
-		NoDropCounters: f.noDropCounters, PacketTrace: f.packetTrace,
+		Name: orDefault(f.name, c.Name), BufferMB: orDefault(f.bufferMB, c.BufferMB),
+		Duration: orDefault(f.duration, c.Duration),
+		Packets:  orDefault(f.packets, c.Packets), PacketLen: orDefault(f.packetLen, c.PacketLen),
+		PPS:      orDefault(f.pps, c.PPS),
+		Circular: f.circular || c.Circular, IKEOnly: f.ikeOnly || c.IKEOnly, Until: until, Trigger: f.trigger,
+		TriggerSide: capture.Side(strings.ToUpper(f.side)),
+		Keep:        f.keep, ZeroConfig: f.zeroConfig, ViaExport: f.viaExport, Debug: f.debug, ICMPFromAnyone: true,
+		NoDropCounters: f.noDropCounters, PacketTrace: asked(f, "packet-trace", f.packetTrace, c.PacketTrace),
+		ControlPlane: asked(f, "control-plane", f.controlPlane, c.ControlPlane),
+		BinaryTrace:  asked(f, "binary-trace", f.binaryTrace, c.BinaryTrace),
 		MaxClockSkew: max(t.A.Limits.ClockSkew, t.B.Limits.ClockSkew),
 	}, nil
 }
@@ -222,6 +264,9 @@ func (a *app) printPlan(tunnel string, f *captureFlags) error {
 	}
 	a.fact("tunnel", t.Name)
 	a.fact("steps", plannedSteps(p))
+	if f.name == "" {
+		a.progress("the name %s is an example: each run has another one, unless --name says which", p.A.Name)
+	}
 	return p.Write(a.stdout)
 }
 
@@ -238,7 +283,8 @@ func plannedSteps(p *capture.Plan) []plannedStep {
 	all := []plannedStep{}
 	for _, side := range []capture.Side{capture.A, capture.B} {
 		for _, s := range slices.Concat(capture.Opening(), p.Steps(side)) {
-			all = append(all, plannedStep{string(side), p.Get(side).Endpoint.Name, string(s.Phase), modeName(s.Command.Mode), s.Command.Lines})
+			all = append(all, plannedStep{string(side), p.Get(side).Endpoint.Name, string(s.Phase), modeName(s.Command.Mode),
+				s.Command.Lines})
 		}
 	}
 	return all
@@ -264,7 +310,8 @@ func (a *app) runCommand() *cobra.Command {
 		Use:   "run TUNNEL...",
 		Short: "The playbook on both routers, then the report",
 		Long: `Check both routers, push the access list, define, start, wait, stop, export, fetch by SCP, observe, and leave the
-routers as they were; then compare both captures and say what is wrong. Ctrl-C stops at any point and cleans up.
+routers as they were; then compare both captures and say what is wrong. The first Ctrl-C ends
+the captures and reports what they hold, the second gives up and cleans the routers.
 
 TUNNEL is a name, or a pattern such as 'hq-*'. Several tunnels get a line each, and a bundle each that holds the report. A router is in as many runs at a time as its
 limits.runs in the inventory says (1), so the hub of many tunnels is not overloaded. The exit code is the worst one; from
@@ -312,18 +359,23 @@ the worst to the best: 5, 64, 4, 2, 3, 1, 0.
 	f.outputFlags.register(c)
 	a.registerUploadPassword(c)
 	fl := c.Flags()
-	fl.BoolVar(&f.quietOK, "quiet-ok", false, "print nothing at all when the exit code is 0, for a scheduler that mails what is printed")
-	fl.StringVar(&f.onChange, "on-change", "", "run this shell command when the verdict is another than the tunnel's last; it gets the difference as JSON on its stdin")
-	fl.DurationVar(&f.timeout, "timeout", 0, "give up, and clean the routers, after this time (default: as long as it takes)")
+	fl.BoolVar(&f.quietOK, "quiet-ok", false,
+		"print nothing at all when the exit code is 0, for a scheduler that mails what is printed")
+	fl.StringVar(&f.onChange, "on-change", "", "run this shell command when the verdict is another than the tunnel's "+
+		"last; it gets the difference as JSON on its stdin")
+	fl.DurationVar(&f.timeout, "timeout", 0,
+		"give up, and clean the routers, after this time (default: as long as it takes)")
 	fl.StringVar(&f.out, "out", "", "folder of the bundle (default runs/TUNNEL-TIME-ID, or under $MONCAP_RUNS)")
-	fl.StringVar(&f.keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
+	fl.StringVar(&f.keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; "+
+		"with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	f.chosen.register(c)
 	fl.IntVar(&f.parallel, "parallel", 1, "how many tunnels at the same time")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print what would be sent and connect to nothing, as moncap plan does")
 	return c
 }
 
-// chosen says which tunnels of the inventory are meant: by their names or patterns of them, by their tags, or all.
+// chosen says which tunnels of the inventory are meant: by their names or patterns of them, by
+// their tags, or all.
 type chosen struct {
 	names []string
 	tags  []string
@@ -366,7 +418,8 @@ func (a *app) chosenTunnels(s chosen) ([]*inventory.Tunnel, error) {
 		add(found...)
 	}
 	for _, tag := range s.tags {
-		found := slices.DeleteFunc(inv.TunnelNames(), func(n string) bool { return !slices.Contains(inv.Tunnels[n].Tags, tag) })
+		found := slices.DeleteFunc(inv.TunnelNames(),
+			func(n string) bool { return !slices.Contains(inv.Tunnels[n].Tags, tag) })
 		if len(found) == 0 {
 			return nil, usageError(fmt.Errorf("%s: no tunnel has the tag %q", inv.File, tag))
 		}
@@ -468,8 +521,8 @@ func lineOf(r *report.Report, dir string) string {
 	return printable(line)
 }
 
-// perform runs the playbook on one tunnel and makes the report. There is a document, and the folder of a bundle unless
-// none could be made, also when it failed.
+// perform runs the playbook on one tunnel and makes the report. There is a document, and the folder
+// of a bundle unless none could be made, also when it failed.
 func (a *app) perform(ctx context.Context, c *connector, t *inventory.Tunnel, f *runFlags) (document, string, error) {
 	own := *f
 	dir, err := a.playbook(ctx, c, t, &own, nil)
@@ -484,7 +537,8 @@ func (a *app) perform(ctx context.Context, c *connector, t *inventory.Tunnel, f 
 	return d, dir, nil
 }
 
-// noReport is the error when the routers were done with, and the report could not be made, of an interrupt for one.
+// noReport is the error when the routers were done with, and the report could not be made, of an
+// interrupt for one.
 func noReport(dir string, err error) error {
 	return &exitError{exitFailed, &hinted{fmt.Errorf("report: %w", err),
 		"both routers are clean and the captures are in the bundle: moncap report " + dir}}
@@ -518,7 +572,8 @@ func (a *app) stoppable(o *capture.Options, view progressView, enough <-chan str
 	return func() { waited(); close(over) }
 }
 
-// playbook runs it on one tunnel and returns the folder of the bundle. enough ends the wait early; it may be nil.
+// playbook runs it on one tunnel and returns the folder of the bundle. enough ends the wait early;
+// it may be nil.
 func (a *app) playbook(
 	ctx context.Context, c *connector, t *inventory.Tunnel, f *runFlags, enough <-chan struct{},
 ) (string, error) {
@@ -642,5 +697,6 @@ func transferred(done, total int64) string {
 	if total < 1<<20 {
 		size = fmt.Sprintf("%d KB", (total+1023)/1024)
 	}
-	return fmt.Sprintf("[%s%s] %d%% of %s", strings.Repeat("#", full), strings.Repeat(".", width-full), min(done, total)*100/total, size)
+	return fmt.Sprintf("[%s%s] %d%% of %s", strings.Repeat("#", full), strings.Repeat(".", width-full),
+		min(done, total)*100/total, size)
 }

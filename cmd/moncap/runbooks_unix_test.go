@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// installed puts moncap on the PATH of a command, as a package would, and gives it a folder of runs of its own.
+// installed puts moncap on the PATH of a command, as a package would, and gives it a folder of runs
+// of its own.
 func (l *testLab) installed(t *testing.T, c *exec.Cmd) {
 	t.Helper()
 	bin := filepath.Join(l.dir, "bin")
@@ -21,18 +22,21 @@ func (l *testLab) installed(t *testing.T, c *exec.Cmd) {
 	if err := os.WriteFile(filepath.Join(bin, "moncap"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "MONCAP_RUNS="+filepath.Join(l.dir, "runs"), "ANSIBLE_LOCALHOST_WARNING=False",
+	c.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "MONCAP_RUNS="+filepath.Join(l.dir, "runs"),
+		"ANSIBLE_LOCALHOST_WARNING=False",
 		"ANSIBLE_HOME="+filepath.Join(l.dir, "ansible"), "ANSIBLE_NOCOLOR=1", "LC_ALL=C.UTF-8")
 }
 
-// TestNightlyRunbook plays two nights with the script of docs/runbooks: one in which all is well, which is silent, and one
-// that tells what changed.
+// TestNightlyRunbook plays two nights with the script of docs/runbooks: one in which all is well,
+// which is silent, and one that tells what changed.
 func TestNightlyRunbook(t *testing.T) {
+	t.Parallel()
 	l := newTestLab(t, "healthy")
 	l.edit(t, "duration: 60s", "duration: 2s")
 	textfile := filepath.Join(l.dir, "moncap.prom")
 	night := func() (string, int) {
-		c := exec.CommandContext(t.Context(), "sh", filepath.Join("..", "..", "docs", "runbooks", "nightly.sh"), l.inventory, textfile)
+		c := exec.CommandContext(t.Context(), "sh", filepath.Join("..", "..", "docs", "runbooks", "nightly.sh"), l.inventory,
+			textfile)
 		l.installed(t, c)
 		out, _ := c.CombinedOutput()
 		return string(out), c.ProcessState.ExitCode()
@@ -57,6 +61,7 @@ func TestNightlyRunbook(t *testing.T) {
 
 // TestAnsibleRunbook has Ansible itself play the book, in check mode first.
 func TestAnsibleRunbook(t *testing.T) {
+	t.Parallel()
 	play, err := exec.LookPath("ansible-playbook")
 	if err != nil {
 		if os.Getenv("MONCAP_REFEREES") != "" {
@@ -72,7 +77,8 @@ func TestAnsibleRunbook(t *testing.T) {
 		{[]string{"--check"}, "monitor capture mc"},
 		{nil, "established: site-a"},
 	} {
-		args := append([]string{filepath.Join("..", "..", "docs", "runbooks", "ansible.yml"), "-e", "tunnel=demo", "-e", "inventory=" + l.inventory}, tt.args...)
+		args := append([]string{filepath.Join("..", "..", "docs", "runbooks", "ansible.yml"), "-e", "tunnel=demo", "-e",
+			"inventory=" + l.inventory}, tt.args...)
 		c := exec.CommandContext(t.Context(), play, args...)
 		l.installed(t, c)
 		out, err := c.CombinedOutput()

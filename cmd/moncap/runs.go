@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,13 +23,15 @@ var runsFormats = []string{"text", "json", "html", "nagios", "prometheus"}
 func (a *app) runsCommand() *cobra.Command {
 	format, file, since := "text", "", ""
 	c := &cobra.Command{
-		Use:   "runs [TUNNEL]",
-		Short: "The runs on this disk and in the fleet's database: when, verdict, headline, what was lost, what is still open",
+		Use: "runs [TUNNEL]",
+		Short: "The runs on this disk and in the fleet's database: when, verdict, headline, what was lost, what is " +
+			"still open",
 		Long: `The runs in the folder of runs ($MONCAP_RUNS, or runs) and, where there is a fleet's database, those that only it has,
 the latest first: of one tunnel, or of all. A run that has something on its routers still is marked; moncap clean removes it.
 
 --format html is a page of tunnels by days, with a link to each report; nagios is one line for the tunnel's latest run
-with that plugin's exit codes; prometheus is the textfile collector's form, with every tunnel of the inventory.
+with that plugin's exit codes: with --since 36h it is UNKNOWN, and not the OK of long ago, when the nightly job does not
+run any more. prometheus is the textfile collector's form, with every tunnel of the inventory.
 
 EXIT STATUS
   0   the runs are listed, whatever came of them; with --format nagios: OK
@@ -65,7 +66,8 @@ EXIT STATUS
 	a.registerOptional(c)
 	c.Flags().StringVarP(&format, "format", "f", format, strings.Join(runsFormats, ", "))
 	c.Flags().StringVarP(&file, "output", "o", "", "write to this file instead of stdout")
-	c.Flags().StringVar(&since, "since", "", "only runs that began since then: 36h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z")
+	c.Flags().StringVar(&since, "since", "",
+		"only runs that began since then: 36h, 7d, 2026-11-23 or 2026-11-23T10:00:00Z")
 	mustComplete(c, "format", runsFormats)
 	c.AddCommand(a.withFormat(a.pruneCommand()))
 	return c
@@ -135,8 +137,8 @@ func (a *app) showRuns(ctx context.Context, tunnel string, from time.Time, forma
 	})
 }
 
-// knowsTunnel refuses the name of a tunnel of which there is no run, and that the inventory does not have: most likely it is
-// mistyped.
+// knowsTunnel refuses the name of a tunnel of which there is no run, and that the inventory does
+// not have: most likely it is mistyped.
 func (a *app) knowsTunnel(ctx context.Context, tunnel string) error {
 	names := map[string]bool{}
 	if inv, err := a.inventoryForCompletion(); err == nil {
@@ -172,7 +174,7 @@ func (a *app) writeRuns(w io.Writer, runs []*pastRun) error {
 		_, err := fmt.Fprintf(w, "no runs in %s\n", printable(a.runsDir()))
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	t := a.newTable(w)
 	fmt.Fprintln(t, "STARTED\tTUNNEL\tVERDICT\tLOST A>B\tB>A\tSIZE\tRUN\tHEADLINE")
 	for _, p := range runs {
 		verdict := string(p.Outcome)
@@ -190,8 +192,8 @@ func (a *app) writeRuns(w io.Writer, runs []*pastRun) error {
 		}
 		headline := render.Shorten(strings.Join(strings.Fields(printable(p.Headline)), " "), 80)
 		fmt.Fprintln(t, strings.Join([]string{
-			p.Started.Local().Format("2006-01-02 15:04:05"), printable(p.Tunnel), printable(verdict), lost(p.LostAtoB), lost(p.LostBtoA),
-			p.size(), printable(p.ID), headline,
+			p.Started.Local().Format(withZone), printable(p.Tunnel), printable(verdict), lost(p.LostAtoB),
+			lost(p.LostBtoA), p.size(), printable(p.ID), headline,
 		}, "\t"))
 	}
 	return t.Flush()

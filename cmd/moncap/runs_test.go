@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,11 +23,13 @@ func (l *testLab) inRuns(t *testing.T, args ...string) result {
 
 // TestRunsAreRemembered plays three nights of a tunnel, of which the last comes to nothing.
 func TestRunsAreRemembered(t *testing.T) {
+	t.Parallel()
 	l := newTestLab(t, "healthy")
 	change := filepath.Join(l.dir, "change.json")
 	run := func(code int, args ...string) result {
 		t.Helper()
-		r := l.inRuns(t, append([]string{"run", "demo", "--until", "packets=4", "--on-change", "cat > " + change}, args...)...)
+		r := l.inRuns(t, append([]string{"run", "demo", "--until", "packets=4", "--on-change", "cat > " + change},
+			args...)...)
 		if r.code != code {
 			t.Fatalf("exit %d, want %d\n%s%s", r.code, code, r.stdout, r.stderr)
 		}
@@ -40,11 +43,14 @@ func TestRunsAreRemembered(t *testing.T) {
 		t.Error("nothing changed, and --on-change was called")
 	}
 	l.edit(t, "site-a: {", "site-a: {expect_hostname: another, ")
-	if r := run(exitUnknownOfPlugin, "-f", "nagios"); !regexp.MustCompile(`^MONCAP UNKNOWN - demo not-run: .*not the router.* \| duration=[0-9.]+s age=\d+s\n$`).MatchString(r.stdout) {
+	if r := run(exitUnknownOfPlugin, "-f",
+		"nagios"); !regexp.MustCompile(
+		`^MONCAP UNKNOWN - demo not-run: .*not the router.* \| duration=[0-9.]+s age=\d+s\n$`).MatchString(r.stdout) {
 		t.Errorf("nagios: %q", r.stdout)
 	}
 	var d render.Difference
-	if b, err := os.ReadFile(change); err != nil || json.Unmarshal(b, &d) != nil || d.Before.Outcome != report.Established || d.After.Outcome != report.NotRun {
+	if b, err := os.ReadFile(change); err != nil || json.Unmarshal(b, &d) != nil ||
+		d.Before.Outcome != report.Established || d.After.Outcome != report.NotRun {
 		t.Errorf("--on-change got %s, %v", b, err)
 	}
 
@@ -53,7 +59,8 @@ func TestRunsAreRemembered(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &all); err != nil || len(all) != 3 {
 		t.Fatalf("%d runs, %v\n%s", len(all), err, r.stderr)
 	}
-	if all[0].Outcome != report.NotRun || all[0].Reason == "" || all[1].Outcome != report.Established || all[1].SetupMS == nil || len(all[1].Open) != 0 {
+	if all[0].Outcome != report.NotRun || all[0].Reason == "" || all[1].Outcome != report.Established ||
+		all[1].SetupMS == nil || len(all[1].Open) != 0 {
 		t.Errorf("%+v", all)
 	}
 	for _, tt := range []struct {
@@ -64,7 +71,8 @@ func TestRunsAreRemembered(t *testing.T) {
 		{[]string{"runs"}, exitOK, []string{"STARTED", "demo +established +0 +0 ", "not-run"}},
 		{[]string{"runs", "--since", "2999-01-01"}, exitOK, []string{"no runs"}},
 		{[]string{"runs", "--since", "soon"}, exitUsage, []string{"want an age"}},
-		{[]string{"runs", "demo", "-f", "html"}, exitOK, []string{`<th scope="row">demo</th>`, "✔", `href="demo-[^"]*/report.txt"`}},
+		{[]string{"runs", "demo", "-f", "html"}, exitOK,
+			[]string{`<th scope="row">demo</th>`, "✔", `href="demo-[^"]*/report.txt"`}},
 		{[]string{"runs", "demo", "-f", "nagios"}, exitUnknownOfPlugin, []string{"MONCAP UNKNOWN - demo not-run"}},
 		{[]string{"runs", "nowhere", "-f", "nagios"}, exitUnknownOfPlugin, []string{"there is no run"}},
 		{[]string{"report", "demo"}, exitOK, []string{"ESTABLISHED", "a later run came to nothing"}},
@@ -103,7 +111,8 @@ func (l *testLab) checkMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := regexp.MustCompile(`^(# (HELP|TYPE) moncap_[a-z_]+ .+|moncap_[a-z_]+\{tunnel="[^"]+"(,[a-z]+="[^"]*")*\} -?[0-9.]+)$`)
+	line := regexp.MustCompile(
+		`^(# (HELP|TYPE) moncap_[a-z_]+ .+|moncap_[a-z_]+\{tunnel="[^"]+"(,[a-z]+="[^"]*")*\} -?[0-9.]+)$`)
 	for text := range strings.Lines(string(b)) {
 		if !line.MatchString(strings.TrimSuffix(text, "\n")) {
 			t.Errorf("no line of the format: %q", text)
@@ -125,10 +134,12 @@ func (l *testLab) checkPrune(t *testing.T, all []pastRun) {
 		t.Errorf("without rules: exit %d", r.code)
 	}
 	r := l.inRuns(t, "runs", "prune", "--keep-failed", "1", "--dry-run")
-	if r.code != exitOK || strings.Count(r.stdout, "would delete runs") > 0 || !strings.Contains(r.stdout, "would delete 1 of 3 runs") || !exists(all[2].Bundle) {
+	if r.code != exitOK || strings.Count(r.stdout, "would delete runs") > 0 ||
+		!strings.Contains(r.stdout, "would delete 1 of 3 runs") || !exists(all[2].Bundle) {
 		t.Errorf("dry: exit %d\n%s", r.code, r.stdout)
 	}
-	if r := l.inRuns(t, "runs", "prune", "--keep-failed", "1"); r.code != exitOK || exists(all[2].Bundle) || !exists(all[1].Bundle) || !exists(all[0].Bundle) {
+	if r := l.inRuns(t, "runs", "prune", "--keep-failed", "1"); r.code != exitOK || exists(all[2].Bundle) ||
+		!exists(all[1].Bundle) || !exists(all[0].Bundle) {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 }
@@ -140,7 +151,8 @@ func TestPruneKeepsWhatIsOpen(t *testing.T) {
 		return &pastRun{Tunnel: "t", Started: at.AddDate(0, 0, -days), Outcome: outcome, Open: open}
 	}
 	runs := []*pastRun{
-		night(0, report.NotRun), night(1, report.Established), night(1, report.Established), night(2, report.Failed), night(3, report.Established),
+		night(0, report.NotRun), night(1, report.Established), night(1, report.Established), night(2, report.Failed),
+		night(3, report.Established),
 		night(4, report.Failed, "site-a: acl mc123456"), night(5, unfinished), night(6, report.Inconclusive),
 	}
 	for _, tt := range []struct {
@@ -172,5 +184,22 @@ func TestPluginState(t *testing.T) {
 	line, state := pluginLine("t", &pastRun{Outcome: report.Established, Headline: "a|b\nc", Open: []string{"x"}})
 	if state != pluginCritical || strings.Count(line, "|") != 1 || strings.Contains(line, "\n") {
 		t.Errorf("%d %q", state, line)
+	}
+}
+
+// TestOnChangeGoesByTheExitCodeToo: a tunnel that came up and has a critical finding by now is as
+// degraded as one that had warnings, and worse.
+func TestOnChangeGoesByTheExitCodeToo(t *testing.T) {
+	a := newApp(t.Context(), environment{stderr: io.Discard, getenv: func(string) string { return "" }})
+	defer a.interrupts.cancel(nil)
+	degraded := func(code int) *report.Report {
+		return &report.Report{Verdict: report.Verdict{Outcome: report.Degraded, ExitCode: code}}
+	}
+	for code, want := range map[int]bool{exitWarnings: false, exitCritical: true} {
+		file := filepath.Join(t.TempDir(), "change")
+		a.tellChange(t.Context(), "cat > "+file, degraded(exitWarnings), degraded(code))
+		if exists(file) != want {
+			t.Errorf("from %d to %d: told %t", exitWarnings, code, !want)
+		}
 	}
 }

@@ -36,7 +36,8 @@ var verdictSigns = map[string]string{
 	"established": "✔", "degraded": "!", "failed": "✘", "inconclusive": "?", "not-run": "–", "unfinished": "…",
 }
 
-// writeRunsPage writes runs as a page without scripts, which is in folder: links lead from there to the reports.
+// writeRunsPage writes runs as a page without scripts, which is in folder: links lead from there to
+// the reports.
 func writeRunsPage(w io.Writer, runs []*pastRun, folder string) error {
 	p := runsPage{Made: time.Now()}
 	day := func(r *pastRun) string { return r.Started.Local().Format(time.DateOnly) }

@@ -186,16 +186,20 @@ func (a *app) scheduled(t *inventory.Tunnel, runArgs []string, f *scheduleFlags)
 		return nil, err
 	}
 	j := &scheduledRun{
-		Tunnel: t.Name, Unit: "moncap-" + t.Name, Inventory: path, Folder: filepath.Dir(path), Timezone: f.timezone, User: f.user, Image: f.image,
-		Runs: "/var/lib/moncap/runs", CronDays: "*", ReadsHome: strings.HasPrefix(path, "/home/") || strings.HasPrefix(path, "/root/"),
+		Tunnel: t.Name, Unit: "moncap-" + t.Name, Inventory: path, Folder: filepath.Dir(path), Timezone: f.timezone,
+		User: f.user, Image: f.image,
+		Runs: "/var/lib/moncap/runs", CronDays: "*", ReadsHome: strings.HasPrefix(path, "/home/") ||
+			strings.HasPrefix(path, "/root/"),
 		Limit: int((t.Capture.Duration + 15*time.Minute).Seconds()),
 	}
-	start := time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute + schedule.Offset(t.Name, f.spread)
+	start := time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute +
+		schedule.Offset(t.Name, f.spread)
 	if err := j.setDays(f.weekdays, int(start/(24*time.Hour))); err != nil {
 		return nil, err
 	}
 	j.Hour, j.Minute, j.Offset = int(start/time.Hour)%24, int(start/time.Minute)%60, int(start/time.Second)%60
-	j.Argv = append([]string{program, "-i", path, "--no-input", "run", t.Name, "--until", "decided", "--quiet-ok", "--wait-for-router", "10m"}, runArgs...)
+	j.Argv = append([]string{program, "-i", path, "--no-input", "run", t.Name, "--until", "decided", "--quiet-ok",
+		"--wait-for-router", "10m"}, runArgs...)
 	return j, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,11 +49,6 @@ func specOf(s *inventory.Schedule) (string, error) {
 func (a *app) scheduledRequests(
 	inv *inventory.Inventory, s *inventory.Schedule, from time.Time, cause string,
 ) ([]fleet.Request, error) {
-	f := &captureFlags{
-		name: s.Capture.Name, bufferMB: s.Capture.BufferMB, duration: s.Capture.Duration, packets: s.Capture.Packets,
-		packetLen: s.Capture.PacketLen, pps: s.Capture.PPS,
-		circular: s.Capture.Circular, ikeOnly: s.Capture.IKEOnly, until: s.Until,
-	}
 	var requests []fleet.Request
 	ids := runIDs{}
 	for _, name := range s.Tunnels {
@@ -62,7 +56,9 @@ func (a *app) scheduledRequests(
 		if _, dark := s.Plan.Dark(start); dark {
 			continue
 		}
-		r, err := requestOf(inv.Tunnels[name], f, ids.next(from))
+		t := *inv.Tunnels[name]
+		t.Capture = s.CaptureOf(inv.Tunnels[name])
+		r, err := requestOf(&t, &captureFlags{until: s.Until}, ids.next(from))
 		if err != nil {
 			return nil, fmt.Errorf("schedule %s: %w", s.Name, err)
 		}
@@ -202,7 +198,7 @@ func (a *app) printSchedules(all []*listedSchedule) error {
 		_, err := fmt.Fprintln(a.stdout, "there are no schedules; inventory.example.yaml of the project shows one")
 		return err
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	w := a.newTable(a.stdout)
 	fmt.Fprintln(w, "SCHEDULE\tCRON\tTIMEZONE\tTUNNELS\tNEXT\tLAST\tMISSED\tNOTE")
 	for _, l := range all {
 		zone, err := time.LoadLocation(l.Timezone)
@@ -401,6 +397,7 @@ up for only as missed and grace of the inventory say.`
 			}
 			a.fact("schedule", args[0])
 			a.fact("paused", pause)
+			a.done = &unsaid{exitFailed, printable(args[0]) + " is " + word, "moncap schedule list shows it"}
 			_, err := fmt.Fprintf(a.stdout, "%s: %s\n", printable(args[0]), word)
 			return err
 		})

@@ -59,7 +59,8 @@ EXIT STATUS
 		Example: `  moncap serve
   moncap serve --site emea --site apac --workers 16
   moncap serve --listen 192.0.2.1:8480 --tls-cert page.pem --tls-key page.key
-  moncap serve --db postgres://moncap@db.example.net/moncap --db-password file:/etc/moncap/db-password`,
+  moncap serve --db postgres://moncap@db.example.net/moncap \
+    --db-password file:/etc/moncap/db-password`,
 		Args: wants(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), &f) },
 	}
@@ -71,7 +72,8 @@ EXIT STATUS
 		"serve the tunnels at this site, beside others that are named (default: those without a site)")
 	fl.IntVar(&f.workers, "workers", 0, "runs at the same time, 1 to 256 (default 8)")
 	fl.StringSliceVar(&f.syslog, "syslog", nil,
-		"listen for log lines of the routers at `udp:HOST:PORT` or tcp:HOST:PORT, and have runs made of what they tell (default: syslog in serve.yaml)")
+		"listen for log lines of the routers at `udp:HOST:PORT` or tcp:HOST:PORT, and have runs made of what they tell "+
+			"(default: syslog in serve.yaml)")
 	fl.BoolVar(&f.noSchedules, "no-schedules", false, "leave the schedules to other workers")
 	f.page.register(fl)
 	return c
@@ -128,8 +130,8 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	return errors.Join(err, store.Close())
 }
 
-// servesSomething refuses sites at which no tunnel is: a name that was mistyped would wait for
-// ever.
+// servesSomething refuses sites at which no tunnel is: a name that was mistyped
+// would wait for ever.
 func (a *app) servesSomething(inv *inventory.Inventory, sites []string) error {
 	for _, site := range sites {
 		found, all := false, map[string]bool{}
@@ -288,8 +290,8 @@ func (d *dispatcher) prune(ctx context.Context) error {
 	return err
 }
 
-// reread reads the inventory when its file changed. One that is wrong is told, and the one before
-// stays.
+// reread reads the inventory when its file changed. One that is wrong is told, and
+// the one before stays.
 func (d *dispatcher) reread() bool {
 	old := d.crew.inventory()
 	now := stampOfFile(old.File)

@@ -11,8 +11,8 @@ import (
 	"github.com/moncap/moncap/device/inventory"
 )
 
-// alerts is what a worker has to do with events that come in and what is told of runs: beside its runs, and ended after
-// them, so that what is told of the last one leaves as well.
+// alerts is what a worker has to do with events that come in and what is told of runs: beside its
+// runs, and ended after them, so that what is told of the last one leaves as well.
 type alerts struct {
 	in    *intake
 	hooks func(*http.ServeMux) // puts the hooks into a mux; nil: there are none

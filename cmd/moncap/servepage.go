@@ -48,11 +48,12 @@ func (f *pageFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.key, "tls-key", "", "its key, PEM")
 	fl.StringSliceVar(&f.hosts, "host", nil, "a name under which browsers reach the page, beside those of the certificate")
 	fl.StringSliceVar(&f.proxies, "trusted-proxy", nil,
-		"`CIDR` of a proxy that encrypts, and says for whom it asks (X-Forwarded-For, -Proto); unix: whoever may open the socket")
+		"`CIDR` of a proxy that encrypts, and says for whom it asks (X-Forwarded-For, -Proto); unix: whoever may open "+
+			"the socket")
 }
 
-// check holds the flags against each other before anything begins. A page that others on the way could read, and whose
-// tokens they would have, is not served.
+// check holds the flags against each other before anything begins. A page that others on the way
+// could read, and whose tokens they would have, is not served.
 func (f *pageFlags) check() error {
 	if f.noWeb {
 		if f.listen != "" || f.cert != "" || f.key != "" || len(f.hosts) > 0 || len(f.proxies) > 0 {
@@ -83,11 +84,13 @@ func (f *pageFlags) check() error {
 		return usageError(fmt.Errorf("--listen %s: want a port of 0 to 65535", f.listen))
 	}
 	if f.trustedSocket {
-		return usageError(errors.New("--trusted-proxy unix: goes with --listen unix:PATH; over TCP it is the proxy's address"))
+		return usageError(
+			errors.New("--trusted-proxy unix: goes with --listen unix:PATH; over TCP it is the proxy's address"))
 	}
 	if f.tls == nil && len(f.trusted) == 0 && !isLoopback(host) {
 		return usageError(&hinted{fmt.Errorf("--listen %s: others on the way would read the tokens", f.listen),
-			"give --tls-cert and --tls-key, or name the proxy in front of it that encrypts: --trusted-proxy; docs/page.md shows both"})
+			"give --tls-cert and --tls-key, or name the proxy in front of it that encrypts: --trusted-proxy; docs/page.md " +
+				"shows both"})
 	}
 	return nil
 }
@@ -98,13 +101,14 @@ func (f *pageFlags) checkSocket(path string) error {
 	case path == "" || f.tls != nil:
 		return usageError(errors.New("--listen unix:PATH: want a path, and no certificate"))
 	case len(f.trusted) > 0 && !f.trustedSocket:
-		return usageError(errors.New("--trusted-proxy: who asks over a socket has no address: --trusted-proxy unix trusts whoever may open it"))
+		return usageError(errors.New("--trusted-proxy: who asks over a socket has no address: --trusted-proxy unix trusts " +
+			"whoever may open it"))
 	}
 	return nil
 }
 
-// checkProxies reads whom the page trusts. Who trusts everybody has tokens in clear, and a limit of wrong ones that each
-// request says is another's.
+// checkProxies reads whom the page trusts. Who trusts everybody has tokens in clear, and a limit of
+// wrong ones that each request says is another's.
 func (f *pageFlags) checkProxies() error {
 	for _, p := range f.proxies {
 		if p == "unix" {
@@ -171,7 +175,8 @@ func (f *pageFlags) loadTLS() error {
 	return nil
 }
 
-// open listens. Without a wish of somebody, a place that is taken is no error: another worker of this machine may have it.
+// open listens. Without a wish of somebody, a place that is taken is no error: another worker of
+// this machine may have it.
 func (f *pageFlags) open(ctx context.Context) (net.Listener, error) {
 	at := orDefault(f.listen, defaultListen)
 	if path, socket := strings.CutPrefix(at, "unix:"); socket {
@@ -187,7 +192,8 @@ func (f *pageFlags) open(ctx context.Context) (net.Listener, error) {
 	return l, nil
 }
 
-// openSocket makes a socket for its owner and group. One that a worker left that is no more is replaced.
+// openSocket makes a socket for its owner and group. One that a worker left that is
+// no more is replaced.
 func openSocket(ctx context.Context, path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode()&fs.ModeSocket == 0 {
@@ -212,7 +218,8 @@ func openSocket(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// servePage serves the page beside the worker, until stop is called. What goes wrong with it later is told, and ends no run.
+// servePage serves the page beside the worker, until stop is called. What goes wrong with it later
+// is told, and ends no run.
 func (a *app) servePage(
 	ctx context.Context, f *pageFlags, store *fleet.Store, crew *crew, hooks func(*http.ServeMux),
 ) (stop func(), err error) {
@@ -255,7 +262,7 @@ func (a *app) sayPage(ctx context.Context, f *pageFlags, store *fleet.Store, l n
 	}
 	hint := ""
 	if tokens, err := store.Tokens(ctx); err == nil && len(tokens) == 0 {
-		hint = "; nobody may log in yet: moncap token add NAME --role operator"
+		hint = "; nobody may log in yet: " + a.asGiven("moncap token add") + " NAME --role operator"
 	}
 	a.progress("the page is at %s%s", at, hint)
 }
@@ -266,8 +273,9 @@ func (a *app) pageOptions(f *pageFlags, store *fleet.Store, crew *crew) page.Opt
 		folder = ""
 	}
 	return page.Options{
-		Store: store, Version: versionString(), Log: a.logger(), Folder: folder, Hosts: f.hosts, Proxies: f.trusted, ProxySocket: f.trustedSocket,
-		Tunnels: func() []page.Tunnel { return pageTunnels(crew.inventory()) },
+		Store: store, Version: versionString(), Log: a.logger(), Folder: folder, Hosts: f.hosts, Proxies: f.trusted,
+		ProxySocket: f.trustedSocket,
+		Tunnels:     func() []page.Tunnel { return pageTunnels(crew.inventory()) },
 		Submit: func(ctx context.Context, q page.Start) (string, error) {
 			return a.submitFor(ctx, store, crew.inventory(), q)
 		},
@@ -283,14 +291,16 @@ func pageTunnels(inv *inventory.Inventory) []page.Tunnel {
 	for _, name := range inv.TunnelNames() {
 		t := inv.Tunnels[name]
 		all = append(all, page.Tunnel{
-			Name: name, Peers: [2]string{t.A.Name, t.B.Name}, Site: t.Site, Tags: t.Tags, FourEyes: t.Approve == inventory.ApproveFourEyes,
+			Name: name, Peers: [2]string{t.A.Name, t.B.Name}, Site: t.Site, Tags: t.Tags,
+			FourEyes: t.Approve == inventory.ApproveFourEyes,
 		})
 	}
 	return all
 }
 
 // submitFor asks for a run as moncap submit does, with what the page lets somebody say.
-func (a *app) submitFor(ctx context.Context, store *fleet.Store, inv *inventory.Inventory, q page.Start) (string, error) {
+func (a *app) submitFor(ctx context.Context, store *fleet.Store, inv *inventory.Inventory,
+	q page.Start) (string, error) {
 	t, err := inv.Tunnel(q.Tunnel)
 	if err != nil {
 		return "", err
@@ -303,7 +313,8 @@ func (a *app) submitFor(ctx context.Context, store *fleet.Store, inv *inventory.
 	return r.Plan.RunID, store.Submit(ctx, r)
 }
 
-func (a *app) scheduleFor(ctx context.Context, store *fleet.Store, inv *inventory.Inventory, name, by, reason string) ([]string, error) {
+func (a *app) scheduleFor(ctx context.Context, store *fleet.Store, inv *inventory.Inventory, name, by,
+	reason string) ([]string, error) {
 	s, ok := inv.Schedules[name]
 	if !ok {
 		return nil, fmt.Errorf("schedule %s: %w", name, fleet.ErrNotFound)

@@ -38,7 +38,8 @@ func certified(t *testing.T, dir string, names ...string) (cert, key string, poo
 		t.Fatal(err)
 	}
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: names[0]}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: names[0]},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		DNSNames: names, IPAddresses: []net.IP{net.IPv4(203, 0, 113, 9)}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, k.Public(), k)
@@ -50,7 +51,8 @@ func certified(t *testing.T, dir string, names ...string) (cert, key string, poo
 		t.Fatal(err)
 	}
 	cert, key = filepath.Join(dir, "page.pem"), filepath.Join(dir, "page.key")
-	for name, b := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: raw}} {
+	for name, b := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der},
+		key: {Type: "PRIVATE KEY", Bytes: raw}} {
 		if err := os.WriteFile(name, pem.EncodeToMemory(b), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +115,8 @@ func TestPageFlags(t *testing.T) {
 	} {
 		_, err := parsed(t, strings.Fields(c.args)...)
 		exit, _ := errors.AsType[*exitError](err)
-		if c.want == "" && err != nil || c.want != "" && (exit == nil || exit.code != exitUsage || !strings.Contains(err.Error(), c.want)) {
+		if c.want == "" && err != nil ||
+			c.want != "" && (exit == nil || exit.code != exitUsage || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("serve %s: %v, want %q", c.args, err, c.want)
 		}
 	}
@@ -171,8 +174,8 @@ func got(t *testing.T, c *http.Client, url, token string) (*http.Response, strin
 	return a, string(b)
 }
 
-// Over TLS the page has the names of its certificate, keeps browsers to https, and takes a certificate that was renewed.
-// What is live comes over HTTP/2, too.
+// Over TLS the page has the names of its certificate, keeps browsers to https, and takes a
+// certificate that was renewed. What is live comes over HTTP/2, too.
 func TestPageOverTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -191,7 +194,8 @@ func TestPageOverTLS(t *testing.T) {
 	c := client(pool)
 	for _, name := range []string{"moncap.example.net", "gw1.fleet.example.net", "203.0.113.9"} {
 		a, body := got(t, c, "https://"+name+"/api/v1/fleet", operator)
-		if a.StatusCode != 200 || a.Proto != "HTTP/2.0" || a.Header.Get("Strict-Transport-Security") == "" || !strings.Contains(body, "moncap.api/v1") {
+		if a.StatusCode != 200 || a.Proto != "HTTP/2.0" || a.Header.Get("Strict-Transport-Security") == "" ||
+			!strings.Contains(body, "moncap.api/v1") {
 			t.Errorf("%s: %s %s %v", name, a.Proto, a.Status, body)
 		}
 	}
@@ -252,7 +256,8 @@ func TestPageOverASocket(t *testing.T) {
 	}
 }
 
-// Who comes past the proxy that encrypts would send a token that others read: such a request gets nothing.
+// Who comes past the proxy that encrypts would send a token that others read: such a
+// request gets nothing.
 func TestPageInClearPastItsProxy(t *testing.T) {
 	t.Parallel()
 	own := ""

@@ -24,9 +24,11 @@ import (
 // endpointOf is a peer as the playbook needs it.
 func endpointOf(p *inventory.Peer) capture.Endpoint {
 	return capture.Endpoint{
-		Name: p.Name, Address: p.WAN.Address, NATAddress: p.WAN.NATAddress, Interface: p.WAN.Interface, Also: p.WAN.Also, VRF: p.WAN.VRF,
+		Name: p.Name, Address: p.WAN.Address, NATAddress: p.WAN.NATAddress, Interface: p.WAN.Interface, Also: p.WAN.Also,
+		VRF:      p.WAN.VRF,
 		Platform: p.Platform, ExpectHostname: p.ExpectHostname,
-		Limits: capture.Limits{MaxCPU: p.Limits.CPUPercent, MaxMemory: p.Limits.MemoryPercent, MaxSkew: p.Limits.ClockSkew, Runs: p.Limits.Runs},
+		Limits: capture.Limits{MaxCPU: p.Limits.CPUPercent, MaxMemory: p.Limits.MemoryPercent, MaxSkew: p.Limits.ClockSkew,
+			Runs: p.Limits.Runs},
 	}
 }
 
@@ -55,7 +57,8 @@ func (s *sessions) Close() error {
 	return errors.Join(errs...)
 }
 
-// connector makes the routers of all tunnels of one command, so that a refused credential is refused for all of them.
+// connector makes the routers of all tunnels of one command, so that a refused credential is
+// refused for all of them.
 type connector struct {
 	app     *app
 	resumes bool // a run is gone on with: what cannot be recorded must not keep it from being undone
@@ -70,8 +73,8 @@ func (a *app) newConnector() *connector {
 	return &connector{app: a, lockout: device.NewLockout(), ask: &asker{app: a}}
 }
 
-// open prepares the two routers of a tunnel. Nothing is dialled before the first command. Their transcripts go to the
-// bundle.
+// open prepares the two routers of a tunnel. Nothing is dialled before the first command. Their
+// transcripts go to the bundle.
 func (c *connector) open(t *inventory.Tunnel, b *bundle.Bundle) (*sessions, error) {
 	s := &sessions{freed: c.app.heap.during(forRouters)}
 	for i, peer := range []*inventory.Peer{t.A, t.B} {
@@ -113,8 +116,9 @@ func (c *connector) router(p *inventory.Peer, transcript io.Writer) *device.Rout
 	return device.New(*p, o)
 }
 
-// asker reads what the operator types. Two routers may ask at once, so it takes turns. A secret of the inventory is asked
-// for once; what a login asks beside it, a one-time password for instance, is asked anew every time.
+// asker reads what the operator types. Two routers may ask at once, so it takes turns. A secret of
+// the inventory is asked for once; what a login asks beside it, a one-time password for instance,
+// is asked anew every time.
 type asker struct {
 	app   *app
 	mu    sync.Mutex
@@ -124,7 +128,8 @@ type asker struct {
 func (k *asker) ask(prompt string, echo bool) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	lasting := !echo && (strings.HasPrefix(prompt, "Password for ") || strings.HasPrefix(prompt, "Enable secret of ") || strings.HasPrefix(prompt, "Passphrase of "))
+	lasting := !echo && (strings.HasPrefix(prompt, "Password for ") || strings.HasPrefix(prompt, "Enable secret of ") ||
+		strings.HasPrefix(prompt, "Passphrase of "))
 	if s, ok := k.typed[prompt]; ok && lasting {
 		return s, nil
 	}
@@ -154,7 +159,8 @@ func (a *app) createBundle(dir, tunnel, runID string) (*bundle.Bundle, error) {
 	}
 	b, err := bundle.Create(dir)
 	if _, ofTheSystem := errors.AsType[*fs.PathError](err); ofTheSystem {
-		return nil, &exitError{exitFailed, &hinted{err, "the folder of runs is $MONCAP_RUNS, or runs in the current folder; --out names another"}}
+		return nil, &exitError{exitFailed,
+			&hinted{err, "the folder of runs is $MONCAP_RUNS, or runs in the current folder; --out names another"}}
 	}
 	if err != nil {
 		return nil, usageError(err)
@@ -162,8 +168,8 @@ func (a *app) createBundle(dir, tunnel, runID string) (*bundle.Bundle, error) {
 	return b, nil
 }
 
-// findBundle takes a bundle's folder, the id of a run, or the name of a tunnel: then it is the tunnel's latest run that has
-// something to show, and it is said when later ones came to nothing.
+// findBundle takes a bundle's folder, the id of a run, or the name of a tunnel: then it is the
+// tunnel's latest run that has something to show, and it is said when later ones came to nothing.
 func (a *app) findBundle(ctx context.Context, arg string) (string, error) {
 	if isBundle(arg) {
 		return arg, nil
@@ -175,8 +181,8 @@ func (a *app) findBundle(ctx context.Context, arg string) (string, error) {
 	return a.folderOf(ctx, found[0])
 }
 
-// latestOf returns the n latest runs of a tunnel that have something to show, the latest first. When only one is wanted and
-// there is none, it is the latest of all, which says why.
+// latestOf returns the n latest runs of a tunnel that have something to show, the latest first.
+// When only one is wanted and there is none, it is the latest of all, which says why.
 func (a *app) latestOf(ctx context.Context, tunnel string, n int) ([]*pastRun, error) {
 	runs, err := a.everyRun(ctx, "")
 	if err != nil {
@@ -198,7 +204,8 @@ func (a *app) latestOf(ctx context.Context, tunnel string, n int) ([]*pastRun, e
 	case len(good) == 0 && n == 1:
 		return own[:1], nil
 	case len(good) < n:
-		return nil, usageError(fmt.Errorf("%s: it has %d runs with captures in %s, want %d", tunnel, len(good), a.runsDir(), n))
+		return nil, usageError(fmt.Errorf("%s: it has %s with captures in %s, and %d are wanted",
+			tunnel, counted(len(good), "run"), a.runsDir(), n))
 	}
 	for _, p := range failed {
 		a.progress("a later run came to nothing: %s", p.whatFailed())
@@ -207,12 +214,12 @@ func (a *app) latestOf(ctx context.Context, tunnel string, n int) ([]*pastRun, e
 }
 
 func (a *app) noRun(tunnel string) error {
-	return usageError(&hinted{fmt.Errorf("%s: neither a bundle's folder nor a tunnel with a run in %s", tunnel, a.runsDir()),
-		"moncap runs lists the runs; set $MONCAP_RUNS to where they are kept"})
+	err := fmt.Errorf("%s: neither a bundle's folder nor a tunnel with a run in %s", tunnel, a.runsDir())
+	return usageError(&hinted{err, "moncap runs lists the runs; set $MONCAP_RUNS to where they are kept"})
 }
 
-// findOpenBundle is findBundle for what goes on with a run: of a tunnel's runs it takes the latest with something on
-// its routers, since a later one may have failed without leaving anything.
+// findOpenBundle is findBundle for what goes on with a run: of a tunnel's runs it takes the latest
+// with something on its routers, since a later one may have failed without leaving anything.
 func (a *app) findOpenBundle(arg string) (string, error) {
 	if isBundle(arg) {
 		return arg, nil
@@ -224,8 +231,9 @@ func (a *app) findOpenBundle(arg string) (string, error) {
 	return open[len(open)-1], nil
 }
 
-// openRuns lists the runs of a tunnel, or of all, that may have left something on a router: the oldest first. A folder
-// that does not say whose run it holds counts for the tunnel that it is named after.
+// openRuns lists the runs of a tunnel, or of all, that may have left something on a router: the
+// oldest first. A folder that does not say whose run it holds counts for the tunnel that it is
+// named after.
 func (a *app) openRuns(tunnel string) ([]string, error) {
 	entries, err := os.ReadDir(a.runsDir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -257,8 +265,8 @@ func (a *app) openRuns(tunnel string) ([]string, error) {
 	return dirs, nil
 }
 
-// accounted says of which tunnel the run in a folder is, and whether it is proven to have left nothing. A folder that is
-// no bundle has left nothing.
+// accounted says of which tunnel the run in a folder is, and whether it is proven to have left
+// nothing. A folder that is no bundle has left nothing.
 func accounted(dir string) (tunnel string, at time.Time, closed bool) {
 	b, err := bundle.Open(dir)
 	if err != nil {
@@ -274,7 +282,8 @@ func accounted(dir string) (tunnel string, at time.Time, closed bool) {
 
 // isBundle says whether a run was begun in the folder, whatever became of it.
 func isBundle(dir string) bool {
-	return slices.ContainsFunc([]string{"run.json", "journal.jsonl", ".lock"}, func(name string) bool { return exists(filepath.Join(dir, name)) })
+	return slices.ContainsFunc([]string{"run.json", "journal.jsonl", ".lock"},
+		func(name string) bool { return exists(filepath.Join(dir, name)) })
 }
 
 // latestRun returns the folder of the latest run of a tunnel that is wanted.

@@ -29,11 +29,13 @@ type several struct {
 	codes   []int
 }
 
-// linesComeBack is how long a run waits for a terminal line that another run of the same command has.
+// linesComeBack is how long a run waits for a terminal line that another run of
+// the same command has.
 const linesComeBack = 5 * time.Minute
 
-// runSeveral runs the playbook on several tunnels. As text it prints a line for each when it is done; as JSON one array, as
-// JUnit one document, of all reports at the end, in the order of the tunnels.
+// runSeveral runs the playbook on several tunnels. As text it prints a line for each when
+// it is done; as JSON one array, as JUnit one document, of all reports at the end, in the
+// order of the tunnels.
 func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *runFlags) error {
 	if err := f.forSeveral(); err != nil {
 		return err
@@ -53,12 +55,13 @@ func (a *app) runSeveral(ctx context.Context, tunnels []*inventory.Tunnel, f *ru
 	limits := limitsOf(tunnels, f.name)
 	var jobs []capture.Job
 	for i, t := range tunnels {
-		jobs = append(jobs, capture.Job{Name: t.Name, Peers: []string{t.A.Address(), t.B.Address()}, Run: func(ctx context.Context) error {
-			if a.interrupts.stopping() {
-				return errNotBegun
-			}
-			return s.run(ctx, i)
-		}})
+		jobs = append(jobs, capture.Job{Name: t.Name, Peers: []string{t.A.Address(), t.B.Address()},
+			Run: func(ctx context.Context) error {
+				if a.interrupts.stopping() {
+					return errNotBegun
+				}
+				return s.run(ctx, i)
+			}})
 	}
 	errs := capture.RunAll(ctx, jobs, f.parallel, func(peer string) int { return limits[peer] })
 	for i, err := range errs {
@@ -92,8 +95,8 @@ func (f *runFlags) forSeveral() error {
 	return nil
 }
 
-// limitsOf says how many runs at a time each router takes, by its address: a router may have several entries, one for each
-// of its interfaces.
+// limitsOf says how many runs at a time each router takes, by its address: a router may have
+// several entries, one for each of its interfaces.
 func limitsOf(tunnels []*inventory.Tunnel, name string) map[string]int {
 	limits := map[string]int{}
 	for _, t := range tunnels {
@@ -147,7 +150,8 @@ func (s *several) run(ctx context.Context, i int) error {
 	return s.done(i, d.report, dir, code)
 }
 
-// done keeps what came of a tunnel, and says it in a line: on stdout, unless a document comes there.
+// done keeps what came of a tunnel, and says it in a line: on stdout, unless a
+// document comes there.
 func (s *several) done(i int, r *report.Report, dir string, code int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,7 +18,8 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// hub makes an inventory in which many tunnels end at site-a, some of them at a second entry of the same router.
+// hub makes an inventory in which many tunnels end at site-a, some of them at a second entry of the
+// same router.
 func (l *testLab) hub(t *testing.T, tunnels, runs int) {
 	t.Helper()
 	b, err := os.ReadFile(l.inventory)
@@ -33,7 +34,8 @@ func (l *testLab) hub(t *testing.T, tunnels, runs int) {
 		lines = append(lines, strings.Replace(line, "defaults: {", fmt.Sprintf("defaults: {limits: {runs: %d}, ", runs), 1))
 	}
 	for i := range tunnels {
-		lines = append(lines, fmt.Sprintf("  t%d: {a: %s, b: site-b, capture: {duration: 3s}}\n", i, []string{"site-a", "hub-again"}[i%2]))
+		lines = append(lines, fmt.Sprintf("  t%d: {a: %s, b: site-b, capture: {duration: 3s}}\n", i,
+			[]string{"site-a", "hub-again"}[i%2]))
 	}
 	if err := os.WriteFile(l.inventory, []byte(strings.Join(lines, "")), 0o600); err != nil {
 		t.Fatal(err)
@@ -70,17 +72,35 @@ func TestHubIsNotOverloaded(t *testing.T) {
 					c.Retry = 200 * time.Millisecond // a router frees a line in its own time
 				}
 			}}
-			r := patient.run(t.Context(), "run", "t0", "t1", "t2", "t3", "--parallel", "4", "-i", l.inventory, "--until", "packets=4")
+			r := patient.run(t.Context(), "run", "t0", "t1", "t2", "t3", "--parallel", "4", "-i", l.inventory, "--until",
+				"packets=4")
 			sessions, captures := seen()
 			if sessions > tt.sessions || captures > tt.runs {
 				t.Errorf("%d sessions and %d capture points at a time", sessions, captures)
 			}
 			if r.code != exitOK || strings.Count(r.stdout, ": established: ") != 4 || strings.Count(r.stdout, "\n") != 4 {
-				t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+				t.Errorf("exit %d\n%s%s%s", r.code, r.stdout, r.stderr, warned(filepath.Join(l.dir, "runs")))
 			}
 			l.nothingLeft(t, r)
 		})
 	}
+}
+
+// warned are the warnings and critical findings of the reports in a folder of runs.
+func warned(runs string) string {
+	var all strings.Builder
+	files, _ := filepath.Glob(filepath.Join(runs, "*", "report.json"))
+	for _, file := range files {
+		b, _ := os.ReadFile(file)
+		var r report.Report
+		_ = json.Unmarshal(b, &r)
+		for _, f := range r.Findings {
+			if f.Severity != report.Info {
+				fmt.Fprintf(&all, "%s: %s: %s\n", file, f.Code, f.Explanation)
+			}
+		}
+	}
+	return all.String()
 }
 
 // TestWorstExitCode lets one of two tunnels fail.
@@ -98,7 +118,8 @@ func TestWorstExitCode(t *testing.T) {
 	t.Chdir(l.dir)
 	r := moncap(t, "run", "t0", "t1", "-i", l.inventory, "--until", "packets=4", "--parallel", "2")
 	lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
-	if r.code != exitFailed || len(lines) != 2 || !strings.Contains(r.stdout, "t0: established") || !strings.Contains(r.stdout, "not the router that was meant") {
+	if r.code != exitFailed || len(lines) != 2 || !strings.Contains(r.stdout, "t0: established") ||
+		!strings.Contains(r.stdout, "not the router that was meant") {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	l.nothingLeft(t, r)
@@ -111,10 +132,12 @@ func TestWorstExitCode(t *testing.T) {
 	file := filepath.Join(l.dir, "all.xml")
 	r = moncap(t, "run", "t0", "t1", "-i", l.inventory, "--until", "packets=4", "-o", file)
 	b, err = os.ReadFile(file)
-	if err != nil || r.code != exitFailed || strings.Count(string(b), "<testsuite ") != 2 || !strings.Contains(string(b), `errors="1"`) {
+	if err != nil || r.code != exitFailed || strings.Count(string(b), "<testsuite ") != 2 ||
+		!strings.Contains(string(b), `errors="1"`) {
 		t.Errorf("exit %d, %v\n%s\n%s", r.code, err, r.stderr, b)
 	}
-	for codes, want := range map[[3]int]int{{0, 5, 4}: 5, {1, 3, 0}: 3, {2, 3, 1}: 2, {4, 2, 64}: 64, {0, 1, 0}: 1, {0, 0, 0}: 0} {
+	for codes, want := range map[[3]int]int{{0, 5, 4}: 5, {1, 3, 0}: 3, {2, 3, 1}: 2, {4, 2, 64}: 64, {0, 1, 0}: 1,
+		{0, 0, 0}: 0} {
 		if got := worst(codes[:]); got != want {
 			t.Errorf("the worst of %v is %d", codes, got)
 		}
@@ -123,11 +146,15 @@ func TestWorstExitCode(t *testing.T) {
 
 // A password that one router refuses is not tried at the routers of the other tunnels.
 func TestARefusedPasswordEndsAllTunnels(t *testing.T) {
-	l := newLabWith(t, "healthy", func(c *simulator.Config) { c.Password, c.Knobs.NoKeyboardInteractive = "another", true })
+	l := newLabWith(t, "healthy", func(c *simulator.Config) {
+		c.Password, c.Knobs.NoKeyboardInteractive = "another",
+			true
+	})
 	l.hub(t, 4, 1)
 	t.Chdir(l.dir)
 	r := moncap(t, "run", "--all", "--parallel", "3", "-i", l.inventory)
-	if r.code != exitFailed || strings.Count(r.stdout, "refused the credentials") != 1 || strings.Count(r.stdout, "not sent again") < 4 {
+	if r.code != exitFailed || strings.Count(r.stdout, "refused the credentials") != 1 ||
+		strings.Count(r.stdout, "not sent again") < 4 {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	if b, err := filepath.Glob(filepath.Join(l.dir, "runs", "*")); err != nil || len(b) != 5 {
@@ -135,13 +162,15 @@ func TestARefusedPasswordEndsAllTunnels(t *testing.T) {
 	}
 }
 
-// TestRemovalIsReadBack has a router take a removal without a word and carry nothing out. It is not believed.
+// TestRemovalIsReadBack has a router take a removal without a word and carry nothing out.
+// It is not believed.
 func TestRemovalIsReadBack(t *testing.T) {
 	for _, undo := range []string{"delete", "no monitor capture", "no ip access-list"} {
 		t.Run(undo, func(t *testing.T) {
 			t.Parallel()
 			l := newTestLab(t, "healthy")
-			l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile("^" + undo), Action: simulator.ErrorText, Text: "\n", Times: -1})
+			l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile("^" + undo), Action: simulator.ErrorText, Text: "\n",
+				Times: -1})
 			out := filepath.Join(l.dir, "bundle")
 			r := moncap(t, "run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "5s", "--quiet")
 			if r.code != exitDirty || !strings.Contains(r.stderr, "still shows it") {
@@ -152,14 +181,16 @@ func TestRemovalIsReadBack(t *testing.T) {
 	}
 }
 
-// TestADeadRouterIsNotWaitedFor: only a router that other runs of the command have may have no line for that reason.
+// TestADeadRouterIsNotWaitedFor: only a router that other runs of the command have may have no line
+// for that reason.
 func TestADeadRouterIsNotWaitedFor(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	l.hub(t, 1, 2)
-	l.edit(t, "tunnels:\n", "  dead: {host: 127.0.0.1, port: 1, wan: {interface: GigabitEthernet1, address: \"192.168.3.1\"}}\n"+
-		"tunnels:\n  gone: {a: site-a, b: dead, capture: {duration: 3s}}\n")
+	l.edit(t, "tunnels:\n", "  dead: {host: 127.0.0.1, port: 1, wan: {interface: GigabitEthernet1, address: "+
+		"\"192.168.3.1\"}}\ntunnels:\n  gone: {a: site-a, b: dead, capture: {duration: 3s}}\n")
 	r := l.inRuns(t, "run", "t0", "gone", "--parallel", "2")
-	if r.code != exitFailed || !strings.Contains(r.stdout, "t0: established") || !strings.Contains(r.stdout, "gone: not-run") ||
+	if r.code != exitFailed || !strings.Contains(r.stdout, "t0: established") ||
+		!strings.Contains(r.stdout, "gone: not-run") ||
 		strings.Contains(r.stderr, "waiting for one") || !strings.Contains(r.stderr, "gone: begun") {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/moncap/moncap/testdata"
 )
 
-// bubble is two simulated routers that are reached in memory, so that time passes at once; and what the network between them
-// and moncap does.
+// bubble is two simulated routers that are reached in memory, so that time passes at once; and what
+// the network between them and moncap does.
 type bubble struct {
 	*testLab
 	silences [2]*silence
@@ -145,7 +145,13 @@ func (l *lossy) Read(p []byte) (int, error) {
 // newBubble makes the routers. It is called in a bubble of testing/synctest.
 func newBubble(t *testing.T, kind string, change ...func(*simulator.Config)) *bubble {
 	t.Helper()
-	incident, err := testdata.Load("healthy")
+	return newBubbleOf(t, kind, "healthy", 0, change...)
+}
+
+// newBubbleOf is for another incident, whose packets come so long after both routers capture.
+func newBubbleOf(t *testing.T, kind, of string, later time.Duration, change ...func(*simulator.Config)) *bubble {
+	t.Helper()
+	incident, err := testdata.Load(of)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +167,7 @@ func newBubble(t *testing.T, kind string, change ...func(*simulator.Config)) *bu
 	if err != nil {
 		t.Fatal(err)
 	}
+	pair.Quiet(later)
 	l := &lab{tunnel: tunnel}
 	b := &bubble{testLab: &testLab{lab: l, dir: dir, inventory: filepath.Join(dir, "inventory.yaml")}}
 	t.Cleanup(func() {
@@ -233,8 +240,8 @@ func (b *bubble) runArgs(out string) []string {
 	return append(b.matrixRun(out), "--color", "never")
 }
 
-// lastWord is when one of the routers said something last that it was asked for. Of one that is bad nothing counts any more:
-// to log in is no answer.
+// lastWord is when one of the routers said something last that it was asked for. Of one that is bad
+// nothing counts any more: to log in is no answer.
 func (b *bubble) lastWord() time.Time {
 	var last time.Time
 	for _, s := range b.silences {
@@ -251,8 +258,9 @@ func (b *bubble) lastWord() time.Time {
 	return last
 }
 
-// A router stops answering as a command of each phase is sent, or both routers do, in each way in which they may. The run ends
-// within half a minute after the last answer. What is left then is said, and is taken back when the routers are there again.
+// A router stops answering as a command of each phase is sent, or both routers do, in each way in
+// which they may. The run ends within half a minute after the last answer. What is left then is
+// said, and is taken back when the routers are there again.
 func TestARunEndsSoonAfterTheLastAnswer(t *testing.T) {
 	for _, phase := range capture.Phases() {
 		for _, kind := range []string{isGone, refuses, noBanner, fallsSilent, echoesOnly, hangs} {
@@ -344,7 +352,8 @@ func TestNothingIsWaitedForLonger(t *testing.T) {
 					b.silences[1].begin()
 					began := time.Now()
 					r := b.moncap(t.Context(), nil, args...)
-					if took := time.Since(began); took > 30*time.Second || r.code < exitFailed || step == "clean" && r.code != exitDirty {
+					if took := time.Since(began); took > 30*time.Second || r.code < exitFailed ||
+						step == "clean" && r.code != exitDirty {
 						t.Errorf("exit %d after %s\n%s", r.code, took, r.stderr)
 					}
 				})
@@ -374,7 +383,8 @@ func TestNothingIsWaitedForLonger(t *testing.T) {
 // Who says --patience has a router that is away for a minute cleaned by the run itself.
 func TestPatienceOutlivesAnOutage(t *testing.T) {
 	for _, kind := range []string{isGone, refuses, noBanner, fallsSilent, echoesOnly} {
-		for _, phase := range []capture.Phase{capture.PhaseACL, capture.PhaseDefine, capture.PhaseStop, capture.PhaseFetch, capture.PhaseClean} {
+		for _, phase := range []capture.Phase{capture.PhaseACL, capture.PhaseDefine, capture.PhaseStop, capture.PhaseFetch,
+			capture.PhaseClean} {
 			for _, patient := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%s/%t", kind, phase, patient), func(t *testing.T) {
 					t.Parallel()
@@ -398,7 +408,8 @@ func outage(t *testing.T, kind string, phase capture.Phase, patient bool) {
 		}
 	}, args...)
 	changed := phase != capture.PhaseACL // the first change may have been the first that was not answered
-	if dirty := b.dirty(); patient && (r.code == exitDirty || len(dirty) > 0) || !patient && changed && r.code != exitDirty {
+	if dirty := b.dirty(); patient && (r.code == exitDirty || len(dirty) > 0) || !patient && changed &&
+		r.code != exitDirty {
 		t.Errorf("exit %d, dirty: %v\n%s", r.code, dirty, r.stderr)
 	}
 }

@@ -24,7 +24,7 @@ func (a *app) simulateCommand() *cobra.Command {
 	dir := ""
 	speed := 1.0
 	clockB := time.Duration(0)
-	loseSA, syslog := time.Duration(0), ""
+	loseSA, syslog, release := time.Duration(0), "", ""
 	var live liveFlags
 	c := &cobra.Command{
 		Use:   "simulate [INCIDENT]",
@@ -35,19 +35,25 @@ moncap run. The incident's packets pass when both captures run, each time anew.
 With --live the routers capture from two network interfaces of this machine (Linux, CAP_NET_RAW), through their own filter,
 limits and buffers: real gateways can negotiate there, and moncap watches them as it would watch routers.`,
 		Example: "  moncap simulate blocked-a-to-b\n  moncap simulate --port-a 2201 --port-b 2202\n" +
+			"  moncap simulate peer-silent-after-init --release 17.9.4\n" +
 			"  moncap simulate --live veth-a,veth-b --addresses 192.0.2.1,198.51.100.1",
 		Args:              wants(0, 1),
 		ValidArgsFunction: completeIncidents,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := simulator.CheckVersion(release); release != "" && err != nil {
+				return usageError(fmt.Errorf("--release: %w", err))
+			}
 			logged, closeLog, err := sendLines(syslog)
 			if err != nil {
 				return usageError(err)
 			}
 			defer closeLog()
-			o := labOptions{ports: [2]int{portA, portB}, speed: speed, clockB: clockB, loseSA: loseSA, logged: logged}
+			o := labOptions{ports: [2]int{portA, portB}, speed: speed, clockB: clockB, loseSA: loseSA, logged: logged,
+				release: release}
 			if live.interfaces != "" {
 				if len(args) > 0 || cmd.Flags().Changed("speed") {
-					return usageError(errors.New("--live captures what passes, and replays no incident: leave out INCIDENT and --speed"))
+					return usageError(
+						errors.New("--live captures what passes, and replays no incident: leave out INCIDENT and --speed"))
 				}
 				return a.simulateLive(cmd.Context(), dir, live, o)
 			}
@@ -61,13 +67,19 @@ limits and buffers: real gateways can negotiate there, and moncap watches them a
 	fl := c.Flags()
 	fl.IntVar(&portA, "port-a", portA, "TCP port of site-A; 0 picks one")
 	fl.IntVar(&portB, "port-b", portB, "TCP port of site-B; 0 picks one")
-	fl.StringVar(&dir, "dir", "", "folder for the inventory and the host keys, which stay the same in it (default: a temporary one)")
+	fl.StringVar(&dir, "dir", "",
+		"folder for the inventory and the host keys, which stay the same in it (default: a temporary one)")
 	fl.Float64Var(&speed, "speed", speed, "how much faster than it was the negotiation is replayed")
 	fl.DurationVar(&clockB, "clock-b", 0, "how far the clock of site-B is ahead, as in 90s or -2m")
-	fl.DurationVar(&loseSA, "lose-sa-after", 0, "have both routers lose an IKE SA that has been up for so long, for moncap watch to find")
+	fl.DurationVar(&loseSA, "lose-sa-after", 0,
+		"have both routers lose an IKE SA that has been up for so long, for moncap watch to find")
+	fl.StringVar(&release, "release", "",
+		"release of IOS XE, as in 17.9.4, which has a binary trace and calls itself C8000V (default 16.12.6)")
 	fl.StringVar(&syslog, "syslog", "", "send the routers' log lines to udp:ADDRESS:PORT")
-	fl.StringVar(&live.interfaces, "live", "", "capture from these two network interfaces, IFA,IFB, instead of replaying an incident")
-	fl.StringVar(&live.addresses, "addresses", "", "VPN addresses of the gateways behind them, A,B (default: the interfaces' own)")
+	fl.StringVar(&live.interfaces, "live", "",
+		"capture from these two network interfaces, IFA,IFB, instead of replaying an incident")
+	fl.StringVar(&live.addresses, "addresses", "",
+		"VPN addresses of the gateways behind them, A,B (default: the interfaces' own)")
 	fl.StringVar(&live.natAddress, "nat-address-a", "", "address under which B knows A, when a NAT is between them")
 	return c
 }
@@ -94,7 +106,8 @@ func (a *app) simulate(ctx context.Context, incident testdata.Incident, dir stri
 }
 
 // keepLab keeps two routers running until ctx ends.
-func (a *app) keepLab(ctx context.Context, what, dir string, o labOptions, start func(labOptions) (*lab, error)) (err error) {
+func (a *app) keepLab(ctx context.Context, what, dir string, o labOptions,
+	start func(labOptions) (*lab, error)) (err error) {
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "moncap-simulate-"); err != nil {
 			return &exitError{exitFailed, err}
@@ -117,7 +130,7 @@ func (a *app) keepLab(ctx context.Context, what, dir string, o labOptions, start
 	if err := os.WriteFile(file, []byte(inventoryText(lab.tunnel)), 0o600); err != nil {
 		return &exitError{exitFailed, err}
 	}
-	a.printReach(what, lab.tunnel, file)
+	a.printReach(modelOf(o.release), what, lab.tunnel, file)
 	<-ctx.Done()
 	return nil
 }
@@ -198,12 +211,25 @@ func (a *app) simulateLive(ctx context.Context, dir string, f liveFlags, o labOp
 	})
 }
 
-func (a *app) printReach(what string, t *inventory.Tunnel, file string) {
-	fmt.Fprintf(a.stdout, "Two simulated CSR1000V; %s\n\n", what)
+// modelOf is what the simulated routers call themselves.
+func modelOf(release string) string {
+	if strings.HasPrefix(release, "17.") {
+		return "C8000V with IOS XE " + release
+	}
+	if release != "" {
+		return "CSR1000V with IOS XE " + release
+	}
+	return "CSR1000V"
+}
+
+func (a *app) printReach(model, what string, t *inventory.Tunnel, file string) {
+	fmt.Fprintf(a.stdout, "Two simulated %s; %s\n\n", model, what)
 	for _, p := range []*inventory.Peer{t.A, t.B} {
-		fmt.Fprintf(a.stdout, "  %s  %s  %s %s\n", p.Name, net.JoinHostPort(p.Host, strconv.Itoa(p.Port)), p.WAN.Interface, p.WAN.Address)
+		fmt.Fprintf(a.stdout, "  %s  %s  %s %s\n", p.Name, net.JoinHostPort(p.Host, strconv.Itoa(p.Port)), p.WAN.Interface,
+			p.WAN.Address)
 		fmt.Fprintf(a.stdout, "    ssh -o UserKnownHostsFile=%s -p %d %s@%s\n", p.KnownHosts, p.Port, p.Username, p.Host)
-		fmt.Fprintf(a.stdout, "    scp -O -o UserKnownHostsFile=%s -P %d %s@%s:bootflash:/FILE .\n", p.KnownHosts, p.Port, p.Username, p.Host)
+		fmt.Fprintf(a.stdout, "    scp -O -o UserKnownHostsFile=%s -P %d %s@%s:bootflash:/FILE .\n", p.KnownHosts, p.Port,
+			p.Username, p.Host)
 	}
 	fmt.Fprintf(a.stdout, "\nThe password of the user %s is %s.\n", labUser, labPassword)
 	fmt.Fprintf(a.stdout, "\n  moncap run %s -i %s --duration 20s\n\nCtrl-C ends them.\n", t.Name, file)

@@ -35,8 +35,8 @@ func (e *busy) Hint() string {
 
 func (e *busy) Unwrap() error { return bundle.ErrLocked }
 
-// stateDir is where moncap keeps what outlives a command and is no bundle (XDG Base Directory Specification; systemd's
-// StateDirectory).
+// stateDir is where moncap keeps what outlives a command and is no bundle (XDG Base Directory
+// Specification; systemd's StateDirectory).
 func (a *app) stateDir() (string, error) {
 	if d := a.getenv("STATE_DIRECTORY"); d != "" {
 		first, _, _ := strings.Cut(d, ":")
@@ -52,15 +52,17 @@ func (a *app) stateDir() (string, error) {
 	return d, nil
 }
 
-// takeRouters takes a slot of both routers of a tunnel, of as many as limits.runs says, so that the runs of all processes
-// of this machine stay within it. It waits for as long as patience says.
-func (a *app) takeRouters(ctx context.Context, t *inventory.Tunnel, runs map[string]int, patience time.Duration) (release func(), err error) {
+// takeRouters takes a slot of both routers of a tunnel, of as many as limits.runs says, so that the
+// runs of all processes of this machine stay within it. It waits for as long as patience says.
+func (a *app) takeRouters(ctx context.Context, t *inventory.Tunnel, runs map[string]int,
+	patience time.Duration) (release func(), err error) {
 	state, err := a.stateDir()
 	if err != nil {
 		return nil, &exitError{exitFailed, err}
 	}
 	peers := []*inventory.Peer{t.A, t.B}
-	// Always in the same order: two processes that want the same two routers never wait for each other.
+	// Always in the same order: two processes that want the same two routers never
+	// wait for each other.
 	slices.SortFunc(peers, func(x, y *inventory.Peer) int { return strings.Compare(x.Address(), y.Address()) })
 	peers = slices.CompactFunc(peers, func(x, y *inventory.Peer) bool { return x.Address() == y.Address() })
 	var held []io.Closer

@@ -11,7 +11,8 @@ import (
 	"github.com/moncap/moncap/device/inventory"
 )
 
-// TestRoutersAreSharedWithinLimits holds locks as another process would: they are the system's, and of a file each.
+// TestRoutersAreSharedWithinLimits holds locks as another process would: they are the system's, and
+// of a file each.
 func TestRoutersAreSharedWithinLimits(t *testing.T) {
 	l := newTestLab(t, "healthy")
 	dir := t.TempDir()
@@ -24,7 +25,8 @@ func TestRoutersAreSharedWithinLimits(t *testing.T) {
 	file := filepath.Join(l.dir, "r.json")
 	args := []string{"run", "demo", "-i", l.inventory, "--until", "packets=4", "--out", filepath.Join(l.dir, "bundle")}
 	r := p.run(t.Context(), append(args, "-o", file)...)
-	if r.code != exitFailed || !strings.Contains(r.stderr, ": other runs on this machine have it") || !strings.Contains(r.stderr, "--wait-for-router") {
+	if r.code != exitFailed || !strings.Contains(r.stderr, ": other runs on this machine have it") ||
+		!strings.Contains(r.stderr, "--wait-for-router") {
 		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
 	if d, err := a.loadReport(t.Context(), file); err != nil || d.Verdict.Reason != report.Busy {

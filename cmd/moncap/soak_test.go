@@ -14,8 +14,8 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// TestSoak throws random faults at random commands of both routers for MONCAP_SOAK (a duration; `make soak` sets it). A
-// failure names the seed, with which MONCAP_SOAK_SEED repeats the case.
+// TestSoak throws random faults at random commands of both routers for MONCAP_SOAK (a duration;
+// `make soak` sets it). A failure names the seed, with which MONCAP_SOAK_SEED repeats the case.
 func TestSoak(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("MONCAP_SOAK"))
 	if err != nil {
@@ -39,24 +39,32 @@ func soakOnce(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	incidents := []string{"healthy", "nat", "blocked-a-to-b", "ip-fragments-lost", "ipv6", "esp-blocked-a-to-b"}
 	knobs := simulator.Knobs{
-		NoSCP: rng.IntN(6) == 0, LoggingSynchronous: rng.IntN(3) == 0, ExecPromptTimestamp: rng.IntN(3) == 0, TerminalMonitor: rng.IntN(3) == 0,
-		AskPPS: rng.IntN(3) == 0, StopStatistics: rng.IntN(3) == 0, StopWhenFull: rng.IntN(3) == 0, DeleteActive: rng.IntN(3) == 0,
-		SCPPath: []string{"", "", "slash", "plain", "bare"}[rng.IntN(5)], NoExitStatus: rng.IntN(3) == 0, MOTD: []string{"", "site-A#\nsite-B>\n"}[rng.IntN(2)],
+		NoSCP: rng.IntN(6) == 0, LoggingSynchronous: rng.IntN(3) == 0, ExecPromptTimestamp: rng.IntN(3) == 0,
+		TerminalMonitor: rng.IntN(3) == 0,
+		AskPPS:          rng.IntN(3) == 0, StopStatistics: rng.IntN(3) == 0, StopWhenFull: rng.IntN(3) == 0,
+		DeleteActive: rng.IntN(3) == 0,
+		SCPPath:      []string{"", "", "slash", "plain", "bare"}[rng.IntN(5)], NoExitStatus: rng.IntN(3) == 0,
+		MOTD: []string{"", "site-A#\nsite-B>\n"}[rng.IntN(2)],
 	}
 	odd(rng, &knobs)
 	vtys := 1 + rng.IntN(5)
 	l := newLabWith(t, incidents[rng.IntN(len(incidents))], func(c *simulator.Config) { c.Knobs, c.VTYs = knobs, vtys })
-	commands := []string{`^show`, `^ip(v6)? access-list`, `^permit`, `^monitor capture`, `^no `, `^scp -f`, `^delete`, `^terminal`, `^configure`, `^end`, `^verify`, `^dir`, `.`}
-	actions := []simulator.Action{simulator.DropFIN, simulator.DropRST, simulator.Silence, simulator.Delay, simulator.NeverAnswer, simulator.ErrorText,
-		simulator.UnknownDialog, simulator.SyslogStorm, simulator.Restart, simulator.FlashFull, simulator.SCPStops, simulator.SCPCorrupt, simulator.SCPShort, simulator.SCPTrickles, simulator.OtherWords}
+	commands := []string{`^show`, `^ip(v6)? access-list`, `^permit`, `^monitor capture`, `^no `, `^scp -f`, `^delete`,
+		`^terminal`, `^configure`, `^end`, `^verify`, `^dir`, `.`}
+	actions := []simulator.Action{simulator.DropFIN, simulator.DropRST, simulator.Silence, simulator.Delay,
+		simulator.NeverAnswer, simulator.ErrorText,
+		simulator.UnknownDialog, simulator.SyslogStorm, simulator.Restart, simulator.FlashFull, simulator.SCPStops,
+		simulator.SCPCorrupt, simulator.SCPShort, simulator.SCPTrickles, simulator.OtherWords}
 	for range 1 + rng.IntN(4) {
 		l.routers[rng.IntN(2)].AddFault(simulator.Fault{
 			Match: regexp.MustCompile(commands[rng.IntN(len(commands))]), Action: actions[rng.IntN(len(actions))],
-			When: simulator.When(rng.IntN(3)), Skip: rng.IntN(8), Times: 1 + rng.IntN(2), Delay: time.Duration(rng.IntN(600)) * time.Millisecond,
-			Text: "% Something is wrong with the frobnicator",
+			When: simulator.When(rng.IntN(3)), Skip: rng.IntN(8), Times: 1 + rng.IntN(2),
+			Delay: time.Duration(rng.IntN(600)) * time.Millisecond,
+			Text:  "% Something is wrong with the frobnicator",
 		})
 	}
-	args := []string{"run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--until", "packets=4", "--duration", "3s", "--quiet"}
+	args := []string{"run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "bundle"), "--until", "packets=4",
+		"--duration", "3s", "--quiet"}
 	if rng.IntN(4) == 0 {
 		args = append(args, "--zero-config")
 	}
@@ -91,7 +99,8 @@ func soakOnce(t *testing.T, seed uint64) {
 func odd(rng *rand.Rand, k *simulator.Knobs) {
 	one := func() bool { return rng.IntN(8) == 0 }
 	if one() {
-		k.EchoPause, k.PromptPause = time.Duration(rng.IntN(40))*time.Millisecond, time.Duration(rng.IntN(40))*time.Millisecond
+		k.EchoPause, k.PromptPause = time.Duration(rng.IntN(40))*time.Millisecond,
+			time.Duration(rng.IntN(40))*time.Millisecond
 	}
 	if one() {
 		k.Jitter = time.Millisecond
@@ -100,7 +109,8 @@ func odd(rng *rand.Rand, k *simulator.Knobs) {
 		k.HubSAs, k.BriefRows = rng.IntN(9000), rng.IntN(95000)
 	}
 	if one() {
-		k.SCPRefusal = []string{"\r\nPrivilege denied.\r\n", "\x01Privilege denied.\n", "Administratively disabled.\n", "\r\n\r\n"}[rng.IntN(4)]
+		k.SCPRefusal = []string{"\r\nPrivilege denied.\r\n", "\x01Privilege denied.\n", "Administratively disabled.\n",
+			"\r\n\r\n"}[rng.IntN(4)]
 	}
 	if one() {
 		k.SCPWrongPath = "Bad path"

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,19 +73,38 @@ func (a *app) start(ctx context.Context, t *inventory.Tunnel, f *captureFlags, o
 		a.notRun(b.Dir(), t.Name, err)
 		return err
 	}
+	run := wordsFor(b.Dir(), plan.Settings.Name)
+	a.done = &unsaid{exitDirty, "both routers capture on",
+		"moncap status " + run + " tells how; moncap collect " + run + " fetches what they capture; moncap clean " + run +
+			" ends it"}
 	a.fact("tunnel", t.Name)
 	a.fact("bundle", b.Dir())
 	a.fact("start_gap_ms", r.StartGap.Seconds()*1000)
 	a.fact("ends", time.Now().Add(plan.Settings.Duration).UTC().Format(time.RFC3339))
-	_, err = fmt.Fprintf(a.stdout, "capturing on both routers, started %.1f ms apart\nbundle: %s\n", r.StartGap.Seconds()*1000, printable(b.Dir()))
+	if r.Control {
+		a.fact("control_plane_ends", time.Now().Add(plan.Settings.ControlPlaneDuration()).UTC().Format(time.RFC3339))
+	}
+	_, err = fmt.Fprintf(a.stdout, "capturing on both routers, started %.1f ms apart\nbundle: %s\n",
+		r.StartGap.Seconds()*1000, printable(b.Dir()))
 	if err == nil && plan.Settings.Name != "" {
 		_, err = fmt.Fprintf(a.stdout, "go on with: status, stop, collect or clean --name %s\n", plan.Settings.Name)
 	}
 	return err
 }
 
+// wordsFor is how status, collect and clean are told of a run: by its bundle, and by what its
+// captures were told to be called, without which they are not touched.
+func wordsFor(dir, name string) string {
+	words := shellWord(printable(dir))
+	if name != "" {
+		words += " --name " + shellWord(name)
+	}
+	return words
+}
+
 // withSessions opens the routers of a bundle's tunnel for one step.
-func (a *app) withSessions(ctx context.Context, c *connector, t *inventory.Tunnel, b *bundle.Bundle, step func(*sessions, progressView) (*capture.Result, error)) (*capture.Result, error) {
+func (a *app) withSessions(ctx context.Context, c *connector, t *inventory.Tunnel, b *bundle.Bundle,
+	step func(*sessions, progressView) (*capture.Result, error)) (*capture.Result, error) {
 	s, err := c.open(t, b)
 	if err != nil {
 		return nil, &exitError{exitFailed, err}
@@ -100,8 +118,8 @@ func (a *app) withSessions(ctx context.Context, c *connector, t *inventory.Tunne
 
 type bundleStep func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error)
 
-// onBundle resumes the run of a bundle, or the latest of a tunnel, for one step. name is what the operator says that it
-// called its captures.
+// onBundle resumes the run of a bundle, or the latest of a tunnel, for one step. name is what the
+// operator says that it called its captures.
 func (a *app) onBundle(ctx context.Context, arg, name string, step bundleStep) (string, *capture.Result, error) {
 	dir, err := a.findOpenBundle(arg)
 	if err != nil {
@@ -133,7 +151,8 @@ func (a *app) goOn(ctx context.Context, b *bundle.Bundle, name string, step bund
 	})
 }
 
-// unlessUnknown tells a bundle that does not say what its run left, which is no matter of usage, from a wrong name.
+// unlessUnknown tells a bundle that does not say what its run left, which is no matter of usage,
+// from a wrong name.
 func unlessUnknown(dir string, err error) error {
 	if err == nil || dir == "" || exitCode(err) != exitUsage {
 		return err
@@ -152,7 +171,8 @@ func unlessUnknown(dir string, err error) error {
 
 // nameFlag is for what goes on with a run that did not name its captures itself.
 func nameFlag(c *cobra.Command, name *string) {
-	c.Flags().StringVar(name, "name", "", "what the run was told to call its captures with --name; without it only names of its own are touched")
+	c.Flags().StringVar(name, "name", "",
+		"what the run was told to call its captures with --name; without it only names of its own are touched")
 }
 
 // bundleTunnel finds the two peers of a bundle in the inventory, which knows how to log in to them.
@@ -222,12 +242,16 @@ EXIT STATUS
 
 // runStatus is what the routers tell of a run's captures, in JSON.
 type runStatus struct {
-	Tunnel  string       `json:"tunnel"`
-	ID      string       `json:"id"`
-	Bundle  string       `json:"bundle"`
-	Started time.Time    `json:"started"`
-	Ends    *time.Time   `json:"ends"` // when the routers stop by themselves; null: not started on both
-	Sides   []sideStatus `json:"sides"`
+	Tunnel  string     `json:"tunnel"`
+	ID      string     `json:"id"`
+	Bundle  string     `json:"bundle"`
+	Started time.Time  `json:"started"`
+	Ends    *time.Time `json:"ends"` // when the routers stop by themselves; null: not started on both
+	// when those at the control plane do; missing: no router has one, or as Ends
+	ControlEnds *time.Time   `json:"control_plane_ends,omitempty"`
+	Sides       []sideStatus `json:"sides"`
+
+	began bool // a capture of it was started
 }
 
 type sideStatus struct {
@@ -237,28 +261,43 @@ type sideStatus struct {
 	Packets int    `json:"packets"`
 	Dropped int    `json:"dropped"`
 	Error   string `json:"error,omitempty"`
+
+	Control        string `json:"control_plane,omitempty"` // as Capture; empty: the run has none there
+	ControlPackets int    `json:"control_plane_packets,omitempty"`
+}
+
+// onRouter says whether anything of the run's captures is on the router, or may be.
+func (s sideStatus) onRouter() bool {
+	return s.Capture != "not there" || s.Control != "" && s.Control != "not there"
 }
 
 func (a *app) statusOf(ctx context.Context, arg, name string) (*runStatus, error) {
 	out := &runStatus{Sides: []sideStatus{}}
 	var errs []error
-	_, _, err := a.onBundle(ctx, arg, name, func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error) {
-		run, err := b.Run()
-		if err != nil {
+	_, _, err := a.onBundle(ctx, arg, name,
+		func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error) {
+			run, err := b.Run()
+			if err != nil {
+				return nil, err
+			}
+			out.Tunnel, out.ID, out.Bundle, out.Started = run.Tunnel, run.ID, b.Dir(), run.Started
+			out.began = !run.A.StartDone.IsZero() || !run.B.StartDone.IsZero()
+			var later time.Time // when the captures at the control plane end
+			if plan, err := capture.LoadPlan(b); err == nil && !run.A.StartDone.IsZero() && !run.B.StartDone.IsZero() {
+				ends := run.A.StartDone.Add(plan.Settings.Duration)
+				out.Ends = &ends
+				later = run.A.StartDone.Add(plan.Settings.ControlPlaneDuration())
+			}
+			all, err := capture.Status(ctx, b, h, o)
+			for _, s := range all {
+				if s.Control != nil && out.Ends != nil {
+					out.ControlEnds = &later
+				}
+				out.Sides = append(out.Sides, stateOfSide(s))
+				errs = append(errs, s.Err)
+			}
 			return nil, err
-		}
-		out.Tunnel, out.ID, out.Bundle, out.Started = run.Tunnel, run.ID, b.Dir(), run.Started
-		if plan, err := capture.LoadPlan(b); err == nil && !run.A.StartDone.IsZero() && !run.B.StartDone.IsZero() {
-			ends := run.A.StartDone.Add(plan.Settings.Duration)
-			out.Ends = &ends
-		}
-		all, err := capture.Status(ctx, b, h, o)
-		for _, s := range all {
-			out.Sides = append(out.Sides, stateOfSide(s))
-			errs = append(errs, s.Err)
-		}
-		return nil, err
-	})
+		})
 	if err != nil && len(out.Sides) == 0 {
 		return out, err
 	}
@@ -272,40 +311,88 @@ func (a *app) statusOf(ctx context.Context, arg, name string) (*runStatus, error
 }
 
 func stateOfSide(s capture.SideStatus) sideStatus {
-	out := sideStatus{Side: string(s.Side), Peer: s.Peer, Capture: "not there", Packets: s.Packets, Dropped: s.Dropped}
-	switch {
-	case s.Err != nil:
+	out := sideStatus{Side: string(s.Side), Peer: s.Peer, Capture: captureWord(s.Exists, s.Active), Packets: s.Packets,
+		Dropped: s.Dropped}
+	if c := s.Control; c != nil {
+		out.Control, out.ControlPackets = captureWord(c.Exists, c.Active), c.Packets
+	}
+	if s.Err != nil {
 		out.Capture, out.Error = "unknown", sentence(s.Err)
-	case s.Active:
-		out.Capture = "active"
-	case s.Exists:
-		out.Capture = "stopped"
 	}
 	return out
 }
 
+func captureWord(exists, active bool) string {
+	switch {
+	case active:
+		return "active"
+	case exists:
+		return "stopped"
+	}
+	return "not there"
+}
+
+// Local times have their zone: a run's id beside them is in UTC.
+const (
+	withZone     = time.DateTime + " MST"
+	timeWithZone = time.TimeOnly + " MST"
+)
+
 func (a *app) printStatus(s *runStatus) error {
-	fmt.Fprintf(a.stdout, "%s: started %s", printable(s.Tunnel), s.Started.Local().Format(time.DateTime))
+	gone := !slices.ContainsFunc(s.Sides, sideStatus.onRouter)
+	what := "started"
+	if gone && !s.began {
+		what = "nothing was captured by the run of"
+	}
+	fmt.Fprintf(a.stdout, "%s: %s %s", printable(s.Tunnel), what, s.Started.Local().Format(withZone))
+	any := func(is func(sideStatus) bool) bool { return slices.ContainsFunc(s.Sides, is) }
+	active := any(func(side sideStatus) bool { return side.Capture == "active" || side.Error != "" })
+	control := any(func(side sideStatus) bool { return side.Control == "active" })
 	switch {
 	case s.Ends == nil:
-	case !slices.ContainsFunc(s.Sides, func(side sideStatus) bool { return side.Capture != "not there" }):
+	case gone:
 		fmt.Fprint(a.stdout, ", over: its captures are on no router any more")
-	case time.Until(*s.Ends) > 0:
-		fmt.Fprintf(a.stdout, ", stops by itself at %s, in %s", s.Ends.Local().Format(time.TimeOnly), time.Until(*s.Ends).Round(time.Second))
+	case !active && control:
+		fmt.Fprint(a.stdout, ", stopped, but not at the control plane: moncap collect stops that and fetches what they hold")
+	case !active:
+		fmt.Fprint(a.stdout, ", stopped: moncap collect fetches what they hold")
 	default:
-		fmt.Fprintf(a.stdout, ", its time was over at %s", s.Ends.Local().Format(time.TimeOnly))
+		fmt.Fprint(a.stdout, ", "+whenOver(*s.Ends))
+	}
+	if s.ControlEnds != nil && control {
+		fmt.Fprint(a.stdout, "; at the control plane: "+whenOver(*s.ControlEnds))
 	}
 	fmt.Fprintf(a.stdout, "; %s\n", printable(s.Bundle))
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "SIDE\tPEER\tCAPTURE\tPACKETS\tDROPPED")
-	for _, side := range s.Sides {
-		packets, dropped := strconv.Itoa(side.Packets), strconv.Itoa(side.Dropped)
-		if side.Capture != "active" && side.Capture != "stopped" {
-			packets, dropped = "-", "-"
+	w := a.newTable(a.stdout)
+	fmt.Fprint(w, "SIDE\tPEER\tCAPTURE\tPACKETS\tDROPPED")
+	two := any(func(side sideStatus) bool { return side.Control != "" })
+	if two {
+		fmt.Fprint(w, "\tCONTROL PLANE\tPACKETS")
+	}
+	fmt.Fprintln(w)
+	counted := func(capture string, n int) string {
+		if capture != "active" && capture != "stopped" {
+			return "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", side.Side, side.Peer, side.Capture, packets, dropped)
+		return strconv.Itoa(n)
+	}
+	for _, side := range s.Sides {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s", side.Side, side.Peer, side.Capture, counted(side.Capture, side.Packets),
+			counted(side.Capture, side.Dropped))
+		if two {
+			fmt.Fprintf(w, "\t%s\t%s", orDefault(side.Control, "-"), counted(side.Control, side.ControlPackets))
+		}
+		fmt.Fprintln(w)
 	}
 	return w.Flush()
+}
+
+// whenOver says when a capture stops by itself, or did.
+func whenOver(at time.Time) string {
+	if left := time.Until(at); left > 0 {
+		return fmt.Sprintf("stops by itself at %s, in %s", at.Local().Format(timeWithZone), left.Round(time.Second))
+	}
+	return "its time was over at " + at.Local().Format(timeWithZone)
 }
 
 func (a *app) stopCommand() *cobra.Command {
@@ -329,7 +416,10 @@ func (a *app) stopCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.stdout, "stopped; fetch them with: moncap collect %s\n", printable(dir))
+			run := wordsFor(dir, name)
+			a.done = &unsaid{exitDirty, "the captures are stopped, and what they hold is on the routers: " + run,
+				"moncap collect " + run + " fetches it; moncap clean " + run + " removes it"}
+			_, err = fmt.Fprintf(a.stdout, "stopped; fetch them with: %s\n", a.asGiven("moncap collect "+run))
 			return err
 		},
 	}
@@ -345,8 +435,9 @@ func (a *app) collectCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "collect TUNNEL|BUNDLE",
 		Short: "Stop, export, fetch, observe and clean up what start began; then the report",
-		Long: "Stop, export, fetch, observe and clean up what start began; then the report. Also for a run that left the only copy of\n" +
-			"its packets on a router: what can be fetched now is fetched, and the routers are cleaned.\n" + exitStatusHelp,
+		Long: "Stop, export, fetch, observe and clean up what start began; then the report. Also for a run that left the " +
+			"only copy of\nits packets on a router: what can be fetched now is fetched, and the routers are cleaned.\n" +
+			exitStatusHelp,
 		Example:           "  moncap collect hq-branch --format html -o report.html",
 		Args:              wants(1, 1),
 		ValidArgsFunction: a.completeRun,
@@ -359,6 +450,9 @@ func (a *app) collectCommand() *cobra.Command {
 			}
 			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Collect)
 			err = unlessUnknown(dir, err)
+			if errors.Is(err, capture.ErrNothing) {
+				return a.isOver(args[0], err, o)
+			}
 			if dir != "" && err != nil && exitCode(err) != exitUsage {
 				return errors.Join(err, a.showFailed(a.failedDocument(dir, args[0], err), o))
 			}
@@ -374,7 +468,8 @@ func (a *app) collectCommand() *cobra.Command {
 	}
 	o.register(c)
 	a.registerUploadPassword(c)
-	c.Flags().StringVar(&keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
+	c.Flags().StringVar(&keys, "keys", "", "file of keys, as Wireshark's ikev2_decryption_table or "+
+		"ikev1_decryption_table; with --format pcapng -o FILE a copy for Wireshark goes to FILE.keys")
 	nameFlag(c, &name)
 	a.registerPatience(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and connect to nothing")

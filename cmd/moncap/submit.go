@@ -71,7 +71,7 @@ EXIT STATUS
   2   with --wait: a critical finding
   3   with --wait: inconclusive
   4   the database cannot be reached; with --wait, a run failed and its routers are clean
-  5   with --wait: something is left on a router; moncap jobs says where, and what removes it
+  5   the answer could not be written, though the runs are submitted; with --wait, something is left on a router: moncap jobs says where
   64  wrong usage or inventory, or there is no database`
 
 func (a *app) submit(ctx context.Context, f *submitFlags) error {
@@ -175,19 +175,30 @@ type submittedRun struct {
 	Approval bool   `json:"needs_approval,omitempty"`
 }
 
+// theRuns names runs in a sentence and in a command; of many, only the first one.
+func theRuns(ids []string) (named, typed string) {
+	if len(ids) > 5 {
+		return fmt.Sprintf("%s and %d others", ids[0], len(ids)-1), "RUN..."
+	}
+	return strings.Join(ids, ", "), strings.Join(ids, " ")
+}
+
 func (a *app) saySubmitted(ctx context.Context, s *fleet.Store, requests []fleet.Request, wait bool) error {
 	submitted := []submittedRun{}
 	ids := make([]string, len(requests))
 	for i, r := range requests {
 		ids[i] = r.Plan.RunID
+	}
+	named, cancel := theRuns(ids)
+	a.done = &unsaid{exitDirty, "this was submitted, and goes on: " + named,
+		"moncap jobs lists what goes on; moncap cancel " + cancel + " takes it back"}
+	for _, r := range requests {
 		submitted = append(submitted, submittedRun{r.Plan.RunID, r.Plan.Tunnel, r.Site, r.Approve})
 		line := fmt.Sprintf("%s  %s", r.Plan.RunID, printable(r.Plan.Tunnel))
 		if r.Approve {
 			line += "  waits for somebody else's moncap approve"
 		}
-		if _, err := fmt.Fprintln(a.stdout, line); err != nil {
-			return err
-		}
+		fmt.Fprintln(a.stdout, line)
 	}
 	a.fact("runs", submitted)
 	a.sayNobodyServes(ctx, s, requests)
@@ -213,9 +224,10 @@ func (a *app) sayNobodyServes(ctx context.Context, s *fleet.Store, requests []fl
 		}
 		told[r.Site] = true
 		if r.Site == "" {
-			a.progress("no worker is there now: moncap serve is one")
+			a.progress("no worker is there now: %s is one", a.asGiven("moncap serve"))
 		} else {
-			a.progress("no worker for site %s is there now: moncap serve --site %s is one", r.Site, shellWord(r.Site))
+			a.progress("no worker for site %s is there now: %s --site %s is one", r.Site, a.asGiven("moncap serve"),
+				shellWord(r.Site))
 		}
 	}
 }
@@ -234,13 +246,15 @@ func (a *app) await(ctx context.Context, s *fleet.Store, ids []string) error {
 			a.progress("%s", jobLine(r))
 		}
 	}, ids...)
+	_, cancel := theRuns(ids)
+	goOn := "the runs go on: moncap jobs lists them, moncap cancel " + cancel + " ends them"
 	if ctx.Err() != nil {
-		return &exitError{exitFailed, &hinted{context.Cause(ctx),
-			"the runs go on: moncap jobs lists them, moncap cancel ends them"}}
+		return &exitError{exitFailed, &hinted{context.Cause(ctx), goOn}}
 	}
 	if err != nil {
-		return err
+		return &hinted{err, goOn}
 	}
+	a.done = &unsaid{exitFailed, "the runs are over", "moncap history shows what came of them"}
 	listed, codes := []jsonJob{}, []int{}
 	for _, r := range runs {
 		listed, codes = append(listed, jobOf(r)), append(codes, codeOf(r))
@@ -260,8 +274,8 @@ func codeOf(r fleet.Run) int {
 	return r.Exit
 }
 
-// failedTunnels are those whose runs of a schedule failed: of its last time, or of the one that is
-// named.
+// failedTunnels are those whose runs of a schedule failed: of its last time, or of the
+// one that is named.
 func (a *app) failedTunnels(ctx context.Context, s *fleet.Store, of string) ([]string, error) {
 	name, when, _ := strings.Cut(of, "@")
 	from, to, err := a.momentsOf(name, when)
@@ -302,8 +316,8 @@ func (a *app) failedTunnels(ctx context.Context, s *fleet.Store, of string) ([]s
 	return names, nil
 }
 
-// causeOf is what the history says of a run that a schedule made: its name and the moment it was
-// for.
+// causeOf is what the history says of a run that a schedule made: its name and the
+// moment it was for.
 func causeOf(name, due string) string { return "schedule " + name + "@" + due }
 
 // dueOf is the moment for which a schedule made a run; zero: none did.

@@ -50,7 +50,8 @@ func noticesOf(inv *inventory.Inventory, v fleet.Verdict) []fleet.Notice {
 			// It was told by nobody that something was wrong, but the verdict is another.
 			before, _ := messageOf(fleet.Verdict{Run: *v.Before})
 			text, _ := json.Marshal(before) // of strings and times
-			all = append(all, resolving(v, fleet.OpenNotice{Target: name, About: before.Key, Message: string(text), Opened: v.Before.Ended}))
+			all = append(all,
+				resolving(v, fleet.OpenNotice{Target: name, About: before.Key, Message: string(text), Opened: v.Before.Ended}))
 		}
 	}
 	return all
@@ -61,7 +62,8 @@ func keepsOpen(t *inventory.Notify) bool {
 	return t.Type == inventory.TypePagerDuty || t.Type == inventory.TypeAlertmanager
 }
 
-// targetsOf are the names of those that are told of a run: those of its tunnel, and of the schedule that made it.
+// targetsOf are the names of those that are told of a run: those of its tunnel, and of the schedule
+// that made it.
 func targetsOf(inv *inventory.Inventory, r fleet.Run) []string {
 	var names []string
 	if t := inv.Tunnels[r.Tunnel]; t != nil {
@@ -94,14 +96,16 @@ func isOver(r fleet.Run, about string) bool {
 	case code == codeNotRun:
 		return hasVerdict(r)
 	}
-	return r.Outcome == string(report.Degraded) && !slices.ContainsFunc(r.Findings, func(f fleet.Finding) bool { return f.Code == code })
+	return r.Outcome == string(report.Degraded) &&
+		!slices.ContainsFunc(r.Findings, func(f fleet.Finding) bool { return f.Code == code })
 }
 
 func hasVerdict(r fleet.Run) bool { return r.Outcome != "" && r.Outcome != string(report.NotRun) }
 
 // recovered says whether a tunnel is established that was not before.
 func recovered(v fleet.Verdict) bool {
-	return v.Before != nil && v.Before.State != fleet.Dirty && v.Run.State != fleet.Dirty && v.Run.Outcome == string(report.Established) && isBad(*v.Before)
+	return v.Before != nil && v.Before.State != fleet.Dirty && v.Run.State != fleet.Dirty &&
+		v.Run.Outcome == string(report.Established) && isBad(*v.Before)
 }
 
 func isBad(r fleet.Run) bool { _, bad := messageOf(fleet.Verdict{Run: r}); return bad }
@@ -118,7 +122,8 @@ func toTell(t *inventory.Notify, v fleet.Verdict) bool {
 	return on(inventory.OnChanged) && changed(v)
 }
 
-// changed says whether a verdict is another one than that before: its outcome, or which critical faults there are.
+// changed says whether a verdict is another one than that before: its outcome, or which critical
+// faults there are.
 func changed(v fleet.Verdict) bool {
 	return v.Before == nil || v.Before.Outcome != v.Run.Outcome || !slices.Equal(critical(*v.Before), critical(v.Run))
 }
@@ -134,11 +139,13 @@ func critical(r fleet.Run) []string {
 	return slices.Compact(codes)
 }
 
-// messageOf is what is wrong, in a message without details. ok is false when nothing is, or nobody's fault.
+// messageOf is what is wrong, in a message without details. ok is false when nothing is, or
+// nobody's fault.
 func messageOf(v fleet.Verdict) (m notify.Message, ok bool) {
 	r := v.Run
 	m = notify.Message{
-		Action: notify.Trigger, At: r.Ended, Severity: "warning", Tunnel: r.Tunnel, Site: r.Site, Run: r.ID, Outcome: r.Outcome,
+		Action: notify.Trigger, At: r.Ended, Severity: "warning", Tunnel: r.Tunnel, Site: r.Site, Run: r.ID,
+		Outcome: r.Outcome,
 	}
 	m.Cause, _, _ = strings.Cut(r.Cause, " of ") // a router's name is a detail
 	if v.Before != nil && v.Before.Outcome != r.Outcome {
@@ -163,7 +170,8 @@ func messageOf(v fleet.Verdict) (m notify.Message, ok bool) {
 	}
 	switch {
 	case r.State == fleet.Dirty:
-		m.Code, m.Severity, m.Title = codeLeft, "critical", "a run left something on a router; moncap jobs says what removes it"
+		m.Code, m.Severity, m.Title = codeLeft, "critical",
+			"a run left something on a router; moncap jobs says what removes it"
 		m.Key = aboutOf(r.Tunnel, codeLeft+"/"+r.ID)
 		return m, true
 	case r.State == fleet.Failed, r.State == fleet.Done && !hasVerdict(r):
@@ -218,7 +226,8 @@ func resolving(v fleet.Verdict, o fleet.OpenNotice) fleet.Notice {
 	if err := json.Unmarshal([]byte(o.Message), &m); err != nil { // of a moncap that wrote others
 		m = notify.Message{Tunnel: v.Run.Tunnel, Severity: "critical"}
 	}
-	m.Key, m.Action, m.Since, m.At, m.Run, m.Why = o.About, notify.Resolve, o.Opened, v.Run.Ended, v.Run.ID, inventory.OnRecovered
+	m.Key, m.Action, m.Since, m.At, m.Run, m.Why = o.About, notify.Resolve, o.Opened, v.Run.Ended, v.Run.ID,
+		inventory.OnRecovered
 	m.Before, m.Outcome, m.Findings, m.Details = m.Outcome, v.Run.Outcome, nil, nil
 	m.Title = "the verdict is " + v.Run.Outcome + " now"
 	switch {
@@ -244,9 +253,11 @@ func noticeOf(target string, r fleet.Run, m notify.Message) fleet.Notice {
 const maxDigest = 100
 
 // ranks order the outcomes of a digest, the worst first.
-var ranks = []string{"dirty", string(report.Failed), codeNotRun, string(report.Inconclusive), string(report.Degraded), "never run", string(report.Established)}
+var ranks = []string{"dirty", string(report.Failed), codeNotRun, string(report.Inconclusive), string(report.Degraded),
+	"never run", string(report.Established)}
 
-// digestOf is the message of how the tunnels are that a target is told of: all of them, when it is told of none.
+// digestOf is the message of how the tunnels are that a target is told of: all of them, when it is
+// told of none.
 func digestOf(inv *inventory.Inventory, t *inventory.Notify, last map[string]fleet.Run, at time.Time) notify.Message {
 	m := notify.Message{Action: notify.Digest, Key: "moncap/digest/" + t.Name, At: at, Severity: "info", Code: "digest"}
 	good := 0

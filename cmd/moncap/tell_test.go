@@ -53,7 +53,8 @@ func (s *tale) run(r fleet.Run) string {
 	if r.ID == "" {
 		r.ID = fmt.Sprintf("20261129-120000-%06d", s.n)
 	}
-	r.Ended, r.Peers, r.Routers = time.Unix(int64(1_800_000_000+3600*s.n), 0), [2]string{"a", "b"}, [2]string{"192.0.2.1:22", "192.0.2.2:22"}
+	r.Ended, r.Peers, r.Routers = time.Unix(int64(1_800_000_000+3600*s.n), 0), [2]string{"a", "b"},
+		[2]string{"192.0.2.1:22", "192.0.2.2:22"}
 	r.Headline = "10.0.0.1 never answered"
 	v := fleet.Verdict{Run: r, Before: s.before[r.Tunnel]}
 	for _, o := range s.open {
@@ -70,7 +71,9 @@ func (s *tale) run(r fleet.Run) string {
 		if m.ID != n.ID || m.Key != n.About || string(m.Action) != n.Action || m.Schema != notify.Schema {
 			s.t.Errorf("%+v\n%+v", n, m)
 		}
-		if address := strings.Contains(n.Message, "10.0.0.1") || strings.Contains(n.Message, "192.0.2."); address != s.inv.Notify[n.Target].Details && n.Action == "trigger" || address && n.Action != "trigger" {
+		if address := strings.Contains(n.Message, "10.0.0.1") ||
+			strings.Contains(n.Message, "192.0.2."); address != s.inv.Notify[n.Target].Details && n.Action == "trigger" ||
+			address && n.Action != "trigger" {
 			s.t.Errorf("addresses to %s: %s", n.Target, n.Message)
 		}
 		key := n.Target + " " + n.About
@@ -134,7 +137,8 @@ func TestWhatIsToldOfOneRunAfterAnother(t *testing.T) {
 		{"with a warning", verdict("degraded", "clock-skew"), "chat trigger clock-skew, pd trigger clock-skew"},
 		{"inconclusive", verdict("inconclusive"), "chat trigger inconclusive, pd trigger inconclusive"},
 		{"another warning", verdict("degraded", "esp-loss"),
-			"chat resolve clock-skew, chat resolve inconclusive, pd resolve clock-skew, pd resolve inconclusive, chat trigger esp-loss, pd trigger esp-loss"},
+			"chat resolve clock-skew, chat resolve inconclusive, pd resolve clock-skew, pd resolve inconclusive, chat trigger " +
+				"esp-loss, pd trigger esp-loss"},
 		{"well", verdict("established"), "chat resolve esp-loss, pd resolve esp-loss"},
 		{"something is left", dirty, "chat trigger left-on-router, pd trigger left-on-router"},
 		{"another run is well", verdict("established"), ""},
@@ -210,7 +214,8 @@ func TestDigest(t *testing.T) {
 	} {
 		m := digestOf(s.inv, s.inv.Notify["chat"], c.last, at)
 		l := m.Tunnels[0]
-		if got := l.Tunnel + " " + l.Outcome + " " + l.Code; m.Title != c.title || got != c.first || m.Severity != c.severity {
+		if got := l.Tunnel + " " + l.Outcome + " " + l.Code; m.Title != c.title || got != c.first ||
+			m.Severity != c.severity {
 			t.Errorf("%s, %s, %s; want %s, %s, %s", m.Title, got, m.Severity, c.title, c.first, c.severity)
 		}
 	}

@@ -18,7 +18,8 @@ import (
 	"github.com/moncap/moncap/device/inventory"
 )
 
-// teller sends what the fleet's database has to be told. Any number of workers do; each notice is taken by one.
+// teller sends what the fleet's database has to be told. Any number of workers do; each notice is
+// taken by one.
 type teller struct {
 	app       *app
 	store     *fleet.Store
@@ -197,7 +198,8 @@ func openTarget(ctx context.Context, t *inventory.Notify) (notify.Target, error)
 	return to, nil
 }
 
-// makeDigests writes the digests whose time has come. All workers try, and one is written: its name is its time.
+// makeDigests writes the digests whose time has come. All workers try, and one is written: its name
+// is its time.
 func (t *teller) makeDigests(ctx context.Context, inv *inventory.Inventory) error {
 	if t.digests == nil {
 		t.digests = map[string]*dueDigest{}

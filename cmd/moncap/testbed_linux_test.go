@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -27,20 +26,37 @@ import (
 //
 //	gateway A (wa) --- (wa) middle (wb) --- (wb) gateway B
 type bed struct {
-	t       *testing.T
+	t       testing.TB
+	unready func(why string) // is told why the cause cannot be played, before the test ends
 	dir     string
 	ns      map[string]string // "a", "b" and "m": the middle
 	nat     bool
 	daemons map[string]*child
+	makers  map[string]maker
+	ground
+
+	gateways map[string]gateway
 }
 
-// What the gateways are called and what they protect. With a NAT, A has an address that B never
-// sees.
+// ground is what the sides "a" and "b" are called and what they protect. With a NAT, A has an
+// address that B never sees: the gate's at B.
+type ground struct {
+	address, gate map[string]netip.Prefix
+	protected     map[string]netip.Prefix
+}
+
+func groundOf(a, gateA, gateB, b, protectedA, protectedB string) ground {
+	pair := func(a, b string) map[string]netip.Prefix {
+		return map[string]netip.Prefix{"a": netip.MustParsePrefix(a), "b": netip.MustParsePrefix(b)}
+	}
+	return ground{address: pair(a, b), gate: pair(gateA, gateB), protected: pair(protectedA, protectedB)}
+}
+
 var (
-	bedA, bedNAT  = netip.MustParseAddr("198.51.100.10"), netip.MustParseAddr("203.0.113.1")
-	bedB          = netip.MustParseAddr("203.0.113.20")
-	bedProtectedA = "10.1.0.1"
-	bedProtectedB = "10.2.0.1"
+	overIPv4 = groundOf("198.51.100.10/24", "198.51.100.1/24", "203.0.113.1/24", "203.0.113.20/24",
+		"10.1.0.1/32", "10.2.0.1/32")
+	overIPv6 = groundOf("2001:db8:a::10/64", "2001:db8:a::1/64", "2001:db8:b::1/64", "2001:db8:b::20/64",
+		"fd00:1::1/128", "fd00:2::1/128")
 )
 
 // needsForBed says why there can be no bed on this machine, or nothing.
@@ -48,13 +64,10 @@ func needsForBed() string {
 	if os.Getuid() != 0 {
 		return "network namespaces need root"
 	}
-	for _, tool := range []string{"ip", "nft", "ethtool", "ping", "charon-systemd", "swanctl"} {
+	for _, tool := range []string{"ip", "nft", "ethtool", "ping", "mount", "unshare"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return tool + " is not installed"
 		}
-	}
-	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		return "there is no /dev/net/tun, through which the daemon's own ESP goes"
 	}
 	probe := bedName(0, "x")
 	if out, err := exec.Command("ip", "netns", "add", probe).CombinedOutput(); err != nil {
@@ -72,8 +85,8 @@ func bedName(n int64, end string) string {
 	return fmt.Sprintf("%s%d-%d%s", bedPrefix, os.Getpid(), n, end)
 }
 
-// sweepBeds removes what a test left that was killed: its namespaces carry the number of its
-// process.
+// sweepBeds removes what a test left that was killed: its namespaces carry the
+// number of its process.
 func sweepBeds(t *testing.T) {
 	entries, err := os.ReadDir("/run/netns")
 	if err != nil {
@@ -89,12 +102,11 @@ func sweepBeds(t *testing.T) {
 	}
 }
 
-// isTest says whether a process is a test like this one. One that is dead and not yet waited for has no
-// program any more.
+// isTest says whether a process is a test, under whatever name it was built: its beds are in use.
+// One that is dead and not yet waited for has no program any more.
 func isTest(pid int) bool {
 	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	own, _ := os.Executable()
-	return err == nil && filepath.Base(theirs) == filepath.Base(own)
+	return err == nil && strings.HasSuffix(strings.TrimSuffix(theirs, " (deleted)"), ".test")
 }
 
 // removeNamespace ends what still runs in a namespace of ours, and removes it.
@@ -108,10 +120,25 @@ func removeNamespace(name string) {
 	_ = exec.Command("ip", "netns", "del", name).Run()
 }
 
+// fail ends the cause: the lab cannot do what it is about, which says nothing of moncap.
+func (b *bed) fail(format string, args ...any) {
+	b.t.Helper()
+	why := fmt.Sprintf(format, args...)
+	first, _, _ := strings.Cut(strings.TrimSpace(why), "\n")
+	b.unready(first)
+	b.t.Fatal(why)
+}
+
 // newBed makes the namespaces and what connects them. All of it is gone when the test ends.
-func newBed(ctx context.Context, t *testing.T, n int64, nat bool) *bed {
+func newBed(ctx context.Context, t *testing.T, n int64, g ground, nat bool, unready func(string)) *bed {
 	t.Helper()
-	b := &bed{t: t, dir: t.TempDir(), ns: map[string]string{}, nat: nat, daemons: map[string]*child{}}
+	b := &bed{t: t, unready: unready, ns: map[string]string{}, nat: nat, daemons: map[string]*child{},
+		makers: map[string]maker{}, gateways: map[string]gateway{}, ground: g}
+	var err error
+	if b.dir, err = os.MkdirTemp("", bedPrefix); err != nil { // t.TempDir has the cause in its name: mount takes no comma
+		b.fail("%v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(b.dir) })
 	for _, x := range []string{"a", "b", "m"} {
 		name := bedName(n, x)
 		b.ns[x] = name
@@ -119,17 +146,18 @@ func newBed(ctx context.Context, t *testing.T, n int64, nat bool) *bed {
 		b.must(ctx, "ip", "netns", "add", name)
 		b.must(ctx, "ip", "-n", name, "link", "set", "lo", "up")
 	}
-	gateA := netip.MustParseAddr("198.51.100.1")
-	b.wire(ctx, "a", bedA, gateA, bedProtectedA)
-	b.wire(ctx, "b", bedB, bedNAT, bedProtectedB)
-	b.inside(ctx, "m", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	b.wire(ctx, "a")
+	b.wire(ctx, "b")
+	b.inside(ctx, "m", "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 	// `early` comes before fragments are put together, for NAT does that.
 	b.nft(ctx, "m", `table inet lab {
  chain early { type filter hook prerouting priority -450; }
  chain way { type filter hook forward priority 0; }
  chain out { type filter hook output priority 0; }
 }`)
+	// What looks for its next router with its first message sends that again before it is out.
 	for _, x := range []string{"a", "b"} {
+		b.inside(ctx, x, "ping", "-q", "-c", "1", "-w", "10", b.gate[x].Addr().String())
 		b.nft(ctx, x, "table inet lab {\n chain out { type filter hook output priority 0; }\n}")
 	}
 	if nat {
@@ -145,23 +173,23 @@ func newBed(ctx context.Context, t *testing.T, n int64, nat bool) *bed {
 
 // wire connects a gateway with the middle. Checksums are made in software, for the captures shall
 // have them.
-func (b *bed) wire(ctx context.Context, x string, address, gate netip.Addr, protected string) {
+func (b *bed) wire(ctx context.Context, x string) {
 	gw, middle, dev := b.ns[x], b.ns["m"], "w"+x
 	b.must(ctx, "ip", "link", "add", dev, "netns", gw, "type", "veth", "peer", "name", dev, "netns", middle)
-	b.must(ctx, "ip", "-n", gw, "addr", "add", address.String()+"/24", "dev", dev)
-	b.must(ctx, "ip", "-n", gw, "addr", "add", protected+"/32", "dev", "lo")
-	b.must(ctx, "ip", "-n", middle, "addr", "add", gate.String()+"/24", "dev", dev)
+	b.must(ctx, "ip", "-n", gw, "addr", "add", b.address[x].String(), "dev", dev, "nodad")
+	b.must(ctx, "ip", "-n", gw, "addr", "add", b.protected[x].String(), "dev", "lo", "nodad")
+	b.must(ctx, "ip", "-n", middle, "addr", "add", b.gate[x].String(), "dev", dev, "nodad")
 	for _, ns := range []string{gw, middle} {
 		b.must(ctx, "ip", "-n", ns, "link", "set", dev, "up")
 		b.must(ctx, "ip", "netns", "exec", ns, "ethtool", "-K", dev, "tx", "off")
 	}
-	b.must(ctx, "ip", "-n", gw, "route", "add", "default", "via", gate.String())
+	b.must(ctx, "ip", "-n", gw, "route", "add", "default", "via", b.gate[x].Addr().String())
 }
 
 func (b *bed) must(ctx context.Context, name string, args ...string) {
 	b.t.Helper()
 	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
-		b.t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+		b.fail("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
 	}
 }
 
@@ -177,7 +205,7 @@ func (b *bed) nft(ctx context.Context, x, rules string) {
 	c := exec.CommandContext(ctx, "ip", "netns", "exec", b.ns[x], "nft", "-f", "-")
 	c.Stdin = strings.NewReader(rules)
 	if out, err := c.CombinedOutput(); err != nil {
-		b.t.Errorf("nft: %v: %s\n%s", err, out, rules)
+		b.fail("nft: %v: %s\n%s", err, out, rules)
 	}
 }
 
@@ -195,19 +223,25 @@ type child struct {
 	once sync.Once
 }
 
+// enter has a command run in a namespace.
+func (b *bed) enter(x string, c *exec.Cmd) {
+	b.t.Helper()
+	path, err := exec.LookPath("ip")
+	if err != nil {
+		b.fail("%v", err)
+	}
+	c.Args = append([]string{"ip", "netns", "exec", b.ns[x], c.Path}, c.Args[1:]...)
+	c.Path = path
+}
+
 // spawn starts a process in a namespace, which ends with the test. The `ip` that starts it becomes
 // it, so that its number is known.
 func (b *bed) spawn(x string, c *exec.Cmd) *child {
 	b.t.Helper()
-	path, err := exec.LookPath("ip")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	c.Args = append([]string{"ip", "netns", "exec", b.ns[x], c.Path}, c.Args[1:]...)
-	c.Path = path
+	b.enter(x, c)
 	c.WaitDelay = 2 * time.Second
 	if err := c.Start(); err != nil {
-		b.t.Fatal(err)
+		b.fail("%v", err)
 	}
 	p := &child{cmd: c, done: make(chan struct{})}
 	go func() { defer close(p.done); _ = c.Wait() }()
@@ -234,67 +268,12 @@ func (p *child) kill() {
 	<-p.done
 }
 
-// gateway is how one side is configured: the connection as swanctl.conf(5) has it, and what
-// strongswan.conf(5) has besides.
-type gateway struct {
-	absent        bool // no daemon runs
-	version       int
-	ike, esp      string
-	key           string
-	id, peerID    string
-	peer          string // the address it talks to; empty: the peer's
-	local, remote string // what it protects
-
-	connection, child, daemon []string // further settings
-}
-
-func gatewayOf(x string) gateway {
-	g := gateway{version: 2, ike: "aes256-sha256-modp2048", esp: "aes256-sha256", key: "a-key-for-practice",
-		id: "a.example", peerID: "b.example", local: bedProtectedA + "/32", remote: bedProtectedB + "/32"}
-	if x == "b" {
-		g.id, g.peerID, g.local, g.remote = g.peerID, g.id, g.remote, g.local
-	}
-	return g
-}
-
-// section writes a section of strongSwan's configuration: a setting a line.
-func section(name string, settings ...string) string {
-	return name + " {\n" + strings.Join(settings, "\n") + "\n}"
-}
-
-// daemonText is strongswan.conf. Its own ESP (kernel-libipsec) works on kernels without; it always
-// encapsulates in UDP.
-func (g gateway) daemonText(dir string) string {
-	settings := append([]string{
-		"load = random nonce openssl kdf sha1 sha2 aes hmac gmp kernel-libipsec kernel-netlink socket-default updown vici",
-		"retransmit_timeout = 1", "retransmit_base = 1.4", "retransmit_tries = 3", "retry_initiate_interval = 0",
-		section("plugins", section("vici", "socket = unix://"+filepath.Join(dir, "vici")),
-			section("kernel-libipsec", "allow_peer_ts = yes")),
-		section("filelog", section("log", "path = "+filepath.Join(dir, "log"), "default = 1", "flush_line = yes")),
-	}, g.daemon...)
-	return section("charon-systemd", settings...) + "\n" + section("swanctl", "load = random openssl") + "\n"
-}
-
-// connectionText is swanctl.conf.
-func (g gateway) connectionText(own, peer string) string {
-	child := append([]string{"local_ts = " + g.local, "remote_ts = " + g.remote, "esp_proposals = " + g.esp}, g.child...)
-	settings := append([]string{
-		"version = " + strconv.Itoa(g.version), "local_addrs = " + own, "remote_addrs = " + peer, "proposals = " + g.ike,
-		section("local", "auth = psk", "id = "+g.id), section("remote", "auth = psk", "id = "+g.peerID),
-		section("children", section("lab", child...)),
-	}, g.connection...)
-	secrets := section("secrets", section("ike-1", `secret = "`+g.key+`"`))
-	return section("connections", section("lab", settings...)) + "\n" + secrets + "\n"
-}
-
 // addresses are a side's own and the one it knows its peer by.
 func (b *bed) addresses(x string, g gateway) (own, peer string) {
-	own, peer = bedA.String(), bedB.String()
-	if x == "b" {
-		own, peer = bedB.String(), bedA.String()
-		if b.nat {
-			peer = "%any"
-		}
+	other := map[string]string{"a": "b", "b": "a"}[x]
+	own, peer = b.address[x].Addr().String(), b.address[other].Addr().String()
+	if x == "b" && b.nat {
+		peer = "%any"
 	}
 	if g.peer != "" {
 		peer = g.peer
@@ -302,76 +281,56 @@ func (b *bed) addresses(x string, g gateway) (own, peer string) {
 	return own, peer
 }
 
-// daemon starts strongSwan on a side and loads its connection.
+// daemon starts the daemon of a side.
 func (b *bed) daemon(ctx context.Context, x string, g gateway) {
 	b.t.Helper()
-	dir := filepath.Join(b.dir, x)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		b.t.Fatal(err)
-	}
-	own, peer := b.addresses(x, g)
-	b.write(filepath.Join(dir, "strongswan.conf"), g.daemonText(dir))
-	b.write(filepath.Join(dir, "swanctl.conf"), g.connectionText(own, peer))
-	notify := filepath.Join(dir, "notify")
-	ready, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer ready.Close()
-	path, _ := exec.LookPath("charon-systemd")
-	c := exec.Command(path)
-	c.Env = append(os.Environ(), "STRONGSWAN_CONF="+filepath.Join(dir, "strongswan.conf"), "NOTIFY_SOCKET="+notify)
-	b.daemons[x] = b.spawn(x, c)
-	// sd_notify(3): the daemon says when it is ready.
-	_ = ready.SetReadDeadline(time.Now().Add(30 * time.Second))
-	said := make([]byte, 512)
-	for n := 0; !strings.Contains(string(said[:n]), "READY=1"); {
-		if n, err = ready.Read(said); err != nil {
-			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			b.t.Fatalf("the daemon of side %s does not start: %v\n%s", x, err, log)
-		}
-	}
-	out, err := b.swanctl(ctx, x, "--load-all", "--noprompt", "--file", filepath.Join(dir, "swanctl.conf"))
-	if err != nil {
-		b.t.Fatalf("swanctl: %v: %s", err, out)
-	}
+	b.makers[x] = makers[g.maker]
+	b.makers[x].start(ctx, b, x, g)
 }
+
+// again starts the daemon of a side that has none, with nothing left of an earlier one.
+func (b *bed) again(ctx context.Context, x string) {
+	b.t.Helper()
+	if err := os.RemoveAll(filepath.Join(b.dir, x)); err != nil {
+		b.t.Fatal(err)
+	}
+	b.daemon(ctx, x, b.gateways[x])
+}
+
+// initiate has a side begin.
+func (b *bed) initiate(ctx context.Context, x string) { b.makers[x].initiate(ctx, b, x) }
+
+// terminate has a side end the tunnel.
+func (b *bed) terminate(ctx context.Context, x string) { b.makers[x].terminate(ctx, b, x) }
 
 func (b *bed) write(file, text string) {
 	b.t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		b.t.Fatal(err)
+		b.fail("%v", err)
 	}
 }
 
-// swanctl tells the daemon of a side something.
-func (b *bed) swanctl(ctx context.Context, x string, args ...string) (string, error) {
-	dir := filepath.Join(b.dir, x)
-	c := exec.CommandContext(ctx, "swanctl", append(args, "--uri", "unix://"+filepath.Join(dir, "vici"))...)
-	c.Env = append(os.Environ(), "STRONGSWAN_CONF="+filepath.Join(dir, "strongswan.conf"))
-	out, err := c.CombinedOutput()
-	return string(out), err
-}
-
-// initiate has a side begin, and returns when the tunnel is up or has failed.
-func (b *bed) initiate(ctx context.Context, x string) {
-	_, _ = b.swanctl(ctx, x, "--initiate", "--child", "lab") // that it fails is what most causes are about
-}
-
 // traffic sends n pings of so many bytes from A through the tunnel.
-func (b *bed) traffic(ctx context.Context, n, size int) {
-	_ = exec.CommandContext(ctx, "ip", "netns", "exec", b.ns["a"], "ping", "-q", "-c", strconv.Itoa(n), "-i", "0.1",
-		"-W", "1", "-s", strconv.Itoa(size), "-I", bedProtectedA, bedProtectedB).Run()
+func (b *bed) traffic(ctx context.Context, n, size int) { b.trafficFrom(ctx, "a", n, size) }
+
+func (b *bed) trafficFrom(ctx context.Context, x string, n, size int) {
+	from, to := b.protected["a"].Addr().String(), b.protected["b"].Addr().String()
+	if x == "b" {
+		from, to = to, from
+	}
+	_ = exec.CommandContext(ctx, "ip", "netns", "exec", b.ns[x], "ping", "-q", "-c", strconv.Itoa(n), "-i", "0.1",
+		"-W", "1", "-s", strconv.Itoa(size), "-I", from, to).Run()
 }
 
 // self is this program as moncap, in the middle.
 func (b *bed) self(args ...string) *exec.Cmd {
 	path, err := os.Executable()
 	if err != nil {
-		b.t.Fatal(err)
+		b.fail("%v", err)
 	}
 	c := exec.Command(path, args...)
-	c.Env = append(os.Environ(), "MONCAP_TEST_AS_PROGRAM=1")
+	c.Env = append(os.Environ(), "MONCAP_TEST_AS_PROGRAM=1", "XDG_STATE_HOME="+filepath.Join(b.dir, "state"),
+		"MONCAP_RUNS="+filepath.Join(b.dir, "runs"))
 	return c
 }
 
@@ -380,15 +339,16 @@ func (b *bed) self(args ...string) *exec.Cmd {
 func (b *bed) simulate(clockB time.Duration) string {
 	b.t.Helper()
 	dir := filepath.Join(b.dir, "routers")
-	args := []string{"simulate", "--live", "wa,wb", "--addresses", bedA.String() + "," + bedB.String(), "--dir", dir,
+	addresses := b.address["a"].Addr().String() + "," + b.address["b"].Addr().String()
+	args := []string{"simulate", "--live", "wa,wb", "--addresses", addresses, "--dir", dir,
 		"--port-a", "0", "--port-b", "0", "--clock-b", clockB.String()}
 	if b.nat {
-		args = append(args, "--nat-address-a", bedNAT.String())
+		args = append(args, "--nat-address-a", b.gate["b"].Addr().String())
 	}
 	c := b.self(args...)
 	out, err := c.StdoutPipe()
 	if err != nil {
-		b.t.Fatal(err)
+		b.fail("%v", err)
 	}
 	var complaint lockedBuffer
 	c.Stderr = &complaint
@@ -398,7 +358,7 @@ func (b *bed) simulate(clockB time.Duration) string {
 			return filepath.Join(dir, "inventory.yaml")
 		}
 	}
-	b.t.Fatal("the simulated routers do not start: ", complaint.String())
+	b.fail("the simulated routers do not start: %s", complaint.String())
 	return ""
 }
 
@@ -415,13 +375,23 @@ type liveRun struct {
 	stderr strings.Builder
 }
 
-// capture starts a run.
-func (b *bed) capture(inventory string, args ...string) *liveRun {
+// capture starts a run, or a watch where there are flags for one.
+func (b *bed) capture(inventory string, armed []string, args ...string) *liveRun {
 	b.t.Helper()
 	r := &liveRun{bundle: filepath.Join(b.dir, "bundle"), file: filepath.Join(b.dir, "report.json"),
 		waiting: make(chan struct{}), over: make(chan struct{}), phases: map[string]time.Time{}}
 	c := b.self(append([]string{"run", "live", "-i", inventory, "--format", "json", "--log-format", "json",
 		"--out", r.bundle, "-o", r.file}, args...)...)
+	if armed != nil {
+		c = b.self(append([]string{"watch", "live", "-i", inventory, "--format", "json"}, armed...)...)
+		r.bundle = filepath.Join(b.dir, "runs")
+		out, err := os.Create(r.file)
+		if err != nil {
+			b.fail("%v", err)
+		}
+		defer out.Close()
+		c.Stdout = out
+	}
 	stderr, stdin := io.Pipe()
 	c.Stderr = stdin
 	r.process = b.spawn("m", c)
@@ -442,12 +412,45 @@ func (r *liveRun) follow(stderr io.Reader) {
 			Msg, Phase string
 		}
 		r.stderr.Write(append(lines.Bytes(), '\n'))
+		if strings.Contains(lines.Text(), " armed: ") {
+			capturing()
+		}
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "phase" {
 			r.phases[line.Phase] = line.Time
 			if line.Phase == "wait" {
 				capturing()
 			}
 		}
+	}
+}
+
+// folder is the bundle; a watch makes one in the folder of all.
+func (r *liveRun) folder() string {
+	for _, pattern := range []string{"a.pcap", "*/a.pcap", "*/*/a.pcap"} {
+		if found, _ := filepath.Glob(filepath.Join(r.bundle, pattern)); len(found) > 0 {
+			return filepath.Dir(found[0])
+		}
+	}
+	return r.bundle
+}
+
+// incomplete says which capture was not taken, or nothing.
+func (r *liveRun) incomplete() string {
+	for _, name := range []string{"a.pcap", "b.pcap"} {
+		if _, err := os.Stat(filepath.Join(r.folder(), name)); err != nil {
+			return "there is no " + name
+		}
+	}
+	return ""
+}
+
+// judgeAgain puts in place of the report what the two captures alone say.
+func (r *liveRun) judgeAgain(b *bed) {
+	b.t.Helper()
+	c := b.self("analyze", filepath.Join(r.folder(), "a.pcap"), filepath.Join(r.folder(), "b.pcap"),
+		"--format", "json", "-o", r.file)
+	if out, err := c.CombinedOutput(); c.ProcessState == nil || c.ProcessState.ExitCode() > 3 {
+		b.t.Errorf("analyze: %v: %s", err, out)
 	}
 }
 

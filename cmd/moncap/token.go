@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,6 +66,8 @@ EXIT STATUS
 				if err != nil {
 					return err
 				}
+				a.done = &unsaid{exitFailed, "the token of " + printable(args[0]) + " was made, and nobody has it",
+					"moncap token remove " + shellWord(args[0]) + " ends it"}
 				a.progress("the token of %s, %s; it is not shown again", args[0], role)
 				_, err = fmt.Fprintln(a.stdout, secret)
 				return err
@@ -126,10 +127,11 @@ func (a *app) printTokens(tokens []fleet.Token, format string) error {
 		_, err := fmt.Fprintln(a.stdout, "there are no tokens: moncap token add makes one")
 		return err
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	w := a.newTable(a.stdout)
 	fmt.Fprintln(w, "NAME\tROLE\tMADE\tBY")
 	for _, t := range tokens {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(t.Name), t.Role, t.Made.Local().Format("2006-01-02 15:04"), printable(t.MadeBy))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(t.Name), t.Role, t.Made.Local().Format(withZone),
+			printable(t.MadeBy))
 	}
 	return w.Flush()
 }

@@ -21,7 +21,8 @@ import (
 	"github.com/moncap/moncap/analysis/report"
 )
 
-// toolRows are the rows of docs/tools.md: what moncap does, and what the other tool does where it is installed.
+// toolRows are the rows of docs/tools.md: what moncap does, and what the other tool does where it
+// is installed.
 var toolRows = map[string]struct{ ours, theirs func(t *testing.T) }{
 	"exchange-43": {
 		func(t *testing.T) {
@@ -37,7 +38,8 @@ var toolRows = map[string]struct{ ours, theirs func(t *testing.T) }{
 	},
 	"udp-848": {
 		func(t *testing.T) {
-			listHas(t, tunnelFile(groupKeys()), "848 -> 848 Len=92 GSA_AUTH MID=01 Initiator Request [group keys (GDOI, G-IKEv2), none of a tunnel]")
+			listHas(t, tunnelFile(groupKeys()),
+				"848 -> 848 Len=92 GSA_AUTH MID=01 Initiator Request [group keys (GDOI, G-IKEv2), none of a tunnel]")
 		},
 		func(t *testing.T) { noneIsIKE(t, tunnelFile(groupKeys())) },
 	},
@@ -83,7 +85,8 @@ func TestOtherTools(t *testing.T) {
 	}
 }
 
-// tool returns the program's path, or skips; the packages of .ci/run must be there when MONCAP_REFEREES says so.
+// tool returns the program's path, or skips; the packages of .ci/run must be there when
+// MONCAP_REFEREES says so.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	bin, err := exec.LookPath(name)
@@ -284,7 +287,8 @@ func text2pcapTakesNothing(t *testing.T) {
 	}
 }
 
-// cutAndWhole are two captures of five packets each, in step, of which the first ends inside its fourth.
+// cutAndWhole are two captures of five packets each, in step, of which the first ends
+// inside its fourth.
 func cutAndWhole() (cut, whole []byte) {
 	p := ipv4(gatewayA, gatewayB, 17, udp(500, ikeMessage(34, 0x08, 0, 32)))
 	whole = tunnelFile(p, p, p, p, p)
@@ -370,7 +374,8 @@ func mergecapJoins(t *testing.T) {
 	}
 }
 
-// twoLinkTypes is a pcapng file with two packets of an interface of IP packets and two of an Ethernet.
+// twoLinkTypes is a pcapng file with two packets of an interface of IP packets and
+// two of an Ethernet.
 func twoLinkTypes() []byte {
 	block := func(kind uint32, body []byte) []byte {
 		body = append(body, make([]byte, (4-len(body)%4)%4)...)
@@ -482,7 +487,8 @@ func everyPointEnds(t *testing.T) {
 	if limits == 0 || limits != strings.Count(plan, " limit ") {
 		t.Errorf("a capture point without an end:\n%s", plan)
 	}
-	if r := moncap(t, "run", "demo", "-i", l.inventory, "--duration", "1s", "--out", filepath.Join(l.dir, "run")); len(l.dirty()) != 0 {
+	if r := moncap(t, "run", "demo", "-i", l.inventory, "--duration", "1s", "--out",
+		filepath.Join(l.dir, "run")); len(l.dirty()) != 0 {
 		t.Errorf("left on %v\n%s", l.dirty(), r.stderr)
 	}
 }
@@ -513,7 +519,7 @@ func ciscodumpLeaves(t *testing.T) {
 	made := func() bool {
 		return len(l.routers[0].CapturePoints()) == 1 && strings.Contains(l.routers[0].RunningConfig(), "WSC_ACL")
 	}
-	for deadline := time.Now().Add(30 * time.Second); !made() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience * 3 * time.Minute); !made() && time.Now().Before(deadline); {
 		time.Sleep(50 * time.Millisecond)
 	}
 	_ = cmd.Process.Kill()

@@ -17,8 +17,9 @@ func (a *app) trustCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "trust PEER",
 		Short: "Look at a router's host key, and accept it",
-		Long: `Show the host key that a router presents, its fingerprint, and whether it is known. Compare the fingerprint with
-` + "`show ip ssh`" + ` on the router's console before accepting it. A key that differs from the known one is never accepted
+		Long: `Show the host key that a router presents, its fingerprint, and whether it is known. Compare it with the router's own
+before accepting it: ` + "`show ip ssh`" + ` on its console prints public keys in the form of authorized_keys; put the one of the
+same algorithm in a file, and ` + "`ssh-keygen -l -f FILE`" + ` prints its fingerprint. A key that differs from the known one is never accepted
 here: remove the old line from known_hosts first.`,
 		Example:           "  moncap trust site-a\n  moncap trust site-a --yes",
 		Args:              wants(1, 1),
@@ -46,7 +47,8 @@ func (a *app) trust(ctx context.Context, p *inventory.Peer, yes, dryRun bool) er
 		return &exitError{exitFailed, err}
 	}
 	a.fact("peer", p.Name)
-	a.fact("key", map[string]any{"algorithm": info.Algorithm, "fingerprint": info.Fingerprint, "known": info.Known, "changed": info.Changed, "revoked": info.Revoked})
+	a.fact("key", map[string]any{"algorithm": info.Algorithm, "fingerprint": info.Fingerprint, "known": info.Known,
+		"changed": info.Changed, "revoked": info.Revoked})
 	fmt.Fprintf(a.stdout, "%s (%s): %s %s\n", p.Name, p.Address(), info.Algorithm, info.Fingerprint)
 	switch {
 	case info.Known:
@@ -75,6 +77,8 @@ func (a *app) trust(ctx context.Context, p *inventory.Peer, yes, dryRun bool) er
 	if err := device.AcceptHostKey(*p, info); err != nil {
 		return &exitError{exitFailed, err}
 	}
+	a.done = &unsaid{exitFailed, "the key of " + p.Name + " is in " + p.KnownHosts + " now",
+		"moncap trust " + p.Name + " shows it"}
 	_, err = fmt.Fprintf(a.stdout, "added to %s\n", p.KnownHosts)
 	return err
 }

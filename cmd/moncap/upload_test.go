@@ -115,7 +115,8 @@ func (s *fileServer) scp(channel ssh.Channel, words []string) {
 	}
 	go func() { _, _ = io.Copy(in, channel); in.Close() }()
 	_ = cmd.Wait()
-	_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(cmd.ProcessState.ExitCode())}))
+	_, _ = channel.SendRequest("exit-status", false,
+		ssh.Marshal(struct{ Status uint32 }{uint32(cmd.ProcessState.ExitCode())}))
 }
 
 func (s *fileServer) secret(t *testing.T, password string) string {
@@ -143,20 +144,24 @@ func TestViaExport(t *testing.T) {
 		name := run.Router(side).Capture + "-" + strings.ToLower(string(side)) + ".pcap"
 		there, err := os.ReadFile(filepath.Join(s.dir, name))
 		here, err2 := os.ReadFile(filepath.Join(out, bundle.CaptureFile(side)))
-		if err != nil || err2 != nil || len(here) < 500 || !bytes.Equal(there, here) || run.Router(side).Source != bundle.SourceSCP {
-			t.Errorf("%s: %d bytes there, %d here, source %s (%v, %v)", name, len(there), len(here), run.Router(side).Source, err, err2)
+		if err != nil || err2 != nil || len(here) < 500 || !bytes.Equal(there, here) ||
+			run.Router(side).Source != bundle.SourceSCP {
+			t.Errorf("%s: %d bytes there, %d here, source %s (%v, %v)", name, len(there), len(here), run.Router(side).Source,
+				err, err2)
 		}
 	}
 	l.nothingLeft(t, r)
 	checkBundle(t, out, labPassword, serverPassword)
 	for _, router := range l.routers {
-		if all := strings.Join(router.Commands(), "\n"); strings.Contains(all, serverPassword) || strings.Contains(all, "delete") || !strings.Contains(all, "export scp://ops@") {
+		if all := strings.Join(router.Commands(), "\n"); strings.Contains(all, serverPassword) ||
+			strings.Contains(all, "delete") || !strings.Contains(all, "export scp://ops@") {
 			t.Errorf("sent: %s", all)
 		}
 	}
 }
 
-// A server that refuses the password is asked once for both routers; the captures are rebuilt from the dump then.
+// A server that refuses the password is asked once for both routers; the captures are rebuilt from
+// the dump then.
 func TestViaExportRefused(t *testing.T) {
 	s := startFileServer(t)
 	l := newTestLab(t, "healthy")

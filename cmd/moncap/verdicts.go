@@ -9,7 +9,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -156,8 +155,8 @@ func (a *app) saySharedNames(runs []fleet.Run) {
 		}
 		if peers != r.Peers && !said[r.Tunnel] {
 			said[r.Tunnel] = true
-			a.warn("%s is the name of more than one tunnel: between %s and %s, and between %s and %s; what changed is told of each by itself",
-				r.Tunnel, peers[0], peers[1], r.Peers[0], r.Peers[1])
+			a.warn("%s is the name of more than one tunnel: between %s and %s, and between %s and %s; what changed is told of "+
+				"each by itself", r.Tunnel, peers[0], peers[1], r.Peers[0], r.Peers[1])
 		}
 	}
 }
@@ -241,11 +240,11 @@ func (a *app) historyText(w io.Writer, runs []fleet.Run, limited bool) error {
 	if more {
 		runs = runs[:textLimit]
 	}
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	t := a.newTable(w)
 	fmt.Fprintln(t, "STARTED\tTUNNEL\tVERDICT\tRUN\tBY\tHEADLINE")
 	for _, r := range runs {
 		fmt.Fprintln(t, strings.Join([]string{
-			begun(r).Local().Format("2006-01-02 15:04:05"), printable(r.Tunnel), printable(verdictOf(r)),
+			begun(r).Local().Format(withZone), printable(r.Tunnel), printable(verdictOf(r)),
 			printable(r.ID), printable(shortCause(r)), shortHeadline(r),
 		}, "\t"))
 	}

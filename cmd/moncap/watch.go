@@ -35,14 +35,16 @@ type armFlags struct {
 func (f *armFlags) register(c *cobra.Command) {
 	f.lasts, f.after = 72*time.Hour, 20*time.Second
 	fl := c.Flags()
-	fl.StringSliceVar(&f.on, "on", nil, "the events that are waited for, as moncap "+c.Name()+" --help lists them (default: "+
+	fl.StringSliceVar(&f.on, "on", nil, "the events that are waited for, as moncap "+c.Name()+
+		" --help lists them (default: "+
 		strings.Join(defaultEvents(false), ", ")+"; with --syslog also whatever keeps a tunnel from carrying traffic)")
 	fl.DurationVar(&f.lasts, "for", f.lasts, "how long to wait for an event, up to 277h")
 	fl.DurationVar(&f.after, "after", f.after, "how long the captures go on after an event, up to 10m")
 	fl.IntVar(&f.again, "again", 0, "how often to arm again after an event: there is a bundle for each")
 	fl.IntVar(&f.buffer, "buffer", 0, "circular buffer in MB, 1 to 100 (default: the inventory's)")
 	fl.IntVar(&f.packets, "packets", 100_000, "packets after which the routers stop by themselves, 1000 to 100000")
-	fl.BoolVar(&f.esp, "esp", false, "capture ESP and AH as well: on a busy tunnel the buffer then holds seconds instead of days")
+	fl.BoolVar(&f.esp, "esp", false,
+		"capture ESP and AH as well: on a busy tunnel the buffer then holds seconds instead of days")
 	fl.BoolVar(&f.zeroConfig, "zero-config", false, "change no configuration and write no file on the routers; slower")
 	mustComplete(c, "on", eventNames())
 }
@@ -73,7 +75,7 @@ const eventHelp = `
 The events that the routers show by themselves, asked every 15 seconds over the session that is open anyway:
   lost                the tunnel was up on a router, and is not any more (default)
   reload              a router lost its capture: restarted, or removed (default)
-  negotiation-failed  a negotiation came to nothing
+  negotiation-failed  a negotiation came to nothing, also one that began and ended between two looks
   sa-up               the tunnel came up
   rekey               another IKE SA took the place of the one before`
 
@@ -84,10 +86,12 @@ func (f *armFlags) check(told bool) error {
 	}
 	for _, name := range f.on {
 		if !slices.Contains(eventNames(), name) {
-			return usageError(fmt.Errorf("--on %s: want one of %s%s", printable(name), strings.Join(eventNames(), ", "), didYouMean(name, eventNames())))
+			return usageError(fmt.Errorf("--on %s: want one of %s%s",
+				printable(name), strings.Join(eventNames(), ", "), didYouMean(name, eventNames())))
 		}
 		if !told && !slices.Contains(capture.ArmedEvents(), name) {
-			return usageError(fmt.Errorf("--on %s: only log lines tell of it: want --syslog udp:ADDRESS:PORT, and the routers to log there", name))
+			return usageError(fmt.Errorf("--on %s: only log lines tell of it: want --syslog udp:ADDRESS:PORT, and the routers "+
+				"to log there", name))
 		}
 	}
 	switch {
@@ -107,13 +111,17 @@ func (f *armFlags) check(told bool) error {
 
 // plan is that of one armed run, which waits for so long at most.
 func (f *armFlags) plan(t *inventory.Tunnel, runID string, left time.Duration) (*capture.Plan, error) {
-	set := captureFlags{until: "none", bufferMB: f.buffer, packets: f.packets, ikeOnly: !f.esp, circular: true, zeroConfig: f.zeroConfig, noDropCounters: true}
+	set := captureFlags{until: "none", bufferMB: f.buffer, packets: f.packets, ikeOnly: !f.esp, circular: true,
+		zeroConfig: f.zeroConfig, noDropCounters: true}
 	s, err := set.settings(t)
 	if err != nil {
 		return nil, err
 	}
 	s.Armed = &capture.Arming{On: f.on, After: f.after, For: left}
-	s.Name, s.IKEOnly, s.Duration = "", !f.esp, s.Armed.Duration() // two of them run beside each other: each has a name of its own
+	// What looks inside a router is for one negotiation, and not for days.
+	s.PacketTrace, s.ControlPlane, s.BinaryTrace = 0, false, false
+	// Two of them run beside each other: each has a name of its own.
+	s.Name, s.IKEOnly, s.Duration = "", !f.esp, s.Armed.Duration()
 	p, err := capture.NewPlan(t.Name, endpointOf(t.A), endpointOf(t.B), s, runID)
 	if err != nil {
 		return nil, usageError(err)
@@ -170,10 +178,13 @@ EXIT STATUS
 	a.registerPatience(c)
 	a.registerOptional(c)
 	fl := c.Flags()
-	fl.DurationVar(&f.rotate, "rotate", f.rotate, "how long one capture lasts at most, from 1m; a new one takes over beside it")
+	fl.DurationVar(&f.rotate, "rotate", f.rotate,
+		"how long one capture lasts at most, from 1m; a new one takes over beside it")
 	fl.StringVar(&f.syslog, "syslog", "", "listen for the routers' log lines at udp:ADDRESS:PORT or tcp:ADDRESS:PORT")
-	fl.DurationVar(&f.wait, "wait-for-router", 0, "how long to wait for a router that other runs have, up to its limits.runs (default: not at all)")
-	fl.StringVarP(&f.format, "format", "f", f.format, "of the report of each event: text, json (one document a line) or line")
+	fl.DurationVar(&f.wait, "wait-for-router", 0,
+		"how long to wait for a router that other runs have, up to its limits.runs (default: not at all)")
+	fl.StringVarP(&f.format, "format", "f", f.format,
+		"of the report of each event: text, json (one document a line) or line")
 	mustComplete(c, "format", []string{"text", "json", "line"})
 	return c
 }
@@ -231,7 +242,8 @@ func (a *app) watch(ctx context.Context, t *inventory.Tunnel, f *watchFlags) err
 		close(stop)
 	}))()
 	a.progress("waiting for %s, %s; the packets until %s after it are kept", strings.Join(f.on, ", "), f.lasts, f.after)
-	watch := &capture.Watch{For: f.lasts, Rotate: f.rotate, Again: f.again, Run: w.run, Caught: w.caught, Say: w.say, Events: events.caught, Stop: stop}
+	watch := &capture.Watch{For: f.lasts, Rotate: f.rotate, Again: f.again, Run: w.run, Caught: w.caught, Say: w.say,
+		Events: events.caught, Stop: stop}
 	if a.tune != nil {
 		var o capture.Options
 		a.tune(nil, &o)
@@ -294,7 +306,8 @@ func (w *watcher) run(ctx context.Context, left time.Duration, o capture.Watched
 	return r, nil
 }
 
-func (w *watcher) runIn(ctx context.Context, plan *capture.Plan, b *bundle.Bundle, o capture.WatchedOptions) (*capture.Result, error) {
+func (w *watcher) runIn(ctx context.Context, plan *capture.Plan, b *bundle.Bundle,
+	o capture.WatchedOptions) (*capture.Result, error) {
 	a := w.app
 	s, err := w.dial.open(w.tunnel, b)
 	if err != nil {
@@ -354,9 +367,11 @@ func (w *watcher) caught(r *capture.Result, err error) {
 	a.sayBundle(dir)
 }
 
-// codeOfEvent is the exit code of an event itself: packets that show nothing wrong do not make a tunnel that was lost a good one.
+// codeOfEvent is the exit code of an event itself: packets that show nothing wrong do not make a
+// tunnel that was lost a good one.
 func codeOfEvent(kind string) int {
-	if kind == capture.EventUp || kind == capture.EventRekey || kind == string(event.SAUp) || kind == string(event.LineUp) {
+	if kind == capture.EventUp || kind == capture.EventRekey || kind == string(event.SAUp) ||
+		kind == string(event.LineUp) {
 		return exitOK
 	}
 	return exitWarnings
@@ -429,8 +444,8 @@ func (a *app) logLines(ctx context.Context, t *inventory.Tunnel, at string) (*to
 	return out, nil
 }
 
-// bookFor knows the inventory, of whose names it looks up those of one tunnel's routers: which tunnel a line is about is found
-// among all that a router has.
+// bookFor knows the inventory, of whose names it looks up those of one tunnel's routers: which
+// tunnel a line is about is found among all that a router has.
 func (a *app) bookFor(ctx context.Context, t *inventory.Tunnel) (*event.Book, error) {
 	inv, err := a.loadInventory()
 	if err != nil {
@@ -470,6 +485,9 @@ func (a *app) askStop(dir string) error {
 	if err := bundle.AskStop(dir); err != nil {
 		return &exitError{exitFailed, err}
 	}
-	_, err := fmt.Fprintf(a.stdout, "asked the moncap that watches to stop both captures and to fetch them: %s\n", printable(dir))
+	at := printable(dir)
+	a.done = &unsaid{exitDirty, "the moncap that watches was asked to stop both captures and to fetch them: " + at,
+		"moncap status " + shellWord(at) + " tells when they are on no router any more"}
+	_, err := fmt.Fprintf(a.stdout, "asked the moncap that watches to stop both captures and to fetch them: %s\n", at)
 	return err
 }

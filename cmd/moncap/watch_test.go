@@ -58,8 +58,10 @@ func beginWatch(t *testing.T, b *bubble, poll time.Duration, args ...string) *wa
 	t.Cleanup(cancel)
 	go func() {
 		w.done <- run(ctx, environment{
-			args: append([]string{"watch", "demo", "-i", w.inventory, "--color", "never"}, args...), stdin: strings.NewReader(""),
-			stdout: &w.stdout, stderr: &w.stderr, signals: w.signal, width: func() int { return 0 },
+			args:   append([]string{"watch", "demo", "-i", w.inventory, "--color", "never"}, args...),
+			stdin:  strings.NewReader(""),
+			stdout: &w.stdout, stderr: &w.stderr, width: func() int { return 0 },
+			signals: func() <-chan os.Signal { return w.signal },
 			getenv: func(k string) string {
 				return map[string]string{"XDG_STATE_HOME": w.dir, "MONCAP_RUNS": filepath.Join(w.dir, "runs")}[k]
 			},
@@ -137,8 +139,9 @@ func active(r *simulator.Router) int {
 	return strings.Count(r.Type("show monitor capture"), "Status : Active")
 }
 
-// In three days with a change each day, both routers capture at every moment, sessions that the routers end for idleness are
-// opened anew, and what came before the event is in the bundle: the last change was long before it.
+// In three days with a change each day, both routers capture at every moment, sessions that the
+// routers end for idleness are opened anew, and what came before the event is in the bundle: the
+// last change was long before it.
 func TestWatchForThreeDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const poll = 11 * time.Minute // so rarely that each session was ended for idleness
@@ -182,14 +185,15 @@ func TestWatchForThreeDays(t *testing.T) {
 	})
 }
 
-// An event comes while the tunnel is armed first, while two captures run beside each other, and after the change: each time
-// it is caught once, by the capture that has what came before.
+// An event comes while the tunnel is armed first, while two captures run beside each other, and
+// after the change: each time it is caught once, by the capture that has what came before.
 func TestWatchCatchesInEveryPhase(t *testing.T) {
 	for _, when := range []struct {
 		name  string
 		after time.Duration
 	}{
-		{"at once", 0}, {"before the change", 3 * time.Minute}, {"as the next begins", 4 * time.Minute}, {"beside", 4*time.Minute + 30*time.Second},
+		{"at once", 0}, {"before the change", 3 * time.Minute}, {"as the next begins", 4 * time.Minute},
+		{"beside", 4*time.Minute + 30*time.Second},
 		{"at the change", 5 * time.Minute}, {"after it", 6 * time.Minute},
 	} {
 		t.Run(when.name, func(t *testing.T) {
@@ -200,6 +204,63 @@ func TestWatchCatchesInEveryPhase(t *testing.T) {
 				w.ends(time.Minute)
 				if n := strings.Count(w.stdout.String(), "CAUGHT lost"); n != 1 {
 					t.Errorf("caught %d times\n%s\n%s", n, w.stdout.String(), w.stderr.String())
+				}
+				w.clean()
+			})
+		})
+	}
+}
+
+// A negotiation that is refused within milliseconds, between two looks, is an event: both captures
+// come home with it. One that comes up late is none, and neither is one that nobody waits for.
+func TestWatchSeesWhatIsRefusedBetweenTwoLooks(t *testing.T) {
+	const counters = `show crypto ikev2 stats exchange`
+	for _, c := range []struct {
+		incident, on string
+		refuses      bool // both routers refuse their counters
+		caught       bool
+		says         string
+	}{
+		{incident: "psk-mismatch", on: "negotiation-failed", caught: true,
+			says: "came up and was lost again, or came to nothing between two looks"},
+		{incident: "ike-proposal-mismatch", on: "negotiation-failed", caught: true,
+			says: "came to nothing between two looks"},
+		{incident: "psk-mismatch", on: "negotiation-failed", refuses: true,
+			says: "a negotiation that fails between two looks is not seen"},
+		{incident: "psk-mismatch", on: "lost", says: "is not up"},
+		{incident: "healthy", on: "negotiation-failed", says: "the tunnel with site-b came up"},
+		{incident: "ke-group-retry", on: "negotiation-failed", says: "the tunnel with site-b came up"},
+		{incident: "cookie", on: "negotiation-failed", says: "the tunnel with site-b came up"},
+		{incident: "simultaneous-initiation", on: "negotiation-failed", says: "the tunnel with site-b came up"},
+	} {
+		t.Run(fmt.Sprint(c.incident, " ", c.on, " ", c.refuses), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWatchOn(t, newBubbleOf(t, isGone, c.incident, 40*time.Second), "--on", c.on, "--for", "4m", "--after", "5s")
+				for _, r := range w.routers {
+					if c.refuses {
+						r.AddFault(simulator.Fault{Match: regexp.MustCompile(counters), Action: simulator.OtherWords, Times: -1,
+							Text: "                                ^\n% Invalid input detected at '^' marker.\n\n"})
+					}
+				}
+				began := time.Now()
+				w.ends(5 * time.Minute)
+				took := time.Since(began)
+				if caught := strings.Contains(w.stdout.String(), "CAUGHT negotiation-failed"); caught != c.caught ||
+					caught && took > 90*time.Second || !caught && took < 3*time.Minute {
+					t.Errorf("caught %t, after %s\n%s\n%s", caught, took, w.stdout.String(), w.stderr.String())
+				}
+				if !strings.Contains(w.stderr.String(), c.says) {
+					t.Errorf("%q is not said\n%s", c.says, w.stderr.String())
+				}
+				if c.caught {
+					b, err := bundle.Open(w.bundles()[0])
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer b.Close()
+					if one, other := b.Captures(); one == "" || other == "" {
+						t.Errorf("captures %q and %q: want both", one, other)
+					}
 				}
 				w.clean()
 			})
@@ -228,7 +289,8 @@ func TestWatchArmsAgain(t *testing.T) {
 	})
 }
 
-// A router that is away for longer than a run waits for one that is asked something is not given up.
+// A router that is away for longer than a run waits for one that is asked
+// something is not given up.
 func TestWatchOutlivesAnOutage(t *testing.T) {
 	for _, kind := range []string{isGone, refuses, noBanner, hangs} {
 		t.Run(kind, func(t *testing.T) {
@@ -251,10 +313,12 @@ func TestWatchOutlivesAnOutage(t *testing.T) {
 	}
 }
 
-// A router ends each session that is idle for ten seconds: it is opened anew for each look, to the same router.
+// A router ends each session that is idle for ten seconds: it is opened anew for each look, to the
+// same router.
 func TestWatchOpensIdleSessionsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWatchOn(t, newBubble(t, isGone, func(c *simulator.Config) { c.Knobs.ExecTimeout = 10 * time.Second }), "--for", "30m", "--after", "5s")
+		w := newWatchOn(t, newBubble(t, isGone, func(c *simulator.Config) { c.Knobs.ExecTimeout = 10 * time.Second }),
+			"--for", "30m", "--after", "5s")
 		time.Sleep(10 * time.Minute)
 		w.loseSAs()
 		if code := w.ends(time.Minute); code >= exitFailed {
@@ -307,8 +371,9 @@ func (w *watched) cancelGently() { w.signal <- syscall.SIGINT }
 func TestWatchDisarmsABusyRouter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatch(t, isGone, "--for", "2h")
-		w.routers[1].AddFault(simulator.Fault{Match: regexp.MustCompile(`processes cpu`), Action: simulator.OtherWords, Times: 2,
-			Text: "CPU utilization for five seconds: 97%/1%; one minute: 96%; five minutes: 95%\n"})
+		w.routers[1].AddFault(simulator.Fault{Match: regexp.MustCompile(`processes cpu`), Action: simulator.OtherWords,
+			Times: 2,
+			Text:  "CPU utilization for five seconds: 97%/1%; one minute: 96%; five minutes: 95%\n"})
 		w.says("CPU 95% over five minutes", 11*time.Minute)
 		time.Sleep(time.Minute)
 		w.clean()
@@ -319,7 +384,8 @@ func TestWatchDisarmsABusyRouter(t *testing.T) {
 	})
 }
 
-// The first Ctrl-C fetches what there is, the second takes it back; without an event nothing is fetched.
+// The first Ctrl-C fetches what there is, the second takes it back; without an event
+// nothing is fetched.
 func TestWatchEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatch(t, isGone, "--for", "1h")
@@ -332,7 +398,8 @@ func TestWatchEnds(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatch(t, isGone, "--for", "30m")
-		if code := w.ends(31 * time.Minute); code != exitOK || len(w.bundles()) != 0 || !strings.Contains(w.stderr.String(), "no event in 30m") {
+		if code := w.ends(31 * time.Minute); code != exitOK || len(w.bundles()) != 0 ||
+			!strings.Contains(w.stderr.String(), "no event in 30m") {
 			t.Errorf("exit %d %v\n%s", code, w.bundles(), w.stderr.String())
 		}
 		w.clean()
@@ -358,54 +425,70 @@ func TestWatchEnds(t *testing.T) {
 	})
 }
 
-// From a log line until both captures have ended it takes no longer than --after, over real sockets.
+// From a log line until both captures have ended it takes no longer than --after, over real
+// sockets. A machine that is busy may be late now and then, but not every time.
 func TestWatchEndsInTimeAfterALogLine(t *testing.T) {
+	const after, inTime, attempts = time.Second, 2 * time.Second, 5
+	for n := 1; ; n++ {
+		stopped := stoppedAfterALogLine(t, after)
+		t.Logf("stopped after %s and %s", stopped[0], stopped[1])
+		if min(stopped[0], stopped[1]) < after-100*time.Millisecond {
+			t.Fatal("that is too early")
+		}
+		if max(stopped[0], stopped[1]) <= inTime {
+			return
+		}
+		if n == attempts {
+			t.Fatalf("it was late %d times", n)
+		}
+	}
+}
+
+// stoppedAfterALogLine is after how long each router captures no more.
+func stoppedAfterALogLine(t *testing.T, after time.Duration) (stopped [2]time.Duration) {
+	t.Helper()
 	l := newTestLab(t, "healthy")
 	port := freeUDP(t)
 	var stdout, stderr lockedBuffer
 	done := make(chan int, 1)
 	go func() {
 		done <- run(t.Context(), environment{
-			args:  []string{"watch", "demo", "-i", l.inventory, "--for", "5m", "--after", "1s", "--syslog", "udp:" + port, "--color", "never"},
+			args: []string{"watch", "demo", "-i", l.inventory, "--for", "5m", "--after", after.String(), "--syslog",
+				"udp:" + port, "--color", "never"},
 			stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, width: func() int { return 0 },
 			getenv: func(k string) string {
 				return map[string]string{"XDG_STATE_HOME": l.dir, "MONCAP_RUNS": filepath.Join(l.dir, "runs")}[k]
 			},
 		})
 	}()
-	until := time.Now().Add(patience * 30 * time.Second)
-	for !strings.Contains(stderr.String(), "armed:") && time.Now().Before(until) {
-		time.Sleep(5 * time.Millisecond)
-	}
+	eventually(t, "it is armed", func() bool { return strings.Contains(stderr.String(), "armed:") })
 	c, err := net.Dial("udp", port)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	sent := time.Now()
-	fmt.Fprint(c, "<189>41: Nov 29 12:00:00.000: %CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is DOWN.  Peer 192.168.2.1:500       Id: 192.168.2.1")
-	stopped := [2]time.Duration{}
-	for stopped[0]*stopped[1] == 0 && time.Now().Before(until) {
+	fmt.Fprint(c, "<189>41: Nov 29 12:00:00.000: %CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is DOWN.  Peer "+
+		"192.168.2.1:500       Id: 192.168.2.1")
+	for until := sent.Add(patience * time.Minute); stopped[0]*stopped[1] == 0; time.Sleep(time.Millisecond) {
 		for i, r := range l.routers {
 			if stopped[i] == 0 && active(r) == 0 {
 				stopped[i] = time.Since(sent)
 			}
 		}
+		if time.Now().After(until) {
+			t.Fatalf("they capture on\n%s", stderr.String())
+		}
 	}
 	select {
 	case <-done:
-	case <-time.After(patience * 30 * time.Second):
+	case <-time.After(patience * time.Minute):
 		t.Fatalf("it does not end\n%s", stderr.String())
-	}
-	for i, d := range stopped {
-		if d < 900*time.Millisecond || d > 2*time.Second {
-			t.Errorf("router %d captured for %s after the event\n%s", i, d, stderr.String())
-		}
 	}
 	if !strings.Contains(stdout.String(), "CAUGHT sa-down") {
 		t.Errorf("%s\n%s", stdout.String(), stderr.String())
 	}
-	t.Logf("stopped after %s and %s", stopped[0], stopped[1])
+	return stopped
 }
 
 func freeUDP(t *testing.T) string {
@@ -418,16 +501,18 @@ func freeUDP(t *testing.T) string {
 	return c.LocalAddr().String()
 }
 
-// The process is killed as a command of each phase is sent, and while two captures run beside each other. What clean does then
-// leaves the routers as they were.
+// The process is killed as a command of each phase is sent, and while two captures run beside each
+// other. What clean does then leaves the routers as they were.
 func TestCleanAfterAWatchThatDied(t *testing.T) {
-	for _, phase := range []capture.Phase{capture.PhaseACL, capture.PhaseDefine, capture.PhaseStart, capture.PhaseWait, capture.PhaseStop, capture.PhaseExport, capture.PhaseClean} {
+	for _, phase := range []capture.Phase{capture.PhaseACL, capture.PhaseDefine, capture.PhaseStart, capture.PhaseWait,
+		capture.PhaseStop, capture.PhaseExport, capture.PhaseClean} {
 		for _, beside := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/%t", phase, beside), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					b := newBubble(t, isGone)
-					// A router that never answers this command stands for a process that was killed while it waited for the answer.
+					// A router that never answers this command stands for a process that was killed while it
+					// waited for the answer.
 					hang := simulator.Fault{Match: regexp.MustCompile(struck[phase]), Action: simulator.Silence, Times: -1}
 					if phase == capture.PhaseWait {
 						hang.Match = regexp.MustCompile(`^show monitor capture mc[0-9a-f]{6}$`)
@@ -463,7 +548,8 @@ func TestCleanAfterAWatchThatDied(t *testing.T) {
 	}
 }
 
-// Two captures run beside each other, and both see the event: the first ends at once, and the second is not ended by it.
+// Two captures run beside each other, and both see the event: the first ends at once, and the
+// second is not ended by it.
 func TestWatchTakesAnEventOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatch(t, isGone, "--for", "1h", "--rotate", "4m", "--after", "0s", "--again", "1")
@@ -479,7 +565,8 @@ func TestWatchTakesAnEventOnce(t *testing.T) {
 	})
 }
 
-// A capture that has an event is not relieved by the one beside it: what it brings home is told, however long it goes on after it.
+// A capture that has an event is not relieved by the one beside it: what it brings home is told,
+// however long it goes on after it.
 func TestWatchTellsAnEventRightBeforeTheChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatch(t, isGone, "--for", "1h", "--rotate", "4m", "--after", "2m")
@@ -495,7 +582,8 @@ func TestWatchTellsAnEventRightBeforeTheChange(t *testing.T) {
 	})
 }
 
-// moncap stop finds the newest bundle of a tunnel, which is that of the capture beside the one that runs: both are fetched and told.
+// moncap stop finds the newest bundle of a tunnel, which is that of the capture beside the one that
+// runs: both are fetched and told.
 func TestWatchIsStoppedWhileTheCaptureIsChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatch(t, isGone, "--for", "1h", "--rotate", "4m")
@@ -528,7 +616,8 @@ func TestWatchOfATunnelThatIsNeverUp(t *testing.T) {
 	})
 }
 
-// Routers whose AAA server stops allowing the shows that tell of the tunnel did not lose it: that is said, and is no event.
+// Routers whose AAA server stops allowing the shows that tell of the tunnel did not lose it: that
+// is said, and is no event.
 func TestWatchThatMaySeeNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var may atomic.Bool
@@ -555,8 +644,8 @@ func TestWatchThatMaySeeNothing(t *testing.T) {
 	})
 }
 
-// Nobody may be there to press Ctrl-C: a terminal that is closed, or a machine that is shut down, costs no packets either, least of
-// all between an event and the end of the captures.
+// Nobody may be there to press Ctrl-C: a terminal that is closed, or a machine that is shut down,
+// costs no packets either, least of all between an event and the end of the captures.
 func TestWatchKeepsItsPacketsAtASignal(t *testing.T) {
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGHUP} {
 		synctest.Test(t, func(t *testing.T) {
@@ -565,7 +654,8 @@ func TestWatchKeepsItsPacketsAtASignal(t *testing.T) {
 			w.loseSAs()
 			w.says("EVENT lost", time.Minute)
 			w.signal <- s
-			if code := w.ends(time.Minute); code == exitOK || code >= exitFailed || !strings.Contains(w.stdout.String(), "CAUGHT lost") {
+			if code := w.ends(time.Minute); code == exitOK || code >= exitFailed ||
+				!strings.Contains(w.stdout.String(), "CAUGHT lost") {
 				t.Errorf("%s: exit %d %s\n%s", s, code, w.stdout.String(), w.stderr.String())
 			}
 			w.clean()

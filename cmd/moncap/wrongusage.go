@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -14,16 +15,75 @@ import (
 // notedWriter knows whether anything was written.
 type notedWriter struct {
 	io.Writer
-	wrote bool
+	wrote  bool
+	closed bool  // nobody reads any more: the pipe's other end is closed, as head does
+	failed error // of the first write that did not come through; nil: all did
 }
 
 func (w *notedWriter) Write(b []byte) (int, error) {
 	w.wrote = w.wrote || len(b) > 0
-	return w.Writer.Write(b)
+	n, err := w.Writer.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		w.closed, err = true, &unreadError{err}
+	}
+	if err != nil && w.failed == nil {
+		w.failed = err
+	}
+	return n, err
 }
 
-// askedFormat is the --format that a command was given, also when it was called wrongly before that was read. It is empty for a
-// command without one.
+// unreadError is that of a write to a pipe which nobody reads any more.
+type unreadError struct{ err error }
+
+func (e *unreadError) Error() string { return e.err.Error() }
+func (e *unreadError) Unwrap() error { return e.err }
+
+// unsaid is what a command has done when it answers. Should the answer not be writable, whoever
+// asked would not know of it, or do it again.
+type unsaid struct {
+	code int    // with which the program ends then: 5 where something is on a router, or will be
+	what string // was done
+	hint string // what to do about it
+}
+
+// tell makes an error of it. err is what the command ended with, unwritten that of the write.
+func (u *unsaid) tell(err, unwritten error) error {
+	if err == nil {
+		err = unwritten
+	}
+	return &exitError{worst([]int{u.code, exitCode(err)}), errors.Join(err,
+		&hinted{errors.New("the answer could not be written, but " + u.what), u.hint})}
+}
+
+// withoutUnread leaves out of an error that nobody reads stdout any more; nil when that is all.
+// Whatever else went wrong, and what is left on a router, has to be told.
+func withoutUnread(err error) error {
+	if _, is := errors.AsType[*unreadError](err); !is {
+		return err
+	}
+	switch e := err.(type) {
+	case *unreadError:
+		return nil
+	case interface{ Unwrap() []error }:
+		var rest []error
+		for _, one := range e.Unwrap() {
+			rest = append(rest, withoutUnread(one))
+		}
+		return errors.Join(rest...)
+	case *exitError:
+		if rest := withoutUnread(e.err); rest != nil {
+			return &exitError{e.code, rest}
+		}
+	case interface{ Unwrap() error }:
+		if withoutUnread(e.Unwrap()) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// askedFormat is the --format that a command was given, also when it was called wrongly before that
+// was read. It is empty for a command without one.
 func askedFormat(c *cobra.Command, args []string) string {
 	flag := c.Flags().Lookup("format")
 	if flag == nil {
@@ -45,8 +105,9 @@ func askedFormat(c *cobra.Command, args []string) string {
 	return ""
 }
 
-// documentUsage has wrong usage be a document too, for programs that read stdout in the form that they asked for: a report of what
-// was not run where the command makes one, else an answer; a monitoring system gets UNKNOWN. It returns the exit code.
+// documentUsage has wrong usage be a document too, for programs that read stdout in the form that
+// they asked for: a report of what was not run where the command makes one, else an answer; a
+// monitoring system gets UNKNOWN. It returns the exit code.
 func (a *app) documentUsage(c *cobra.Command, err error) int {
 	if _, known := errors.AsType[*exitError](err); !known { // cobra's own
 		err = usageError(err)

@@ -63,7 +63,8 @@ func (p *parser) inventory(n *yaml.Node) *Inventory {
 			before := len(p.problems)
 			p.mapping(where, n, ks)
 			loginUnread = len(p.problems) > before
-			peer.Password, peer.Enable, peer.KeyPassphrase = peer.Password.share(), peer.Enable.share(), peer.KeyPassphrase.share()
+			peer.Password, peer.Enable, peer.KeyPassphrase = peer.Password.share(), peer.Enable.share(),
+				peer.KeyPassphrase.share()
 		},
 		"peers":     keep(&peers),
 		"tunnels":   keep(&tunnels),
@@ -106,8 +107,10 @@ func (p *parser) peerKeys(peer *Peer) keys {
 		return func(where string, n *yaml.Node) { p.path(where, n, into) }
 	}
 	return keys{
-		"port":           func(where string, n *yaml.Node) { p.number(where, n, &peer.Port, 1, 65535) },
-		"username":       func(where string, n *yaml.Node) { p.matching(where, n, &peer.Username, userPattern(), "a user name") },
+		"port": func(where string, n *yaml.Node) { p.number(where, n, &peer.Port, 1, 65535) },
+		"username": func(where string, n *yaml.Node) {
+			p.matching(where, n, &peer.Username, userPattern.Get(), "a user name")
+		},
 		"password":       secret(&peer.Password),
 		"enable":         secret(&peer.Enable),
 		"key_file":       path(&peer.KeyFile),
@@ -129,12 +132,12 @@ func (p *parser) peerKeys(peer *Peer) keys {
 	}
 }
 
-// peers reads the peers. loginUnread says that something in defaults could not be read, so that how to log in may be what is
-// missing there.
+// peers reads the peers. loginUnread says that something in defaults could not be read, so that how
+// to log in may be what is missing there.
 func (p *parser) peers(n *yaml.Node, defaults Peer, loginUnread bool, inv *Inventory) {
 	p.entries("peers", n, func(key, value *yaml.Node) {
 		where := join("peers", key.Value)
-		if !namePattern().MatchString(key.Value) {
+		if !namePattern.Get().MatchString(key.Value) {
 			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
 			return
 		}
@@ -145,7 +148,7 @@ func (p *parser) peers(n *yaml.Node, defaults Peer, loginUnread bool, inv *Inven
 		ks["legacy_ssh"] = func(where string, n *yaml.Node) { p.flag(where, n, &peer.LegacySSH) }
 		ks["host"] = func(where string, n *yaml.Node) { p.host(where, n, &peer.Host) }
 		ks["expect_hostname"] = func(where string, n *yaml.Node) {
-			p.matching(where, n, &peer.ExpectHostname, namePattern(), "what the router calls itself in its prompt")
+			p.matching(where, n, &peer.ExpectHostname, namePattern.Get(), "what the router calls itself in its prompt")
 		}
 		ks["log_sources"] = func(where string, n *yaml.Node) { p.logSources(where, n, &peer.LogSources) }
 		wanted := false
@@ -190,12 +193,15 @@ func (p *parser) complete(where string, n *yaml.Node, peer *Peer, wan bool) {
 func (p *parser) wan(where string, n *yaml.Node, w *WAN) {
 	p.mapping(where, n, keys{
 		"interface": func(where string, n *yaml.Node) {
-			p.matching(where, n, &w.Interface, interfacePattern(), "an interface like GigabitEthernet1 or TenGigabitEthernet0/0/1.101")
+			p.matching(where, n, &w.Interface, interfacePattern.Get(),
+				"an interface like GigabitEthernet1 or TenGigabitEthernet0/0/1.101")
 		},
 		"also":        func(where string, n *yaml.Node) { p.interfaces(where, n, w) },
 		"address":     func(where string, n *yaml.Node) { p.address(where, n, &w.Address) },
 		"nat_address": func(where string, n *yaml.Node) { p.address(where, n, &w.NATAddress) },
-		"vrf":         func(where string, n *yaml.Node) { p.matching(where, n, &w.VRF, vrfPattern(), "the name of a VRF") },
+		"vrf": func(where string, n *yaml.Node) {
+			p.matching(where, n, &w.VRF, vrfPattern.Get(), "the name of a VRF")
+		},
 	})
 }
 
@@ -208,7 +214,7 @@ func (p *parser) interfaces(where string, n *yaml.Node, w *WAN) {
 	}
 	for _, item := range n.Content {
 		switch {
-		case item.Kind != yaml.ScalarNode || !interfacePattern().MatchString(item.Value):
+		case item.Kind != yaml.ScalarNode || !interfacePattern.Get().MatchString(item.Value):
 			p.fail(item, where, "want %s", want)
 		case slices.Contains(w.Also, item.Value) || item.Value == w.Interface:
 			p.fail(item, where, "%s stands there twice", quoted(item.Value))
@@ -240,22 +246,35 @@ func (p *parser) timeouts(where string, n *yaml.Node, t *Timeouts) {
 func (p *parser) capture(where string, n *yaml.Node, c *CaptureSettings) {
 	p.mapping(where, n, keys{
 		"name": func(where string, n *yaml.Node) {
-			p.matching(where, n, &c.Name, captureNamePattern(), "a letter and at most 14 more letters, digits, '_' or '-', for the capture point and its access list")
+			p.matching(where, n, &c.Name, captureNamePattern.Get(),
+				"a letter and at most 14 more letters, digits, '_' or '-', for the capture point and its access list")
 		},
-		"buffer_mb":  func(where string, n *yaml.Node) { p.number(where, n, &c.BufferMB, 1, 100) },
-		"duration":   func(where string, n *yaml.Node) { p.duration(where, n, &c.Duration, time.Second, 24*time.Hour) },
-		"packets":    func(where string, n *yaml.Node) { p.number(where, n, &c.Packets, 1, 100000) },
-		"packet_len": func(where string, n *yaml.Node) { p.number(where, n, &c.PacketLen, 64, 9500) },
-		"pps":        func(where string, n *yaml.Node) { p.number(where, n, &c.PPS, 1, 1000000) },
-		"ike_only":   func(where string, n *yaml.Node) { p.flag(where, n, &c.IKEOnly) },
-		"circular":   func(where string, n *yaml.Node) { p.flag(where, n, &c.Circular) },
+		"buffer_mb":     func(where string, n *yaml.Node) { p.number(where, n, &c.BufferMB, 1, 100) },
+		"duration":      func(where string, n *yaml.Node) { p.duration(where, n, &c.Duration, time.Second, 24*time.Hour) },
+		"packets":       func(where string, n *yaml.Node) { p.number(where, n, &c.Packets, 1, 100000) },
+		"packet_len":    func(where string, n *yaml.Node) { p.number(where, n, &c.PacketLen, 64, 9500) },
+		"pps":           func(where string, n *yaml.Node) { p.number(where, n, &c.PPS, 1, 1000000) },
+		"ike_only":      func(where string, n *yaml.Node) { p.flag(where, n, &c.IKEOnly) },
+		"packet_trace":  func(where string, n *yaml.Node) { p.packetTrace(where, n, &c.PacketTrace) },
+		"control_plane": func(where string, n *yaml.Node) { p.flag(where, n, &c.ControlPlane) },
+		"binary_trace":  func(where string, n *yaml.Node) { p.flag(where, n, &c.BinaryTrace) },
+		"circular":      func(where string, n *yaml.Node) { p.flag(where, n, &c.Circular) },
 	})
+}
+
+// packetTrace reads how many packets are traced. 0 is none, for what the defaults have traced.
+func (p *parser) packetTrace(where string, n *yaml.Node, into *int) {
+	if n.Kind == yaml.ScalarNode && n.Value == "0" {
+		*into = 0
+		return
+	}
+	p.number(where, n, into, 16, 256)
 }
 
 func (p *parser) tunnels(n *yaml.Node, defaults Tunnel, inv *Inventory) {
 	p.entries("tunnels", n, func(key, value *yaml.Node) {
 		where := join("tunnels", key.Value)
-		if !namePattern().MatchString(key.Value) {
+		if !namePattern.Get().MatchString(key.Value) {
 			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
 			return
 		}
@@ -293,11 +312,11 @@ func (p *parser) tunnels(n *yaml.Node, defaults Tunnel, inv *Inventory) {
 }
 
 func (p *parser) tunnelInterface(where string, n *yaml.Node, into *string) {
-	p.matching(where, n, into, tunnelInterfacePattern(), "a tunnel interface as log lines call it, such as Tunnel46")
+	p.matching(where, n, into, tunnelInterfacePattern.Get(), "a tunnel interface as log lines call it, such as Tunnel46")
 }
 
-// logSources reads addresses that the log lines of a router come from. Loopback addresses are those of a router that is
-// simulated.
+// logSources reads addresses that the log lines of a router come from. Loopback addresses are those
+// of a router that is simulated.
 func (p *parser) logSources(where string, n *yaml.Node, into *[]netip.Addr) {
 	const want = "a list of addresses, such as [192.0.2.77]"
 	if n.Kind != yaml.SequenceNode {
@@ -343,7 +362,7 @@ func (p *parser) names(where string, n *yaml.Node, into *[]string) {
 	}
 	for _, item := range n.Content {
 		switch {
-		case item.Kind != yaml.ScalarNode || !namePattern().MatchString(item.Value):
+		case item.Kind != yaml.ScalarNode || !namePattern.Get().MatchString(item.Value):
 			p.fail(item, where, "want %s", want)
 		case slices.Contains(*into, item.Value):
 			p.fail(item, where, "%s stands there twice", quoted(item.Value))

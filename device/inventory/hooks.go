@@ -9,7 +9,8 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// EventSettings say which events start a run. What a kind of event is called, package capture/event knows.
+// EventSettings say which events start a run. What a kind of event is called, package
+// capture/event knows.
 type EventSettings struct {
 	On     []string     // the kinds; none: those of trouble
 	Relays []netip.Addr // log servers that pass on the lines of routers
@@ -25,8 +26,8 @@ type Hook struct {
 	Token SecretRef // sent along as Authorization: Bearer
 	HMAC  SecretRef // with which the body is signed
 	Label string    // of Alertmanager: the label that names the tunnel
-	// Of the generic one: where in the body the tunnel is, and what tells two events apart, as in event.tags.tunnel or
-	// alerts.0.name.
+	// Of the generic one: where in the body the tunnel is, and what tells two events apart, as in
+	// event.tags.tunnel or alerts.0.name.
 	Tunnel, Key string
 }
 
@@ -40,7 +41,7 @@ var (
 func (p *parser) listeners(where string, n *yaml.Node, into *[]string) {
 	const want = "udp:HOST:PORT or tcp:HOST:PORT, or a list of them, such as [udp:0.0.0.0:5514]"
 	p.each(where, n, into, func(item *yaml.Node, s *string) {
-		p.matching(where, item, s, listenPattern(), want)
+		p.matching(where, item, s, listenPattern.Get(), want)
 	})
 }
 
@@ -67,7 +68,7 @@ func (p *parser) eventSettings(where string, n *yaml.Node, e *EventSettings) {
 	p.mapping(where, n, keys{
 		"on": func(where string, n *yaml.Node) {
 			p.each(where, n, &e.On, func(item *yaml.Node, s *string) {
-				p.matching(where, item, s, kindPattern(), "a kind of event, such as sa-down; moncap events rules lists them")
+				p.matching(where, item, s, kindPattern.Get(), "a kind of event, such as sa-down; moncap events rules lists them")
 			})
 		},
 		"relays": func(where string, n *yaml.Node) { p.logSources(where, n, &e.Relays) },
@@ -80,7 +81,7 @@ func (p *parser) hooks(where string, n *yaml.Node, h *Hooks) {
 			h.Alertmanager = &Hook{Label: "tunnel"}
 			p.hook(where, n, h.Alertmanager, keys{
 				"label": func(where string, n *yaml.Node) {
-					p.matching(where, n, &h.Alertmanager.Label, labelPattern(), "the name of a label")
+					p.matching(where, n, &h.Alertmanager.Label, labelPattern.Get(), "the name of a label")
 				},
 			})
 		},
@@ -88,7 +89,7 @@ func (p *parser) hooks(where string, n *yaml.Node, h *Hooks) {
 			h.Generic = &Hook{}
 			path := func(into *string) func(string, *yaml.Node) {
 				return func(where string, n *yaml.Node) {
-					p.matching(where, n, into, jsonPath(), "where it is in the body, such as event.tags.tunnel or alerts.0.name")
+					p.matching(where, n, into, jsonPath.Get(), "where it is in the body, such as event.tags.tunnel or alerts.0.name")
 				}
 			}
 			before := len(p.problems)

@@ -1,8 +1,9 @@
 // Package inventory reads the file that names routers and tunnels: YAML in, validated values out.
 //
-// It is strict. An unknown key, a duplicate, a peer that is not there, an address that is none, or a name that could
-// not be typed at a router is an error that says where it stands and what was expected. Secrets are references to
-// where a secret is kept; one that is written in the file itself is an error.
+// It is strict. An unknown key, a duplicate, a peer that is not there, an address that is none, or
+// a name that could not be typed at a router is an error that says where it stands and what was
+// expected. Secrets are references to where a secret is kept; one that is written in the file
+// itself is an error.
 package inventory
 
 import (
@@ -117,7 +118,8 @@ type Tunnel struct {
 	Tags    []string // by which several are chosen at once
 	Approve string   // ApproveNone or ApproveFourEyes
 	Capture CaptureSettings
-	// Interfaces are the tunnel interfaces of A and B, by which log lines name the tunnel; empty: not known.
+	// Interfaces are the tunnel interfaces of A and B, by which log lines name the
+	// tunnel; empty: not known.
 	Interfaces [2]string
 	Notify     []string // who is told what a fleet finds
 }
@@ -138,6 +140,10 @@ type CaptureSettings struct {
 	PPS       int // packets kept per second; 0: the router's default
 	Circular  bool
 	IKEOnly   bool // no ESP and no AH
+	// PacketTrace is how many packets of the peer the routers' data planes trace, 16 to 256; 0: none.
+	PacketTrace  int
+	ControlPlane bool // capture at the routers' control planes as well
+	BinaryTrace  bool // read what IKE wrote into the binary trace of IOS XE 17
 }
 
 // Tunnel returns the tunnel called name. The error lists the names that there are.

@@ -24,7 +24,8 @@ func TestExampleIsValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := tun.A
-	if a.WAN.NATAddress != netip.MustParseAddr("198.51.100.1") || a.Username != "moncap" || a.Password.String() != "env:MONCAP_PASSWORD" {
+	if a.WAN.NATAddress != netip.MustParseAddr("198.51.100.1") || a.Username != "moncap" ||
+		a.Password.String() != "env:MONCAP_PASSWORD" {
 		t.Errorf("peer A is %+v", a)
 	}
 	if diff := cmp.Diff([]Jump{{"ops", "bastion.example.net", 22}}, a.Jump); diff != "" {
@@ -37,7 +38,8 @@ func TestExampleIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := CaptureSettings{Name: "plant", BufferMB: 20, Duration: 5 * time.Minute, Packets: 50000, PacketLen: 1600, PPS: 2000}
+	want := CaptureSettings{Name: "plant", BufferMB: 20, Duration: 5 * time.Minute, Packets: 50000, PacketLen: 1600,
+		PPS: 2000, PacketTrace: 64, ControlPlane: true}
 	if plant.Capture != want {
 		t.Errorf("capture settings %+v, want %+v", plant.Capture, want)
 	}
@@ -57,7 +59,8 @@ tunnels:
 
 func TestTimeouts(t *testing.T) {
 	text := strings.Replace(valid, "username: u", "username: u, timeouts: {dial: 60s, command: 45s}", 1)
-	inv, err := Parse("inv.yaml", strings.NewReader(strings.Replace(text, "host: 192.0.2.2", "host: 192.0.2.2, timeouts: {idle: 2m, command: 1m}", 1)))
+	inv, err := Parse("inv.yaml",
+		strings.NewReader(strings.Replace(text, "host: 192.0.2.2", "host: 192.0.2.2, timeouts: {idle: 2m, command: 1m}", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,30 +74,40 @@ func TestTimeouts(t *testing.T) {
 
 func TestWhatIsWrongIsNamedWithItsLine(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
-		{"unknown key", "host: 192.0.2.1,", "host: 192.0.2.1, hots: x,", "inv.yaml:4: peers.a.hots: unknown key; want one of"},
-		{"legacy for all", "username: u,", "username: u, legacy_ssh: true,", "inv.yaml:2: defaults.legacy_ssh: outdated algorithms are allowed router by router"},
+		{"unknown key", "host: 192.0.2.1,", "host: 192.0.2.1, hots: x,",
+			"inv.yaml:4: peers.a.hots: unknown key; want one of"},
+		{"legacy for all", "username: u,", "username: u, legacy_ssh: true,",
+			"inv.yaml:2: defaults.legacy_ssh: outdated algorithms are allowed router by router"},
 		{"duplicate peer", "  b: {host", "  a: {host", "inv.yaml:5: peers.a: it stands on line 4 already"},
 		{"missing peer", "b: b}", "b: c}", `inv.yaml:7: tunnels.t.b: there is no peer "c"; want one of a, b`},
-		{"no address", "10.0.0.1}", "10.0.0.300}", `inv.yaml:4: peers.a.wan.address: "10.0.0.300": want the IPv4 or IPv6 address`},
+		{"no address", "10.0.0.1}", "10.0.0.300}",
+			`inv.yaml:4: peers.a.wan.address: "10.0.0.300": want the IPv4 or IPv6 address`},
 		{"prefix length", "10.0.0.1}", "10.0.0.1/24}", `inv.yaml:4: peers.a.wan.address: "10.0.0.1/24"`},
-		{"injection by interface", "interface: Gi1, address: 10.0.0.1", `interface: "Gi1\nreload", address: 10.0.0.1`, `inv.yaml:4: peers.a.wan.interface: "Gi1\nreload": want an interface like`},
+		{"injection by interface", "interface: Gi1, address: 10.0.0.1", `interface: "Gi1\nreload", address: 10.0.0.1`,
+			`inv.yaml:4: peers.a.wan.interface: "Gi1\nreload": want an interface like`},
 		{"injection by VRF", "address: 10.0.0.1}", `address: 10.0.0.1, vrf: "x | reload"}`, "peers.a.wan.vrf"},
 		{"injection by host", "host: 192.0.2.1", `host: "-oProxyCommand=x"`, "inv.yaml:4: peers.a.host"},
 		{"plain secret", `"env:P"`, "hunter2", "inv.yaml:2: defaults.password: want where the secret is kept"},
 		{"no way in", `, password: "env:P"`, "", "inv.yaml:4: peers.a: there is no way to log in"},
-		{"no interface", "interface: Gi1, address: 10.0.0.1", "address: 10.0.0.1", "inv.yaml:4: peers.a: wan.interface is missing; it is never guessed"},
+		{"no interface", "interface: Gi1, address: 10.0.0.1", "address: 10.0.0.1",
+			"inv.yaml:4: peers.a: wan.interface is missing; it is never guessed"},
 		{"same peer twice", "b: b}", "b: a}", "inv.yaml:7: tunnels.t: a and b are the same peer"},
-		{"families", "10.0.0.2}", "2001:db8::2}", "inv.yaml:7: tunnels.t: the VPN addresses 10.0.0.1 and 2001:db8::2 are not of one family"},
+		{"families", "10.0.0.2}", "2001:db8::2}",
+			"inv.yaml:7: tunnels.t: the VPN addresses 10.0.0.1 and 2001:db8::2 are not of one family"},
 		{"version", "version: 1", "version: 2", "inv.yaml:1: version"},
 		{"no version", "version: 1\n", "\n", "inv.yaml:2: version: it is missing; want version: 1"},
 		{"insecure", `"env:P"`, `"env:P", host_key: insecure`, "inv.yaml:2: defaults.host_key"},
-		{"port", "host: 192.0.2.1", "host: 192.0.2.1, port: 99999", `inv.yaml:4: peers.a.port: "99999": want a number from 1 to 65535`},
+		{"port", "host: 192.0.2.1", "host: 192.0.2.1, port: 99999",
+			`inv.yaml:4: peers.a.port: "99999": want a number from 1 to 65535`},
 		{"duration", "b: b}", "b: b, capture: {duration: 90}}", "inv.yaml:7: tunnels.t.capture.duration"},
-		{"timeout without a unit", "host: 192.0.2.1", "host: 192.0.2.1, timeouts: {dial: 60}", `inv.yaml:4: peers.a.timeouts.dial: "60": want a duration from 2s to 5m0s`},
-		{"timeout that is none", "username: u", "username: u, timeouts: {login: 60s}", "inv.yaml:2: defaults.timeouts.login: unknown key; want one of command, dial, idle"},
+		{"timeout without a unit", "host: 192.0.2.1", "host: 192.0.2.1, timeouts: {dial: 60}",
+			`inv.yaml:4: peers.a.timeouts.dial: "60": want a duration from 2s to 5m0s`},
+		{"timeout that is none", "username: u", "username: u, timeouts: {login: 60s}",
+			"inv.yaml:2: defaults.timeouts.login: unknown key; want one of command, dial, idle"},
 		{"merge key", "  b: {host: 192.0.2.2,", "  b: {<<: {}, host: 192.0.2.2,", "inv.yaml:5: peers.b: want a plain key"},
 		{"same address", "10.0.0.2}", "10.0.0.1}", "inv.yaml:7: tunnels.t: a and b have the same VPN address 10.0.0.1"},
-		{"same address by NAT", "10.0.0.2}", "10.0.0.2, nat_address: 10.0.0.1}", "inv.yaml:7: tunnels.t: a and b have the same VPN address 10.0.0.1"},
+		{"same address by NAT", "10.0.0.2}", "10.0.0.2, nat_address: 10.0.0.1}",
+			"inv.yaml:7: tunnels.t: a and b have the same VPN address 10.0.0.1"},
 		{"loopback", "10.0.0.1}", "127.0.0.1}", `inv.yaml:4: peers.a.wan.address: "127.0.0.1": want`},
 		{"capture name", "b: b}", "b: b, capture: {name: a/b}}", `inv.yaml:7: tunnels.t.capture.name: "a/b": want a letter`},
 		{"tags that are no list", "b: b}", "b: b, tags: nightly}", "inv.yaml:7: tunnels.t.tags: want a list of names"},
@@ -107,7 +120,8 @@ func TestWhatIsWrongIsNamedWithItsLine(t *testing.T) {
 		{"NUL", "  t:", "  t\x00:", "inv.yaml:7: want text in UTF-8"},
 		{"UTF-16", "b: b", "b: \xff\xfe", "inv.yaml:7: want text in UTF-8"},
 		{"unknown alias", "b: b}", "b: *b}", "inv.yaml:7: want YAML: unknown anchor"},
-		{"not a mapping", "  b: {host: 192.0.2.2, wan: {interface: Gi1, address: 10.0.0.2}}", "  b: [1]", "inv.yaml:5: peers.b: want a mapping"},
+		{"not a mapping", "  b: {host: 192.0.2.2, wan: {interface: Gi1, address: 10.0.0.2}}", "  b: [1]",
+			"inv.yaml:5: peers.b: want a mapping"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,7 +153,8 @@ func TestOneMistakeIsOneLine(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse("f", strings.NewReader(tt.text))
-			if err == nil || strings.Count(err.Error(), "\n") != 0 || len(err.Error()) > 300 || !strings.HasPrefix(err.Error(), "f:") {
+			if err == nil || strings.Count(err.Error(), "\n") != 0 || len(err.Error()) > 300 ||
+				!strings.HasPrefix(err.Error(), "f:") {
 				t.Errorf("want one short line with file and line, got\n%v", err)
 			}
 		})
@@ -152,7 +167,8 @@ func TestExampleHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// An unknown key makes the parser name those that it knows, so one in each mapping makes it name them all.
+	// An unknown key makes the parser name those that it knows, so one in each mapping makes it name
+	// them all.
 	const unknown = `
 zz: 1
 defaults: {zz: 1, limits: {zz: 1}, timeouts: {zz: 1}}
@@ -178,7 +194,8 @@ schedules: {s: {zz: 1, tunnels: {zz: 1}, blackout: [{zz: 1}]}}
 }
 
 func TestEveryProblemIsReportedAtOnce(t *testing.T) {
-	broken := strings.NewReplacer("10.0.0.1", "nonsense", "b: b}", "b: zz}", "Gi1, address: 10.0.0.2", "eth;0, address: 10.0.0.2").Replace(valid)
+	broken := strings.NewReplacer("10.0.0.1", "nonsense", "b: b}", "b: zz}", "Gi1, address: 10.0.0.2",
+		"eth;0, address: 10.0.0.2").Replace(valid)
 	_, err := Parse("f", strings.NewReader(broken))
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("want three lines, got:\n%v", err)
@@ -192,7 +209,8 @@ func TestSecretsNeverPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, out := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q", s, s, s, s, s), string(j), s.LogValue().String()} {
+	for _, out := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q", s, s, s, s, s), string(j),
+		s.LogValue().String()} {
 		if strings.Contains(out, canary) {
 			t.Errorf("printed: %s", out)
 		}

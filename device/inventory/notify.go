@@ -53,8 +53,8 @@ const (
 
 var onAll = []string{OnChanged, OnFailed, OnDirty, OnRecovered, OnDigest}
 
-// notifyKeys are the keys of each type of target beside type, on, details and digest; those with an asterisk have to be
-// there.
+// notifyKeys are the keys of each type of target beside type, on, details and digest; those with an
+// asterisk have to be there.
 var notifyKeys = map[string][]string{
 	TypeWebhook:      {"url*", "secret", "token", "ca"},
 	TypeSlack:        {"url*"},
@@ -79,7 +79,7 @@ func (inv *Inventory) NotifyNames() []string { return slices.Sorted(maps.Keys(in
 func (p *parser) notify(n *yaml.Node, inv *Inventory) {
 	p.entries("notify", n, func(key, value *yaml.Node) {
 		where := join("notify", key.Value)
-		if !namePattern().MatchString(key.Value) {
+		if !namePattern.Get().MatchString(key.Value) {
 			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
 			return
 		}
@@ -125,7 +125,8 @@ func (p *parser) notifyRest(where string, key *yaml.Node, given map[string]*yaml
 		p.notifyAddress(join(where, "url"), u, t)
 	}
 	if slices.Contains(t.On, OnDigest) && (t.Type == TypePagerDuty || t.Type == TypeAlertmanager) {
-		p.fail(key, where, "a target of type %s keeps open what it is told until that is over, which a digest never is: leave out digest", t.Type)
+		p.fail(key, where, "a target of type %s keeps open what it is told until that is over, which a digest never is: "+
+			"leave out digest", t.Type)
 	}
 	if u := given["username"]; (u == nil) != (given["password"] == nil) {
 		at := u
@@ -170,7 +171,7 @@ func (p *parser) notifyReaders(t *Notify, given map[string]*yaml.Node) keys {
 		"from":     noted("from", func(where string, n *yaml.Node) { p.mailbox(where, n, &t.From) }),
 		"to":       noted("to", func(where string, n *yaml.Node) { p.mailboxes(where, n, &t.To) }),
 		"username": noted("username", func(where string, n *yaml.Node) {
-			p.matching(where, n, &t.Username, mailUserPattern(), "the name of an account")
+			p.matching(where, n, &t.Username, mailUserPattern.Get(), "the name of an account")
 		}),
 		"on":      func(where string, n *yaml.Node) { p.occasions(where, n, &t.On) },
 		"details": func(where string, n *yaml.Node) { p.flag(where, n, &t.Details) },
@@ -189,7 +190,8 @@ func (p *parser) unattended(where string, n *yaml.Node, into *SecretRef) {
 	}
 }
 
-// notifyURL reads where to send: a URL, or where one is kept. What it reads is not repeated: it may be a secret.
+// notifyURL reads where to send: a URL, or where one is kept. What it reads is not repeated: it may
+// be a secret.
 func (p *parser) notifyURL(where string, n *yaml.Node, t *Notify) {
 	const want = "a URL such as https://HOST/PATH, or where it is kept: env:VAR, file:PATH, cmd:COMMAND or keyring:NAME"
 	s, ok := p.scalar(where, n, want)
@@ -207,7 +209,8 @@ func (p *parser) notifyAddress(where string, n *yaml.Node, t *Notify) {
 	schemes := []string{"https", "http"}
 	switch {
 	case slices.Contains(secretURL, t.Type):
-		p.fail(n, where, "whoever has the URL can post: say where it is kept, env:VAR, file:PATH, cmd:COMMAND or keyring:NAME")
+		p.fail(n, where, "whoever has the URL can post: say where it is kept, "+
+			"env:VAR, file:PATH, cmd:COMMAND or keyring:NAME")
 		return
 	case t.Type == TypeSMTP:
 		schemes = []string{"smtp", "smtps"}

@@ -25,12 +25,12 @@ import (
 // maxSize bounds the file: yaml.v3 expands aliases in memory.
 const maxSize = 4 << 20
 
-// Load reads and validates the file at path. Paths in it count from its folder. Secrets that a program fetches are refused
-// when somebody else may have written the file.
+// Load reads and validates the file at path. Paths in it count from its folder. Secrets that a
+// program fetches are refused when somebody else may have written the file.
 func Load(path string) (*Inventory, error) { return load(path, false) }
 
-// LoadFound is Load for a file that was not named but found where moncap was started: then its folder has to be ours, too,
-// before programs are run that it names.
+// LoadFound is Load for a file that was not named but found where moncap was started: then its
+// folder has to be ours, too, before programs are run that it names.
 func LoadFound(path string) (*Inventory, error) { return load(path, true) }
 
 func load(path string, found bool) (*Inventory, error) {
@@ -47,8 +47,8 @@ func load(path string, found bool) (*Inventory, error) {
 
 const wantInventory = "want version, peers and tunnels"
 
-// Parse reads and validates an inventory; file is its name in messages. All that is wrong is reported at once, a line
-// each: FILE:LINE: WHERE: what was expected.
+// Parse reads and validates an inventory; file is its name in messages. All that is wrong is
+// reported at once, a line each: FILE:LINE: WHERE: what was expected.
 func Parse(file string, r io.Reader) (*Inventory, error) {
 	p := &parser{file: file, folder: filepath.Dir(file)}
 	doc, err := p.read(r, wantInventory)
@@ -64,8 +64,8 @@ func (p *parser) inventoryOf(doc *yaml.Node) (*Inventory, error) {
 	return inv, p.err()
 }
 
-// open reads the one document of a file, and finds out whether others may have written it. want says what it is when it
-// is empty.
+// open reads the one document of a file, and finds out whether others may have written it. want
+// says what it is when it is empty.
 func (p *parser) open(path string, found bool, want string) (*yaml.Node, error) {
 	p.file, p.folder = path, filepath.Dir(path)
 	f, err := os.Open(path)
@@ -78,10 +78,12 @@ func (p *parser) open(path string, found bool, want string) (*yaml.Node, error) 
 		return nil, err
 	}
 	if !OnlyOurs(info) {
-		p.distrust = fmt.Sprintf("%s belongs to, or may be written by, somebody else (mode %04o): chmod go-w it, or own it", path, info.Mode().Perm())
+		p.distrust = fmt.Sprintf("%s belongs to, or may be written by, somebody else (mode %04o): chmod go-w it, or own it",
+			path, info.Mode().Perm())
 	} else if found {
 		if folder, err := os.Stat(p.folder); err != nil || !OnlyOurs(folder) {
-			p.distrust = fmt.Sprintf("the folder of %s belongs to, or may be written by, somebody else: name the file with -i if you mean it", path)
+			p.distrust = fmt.Sprintf("the folder of %s belongs to, or may be written by, somebody else: name the file with -i "+
+				"if you mean it", path)
 		}
 	}
 	return p.read(f, want)
@@ -131,10 +133,10 @@ var (
 	yamlUnknown = lazyregexp.New(`unknown anchor '(.*)' referenced`)
 )
 
-// syntaxError puts the line in front, as in the errors of ours. yaml.v3 counts the lines of what its grammar does not
-// expect from 0, and names none for what it finds earlier or later.
+// syntaxError puts the line in front, as in the errors of ours. yaml.v3 counts the lines of what
+// its grammar does not expect from 0, and names none for what it finds earlier or later.
 func syntaxError(text []byte, err error) error {
-	m := yamlLine().FindStringSubmatch(err.Error())
+	m := yamlLine.Get().FindStringSubmatch(err.Error())
 	if m == nil {
 		return fmt.Errorf("1: want YAML: %w", err)
 	}
@@ -143,14 +145,15 @@ func syntaxError(text []byte, err error) error {
 	if line == 0 || strings.HasPrefix(what, "did not find expected") {
 		line++
 	}
-	if m := yamlUnknown().FindStringSubmatch(what); m != nil {
+	if m := yamlUnknown.Get().FindStringSubmatch(what); m != nil {
 		before, _, _ := bytes.Cut(text, []byte("*"+m[1]))
 		line = 1 + bytes.Count(before, []byte("\n"))
 	}
 	return fmt.Errorf("%d: want YAML: %s", line, what)
 }
 
-// unreadable finds the line of the first byte that no text has, which yaml.v3 does not name; 0: there is none.
+// unreadable finds the line of the first byte that no text has, which yaml.v3 does not name; 0:
+// there is none.
 func unreadable(text []byte) int {
 	line := 1
 	for rest := text; len(rest) > 0; {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ExpandHome replaces a leading ~ or ~/ with the home directory of the user: $HOME, or what the system has for the account.
-// When neither is known it is an error that names the path.
+// ExpandHome replaces a leading ~ or ~/ with the home directory of the user: $HOME, or what the
+// system has for the account. When neither is known it is an error that names the path.
 func ExpandHome(path string) (string, error) {
 	rest, ok := strings.CutPrefix(path, "~")
 	if !ok || rest != "" && !os.IsPathSeparator(rest[0]) {

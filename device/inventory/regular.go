@@ -8,14 +8,16 @@ import (
 	"os"
 )
 
-// ErrIrregular marks a file that is none that can be read to its end: a FIFO, a device, a socket, a folder.
+// ErrIrregular marks a file that is none that can be read to its end: a FIFO, a device,
+// a socket, a folder.
 var ErrIrregular = errors.New("it is no regular file")
 
 // ErrTooLarge marks a file that is larger than what it should hold.
 var ErrTooLarge = errors.New("the file is too large")
 
-// ReadRegular reads a whole file that a configuration names, of most bytes at most, when trust (nil: whatever it is) says nothing
-// against it. It waits for nobody: of a FIFO, or a device, it is an error. The error is an *fs.PathError.
+// ReadRegular reads a whole file that a configuration names, of most bytes at most, when trust
+// (nil: whatever it is) says nothing against it. It waits for nobody: of a FIFO, or a device, it is
+// an error. The error is an *fs.PathError.
 func ReadRegular(path string, most int64, trust func(fs.FileInfo) error) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|noWait, 0)
 	if err != nil {

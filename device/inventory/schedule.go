@@ -20,8 +20,18 @@ type Schedule struct {
 	Tunnels  []string // sorted, each once
 	Attempts int      // in all, of a run that failed and left its routers clean
 	Until    string   // what ends the wait, as --until of run says it
-	Capture  CaptureSettings
 	Notify   []string // who is told
+	capture  *yaml.Node
+}
+
+// CaptureOf is how the schedule captures a tunnel: as the tunnel's settings say, but for those that
+// the schedule says itself, be it that they are off.
+func (s *Schedule) CaptureOf(t *Tunnel) CaptureSettings {
+	c := t.Capture
+	if s.capture != nil {
+		(&parser{}).capture("", s.capture, &c) // it was right when the file was read
+	}
+	return c
 }
 
 // The values of a schedule that says nothing else.
@@ -41,7 +51,7 @@ var missedPolicies = map[string]schedule.Missed{
 func (p *parser) schedules(n *yaml.Node, inv *Inventory) {
 	p.entries("schedules", n, func(key, value *yaml.Node) {
 		where := join("schedules", key.Value)
-		if !namePattern().MatchString(key.Value) {
+		if !namePattern.Get().MatchString(key.Value) {
 			p.fail(key, where, "want a name of letters, digits, '.', '_' and '-', at most 63")
 			return
 		}
@@ -70,9 +80,12 @@ func (p *parser) schedule(where string, key, value *yaml.Node, s *Schedule, inv 
 		"grace":    func(where string, n *yaml.Node) { p.duration(where, n, &s.Plan.Grace, 0, 7*24*time.Hour) },
 		"attempts": func(where string, n *yaml.Node) { p.number(where, n, &s.Attempts, 1, 5) },
 		"until": func(where string, n *yaml.Node) {
-			p.matching(where, n, &s.Until, untilPattern(), "none, decided, established, failed or packets=N")
+			p.matching(where, n, &s.Until, untilPattern.Get(), "none, decided, established, failed or packets=N")
 		},
-		"capture":  func(where string, n *yaml.Node) { p.capture(where, n, &s.Capture) },
+		"capture": func(where string, n *yaml.Node) {
+			s.capture = n
+			p.capture(where, n, &CaptureSettings{})
+		},
 		"blackout": keep(&blackout),
 		"notify":   func(where string, n *yaml.Node) { p.targets(where, n, &s.Notify, inv) },
 	})
@@ -150,7 +163,7 @@ func (p *parser) blackouts(where string, n *yaml.Node, zone string, s *Schedule)
 // selection reads which tunnels are meant. Every name, pattern and tag has to mean one at least.
 func (p *parser) selection(where string, n *yaml.Node, inv *Inventory) []string {
 	var chosen []string
-	add := func(where string, n *yaml.Node, what string, meant func(*Tunnel) bool) {
+	add := func(where string, n *yaml.Node, what, there string, meant func(*Tunnel) bool) {
 		found := false
 		for _, name := range inv.TunnelNames() {
 			if meant(inv.Tunnels[name]) {
@@ -158,11 +171,12 @@ func (p *parser) selection(where string, n *yaml.Node, inv *Inventory) []string 
 			}
 		}
 		if !found {
-			p.fail(n, where, "no tunnel %s; there are %s", what, listed(inv.TunnelNames()))
+			p.fail(n, where, "no tunnel %s; %s", what, there)
 		}
 	}
 	each := func(
-		where string, n *yaml.Node, pattern *regexp.Regexp, want string, meant func(string) func(*Tunnel) bool, what string,
+		where string, n *yaml.Node, pattern *regexp.Regexp, want string, meant func(string) func(*Tunnel) bool,
+		what, there string,
 	) {
 		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 			p.fail(n, where, "want %s", want)
@@ -172,24 +186,25 @@ func (p *parser) selection(where string, n *yaml.Node, inv *Inventory) []string 
 			s := ""
 			before := len(p.problems)
 			if p.matching(where, item, &s, pattern, want); len(p.problems) == before {
-				add(where, item, what+" "+quoted(s), meant(s))
+				add(where, item, what+" "+quoted(s), there, meant(s))
 			}
 		}
 	}
+	tunnels := "there are " + listed(inv.TunnelNames())
 	names := func(where string, n *yaml.Node) {
 		const want = "a list of names of tunnels, or of patterns such as hq-*"
-		each(where, n, tunnelPattern(), want, calledLike, "is called")
+		each(where, n, tunnelPattern.Get(), want, calledLike, "is called", tunnels)
 	}
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Value == "all":
-		add(where, n, "is there", func(*Tunnel) bool { return true })
+		add(where, n, "is there", tunnels, func(*Tunnel) bool { return true })
 	case n.Kind == yaml.SequenceNode:
 		names(where, n)
 	case n.Kind == yaml.MappingNode && len(n.Content) > 0:
 		p.mapping(where, n, keys{
 			"names": names,
 			"tags": func(where string, n *yaml.Node) {
-				each(where, n, namePattern(), "a list of tags", tagged, "has the tag")
+				each(where, n, namePattern.Get(), "a list of tags", tagged, "has the tag", inv.tagsThere())
 			},
 		})
 	default:
@@ -199,8 +214,8 @@ func (p *parser) selection(where string, n *yaml.Node, inv *Inventory) []string 
 	return slices.Compact(chosen)
 }
 
-// tunnelPattern is a name of a tunnel, or a pattern of names as path.Match has them, without its
-// sets.
+// tunnelPattern is a name of a tunnel, or a pattern of names as path.Match has
+// them, without its sets.
 var tunnelPattern = lazyregexp.New(`^[A-Za-z0-9*?][A-Za-z0-9._*?-]{0,62}$`)
 
 func calledLike(pattern string) func(*Tunnel) bool {
@@ -208,6 +223,19 @@ func calledLike(pattern string) func(*Tunnel) bool {
 		ok, err := path.Match(pattern, t.Name)
 		return ok && err == nil
 	}
+}
+
+// tagsThere says which tags the tunnels have, for the error of another one.
+func (inv *Inventory) tagsThere() string {
+	var all []string
+	for _, t := range inv.Tunnels {
+		all = append(all, t.Tags...)
+	}
+	if len(all) == 0 {
+		return "no tunnel has one"
+	}
+	slices.Sort(all)
+	return "there are " + listed(slices.Compact(all))
 }
 
 func tagged(tag string) func(*Tunnel) bool {

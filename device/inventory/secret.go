@@ -16,7 +16,8 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
-// Secret is a password, a passphrase or an enable secret. However it is printed or logged, it shows as ***.
+// Secret is a password, a passphrase or an enable secret. However it is printed or logged, it shows
+// as ***.
 type Secret struct{ s string }
 
 // NewSecret wraps s.
@@ -34,8 +35,8 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
 // LogValue keeps the secret out of logs.
 func (Secret) LogValue() slog.Value { return slog.StringValue(masked) }
 
-// SecretRef says where a secret is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME, or ask. The zero value is no
-// secret at all.
+// SecretRef says where a secret is kept: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME, or ask. The
+// zero value is no secret at all.
 type SecretRef struct {
 	scheme, value string
 	folder        string // that relative paths count from; "": the current one
@@ -44,7 +45,8 @@ type SecretRef struct {
 // keyringService is the service under which the operating system's keyring holds moncap's secrets.
 const keyringService = "moncap"
 
-// ParseSecretRef reads a reference. What looks like a secret itself is refused, and not repeated in the error.
+// ParseSecretRef reads a reference. What looks like a secret itself is refused, and not repeated in
+// the error.
 func ParseSecretRef(s string) (SecretRef, error) {
 	if s == "ask" {
 		return SecretRef{scheme: "ask"}, nil
@@ -55,7 +57,8 @@ func ParseSecretRef(s string) (SecretRef, error) {
 	case (scheme == "env" || scheme == "file" || scheme == "keyring" || scheme == "cmd") && strings.TrimSpace(value) != "":
 		return SecretRef{scheme: scheme, value: strings.TrimSpace(value)}, nil
 	}
-	return SecretRef{}, errors.New("want where the secret is kept, not the secret: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask")
+	return SecretRef{},
+		errors.New("want where the secret is kept, not the secret: env:VAR, file:PATH, cmd:COMMAND, keyring:NAME or ask")
 }
 
 // shared marks a reference of the defaults that the operator types.
@@ -69,7 +72,8 @@ func (r SecretRef) share() SecretRef {
 	return r
 }
 
-// Shared says whether r is typed by the operator once, for all peers that take it from the defaults.
+// Shared says whether r is typed by the operator once, for all peers that take it
+// from the defaults.
 func (r SecretRef) Shared() bool { return r.scheme == "ask" && r.value == shared }
 
 // IsZero says whether r refers to nothing.
@@ -100,9 +104,10 @@ func (e *SecretError) Error() string { return fmt.Sprintf("secret %s: %v", e.Ref
 // Unwrap returns the cause.
 func (e *SecretError) Unwrap() error { return e.Err }
 
-// Resolve fetches the secret. ask is used for the reference "ask"; what is asked for is said by prompt. Errors name
-// the reference, never what it yielded.
-func (r SecretRef) Resolve(ctx context.Context, prompt string, ask func(prompt string) (Secret, error)) (Secret, error) {
+// Resolve fetches the secret. ask is used for the reference "ask"; what is asked for is said by
+// prompt. Errors name the reference, never what it yielded.
+func (r SecretRef) Resolve(ctx context.Context, prompt string,
+	ask func(prompt string) (Secret, error)) (Secret, error) {
 	s, err := r.fetch(ctx, prompt, ask)
 	if err != nil {
 		return Secret{}, &SecretError{r, err}
@@ -164,20 +169,23 @@ func withoutPath(err error) error {
 	return err
 }
 
-// Bounds of a program that fetches a secret. It may have to ask for a PIN, which takes a person's time.
+// Bounds of a program that fetches a secret. It may have to ask for a PIN, which
+// takes a person's time.
 const (
 	helperLimit = 2 * time.Minute
 	helperGrace = 2 * time.Second // for what it leaves behind, and when it is told to end
 )
 
-// helperVariable names, separated by commas, what else of the environment programs that fetch secrets get.
+// helperVariable names, separated by commas, what else of the environment programs that fetch
+// secrets get.
 const helperVariable = "MONCAP_HELPER_ENV"
 
-// helperNeeds are the environment variables that programs need to find their files, the agent, the keyring and the terminal.
-// The others are not theirs: other secrets may be among them. One that ends in an underscore stands for all that begin
-// so.
+// helperNeeds are the environment variables that programs need to find their files, the agent, the
+// keyring and the terminal. The others are not theirs: other secrets may be among them. One that
+// ends in an underscore stands for all that begin so.
 var helperNeeds = []string{
-	"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_", "TZ", "TERM", "TMPDIR", "XDG_", "SSH_AUTH_SOCK", "DISPLAY",
+	"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_", "TZ", "TERM", "TMPDIR", "XDG_", "SSH_AUTH_SOCK",
+	"DISPLAY",
 	"WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS", "GPG_TTY", "GNUPGHOME", "PASSWORD_STORE_DIR", "PINENTRY_USER_DATA",
 	"SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "TEMP", "TMP",
 }
@@ -194,8 +202,9 @@ func helperEnvironment() []string {
 	})
 }
 
-// secretFromCommand runs a program in folder and takes the first line that it prints, as pass(1) and its like put the secret
-// there. No shell is involved: the words are the program and its arguments. It ends with ctx.
+// secretFromCommand runs a program in folder and takes the first line that it prints, as pass(1)
+// and its like put the secret there. No shell is involved: the words are the program and its
+// arguments. It ends with ctx.
 func secretFromCommand(ctx context.Context, line, folder string) (Secret, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, helperLimit, fmt.Errorf("no answer in %s", helperLimit))
 	defer cancel()
@@ -218,7 +227,8 @@ func secretFromCommand(ctx context.Context, line, folder string) (Secret, error)
 	case len(out) >= maxSecret: // it was ended for that
 	case errors.Is(err, exec.ErrWaitDelay): // it is over, and left something behind that holds its output
 	case err != nil:
-		return Secret{}, fmt.Errorf("the command: %w (of the environment it gets PATH, HOME and their like; %s names more)", err, helperVariable)
+		return Secret{}, fmt.Errorf("the command: %w (of the environment it gets PATH, HOME and their like; %s names more)",
+			err, helperVariable)
 	}
 	first, _, ended := strings.Cut(string(out), "\n")
 	if !ended && len(out) >= maxSecret {
@@ -227,7 +237,8 @@ func secretFromCommand(ctx context.Context, line, folder string) (Secret, error)
 	return Secret{strings.TrimRight(first, "\r")}, nil
 }
 
-// firstLine keeps the beginning of what a program prints. One that prints more than that has nobody to print it for.
+// firstLine keeps the beginning of what a program prints. One that prints more than that has nobody
+// to print it for.
 type firstLine []byte
 
 func (l *firstLine) Write(p []byte) (int, error) {

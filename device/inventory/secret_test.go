@@ -12,7 +12,8 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
-// The operating system's keyring is replaced by one in memory: a test must neither read nor change the operator's own.
+// The operating system's keyring is replaced by one in memory: a test must neither read nor change
+// the operator's own.
 func TestSecretFromKeyring(t *testing.T) {
 	keyring.MockInit()
 	const canary = "c4nary-of-the-keyring"
@@ -29,12 +30,14 @@ func TestSecretFromKeyring(t *testing.T) {
 	}
 
 	other, _ := ParseSecretRef("keyring:spoke")
-	if _, err := other.Resolve(t.Context(), "", nil); !errors.Is(err, keyring.ErrNotFound) || !strings.Contains(err.Error(), "keyring:spoke") {
+	if _, err := other.Resolve(t.Context(), "", nil); !errors.Is(err, keyring.ErrNotFound) ||
+		!strings.Contains(err.Error(), "keyring:spoke") {
 		t.Errorf("an entry that is missing: %v, want the reference and that it was not found", err)
 	}
 
 	keyring.MockInitWithError(errors.New("the collection is locked"))
-	if _, err := ref.Resolve(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), "keyring:hub: the collection is locked") {
+	if _, err := ref.Resolve(t.Context(), "", nil); err == nil ||
+		!strings.Contains(err.Error(), "keyring:hub: the collection is locked") {
 		t.Errorf("a keyring that is locked: %v, want the reference and the reason", err)
 	}
 }
@@ -51,7 +54,8 @@ func TestReadRegular(t *testing.T) {
 	if err := os.WriteFile(large, make([]byte, maxSecret+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]error{fifo: ErrIrregular, "/dev/zero": ErrIrregular, dir: ErrIrregular, large: ErrTooLarge} {
+	for path, want := range map[string]error{fifo: ErrIrregular, "/dev/zero": ErrIrregular, dir: ErrIrregular,
+		large: ErrTooLarge} {
 		if _, err := ReadRegular(path, maxSecret, nil); !errors.Is(err, want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -70,7 +74,8 @@ func TestReadRegular(t *testing.T) {
 	}
 }
 
-// A program that prints without end costs no memory: its first line is the secret, if it has an end.
+// A program that prints without end costs no memory: its first line is the
+// secret, if it has an end.
 func TestAHelperMayPrintWhatItLikes(t *testing.T) {
 	for line, want := range map[string]error{"head -c 50000000 /dev/zero": ErrTooLarge, "yes x": nil} {
 		ref, err := ParseSecretRef("cmd:" + line)

@@ -53,7 +53,8 @@ func TestPathsCountFromTheFolderOfTheInventory(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := inv.Peers["b"]
-	if dir := filepath.Dir(file); b.KnownHosts != filepath.Join(dir, "known_hosts") || b.KeyFile != filepath.Join(dir, "keys/id") {
+	if dir := filepath.Dir(file); b.KnownHosts != filepath.Join(dir, "known_hosts") ||
+		b.KeyFile != filepath.Join(dir, "keys/id") {
 		t.Errorf("paths %s, %s", b.KnownHosts, b.KeyFile)
 	}
 	for _, tt := range []struct {
@@ -86,7 +87,8 @@ func TestProgramsAreNotRunForOthers(t *testing.T) {
 	}
 	refused := func(what string, err error) {
 		t.Helper()
-		if err == nil || !strings.Contains(err.Error(), "cmd: runs a program") || !strings.Contains(err.Error(), ":2: defaults.password") {
+		if err == nil || !strings.Contains(err.Error(), "cmd: runs a program") ||
+			!strings.Contains(err.Error(), ":2: defaults.password") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -120,7 +122,8 @@ func TestProgramsAreNotRunForOthers(t *testing.T) {
 	}
 }
 
-// A helper that leaves something behind is not waited for, and one that hangs ends with the operator's patience.
+// A helper that leaves something behind is not waited for, and one that hangs ends with the
+// operator's patience.
 func TestHelpersEnd(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no sh")
@@ -144,10 +147,12 @@ func TestHelpersEnd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began = time.Now()
-	if _, err := script("exec 2>/dev/null; trap '' INT; sleep 30").Resolve(ctx, "", nil); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 20*time.Second {
+	if _, err := script("exec 2>/dev/null; trap '' INT; sleep 30").Resolve(ctx, "", nil); !errors.Is(err,
+		context.DeadlineExceeded) || time.Since(began) > 20*time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
-	if _, err := script("exit 3").Resolve(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), helperVariable) {
+	if _, err := script("exit 3").Resolve(t.Context(), "", nil); err == nil ||
+		!strings.Contains(err.Error(), helperVariable) {
 		t.Errorf("%v", err)
 	}
 }
@@ -162,7 +167,8 @@ func TestExpandHome(t *testing.T) {
 	if err := os.Unsetenv("HOME"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ExpandHome("~/.ssh/known_hosts"); err == nil && !filepath.IsAbs(got) || err != nil && !strings.Contains(err.Error(), "~/.ssh/known_hosts") {
+	if got, err := ExpandHome("~/.ssh/known_hosts"); err == nil && !filepath.IsAbs(got) ||
+		err != nil && !strings.Contains(err.Error(), "~/.ssh/known_hosts") {
 		t.Errorf("without HOME: %s, %v", got, err)
 	}
 }

@@ -13,11 +13,12 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// What may stand in the file where it will reach a router's command line. device/iosxe checks again what it types;
-// here the operator learns the line of the file.
+// What may stand in the file where it will reach a router's command line. device/iosxe checks again
+// what it types; here the operator learns the line of the file.
 var (
-	namePattern            = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	interfacePattern       = lazyregexp.New(`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?$`)
+	namePattern      = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	interfacePattern = lazyregexp.New(
+		`^[A-Za-z][A-Za-z-]{0,31} ?[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?$`)
 	tunnelInterfacePattern = lazyregexp.New(`^Tunnel[0-9]{1,10}$`)
 	captureNamePattern     = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
 	vrfPattern             = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
@@ -59,7 +60,7 @@ func (p *parser) matching(where string, n *yaml.Node, into *string, re *regexp.R
 }
 
 func (p *parser) name(where string, n *yaml.Node, into *string, what string) {
-	p.matching(where, n, into, namePattern(), what+" of letters, digits, '.', '_' and '-', at most 63")
+	p.matching(where, n, into, namePattern.Get(), what+" of letters, digits, '.', '_' and '-', at most 63")
 }
 
 func (p *parser) oneOf(where string, n *yaml.Node, into *string, accepted map[string]string, want string) {
@@ -177,7 +178,7 @@ func validHost(s string) bool {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return !a.IsUnspecified()
 	}
-	return hostPattern().MatchString(s) && !strings.Contains(s, "..")
+	return hostPattern.Get().MatchString(s) && !strings.Contains(s, "..")
 }
 
 func (p *parser) jumps(where string, n *yaml.Node, into *[]Jump) {
@@ -204,7 +205,7 @@ func (p *parser) jumps(where string, n *yaml.Node, into *[]Jump) {
 func parseJump(s string) (Jump, bool) {
 	j := Jump{Port: 22}
 	if user, rest, ok := strings.Cut(s, "@"); ok {
-		if !userPattern().MatchString(user) {
+		if !userPattern.Get().MatchString(user) {
 			return j, false
 		}
 		j.User, s = user, rest

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// FullAccount returns the configuration of an account for the whole playbook: level 15 at login, which the SCP server
-// asks for, and the SCP server itself (Cisco document 220371). Lines that begin with `!` are for the reader.
+// FullAccount returns the configuration of an account for the whole playbook: level 15 at login,
+// which the SCP server asks for, and the SCP server itself (Cisco document 220371). Lines that
+// begin with `!` are for the reader.
 func FullAccount(username string) []string {
 	return []string{
 		"! Full account: the whole playbook. SCP needs privilege 15 at login; enable does not help.",
@@ -18,9 +19,9 @@ func FullAccount(username string) []string {
 	}
 }
 
-// NarrowAccount returns the configuration of an account that can capture and read, and nothing else: no configuration
-// mode, no file, no SCP. `moncap run --zero-config` does with it. It is a parser view (Role-Based CLI Access), which
-// needs aaa new-model.
+// NarrowAccount returns the configuration of an account that can capture and read, and nothing
+// else: no configuration mode, no file, no SCP. `moncap run --zero-config` does with it. It is a
+// parser view (Role-Based CLI Access), which needs aaa new-model.
 func NarrowAccount(username string) []string {
 	lines := []string{
 		"! Narrow account for run --zero-config: no configuration mode, no SCP, and moncap writes no file with it.",
@@ -28,31 +29,66 @@ func NarrowAccount(username string) []string {
 		"parser view MONCAP",
 		" secret <VIEW-SECRET>",
 	}
-	for _, c := range NarrowCommands() {
-		lines = append(lines, " commands exec include all "+c)
+	optional := map[string]string{} // beginnings of commands, and for which option alone
+	for _, d := range AllCommands() {
+		if option := optIns[d.Name]; option != "" {
+			for _, c := range beginnings(d) {
+				optional[c] = option
+			}
+		}
 	}
+	var last []string
+	for _, c := range NarrowCommands() {
+		line := " commands exec include all " + c
+		if option := optional[c]; option != "" {
+			last = append(last, "! Opt-in, only for runs "+option+"; leave it out where there are none:", line)
+			continue
+		}
+		lines = append(lines, line)
+	}
+	lines = append(lines, last...)
 	return append(lines,
 		"username "+username+" view MONCAP secret <SECRET>",
 		"! and, unless it is there already:  aaa authorization exec default local")
 }
 
-// NarrowCommands lists the beginnings of the commands that the narrow account is given, the shortest that cover them.
+// optIns are the commands of the narrow account that a run sends for an option
+// alone, by their names.
+var optIns = map[string]string{
+	"show-binary-trace": "with --binary-trace",
+	"ping":              "with --trigger \"ping ...\"",
+}
+
+// NarrowCommands lists the beginnings of the commands that the narrow account is given, the
+// shortest that cover them.
 func NarrowCommands() []string {
 	var all []string
 	for _, d := range AllCommands() {
-		if !d.Narrow {
-			continue
-		}
-		for _, s := range d.Syntax {
-			all = append(all, fixedWords(s))
+		if d.Narrow {
+			all = append(all, beginnings(d)...)
 		}
 	}
 	slices.Sort(all)
-	return slices.CompactFunc(all, func(a, b string) bool { return b == a || strings.HasPrefix(b, a+" ") })
+	var shortest []string
+	for _, c := range all {
+		if n := len(shortest); n == 0 || c != shortest[n-1] && !strings.HasPrefix(c, shortest[n-1]+" ") {
+			shortest = append(shortest, c)
+		}
+	}
+	return shortest
 }
 
-// fixedWords returns the words of a syntax before the first value or choice; a pipe and what follows it are no part of
-// what is authorized.
+// beginnings are the fixed words with which the command's forms begin.
+func beginnings(d Description) []string {
+	var all []string
+	for _, s := range d.Syntax {
+		all = append(all, fixedWords(s))
+	}
+	return all
+}
+
+// fixedWords returns the words of a syntax before the first value or choice; a pipe and what
+// follows it are no part of what is authorized.
 func fixedWords(syntax string) string {
 	syntax, _, _ = strings.Cut(syntax, " | ")
 	end := strings.IndexAny(syntax, "<[{")

@@ -1,6 +1,7 @@
 package iosxe
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -20,9 +21,38 @@ func TestNarrowAccountCoversItsCommandsAndNoOther(t *testing.T) {
 			t.Errorf("%q is needed and not granted", c.Lines[0])
 		}
 	}
-	for _, line := range []string{"configure terminal", "delete /force bootflash:x", "dir bootflash:", "show running-config", "reload", "clear crypto session", "debug crypto ikev2", "copy running-config startup-config"} {
+	for i, g := range granted {
+		first := slices.IndexFunc(granted, func(o string) bool { return strings.HasPrefix(g+" ", o+" ") })
+		if first != i {
+			t.Errorf("%q is granted already by %q", g, granted[first])
+		}
+	}
+	for _, line := range []string{"configure terminal", "delete /force bootflash:x", "dir bootflash:",
+		"show running-config", "reload", "clear crypto session", "debug crypto ikev2", "copy running-config startup-config"} {
 		if covered(line) {
 			t.Errorf("%q is granted by %q", line, granted)
 		}
+	}
+}
+
+// What only an option needs is said to be that, and all else is not.
+func TestNarrowAccountTellsWhatIsOptIn(t *testing.T) {
+	var option string
+	got := map[string]string{}
+	for _, line := range NarrowAccount("captor") {
+		command, granted := strings.CutPrefix(line, " commands exec include all ")
+		if why, is := strings.CutPrefix(line, "! Opt-in, only for runs "); is {
+			option, _, _ = strings.Cut(why, ";")
+			continue
+		}
+		if granted && option != "" {
+			got[command] = option
+		}
+		option = ""
+	}
+	want := map[string]string{"show logging process ios start last": "with --binary-trace",
+		"ping": `with --trigger "ping ..."`}
+	if !maps.Equal(got, want) {
+		t.Errorf("opt-in: %q, want %q", got, want)
 	}
 }

@@ -8,7 +8,8 @@ import (
 // Protocol is what an access list entry permits.
 type Protocol string
 
-// The protocols that the playbook's access lists name. UDP goes without ports: fragments after the first carry none.
+// The protocols that the playbook's access lists name. UDP goes without ports: fragments after the
+// first carry none.
 const (
 	UDP             Protocol = "udp"
 	ESP             Protocol = "esp"

@@ -10,7 +10,8 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// CapturePoint is a `monitor capture` as the playbook defines it: one interface or more, both directions, one filter, bounds.
+// CapturePoint is a `monitor capture` as the playbook defines it: one interface or more, both
+// directions, one filter, bounds.
 type CapturePoint struct {
 	Name      Name
 	ACL       Name // the filter; empty: the filter is Local and Remote, inside the capture point
@@ -18,13 +19,15 @@ type CapturePoint struct {
 	Remote    netip.Addr
 	UDPOnly   bool // of the filter inside the capture point
 	Interface Interface
-	Also      []Interface   // further ones by which the same packets may pass; at most MaxAlso
-	BufferMB  int           // 1 to 100
-	Circular  bool          // overwrite the oldest packets when the buffer is full, instead of stopping
-	Duration  time.Duration // whole seconds, 1 s to 1,000,000 s
-	Packets   int           // 1 to 100,000
-	PacketLen int           // bytes kept of each packet, 64 to 9500; 0: all of it
-	PPS       int           // packets kept per second, 1 to 1,000,000; 0: the router's default, 1000
+	Also      []Interface // further ones by which the same packets may pass; at most MaxAlso
+	// ControlPlane has it capture at the control plane, and on no interface.
+	ControlPlane bool
+	BufferMB     int           // 1 to 100
+	Circular     bool          // overwrite the oldest packets when the buffer is full, instead of stopping
+	Duration     time.Duration // whole seconds, 1 s to 1,000,000 s
+	Packets      int           // 1 to 100,000
+	PacketLen    int           // bytes kept of each packet, 64 to 9500; 0: all of it
+	PPS          int           // packets kept per second, 1 to 1,000,000; 0: the router's default, 1000
 }
 
 // MaxAlso is how many interfaces a capture point may have beside the first.
@@ -32,6 +35,9 @@ const MaxAlso = 3
 
 // attached are the interfaces as they are typed.
 func (p CapturePoint) attached() string {
+	if p.ControlPlane {
+		return "control-plane both"
+	}
 	line := "interface " + p.Interface.s + " both"
 	for _, i := range p.Also {
 		line += " interface " + i.s + " both"
@@ -41,11 +47,12 @@ func (p CapturePoint) attached() string {
 
 // The ranges are those that a CSR1000V names in its own help (`monitor capture NAME limit ?`).
 func (p CapturePoint) check() error {
-	if p.Name.IsZero() || p.Interface.IsZero() {
-		return fmt.Errorf("capture point: name and interface are needed")
+	if p.Name.IsZero() || p.Interface.IsZero() == !p.ControlPlane {
+		return fmt.Errorf("capture point: a name, and interfaces or the control plane, are needed")
 	}
 	if len(p.Also) > MaxAlso || slices.ContainsFunc(p.Also, Interface.IsZero) {
-		return fmt.Errorf("capture point %s: want at most %d interfaces beside %s, each with a name", p.Name, MaxAlso, p.Interface)
+		return fmt.Errorf("capture point %s: want at most %d interfaces beside %s, each with a name", p.Name, MaxAlso,
+			p.Interface)
 	}
 	if p.Duration%time.Second != 0 {
 		return fmt.Errorf("capture point %s: duration %s: want whole seconds", p.Name, p.Duration)
@@ -68,8 +75,8 @@ func (p CapturePoint) check() error {
 	return nil
 }
 
-// DefineCapture makes the two commands that define p: the capture with its filter, buffer and interface, then its
-// limits.
+// DefineCapture makes the two commands that define p: the capture with its filter, buffer and
+// interface, then its limits.
 func DefineCapture(p CapturePoint) ([]Command, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -84,7 +91,8 @@ func DefineCapture(p CapturePoint) ([]Command, error) {
 	}, nil
 }
 
-// A fresh capture point has a pps limit of its own already, and setting it again may ask; others may be asked about alike.
+// A fresh capture point has a pps limit of its own already, and setting it again may ask; others
+// may be asked about alike.
 var (
 	replaceLimit = lazyregexp.New(`(?i)replace\?\s*\[confirm\]\s*$`)
 	clearPackets = lazyregexp.New(`(?i)\[clear\]\?\s*\[confirm\]\s*$`)
@@ -107,8 +115,8 @@ func (p CapturePoint) define() (string, error) {
 	return head + " " + buffer + " " + attach + " " + filter, nil
 }
 
-// inlineFilter matches what goes between the two addresses, either way. An inline filter has one source and one
-// destination; the keyword bidirectional adds the way back.
+// inlineFilter matches what goes between the two addresses, either way. An inline filter has one
+// source and one destination; the keyword bidirectional adds the way back.
 func (p CapturePoint) inlineFilter() (string, error) {
 	local, err := hostAddr(p.Local)
 	if err != nil {
@@ -153,15 +161,16 @@ func ClearCapture(n Name) Command {
 	return withAnswers(exec("clear-capture", "monitor capture "+n.s+" clear"), answer(clearPackets))
 }
 
-// ExportCapture writes the packets of a stopped capture to a file. It has no answer to the question whether to
-// overwrite: the playbook never does.
+// ExportCapture writes the packets of a stopped capture to a file. It has no answer to the question
+// whether to overwrite: the playbook never does.
 func ExportCapture(n Name, f File) Command {
 	c := exec("export-capture", "monitor capture "+n.s+" export "+f.String())
 	c.Slow = true
 	return c
 }
 
-// NoCapture removes a capture with its packets. Should a release ask whether it may, it may: the name is ours.
+// NoCapture removes a capture with its packets. Should a release ask whether it may, it may: the
+// name is ours.
 func NoCapture(n Name) Command {
 	return withAnswers(exec("remove-capture", "no monitor capture "+n.s), Confirm())
 }

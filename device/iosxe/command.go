@@ -1,7 +1,8 @@
-// Package iosxe is IOS XE as text: the commands to send, and the outputs, prompts and refusals to read. It does no I/O.
+// Package iosxe is IOS XE as text: the commands to send, and the outputs, prompts and refusals to
+// read. It does no I/O.
 //
-// Every line that moncap ever sends to a router is made by a constructor of this package, from values that were
-// validated first, so that nothing from a file or a packet can become a command.
+// Every line that moncap ever sends to a router is made by a constructor of this package, from
+// values that were validated first, so that nothing from a file or a packet can become a command.
 package iosxe
 
 import (
@@ -22,23 +23,28 @@ const (
 	Transfer             // an SSH exec request on a connection of its own: no terminal sees it, authorization may
 )
 
-// Command is something to type at a router: one line, or several lines of configuration that belong together.
+// Command is something to type at a router: one line, or several lines of configuration
+// that belong together.
 type Command struct {
 	Name  string   // stable name of the kind of command, for logs, faults and the allow-list: "start-capture"
 	Mode  Mode     //
 	Lines []string // what is typed, line by line; one line in Exec mode
-	// Answers are what to send to the dialogs that the router may open, in no fixed order. A dialog that none of them
-	// matches is aborted and reported.
+	// Answers are what to send to the dialogs that the router may open, in no fixed order. A dialog
+	// that none of them matches is aborted and reported.
 	Answers []Answer
 	Slow    bool // may take long for its nature (export, verify): wait for progress, not for a fixed time
-	// Quiet is how long a Slow command is known to say nothing, where that may be longer than the session's own bound.
+	// Quiet is how long a Slow command is known to say nothing, where that may be longer than the
+	// session's own bound.
 	Quiet time.Duration
 	// Password says that the router asks for the password of the server that the line names.
 	Password bool
 	Bulk     bool // the output is large (buffer dump): it is streamed and its end is not guessed from prompt-like lines
-	// MaxOutput bounds the output, in bytes: who knows how full a buffer is knows how long its dump can be. 0: the session's
-	// own bound.
+	// MaxOutput bounds the output, in bytes: who knows how full a buffer is knows how long its dump
+	// can be. 0: the session's own bound.
 	MaxOutput int
+	// Excerpt is what of the output a transcript has; nil: all of it. It is for what a router says of
+	// much else than what was asked for.
+	Excerpt func(out string) string
 }
 
 // Answer is the reply to one dialog of the router.
@@ -48,7 +54,7 @@ type Answer struct {
 }
 
 // Confirm answers any `[confirm]` with a newline.
-func Confirm() Answer { return Answer{Prompt: confirmPrompt()} }
+func Confirm() Answer { return Answer{Prompt: confirmPrompt.Get()} }
 
 var confirmPrompt = lazyregexp.New(`(?i)\[confirm\]\s*$`)
 

@@ -35,7 +35,8 @@ var (
 
 // The guide's two commands, with its names: the extended access list and the capture point.
 func TestTheCommandsAreTheGuides(t *testing.T) {
-	acl, err := ACL(name(t, "cap"), []Entry{{UDP, addrA, addrB}, {UDP, addrB, addrA}, {ESP, addrA, addrB}, {ESP, addrB, addrA}, {ICMPUnreachable, netip.Addr{}, addrA}})
+	acl, err := ACL(name(t, "cap"), []Entry{{UDP, addrA, addrB}, {UDP, addrB, addrA}, {ESP, addrA, addrB},
+		{ESP, addrB, addrA}, {ICMPUnreachable, netip.Addr{}, addrA}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,11 +51,13 @@ func TestTheCommandsAreTheGuides(t *testing.T) {
 	if diff := cmp.Diff(want, acl.Lines); diff != "" {
 		t.Error(diff)
 	}
-	define, err := DefineCapture(CapturePoint{Name: name(t, "cap"), ACL: name(t, "cap"), Interface: gigabit(t), BufferMB: 10, Duration: time.Minute, Packets: 1000})
+	define, err := DefineCapture(CapturePoint{Name: name(t, "cap"), ACL: name(t, "cap"), Interface: gigabit(t),
+		BufferMB: 10, Duration: time.Minute, Packets: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := define[0].Lines[0], "monitor capture cap access-list cap buffer size 10 interface GigabitEthernet1 both"; got != want {
+	if got, want := define[0].Lines[0],
+		"monitor capture cap access-list cap buffer size 10 interface GigabitEthernet1 both"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if got, want := define[1].Lines[0], "monitor capture cap limit duration 60 packets 1000"; got != want {
@@ -70,12 +73,18 @@ func everyCommand(t *testing.T) []Command {
 		t.Fatal(err)
 	}
 	all := []Command{
-		TerminalLength(), TerminalWidth(), ShowCaptures(), ShowCapture(n), ShowCaptureParameter(n), ShowBuffer(n), ShowBrief(n),
-		ShowDump(n), Dir(), DirFile(f), VerifyMD5(f), DeleteFile(f), ShowVersion(), ShowClock(), ShowNTP(), ShowPrivilege(), ShowInterfaces(),
-		ShowACL(n), ShowACLs(), ShowSDWAN(), ShowRedundancy(), ShowCPU(), ShowMemory(), ShowUsers(), ShowLines(), ShowLog(), ShowDebug(),
-		ShowIKEv2Proposal(), ShowIKEv2Policy(), ShowIKEv2Profile(), ShowIKEv2Stats(), ShowIKEv2Diagnose(), ShowEventTrace(), ShowISAKMPSA(),
-		ShowISAKMPPolicy(), ShowTransformSet(), ShowIPsecProfile(), ShowCryptoMap(), StartCapture(n), StopCapture(n), ClearCapture(n),
-		ExportCapture(n, f), ExportUpload(n, upload(t, "scp://ops@192.0.2.5"), f), ExportUpload(n, upload(t, "scp://ops@[2001:db8::5]:2222//srv/pcap"), f), NoCapture(n), NoACL(n, false), NoACL(n, true),
+		TerminalLength(), TerminalWidth(), ShowCaptures(), ShowCapture(n), ShowCaptureParameter(n), ShowBuffer(n),
+		ShowBrief(n),
+		ShowDump(n), Dir(), DirFile(f), VerifyMD5(f), DeleteFile(f), ShowVersion(), ShowClock(), ShowNTP(), ShowPrivilege(),
+		ShowInterfaces(),
+		ShowACL(n), ShowACLs(), ShowSDWAN(), ShowRedundancy(), ShowCPU(), ShowMemory(), ShowUsers(), ShowLines(), ShowLog(),
+		ShowDebug(),
+		ShowIKEv2Proposal(), ShowIKEv2Policy(), ShowIKEv2Profile(), ShowIKEv2Stats(), ShowIKEv2Diagnose(), ShowEventTrace(),
+		ShowISAKMPSA(),
+		ShowISAKMPPolicy(), ShowTransformSet(), ShowIPsecProfile(), ShowCryptoMap(), StartCapture(n), StopCapture(n),
+		ClearCapture(n), ExportCapture(n, f), ExportUpload(n, upload(t, "scp://ops@192.0.2.5"), f),
+		ExportUpload(n, upload(t, "scp://ops@[2001:db8::5]:2222//srv/pcap"), f), NoCapture(n), NoACL(n, false),
+		NoACL(n, true),
 	}
 	add := func(cs []Command, err error) {
 		t.Helper()
@@ -88,7 +97,8 @@ func everyCommand(t *testing.T) []Command {
 	six := netip.MustParseAddr("2001:db8::1")
 	one(ACL(n, []Entry{{UDP, addrA, addrB}, {AH, addrA, addrB}, {ICMPUnreachable, netip.Addr{}, addrA}}))
 	one(ACL(n, []Entry{{UDP, six, six}, {ICMPTooBig, netip.Addr{}, six}}))
-	point := CapturePoint{Name: n, ACL: n, Interface: gigabit(t), BufferMB: 10, Duration: time.Minute, Packets: 10, PacketLen: 128, PPS: 100, Circular: true}
+	point := CapturePoint{Name: n, ACL: n, Interface: gigabit(t), BufferMB: 10, Duration: time.Minute, Packets: 10,
+		PacketLen: 128, PPS: 100, Circular: true}
 	add(DefineCapture(point))
 	point.Also = []Interface{gigabit(t)}
 	add(DefineCapture(point))
@@ -103,7 +113,8 @@ func everyCommand(t *testing.T) []Command {
 		one(trace.Keep())
 		one(trace.NoKeep())
 	}
-	add([]Command{StartConditions(), StopConditions(), ShowConditions(), ShowTraceConfiguration(), ShowTraceSummary(), ShowTracedPackets()}, nil)
+	add([]Command{StartConditions(), StopConditions(), ShowConditions(), ShowTraceConfiguration(), ShowTraceSummary(),
+		ShowTracedPackets()}, nil)
 	red, err := ParseVRF("red")
 	if err != nil {
 		t.Fatal(err)
@@ -112,10 +123,21 @@ func everyCommand(t *testing.T) []Command {
 	one(ShowIPsecSA(addrA, red))
 	one(ShowIPsecSADetail(six, red))
 	add(ShowDrops(gigabit(t)), nil)
+	add(ShowIKECounters(), nil)
+	one(BinaryTrace(time.Minute, addrA), nil)
+	for _, p := range []CapturePoint{
+		{ACL: name(t, "x")}, {Local: addrA, Remote: addrB, UDPOnly: true},
+		{Local: six, Remote: netip.MustParseAddr("2001:db8::2"), UDPOnly: true},
+	} {
+		p.Name, p.ControlPlane, p.BufferMB, p.Duration, p.Packets = name(t, "xp"), true, 1, time.Minute, ControlPlanePackets
+		add(DefineCapture(p))
+	}
 	one(ShowCryptoSession(six))
 	one(ShowIKEv2SA(addrA))
 	one(ShowIKEv2SA(six))
-	for _, line := range []string{"clear crypto session remote 192.0.2.1", "ping vrf X 192.0.2.1 source Gi1 repeat 3", "clear crypto ikev2 sa remote 192.0.2.1", "clear crypto sa peer 192.0.2.1", "clear crypto sa peer vrf red 192.0.2.1", "clear crypto session remote 192.0.2.1 fvrf red"} {
+	for _, line := range []string{"clear crypto session remote 192.0.2.1", "ping vrf X 192.0.2.1 source Gi1 repeat 3",
+		"clear crypto ikev2 sa remote 192.0.2.1", "clear crypto sa peer 192.0.2.1", "clear crypto sa peer vrf red 192.0.2.1",
+		"clear crypto session remote 192.0.2.1 fvrf red"} {
 		tr, err := ParseTrigger(line)
 		one(tr.Command, err)
 	}
@@ -161,7 +183,8 @@ func TestNothingElseIsAllowed(t *testing.T) {
 }
 
 func TestValuesThatCouldLeaveTheLineAreRefused(t *testing.T) {
-	bad := []string{"", "a b", "a\nreload", "a|b", "a?", "a;b", "0a", "-a", "a\x1b", "mc…", strings.Repeat("a", 16), "export", "All"}
+	bad := []string{"", "a b", "a\nreload", "a|b", "a?", "a;b", "0a", "-a", "a\x1b", "mc…", strings.Repeat("a", 16),
+		"export", "All"}
 	for _, s := range bad {
 		if _, err := ParseName(s); err == nil {
 			t.Errorf("name %q was taken", s)
@@ -177,7 +200,8 @@ func TestValuesThatCouldLeaveTheLineAreRefused(t *testing.T) {
 			t.Errorf("file %q was taken", s)
 		}
 	}
-	for _, s := range []string{"reload", "clear crypto session", "clear crypto sa", "clear crypto session remote any", "ping", "ping 10.0.0.1 repeat 100000", "ping 10.0.0.1 source x;y", "clear crypto session remote 10.0.0.1 extra"} {
+	for _, s := range []string{"reload", "clear crypto session", "clear crypto sa", "clear crypto session remote any",
+		"ping", "ping 10.0.0.1 repeat 100000", "ping 10.0.0.1 source x;y", "clear crypto session remote 10.0.0.1 extra"} {
 		if _, err := ParseTrigger(s); err == nil {
 			t.Errorf("trigger %q was taken", s)
 		}
@@ -185,9 +209,12 @@ func TestValuesThatCouldLeaveTheLineAreRefused(t *testing.T) {
 }
 
 func TestCaptureBounds(t *testing.T) {
-	good := CapturePoint{Name: name(t, "cap"), ACL: name(t, "cap"), Interface: gigabit(t), BufferMB: 10, Duration: time.Minute, Packets: 1000}
+	good := CapturePoint{Name: name(t, "cap"), ACL: name(t, "cap"), Interface: gigabit(t), BufferMB: 10,
+		Duration: time.Minute, Packets: 1000}
 	for what, change := range map[string]func(*CapturePoint){
-		"no duration": func(p *CapturePoint) { p.Duration = 0 }, "half a second": func(p *CapturePoint) { p.Duration = time.Second / 2 },
+		"no duration": func(p *CapturePoint) { p.Duration = 0 }, "half a second": func(p *CapturePoint) {
+			p.Duration = time.Second / 2
+		},
 		"no packets": func(p *CapturePoint) { p.Packets = 0 }, "buffer": func(p *CapturePoint) { p.BufferMB = 101 },
 		"length": func(p *CapturePoint) { p.PacketLen = 63 }, "no filter": func(p *CapturePoint) { p.ACL = Name{} },
 	} {
@@ -200,7 +227,8 @@ func TestCaptureBounds(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	show, start, export := ShowCaptures(), StartCapture(name(t, "cap")), Command{Name: "export-capture", Lines: []string{"monitor capture cap export bootflash:x"}}
+	show, start, export := ShowCaptures(), StartCapture(name(t, "cap")),
+		Command{Name: "export-capture", Lines: []string{"monitor capture cap export bootflash:x"}}
 	tests := []struct {
 		cmd    Command
 		output string
@@ -211,7 +239,8 @@ func TestRefused(t *testing.T) {
 		{start, "Capture point does not exist : cap", Missing},
 		{NoCapture(name(t, "cap")), "Capture does not exist", Missing},
 		{StopCapture(name(t, "cap")), "Capture cap is not active\r\n\r\nUnable to deactivate Capture.", NotActive},
-		{Command{Name: "define-capture", Lines: []string{"x"}}, "Non-existent access-list specified\r\n\r\nFailed to attach existing ACL", Missing},
+		{Command{Name: "define-capture", Lines: []string{"x"}},
+			"Non-existent access-list specified\r\n\r\nFailed to attach existing ACL", Missing},
 		{ClearCapture(name(t, "cap")), "Clear not supported for capture configured with file options", Unsupported},
 		{export, "Failed to Export", Unclassified},
 		{export, "%Error opening bootflash:x (No space left on device)", NoSpace},
@@ -238,8 +267,8 @@ func TestRefused(t *testing.T) {
 }
 
 func TestCleanTakesOutWhatIsNotOutput(t *testing.T) {
-	in := "Load for five secs: 2%/0%; one minute: 7%; five minutes: 8%\r\nTime source is NTP, 18:31:17.685 EST Thu Sep 8     \r\nline 1\r\n" +
-		"*Feb  3 00:58:13.901: %BUFCAP-6-ENABLE: Capture Point TEST enabled.\r\n" +
+	in := "Load for five secs: 2%/0%; one minute: 7%; five minutes: 8%\r\nTime source is NTP, 18:31:17.685 EST Thu Sep " +
+		"8     \r\nline 1\r\n*Feb  3 00:58:13.901: %BUFCAP-6-ENABLE: Capture Point TEST enabled.\r\n" +
 		"000123: Nov 23 2026 10:00:00.123 UTC: %SYS-5-CONFIG_I: Configured from console by x on vty0 (10.0.0.1)\r\n" +
 		" SECURITY WARNING - Module: SSH, Command: x\r\nli\x08\x08line 2\r\n"
 	if got := Clean(in); got != "line 1\nline 2" {
@@ -263,12 +292,13 @@ func TestPrompts(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"\r\nPassword: ", "Enable password:", "passwd:"} {
-		if !PasswordPrompt().MatchString(s) {
+		if !PasswordPrompt.Get().MatchString(s) {
 			t.Errorf("%q asks for a password", s)
 		}
 	}
-	for _, s := range []string{"Replace with specified filter?[confirm]", "Delete filename [x]? ", "overwrite? [yes/no]: "} {
-		if !Dialog().MatchString(s) {
+	for _, s := range []string{"Replace with specified filter?[confirm]", "Delete filename [x]? ",
+		"overwrite? [yes/no]: "} {
+		if !Dialog.Get().MatchString(s) {
 			t.Errorf("%q is a dialog", s)
 		}
 	}
@@ -283,7 +313,8 @@ func TestUnknownVRFIsRefused(t *testing.T) {
 	if r := Refused(tr.Command, " No VRF named red exists\n"); r == nil || r.Kind != Missing {
 		t.Errorf("%+v", r)
 	}
-	for _, bad := range []string{"clear crypto session remote 192.0.2.1 fvrf", "clear crypto session remote fvrf red 192.0.2.1", "clear crypto sa peer vrf red",
+	for _, bad := range []string{"clear crypto session remote 192.0.2.1 fvrf",
+		"clear crypto session remote fvrf red 192.0.2.1", "clear crypto sa peer vrf red",
 		"clear crypto sa peer vrf re;d 192.0.2.1", "clear crypto session remote", "clear crypto session"} {
 		if _, err := ParseTrigger(bad); err == nil {
 			t.Errorf("%q is taken", bad)

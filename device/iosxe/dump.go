@@ -19,16 +19,18 @@ type DumpedPacket struct {
 	Data  []byte
 }
 
-// maxFrame bounds a dumped packet: the largest packet-len that IOS XE takes is 9500 bytes, the largest IP packet 64 KB.
+// maxFrame bounds a dumped packet: the largest packet-len that IOS XE takes is 9500 bytes, the
+// largest IP packet 64 KB.
 const maxFrame = 1 << 16
 
 // errDump marks what makes a dump unusable.
 var errDump = errors.New("show monitor capture buffer dump")
 
-// ParseDump reads the output of `show monitor capture NAME buffer dump` packet by packet. It reads the hex columns only:
-// what stands in the character column is the packets' own and may look like anything. A gap in the addresses of a
-// packet is that packet's error, because a line is missing then, and the reading goes on with the next one; so is a packet
-// out of turn. An error of reading ends it.
+// ParseDump reads the output of `show monitor capture NAME buffer dump` packet by packet. It reads
+// the hex columns only: what stands in the character column is the packets' own and may look like
+// anything. A gap in the addresses of a packet is that packet's error, because a line is missing
+// then, and the reading goes on with the next one; so is a packet out of turn. An error of reading
+// ends it.
 func ParseDump(r io.Reader) iter.Seq2[DumpedPacket, error] {
 	return func(yield func(DumpedPacket, error) bool) {
 		d := dumpReader{lines: bufio.NewScanner(r)}
@@ -75,11 +77,11 @@ func (d *dumpReader) next() (DumpedPacket, error) {
 
 // take reads one line; whole says that it began the next packet, and the one before is over.
 func (d *dumpReader) take(line string) (p DumpedPacket, whole bool, err error) {
-	if m := dumpLine().FindStringSubmatch(line); m != nil && d.open {
+	if m := dumpLine.Get().FindStringSubmatch(line); m != nil && d.open {
 		d.hexLine(m[1], m[2])
 		return p, false, nil
 	}
-	m := dumpIndex().FindStringSubmatch(line)
+	m := dumpIndex.Get().FindStringSubmatch(line)
 	if m == nil {
 		return p, false, nil
 	}

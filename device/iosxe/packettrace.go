@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// PacketTrace is a trace of what the data plane does with the packets of one peer (Cisco document 117858, "Use the IOS XE
-// Datapath Packet Trace Feature"). It is EXEC state: a reload forgets it.
+// PacketTrace is a trace of what the data plane does with the packets of one peer (Cisco document
+// 117858, "Use the IOS XE Datapath Packet Trace Feature"). It is EXEC state: a reload forgets it.
 type PacketTrace struct {
 	Peer       netip.Addr  // of whom the packets are, either way
 	Interfaces []Interface // on which they pass; a condition for each
@@ -20,7 +20,8 @@ const (
 	TracedMost  = 256
 )
 
-// Conditions are the commands that say which packets are meant, one for each interface. Nothing is traced before Start.
+// Conditions are the commands that say which packets are meant, one for each interface. Nothing is
+// traced before Start.
 func (t PacketTrace) Conditions() ([]Command, error) { return t.conditions("") }
 
 // NoConditions takes Conditions back, and nobody else's: never `clear platform condition all`.
@@ -47,7 +48,8 @@ func (t PacketTrace) conditions(no string) ([]Command, error) {
 		if i.IsZero() {
 			return nil, fmt.Errorf("packet trace of %s: an interface has no name", a)
 		}
-		all = append(all, exec(name, fmt.Sprintf("%sdebug platform condition interface %s %s %s/%d both", no, i, family, a, a.BitLen())))
+		all = append(all,
+			exec(name, fmt.Sprintf("%sdebug platform condition interface %s %s %s/%d both", no, i, family, a, a.BitLen())))
 	}
 	return all, nil
 }
@@ -76,7 +78,8 @@ func StopConditions() Command { return exec("stop-conditions", "debug platform c
 // ShowConditions lists the conditions of the platform, and whether they apply.
 func ShowConditions() Command { return exec("show-conditions", "show platform conditions") }
 
-// ShowTraceConfiguration shows what the data plane is to trace. It prints nothing when it is nothing.
+// ShowTraceConfiguration shows what the data plane is to trace. It prints nothing
+// when it is nothing.
 func ShowTraceConfiguration() Command {
 	return exec("show-trace-configuration", "show platform packet-trace configuration")
 }

@@ -42,14 +42,14 @@ var (
 	leadingNumber = lazyregexp.New(`^\d{1,9}`)
 )
 
-// ParseCaptures reads `show monitor capture`, with or without a name. Empty output means that there is no capture
-// point, and is no error.
+// ParseCaptures reads `show monitor capture`, with or without a name. Empty output means that there
+// is no capture point, and is no error.
 func ParseCaptures(out string) ([]Capture, error) {
 	var all []Capture
 	section := ""
 	for line := range strings.SplitSeq(Clean(out), "\n") {
 		line = strings.TrimSpace(line)
-		if m := captureHead().FindStringSubmatch(line); m != nil {
+		if m := captureHead.Get().FindStringSubmatch(line); m != nil {
 			all, section = append(all, Capture{Name: m[1]}), ""
 			continue
 		}
@@ -78,11 +78,11 @@ func captureSection(line string) (string, bool) {
 }
 
 func (c *Capture) read(section, line string) {
-	if m := captureAttach().FindStringSubmatch(line); m != nil {
+	if m := captureAttach.Get().FindStringSubmatch(line); m != nil {
 		c.Interfaces = append(c.Interfaces, Attachment{m[1], strings.ToLower(m[2])})
 		return
 	}
-	m := captureField().FindStringSubmatch(line)
+	m := captureField.Get().FindStringSubmatch(line)
 	switch {
 	case m != nil && strings.EqualFold(m[1], "status"):
 		c.Active = strings.EqualFold(m[2], "active")
@@ -94,7 +94,7 @@ func (c *Capture) read(section, line string) {
 }
 
 func (c *Capture) readFilter(line string) {
-	if m := captureACL().FindStringSubmatch(line); m != nil {
+	if m := captureACL.Get().FindStringSubmatch(line); m != nil {
 		c.ACL = m[1]
 		return
 	}
@@ -102,7 +102,7 @@ func (c *Capture) readFilter(line string) {
 }
 
 func (c *Capture) readField(key, value string) {
-	n, _ := strconv.Atoi(leadingNumber().FindString(value))
+	n, _ := strconv.Atoi(leadingNumber.Get().FindString(value))
 	switch key {
 	case "buffer type":
 		c.Circular = strings.HasPrefix(strings.ToUpper(value), "CIRCULAR")
@@ -123,8 +123,8 @@ func (c *Capture) readField(key, value string) {
 	}
 }
 
-// ParseParameter reads `show monitor capture NAME parameter`: the commands that would make the capture point again,
-// with single blanks.
+// ParseParameter reads `show monitor capture NAME parameter`: the commands that would make the
+// capture point again, with single blanks.
 func ParseParameter(out string) []string {
 	var lines []string
 	for line := range strings.SplitSeq(Clean(out), "\n") {
@@ -145,7 +145,8 @@ type Buffer struct {
 	PerSecond int
 }
 
-var bufferField = lazyregexp.New(`(?i)^(buffer size|buffer used|packets in buf|packets dropped|packets per sec)[^:]*:\s*(\d{1,12})$`)
+var bufferField = lazyregexp.New(
+	`(?i)^(buffer size|buffer used|packets in buf|packets dropped|packets per sec)[^:]*:\s*(\d{1,12})$`)
 
 // ParseBuffer reads `show monitor capture NAME buffer`.
 func ParseBuffer(out string) (Buffer, error) {
@@ -156,7 +157,7 @@ func ParseBuffer(out string) (Buffer, error) {
 	}
 	seen := false
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		if m := bufferField().FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+		if m := bufferField.Get().FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			key := strings.ToLower(m[1])
 			*fields[key], _ = strconv.Atoi(m[2])
 			seen = seen || key == "packets in buf"
@@ -179,14 +180,15 @@ type BriefRow struct {
 }
 
 // The dscp columns are missing on old releases.
-var briefRow = lazyregexp.New(`^\s*(\d{1,9})\s+(\d{1,6})\s+(\d{1,9})\.(\d{1,6})\s+(\S+)\s+->\s+(\S+)\s+(?:(\d{1,2})\s+(\S+)\s+)?(\S.*)$`)
+var briefRow = lazyregexp.New(
+	`^\s*(\d{1,9})\s+(\d{1,6})\s+(\d{1,9})\.(\d{1,6})\s+(\S+)\s+->\s+(\S+)\s+(?:(\d{1,2})\s+(\S+)\s+)?(\S.*)$`)
 
-// ParseBrief reads `show monitor capture NAME buffer brief`. Lines that are no rows are skipped; no row at all means
-// an empty buffer.
+// ParseBrief reads `show monitor capture NAME buffer brief`. Lines that are no rows are skipped; no
+// row at all means an empty buffer.
 func ParseBrief(out string) []BriefRow {
 	var rows []BriefRow
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		m := briefRow().FindStringSubmatch(line)
+		m := briefRow.Get().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
@@ -214,16 +216,16 @@ var (
 )
 
 // CaptureStarted says whether the answer to StartCapture confirms it.
-func CaptureStarted(out string) bool { return saysStarted().MatchString(out) }
+func CaptureStarted(out string) bool { return saysStarted.Get().MatchString(out) }
 
 // CaptureStopped says whether the answer to StopCapture confirms it.
-func CaptureStopped(out string) bool { return saysStopped().MatchString(out) }
+func CaptureStopped(out string) bool { return saysStopped.Get().MatchString(out) }
 
 // CaptureExported says whether the answer to ExportCapture confirms it.
-func CaptureExported(out string) bool { return saysExported().MatchString(out) }
+func CaptureExported(out string) bool { return saysExported.Get().MatchString(out) }
 
-// SwitchStyle says whether a buffer listing comes from a switch, where tshark prints it; such a listing has no form
-// that the playbook could use.
+// SwitchStyle says whether a buffer listing comes from a switch, where tshark prints it; such a
+// listing has no form that the playbook could use.
 func SwitchStyle(out string) bool { return strings.Contains(out, "Starting the packet display") }
 
 // quoted shortens an output for an error.

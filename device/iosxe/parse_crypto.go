@@ -11,8 +11,8 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// What a router prints of its IKE configuration, in its own words. The texts are those of IOS XE 16, 17 and 26; what is not understood is
-// passed over.
+// What a router prints of its IKE configuration, in its own words. The texts are those of IOS XE
+// 16, 17 and 26; what is not understood is passed over.
 
 // IKEv2Proposal is one proposal of `show crypto ikev2 proposal`.
 type IKEv2Proposal struct {
@@ -32,14 +32,14 @@ var (
 	policyUses   = lazyregexp.New(`(?i)^\s*Proposal\s*:\s*(\S+)`)
 )
 
-// ParseIKEv2Proposals reads `show crypto ikev2 proposal`: a block a proposal, each kind of algorithm on a line. One without encryption or
-// groups is none.
+// ParseIKEv2Proposals reads `show crypto ikev2 proposal`: a block a proposal, each kind of
+// algorithm on a line. One without encryption or groups is none.
 func ParseIKEv2Proposals(out string) []IKEv2Proposal {
 	var all []IKEv2Proposal
 	for line := range strings.Lines(Clean(out)) {
-		if m := proposalName().FindStringSubmatch(line); m != nil {
+		if m := proposalName.Get().FindStringSubmatch(line); m != nil {
 			all = append(all, IKEv2Proposal{Name: m[1]})
-		} else if m := proposalLine().FindStringSubmatch(line); m != nil && len(all) > 0 {
+		} else if m := proposalLine.Get().FindStringSubmatch(line); m != nil && len(all) > 0 {
 			all[len(all)-1].read(strings.ToLower(m[1]), m[2])
 		}
 	}
@@ -56,7 +56,7 @@ func (p *IKEv2Proposal) read(what, words string) {
 	case "prf":
 		p.PRF = list
 	case "dh group":
-		for _, g := range groupWord().FindAllStringSubmatch(words, -1) {
+		for _, g := range groupWord.Get().FindAllStringSubmatch(words, -1) {
 			n, _ := strconv.Atoi(g[1]) // digits
 			p.Groups = append(p.Groups, n)
 		}
@@ -66,16 +66,18 @@ func (p *IKEv2Proposal) read(what, words string) {
 	}
 }
 
-// pqcMethods are the methods that are printed as ML-KEM-768, MLKEM768 or so, in the words of the configuration.
+// pqcMethods are the methods that are printed as ML-KEM-768, MLKEM768 or so, in the words of
+// the configuration.
 func pqcMethods(words string) []string {
 	var all []string
-	for _, m := range pqcMethod().FindAllStringSubmatch(words, -1) {
+	for _, m := range pqcMethod.Get().FindAllStringSubmatch(words, -1) {
 		all = append(all, "mlkem"+m[1])
 	}
 	return all
 }
 
-// IKEv2Policy is one policy of `show crypto ikev2 policy`, with the names of the proposals that it uses.
+// IKEv2Policy is one policy of `show crypto ikev2 policy`, with the names of the
+// proposals that it uses.
 type IKEv2Policy struct {
 	Name      string
 	Proposals []string
@@ -85,9 +87,9 @@ type IKEv2Policy struct {
 func ParseIKEv2Policies(out string) []IKEv2Policy {
 	var all []IKEv2Policy
 	for line := range strings.Lines(Clean(out)) {
-		if m := policyName().FindStringSubmatch(line); m != nil {
+		if m := policyName.Get().FindStringSubmatch(line); m != nil {
 			all = append(all, IKEv2Policy{Name: m[1]})
-		} else if m := policyUses().FindStringSubmatch(line); m != nil && len(all) > 0 {
+		} else if m := policyUses.Get().FindStringSubmatch(line); m != nil && len(all) > 0 {
 			last := &all[len(all)-1]
 			last.Proposals = append(last.Proposals, m[1])
 		}
@@ -104,18 +106,19 @@ type ISAKMPPolicy struct {
 
 var (
 	suiteStart = lazyregexp.New(`(?i)protection suite`)
-	suiteLine  = lazyregexp.New(`(?i)^\s*(encryption algorithm|hash algorithm|authentication method|Diffie-Hellman group)\s*:\s*(.+?)\s*$`)
-	keyBits    = lazyregexp.New(`\((\d{1,5}) bit`)
-	groupHash  = lazyregexp.New(`#(\d{1,5})`)
+	suiteLine  = lazyregexp.New(
+		`(?i)^\s*(encryption algorithm|hash algorithm|authentication method|Diffie-Hellman group)\s*:\s*(.+?)\s*$`)
+	keyBits   = lazyregexp.New(`\((\d{1,5}) bit`)
+	groupHash = lazyregexp.New(`#(\d{1,5})`)
 )
 
 // ParseISAKMPPolicies reads `show crypto isakmp policy`.
 func ParseISAKMPPolicies(out string) []ISAKMPPolicy {
 	var all []ISAKMPPolicy
 	for line := range strings.Lines(Clean(out)) {
-		if suiteStart().MatchString(line) {
+		if suiteStart.Get().MatchString(line) {
 			all = append(all, ISAKMPPolicy{Default: strings.Contains(strings.ToLower(line), "default")})
-		} else if m := suiteLine().FindStringSubmatch(line); m != nil && len(all) > 0 {
+		} else if m := suiteLine.Get().FindStringSubmatch(line); m != nil && len(all) > 0 {
 			all[len(all)-1].read(strings.ToLower(m[1]), m[2])
 		}
 	}
@@ -125,13 +128,13 @@ func ParseISAKMPPolicies(out string) []ISAKMPPolicy {
 func (p *ISAKMPPolicy) read(what, value string) {
 	switch what {
 	case "encryption algorithm":
-		p.Encryption, p.EncryptionBits = value, firstNumber(keyBits(), value)
+		p.Encryption, p.EncryptionBits = value, firstNumber(keyBits.Get(), value)
 	case "hash algorithm":
-		p.Hash, p.HashBits = value, firstNumber(keyBits(), value)
+		p.Hash, p.HashBits = value, firstNumber(keyBits.Get(), value)
 	case "authentication method":
 		p.Authentication = value
 	case "diffie-hellman group":
-		p.Group = firstNumber(groupHash(), value)
+		p.Group = firstNumber(groupHash.Get(), value)
 	}
 }
 
@@ -145,10 +148,12 @@ func firstNumber(p *regexp.Regexp, text string) int {
 	return n
 }
 
-// OtherIdentity is a local identity that is none of address, FQDN, e-mail and key ID: a distinguished name, which certificate maps match.
+// OtherIdentity is a local identity that is none of address, FQDN, e-mail and key ID: a
+// distinguished name, which certificate maps match.
 const OtherIdentity = "another"
 
-// IKEv2Profile is one profile of `show crypto ikev2 profile`: whom it is for, and how each side authenticates.
+// IKEv2Profile is one profile of `show crypto ikev2 profile`: whom it is for, and how each
+// side authenticates.
 type IKEv2Profile struct {
 	Name       string
 	Identities []string // of the peer, that it matches: "address 192.0.2.1 255.255.255.255", "fqdn r1.example", "any"
@@ -170,7 +175,7 @@ func ParseIKEv2Profiles(out string) []*IKEv2Profile {
 	var p *IKEv2Profile
 	inside := false // the list of identities
 	for line := range strings.Lines(Clean(out)) {
-		if m := ikev2ProfileName().FindStringSubmatch(line); m != nil {
+		if m := ikev2ProfileName.Get().FindStringSubmatch(line); m != nil {
 			p, inside = &IKEv2Profile{Name: m[1]}, false
 			all = append(all, p)
 			continue
@@ -184,7 +189,7 @@ func ParseIKEv2Profiles(out string) []*IKEv2Profile {
 			inside = true
 		case inside && trimmed == "any":
 			p.Identities = append(p.Identities, "any")
-		case inside && identityLine().MatchString(line):
+		case inside && identityLine.Get().MatchString(line):
 			p.Identities = append(p.Identities, identityOf(line))
 		default:
 			inside = false
@@ -195,20 +200,20 @@ func ParseIKEv2Profiles(out string) []*IKEv2Profile {
 }
 
 func identityOf(line string) string {
-	m := identityLine().FindStringSubmatch(line)
+	m := identityLine.Get().FindStringSubmatch(line)
 	return strings.TrimPrefix(strings.ToLower(m[1]), "ipv6 ") + " " + oneBlank(m[2])
 }
 
 func (p *IKEv2Profile) read(line string) {
-	if m := localLine().FindStringSubmatch(line); m != nil {
+	if m := localLine.Get().FindStringSubmatch(line); m != nil {
 		switch {
-		case identityLine().MatchString(m[1]):
+		case identityLine.Get().MatchString(m[1]):
 			p.Local = identityOf(m[1])
 		case strings.EqualFold(m[1], "none"):
 		default:
 			p.Local = OtherIdentity // a distinguished name, which certificate maps match
 		}
-	} else if m := methodLine().FindStringSubmatch(line); m != nil {
+	} else if m := methodLine.Get().FindStringSubmatch(line); m != nil {
 		methods := strings.FieldsFunc(strings.ToLower(m[2]), func(r rune) bool { return r == ' ' || r == ',' })
 		if strings.EqualFold(m[1], "remote") {
 			p.Accepts = methods
@@ -218,7 +223,8 @@ func (p *IKEv2Profile) read(line string) {
 	}
 }
 
-// Matches says whether the profile is for a peer of this identity: "address 192.0.2.1", "fqdn r1.example".
+// Matches says whether the profile is for a peer of this identity: "address 192.0.2.1",
+// "fqdn r1.example".
 func (p *IKEv2Profile) Matches(identity string) bool {
 	kind, value, _ := strings.Cut(identity, " ")
 	return slices.ContainsFunc(p.Identities, func(x string) bool {
@@ -237,7 +243,8 @@ func (p *IKEv2Profile) Matches(identity string) bool {
 	})
 }
 
-// addressMatches says whether "192.0.2.0 255.255.255.0", "2001:db8::/32" or an address alone is for the address.
+// addressMatches says whether "192.0.2.0 255.255.255.0", "2001:db8::/32" or an address alone is for
+// the address.
 func addressMatches(pattern, address string) bool {
 	addr, err := netip.ParseAddr(address)
 	if err != nil {

@@ -39,15 +39,18 @@ func (p IKEDebugPacket) String() string {
 	return p.Exchange + " " + kind + " MID=" + strconv.FormatUint(uint64(p.MessageID), 10)
 }
 
-// A line of the log: sequence number, timestamp with zone, the writer's tag. IOS leaves out each of them by
-// configuration (`service timestamps`, `service sequence-numbers`); lines without all three continue the one before.
+// A line of the log: sequence number, timestamp with zone, the writer's tag. IOS leaves out each of
+// them by configuration (`service timestamps`, `service sequence-numbers`); lines without all three
+// continue the one before.
 var debugPrefix = lazyregexp.New(`^\s*(?:<\d+>)?(?:(\d+): )?` +
 	`(?:(?:[\w.-]+: )?([*.]?)([A-Z][a-z]{2}\s+\d+(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?)(?: ([A-Z][\w+:-]*))?: ` +
 	`|(?:\d+[ywdh]\d+[wdh]|\d\d:\d\d:\d\d(?:\.\d+)?): )?` +
 	`((?i:IKEv2)(?:-[A-Z]+)?:|[%A-Z][A-Z0-9_-]{2,}:)?(.*)$`)
 
-// continues tells the lines of a packet's block that a router, or a relaying log host, stamped one by one.
-var continues = lazyregexp.New(`(?i)^\s*(?:Initiator SPI ?:|Message id:|IKEv2 [A-Z_]+ Exchange |Payload contents:|(?:[A-Za-z]+(?:\([A-Z0-9_]+\))? ?)+$)`)
+// continues tells the lines of a packet's block that a router, or a relaying log host, stamped one
+// by one.
+var continues = lazyregexp.New(
+	`(?i)^\s*(?:Initiator SPI ?:|Message id:|IKEv2 [A-Z_]+ Exchange |Payload contents:|(?:[A-Za-z]+(?:\([A-Z0-9_]+\))? ?)+$)`)
 
 const (
 	groupTime = 3
@@ -63,8 +66,8 @@ type debugRecord struct {
 	text strings.Builder
 }
 
-// ParseIKEDebug reads the text of `debug crypto ikev2`, with or without timestamps and sequence numbers, from a console
-// or a log buffer. What it does not understand it passes over.
+// ParseIKEDebug reads the text of `debug crypto ikev2`, with or without timestamps and sequence
+// numbers, from a console or a log buffer. What it does not understand it passes over.
 func ParseIKEDebug(text string) IKEDebug {
 	var log IKEDebug
 	var open *debugRecord
@@ -74,7 +77,8 @@ func ParseIKEDebug(text string) IKEDebug {
 		line = strings.TrimRight(line, " \r\n\t")
 		at, body, starts, ours := splitDebugLine(line)
 		switch {
-		case starts && open != nil && !ours && !strings.Contains(line, ": %") && continues().MatchString(body) && open.text.Len() < maxDebugRecord:
+		case starts && open != nil && !ours && !strings.Contains(line, ": %") && continues.Get().MatchString(body) &&
+			open.text.Len() < maxDebugRecord:
 			open.text.WriteByte(' ')
 			open.text.WriteString(strings.TrimSpace(body))
 		case starts:
@@ -96,7 +100,7 @@ func ParseIKEDebug(text string) IKEDebug {
 
 // splitDebugLine says whether a line starts a record, and whether IKEv2 wrote it.
 func splitDebugLine(line string) (at time.Time, body string, starts, ours bool) {
-	m := debugPrefix().FindStringSubmatch(line)
+	m := debugPrefix.Get().FindStringSubmatch(line)
 	if m == nil {
 		return at, "", false, false
 	}
@@ -129,7 +133,8 @@ func (l *IKEDebug) note(at time.Time) {
 }
 
 var (
-	debugPacket = lazyregexp.New(`(?i)\b(Sending|Received) Packet ?\[(?:To|From) (\S+?)\s?/\s?(?:From|To) (\S+?)(?:/VRF [^\]]*)?\]`)
+	debugPacket = lazyregexp.New(
+		`(?i)\b(Sending|Received) Packet ?\[(?:To|From) (\S+?)\s?/\s?(?:From|To) (\S+?)(?:/VRF [^\]]*)?\]`)
 	debugSPIs   = lazyregexp.New(`(?i)Initiator SPI ?: ?([0-9A-F]{16}) ?- ?Responder SPI ?: ?([0-9A-F]{16})`)
 	debugMID    = lazyregexp.New(`(?i)Message id: ?(\d+)`)
 	debugKind   = lazyregexp.New(`IKEv2 ([A-Z_]+) Exchange (REQUEST|RESPONSE)`)
@@ -142,7 +147,7 @@ func (l *IKEDebug) close(r *debugRecord) {
 		return
 	}
 	text := r.text.String()
-	if m := debugPolicy().FindStringSubmatch(text); m != nil {
+	if m := debugPolicy.Get().FindStringSubmatch(text); m != nil {
 		l.Expected = append(l.Expected, m[1])
 	}
 	if p, ok := parseIKEDebugPacket(text); ok {
@@ -152,8 +157,8 @@ func (l *IKEDebug) close(r *debugRecord) {
 }
 
 func parseIKEDebugPacket(text string) (IKEDebugPacket, bool) {
-	head, spis, mid, kind := debugPacket().FindStringSubmatch(text), debugSPIs().FindStringSubmatch(text),
-		debugMID().FindStringSubmatch(text), debugKind().FindStringSubmatch(text)
+	head, spis, mid, kind := debugPacket.Get().FindStringSubmatch(text), debugSPIs.Get().FindStringSubmatch(text),
+		debugMID.Get().FindStringSubmatch(text), debugKind.Get().FindStringSubmatch(text)
 	if head == nil || spis == nil || mid == nil || kind == nil {
 		return IKEDebugPacket{}, false
 	}
@@ -167,7 +172,7 @@ func parseIKEDebugPacket(text string) (IKEDebugPacket, bool) {
 		SPIi: parseSPI(spis[1]), SPIr: parseSPI(spis[2]),
 		MessageID: uint32(id), Exchange: kind[1], Response: kind[2] == "RESPONSE",
 	}
-	if m := debugInside().FindStringSubmatch(text); m != nil {
+	if m := debugInside.Get().FindStringSubmatch(text); m != nil {
 		p.Payloads = strings.Fields(m[1])
 	}
 	return p, true

@@ -36,19 +36,22 @@ func TestParseIKEDebugStyles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			noise := "%LINK-3-UPDOWN: Interface GigabitEthernet1, changed state to up\n"
 			if stamp, _, timed := strings.Cut(prefix, "IKEv2:"); timed && strings.Contains(stamp, ":36") {
-				each := strings.NewReplacer("\nInitiator", "\n"+stamp+"Initiator", "\nMessage", "\n"+stamp+"Message", "\nIKEv2", "\n"+stamp+"IKEv2",
+				each := strings.NewReplacer("\nInitiator", "\n"+stamp+"Initiator", "\nMessage", "\n"+stamp+"Message", "\nIKEv2",
+					"\n"+stamp+"IKEv2",
 					"\nPayload", "\n"+stamp+"Payload", "\n SA", "\n"+stamp+" SA", "\n VID", "\n"+stamp+" VID")
 				stamped := ParseIKEDebug(each.Replace(prefix + send + prefix + receive))
 				if len(stamped.Packets) != 2 || len(stamped.Packets[0].Payloads) != 5 || stamped.Packets[1].MessageID != 1 {
 					t.Errorf("every line stamped: %+v", stamped)
 				}
 			}
-			log := ParseIKEDebug(prefix + "Generating IKE_SA_INIT message\n" + prefix + send + noise + prefix + receive + prefix + "Deleting SA\n")
+			log := ParseIKEDebug(prefix + "Generating IKE_SA_INIT message\n" + prefix + send + noise + prefix + receive +
+				prefix + "Deleting SA\n")
 			if len(log.Packets) != 2 || log.Lines != 4 {
 				t.Fatalf("%d packets in %d lines, want 2 in 4: %+v", len(log.Packets), log.Lines, log)
 			}
 			s, r := log.Packets[0], log.Packets[1]
-			if !s.Sent || s.Response || s.Line != 2 || s.Remote.String() != "192.0.2.2:500" || s.Local.String() != "192.0.2.1:500" ||
+			if !s.Sent || s.Response || s.Line != 2 || s.Remote.String() != "192.0.2.2:500" ||
+				s.Local.String() != "192.0.2.1:500" ||
 				s.SPIi != 0x1D418169B24BF95A || s.SPIr != 0 || s.Exchange != "IKE_SA_INIT" {
 				t.Errorf("sent: %+v", s)
 			}
@@ -69,17 +72,19 @@ func TestParseIKEDebugStyles(t *testing.T) {
 }
 
 func TestParseIKEDebugIPv6(t *testing.T) {
-	log := ParseIKEDebug("IKEv2:(SESSION ID = 31,SA ID = 1):Sending Packet [To FC00:123:123:123::1:500/From FC00:123:123:123::2:500/VRF i0:f0] \n" +
-		"Initiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message id: 0\nIKEv2 IKE_SA_INIT Exchange REQUEST \n")
+	log := ParseIKEDebug("IKEv2:(SESSION ID = 31,SA ID = 1):Sending Packet [To FC00:123:123:123::1:500/From " +
+		"FC00:123:123:123::2:500/VRF i0:f0] \nInitiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message " +
+		"id: 0\nIKEv2 IKE_SA_INIT Exchange REQUEST \n")
 	if len(log.Packets) != 1 || log.Packets[0].Remote.String() != "[fc00:123:123:123::1]:500" {
 		t.Errorf("%+v", log)
 	}
 }
 
 func TestParseIKEDebugExpectedPolicies(t *testing.T) {
-	log := ParseIKEDebug("IKEv2-ERROR:(SESSION ID = 89,SA ID = 1):Expected Policies: : Failed to find a matching policyProposal 1:  " +
-		"ENCRYPTION: AES-CBC-256 PRF: SHA512 INTEGRITY: SHA512 DH GROUP: DH_GROUP_384_ECP/Group 20\n")
-	want := []string{"Proposal 1:  ENCRYPTION: AES-CBC-256 PRF: SHA512 INTEGRITY: SHA512 DH GROUP: DH_GROUP_384_ECP/Group 20"}
+	log := ParseIKEDebug("IKEv2-ERROR:(SESSION ID = 89,SA ID = 1):Expected Policies: : Failed to find a matching " +
+		"policyProposal 1:  ENCRYPTION: AES-CBC-256 PRF: SHA512 INTEGRITY: SHA512 DH GROUP: DH_GROUP_384_ECP/Group 20\n")
+	want := []string{"Proposal 1:  ENCRYPTION: AES-CBC-256 PRF: SHA512 INTEGRITY: SHA512 DH GROUP: " +
+		"DH_GROUP_384_ECP/Group 20"}
 	if diff := cmp.Diff(want, log.Expected); diff != "" {
 		t.Error(diff)
 	}
@@ -87,8 +92,9 @@ func TestParseIKEDebugExpectedPolicies(t *testing.T) {
 
 // A block that lacks one of its parts, and a log cut anywhere, give no packet and no panic.
 func TestParseIKEDebugTruncated(t *testing.T) {
-	text := "*Apr  3 08:17:36.001: IKEv2:(SESSION ID = 7,SA ID = 1):Sending Packet [To 192.0.2.2:500/From 192.0.2.1:500/VRF i0:f0] \n" +
-		"Initiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message id: 7\nIKEv2 INFORMATIONAL Exchange REQUEST"
+	text := "*Apr  3 08:17:36.001: IKEv2:(SESSION ID = 7,SA ID = 1):Sending Packet [To 192.0.2.2:500/From " +
+		"192.0.2.1:500/VRF i0:f0] \nInitiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message id: " +
+		"7\nIKEv2 INFORMATIONAL Exchange REQUEST"
 	for i := range text {
 		if got := ParseIKEDebug(text[:i]); len(got.Packets) != 0 {
 			t.Fatalf("%d bytes give %+v", i, got.Packets)
@@ -119,7 +125,8 @@ func TestParseIKEDebugSamples(t *testing.T) {
 
 func FuzzParseIKEDebug(f *testing.F) {
 	f.Add("*Apr  3 08:17:36.001: IKEv2:(SA ID = 1):Sending Packet [To 192.0.2.2:500/From 192.0.2.1:500/VRF i0:f0]\n" +
-		"Initiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message id: 0\nIKEv2 IKE_SA_INIT Exchange REQUEST\nPayload contents: \n SA\n")
+		"Initiator SPI : 1D418169B24BF95A - Responder SPI : 0000000000000000 Message id: 0\nIKEv2 IKE_SA_INIT Exchange " +
+		"REQUEST\nPayload contents: \n SA\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		log := ParseIKEDebug(text)
 		if len(log.Packets) > log.Lines {

@@ -2,7 +2,6 @@ package iosxe
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,14 +9,15 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// DropCounter is one of the counters by which a router tells what it did not let through. It counts since the router came up
-// or the counter was cleared, the packets of everybody.
+// DropCounter is one of the counters by which a router tells what it did not let through. It counts
+// since the router came up or the counter was cleared, the packets of everybody.
 type DropCounter struct {
 	Name    string // as the router calls it: Ipv4Acl, "For-us data", "class COPP-IKE"
 	Packets uint64
 }
 
-// Before is what the output of the command called name is called when it was asked before a capture, and not only behind it.
+// Before is what the output of the command called name is called when it was asked before a
+// capture, and not only behind it.
 func Before(name string) string { return "before-" + name }
 
 // dropReaders are the shows that count drops, by the names of their commands.
@@ -25,6 +25,7 @@ var dropReaders = map[string]func(string) []DropCounter{
 	"show-qfp-drops":            ParseDataPlaneDrops,
 	"show-ipsec-drops":          ParseIPsecDrops,
 	"show-punt-policer":         ParsePuntPolicer,
+	"show-punt-causes":          ParsePuntCauses,
 	"show-control-plane-policy": ParsePolicyDrops,
 	"show-interface-policy":     ParsePolicyDrops,
 	"show-interface":            ParseInterfaceDrops,
@@ -35,8 +36,9 @@ var dropReaders = map[string]func(string) []DropCounter{
 // DropShows are the names of the commands whose outputs ParseDrops reads, in a fixed order.
 func DropShows() []string { return slices.Sorted(maps.Keys(dropReaders)) }
 
-// ParseDrops reads the output of one of the shows that count drops, by the name of its command. Counters that are zero are
-// there as well, where the router prints them. Nil: the output says nothing, or the command is none of these.
+// ParseDrops reads the output of one of the shows that count drops, by the name of its command.
+// Counters that are zero are there as well, where the router prints them. Nil: the output says
+// nothing, or the command is none of these.
 func ParseDrops(command, out string) []DropCounter {
 	if read := dropReaders[command]; read != nil {
 		return read(Clean(out))
@@ -44,15 +46,16 @@ func ParseDrops(command, out string) []DropCounter {
 	return nil
 }
 
-// dropRow is a line of the tables whose last columns are numbers: `Ipv4NoRoute  181  7964`, packets and octets.
+// dropRow is a line of the tables whose last columns are numbers: `Ipv4NoRoute 181 7964`, packets
+// and octets.
 var dropRow = lazyregexp.New(`^ *([A-Za-z][^|]*?) {2,}(\d+)(?: +\d+)? *$`)
 
-// ParseDataPlaneDrops reads `show platform hardware qfp active statistics drop` (seen of an ASR1000 with 16.3, and of a C8000
-// without its release).
+// ParseDataPlaneDrops reads `show platform hardware qfp active statistics drop` (seen of an ASR1000
+// with 16.3, and of a C8000 without its release).
 func ParseDataPlaneDrops(out string) []DropCounter {
 	var all []DropCounter
 	for line := range strings.SplitSeq(out, "\n") {
-		if m := dropRow().FindStringSubmatch(line); m != nil {
+		if m := dropRow.Get().FindStringSubmatch(line); m != nil {
 			all = appendCounter(all, m[1], m[2])
 		}
 	}
@@ -61,31 +64,32 @@ func ParseDataPlaneDrops(out string) []DropCounter {
 
 var ipsecDropRow = lazyregexp.New(`^ *\d+ +([A-Z][A-Z0-9_]+) +(\d+) *$`)
 
-// ParseIPsecDrops reads `show platform hardware qfp active feature ipsec datapath drops all` (seen of an ASR1000).
+// ParseIPsecDrops reads `show platform hardware qfp active feature ipsec datapath drops all` (seen
+// of an ASR1000).
 func ParseIPsecDrops(out string) []DropCounter {
 	var all []DropCounter
 	for line := range strings.SplitSeq(out, "\n") {
-		if m := ipsecDropRow().FindStringSubmatch(line); m != nil {
+		if m := ipsecDropRow.Get().FindStringSubmatch(line); m != nil {
 			all = appendCounter(all, m[1], m[2])
 		}
 	}
 	return all
 }
 
-// puntRow is a line of the punt policer: cause, description, two rates, packets that conformed (normal and high priority),
-// packets that were dropped (normal and high), and the rest.
+// puntRow is a line of the punt policer: cause, description, two rates, packets that conformed
+// (normal and high priority), packets that were dropped (normal and high), and the rest.
 var puntRow = lazyregexp.New(`^ *(\d+) +(\S.*?) {2,}\d+ +\d+ +\d+ +\d+ +(\d+) +(\d+) `)
 
-// EmbeddedCapture is the punt cause of packets that a capture point took: those that the policer dropped are missing in the
-// capture (Cisco document 222712).
+// EmbeddedCapture is the punt cause of packets that a capture point took: those that the policer
+// dropped are missing in the capture (Cisco document 222712).
 const EmbeddedCapture = "75"
 
-// ParsePuntPolicer reads `show platform software punt-policer` (seen of an ASR1000). A counter's name is the number of the
-// cause and its description.
+// ParsePuntPolicer reads `show platform software punt-policer` (seen of an ASR1000). A counter's
+// name is the number of the cause and its description.
 func ParsePuntPolicer(out string) []DropCounter {
 	var all []DropCounter
 	for line := range strings.SplitSeq(out, "\n") {
-		m := puntRow().FindStringSubmatch(line)
+		m := puntRow.Get().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
@@ -93,6 +97,39 @@ func ParsePuntPolicer(out string) []DropCounter {
 		high, err2 := strconv.ParseUint(m[4], 10, 63)
 		if err == nil && err2 == nil {
 			all = append(all, DropCounter{m[1] + " " + m[2], normal + high})
+		}
+	}
+	return all
+}
+
+// causeRow is a line of the punt statistics: cause, name, packets received and packets transmitted.
+// causeHead begins the causes of packets to the control plane, and those of packets from it.
+var (
+	causeRow  = lazyregexp.New(`^ *0*(\d+) +(\S.*?) {2,}(\d+) +(\d+) *$`)
+	causeHead = lazyregexp.New(`(?i)^ *Per (Punt|Inject) Cause Statistics`)
+)
+
+// ParsePuntCauses reads `show platform hardware qfp active infrastructure punt statistics type
+// per-cause` (seen of two routers without their releases): of each cause, what was received and was
+// not handed on to the control plane. That this is what was dropped is from documents only: in the
+// outputs that were seen every cause had handed on all. A counter's name is the number of the cause
+// and its name, as ParsePuntPolicer has them.
+func ParsePuntCauses(out string) []DropCounter {
+	var all []DropCounter
+	punt := false
+	for line := range strings.SplitSeq(out, "\n") {
+		if m := causeHead.Get().FindStringSubmatch(line); m != nil {
+			punt = strings.EqualFold(m[1], "punt")
+			continue
+		}
+		m := causeRow.Get().FindStringSubmatch(line)
+		if m == nil || !punt {
+			continue
+		}
+		received, err := strconv.ParseUint(m[3], 10, 63)
+		sent, err2 := strconv.ParseUint(m[4], 10, 63)
+		if err == nil && err2 == nil && sent <= received {
+			all = append(all, DropCounter{m[1] + " " + m[2], received - sent})
 		}
 	}
 	return all
@@ -107,9 +144,10 @@ var (
 	dropAction  = lazyregexp.New(`(?i)^ *drop *$`)
 )
 
-// ParsePolicyDrops reads `show policy-map control-plane` and `show policy-map interface IF` (seen of an ASR1000 with 16.3 and of
-// a Catalyst 8000): what each class policed away, dropped as its whole action, or lost in its queue. A counter's name begins with the
-// direction: "input class COPP-IKE".
+// ParsePolicyDrops reads `show policy-map control-plane` and `show policy-map interface IF`
+// (seen of an ASR1000 with 16.3 and of a Catalyst 8000): what each class policed away, dropped
+// as its whole action, or lost in its queue. A counter's name begins with the direction:
+// "input class COPP-IKE".
 func ParsePolicyDrops(out string) []DropCounter {
 	var p policyReader
 	for line := range strings.SplitSeq(out, "\n") {
@@ -136,25 +174,25 @@ func (p *policyReader) read(line string) {
 	}
 	switch {
 
-	case policyLine().MatchString(line):
-		p.way = strings.ToLower(policyLine().FindStringSubmatch(line)[1])
-	case policyClass().MatchString(line):
-		p.class, p.offered, p.policer = p.way+" class "+policyClass().FindStringSubmatch(line)[1], 0, false
+	case policyLine.Get().MatchString(line):
+		p.way = strings.ToLower(policyLine.Get().FindStringSubmatch(line)[1])
+	case policyClass.Get().MatchString(line):
+		p.class, p.offered, p.policer = p.way+" class "+policyClass.Get().FindStringSubmatch(line)[1], 0, false
 		p.add(0)
 	case p.class == "":
-	case policed().MatchString(line):
-		m := policed().FindStringSubmatch(line)
+	case policed.Get().MatchString(line):
+		m := policed.Get().FindStringSubmatch(line)
 		p.policer = true
 		p.count, _ = strconv.ParseUint(m[2], 10, 63)
 		if p.waiting = m[3] == ""; !p.waiting {
 			p.act(m[3])
 		}
-	case queueDrops().MatchString(line):
-		n, _ := strconv.ParseUint(queueDrops().FindStringSubmatch(line)[1], 10, 63)
+	case queueDrops.Get().MatchString(line):
+		n, _ := strconv.ParseUint(queueDrops.Get().FindStringSubmatch(line)[1], 10, 63)
 		p.add(n)
-	case packetsLine().MatchString(line):
-		p.offered, _ = strconv.ParseUint(packetsLine().FindStringSubmatch(line)[1], 10, 63)
-	case dropAction().MatchString(line) && !p.policer:
+	case packetsLine.Get().MatchString(line):
+		p.offered, _ = strconv.ParseUint(packetsLine.Get().FindStringSubmatch(line)[1], 10, 63)
+	case dropAction.Get().MatchString(line) && !p.policer:
 		p.add(p.offered)
 	}
 }
@@ -165,7 +203,8 @@ func (p *policyReader) act(action string) {
 	}
 }
 
-// add counts for the class. One name may be in several policies of an interface: they are told as one.
+// add counts for the class. One name may be in several policies of an interface:
+// they are told as one.
 func (p *policyReader) add(n uint64) {
 	for i := range p.all {
 		if p.all[i].Name == p.class {
@@ -176,10 +215,11 @@ func (p *policyReader) add(n uint64) {
 	p.all = append(p.all, DropCounter{p.class, n})
 }
 
-// interfaceCounters are what `show interfaces` says of packets that went nowhere, and what they are called here.
+// interfaceCounters are what `show interfaces` says of packets that went nowhere, and what they are
+// called here.
 var interfaceCounters = []struct {
 	name string
-	line func() *regexp.Regexp
+	line *lazyregexp.Regexp
 }{
 	{"input queue drops", lazyregexp.New(`Input queue: \d+/\d+/(\d+)/\d+`)},
 	{"output drops", lazyregexp.New(`Total output drops: (\d+)`)},
@@ -193,7 +233,7 @@ func ParseInterfaceDrops(out string) []DropCounter {
 	var all []DropCounter
 	for line := range strings.SplitSeq(out, "\n") {
 		for _, c := range interfaceCounters {
-			if m := c.line().FindStringSubmatch(line); m != nil {
+			if m := c.line.Get().FindStringSubmatch(line); m != nil {
 				all = appendCounter(all, c.name, m[1])
 			}
 		}
@@ -203,11 +243,12 @@ func ParseInterfaceDrops(out string) []DropCounter {
 
 var deniedRow = lazyregexp.New(`^ *(?:(\d+) +)?(deny .*?) \((\d+) match(?:es)?\)`)
 
-// ParseDenied reads the deny entries of an access list that have counted something: `show ip access-lists interface IF in`.
+// ParseDenied reads the deny entries of an access list that have counted something: `show ip
+// access-lists interface IF in`.
 func ParseDenied(out string) []DropCounter {
 	var all []DropCounter
 	for line := range strings.SplitSeq(out, "\n") {
-		if m := deniedRow().FindStringSubmatch(line); m != nil {
+		if m := deniedRow.Get().FindStringSubmatch(line); m != nil {
 			all = appendCounter(all, oneBlank(m[2]), m[3])
 		}
 	}
@@ -219,15 +260,16 @@ var saCounter = lazyregexp.New(`#+pkts ([a-z][a-z. ]*?(?:\((?:send|rcv|recv)\))?
 
 // saFaults are the counters of an SA that count what it did not pass.
 var saFaults = []string{
-	"no sa (send)", "invalid sa (rcv)", "encaps failed (send)", "decaps failed (rcv)", "invalid prot (recv)", "verify failed",
-	"invalid identity (recv)", "invalid len (rcv)", "replay rollover (send)", "replay rollover (rcv)", "replay failed (rcv)",
-	"internal err (send)", "internal err (recv)",
+	"no sa (send)", "invalid sa (rcv)", "encaps failed (send)", "decaps failed (rcv)", "invalid prot (recv)",
+	"verify failed",
+	"invalid identity (recv)", "invalid len (rcv)", "replay rollover (send)", "replay rollover (rcv)",
+	"replay failed (rcv)", "internal err (send)", "internal err (recv)",
 }
 
 // ParseSADrops reads `show crypto ipsec sa peer X detail`: the sums of all SAs that it shows.
 func ParseSADrops(out string) []DropCounter {
 	sums := map[string]uint64{}
-	for _, m := range saCounter().FindAllStringSubmatch(out, -1) {
+	for _, m := range saCounter.Get().FindAllStringSubmatch(out, -1) {
 		if n, err := strconv.ParseUint(m[2], 10, 63); err == nil {
 			sums[m[1]] += n
 		}

@@ -24,16 +24,25 @@ func TestDropsOfRecordedOutputs(t *testing.T) {
 		want          map[string]uint64
 	}{
 		{"show-qfp-drops", "genie-ShowPlatformHardwareQfpStatisticsDrop-output_active.txt", 5, map[string]uint64{
-			"Ipv4NoAdj": 7, "Ipv4NoRoute": 181, "PuntPerCausePolicerDrops": 2003, "UidbNotCfgd": 466391, "UnconfiguredIpv4Fia": 6}},
+			"Ipv4NoAdj": 7, "Ipv4NoRoute": 181, "PuntPerCausePolicerDrops": 2003, "UidbNotCfgd": 466391,
+			"UnconfiguredIpv4Fia": 6}},
 		{"show-qfp-drops", "genie-ShowPlatformHardwareCppActiveStatisticsDrop-output.txt", 6, map[string]uint64{
 			"BadUidbIdx": 59, "Ipv4AclLookupMiss": 1000, "Ipv4NoRoute": 41, "Ipv6NoRoute": 16, "UnconfiguredIpv4Fia": 2533,
 			"UnconfiguredIpv6Fia": 3482}},
-		{"show-ipsec-drops", "genie-ShowPlatformHardwareQfpActiveFeatureIpsecDatapathDropsAll-output.txt", 73, map[string]uint64{
-			"IN_TUNNEL_US_V4_PKT_IPSEC_NO_KEEP": 1}},
+		{"show-ipsec-drops", "genie-ShowPlatformHardwareQfpActiveFeatureIpsecDatapathDropsAll-output.txt", 73,
+			map[string]uint64{
+				"IN_TUNNEL_US_V4_PKT_IPSEC_NO_KEEP": 1}},
 		{"show-punt-policer", "genie-ShowPlatformSoftwarePuntPolicer-output.txt", 86, map[string]uint64{}},
+		{"show-punt-causes", "genie-ShowPlatformHardwareQfpActiveInfraPuntStatTypePer-output.txt", 13,
+			map[string]uint64{}},
+		{"show-punt-causes",
+			"genie-ShowPlatformHardwareQfpActiveInfrastructurePuntStatisticsTypePerCauseClear-output_1.txt", 4,
+			map[string]uint64{}},
 		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output1.txt", 13, nil},
-		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output2.txt", 2, map[string]uint64{"input class TEST": 5}},
-		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output3.txt", 2, map[string]uint64{"input class telnet-class": 9091}},
+		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output2.txt", 2,
+			map[string]uint64{"input class TEST": 5}},
+		{"show-control-plane-policy", "genie-ShowPolicyMapControlPlane-output3.txt", 2,
+			map[string]uint64{"input class telnet-class": 9091}},
 		{"show-interface", "genie-ShowInterfaces-output_3.txt", 5, map[string]uint64{}},
 		{"show-ipsec-sa-detail", "genie-ShowCryptoIpsecSaPeerDetail-output.txt", 13, map[string]uint64{}},
 		{"show-version", "genie-ShowVersion-output_c8000v.txt", 0, map[string]uint64{}},
@@ -49,8 +58,8 @@ func TestDropsOfRecordedOutputs(t *testing.T) {
 	}
 }
 
-// The shapes that no recorded output has in one place: an action on the line of the count, one below it, a class that drops all
-// that it matches, one that lets pass what exceeds, a queue.
+// The shapes that no recorded output has in one place: an action on the line of the count, one
+// below it, a class that drops all that it matches, one that lets pass what exceeds, a queue.
 func TestPolicyDropsByAction(t *testing.T) {
 	got := counted(ParsePolicyDrops(`
  GigabitEthernet1
@@ -91,23 +100,48 @@ func TestPolicyDropsByAction(t *testing.T) {
 	}
 }
 
-func TestDeniedAndFaultsOfSAs(t *testing.T) {
-	got := counted(ParseDenied("Extended IP access list WAN-IN in\n    10 permit udp any any eq isakmp (12 matches)\n" +
-		"    20 deny udp any any eq non500-isakmp (4 matches)\n    30 deny   ip any any log (1 match)\n    40 deny esp any any\n"))
-	if want := map[string]uint64{"deny udp any any eq non500-isakmp": 4, "deny ip any any log": 1}; !maps.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
-	}
-	one := "    #pkts invalid identity (recv) 2, #pkts invalid len (rcv) 0\n    ##pkts replay failed (rcv): 3\n    #pkts decaps: 9, #pkts verify failed: 1\n"
-	got = counted(ParseSADrops(one + one))
-	if want := map[string]uint64{"invalid identity (recv)": 4, "replay failed (rcv)": 6, "verify failed": 2}; !maps.Equal(got, want) {
+// What was received of a cause and not handed on; what goes the other way does not count, nor what
+// cannot be.
+func TestPuntCausesThatWereNotHandedOn(t *testing.T) {
+	got := counted(ParsePuntCauses(`Global Per Cause Statistics
+
+  Per Punt Cause Statistics
+  Counter ID  Punt Cause Name                           Received              Transmitted
+  003         Layer2 control and legacy                 859                   859
+  011         For-us data                               2482                  2475
+  075         EPC                                       12                    20
+
+  Per Inject Cause Statistics
+  005         QFP <->RP keepalive                       303                   0
+`))
+	if want := map[string]uint64{"11 For-us data": 7}; !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
 
-// Nothing is made out of a refusal, an output that was cut anywhere, or a number that no counter has.
+func TestDeniedAndFaultsOfSAs(t *testing.T) {
+	got := counted(ParseDenied("Extended IP access list WAN-IN in\n    10 permit udp any any eq isakmp (12 matches)\n" +
+		"    20 deny udp any any eq non500-isakmp (4 matches)\n    30 deny   ip any any log (1 match)\n    40 deny esp " +
+		"any any\n"))
+	if want := map[string]uint64{"deny udp any any eq non500-isakmp": 4, "deny ip any any log": 1}; !maps.Equal(got,
+		want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	one := "    #pkts invalid identity (recv) 2, #pkts invalid len (rcv) 0\n    ##pkts replay failed (rcv): 3\n    " +
+		"#pkts decaps: 9, #pkts verify failed: 1\n"
+	got = counted(ParseSADrops(one + one))
+	if want := map[string]uint64{"invalid identity (recv)": 4, "replay failed (rcv)": 6,
+		"verify failed": 2}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// Nothing is made out of a refusal, an output that was cut anywhere, or a number
+// that no counter has.
 func TestDropsOfBadOutputs(t *testing.T) {
 	for command := range dropReaders {
-		for _, out := range []string{"", "% Invalid input detected at '^' marker.", strings.Repeat("9", 100), "Ipv4Acl    99999999999999999999999   1"} {
+		for _, out := range []string{"", "% Invalid input detected at '^' marker.", strings.Repeat("9", 100),
+			"Ipv4Acl    99999999999999999999999   1"} {
 			if got := ParseDrops(command, out); len(got) != 0 {
 				t.Errorf("%s of %q: %v", command, out, got)
 			}

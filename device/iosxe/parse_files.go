@@ -42,8 +42,8 @@ func (d Directory) Mentions(name string) bool {
 	return slices.ContainsFunc(d.other, func(line string) bool { return slices.Contains(strings.Fields(line), name) })
 }
 
-// Offsets returns the distances from UTC of the clocks by which the files are dated, the newest file's first. A router that
-// sets its clock for summer may show two.
+// Offsets returns the distances from UTC of the clocks by which the files are dated, the newest
+// file's first. A router that sets its clock for summer may show two.
 func (d Directory) Offsets() []time.Duration {
 	dated := slices.DeleteFunc(slices.Clone(d.Files), func(f FileInfo) bool { return f.Modified.IsZero() })
 	slices.SortStableFunc(dated, func(a, b FileInfo) int { return b.Modified.Compare(a.Modified) })
@@ -61,7 +61,8 @@ var (
 	dirHead  = lazyregexp.New(`(?m)^\s*Directory of (\S+)`)
 	dirSpace = lazyregexp.New(`(?m)^\s*(\d{1,18}) (k?)bytes total(?: \((\d{1,18}) (k?)bytes free\))?`)
 	// Index, flags (a letter may be blank in the middle), size, date with a zone, name.
-	dirRow = lazyregexp.New(`^\s*\d{1,9}\s+([d-][rwx -]{3,9}?)\s+(\d{1,18})\s+([A-Z][a-z]{2})\s+(\d{1,2})\s+(\d{4})\s+(\d\d:\d\d:\d\d)\s+([+-]\d\d:\d\d)\s+(\S.*?)\s*$`)
+	dirRow = lazyregexp.New(
+		`^\s*\d{1,9}\s+([d-][rwx -]{3,9}?)\s+(\d{1,18})\s+([A-Z][a-z]{2})\s+(\d{1,2})\s+(\d{4})\s+(\d\d:\d\d:\d\d)\s+([+-]\d\d:\d\d)\s+(\S.*?)\s*$`)
 	// The form of some platforms: attributes, size, name.
 	dirPlainRow = lazyregexp.New(`^\s*([d-][rwx-]{9})\s+(\d{1,18})\s+(\S.*?)\s*$`)
 )
@@ -69,8 +70,8 @@ var (
 // ParseDir reads `dir`, of a file system or of one file.
 func ParseDir(out string) (Directory, error) {
 	out = Clean(out)
-	d := Directory{Path: firstGroup(dirHead(), out), Total: -1, Free: -1}
-	if m := dirSpace().FindStringSubmatch(out); m != nil {
+	d := Directory{Path: firstGroup(dirHead.Get(), out), Total: -1, Free: -1}
+	if m := dirSpace.Get().FindStringSubmatch(out); m != nil {
 		d.Total = dirBytes(m[1], m[2])
 		if m[3] != "" {
 			d.Free = dirBytes(m[3], m[4])
@@ -79,7 +80,7 @@ func ParseDir(out string) (Directory, error) {
 	for line := range strings.SplitSeq(out, "\n") {
 		if f, ok := dirEntry(line); ok {
 			d.Files = append(d.Files, f)
-		} else if !dirHead().MatchString(line) && !dirSpace().MatchString(line) {
+		} else if !dirHead.Get().MatchString(line) && !dirSpace.Get().MatchString(line) {
 			d.other = append(d.other, line)
 		}
 	}
@@ -101,13 +102,13 @@ func dirBytes(n, kilo string) int64 {
 }
 
 func dirEntry(line string) (FileInfo, bool) {
-	if m := dirRow().FindStringSubmatch(line); m != nil {
+	if m := dirRow.Get().FindStringSubmatch(line); m != nil {
 		f := FileInfo{Name: m[8], IsDir: m[1][0] == 'd'}
 		f.Size, _ = strconv.ParseInt(m[2], 10, 64)
 		f.Modified, _ = time.Parse("Jan 2 2006 15:04:05 -07:00", strings.Join(m[3:8], " "))
 		return f, true
 	}
-	if m := dirPlainRow().FindStringSubmatch(line); m != nil {
+	if m := dirPlainRow.Get().FindStringSubmatch(line); m != nil {
 		f := FileInfo{Name: m[3], IsDir: m[1][0] == 'd'}
 		f.Size, _ = strconv.ParseInt(m[2], 10, 64)
 		return f, true
@@ -119,7 +120,7 @@ var md5Line = lazyregexp.New(`(?mi)^\s*\.*\s*(?:Done!)?\s*verify /md5 \(([^)\n]+
 
 // ParseMD5 reads `verify /md5`: 32 hex digits in lower case.
 func ParseMD5(out string) (string, error) {
-	m := md5Line().FindStringSubmatch(Clean(out))
+	m := md5Line.Get().FindStringSubmatch(Clean(out))
 	if m == nil {
 		return "", fmt.Errorf("verify /md5: no checksum in %s", quoted(out))
 	}

@@ -6,7 +6,8 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// CryptoEntry is one crypto map entry or IPsec profile: what both sides of a child SA must agree on.
+// CryptoEntry is one crypto map entry or IPsec profile: what both sides of a
+// child SA must agree on.
 type CryptoEntry struct {
 	Name          string   // of the map with its sequence number, or of the profile
 	Profile       bool     // it is an IPsec profile
@@ -24,13 +25,14 @@ var (
 	profileLine = lazyregexp.New(`(?i)^\s*IPSEC profile (\S+)`)
 	peerLine    = lazyregexp.New(`(?i)^\s*(?:Current peer:|Peer =)\s*(\S+)`)
 	entryACL    = lazyregexp.New(`(?i)^\s*(?:Extended IP|IPv6) access list (\S+)`)
-	entryPermit = lazyregexp.New(`(?i)^\s*(?:access-list \S+ |\d{1,10} )?(permit .+?)(?:\s*\(\d+ match(?:es)?\))?(?:\s+sequence \d+)?\s*$`)
-	pfsLine     = lazyregexp.New(`(?i)^\s*PFS \(Y/N\):\s*([^\s,]+)`)
-	groupLine   = lazyregexp.New(`(?i)^\s*(?:PFS \(Y/N\):\s*Y,\s*)?DH group:\s*([^\s,]+)`)
-	pfsPQC      = lazyregexp.New(`(?i)(?:AKE group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
-	usesLine    = lazyregexp.New(`^\s*(\S+):\s*\{\s*(.*?)\s*\}`)
-	setLine     = lazyregexp.New(`(?i)^\s*Transform set (\S+):\s*\{\s*(.*?)\s*\}`)
-	modeLine    = lazyregexp.New(`(?i)will negotiate = \{\s*(\w+)`)
+	entryPermit = lazyregexp.New(
+		`(?i)^\s*(?:access-list \S+ |\d{1,10} )?(permit .+?)(?:\s*\(\d+ match(?:es)?\))?(?:\s+sequence \d+)?\s*$`)
+	pfsLine   = lazyregexp.New(`(?i)^\s*PFS \(Y/N\):\s*([^\s,]+)`)
+	groupLine = lazyregexp.New(`(?i)^\s*(?:PFS \(Y/N\):\s*Y,\s*)?DH group:\s*([^\s,]+)`)
+	pfsPQC    = lazyregexp.New(`(?i)(?:AKE group|PQC Key Exchange)\s*:\s*(.+?)\s*$`)
+	usesLine  = lazyregexp.New(`^\s*(\S+):\s*\{\s*(.*?)\s*\}`)
+	setLine   = lazyregexp.New(`(?i)^\s*Transform set (\S+):\s*\{\s*(.*?)\s*\}`)
+	modeLine  = lazyregexp.New(`(?i)will negotiate = \{\s*(\w+)`)
 )
 
 // ParseCryptoEntries reads `show crypto map` and `show crypto ipsec profile`.
@@ -42,9 +44,9 @@ func ParseCryptoEntries(out string) []*CryptoEntry {
 		all = append(all, e)
 	}
 	for line := range strings.Lines(Clean(out)) {
-		if m := mapLine().FindStringSubmatch(line); m != nil {
+		if m := mapLine.Get().FindStringSubmatch(line); m != nil {
 			begin(m[1]+" "+m[2], false)
-		} else if m := profileLine().FindStringSubmatch(line); m != nil {
+		} else if m := profileLine.Get().FindStringSubmatch(line); m != nil {
 			begin(m[1], true)
 		} else if e != nil {
 			e.read(line)
@@ -55,39 +57,40 @@ func ParseCryptoEntries(out string) []*CryptoEntry {
 
 func (e *CryptoEntry) read(line string) {
 	switch {
-	case ikev2ProfileName().MatchString(line):
-		e.IKEv2 = ikev2ProfileName().FindStringSubmatch(line)[1]
-	case peerLine().MatchString(line):
-		e.Peers = append(e.Peers, peerLine().FindStringSubmatch(line)[1])
-	case entryACL().MatchString(line):
-		e.ACL = entryACL().FindStringSubmatch(line)[1]
-	case entryPermit().MatchString(line):
-		e.Permits = append(e.Permits, oneBlank(entryPermit().FindStringSubmatch(line)[1]))
-	case pfsLine().MatchString(line):
-		e.PFS = pfsLine().FindStringSubmatch(line)[1]
+	case ikev2ProfileName.Get().MatchString(line):
+		e.IKEv2 = ikev2ProfileName.Get().FindStringSubmatch(line)[1]
+	case peerLine.Get().MatchString(line):
+		e.Peers = append(e.Peers, peerLine.Get().FindStringSubmatch(line)[1])
+	case entryACL.Get().MatchString(line):
+		e.ACL = entryACL.Get().FindStringSubmatch(line)[1]
+	case entryPermit.Get().MatchString(line):
+		e.Permits = append(e.Permits, oneBlank(entryPermit.Get().FindStringSubmatch(line)[1]))
+	case pfsLine.Get().MatchString(line):
+		e.PFS = pfsLine.Get().FindStringSubmatch(line)[1]
 		e.readGroup(line)
-	case groupLine().MatchString(line), pfsPQC().MatchString(line):
+	case groupLine.Get().MatchString(line), pfsPQC.Get().MatchString(line):
 		e.readGroup(line)
-	case usesLine().MatchString(line):
-		e.TransformSets = append(e.TransformSets, usesLine().FindStringSubmatch(line)[1])
+	case usesLine.Get().MatchString(line):
+		e.TransformSets = append(e.TransformSets, usesLine.Get().FindStringSubmatch(line)[1])
 	}
 }
 
-// readGroup reads the groups of PFS, a classic one and post-quantum ones: `DH group: group14, AKE group: AKE1: MLKEM512`. They become the
-// words of `set pfs`: group14 pqc mlkem512.
+// readGroup reads the groups of PFS, a classic one and post-quantum ones: `DH group: group14, AKE
+// group: AKE1: MLKEM512`. They become the words of `set pfs`: group14 pqc mlkem512.
 func (e *CryptoEntry) readGroup(line string) {
 	if e.PFS == "N" {
 		return
 	}
-	if m := groupLine().FindStringSubmatch(line); m != nil && m[1] != "none" {
+	if m := groupLine.Get().FindStringSubmatch(line); m != nil && m[1] != "none" {
 		e.PFS = m[1]
 	}
-	if m := pfsPQC().FindStringSubmatch(line); m != nil {
+	if m := pfsPQC.Get().FindStringSubmatch(line); m != nil {
 		e.PQC = append(e.PQC, pqcMethods(m[1])...)
 	}
 }
 
-// TransformSet is one transform set as it is configured: `esp-aes 256 esp-sha256-hmac`, and its mode.
+// TransformSet is one transform set as it is configured: `esp-aes 256
+// esp-sha256-hmac`, and its mode.
 type TransformSet struct{ Transforms, Mode string }
 
 var keyedCipher = lazyregexp.New(`\besp-(\d+)-aes\b`)
@@ -97,10 +100,11 @@ func ParseTransformSets(out string) map[string]TransformSet {
 	all := map[string]TransformSet{}
 	name := ""
 	for line := range strings.Lines(Clean(out)) {
-		if m := setLine().FindStringSubmatch(line); m != nil {
+		if m := setLine.Get().FindStringSubmatch(line); m != nil {
 			name = m[1]
-			all[name] = TransformSet{Transforms: keyedCipher().ReplaceAllString(oneBlank(strings.ReplaceAll(m[2], " ,", "")), "esp-aes $1")}
-		} else if m := modeLine().FindStringSubmatch(line); m != nil && name != "" {
+			all[name] = TransformSet{Transforms: keyedCipher.Get().ReplaceAllString(oneBlank(strings.ReplaceAll(m[2], " ,", "")),
+				"esp-aes $1")}
+		} else if m := modeLine.Get().FindStringSubmatch(line); m != nil && name != "" {
 			t := all[name]
 			t.Mode = strings.ToLower(m[1])
 			all[name] = t

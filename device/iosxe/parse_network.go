@@ -21,13 +21,14 @@ type InterfaceState struct {
 // Up says whether the interface carries traffic.
 func (s InterfaceState) Up() bool { return s.Status == "up" && s.Protocol == "up" }
 
-var interfaceRow = lazyregexp.New(`^(\S+)\s+(\S+)\s+(?:YES|NO)\s+\S+\s+(up|down|administratively down|deleted|reset)\s+(up|down)\b`)
+var interfaceRow = lazyregexp.New(
+	`^(\S+)\s+(\S+)\s+(?:YES|NO)\s+\S+\s+(up|down|administratively down|deleted|reset)\s+(up|down)\b`)
 
 // ParseInterfaces reads `show ip interface brief`.
 func ParseInterfaces(out string) ([]InterfaceState, error) {
 	var all []InterfaceState
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		m := interfaceRow().FindStringSubmatch(strings.TrimSpace(line))
+		m := interfaceRow.Get().FindStringSubmatch(strings.TrimSpace(line))
 		if m == nil {
 			continue
 		}
@@ -58,11 +59,11 @@ func ParseAccessLists(out string) []AccessList {
 	var all []AccessList
 	for line := range strings.SplitSeq(Clean(out), "\n") {
 		line = strings.TrimRight(line, " \t")
-		if m := aclHead().FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+		if m := aclHead.Get().FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			all = append(all, AccessList{Name: m[2], Kind: m[1]})
 			continue
 		}
-		m := aclRow().FindStringSubmatch(aclCount().ReplaceAllString(line, ""))
+		m := aclRow.Get().FindStringSubmatch(aclCount.Get().ReplaceAllString(line, ""))
 		if m != nil && len(all) > 0 {
 			last := &all[len(all)-1]
 			last.Entries = append(last.Entries, strings.Join(strings.Fields(m[1]), " "))
@@ -106,9 +107,9 @@ func ParseIKEv2SA(out string) []IKESA {
 	var all []IKESA
 	for line := range strings.SplitSeq(Clean(out), "\n") {
 		line = strings.TrimSpace(line)
-		if m := ikeRow().FindStringSubmatch(line); m != nil {
+		if m := ikeRow.Get().FindStringSubmatch(line); m != nil {
 			all = append(all, IKESA{Version: 2, Local: slashPort(m[2]), Remote: slashPort(m[3]), Status: m[4]})
-		} else if m := ikeRow6().FindStringSubmatch(line); m != nil {
+		} else if m := ikeRow6.Get().FindStringSubmatch(line); m != nil {
 			all = append(all, IKESA{Version: 2, Status: m[2]})
 		} else if len(all) > 0 {
 			all[len(all)-1].detail(line)
@@ -118,15 +119,15 @@ func ParseIKEv2SA(out string) []IKESA {
 }
 
 func (s *IKESA) detail(line string) {
-	if m := ikeLocal6().FindStringSubmatch(line); m != nil {
+	if m := ikeLocal6.Get().FindStringSubmatch(line); m != nil {
 		s.Local = slashPort(m[1])
-	} else if m := ikeRemote6().FindStringSubmatch(line); m != nil {
+	} else if m := ikeRemote6.Get().FindStringSubmatch(line); m != nil {
 		s.Remote = slashPort(m[1])
-	} else if m := ikeSPI().FindStringSubmatch(line); m != nil {
+	} else if m := ikeSPI.Get().FindStringSubmatch(line); m != nil {
 		s.LocalSPI, s.RemoteSPI = strings.ToUpper(m[1]), strings.ToUpper(m[2])
-	} else if m := ikeLife().FindStringSubmatch(line); m != nil {
+	} else if m := ikeLife.Get().FindStringSubmatch(line); m != nil {
 		s.Life, s.Age = seconds(m[1]), seconds(m[2])
-	} else if m := ikeSession().FindStringSubmatch(line); m != nil {
+	} else if m := ikeSession.Get().FindStringSubmatch(line); m != nil {
 		s.Session = m[1]
 	}
 }
@@ -147,11 +148,12 @@ func slashPort(s string) netip.AddrPort {
 	return netip.AddrPortFrom(a, p.Port())
 }
 
-// ParseISAKMPSA reads `show crypto isakmp sa`. The columns name destination and source of the first packet, not sides.
+// ParseISAKMPSA reads `show crypto isakmp sa`. The columns name destination and source of the first
+// packet, not sides.
 func ParseISAKMPSA(out string) []IKESA {
 	var all []IKESA
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		m := isakmpRow().FindStringSubmatch(strings.TrimSpace(line))
+		m := isakmpRow.Get().FindStringSubmatch(strings.TrimSpace(line))
 		if m == nil {
 			continue
 		}
@@ -164,7 +166,8 @@ func ParseISAKMPSA(out string) []IKESA {
 		if strings.Contains(m[4], "deleted") {
 			status = "DELETED"
 		}
-		all = append(all, IKESA{Version: 1, Local: netip.AddrPortFrom(dst, 0), Remote: netip.AddrPortFrom(src, 0), Status: status})
+		all = append(all, IKESA{Version: 1, Local: netip.AddrPortFrom(dst, 0), Remote: netip.AddrPortFrom(src, 0),
+			Status: status})
 	}
 	return all
 }
@@ -185,9 +188,9 @@ func ParseCryptoSessions(out string) []CryptoSession {
 	var all []CryptoSession
 	for line := range strings.SplitSeq(Clean(out), "\n") {
 		line = strings.TrimSpace(line)
-		if m := sessionStatus().FindStringSubmatch(line); m != nil {
+		if m := sessionStatus.Get().FindStringSubmatch(line); m != nil {
 			all = append(all, CryptoSession{Status: m[1]})
-		} else if m := sessionPeer().FindStringSubmatch(line); m != nil && len(all) > 0 {
+		} else if m := sessionPeer.Get().FindStringSubmatch(line); m != nil && len(all) > 0 {
 			all[len(all)-1].Peer = slashPort(m[1] + "/" + m[2])
 		}
 	}
@@ -208,9 +211,10 @@ func ParseDebug(out string) []string {
 // debugPeer matches a condition of `debug crypto condition peer ipv4 ADDRESS` in `show debugging`.
 var debugPeer = lazyregexp.New(`(?mi)^\s*condition \d+:.*\bpeer\s+(?:ip(?:v[46])?\s+)?(\S+)`)
 
-// DebugsPeer says whether `show debugging` lists a condition that limits debugs to peer. Not every release lists them.
+// DebugsPeer says whether `show debugging` lists a condition that limits debugs to peer. Not every
+// release lists them.
 func DebugsPeer(out string, peer netip.Addr) bool {
-	for _, m := range debugPeer().FindAllStringSubmatch(Clean(out), -1) {
+	for _, m := range debugPeer.Get().FindAllStringSubmatch(Clean(out), -1) {
 		if a, err := netip.ParseAddr(m[1]); err == nil && a.Unmap() == peer.Unmap() {
 			return true
 		}

@@ -21,12 +21,14 @@ var (
 	redundancyActive = lazyregexp.New(`(?s)Current Processor Information.*?Uptime in current state = ([^\n]+)`)
 )
 
-// ParseRedundancy reads `show redundancy` (seen of an ASR1002 with 15.4(3)S9, which is IOS XE 3.13, and of an ASR1000 with 16.4).
+// ParseRedundancy reads `show redundancy` (seen of an ASR1002 with 15.4(3)S9, which is IOS XE 3.13,
+// and of an ASR1000 with 16.4).
 func ParseRedundancy(out string) (Redundancy, error) {
 	out = Clean(out)
-	system, active := redundancySystem().FindStringSubmatch(out), redundancyActive().FindStringSubmatch(out)
+	system, active := redundancySystem.Get().FindStringSubmatch(out), redundancyActive.Get().FindStringSubmatch(out)
 	if system == nil || active == nil {
 		return Redundancy{}, errors.New("show redundancy: it does not say since when the router is up")
 	}
-	return Redundancy{parseUptime(system[1]), parseUptime(active[1]), strings.TrimSpace(firstGroup(redundancyReason(), out))}, nil
+	return Redundancy{parseUptime(system[1]), parseUptime(active[1]),
+		strings.TrimSpace(firstGroup(redundancyReason.Get(), out))}, nil
 }

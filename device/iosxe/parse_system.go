@@ -18,18 +18,19 @@ type Version struct {
 	Serial   string
 	Uptime   time.Duration // to the minute; 0: not said
 	Image    string
-	// Mode is the router's mode of operation: Autonomous, or Controller-Managed (SD-WAN). Empty: not said, as in releases
-	// before 17.2.
+	// Mode is the router's mode of operation: Autonomous, or Controller-Managed (SD-WAN). Empty: not
+	// said, as in releases before 17.2.
 	Mode string
 }
 
-// MayBeSDWAN says whether the release has an SD-WAN image that does not tell its mode of operation: before 17.2 the two
-// modes were two images.
+// MayBeSDWAN says whether the release has an SD-WAN image that does not tell its mode of operation:
+// before 17.2 the two modes were two images.
 func (v Version) MayBeSDWAN() bool {
 	return strings.HasPrefix(v.Software, "16.") || strings.HasPrefix(v.Software, "17.1.")
 }
 
-// Controlled says whether a controller configures the router, so that it takes no `configure terminal`.
+// Controlled says whether a controller configures the router, so that it takes no
+// `configure terminal`.
 func (v Version) Controlled() bool { return strings.HasPrefix(strings.ToLower(v.Mode), "controller") }
 
 var (
@@ -47,16 +48,16 @@ var (
 func ParseVersion(out string) (Version, error) {
 	out = Clean(out)
 	v := Version{
-		Model:  firstGroup(versionChassis(), out),
-		Serial: firstGroup(versionSerial(), out),
-		Image:  firstGroup(versionImage(), out),
-		Mode:   firstGroup(versionMode(), out),
+		Model:  firstGroup(versionChassis.Get(), out),
+		Serial: firstGroup(versionSerial.Get(), out),
+		Image:  firstGroup(versionImage.Get(), out),
+		Mode:   firstGroup(versionMode.Get(), out),
 	}
-	v.Software = normaliseVersion(firstGroup(versionIOS(), out))
-	if x := firstGroup(versionXE(), out); x != "" && !strings.HasPrefix(x, "BLD_") {
+	v.Software = normaliseVersion(firstGroup(versionIOS.Get(), out))
+	if x := firstGroup(versionXE.Get(), out); x != "" && !strings.HasPrefix(x, "BLD_") {
 		v.Software = normaliseVersion(x)
 	}
-	if m := versionUptime().FindStringSubmatch(out); m != nil {
+	if m := versionUptime.Get().FindStringSubmatch(out); m != nil {
 		v.Hostname, v.Uptime = m[1], parseUptime(m[2])
 	}
 	if v.Software == "" && v.Model == "" {
@@ -87,10 +88,11 @@ func normaliseVersion(s string) string {
 
 func parseUptime(s string) time.Duration {
 	units := map[string]time.Duration{
-		"year": 365 * 24 * time.Hour, "week": 7 * 24 * time.Hour, "day": 24 * time.Hour, "hour": time.Hour, "minute": time.Minute,
+		"year": 365 * 24 * time.Hour, "week": 7 * 24 * time.Hour, "day": 24 * time.Hour, "hour": time.Hour,
+		"minute": time.Minute,
 	}
 	var d time.Duration
-	for _, m := range uptimePart().FindAllStringSubmatch(s, -1) {
+	for _, m := range uptimePart.Get().FindAllStringSubmatch(s, -1) {
 		n, _ := strconv.Atoi(m[1])
 		if m[2] == "year" {
 			n = min(n, 100)
@@ -102,15 +104,17 @@ func parseUptime(s string) time.Duration {
 
 var (
 	switchModel = lazyregexp.New(`(?i)^(?:(?:WS-)?C(?:9[2-6]\d\d|3[68]50|45\d\d)|IE-3)`)
-	routerModel = lazyregexp.New(`(?i)^(?:CSR1000V|C8000V|C8[2-5]\d\d|C8\d{3}|ISR[14]\d\d\d|C11\d\d|ASR1\d\d\d|ASR1K|VG\d|IR\d|ISRV|C8K)`)
+	routerModel = lazyregexp.New(
+		`(?i)^(?:CSR1000V|C8000V|C8[2-5]\d\d|C8\d{3}|ISR[14]\d\d\d|C11\d\d|ASR1\d\d\d|ASR1K|VG\d|IR\d|ISRV|C8K)`)
 )
 
-// CaptureSupport says why the platform cannot be used by the playbook, or nil. A platform that is not known is taken
-// for a router: what it refuses will say so.
+// CaptureSupport says why the platform cannot be used by the playbook, or nil. A platform that is
+// not known is taken for a router: what it refuses will say so.
 func (v Version) CaptureSupport() error {
 	switch {
-	case switchModel().MatchString(v.Model):
-		return fmt.Errorf("%s is a Catalyst switch: its monitor capture writes by other commands than a router's, and moncap speaks the router's", v.Model)
+	case switchModel.Get().MatchString(v.Model):
+		return fmt.Errorf("%s is a Catalyst switch: its monitor capture writes by other commands than a router's, and "+
+			"moncap speaks the router's", v.Model)
 	case v.Software == "":
 		return nil
 	case v.major() < 3:
@@ -119,34 +123,37 @@ func (v Version) CaptureSupport() error {
 	return nil
 }
 
-// wirelessOrVirtual are the interfaces on which monitor capture came later: cellular and dynamic tunnel ones.
+// wirelessOrVirtual are the interfaces on which monitor capture came later: cellular and dynamic
+// tunnel ones.
 var wirelessOrVirtual = lazyregexp.New(`(?i)^(?:cellular|ce|virtual-access|vi)\d`)
 
-// InterfaceSupport says why the release has no monitor capture on an interface, or nil: those of Cellular and Virtual-Access came with
-// 17.4.1a (Cisco IOS XE Embedded Packet Capture, feature history). A release that is not known is taken for good.
+// InterfaceSupport says why the release has no monitor capture on an interface, or nil: those of
+// Cellular and Virtual-Access came with 17.4.1a (Cisco IOS XE Embedded Packet Capture, feature
+// history). A release that is not known is taken for good.
 func (v Version) InterfaceSupport(i Interface) error {
-	if !wirelessOrVirtual().MatchString(i.s) || v.Software == "" || v.atLeast(17, 4) {
+	if !wirelessOrVirtual.Get().MatchString(i.s) || v.Software == "" || v.atLeast(17, 4) {
 		return nil
 	}
 	return fmt.Errorf("%s with IOS XE %s: monitor capture on such an interface came with 17.4.1a", i, v.Software)
 }
 
-// atLeast compares the first two numbers of the software version; one that cannot be read is as new as any.
+// atLeast compares the first two numbers of the software version; one that cannot be read is as new
+// as any.
 func (v Version) atLeast(major, minor int) bool {
 	parts := strings.Split(v.Software, ".")
 	if len(parts) < 2 || v.major() != major {
 		return v.major() > major
 	}
-	n, err := strconv.Atoi(leadingNumber().FindString(parts[1]))
+	n, err := strconv.Atoi(leadingNumber.Get().FindString(parts[1]))
 	return err != nil || n >= minor
 }
 
 // KnownRouter says whether the model is one whose monitor capture is known to be the router's.
-func (v Version) KnownRouter() bool { return routerModel().MatchString(v.Model) }
+func (v Version) KnownRouter() bool { return routerModel.Get().MatchString(v.Model) }
 
 // major returns the first number of the software version, or a large one when there is none.
 func (v Version) major() int {
-	n, err := strconv.Atoi(leadingNumber().FindString(v.Software))
+	n, err := strconv.Atoi(leadingNumber.Get().FindString(v.Software))
 	if err != nil {
 		return 1 << 20
 	}
@@ -164,14 +171,15 @@ type Clock struct {
 	SourceOfTime bool   // the reading has a source
 }
 
-var clockLine = lazyregexp.New(`(?m)^\s*([*.]?)(\d{1,2}):(\d\d):(\d\d)\.(\d{1,6}) (\S+) [A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d{4})\s*$`)
+var clockLine = lazyregexp.New(
+	`(?m)^\s*([*.]?)(\d{1,2}):(\d\d):(\d\d)\.(\d{1,6}) (\S+) [A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d{4})\s*$`)
 
 var clockSource = lazyregexp.New(`(?mi)^\s*Time source is ([^,\n]+?)\s*$`)
 
 // ParseClock reads `show clock detail`.
 func ParseClock(out string) (Clock, error) {
 	out = Clean(out)
-	m := clockLine().FindStringSubmatch(out)
+	m := clockLine.Get().FindStringSubmatch(out)
 	if m == nil {
 		return Clock{}, fmt.Errorf("show clock: no time in %s", quoted(out))
 	}
@@ -180,19 +188,21 @@ func ParseClock(out string) (Clock, error) {
 	if err != nil {
 		return Clock{}, fmt.Errorf("show clock: %w", err)
 	}
-	c := Clock{Zone: m[6], NotSet: m[1] == "*", Unsynced: m[1] == ".", Source: firstGroup(clockSource(), out)}
+	c := Clock{Zone: m[6], NotSet: m[1] == "*", Unsynced: m[1] == ".", Source: firstGroup(clockSource.Get(), out)}
 	c.ZoneKnown = c.Zone == "UTC" || c.Zone == "GMT"
 	c.SourceOfTime = c.Source != ""
 	c.Time = t.In(time.UTC)
 	if !c.ZoneKnown {
-		c.Time = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.FixedZone(c.Zone, 0))
+		c.Time = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(),
+			time.FixedZone(c.Zone, 0))
 	}
 	return c, nil
 }
 
-// Instant turns the reading into an instant. A zone's abbreviation says nothing about its offset. It is the one of offsets,
-// as Directory.Offsets has them, that brings the reading closest to near, the time here when it was taken: a router that
-// sets its clock for summer may show two. Without any, it is the multiple of a quarter of an hour that does.
+// Instant turns the reading into an instant. A zone's abbreviation says nothing about its offset.
+// It is the one of offsets, as Directory.Offsets has them, that brings the reading closest to near,
+// the time here when it was taken: a router that sets its clock for summer may show two. Without
+// any, it is the multiple of a quarter of an hour that does.
 func (c Clock) Instant(near time.Time, offsets ...time.Duration) time.Time {
 	if c.ZoneKnown {
 		return c.Time
@@ -214,7 +224,7 @@ var privilegeLine = lazyregexp.New(`(?mi)^\s*Current privilege level is (\d{1,2}
 
 // ParsePrivilege reads `show privilege`.
 func ParsePrivilege(out string) (int, error) {
-	n, err := strconv.Atoi(firstGroup(privilegeLine(), Clean(out)))
+	n, err := strconv.Atoi(firstGroup(privilegeLine.Get(), Clean(out)))
 	if err != nil {
 		return 0, fmt.Errorf("show privilege: no level in %s", quoted(out))
 	}
@@ -224,11 +234,12 @@ func ParsePrivilege(out string) (int, error) {
 // CPU is the load of the control plane, in percent.
 type CPU struct{ FiveSeconds, OneMinute, FiveMinutes int }
 
-var cpuLine = lazyregexp.New(`(?i)five seconds:\s*(\d{1,3})%(?:/\d{1,3}%)?;\s*one minute:\s*(\d{1,3})%;\s*five minutes:\s*(\d{1,3})%`)
+var cpuLine = lazyregexp.New(
+	`(?i)five seconds:\s*(\d{1,3})%(?:/\d{1,3}%)?;\s*one minute:\s*(\d{1,3})%;\s*five minutes:\s*(\d{1,3})%`)
 
 // ParseCPU reads the first line of `show processes cpu`.
 func ParseCPU(out string) (CPU, error) {
-	m := cpuLine().FindStringSubmatch(normalise(out))
+	m := cpuLine.Get().FindStringSubmatch(normalise(out))
 	if m == nil {
 		return CPU{}, fmt.Errorf("show processes cpu: no load in %s", quoted(out))
 	}
@@ -246,7 +257,7 @@ var memoryLine = lazyregexp.New(`(?mi)^\s*Processor\s+[0-9A-F]+\s+(\d{1,18})\s+(
 
 // ParseMemory reads `show memory statistics`.
 func ParseMemory(out string) (Memory, error) {
-	m := memoryLine().FindStringSubmatch(Clean(out))
+	m := memoryLine.Get().FindStringSubmatch(Clean(out))
 	if m == nil {
 		return Memory{}, fmt.Errorf("show memory statistics: no processor pool in %s", quoted(out))
 	}
@@ -272,12 +283,12 @@ var (
 // ParseNTP reads `show ntp status`.
 func ParseNTP(out string) (NTP, error) {
 	out = Clean(out)
-	m := ntpState().FindStringSubmatch(out)
+	m := ntpState.Get().FindStringSubmatch(out)
 	if m == nil {
 		return NTP{}, fmt.Errorf("show ntp status: no state in %s", quoted(out))
 	}
 	n := NTP{Synchronised: strings.EqualFold(m[1], "synchronized")}
 	n.Stratum, _ = strconv.Atoi(m[2])
-	n.OffsetMS, _ = strconv.ParseFloat(firstGroup(ntpOffset(), out), 64)
+	n.OffsetMS, _ = strconv.ParseFloat(firstGroup(ntpOffset.Get(), out), 64)
 	return n, nil
 }

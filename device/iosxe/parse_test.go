@@ -16,16 +16,22 @@ func TestParseCaptures(t *testing.T) {
 		file string
 		want []Capture
 	}{
-		{"genie-ShowMonitorCapture-output1.txt", []Capture{{Name: "CAPTURE", Interfaces: []Attachment{{"Control Plane", "both"}},
-			Filter: []string{"Capture all packets"}, BufferMB: 10, PPS: 1000}}},
-		{"genie-ShowMonitorCapture-output2.txt", []Capture{{Name: "NTP", Interfaces: []Attachment{{"GigabitEthernet0/0/0", "both"}}, Active: true,
-			Filter: []string{"Capture all packets"}, BufferMB: 10, PPS: 1000}}},
-		{"genie-ShowMonitorCapture-output3.txt", []Capture{{Name: "mycap", Interfaces: []Attachment{{"GigabitEthernet1/0/3", "both"}},
-			Filter: []string{"IPv4", "Source IP:  any", "Destination IP:  any", "Protocol: any"}, File: "flash:mycap.pcap", AnyPPS: true}}},
+		{"genie-ShowMonitorCapture-output1.txt",
+			[]Capture{{Name: "CAPTURE", Interfaces: []Attachment{{"Control Plane", "both"}},
+				Filter: []string{"Capture all packets"}, BufferMB: 10, PPS: 1000}}},
+		{"genie-ShowMonitorCapture-output2.txt",
+			[]Capture{{Name: "NTP", Interfaces: []Attachment{{"GigabitEthernet0/0/0", "both"}}, Active: true,
+				Filter: []string{"Capture all packets"}, BufferMB: 10, PPS: 1000}}},
+		{"genie-ShowMonitorCapture-output3.txt",
+			[]Capture{{Name: "mycap", Interfaces: []Attachment{{"GigabitEthernet1/0/3", "both"}},
+				Filter: []string{"IPv4", "Source IP:  any", "Destination IP:  any", "Protocol: any"}, File: "flash:mycap.pcap",
+				AnyPPS: true}}},
 		{"csr1000v-show-monitor-capture-unattached.txt", []Capture{{Name: "TEST", Filter: []string{"Capture all packets"}}}},
-		{"csr1000v-limit-help-and-udp-filter.txt", []Capture{{Name: "TEST", Interfaces: []Attachment{{"GigabitEthernet1", "in"}},
-			Filter:   []string{"IPv4", "Source IP:  host 8.8.8.8", "Destination IP:  any", "Protocol: udp", "Source port(s): = 53"},
-			BufferMB: 10, Packets: 10, PPS: 1000}}},
+		{"csr1000v-limit-help-and-udp-filter.txt",
+			[]Capture{{Name: "TEST", Interfaces: []Attachment{{"GigabitEthernet1", "in"}},
+				Filter: []string{"IPv4", "Source IP:  host 8.8.8.8", "Destination IP:  any", "Protocol: udp",
+					"Source port(s): = 53"},
+				BufferMB: 10, Packets: 10, PPS: 1000}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
@@ -40,7 +46,8 @@ func TestParseCaptures(t *testing.T) {
 	}
 }
 
-// The status of a capture on both sides as a router prints it, without the indentation that web pages lose.
+// The status of a capture on both sides as a router prints it, without the indentation that web
+// pages lose.
 func TestParseCapturesOfBothSides(t *testing.T) {
 	out := `Status Information for Capture VPNCAP
 Target Type:
@@ -91,7 +98,8 @@ func TestParseParameter(t *testing.T) {
 }
 
 func TestParseBuffer(t *testing.T) {
-	got, err := ParseBuffer(" buffer size (KB) : 10240\r\n buffer used (KB) : 128\r\n packets in buf   : 5\r\n packets dropped  : 2\r\n packets per sec  : 1\r\n")
+	got, err := ParseBuffer(" buffer size (KB) : 10240\r\n buffer used (KB) : 128\r\n packets in buf   : 5\r\n packets " +
+		"dropped  : 2\r\n packets per sec  : 1\r\n")
 	if want := (Buffer{10240, 128, 5, 2, 1}); err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
@@ -121,7 +129,8 @@ func TestParseBrief(t *testing.T) {
 	if len(got) != 6 {
 		t.Fatalf("got %d rows, want 6", len(got))
 	}
-	want := BriefRow{10, 138, 61*time.Second + 641009*time.Microsecond, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.129"), 0, "ESP"}
+	want := BriefRow{10, 138, 61*time.Second + 641009*time.Microsecond, netip.MustParseAddr("192.0.2.1"),
+		netip.MustParseAddr("192.0.2.129"), 0, "ESP"}
 	if got[4] != want {
 		t.Errorf("got %+v, want %+v", got[4], want)
 	}
@@ -129,7 +138,8 @@ func TestParseBrief(t *testing.T) {
 		t.Errorf("a row without dscp: %+v", got[5])
 	}
 	for file, rows := range map[string]int{"csr-buffer-brief-azure.txt": 4} {
-		if got := ParseBrief(sample(t, file)); len(got) < rows || got[1].Offset != 8987*time.Microsecond || got[0].Protocol != "ICMP" {
+		if got := ParseBrief(sample(t, file)); len(got) < rows || got[1].Offset != 8987*time.Microsecond ||
+			got[0].Protocol != "ICMP" {
 			t.Errorf("%s: %+v", file, got)
 		}
 	}
@@ -303,7 +313,8 @@ func TestParseAccessLists(t *testing.T) {
 
 func TestParseIKEv2SA(t *testing.T) {
 	got := ParseIKEv2SA(sample(t, "genie-ShowCryptoIkev2SaDetail-output.txt"))
-	want := []IKESA{{Version: 2, Local: netip.MustParseAddrPort("92.1.121.1:500"), Remote: netip.MustParseAddrPort("22.1.1.2:500"),
+	want := []IKESA{{Version: 2, Local: netip.MustParseAddrPort("92.1.121.1:500"),
+		Remote: netip.MustParseAddrPort("22.1.1.2:500"),
 		Status: "READY", LocalSPI: "000D3669857A0F82", RemoteSPI: "E0419B1DB02DE6AE",
 		Session: "17155", Life: 24 * time.Hour, Age: 12689 * time.Second}}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
@@ -322,8 +333,8 @@ func TestParseIKEv2SA(t *testing.T) {
 }
 
 func TestParseCryptoSessions(t *testing.T) {
-	const text = "Crypto session current status\r\n\r\nInterface: Tunnel1\r\nUptime: 00:00:31\r\nSession status: UP-ACTIVE     \r\n" +
-		"Peer: 17.27.1.11 port 38452 fvrf: (none) ivrf: 10\r\n      Phase1_id: scale\r\n\r\n" +
+	const text = "Crypto session current status\r\n\r\nInterface: Tunnel1\r\nUptime: 00:00:31\r\nSession status: " +
+		"UP-ACTIVE     \r\nPeer: 17.27.1.11 port 38452 fvrf: (none) ivrf: 10\r\n      Phase1_id: scale\r\n\r\n" +
 		"Interface: Tunnel2\r\nSession status: DOWN-NEGOTIATING\r\nPeer: 2001:DB8::2 port 500 fvrf: (none) ivrf: (none)\r\n"
 	want := []CryptoSession{
 		{"UP-ACTIVE", netip.MustParseAddrPort("17.27.1.11:38452")},
@@ -342,7 +353,8 @@ func TestSmallOutputs(t *testing.T) {
 	if err != nil || cpu != (CPU{7, 5, 93}) {
 		t.Errorf("cpu %+v, %v", cpu, err)
 	}
-	mem, err := ParseMemory("                Head    Total(b)     Used(b)     Free(b)   Lowest(b)  Largest(b)\nProcessor  7F2A1C0048   2147483648   300000000   1847483648   1800000000  1700000000\n")
+	mem, err := ParseMemory("                Head    Total(b)     Used(b)     Free(b)   Lowest(b)  " +
+		"Largest(b)\nProcessor  7F2A1C0048   2147483648   300000000   1847483648   1800000000  1700000000\n")
 	if err != nil || mem != (Memory{2147483648, 300000000, 1847483648}) {
 		t.Errorf("memory %+v, %v", mem, err)
 	}

@@ -22,12 +22,13 @@ var (
 	conditionRule  = lazyregexp.New(`^\s*-{8,}[-|]*\s*$`)
 )
 
-// ParseConditions reads `show platform conditions`. Of the rows only the tables' heads are known from documents (Cisco
-// documents 117858 and 213970): whatever stands below one counts as a condition. An output without the global state is an
-// error, since no conclusion can be drawn from it.
+// ParseConditions reads `show platform conditions`. Of the rows only the tables' heads are
+// known from documents (Cisco documents 117858 and 213970): whatever stands below one
+// counts as a condition. An output without the global state is an error, since no
+// conclusion can be drawn from it.
 func ParseConditions(out string) (Conditions, error) {
 	out = Clean(out)
-	m := conditionState().FindStringSubmatch(out)
+	m := conditionState.Get().FindStringSubmatch(out)
 	if m == nil {
 		return Conditions{}, errors.New("the platform's conditions cannot be read")
 	}
@@ -35,7 +36,7 @@ func ParseConditions(out string) (Conditions, error) {
 	inside := false
 	for line := range strings.SplitSeq(out, "\n") {
 		switch {
-		case conditionRule().MatchString(line):
+		case conditionRule.Get().MatchString(line):
 			inside = true
 		case strings.TrimSpace(line) == "":
 			inside = false
@@ -79,8 +80,9 @@ func (c Conditions) Own(t PacketTrace) (own, others int) {
 	return own, others
 }
 
-// ParseTraceConfiguration reads `show platform packet-trace configuration`: the commands that it is made of (Cisco document
-// 117858), and whatever else speaks of a trace. Nothing: no trace is configured.
+// ParseTraceConfiguration reads `show platform packet-trace configuration`: the commands that
+// it is made of (Cisco document 117858), and whatever else speaks of a trace. Nothing: no
+// trace is configured.
 func ParseTraceConfiguration(out string) []string {
 	var lines []string
 	for line := range strings.SplitSeq(Clean(out), "\n") {
@@ -98,7 +100,7 @@ var traceDefaults = lazyregexp.New(`^debug platform packet-trace (?:enable|packe
 func (t PacketTrace) Configured(lines []string) bool {
 	ours := false
 	for _, line := range lines {
-		m := traceDefaults().FindStringSubmatch(line)
+		m := traceDefaults.Get().FindStringSubmatch(line)
 		if m == nil || m[1] != "" && m[1] != strconv.Itoa(t.Packets) {
 			return false
 		}
@@ -109,8 +111,10 @@ func (t PacketTrace) Configured(lines []string) bool {
 
 // TracedPacket is what the data plane did with one packet.
 type TracedPacket struct {
-	Number        int    // from 0
-	Input, Output string // interfaces, or what stands for one: INJ.2 is the router itself, internal0/0/rp:0 its control plane
+	Number int // from 0
+	// interfaces, or what stands for one: INJ.2 is the router itself,
+	// internal0/0/rp:0 its control plane
+	Input, Output string
 	State         string // FWD, PUNT, DROP, CONS
 	Code          int    // of a punt or a drop; -1: none was printed
 	Reason        string // "For-us data", "Ipv4Acl"
@@ -125,7 +129,8 @@ type TracedPacket struct {
 // Dropped says whether the packet went no further.
 func (p TracedPacket) Dropped() bool { return p.State == "DROP" }
 
-// ToControlPlane says whether the packet was handed to the router itself, as all for it are (IKE among them).
+// ToControlPlane says whether the packet was handed to the router itself, as all for it are (IKE
+// among them).
 func (p TracedPacket) ToControlPlane() bool { return p.State == "PUNT" }
 
 // Sent says whether the router itself made the packet.
@@ -143,16 +148,16 @@ func (p TracedPacket) Verdict() string {
 	return v
 }
 
-// traceRow is a line of the summary. The reason of a punt or drop is in brackets behind its code, and may lack its end; others
-// have words alone.
+// traceRow is a line of the summary. The reason of a punt or drop is in brackets behind its code,
+// and may lack its end; others have words alone.
 var traceRow = lazyregexp.New(`^\s*(\d+)\s+(\S+)\s+(\S+)\s+(FWD|PUNT|DROP|CONS)\b(.*)$`)
 
-// ParseTraceSummary reads `show platform packet-trace summary` (seen of a CSR1000V, and of three more routers without their
-// releases).
+// ParseTraceSummary reads `show platform packet-trace summary` (seen of a CSR1000V, and of three
+// more routers without their releases).
 func ParseTraceSummary(out string) []TracedPacket {
 	var all []TracedPacket
 	for line := range strings.SplitSeq(Clean(out), "\n") {
-		m := traceRow().FindStringSubmatch(line)
+		m := traceRow.Get().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
@@ -171,7 +176,7 @@ var traceState = lazyregexp.New(`^(FWD|PUNT|DROP|CONS)(?:\s+(\d+)\b)?\s*(.*)$`)
 
 func (p *TracedPacket) setState(s string) {
 	p.Code = -1
-	m := traceState().FindStringSubmatch(strings.TrimSpace(s))
+	m := traceState.Get().FindStringSubmatch(strings.TrimSpace(s))
 	if m == nil {
 		return
 	}
@@ -188,9 +193,9 @@ var (
 	tracedTime  = lazyregexp.New(`\((\d\d/\d\d/\d{4} \d\d:\d\d:\d\d)\.(\d{1,6}) UTC\)`)
 )
 
-// ParseTracedPackets reads `show platform packet-trace packet all`, or of one packet (seen of a CSR1000V of 2021 and of
-// Catalyst 8000 of 2025, none with its release). What is said of a packet behind the data plane, in the part of IOSd, is not
-// read.
+// ParseTracedPackets reads `show platform packet-trace packet all`, or of one packet (seen of a
+// CSR1000V of 2021 and of Catalyst 8000 of 2025, none with its release). What is said of a packet
+// behind the data plane, in the part of IOSd, is not read.
 func ParseTracedPackets(out string) []TracedPacket {
 	r := &traceReader{}
 	for line := range strings.SplitSeq(Clean(out), "\n") {
@@ -209,7 +214,7 @@ type traceReader struct {
 }
 
 func (r *traceReader) read(line string) {
-	if m := tracedHead().FindStringSubmatch(line); m != nil {
+	if m := tracedHead.Get().FindStringSubmatch(line); m != nil {
 		r.finish()
 		n, err := strconv.Atoi(m[1])
 		if err != nil {
@@ -226,7 +231,7 @@ func (r *traceReader) read(line string) {
 		r.part = line
 		return
 	}
-	m := tracedValue().FindStringSubmatch(line)
+	m := tracedValue.Get().FindStringSubmatch(line)
 	if m == nil {
 		return
 	}
@@ -247,14 +252,14 @@ func (r *traceReader) summary(name, value string) {
 	case "State":
 		r.p.setState(value)
 	case "Start":
-		if m := tracedTime().FindStringSubmatch(value); m != nil {
+		if m := tracedTime.Get().FindStringSubmatch(value); m != nil {
 			r.p.At = tracedAt(m[1], m[2])
 		}
 	}
 }
 
-// tracedAt reads a time. Its fraction is a number of microseconds that is printed without leading zeros: .87318 is 87318 µs
-// (seen beside the nanoseconds of the data plane's own clock).
+// tracedAt reads a time. Its fraction is a number of microseconds that is printed without leading
+// zeros: .87318 is 87318 µs (seen beside the nanoseconds of the data plane's own clock).
 func tracedAt(second, micros string) time.Time {
 	t, err := time.Parse("01/02/2006 15:04:05", second)
 	n, err2 := strconv.Atoi(micros)

@@ -17,10 +17,13 @@ func TestTraceSummariesOfRecordedOutputs(t *testing.T) {
 		last      TracedPacket
 		lastWords string
 	}{
-		{"genie-ShowPlatformPacketSumm-1.txt", 5, TracedPacket{Number: 4, Input: "Gi0/0/1", Output: "Gi0/0/0", State: "FWD", Code: -1}, "FWD"},
-		{"genie-ShowPlatformPacketSumm-2.txt", 16, TracedPacket{Number: 15, Input: "Vl120", Output: "internal0/0/rp:0", State: "PUNT", Code: 129,
+		{"genie-ShowPlatformPacketSumm-1.txt", 5, TracedPacket{Number: 4, Input: "Gi0/0/1", Output: "Gi0/0/0", State: "FWD",
+			Code: -1}, "FWD"},
+		{"genie-ShowPlatformPacketSumm-2.txt", 16, TracedPacket{Number: 15, Input: "Vl120", Output: "internal0/0/rp:0",
+			State: "PUNT", Code: 129,
 			Reason: "wls 802.11 Packets to LFTS"}, "PUNT 129 (wls 802.11 Packets to LFTS)"},
-		{"genie-ShowPlatformPacketSumm-3.txt", 15, TracedPacket{Number: 14, Input: "INJ.9", Output: "Gi1", State: "FWD", Code: -1}, "FWD"},
+		{"genie-ShowPlatformPacketSumm-3.txt", 15, TracedPacket{Number: 14, Input: "INJ.9", Output: "Gi1", State: "FWD",
+			Code: -1}, "FWD"},
 	} {
 		all := ParseTraceSummary(sample(t, tt.file))
 		if len(all) != tt.packets {
@@ -34,7 +37,8 @@ func TestTraceSummariesOfRecordedOutputs(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.file, last.Verdict(), tt.lastWords)
 		}
 	}
-	if all := ParseTraceSummary(sample(t, "genie-ShowPlatformPacketSumm-3.txt")); all[0].State != "CONS" || all[0].Reason != "Packet Consumed" {
+	if all := ParseTraceSummary(sample(t, "genie-ShowPlatformPacketSumm-3.txt")); all[0].State != "CONS" ||
+		all[0].Reason != "Packet Consumed" {
 		t.Errorf("%+v", all[0])
 	}
 }
@@ -58,19 +62,23 @@ func TestTracedPacketsOfRecordedOutputs(t *testing.T) {
 		}
 		states[p.Verdict()]++
 	}
-	if len(many) < 10 || states["PUNT 11 (For-us data)"] == 0 || states["PUNT 7 (ARP request or response)"] != 4 || !many[0].Sent() {
+	if len(many) < 10 || states["PUNT 11 (For-us data)"] == 0 || states["PUNT 7 (ARP request or response)"] != 4 ||
+		!many[0].Sent() {
 		t.Errorf("%d packets: %v", len(many), states)
 	}
 
-	// Microseconds without leading zeros: start and stop are 200 µs apart by the data plane's own clock.
+	// Microseconds without leading zeros: start and stop are 200 µs apart by the data
+	// plane's own clock.
 	short := ParseTracedPackets(sample(t, "genie-ShowPlatformPacketTracePacket-6.txt"))
-	if len(short) != 1 || !short[0].At.Equal(time.Date(2025, 4, 8, 12, 6, 57, 87318000, time.UTC)) || short[0].Feature != "" {
+	if len(short) != 1 || !short[0].At.Equal(time.Date(2025, 4, 8, 12, 6, 57, 87318000, time.UTC)) ||
+		short[0].Feature != "" {
 		t.Errorf("%+v", short)
 	}
 }
 
-// droppedPacket is a drop in the shape of the recorded packets; its state is Cisco's own example of one (Cisco 8100 Series Secure
-// Routers, "Packet Trace"), its firewall's the recorded one with another action.
+// droppedPacket is a drop in the shape of the recorded packets; its state is Cisco's own example of
+// one (Cisco 8100 Series Secure Routers, "Packet Trace"), its firewall's the recorded one with
+// another action.
 const droppedPacket = `Packet: 3           CBUG ID: 9
 Summary
   Input     : GigabitEthernet1
@@ -98,7 +106,8 @@ Path Trace
 
 func TestTracedDropNamesItsFeature(t *testing.T) {
 	all := ParseTracedPackets(droppedPacket)
-	if len(all) != 1 || !all[0].Dropped() || all[0].Feature != "ZBFW" || all[0].Zone != "outside-self" || all[0].Rule != "SELF" ||
+	if len(all) != 1 || !all[0].Dropped() || all[0].Feature != "ZBFW" || all[0].Zone != "outside-self" ||
+		all[0].Rule != "SELF" ||
 		all[0].Class != "class-default" || all[0].Verdict() != "DROP 183 (FirewallPolicy)" {
 		t.Fatalf("%+v", all)
 	}
@@ -111,14 +120,15 @@ func TestTracedDropNamesItsFeature(t *testing.T) {
 	}
 }
 
-// The tables' heads are those of Cisco document 213970 and of public tools that read them; the rows' spelling is not settled, so each
-// that documents have is read.
+// The tables' heads are those of Cisco document 213970 and of public tools that read them; the
+// rows' spelling is not settled, so each that documents have is read.
 const conditionsHead = "\nConditional Debug Global State: %s\n\n" +
 	"Conditions                                                                                     Direction\n" +
 	"----------------------------------------------------------------------------------------------|---------\n"
 
-const conditionsTail = "\nFeature Condition       Type                    Value\n-----------------------|-----------------------|--------------------------------\n\n" +
-	"Feature Type  Submode  Level\n------------|-------------|---------------------------------------|----------\n\n"
+const conditionsTail = "\nFeature Condition       Type                    " +
+	"Value\n-----------------------|-----------------------|--------------------------------\n\nFeature Type  Submode  " +
+	"Level\n------------|-------------|---------------------------------------|----------\n\n"
 
 func conditions(state string, rows ...string) string {
 	return strings.Replace(conditionsHead, "%s", state, 1) + strings.Join(append(rows, ""), "\n") + conditionsTail

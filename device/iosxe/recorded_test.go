@@ -63,6 +63,13 @@ var recordings = []struct {
 	{"genie-ShowPlatformHardware*StatisticsDrop-*", readDrops("show-qfp-drops")},
 	{"genie-ShowPlatformHardware*DropsAll-*", readDrops("show-ipsec-drops")},
 	{"genie-ShowPlatformSoftwarePuntPolicer-*", readDrops("show-punt-policer")},
+	{"genie-ShowPlatformHardware*Punt*", readDrops("show-punt-causes")},
+	{"genie-ShowCryptoIkev2StatsExchange-*", readSome(ParseExchanges)},
+	{"genie-ShowCryptoIkev2StatsTimeout-*", readTimeouts},
+	{"genie-ShowMonitorEventTraceCryptoIkev2EventAll-*", readSome(ParseEventTrace)},
+	{"genie-ShowMonitorEventTraceCryptoPkiErrorAll-*", readSome(ParseEventTrace)},
+	{"genie-ShowMonitorEventTraceCryptoAllDetail-*", readSome(ParseEventTrace)},
+	{"genie-ShowLoggingProcessIos*", readSome(ParseBinaryTrace)},
 	{"genie-ShowPolicyMapControlPlane-*", readDrops("show-control-plane-policy")},
 	{"genie-ShowInterfaces-*", readDrops("show-interface")},
 	{"genie-ShowRedundancy-*", readRedundancy},
@@ -70,14 +77,36 @@ var recordings = []struct {
 	{"genie-ShowPlatformPacketTracePacket-*", readTraced(ParseTracedPackets)},
 }
 
-// What no parser of this package reads: it is kept as text for the report, or is no output of a router that is driven.
+// What no parser of this package reads: it is kept as text for the report, or is no output of a
+// router that is driven.
 var unread = []string{
-	"classic-ios-buffer-dump.txt", "csr1000v-export-linktype.txt", "csr1000v-monitor-capture-help.txt", "debug-*", "genie-ShowCryptoIkev2Count*",
-	"genie-ShowCryptoIkev2Diagnose*", "genie-ShowCryptoIkev2Performance*", "genie-ShowCryptoIkev2Policy*", "genie-ShowCryptoIkev2Proposal*",
-	"genie-ShowCryptoIkev2Session*", "genie-ShowCryptoIkev2Stats*", "genie-ShowCryptoIpsec*", "genie-ShowCryptoIsakmpSaCount*",
-	"genie-ShowCryptoIsakmpSaDetail*", "genie-ShowCryptoIsakmpSaStatus*", "genie-ShowCryptoSession*", "genie-ShowFileSystems*", "genie-ShowIpNat*",
-	"genie-ShowIpSsh*", "genie-ShowLine-*", "genie-ShowMonitorEventTrace*", "genie-ShowNtpAssociations*", "genie-ShowNtpConfig*", "genie-ShowUsers-*",
-	"ntc-show_crypto*", "ntc-show_ip_nat*", "ntc-show_users.txt", "prompt-regexes-from-tools.txt", "scp-o-upload-xe26.2.txt", "ssh-*",
+	"classic-ios-buffer-dump.txt", "csr1000v-export-linktype.txt", "csr1000v-monitor-capture-help.txt", "debug-*",
+	"genie-ShowCryptoIkev2Count*",
+	"genie-ShowCryptoIkev2Diagnose*", "genie-ShowCryptoIkev2Performance*", "genie-ShowCryptoIkev2Policy*",
+	"genie-ShowCryptoIkev2Proposal*",
+	"genie-ShowCryptoIkev2Session*", "genie-ShowCryptoIkev2Stats-*", "genie-ShowCryptoIkev2StatsExt-*",
+	"genie-ShowCryptoIkev2StatsPsh-*", "genie-ShowCryptoIkev2StatsReconnect-*", "genie-ShowCryptoIpsec*",
+	"genie-ShowCryptoIsakmpSaCount*",
+	"genie-ShowCryptoIsakmpSaDetail*", "genie-ShowCryptoIsakmpSaStatus*", "genie-ShowCryptoSession*",
+	"genie-ShowFileSystems*", "genie-ShowIpNat*",
+	"genie-ShowIpSsh*", "genie-ShowLine-*", "genie-ShowNtpAssociations*", "genie-ShowNtpConfig*", "genie-ShowUsers-*",
+	"ntc-show_crypto*", "ntc-show_ip_nat*", "ntc-show_users.txt", "prompt-regexes-from-tools.txt",
+	"scp-o-upload-xe26.2.txt", "ssh-*",
+}
+
+// readSome reads an output of which something is made.
+func readSome[T any](parse func(string) []T) func(*testing.T, string) {
+	return func(t *testing.T, text string) {
+		if len(parse(text)) == 0 {
+			t.Error("nothing is made out of it")
+		}
+	}
+}
+
+func readTimeouts(t *testing.T, text string) {
+	if len(ParseTimeouts(text)) == 0 {
+		t.Error("nothing is made out of it")
+	}
 }
 
 func TestEveryRecordingIsRead(t *testing.T) {
@@ -219,7 +248,8 @@ func readClock(t *testing.T, text string) {
 	if err != nil || c.Time.IsZero() || c.Zone == "" {
 		t.Fatalf("%+v, %v", c, err)
 	}
-	if !strings.Contains(text, c.Time.Format("15:04:05.000")) || c.Time.Format("Mon") == "" || !strings.Contains(text, c.Time.Format("Mon Jan")) {
+	if !strings.Contains(text, c.Time.Format("15:04:05.000")) || c.Time.Format("Mon") == "" ||
+		!strings.Contains(text, c.Time.Format("Mon Jan")) {
 		t.Errorf("%s is not in the recording", c.Time.Format(time.RFC3339Nano))
 	}
 }
@@ -268,7 +298,8 @@ func readIKEv2SA(t *testing.T, text string) {
 		t.Errorf("%d SAs, want %d", len(all), want)
 	}
 	for _, sa := range all {
-		if !sa.Local.IsValid() || !sa.Remote.IsValid() || sa.Remote.Port() == 0 || (count(text, `Local spi:`) > 0) != (len(sa.LocalSPI) == 16) {
+		if !sa.Local.IsValid() || !sa.Remote.IsValid() || sa.Remote.Port() == 0 ||
+			(count(text, `Local spi:`) > 0) != (len(sa.LocalSPI) == 16) {
 			t.Errorf("%+v", sa)
 		}
 	}
@@ -298,7 +329,8 @@ func readMessages(t *testing.T, text string) {
 		text string
 		kind RefusalKind
 	}{
-		{"does not exist", Missing}, {"Non-existent access-list", Missing}, {"not found", Missing}, {"is not active", NotActive},
+		{"does not exist", Missing}, {"Non-existent access-list", Missing}, {"not found", Missing},
+		{"is not active", NotActive},
 		{"Clear not supported", Unsupported}, {"Failed to Export", Unclassified},
 	}
 	for line := range strings.SplitSeq(text, "\n") {
@@ -319,7 +351,7 @@ func readMessages(t *testing.T, text string) {
 		}
 		r := Refused(StartCapture(name), answer)
 		switch asks := strings.HasSuffix(answer, "[confirm]"); {
-		case asks && !Dialog().MatchString(answer):
+		case asks && !Dialog.Get().MatchString(answer):
 			t.Errorf("no dialogue: %q", answer)
 		case !asks && refuses != (r != nil):
 			t.Errorf("%q: refused as %+v", answer, r)
@@ -365,7 +397,7 @@ func readDialog(t *testing.T, text string) {
 	asked := 0
 	for line := range strings.SplitSeq(text, "\n") {
 		for _, end := range []string{"]? ", "]?", "[confirm]"} {
-			if i := strings.Index(line, end); i >= 0 && Dialog().MatchString(line[:i+len(end)]) {
+			if i := strings.Index(line, end); i >= 0 && Dialog.Get().MatchString(line[:i+len(end)]) {
 				asked++
 				break
 			}
@@ -376,7 +408,8 @@ func readDialog(t *testing.T, text string) {
 	}
 }
 
-// TestGuide reads what the tech note shows of its router, as the page has it: no indentation, tabs between columns.
+// TestGuide reads what the tech note shows of its router, as the page has it: no indentation, tabs
+// between columns.
 func TestGuide(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "guide", "*.txt"))
 	if err != nil || len(paths) == 0 {
@@ -394,7 +427,8 @@ func TestGuide(t *testing.T) {
 		t.Fatalf("%d captures, %v", len(all), err)
 	}
 	c := all[0]
-	if c.Name != "cap" || c.ACL != "cap" || !c.Active || c.BufferMB != 10 || c.PPS != 1000 || c.Packets != 0 || c.Duration != 0 || len(c.Interfaces) != 1 ||
+	if c.Name != "cap" || c.ACL != "cap" || !c.Active || c.BufferMB != 10 || c.PPS != 1000 || c.Packets != 0 ||
+		c.Duration != 0 || len(c.Interfaces) != 1 ||
 		c.Interfaces[0] != (Attachment{"GigabitEthernet1", "both"}) {
 		t.Errorf("%+v", c)
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// sample reads a recorded output of a router. Those that cannot be part of the project lie beside the checkout, where
-// there is one; without it their tests are skipped.
+// sample reads a recorded output of a router. Those that cannot be part of the project lie beside
+// the checkout, where there is one; without it their tests are skipped.
 func sample(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "ios-samples", name))

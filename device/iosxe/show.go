@@ -3,12 +3,13 @@ package iosxe
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
+
+	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
 func exec(name, line string) Command { return Command{Name: name, Mode: Exec, Lines: []string{line}} }
 
-func answer(prompt func() *regexp.Regexp) Answer { return Answer{Prompt: prompt()} }
+func answer(prompt *lazyregexp.Regexp) Answer { return Answer{Prompt: prompt.Get()} }
 
 func withAnswers(c Command, a ...Answer) Command {
 	c.Answers = a
@@ -37,7 +38,8 @@ func ShowBuffer(n Name) Command {
 	return exec("show-capture-buffer", "show monitor capture "+n.s+" buffer")
 }
 
-// ShowBrief lists the packets of the buffer, a line each: nine megabytes for as many packets as a buffer may have.
+// ShowBrief lists the packets of the buffer, a line each: nine megabytes for as many packets as a
+// buffer may have.
 func ShowBrief(n Name) Command {
 	c := exec("show-capture-brief", "show monitor capture "+n.s+" buffer brief")
 	c.Slow, c.Bulk = true, true
@@ -70,10 +72,12 @@ func DeleteFile(f File) Command { return exec("delete-file", "delete /force "+f.
 // ShowVersion shows platform, software and uptime.
 func ShowVersion() Command { return exec("show-version", "show version") }
 
-// ShowRedundancy shows since when the router is up, and since when the processor that answers is the active one.
+// ShowRedundancy shows since when the router is up, and since when the processor that answers is
+// the active one.
 func ShowRedundancy() Command { return exec("show-redundancy", "show redundancy") }
 
-// ShowSDWAN shows the version of the SD-WAN software, of a router that a controller configures. Others refuse it.
+// ShowSDWAN shows the version of the SD-WAN software, of a router that a controller configures.
+// Others refuse it.
 func ShowSDWAN() Command { return exec("show-sdwan-version", "show sdwan version") }
 
 // ShowClock shows the time of day and where it comes from.
@@ -88,7 +92,8 @@ func ShowPrivilege() Command { return exec("show-privilege", "show privilege") }
 // ShowInterfaces lists the interfaces with their IPv4 addresses and states.
 func ShowInterfaces() Command { return exec("show-interfaces", "show ip interface brief") }
 
-// ShowACL shows one access list, of IPv4 or IPv6. It prints nothing when there is none of that name.
+// ShowACL shows one access list, of IPv4 or IPv6. It prints nothing when there is
+// none of that name.
 func ShowACL(n Name) Command { return exec("show-acl", "show access-lists "+n.s) }
 
 // ShowACLs shows all access lists.
@@ -118,7 +123,8 @@ func ShowLog() Command {
 // ShowDebug shows which debugs are on.
 func ShowDebug() Command { return exec("show-debug", "show debugging") }
 
-// ShowIKEv2SA shows the IKEv2 SAs with one peer: state, SPIs, NAT, DPD. Those of a whole hub are megabytes.
+// ShowIKEv2SA shows the IKEv2 SAs with one peer: state, SPIs, NAT, DPD. Those of a whole
+// hub are megabytes.
 func ShowIKEv2SA(peer netip.Addr) (Command, error) {
 	return about("show-ikev2-sa", "show crypto ikev2 sa remote %s detailed", peer)
 }
@@ -162,8 +168,9 @@ func ShowIPsecProfile() Command { return exec("show-ipsec-profile", "show crypto
 // ShowCryptoMap shows the configured crypto maps.
 func ShowCryptoMap() Command { return exec("show-crypto-map", "show crypto map") }
 
-// ShowIPsecSA shows the child SAs with one peer: SPIs and counters. fvrf is the front-door VRF, in which the peer is reached: without
-// it the router looks in the global table alone (Cisco IOS Security Command Reference, "show crypto ipsec sa").
+// ShowIPsecSA shows the child SAs with one peer: SPIs and counters. fvrf is the front-door VRF, in
+// which the peer is reached: without it the router looks in the global table alone (Cisco IOS
+// Security Command Reference, "show crypto ipsec sa").
 func ShowIPsecSA(peer netip.Addr, fvrf VRF) (Command, error) {
 	return about("show-ipsec-sa", "show crypto ipsec sa peer "+fvrf.before()+"%s", peer)
 }
@@ -173,14 +180,16 @@ func ShowCryptoSession(peer netip.Addr) (Command, error) {
 	return about("show-crypto-session", "show crypto session remote %s detail", peer)
 }
 
-// ShowDrops are the shows that count what the router did not let through, the packets of everybody: the data plane's, those of
-// IPsec, what was kept from the control plane, and on one interface its queues, its policy and the
-// access list in front of it. A release, a platform or an account may have none of them.
+// ShowDrops are the shows that count what the router did not let through, the packets of everybody:
+// the data plane's, those of IPsec, what was kept from the control plane, and on one interface its
+// queues, its policy and the access list in front of it. A release, a platform or an account may
+// have none of them.
 func ShowDrops(i Interface) []Command {
 	return []Command{
 		exec("show-qfp-drops", "show platform hardware qfp active statistics drop"),
 		exec("show-ipsec-drops", "show platform hardware qfp active feature ipsec datapath drops all"),
 		exec("show-punt-policer", "show platform software punt-policer"),
+		exec("show-punt-causes", "show platform hardware qfp active infrastructure punt statistics type per-cause"),
 		exec("show-control-plane-policy", "show policy-map control-plane"),
 		exec("show-interface", "show interfaces "+i.s),
 		exec("show-interface-policy", "show policy-map interface "+i.s),
@@ -188,7 +197,25 @@ func ShowDrops(i Interface) []Command {
 	}
 }
 
-// ShowIPsecSADetail shows the child SAs with one peer, and what each did not pass: replays, failed checks, wrong identities.
+// ShowIKEv2Exchanges counts the messages of each exchange of IKEv2, with everybody:
+// see ParseExchanges.
+func ShowIKEv2Exchanges() Command {
+	return exec("show-ikev2-stats-exchange", "show crypto ikev2 stats exchange")
+}
+
+// ShowIKECounters are the shows of IKEv2 about itself whose outputs are compared: how many
+// messages of each exchange it counted, which of its timers ran out, and what it wrote of errors.
+// They are everybody's.
+func ShowIKECounters() []Command {
+	return []Command{
+		ShowIKEv2Exchanges(),
+		exec("show-ikev2-stats-timeout", "show crypto ikev2 stats timeout"),
+		exec("show-event-trace-error", "show monitor event-trace crypto ikev2 error all"),
+	}
+}
+
+// ShowIPsecSADetail shows the child SAs with one peer, and what each did not pass: replays, failed
+// checks, wrong identities.
 func ShowIPsecSADetail(peer netip.Addr, fvrf VRF) (Command, error) {
 	return about("show-ipsec-sa-detail", "show crypto ipsec sa peer "+fvrf.before()+"%s detail", peer)
 }

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Trigger is a command that makes the tunnel negotiate while the capture runs. Every trigger is about one peer only.
+// Trigger is a command that makes the tunnel negotiate while the capture runs. Every trigger is
+// about one peer only.
 type Trigger struct {
 	Command Command
 	Target  netip.Addr // the peer to be cleared, or the address to be pinged
@@ -25,7 +26,8 @@ func TriggerForms() []string {
 	}
 }
 
-// ParseTrigger reads a trigger command. Anything that would touch other peers than the one that is named is refused.
+// ParseTrigger reads a trigger command. Anything that would touch other peers than the one that is
+// named is refused.
 func ParseTrigger(line string) (Trigger, error) {
 	words := strings.Fields(line)
 	if len(words) > 0 && words[0] == "ping" {
@@ -45,7 +47,8 @@ func ParseTrigger(line string) (Trigger, error) {
 	return Trigger{}, fmt.Errorf("trigger %q: want one of: %s", line, strings.Join(TriggerForms(), "; "))
 }
 
-// clearForm is a trigger that clears. Where a VRF can be named, it stands before or behind the address.
+// clearForm is a trigger that clears. Where a VRF can be named, it stands before or
+// behind the address.
 type clearForm struct{ name, words, before, behind string }
 
 var clearForms = []clearForm{
@@ -90,7 +93,8 @@ func (f clearForm) trigger(target netip.Addr, vrf VRF) Trigger {
 	return Trigger{Command: exec(f.name, line), Target: target, Clears: true, VRF: vrf}
 }
 
-// In limits a trigger that clears to the VRF in which the peer is reached: in another table, the same address is another peer.
+// In limits a trigger that clears to the VRF in which the peer is reached: in another table, the
+// same address is another peer.
 func (t Trigger) In(fvrf VRF) (Trigger, error) {
 	if !t.Clears || t.VRF == fvrf {
 		return t, nil
@@ -179,10 +183,12 @@ func parseHost(s string) (netip.Addr, error) {
 	return hostAddr(a)
 }
 
-// DebugOn turns on the IKEv2 debug for one peer. The condition comes first, so that no other peer is ever traced.
+// DebugOn turns on the IKEv2 debug for one peer. The condition comes first, so that no other peer
+// is ever traced.
 func DebugOn(peer netip.Addr) ([]Command, error) { return debugCommands(peer, "") }
 
-// DebugOff undoes DebugOn, in reverse: were the condition removed first, every peer would be traced for a moment.
+// DebugOff undoes DebugOn, in reverse: were the condition removed first, every peer would be traced
+// for a moment.
 func DebugOff(peer netip.Addr) ([]Command, error) {
 	c, err := debugCommands(peer, "no ")
 	if err != nil {

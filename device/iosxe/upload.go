@@ -10,8 +10,9 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// Upload is a folder of an SCP server to which a router can push a capture itself. Only ParseUpload makes one that is
-// not empty. It never has a password: that would end up in the router's history and in its accounting.
+// Upload is a folder of an SCP server to which a router can push a capture itself. Only ParseUpload
+// makes one that is not empty. It never has a password: that would end up in the router's history
+// and in its accounting.
 type Upload struct {
 	User   string
 	Host   string // a name or an address
@@ -22,20 +23,24 @@ type Upload struct {
 const uploadScheme, uploadPort = "scp://", 22
 
 var (
-	uploadURL    = lazyregexp.New(`^scp://([A-Za-z0-9._-]{1,32})@([A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(/[A-Za-z0-9._/-]{0,160})?$`)
+	uploadURL = lazyregexp.New(
+		`^scp://([A-Za-z0-9._-]{1,32})@([A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(/[A-Za-z0-9._/-]{0,160})?$`)
 	uploadFolder = lazyregexp.New(`^/?(?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*$`)
 
 	// IOS XE asks again for what the URL says already.
-	copyQuestions = lazyregexp.New(`(?i)(?:address or name of remote host|destination username|destination filename) \[[^\]\r\n]*\]\?\s*$`)
+	copyQuestions = lazyregexp.New(
+		`(?i)(?:address or name of remote host|destination username|destination filename) \[[^\]\r\n]*\]\?\s*$`)
 )
 
-// ParseUpload reads scp://USER@HOST[:PORT][/FOLDER]. As in IOS XE's own URLs, a folder is the user's, and a second slash
-// makes it absolute: scp://ops@192.0.2.5//var/captures. A URL with a password in it is refused.
+// ParseUpload reads scp://USER@HOST[:PORT][/FOLDER]. As in IOS XE's own URLs, a folder is the
+// user's, and a second slash makes it absolute: scp://ops@192.0.2.5//var/captures. A URL with a
+// password in it is refused.
 func ParseUpload(s string) (Upload, error) {
 	fail := func(why string) (Upload, error) {
-		return Upload{}, fmt.Errorf("upload: %s; want scp://USER@HOST[:PORT][/FOLDER], of letters, digits, '.', '_' and '-'", why)
+		return Upload{}, fmt.Errorf("upload: %s; want scp://USER@HOST[:PORT][/FOLDER], of letters, digits, '.', '_' and '-'",
+			why)
 	}
-	m := uploadURL().FindStringSubmatch(s)
+	m := uploadURL.Get().FindStringSubmatch(s)
 	if m == nil {
 		if user, _, ok := strings.Cut(strings.TrimPrefix(s, uploadScheme), "@"); ok && strings.Contains(user, ":") {
 			return fail("a password must not stand in the URL, for the router keeps what it is told") // and is not repeated here
@@ -56,7 +61,7 @@ func ParseUpload(s string) (Upload, error) {
 	if u.Folder = strings.TrimPrefix(m[4], "/"); u.Folder != "" && !strings.HasSuffix(u.Folder, "/") {
 		u.Folder += "/"
 	}
-	if !uploadFolder().MatchString(u.Folder) {
+	if !uploadFolder.Get().MatchString(u.Folder) {
 		return fail(strconv.Quote(s))
 	}
 	return u, nil
@@ -94,8 +99,8 @@ func ParseUploaded(url string) (Upload, File, error) {
 	return u, f, err
 }
 
-// ExportUpload has the router push the packets of a stopped capture to a server. The router asks for the server's
-// password, which the session knows, and for what the URL says already.
+// ExportUpload has the router push the packets of a stopped capture to a server. The router asks
+// for the server's password, which the session knows, and for what the URL says already.
 func ExportUpload(n Name, u Upload, f File) Command {
 	c := exec("export-upload", "monitor capture "+n.s+" export "+u.URL(f))
 	c.Slow, c.Password = true, true
@@ -107,7 +112,7 @@ var sink = lazyregexp.New(`(?m)^\s*Sink: C0[0-7]{3} (\d{1,12}) `)
 
 // ParseUploadSize reads from the answer to ExportUpload how many bytes the router sent.
 func ParseUploadSize(output string) (int64, error) {
-	m := sink().FindStringSubmatch(Clean(output))
+	m := sink.Get().FindStringSubmatch(Clean(output))
 	if m == nil {
 		return 0, fmt.Errorf("export: the router does not say how much it sent")
 	}

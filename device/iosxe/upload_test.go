@@ -22,8 +22,10 @@ func TestUploadURLs(t *testing.T) {
 	for _, tt := range []struct{ url, address, path, typed string }{
 		{"scp://ops@192.0.2.5", "192.0.2.5:22", "mc1a2b3c.pcap", "scp://ops@192.0.2.5/mc1a2b3c.pcap"},
 		{"scp://ops@192.0.2.5/", "192.0.2.5:22", "mc1a2b3c.pcap", "scp://ops@192.0.2.5/mc1a2b3c.pcap"},
-		{"scp://ops@files.example.net/captures/vpn", "files.example.net:22", "captures/vpn/mc1a2b3c.pcap", "scp://ops@files.example.net/captures/vpn/mc1a2b3c.pcap"},
-		{"scp://ops@192.0.2.5:2222//srv/pcap/", "192.0.2.5:2222", "/srv/pcap/mc1a2b3c.pcap", "scp://ops@192.0.2.5:2222//srv/pcap/mc1a2b3c.pcap"},
+		{"scp://ops@files.example.net/captures/vpn", "files.example.net:22", "captures/vpn/mc1a2b3c.pcap",
+			"scp://ops@files.example.net/captures/vpn/mc1a2b3c.pcap"},
+		{"scp://ops@192.0.2.5:2222//srv/pcap/", "192.0.2.5:2222", "/srv/pcap/mc1a2b3c.pcap",
+			"scp://ops@192.0.2.5:2222//srv/pcap/mc1a2b3c.pcap"},
 		{"scp://ops@[2001:db8::5]/x", "[2001:db8::5]:22", "x/mc1a2b3c.pcap", "scp://ops@[2001:db8::5]/x/mc1a2b3c.pcap"},
 	} {
 		u := upload(t, tt.url)
@@ -39,9 +41,12 @@ func TestUploadURLs(t *testing.T) {
 
 func TestUploadURLsThatAreRefused(t *testing.T) {
 	for _, url := range []string{
-		"", "scp://", "scp://192.0.2.5/x", "ftp://ops@192.0.2.5", "scp://ops@192.0.2.5/a b", "scp://ops@192.0.2.5/a\nreload", "scp://ops@192.0.2.5/a;b",
-		"scp://ops@192.0.2.5/../x", "scp://ops@192.0.2.5/x/../y", "scp://ops@192.0.2.5/x?y", "scp://ops@192.0.2.5:0/x", "scp://ops@192.0.2.5:99999/x",
-		"scp://ops@[192.0.2.5]/x", "scp://ops@[::zz]/x", "scp://o ps@192.0.2.5/x", "scp://ops@192.0.2.5/-rf", "scp://ops@192.0.2.5/$(x)", "scp://ops@-oProxyCommand=x/y",
+		"", "scp://", "scp://192.0.2.5/x", "ftp://ops@192.0.2.5", "scp://ops@192.0.2.5/a b", "scp://ops@192.0.2.5/a\nreload",
+		"scp://ops@192.0.2.5/a;b",
+		"scp://ops@192.0.2.5/../x", "scp://ops@192.0.2.5/x/../y", "scp://ops@192.0.2.5/x?y", "scp://ops@192.0.2.5:0/x",
+		"scp://ops@192.0.2.5:99999/x",
+		"scp://ops@[192.0.2.5]/x", "scp://ops@[::zz]/x", "scp://o ps@192.0.2.5/x", "scp://ops@192.0.2.5/-rf",
+		"scp://ops@192.0.2.5/$(x)", "scp://ops@-oProxyCommand=x/y",
 	} {
 		if u, err := ParseUpload(url); err == nil {
 			t.Errorf("%q was read as %+v", url, u)

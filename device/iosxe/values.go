@@ -9,15 +9,16 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// Name is the name of a capture point or of an access list. Only ParseName makes one that is not empty, so a Name can
-// be put into a command line as it is.
+// Name is the name of a capture point or of an access list. Only ParseName makes one that is not
+// empty, so a Name can be put into a command line as it is.
 type Name struct{ s string }
 
-// A letter first, as a named access list needs it; 15 characters, the longest that IOS XE is known to take for a
-// capture point.
+// A letter first, as a named access list needs it; 15 characters, the longest that IOS XE is known
+// to take for a capture point.
 var namePattern = lazyregexp.New(`^[A-Za-z][A-Za-z0-9_-]{0,14}$`)
 
-// Words that mean something else after `monitor capture` or `show monitor capture`, on routers or on switches.
+// Words that mean something else after `monitor capture` or `show monitor capture`, on routers or
+// on switches.
 var reservedNames = []string{
 	"access-list", "all", "buffer", "class-map", "clear", "control-plane", "export", "file", "interface", "limit",
 	"match", "point", "start", "stop",
@@ -26,7 +27,7 @@ var reservedNames = []string{
 // ParseName reads the name of a capture point or an access list.
 func ParseName(s string) (Name, error) {
 	switch {
-	case !namePattern().MatchString(s):
+	case !namePattern.Get().MatchString(s):
 		return Name{}, fmt.Errorf("name %q: want a letter and at most 14 more letters, digits, '_' or '-'", s)
 	case slices.Contains(reservedNames, strings.ToLower(s)):
 		return Name{}, fmt.Errorf("name %q: it is a keyword of monitor capture", s)
@@ -56,7 +57,8 @@ func (n *Name) UnmarshalText(b []byte) (err error) {
 // Interface is the name of a router's interface. Only ParseInterface makes one that is not empty.
 type Interface struct{ s string }
 
-// GigabitEthernet1, TenGigabitEthernet0/0/1.101, Port-channel1, Tunnel10, Gi0/0/0, Serial0/1/0:0, Serial0/1/0.1/1/1:0.100.
+// GigabitEthernet1, TenGigabitEthernet0/0/1.101, Port-channel1, Tunnel10, Gi0/0/0,
+// Serial0/1/0:0, Serial0/1/0.1/1/1:0.100.
 const (
 	interfaceType   = `[A-Za-z][A-Za-z-]{0,31}`
 	interfaceNumber = `[0-9]{1,10}(?:/[0-9]{1,5}){0,3}(?:\.[0-9]{1,10}(?:/[0-9]{1,5}){1,3})?(?::[0-9]{1,5})?(?:\.[0-9]{1,10})?`
@@ -64,11 +66,13 @@ const (
 
 var interfacePattern = lazyregexp.New(`^(` + interfaceType + `) ?(` + interfaceNumber + `)$`)
 
-// ParseInterface reads the name of an interface, with or without the blank that IOS allows before the number.
+// ParseInterface reads the name of an interface, with or without the blank that IOS allows before
+// the number.
 func ParseInterface(s string) (Interface, error) {
-	m := interfacePattern().FindStringSubmatch(s)
+	m := interfacePattern.Get().FindStringSubmatch(s)
 	if m == nil {
-		return Interface{}, fmt.Errorf("interface %q: want a type and a number, like GigabitEthernet1 or TenGigabitEthernet0/0/1.101", s)
+		return Interface{},
+			fmt.Errorf("interface %q: want a type and a number, like GigabitEthernet1 or TenGigabitEthernet0/0/1.101", s)
 	}
 	return Interface{m[1] + m[2]}, nil
 }
@@ -92,11 +96,11 @@ func (i *Interface) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// Is says whether the router's spelling of an interface means i: case is ignored, and the type may be abbreviated as
-// IOS itself does it in narrow columns (Te0/0/4, Gi1).
+// Is says whether the router's spelling of an interface means i: case is ignored, and the type may
+// be abbreviated as IOS itself does it in narrow columns (Te0/0/4, Gi1).
 func (i Interface) Is(router string) bool {
-	a := interfacePattern().FindStringSubmatch(i.s)
-	b := interfacePattern().FindStringSubmatch(strings.TrimSpace(router))
+	a := interfacePattern.Get().FindStringSubmatch(i.s)
+	b := interfacePattern.Get().FindStringSubmatch(strings.TrimSpace(router))
 	if a == nil || b == nil || a[2] != b[2] {
 		return false
 	}
@@ -115,7 +119,7 @@ var filePattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // ParseFile reads a file name, with or without `bootflash:` or `bootflash:/` before it.
 func ParseFile(s string) (File, error) {
 	name := strings.TrimPrefix(strings.TrimPrefix(s, "bootflash:"), "/")
-	if !filePattern().MatchString(name) {
+	if !filePattern.Get().MatchString(name) {
 		return File{}, fmt.Errorf("file %q: want a name in bootflash: of letters, digits, '.', '_' and '-', at most 63", s)
 	}
 	return File{name}, nil
@@ -155,7 +159,7 @@ var vrfPattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$`)
 
 // ParseVRF reads the name of a VRF; an empty one is the global table.
 func ParseVRF(s string) (VRF, error) {
-	if s != "" && !vrfPattern().MatchString(s) {
+	if s != "" && !vrfPattern.Get().MatchString(s) {
 		return VRF{}, fmt.Errorf("vrf %q: want at most 32 letters, digits, '_', '.', ':' or '-'", s)
 	}
 	return VRF{s}, nil
@@ -184,8 +188,8 @@ func (v *VRF) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// hostAddr checks that a is one host's address that can be typed: no zone, no group, not unspecified. IPv4 in IPv6 is
-// taken as the IPv4 address that it means.
+// hostAddr checks that a is one host's address that can be typed: no zone, no group, not
+// unspecified. IPv4 in IPv6 is taken as the IPv4 address that it means.
 func hostAddr(a netip.Addr) (netip.Addr, error) {
 	a = a.Unmap()
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {

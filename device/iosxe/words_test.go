@@ -36,11 +36,12 @@ func TestLastWords(t *testing.T) {
 // The prompts that a router can be given, and what must not be taken for one.
 func TestPromptsOfTheCommandPrompt(t *testing.T) {
 	for line, want := range map[string]string{
-		"R1#": "R1", "R1>": "R1", "R1(config-if)#": "R1", "[prod] R1#": "[prod] R1", "R1[prod]#": "R1[prod]", "hq-STP-1234#": "hq-STP-1234",
-		" R1#": "", "not a R1#": "", "#": "", "[prod] #": "", "R1$": "",
+		"R1#": "R1", "R1>": "R1", "R1(config-if)#": "R1", "[prod] R1#": "[prod] R1", "R1[prod]#": "R1[prod]",
+		"hq-STP-1234#": "hq-STP-1234",
+		" R1#":         "", "not a R1#": "", "#": "", "[prod] #": "", "R1$": "",
 	} {
 		got := ""
-		if m := AnyPrompt().FindStringSubmatch(line); m != nil {
+		if m := AnyPrompt.Get().FindStringSubmatch(line); m != nil {
 			got = m[1]
 		}
 		if got != want {
@@ -48,7 +49,8 @@ func TestPromptsOfTheCommandPrompt(t *testing.T) {
 		}
 	}
 	own := Prompt("hq-STP", "a-router-with-a-very-long-name")
-	for line, want := range map[string]bool{"hq-STP#": true, "hq-STP(config)#": true, "a-router-with-a-very(config-ext-nacl)#": true, "a-router-with-a-very-long-name#": false, "hq#": false} {
+	for line, want := range map[string]bool{"hq-STP#": true, "hq-STP(config)#": true,
+		"a-router-with-a-very(config-ext-nacl)#": true, "a-router-with-a-very-long-name#": false, "hq#": false} {
 		if own.MatchString(line) != want {
 			t.Errorf("%q: %v", line, !want)
 		}

@@ -27,7 +27,8 @@ type rights struct {
 	view  []string // empty: no view
 }
 
-// rights finds what a user may do: by the configuration, or by the Config that the router was made of.
+// rights finds what a user may do: by the configuration, or by the Config that the
+// router was made of.
 func (r *Router) rights(user string) rights {
 	r.mu.Lock()
 	defer r.mu.Unlock()

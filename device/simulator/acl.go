@@ -38,7 +38,8 @@ type operand struct {
 }
 
 var protocols = map[string]int{
-	"ip": -1, "ipv6": -1, "udp": 17, "tcp": 6, "esp": 50, "ahp": 51, "icmp": 1, "gre": 47, "ospf": 89, "igmp": 2, "pim": 103,
+	"ip": -1, "ipv6": -1, "udp": 17, "tcp": 6, "esp": 50, "ahp": 51, "icmp": 1, "gre": 47, "ospf": 89, "igmp": 2,
+	"pim": 103,
 }
 
 // icmpKinds are the ICMP messages with a name: type and, unless negative, code, for IPv4 and IPv6.
@@ -55,7 +56,8 @@ var icmpKinds = map[string][2][2]int{
 }
 
 var portNames = map[string]int{
-	"isakmp": 500, "non500-isakmp": 4500, "domain": 53, "ntp": 123, "snmp": 161, "syslog": 514, "tftp": 69, "www": 80, "telnet": 23, "bgp": 179, "ssh": 22,
+	"isakmp": 500, "non500-isakmp": 4500, "domain": 53, "ntp": 123, "snmp": 161, "syslog": 514, "tftp": 69, "www": 80,
+	"telnet": 23, "bgp": 179, "ssh": 22,
 }
 
 // numbered gives a port the name that IOS shows.
@@ -75,7 +77,8 @@ func addEntries(g grammar) {
 		add := func(s *session, c *call) { s.addEntry(c.words) }
 		start := entryGrammar(six, add)
 		mode.next = append(mode.next, start...)
-		sequence := &node{word: "<1-2147483647>", help: "Sequence Number", level: 15, value: values["<1-2147483647>"], next: start}
+		sequence := &node{word: "<1-2147483647>", help: "Sequence Number", level: 15, value: values["<1-2147483647>"],
+			next: start}
 		if six {
 			sequence = &node{word: "sequence", help: "Sequence number for this entry", level: 15, next: []*node{{
 				word: "<1-4294967294>", help: "Sequence number", level: 15, value: values["<1-4294967294>"], next: start}}}
@@ -83,7 +86,8 @@ func addEntries(g grammar) {
 		mode.next = append(mode.next, sequence)
 		drop := func(s *session, c *call) { s.dropEntry(c.words[1:]) }
 		no := &node{word: "no", help: "Negate a command or set its defaults", level: 15, next: entryGrammar(six, drop)}
-		no.next = append(no.next, &node{word: "<1-2147483647>", help: "Sequence Number", level: 15, value: values["<1-2147483647>"], run: drop})
+		no.next = append(no.next, &node{word: "<1-2147483647>", help: "Sequence Number", level: 15,
+			value: values["<1-2147483647>"], run: drop})
 		mode.next = append(mode.next, no)
 		mode.add("remark LINE", "Access list entry comment", 15, func(*session, *call) {})
 	}
@@ -94,7 +98,8 @@ func entryGrammar(six bool, run func(*session, *call)) []*node {
 	logged := &node{word: "log", help: "Log matches against this entry", level: 15, run: run}
 	end := []*node{logged}
 	withPorts := func(next []*node) []*node {
-		ports := []*node{{word: "<0-65535>", help: "Port number", level: 15, value: values["<0-65535>"], next: next, run: run}}
+		ports := []*node{{word: "<0-65535>", help: "Port number", level: 15, value: values["<0-65535>"], next: next,
+			run: run}}
 		for name := range portNames {
 			ports = append(ports, &node{word: name, help: "Port by name", level: 15, next: next, run: run})
 		}
@@ -114,7 +119,8 @@ func entryGrammar(six bool, run func(*session, *call)) []*node {
 	withUDP := operandGrammar(six, append(firstPorts, second...), nil)
 	var starts []*node
 	for _, action := range []string{"deny", "permit"} {
-		n := &node{word: action, help: "Specify packets to " + map[string]string{"deny": "reject", "permit": "forward"}[action], level: 15}
+		n := &node{word: action, help: "Specify packets to " + map[string]string{"deny": "reject",
+			"permit": "forward"}[action], level: 15}
 		for name := range protocols {
 			next := plain
 			switch name {
@@ -127,7 +133,8 @@ func entryGrammar(six bool, run func(*session, *call)) []*node {
 				n.next = append(n.next, &node{word: name, help: "Protocol", level: 15, next: next})
 			}
 		}
-		n.next = append(n.next, &node{word: "<0-255>", help: "An IP protocol number", level: 15, value: values["<0-255>"], next: plain})
+		n.next = append(n.next, &node{word: "<0-255>", help: "An IP protocol number", level: 15, value: values["<0-255>"],
+			next: plain})
 		starts = append(starts, n)
 	}
 	return starts
@@ -147,14 +154,16 @@ func operandGrammar(six bool, next []*node, run func(*session, *call)) []*node {
 	}
 	if !six {
 		wildcard := &node{word: "A.B.C.D", help: "Wildcard bits", level: 15, value: values["A.B.C.D"], next: next, run: run}
-		nodes = append(nodes, &node{word: "A.B.C.D", help: "Address", level: 15, value: values["A.B.C.D"], next: []*node{wildcard}})
+		nodes = append(nodes, &node{word: "A.B.C.D", help: "Address", level: 15, value: values["A.B.C.D"],
+			next: []*node{wildcard}})
 	}
 	return nodes
 }
 
 var errEntry = errors.New("not an access list entry")
 
-// parseRule reads the words of an entry after its sequence number, or of an inline filter after its action.
+// parseRule reads the words of an entry after its sequence number, or of an inline
+// filter after its action.
 func parseRule(words []string) (rule, error) {
 	if len(words) < 4 || words[0] != "permit" && words[0] != "deny" {
 		return rule{}, errEntry
@@ -220,7 +229,8 @@ func parseOperand(words []string) (o operand, rest []string, err error) {
 	return o, rest, nil
 }
 
-// wildcarded reads an address with wildcard bits, of which only those that make a prefix are simulated.
+// wildcarded reads an address with wildcard bits, of which only those that make a
+// prefix are simulated.
 func wildcarded(address, wildcard string) (netip.Prefix, error) {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
@@ -241,8 +251,8 @@ func wildcarded(address, wildcard string) (netip.Prefix, error) {
 	return netip.PrefixFrom(a, bits).Masked(), nil
 }
 
-// matches says whether a frame is one that the rule means. A fragment after the first has no ports and no ICMP type: it
-// matches by addresses and protocol, as IOS does for permit entries.
+// matches says whether a frame is one that the rule means. A fragment after the first has no ports
+// and no ICMP type: it matches by addresses and protocol, as IOS does for permit entries.
 func (r rule) matches(f frame) bool {
 	if !f.ip || r.family == 4 && !f.src.Is4() || r.family == 6 && !f.src.Is6() {
 		return false

@@ -1,6 +1,8 @@
 package simulator
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -32,7 +34,8 @@ func (r *Router) poke() {
 	}
 }
 
-// pump lets time pass: packets arrive, captures end by their limits, log lines appear although nobody types.
+// pump lets time pass: packets arrive, captures end by their limits, log lines appear although
+// nobody types.
 func (r *Router) pump() {
 	for {
 		r.mu.Lock()
@@ -126,12 +129,20 @@ func (r *Router) collect(c *capturePoint, now time.Time, tracing bool) {
 	}
 	if c.stream != nil {
 		for _, p := range c.stream.Due(until) {
-			r.saw(p.Frame, now)
+			f, _ := parseFrame(p.Frame)
+			own := r.owns(f.src)
+			r.saw(f, now)
 			if tracing {
-				r.traces(p)
+				r.traces(p, f)
 			}
-			if c.active && r.picks(c, p) {
+			if tracing && own { // what the router sends comes from its control plane
+				r.punt(p, f)
+			}
+			if c.active && r.picks(c, f) {
 				r.keep(c, p)
+			}
+			if tracing && !own {
+				r.punt(p, f)
 			}
 		}
 		if d, ok := c.stream.(dropping); ok {
@@ -144,11 +155,12 @@ func (r *Router) collect(c *capturePoint, now time.Time, tracing bool) {
 }
 
 // picks says whether a capture point means this packet: by interface, direction and filter.
-func (r *Router) picks(c *capturePoint, p Packet) bool {
-	f, _ := parseFrame(p.Frame)
-	if r.running.down[r.config.WAN] || !c.covers(r, f) {
-		return false
-	}
+func (r *Router) picks(c *capturePoint, f frame) bool {
+	return !r.running.down[r.config.WAN] && c.takes(r.config.WAN, !r.owns(f.src)) && r.permits(c, f)
+}
+
+// permits says whether the filter of a capture point means this packet.
+func (r *Router) permits(c *capturePoint, f frame) bool {
 	switch {
 	case c.filter.list != "":
 		list := r.running.list(c.filter.list)
@@ -159,26 +171,9 @@ func (r *Router) picks(c *capturePoint, p Packet) bool {
 	return c.filter.inline.matches(f)
 }
 
-func (c *capturePoint) covers(r *Router, f frame) bool {
-	for _, t := range c.targets {
-		if t.iface != r.config.WAN {
-			continue
-		}
-		if t.direction == "both" || (t.direction == "out") == r.sent(f) {
-			return true
-		}
-	}
-	return false
-}
-
-// sent says whether the router itself sent the packet.
-func (r *Router) sent(f frame) bool {
-	for _, i := range r.config.Interfaces {
-		if f.ip && i.Address == f.src {
-			return true
-		}
-	}
-	return false
+// owns says whether an address is one of the router's: it sent itself what comes from one.
+func (r *Router) owns(a netip.Addr) bool {
+	return slices.ContainsFunc(r.config.Interfaces, func(i Interface) bool { return a.IsValid() && i.Address == a })
 }
 
 // keep stores a packet as far as limits and buffer allow.

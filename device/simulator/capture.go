@@ -53,7 +53,8 @@ func (c *capturePoint) detach() {
 	}
 }
 
-var captureOptions = []string{"access-list", "buffer", "class-map", "clear", "control-plane", "export", "interface", "limit", "match", "start", "stop"}
+var captureOptions = []string{"access-list", "buffer", "class-map", "clear", "control-plane", "export", "interface",
+	"limit", "match", "start", "stop"}
 
 // monitorCapture carries the options of one line out, in their order.
 func (s *session) monitorCapture(c *call) {
@@ -183,7 +184,8 @@ func (s *session) attachInline(name string, words []string) bool {
 }
 
 func (s *session) attachFilter(name string, f filter) bool {
-	if s.inspect(name).filter.set() && !s.confirm("A filter is already attached to the capture . Replace with specified filter?") {
+	if s.inspect(name).filter.set() &&
+		!s.confirm("A filter is already attached to the capture . Replace with specified filter?") {
 		return false
 	}
 	s.change(name, func(c *capturePoint) { c.filter = f })
@@ -265,7 +267,9 @@ func (s *session) startCapture(name string) {
 	}
 	now := r.config.Now()
 	c.active, c.started = true, now
-	s.router.captured = true
+	if !r.captured {
+		r.captured, r.capturedAt = true, now
+	}
 	c.buffer = buffer{}
 	if r.config.Packets != nil && slices.ContainsFunc(c.targets, func(t target) bool { return t.iface == r.config.WAN }) {
 		c.stream = r.config.Packets.Open(now, r.poke)

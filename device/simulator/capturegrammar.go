@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// addCapture puts `monitor capture` into the grammar. All options but those that end the line lead back to the options.
+// addCapture puts `monitor capture` into the grammar. All options but those that end the line lead
+// back to the options.
 func addCapture(exec *node) {
 	run := (*session).monitorCapture
 	value := func(word, help string, next ...*node) *node {
@@ -21,7 +22,8 @@ func addCapture(exec *node) {
 		return n
 	}
 	directions := func() []*node {
-		return []*node{end(word("in", "Inbound packets")), end(word("out", "Outbound packets")), end(word("both", "Inbound and outbound packets"))}
+		return []*node{end(word("in", "Inbound packets")), end(word("out", "Outbound packets")),
+			end(word("both", "Inbound and outbound packets"))}
 	}
 	limit := func(name, help, number, what string) *node { return word(name, help, end(value(number, what))) }
 	limitNodes := []*node{
@@ -41,7 +43,8 @@ func addCapture(exec *node) {
 		word("class-map", "class name to attached ", end(value("WORD", "class-map name"))),
 		{word: "clear", help: "Clear Buffer", level: privileged, run: run},
 		word("control-plane", "Control Plane ", directions()...),
-		word("export", "Export Buffer", &node{word: "FILE", help: "Location of the file", level: privileged, value: values["FILE"], run: run}),
+		word("export", "Export Buffer", &node{word: "FILE", help: "Location of the file", level: privileged,
+			value: values["FILE"], run: run}),
 		word("interface", "Interface", value("INTERFACE", "Interface", directions()...)),
 		word("limit", "Limit Packets Captured", limitNodes...),
 		word("match", "Describe filters inline", matchGrammar(end)...),
@@ -89,7 +92,8 @@ func matchGrammar(end func(*node) *node) []*node {
 		for _, p := range []string{"udp", "tcp", "icmp"} {
 			names = append(names, &node{word: p, help: "Protocol", level: privileged, next: first})
 		}
-		names = append(names, &node{word: "<0-255>", help: "An IP protocol number", level: privileged, value: values["<0-255>"], next: first})
+		names = append(names, &node{word: "<0-255>", help: "An IP protocol number", level: privileged,
+			value: values["<0-255>"], next: first})
 		protocol := &node{word: "protocol", help: "Protocol", level: privileged, next: names}
 		nodes := append([]*node{protocol}, first...)
 		for _, n := range nodes {

@@ -13,10 +13,12 @@ func TestRefusedLines(t *testing.T) {
 		{"show verzion", "          " + "     ^\n% Invalid input detected at '^' marker.\n\n"},
 		{"show", "% Type \"show ?\" for a list of subcommands\n"},
 		{"monitor capture", "% Incomplete command.\n\n"},
-		{"monitor capture cap interface GigabitEthernet9 both", strings.Repeat(" ", 7+30) + "^\n% Invalid input detected at '^' marker.\n\n"},
+		{"monitor capture cap interface GigabitEthernet9 both",
+			strings.Repeat(" ", 7+30) + "^\n% Invalid input detected at '^' marker.\n\n"},
 		{"monitor capture cap buffer size 101", strings.Repeat(" ", 7+32) + "^\n% Invalid input detected at '^' marker.\n\n"},
 		{"monitor capture cap buffer size 0", strings.Repeat(" ", 7+32) + "^\n% Invalid input detected at '^' marker.\n\n"},
-		{"monitor capture cap limit packets 100001", strings.Repeat(" ", 7+34) + "^\n% Invalid input detected at '^' marker.\n\n"},
+		{"monitor capture cap limit packets 100001",
+			strings.Repeat(" ", 7+34) + "^\n% Invalid input detected at '^' marker.\n\n"},
 		{"e", "% Ambiguous command:  \"e\"\n"}, // enable, exit
 		{"show c", "% Ambiguous command:  \"show c\"\n"},
 		{"nonsense", "% Unknown command or computer name, or unable to find computer address\n\n"},
@@ -250,7 +252,8 @@ func TestSyslogOnTerminals(t *testing.T) {
 
 func TestExecPromptTimestamp(t *testing.T) {
 	c := login(t, start(t, Config{Knobs: Knobs{ExecPromptTimestamp: true}}))
-	if got := c.run("show privilege"); !regexp.MustCompile(`^Load for five secs: \d+%/0%; one minute: \d+%; five minutes: \d+%\nTime source is NTP, \d\d:.*\n\nCurrent`).MatchString(got) {
+	if got := c.run("show privilege"); !regexp.MustCompile(
+		`^Load for five secs: \d+%/0%; one minute: \d+%; five minutes: \d+%\nTime source is NTP, \d\d:.*\n\nCurrent`).MatchString(got) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -258,7 +261,8 @@ func TestExecPromptTimestamp(t *testing.T) {
 func TestPing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := login(t, start(t, Config{VRFs: []string{"red"}}))
-		if got := c.run("ping vrf red 192.168.2.1 source gi1 repeat 80"); !strings.Contains(got, strings.Repeat("!", 70)+"\n"+strings.Repeat("!", 10)+"\nSuccess rate is 100 percent (80/80)") {
+		if got := c.run("ping vrf red 192.168.2.1 source gi1 repeat 80"); !strings.Contains(got,
+			strings.Repeat("!", 70)+"\n"+strings.Repeat("!", 10)+"\nSuccess rate is 100 percent (80/80)") {
 			t.Errorf("ping: %s", got)
 		}
 		if got := c.run("ping vrf blue 192.168.2.1"); !strings.HasPrefix(got, "% VRF blue") {
@@ -278,8 +282,10 @@ func TestPing(t *testing.T) {
 
 // Nothing that is typed may make the router panic, or hang without a prompt.
 func FuzzLine(f *testing.F) {
-	for _, s := range []string{"show clock", "mon cap x match ipv4 any any eq 5", "conf t\npermit udp any eq 5 host", "no 10", "ip access-list extended x\n10 permit ip any any\nno 10",
-		"ipv6 access-list x\nsequence 10 permit 17 any any", "monitor capture x y", "dir bootflash:", "delete /force a", "show mon cap x buf d", "do do show", "?", "sh ?", "show run | inc (",
+	for _, s := range []string{"show clock", "mon cap x match ipv4 any any eq 5", "conf t\npermit udp any eq 5 host",
+		"no 10", "ip access-list extended x\n10 permit ip any any\nno 10",
+		"ipv6 access-list x\nsequence 10 permit 17 any any", "monitor capture x y", "dir bootflash:", "delete /force a",
+		"show mon cap x buf d", "do do show", "?", "sh ?", "show run | inc (",
 		"ping 1.1.1.1", "monitor capture access-list access-list access-list"} {
 		f.Add(s, false)
 		f.Add(s, true)
@@ -305,7 +311,7 @@ func FuzzLine(f *testing.F) {
 		near.(interface{ CloseWrite() error }).CloseWrite()
 		for i := 0; i < 100 && !s.leave && s.turn() == nil; i++ {
 		}
-		if !hostnameForm().MatchString(r.hostname) {
+		if !hostnameForm.Get().MatchString(r.hostname) {
 			t.Errorf("prompt %q", s.prompt())
 		}
 	})

@@ -1,7 +1,8 @@
-// Package simulator is a CSR1000V that exists only as text: an SSH server with the IOS XE command line, capture points
-// that collect replayed packets, a bootflash and a legacy SCP server. Two of them make the demo, the practice pair and
-// the tests of everything that talks to routers. It shares no code with the client side, so that the two can disagree;
-// its own tests hold its text to recorded outputs.
+// Package simulator is a CSR1000V that exists only as text: an SSH server with the IOS XE command
+// line, capture points that collect replayed packets, a bootflash and a legacy SCP server. Two of
+// them make the demo, the practice pair and the tests of everything that talks to routers. It
+// shares no code with the client side, so that the two can disagree; its own tests hold its text to
+// recorded outputs.
 package simulator
 
 import (
@@ -19,15 +20,17 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// Config says what kind of router to simulate. The zero value is a CSR1000V with IOS XE 16.12, one interface that is up,
-// SCP on, a synchronised clock, and a user moncap with the password moncap at privilege level 15.
+// Config says what kind of router to simulate. The zero value is a CSR1000V with IOS XE 16.12, one
+// interface that is up, SCP on, a synchronised clock, and a user moncap with the password moncap at
+// privilege level 15.
 type Config struct {
 	Hostname string // default: Router
 	Serial   string // number of the processor board; default: one made from Hostname
 	Version  string // as in "16.12.6" (the default) or "17.9.4"; from 17 on the router calls itself C8000V
 	Username string // default: moncap
 	Password string // default: moncap
-	// Enable is the enable secret. Without one `enable` works unasked only for users at level 15 already.
+	// Enable is the enable secret. Without one `enable` works unasked only for users
+	// at level 15 already.
 	Enable         string
 	AuthorizedKeys []ssh.PublicKey // keys that log the user in
 	Privilege      int             // the user's level at login, 1 to 15; 0 stands for 15
@@ -50,28 +53,32 @@ type Config struct {
 
 	Packets Source // what passes the WAN interface; default: nothing
 	Drops   []Drop // what the router counts of packets that it drops
-	// Show overrides or adds the output of a show command, by its full spelling: "show crypto ikev2 sa detailed".
+	// Show overrides or adds the output of a show command, by its full spelling: "show crypto
+	// ikev2 sa detailed".
 	Show map[string]string
-	// DebugLog is what `debug crypto ikev2` writes to the logging buffer when it is turned on, one line each, without the time
-	// stamps; the packets that pass then are written in any case.
+	// DebugLog is what `debug crypto ikev2` writes to the logging buffer when it is turned on, one
+	// line each, without the time stamps; the packets that pass then are written in any case.
 	DebugLog []string
 
-	// Authorize, when set, is asked before every command, as a TACACS+ server is. It sees the command spelled out.
+	// Authorize, when set, is asked before every command, as a TACACS+ server is. It sees the command
+	// spelled out.
 	Authorize func(command string) bool
-	// View, when set, is the parser view that the user is put into: the beginnings of the only commands there are. It
-	// takes the place of Privilege.
+	// View, when set, is the parser view that the user is put into: the beginnings of the only
+	// commands there are. It takes the place of Privilege.
 	View []string
-	// Logged is given each log line, as it would go to a log server (`logging host`), without waiting; nil: there is none.
+	// Logged is given each log line, as it would go to a log server (`logging host`), without waiting;
+	// nil: there is none.
 	Logged func(line []byte)
 	Faults []Fault
 	Knobs  Knobs
 }
 
-// Knobs are the ways in which real routers differ from each other, or from what a tool expects. The zero value is the
-// router of the tech note.
+// Knobs are the ways in which real routers differ from each other, or from what a tool expects. The
+// zero value is the router of the tech note.
 type Knobs struct {
-	NoSCP                 bool       // `ip scp server enable` is not configured
-	SCPPath               string     // the only path form that SCP takes: "slash" (bootflash:/x), "plain" (bootflash:x) or "bare" (x)
+	NoSCP bool // `ip scp server enable` is not configured
+	// the only path form that SCP takes: "slash" (bootflash:/x), "plain" (bootflash:x) or "bare" (x)
+	SCPPath               string
 	NoPassword            bool       // refuses SSH password authentication
 	NoKeyboardInteractive bool       // refuses SSH keyboard-interactive authentication
 	OTP                   string     // keyboard-interactive asks a second time, for this
@@ -87,12 +94,13 @@ type Knobs struct {
 	OneSession   bool          // a second login of a user is refused as a wrong password is
 	LoginDelay   time.Duration // what the AAA server takes to answer a login
 	AfterLogin   string        // said after a good login, instead of a prompt or a transfer, before the router hangs up
-	BusyText     string        // a router without a free line lets in, says this and hangs up; otherwise it resets the connection
+	// a router without a free line lets in, says this and hangs up; otherwise it resets the connection
+	BusyText string
 
 	Banner string // shown before authentication
 	MOTD   string // shown at login
-	// Prompt is the command `prompt`: what stands before the cursor in EXEC mode, with %h for the hostname and %p for the
-	// mark. It changes no configuration mode's prompt.
+	// Prompt is the command `prompt`: what stands before the cursor in EXEC mode, with %h for the
+	// hostname and %p for the mark. It changes no configuration mode's prompt.
 	Prompt    string
 	NULPrompt bool // a zero byte before each prompt
 
@@ -104,13 +112,14 @@ type Knobs struct {
 	ExecTimeout         time.Duration // an idle terminal is closed; default: 10 minutes, negative: never
 	BootTime            time.Duration // how long connections are refused after a reload
 	Latency             time.Duration // before the answer to each command
-	EchoPause           time.Duration // between the end of a line's echo and what follows it, the prompt after an empty line too
-	PromptPause         time.Duration // between an output and the prompt
-	ByteDelay           time.Duration // before each byte that goes to a terminal
-	Jitter              time.Duration // what goes to a terminal goes in pieces of any size, with pauses up to this
-	RunningDelay        time.Duration // what building the running configuration takes
-	LoseSAAfter         time.Duration // an IKE SA that has been up for so long is lost: its peer does not answer any more
-	KeepPager           bool          // `terminal length` is taken and changes nothing
+	// between the end of a line's echo and what follows it, the prompt after an empty line too
+	EchoPause    time.Duration
+	PromptPause  time.Duration // between an output and the prompt
+	ByteDelay    time.Duration // before each byte that goes to a terminal
+	Jitter       time.Duration // what goes to a terminal goes in pieces of any size, with pauses up to this
+	RunningDelay time.Duration // what building the running configuration takes
+	LoseSAAfter  time.Duration // an IKE SA that has been up for so long is lost: its peer does not answer any more
+	KeepPager    bool          // `terminal length` is taken and changes nothing
 
 	Controller      bool   // the router is in SD-WAN controller mode: configured by its controller, not from the terminal
 	HubSAs          int    // IKEv2 SAs with other peers that are listed beside those of the packets
@@ -194,18 +203,26 @@ func serialOf(hostname string) string {
 	return "9" + base32.StdEncoding.EncodeToString(sum[:])[:10]
 }
 
+// CheckVersion says whether there can be routers with a version of IOS XE.
+func CheckVersion(version string) error {
+	if !versionForm.Get().MatchString(version) {
+		return fmt.Errorf("%q: want one as 16.12.6 or 17.9.4", version)
+	}
+	return nil
+}
+
 func (c Config) check() error {
-	if !hostnameForm().MatchString(c.Hostname) {
+	if !hostnameForm.Get().MatchString(c.Hostname) {
 		return fmt.Errorf("simulator: hostname %q: want a letter, then letters, digits, dots and dashes", c.Hostname)
 	}
-	if !versionForm().MatchString(c.Version) {
-		return fmt.Errorf("simulator %s: version %q: want one as 16.12.6 or 17.9.4", c.Hostname, c.Version)
+	if err := CheckVersion(c.Version); err != nil {
+		return fmt.Errorf("simulator %s: version %w", c.Hostname, err)
 	}
 	if c.Privilege < 1 || c.Privilege > 15 {
 		return fmt.Errorf("simulator %s: privilege %d: want 1 to 15", c.Hostname, c.Privilege)
 	}
 	for _, i := range c.Interfaces {
-		if !interfaceForm().MatchString(i.Name) {
+		if !interfaceForm.Get().MatchString(i.Name) {
 			return fmt.Errorf("simulator %s: interface %q: want a full name as GigabitEthernet1", c.Hostname, i.Name)
 		}
 	}

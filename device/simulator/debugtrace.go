@@ -9,8 +9,9 @@ import (
 	"github.com/moncap/moncap/analysis/ike"
 )
 
-// traceIKE writes what `debug crypto ikev2` says of a message that passes, as release 16.7 was recorded: one line with a time
-// stamp, and lines that go on without one. The router's lock is held.
+// traceIKE writes what `debug crypto ikev2` says of a message that passes, as release
+// 16.7 was recorded: one line with a time stamp, and lines that go on without one. The
+// router's lock is held.
 func (r *Router) traceIKE(sa *ikeSA, m []byte, sent bool) {
 	if !r.debugs["IKEv2 default"] || sa.one || !r.debugged(sa) {
 		return
@@ -25,7 +26,8 @@ func (r *Router) traceIKE(sa *ikeSA, m []byte, sent bool) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "IKEv2:(SESSION ID = 1,SA ID = 1):%s\n", way)
-	fmt.Fprintf(&b, "Initiator SPI : %X - Responder SPI : %X Message id: %d\n", m[:8], m[8:16], binary.BigEndian.Uint32(m[20:]))
+	fmt.Fprintf(&b, "Initiator SPI : %X - Responder SPI : %X Message id: %d\n", m[:8], m[8:16],
+		binary.BigEndian.Uint32(m[20:]))
 	fmt.Fprintf(&b, "IKEv2 %s Exchange %s \n", ike.ExchangeType(m[18]), kind)
 	fmt.Fprintf(&b, "Payload contents: \n %s \n", strings.Join(debugPayloads(m), " "))
 	r.log(b.String())
@@ -44,7 +46,8 @@ func (r *Router) debugged(sa *ikeSA) bool {
 	return !limited
 }
 
-// debugNames are the router's own names of payloads (RFC 7296, Section 3.2), where they are not those of the RFC.
+// debugNames are the router's own names of payloads (RFC 7296, Section 3.2), where they are not
+// those of the RFC.
 var debugNames = map[ike.PayloadType]string{
 	ike.PayloadNonce: "N", ike.PayloadV: "VID", ike.PayloadCREQ: "CERTREQ", ike.PayloadSK: "ENCR", ike.PayloadSKF: "ENCR",
 }

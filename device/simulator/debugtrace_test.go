@@ -7,8 +7,9 @@ import (
 	"testing/synctest"
 )
 
-var debugBlock = regexp.MustCompile(`IKEv2:\(SESSION ID = \d+,SA ID = \d+\):(?:Sending Packet \[To \S+/From|Received Packet \[From \S+/To) \S+/VRF i0:f0\] \n` +
-	`Initiator SPI : [0-9A-F]{16} - Responder SPI : [0-9A-F]{16} Message id: \d+\nIKEv2 IKE_\S+ Exchange (?:REQUEST|RESPONSE) \nPayload contents: \n [A-Z][^\n]* \n`)
+var debugBlock = regexp.MustCompile(
+	`IKEv2:\(SESSION ID = \d+,SA ID = \d+\):(?:Sending Packet \[To \S+/From|Received Packet \[From \S+/To) \S+/VRF i0:f0\] \n` +
+		`Initiator SPI : [0-9A-F]{16} - Responder SPI : [0-9A-F]{16} Message id: \d+\nIKEv2 IKE_\S+ Exchange (?:REQUEST|RESPONSE) \nPayload contents: \n [A-Z][^\n]* \n`)
 
 func TestDebugIsAsRecorded(t *testing.T) {
 	if got := debugBlock.FindAllString(sample(t, "debug-crypto-ikev2-plain-xe16.7.txt"), -1); len(got) < 2 {
@@ -16,11 +17,14 @@ func TestDebugIsAsRecorded(t *testing.T) {
 	}
 }
 
-// The debug speaks of the packets that pass, and of those of the peer alone when a condition names one.
+// The debug speaks of the packets that pass, and of those of the peer alone when a
+// condition names one.
 func TestDebugFollowsPackets(t *testing.T) {
 	for condition, want := range map[string][]string{
-		"": {"Sending Packet [To 192.168.2.1:500/From 192.168.1.1:500", "Received Packet [From 192.168.2.1:500/To 192.168.1.1:500",
-			"Sending Packet [To 192.168.2.1:4500/From 192.168.1.1:4500", "Received Packet [From 192.168.2.1:4500/To 192.168.1.1:4500"},
+		"": {"Sending Packet [To 192.168.2.1:500/From 192.168.1.1:500",
+			"Received Packet [From 192.168.2.1:500/To 192.168.1.1:500",
+			"Sending Packet [To 192.168.2.1:4500/From 192.168.1.1:4500",
+			"Received Packet [From 192.168.2.1:4500/To 192.168.1.1:4500"},
 		"192.168.2.9": nil,
 	} {
 		synctest.Test(t, func(t *testing.T) {

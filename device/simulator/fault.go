@@ -9,8 +9,8 @@ import (
 // When says at which moment of a command a fault strikes.
 type When int
 
-// The moments. A command that was struck Before is not carried out; During it was carried out and half of its output
-// is sent; After, all of the output is sent but not the prompt.
+// The moments. A command that was struck Before is not carried out; During it was carried out and
+// half of its output is sent; After, all of the output is sent but not the prompt.
 const (
 	Before When = iota
 	During
@@ -84,7 +84,8 @@ func (f *faults) clear() {
 	f.armed = nil
 }
 
-// strike returns the faults that hit this command, in the order in which they were added, and counts them off.
+// strike returns the faults that hit this command, in the order in which they were added, and
+// counts them off.
 func (f *faults) strike(line string) []Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()

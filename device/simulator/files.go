@@ -16,7 +16,8 @@ type file struct {
 	written time.Time
 }
 
-// fileName takes the file system off a path. bootflash: and flash: are the same place, and the default.
+// fileName takes the file system off a path. bootflash: and flash: are the same
+// place, and the default.
 func fileName(path string) (name string, ok bool) {
 	for _, fs := range []string{"bootflash:", "flash:"} {
 		if rest, cut := strings.CutPrefix(strings.ToLower(path), fs); cut {
@@ -57,7 +58,8 @@ func (s *session) dir(c *call) {
 	case single:
 		s.put("Directory of %s\n\n%s\n", located(name), r.row(12, name, f))
 	default:
-		s.put("Directory of bootflash:/\n\n   11  drwx            16384  %s  lost+found\n", fileTime(r.booted.In(r.config.Zone)))
+		s.put("Directory of bootflash:/\n\n   11  drwx            16384  %s  lost+found\n",
+			fileTime(r.booted.In(r.config.Zone)))
 		for i, n := range slices.Sorted(maps.Keys(r.flash)) {
 			s.put("%s", r.row(12+i, n, r.flash[n]))
 		}

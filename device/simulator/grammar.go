@@ -38,8 +38,10 @@ func addSession(exec *node) {
 	exec.add("terminal width <0-512>", "Set width of the display terminal", 1, func(s *session, c *call) {
 		s.term.window.width = number(c.words[2])
 	})
-	exec.add("terminal monitor", "Copy debug output to the current terminal line", privileged, func(s *session, _ *call) { s.monitor(true) })
-	exec.add("terminal no monitor", "Negate a command or set its defaults", privileged, func(s *session, _ *call) { s.monitor(false) })
+	exec.add("terminal monitor", "Copy debug output to the current terminal line", privileged,
+		func(s *session, _ *call) { s.monitor(true) })
+	exec.add("terminal no monitor", "Negate a command or set its defaults", privileged,
+		func(s *session, _ *call) { s.monitor(false) })
 	exec.add("configure terminal", "Configure from the terminal", privileged, (*session).configure)
 	exec.add("reload", "Halt and perform a cold restart", privileged, (*session).reload)
 	exec.add("write", "Write running configuration to memory, network, or terminal", privileged, (*session).save)

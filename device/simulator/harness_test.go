@@ -44,7 +44,8 @@ func start(t *testing.T, c Config) *Router {
 }
 
 func clientConfig(r *Router) *ssh.ClientConfig {
-	return &ssh.ClientConfig{User: "moncap", Auth: []ssh.AuthMethod{ssh.Password("moncap")}, HostKeyCallback: ssh.FixedHostKey(r.HostKey())}
+	return &ssh.ClientConfig{User: "moncap", Auth: []ssh.AuthMethod{ssh.Password("moncap")},
+		HostKeyCallback: ssh.FixedHostKey(r.HostKey())}
 }
 
 // connect opens an SSH connection in memory.
@@ -249,7 +250,8 @@ func ipFrame(src, dst string, protocol byte, fragment uint16, payload []byte) []
 		f = append(f, 0x86, 0xdd, 0x60, 0, 0, 0, byte(len(payload)>>8), byte(len(payload)), protocol, 64)
 	} else {
 		n := 20 + len(payload)
-		f = append(f, 0x08, 0x00, 0x45, 0xc0, byte(n>>8), byte(n), 0, 0, byte(fragment>>8), byte(fragment), 255, protocol, 0, 0)
+		f = append(f, 0x08, 0x00, 0x45, 0xc0, byte(n>>8), byte(n), 0, 0, byte(fragment>>8), byte(fragment), 255, protocol, 0,
+			0)
 	}
 	f = append(append(f, a.AsSlice()...), b.AsSlice()...)
 	return append(f, payload...)

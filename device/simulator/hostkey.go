@@ -12,8 +12,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// HostKey reads a host key from a file in OpenSSH's form, or makes one and writes it there, so that routers that are
-// simulated again are known again.
+// HostKey reads a host key from a file in OpenSSH's form, or makes one and writes it there, so that
+// routers that are simulated again are known again.
 func HostKey(path string) (ssh.Signer, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -30,15 +30,17 @@ func TestExportForms(t *testing.T) {
 			if link := binary.LittleEndian.Uint32(file[20:]); link != linkRaw || !bytes.HasSuffix(file, original[14:]) {
 				t.Errorf("link type %d", link)
 			}
-			if p, err := readPcap(bytes.NewReader(file)); err != nil || len(p) != 1 || !bytes.Equal(p[0].frame[14:], original[14:]) {
+			if p, err := readPcap(bytes.NewReader(file)); err != nil || len(p) != 1 ||
+				!bytes.Equal(p[0].frame[14:], original[14:]) {
 				t.Errorf("packets %v, %v", p, err)
 			}
 		}},
-		"cut": {Config{Faults: []Fault{{Match: regexp.MustCompile(`export`), Action: ExportCut}}}, func(t *testing.T, file []byte) {
-			if _, err := readPcap(bytes.NewReader(file)); err == nil {
-				t.Error("the file is whole")
-			}
-		}},
+		"cut": {Config{Faults: []Fault{{Match: regexp.MustCompile(`export`), Action: ExportCut}}},
+			func(t *testing.T, file []byte) {
+				if _, err := readPcap(bytes.NewReader(file)); err == nil {
+					t.Error("the file is whole")
+				}
+			}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -91,11 +93,14 @@ func TestTimeForms(t *testing.T) {
 		name, file, line string
 		config           Config
 	}{
-		{"msec", "debug-crypto-ikev2-timestamped.txt", `^\*[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}: IKEv2`, Config{NoNTP: true}},
-		{"none", "debug-crypto-ikev2-plain-xe16.7.txt", `^IKEv2:\(SESSION ID = \d+,SA ID = \d+\):`, Config{Knobs: Knobs{Timestamps: "none"}}},
+		{"msec", "debug-crypto-ikev2-timestamped.txt", `^\*[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}: IKEv2`,
+			Config{NoNTP: true}},
+		{"none", "debug-crypto-ikev2-plain-xe16.7.txt", `^IKEv2:\(SESSION ID = \d+,SA ID = \d+\):`,
+			Config{Knobs: Knobs{Timestamps: "none"}}},
 		{"zone", "debug-crypto-ikev2-seqnum-tz.txt", `^\d+: [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3} [A-Z]{3}: IKEv2`,
 			Config{Zone: time.FixedZone("GMT", 0), Knobs: Knobs{Timestamps: "zone"}}},
-		{"NTP lost", "genie-ShowClock-output2.txt", `^\.\d\d:\d\d:\d\d\.\d{3} [A-Z]{3} [A-Z][a-z]{2} [A-Z][a-z]{2} \d+ \d{4}`, Config{NTPLost: true}},
+		{"NTP lost", "genie-ShowClock-output2.txt", `^\.\d\d:\d\d:\d\d\.\d{3} [A-Z]{3} [A-Z][a-z]{2} [A-Z][a-z]{2} \d+ \d{4}`,
+			Config{NTPLost: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			form := regexp.MustCompile(`(?m)` + tt.line)
@@ -117,7 +122,8 @@ func TestTimeForms(t *testing.T) {
 }
 
 func TestShowOverrides(t *testing.T) {
-	r := start(t, Config{Show: map[string]string{"show crypto ikev2 sa detailed": "one SA", "show crypto pki trustpoints": "none here\n", "show crypto ipsec sa peer 192.168.2.1": "one child"}})
+	r := start(t, Config{Show: map[string]string{"show crypto ikev2 sa detailed": "one SA",
+		"show crypto pki trustpoints": "none here\n", "show crypto ipsec sa peer 192.168.2.1": "one child"}})
 	for line, want := range map[string]string{"sh crypto ikev2 sa det": "one SA\n", "show crypto pki trust": "none here\n",
 		"show crypto ipsec sa peer 192.168.2.1": "one child\n", "show crypto ipsec sa peer 192.168.2.9": "\nNo SAs found\n"} {
 		if got := strings.ReplaceAll(r.Type(line), "\r\n", "\n"); got != want {
@@ -127,15 +133,18 @@ func TestShowOverrides(t *testing.T) {
 }
 
 func TestDebug(t *testing.T) {
-	c := login(t, start(t, Config{NoNTP: true, DebugLog: []string{"IKEv2:(SESSION ID = 7,SA ID = 1):Verify peer's policy"}}))
+	c := login(t, start(t,
+		Config{NoNTP: true, DebugLog: []string{"IKEv2:(SESSION ID = 7,SA ID = 1):Verify peer's policy"}}))
 	c.run("debug crypto condition peer ipv4 192.168.2.1")
 	if got := c.run("debug crypto ikev2"); got != "IKEv2 default debugging is on\n" {
 		t.Errorf("debug: %q", got)
 	}
-	if got := c.run("show debugging"); !strings.Contains(got, "IKEv2 default debugging is on") || !strings.Contains(got, "Condition 1: peer ipv4 192.168.2.1") {
+	if got := c.run("show debugging"); !strings.Contains(got, "IKEv2 default debugging is on") ||
+		!strings.Contains(got, "Condition 1: peer ipv4 192.168.2.1") {
 		t.Errorf("debugging: %s", got)
 	}
-	if got := c.run("show logging"); !regexp.MustCompile(`(?m)^\*[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}: IKEv2:\(SESSION ID = 7,SA ID = 1\):Verify peer's policy$`).MatchString(got) {
+	if got := c.run("show logging"); !regexp.MustCompile(
+		`(?m)^\*[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}: IKEv2:\(SESSION ID = 7,SA ID = 1\):Verify peer's policy$`).MatchString(got) {
 		t.Errorf("logging: %s", got)
 	}
 	c.run("no debug crypto ikev2")
@@ -182,8 +191,10 @@ func TestReplayErrors(t *testing.T) {
 	token := bytes.Clone(good)
 	token[20] = 9
 	token = append(token, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 7)
-	for want, file := range map[string][]byte{"not a pcap file": []byte("hello, this is no capture at all"), "4294967295 bytes": huge, "packet 1": huge[:30], "link type 9": token} {
-		if _, err := NewPair(good, file, 1); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "side B") {
+	for want, file := range map[string][]byte{"not a pcap file": []byte("hello, this is no capture at all"),
+		"4294967295 bytes": huge, "packet 1": huge[:30], "link type 9": token} {
+		if _, err := NewPair(good, file, 1); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), "side B") {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

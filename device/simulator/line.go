@@ -38,9 +38,10 @@ type line struct {
 	hidden bool // a password
 }
 
-// readLine edits one line after prompt, beginning with initial. It returns the line and what ended it: a newline, a
-// question mark, a tabulator, or a key that abandons the line.
-func (t *terminal) readLine(prompt, initial string, hidden bool, limit time.Duration) (text string, end byte, err error) {
+// readLine edits one line after prompt, beginning with initial. It returns the line and what ended
+// it: a newline, a question mark, a tabulator, or a key that abandons the line.
+func (t *terminal) readLine(prompt, initial string, hidden bool,
+	limit time.Duration) (text string, end byte, err error) {
 	l := &line{prompt: prompt, text: []byte(initial), cursor: len(initial), hidden: hidden}
 	t.print(prompt)
 	if !hidden {
@@ -173,7 +174,8 @@ func (t *terminal) scroll(l *line) {
 		return
 	}
 	tail := l.text[len(l.text)-room/2:]
-	t.print("\r" + l.prompt + "$" + string(tail) + strings.Repeat(" ", room-len(tail)-1) + strings.Repeat("\b", room-len(tail)-1))
+	t.print("\r" + l.prompt + "$" + string(tail) + strings.Repeat(" ", room-len(tail)-1) +
+		strings.Repeat("\b", room-len(tail)-1))
 }
 
 func (t *terminal) erase(l *line, n int) {

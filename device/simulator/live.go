@@ -5,9 +5,11 @@ import (
 	"time"
 )
 
-// A live source captures what passes a network interface of this machine, for routers that stand before real gateways.
+// A live source captures what passes a network interface of this machine, for routers that stand
+// before real gateways.
 
-// mostLive bounds what a live capture holds between two looks of its router, in bytes. What finds no room is counted as dropped.
+// mostLive bounds what a live capture holds between two looks of its router, in bytes. What finds
+// no room is counted as dropped.
 const mostLive = 64 << 20
 
 // dropping is a Stream that may lose packets before the router sees them.

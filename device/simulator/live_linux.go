@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Live captures from a network interface: packet(7), with a ring of blocks that the kernel fills (TPACKET_V3). It needs
-// CAP_NET_RAW. The error says what is wrong with the interface or the rights.
+// Live captures from a network interface: packet(7), with a ring of blocks that the kernel
+// fills (TPACKET_V3). It needs CAP_NET_RAW. The error says what is wrong with the
+// interface or the rights.
 func Live(name string) (Source, error) {
 	i, err := net.InterfaceByName(name)
 	if err != nil {
@@ -58,11 +59,13 @@ func (l live) open() (_ *ring, err error) {
 	if err = unix.SetsockoptInt(r.socket, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return nil, os.NewSyscallError("PACKET_VERSION", err)
 	}
-	request := unix.TpacketReq3{Block_size: blockSize, Block_nr: blocks, Frame_size: 2048, Frame_nr: blockSize / 2048 * blocks, Retire_blk_tov: blockWait}
+	request := unix.TpacketReq3{Block_size: blockSize, Block_nr: blocks, Frame_size: 2048,
+		Frame_nr: blockSize / 2048 * blocks, Retire_blk_tov: blockWait}
 	if err = unix.SetsockoptTpacketReq3(r.socket, unix.SOL_PACKET, unix.PACKET_RX_RING, &request); err != nil {
 		return nil, os.NewSyscallError("PACKET_RX_RING", err)
 	}
-	if r.memory, err = unix.Mmap(r.socket, 0, blockSize*blocks, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+	if r.memory, err = unix.Mmap(r.socket, 0, blockSize*blocks, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_SHARED); err != nil {
 		return nil, os.NewSyscallError("mmap", err)
 	}
 	if err = unix.Bind(r.socket, &unix.SockaddrLinklayer{Protocol: all, Ifindex: l.iface.Index}); err != nil {
@@ -111,7 +114,9 @@ func (s *liveStream) receive() {
 		default:
 		}
 		block := s.ring.memory[at*blockSize : (at+1)*blockSize]
-		status := &(*unix.TpacketHdrV1)(unsafe.Pointer(&(*unix.TpacketBlockDesc)(unsafe.Pointer(&block[0])).Hdr)).Block_status // #nosec G103 the kernel's layout
+		status := &(*unix.TpacketHdrV1)(
+			unsafe.Pointer(&(*unix.TpacketBlockDesc)(
+				unsafe.Pointer(&block[0])).Hdr)).Block_status // #nosec G103 the kernel's layout
 		if atomic.LoadUint32(status)&unix.TP_STATUS_USER == 0 {
 			if _, err := unix.Poll(fds, pollTimeout); err != nil && !errors.Is(err, unix.EINTR) {
 				return
@@ -127,7 +132,8 @@ func (s *liveStream) receive() {
 
 // readBlock copies the packets out of a block, all into one piece of memory.
 func readBlock(block []byte) []Packet {
-	header := (*unix.TpacketHdrV1)(unsafe.Pointer(&(*unix.TpacketBlockDesc)(unsafe.Pointer(&block[0])).Hdr)) // #nosec G103 the kernel's layout
+	header := (*unix.TpacketHdrV1)(
+		unsafe.Pointer(&(*unix.TpacketBlockDesc)(unsafe.Pointer(&block[0])).Hdr)) // #nosec G103 the kernel's layout
 	packets := make([]Packet, 0, header.Num_pkts)
 	total, at := 0, int(header.Offset_to_first_pkt)
 	each := func(f func(h *unix.Tpacket3Hdr, frame []byte)) {
@@ -144,7 +150,8 @@ func readBlock(block []byte) []Packet {
 		from := len(memory)
 		memory = append(memory, frame...)
 		stamp := time.Unix(int64(h.Sec), int64(h.Nsec))
-		packets = append(packets, Packet{Arrives: stamp, Stamp: stamp, Frame: memory[from:len(memory):len(memory)], Length: int(h.Len)})
+		packets = append(packets, Packet{Arrives: stamp, Stamp: stamp, Frame: memory[from:len(memory):len(memory)],
+			Length: int(h.Len)})
 	})
 	return packets
 }

@@ -9,14 +9,16 @@ import (
 	"time"
 )
 
-// loopback is a router that captures from the loopback interface of this machine, between two of its addresses.
+// loopback is a router that captures from the loopback interface of this machine, between two of
+// its addresses.
 func loopback(t *testing.T, change func(*Config)) (*Router, *net.UDPConn, *net.UDPAddr) {
 	t.Helper()
 	source, err := Live("lo")
 	if err != nil {
 		t.Skip("no live capture here:", err)
 	}
-	c := Config{Packets: source, Interfaces: []Interface{{Name: "GigabitEthernet1", Address: netip.MustParseAddr("127.0.0.2")}}}
+	c := Config{Packets: source,
+		Interfaces: []Interface{{Name: "GigabitEthernet1", Address: netip.MustParseAddr("127.0.0.2")}}}
 	if change != nil {
 		change(&c)
 	}
@@ -34,7 +36,8 @@ func loopback(t *testing.T, change func(*Config)) (*Router, *net.UDPConn, *net.U
 	return r, from, to.LocalAddr().(*net.UDPAddr)
 }
 
-const liveFilter = "monitor capture c match ipv4 protocol udp host 127.0.0.2 host 127.0.0.3 bidirectional interface gi1 both buffer size 50"
+const liveFilter = "monitor capture c match ipv4 protocol udp host 127.0.0.2 host 127.0.0.3 bidirectional interface " +
+	"gi1 both buffer size 50"
 
 func TestLiveCapture(t *testing.T) {
 	r, from, _ := loopback(t, nil)
@@ -84,39 +87,4 @@ func TestInboxIsBounded(t *testing.T) {
 	if len(b.take(now)) != 0 || len(b.take(now.Add(time.Second))) != 1 {
 		t.Error("a packet of the future")
 	}
-}
-
-// BenchmarkLive sends through the loopback interface as fast as one sender can, and reports what was captured and what was told
-// to be lost.
-func BenchmarkLive(b *testing.B) {
-	source, err := Live("lo")
-	if err != nil {
-		b.Skip("no live capture here:", err)
-	}
-	to, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 3)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer to.Close()
-	from, err := net.DialUDP("udp4", nil, to.LocalAddr().(*net.UDPAddr))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer from.Close()
-	stream := source.Open(time.Now(), func() {})
-	defer stream.Close()
-	payload := make([]byte, 120)
-	seen, lost, sent := 0, 0, 0
-	for b.Loop() {
-		_, _ = from.Write(payload)
-		if sent++; sent%4096 == 0 {
-			seen += len(stream.Due(time.Now()))
-		}
-	}
-	elapsed := b.Elapsed()
-	time.Sleep(50 * time.Millisecond)
-	seen += len(stream.Due(time.Now().Add(time.Second)))
-	lost += stream.(dropping).Dropped()
-	b.ReportMetric(float64(seen)/elapsed.Seconds(), "captured/s")
-	b.ReportMetric(float64(lost), "lost")
 }

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Between the echo of a line and what follows it, and between an output and the prompt, time passes, at an empty line too.
+// Between the echo of a line and what follows it, and between an output and the prompt, time
+// passes, at an empty line too.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := login(t, start(t, Config{Knobs: Knobs{EchoPause: 2 * time.Second, PromptPause: 3 * time.Second}}))
@@ -152,7 +153,8 @@ func TestSCPWords(t *testing.T) {
 			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}
-	r := start(t, Config{Flash: map[string][]byte{"x": []byte("hello")}, Knobs: Knobs{SCPPath: "bare", SCPWrongPath: "Bad path"}})
+	r := start(t, Config{Flash: map[string][]byte{"x": []byte("hello")},
+		Knobs: Knobs{SCPPath: "bare", SCPWrongPath: "Bad path"}})
 	if got := ask(t, r, "scp -f flash:x"); got != "\x01Bad path\n" {
 		t.Errorf("a form that it does not take: %q", got)
 	}
@@ -209,7 +211,8 @@ func TestLargeOutputs(t *testing.T) {
 		t.Errorf("of one peer: %.80q", got)
 	}
 	r.Type("monitor capture c match any interface gi1 both")
-	if got := r.Type("show monitor capture c buffer brief"); len(got) < 8<<20 || !strings.Contains(got, "2001:DB8:FFFF:1:5054:FF:FE00:1 ->") {
+	if got := r.Type("show monitor capture c buffer brief"); len(got) < 8<<20 ||
+		!strings.Contains(got, "2001:DB8:FFFF:1:5054:FF:FE00:1 ->") {
 		t.Errorf("brief: %d bytes", len(got))
 	}
 }
@@ -225,7 +228,8 @@ func TestRunningConfigurationTakesTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := login(t, start(t, Config{Knobs: Knobs{RunningDelay: 35 * time.Second}}))
 		began := time.Now()
-		if got := c.run("show running-config | include ip scp server"); got != "ip scp server enable\n" || time.Since(began) != 35*time.Second {
+		if got := c.run("show running-config | include ip scp server"); got != "ip scp server enable\n" ||
+			time.Since(began) != 35*time.Second {
 			t.Errorf("%q after %s", got, time.Since(began))
 		}
 	})
@@ -249,7 +253,8 @@ func TestOtherWords(t *testing.T) {
 	}
 }
 
-// PuTTY's tools close a channel after the router did, and take an earlier end of the connection for a failure.
+// PuTTY's tools close a channel after the router did, and take an earlier end of the connection for
+// a failure.
 func TestPuTTY(t *testing.T) {
 	plink, err := exec.LookPath("plink")
 	if err != nil {
@@ -276,14 +281,16 @@ func TestPuTTY(t *testing.T) {
 	if err != nil {
 		t.Skip("PuTTY's pscp is not installed")
 	}
-	if out, err := run(pscp, "-scp", "moncap@"+host+":bootflash:x.pcap", t.TempDir()); err != nil || !strings.Contains(out, "100%") {
+	if out, err := run(pscp, "-scp", "moncap@"+host+":bootflash:x.pcap", t.TempDir()); err != nil ||
+		!strings.Contains(out, "100%") {
 		t.Errorf("pscp: %v: %s", err, out)
 	}
 }
 
 func TestSerialInterfaces(t *testing.T) {
 	r := start(t, Config{Interfaces: []Interface{{Name: "Serial0/1/0:0", Address: netip.MustParseAddr("192.168.1.1")}}})
-	if got := r.Type("monitor capture c match any interface Serial0/1/0:0 both", "show monitor capture c parameter"); !strings.Contains(got, "interface Serial0/1/0:0 BOTH") {
+	if got := r.Type("monitor capture c match any interface Serial0/1/0:0 both",
+		"show monitor capture c parameter"); !strings.Contains(got, "interface Serial0/1/0:0 BOTH") {
 		t.Errorf("%q", got)
 	}
 }

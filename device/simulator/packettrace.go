@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// packetTrace is the data plane's packet trace (Cisco document 117858): conditions and what to keep are EXEC state, which a
-// reload forgets. There is one for the whole router.
+// packetTrace is the data plane's packet trace (Cisco document 117858): conditions and what to keep
+// are EXEC state, which a reload forgets. There is one for the whole router.
 type packetTrace struct {
 	conditions []traceCondition
 	started    bool
@@ -47,18 +47,23 @@ func addPacketTrace(exec *node) {
 			exec.add("no "+syntax, "Simultaneously match on the address", privileged, (*session).setCondition)
 		}
 	}
-	exec.add("debug platform condition start", "Start conditional debug", privileged, func(s *session, _ *call) { s.startConditions(true) })
-	exec.add("debug platform condition stop", "Stop conditional debug", privileged, func(s *session, _ *call) { s.startConditions(false) })
+	exec.add("debug platform condition start", "Start conditional debug", privileged,
+		func(s *session, _ *call) { s.startConditions(true) })
+	exec.add("debug platform condition stop", "Stop conditional debug", privileged,
+		func(s *session, _ *call) { s.startConditions(false) })
 	for _, options := range []string{"", " fia-trace", " summary-only", " circular"} {
 		exec.add("debug platform packet-trace packet <16-8192>"+options, "Packet count", privileged, (*session).keepTraces)
 		exec.add("no debug platform packet-trace packet <16-8192>"+options, "Packet count", privileged, (*session).keepTraces)
 	}
 	exec.add("clear platform condition all", "Clear all conditions", privileged, (*session).clearConditions)
 	exec.add("clear platform packet-trace statistics", "Clear packet trace statistics", privileged, (*session).clearTraces)
-	exec.add("clear platform packet-trace configuration", "Clear packet trace configuration", privileged, (*session).clearTraceConfiguration)
+	exec.add("clear platform packet-trace configuration", "Clear packet trace configuration", privileged,
+		(*session).clearTraceConfiguration)
 	exec.add("show platform conditions", "Conditional debug information", privileged, (*session).showConditions)
-	exec.add("show platform packet-trace configuration", "Packet trace configuration", privileged, (*session).showTraceConfiguration)
-	exec.add("show platform packet-trace summary", "Per packet summary information", privileged, (*session).showTraceSummary)
+	exec.add("show platform packet-trace configuration", "Packet trace configuration", privileged,
+		(*session).showTraceConfiguration)
+	exec.add("show platform packet-trace summary", "Per packet summary information", privileged,
+		(*session).showTraceSummary)
 	exec.add("show platform packet-trace statistics", "Statistics", privileged, (*session).showTraceStatistics)
 	exec.add("show platform packet-trace packet all", "All packets", privileged, (*session).showTraces)
 	exec.add("show platform packet-trace packet <0-8191>", "Packet number", privileged, (*session).showTraces)
@@ -142,10 +147,9 @@ func (s *session) clearTraceConfiguration(*call) {
 }
 
 // traces keeps what becomes of a packet that passes the WAN interface. The router's lock is held.
-func (r *Router) traces(p Packet) {
+func (r *Router) traces(p Packet, f frame) {
 	t := &r.trace
-	f, ok := parseFrame(p.Frame)
-	if !ok || !t.started || t.packets == 0 || r.running.down[r.config.WAN] {
+	if !f.ip || !t.started || t.packets == 0 || r.running.down[r.config.WAN] {
 		return
 	}
 	sent := f.src == r.wanAddress()
@@ -155,8 +159,9 @@ func (r *Router) traces(p Packet) {
 	if t.matched++; len(t.kept) >= t.packets {
 		return
 	}
-	x := traced{at: r.own(p.Stamp), from: netip.AddrPortFrom(f.src, f.sport), to: netip.AddrPortFrom(f.dst, f.dport), protocol: f.protocol,
-		sent: sent, iface: r.config.WAN, code: -1}
+	x := traced{at: r.own(p.Stamp), from: netip.AddrPortFrom(f.src, f.sport), to: netip.AddrPortFrom(f.dst, f.dport),
+		protocol: f.protocol,
+		sent:     sent, iface: r.config.WAN, code: -1}
 	x.end(r.config.Drops, f)
 	t.kept = append(t.kept, x)
 }
@@ -168,13 +173,13 @@ func (c traceCondition) matches(wan string, f frame, sent bool) bool {
 	return c.prefix.Contains(f.src) || c.prefix.Contains(f.dst)
 }
 
-// dropCodes are the data plane's numbers of some of its drops, as Cisco's documents show them: 402 in the guide of the 8100 series, 8 and
-// 183 in document 117858 and those on zone-based firewalls.
+// dropCodes are the data plane's numbers of some of its drops, as Cisco's documents show them: 402
+// in the guide of the 8100 series, 8 and 183 in document 117858 and those on zone-based firewalls.
 var dropCodes = map[string]int{"Ipv4Acl": 8, "Ipv6Acl": 9, "FirewallPolicy": 183, "NoStatsUpdate": 402, "TailDrop": 21}
 
 // end says what becomes of the packet, by the counters that grow in the meantime.
 func (x *traced) end(drops []Drop, f frame) {
-	esp := f.protocol == 50 || f.protocol == 17 && len(f.payload) >= 12 && (f.sport == 4500 || f.dport == 4500) && [4]byte(f.payload[8:12]) != [4]byte{}
+	esp := f.protocol == 50 || espInUDP(f)
 	x.state, x.code, x.reason = "FWD", -1, ""
 	if !x.sent && !esp {
 		x.state, x.code, x.reason = "PUNT", 11, "For-us data"
@@ -252,11 +257,13 @@ func (s *session) showConditions(*call) {
 		if c.prefix.Addr().Is6() {
 			family = "IPV6"
 		}
-		s.put("%-54s & %s [%s]%*s%s\n", or(c.iface, "All Interfaces"), family, strings.ToUpper(c.prefix.String()), 30-len(c.prefix.String()), "", c.way)
+		s.put("%-54s & %s [%s]%*s%s\n", or(c.iface, "All Interfaces"), family, strings.ToUpper(c.prefix.String()),
+			30-len(c.prefix.String()), "", c.way)
 	}
-	s.put("\nFeature Condition       Type                    Value\n-----------------------|-----------------------|--------------------------------\n\n" +
-		"Feature Type  Submode                                                   Level\n" +
-		"-------------|---------------------------------------------------------|----------\n\n")
+	s.put("\nFeature Condition       Type                    " +
+		"Value\n-----------------------|-----------------------|--------------------------------\n\nFeature Type  Submode  " +
+		"                                                 " +
+		"Level\n-------------|---------------------------------------------------------|----------\n\n")
 }
 
 func (s *session) showTraceConfiguration(*call) {
@@ -307,9 +314,10 @@ func (s *session) showTraceStatistics(*call) {
 		return n
 	}
 	state := func(want string) int { return count(func(x traced) bool { return x.state == want }) }
-	s.put("Packets Summary\n  Matched  %d\n  Traced   %d\nPackets Received\n  Ingress  %d\n  Inject   %d\n", t.matched, len(t.kept),
-		count(func(x traced) bool { return !x.sent }), count(func(x traced) bool { return x.sent }))
-	s.put("Packets Processed\n  Forward  %d\n  Punt     %d\n  Drop     %d\n  Consume  0\n\n", state("FWD"), state("PUNT"), state("DROP"))
+	s.put("Packets Summary\n  Matched  %d\n  Traced   %d\nPackets Received\n  Ingress  %d\n  Inject   %d\n", t.matched,
+		len(t.kept), count(func(x traced) bool { return !x.sent }), count(func(x traced) bool { return x.sent }))
+	s.put("Packets Processed\n  Forward  %d\n  Punt     %d\n  Drop     %d\n  Consume  0\n\n", state("FWD"), state("PUNT"),
+		state("DROP"))
 }
 
 func (s *session) showTraces(c *call) {
@@ -330,9 +338,10 @@ func (x traced) text(i int) string {
 	stamp := func(t time.Time) string {
 		return t.UTC().Format("01/02/2006 15:04:05.") + fmt.Sprint(t.Nanosecond()/1000) + " UTC"
 	}
-	line("Packet: %-11d CBUG ID: %d\nSummary\n  Input     : %s\n  Output    : %s\n  State     : %s", i, i+1, x.input(), x.output(),
-		strings.TrimSpace(x.state+" "+x.why()))
-	line("  Timestamp\n    Start   : %d ns (%s)\n    Stop    : %d ns (%s)\nPath Trace", ticks, stamp(x.at), ticks+23000, stamp(stop))
+	line("Packet: %-11d CBUG ID: %d\nSummary\n  Input     : %s\n  Output    : %s\n  State     : %s", i, i+1, x.input(),
+		x.output(), strings.TrimSpace(x.state+" "+x.why()))
+	line("  Timestamp\n    Start   : %d ns (%s)\n    Stop    : %d ns (%s)\nPath Trace", ticks, stamp(x.at), ticks+23000,
+		stamp(stop))
 	family := "IPV4"
 	if x.from.Addr().Is6() {
 		family = "IPV6"
@@ -341,8 +350,8 @@ func (x traced) text(i int) string {
 	if x.sent {
 		way, in, out = "Output", "internal0/0/rp:0", x.iface
 	}
-	line("  Feature: %s(%s)\n    Input       : %s\n    Output      : %s\n    Source      : %s\n    Destination : %s", family, way, in, out,
-		showAddress(x.from.Addr()), showAddress(x.to.Addr()))
+	line("  Feature: %s(%s)\n    Input       : %s\n    Output      : %s\n    Source      : %s\n    Destination : %s",
+		family, way, in, out, showAddress(x.from.Addr()), showAddress(x.to.Addr()))
 	names := map[byte]string{17: "UDP", 50: "ESP", 1: "ICMP"}
 	line("    Protocol    : %d (%s)", x.protocol, or(names[x.protocol], "UNKNOWN"))
 	if x.protocol == 17 {
@@ -351,19 +360,21 @@ func (x traced) text(i int) string {
 	switch x.feature {
 	case "":
 	case "ZBFW":
-		line("  Feature: ZBFW\n    Action  : Drop\n    Reason  : %s\n    Zone-pair name         : %s\n    Class-map name         : class-default\n"+
-			"    Policy    name         : SELF\n    Input interface        : %s", "Policy drop:classify result", x.zone, x.iface)
+		line("  Feature: ZBFW\n    Action  : Drop\n    Reason  : %s\n    Zone-pair name         : %s\n    Class-map name   "+
+			"      : class-default\n    Policy    name         : SELF\n    Input interface        : %s",
+			"Policy drop:classify result", x.zone, x.iface)
 	default:
 		line("  Feature: %s\n    Action      : DROP", x.feature)
 	}
 	if x.state == "PUNT" {
-		line("\nIOSd Path Flow: Packet: %d    CBUG ID: %d\n  Feature: INFRA\n    Pkt Direction: IN\n    Packet Rcvd From DATAPLANE\n", i, i+1)
+		line("\nIOSd Path Flow: Packet: %d    CBUG ID: %d\n  Feature: INFRA\n    Pkt Direction: IN\n    Packet Rcvd From "+
+			"DATAPLANE\n", i, i+1)
 	}
 	return b.String()
 }
 
-// PlatformDebugs are the conditions and traces of the data plane that somebody has set, a line each; none on a router as it
-// comes up.
+// PlatformDebugs are the conditions and traces of the data plane that somebody has set, a line
+// each; none on a router as it comes up.
 func (r *Router) PlatformDebugs() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

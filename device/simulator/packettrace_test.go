@@ -8,11 +8,13 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// Conditions, trace and their start are EXEC state of the router: they are set and removed one by one, and a reload forgets them.
+// Conditions, trace and their start are EXEC state of the router: they are set and removed one by
+// one, and a reload forgets them.
 func TestPacketTraceState(t *testing.T) {
 	r := newRouter(t, simulator.Config{})
 	const condition = "debug platform condition interface GigabitEthernet1 ipv4 192.168.2.1/32 both"
-	if out := r.Type("debug platform packet-trace packet 64"); !strings.Contains(out, "Please remember to turn on 'debug platform condition start'") {
+	if out := r.Type("debug platform packet-trace packet 64"); !strings.Contains(out,
+		"Please remember to turn on 'debug platform condition start'") {
 		t.Errorf("printed %q", out)
 	}
 	r.Type(condition, "debug platform condition ipv4 10.0.0.1/32 ingress", "debug platform condition start")

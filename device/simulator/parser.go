@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// node is one place in the command grammar: a keyword, or a placeholder for a value. The grammar is a graph, not a
-// tree: options that may come in any order point back to where they are listed.
+// node is one place in the command grammar: a keyword, or a placeholder for a value. The grammar is
+// a graph, not a tree: options that may come in any order point back to where they are listed.
 type node struct {
 	word  string // a keyword in lower case, or what help shows of a placeholder
 	help  string
@@ -95,7 +95,8 @@ func (r *Router) parse(root *node, line string, level int) (*call, *rejection) {
 	return c, nil
 }
 
-// step chooses the node that the next tokens mean: an exact keyword, the only keyword that they abbreviate, or a value.
+// step chooses the node that the next tokens mean: an exact keyword, the only keyword that they
+// abbreviate, or a value.
 func (r *Router) step(at *node, rest []token, level int) (next *node, taken int, canonical string, bad *rejection) {
 	word := strings.ToLower(rest[0].text)
 	var fits []*node
@@ -127,7 +128,8 @@ func (r *Router) step(at *node, rest []token, level int) (next *node, taken int,
 	return nil, 0, "", &rejection{invalid, rest[0].offset + common(at, word, level)}
 }
 
-// common is how many characters of word begin some keyword: the caret stands under the first that does not.
+// common is how many characters of word begin some keyword: the caret stands under the first that
+// does not.
 func common(at *node, word string, level int) int {
 	best := 0
 	for _, n := range at.next {
@@ -176,8 +178,8 @@ func (r *Router) helpFor(root *node, line string, level int) (rows [][2]string, 
 	return rows, prefix != "", nil
 }
 
-// add puts a command into the grammar. Words in lower case are keywords, of which a|b|c are alternatives; the others are
-// placeholders that values knows.
+// add puts a command into the grammar. Words in lower case are keywords, of which a|b|c are
+// alternatives; the others are placeholders that values knows.
 func (n *node) add(syntax, help string, level int, run func(*session, *call)) *node {
 	at := []*node{n}
 	for _, w := range strings.Fields(syntax) {
@@ -275,8 +277,8 @@ func prefixValue(s string) (int, string) {
 	return 1, strings.ToUpper(p.Masked().String())
 }
 
-// interfaceValue takes the name of an interface that exists, abbreviated or not, with or without a space before its
-// number.
+// interfaceValue takes the name of an interface that exists, abbreviated or not, with or without a
+// space before its number.
 func interfaceValue(r *Router, t []token) (int, string) {
 	for taken := 1; taken <= min(2, len(t)); taken++ {
 		typed := t[0].text

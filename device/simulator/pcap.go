@@ -93,7 +93,8 @@ func ethernet(link uint32, data []byte) ([]byte, error) {
 	return append(head, payload...), nil
 }
 
-// pcap is the buffer as a file: little-endian, version 2.4, and unless a knob says otherwise microseconds and Ethernet.
+// pcap is the buffer as a file: little-endian, version 2.4, and unless a knob says otherwise
+// microseconds and Ethernet.
 func (b *buffer) pcap(k Knobs) []byte {
 	le := binary.LittleEndian
 	magic, unit, link, skip := uint32(0xa1b2c3d4), 1000, uint32(linkEthernet), 0

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Pipe is a connection in memory, with room for data under way: both ends may write first, as SSH does. One end goes to
-// Serve. It blocks on nothing but its own condition variables, so that time in a testing/synctest bubble passes.
+// Pipe is a connection in memory, with room for data under way: both ends may write first, as SSH
+// does. One end goes to Serve. It blocks on nothing but its own condition variables, so that time
+// in a testing/synctest bubble passes.
 func Pipe() (client, server net.Conn) {
 	up, down := newFlow(), newFlow()
 	return &pipeEnd{in: down, out: up}, &pipeEnd{in: up, out: down}

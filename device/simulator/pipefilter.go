@@ -12,7 +12,7 @@ var pipeForm = lazyregexp.New(`^(.*?)\s+\|\s*(.*)$`)
 
 // splitPipe separates a command from the filter of its output.
 func splitPipe(line string) (command, filter string, piped bool) {
-	if m := pipeForm().FindStringSubmatch(line); m != nil {
+	if m := pipeForm.Get().FindStringSubmatch(line); m != nil {
 		return m[1], m[2], true
 	}
 	return line, "", false

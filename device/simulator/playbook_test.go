@@ -19,8 +19,8 @@ var guideACL = []string{
 
 const guideDefine = "monitor capture cap access-list cap buffer size 10 interface GigabitEthernet1 both"
 
-// The playbook by hand on both routers: what is exported is what the incident's files hold, time stamps moved by one and
-// the same amount.
+// The playbook by hand on both routers: what is exported is what the incident's files hold, time
+// stamps moved by one and the same amount.
 func TestPlaybook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := incident(t, "healthy")
@@ -82,7 +82,8 @@ func TestPlaybook(t *testing.T) {
 	})
 }
 
-// sameFrames checks that two files hold the same frames, and returns how much later the first one's are stamped.
+// sameFrames checks that two files hold the same frames, and returns how much later the first one's
+// are stamped.
 func sameFrames(t *testing.T, got, want []byte) time.Duration {
 	t.Helper()
 	g, err := readPcap(bytes.NewReader(got))
@@ -156,6 +157,40 @@ func TestOneSideAlone(t *testing.T) {
 	})
 }
 
+// What a pair replays begins that much later, and is stamped with the time when it passed.
+func TestQuietBeforeAReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := incident(t, "healthy")
+		pair, err := NewPair(a, b, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replay := pair.Length()
+		pair.Quiet(time.Minute)
+		if pair.Length() != replay+time.Minute {
+			t.Errorf("it takes %s, and %s without the minute", pair.Length(), replay)
+		}
+		r := start(t, Config{Packets: pair.A()})
+		c := login(t, r)
+		c.run("monitor capture x match any interface gi1 both")
+		c.run("monitor capture x start")
+		began := time.Now()
+		time.Sleep(time.Minute - time.Second)
+		if out := c.run("show monitor capture x buffer"); !strings.Contains(out, "packets in buf   : 0\n") {
+			t.Errorf("it is not quiet:\n%s", out)
+		}
+		time.Sleep(DefaultGrace + replay + 2*time.Second)
+		c.run("monitor capture x stop")
+		c.run("monitor capture x export flash:x.pcap")
+		data := r.FlashFiles()["x.pcap"]
+		sameFrames(t, data, a)
+		packets, err := readPcap(bytes.NewReader(data))
+		if err != nil || len(packets) == 0 || packets[0].at.Sub(began) < time.Minute {
+			t.Errorf("%v, stamps of %v", err, packets[:min(len(packets), 1)])
+		}
+	})
+}
+
 func TestWrongListCapturesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := incident(t, "healthy")
@@ -163,7 +198,8 @@ func TestWrongListCapturesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := start(t, Config{Packets: src, ACLs: []ACL{{Name: "other", Entries: []string{"permit udp host 10.0.0.1 host 10.0.0.2"}}}})
+		r := start(t, Config{Packets: src,
+			ACLs: []ACL{{Name: "other", Entries: []string{"permit udp host 10.0.0.1 host 10.0.0.2"}}}})
 		c := login(t, r)
 		c.run("monitor capture x access-list other interface gi1 both")
 		c.run("monitor capture y match ipv4 host 192.168.2.1 host 192.168.1.1 bidirectional interface gi1 both")

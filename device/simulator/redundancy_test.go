@@ -8,10 +8,12 @@ import (
 	"github.com/moncap/moncap/device/simulator"
 )
 
-// A switchover loses what is EXEC state, and neither the configuration nor the time since which the router is up.
+// A switchover loses what is EXEC state, and neither the configuration nor the time since which the
+// router is up.
 func TestSwitchover(t *testing.T) {
 	r := newRouter(t, simulator.Config{})
-	r.Type("conf t", "ip access-list extended kept", "permit ip any any", "end", "monitor capture gone interface gi1 both match any")
+	r.Type("conf t", "ip access-list extended kept", "permit ip any any", "end",
+		"monitor capture gone interface gi1 both match any")
 	config := r.RunningConfig()
 	r.Switchover()
 	up, err := iosxe.ParseRedundancy(r.Type("show redundancy"))

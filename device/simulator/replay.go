@@ -19,7 +19,8 @@ type Packet struct {
 
 // Source is traffic. A router opens it when a capture starts.
 type Source interface {
-	// Open begins to deliver at now. wake is called, from any goroutine, when Next has changed its mind.
+	// Open begins to deliver at now. wake is called, from any goroutine, when Next
+	// has changed its mind.
 	Open(now time.Time, wake func()) Stream
 }
 
@@ -32,13 +33,15 @@ type Stream interface {
 	Close()
 }
 
-// Pair is the traffic of a tunnel as its two routers see it: two captures of the same time, replayed together. The replay
-// begins when both routers capture, or a grace after the first of them. The stamps keep the original spacing, and the
-// difference between the clocks of the two originals, whatever the speed.
+// Pair is the traffic of a tunnel as its two routers see it: two captures of the same time,
+// replayed together. The replay begins when both routers capture, or a grace after the first of
+// them. The stamps keep the original spacing, and the difference between the clocks of the two
+// originals, whatever the speed.
 type Pair struct {
 	sides [2]recording
 	speed float64
 	grace time.Duration
+	quiet time.Duration
 
 	mu       sync.Mutex
 	run      *run
@@ -60,8 +63,8 @@ type recorded struct {
 // DefaultGrace is how long a Pair waits for the second router.
 const DefaultGrace = 3 * time.Second
 
-// NewPair reads the two captures (pcap files of Ethernet, raw IP or Linux cooked frames). speed is how much faster than
-// they came the packets arrive; 0 stands for 1.
+// NewPair reads the two captures (pcap files of Ethernet, raw IP or Linux cooked frames). speed is
+// how much faster than they came the packets arrive; 0 stands for 1.
 func NewPair(a, b []byte, speed float64) (*Pair, error) {
 	p := &Pair{speed: or(speed, 1), grace: DefaultGrace, replayed: make(chan struct{})}
 	if p.speed <= 0 {
@@ -112,6 +115,9 @@ func (p *Pair) B() Source { return side{p, 1} }
 // Grace sets how long the replay waits for the second router after the first one captures.
 func (p *Pair) Grace(d time.Duration) { p.grace = d }
 
+// Quiet sets for how long nothing passes after the replay has begun.
+func (p *Pair) Quiet(d time.Duration) { p.quiet = d }
+
 // Length is how long a replay takes.
 func (p *Pair) Length() time.Duration {
 	var last time.Duration
@@ -120,7 +126,7 @@ func (p *Pair) Length() time.Duration {
 			last = max(last, s.packets[n-1].arrives)
 		}
 	}
-	return time.Duration(float64(last) / p.speed)
+	return p.quiet + time.Duration(float64(last)/p.speed)
 }
 
 // Replayed is closed when, for the first time, all packets have passed the routers that capture.
@@ -175,8 +181,9 @@ func (s side) Open(now time.Time, wake func()) Stream {
 	return opened
 }
 
-// skip leaves out what passed before a capture that begins long after the others. One that begins within the grace belongs to
-// them, as those of several tunnels that are run at once, and has the whole replay. The pair is locked.
+// skip leaves out what passed before a capture that begins long after the others. One that begins
+// within the grace belongs to them, as those of several tunnels that are run at once, and has the
+// whole replay. The pair is locked.
 func (s *stream) skip(now time.Time) {
 	if !now.After(s.run.begin.Add(s.pair.grace)) {
 		return
@@ -198,7 +205,7 @@ func (r *run) used(side int) bool {
 
 func (s *stream) arrival(i int) time.Time {
 	r := s.pair.sides[s.side].packets[i]
-	return s.run.begin.Add(time.Duration(float64(r.arrives) / s.pair.speed))
+	return s.run.begin.Add(s.pair.quiet + time.Duration(float64(r.arrives)/s.pair.speed))
 }
 
 func (s *stream) Due(now time.Time) []Packet {
@@ -211,7 +218,8 @@ func (s *stream) Due(now time.Time) []Packet {
 	recording := s.pair.sides[s.side].packets
 	for s.next < len(recording) && !s.arrival(s.next).After(now) {
 		r := recording[s.next]
-		due = append(due, Packet{Arrives: s.arrival(s.next), Stamp: s.run.begin.Add(r.stamp), Frame: r.frame, Length: r.length})
+		due = append(due, Packet{Arrives: s.arrival(s.next), Stamp: s.run.begin.Add(s.pair.quiet + r.stamp), Frame: r.frame,
+			Length: r.length})
 		s.next++
 	}
 	s.late = s.late || !now.Before(s.run.begin)
@@ -254,8 +262,8 @@ func (s *stream) Close() {
 	}
 }
 
-// clockSkew is what the clock of b's capture is ahead of a's, when it is more than a path could take: found from a
-// packet that both have.
+// clockSkew is what the clock of b's capture is ahead of a's, when it is more than a path could
+// take: found from a packet that both have.
 func clockSkew(a, b []timed) time.Duration {
 	seen := map[string]time.Time{}
 	for _, t := range a {

@@ -18,41 +18,46 @@ type Router struct {
 	grammar grammar
 	wg      sync.WaitGroup
 
-	mu        sync.Mutex
-	hostname  string
-	born      time.Time // when the clocks of the simulation began to differ
-	booted    time.Time
-	switched  time.Time // when the standby processor took over last; zero: never
-	readyAt   time.Time // connections are refused before
-	running   settings
-	startup   settings
-	flash     map[string]file
-	flashFree int64
-	captures  []*capturePoint
-	captured  bool // a capture has been started
-	ikeSAs    []*ikeSA
-	logging   []string
-	logged    int // lines since the beginning
-	debugs    map[string]bool
-	trace     packetTrace
-	commands  []string
-	logins    int // passwords that were presented, good or bad
-	lines     map[int]*vty
-	listeners []net.Listener
-	kick      chan struct{} // tells the pump that its next moment may be another
-	quit      chan struct{} // closed by Close
-	chatter   time.Time     // when an unrelated log line appeared last
-	closed    bool
+	mu         sync.Mutex
+	hostname   string
+	born       time.Time // when the clocks of the simulation began to differ
+	booted     time.Time
+	switched   time.Time // when the standby processor took over last; zero: never
+	readyAt    time.Time // connections are refused before
+	running    settings
+	startup    settings
+	flash      map[string]file
+	flashFree  int64
+	captures   []*capturePoint
+	captured   bool               // a capture has been started
+	capturedAt time.Time          // the first one
+	lostInside uint64             // packets for the control plane that were dropped on the way
+	ikeCounts  map[byte]*ikeCount // by exchange
+	ikeSAs     []*ikeSA
+	logging    []string
+	logged     int // lines since the beginning
+	debugs     map[string]bool
+	trace      packetTrace
+	commands   []string
+	logins     int // passwords that were presented, good or bad
+	lines      map[int]*vty
+	listeners  []net.Listener
+	kick       chan struct{} // tells the pump that its next moment may be another
+	quit       chan struct{} // closed by Close
+	chatter    time.Time     // when an unrelated log line appeared last
+	closed     bool
 }
 
-// New makes a router; Listen or Serve puts it on a network, Close ends it. The error says what in c cannot be.
+// New makes a router; Listen or Serve puts it on a network, Close ends it. The error says what in c
+// cannot be.
 func New(c Config) (*Router, error) {
 	c, err := c.complete()
 	if err != nil {
 		return nil, err
 	}
 	now := c.Now()
-	r := &Router{config: c, grammar: newGrammar(c.Show), hostname: c.Hostname, born: now, booted: now.Add(-26 * time.Hour), chatter: now, flashFree: c.FlashFree,
+	r := &Router{config: c, grammar: newGrammar(c.Show), hostname: c.Hostname, born: now, booted: now.Add(-26 * time.Hour),
+		chatter: now, flashFree: c.FlashFree,
 		flash: map[string]file{}, debugs: map[string]bool{}, lines: map[int]*vty{},
 		kick: make(chan struct{}, 1), quit: make(chan struct{})}
 	if r.running, err = newSettings(c); err != nil {
@@ -103,8 +108,8 @@ func (r *Router) FlashFiles() map[string][]byte {
 	return all
 }
 
-// Commands returns every line that was received, in order, over all sessions: SCP requests too, answers to questions and
-// passwords not.
+// Commands returns every line that was received, in order, over all sessions: SCP requests too,
+// answers to questions and passwords not.
 func (r *Router) Commands() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,7 +148,8 @@ func (r *Router) Logins() int {
 	return r.logins
 }
 
-// Reload restarts the router: connections end, capture points, debugs and unsaved configuration are gone.
+// Reload restarts the router: connections end, capture points, debugs and unsaved
+// configuration are gone.
 func (r *Router) Reload() {
 	r.mu.Lock()
 	lines := slices.Collect(maps.Values(r.lines))
@@ -154,7 +160,8 @@ func (r *Router) Reload() {
 	}
 }
 
-// Switchover has the standby route processor take over: what is EXEC state is gone as after a reload, and the router stays up.
+// Switchover has the standby route processor take over: what is EXEC state is gone as after a
+// reload, and the router stays up.
 func (r *Router) Switchover() {
 	r.mu.Lock()
 	booted, running, hostname := r.booted, r.running, r.hostname
@@ -189,14 +196,15 @@ func (r *Router) own(t time.Time) time.Time {
 	return t.Add(r.config.ClockOffset + drift).In(r.config.Zone)
 }
 
-// Type enters lines as somebody at the console would, at level 15, and returns what the router printed. It is for
-// preparing a router: faults, pauses and Commands do not concern it.
+// Type enters lines as somebody at the console would, at level 15, and returns what the router
+// printed. It is for preparing a router: faults, pauses and Commands do not concern it.
 func (r *Router) Type(lines ...string) string {
 	near, far := Pipe()
 	defer near.Close()
 	screen := &screen{Conn: far}
 	t := newTerminal(screen, window{})
-	s := &session{router: r, vty: &vty{user: "console", conn: &wire{Conn: far}}, term: t, privilege: 15, asked: 15, console: true}
+	s := &session{router: r, vty: &vty{user: "console", conn: &wire{Conn: far}}, term: t, privilege: 15, asked: 15,
+		console: true}
 	close(t.input)
 	for _, line := range lines {
 		s.perform(line)

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// scp serves one transfer of the legacy protocol, as source (`scp -f PATH`). It returns the exit status.
+// scp serves one transfer of the legacy protocol, as source (`scp -f PATH`). It
+// returns the exit status.
 func (r *Router) scp(l *vty, channel ssh.Channel, command string) uint32 {
 	may := r.rights(l.user)
 	r.mu.Lock()

@@ -89,20 +89,22 @@ func TestSCP(t *testing.T) {
 		path   string
 		want   string // "" when the file comes
 	}{
-		"slash":        {Config{}, "-f bootflash:/capture.pcap", ""},
-		"plain":        {Config{}, "-f bootflash:capture.pcap", ""},
-		"flash":        {Config{}, "-f flash:/capture.pcap", ""},
-		"bare":         {Config{}, "-f capture.pcap", ""},
-		"flags":        {Config{}, "-v -f bootflash:capture.pcap", ""},
-		"only slash":   {Config{Knobs: Knobs{SCPPath: "slash"}}, "-f bootflash:capture.pcap", "No such file"},
-		"only plain":   {Config{Knobs: Knobs{SCPPath: "plain"}}, "-f bootflash:/capture.pcap", "No such file"},
-		"only bare":    {Config{Knobs: Knobs{SCPPath: "bare"}}, "-f capture.pcap", ""},
-		"quoted":       {Config{}, "-f 'bootflash:capture.pcap'", "No such file"},
-		"missing":      {Config{}, "-f bootflash:other.pcap", "\x01%Error opening bootflash:other.pcap (No such file or directory)"},
-		"off":          {Config{Knobs: Knobs{NoSCP: true}}, "-f bootflash:capture.pcap", "Administratively disabled."},
-		"level":        {Config{Privilege: 1, Enable: "x"}, "-f bootflash:capture.pcap", "Privilege denied."},
-		"unauthorized": {Config{Authorize: func(c string) bool { return !strings.HasPrefix(c, "scp") }}, "-f bootflash:capture.pcap", "Privilege denied."},
-		"upload":       {Config{}, "-t bootflash:capture.pcap", "\x01"},
+		"slash":      {Config{}, "-f bootflash:/capture.pcap", ""},
+		"plain":      {Config{}, "-f bootflash:capture.pcap", ""},
+		"flash":      {Config{}, "-f flash:/capture.pcap", ""},
+		"bare":       {Config{}, "-f capture.pcap", ""},
+		"flags":      {Config{}, "-v -f bootflash:capture.pcap", ""},
+		"only slash": {Config{Knobs: Knobs{SCPPath: "slash"}}, "-f bootflash:capture.pcap", "No such file"},
+		"only plain": {Config{Knobs: Knobs{SCPPath: "plain"}}, "-f bootflash:/capture.pcap", "No such file"},
+		"only bare":  {Config{Knobs: Knobs{SCPPath: "bare"}}, "-f capture.pcap", ""},
+		"quoted":     {Config{}, "-f 'bootflash:capture.pcap'", "No such file"},
+		"missing": {Config{}, "-f bootflash:other.pcap",
+			"\x01%Error opening bootflash:other.pcap (No such file or directory)"},
+		"off":   {Config{Knobs: Knobs{NoSCP: true}}, "-f bootflash:capture.pcap", "Administratively disabled."},
+		"level": {Config{Privilege: 1, Enable: "x"}, "-f bootflash:capture.pcap", "Privilege denied."},
+		"unauthorized": {Config{Authorize: func(c string) bool { return !strings.HasPrefix(c, "scp") }},
+			"-f bootflash:capture.pcap", "Privilege denied."},
+		"upload": {Config{}, "-t bootflash:capture.pcap", "\x01"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +143,8 @@ func TestSCPFaults(t *testing.T) {
 	}
 	for action, check := range tests {
 		t.Run(fmt.Sprint(action), func(t *testing.T) {
-			r := start(t, Config{Flash: map[string][]byte{"capture.pcap": content}, Faults: []Fault{{Match: regexp.MustCompile(`^scp`), Action: action}}})
+			r := start(t, Config{Flash: map[string][]byte{"capture.pcap": content},
+				Faults: []Fault{{Match: regexp.MustCompile(`^scp`), Action: action}}})
 			if action == SCPNeverStarts || action == SCPStalls {
 				stalled(t, r)
 				return
@@ -221,7 +224,8 @@ func openSSH(t *testing.T, r *Router, key, program string, args ...string) ([]by
 		t.Skipf("no %s here: %v", program, err)
 	}
 	_, port, _ := strings.Cut(r.Addr(), ":")
-	common := []string{"-F", "none", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes",
+	common := []string{"-F", "none", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o",
+		"StrictHostKeyChecking=yes",
 		"-o", "UserKnownHostsFile=" + filepath.Join(filepath.Dir(key), "known_hosts"), "-o", "Port=" + port}
 	return exec.CommandContext(t.Context(), path, append(common, args...)...).CombinedOutput()
 }
@@ -252,8 +256,10 @@ func TestOpenSSH(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "Cisco IOS XE Software, Version 16.12.06\r\n") {
 		t.Errorf("ssh: %v: %s", err, out)
 	}
-	// scp compares the name that comes with what follows the last slash of what it asked for; -T turns that off.
-	for path, check := range map[string]string{"bootflash:/capture.pcap": "-q", "bootflash:capture.pcap": "-T", "capture.pcap": "-q"} {
+	// scp compares the name that comes with what follows the last slash of what it asked for; -T turns
+	// that off.
+	for path, check := range map[string]string{"bootflash:/capture.pcap": "-q", "bootflash:capture.pcap": "-T",
+		"capture.pcap": "-q"} {
 		to := filepath.Join(t.TempDir(), "got.pcap")
 		if out, err = openSSH(t, r, key, "scp", "-O", check, "moncap@127.0.0.1:"+path, to); err != nil {
 			t.Fatalf("scp %s: %v: %s", path, err, out)
@@ -262,7 +268,8 @@ func TestOpenSSH(t *testing.T) {
 			t.Errorf("scp %s: %d bytes, %v", path, len(got), err)
 		}
 	}
-	if out, err = openSSH(t, r, key, "scp", "-O", "moncap@127.0.0.1:bootflash:/none", t.TempDir()); err == nil || !strings.Contains(string(out), "No such file") {
+	if out, err = openSSH(t, r, key, "scp", "-O", "moncap@127.0.0.1:bootflash:/none", t.TempDir()); err == nil ||
+		!strings.Contains(string(out), "No such file") {
 		t.Errorf("a missing file: %v: %s", err, out)
 	}
 	if out, err = openSSH(t, r, key, "scp", "-s", "moncap@127.0.0.1:capture.pcap", t.TempDir()); err == nil {
@@ -278,11 +285,13 @@ func TestOpenSSHTerminal(t *testing.T) {
 		t.Skipf("no ssh here: %v", err)
 	}
 	_, port, _ := strings.Cut(r.Addr(), ":")
-	cmd := exec.CommandContext(t.Context(), path, "-F", "none", "-tt", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+	cmd := exec.CommandContext(t.Context(), path, "-F", "none", "-tt", "-i", key, "-o", "IdentitiesOnly=yes", "-o",
+		"BatchMode=yes",
 		"-o", "UserKnownHostsFile="+filepath.Join(filepath.Dir(key), "known_hosts"), "-p", port, "moncap@127.0.0.1")
 	cmd.Stdin = strings.NewReader("terminal length 0\nshow privilege\nconf t\nhostname changed\nend\nexit\n")
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "Current privilege level is 15\r\n") || !strings.Contains(string(out), "changed#exit") {
+	if err != nil || !strings.Contains(string(out), "Current privilege level is 15\r\n") ||
+		!strings.Contains(string(out), "changed#exit") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

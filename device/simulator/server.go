@@ -49,8 +49,8 @@ func (r *Router) Addr() string {
 	return r.listeners[0].Addr().String()
 }
 
-// Serve handles one connection in the background, whatever carries it. A router without a free line, or one that is
-// still booting, drops it at once.
+// Serve handles one connection in the background, whatever carries it. A router without a free
+// line, or one that is still booting, drops it at once.
 func (r *Router) Serve(conn net.Conn) {
 	c := &wire{Conn: conn}
 	r.mu.Lock()
@@ -249,8 +249,8 @@ func (r *Router) channel(l *vty, channel ssh.Channel, asks <-chan *ssh.Request) 
 	}
 }
 
-// await gives the client a moment to close its end of a channel, too: some take the end of the connection before it for a
-// failure.
+// await gives the client a moment to close its end of a channel, too: some take the end of the
+// connection before it for a failure.
 func (r *Router) await(closed <-chan struct{}) {
 	timer := time.NewTimer(closing)
 	defer timer.Stop()
@@ -374,7 +374,8 @@ func (w *wire) reset() {
 // How long a client may take to close its end after the router closed its own.
 const closing = 2 * time.Second
 
-// finish closes the connection from this side and leaves the client a moment to read what is under way.
+// finish closes the connection from this side and leaves the client a moment to read
+// what is under way.
 func (w *wire) finish(conn ssh.Conn) {
 	half, ok := w.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {

@@ -85,7 +85,8 @@ func TestLegacyAlgorithms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	algorithms := ssh.Config{KeyExchanges: []string{"diffie-hellman-group14-sha1"}, Ciphers: []string{"aes128-cbc"}, MACs: []string{"hmac-sha1"}}
+	algorithms := ssh.Config{KeyExchanges: []string{"diffie-hellman-group14-sha1"}, Ciphers: []string{"aes128-cbc"},
+		MACs: []string{"hmac-sha1"}}
 	r := start(t, Config{HostKeys: []ssh.Signer{old}, Knobs: Knobs{SSH: algorithms}})
 	if _, err := connect(t, r, clientConfig(r)); err == nil || !strings.Contains(err.Error(), "no common algorithm") {
 		t.Errorf("a modern client: %v", err)
@@ -109,7 +110,8 @@ func TestBanners(t *testing.T) {
 		t.Errorf("banner %q, %v", banner, err)
 	}
 	con := open(t, r, 0, 0)
-	if got := con.until(prompt); !strings.Contains(got, "all is logged#\r\n") || !strings.Contains(got, "SECURITY WARNING - Module: SSH") {
+	if got := con.until(prompt); !strings.Contains(got, "all is logged#\r\n") ||
+		!strings.Contains(got, "SECURITY WARNING - Module: SSH") {
 		t.Errorf("greeting %q", got)
 	}
 }
@@ -194,7 +196,8 @@ func TestClientThatDoesNotLeave(t *testing.T) {
 func TestLines(t *testing.T) {
 	r := start(t, Config{VTYs: 2})
 	first, second := login(t, r), login(t, r)
-	if out := second.run("show users"); strings.Count(out, " vty ") != 2 || !strings.Contains(out, "*  2 vty 1     moncap") {
+	if out := second.run("show users"); strings.Count(out, " vty ") != 2 ||
+		!strings.Contains(out, "*  2 vty 1     moncap") {
 		t.Errorf("users: %s", out)
 	}
 	if _, err := connect(t, r, clientConfig(r)); err == nil {
@@ -328,15 +331,18 @@ func TestManyAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := start(t, Config{Packets: pair.A(), Flash: map[string][]byte{"f": content}, Knobs: Knobs{TerminalMonitor: true, SyslogEvery: time.Second}})
+		r := start(t, Config{Packets: pair.A(), Flash: map[string][]byte{"f": content},
+			Knobs: Knobs{TerminalMonitor: true, SyslogEvery: time.Second}})
 		other := start(t, Config{Packets: pair.B()})
 		var wg sync.WaitGroup
 		for n := range 4 {
 			name := string(rune('a' + n))
 			c := open(t, []*Router{r, other}[n%2], 200, 0)
 			wg.Go(func() {
-				for _, line := range []string{"monitor capture " + name + " match any interface gi1 both", "monitor capture " + name + " start", "show logging",
-					"show users", "monitor capture " + name + " stop", "monitor capture " + name + " export flash:" + name, "dir", "show running-config", "no monitor capture " + name} {
+				for _, line := range []string{"monitor capture " + name + " match any interface gi1 both",
+					"monitor capture " + name + " start", "show logging",
+					"show users", "monitor capture " + name + " stop", "monitor capture " + name + " export flash:" + name, "dir",
+					"show running-config", "no monitor capture " + name} {
 					c.send(line + "\n")
 					time.Sleep(time.Second)
 				}
@@ -345,7 +351,8 @@ func TestManyAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if got := len(r.FlashFiles()) + len(other.FlashFiles()); got != 5 || len(r.CapturePoints())+len(other.CapturePoints()) != 0 {
+		if got := len(r.FlashFiles()) + len(other.FlashFiles()); got != 5 ||
+			len(r.CapturePoints())+len(other.CapturePoints()) != 0 {
 			t.Errorf("%d files, captures %v and %v", got, r.CapturePoints(), other.CapturePoints())
 		}
 		r.Reload()

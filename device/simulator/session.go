@@ -247,7 +247,8 @@ func (s *session) call(root *node, c *call, full string) bool {
 		s.put("Command authorization failed.\n\n")
 		return false
 	}
-	if s.mode != execMode && root == s.router.grammar.config && c.words[0] != "exit" && c.words[0] != "end" && c.words[0] != "do" {
+	if s.mode != execMode && root == s.router.grammar.config && c.words[0] != "exit" && c.words[0] != "end" &&
+		c.words[0] != "do" {
 		s.mode = configMode
 	}
 	if s.router.config.Knobs.ExecPromptTimestamp && c.words[0] == "show" {
@@ -332,8 +333,13 @@ func (s *session) reject(line string, bad *rejection) {
 		}
 		fallthrough
 	default:
-		s.put("%s^\n%% Invalid input detected at '^' marker.\n\n", strings.Repeat(" ", len(s.prompt())+bad.offset))
+		s.putInvalid(len(s.prompt()) + bad.offset)
 	}
+}
+
+// putInvalid refuses what stands at that column of the terminal.
+func (s *session) putInvalid(column int) {
+	s.put("%s^\n%% Invalid input detected at '^' marker.\n\n", strings.Repeat(" ", column))
 }
 
 // help answers a question mark.

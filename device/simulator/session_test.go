@@ -14,8 +14,10 @@ func sessionOf(t *testing.T, r *simulator.Router) func(string) string {
 		t.Helper()
 		near, far := simulator.Pipe()
 		r.Serve(far)
-		conn, channels, requests, err := ssh.NewClientConn(near, "pipe", &ssh.ClientConfig{User: "moncap", Auth: []ssh.AuthMethod{ssh.Password("moncap")},
-			HostKeyCallback: ssh.FixedHostKey(r.HostKey())})
+		conn, channels, requests,
+			err := ssh.NewClientConn(near, "pipe",
+			&ssh.ClientConfig{User: "moncap", Auth: []ssh.AuthMethod{ssh.Password("moncap")},
+				HostKeyCallback: ssh.FixedHostKey(r.HostKey())})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,8 @@ type settings struct {
 }
 
 func newSettings(c Config) (settings, error) {
-	s := settings{scp: !c.Knobs.NoSCP, down: map[string]bool{}, accounts: map[string]account{}, views: map[string]*parserView{}}
+	s := settings{scp: !c.Knobs.NoSCP, down: map[string]bool{}, accounts: map[string]account{},
+		views: map[string]*parserView{}}
 	for _, i := range c.Interfaces {
 		s.down[i.Name] = i.Down
 	}
@@ -124,10 +125,14 @@ func number(s string) int {
 func addConfig(g grammar) {
 	c := g.config
 	c.add("hostname WORD", "Set system's network name", 15, (*session).rename)
-	c.add("ip access-list extended WORD", "Extended Access List", 15, func(s *session, c *call) { s.editList(c.words[3], false) })
-	c.add("ipv6 access-list WORD", "Configure access lists", 15, func(s *session, c *call) { s.editList(c.words[2], true) })
-	c.add("no ip access-list extended WORD", "Extended Access List", 15, func(s *session, c *call) { s.dropList(c.words[4], false) })
-	c.add("no ipv6 access-list WORD", "Configure access lists", 15, func(s *session, c *call) { s.dropList(c.words[3], true) })
+	c.add("ip access-list extended WORD", "Extended Access List", 15,
+		func(s *session, c *call) { s.editList(c.words[3], false) })
+	c.add("ipv6 access-list WORD", "Configure access lists", 15,
+		func(s *session, c *call) { s.editList(c.words[2], true) })
+	c.add("no ip access-list extended WORD", "Extended Access List", 15,
+		func(s *session, c *call) { s.dropList(c.words[4], false) })
+	c.add("no ipv6 access-list WORD", "Configure access lists", 15,
+		func(s *session, c *call) { s.dropList(c.words[3], true) })
 	c.add("ip scp server enable", "Enable the SCP server", 15, func(s *session, _ *call) { s.setSCP(true) })
 	c.add("no ip scp server enable", "Enable the SCP server", 15, func(s *session, _ *call) { s.setSCP(false) })
 	c.add("interface INTERFACE", "Select an interface to configure", 15, func(s *session, c *call) {
@@ -146,12 +151,13 @@ func addConfig(g grammar) {
 	g.iface.add("description LINE", "Interface specific description", 15, func(*session, *call) {})
 	g.line.add("exec-timeout <0-35791>", "Set the EXEC timeout", 15, func(*session, *call) {})
 	g.line.add("exec-timeout <0-35791> <0-2147483>", "Set the EXEC timeout", 15, func(*session, *call) {})
-	g.line.add("logging synchronous", "Synchronized message output", 15, func(s *session, _ *call) { s.term.redraw = true })
+	g.line.add("logging synchronous", "Synchronized message output", 15,
+		func(s *session, _ *call) { s.term.redraw = true })
 	g.line.add("transport input ssh", "Define which protocols to use", 15, func(*session, *call) {})
 }
 
 func (s *session) rename(c *call) {
-	if !hostnameForm().MatchString(c.words[1]) {
+	if !hostnameForm.Get().MatchString(c.words[1]) {
 		s.put("%% Hostname contains one or more illegal characters.\n\n")
 		return
 	}
@@ -183,7 +189,8 @@ func (s *session) endConfig() {
 	s.mode = execMode
 	s.router.mu.Lock()
 	defer s.router.mu.Unlock()
-	s.router.log(fmt.Sprintf("%%SYS-5-CONFIG_I: Configured from console by %s on vty%d (%s)", s.vty.user, s.vty.number, s.vty.remote()))
+	s.router.log(fmt.Sprintf("%%SYS-5-CONFIG_I: Configured from console by %s on vty%d (%s)",
+		s.vty.user, s.vty.number, s.vty.remote()))
 }
 
 func (s *session) do(c *call) {
@@ -235,5 +242,6 @@ func (s *session) dropList(name string, six bool) {
 	r := s.router
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.running.lists = slices.DeleteFunc(r.running.lists, func(l *accessList) bool { return l.name == name && l.six == six })
+	r.running.lists = slices.DeleteFunc(r.running.lists,
+		func(l *accessList) bool { return l.name == name && l.six == six })
 }

@@ -11,9 +11,12 @@ import (
 // shape is what remains of a line when numbers, addresses, names and the width of gaps are gone.
 func shape(line string) string {
 	for _, r := range []struct{ from, to string }{
-		{`\b\d+\.\d+\.\d+\.\d+\b`, "ADDRESS"}, {`\b[A-Z][A-Za-z-]+\d[\d/]*\b`, "INTERFACE"}, {`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) `, "DAY "},
-		{`\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) `, "MONTH "}, {`\b[A-Z]{3} DAY`, "ZONE DAY"}, {`[0-9A-F]{8}\.[0-9A-F]{8}`, "0.0"},
-		{`-?\d+`, "0"}, {` +`, " "}, {`reference is \S+`, "reference is X"}, {`\bother|NVRAM|unset|TFTP\b`, "METHOD"}, {`INTERFACE unassigned`, "INTERFACE ADDRESS"},
+		{`\b\d+\.\d+\.\d+\.\d+\b`, "ADDRESS"}, {`\b[A-Z][A-Za-z-]+\d[\d/]*\b`, "INTERFACE"},
+		{`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) `, "DAY "},
+		{`\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) `, "MONTH "}, {`\b[A-Z]{3} DAY`, "ZONE DAY"},
+		{`[0-9A-F]{8}\.[0-9A-F]{8}`, "0.0"},
+		{`-?\d+`, "0"}, {` +`, " "}, {`reference is \S+`, "reference is X"}, {`\bother|NVRAM|unset|TFTP\b`, "METHOD"},
+		{`INTERFACE unassigned`, "INTERFACE ADDRESS"},
 	} {
 		line = regexp.MustCompile(r.from).ReplaceAllString(line, r.to)
 	}
@@ -45,14 +48,19 @@ func TestShapes(t *testing.T) {
 		{"show crypto ikev2 proposal", "genie-ShowCryptoIkev2Proposal-output.txt", Knobs{}, nil},
 		{"show crypto ikev2 policy", "genie-ShowCryptoIkev2Policy-output.txt", Knobs{}, nil},
 		{"show crypto ikev2 stats", "genie-ShowCryptoIkev2Stats-output.txt", Knobs{}, nil},
-		{"show monitor capture", "genie-ShowMonitorCapture-output2.txt", Knobs{ExecPromptTimestamp: true}, []string{"Interface: INTERFACE, Direction: BOTH", "Status Information for Capture c", "Status : Inactive"}},
+		{"show monitor capture", "genie-ShowMonitorCapture-output2.txt", Knobs{ExecPromptTimestamp: true},
+			[]string{"Interface: INTERFACE, Direction: BOTH", "Status Information for Capture c", "Status : Inactive"}},
 		{"show access-lists x", "ntc-show_ip_access-lists.txt", Knobs{}, []string{"Extended IP access list x"}},
 		{"dir bootflash:", "ntc-dir.txt", Knobs{}, []string{"0 -rw- 0 MONTH 0 0 0:0:0 +0:0 file.txt"}},
-		{"show platform hardware qfp active statistics drop", "genie-ShowPlatformHardwareCppActiveStatisticsDrop-output.txt", Knobs{}, nil},
-		{"show platform hardware qfp active feature ipsec datapath drops all", "genie-ShowPlatformHardwareQfpActiveFeatureIpsecDatapathDropsAll-output.txt", Knobs{}, nil},
+		{"show platform hardware qfp active statistics drop", "genie-ShowPlatformHardwareCppActiveStatisticsDrop-output.txt",
+			Knobs{}, nil},
+		{"show platform hardware qfp active feature ipsec datapath drops all",
+			"genie-ShowPlatformHardwareQfpActiveFeatureIpsecDatapathDropsAll-output.txt", Knobs{}, nil},
 		{"show platform software punt-policer", "genie-ShowPlatformSoftwarePuntPolicer-output.txt", Knobs{}, nil},
-		{"show policy-map control-plane", "genie-ShowPolicyMapControlPlane-output2.txt", Knobs{}, []string{"Service-policy input:COPP", "Class-map:TEST (match-any)"}},
-		{"show interfaces GigabitEthernet1", "genie-ShowInterfaces-output_3.txt", Knobs{}, []string{"Hardware is CSR vNIC, address is 0.0a0.0b0c (bia 0.0a0.0b0c)"}},
+		{"show policy-map control-plane", "genie-ShowPolicyMapControlPlane-output2.txt", Knobs{},
+			[]string{"Service-policy input:COPP", "Class-map:TEST (match-any)"}},
+		{"show interfaces GigabitEthernet1", "genie-ShowInterfaces-output_3.txt", Knobs{},
+			[]string{"Hardware is CSR vNIC, address is 0.0a0.0b0c (bia 0.0a0.0b0c)"}},
 		{"show debugging", "genie-ShowDebug-output.txt", Knobs{}, nil},
 	}
 	for _, tt := range tests {
@@ -66,7 +74,8 @@ func TestShapes(t *testing.T) {
 			}
 			r := start(t, Config{Knobs: tt.knobs, Flash: map[string][]byte{"file.txt": nil},
 				Drops: []Drop{{DataPlane, "Ipv4NoRoute", 41, 0}, {ControlPlane, "TEST", 5, 0}},
-				ACLs:  []ACL{{Name: "x", Entries: []string{"permit icmp 10.10.37.16 0.0.0.3 host 10.10.37.17", "permit tcp host 10.1.1.1 eq bgp host 10.1.1.2"}}}})
+				ACLs: []ACL{{Name: "x", Entries: []string{"permit icmp 10.10.37.16 0.0.0.3 host 10.10.37.17",
+					"permit tcp host 10.1.1.1 eq bgp host 10.1.1.2"}}}})
 			r.Type("monitor capture c match any interface gi1 both buffer size 10")
 			out := login(t, r).run(tt.command)
 			if strings.TrimSpace(out) == "" {
@@ -95,8 +104,10 @@ func TestStopStatisticsAsRecorded(t *testing.T) {
 func TestVersion17(t *testing.T) {
 	recorded := fixture(t, "genie-ShowVersion-output_c8000v.txt")
 	out := login(t, start(t, Config{Version: "17.9.4a"})).run("show version")
-	for _, form := range []string{`(?m)^cisco C8000V \(VXE\) processor \(revision VXE\) with \d+K/\d+K bytes of memory\.$`, `(?m)^\S+ uptime is \S.*$`,
-		`(?m)^Processor board ID \S+$`, `(?m)^System image file is "bootflash:\S+"$`, `(?m)^Router operating mode: Autonomous$`} {
+	for _, form := range []string{`(?m)^cisco C8000V \(VXE\) processor \(revision VXE\) with \d+K/\d+K bytes of memory\.$`,
+		`(?m)^\S+ uptime is \S.*$`,
+		`(?m)^Processor board ID \S+$`, `(?m)^System image file is "bootflash:\S+"$`,
+		`(?m)^Router operating mode: Autonomous$`} {
 		if re := regexp.MustCompile(form); !re.MatchString(recorded) || !re.MatchString(out) {
 			t.Errorf("%s: recorded %v, printed %v", form, re.MatchString(recorded), re.MatchString(out))
 		}

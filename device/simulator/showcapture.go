@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -113,7 +112,8 @@ func (f filter) details(line func(string, ...any)) {
 	}
 }
 
-// operandText is one end of an inline filter as the status shows it, its port, and the words after it.
+// operandText is one end of an inline filter as the status shows it, its port, and
+// the words after it.
 func operandText(words []string) (text, port string, rest []string) {
 	n := 1
 	if words[0] == "host" || strings.Count(words[0], ".") == 3 && !strings.Contains(words[0], "/") {
@@ -176,8 +176,8 @@ func (c *capturePoint) counterText(r *Router) string {
 	if seconds := int(end.Sub(c.started).Seconds()); seconds > 0 && !c.started.IsZero() {
 		rate = (len(c.buffer.packets) + seconds - 1) / seconds
 	}
-	return fmt.Sprintf(" buffer size (KB) : %d\n buffer used (KB) : %d\n packets in buf   : %d\n packets dropped  : %d\n packets per sec  : %d\n\n",
-		size, min(used, size), len(c.buffer.packets), c.buffer.dropped, rate)
+	return fmt.Sprintf(" buffer size (KB) : %d\n buffer used (KB) : %d\n packets in buf   : %d\n packets dropped  : "+
+		"%d\n packets per sec  : %d\n\n", size, min(used, size), len(c.buffer.packets), c.buffer.dropped, rate)
 }
 
 const listingHead = ` ----------------------------------------------------------------------------
@@ -196,15 +196,15 @@ func (c *capturePoint) listing(detailed bool, more int) string {
 		if ok {
 			src, dst = showAddress(f.src), showAddress(f.dst)
 		}
-		fmt.Fprintf(&b, "%4d %4d%5d.%06d   %-16s ->  %-16s %-2d %-4s %s\n", i, p.length, int(since.Seconds()), since.Microseconds()%1e6,
-			src, dst, f.dscp, dscpName(f.dscp), protocolName(f, ok))
+		fmt.Fprintf(&b, "%4d %4d%5d.%06d   %-16s ->  %-16s %-2d %-4s %s\n", i, p.length, int(since.Seconds()),
+			since.Microseconds()%1e6, src, dst, f.dscp, dscpName(f.dscp), protocolName(f, ok))
 		if detailed {
 			b.WriteString(dumpText(p.data) + "\n")
 		}
 	}
 	for i := range more {
-		fmt.Fprintf(&b, "%4d %4d%5d.%06d   %-16s ->  %-16s %-2d %-4s %s\n", len(c.buffer.packets)+i, 1294, i/1000, i%1000*1000,
-			"2001:DB8:FFFF:1:5054:FF:FE00:1", "2001:DB8:FFFF:2:5054:FF:FE00:2", 48, "CS6", "UDP")
+		fmt.Fprintf(&b, "%4d %4d%5d.%06d   %-16s ->  %-16s %-2d %-4s %s\n", len(c.buffer.packets)+i, 1294, i/1000,
+			i%1000*1000, "2001:DB8:FFFF:1:5054:FF:FE00:1", "2001:DB8:FFFF:2:5054:FF:FE00:2", 48, "CS6", "UDP")
 	}
 	b.WriteString("\n")
 	return b.String()
@@ -249,23 +249,36 @@ func protocolName(f frame, ok bool) string {
 	return fmt.Sprint(f.protocol)
 }
 
-// dumpText is a packet in hexadecimal, 16 bytes a line.
+// dumpText is a packet in hexadecimal, 16 bytes a line. Buffers hold tens of megabytes, so it takes
+// no detour by fmt.
 func dumpText(data []byte) string {
-	var b strings.Builder
-	for offset := 0; offset < len(data); offset += 16 {
-		row := data[offset:min(offset+16, len(data))]
-		var groups []string
-		for i := 0; i < len(row); i += 4 {
-			groups = append(groups, strings.ToUpper(hex.EncodeToString(row[i:min(i+4, len(row))])))
+	const row, line, digits = 16, 64, "0123456789ABCDEF"
+	b := make([]byte, 0, (len(data)/row+1)*line)
+	for offset := 0; offset < len(data); offset += row {
+		b = append(b, "  "...)
+		for shift := 12; shift >= 0; shift -= 4 {
+			b = append(b, digits[offset>>shift&15])
 		}
-		text := make([]byte, len(row))
-		for i, c := range row {
-			text[i] = '.'
-			if c >= ' ' && c < 0x7f {
-				text[i] = c
+		b = append(b, ":  "...)
+		from := len(b)
+		for i, c := range data[offset:min(offset+row, len(data))] {
+			if i > 0 && i%4 == 0 {
+				b = append(b, ' ')
 			}
+			b = append(b, digits[c>>4], digits[c&15])
 		}
-		fmt.Fprintf(&b, "  %04X:  %-35s   %s\n", offset, strings.Join(groups, " "), text)
+		const columns = 35 // of four groups of four bytes
+		for len(b)-from < columns {
+			b = append(b, ' ')
+		}
+		b = append(b, "   "...)
+		for _, c := range data[offset:min(offset+row, len(data))] {
+			if c < ' ' || c >= 0x7f {
+				c = '.'
+			}
+			b = append(b, c)
+		}
+		b = append(b, '\n')
 	}
-	return b.String()
+	return string(b)
 }

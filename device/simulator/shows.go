@@ -18,7 +18,8 @@ func addShows(exec *node, shows map[string]string) {
 			f(s, c)
 		})
 	}
-	for _, tail := range []string{"", " WORD", " WORD parameter", " WORD buffer", " WORD buffer brief", " WORD buffer detailed", " WORD buffer dump"} {
+	for _, tail := range []string{"", " WORD", " WORD parameter", " WORD buffer", " WORD buffer brief",
+		" WORD buffer detailed", " WORD buffer dump"} {
 		show("monitor capture"+tail, "Packet Capture information", 1, (*session).showCapture)
 	}
 	show("version", "System hardware and software status", 1, (*session).showVersion)
@@ -53,6 +54,7 @@ func addShows(exec *node, shows map[string]string) {
 	show("ip ssh", "Information on SSH", 1, (*session).showSSH)
 	addCryptoShows(exec, show)
 	addDropShows(show)
+	addIKECounters(exec, show)
 	for full := range shows {
 		if rest, ok := strings.CutPrefix(full, "show "); ok {
 			show(rest, "Configured output", 1, func(*session, *call) {})
@@ -73,21 +75,30 @@ func (s *session) showVersion(*call) {
 	image := strings.ToLower(model)
 	now := r.config.Now()
 	s.put("Cisco IOS XE Software, Version %s.%02s.%s\n", parts[0], parts[1], twoDigits(parts[2]))
-	s.put("Cisco IOS Software [%s], Virtual XE Software (X86_64_LINUX_IOSD-UNIVERSALK9-M), Version %s, RELEASE SOFTWARE (fc3)\n", train, v)
-	s.put("Technical Support: http://www.cisco.com/techsupport\nCopyright (c) 1986-2021 by Cisco Systems, Inc.\nCompiled %s by mcpre\n\n\n", built)
-	s.put("ROM: IOS-XE ROMMON\n\n%s uptime is %s\nUptime for this control processor is %s\n", r.hostname, span(now.Sub(r.booted)), span(now.Sub(r.booted)+time.Minute))
-	s.put("System returned to ROM by reload\nSystem image file is \"bootflash:%s-universalk9.%s.SPA.bin\"\nLast reload reason: reload\n\n", image, v)
-	s.put("License Level: ax\nLicense Type: N/A(Smart License Enabled)\nNext reload license Level: ax\n\nSmart Licensing Status: UNREGISTERED/No Licenses in Use\n\n")
-	s.put("cisco %s (VXE) processor (revision VXE) with 2071864K/3075K bytes of memory.\nProcessor board ID %s\n", model, r.config.Serial)
+	s.put("Cisco IOS Software [%s], Virtual XE Software (X86_64_LINUX_IOSD-UNIVERSALK9-M), Version %s, RELEASE "+
+		"SOFTWARE (fc3)\n", train, v)
+	s.put("Technical Support: http://www.cisco.com/techsupport\nCopyright (c) 1986-2021 by Cisco Systems, "+
+		"Inc.\nCompiled %s by mcpre\n\n\n", built)
+	s.put("ROM: IOS-XE ROMMON\n\n%s uptime is %s\nUptime for this control processor is %s\n", r.hostname,
+		span(now.Sub(r.booted)), span(now.Sub(r.booted)+time.Minute))
+	s.put("System returned to ROM by reload\nSystem image file is \"bootflash:%s-universalk9.%s.SPA.bin\"\nLast reload "+
+		"reason: reload\n\n", image, v)
+	s.put("License Level: ax\nLicense Type: N/A(Smart License Enabled)\nNext reload license Level: ax\n\nSmart " +
+		"Licensing Status: UNREGISTERED/No Licenses in Use\n\n")
+	s.put("cisco %s (VXE) processor (revision VXE) with 2071864K/3075K bytes of memory.\nProcessor board ID %s\n", model,
+		r.config.Serial)
 	operating := "Autonomous"
 	if r.config.Knobs.Controller {
 		operating = "Controller-Managed"
 	}
-	s.put("Router operating mode: %s\n%d Gigabit Ethernet interfaces\n32768K bytes of non-volatile configuration memory.\n", operating, len(r.config.Interfaces))
-	s.put("3978420K bytes of physical memory.\n6188032K bytes of virtual hard disk at bootflash:.\n\nConfiguration register is 0x2102\n\n")
+	s.put("Router operating mode: %s\n%d Gigabit Ethernet interfaces\n"+
+		"32768K bytes of non-volatile configuration memory.\n", operating, len(r.config.Interfaces))
+	s.put("3978420K bytes of physical memory.\n6188032K bytes of virtual hard disk at bootflash:.\n\nConfiguration " +
+		"register is 0x2102\n\n")
 }
 
-// showRedundancy tells since when the router is up, and since when its processor is the active one: later after a switchover.
+// showRedundancy tells since when the router is up, and since when its processor is the active one:
+// later after a switchover.
 func (s *session) showRedundancy(*call) {
 	r := s.router
 	r.mu.Lock()
@@ -100,10 +111,12 @@ func (s *session) showRedundancy(*call) {
 	}
 	s.put("Redundant System Information :\n------------------------------\n       Available system uptime = %s\n"+
 		"Switchovers system experienced = %d\n              Standby failures = 0\n        Last switchover reason = %s\n\n"+
-		"                 Hardware Mode = Simplex\n    Configured Redundancy Mode = %s\n     Operating Redundancy Mode = %s\n"+
+		"                 Hardware Mode = Simplex\n    Configured Redundancy Mode = %s\n"+
+		"     Operating Redundancy Mode = %s\n"+
 		"              Maintenance Mode = Disabled\n                Communications = Down      Reason: Failure\n\n"+
 		"Current Processor Information :\n-------------------------------\n               Active Location = slot 6\n"+
-		"        Current Software state = ACTIVE\n       Uptime in current state = %s\n\n", span(now.Sub(r.booted)), count, reason, mode, mode, span(now.Sub(active)))
+		"        Current Software state = ACTIVE\n       Uptime in current state = %s\n\n", span(now.Sub(r.booted)), count,
+		reason, mode, mode, span(now.Sub(active)))
 }
 
 // twoDigits pads the last number of a version: 6 is 06, 4a is 04a.
@@ -117,7 +130,7 @@ func twoDigits(s string) string {
 // showSDWAN is there in controller mode only.
 func (s *session) showSDWAN(*call) {
 	if !s.router.config.Knobs.Controller {
-		s.put("          ^\n%% Invalid input detected at '^' marker.\n\n")
+		s.putInvalid(10)
 		return
 	}
 	s.put("%s.0.0\n", s.router.config.Version)
@@ -144,10 +157,11 @@ func (s *session) showNTP(*call) {
 	if s.router.config.NTPLost {
 		state = "unsynchronized, stratum 16"
 	}
-	s.put("Clock is "+state+", reference is 203.0.113.123  \nnominal freq is 250.0000 Hz, actual freq is 249.9990 Hz, precision is 2**10\n"+
-		"ntp uptime is 9360000 (1/100 of seconds), resolution is 4016\nreference time is E5A2D3C1.76C8B5F0 (%s)\n"+
-		"clock offset is 0.5000 msec, root delay is 12.41 msec\nroot dispersion is 16.92 msec, peer dispersion is 4.05 msec\n"+
-		"loopfilter state is 'CTRL' (Normal Controlled Loop), drift is 0.000004173 s/s\nsystem poll interval is 128, last update was 97 sec ago.\n",
+	s.put("Clock is "+state+", reference is 203.0.113.123  \nnominal freq is 250.0000 Hz, actual freq is 249.9990 Hz, "+
+		"precision is 2**10\nntp uptime is 9360000 (1/100 of seconds), resolution is 4016\nreference time is "+
+		"E5A2D3C1.76C8B5F0 (%s)\nclock offset is 0.5000 msec, root delay is 12.41 msec\nroot dispersion is 16.92 msec, "+
+		"peer dispersion is 4.05 msec\nloopfilter state is 'CTRL' (Normal Controlled Loop), drift is 0.000004173 "+
+		"s/s\nsystem poll interval is 128, last update was 97 sec ago.\n",
 		s.router.clock().Add(-97*time.Second).Format("15:04:05.000 MST Mon Jan 2 2006"))
 }
 
@@ -214,7 +228,8 @@ func (s *session) showRunning(*call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	text := r.runningText()
-	s.put("Building configuration...\n\nCurrent configuration : %d bytes\n!\n! Last configuration change at %s\n!\n%s\n", len(text), r.clockText(), text)
+	s.put("Building configuration...\n\nCurrent configuration : %d bytes\n!\n! Last configuration change at %s\n!\n%s\n",
+		len(text), r.clockText(), text)
 }
 
 func (s *session) showStartup(*call) {
@@ -260,7 +275,8 @@ func (s *session) showUsers(*call) {
 			mark = "*"
 		}
 		idle := int(r.config.Now().Sub(l.idle).Seconds())
-		s.put("%s%3d vty %-5d %-10s idle                 %02d:%02d:%02d   %s\n", mark, n+1, n, l.user, idle/3600, idle/60%60, idle%60, l.remote())
+		s.put("%s%3d vty %-5d %-10s idle                 %02d:%02d:%02d   %s\n", mark, n+1, n, l.user, idle/3600, idle/60%60,
+			idle%60, l.remote())
 	}
 	s.put("\n  Interface    User               Mode         Idle     Peer Address\n\n")
 }
@@ -285,9 +301,12 @@ func (s *session) showLogging(*call) {
 	r := s.router
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.put("Syslog logging: enabled (0 messages dropped, 3 messages rate-limited, 0 flushes, 0 overruns, xml disabled, filtering disabled)\n\n")
-	s.put("    Console logging: disabled\n    Monitor logging: level debugging, 0 messages logged, xml disabled,\n                     filtering disabled\n")
-	s.put("    Buffer logging:  level debugging, %d messages logged, xml disabled,\n                    filtering disabled\n\n", len(r.logging))
+	s.put("Syslog logging: enabled (0 messages dropped, 3 messages rate-limited, 0 flushes, 0 overruns, xml disabled, " +
+		"filtering disabled)\n\n")
+	s.put("    Console logging: disabled\n    Monitor logging: level debugging, 0 messages logged, xml disabled,\n      " +
+		"               filtering disabled\n")
+	s.put("    Buffer logging:  level debugging, %d messages logged, xml disabled,\n                    filtering "+
+		"disabled\n\n", len(r.logging))
 	s.put("Log Buffer (1000000 bytes):\n\n")
 	for _, l := range r.logging {
 		s.put("%s\n", l)
@@ -298,7 +317,8 @@ func (s *session) showDebugging(*call) {
 	r := s.router
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.put("IOSXE Conditional Debug Configs:\n\nConditional Debug Global State: Stop\n\n\nIOSXE Packet Tracing Configs:\n\n\n")
+	s.put("IOSXE Conditional Debug Configs:\n\nConditional Debug Global State: Stop\n\n\nIOSXE Packet Tracing " +
+		"Configs:\n\n\n")
 	var on, conditions []string
 	for d := range r.debugs {
 		if strings.HasPrefix(d, "condition ") {
@@ -332,5 +352,6 @@ func (s *session) showSSH(*call) {
 			s.put("%s:%s\n", list.name, strings.Join(list.items, ","))
 		}
 	}
-	s.put("%s\n", fmt.Sprintf("Authentication timeout: 120 secs; Authentication retries: %d", s.router.config.Knobs.AuthTries))
+	s.put("%s\n", fmt.Sprintf("Authentication timeout: 120 secs; Authentication retries: %d",
+		s.router.config.Knobs.AuthTries))
 }

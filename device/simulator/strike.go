@@ -37,7 +37,8 @@ func Struck() map[string]string {
 	}
 }
 
-// Strikes lists the faults that can strike any command. Answers that come late do so slow times later.
+// Strikes lists the faults that can strike any command. Answers that come late do
+// so slow times later.
 func Strikes(slow int) []Strike {
 	var all []Strike
 	for _, when := range []struct {
@@ -79,9 +80,11 @@ func SpecialStrikes() map[string][]Strike {
 			{"checksum never comes", Fault{Action: NeverAnswer, Match: regexp.MustCompile(`^verify`)}},
 		},
 		"fetch": {
-			scp("SCP never starts", SCPNeverStarts), scp("SCP stops", SCPStops), scp("SCP stalls", SCPStalls), scp("SCP too short", SCPShort),
-			scp("SCP too long", SCPLong), scp("SCP corrupt", SCPCorrupt), scp("SCP evil name", SCPEvilName), scp("SCP endless", SCPEndless),
-			scp("SCP no end", SCPNoEnd), scp("SCP error", SCPError), {"SCP corrupt for ever", Fault{Action: SCPCorrupt, Times: -1}},
+			scp("SCP never starts", SCPNeverStarts), scp("SCP stops", SCPStops), scp("SCP stalls", SCPStalls),
+			scp("SCP too short", SCPShort),
+			scp("SCP too long", SCPLong), scp("SCP corrupt", SCPCorrupt), scp("SCP evil name", SCPEvilName),
+			scp("SCP endless", SCPEndless), scp("SCP no end", SCPNoEnd), scp("SCP error", SCPError),
+			{"SCP corrupt for ever", Fault{Action: SCPCorrupt, Times: -1}},
 		},
 	}
 }

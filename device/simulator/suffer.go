@@ -61,7 +61,8 @@ func (s *session) one(f Fault) (carry bool, err error) {
 	return true, nil
 }
 
-// dialog asks what no tool expects, and goes on asking until it is interrupted or answered as it wants.
+// dialog asks what no tool expects, and goes on asking until it is interrupted or
+// answered as it wants.
 func (s *session) dialog(text string) (bool, error) {
 	for {
 		answer, end, err := s.term.readLine(crlf(text), "", false, s.router.config.Knobs.ExecTimeout)
@@ -81,8 +82,8 @@ func (s *session) dialog(text string) (bool, error) {
 func (s *session) storm() {
 	for i := range 300 {
 		s.router.mu.Lock()
-		line := s.router.stamped(fmt.Sprintf("%%LINEPROTO-5-UPDOWN: Line protocol on Interface Tunnel%d, changed state to %s", i%7,
-			[]string{"down", "up"}[i%2]))
+		line := s.router.stamped(fmt.Sprintf("%%LINEPROTO-5-UPDOWN: Line protocol on Interface Tunnel%d, changed state to %s",
+			i%7, []string{"down", "up"}[i%2]))
 		s.router.mu.Unlock()
 		s.term.notice(line)
 	}

@@ -80,7 +80,8 @@ func TestFaultNeverAnswerCanBeInterrupted(t *testing.T) {
 
 func TestFaultDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, Config{Knobs: Knobs{Latency: time.Second}, Faults: []Fault{{Match: regexp.MustCompile(`clock`), Action: Delay, Delay: 3 * time.Minute}}})
+		r := start(t, Config{Knobs: Knobs{Latency: time.Second},
+			Faults: []Fault{{Match: regexp.MustCompile(`clock`), Action: Delay, Delay: 3 * time.Minute}}})
 		c := login(t, r)
 		began := time.Now()
 		c.run("show clock")
@@ -93,7 +94,8 @@ func TestFaultDelay(t *testing.T) {
 func TestFaultText(t *testing.T) {
 	r := start(t, Config{})
 	c := login(t, r)
-	r.AddFault(Fault{Match: regexp.MustCompile(`start$`), Action: ErrorText, Text: "Unable to activate Capture.", Times: 2, Skip: 1})
+	r.AddFault(Fault{Match: regexp.MustCompile(`start$`), Action: ErrorText, Text: "Unable to activate Capture.", Times: 2,
+		Skip: 1})
 	for i, want := range []string{"does not exist", "Unable to activate", "Unable to activate", "does not exist"} {
 		if got := c.run("monitor capture c start"); !strings.Contains(got, want) {
 			t.Errorf("try %d: %q, want %q", i+1, got, want)
@@ -154,7 +156,8 @@ func TestFaultsOfSpace(t *testing.T) {
 			t.Errorf("before: %s", got)
 		}
 		time.Sleep(time.Minute)
-		if got := c.run("show monitor capture c buffer"); !strings.Contains(got, "packets in buf   : 5\n packets dropped  : 5") || !strings.Contains(got, "used (KB) : 10240") {
+		if got := c.run("show monitor capture c buffer"); !strings.Contains(got,
+			"packets in buf   : 5\n packets dropped  : 5") || !strings.Contains(got, "used (KB) : 10240") {
 			t.Errorf("after: %s", got)
 		}
 		c.run("monitor capture c stop")

@@ -10,7 +10,8 @@ import (
 // The lines that the logging buffer holds.
 const maxLogging = 4096
 
-// log writes a line to the logging buffer and to the terminals that monitor. The router's lock is held.
+// log writes a line to the logging buffer and to the terminals that monitor. The
+// router's lock is held.
 func (r *Router) log(text string) {
 	line := r.stamped(text)
 	if r.logging = append(r.logging, line); len(r.logging) > maxLogging {
@@ -62,7 +63,8 @@ func (r *Router) timestampText() string {
 	return "service timestamps debug datetime msec\nservice timestamps log datetime msec"
 }
 
-// mark is what stands before a time: an asterisk when the clock was never set by NTP, a full stop when NTP is lost.
+// mark is what stands before a time: an asterisk when the clock was never set by NTP, a full stop
+// when NTP is lost.
 func (r *Router) mark() string {
 	switch {
 	case r.config.NoNTP:
@@ -85,7 +87,8 @@ func (r *Router) loadHeader() string {
 		source = "No time source, "
 	}
 	cpu := r.cpu()
-	return fmt.Sprintf("Load for five secs: %d%%/0%%; one minute: %d%%; five minutes: %d%%\n%s%s\n\n", cpu, cpu, cpu, source, r.clockText())
+	return fmt.Sprintf("Load for five secs: %d%%/0%%; one minute: %d%%; five minutes: %d%%\n%s%s\n\n", cpu, cpu, cpu,
+		source, r.clockText())
 }
 
 func (r *Router) cpu() int { return or(r.config.Knobs.CPU, 2) }

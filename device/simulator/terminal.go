@@ -16,8 +16,8 @@ var (
 	errIdle        = errors.New("idle for too long")
 )
 
-// terminal is one interactive line: it edits what is typed, echoes, pages, and mixes syslog lines in. But for read, notify
-// and the flag monitor it belongs to the goroutine of its session.
+// terminal is one interactive line: it edits what is typed, echoes, pages, and mixes syslog lines
+// in. But for read, notify and the flag monitor it belongs to the goroutine of its session.
 type terminal struct {
 	channel     io.ReadWriter
 	window      window
@@ -126,8 +126,8 @@ func (t *terminal) notice(line string) {
 	t.print(line + "\r\n")
 }
 
-// key returns the next byte. Meanwhile syslog lines appear, with shown (the prompt and what is typed) again after them
-// if the terminal redraws. limit bounds the wait; 0 or less does not.
+// key returns the next byte. Meanwhile syslog lines appear, with shown (the prompt and what is
+// typed) again after them if the terminal redraws. limit bounds the wait; 0 or less does not.
 func (t *terminal) key(limit time.Duration, shown func() string) (byte, error) {
 	if len(t.left) == 0 {
 		if err := t.wait(limit, shown); err != nil {
@@ -167,7 +167,8 @@ func (t *terminal) wait(limit time.Duration, shown func() string) error {
 	}
 }
 
-// pause waits for d; an interrupt key or the end of the session ends it early. Other keys are kept for later.
+// pause waits for d; an interrupt key or the end of the session ends it early. Other keys are kept
+// for later.
 func (t *terminal) pause(d time.Duration, stop <-chan struct{}) error {
 	t.flush()
 	timer := time.NewTimer(d)
@@ -197,7 +198,8 @@ func (t *terminal) pause(d time.Duration, stop <-chan struct{}) error {
 
 // page prints the output of a command, a screen at a time if the terminal has a length.
 func (t *terminal) page(text string) error {
-	// A log line comes in the middle of an output of several lines; after one line the prompt is sooner.
+	// A log line comes in the middle of an output of several lines; after one line
+	// the prompt is sooner.
 	if line, rest, _ := strings.Cut(text, "\n"); rest != "" && len(t.notices) > 0 {
 		t.print(line + "\n")
 		text = rest

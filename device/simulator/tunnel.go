@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// addCryptoShows adds what is asked about the tunnel. IKE SAs follow the packets that passed; Config.Show tells more.
+// addCryptoShows adds what is asked about the tunnel. IKE SAs follow the packets that passed;
+// Config.Show tells more.
 func addCryptoShows(exec *node, show func(string, string, int, func(*session, *call))) {
 	text := func(s string) func(*session, *call) {
 		return func(session *session, _ *call) { session.put("%s", s) }
@@ -20,7 +21,8 @@ func addCryptoShows(exec *node, show func(string, string, int, func(*session, *c
 	show("crypto ikev2 policy", "Show policies", 1, text(policyText))
 	show("crypto ikev2 profile", "Shows ikev2 profile", 1, text(""))
 	show("crypto ikev2 stats", "Shows ikev2 sa stats", 1, text(statsText))
-	show("crypto ikev2 diagnose error", "Shows ikev2 diagnostic", 1, text("Exit Path Table - status: enable, current entry 0, deleted 0, max allow 50\n\n"))
+	show("crypto ikev2 diagnose error", "Shows ikev2 diagnostic", 1,
+		text("Exit Path Table - status: enable, current entry 0, deleted 0, max allow 50\n\n"))
 	show("monitor event-trace crypto ikev2 event all", "Show all event trace", 1, text(""))
 	for _, tail := range []string{"", " detail"} {
 		show("crypto isakmp sa"+tail, "Show ISAKMP Security Associations", 1, (*session).showISAKMPSA)
@@ -93,12 +95,16 @@ func addTunnel(exec *node) {
 	cleared := (*session).clearSAs
 	for _, address := range []string{"A.B.C.D", "X:X:X:X::X"} {
 		exec.add("clear crypto session remote "+address, "Clear crypto sessions", privileged, cleared)
-		exec.add("clear crypto session remote "+address+" fvrf WORD", "Clear crypto sessions of a front-door VRF", privileged, inVRF(cleared))
+		exec.add("clear crypto session remote "+address+" fvrf WORD", "Clear crypto sessions of a front-door VRF", privileged,
+			inVRF(cleared))
 		exec.add("clear crypto sa peer "+address, "Clear all crypto SAs for a given crypto peer", privileged, cleared)
-		exec.add("clear crypto sa peer vrf WORD "+address, "Clear all crypto SAs for a given crypto peer", privileged, inVRF(cleared))
+		exec.add("clear crypto sa peer vrf WORD "+address, "Clear all crypto SAs for a given crypto peer", privileged,
+			inVRF(cleared))
 		exec.add("clear crypto ikev2 sa remote "+address, "Clear IKEv2 SAs", privileged, cleared)
-		exec.add("debug crypto condition peer ipv4|ipv6 "+address, "Set conditional debug filters", privileged, condition(true))
-		exec.add("no debug crypto condition peer ipv4|ipv6 "+address, "Set conditional debug filters", privileged, condition(false))
+		exec.add("debug crypto condition peer ipv4|ipv6 "+address, "Set conditional debug filters", privileged,
+			condition(true))
+		exec.add("no debug crypto condition peer ipv4|ipv6 "+address, "Set conditional debug filters", privileged,
+			condition(false))
 		for _, vrf := range []string{"", "vrf WORD "} {
 			exec.add("ping "+vrf+address, "Send echo messages", 1, (*session).ping)
 			exec.add("ping "+vrf+"ip|ipv6 "+address, "Send echo messages", 1, (*session).ping)
@@ -172,7 +178,8 @@ func (s *session) undebug(c *call) {
 	s.put("IKEv2 default debugging is off\n")
 }
 
-// ping sends echoes, which all come back unless the WAN interface is down or the VRF does not exist.
+// ping sends echoes, which all come back unless the WAN interface is down or the
+// VRF does not exist.
 func (s *session) ping(c *call) {
 	to, count := "", 5
 	for _, w := range c.words {

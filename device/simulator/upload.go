@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// exportUpload pushes the packets of a capture point to an SCP server, as a real router does: it asks for the password and
-// does not look at the server's host key.
+// exportUpload pushes the packets of a capture point to an SCP server, as a real router does: it
+// asks for the password and does not look at the server's host key.
 func (s *session) exportUpload(c *capturePoint, target string) {
 	to, err := url.Parse(target)
 	if err != nil || to.Hostname() == "" || strings.Trim(to.Path, "/") == "" {

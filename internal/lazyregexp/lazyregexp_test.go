@@ -10,8 +10,8 @@ func TestItIsCompiledOnceAndNotBefore(t *testing.T) {
 		}
 	}()
 	p := New(`^a+$`)
-	if first, second := p(), p(); first != second || !first.MatchString("aa") {
+	if first, second := p.Get(), p.Get(); first != second || !first.MatchString("aa") {
 		t.Error("not the same, or not this expression")
 	}
-	broken()
+	broken.Get()
 }

@@ -71,7 +71,8 @@ func TestOneSide(t *testing.T) {
 }
 
 func TestTwoSidesDifferByWhatWasLost(t *testing.T) {
-	s := generate(t, settings{packets: 5000, kind: "mixed", loss: 0.1, delay: 3 * time.Millisecond, offset: time.Second, b: "yes"})
+	s := generate(t, settings{packets: 5000, kind: "mixed", loss: 0.1, delay: 3 * time.Millisecond, offset: time.Second,
+		b: "yes"})
 	_, a := read(t, s.a)
 	_, b := read(t, s.b)
 	both, all := 0, map[string]int{}

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// The numbers of RFC 7296 that are needed here. They are written out, not taken from analysis/ike, so that the
-// decoder is measured with bytes that it did not make itself.
+// The numbers of RFC 7296 that are needed here. They are written out, not taken from analysis/ike,
+// so that the decoder is measured with bytes that it did not make itself.
 const (
 	saInit, auth, informational        = 34, 35, 37
 	payloadSA, payloadKE, payloadNonce = 33, 34, 40
@@ -29,7 +29,8 @@ func (t *traffic) esp(n *tunnel, from int) int {
 	return from
 }
 
-// ike makes the next message of the tunnel: two exchanges that establish an SA, then liveness checks; or the last message again.
+// ike makes the next message of the tunnel: two exchanges that establish an SA, then liveness
+// checks; or the last message again.
 func (t *traffic) ike(n *tunnel) int {
 	if n.step == 0 && len(n.request) == 0 {
 		n.spiI, n.spiR = t.rng.Uint64()|1, t.rng.Uint64()|1

@@ -1,12 +1,13 @@
-// Gen writes captures of any size for benchmarks: IKE negotiations, ESP, or both, of one side or of two.
+// Gen writes captures of any size for benchmarks: IKE negotiations, ESP, or both, of
+// one side or of two.
 //
 //	go run ./analysis/packet/gen -packets 1000000 -kind ike -a /tmp/ike.pcap
 //	go run ./analysis/packet/gen -packets 500000 -kind mixed -nat 0.5 -loss 0.02 -offset 2h -a /tmp/a.pcap -b /tmp/b.pcap
 //
-// With -b the same traffic is written as both gateways see it: each packet at the sender at once and at the receiver
-// after the path's delay, unless it is lost. What was made goes to stdout as JSON: packets sent, and lost, by direction. IKE
-// behaves as IKE does: what is not answered is sent again, byte for byte, and only what arrived is answered. The same -seed
-// gives the same files.
+// With -b the same traffic is written as both gateways see it: each packet at the sender at once
+// and at the receiver after the path's delay, unless it is lost. What was made goes to stdout as
+// JSON: packets sent, and lost, by direction. IKE behaves as IKE does: what is not answered is sent
+// again, byte for byte, and only what arrived is answered. The same -seed gives the same files.
 package main
 
 import (

@@ -45,8 +45,8 @@ func newTraffic(s settings) *traffic {
 	return t
 }
 
-// arrival is a packet that is on its way. With a constant delay they would arrive in order by themselves; the jitter
-// makes the heap necessary.
+// arrival is a packet that is on its way. With a constant delay they would arrive in order by
+// themselves; the jitter makes the heap necessary.
 type arrival struct {
 	at    int64
 	frame []byte
@@ -65,7 +65,8 @@ func (a *arrivals) Pop() any {
 	return last
 }
 
-// write makes all packets. In the file of a side stand what it sent and what arrived, in the order of its clock.
+// write makes all packets. In the file of a side stand what it sent and what arrived, in the order
+// of its clock.
 func (t *traffic) write(a, b *pcapFile) error {
 	files := [2]*pcapFile{a, b}
 	for t.made.Sent[0]+t.made.Sent[1] < t.packets {
@@ -161,7 +162,8 @@ func (t *traffic) deliver(files [2]*pcapFile, until int64) error {
 	return nil
 }
 
-// begin starts a frame as it is between side A and the translator: Ethernet and IPv4, the lengths still open.
+// begin starts a frame as it is between side A and the translator: Ethernet and IPv4, the lengths
+// still open.
 func (t *traffic) begin(n *tunnel, from int, proto, dscp byte) {
 	src, dst := n.a, n.b
 	if from == 1 {

@@ -23,8 +23,8 @@ const (
 	reaction   = int64(1e6) // between an arrival and what it causes
 )
 
-// sent notes what became of the tunnel's IKE message: a request that arrived is answered, one whose answer does not come is
-// sent again, and after an answer the next message is made.
+// sent notes what became of the tunnel's IKE message: a request that arrived is answered, one whose
+// answer does not come is sent again, and after an answer the next message is made.
 func (n *tunnel) sent(now, delay int64, delivered bool) {
 	n.due = now + delay*11/10 + reaction
 	switch {
@@ -43,8 +43,8 @@ func (n *tunnel) sent(now, delay int64, delivered bool) {
 	}
 }
 
-// translate rewrites a frame between the side of A and the side of B of the translator, from A's view to B's. A translator on
-// the way of UDP leaves a checksum of zero alone.
+// translate rewrites a frame between the side of A and the side of B of the translator, from A's
+// view to B's. A translator on the way of UDP leaves a checksum of zero alone.
 func (n *tunnel) translate(frame []byte) {
 	if n.port == 0 {
 		return

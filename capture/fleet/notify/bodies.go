@@ -70,14 +70,16 @@ func pagerDuty(t Target, m Message) (post, error) {
 	return encoded(t.URL, event)
 }
 
-// openAlert is how long Alertmanager keeps an alert that nobody ends. It is told of one once, and would take one without
-// an end for resolved after its resolve_timeout, five minutes.
+// openAlert is how long Alertmanager keeps an alert that nobody ends. It is told of one once, and
+// would take one without an end for resolved after its resolve_timeout, five minutes.
 const openAlert = 30 * 24 * time.Hour
 
-// alertmanager writes alerts of Alertmanager's API v2 (postableAlerts). The labels tell alerts apart, so they are of the
-// tunnel and the finding alone, and those of the resolving one are those of the first.
+// alertmanager writes alerts of Alertmanager's API v2 (postableAlerts). The labels tell alerts
+// apart, so they are of the tunnel and the finding alone, and those of the resolving one are those
+// of the first.
 func alertmanager(t Target, m Message) (post, error) {
-	labels := map[string]string{"alertname": "MoncapTunnel", "tunnel": m.Tunnel, "code": m.Code, "severity": m.Severity, "site": m.Site}
+	labels := map[string]string{"alertname": "MoncapTunnel", "tunnel": m.Tunnel, "code": m.Code, "severity": m.Severity,
+		"site": m.Site}
 	for k, v := range labels {
 		if v == "" {
 			delete(labels, k)
@@ -121,7 +123,8 @@ func slack(t Target, m Message) (post, error) {
 	var fields []any
 	for _, f := range m.facts() {
 		if len(fields) < maxSlackFields {
-			fields = append(fields, map[string]any{"type": "mrkdwn", "text": "*" + f.name + "*\n" + slackEscaped(cut(f.value, 1000))})
+			fields = append(fields,
+				map[string]any{"type": "mrkdwn", "text": "*" + f.name + "*\n" + slackEscaped(cut(f.value, 1000))})
 		}
 	}
 	if len(fields) > 0 {
@@ -148,12 +151,14 @@ func slack(t Target, m Message) (post, error) {
 	return encoded(t.URL, map[string]any{"text": slackEscaped(m.Subject(maxSlackText / 5)), "blocks": blocks})
 }
 
-// slackEscaped keeps a text from being a link, a mention or a format ("Formatting text for app surfaces").
+// slackEscaped keeps a text from being a link, a mention or a format ("Formatting text
+// for app surfaces").
 func slackEscaped(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
 }
 
-// teams writes an Adaptive Card for a workflow of Teams ("Post to a channel when a webhook request is received").
+// teams writes an Adaptive Card for a workflow of Teams ("Post to a channel when a webhook request
+// is received").
 func teams(t Target, m Message) (post, error) {
 	color := map[string]string{"critical": "Attention", "warning": "Warning"}[m.Severity]
 	if m.Action == Resolve {
@@ -185,12 +190,14 @@ func teams(t Target, m Message) (post, error) {
 		body = append(body, block(plainCard(l), map[string]any{"spacing": "Small"}))
 	}
 	if m.Run != "" {
-		body = append(body, block(plainCard("moncap report "+m.Run), map[string]any{"isSubtle": true, "fontType": "Monospace"}))
+		body = append(body,
+			block(plainCard("moncap report "+m.Run), map[string]any{"isSubtle": true, "fontType": "Monospace"}))
 	}
 	return encoded(t.URL, map[string]any{"type": "message", "attachments": []any{map[string]any{
 		"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": nil,
 		"content": map[string]any{
-			"$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4", "body": body,
+			"$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4",
+			"body": body,
 		},
 	}}})
 }
@@ -209,7 +216,7 @@ func ntfy(t Target, m Message) (post, error) {
 		return post{}, errors.New("its URL cannot be read")
 	}
 	at := strings.LastIndexByte(u.Path, '/')
-	if at < 0 || !topicForm().MatchString(u.Path[at+1:]) {
+	if at < 0 || !topicForm.Get().MatchString(u.Path[at+1:]) {
 		return post{}, errors.New("want a URL that ends with the topic, such as https://ntfy.example.net/vpn")
 	}
 	topic := u.Path[at+1:]

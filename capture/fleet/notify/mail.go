@@ -19,8 +19,9 @@ import (
 	"time"
 )
 
-// sendMail hands a message to a mail server (RFC 5321): smtp:// with STARTTLS (RFC 3207), smtps:// with TLS from the
-// beginning. Nothing secret goes over a connection without TLS, and nothing at all to another machine without it.
+// sendMail hands a message to a mail server (RFC 5321): smtp:// with STARTTLS (RFC 3207), smtps://
+// with TLS from the beginning. Nothing secret goes over a connection without TLS, and nothing at
+// all to another machine without it.
 func sendMail(ctx context.Context, t Target, m Message) error {
 	err := t.mail(ctx, m)
 	if err == nil {

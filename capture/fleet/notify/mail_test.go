@@ -22,7 +22,8 @@ import (
 	"time"
 )
 
-// mailServer speaks as much of SMTP as a submission server does with one sender: RFC 5321, 3207 (STARTTLS), 4954 (AUTH).
+// mailServer speaks as much of SMTP as a submission server does with one sender: RFC 5321, 3207
+// (STARTTLS), 4954 (AUTH).
 type mailServer struct {
 	noTLS, wrapped bool
 	ways           string            // of AUTH
@@ -44,8 +45,10 @@ func (s *mailServer) start(t *testing.T) *x509.CertPool {
 		t.Fatal(err)
 	}
 	own := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mail"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mail"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:    time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, own, own, &key.PublicKey, key)
 	if err != nil {
@@ -169,14 +172,16 @@ func (s *mailServer) auth(c io.Writer, r *bufio.Reader, line string) {
 
 func mailTarget(scheme, address string) Target {
 	return Target{
-		Name: "mail", Type: "smtp", URL: scheme + "://" + address, From: "moncap@example.net", To: []string{"noc@example.net", "boss@example.net"},
+		Name: "mail", Type: "smtp", URL: scheme + "://" + address, From: "moncap@example.net",
+		To:       []string{"noc@example.net", "boss@example.net"},
 		Username: "moncap", Password: "hunter2",
 	}
 }
 
 func TestMail(t *testing.T) {
 	for name, s := range map[string]*mailServer{
-		"STARTTLS": {ways: "PLAIN LOGIN"}, "LOGIN alone": {ways: "LOGIN"}, "TLS from the beginning": {ways: "PLAIN", wrapped: true},
+		"STARTTLS": {ways: "PLAIN LOGIN"}, "LOGIN alone": {ways: "LOGIN"},
+		"TLS from the beginning": {ways: "PLAIN", wrapped: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := s.start(t)
@@ -197,7 +202,8 @@ func TestMail(t *testing.T) {
 					t.Errorf("in clear: %s", line)
 				}
 			}
-			if all := strings.Join(s.said, "\n"); !strings.Contains(all, "MAIL FROM:<moncap@example.net>") || !strings.Contains(all, "RCPT TO:<boss@example.net>") {
+			if all := strings.Join(s.said, "\n"); !strings.Contains(all, "MAIL FROM:<moncap@example.net>") ||
+				!strings.Contains(all, "RCPT TO:<boss@example.net>") {
 				t.Errorf("it says %s", all)
 			}
 			letter, err := mail.ReadMessage(strings.NewReader(s.letter))
@@ -205,7 +211,8 @@ func TestMail(t *testing.T) {
 				t.Fatal(err)
 			}
 			subject, err := (&mime.WordDecoder{}).DecodeHeader(letter.Header.Get("Subject"))
-			if err != nil || !strings.Contains(subject, "größer") || letter.Header.Get("Bcc") != "" || letter.Header.Get("Auto-Submitted") != "auto-generated" {
+			if err != nil || !strings.Contains(subject, "größer") || letter.Header.Get("Bcc") != "" ||
+				letter.Header.Get("Auto-Submitted") != "auto-generated" {
 				t.Errorf("subject %q, %v, %v", subject, err, letter.Header)
 			}
 			if list, err := letter.Header.AddressList("To"); err != nil || len(list) != 2 {
@@ -215,7 +222,8 @@ func TestMail(t *testing.T) {
 				t.Error(err)
 			}
 			body, err := io.ReadAll(quotedprintable.NewReader(letter.Body))
-			if err != nil || !strings.Contains(string(body), "Tunnel: hq-branch") || !strings.Contains(string(body), "192.0.2.1 never answered") {
+			if err != nil || !strings.Contains(string(body), "Tunnel: hq-branch") ||
+				!strings.Contains(string(body), "192.0.2.1 never answered") {
 				t.Errorf("%v\n%s", err, body)
 			}
 		})
@@ -229,15 +237,20 @@ func TestMailThatIsNotTaken(t *testing.T) {
 		want   string
 		final  bool
 	}{
-		"no STARTTLS":           {&mailServer{noTLS: true, ways: "PLAIN"}, nil, "no STARTTLS", true},
-		"STARTTLS is refused":   {&mailServer{refuse: map[string]string{"STARTTLS": "454 not now"}}, nil, "454 not now", false},
+		"no STARTTLS": {&mailServer{noTLS: true, ways: "PLAIN"}, nil, "no STARTTLS", true},
+		"STARTTLS is refused": {&mailServer{refuse: map[string]string{"STARTTLS": "454 not now"}}, nil, "454 not now",
+			false},
 		"a foreign certificate": {&mailServer{}, func(t *Target) { t.Roots = x509.NewCertPool() }, "certificate", false},
 		"no way to log in":      {&mailServer{ways: "CRAM-MD5"}, nil, "neither AUTH PLAIN nor LOGIN", true},
 		"a wrong password":      {&mailServer{ways: "PLAIN"}, func(t *Target) { t.Password = "hunter2hunter2" }, "535", true},
-		"greylisting":           {&mailServer{ways: "PLAIN", refuse: map[string]string{"RCPT": "451 4.7.1 later"}}, nil, "451 4.7.1 later", false},
-		"nobody of that name":   {&mailServer{ways: "PLAIN", refuse: map[string]string{"RCPT": "550 5.1.1 who?"}}, nil, "550 5.1.1 who?", true},
-		"one is not known":      {&mailServer{ways: "PLAIN", refuse: map[string]string{"RCPT TO:<boss": "550 5.1.1 who?"}}, nil, "sent, but the mail server refuses boss@example.net", true},
-		"the letter is refused": {&mailServer{ways: "PLAIN", refuse: map[string]string{"DATA": "552 too much"}}, nil, "552 too much", true},
+		"greylisting": {&mailServer{ways: "PLAIN", refuse: map[string]string{"RCPT": "451 4.7.1 later"}}, nil,
+			"451 4.7.1 later", false},
+		"nobody of that name": {&mailServer{ways: "PLAIN", refuse: map[string]string{"RCPT": "550 5.1.1 who?"}}, nil,
+			"550 5.1.1 who?", true},
+		"one is not known": {&mailServer{ways: "PLAIN", refuse: map[string]string{"RCPT TO:<boss": "550 5.1.1 who?"}},
+			nil, "sent, but the mail server refuses boss@example.net", true},
+		"the letter is refused": {&mailServer{ways: "PLAIN", refuse: map[string]string{"DATA": "552 too much"}}, nil,
+			"552 too much", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := c.server.start(t)

@@ -1,8 +1,9 @@
-// Package notify tells people, and their systems, what a fleet found: one message, written for each kind of receiver as
-// its maker published it. It keeps nothing and tries once; package fleet keeps what is to be told until it was.
+// Package notify tells people, and their systems, what a fleet found: one message, written for each
+// kind of receiver as its maker published it. It keeps nothing and tries once; package fleet keeps
+// what is to be told until it was.
 //
-// No message has packets. Headlines, peers and addresses are in one only when its target asks for details. What opens a
-// target, its URL too, is in no error.
+// No message has packets. Headlines, peers and addresses are in one only when its target asks for
+// details. What opens a target, its URL too, is in no error.
 package notify
 
 import (

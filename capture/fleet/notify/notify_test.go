@@ -29,25 +29,31 @@ const (
 func messages() map[string]Message {
 	at := time.Date(2026, 11, 29, 2, 31, 7, 0, time.UTC)
 	m := Message{
-		ID: "0f0e", Key: "moncap/hq-branch/path-blocked", Action: Trigger, At: at, Since: at, Why: "changed", Severity: "critical",
-		Title: "Packets vanish between the two sides", Tunnel: "hq-branch", Site: "emea", Code: "path-blocked", Run: "20261129-023000-abcdef",
+		ID: "0f0e", Key: "moncap/hq-branch/path-blocked", Action: Trigger, At: at, Since: at, Why: "changed",
+		Severity: "critical",
+		Title:    "Packets vanish between the two sides", Tunnel: "hq-branch", Site: "emea", Code: "path-blocked",
+		Run:   "20261129-023000-abcdef",
 		Cause: "schedule nightly@2026-11-29T01:30:00Z", Outcome: "failed", Before: "established",
-		Findings: []Finding{{"path-blocked", "critical", "Packets vanish between the two sides"}, {"clock-skew", "warning", "The clocks differ"}},
+		Findings: []Finding{{"path-blocked", "critical", "Packets vanish between the two sides"},
+			{"clock-skew", "warning", "The clocks differ"}},
 	}
 	resolve := m
 	resolve.Action, resolve.Outcome, resolve.Since, resolve.Findings = Resolve, "established", at.Add(-time.Hour), nil
 	detailed := m
-	detailed.Details = &Details{"192.0.2.1 never answered <site-a> & [x](y)", []string{"site-a", "site-b"}, []string{"192.0.2.1:22", "192.0.2.2:22"}, "site-a: a\nsite-b: b"}
+	detailed.Details = &Details{"192.0.2.1 never answered <site-a> & [x](y)", []string{"site-a", "site-b"},
+		[]string{"192.0.2.1:22", "192.0.2.2:22"}, "site-a: a\nsite-b: b"}
 	long := detailed
 	long.Title, long.Findings = strings.Repeat("ä<&>", 2000), nil
 	for i := range 400 {
 		long.Findings = append(long.Findings, Finding{fmt.Sprint("code-", i), "warning", strings.Repeat("w&", 50)})
 	}
 	long.Key = "moncap/" + strings.Repeat("ü", 300)
-	digest := Message{ID: "digest-noc-1", Key: "moncap/digest/noc", Action: Digest, At: at, Severity: "warning", Title: "1 of 2 tunnels established", Left: 3,
+	digest := Message{ID: "digest-noc-1", Key: "moncap/digest/noc", Action: Digest, At: at, Severity: "warning",
+		Title: "1 of 2 tunnels established", Left: 3,
 		Tunnels: []Line{{"a", "failed", "path-blocked", at}, {"b", "never run", "", time.Time{}}}}
 	test := Message{ID: "t", Key: "moncap/test/noc", Action: Test, At: at, Severity: "info", Title: "a test", Code: "test"}
-	return map[string]Message{"trigger": m, "resolve": resolve, "details": detailed, "long": long, "digest": digest, "test": test}
+	return map[string]Message{"trigger": m, "resolve": resolve, "details": detailed, "long": long, "digest": digest,
+		"test": test}
 }
 
 // received is what a receiver got.
@@ -78,7 +84,8 @@ func receiver(t *testing.T, status int, header ...string) (address string, got *
 }
 
 func target(kind, address string) Target {
-	path := map[string]string{"slack": "/services/" + secretPart, "teams": "/workflows/" + secretPart, "ntfy": "/vpn-alerts", "webhook": "/hook"}[kind]
+	path := map[string]string{"slack": "/services/" + secretPart, "teams": "/workflows/" + secretPart,
+		"ntfy": "/vpn-alerts", "webhook": "/hook"}[kind]
 	t := Target{Name: "noc", Type: kind, URL: address + path}
 	switch kind {
 	case "pagerduty":
@@ -91,7 +98,8 @@ func target(kind, address string) Target {
 	return t
 }
 
-// Each kind of receiver gets what its maker's documentation says that it takes; the schemas of testdata are written after it.
+// Each kind of receiver gets what its maker's documentation says that it takes; the schemas of
+// testdata are written after it.
 func TestBodiesAreWhatTheirReceiversTake(t *testing.T) {
 	for _, kind := range []string{"webhook", "slack", "teams", "pagerduty", "alertmanager", "ntfy"} {
 		schema, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", kind+".json"))
@@ -155,7 +163,8 @@ func TestWhatIsToldIsResolvedByTheSameKey(t *testing.T) {
 	}
 	trigger, _ := fields[event](t, "pagerduty", all["trigger"])
 	resolve, _ := fields[event](t, "pagerduty", all["resolve"])
-	if trigger.Action != "trigger" || resolve.Action != "resolve" || trigger.DedupKey != resolve.DedupKey || trigger.DedupKey != "moncap/hq-branch/path-blocked" ||
+	if trigger.Action != "trigger" || resolve.Action != "resolve" || trigger.DedupKey != resolve.DedupKey ||
+		trigger.DedupKey != "moncap/hq-branch/path-blocked" ||
 		trigger.Payload["severity"] != "critical" || trigger.Payload["source"] != "hq-branch" || resolve.Payload != nil {
 		t.Errorf("%+v\n%+v", trigger, resolve)
 	}
@@ -168,10 +177,12 @@ func TestWhatIsToldIsResolvedByTheSameKey(t *testing.T) {
 	if r.path != "/api/v2/alerts" || r.header.Get("Authorization") != "Bearer hunter2hunter2" {
 		t.Errorf("%s, %v", r.path, r.header)
 	}
-	if fmt.Sprint(first[0].Labels) != fmt.Sprint(second[0].Labels) || first[0].Labels["tunnel"] != "hq-branch" || first[0].Labels["code"] != "path-blocked" {
+	if fmt.Sprint(first[0].Labels) != fmt.Sprint(second[0].Labels) || first[0].Labels["tunnel"] != "hq-branch" ||
+		first[0].Labels["code"] != "path-blocked" {
 		t.Errorf("labels %v, then %v", first[0].Labels, second[0].Labels)
 	}
-	if first[0].EndsAt.Sub(first[0].StartsAt) < 24*time.Hour || second[0].EndsAt.After(time.Now()) || !second[0].StartsAt.Before(first[0].StartsAt) {
+	if first[0].EndsAt.Sub(first[0].StartsAt) < 24*time.Hour || second[0].EndsAt.After(time.Now()) ||
+		!second[0].StartsAt.Before(first[0].StartsAt) {
 		t.Errorf("%+v\n%+v", first, second)
 	}
 }
@@ -183,7 +194,8 @@ func TestWebhooksAreSigned(t *testing.T) {
 	stamp, sum := strings.TrimPrefix(parts[0], "t="), strings.TrimPrefix(parts[1], "v1=")
 	h := hmac.New(sha256.New, []byte("hunter2hunter2"))
 	h.Write([]byte(stamp + "." + string(r.body)))
-	if sum != hex.EncodeToString(h.Sum(nil)) || r.header.Get("X-Moncap-Delivery") != m.ID || r.header.Get("Authorization") != "" {
+	if sum != hex.EncodeToString(h.Sum(nil)) || r.header.Get("X-Moncap-Delivery") != m.ID ||
+		r.header.Get("Authorization") != "" {
 		t.Errorf("%v", r.header)
 	}
 }
@@ -207,9 +219,12 @@ func TestAnswers(t *testing.T) {
 		final  bool
 		after  time.Duration
 	}{
-		{500, nil, false, 0}, {503, []string{"Retry-After", "120"}, false, 2 * time.Minute}, {429, []string{"Retry-After", "7"}, false, 7 * time.Second},
-		{429, []string{"Retry-After", time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)}, false, 90 * time.Second},
-		{429, []string{"Retry-After", "99999999"}, false, time.Hour}, {429, []string{"Retry-After", "soon"}, false, 0}, {429, []string{"Retry-After", "-5"}, false, 0},
+		{500, nil, false, 0}, {503, []string{"Retry-After", "120"}, false, 2 * time.Minute},
+		{429, []string{"Retry-After", "7"}, false, 7 * time.Second},
+		{429, []string{"Retry-After", time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)}, false,
+			90 * time.Second},
+		{429, []string{"Retry-After", "99999999"}, false, time.Hour}, {429, []string{"Retry-After", "soon"}, false, 0},
+		{429, []string{"Retry-After", "-5"}, false, 0},
 		{400, nil, true, 0}, {401, nil, false, 0}, {404, nil, false, 0}, {422, nil, true, 0}, {413, nil, true, 0},
 		{307, []string{"Location", "http://203.0.113.1/"}, true, 0},
 	} {
@@ -224,7 +239,8 @@ func TestAnswers(t *testing.T) {
 			if e.Final != c.final || (e.After-c.after).Abs() > 3*time.Second || len(*got) != 1 {
 				t.Errorf("%s, %d %v: %+v, %d requests", kind, c.status, c.header, e, len(*got))
 			}
-			if s := err.Error(); strings.Contains(s, "hunter2") || strings.Contains(s, "SECRET") || !strings.HasPrefix(s, "notify noc: ") {
+			if s := err.Error(); strings.Contains(s, "hunter2") || strings.Contains(s, "SECRET") ||
+				!strings.HasPrefix(s, "notify noc: ") {
 				t.Errorf("%s: the error is %s", kind, s)
 			}
 		}
@@ -236,13 +252,15 @@ func TestErrorsOfTheNetworkHaveNoSecrets(t *testing.T) {
 	closed.Close()
 	for _, kind := range []string{"slack", "teams", "ntfy", "alertmanager", "webhook", "pagerduty"} {
 		to := target(kind, closed.URL)
-		for _, address := range []string{to.URL, "http://127.0.0.1:1/" + secretPart, "http://[::1/" + secretPart, "http://moncap.invalid/" + secretPart, "https://hunter2hunter2@moncap.invalid/", "://" + secretPart} {
+		for _, address := range []string{to.URL, "http://127.0.0.1:1/" + secretPart, "http://[::1/" + secretPart,
+			"http://moncap.invalid/" + secretPart, "https://hunter2hunter2@moncap.invalid/", "://" + secretPart} {
 			to.URL = address
 			err := Send(t.Context(), to, messages()["trigger"])
 			if err == nil {
 				t.Fatalf("%s to %s: no error", kind, address)
 			}
-			if s := err.Error() + fmt.Sprintf("%v %+v %#v", to, to, to); strings.Contains(s, "hunter2") || strings.Contains(s, "SECRET") {
+			if s := err.Error() + fmt.Sprintf("%v %+v %#v", to, to, to); strings.Contains(s, "hunter2") ||
+				strings.Contains(s, "SECRET") {
 				t.Errorf("%s: %s", kind, s)
 			}
 		}
@@ -252,8 +270,10 @@ func TestErrorsOfTheNetworkHaveNoSecrets(t *testing.T) {
 func TestNothingSecretGoesInClear(t *testing.T) {
 	for _, to := range []Target{
 		{Name: "n", Type: "slack", URL: "http://hooks.example/x"}, {Name: "n", Type: "teams", URL: "http://hooks.example/x"},
-		{Name: "n", Type: "pagerduty", URL: "http://pd.example/", Key: routingKey}, {Name: "n", Type: "ntfy", URL: "http://ntfy.example/t", Token: "x"},
-		{Name: "n", Type: "alertmanager", URL: "http://am.example", Token: "x"}, {Name: "n", Type: "webhook", URL: "http://u:p@h.example/"},
+		{Name: "n", Type: "pagerduty", URL: "http://pd.example/", Key: routingKey},
+		{Name: "n", Type: "ntfy", URL: "http://ntfy.example/t", Token: "x"},
+		{Name: "n", Type: "alertmanager", URL: "http://am.example", Token: "x"},
+		{Name: "n", Type: "webhook", URL: "http://u:p@h.example/"},
 		{Name: "n", Type: "webhook", URL: "ftp://h.example/"},
 	} {
 		e, ok := errors.AsType[*Error](Send(t.Context(), to, messages()["trigger"]))
@@ -291,14 +311,16 @@ func TestRetryAfterIsReadAgainstTheClock(t *testing.T) {
 }
 
 func TestAnUnknownTypeIsFinal(t *testing.T) {
-	for _, to := range []Target{{Name: "n", Type: "fax"}, {Name: "n", Type: "ntfy", URL: "https://ntfy.example/"}, {Name: "n", Type: "ntfy", URL: "https://ntfy.example/a b"}} {
+	for _, to := range []Target{{Name: "n", Type: "fax"}, {Name: "n", Type: "ntfy", URL: "https://ntfy.example/"},
+		{Name: "n", Type: "ntfy", URL: "https://ntfy.example/a b"}} {
 		if e, ok := errors.AsType[*Error](Send(t.Context(), to, Message{})); !ok || !e.Final {
 			t.Errorf("%+v", e)
 		}
 	}
 }
 
-// What a receiver says is cut for people, and what opens the target is taken out before: no part of it is left at the cut.
+// What a receiver says is cut for people, and what opens the target is taken out before: no part of
+// it is left at the cut.
 func TestACutLeavesNoPartOfASecret(t *testing.T) {
 	const token = "0123456789abcdefghijklmnopqrstuvwxyz"
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -21,7 +21,8 @@ import (
 	"unicode"
 )
 
-// Target is where messages go, with the secrets that open it. However it is printed, it shows its name alone.
+// Target is where messages go, with the secrets that open it. However it is printed, it shows its
+// name alone.
 type Target struct {
 	Name, Type string
 	URL        string
@@ -130,11 +131,12 @@ func (t Target) post(ctx context.Context, p post) error {
 	}
 }
 
-// final says whether the same message meets the same answer: it is what the receiver cannot read. One that is not let in,
-// or not found, may be when somebody has mended that.
+// final says whether the same message meets the same answer: it is what the receiver cannot read.
+// One that is not let in, or not found, may be when somebody has mended that.
 func final(status int) bool {
 	switch status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusUnsupportedMediaType:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity,
+		http.StatusUnsupportedMediaType:
 		return true
 	}
 	return status >= 300 && status < 400
@@ -175,7 +177,8 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
-// withoutURL is an error of a client without the URL, which may be a secret, but for what could not be reached.
+// withoutURL is an error of a client without the URL, which may be a secret, but for what could not
+// be reached.
 func withoutURL(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
@@ -214,8 +217,8 @@ func (t Target) masked(s string) string {
 	return s
 }
 
-// excerpt is the beginning of what a receiver answered, on one line. What opens the target is taken out before the cut, which
-// would leave a part of it.
+// excerpt is the beginning of what a receiver answered, on one line. What opens the target is taken
+// out before the cut, which would leave a part of it.
 func (t Target) excerpt(b []byte) string {
 	s := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -226,7 +229,8 @@ func (t Target) excerpt(b []byte) string {
 	return cut(strings.Join(strings.Fields(s), " "), 120)
 }
 
-// Sign signs a body, as X-Moncap-Signature has it: "t=SECONDS,v1=HEX", the HMAC-SHA-256 of "SECONDS.BODY".
+// Sign signs a body, as X-Moncap-Signature has it: "t=SECONDS,v1=HEX", the HMAC-SHA-256
+// of "SECONDS.BODY".
 func Sign(secret string, at time.Time, body []byte) string {
 	t := strconv.FormatInt(at.Unix(), 10)
 	h := hmac.New(sha256.New, []byte(secret))

@@ -44,9 +44,15 @@ func (s *Server) looks() []look {
 		{"/runs/{run}/diff/{other}", "diff", fleet.Viewer, func(ctx context.Context, r *http.Request) (any, error) {
 			return orNil(s.diff(ctx, r.PathValue("run"), r.PathValue("other")))
 		}},
-		{"/queue", "queue", fleet.Viewer, func(ctx context.Context, _ *http.Request) (any, error) { return orNil(s.queue(ctx)) }},
-		{"/schedules", "schedules", fleet.Viewer, func(ctx context.Context, _ *http.Request) (any, error) { return orNil(s.schedules(ctx)) }},
-		{"/audit", "audit", fleet.Admin, func(ctx context.Context, _ *http.Request) (any, error) { return orNil(s.audit(ctx)) }},
+		{"/queue", "queue", fleet.Viewer, func(ctx context.Context, _ *http.Request) (any, error) {
+			return orNil(s.queue(ctx))
+		}},
+		{"/schedules", "schedules", fleet.Viewer, func(ctx context.Context, _ *http.Request) (any, error) {
+			return orNil(s.schedules(ctx))
+		}},
+		{"/audit", "audit", fleet.Admin, func(ctx context.Context, _ *http.Request) (any, error) {
+			return orNil(s.audit(ctx))
+		}},
 	}
 }
 
@@ -86,7 +92,8 @@ type act struct {
 }
 
 func (s *Server) acts() []act {
-	ofRun := func(do func(ctx context.Context, by, id string) error) func(context.Context, *http.Request, person, form) (done, error) {
+	ofRun := func(do func(ctx context.Context, by, id string) error) func(context.Context, *http.Request, person,
+		form) (done, error) {
 		return func(ctx context.Context, r *http.Request, who person, _ form) (done, error) {
 			id := r.PathValue("run")
 			return done{"/runs/" + url.PathEscape(id), []string{id}}, do(ctx, who.Name, id)
@@ -101,7 +108,8 @@ func (s *Server) acts() []act {
 		{"/tunnels/{tunnel}/runs", fleet.Operator, s.start},
 		{"/runs/{run}/cancel", fleet.Operator, ofRun(s.cancel)},
 		{"/runs/{run}/clean", fleet.Operator, ofRun(s.o.Store.Clean)},
-		{"/runs/{run}/approve", fleet.Operator, ofRun(func(ctx context.Context, by, id string) error { return s.o.Store.Approve(ctx, id, by) })},
+		{"/runs/{run}/approve", fleet.Operator,
+			ofRun(func(ctx context.Context, by, id string) error { return s.o.Store.Approve(ctx, id, by) })},
 		{"/schedules/{schedule}/pause", fleet.Admin, ofSchedule(true)},
 		{"/schedules/{schedule}/resume", fleet.Admin, ofSchedule(false)},
 		{"/schedules/{schedule}/run", fleet.Operator, s.runSchedule},
@@ -249,8 +257,8 @@ func (s *Server) api(m *http.ServeMux) {
 	})
 }
 
-// sent reads what a program sends with an act. A key that is not known may be meant as something that there is none of: it
-// is refused.
+// sent reads what a program sends with an act. A key that is not known may be meant as something
+// that there is none of: it is refused.
 func sent(r *http.Request) (form, error) {
 	var f form
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

@@ -27,7 +27,8 @@ import (
 	"github.com/moncap/moncap/capture/fleet/page"
 )
 
-// Two clicks on Start are one run, also when both are under way at once; another form, and one that failed, are others.
+// Two clicks on Start are one run, also when both are under way at once; another form, and one that
+// failed, are others.
 func TestTwoClicksAreOneRun(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -52,9 +53,10 @@ func TestTwoClicksAreOneRun(t *testing.T) {
 		t.Fatalf("the form has no key: %s", html)
 	}
 	click := func(key, reason string) answer {
-		return l.ask(t, fleet.Operator, "POST", "/tunnels/hq/runs", url.Values{"once": {key}, "until": {"decided"}, "reason": {reason}}.Encode(), func(r *http.Request) {
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		})
+		return l.ask(t, fleet.Operator, "POST", "/tunnels/hq/runs",
+			url.Values{"once": {key}, "until": {"decided"}, "reason": {reason}}.Encode(), func(r *http.Request) {
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			})
 	}
 	var wg sync.WaitGroup
 	for range 8 {
@@ -77,7 +79,8 @@ func TestTwoClicksAreOneRun(t *testing.T) {
 		t.Errorf("once more after an error: %d %s", got.status, got.header.Get("Location"))
 	}
 	api := func(role fleet.Role, key string) string {
-		return l.ask(t, role, "POST", "/api/v1/tunnels/hq/runs", `{}`, func(r *http.Request) { r.Header.Set("Idempotency-Key", key) }).body
+		return l.ask(t, role, "POST", "/api/v1/tunnels/hq/runs", `{}`,
+			func(r *http.Request) { r.Header.Set("Idempotency-Key", key) }).body
 	}
 	first, again, other := api(fleet.Operator, "k1"), api(fleet.Operator, "k1"), api(fleet.Admin, "k1")
 	if first != again || first == other || !strings.Contains(first, "000004") {
@@ -101,8 +104,8 @@ func TestFormsAreForms(t *testing.T) {
 		t.Errorf("bytes that are no text: %d", got.status)
 	}
 	for _, path := range []string{
-		"/runs/%00/bundle.zip", "/tunnels/%ff", "/api/v1/runs/..%2f..%2fetc%2fpasswd/report", "/runs/..%2f..%2f/bundle.zip", "/tunnels/%2e%2e",
-		"/tunnels/a%0d%0aSet-Cookie:x", "/static/..%2fpage.css", "/api/v1/schedules/%00",
+		"/runs/%00/bundle.zip", "/tunnels/%ff", "/api/v1/runs/..%2f..%2fetc%2fpasswd/report", "/runs/..%2f..%2f/bundle.zip",
+		"/tunnels/%2e%2e", "/tunnels/a%0d%0aSet-Cookie:x", "/static/..%2fpage.css", "/api/v1/schedules/%00",
 	} {
 		if got := l.ask(t, fleet.Operator, "GET", path, "", nil); got.status != 404 || got.header.Get("Set-Cookie") != "" {
 			t.Errorf("%s: %d", path, got.status)
@@ -120,7 +123,8 @@ func TestFormsAreForms(t *testing.T) {
 	}
 }
 
-// Many wrong tokens at once are no more than one after the other, and an address with a port is an address.
+// Many wrong tokens at once are no more than one after the other, and an address with a
+// port is an address.
 func TestWrongTokensAtOnce(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, func(o *page.Options) { o.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
@@ -142,11 +146,14 @@ func TestWrongTokensAtOnce(t *testing.T) {
 	if got[401] != 5 || got[429] != 35 {
 		t.Errorf("%v, want 5 times 401", got)
 	}
-	if a := l.ask(t, fleet.Viewer, "GET", "/api/v1/fleet", "", func(r *http.Request) { r.Header.Set("X-Forwarded-For", "[2001:db8::7]:443") }); a.status != 200 {
+	if a := l.ask(t, fleet.Viewer, "GET", "/api/v1/fleet", "",
+		func(r *http.Request) { r.Header.Set("X-Forwarded-For", "[2001:db8::7]:443") }); a.status != 200 {
 		t.Errorf("from another address: %d %s", a.status, a.body)
 	}
-	for path, want := range map[string]int{"/api/v1/fleet": 403, "/login": 403, "/healthz": 200, "/readyz": 200} { // read by others before the proxy
-		if a := l.ask(t, fleet.Viewer, "GET", path, "", func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "http") }); a.status != want {
+	for path, want := range map[string]int{"/api/v1/fleet": 403, "/login": 403, "/healthz": 200,
+		"/readyz": 200} { // read by others before the proxy
+		if a := l.ask(t, fleet.Viewer, "GET", path, "",
+			func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "http") }); a.status != want {
 			t.Errorf("%s in clear to the proxy: %d, want %d", path, a.status, want)
 		}
 	}
@@ -165,7 +172,8 @@ func follower(t *testing.T, at, token string) (lines <-chan string, end func()) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.StatusCode != 200 || a.Header.Get("Content-Type") != "text/event-stream" || a.Header.Get("Cache-Control") != "no-store" {
+	if a.StatusCode != 200 || a.Header.Get("Content-Type") != "text/event-stream" ||
+		a.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%s %v", a.Status, a.Header)
 	}
 	out := make(chan string, 100)
@@ -181,8 +189,8 @@ func follower(t *testing.T, at, token string) (lines <-chan string, end func()) 
 	return out, cancel
 }
 
-// Who follows hears that something happened, no more than that; who comes later, what may have happened before; and the
-// page ends in time with many who follow.
+// Who follows hears that something happened, no more than that; who comes later, what may have
+// happened before; and the page ends in time with many who follow.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, nil)
@@ -283,7 +291,8 @@ func TestDownloads(t *testing.T) {
 	l.exec(t, "UPDATE moncap_run SET bundle = ?, host = ? WHERE id = ?", filepath.Join(folder, "branch-"+id), host, id)
 	l.exec(t, "INSERT INTO moncap_report (run, gz) VALUES (?, ?)", id, packed(t, rep))
 	for path, kind := range map[string]string{
-		"/bundle.zip": "application/zip", "/both.pcapng": "application/vnd.tcpdump.pcap", "/transcript": "text/", "/report": "application/json", "/report.html": "text/html",
+		"/bundle.zip": "application/zip", "/both.pcapng": "application/vnd.tcpdump.pcap", "/transcript": "text/",
+		"/report": "application/json", "/report.html": "text/html",
 	} {
 		for _, prefix := range []string{"", "/api/v1"} {
 			if prefix == "" && path == "/report" || prefix != "" && path == "/report.html" {
@@ -321,7 +330,8 @@ func TestDownloads(t *testing.T) {
 			t.Errorf("the zip has no %s: %v", bundle.CaptureFile(side), names)
 		}
 	}
-	if got := l.ask(t, fleet.Operator, "GET", "/runs/"+id+"/both.pcapng", "", nil); !strings.HasPrefix(got.body, "\x0a\x0d\x0d\x0a") || got.header.Get("Content-Disposition") != `attachment; filename="`+id+`.pcapng"` {
+	if got := l.ask(t, fleet.Operator, "GET", "/runs/"+id+"/both.pcapng", "", nil); !strings.HasPrefix(got.body,
+		"\x0a\x0d\x0d\x0a") || got.header.Get("Content-Disposition") != `attachment; filename="`+id+`.pcapng"` {
 		t.Errorf("pcapng: %q %v", got.body[:min(len(got.body), 20)], got.header)
 	}
 	// A folder that is none of this worker's runs is not given, whatever the database says.
@@ -359,7 +369,8 @@ func bundled(t *testing.T, dir string) []byte {
 			t.Fatal(err)
 		}
 		var file bytes.Buffer
-		if err := bundle.WritePCAP(&file, []bundle.Packet{{Time: time.Unix(1700000000, 0), Data: make([]byte, 60)}}); err != nil {
+		if err := bundle.WritePCAP(&file,
+			[]bundle.Packet{{Time: time.Unix(1700000000, 0), Data: make([]byte, 60)}}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := p.Write(file.Bytes()); err != nil {

@@ -19,16 +19,18 @@ import (
 	"github.com/moncap/moncap/capture/fleet"
 )
 
-// Who has what is in the packets is written down: reports, transcripts, captures and bundles are for operators.
+// Who has what is in the packets is written down: reports, transcripts, captures and bundles are
+// for operators.
 
 // downloads are a run's documents, below prefix.
 func (s *Server) downloads(m *http.ServeMux, prefix string) {
 	get := func(name, what string, give func(http.ResponseWriter, *http.Request, person, fleet.Run) error) {
-		m.HandleFunc("GET "+prefix+"/runs/{run}/"+name, s.only(fleet.Operator, func(w http.ResponseWriter, r *http.Request, who person) {
-			if err := s.give(w, r, who, what, give); err != nil {
-				s.fail(w, r, err)
-			}
-		}))
+		m.HandleFunc("GET "+prefix+"/runs/{run}/"+name,
+			s.only(fleet.Operator, func(w http.ResponseWriter, r *http.Request, who person) {
+				if err := s.give(w, r, who, what, give); err != nil {
+					s.fail(w, r, err)
+				}
+			}))
 	}
 	get("bundle.zip", "download bundle", s.giveBundle)
 	get("both.pcapng", "download captures", s.givePCAPNG)
@@ -43,7 +45,8 @@ func (s *Server) downloads(m *http.ServeMux, prefix string) {
 
 // give writes down who has something, and gives it. An error is one before the first byte.
 func (s *Server) give(
-	w http.ResponseWriter, r *http.Request, who person, what string, give func(http.ResponseWriter, *http.Request, person, fleet.Run) error,
+	w http.ResponseWriter, r *http.Request, who person, what string,
+	give func(http.ResponseWriter, *http.Request, person, fleet.Run) error,
 ) error {
 	select {
 	case s.loads <- struct{}{}:
@@ -110,7 +113,8 @@ func (s *Server) withBundle(ctx context.Context, r fleet.Run, f func(*bundle.Bun
 	return errors.Join(f(b), b.Close())
 }
 
-// ours says whether a folder is one of a run of this machine: what the database says is not obeyed further.
+// ours says whether a folder is one of a run of this machine: what the database says is
+// not obeyed further.
 func (s *Server) ours(dir string) bool {
 	if s.o.Folder == "" || filepath.Dir(filepath.Clean(dir)) != filepath.Clean(s.o.Folder) {
 		return false
@@ -196,8 +200,8 @@ func (s *Server) giveReport(w http.ResponseWriter, r *http.Request, _ person, ru
 	if err != nil {
 		transcripts = nil // the report is there without
 	}
-	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "+
-		"form-action 'none'; frame-ancestors 'none'")
+	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	s.begun(r, render.HTML(w, rep, render.HTMLOptions{Transcripts: transcripts}))
 	return nil

@@ -10,7 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// policy is what a page of ours may load and do: its own style, script and pictures, and nothing of anybody else.
+// policy is what a page of ours may load and do: its own style, script and pictures, and nothing of
+// anybody else.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
@@ -33,7 +34,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		if encrypted(r) {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		if c := callerOf(r); c.inClear && !strings.HasPrefix(r.URL.Path, "/healthz") && !strings.HasPrefix(r.URL.Path, "/readyz") {
+		if c := callerOf(r); c.inClear && !strings.HasPrefix(r.URL.Path, "/healthz") &&
+			!strings.HasPrefix(r.URL.Path, "/readyz") {
 			s.deny(w, r, http.StatusForbidden, "tokens do not travel in clear: ask for it by the proxy that encrypts")
 			return
 		}
@@ -68,8 +70,9 @@ func callerOf(r *http.Request) caller {
 
 func encrypted(r *http.Request) bool { return callerOf(r).encrypted }
 
-// withCaller finds out from where a request comes. A proxy that is trusted says for whom it asks: the last address that
-// it was not itself is taken, which it added itself; what stands before that anybody can write.
+// withCaller finds out from where a request comes. A proxy that is trusted says for whom it asks:
+// the last address that it was not itself is taken, which it added itself; what stands before that
+// anybody can write.
 func (s *Server) withCaller(r *http.Request) *http.Request {
 	c := caller{address: r.RemoteAddr, encrypted: r.TLS != nil}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
@@ -109,8 +112,8 @@ func hopOf(text string) (netip.Addr, bool) {
 	return a, err == nil
 }
 
-// onLoopback says whether a connection arrived at an address that this machine alone reaches. What came over none, as in
-// a test, did so.
+// onLoopback says whether a connection arrived at an address that this machine alone reaches. What
+// came over none, as in a test, did so.
 func onLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -133,8 +136,8 @@ func (s *Server) trusts(address string) bool {
 	return false
 }
 
-// knowsHost keeps a name that somebody points at this address from being one of this page (DNS rebinding). The address
-// itself, at which the connection arrived, is no such name.
+// knowsHost keeps a name that somebody points at this address from being one of this page (DNS
+// rebinding). The address itself, at which the connection arrived, is no such name.
 func (s *Server) knowsHost(r *http.Request) bool {
 	name := r.Host
 	if host, _, err := net.SplitHostPort(r.Host); err == nil {

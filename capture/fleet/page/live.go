@@ -11,8 +11,8 @@ import (
 	"github.com/moncap/moncap/capture/fleet"
 )
 
-// pulse tells who follows the fleet that something has happened. The database is asked by one goroutine, and only while
-// somebody follows.
+// pulse tells who follows the fleet that something has happened. The database is asked by one
+// goroutine, and only while somebody follows.
 type pulse struct {
 	mu        sync.Mutex
 	followers int
@@ -104,8 +104,8 @@ func (p *pulse) follow(who string) (leave func(), ok bool) {
 	}, true
 }
 
-// events says that something has happened, in the fleet or to one run; what, the page is asked anew for. See the HTML
-// Standard, Section 9.2, "Server-sent events".
+// events says that something has happened, in the fleet or to one run; what, the page is asked anew
+// for. See the HTML Standard, Section 9.2, "Server-sent events".
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	who, err := s.who(r)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 // loginLasts is how long somebody is logged in.
 const loginLasts = 12 * time.Hour
 
-// cookieName is the cookie's, which holds the secret of a login. Browsers take one that begins with __Host- over
-// encrypted connections alone, and send it to nobody else; on loopback without encryption there is no such thing
-// (RFC 6265bis, Section 4.1.3.2).
+// cookieName is the cookie's, which holds the secret of a login. Browsers take one that begins with
+// __Host- over encrypted connections alone, and send it to nobody else; on loopback without
+// encryption there is no such thing (RFC 6265bis, Section 4.1.3.2).
 func cookieName(r *http.Request) string {
 	if encrypted(r) {
 		return "__Host-moncap"
@@ -98,7 +98,8 @@ const (
 
 func newFailures() *failures { return &failures{from: map[string][]time.Time{}} }
 
-// source is what is counted as one: an address, or the network of an IPv6 one, of which a customer has all.
+// source is what is counted as one: an address, or the network of an IPv6 one, of which a customer
+// has all.
 func source(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil || a.Is4() {
@@ -175,10 +176,12 @@ func (s *Server) logIn(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, fleet.ErrNoToken):
-		s.showPage(w, r, http.StatusUnauthorized, person{}, "login", loginView{next, "There is no such token. It may have been removed."})
+		s.showPage(w, r, http.StatusUnauthorized, person{}, "login",
+			loginView{next, "There is no such token. It may have been removed."})
 	case errors.Is(err, errTooMany):
 		w.Header().Set("Retry-After", "60")
-		s.showPage(w, r, http.StatusTooManyRequests, person{}, "login", loginView{next, "Too many wrong tokens came from your address. Try again in a minute."})
+		s.showPage(w, r, http.StatusTooManyRequests, person{}, "login",
+			loginView{next, "Too many wrong tokens came from your address. Try again in a minute."})
 	case err != nil:
 		s.fail(w, r, err)
 	default:

@@ -66,8 +66,8 @@ func escape(s string) string {
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// WriteMetrics writes what the fleet's database tells, with every tunnel of configured, also one that never ran, whose
-// values are -1.
+// WriteMetrics writes what the fleet's database tells, with every tunnel of configured, also one
+// that never ran, whose values are -1.
 func WriteMetrics(ctx context.Context, to io.Writer, store *fleet.Store, configured []string) error {
 	w := bufio.NewWriter(to)
 	if err := tunnelMetrics(ctx, w, store, configured); err != nil {
@@ -109,7 +109,8 @@ func tunnelMetrics(ctx context.Context, w io.Writer, store *fleet.Store, configu
 		c := strips[n][0]
 		f.put(float64(exitOf(c)), "tunnel", n, "outcome", verdict(c.State, c.Outcome))
 	}
-	f = newFamily(w, "moncap_tunnel_last_run_timestamp_seconds", "gauge", "When the tunnel's last run ended; -1: it never ran.")
+	f = newFamily(w, "moncap_tunnel_last_run_timestamp_seconds", "gauge",
+		"When the tunnel's last run ended; -1: it never ran.")
 	for _, n := range sorted {
 		if len(strips[n]) == 0 {
 			f.put(-1, "tunnel", n)
@@ -142,18 +143,22 @@ func countMetrics(ctx context.Context, w io.Writer, store *fleet.Store) error {
 	if err != nil {
 		return err
 	}
-	f := newFamily(w, "moncap_start_gap_seconds", "gauge", "Time between the starts of the two captures of the tunnel's last run that had both.")
+	f := newFamily(w, "moncap_start_gap_seconds", "gauge",
+		"Time between the starts of the two captures of the tunnel's last run that had both.")
 	for _, n := range slices.Sorted(maps.Keys(c.StartGap)) {
 		f.put(c.StartGap[n].Seconds(), "tunnel", n)
 	}
-	f = newFamily(w, "moncap_runs_total", "counter", "Runs that are over, by how they ended; those that left something on a router are counted when it is gone.")
+	f = newFamily(w, "moncap_runs_total", "counter",
+		"Runs that are over, by how they ended; those that left something on a router are counted when it is gone.")
 	for _, state := range fleet.States() {
 		if state.Over() && state != fleet.Dirty {
 			f.put(float64(c.Over[state]), "state", string(state))
 		}
 	}
-	newFamily(w, "moncap_dirty_runs", "gauge", "Runs that left something on a router, which is there still.").put(float64(c.Open[fleet.Dirty]))
-	newFamily(w, "moncap_recovering_runs", "gauge", "Runs whose worker is gone, and that another one goes on with.").put(float64(c.Open[fleet.Recovering]))
+	newFamily(w, "moncap_dirty_runs", "gauge",
+		"Runs that left something on a router, which is there still.").put(float64(c.Open[fleet.Dirty]))
+	newFamily(w, "moncap_recovering_runs", "gauge",
+		"Runs whose worker is gone, and that another one goes on with.").put(float64(c.Open[fleet.Recovering]))
 	f = newFamily(w, "moncap_queue_waiting", "gauge", "Runs that wait, by the site whose workers serve them.")
 	if len(c.Waiting) == 0 {
 		f.put(0, "site", "")
@@ -161,7 +166,8 @@ func countMetrics(ctx context.Context, w io.Writer, store *fleet.Store) error {
 	for _, site := range slices.Sorted(maps.Keys(c.Waiting)) {
 		f.put(float64(c.Waiting[site]), "site", site)
 	}
-	newFamily(w, "moncap_oldest_wait_seconds", "gauge", "How long the first of the runs has waited that may begin.").put(c.Oldest.Seconds())
+	newFamily(w, "moncap_oldest_wait_seconds", "gauge",
+		"How long the first of the runs has waited that may begin.").put(c.Oldest.Seconds())
 	return nil
 }
 
@@ -184,7 +190,8 @@ func workerMetrics(ctx context.Context, w io.Writer, store *fleet.Store) error {
 	if err != nil {
 		return err
 	}
-	f = newFamily(w, "moncap_schedule_next_timestamp_seconds", "gauge", "When a schedule is due; a schedule that is paused, or never due, has none.")
+	f = newFamily(w, "moncap_schedule_next_timestamp_seconds", "gauge",
+		"When a schedule is due; a schedule that is paused, or never due, has none.")
 	for _, c := range schedules {
 		if !c.Paused && !c.Due.IsZero() {
 			f.put(seconds(c.Due), "schedule", c.Name)

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// once keeps what was asked for from being done again when it is asked for again by the same form or, for programs, with
-// the same Idempotency-Key: somebody has clicked twice, or has not heard the answer.
+// once keeps what was asked for from being done again when it is asked for again by the same
+// form or, for programs, with the same Idempotency-Key: somebody has clicked twice, or has
+// not heard the answer.
 type once struct {
 	mu   sync.Mutex
 	kept map[string]*doing
@@ -35,8 +36,8 @@ func newOnce() *once { return &once{kept: map[string]*doing{}} }
 // newKey is that of a form which is shown.
 func newKey() string { return rand.Text() }
 
-// do does something unless it was done by that key: then it is what came of it. What has failed may be tried again. The
-// one that waits does so until ctx ends.
+// do does something unless it was done by that key: then it is what came of it. What has failed may
+// be tried again. The one that waits does so until ctx ends.
 func (o *once) do(ctx context.Context, act func() (done, error), key ...string) (done, error) {
 	k := strings.Join(key, "\x00")
 	for {

@@ -1,9 +1,10 @@
-// Package page is what moncap serve shows and takes over HTTP: a page for people, the same as JSON for programs
-// (moncap.api/v1), and metrics.
+// Package page is what moncap serve shows and takes over HTTP: a page for people, the same as JSON
+// for programs (moncap.api/v1), and metrics.
 //
-// The page works without scripts; where there are some, it follows what happens. Everything that is shown comes from the
-// fleet's database. What is asked for goes through package fleet, as the commands do, so that slots, approvals and
-// blackouts hold for whoever asks by whatever way; nothing that is sent here becomes a command on a router.
+// The page works without scripts; where there are some, it follows what happens. Everything that is
+// shown comes from the fleet's database. What is asked for goes through package fleet, as the
+// commands do, so that slots, approvals and blackouts hold for whoever asks by whatever way;
+// nothing that is sent here becomes a command on a router.
 package page
 
 import (
@@ -61,7 +62,8 @@ type Options struct {
 	Proxies []netip.Prefix
 	// ProxySocket says so of whoever may open the unix socket.
 	ProxySocket bool
-	// Also adds handlers that prove by themselves who asks: behind the limits and the Host check, not behind the login.
+	// Also adds handlers that prove by themselves who asks: behind the limits and the Host check, not
+	// behind the login.
 	Also func(*http.ServeMux)
 }
 
@@ -88,7 +90,8 @@ const (
 
 // New makes the page.
 func New(o Options) *Server {
-	s := &Server{o: o, log: o.Log, wrong: newFailures(), pulse: newPulse(), loads: make(chan struct{}, loadsAtOnce), once: newOnce()}
+	s := &Server{o: o, log: o.Log, wrong: newFailures(), pulse: newPulse(), loads: make(chan struct{}, loadsAtOnce),
+		once: newOnce()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

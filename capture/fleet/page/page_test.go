@@ -68,7 +68,8 @@ func newLab(t testing.TB, change func(*page.Options)) *lab {
 		}
 	}
 	o := page.Options{
-		Store: l.store, Version: "test", Log: slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Store: l.store, Version: "test",
+		Log: slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Tunnels: func() []page.Tunnel {
 			return []page.Tunnel{{Name: "hq", Peers: [2]string{"site-a", "site-b"}, Tags: []string{"prod"}}, {Name: "new one"}}
 		},
@@ -95,13 +96,16 @@ func newLab(t testing.TB, change func(*page.Options)) *lab {
 func request(t testing.TB, tunnel, id, by string) fleet.Request {
 	t.Helper()
 	end := func(name, address string) capture.Endpoint {
-		return capture.Endpoint{Name: name, Address: netip.MustParseAddr(address), Interface: "GigabitEthernet1", Platform: "cisco_iosxe"}
+		return capture.Endpoint{Name: name, Address: netip.MustParseAddr(address), Interface: "GigabitEthernet1",
+			Platform: "cisco_iosxe"}
 	}
-	p, err := capture.NewPlan(tunnel, end("site-a", "192.0.2.1"), end("site-b", "192.0.2.2"), capture.Settings{Duration: time.Second}, id)
+	p, err := capture.NewPlan(tunnel, end("site-a", "192.0.2.1"), end("site-b", "192.0.2.2"),
+		capture.Settings{Duration: time.Second}, id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fleet.Request{Plan: p, A: fleet.Slot{Router: "a", Runs: 1}, B: fleet.Slot{Router: "b", Runs: 1}, By: by, Approve: tunnel == "hq", Priority: fleet.Normal}
+	return fleet.Request{Plan: p, A: fleet.Slot{Router: "a", Runs: 1}, B: fleet.Slot{Router: "b", Runs: 1}, By: by,
+		Approve: tunnel == "hq", Priority: fleet.Normal}
 }
 
 func opened(t testing.TB, file string) *sql.DB {
@@ -128,7 +132,8 @@ var outcomes = []struct {
 	outcome, state string
 	exit           int
 }{
-	{"established", "done", 0}, {"established", "done", 0}, {"established", "done", 0}, {"degraded", "done", 1}, {"failed", "done", 2}, {"inconclusive", "done", 3},
+	{"established", "done", 0}, {"established", "done", 0}, {"established", "done", 0}, {"degraded", "done", 1},
+	{"failed", "done", 2}, {"inconclusive", "done", 3},
 	{"not-run", "failed", 4},
 }
 
@@ -148,19 +153,24 @@ func fill(t testing.TB, db *sql.DB, mark string, tunnels, runs int) {
 			}
 			id := fmt.Sprintf("20261129-%06d-%06d", n, i)
 			ended := begin.Add(time.Duration(n)*24*time.Hour + time.Duration(i)*time.Second).UnixMilli()
-			rows = append(rows, fmt.Sprintf("('%s', 'branch-%03d', 'hub', 'branch-%03d', '', '', 1, 1, '', '%s', 1, %d, %d, %d, '%s', %d, '%s', 'schedule nightly@x', 'worker', 1)",
+			rows = append(rows, fmt.Sprintf("('%s', 'branch-%03d', 'hub', 'branch-%03d', '', '', 1, 1, '', '%s', 1, %d, %d, "+
+				"%d, '%s', %d, '%s', 'schedule nightly@x', 'worker', 1)",
 				id, i, i, o.state, ended-60000, ended-60000, ended, o.outcome, o.exit,
-				"hub (192.0.2.1) and the branch: "+o.outcome+"; the responder refused the proposal, since its key exchange is another one."))
+				"hub (192.0.2.1) and the branch: "+o.outcome+"; the responder refused the proposal, since its key exchange is "+
+					"another one."))
 			if o.exit > 0 && o.exit < 3 {
-				found = append(found, fmt.Sprintf("('%s', 'no-proposal-chosen', 'critical'), ('%s', 'clock-offset', 'warning')", id, id))
+				found = append(found, fmt.Sprintf("('%s', 'no-proposal-chosen', 'critical'), ('%s', 'clock-offset', 'warning')", id,
+					id))
 			}
 		}
-		if _, err := tx.Exec(`INSERT INTO moncap_run (id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, state, priority, created, started, ended, outcome, exit, headline, cause, who, clean)
+		if _, err := tx.Exec(
+			`INSERT INTO moncap_run (id, tunnel, a, b, router_a, router_b, runs_a, runs_b, site, state, priority, created, started, ended, outcome, exit, headline, cause, who, clean)
 			VALUES ` + strings.Join(rows, ",")); err != nil {
 			t.Fatal(err)
 		}
 		if len(found) > 0 {
-			if _, err := tx.Exec("INSERT INTO moncap_finding (run, code, severity) VALUES " + strings.Join(found, ",")); err != nil {
+			if _, err := tx.Exec("INSERT INTO moncap_finding (run, code, severity) VALUES " +
+				strings.Join(found, ",")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -231,23 +241,38 @@ func TestAPI(t *testing.T) {
 		want   int
 	}{
 		{fleet.Viewer, "GET", "/fleet", "", 200}, {fleet.Viewer, "GET", "/fleet?verdict=failed&q=branch", "", 200},
-		{fleet.Viewer, "GET", "/tunnels/hq", "", 200}, {fleet.Viewer, "GET", "/tunnels/new%20one", "", 200}, {fleet.Viewer, "GET", "/tunnels/branch-000", "", 200},
-		{fleet.Viewer, "GET", "/tunnels/nosuch", "", 404}, {fleet.Viewer, "GET", "/runs/nosuch", "", 404}, {fleet.Viewer, "GET", "/runs/20261129-000029-000000", "", 200},
-		{fleet.Viewer, "GET", "/queue", "", 200}, {fleet.Viewer, "GET", "/schedules", "", 200}, {fleet.Viewer, "GET", "/audit", "", 403}, {fleet.Admin, "GET", "/audit", "", 200},
-		{"", "GET", "/fleet", "", 401}, {fleet.Viewer, "GET", "/nosuch", "", 404}, {fleet.Viewer, "POST", "/tunnels/hq/runs", "", 403},
-		{fleet.Operator, "POST", "/tunnels/hq/runs", `{"until": "decided", "duration": "90s", "reason": "since nine", "change": "CHG1", "priority": "urgent"}`, 202},
-		{fleet.Operator, "POST", "/tunnels/hq/runs", `{"trigger": "clear crypto session"}`, 400}, {fleet.Operator, "POST", "/tunnels/hq/runs", `{"duration": "soon"}`, 400},
-		{fleet.Operator, "POST", "/tunnels/hq/runs", `{"reason": "two\nlines"}`, 400}, {fleet.Operator, "POST", "/tunnels/hq/runs", `{} {}`, 400},
-		{fleet.Operator, "POST", "/tunnels/hq/runs", `{"reason": "` + strings.Repeat("x", 2<<20) + `"}`, 413}, {fleet.Operator, "POST", "/tunnels/nosuch/runs", `{}`, 404},
+		{fleet.Viewer, "GET", "/tunnels/hq", "", 200}, {fleet.Viewer, "GET", "/tunnels/new%20one", "", 200},
+		{fleet.Viewer, "GET", "/tunnels/branch-000", "", 200},
+		{fleet.Viewer, "GET", "/tunnels/nosuch", "", 404}, {fleet.Viewer, "GET", "/runs/nosuch", "", 404},
+		{fleet.Viewer, "GET", "/runs/20261129-000029-000000", "", 200},
+		{fleet.Viewer, "GET", "/queue", "", 200}, {fleet.Viewer, "GET", "/schedules", "", 200},
+		{fleet.Viewer, "GET", "/audit", "", 403}, {fleet.Admin, "GET", "/audit", "", 200},
+		{"", "GET", "/fleet", "", 401}, {fleet.Viewer, "GET", "/nosuch", "", 404},
+		{fleet.Viewer, "POST", "/tunnels/hq/runs", "", 403},
+		{fleet.Operator, "POST", "/tunnels/hq/runs",
+			`{"until": "decided", "duration": "90s", "reason": "since nine", "change": "CHG1", "priority": "urgent"}`, 202},
+		{fleet.Operator, "POST", "/tunnels/hq/runs", `{"trigger": "clear crypto session"}`, 400},
+		{fleet.Operator, "POST", "/tunnels/hq/runs", `{"duration": "soon"}`, 400},
+		{fleet.Operator, "POST", "/tunnels/hq/runs", `{"reason": "two\nlines"}`, 400},
+		{fleet.Operator, "POST", "/tunnels/hq/runs", `{} {}`, 400},
+		{fleet.Operator, "POST", "/tunnels/hq/runs", `{"reason": "` + strings.Repeat("x", 2<<20) + `"}`, 413},
+		{fleet.Operator, "POST", "/tunnels/nosuch/runs", `{}`, 404},
 		{fleet.Operator, "GET", "/queue", "", 200}, {fleet.Operator, "GET", "/runs/20261129-120000-000001", "", 200},
 		{fleet.Operator, "POST", "/runs/20261129-120000-000001/approve", "", 409}, // who asked for it
-		{fleet.Viewer, "POST", "/runs/20261129-120000-000001/approve", "", 403}, {fleet.Admin, "POST", "/runs/20261129-120000-000001/approve", "", 202},
-		{fleet.Admin, "POST", "/runs/20261129-120000-000001/approve", "", 409}, {fleet.Viewer, "POST", "/runs/20261129-120000-000001/cancel", "", 403},
-		{fleet.Operator, "POST", "/runs/20261129-120000-000001/cancel", "", 202}, {fleet.Operator, "POST", "/runs/20261129-000029-000000/cancel", "", 409},
-		{fleet.Operator, "POST", "/runs/20261129-120000-000001/clean", "", 409}, {fleet.Operator, "POST", "/schedules/x/pause", "", 403},
-		{fleet.Admin, "POST", "/schedules/x/pause", "", 404}, {fleet.Operator, "GET", "/runs/20261129-000029-000000/bundle.zip", "", 404},
-		{fleet.Viewer, "GET", "/runs/20261129-000029-000000/report", "", 403}, {fleet.Viewer, "GET", "/runs/20261129-000029-000000/both.pcapng", "", 403},
-		{fleet.Viewer, "GET", "/runs/20261129-000029-000000/transcript", "", 403}, {fleet.Operator, "GET", "/runs/20261129-000029-000000/diff", "", 404},
+		{fleet.Viewer, "POST", "/runs/20261129-120000-000001/approve", "", 403},
+		{fleet.Admin, "POST", "/runs/20261129-120000-000001/approve", "", 202},
+		{fleet.Admin, "POST", "/runs/20261129-120000-000001/approve", "", 409},
+		{fleet.Viewer, "POST", "/runs/20261129-120000-000001/cancel", "", 403},
+		{fleet.Operator, "POST", "/runs/20261129-120000-000001/cancel", "", 202},
+		{fleet.Operator, "POST", "/runs/20261129-000029-000000/cancel", "", 409},
+		{fleet.Operator, "POST", "/runs/20261129-120000-000001/clean", "", 409},
+		{fleet.Operator, "POST", "/schedules/x/pause", "", 403},
+		{fleet.Admin, "POST", "/schedules/x/pause", "", 404},
+		{fleet.Operator, "GET", "/runs/20261129-000029-000000/bundle.zip", "", 404},
+		{fleet.Viewer, "GET", "/runs/20261129-000029-000000/report", "", 403},
+		{fleet.Viewer, "GET", "/runs/20261129-000029-000000/both.pcapng", "", 403},
+		{fleet.Viewer, "GET", "/runs/20261129-000029-000000/transcript", "", 403},
+		{fleet.Operator, "GET", "/runs/20261129-000029-000000/diff", "", 404},
 	} {
 		got := l.ask(t, q.role, q.method, "/api/v1"+q.path, q.body, nil)
 		if got.status != q.want {
@@ -262,7 +287,8 @@ func TestAPI(t *testing.T) {
 			t.Errorf("%s %s: %v", q.method, q.path, err)
 		}
 	}
-	if len(l.asked) != 1 || l.asked[0].By != "operator" || l.asked[0].Duration != 90*time.Second || l.asked[0].Priority != fleet.Urgent || l.asked[0].Reason != "since nine" {
+	if len(l.asked) != 1 || l.asked[0].By != "operator" || l.asked[0].Duration != 90*time.Second ||
+		l.asked[0].Priority != fleet.Urgent || l.asked[0].Reason != "since nine" {
 		t.Errorf("asked for %+v", l.asked)
 	}
 	rows, err := l.store.AuditRows(t.Context(), time.Time{})
@@ -276,7 +302,8 @@ func TestAPI(t *testing.T) {
 		}
 		what = append(what, r.Who+" "+r.What)
 	}
-	if got := strings.Join(what, ", "); !strings.HasSuffix(got, "operator submit, admin approve, operator cancel, operator download bundle") {
+	if got := strings.Join(what, ", "); !strings.HasSuffix(got,
+		"operator submit, admin approve, operator cancel, operator download bundle") {
 		t.Errorf("written down: %s", got)
 	}
 }
@@ -312,10 +339,12 @@ func TestWorstFirst(t *testing.T) {
 		}
 	}
 	html := l.ask(t, fleet.Viewer, "GET", "/", "", nil).body
-	if strings.Index(html, ">new one<") < strings.Index(html, `data-sign="✘"`) || !strings.Contains(html, `data-sign="·">never`) {
+	if strings.Index(html, ">new one<") < strings.Index(html, `data-sign="✘"`) ||
+		!strings.Contains(html, `data-sign="·">never`) {
 		t.Error("the page has another order, or leaves out what never ran")
 	}
-	if one := l.ask(t, fleet.Viewer, "GET", "/?v=never", "", nil).body; !strings.Contains(one, ">new one<") || strings.Contains(one, ">branch-000<") {
+	if one := l.ask(t, fleet.Viewer, "GET", "/?v=never", "", nil).body; !strings.Contains(one, ">new one<") ||
+		strings.Contains(one, ">branch-000<") {
 		t.Error("chosen by verdict, others are there")
 	}
 }
@@ -327,7 +356,8 @@ func TestGuards(t *testing.T) {
 	host := func(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
 	for name, want := range map[string]int{
 		"": 200, "localhost:8480": 200, "127.0.0.1": 200, "moncap.example.net": 200, "MONCAP.example.net.:443": 200,
-		"evil.example": 421, "127.0.0.2": 421, "[::1]:8480": 421, "moncap.example.net.evil.example": 421, "localhost.evil.example": 421,
+		"evil.example": 421, "127.0.0.2": 421, "[::1]:8480": 421, "moncap.example.net.evil.example": 421,
+		"localhost.evil.example": 421,
 	} {
 		if got := l.ask(t, "", "GET", "/healthz", "", host(name)); got.status != want {
 			t.Errorf("Host %q: %d, want %d", name, got.status, want)
@@ -350,12 +380,14 @@ func TestGuards(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/login", "/api/v1/fleet", "/nosuch", "/healthz", "/metrics"} {
 		h := l.ask(t, fleet.Viewer, "GET", path, "", nil).header
-		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'") {
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" ||
+			!strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("%s: %v", path, h)
 		}
 	}
 	for _, path := range []string{"/", "/queue", "/runs/x", "/tunnels/hq"} {
-		if got := l.ask(t, "", "GET", path, "", nil); got.status != 303 || !strings.HasPrefix(got.header.Get("Location"), "/login?next=") {
+		if got := l.ask(t, "", "GET", path, "", nil); got.status != 303 ||
+			!strings.HasPrefix(got.header.Get("Location"), "/login?next=") {
 			t.Errorf("%s to a stranger: %d %s", path, got.status, got.body)
 		}
 	}
@@ -364,7 +396,8 @@ func TestGuards(t *testing.T) {
 	}
 }
 
-// A login is a cookie that no script and no other site has, and tokens are in no log and no address.
+// A login is a cookie that no script and no other site has, and tokens are in no
+// log and no address.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, func(o *page.Options) { o.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
@@ -377,13 +410,16 @@ func TestLogin(t *testing.T) {
 	}
 	got := l.ask(t, "", "POST", "/login", form(l.token[fleet.Operator], "/queue"), posted)
 	cookie := got.header.Get("Set-Cookie")
-	if got.status != 303 || got.header.Get("Location") != "/queue" || !strings.HasPrefix(cookie, "moncap=") || strings.Contains(cookie, "Secure") ||
-		!strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Strict") || !strings.Contains(cookie, "Max-Age=43200") {
+	if got.status != 303 || got.header.Get("Location") != "/queue" || !strings.HasPrefix(cookie, "moncap=") ||
+		strings.Contains(cookie, "Secure") ||
+		!strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Strict") ||
+		!strings.Contains(cookie, "Max-Age=43200") {
 		t.Errorf("on loopback: %d %v", got.status, got.header)
 	}
 	got = l.ask(t, "", "POST", "/login", form(l.token[fleet.Operator], "//evil.example/x"), behind)
 	secure := got.header.Get("Set-Cookie")
-	if got.status != 303 || got.header.Get("Location") != "/" || !strings.HasPrefix(secure, "__Host-moncap=") || !strings.Contains(secure, "; Secure") ||
+	if got.status != 303 || got.header.Get("Location") != "/" || !strings.HasPrefix(secure, "__Host-moncap=") ||
+		!strings.Contains(secure, "; Secure") ||
 		!strings.Contains(secure, "Path=/;") || strings.Contains(secure, "Domain") {
 		t.Errorf("behind a proxy that encrypts: %d %v", got.status, got.header)
 	}
@@ -391,7 +427,8 @@ func TestLogin(t *testing.T) {
 	if got := l.ask(t, "", "GET", "/", "", with); got.status != 200 || !strings.Contains(got.body, "operator, operator") {
 		t.Errorf("with the cookie: %d", got.status)
 	}
-	if got := l.ask(t, "", "POST", "/logout", "", with); got.status != 303 || !strings.Contains(got.header.Get("Set-Cookie"), "Max-Age=0") {
+	if got := l.ask(t, "", "POST", "/logout", "", with); got.status != 303 ||
+		!strings.Contains(got.header.Get("Set-Cookie"), "Max-Age=0") {
 		t.Errorf("log out: %d %v", got.status, got.header)
 	}
 	if got := l.ask(t, "", "GET", "/", "", with); got.status != 303 {
@@ -403,10 +440,13 @@ func TestLogin(t *testing.T) {
 			t.Errorf("wrong token %d: %d, want %d", n+1, got.status, want)
 		}
 	}
-	if got := l.ask(t, fleet.Viewer, "GET", "/api/v1/fleet", "", func(r *http.Request) { r.Header.Set("X-Forwarded-For", "198.51.100.7") }); got.status != 429 || got.header.Get("Retry-After") == "" {
+	if got := l.ask(t, fleet.Viewer, "GET", "/api/v1/fleet", "",
+		func(r *http.Request) { r.Header.Set("X-Forwarded-For", "198.51.100.7") }); got.status != 429 ||
+		got.header.Get("Retry-After") == "" {
 		t.Errorf("from the address of the wrong ones: %d", got.status)
 	}
-	if got := l.ask(t, fleet.Viewer, "GET", "/api/v1/fleet", "", func(r *http.Request) { r.Header.Set("X-Forwarded-For", "198.51.100.7, 198.51.100.8") }); got.status != 200 {
+	if got := l.ask(t, fleet.Viewer, "GET", "/api/v1/fleet", "",
+		func(r *http.Request) { r.Header.Set("X-Forwarded-For", "198.51.100.7, 198.51.100.8") }); got.status != 200 {
 		t.Errorf("from another: %d", got.status)
 	}
 	log := l.log.String()
@@ -450,12 +490,14 @@ func TestTextIsText(t *testing.T) {
 	defer db.Close()
 	const evil = "<script>alert(1)</script>\"'\u202e\x1b[31m"
 	fill(t, db, "?", 1, 2)
-	if _, err := db.Exec("UPDATE moncap_run SET headline = ?, reason = ?, who = ?, host = ?, error = ?, tunnel = 'a/b?c#d', state = 'dirty', remains = ?", evil, evil, evil, evil, evil, evil); err != nil {
+	if _, err := db.Exec("UPDATE moncap_run SET headline = ?, reason = ?, who = ?, host = ?, error = ?, tunnel = "+
+		"'a/b?c#d', state = 'dirty', remains = ?", evil, evil, evil, evil, evil, evil); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/", "/tunnels/" + url.PathEscape("a/b?c#d"), "/runs/20261129-000001-000000"} {
 		got := l.ask(t, fleet.Operator, "GET", path, "", nil)
-		if got.status != 200 || strings.Contains(got.body, "<script>alert") || strings.ContainsAny(got.body, "\u202e\x1b") || !strings.Contains(got.body, "alert(1)") {
+		if got.status != 200 || strings.Contains(got.body, "<script>alert") || strings.ContainsAny(got.body, "\u202e\x1b") ||
+			!strings.Contains(got.body, "alert(1)") {
 			t.Errorf("%s: %d\n%s", path, got.status, got.body)
 		}
 	}
@@ -473,7 +515,8 @@ func TestDifferenceToTheLastOtherVerdict(t *testing.T) {
 	}
 	defer db.Close()
 	fill(t, db, "?", 1, 30)
-	for id, outcome := range map[string]report.Outcome{"20261129-000029-000000": report.Failed, "20261129-000020-000000": report.Established} {
+	for id, outcome := range map[string]report.Outcome{"20261129-000029-000000": report.Failed,
+		"20261129-000020-000000": report.Established} {
 		r := report.NewNotRun("branch-000", "test", report.Verdict{Headline: "It is " + string(outcome) + "."}, nil)
 		r.Verdict.Outcome = outcome
 		var b bytes.Buffer

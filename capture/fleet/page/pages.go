@@ -28,17 +28,21 @@ var statics embed.FS
 // views are the parsed pages, each with the frame around it.
 var views = sync.OnceValue(func() map[string]*template.Template {
 	frame := template.Must(template.New("frame.gohtml").Funcs(template.FuncMap{
-		"path": url.PathEscape, "sign": func(v string) string { return signs[v] }, "strip": strip, "when": when, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) }, "ago": ago, "lasted": lasted,
-		"static": staticPath, "once": newKey, "zone": func() string { return time.Now().Format("UTC-07:00") }, "minus": func(a, b int) int { return a - b }, "pad": func(n int) []struct{} { return make([]struct{}, max(0, n)) },
+		"path": url.PathEscape, "sign": func(v string) string { return signs[v] }, "strip": strip, "when": when,
+		"clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) }, "ago": ago, "lasted": lasted,
+		"static": staticPath, "once": newKey, "zone": func() string { return time.Now().Format("UTC-07:00") },
+		"minus": func(a, b int) int { return a - b }, "pad": func(n int) []struct{} { return make([]struct{}, max(0, n)) },
 	}).ParseFS(sources, "templates/frame.gohtml"))
 	all := map[string]*template.Template{}
-	for _, name := range []string{"login", "fleet", "tunnel", "run", "queue", "schedules", "diff", "audit", "transcript", "problem"} {
+	for _, name := range []string{"login", "fleet", "tunnel", "run", "queue", "schedules", "diff", "audit", "transcript",
+		"problem"} {
 		all[name] = template.Must(template.Must(frame.Clone()).ParseFS(sources, "templates/"+name+".gohtml"))
 	}
 	return all
 })
 
-// staticNames are the embedded files by the names under which they may be kept: another version has another name.
+// staticNames are the embedded files by the names under which they may be kept: another version has
+// another name.
 var staticNames = sync.OnceValue(func() map[string]string {
 	names := map[string]string{}
 	for _, file := range []string{"page.css", "live.js"} {
@@ -170,7 +174,8 @@ func (s *Server) pages(m *http.ServeMux) {
 	})
 }
 
-// submitted does what a form asks for. What is sent in another way would be taken for a form that says nothing.
+// submitted does what a form asks for. What is sent in another way would be taken for a form that
+// says nothing.
 func (s *Server) submitted(r *http.Request, a act, who person) (done, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.Header.Get("Content-Type") != "" && (err != nil || kind != "application/x-www-form-urlencoded") {
@@ -216,7 +221,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.status >= 500 && !errors.Is(r.Context().Err(), context.Canceled) {
 		s.log.Warn("a request failed", "path", r.URL.Path, "error", clean(err.Error()))
 	}
-	if p.status == http.StatusUnauthorized && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !forPrograms(r) {
+	if p.status == http.StatusUnauthorized && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		!forPrograms(r) {
 		http.Redirect(w, r, "/login?next="+url.QueryEscape(localPath(r.URL.RequestURI())), http.StatusSeeOther)
 		return
 	}
@@ -247,7 +253,8 @@ func (s *Server) deny(w http.ResponseWriter, r *http.Request, status int, text s
 	s.showPage(w, r, status, person{}, "problem", problemView{status, text})
 }
 
-// strip draws the last verdicts of a tunnel: a mark each, the newest last. It is made by hand, since a page has thousands.
+// strip draws the last verdicts of a tunnel: a mark each, the newest last. It is made by hand,
+// since a page has thousands.
 func strip(all []cellView) template.HTML {
 	var b strings.Builder
 	b.WriteString(`<span class="strip" role="img" aria-label="`)

@@ -2,5 +2,6 @@
 
 package page_test
 
-// patience is by how much waits are longer with the race detector, which makes everything else slower.
+// patience is by how much waits are longer with the race detector, which makes
+// everything else slower.
 const patience = 1

@@ -130,7 +130,8 @@ func (s *Server) queue(ctx context.Context) (*queueView, error) {
 	}
 	workers, err := s.o.Store.Workers(ctx)
 	for _, w := range workers {
-		v.Workers = append(v.Workers, workerView{w.ID, clean(w.Host), clean(w.Version), w.Sites, w.Capacity, w.Busy, w.Alive, w.Draining, w.Beat})
+		v.Workers = append(v.Workers, workerView{w.ID, clean(w.Host), clean(w.Version), w.Sites, w.Capacity, w.Busy, w.Alive,
+			w.Draining, w.Beat})
 	}
 	return v, err
 }

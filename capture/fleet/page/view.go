@@ -27,7 +27,8 @@ const (
 
 // signs tell verdicts apart without their colours; they are those of moncap runs.
 var signs = map[string]string{
-	verdictUp: "✔", verdictWarned: "!", verdictFailed: "✘", verdictUnclear: "?", verdictNotRun: "–", verdictLeft: "⚠", verdictNever: "·",
+	verdictUp: "✔", verdictWarned: "!", verdictFailed: "✘", verdictUnclear: "?", verdictNotRun: "–", verdictLeft: "⚠",
+	verdictNever: "·",
 }
 
 // ranks order tunnels, the worst first.
@@ -43,8 +44,8 @@ func verdict(state fleet.State, outcome string) string {
 	return verdictNotRun
 }
 
-// clean makes text from a router, or from somebody's form, harmless: one line without what a terminal or a browser would
-// obey.
+// clean makes text from a router, or from somebody's form, harmless: one line without what a
+// terminal or a browser would obey.
 func clean(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
@@ -135,7 +136,8 @@ func (s *Server) fleet(ctx context.Context, query, only string) (*fleetView, err
 		}
 	}
 	slices.SortStableFunc(v.Tunnels, func(x, y rowView) int {
-		return cmp.Or(cmp.Compare(slices.Index(ranks, x.Verdict), slices.Index(ranks, y.Verdict)), cmp.Compare(x.Tunnel, y.Tunnel))
+		return cmp.Or(cmp.Compare(slices.Index(ranks, x.Verdict), slices.Index(ranks, y.Verdict)),
+			cmp.Compare(x.Tunnel, y.Tunnel))
 	})
 	return v, nil
 }
@@ -280,10 +282,13 @@ type entryView struct {
 func runOf(r fleet.Run) *runView {
 	v := &runView{
 		ID: r.ID, Tunnel: r.Tunnel, Peers: r.Peers[:], Site: r.Site, State: string(r.State), Over: r.State.Over(),
-		Headline: clean(r.Headline), Outcome: r.Outcome, Error: clean(r.Error), Waits: clean(r.Waits), Priority: r.Priority.String(),
-		By: clean(r.By), Cause: clean(r.Cause), Reason: clean(r.Reason), Change: clean(r.Change), Approval: clean(r.Approval),
+		Headline: clean(r.Headline), Outcome: r.Outcome, Error: clean(r.Error), Waits: clean(r.Waits),
+		Priority: r.Priority.String(),
+		By:       clean(r.By), Cause: clean(r.Cause), Reason: clean(r.Reason), Change: clean(r.Change),
+		Approval:  clean(r.Approval),
 		Cancelled: clean(r.CancelledBy), Host: clean(r.Host), Attempt: r.Attempt, Attempts: r.Attempts, RetryOf: r.RetryOf,
-		Created: r.Created, NotBefore: moment(r.NotBefore), Started: moment(r.Started), Ended: moment(r.Ended), Clean: r.Clean,
+		Created: r.Created, NotBefore: moment(r.NotBefore), Started: moment(r.Started), Ended: moment(r.Ended),
+		Clean: r.Clean,
 	}
 	if v.Over {
 		v.Verdict = verdict(r.State, r.Outcome)
@@ -302,7 +307,8 @@ func runOf(r fleet.Run) *runView {
 	for _, f := range r.Findings {
 		v.Findings = append(v.Findings, findingView{Code: f.Code, Severity: f.Severity})
 	}
-	slices.SortStableFunc(v.Findings, func(x, y findingView) int { return cmp.Compare(weight(x.Severity), weight(y.Severity)) })
+	slices.SortStableFunc(v.Findings,
+		func(x, y findingView) int { return cmp.Compare(weight(x.Severity), weight(y.Severity)) })
 	return v
 }
 
@@ -320,7 +326,8 @@ func moment(t time.Time) *time.Time {
 func entries(all []bundle.Entry) []entryView {
 	var out []entryView
 	for _, e := range all {
-		out = append(out, entryView{e.Seq, e.Time, string(e.Side), clean(e.Peer), clean(e.Kind), clean(e.Name), string(e.State)})
+		out = append(out, entryView{e.Seq, e.Time, string(e.Side), clean(e.Peer), clean(e.Kind), clean(e.Name),
+			string(e.State)})
 	}
 	return out
 }
@@ -357,7 +364,8 @@ const (
 
 func (s *Server) tunnelOverTime(ctx context.Context, name string) (*tunnelView, error) {
 	t, configured := s.tunnel(name)
-	v := &tunnelView{Schema: Schema, Tunnel: name, Configured: configured, Site: t.Site, FourEyes: t.FourEyes, Under: []runView{}, Runs: []runView{}, Codes: []codeView{}}
+	v := &tunnelView{Schema: Schema, Tunnel: name, Configured: configured, Site: t.Site, FourEyes: t.FourEyes,
+		Under: []runView{}, Runs: []runView{}, Codes: []codeView{}}
 	if configured {
 		v.Peers = t.Peers[:]
 	}
@@ -412,7 +420,8 @@ func codes(runs []runView) []codeView {
 		all = append(all, *c)
 	}
 	slices.SortFunc(all, func(x, y codeView) int {
-		return cmp.Or(cmp.Compare(weight(x.Severity), weight(y.Severity)), cmp.Compare(len(y.Runs), len(x.Runs)), cmp.Compare(x.Code, y.Code))
+		return cmp.Or(cmp.Compare(weight(x.Severity), weight(y.Severity)), cmp.Compare(len(y.Runs), len(x.Runs)),
+			cmp.Compare(x.Code, y.Code))
 	})
 	return all
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// vars are an Ansible host's variables, of those that matter here. One that is no scalar, or that a vault holds, has a mark
-// for its value.
+// vars are an Ansible host's variables, of those that matter here. One that is no scalar, or that a
+// vault holds, has a mark for its value.
 type vars map[string]string
 
 // The marks hold a control character, which no scalar of a usable inventory does.
@@ -27,16 +27,18 @@ const (
 	notPlain = "\x00structure"
 )
 
-// wanted says which variables are read; the others of a host can be many and are none of our business.
+// wanted says which variables are read; the others of a host can be many and are
+// none of our business.
 func wanted(name string) bool {
 	return strings.HasPrefix(name, "ansible_") || strings.HasPrefix(name, "moncap_")
 }
 
-// readAnsible reads the JSON of ansible-inventory --list, where precedence, vaults and plugins are Ansible's own, or an
-// inventory in YAML or INI with the group_vars and host_vars beside it.
+// readAnsible reads the JSON of ansible-inventory --list, where precedence, vaults and plugins are
+// Ansible's own, or an inventory in YAML or INI with the group_vars and host_vars beside it.
 func readAnsible(s *source, d *Draft) error {
 	if s.isFolder() {
-		return fmt.Errorf("%s is a folder: pipe `ansible-inventory -i %s --list` into `moncap inventory import --from ansible -`", s.name, s.name)
+		return fmt.Errorf("%s is a folder: pipe `ansible-inventory -i %s --list` into `moncap inventory import --from "+
+			"ansible -`", s.name, s.name)
 	}
 	b, err := s.read()
 	if err != nil {
@@ -47,7 +49,8 @@ func readAnsible(s *source, d *Draft) error {
 	case len(first) > 0 && first[0] == '{':
 		err = ansibleJSON(s.name, b, hosts)
 	case bytes.HasPrefix(first, []byte("#!")):
-		return fmt.Errorf("%s is a program: pipe `ansible-inventory -i %s --list` into `moncap inventory import --from ansible -`", s.name, s.name)
+		return fmt.Errorf("%s is a program: pipe `ansible-inventory -i %s --list` into `moncap inventory import --from "+
+			"ansible -`", s.name, s.name)
 	default:
 		var in *ansibleInventory
 		if in, err = ansibleFile(s.name, b); err == nil {
@@ -213,8 +216,9 @@ func (v vars) setNode(key string, n *yaml.Node) {
 	}
 }
 
-// resolve gives each host the variables that Ansible would: those of all, of its groups from the outermost in, by name where
-// two are as deep, then its own; what files of group_vars and host_vars say goes over what the inventory says of the same.
+// resolve gives each host the variables that Ansible would: those of all, of its groups from the
+// outermost in, by name where two are as deep, then its own; what files of group_vars and host_vars
+// say goes over what the inventory says of the same.
 func (in *ansibleInventory) resolve(s *source, hosts map[string]vars) error {
 	if err := in.measure(); err != nil {
 		return err
@@ -293,7 +297,8 @@ func (in *ansibleInventory) folders(s *source) {
 	}
 }
 
-// varsOf reads NAME, NAME.yml, NAME.yaml or the files of NAME/ in a folder. A file that a vault holds whole is passed over.
+// varsOf reads NAME, NAME.yml, NAME.yaml or the files of NAME/ in a folder. A file that a vault
+// holds whole is passed over.
 func (s *source) varsOf(folder, name string, into vars) {
 	base := path.Join(s.beside(folder), name)
 	if !fs.ValidPath(base) {
@@ -360,6 +365,7 @@ func (d *Draft) ansibleHost(name string, v vars) {
 	p.KeyFile = get("ansible_ssh_private_key_file", "ansible_private_key_file")
 	p.Interface, p.Address = get("moncap_interface"), get("moncap_address")
 	p.NATAddress, p.VRF = get("moncap_nat_address"), get("moncap_vrf")
+	p.Also = listOf(get("moncap_also"))
 	p.Jump = jumpsOf(get("ansible_ssh_common_args") + " " + get("ansible_ssh_extra_args"))
 	d.ansibleSecrets(p, v)
 	if usable {
@@ -367,22 +373,23 @@ func (d *Draft) ansibleHost(name string, v vars) {
 	}
 }
 
-var envLookup = lazyregexp.New(`^\s*{{\s*lookup\(\s*['"](?:ansible\.builtin\.)?env['"]\s*,\s*['"]([A-Za-z_][A-Za-z0-9_]*)['"]\s*\)\s*}}\s*$`)
+var envLookup = lazyregexp.New(
+	`^\s*{{\s*lookup\(\s*['"](?:ansible\.builtin\.)?env['"]\s*,\s*['"]([A-Za-z_][A-Za-z0-9_]*)['"]\s*\)\s*}}\s*$`)
 
 func (d *Draft) ansibleSecrets(p *Peer, v vars) {
 	switch s := v.first("ansible_password", "ansible_ssh_pass", "ansible_ssh_password"); {
 	case s == "":
 	case s == inVault:
 		p.passwordHidden = "a vault holds, which is not opened"
-	case envLookup().MatchString(s):
-		p.Password = "env:" + envLookup().FindStringSubmatch(s)[1]
+	case envLookup.Get().MatchString(s):
+		p.Password = "env:" + envLookup.Get().FindStringSubmatch(s)[1]
 	case strings.Contains(s, "{{"):
 		p.passwordHidden = "only Ansible can look up"
 	default:
 		p.passwordClear = s
 	}
 	if s := v.first("ansible_become_password", "ansible_become_pass"); s != "" {
-		if m := envLookup().FindStringSubmatch(s); m != nil {
+		if m := envLookup.Get().FindStringSubmatch(s); m != nil {
 			p.Enable = "env:" + m[1]
 			return
 		}
@@ -398,10 +405,10 @@ var (
 
 // jumpsOf finds the jump hosts in arguments of ssh.
 func jumpsOf(args string) []string {
-	if m := proxyJump().FindStringSubmatch(args); m != nil {
+	if m := proxyJump.Get().FindStringSubmatch(args); m != nil {
 		return strings.FieldsFunc(m[1], func(r rune) bool { return r == ',' })
 	}
-	if m := proxyCommand().FindStringSubmatch(args); m != nil {
+	if m := proxyCommand.Get().FindStringSubmatch(args); m != nil {
 		return []string{m[1]}
 	}
 	return nil

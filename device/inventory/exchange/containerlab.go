@@ -9,10 +9,12 @@ import (
 
 // containerlabKinds are those that are IOS XE routers; the older names begin with vr-.
 var containerlabKinds = map[string]bool{
-	"cisco_c8000v": true, "cisco_csr1000v": true, "vr-c8000v": true, "vr-csr": true, "vr-cisco_csr1000v": true, "vr-cisco_c8000v": true,
+	"cisco_c8000v": true, "cisco_csr1000v": true, "vr-c8000v": true, "vr-csr": true, "vr-cisco_csr1000v": true,
+	"vr-cisco_c8000v": true,
 }
 
-// readContainerlab reads a topology file. Links between two routers name the interfaces to choose from, and make a tunnel.
+// readContainerlab reads a topology file. Links between two routers name the interfaces to choose
+// from, and make a tunnel.
 func readContainerlab(s *source, d *Draft) error {
 	b, err := s.read()
 	if err != nil {

@@ -10,16 +10,19 @@ import (
 	"strings"
 )
 
-// csvColumns are those of a table of routers. A row is a router, or one side of a tunnel when tunnel and side are set; of a
-// router that stands in several rows, what a later one leaves empty is what an earlier one said; rows that disagree are refused.
+// csvColumns are those of a table of routers. A row is a router, or one side of a tunnel when
+// tunnel and side are set; of a router that stands in several rows, what a later one leaves empty
+// is what an earlier one said; rows that disagree are refused.
 var csvColumns = []string{
-	"name", "host", "port", "username", "password", "enable", "key_file", "jump", "platform", "interface", "address", "nat_address", "vrf",
+	"name", "host", "port", "username", "password", "enable", "key_file", "jump", "platform", "interface", "address",
+	"nat_address", "vrf", "also",
 	"tunnel", "side", "tags",
 }
 
 // pairColumns are those of a table of tunnels.
 var pairColumns = []string{
-	"tunnel", "a", "b", "tags", "a_interface", "a_address", "a_nat_address", "a_vrf", "b_interface", "b_address", "b_nat_address", "b_vrf",
+	"tunnel", "a", "b", "tags", "a_interface", "a_address", "a_nat_address", "a_vrf", "a_also", "b_interface",
+	"b_address", "b_nat_address", "b_vrf", "b_also",
 }
 
 // table reads CSV (RFC 4180) whose first row names the columns.
@@ -34,7 +37,8 @@ func table(file string, text []byte, columns []string, need ...string) ([]map[st
 	for i, name := range head {
 		head[i] = strings.ToLower(strings.TrimSpace(name))
 		if !slices.Contains(columns, head[i]) || seen[head[i]] {
-			return nil, nil, fmt.Errorf("%s:1: column %d, %.40q: want each of these once at most: %s", file, i+1, name, strings.Join(columns, ", "))
+			return nil, nil, fmt.Errorf("%s:1: column %d, %.40q: want each of these once at most: %s", file, i+1, name,
+				strings.Join(columns, ", "))
 		}
 		seen[head[i]] = true
 	}
@@ -70,8 +74,8 @@ func table(file string, text []byte, columns []string, need ...string) ([]map[st
 // isFormula says whether a spreadsheet would compute s instead of showing it.
 func isFormula(s string) bool { return s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) }
 
-// said is what the rows of a table have said of each router. Of two rows that disagree, one would send the captures of a
-// tunnel to a router, or an interface, that is not its own.
+// said is what the rows of a table have said of each router. Of two rows that disagree, one would
+// send the captures of a tunnel to a router, or an interface, that is not its own.
 type said map[string]map[string]string
 
 func (s said) agrees(name string, row map[string]string) error {
@@ -165,6 +169,12 @@ func (t *Tunnel) addTags(list string) {
 	}
 }
 
+// listOf is a list in a cell or in a variable: its items stand between
+// semicolons, commas or blanks.
+func listOf(v string) []string {
+	return strings.FieldsFunc(v, func(r rune) bool { return r == ';' || r == ',' || r == ' ' })
+}
+
 func (p *Peer) fromRow(row map[string]string) error {
 	set := func(into *string, key string) {
 		if v := row[key]; v != "" {
@@ -178,6 +188,9 @@ func (p *Peer) fromRow(row map[string]string) error {
 	set(&p.Address, "address")
 	set(&p.NATAddress, "nat_address")
 	set(&p.VRF, "vrf")
+	if v := row["also"]; v != "" {
+		p.Also = listOf(v)
+	}
 	if v := row["jump"]; v != "" {
 		p.Jump = strings.FieldsFunc(v, func(r rune) bool { return r == ';' || r == ' ' })
 	}
@@ -227,7 +240,7 @@ func (d *Draft) readPairs(file string, text []byte) error {
 		}
 		for side, p := range map[string]*Peer{"a_": peers[t.A], "b_": peers[t.B]} {
 			own := map[string]string{}
-			for _, key := range []string{"interface", "address", "nat_address", "vrf"} {
+			for _, key := range []string{"interface", "address", "nat_address", "vrf", "also"} {
 				own[key] = row[side+key]
 			}
 			if err := errors.Join(ends.agrees(p.Name, own), p.fromRow(own)); err != nil {

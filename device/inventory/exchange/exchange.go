@@ -1,10 +1,11 @@
-// Package exchange turns what other tools know about routers into an inventory of moncap's, and an inventory into what
-// they read.
+// Package exchange turns what other tools know about routers into an inventory of moncap's, and an
+// inventory into what they read.
 //
-// It is offline, but for NetBox, and guesses nothing that a capture depends on: a WAN interface or address that the source
-// does not name is written as CHANGE-ME, which the inventory's own validation refuses with its line. A password is never
-// copied, only where it may be kept. What was taken, what was guessed and what was dropped is accounted for, and the same
-// source gives the same bytes.
+// It is offline, but for NetBox, and guesses nothing that a capture depends on: a WAN
+// interface or address that the source does not name is written as CHANGE-ME, which the
+// inventory's own validation refuses with its line. A password is never copied, only where it
+// may be kept. What was taken, what was guessed and what was dropped is accounted for, and the
+// same source gives the same bytes.
 package exchange
 
 import (
@@ -29,8 +30,8 @@ var Sources = []string{"ansible", "pyats", "nornir", "containerlab", "netbox", "
 // maxSource bounds one file of a source in bytes.
 const maxSource = 64 << 20
 
-// Peer is a router as a source describes it; what is empty is not known. Password, Enable and Passphrase are references to
-// where a secret is kept, never a secret.
+// Peer is a router as a source describes it; what is empty is not known. Password, Enable and
+// Passphrase are references to where a secret is kept, never a secret.
 type Peer struct {
 	Name, Host                    string
 	Port                          int
@@ -40,6 +41,7 @@ type Peer struct {
 	Jump                          []string // [user@]host[:port]
 	Interface, Address            string
 	NATAddress, VRF               string
+	Also                          []string // further interfaces of the WAN
 	SSHConfig, LegacySSH          bool
 	candidates                    []string // interfaces that may be the WAN's
 	passwordClear, passwordHidden string   // while reading: what is never written, to tell one login from another
@@ -61,7 +63,8 @@ type Draft struct {
 
 type note struct{ kind, text string }
 
-// Note is a line of the account: of a kind (taken, guessed, missing or dropped), what it is about, and whom it concerns.
+// Note is a line of the account: of a kind (taken, guessed, missing or dropped), what it is about,
+// and whom it concerns.
 type Note struct {
 	Kind string   `json:"kind"`
 	Text string   `json:"text"`
@@ -132,8 +135,8 @@ func (n Note) String() string {
 	return fmt.Sprintf("%-8s %s (%d)%s", n.Kind, n.Text, len(n.Who), names)
 }
 
-// Read reads the source of a kind. name is a file, or a folder where the tool keeps several; - is text, which has been read.
-// pairs is the text of a file of tunnels, or nil.
+// Read reads the source of a kind. name is a file, or a folder where the tool keeps several; - is
+// text, which has been read. pairs is the text of a file of tunnels, or nil.
 func Read(kind string, fsys fs.FS, name string, text, pairs []byte) (*Draft, error) {
 	s := &source{fsys: fsys, name: name, text: text}
 	d := &Draft{From: kind}
@@ -188,7 +191,8 @@ func (d *Draft) complete(pairs []byte) error {
 	return nil
 }
 
-// rename makes names that an inventory may have. Names that become the same are dropped, as nothing tells which is meant.
+// rename makes names that an inventory may have. Names that become the same are dropped, as nothing
+// tells which is meant.
 func (d *Draft) rename() {
 	seen := map[string]bool{}
 	d.Peers = slices.DeleteFunc(d.Peers, func(p *Peer) bool {
@@ -217,8 +221,9 @@ func goodName(s string) string {
 	return s[:min(63, len(s))]
 }
 
-// references settles where passwords are kept. One that stood in the source is not repeated. Routers whose source says the
-// same get one reference, others each their own: a password must not reach a router that it is not for.
+// references settles where passwords are kept. One that stood in the source is not repeated.
+// Routers whose source says the same get one reference, others each their own: a password must not
+// reach a router that it is not for.
 func (d *Draft) references() {
 	logins := map[string]bool{}
 	for _, p := range d.Peers {
@@ -319,8 +324,8 @@ func port(s string) int {
 	return n
 }
 
-// ios says whether a platform is one that moncap drives, in the words of other tools, and whether that has to be believed:
-// most of them call IOS XE plain IOS.
+// ios says whether a platform is one that moncap drives, in the words of other tools, and whether
+// that has to be believed: most of them call IOS XE plain IOS.
 func ios(platform string) (ok, guess bool) {
 	switch strings.ToLower(platform) {
 	case "iosxe", "ios-xe", "cisco_xe", "cisco_iosxe", "cisco-ios-xe", "csr1000v", "c8000v", "cisco.iosxe.iosxe":

@@ -72,13 +72,15 @@ ansible_port=2222
 `, "")
 	text := written(t, d)
 	for _, want := range []string{
-		"  r01-x:\n    host: r01-x\n    port: 2022\n    username: \"a b\"", "  r05-x:", "  ra:\n    host: ra\n", "    host: \"2001:db8::1\"\n",
+		"  r01-x:\n    host: r01-x\n    port: 2022\n    username: \"a b\"", "  r05-x:", "  ra:\n    host: ra\n",
+		"    host: \"2001:db8::1\"\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	for _, bad := range []string{"[g\nx", "[g:other]\n", "x 'open\n", "r[5:1]\n", "r[1:999999999]\n", "x word\n", "[g:vars]\nword\n"} {
+	for _, bad := range []string{"[g\nx", "[g:other]\n", "x 'open\n", "r[5:1]\n", "r[1:999999999]\n", "x word\n",
+		"[g:vars]\nword\n"} {
 		if _, err := Read("ansible", nil, "hosts", []byte(bad), nil); err == nil || !strings.Contains(err.Error(), "hosts:") {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -86,9 +88,12 @@ ansible_port=2222
 }
 
 func TestNoPasswordIsSharedByGuess(t *testing.T) {
-	d := readText(t, "csv", "name,host,username,password\nr1,192.0.2.1,u,c4nary-one\nr2,192.0.2.2,u,c4nary-two\nr3,192.0.2.3,u,\nr4,192.0.2.4,u,env:MINE\n", "")
+	d := readText(t, "csv",
+		"name,host,username,password\nr1,192.0.2.1,u,c4nary-one\nr2,192.0.2.2,u,c4nary-two\nr3,192.0.2.3,u,\n"+
+			"r4,192.0.2.4,u,env:MINE\n", "")
 	text := written(t, d)
-	for _, want := range []string{`"env:MONCAP_PASSWORD_R1"`, `"env:MONCAP_PASSWORD_R2"`, `"env:MONCAP_PASSWORD"`, `"env:MINE"`} {
+	for _, want := range []string{`"env:MONCAP_PASSWORD_R1"`, `"env:MONCAP_PASSWORD_R2"`, `"env:MONCAP_PASSWORD"`,
+		`"env:MINE"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
@@ -156,7 +161,8 @@ func TestARouterHasOneEnd(t *testing.T) {
 }
 
 func TestMergeChangesNothingThatIsThere(t *testing.T) {
-	d := readText(t, "csv", "name,host,username,interface,address\nhub,198.51.100.9,x,Gi9,10.9.9.9\nnew,192.0.2.2,ops,,\n", "tunnel,a,b\nhub-new,hub,new\n")
+	d := readText(t, "csv", "name,host,username,interface,address\nhub,198.51.100.9,x,Gi9,10.9.9.9\nnew,192.0.2.2,ops,,\n",
+		"tunnel,a,b\nhub-new,hub,new\n")
 	got, had, err := d.Merge("inv.yaml", []byte(kept))
 	if err != nil || !slices.Equal(had, []string{"hub"}) {
 		t.Fatalf("%v, %v", had, err)
@@ -208,7 +214,8 @@ func netbox(t *testing.T, asked *[]string, lists map[string][]byte) *httptest.Se
 }
 
 func TestNetBox(t *testing.T) {
-	lists := map[string][]byte{"/api/dcim/devices/": sample(t, "netbox-devices.json"), "/api/vpn/tunnel-terminations/": sample(t, "netbox-terminations.json")}
+	lists := map[string][]byte{"/api/dcim/devices/": sample(t, "netbox-devices.json"),
+		"/api/vpn/tunnel-terminations/": sample(t, "netbox-terminations.json")}
 	var asked []string
 	s := netbox(t, &asked, lists)
 	nb := NetBox{URL: s.URL, Token: "c4nary", Limit: 100, Filter: map[string][]string{"tag": {"vpn"}}}
@@ -218,7 +225,8 @@ func TestNetBox(t *testing.T) {
 	}
 	text := written(t, d)
 	for _, want := range []string{
-		"  ams-vpn-1:\n    host: 192.0.2.61\n    wan: {interface: CHANGE-ME, address: 203.0.113.61} # one of these? Tunnel100\n",
+		"  ams-vpn-1:\n    host: 192.0.2.61\n    wan: {interface: CHANGE-ME, address: 203.0.113.61} # one of these? " +
+			"Tunnel100\n",
 		"  ams-fra: {a: ams-vpn-1, b: fra-vpn-1}\n",
 	} {
 		if !strings.Contains(text, want) {
@@ -233,13 +241,15 @@ func TestNetBox(t *testing.T) {
 	}
 
 	delete(lists, "/api/vpn/tunnel-terminations/")
-	if d, err = ReadNetBox(t.Context(), nb, sample(t, "netbox-pairs.csv")); err != nil || len(d.Tunnels) != 1 || !noted(d, dropped, "3.7", strings.TrimPrefix(s.URL, "http://")) {
+	if d, err = ReadNetBox(t.Context(), nb, sample(t, "netbox-pairs.csv")); err != nil || len(d.Tunnels) != 1 ||
+		!noted(d, dropped, "3.7", strings.TrimPrefix(s.URL, "http://")) {
 		t.Errorf("an old NetBox: %v", err)
 	}
 	nb.Limit = 2
 	refused := func(want string) {
 		t.Helper()
-		if _, err := ReadNetBox(t.Context(), nb, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "c4nary") {
+		if _, err := ReadNetBox(t.Context(), nb, nil); err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "c4nary") {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
@@ -266,13 +276,17 @@ func TestNetBoxIsNotFollowedElsewhere(t *testing.T) {
 	other := netbox(t, &elsewhere, nil)
 	s := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
 	defer s.Close()
-	if _, err := ReadNetBox(t.Context(), NetBox{URL: s.URL, Token: "c4nary", Limit: 1}, nil); err == nil || len(elsewhere) > 0 {
+	if _, err := ReadNetBox(t.Context(), NetBox{URL: s.URL, Token: "c4nary", Limit: 1}, nil); err == nil ||
+		len(elsewhere) > 0 {
 		t.Errorf("%v, asked elsewhere %q", err, elsewhere)
 	}
 	// A page that names the next one elsewhere is asked for the rest itself.
 	page := `{"count": 2, "next": "` + other.URL + `", "results": [{"name": "r1", "platform": {"slug": "iosxe"}}]}`
-	s2 := netbox(t, &asked, map[string][]byte{"/api/dcim/devices/": []byte(page), "/api/vpn/tunnel-terminations/": []byte(`{"count": 0, "results": []}`)})
-	if _, err := ReadNetBox(t.Context(), NetBox{URL: s2.URL, Token: "c4nary", Limit: 9}, nil); err != nil || len(elsewhere) > 0 || len(asked) != 3 {
+	s2 := netbox(t, &asked,
+		map[string][]byte{"/api/dcim/devices/": []byte(page),
+			"/api/vpn/tunnel-terminations/": []byte(`{"count": 0, "results": []}`)})
+	if _, err := ReadNetBox(t.Context(), NetBox{URL: s2.URL, Token: "c4nary", Limit: 9}, nil); err != nil ||
+		len(elsewhere) > 0 || len(asked) != 3 {
 		t.Errorf("%v, asked %q, elsewhere %q", err, asked, elsewhere)
 	}
 }
@@ -280,7 +294,7 @@ func TestNetBoxIsNotFollowedElsewhere(t *testing.T) {
 const full = `version: 1
 defaults: {username: u, password: "env:PW"}
 peers:
-  a: {host: 192.0.2.1, port: 2022, enable: "env:EN", jump: [x@192.0.2.9, 192.0.2.8], wan: {interface: Gi1, address: 10.0.0.1, nat_address: 198.51.100.1, vrf: INET}}
+  a: {host: 192.0.2.1, port: 2022, enable: "env:EN", jump: [x@192.0.2.9, 192.0.2.8], wan: {interface: Gi1, address: 10.0.0.1, nat_address: 198.51.100.1, vrf: INET, also: [GigabitEthernet0/0/2, Dialer1]}}
   b.c: {host: "2001:db8::2", key_file: /k, wan: {interface: Dialer1, address: 203.0.113.2}}
   lone: {host: lone.example.net, password: "cmd:pass show x", wan: {interface: Gi2, address: 203.0.113.3}}
 tunnels:
@@ -298,13 +312,15 @@ func TestRoundTrip(t *testing.T) {
 		if err := Write(&b, target, inv); err != nil {
 			t.Fatal(err)
 		}
-		back, err := inventory.Parse("back.yaml", strings.NewReader(written(t, readText(t, target, strings.Replace(b.String(), "# Made", "---\n# Made", 1), pairs))))
+		back, err := inventory.Parse("back.yaml",
+			strings.NewReader(written(t, readText(t, target, strings.Replace(b.String(), "# Made", "---\n# Made", 1), pairs))))
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", target, err, b.String())
 		}
 		for name, p := range inv.Peers {
 			q := back.Peers[name]
-			if q == nil || q.Address() != p.Address() || q.Username != p.Username || !reflect.DeepEqual(q.WAN, p.WAN) || fmt.Sprint(q.Jump) != fmt.Sprint(p.Jump) || q.KeyFile != p.KeyFile {
+			if q == nil || q.Address() != p.Address() || q.Username != p.Username || !reflect.DeepEqual(q.WAN, p.WAN) ||
+				fmt.Sprint(q.Jump) != fmt.Sprint(p.Jump) || q.KeyFile != p.KeyFile {
 				t.Errorf("%s: %s is %+v, was %+v", target, name, q, p)
 			}
 			// A command is run by nobody else: what Ansible cannot look up is left to the operator.
@@ -312,17 +328,21 @@ func TestRoundTrip(t *testing.T) {
 				t.Errorf("%s: the password of %s is at %s, was at %s", target, name, q.Password, p.Password)
 			}
 		}
-		if tun := back.Tunnels["a-b"]; tun == nil || tun.A.Name != "a" || tun.B.Name != "b.c" || !slices.Equal(tun.Tags, []string{"prod", "night"}) {
+		if tun := back.Tunnels["a-b"]; tun == nil || tun.A.Name != "a" || tun.B.Name != "b.c" ||
+			!slices.Equal(tun.Tags, []string{"prod", "night"}) {
 			t.Errorf("%s: tunnels %v", target, back.TunnelNames())
 		}
 	}
 	var b bytes.Buffer
-	if err := Write(&b, "prometheus-sd", inv); err != nil || !strings.Contains(b.String(), `"[2001:db8::2]:22"`) || !strings.Contains(b.String(), `"tunnels": ",a-b,"`) {
+	if err := Write(&b, "prometheus-sd", inv); err != nil || !strings.Contains(b.String(), `"[2001:db8::2]:22"`) ||
+		!strings.Contains(b.String(), `"tunnels": ",a-b,"`) ||
+		strings.Count(b.String(), `"wan_also": ",GigabitEthernet0/0/2,Dialer1,"`) != 1 {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 }
 
-// A spreadsheet computes nothing of an exported table, and what is computed nowhere is imported as it was.
+// A spreadsheet computes nothing of an exported table, and what is computed nowhere is imported as
+// it was.
 func TestFormulasAreQuoted(t *testing.T) {
 	inv, err := inventory.Parse("inv.yaml", strings.NewReader(strings.Replace(full, "username: u", `username: "=1+1"`, 1)))
 	if err != nil {
@@ -337,7 +357,8 @@ func TestFormulasAreQuoted(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever a source holds, reading it ends, and what is written is an inventory whose only faults are values.
+// FuzzRead: whatever a source holds, reading it ends, and what is written is an inventory whose
+// only faults are values.
 func FuzzRead(f *testing.F) {
 	for i, kind := range Sources {
 		for _, name := range map[string][]string{
@@ -347,7 +368,9 @@ func FuzzRead(f *testing.F) {
 			f.Add(uint8(i), sample(f, name), sample(f, "ansible/pairs.csv"))
 		}
 	}
-	f.Add(uint8(0), []byte(`{"_meta": {"hostvars": {"r1": {"ansible_network_os": "ios", "ansible_host": "192.0.2.1\n}"}}}}`), []byte("tunnel,a,b\n"))
+	f.Add(uint8(0), []byte(
+		`{"_meta": {"hostvars": {"r1": {"ansible_network_os": "ios", "ansible_host": "192.0.2.1\n}"}}}}`),
+		[]byte("tunnel,a,b\n"))
 	f.Fuzz(func(t *testing.T, which uint8, text, pairs []byte) {
 		kind := Sources[int(which)%len(Sources)]
 		if kind == "netbox" {
@@ -385,10 +408,12 @@ func FuzzRead(f *testing.F) {
 func BenchmarkImport(b *testing.B) {
 	sources := map[string]func(i int) string{
 		"json": func(i int) string {
-			return fmt.Sprintf(`"r%05d": {"ansible_host": "10.%d.%d.1", "ansible_network_os": "cisco.ios.ios", "ansible_user": "u", "site": "s%d", "tags": ["a", "b"], "ansible_password": "secret"},`, i, i>>8, i&255, i%300)
+			return fmt.Sprintf(
+				`"r%05d": {"ansible_host": "10.%d.%d.1", "ansible_network_os": "cisco.ios.ios", "ansible_user": "u", "site": "s%d", "tags": ["a", "b"], "ansible_password": "secret"},`, i, i>>8, i&255, i%300)
 		},
 		"yaml": func(i int) string {
-			return fmt.Sprintf("    r%05d: {ansible_host: 10.%d.%d.1, ansible_network_os: cisco.ios.ios, ansible_user: u, site: s%d}\n", i, i>>8, i&255, i%300)
+			return fmt.Sprintf("    r%05d: {ansible_host: 10.%d.%d.1, ansible_network_os: cisco.ios.ios, ansible_user: u, "+
+				"site: s%d}\n", i, i>>8, i&255, i%300)
 		},
 		"ini": func(i int) string {
 			return fmt.Sprintf("r%05d ansible_host=10.%d.%d.1 ansible_network_os=cisco.ios.ios ansible_user=u\n", i, i>>8, i&255)
@@ -396,7 +421,8 @@ func BenchmarkImport(b *testing.B) {
 	}
 	for _, kind := range []string{"json", "yaml", "ini"} {
 		var text strings.Builder
-		text.WriteString(map[string]string{"json": `{"_meta": {"hostvars": {`, "yaml": "---\nall:\n  hosts:\n", "ini": ""}[kind])
+		text.WriteString(map[string]string{"json": `{"_meta": {"hostvars": {`, "yaml": "---\nall:\n  hosts:\n",
+			"ini": ""}[kind])
 		for i := range 10_000 {
 			text.WriteString(sources[kind](i))
 		}

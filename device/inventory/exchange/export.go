@@ -22,7 +22,8 @@ func isReference(s string) bool {
 	return err == nil
 }
 
-// Write writes inv in a form of Targets. Secrets stay where they are kept: only references are written.
+// Write writes inv in a form of Targets. Secrets stay where they are kept: only
+// references are written.
 func Write(w io.Writer, target string, inv *inventory.Inventory) error {
 	switch target {
 	case "ansible":
@@ -35,11 +36,13 @@ func Write(w io.Writer, target string, inv *inventory.Inventory) error {
 	return fmt.Errorf("no such form: %s", target)
 }
 
-// writeAnsible writes an inventory in YAML: the routers in the group moncap, and a group for each tunnel.
+// writeAnsible writes an inventory in YAML: the routers in the group moncap, and a
+// group for each tunnel.
 func writeAnsible(w io.Writer, inv *inventory.Inventory) error {
 	b := bufio.NewWriter(w)
 	b.WriteString("# Made by `moncap inventory export --to ansible`.\nall:\n  children:\n    moncap:\n      vars:\n" +
-		"        ansible_network_os: cisco.ios.ios\n        ansible_connection: ansible.netcommon.network_cli\n      hosts:\n")
+		"        ansible_network_os: cisco.ios.ios\n" +
+		"        ansible_connection: ansible.netcommon.network_cli\n      hosts:\n")
 	for _, name := range inv.PeerNames() {
 		p := inv.Peers[name]
 		fmt.Fprintf(b, "        %s:\n", plain(name))
@@ -64,13 +67,15 @@ func writeAnsible(w io.Writer, inv *inventory.Inventory) error {
 			key("ansible_ssh_common_args", "-o ProxyJump="+strings.Join(jumps(p), ","))
 		}
 		key("moncap_interface", p.WAN.Interface)
+		key("moncap_also", strings.Join(p.WAN.Also, ";"))
 		key("moncap_address", addressOf(p.WAN.Address))
 		key("moncap_nat_address", addressOf(p.WAN.NATAddress))
 		key("moncap_vrf", p.WAN.VRF)
 	}
 	for _, name := range inv.TunnelNames() {
 		t := inv.Tunnels[name]
-		fmt.Fprintf(b, "    %s:\n      hosts: {%s: null, %s: null}\n", plain("tunnel_"+groupName(name)), plain(t.A.Name), plain(t.B.Name))
+		fmt.Fprintf(b, "    %s:\n      hosts: {%s: null, %s: null}\n", plain("tunnel_"+groupName(name)), plain(t.A.Name),
+			plain(t.B.Name))
 	}
 	return b.Flush()
 }
@@ -116,8 +121,10 @@ func writeCSV(w io.Writer, inv *inventory.Inventory) error {
 	used := map[string]bool{}
 	peer := func(p *inventory.Peer, tunnel, side string, tags []string) {
 		used[p.Name] = true
-		row(p.Name, p.Host, strconv.Itoa(p.Port), p.Username, p.Password.String(), p.Enable.String(), p.KeyFile, strings.Join(jumps(p), ";"),
-			p.Platform, p.WAN.Interface, addressOf(p.WAN.Address), addressOf(p.WAN.NATAddress), p.WAN.VRF, tunnel, side, strings.Join(tags, ";"))
+		row(p.Name, p.Host, strconv.Itoa(p.Port), p.Username, p.Password.String(), p.Enable.String(), p.KeyFile,
+			strings.Join(jumps(p), ";"),
+			p.Platform, p.WAN.Interface, addressOf(p.WAN.Address), addressOf(p.WAN.NATAddress), p.WAN.VRF,
+			strings.Join(p.WAN.Also, ";"), tunnel, side, strings.Join(tags, ";"))
 	}
 	for _, name := range inv.TunnelNames() {
 		t := inv.Tunnels[name]
@@ -133,7 +140,8 @@ func writeCSV(w io.Writer, inv *inventory.Inventory) error {
 	return out.Error()
 }
 
-// writePrometheus writes targets for file-based service discovery: each router's SSH server, as a blackbox exporter probes it.
+// writePrometheus writes targets for file-based service discovery: each router's SSH server, as a
+// blackbox exporter probes it.
 func writePrometheus(w io.Writer, inv *inventory.Inventory) error {
 	type group struct {
 		Targets []string          `json:"targets"`
@@ -149,6 +157,9 @@ func writePrometheus(w io.Writer, inv *inventory.Inventory) error {
 	for _, name := range inv.PeerNames() {
 		p := inv.Peers[name]
 		labels := map[string]string{"peer": name, "wan_interface": p.WAN.Interface, "wan_address": addressOf(p.WAN.Address)}
+		if len(p.WAN.Also) > 0 {
+			labels["wan_also"] = "," + strings.Join(p.WAN.Also, ",") + ","
+		}
 		if len(tunnels[name]) > 0 {
 			labels["tunnels"] = "," + strings.Join(tunnels[name], ",") + "," // as Prometheus writes lists in labels
 		}

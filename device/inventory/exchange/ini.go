@@ -11,8 +11,8 @@ import (
 // maxHosts bounds what a range of names may make.
 const maxHosts = 100_000
 
-// ansibleINI reads Ansible's own INI: sections [GROUP], [GROUP:children] and [GROUP:vars]; hosts bare, in ranges, with a port,
-// and with variables as a shell would split them.
+// ansibleINI reads Ansible's own INI: sections [GROUP], [GROUP:children] and [GROUP:vars]; hosts
+// bare, in ranges, with a port, and with variables as a shell would split them.
 func ansibleINI(file string, b []byte) (*ansibleInventory, error) {
 	in := newAnsibleInventory()
 	name, kind := "ungrouped", ""
@@ -87,7 +87,8 @@ func (in *ansibleInventory) iniLine(group, kind, line string) error {
 	return nil
 }
 
-// hostPort parts a host and the port behind it. A colon of a range, or of an IPv6 address without brackets, is no port's.
+// hostPort parts a host and the port behind it. A colon of a range, or of an IPv6 address without
+// brackets, is no port's.
 func hostPort(s string) (host, number string) {
 	i := strings.LastIndexByte(s, ':')
 	if i <= 0 || port(s[i+1:]) == 0 || strings.Contains(s[:i], ":") && !strings.Contains(s[:i], "]") {
@@ -188,7 +189,8 @@ func hostRange(pattern string) ([]string, error) {
 	return names, nil
 }
 
-// between are the numbers or letters from first to last. Numbers are as wide as the first is written.
+// between are the numbers or letters from first to last. Numbers are as wide as
+// the first is written.
 func between(first, last string, step int) ([]string, bool) {
 	if first == "" {
 		first = "0"

@@ -39,7 +39,8 @@ type netboxDevice struct {
 	} `json:"primary_ip"`
 }
 
-// netboxTermination is an end of a VPN tunnel (/api/vpn/tunnel-terminations/, NetBox 3.7 and later).
+// netboxTermination is an end of a VPN tunnel (/api/vpn/tunnel-terminations/,
+// NetBox 3.7 and later).
 type netboxTermination struct {
 	Tunnel struct {
 		Name string `json:"name"`
@@ -64,7 +65,8 @@ func ReadNetBox(ctx context.Context, nb NetBox, pairs []byte) (*Draft, error) {
 	if err != nil || base.Host == "" || base.User != nil || base.Scheme != "https" && base.Scheme != "http" {
 		return nil, errors.New("NetBox: want its address, such as https://netbox.example.net, without a user or token in it")
 	}
-	if a, err := netip.ParseAddr(base.Hostname()); base.Scheme == "http" && nb.Token != "" && (err != nil || !a.IsLoopback()) {
+	if a, err := netip.ParseAddr(base.Hostname()); base.Scheme == "http" && nb.Token != "" &&
+		(err != nil || !a.IsLoopback()) {
 		return nil, errors.New("NetBox: a token is not sent in clear: want https://")
 	}
 	if nb.Client == nil {
@@ -98,7 +100,8 @@ func ReadNetBox(ctx context.Context, nb NetBox, pairs []byte) (*Draft, error) {
 	ends, err := netboxAll[netboxTermination](ctx, nb, base, "/api/vpn/tunnel-terminations/", url.Values{}, 4*nb.Limit)
 	switch gone := (*netboxError)(nil); {
 	case errors.As(err, &gone) && gone.status == http.StatusNotFound:
-		d.note(dropped, base.Host, "VPN tunnels: this NetBox has none in its API (3.7 and later do); name pairs with --tunnels")
+		d.note(dropped, base.Host,
+			"VPN tunnels: this NetBox has none in its API (3.7 and later do); name pairs with --tunnels")
 	case err != nil:
 		return nil, err
 	}
@@ -142,7 +145,8 @@ func (d *Draft) netboxTunnels(ends []netboxTermination) {
 			d.Tunnels = append(d.Tunnels, Tunnel{Name: goodName(name), A: goodName(t.others[0]), B: goodName(t.others[1])})
 		case len(t.hubs) == 1 && len(t.others) > 0:
 			for _, spoke := range t.others {
-				d.Tunnels = append(d.Tunnels, Tunnel{Name: goodName(name + "-" + spoke), A: goodName(t.hubs[0]), B: goodName(spoke), Tags: []string{goodName(name)}})
+				d.Tunnels = append(d.Tunnels, Tunnel{Name: goodName(name + "-" + spoke), A: goodName(t.hubs[0]), B: goodName(spoke),
+					Tags: []string{goodName(name)}})
 			}
 		default:
 			d.note(dropped, name, "a tunnel that is neither two routers nor a hub with spokes")
@@ -169,9 +173,10 @@ func (e *netboxError) Error() string {
 	return fmt.Sprintf("NetBox: %s answers %d %s%s", e.path, e.status, http.StatusText(e.status), why)
 }
 
-// netboxAll reads all pages of a list. What the pages say is the next one is not followed: it is asked for by offset, so that an
-// answer cannot send the token elsewhere.
-func netboxAll[T any](ctx context.Context, nb NetBox, base *url.URL, path string, filter url.Values, limit int) ([]T, error) {
+// netboxAll reads all pages of a list. What the pages say is the next one is not followed: it is
+// asked for by offset, so that an answer cannot send the token elsewhere.
+func netboxAll[T any](ctx context.Context, nb NetBox, base *url.URL, path string, filter url.Values,
+	limit int) ([]T, error) {
 	var all []T
 	for {
 		q := url.Values{"limit": {strconv.Itoa(netboxPage)}, "offset": {strconv.Itoa(len(all))}}
@@ -183,7 +188,8 @@ func netboxAll[T any](ctx context.Context, nb NetBox, base *url.URL, path string
 			return nil, err
 		}
 		if total > limit {
-			return nil, fmt.Errorf("NetBox: %s has %d entries; choose fewer with --filter, or allow more with --limit", path, total)
+			return nil, fmt.Errorf("NetBox: %s has %d entries; choose fewer with --filter, or allow more with --limit", path,
+				total)
 		}
 		all = append(all, page...)
 		if len(page) == 0 || len(all) >= total {
@@ -192,7 +198,8 @@ func netboxAll[T any](ctx context.Context, nb NetBox, base *url.URL, path string
 	}
 }
 
-func netboxGet[T any](ctx context.Context, nb NetBox, base *url.URL, path string, q url.Values) (page []T, total int, err error) {
+func netboxGet[T any](ctx context.Context, nb NetBox, base *url.URL, path string,
+	q url.Values) (page []T, total int, err error) {
 	at := base.JoinPath(path)
 	at.Path = strings.TrimRight(at.Path, "/") + "/"
 	at.RawQuery = q.Encode()

@@ -9,8 +9,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// tree is a YAML document that is walked node by node. Aliases and merge keys are followed as they are met, never expanded;
-// budget bounds how often, as few lines can name each other without end.
+// tree is a YAML document that is walked node by node. Aliases and merge keys are followed as they
+// are met, never expanded; budget bounds how often, as few lines can name each other without end.
 type tree struct {
 	file   string
 	root   *yaml.Node

@@ -9,7 +9,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// readNornir reads the SimpleInventory of Nornir: hosts.yaml, and groups.yaml and defaults.yaml beside it.
+// readNornir reads the SimpleInventory of Nornir: hosts.yaml, and groups.yaml and defaults.yaml
+// beside it.
 func readNornir(s *source, d *Draft) error {
 	name := s.name
 	if s.isFolder() {
@@ -69,10 +70,13 @@ func (n *nornir) host(name string, v *yaml.Node) (p *Peer, platform string, err 
 		}
 		return s
 	}
-	p = &Peer{Name: name, Host: get("hostname"), Port: port(get("port")), Username: get("username"), passwordClear: get("password"),
-		Interface: get("data", "moncap_interface"), Address: get("data", "moncap_address"),
-		NATAddress: get("data", "moncap_nat_address"), VRF: get("data", "moncap_vrf")}
-	if get("connection_options", "netmiko", "extras", "secret") != "" || get("connection_options", "scrapli", "extras", "auth_secondary") != "" {
+	p = &Peer{Name: name, Host: get("hostname"), Port: port(get("port")), Username: get("username"),
+		passwordClear: get("password"),
+		Interface:     get("data", "moncap_interface"), Address: get("data", "moncap_address"),
+		NATAddress: get("data", "moncap_nat_address"), VRF: get("data", "moncap_vrf"),
+		Also: listOf(get("data", "moncap_also"))}
+	if get("connection_options", "netmiko", "extras", "secret") != "" ||
+		get("connection_options", "scrapli", "extras", "auth_secondary") != "" {
 		p.Enable = "env:MONCAP_ENABLE"
 	}
 	return p, get("platform"), err

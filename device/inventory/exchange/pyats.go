@@ -11,8 +11,8 @@ import (
 	"github.com/moncap/moncap/internal/lazyregexp"
 )
 
-// readPyATS reads a testbed: devices with their connections and credentials, and the links of its topology, which name
-// interfaces to choose from.
+// readPyATS reads a testbed: devices with their connections and credentials, and the links of its
+// topology, which name interfaces to choose from.
 func readPyATS(s *source, d *Draft) error {
 	b, err := s.read()
 	if err != nil {
@@ -69,7 +69,8 @@ func readPyATS(s *source, d *Draft) error {
 	return t.err()
 }
 
-// connection looks for a key in the connection that moncap can use as well: the default one, then any over SSH, then any.
+// connection looks for a key in the connection that moncap can use as well: the default one, then
+// any over SSH, then any.
 func (t *tree) connection(device *yaml.Node, keys ...string) string {
 	found, best := "", 0
 	t.each(t.at(device, "connections"), func(name string, _, n *yaml.Node) {
@@ -93,9 +94,10 @@ func (t *tree) connection(device *yaml.Node, keys ...string) string {
 
 var pyatsMarkup = lazyregexp.New(`%([A-Z]+)\{([^}]*)\}`)
 
-// pyatsSecret turns the markup of a testbed into a reference. What is no markup is a password in clear.
+// pyatsSecret turns the markup of a testbed into a reference. What is no markup is a
+// password in clear.
 func pyatsSecret(s string) (ref, clear, hidden string) {
-	m := pyatsMarkup().FindStringSubmatch(s)
+	m := pyatsMarkup.Get().FindStringSubmatch(s)
 	switch {
 	case s == "":
 	case m == nil:
@@ -112,7 +114,7 @@ func pyatsSecret(s string) (ref, clear, hidden string) {
 
 // pyatsText is a value that has to stand in the file.
 func pyatsText(d *Draft, name, what, s string) string {
-	if m := pyatsMarkup().FindStringSubmatch(s); m != nil {
+	if m := pyatsMarkup.Get().FindStringSubmatch(s); m != nil {
 		d.note(dropped, name, "%s: only pyATS can read it (%%%.10s{})", what, m[1])
 		return ""
 	}

@@ -17,7 +17,8 @@ import (
 // WriteYAML writes d as an inventory.
 func (d *Draft) WriteYAML(w io.Writer) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Made by `moncap inventory import --from %s`. What is %s only you know: the interface that the tunnel leaves\n", d.From, Unknown)
+	fmt.Fprintf(&b, "# Made by `moncap inventory import --from %s`. What is %s only you know: the interface that the "+
+		"tunnel leaves\n", d.From, Unknown)
 	b.WriteString("# by, and the VPN address on it. `moncap inventory validate` names the lines.\nversion: 1\n")
 	username, password := d.common()
 	if username != "" || password != "" {
@@ -82,8 +83,16 @@ func (p *Peer) write(b *bytes.Buffer, indent, username, password string) {
 	if p.LegacySSH {
 		fmt.Fprintf(b, "%s  legacy_ssh: true\n", indent)
 	}
-	fmt.Fprintf(b, "%s  wan: %s%s\n", indent, flow("interface", orUnknown(p.Interface), "address", orUnknown(p.Address),
-		"nat_address", p.NATAddress, "vrf", p.VRF), p.hint())
+	wan := flow("interface", orUnknown(p.Interface), "address", orUnknown(p.Address),
+		"nat_address", p.NATAddress, "vrf", p.VRF)
+	if len(p.Also) > 0 {
+		quoted := make([]string, len(p.Also))
+		for i, name := range p.Also {
+			quoted[i] = plain(name)
+		}
+		wan = strings.TrimSuffix(wan, "}") + ", also: [" + strings.Join(quoted, ", ") + "]}"
+	}
+	fmt.Fprintf(b, "%s  wan: %s%s\n", indent, wan, p.hint())
 }
 
 // hint are the interfaces that the source names, for the operator to choose from.
@@ -98,7 +107,7 @@ var harmless = lazyregexp.New(`^[A-Za-z][A-Za-z0-9/:. -]{0,60}$`)
 
 // candidate keeps an interface that may be the WAN's, if a comment may have its name.
 func (p *Peer) candidate(name string) {
-	if len(p.candidates) < 8 && harmless().MatchString(name) && !slices.Contains(p.candidates, name) {
+	if len(p.candidates) < 8 && harmless.Get().MatchString(name) && !slices.Contains(p.candidates, name) {
 		p.candidates = append(p.candidates, name)
 	}
 }
@@ -140,7 +149,7 @@ var (
 
 // plain writes a scalar so that every reader of YAML takes it for this text.
 func plain(s string) string {
-	if bare().MatchString(s) && !notText().MatchString(s) {
+	if bare.Get().MatchString(s) && !notText.Get().MatchString(s) {
 		return s
 	}
 	var b strings.Builder
@@ -162,8 +171,9 @@ func plain(s string) string {
 	return b.String()
 }
 
-// Merge adds to the text of an inventory what d has and it has not. Nothing of it is changed, comments and layout included:
-// new peers and tunnels are put at the head of their blocks. It returns the new text, and who was there already.
+// Merge adds to the text of an inventory what d has and it has not. Nothing of it is changed,
+// comments and layout included: new peers and tunnels are put at the head of their blocks. It
+// returns the new text, and who was there already.
 func (d *Draft) Merge(file string, text []byte) (merged []byte, kept []string, err error) {
 	t, err := readTree(file, text)
 	if err != nil {
@@ -202,7 +212,8 @@ func (d *Draft) Merge(file string, text []byte) (merged []byte, kept []string, e
 	return merged, kept, err
 }
 
-// indent is how deep the entries of a block stand. A block in braces cannot be added to line by line.
+// indent is how deep the entries of a block stand. A block in braces cannot be
+// added to line by line.
 func (t *tree) indent(block string) (string, error) {
 	const usual = "  "
 	if t.root.Kind != yaml.MappingNode || t.root.Style&yaml.FlowStyle != 0 {

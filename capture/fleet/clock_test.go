@@ -5,6 +5,7 @@ package fleet
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,7 +76,8 @@ func lookDue(t *testing.T, s *Store, id string) (time.Duration, bool) {
 	return time.Duration(in) * time.Millisecond, ok
 }
 
-// A clock that is put forward costs a run its packets at most, and no router its rest.
+// A clock that is put forward costs a run its packets at most, and no router its rest. Mostly
+// another worker takes the run over; where who lost it ends it before that one begins, it is done.
 func TestAClockThatIsPutForward(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
@@ -86,7 +88,8 @@ func TestAClockThatIsPutForward(t *testing.T) {
 		if _, err := s.exec(t.Context(), s.db, "UPDATE moncap_run SET lease = 1 WHERE id = ?", id); err != nil {
 			t.Fatal(err)
 		}
-		if r := await(t, s, time.Minute, id)[0]; r.State != Collected && r.State != Interrupted || !r.Clean {
+		over := []State{Done, Collected, Interrupted}
+		if r := await(t, s, time.Minute, id)[0]; !slices.Contains(over, r.State) || !r.Clean {
 			t.Errorf("%+v", r)
 		}
 		f.check(t)

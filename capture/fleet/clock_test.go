@@ -7,11 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/moncap/moncap/capture"
 )
 
 // putBack makes the database's clock seem to have been put back by an hour: what it said of a time
@@ -32,13 +29,8 @@ func putBack(t *testing.T, s *Store) {
 func TestAClockThatIsPutBackHidesNoDeadWorker(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
-		f, s := newField(t, 2), openStore(t, url)
-		dying := f.worker(t, url, func(c *workerConfig) {
-			c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second,
-				syscall.SIGKILL
-		})
-		dead := submit(t, s, f.request(t, 0, 1, long))[0]
-		<-dying.done
+		f, s := newField(t, 2), openShort(t, url)
+		dead := f.abandoned(t, s, url, nil)
 		f.worker(t, url, nil)
 		settings := long
 		settings.Duration = 4 * time.Second
@@ -46,7 +38,7 @@ func TestAClockThatIsPutBackHidesNoDeadWorker(t *testing.T) {
 		running(t, f, s, alive)
 		putBack(t, s)
 		began := time.Now()
-		runs := await(t, s, time.Minute, dead, alive)
+		runs := await(t, s, dead, alive)
 		t.Logf("over after %s", time.Since(began))
 		for _, r := range runs {
 			want := Done // who lives keeps its run
@@ -81,7 +73,7 @@ func lookDue(t *testing.T, s *Store, id string) (time.Duration, bool) {
 func TestAClockThatIsPutForward(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
-		f, s := newField(t, 1), openStore(t, url)
+		f, s := newField(t, 1), openShort(t, url)
 		f.worker(t, url, nil)
 		id := submit(t, s, f.request(t, 0, 1, long))[0]
 		running(t, f, s, id)
@@ -89,7 +81,7 @@ func TestAClockThatIsPutForward(t *testing.T) {
 			t.Fatal(err)
 		}
 		over := []State{Done, Collected, Interrupted}
-		if r := await(t, s, time.Minute, id)[0]; !slices.Contains(over, r.State) || !r.Clean {
+		if r := await(t, s, id)[0]; !slices.Contains(over, r.State) || !r.Clean {
 			t.Errorf("%+v", r)
 		}
 		f.check(t)
@@ -101,8 +93,8 @@ func TestWorkersHaveOneLease(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		f, s := newField(t, 1), openStore(t, url)
-		f.worker(t, url, nil)
-		other, err := Open(t.Context(), Options{URL: url, Lease: 5 * testLease})
+		f.worker(t, url, calm)
+		other, err := Open(t.Context(), Options{URL: url, Lease: 5 * calmLease})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,8 @@ import (
 // running waits until a run captures on both routers.
 func running(t *testing.T, f *field, s *Store, id string) {
 	t.Helper()
-	eventually(t, "the capture runs", 30*time.Second, func() bool {
+	eventually(t, "the capture runs", func() bool {
+		r, failed := s.Run(t.Context(), id)
 		entries, err := s.Journal(t.Context(), id)
 		made := 0
 		for _, e := range entries {
@@ -26,19 +27,43 @@ func running(t *testing.T, f *field, s *Store, id string) {
 				made++
 			}
 		}
+		if made < 2 && err == nil && failed == nil && r.State.Over() {
+			t.Fatalf("it was over before: %s", summary([]Run{r}))
+		}
 		return err == nil && made == 2
 	})
+}
+
+// abandoned is a run between the first two routers whose worker is killed while it captures.
+func (f *field) abandoned(t *testing.T, s *Store, url string, change func(*workerConfig)) (id string) {
+	t.Helper()
+	dying := f.worker(t, url, change)
+	id = submit(t, s, f.request(t, 0, 1, long))[0]
+	running(t, f, s, id)
+	if err := dying.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-dying.done
+	return id
+}
+
+// lapse has the lease of a run whose worker is dead run out now.
+func lapse(t *testing.T, s *Store, id string) {
+	t.Helper()
+	if _, err := s.exec(t.Context(), s.db, "UPDATE moncap_run SET lease = 1 WHERE id = ? AND lease > 0", id); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestATerminatedWorkerCollects(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		f, s := newField(t, 1), openStore(t, url)
-		w := f.worker(t, url, nil)
+		w := f.worker(t, url, calm)
 		ids := submit(t, s, f.request(t, 0, 1, long))
 		running(t, f, s, ids[0])
 		w.signal(t, syscall.SIGTERM)
-		if code := w.code(t, 30*time.Second); code != 0 {
+		if code := w.code(t); code != 0 {
 			t.Errorf("exit %d", code)
 		}
 		if r, err := s.Run(t.Context(), ids[0]); err != nil || r.State != Done || r.Exit != 0 {
@@ -56,15 +81,18 @@ func TestAWorkerTerminatedTwiceTakesBack(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		f, s := newField(t, 1), openStore(t, url)
-		w := f.worker(t, url, nil)
-		// What is exported is read slowly, so that the second signal comes while it collects.
-		slow(f)
+		w := f.worker(t, url, calm)
+		// The second signal has come while it collects.
+		collects, goOn := f.watch[0].hold(exportLine)
+		defer goOn()
 		ids := submit(t, s, f.request(t, 0, 1, long))
 		running(t, f, s, ids[0])
 		w.signal(t, syscall.SIGTERM)
-		time.Sleep(300 * time.Millisecond)
+		w.comesTo(t, collects)
 		w.signal(t, syscall.SIGTERM)
-		if code := w.code(t, 30*time.Second); code != 0 {
+		w.comesTo(t, w.told)
+		goOn()
+		if code := w.code(t); code != 0 {
 			t.Errorf("exit %d", code)
 		}
 		if r, err := s.Run(t.Context(), ids[0]); err != nil || r.State != Interrupted || !r.Clean {
@@ -95,7 +123,7 @@ func freeze(t *testing.T, url string, p *process) {
 // stopped waits until a process that was told to does nothing any more (proc(5), stat).
 func stopped(t *testing.T, pid int) {
 	t.Helper()
-	eventually(t, "the worker is frozen", 30*time.Second, func() bool {
+	eventually(t, "the worker is frozen", func() bool {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			time.Sleep(100 * time.Millisecond) // a system without it
@@ -124,14 +152,14 @@ func writable(t *testing.T, path string) bool {
 func TestAFrozenWorkersRunIsGoneOnWith(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
-		f, s := newField(t, 1), openStore(t, url)
+		f, s := newField(t, 1), openShort(t, url)
 		frozen := f.worker(t, url, nil)
 		ids := submit(t, s, f.request(t, 0, 1, long))
 		running(t, f, s, ids[0])
 		freeze(t, url, frozen)
 		began := time.Now()
 		f.worker(t, url, nil)
-		r := await(t, s, time.Minute, ids...)[0]
+		r := await(t, s, ids...)[0]
 		t.Logf("%s after %s", r.State, time.Since(began))
 		if r.State != Collected || !r.Clean {
 			t.Errorf("%+v", r)
@@ -140,7 +168,7 @@ func TestAFrozenWorkersRunIsGoneOnWith(t *testing.T) {
 		fence := r.Fence
 		frozen.signal(t, syscall.SIGCONT)
 		frozen.signal(t, syscall.SIGTERM)
-		frozen.code(t, time.Minute)
+		frozen.code(t)
 		if r, err := s.Run(t.Context(), ids[0]); err != nil || r.State != Collected || r.Fence != fence {
 			t.Errorf("a worker without the run changed it: %+v, %v", r, err)
 		}
@@ -153,7 +181,7 @@ func TestCancelFromAnywhere(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		f, s := newField(t, 1), openStore(t, url)
-		f.worker(t, url, nil)
+		f.worker(t, url, calm)
 		ids := submit(t, s, f.request(t, 0, 1, long), f.request(t, 0, 1, long))
 		running(t, f, s, ids[0])
 		for _, w := range f.watch {
@@ -166,7 +194,7 @@ func TestCancelFromAnywhere(t *testing.T) {
 		if err != nil || after[0].State != Cancelled || after[1].State != Cancelling {
 			t.Fatalf("%v, %v", err, summary(after))
 		}
-		r := await(t, s, 30*time.Second, ids[0])[0]
+		r := await(t, s, ids[0])[0]
 		if r.State != Interrupted || !strings.Contains(r.Headline, "somebody") || !r.Clean {
 			t.Errorf("%+v", r)
 		}
@@ -176,13 +204,6 @@ func TestCancelFromAnywhere(t *testing.T) {
 		f.check(t)
 		settled(t, s)
 	})
-}
-
-// slow has every answer of the routers take a while.
-func slow(f *field) {
-	for _, r := range f.routers {
-		r.AddFault(slowExport)
-	}
 }
 
 // harm is what is done to a PostgreSQL in the middle of a run, and what ends it.
@@ -207,11 +228,11 @@ func TestADatabaseThatGoesAway(t *testing.T) {
 			t.Parallel()
 			pg := ownServer(t)
 			url := pg.database(t, nil)
-			f, s := newField(t, 1), openStore(t, url)
+			f, s := newField(t, 1), openShort(t, url)
 			settings, change := long, func(*workerConfig) {}
 			if !h.long { // however long a start takes here, it is shorter than the lease
 				settings.Duration = 6 * time.Second
-				change = func(c *workerConfig) { c.Lease = 10 * testLease }
+				change = calm
 			}
 			f.worker(t, url, change)
 			ids := submit(t, s, f.request(t, 0, 1, settings))
@@ -221,14 +242,14 @@ func TestADatabaseThatGoesAway(t *testing.T) {
 			}
 			began := time.Now()
 			if h.long {
-				eventually(t, "what the run made is taken back without a database", 4*testLease,
+				eventually(t, "what the run made is taken back without a database",
 					func() bool { return len(f.dirty()) == 0 })
 				t.Logf("clean after %s", time.Since(began))
 			}
 			if err := h.end(pg); err != nil {
 				t.Fatal(err)
 			}
-			r := await(t, stillOpen(t, s, url), time.Minute, ids...)[0]
+			r := await(t, stillOpen(t, s, url), ids...)[0]
 			want := Done
 			if h.long {
 				want = Interrupted
@@ -247,24 +268,24 @@ func stillOpen(t *testing.T, s *Store, url string) *Store {
 	if _, err := s.Now(t.Context()); err == nil {
 		return s
 	}
-	return openStore(t, url)
+	return openShort(t, url)
 }
 
 // A SQLite file that somebody holds for longer than a lease is a database that is away.
 func TestAFileThatIsHeld(t *testing.T) {
 	t.Parallel()
 	url := "sqlite:" + t.TempDir() + "/moncap.db"
-	f, s := newField(t, 1), openStore(t, url)
+	f, s := newField(t, 1), openShort(t, url)
 	f.worker(t, url, nil)
 	ids := submit(t, s, f.request(t, 0, 1, long))
 	running(t, f, s, ids[0])
 	tx := hold(t, s)
-	eventually(t, "what the run made is taken back without a database", 4*testLease,
+	eventually(t, "what the run made is taken back without a database",
 		func() bool { return len(f.dirty()) == 0 })
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if r := await(t, s, time.Minute, ids...)[0]; r.State != Interrupted || !r.Clean {
+	if r := await(t, s, ids...)[0]; r.State != Interrupted || !r.Clean {
 		t.Errorf("%+v", r)
 	}
 	f.check(t)
@@ -287,7 +308,7 @@ func hold(t *testing.T, s *Store) *sql.Tx {
 func TestOneCaptureARouter(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
-		f, s := newField(t, 3), openStore(t, url)
+		f, s := newField(t, 3), openShort(t, url)
 		f.worker(t, url, func(c *workerConfig) { c.Die, c.DieAfter, c.Signal = capture.PhaseFetch, 0, syscall.SIGKILL })
 		f.worker(t, url, nil)
 		var reqs []Request
@@ -295,7 +316,7 @@ func TestOneCaptureARouter(t *testing.T) {
 		for i := range 9 {
 			reqs = append(reqs, f.request(t, 2*(i%3), 1+2*(i/3), settings))
 		}
-		for _, r := range await(t, s, 2*time.Minute, submit(t, s, reqs...)...) {
+		for _, r := range await(t, s, submit(t, s, reqs...)...) {
 			if !r.Clean || r.State == Dirty {
 				t.Errorf("%+v", r)
 			}
@@ -311,10 +332,10 @@ func TestAFrozenTransactionKeepsNobody(t *testing.T) {
 	t.Parallel()
 	url := postgresDatabase(t)
 	f, s := newField(t, 1), openStore(t, url)
-	f.worker(t, url, nil)
+	f.worker(t, url, calm)
 	ids := submit(t, s, f.request(t, 0, 1, long))
 	running(t, f, s, ids[0])
-	frozen := openStore(t, url)
+	frozen := openShort(t, url)
 	tx := hold(t, frozen)
 	for _, q := range []string{fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", int64(books)),
 		"UPDATE moncap_run SET reason = 'frozen'"} {
@@ -323,10 +344,10 @@ func TestAFrozenTransactionKeepsNobody(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	eventually(t, "others go on", 2*testLease,
+	eventually(t, "others go on",
 		func() bool { _, err := s.Cancel(t.Context(), "tester", ids[0]); return err == nil })
 	t.Logf("others went on after %s", time.Since(began))
-	if r := await(t, s, time.Minute, ids...)[0]; r.State != Interrupted || !r.Clean {
+	if r := await(t, s, ids...)[0]; r.State != Interrupted || !r.Clean {
 		t.Errorf("%+v", r)
 	}
 	_ = tx.Rollback() // its connection is gone

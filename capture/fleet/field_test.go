@@ -58,7 +58,16 @@ func TestMain(m *testing.M) {
 
 const (
 	fieldPassword = "practice-7391"
-	testLease     = 3 * patience * time.Second
+
+	// testLease is that of a test in which a lease runs out. Whoever lives must not lose one because
+	// the machine is slow.
+	testLease = 8 * patience * time.Second
+
+	// calmLease is that of all other tests.
+	calmLease = 4 * testLease
+
+	// hang is after how long a test ends that waits for what is bound to come.
+	hang = 10 * time.Minute
 )
 
 // field is a number of simulated routers, two to a tunnel, and what they were like at first.
@@ -83,12 +92,40 @@ type overlaps struct {
 	there   map[string]bool
 	worst   int
 	removed time.Time // when the first thing was taken back
+
+	held    *regexp.Regexp // the commands that wait until goOn is closed; nil: none
+	reached chan struct{}  // closed when the first one waits
+	goOn    chan struct{}
 }
 
 var startLine = regexp.MustCompile(`^monitor capture (\S+) start`)
 var goneLine = regexp.MustCompile(`^no monitor capture (\S+)`)
+var exportLine = regexp.MustCompile(`^monitor capture \S+ export`)
+
+// hold has the router do nothing at a command until goOn is called; reached is closed when it
+// waits.
+func (o *overlaps) hold(at *regexp.Regexp) (reached <-chan struct{}, goOn func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held, o.reached, o.goOn = at, make(chan struct{}), make(chan struct{})
+	return o.reached, sync.OnceFunc(func() { close(o.goOn) })
+}
+
+func (o *overlaps) wait(command string) {
+	o.mu.Lock()
+	if o.held == nil || !o.held.MatchString(command) {
+		o.mu.Unlock()
+		return
+	}
+	o.held = nil
+	close(o.reached)
+	goOn := o.goOn
+	o.mu.Unlock()
+	<-goOn
+}
 
 func (o *overlaps) heard(command string) bool {
+	o.wait(command)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if m := startLine.FindStringSubmatch(command); m != nil {
@@ -249,11 +286,11 @@ func (f *field) check(t *testing.T) {
 }
 
 // eventually waits until something is so.
-func eventually(t *testing.T, what string, limit time.Duration, so func() bool) {
+func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for began := time.Now(); !so(); time.Sleep(20 * time.Millisecond) {
-		if time.Since(began) > limit {
-			t.Fatalf("%s: not within %s", what, limit)
+		if time.Since(began) > hang {
+			t.Fatalf("%s: not within %s", what, hang)
 		}
 	}
 }
@@ -279,9 +316,12 @@ type process struct {
 	cmd  *exec.Cmd
 	log  *bytes.Buffer
 	done chan struct{}
-	told chan struct{} // closed when it told of its phase
+	told chan struct{} // closed when it told of its phase, or ends at once
 	err  error
 }
+
+// calm is a worker's lease in a test in which nobody falls silent.
+func calm(c *workerConfig) { c.Lease = calmLease }
 
 func (f *field) worker(t testing.TB, url string, change func(*workerConfig)) *process {
 	t.Helper()
@@ -295,7 +335,7 @@ func (f *field) worker(t testing.TB, url string, change func(*workerConfig)) *pr
 // begin starts a worker. The error is that of one that ended before it worked.
 func (f *field) begin(t testing.TB, url string, change func(*workerConfig)) (*process, error) {
 	t.Helper()
-	c := workerConfig{URL: url, Dir: f.dir, Runs: t.TempDir(), Peers: f.peers, Lease: testLease, Drain: 20 * time.Second,
+	c := workerConfig{URL: url, Dir: f.dir, Runs: t.TempDir(), Peers: f.peers, Lease: testLease, Drain: hang / 2,
 		Workers: 4, Host: "host-" + random(2)}
 	if change != nil {
 		change(&c)
@@ -351,13 +391,25 @@ func (p *process) signal(t testing.TB, s syscall.Signal) {
 	}
 }
 
+// comesTo waits until the process has done something.
+func (p *process) comesTo(t *testing.T, it <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-it:
+	case <-p.done:
+		t.Fatalf("the worker ended before: %v", p.err)
+	case <-time.After(hang):
+		t.Fatalf("the worker did not come to it within %s", hang)
+	}
+}
+
 // code waits for the process to end.
-func (p *process) code(t *testing.T, limit time.Duration) int {
+func (p *process) code(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(limit):
-		t.Fatalf("the worker did not end within %s", limit)
+	case <-time.After(hang):
+		t.Fatalf("the worker did not end within %s", hang)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
@@ -378,6 +430,7 @@ func workerMain(text string) int {
 		close(stop)
 		<-signals
 		cancel()
+		fmt.Println("at once")
 	}()
 	s, err := Open(ctx, Options{URL: c.URL, Log: log, Lease: c.Lease})
 	if err != nil {
@@ -488,10 +541,21 @@ func (c workerConfig) crew(log *slog.Logger) Crew {
 	}
 }
 
-// open opens a database as a command does.
+// openStore opens a database as a command does.
 func openStore(t testing.TB, url string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), Options{URL: url, Lease: testLease})
+	return openWith(t, url, calmLease)
+}
+
+// openShort opens one for a test in which somebody falls silent.
+func openShort(t testing.TB, url string) *Store {
+	t.Helper()
+	return openWith(t, url, testLease)
+}
+
+func openWith(t testing.TB, url string, lease time.Duration) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Options{URL: url, Lease: lease})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -513,9 +577,9 @@ func submit(t testing.TB, s *Store, reqs ...Request) []string {
 }
 
 // await waits until runs are over.
-func await(t *testing.T, s *Store, limit time.Duration, ids ...string) []Run {
+func await(t *testing.T, s *Store, ids ...string) []Run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
 	runs, err := s.Wait(ctx, nil, ids...)
 	if err != nil {
@@ -550,7 +614,3 @@ func settled(t *testing.T, s *Store) {
 		}
 	}
 }
-
-// slowExport has a router take its time over an export.
-var slowExport = simulator.Fault{Match: regexp.MustCompile(`^monitor capture \S+ export`), Action: simulator.Delay,
-	Delay: 2 * time.Second}

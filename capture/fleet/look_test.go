@@ -58,14 +58,9 @@ func lookRow(t *testing.T, s *Store, id string) (job int64, owner string, ok boo
 // rescued has the run of a worker that is killed gone on with by v.
 func rescued(t *testing.T, f *field, s *Store, v *service, url string) string {
 	t.Helper()
-	dying := f.worker(t, url, func(c *workerConfig) {
-		c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second,
-			syscall.SIGKILL
-	})
-	id := submit(t, s, f.request(t, 0, 1, long))[0]
-	<-dying.done
-	eventually(t, "the run is taken over", 10*testLease, func() bool {
-		_ = v.beat(t.Context())
+	id := f.abandoned(t, s, url, calm)
+	lapse(t, s, id)
+	eventually(t, "the run is taken over", func() bool {
 		r, err := s.Run(t.Context(), id)
 		return v.sweep(t.Context()) == nil && err == nil && r.State == Recovering
 	})
@@ -88,17 +83,12 @@ func rescued(t *testing.T, f *field, s *Store, v *service, url string) string {
 // looker is a worker that looks when it is told to.
 func looker(t *testing.T, f *field, s *Store, url string) (v *service, look func(id string)) {
 	t.Helper()
-	if patience > 1 {
-		t.Skip("nobody beats for the run that it goes on with, and the race detector makes it longer than a lease")
-	}
 	c := workerConfig{URL: url, Dir: f.dir, Runs: t.TempDir(), Peers: f.peers}
 	v = idle(t, s, WorkerOptions{Crew: c.crew(slog.New(slog.DiscardHandler)), Host: "another"})
 	return v, func(id string) {
 		t.Helper()
 		lookNow(t, s, id)
-		if err := v.sweep(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		swept(t, v)
 		job, _, ok := lookRow(t, s, id)
 		if !ok || job == 0 {
 			t.Fatalf("the look was not handed out: %d, %v", job, ok)
@@ -171,8 +161,8 @@ func TestWhatASecondLookLeavesKeepsItsRouters(t *testing.T) {
 		if err := s.Clean(t.Context(), "tester", id); err != nil {
 			t.Fatal(err)
 		}
-		f.worker(t, url, nil)
-		if r := await(t, s, time.Minute, waiting)[0]; r.State != Done {
+		f.worker(t, url, calm)
+		if r := await(t, s, waiting)[0]; r.State != Done {
 			t.Errorf("%+v", r)
 		}
 		f.check(t)
@@ -188,11 +178,11 @@ func TestASecondLookThatIsCutOff(t *testing.T) {
 		v, _ := looker(t, f, s, url)
 		id := rescued(t, f, s, v, url)
 		lateCommand(t, f, s, id)
-		slowly := simulator.Fault{Match: regexp.MustCompile(`^show`), Action: simulator.Delay, Delay: time.Second, Times: -1}
-		f.routers[0].AddFault(slowly)
-		dying := f.worker(t, url, nil)
+		// It waits for an answer when it is killed.
+		f.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(`^show`), Action: simulator.NeverAnswer, Times: -1})
+		dying := f.worker(t, url, calm)
 		lookNow(t, s, id)
-		eventually(t, "somebody looks", 10*testLease,
+		eventually(t, "somebody looks",
 			func() bool { _, owner, ok := lookRow(t, s, id); return ok && owner != "" })
 		dying.signal(t, syscall.SIGKILL)
 		<-dying.done
@@ -200,10 +190,9 @@ func TestASecondLookThatIsCutOff(t *testing.T) {
 			t.Fatal("it was killed too late")
 		}
 		f.routers[0].ClearFaults()
-		killed := time.Now()
-		f.worker(t, url, nil)
-		eventually(t, "another one looks", 10*testLease, func() bool { _, _, ok := lookRow(t, s, id); return !ok })
-		t.Logf("looked at after %s", time.Since(killed))
+		lookNow(t, s, id) // what the dead one had of it has run out
+		f.worker(t, url, calm)
+		eventually(t, "another one looks", func() bool { _, _, ok := lookRow(t, s, id); return !ok })
 		f.check(t)
 		settled(t, s)
 	})
@@ -215,19 +204,15 @@ func TestWhatALostWorkerTookBackItself(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		f, s := newField(t, 1), openStore(t, url)
-		dying := f.worker(t, url, func(c *workerConfig) {
-			c.Die, c.DieAfter, c.Signal = capture.PhaseWait, time.Second,
-				syscall.SIGKILL
-		})
-		id := submit(t, s, f.request(t, 0, 1, long))[0]
-		<-dying.done
+		id := f.abandoned(t, s, url, calm)
+		lapse(t, s, id)
 		for _, r := range f.routers {
 			for _, name := range r.CapturePoints() {
 				r.Type("monitor capture "+name+" stop", "no monitor capture "+name)
 			}
 		}
-		f.worker(t, url, nil)
-		r := await(t, s, time.Minute, id)[0]
+		f.worker(t, url, calm)
+		r := await(t, s, id)[0]
 		if r.State != Interrupted || !r.Clean ||
 			!strings.HasPrefix(r.Error, "its worker was lost, and what it had captured could not be fetched") {
 			t.Errorf("%+v", r)

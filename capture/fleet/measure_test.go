@@ -90,7 +90,7 @@ func TestMeasureASlowDatabase(t *testing.T) {
 		var gaps, took []float64
 		for range 7 {
 			ids := submit(t, s, f.request(t, 0, 1, capture.Settings{Duration: time.Second}))
-			await(t, s, time.Minute, ids...)
+			await(t, s, ids...)
 			_, doc, err := s.plan(t.Context(), ids[0])
 			if err != nil {
 				t.Fatal(err)
@@ -203,9 +203,9 @@ func TestMeasureKill(t *testing.T) {
 			other := f.worker(t, url, usual)
 			dying.signal(t, sig)
 			began := time.Now()
-			eventually(t, "clean", time.Minute, func() bool { return len(f.dirty()) == 0 })
+			eventually(t, "clean", func() bool { return len(f.dirty()) == 0 })
 			t.Logf("%s: three runs' routers clean after %s", sig, time.Since(began).Round(10*time.Millisecond))
-			await(t, s, time.Minute, ids...)
+			await(t, s, ids...)
 			_, _ = dying.cmd.Process.Kill(), other.cmd.Process.Kill()
 		}
 	})
@@ -226,7 +226,10 @@ func TestMeasureNight(t *testing.T) {
 	began := time.Now()
 	ids := submit(t, s, reqs...)
 	t.Logf("500 submitted in %s", time.Since(began))
-	runs := await(t, s, 30*time.Minute, ids...)
+	runs, err := s.Wait(t.Context(), nil, ids...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	states := map[State]int{}
 	for _, r := range runs {
 		states[r.State]++

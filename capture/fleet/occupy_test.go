@@ -12,7 +12,7 @@ import (
 // swept has a worker that lives look after the runs.
 func swept(t *testing.T, v *service) {
 	t.Helper()
-	eventually(t, "the database answers", 10*testLease,
+	eventually(t, "the database answers",
 		func() bool { return v.beat(t.Context()) == nil && v.sweep(t.Context()) == nil })
 }
 
@@ -54,9 +54,9 @@ func TestARunOutsideTakesItsPlaces(t *testing.T) {
 func TestPlacesOfTheDeadLapse(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
-		s := openStore(t, url)
+		s, dying := openStore(t, url), openShort(t, url)
 		v := idle(t, s, WorkerOptions{Host: "h"})
-		release, err := s.Occupy(t.Context(), "outside", Slot{"a:22", 1}, Slot{"b:22", 1})
+		release, err := dying.Occupy(t.Context(), "outside", Slot{"a:22", 1}, Slot{"b:22", 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,8 +78,11 @@ func TestPlacesOfTheDeadLapse(t *testing.T) {
 		if _, err := s.exec(t.Context(), s.db, "UPDATE moncap_slot SET until = {now} + 1000"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "it is said that the places are still taken", 5*testLease, func() bool { return left() > 2*testLease })
+		eventually(t, "it is said that the places are still taken", func() bool { return left() > 2*testLease })
 		wantStates(t, s, "waiting")
+		if err := dying.Close(); err != nil { // from here on it says nothing
+			t.Fatal(err)
+		}
 		if _, err := s.exec(t.Context(), s.db, "UPDATE moncap_slot SET until = 1"); err != nil {
 			t.Fatal(err)
 		}

@@ -152,7 +152,7 @@ func (m *mishapTest) play(servers chan *server) (states []State) {
 	} else {
 		m.url = "sqlite:" + filepath.Join(t.TempDir(), "moncap.db")
 	}
-	m.f, m.s = newField(t, 1), openStore(t, m.url)
+	m.f, m.s = newField(t, 1), openShort(t, m.url)
 	for range 2 {
 		m.workers = append(m.workers, m.worker())
 	}
@@ -211,7 +211,7 @@ func (m *mishapTest) strikeAll(victim *process) {
 	longer := testLease * 13 / 10
 	switch m.mishap.harm {
 	case "held", "held long":
-		s := openStore(t, m.url)
+		s := openShort(t, m.url)
 		tx := hold(t, s)
 		time.Sleep(map[string]time.Duration{"held": testLease / 2, "held long": longer}[m.mishap.harm])
 		if err := tx.Rollback(); err != nil {
@@ -256,7 +256,7 @@ func (m *mishapTest) over(ids []string) (runs []Run) {
 		return n
 	}
 	// One that left something keeps the other waiting.
-	eventually(t, "the runs are over", 3*time.Minute, func() bool {
+	eventually(t, "the runs are over", func() bool {
 		return open() == 0 || runs[0].State == Dirty ||
 			runs[1].State == Dirty
 	})
@@ -280,7 +280,7 @@ func (m *mishapTest) over(ids []string) (runs []Run) {
 			m.must(m.s.Clean(t.Context(), "tester", r.ID))
 		}
 	}
-	eventually(t, "the runs are over and clean", 3*time.Minute, func() bool { return open() == 0 })
+	eventually(t, "the runs are over and clean", func() bool { return open() == 0 })
 	for _, r := range runs {
 		if r.State == Dirty || !r.Clean {
 			t.Errorf("it stays dirty: %+v", r)
@@ -296,7 +296,7 @@ func (m *mishapTest) judge(ids []string) {
 		_ = w.cmd.Process.Signal(syscall.SIGCONT) // it may have ended
 	}
 	// Whatever a worker that was frozen has sent last is found when the routers are looked at again.
-	eventually(t, "second looks", 2*time.Minute, func() bool {
+	eventually(t, "second looks", func() bool {
 		_, _ = m.s.exec(t.Context(), m.s.db, "UPDATE moncap_look SET due = 0 WHERE job = 0")
 		n := 1
 		_, err := m.s.row(t.Context(), m.s.db, []any{&n}, "SELECT count(*) FROM moncap_look")
@@ -306,7 +306,7 @@ func (m *mishapTest) judge(ids []string) {
 		_ = w.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	}
 	for _, w := range m.workers {
-		if code := w.code(t, time.Minute); code != 0 && code != -1 && code != 5 {
+		if code := w.code(t); code != 0 && code != -1 && code != 5 {
 			t.Errorf("a worker ended with %d", code)
 		}
 	}

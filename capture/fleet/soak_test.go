@@ -34,7 +34,7 @@ func TestSoak(t *testing.T) {
 	if os.Getenv("MONCAP_FLEET_SOAK_DB") == "postgres" {
 		url = ownServer(t).database(t, nil)
 	}
-	k := &soak{t: t, rng: rand.New(rand.NewPCG(seed, 0)), url: url, f: newField(t, 8), s: openStore(t, url), want: want}
+	k := &soak{t: t, rng: rand.New(rand.NewPCG(seed, 0)), url: url, f: newField(t, 8), s: openShort(t, url), want: want}
 	k.schedules()
 	for range 3 {
 		k.workers = append(k.workers, k.worker())
@@ -171,7 +171,7 @@ func (k *soak) finish() {
 	if err := k.s.PutSchedules(k.t.Context(), "over", nil); err != nil {
 		k.t.Fatal(err)
 	}
-	eventually(k.t, "all runs are over", 10*time.Minute, func() bool {
+	eventually(k.t, "all runs are over", func() bool {
 		open, err := k.s.Jobs(k.t.Context(), "")
 		return err == nil && len(open) == 0
 	})
@@ -201,7 +201,7 @@ func (k *soak) finish() {
 		k.t.Errorf("%d times of schedules fired twice", doubles)
 	}
 	// What a frozen worker sent last is found when the routers are looked at again.
-	eventually(k.t, "the routers are as they were", 10*testLease, func() bool { return len(k.f.dirty()) == 0 })
+	eventually(k.t, "the routers are as they were", func() bool { return len(k.f.dirty()) == 0 })
 	k.f.check(k.t)
 	settled(k.t, k.s)
 }

@@ -116,14 +116,14 @@ func TestAnOlderWorkerFinishesAndEnds(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		f, s := newField(t, 1), openStore(t, url)
-		old := f.worker(t, url, func(c *workerConfig) { c.Workers = 1 })
+		old := f.worker(t, url, func(c *workerConfig) { calm(c); c.Workers = 1 })
 		settings := capture.Settings{Duration: 3 * time.Second}
 		ids := submit(t, s, f.request(t, 0, 1, settings), f.request(t, 0, 1, settings))
 		running(t, f, s, ids[0])
 		if _, err := s.exec(t.Context(), s.db, "UPDATE moncap_meta SET version = 99"); err != nil {
 			t.Fatal(err)
 		}
-		if code := old.code(t, time.Minute); code == 0 || !strings.Contains(old.log.String(), "version 99") {
+		if code := old.code(t); code == 0 || !strings.Contains(old.log.String(), "version 99") {
 			t.Errorf("exit %d\n%s", code, old.log)
 		}
 		if r, err := s.Run(t.Context(), ids[0]); err != nil || r.State != Done || !r.Clean {

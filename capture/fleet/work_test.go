@@ -19,15 +19,15 @@ import (
 var short = capture.Settings{Duration: 10 * time.Second, Until: capture.Until{Kind: capture.UntilPackets, Packets: 2}}
 
 // long is one that lasts until it is ended.
-var long = capture.Settings{Duration: 5 * time.Minute}
+var long = capture.Settings{Duration: time.Hour}
 
 func TestRunsAreCarriedOut(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, url string) {
 		f, s := newField(t, 2), openStore(t, url)
-		f.worker(t, url, nil)
+		f.worker(t, url, calm)
 		ids := submit(t, s, f.request(t, 0, 1, short), f.request(t, 2, 3, short), f.request(t, 0, 3, short))
-		for _, r := range await(t, s, time.Minute, ids...) {
+		for _, r := range await(t, s, ids...) {
 			if r.State != Done || r.Exit != 0 || !r.Clean || len(r.Findings) != 1 || r.Outcome != "established" {
 				t.Errorf("%+v", r)
 			}
@@ -69,25 +69,26 @@ func TestAKilledWorkersRunIsGoneOnWith(t *testing.T) {
 			t.Parallel()
 			eachDatabase(t, func(t *testing.T, url string) {
 				f, s := newField(t, 1), openStore(t, url)
-				settings := short
-				switch phase {
-				case capture.PhaseWait:
-					settings = long
-				case capture.PhaseExport: // it would be over before the worker is killed
-					slow(f)
-				}
-				dying := f.worker(t, url, func(c *workerConfig) {
-					c.Die, c.DieAfter, c.Signal = phase, 50*time.Millisecond, syscall.SIGKILL
-					if phase == capture.PhaseWait {
-						c.DieAfter = time.Second
+				var id string
+				if phase == capture.PhaseWait {
+					id = f.abandoned(t, s, url, calm)
+				} else {
+					goOn := func() {}
+					if phase == capture.PhaseExport { // it may be over before the worker is killed
+						_, goOn = f.watch[0].hold(exportLine)
 					}
-				})
-				ids := submit(t, s, f.request(t, 0, 1, settings))
-				<-dying.done
-				killed := time.Now()
-				f.worker(t, url, nil)
-				r := await(t, s, time.Minute, ids...)[0]
-				t.Logf("%s after %s", r.State, time.Since(killed))
+					defer goOn()
+					dying := f.worker(t, url, func(c *workerConfig) {
+						calm(c)
+						c.Die, c.DieAfter, c.Signal = phase, 50*time.Millisecond, syscall.SIGKILL
+					})
+					id = submit(t, s, f.request(t, 0, 1, short))[0]
+					dying.code(t)
+					goOn()
+				}
+				lapse(t, s, id)
+				f.worker(t, url, calm)
+				r := await(t, s, id)[0]
 				want := []State{Collected, Interrupted}
 				switch phase {
 				case capture.PhaseWait:

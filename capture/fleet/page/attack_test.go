@@ -217,7 +217,7 @@ func TestFollow(t *testing.T) {
 				if got != "retry: 3000" && got != "data: changed" && got != ": alive" {
 					t.Fatalf("it says %q", got)
 				}
-			case <-time.After(patience * 10 * time.Second):
+			case <-time.After(patience * time.Minute):
 				t.Fatalf("nothing said %q", want)
 			}
 		}
@@ -260,13 +260,14 @@ func TestFollow(t *testing.T) {
 	if a.Body.Close(); a.StatusCode != 503 {
 		t.Errorf("one more than 200 follows: %s", a.Status)
 	}
-	began := time.Now()
 	stop()
-	if err := <-over; err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(began); took > patience*4*time.Second {
-		t.Errorf("it ended after %s", took)
+	select {
+	case err := <-over:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience * time.Minute):
+		t.Error("it waits for those who follow")
 	}
 	for _, end := range ends {
 		end()

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/device"
 	"github.com/moncap/moncap/device/simulator"
 )
 
@@ -200,14 +201,15 @@ func (h *liar) say(c ssh.Conn, to io.Writer, b []byte) bool {
 func hostileRouter(t *testing.T, rng *rand.Rand) {
 	l := newTestLab(t, "healthy")
 	h := lieFor(t, l.routers[0], rng)
-	p := program{tune: l.leadElsewhere(t, h.key.PublicKey(), func() (string, bool) { return h.Addr().String(), true })}
+	elsewhere := l.leadElsewhere(t, h.key.PublicKey(), func() (string, bool) { return h.Addr().String(), true })
+	p := program{tune: func(d *device.Options, c *capture.Options) { hasty(d, c); elsewhere(d, c) }}
 	out := filepath.Join(l.dir, "bundle")
 	args := l.matrixRun(out)
 	if h.draw(3) == 0 {
 		args = l.zeroConfigRun(out)
 	}
 	// one that trickles is given the time of the phases
-	ctx, cancel := context.WithTimeout(t.Context(), patience*5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), tooLong)
 	defer cancel()
 	for _, step := range [][]string{args, {"clean", out, "-i", l.inventory}, {"report", out}} {
 		r := p.run(ctx, step...)
@@ -251,13 +253,20 @@ func TestARunEndsWhenItsWorkIsDone(t *testing.T) {
 			for _, r := range l.routers {
 				r.AddFault(simulator.Fault{Match: regexp.MustCompile(`^exit`), Action: a, Times: -1})
 			}
-			p := program{tune: patient, events: func(e capture.Event) {
+			// Whoever waits for an answer waits for longer than the rest takes on any machine.
+			const answer = tooLong
+			waiting := func(d *device.Options, _ *capture.Options) {
+				if d != nil {
+					d.Timeouts = device.Timeouts{Dial: answer, Command: answer, Idle: answer}
+				}
+			}
+			p := program{tune: waiting, events: func(e capture.Event) {
 				if e.Phase == capture.PhaseClean && e.Kind == capture.Ended {
 					done = time.Now()
 				}
 			}}
 			r := p.run(t.Context(), l.matrixRun(filepath.Join(l.dir, "bundle"))...)
-			if took := time.Since(done); r.code > exitInconclusive || r.stdout == "" || took > patience*15*time.Second {
+			if took := time.Since(done); r.code > exitInconclusive || r.stdout == "" || took > answer/2 {
 				t.Errorf("exit %d, %s after the routers were clean\n%s", r.code, took, r.stderr)
 			}
 			l.nothingLeft(t, r)

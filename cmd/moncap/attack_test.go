@@ -295,7 +295,7 @@ func (l *testLab) touched() string {
 // unsafeLines has connections clog, or lead to another router, or both, or neither.
 func (l *testLab) unsafeLines(t *testing.T, rng *rand.Rand, other *testLab) func(*device.Options, *capture.Options) {
 	t.Helper()
-	var all []func(*device.Options, *capture.Options)
+	all := []func(*device.Options, *capture.Options){hasty}
 	if rng.IntN(2) == 0 {
 		all = append(all, l.failover(t, other))
 	}

@@ -161,7 +161,7 @@ func TestWiresharkStops(t *testing.T) {
 			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), tooLong)
 			defer cancel()
 			c := exec.CommandContext(ctx, os.Args[0], "extcap", "--capture", "--extcap-interface", "moncap-demo", "--fifo", fifo,
 				"--duration", "10m", "-i", l.inventory)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/moncap/moncap/capture/fleet"
 	"github.com/moncap/moncap/capture/schedule"
 	"github.com/moncap/moncap/device/inventory"
+	"github.com/moncap/moncap/device/simulator"
 )
 
 // fleetLab is two simulated routers, and a fleet with a database of its own.
@@ -86,8 +88,7 @@ func (l *fleetLab) submitted(t *testing.T, args ...string) []string {
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience * 3 * time.Minute); time.Now().Before(deadline); time.Sleep(
-		50 * time.Millisecond) {
+	for deadline := time.Now().Add(tooLong); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if so() {
 			return
 		}
@@ -144,7 +145,7 @@ func (w *workerProcess) stop(t *testing.T) int {
 	}
 	select {
 	case <-w.over:
-	case <-time.After(patience * 3 * time.Minute):
+	case <-time.After(tooLong):
 		t.Fatalf("it does not end\n%s", w.said.String())
 	}
 	return w.ProcessState.ExitCode()
@@ -274,15 +275,26 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+var packetsInBuffer = regexp.MustCompile(`packets in buf +: (\d+)`)
+
+// captured is how many packets a router's captures hold.
+func captured(r *simulator.Router) (n int) {
+	for _, name := range r.CapturePoints() {
+		if m := packetsInBuffer.FindStringSubmatch(r.Type("show monitor capture " + name + " buffer")); m != nil {
+			more, _ := strconv.Atoi(m[1]) // digits
+			n += more
+		}
+	}
+	return n
+}
+
 // SIGTERM in the middle of a capture: what it has is fetched and judged.
 func TestServeDrains(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
 	w := l.serve(t)
 	id := l.submitted(t, "demo", "--duration", "5m")[0]
-	eventually(t, "the capture runs",
-		func() bool { return len(l.routers[0].CapturePoints()) == 1 && len(l.routers[1].CapturePoints()) == 1 })
-	time.Sleep(500 * time.Millisecond) // for some packets
+	eventually(t, "both capture packets", func() bool { return captured(l.routers[0]) > 0 && captured(l.routers[1]) > 0 })
 	if code := w.stop(t); code != exitOK {
 		t.Errorf("exit %d\n%s", code, w.said.String())
 	}
@@ -803,7 +815,7 @@ func TestServeNotifies(t *testing.T) {
 	w := l.serve(t)
 	heard := func() string {
 		b := make([]byte, 1000)
-		if err := c.SetReadDeadline(time.Now().Add(patience * 30 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(tooLong)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := c.Read(b)

@@ -72,7 +72,7 @@ func TestAPipeWithoutAWriterKeepsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // who is let go is in the opening, or comes to it, until somebody writes
-		for began := time.Now(); time.Since(began) < patience*time.Minute; time.Sleep(time.Millisecond) {
+		for began := time.Now(); time.Since(began) < tooLong; time.Sleep(time.Millisecond) {
 			if f, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
 				_ = f.Close()
 				return

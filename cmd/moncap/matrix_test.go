@@ -112,7 +112,7 @@ func TestREADMEStatesTheMatrix(t *testing.T) {
 func nothingRuns(t *testing.T) {
 	t.Helper()
 	var left []string
-	for deadline := time.Now().Add(patience * 20 * time.Second); ; { // a connection may still be closing
+	for deadline := time.Now().Add(tooLong); ; { // a connection may still be closing
 		left = nil
 		stacks := make([]byte, 16<<20)
 		for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
@@ -149,9 +149,9 @@ func playStrike(s simulator.Strike) func(*testing.T, capture.Phase) string {
 		l := newTestLab(t, "healthy")
 		l.routers[0].AddFault(s.At(string(phase)))
 		out := filepath.Join(l.dir, "bundle")
-		ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), tooLong)
 		defer cancel()
-		r := program{}.run(ctx, l.matrixRun(out)...)
+		r := program{tune: hasty}.run(ctx, l.matrixRun(out)...)
 		if ctx.Err() != nil {
 			t.Fatalf("the run did not end in time\n%s", r.stderr)
 		}
@@ -221,7 +221,7 @@ func (l *testLab) cleanLater(t *testing.T, out string, r result) {
 	clean := func() result { return program{}.run(t.Context(), "clean", out, "-i", l.inventory, "--quiet") }
 	again := clean()
 	// A process that another test is about to start holds the lock until its exec.
-	for deadline := time.Now().Add(patience * time.Minute); time.Now().Before(deadline) &&
+	for deadline := time.Now().Add(tooLong); time.Now().Before(deadline) &&
 		strings.Contains(again.stderr, "another moncap works on it"); {
 		time.Sleep(20 * time.Millisecond)
 		again = clean()
@@ -401,9 +401,9 @@ func survivesEveryFault(t *testing.T, commands map[string]string, run func(l *te
 				s.Fault.Match = regexp.MustCompile(pattern)
 				l.routers[0].AddFault(s.Fault)
 				out := filepath.Join(l.dir, "bundle")
-				ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), tooLong)
 				defer cancel()
-				r := program{}.run(ctx, run(l, out)...)
+				r := program{tune: hasty}.run(ctx, run(l, out)...)
 				if ctx.Err() != nil || l.routers[0].Fired() == 0 {
 					t.Fatalf("%v, the fault struck %d times\n%s", ctx.Err(), l.routers[0].Fired(), r.stderr)
 				}

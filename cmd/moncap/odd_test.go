@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,9 +149,15 @@ func (odd oddRouter) play(t *testing.T) {
 	})
 	odd.enabled(t, l)
 	out := filepath.Join(l.dir, "bundle")
-	ctx, cancel := context.WithTimeout(t.Context(), patience*60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), tooLong)
 	defer cancel()
-	r := program{}.run(ctx,
+	p := program{}
+	if slices.ContainsFunc(odd.faults, func(f simulator.Fault) bool {
+		return f.Action == simulator.NeverAnswer || f.Action == simulator.SCPTrickles
+	}) {
+		p.tune = hasty
+	}
+	r := p.run(ctx,
 		append([]string{"run", "demo", "-i", l.inventory, "--out", out, "--until", "packets=4", "--duration", "3s",
 			"--quiet"}, odd.args...)...)
 	if ctx.Err() != nil {

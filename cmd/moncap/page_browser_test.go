@@ -72,7 +72,7 @@ func newWindow(t *testing.T) *window {
 	})
 	toChild.Close()
 	fromChild.Close()
-	if err := out.SetReadDeadline(time.Now().Add(patience * 3 * time.Minute)); err != nil {
+	if err := out.SetReadDeadline(time.Now().Add(tooLong)); err != nil {
 		t.Fatal(err)
 	}
 	w := &window{t: t, in: in, out: bufio.NewReader(out)}
@@ -165,7 +165,7 @@ func (w *window) eval(script string) string {
 // until waits until a script says true.
 func (w *window) until(script string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(patience * 40 * time.Second); time.Now().Before(deadline); time.Sleep(
+	for deadline := time.Now().Add(tooLong); time.Now().Before(deadline); time.Sleep(
 		50 * time.Millisecond) {
 		var got struct{ Result struct{ Value bool } }
 		expression := "Boolean(document.readyState === 'complete' && (" + script + "))"

@@ -77,7 +77,7 @@ func soakOnce(t *testing.T, seed uint64) {
 	if rng.IntN(3) == 0 {
 		time.AfterFunc(time.Duration(rng.IntN(1500))*time.Millisecond, cancel)
 	}
-	r := program{}.run(ctx, args...)
+	r := program{tune: hasty}.run(ctx, args...)
 	checkBundle(t, filepath.Join(l.dir, "bundle"), labPassword)
 	switch dirty := l.dirty(); {
 	case r.code == exitDirty:
@@ -126,7 +126,7 @@ func odd(rng *rand.Rand, k *simulator.Knobs) {
 // soakSeveral runs several tunnels at once into the faults, and cleans every bundle that they left.
 func soakSeveral(t *testing.T, l *testLab, seed uint64, runs int) {
 	l.hub(t, 3, runs)
-	p := program{env: map[string]string{"MONCAP_RUNS": filepath.Join(l.dir, "runs")}}
+	p := program{tune: hasty, env: map[string]string{"MONCAP_RUNS": filepath.Join(l.dir, "runs")}}
 	r := p.run(t.Context(), "run", "t0", "t1", "t2", "--parallel", "3", "-i", l.inventory, "--until", "packets=4")
 	dirty := l.dirty()
 	if len(dirty) > 0 && r.code != exitDirty || r.code > exitFailed && r.code != exitDirty {

@@ -27,6 +27,7 @@ type console struct {
 	master *os.File
 	cmd    *exec.Cmd
 	over   chan struct{} // closed when the program ended
+	heard  chan struct{} // closed when all that it said was read
 
 	mu   sync.Mutex
 	seen bytes.Buffer
@@ -36,7 +37,7 @@ type console struct {
 func openConsole(t *testing.T, l *testLab, args ...string) *console {
 	t.Helper()
 	master, slave := openPTY(t)
-	c := &console{t: t, master: master, over: make(chan struct{})}
+	c := &console{t: t, master: master, over: make(chan struct{}), heard: make(chan struct{})}
 	c.cmd = exec.CommandContext(t.Context(), os.Args[0], args...)
 	c.cmd.Env = append(os.Environ(), "MONCAP_TEST_AS_PROGRAM=1", "TERM=xterm", "LANG=C.UTF-8",
 		"MONCAP_RUNS="+filepath.Join(l.dir, "runs"))
@@ -91,6 +92,7 @@ func openPTY(t *testing.T) (master, slave *os.File) {
 }
 
 func (c *console) listen() {
+	defer close(c.heard)
 	b := make([]byte, 4096)
 	for {
 		n, err := c.master.Read(b)
@@ -112,7 +114,7 @@ func (c *console) text() string {
 // expect waits until the terminal was sent some text.
 func (c *console) expect(what string) {
 	c.t.Helper()
-	for deadline := time.Now().Add(patience * time.Minute); !strings.Contains(c.text(), what); {
+	for deadline := time.Now().Add(tooLong); !strings.Contains(c.text(), what); {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("%q does not come:\n%q", what, c.text())
 		}
@@ -132,8 +134,9 @@ func (c *console) ends() int {
 	c.t.Helper()
 	select {
 	case <-c.over:
+		<-c.heard // what it said last was still on its way
 		return c.cmd.ProcessState.ExitCode()
-	case <-time.After(patience * time.Minute):
+	case <-time.After(tooLong):
 		c.t.Fatalf("it does not end:\n%q", c.text())
 		return 0
 	}
@@ -212,7 +215,7 @@ func TestFirstInterruptKeepsTheCapture(t *testing.T) {
 	if code := c.ends(); code != exitOK {
 		t.Errorf("exit %d, and on the screen\n%s", code, c.text())
 	}
-	c.expect("ESTABLISHED") // what was written last may still be on its way
+	c.expect("ESTABLISHED")
 	if dirty := l.dirty(); len(dirty) > 0 {
 		t.Errorf("%v is not as it was", dirty)
 	}

@@ -519,7 +519,7 @@ func ciscodumpLeaves(t *testing.T) {
 	made := func() bool {
 		return len(l.routers[0].CapturePoints()) == 1 && strings.Contains(l.routers[0].RunningConfig(), "WSC_ACL")
 	}
-	for deadline := time.Now().Add(patience * 3 * time.Minute); !made() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(tooLong); !made() && time.Now().Before(deadline); {
 		time.Sleep(50 * time.Millisecond)
 	}
 	_ = cmd.Process.Kill()

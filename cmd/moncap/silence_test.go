@@ -216,6 +216,12 @@ func (b *bubble) dial(ctx context.Context, _, to string) (net.Conn, error) {
 
 // moncap runs with the waits that it has in earnest.
 func (b *bubble) moncap(ctx context.Context, events func(capture.Event), args ...string) result {
+	return b.moncapTuned(ctx, func(*device.Options) {}, events, args...)
+}
+
+// moncapTuned has the ways to the routers changed.
+func (b *bubble) moncapTuned(ctx context.Context, tune func(*device.Options), events func(capture.Event),
+	args ...string) result {
 	var stdout, stderr lockedBuffer
 	code := run(ctx, environment{args: args, stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr,
 		getenv: func(k string) string {
@@ -227,6 +233,7 @@ func (b *bubble) moncap(ctx context.Context, events func(capture.Event), args ..
 		tune: func(d *device.Options, c *capture.Options) {
 			if d != nil {
 				d.Dial = b.dial
+				tune(d)
 			}
 			if c != nil && events != nil {
 				show := c.Events

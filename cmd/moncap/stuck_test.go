@@ -1,12 +1,14 @@
 package main
 
 import (
-	"context"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/moncap/moncap/capture"
@@ -26,7 +28,7 @@ func TestOneStuckThingKeepsNothingElse(t *testing.T) {
 		"hangs":    {Action: simulator.NeverAnswer},
 		"asks":     {Action: simulator.UnknownDialog, Text: "Proceed with it? [confirm]"},
 		"mumbles":  {Action: simulator.OtherWords, Text: "The request was handed to the platform."},
-		"is slow":  {Action: simulator.Delay, Delay: patience * 2500 * time.Millisecond},
+		"is slow":  {Action: simulator.Delay, Delay: 25 * time.Second}, // longer than anybody waits
 		"declines": {Action: simulator.ErrorText, Text: "% The platform is busy"},
 	}
 	for at, c := range map[string]struct{ command, only string }{
@@ -42,23 +44,18 @@ func TestOneStuckThingKeepsNothingElse(t *testing.T) {
 		for name, fault := range how {
 			t.Run(at+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				oneStuckThing(t, c.command, c.only, fault)
+				synctest.Test(t, func(t *testing.T) { oneStuckThing(t, c.command, c.only, fault) })
 			})
 		}
 	}
 }
 
 func oneStuckThing(t *testing.T, command, only string, fault simulator.Fault) {
-	l := newTestLab(t, "healthy")
+	l := newBubble(t, isGone)
 	out := filepath.Join(l.dir, "bundle")
 	fault.Match, fault.Times, fault.Skip = regexp.MustCompile(command), -1, checked(command)
 	l.routers[0].AddFault(fault)
-	ctx, cancel := context.WithTimeout(t.Context(), patience*100*time.Second)
-	defer cancel()
-	r := program{}.run(ctx, l.fullRun(out)...)
-	if ctx.Err() != nil {
-		t.Fatalf("the run did not end in time\n%s", r.stderr)
-	}
+	r := l.moncap(t.Context(), nil, l.fullRun(out)...)
 	dirty := l.dirty()
 	if r.code != exitDirty {
 		if len(dirty) > 0 {
@@ -74,7 +71,10 @@ func oneStuckThing(t *testing.T, command, only string, fault simulator.Fault) {
 	if strings.Contains(r.stderr, "when the router can be reached again") {
 		t.Errorf("the router was reached all the time:\n%s", r.stderr)
 	}
-	l.cleanLater(t, out, r)
+	l.routers[0].ClearFaults()
+	if later := l.moncap(t.Context(), nil, "clean", out, "-i", l.inventory); later.code != exitOK || len(l.dirty()) > 0 {
+		t.Errorf("moncap clean: exit %d, dirty %v\n%s\nthe run had said:\n%s", later.code, l.dirty(), later.stderr, r.stderr)
+	}
 }
 
 // checked is how often check types the command, or what it begins with, before anything is made.
@@ -110,6 +110,26 @@ func TestADebugIsNotLeftWithoutItsLimit(t *testing.T) {
 	l.cleanLater(t, out, r)
 }
 
+// newLabWithAnother has somebody else type a command at side A just before the first one that is
+// due.
+func newLabWithAnother(t *testing.T, theirs string, due func(command string) bool) *testLab {
+	t.Helper()
+	var router atomic.Pointer[simulator.Router]
+	var typed sync.Once
+	l := newLabWith(t, "healthy", func(c *simulator.Config) {
+		if c.Hostname == "site-A" {
+			c.Authorize = func(command string) bool {
+				if command != theirs && due(command) {
+					typed.Do(func() { router.Load().Type(theirs) })
+				}
+				return true
+			}
+		}
+	})
+	router.Store(l.routers[0])
+	return l
+}
+
 // Somebody who begins to debug, or to trace, while the router is checked is not ended by what
 // proves that the account could.
 func TestProofsEndNothingOfOthers(t *testing.T) {
@@ -119,14 +139,14 @@ func TestProofsEndNothingOfOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newTestLab(t, "healthy")
-			last := "show platform packet-trace configuration" // of the first look
-			l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile("^" + last), When: simulator.After,
-				Action: simulator.Delay, Delay: patience * 500 * time.Millisecond})
-			go func() {
-				l.received(t, 0, "^"+last)
-				l.routers[0].Type(theirs)
-			}()
+			var looked atomic.Bool
+			l := newLabWithAnother(t, theirs, func(command string) bool {
+				last := "show platform packet-trace configuration" // of the first look
+				if command == last {
+					return looked.Swap(true)
+				}
+				return looked.Load()
+			})
 			r := program{}.run(t.Context(), l.fullRun(filepath.Join(l.dir, "bundle"))...)
 			if r.code != exitFailed || !strings.Contains(r.stderr, "somebody ") {
 				t.Errorf("exit %d\n%s", r.code, r.stderr)
@@ -173,14 +193,9 @@ func TestStopEndsTheDebug(t *testing.T) {
 // a debug for whole that somebody ended.
 func TestTheDebugOfOthersGoesOn(t *testing.T) {
 	t.Parallel()
-	l := newTestLab(t, "healthy")
+	l := newLabWithAnother(t, "debug crypto ikev2",
+		func(command string) bool { return strings.HasPrefix(command, "ip access-list extended") })
 	out := filepath.Join(l.dir, "bundle")
-	l.routers[0].AddFault(simulator.Fault{Match: regexp.MustCompile(`^ip access-list extended`),
-		Action: simulator.Delay, Delay: patience * 300 * time.Millisecond})
-	go func() {
-		l.received(t, 0, `^ip access-list extended`)
-		l.routers[0].Type("debug crypto ikev2")
-	}()
 	r := program{}.run(t.Context(), append(l.matrixRun(out), "--debug")...)
 	typed, shown := l.routers[0].Commands(), l.routers[0].Type("show debugging")
 	made := slices.IndexFunc(typed, func(c string) bool { return strings.HasPrefix(c, "ip access-list extended") })

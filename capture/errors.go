@@ -139,6 +139,10 @@ func (e *DirtyError) Hint() string {
 	if i := slices.IndexFunc(e.Left, func(l Leftover) bool { return l.Reason == ReasonOnlyCopy }); i >= 0 {
 		first = e.Left[i] // what is lost when nobody collects it comes before what is only to be removed
 	}
+	kept := "moncap collect " + clean + " tries again; to give up"
+	if errors.Is(e.Err, ErrOver) {
+		kept = "when what was kept is not wanted any more"
+	}
 	when := map[string]string{
 		ReasonUnreachable: "when the router can be reached again",
 		ReasonOtherRouter: "when the router that was expected answers again",
@@ -148,7 +152,7 @@ func (e *DirtyError) Hint() string {
 		ReasonJournal:     "look on the router for what the journal names, and remove by hand what is yours; then",
 		ReasonOnlyCopy:    "moncap collect " + clean + " fetches what was left on purpose, and cleans; to throw it away",
 		ReasonUnknown:     "to have moncap look for it",
-		ReasonKept:        "moncap collect " + clean + " tries again; to give up",
+		ReasonKept:        kept,
 	}[first.Reason]
 	return when + ": moncap clean " + clean
 }

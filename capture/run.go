@@ -41,7 +41,6 @@ func newRunner(p *Plan, h Hosts, b *bundle.Bundle, o Options, run *bundle.Run) *
 		if info.Peer == "" {
 			*info = describeRouter(sp)
 		}
-		info.Failed = ""
 		r := &router{side: side, plan: sp, host: h.Get(side), u: u, info: info, keptShows: map[string]int{},
 			asked: map[string]bool{}}
 		r.talk = &listener{Host: r.host, peer: sp.Endpoint.Name, patience: r.patient, said: said}

@@ -53,7 +53,8 @@ func (u *runner) spareOnlyCopies(ctx context.Context) {
 		return
 	}
 	for _, r := range u.sides {
-		if r.err == nil || r.done || errors.Is(r.err, errForeign) || r.counted && r.info.Packets == 0 {
+		if r.err == nil || r.done || errors.Is(r.err, errForeign) || r.counted && r.info.Packets == 0 ||
+			errors.Is(r.err, errNoCapture) && u.books.damage == nil {
 			continue
 		}
 		why := r.err

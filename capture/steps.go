@@ -126,10 +126,11 @@ func (r *router) controlStatus(ctx context.Context) (*ControlStatus, error) {
 }
 
 // Stop stops the captures of a bundle's run, and what it debugs and traces. Their packets stay on
-// the routers until Collect or Clean. What fails leaves them running, which is a *DirtyError.
+// the routers until Collect or Clean. What fails leaves them running, which is a *DirtyError; so is
+// Over's, of a run with which nothing is done.
 func Stop(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, error) {
 	u, err := goOn(ctx, b, h, o)
-	if u == nil || errors.Is(err, ErrNothing) {
+	if u == nil {
 		return nil, err
 	}
 	if err == nil {
@@ -148,10 +149,10 @@ func Stop(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, e
 // Collect stops the captures of a bundle's run if they run, fetches what is not here yet, and
 // cleans up. What holds the only copy of packets that it cannot fetch stays where it is, so that it
 // can be tried again, and the error is a *DirtyError; so does everything when it is interrupted.
-// Clean gives up.
+// Clean gives up. With a run that is Over nothing is done.
 func Collect(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*Result, error) {
 	u, err := goOn(ctx, b, h, o)
-	if u == nil || errors.Is(err, ErrNothing) {
+	if u == nil {
 		return nil, err
 	}
 	err = errors.Join(err, u.collect(ctx))
@@ -205,19 +206,26 @@ var (
 )
 
 // goOn resumes a run whose captures are to be there, and makes sure that they are its own. With an
-// error of one side the runner goes on with the other.
+// error of one side the runner goes on with the other; without a runner there is nothing to go on
+// with.
 func goOn(ctx context.Context, b *bundle.Bundle, h Hosts, o Options) (*runner, error) {
 	u, err := resume(b, h, o)
 	if err != nil {
 		return nil, unknown(b, err)
 	}
 	if u.books.clean {
-		return u, &PhaseError{Phase: PhaseStop, Err: ErrNothing}
+		return nil, &PhaseError{Phase: PhaseStop, Err: ErrNothing}
+	}
+	u.findCollected()
+	if err := u.over(); err != nil {
+		return nil, err
 	}
 	if u.books.damage != nil {
 		u.suspect()
 	}
-	u.findCollected()
+	for _, r := range u.sides {
+		r.info.Failed = "" // it is tried again
+	}
 	return u, u.apart(ctx, PhaseStop, &bundle.Phase{}, func(ctx context.Context, r *router) error {
 		if r.had {
 			return nil

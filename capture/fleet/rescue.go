@@ -261,6 +261,10 @@ func (v *service) resume(ctx context.Context, h *held, p *capture.Plan, b *bundl
 	if worthCollecting(h, p, entries, now) && h.tries < maxTries {
 		_, err = capture.Collect(ctx, b, sessions.Hosts(), o)
 		state = Collected
+		if errors.Is(err, capture.ErrOver) {
+			_, err = capture.Clean(ctx, b, sessions.Hosts(), o)
+			return v.removed(base, b, err)
+		}
 		if _, dirty := errors.AsType[*capture.DirtyError](err); dirty && ctx.Err() == nil && h.tries < 3 {
 			return ending{state: Dirty, err: err, b: b}
 		}
@@ -277,8 +281,25 @@ func (v *service) resume(ctx context.Context, h *held, p *capture.Plan, b *bundl
 				"itself): %w", err)
 		}
 	}
-	e := v.reported(base, ending{state: state, err: err, b: b, clean: true})
-	if e.state == Failed {
+	return v.rescued(base, ending{state: state, err: err, b: b, clean: true})
+}
+
+// removed is what a run came to that was over, and of which only what it left was to be removed:
+// what it had come to before, unless that went wrong.
+func (v *service) removed(ctx context.Context, b *bundle.Bundle, err error) ending {
+	if err != nil {
+		return ending{state: Dirty, err: err, b: b}
+	}
+	e := ending{state: Collected, b: b, clean: true}
+	if run, err := b.Run(); err == nil && run.Error != "" {
+		e.state, e.err = Interrupted, errors.New(run.Error)
+	}
+	return v.rescued(ctx, e)
+}
+
+// rescued makes the report of a run that was gone on with.
+func (v *service) rescued(ctx context.Context, e ending) ending {
+	if e = v.reported(ctx, e); e.state == Failed {
 		e.state = Interrupted
 	}
 	return e

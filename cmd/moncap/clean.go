@@ -232,6 +232,9 @@ func (a *app) explainBundle(arg, name string, would func(capture.Leftover) strin
 		return usageError(err)
 	}
 	defer b.Close()
+	if err := capture.Over(b, name); err != nil {
+		return runFailure(showsReport(arg, err))
+	}
 	left, proven, err := capture.Outstanding(b, name)
 	if err != nil {
 		return runFailure(err)

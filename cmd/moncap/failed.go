@@ -66,15 +66,20 @@ func (a *app) notRun(dir, tunnel string, err error) document {
 	return document{report: r}
 }
 
-// isOver refuses to collect from a run that has nothing on its routers any more. Its bundle is left
-// as it is, and so is a file that is to be written: what the run came to stands there already.
+// isOver refuses to collect from a run that has nothing on its routers any more, or nothing that is
+// to be collected. Its bundle is left as it is, and so is a file that is to be written: what the
+// run came to stands there already.
 func (a *app) isOver(arg string, err error, o outputFlags) error {
-	err = &exitError{exitFailed, &hinted{err, "moncap report " + shellWord(arg) +
-		" shows what it brought; moncap runs lists the runs"}}
+	err = runFailure(showsReport(arg, err))
 	if !o.toStdout() {
 		return err
 	}
 	return errors.Join(err, a.showFailed(a.notRun("", arg, err), o))
+}
+
+// showsReport says where to find what a run came to that is over.
+func showsReport(arg string, err error) error {
+	return &hinted{err, "moncap report " + shellWord(arg) + " shows what it brought; moncap runs lists the runs"}
 }
 
 // storeReport keeps a report in its bundle.

@@ -5,12 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/device/simulator"
 )
 
 // toldIn is what the runs of a folder say they came to: every report and run.json, by path.
@@ -85,5 +87,80 @@ func TestNothingIsCollectedFromARunThatIsOver(t *testing.T) {
 	}
 	if r := l.inRuns(t, "diff", "demo"); r.code != exitUsage || !strings.Contains(r.stderr, "it has 1 run with captures") {
 		t.Errorf("diff of one run: exit %d\n%s", r.code, r.stderr)
+	}
+}
+
+// commands are what both routers received.
+func (l *testLab) commands() [2][]string {
+	return [2][]string{l.routers[0].Commands(), l.routers[1].Commands()}
+}
+
+const unauthorized = "% Command authorization failed."
+
+// takesNoMore has a router refuse a command, once it took it so often: of what takes things back,
+// the proofs of the check.
+func (l *testLab) takesNoMore(router int, match string, taken int) {
+	l.routers[router].AddFault(simulator.Fault{Match: regexp.MustCompile(match), Action: simulator.ErrorText,
+		Text: unauthorized, Times: -1, Skip: taken})
+}
+
+// A run that is over and left something has nothing to stop and nothing to collect: both say so,
+// what is left and what removes it, ask no router, and leave what the run came to as it was told.
+func TestOfARunThatIsOverOnlyWhatItLeftIsRemoved(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		faults [2]string // what each router does not take, the proofs of the check apart
+		args   []string
+		code   int
+		left   []string
+	}{
+		{"kept", [2]string{}, []string{"--keep"}, exitOK, []string{"site-a (side A): file bootflash:mc",
+			"site-b (side B): capture point mc", "when what was kept is not wanted any more: moncap ", " clean "}},
+		{"a list stays", [2]string{"^no ip access-list", ""}, nil, exitDirty, []string{
+			"site-a (side A): access list mc", unauthorized, "when the account may remove it: moncap ", " clean "}},
+		{"nothing was captured, and a list stays", [2]string{"^no ip access-list", "^monitor capture mc[0-9a-z]+ start"}, nil,
+			exitDirty, []string{"site-a (side A): access list mc", unauthorized, " clean "}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := newTestLab(t, "healthy")
+			for i, match := range tt.faults {
+				if match != "" {
+					l.takesNoMore(i, match, 1-i)
+				}
+			}
+			r := l.inRuns(t, append([]string{"run", "demo", "--until", "packets=4"}, tt.args...)...)
+			if r.code != tt.code || len(l.dirty()) == 0 {
+				t.Fatalf("exit %d, dirty %v\n%s%s", r.code, l.dirty(), r.stdout, r.stderr)
+			}
+			runs := filepath.Join(l.dir, "runs")
+			before, asked := toldIn(t, runs), l.commands()
+			for _, args := range [][]string{{"stop"}, {"stop", "--dry-run"}, {"collect"}, {"collect", "--dry-run"}, {"stop"}} {
+				r := l.inRuns(t, append(args, "demo")...)
+				said := r.stdout + r.stderr
+				if r.code != exitDirty || !strings.Contains(said, "its run is over") || strings.Contains(said, "stopped;") ||
+					strings.Contains(said, "left on purpose") || !strings.Contains(said, "moncap report demo") {
+					t.Errorf("%v: exit %d\n%s", args, r.code, said)
+				}
+				for _, want := range tt.left {
+					if !strings.Contains(said, want) {
+						t.Errorf("%v: it is not said: %q\n%s", args, want, said)
+					}
+				}
+			}
+			if diff := cmp.Diff(before, toldIn(t, runs)); diff != "" {
+				t.Errorf("what the run came to is told otherwise:\n%s", diff)
+			}
+			if diff := cmp.Diff(asked, l.commands()); diff != "" {
+				t.Errorf("the routers were asked:\n%s", diff)
+			}
+			if r := l.inRuns(t, "status", "demo"); !strings.Contains(r.stdout, ", over: moncap clean removes what it left") {
+				t.Errorf("status: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+			}
+			l.routers[0].ClearFaults()
+			if r := l.inRuns(t, "clean", "demo"); r.code != exitOK || len(l.dirty()) > 0 {
+				t.Errorf("clean: exit %d, dirty %v\n%s%s", r.code, l.dirty(), r.stdout, r.stderr)
+			}
+		})
 	}
 }

@@ -252,6 +252,7 @@ type runStatus struct {
 	Sides       []sideStatus `json:"sides"`
 
 	began bool // a capture of it was started
+	over  bool // what is left of it is only to be removed
 }
 
 type sideStatus struct {
@@ -273,7 +274,6 @@ func (s sideStatus) onRouter() bool {
 
 func (a *app) statusOf(ctx context.Context, arg, name string) (*runStatus, error) {
 	out := &runStatus{Sides: []sideStatus{}}
-	var errs []error
 	_, _, err := a.onBundle(ctx, arg, name,
 		func(ctx context.Context, b *bundle.Bundle, h capture.Hosts, o capture.Options) (*capture.Result, error) {
 			run, err := b.Run()
@@ -282,6 +282,7 @@ func (a *app) statusOf(ctx context.Context, arg, name string) (*runStatus, error
 			}
 			out.Tunnel, out.ID, out.Bundle, out.Started = run.Tunnel, run.ID, b.Dir(), run.Started
 			out.began = !run.A.StartDone.IsZero() || !run.B.StartDone.IsZero()
+			out.over = capture.Over(b, name) != nil
 			var later time.Time // when the captures at the control plane end
 			if plan, err := capture.LoadPlan(b); err == nil && !run.A.StartDone.IsZero() && !run.B.StartDone.IsZero() {
 				ends := run.A.StartDone.Add(plan.Settings.Duration)
@@ -294,7 +295,6 @@ func (a *app) statusOf(ctx context.Context, arg, name string) (*runStatus, error
 					out.ControlEnds = &later
 				}
 				out.Sides = append(out.Sides, stateOfSide(s))
-				errs = append(errs, s.Err)
 			}
 			return nil, err
 		})
@@ -304,7 +304,7 @@ func (a *app) statusOf(ctx context.Context, arg, name string) (*runStatus, error
 	if err := a.printStatus(out); err != nil {
 		return out, err
 	}
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err != nil {
 		return out, &exitError{exitFailed, err}
 	}
 	return out, nil
@@ -349,6 +349,8 @@ func (a *app) printStatus(s *runStatus) error {
 	active := any(func(side sideStatus) bool { return side.Capture == "active" || side.Error != "" })
 	control := any(func(side sideStatus) bool { return side.Control == "active" })
 	switch {
+	case s.over:
+		fmt.Fprint(a.stdout, ", over: moncap clean removes what it left")
 	case s.Ends == nil:
 	case gone:
 		fmt.Fprint(a.stdout, ", over: its captures are on no router any more")
@@ -359,7 +361,7 @@ func (a *app) printStatus(s *runStatus) error {
 	default:
 		fmt.Fprint(a.stdout, ", "+whenOver(*s.Ends))
 	}
-	if s.ControlEnds != nil && control {
+	if s.ControlEnds != nil && control && !s.over {
 		fmt.Fprint(a.stdout, "; at the control plane: "+whenOver(*s.ControlEnds))
 	}
 	fmt.Fprintf(a.stdout, "; %s\n", printable(s.Bundle))
@@ -413,6 +415,9 @@ func (a *app) stopCommand() *cobra.Command {
 			if errors.Is(err, bundle.ErrLocked) && isArmed(dir) {
 				return a.askStop(dir)
 			}
+			if errors.Is(err, capture.ErrOver) || errors.Is(err, capture.ErrNothing) {
+				return showsReport(args[0], err)
+			}
 			if err != nil {
 				return err
 			}
@@ -450,7 +455,7 @@ func (a *app) collectCommand() *cobra.Command {
 			}
 			dir, _, err := a.onBundle(cmd.Context(), args[0], name, capture.Collect)
 			err = unlessUnknown(dir, err)
-			if errors.Is(err, capture.ErrNothing) {
+			if errors.Is(err, capture.ErrOver) || errors.Is(err, capture.ErrNothing) {
 				return a.isOver(args[0], err, o)
 			}
 			if dir != "" && err != nil && exitCode(err) != exitUsage {

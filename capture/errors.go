@@ -114,9 +114,10 @@ func (e *DirtyError) Error() string {
 		return b.String()
 	}
 	b.WriteString("left on a router:")
-	for _, l := range e.Left {
+	for i, l := range e.Left {
 		fmt.Fprintf(&b, "\n  %s", l)
-		if l.Why != "" {
+		told := i > 0 && e.Left[i-1].Peer == l.Peer && e.Left[i-1].Why == l.Why
+		if l.Why != "" && !told {
 			fmt.Fprintf(&b, " (%s)", l.Why)
 		}
 	}
@@ -145,7 +146,7 @@ func (e *DirtyError) Hint() string {
 	}
 	when := map[string]string{
 		ReasonUnreachable: "when the router can be reached again",
-		ReasonOtherRouter: "when the router that was expected answers again",
+		ReasonOtherRouter: "this is not the router that was captured on; when that one answers again",
 		ReasonRefused:     "when the account may remove it",
 		ReasonStuck:       "the router answers, but not to that: look at it there; then",
 		ReasonForeign:     "look at it, and remove by hand what is yours; then",

@@ -51,7 +51,7 @@ func (r *router) cleanUp(ctx context.Context, keep bool) []Leftover {
 	}
 	again := r.undoEach(ctx, all, 1, failed)
 	r.undoEach(ctx, again, cleanAttempts, failed)
-	var left []Leftover
+	var left, unasked []Leftover
 	for _, c := range slices.Backward(r.changes) {
 		err := failed[c]
 		_, silent := errors.AsType[*SilentError](err)
@@ -64,11 +64,30 @@ func (r *router) cleanUp(ctx context.Context, keep bool) []Leftover {
 		case err == nil:
 		case c.state == "" && r.u.books.damage == nil && reasonOf(err) == ReasonForeign:
 			r.note(PhaseClean, "%v; the journal is whole, and this run never made one", err)
+		case c.state == "" && r.u.books.damage == nil && nobodySaid(err):
+			unasked = append(unasked, r.leftover(c.thing, reasonOf(err), err))
 		default:
 			left = append(left, r.leftover(c.thing, reasonOf(err), err))
 		}
 	}
+	if len(left) == 0 && len(unasked) > 0 {
+		left = append(left, notLookedAt(unasked[0]))
+	}
 	return left
+}
+
+// nobodySaid says whether the router of the run told nothing of a thing.
+func nobodySaid(err error) bool {
+	reason := reasonOf(err)
+	return reason == ReasonOtherRouter || reason == ReasonUnreachable
+}
+
+// notLookedAt stands for all that the journal does not have on a router, where that could not be
+// looked at. It is not called left, as a whole journal knows it as gone, and the router is not
+// called clean, as the journal may be an older one.
+func notLookedAt(l Leftover) Leftover {
+	l.What, l.Remove = "nothing, by the journal, and the router could not be looked at", nil
+	return l
 }
 
 // undoEach takes changes back, each in so many attempts, and returns those that may go when they

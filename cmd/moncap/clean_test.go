@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/moncap/moncap/capture/bundle"
+	"github.com/moncap/moncap/device/simulator"
 )
 
 // started runs `moncap start` into a folder of its own.
@@ -245,4 +246,91 @@ func TestCleanDoesNotTouchAnotherRouter(t *testing.T) {
 			t.Errorf("clean with the right inventory: exit %d, dirty %v\n%s", r.code, l.dirty(), r.stderr)
 		}
 	}
+}
+
+// Against another router than the one that was captured on nothing is called left that the journal
+// has seen gone, and nothing is called clean: neither what the journal has open, nor a side of
+// which it has nothing, but that could not be looked at.
+func TestCleanOfAnotherRouterKeepsWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	l := newTestLab(t, "healthy")
+	other := newLabWith(t, "healthy", func(c *simulator.Config) { c.Serial = "9STANDBY" }) // of the same name
+	runs := filepath.Join(l.dir, "runs")
+	l.takesNoMore(0, "^no ip access-list", 1)
+	if r := l.inRuns(t, "run", "demo", "--until", "packets=4"); r.code != exitDirty {
+		t.Fatalf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	l.routers[0].ClearFaults()
+	cleanOther := func() result {
+		t.Helper()
+		p := program{env: map[string]string{"MONCAP_RUNS": runs}}
+		r := p.run(t.Context(), "clean", "--all", "-i", other.inventory)
+		if r.code != exitDirty || !strings.Contains(r.stderr, "this is not the router that was captured on") ||
+			strings.Contains(r.stderr, "file bootflash:") || strings.Contains(r.stderr, "capture point mc") ||
+			!strings.Contains(r.stderr, "site-b (side B): nothing, by the journal, and the router could not be looked at") {
+			t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+		}
+		if len(other.dirty()) > 0 {
+			t.Error("the other router was touched")
+		}
+		return r
+	}
+	for range 2 { // what the first writes down is what the second reads
+		if r := cleanOther(); strings.Count(r.stderr, "remove with: ") != 1 ||
+			!strings.Contains(r.stderr, "site-a (side A): access list mc") {
+			t.Errorf("what is left is not told:\n%s", r.stderr)
+		}
+	}
+	l.routers[0].Type("configure terminal", "no ip access-list extended "+nameOfTheRun(t, runs), "end")
+	if r := l.inRuns(t, "clean", "--all"); r.code != exitOK {
+		t.Fatalf("clean: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+
+	// A run that was killed when all was gone has not said so.
+	dir := soleRun(t, runs)
+	b, err := bundle.Resume(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := b.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.Clean, run.Proof = false, ""
+	if err := errors.Join(b.SaveRun(run), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if r := cleanOther(); strings.Contains(r.stderr, "remove with: ") {
+			t.Errorf("something is left:\n%s", r.stderr)
+		}
+	}
+	if r := l.inRuns(t, "clean", "--all"); r.code != exitOK || !strings.Contains(r.stdout, "nothing was left") {
+		t.Errorf("the right router: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// soleRun is the one run in a folder of runs.
+func soleRun(t *testing.T, runs string) string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(runs, "demo-*"))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("runs %q, %v", all, err)
+	}
+	return all[0]
+}
+
+// nameOfTheRun is what it called its things.
+func nameOfTheRun(t *testing.T, runs string) string {
+	t.Helper()
+	b, err := bundle.Open(soleRun(t, runs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	run, err := b.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run.A.Capture
 }

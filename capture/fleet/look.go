@@ -205,6 +205,7 @@ func (v *service) looked(ctx context.Context, run string, job int64, l looked) e
 			v.s.log.Warn("the routers of a rescued run were not looked at again", "run", run, "error", oneLine(l.err.Error()))
 			return v.s.audit(ctx, tx, v.id, "its routers were not looked at again: "+oneLine(l.err.Error()), run, "")
 		}
+		v.logLeft(run, nil, l.err)
 		if err := v.s.soil(ctx, tx, run, v.host, l); err != nil || v.o.Crew.Tell == nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
@@ -285,6 +286,7 @@ func (v *service) settle(ctx context.Context, h *held, e ending) {
 		v.mu.Lock()
 		v.left = append(v.left, h.ID)
 		v.mu.Unlock()
+		v.logLeft(h.ID, e.b, e.err)
 	}
 	if e.b != nil {
 		v.keep(ctx, h, e.b)
@@ -424,6 +426,24 @@ func remains(err error) string {
 		return "the bundle does not say what is left"
 	}
 	return strings.Join(lines, "\n")
+}
+
+// logLeft logs what a run left on its routers, thing by thing, and what removes it: who reads of it
+// in the log need not look for it elsewhere.
+func (v *service) logLeft(run string, b *bundle.Bundle, err error) {
+	clean := slog.String("clean", "moncap clean "+run)
+	d, ok := errors.AsType[*capture.DirtyError](err)
+	if !ok || len(d.Left) == 0 {
+		v.s.log.Warn("a run may have left something on its routers", "run", run, "error", oneLine(err.Error()), clean)
+		return
+	}
+	for _, l := range d.Left {
+		all := []any{"run", run, "peer", l.Peer, "what", l.What, "reason", l.Reason, "why", oneLine(l.Why), clean}
+		if l.Reason == capture.ReasonOnlyCopy && b != nil {
+			all = append(all, "fetch", "moncap collect "+b.Dir())
+		}
+		v.s.log.Warn("left on a router", all...)
+	}
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -364,6 +364,40 @@ func TestCleanOfTheFleet(t *testing.T) {
 	}
 }
 
+// What a run left is in the worker's log, thing by thing, with the command that removes it. That
+// command may be given again: by who has no bundle of the run, too, and is told that it is clean.
+func TestServeLogsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	l := newFleetLab(t)
+	l.takesNoMore(0, "^no ip access-list", 1)
+	w := l.serve(t)
+	if r := l.run(t, "submit", "demo", "--until", "packets=4", "--wait"); r.code != exitDirty {
+		t.Fatalf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	jobs := l.jobs(t)
+	if len(jobs) != 1 || jobs[0].State != "dirty" {
+		t.Fatalf("jobs: %+v", jobs)
+	}
+	id := jobs[0].ID
+	logged := regexp.MustCompile(`(?m)level=WARN msg="left on a router" run=` + id + ` peer=site-a what="access list mc\w+" ` +
+		`reason=refused why="[^"]*authorization failed[^"]*" clean="moncap clean ` + id + `"$`)
+	if said := w.said.String(); len(logged.FindAllString(said, -1)) != 1 || strings.Contains(said, "peer=site-b") {
+		t.Errorf("the log:\n%s", said)
+	}
+	l.routers[0].ClearFaults()
+	l.must(t, "clean", id)
+	eventually(t, "it is clean", func() bool { return len(l.jobs(t)) == 0 && len(l.dirty()) == 0 })
+	l.env["MONCAP_RUNS"] = filepath.Join(l.dir, "elsewhere")
+	for range 2 {
+		if out := l.must(t, "clean", id); out != id+": it is clean already: nothing of it was left\n" {
+			t.Errorf("again: %s", out)
+		}
+	}
+	if h := l.history(t); len(h) != 1 || h[0].Outcome != "established" || h[0].State != "collected" {
+		t.Errorf("what the run had come to: %+v", h)
+	}
+}
+
 // The database away at the start: one line, 4.
 func TestDatabaseUnreachable(t *testing.T) {
 	l := newFleetLab(t)

@@ -154,7 +154,8 @@ func (a *app) cleanOfFleet(ctx context.Context, args []string, f cleanFlags) (of
 		case err != nil:
 			return err
 		case r.State != fleet.Dirty:
-			return nil
+			ofFleet, err = a.nothingToClean(r)
+			return err
 		}
 		ofFleet = true
 		if err := s.Clean(ctx, a.who(), id); err != nil {
@@ -173,6 +174,29 @@ func (a *app) cleanOfFleet(ctx context.Context, args []string, f cleanFlags) (of
 		return false, nil
 	}
 	return ofFleet, err
+}
+
+// nothingToClean says why no worker is asked to clean a run. Of one whose bundle is on this disk
+// the bundle knows more.
+func (a *app) nothingToClean(r fleet.Run) (said bool, err error) {
+	here, err := a.history(r.Tunnel)
+	if err != nil || slices.ContainsFunc(here, func(p *pastRun) bool { return p.ID == r.ID }) {
+		return false, err
+	}
+	switch {
+	case r.State == fleet.Recovering:
+		_, err = fmt.Fprintf(a.stdout, "%s: a worker is at it already; %s shows when that is done\n", r.ID,
+			a.asGiven("moncap jobs"))
+	case !r.State.Over():
+		return true, usageError(&hinted{fmt.Errorf("run %s: it is %s, and takes back itself what it makes", r.ID, r.State),
+			"moncap cancel " + r.ID + " ends it"})
+	case r.Clean:
+		_, err = fmt.Fprintf(a.stdout, "%s: it is clean already: nothing of it was left\n", r.ID)
+	default: // it was kept on purpose, by a run that was no worker's
+		err = &exitError{exitDirty, &hinted{fmt.Errorf("run %s: what it left is known to its bundle, which is on %s", r.ID,
+			orDefault(r.Host, "another machine")), "moncap clean " + shellWord(r.Bundle) + " there removes it"}}
+	}
+	return true, err
 }
 
 // oneLine is an error in one line, without what it says twice.

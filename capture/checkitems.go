@@ -588,7 +588,7 @@ func (c *checker) debugs(ctx context.Context) error {
 	if !ok {
 		return err
 	}
-	if err := debugIsFree(out); err != nil {
+	if err := c.r.debugFree(out); err != nil {
 		c.add("debug", Refuse, "%v", err)
 		return nil
 	}
@@ -597,14 +597,19 @@ func (c *checker) debugs(ctx context.Context) error {
 	return nil
 }
 
-// debugIsFree is an error that says who debugs already, by what `show debug` shows.
-func debugIsFree(shown string) error {
+// debugIsFree is an error when somebody debugs already, by what `show debug` shows: what is on, as
+// the router says it. A heading without a debug below it counts as one.
+func debugIsFree(shown string) (what string, err error) {
 	for _, line := range iosxe.ParseDebug(shown) {
-		if strings.Contains(strings.ToLower(line), "ikev2") || strings.Contains(strings.ToLower(line), "condition") {
-			return fmt.Errorf("somebody debugs already (%s): --debug would end it afterwards", iosxe.Printable(line))
+		heading := what == "" || strings.HasSuffix(what, ":")
+		if low := strings.ToLower(line); heading && (strings.Contains(low, "ikev2") || strings.Contains(low, "condition")) {
+			what = line
 		}
 	}
-	return nil
+	if what != "" {
+		err = fmt.Errorf("somebody debugs already (%s): --debug would end it afterwards", iosxe.Printable(what))
+	}
+	return what, err
 }
 
 // stillFree looks once more whether what is everybody's is nobody's, right before the proofs: they
@@ -615,7 +620,7 @@ func (c *checker) stillFree(ctx context.Context) (free bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if err := debugIsFree(out); err != nil {
+		if err := c.r.debugFree(out); err != nil {
 			c.add("debug", Refuse, "%v", err)
 			return false, nil
 		}
@@ -627,7 +632,7 @@ func (c *checker) stillFree(ctx context.Context) (free bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := traceIsFree(conditions, lines); err != nil {
+	if err := c.r.traceFree(conditions, lines); err != nil {
 		c.add("packet trace", Refuse, "%v", err)
 		return false, nil
 	}

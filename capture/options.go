@@ -97,6 +97,10 @@ type Options struct {
 	// Folder is where bundles are kept; only Check, which has none, needs it. Empty
 	// is the current one.
 	Folder string
+	// OpenRuns names the folders of runs of which the bundle, here, may say that they left something
+	// on a router; nil: none is known. It is asked when a router has on what a run is to turn on, and
+	// is everybody's.
+	OpenRuns func() []string
 	// LineWait is how long each phase waits for a router without a free terminal line; zero:
 	// not at all, unless something of the run is on it. Other runs may have taken the lines,
 	// and give them back.

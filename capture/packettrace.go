@@ -135,21 +135,23 @@ func (r *router) nobodyTraces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return traceIsFree(c, lines)
+	return r.traceFree(c, lines)
 }
 
-// traceIsFree is an error that says what is traced already.
-func traceIsFree(c iosxe.Conditions, configuration []string) error {
+// traceIsFree is an error when packets are traced already: what is, as the router says it.
+func traceIsFree(c iosxe.Conditions, configuration []string) (what string, err error) {
 	const others = "--packet-trace would mix with it, and end it afterwards"
 	switch {
 	case len(c.Rows) > 0:
-		return fmt.Errorf("somebody has set platform conditions already (%s): %s", iosxe.Printable(c.Rows[0]), others)
+		return c.Rows[0], fmt.Errorf("somebody has set platform conditions already (%s): %s", iosxe.Printable(c.Rows[0]),
+			others)
 	case len(configuration) > 0:
-		return fmt.Errorf("somebody has set a packet trace already (%s): %s", iosxe.Printable(configuration[0]), others)
+		return configuration[0], fmt.Errorf("somebody has set a packet trace already (%s): %s",
+			iosxe.Printable(configuration[0]), others)
 	case c.Started:
-		return fmt.Errorf("somebody has started the platform's conditions already: %s", others)
+		return "", fmt.Errorf("somebody has started the platform's conditions already: %s", others)
 	}
-	return nil
+	return "", nil
 }
 
 // traced reads what is traced, by anybody.
@@ -260,7 +262,7 @@ func (c *checker) tracing(ctx context.Context) error {
 	if !ok {
 		return err
 	}
-	if err := traceIsFree(conditions, iosxe.ParseTraceConfiguration(out)); err != nil {
+	if err := c.r.traceFree(conditions, iosxe.ParseTraceConfiguration(out)); err != nil {
 		c.add("packet trace", Refuse, "%v", err)
 		return nil
 	}

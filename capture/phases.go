@@ -39,7 +39,7 @@ func (r *router) startDebug(ctx context.Context) error {
 	}
 	out, err := r.repeat(ctx, iosxe.ShowDebug())
 	if err == nil {
-		err = debugIsFree(out)
+		err = r.debugFree(out)
 	}
 	if err != nil {
 		return err

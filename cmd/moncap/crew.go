@@ -238,7 +238,7 @@ func (c *crew) open(ctx context.Context, p *capture.Plan, b *bundle.Bundle, resu
 func (c *crew) options(*capture.Plan) capture.Options {
 	o := capture.Options{
 		Log: c.app.logger(), Tool: "moncap " + versionString(), Folder: c.app.runsDir(), LineWait: lineOfTheFleet,
-		Patience:    time.Duration(c.app.patience),
+		OpenRuns: c.app.knownOpen, Patience: time.Duration(c.app.patience),
 		LineWaitFor: sharedPeers(slices.Collect(maps.Values(c.inventory().Tunnels))),
 	}
 	if c.app.tune != nil {

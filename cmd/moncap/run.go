@@ -644,7 +644,8 @@ func (a *app) captureOptions(ctx context.Context, view progressView) capture.Opt
 		Events: func(e capture.Event) { showEvent(ctx, view, e) },
 		Log:    a.logger(),
 		Tool:   "moncap " + versionString(),
-		Folder: a.runsDir(), LineWait: a.lineWait, LineWaitFor: a.lineWaitFor, Patience: time.Duration(a.patience),
+		Folder: a.runsDir(), OpenRuns: a.knownOpen,
+		LineWait: a.lineWait, LineWaitFor: a.lineWaitFor, Patience: time.Duration(a.patience),
 	}
 	if a.live != nil {
 		o.Live, o.Poll = a.live, livePoll

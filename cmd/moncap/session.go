@@ -265,6 +265,15 @@ func (a *app) openRuns(tunnel string) ([]string, error) {
 	return dirs, nil
 }
 
+// knownOpen is openRuns of all tunnels, for a run that can do without.
+func (a *app) knownOpen() []string {
+	open, err := a.openRuns("")
+	if err != nil {
+		return nil
+	}
+	return open
+}
+
 // accounted says of which tunnel the run in a folder is, and whether it is proven to have left
 // nothing. A folder that is no bundle has left nothing.
 func accounted(dir string) (tunnel string, at time.Time, closed bool) {

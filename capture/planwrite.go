@@ -37,7 +37,7 @@ func (p *Plan) Steps(s Side) []Step {
 	if p.Settings.BinaryTrace {
 		command := iosxe.BinaryTrace(p.Settings.Duration+traceMargin, sp.Remote)
 		steps = append(steps, Step{Phase: PhaseObserve, Command: command,
-			Note: "only from IOS XE 17 on"})
+			Note: "only from IOS XE 17 on, of the time since the start"})
 	}
 	return append(steps, sp.cleanSteps(p.Settings.Keep)...)
 }
@@ -122,6 +122,9 @@ func (p *SidePlan) changeSteps() []Step {
 		step := Step{Phase: PhaseDefine, Command: c, Undo: p.debugOff[len(p.debugOff)-1-i:][:1]}
 		steps = append(steps, step)
 	}
+	if len(p.debugOn) > 0 {
+		steps = append(steps, Step{Phase: PhaseDefine, Command: iosxe.ShowDebug()})
+	}
 	steps = append(steps, p.traceSteps()...)
 	steps = append(steps, p.controlPlaneSteps(PhaseDefine)...)
 	return append(steps, Step{Phase: PhaseStart, Command: iosxe.StartCapture(p.Name), Undo: p.active().undo})
@@ -163,7 +166,11 @@ func (p *SidePlan) cleanSteps(keep bool) []Step {
 		if t.kind == kindTracing {
 			note = "only when it could not be ended with the capture"
 		}
-		for _, c := range slices.Concat(t.undo, t.shows) {
+		commands := slices.Concat(t.undo, t.shows)
+		if t.shared {
+			commands = slices.Concat(t.shows, commands)
+		}
+		for _, c := range commands {
 			steps = append(steps, Step{Phase: PhaseClean, Command: c, Note: note})
 		}
 	}

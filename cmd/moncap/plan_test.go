@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/device/inventory"
 	"github.com/moncap/moncap/device/iosxe"
@@ -65,5 +69,61 @@ func TestRangesOfFlags(t *testing.T) {
 		"--packet-len", "9500", "--pps", "1000000")
 	if r.code != exitOK || !strings.Contains(r.stdout, "limit duration 86400 packets 100000 packet-len 9500 pps 1000000") {
 		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// A plan has every line as often as a run without faults sends it, but for those that it says are
+// repeated; and a run sends each, but for those of which it says when they are not sent.
+func TestAPlanHasEveryLineAsOften(t *testing.T) {
+	t.Parallel()
+	l := newTestLab(t, "healthy")
+	for _, f := range []captureFlags{
+		{}, {debug: true}, {debug: true, packetTrace: 16, controlPlane: true},
+	} {
+		f.until, f.duration = "packets=4", time.Minute
+		args := []string{"run", "demo", "--until", f.until, "--duration", "1m", "-f", "json"}
+		for flag, on := range map[string]bool{"--debug": f.debug, "--packet-trace=16": f.packetTrace > 0,
+			"--control-plane": f.controlPlane} {
+			if on {
+				args = append(args, flag)
+			}
+		}
+		r := l.inRuns(t, args...)
+		var d report.Report
+		if err := json.Unmarshal([]byte(r.stdout), &d); err != nil || r.code != exitOK {
+			t.Fatalf("%v: exit %d, %v\n%s", args, r.code, err, r.stderr)
+		}
+		p, err := f.plan(l.tunnel, d.Run.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, side := range []capture.Side{capture.A, capture.B} {
+			planned, sent := map[string]int{}, map[string]int{}
+			repeated, sometimes := map[string]bool{}, map[string]bool{}
+			for _, s := range p.Steps(side) {
+				lines := s.Command.Lines
+				if s.Command.Mode == iosxe.Config {
+					lines = slices.Concat([]string{"configure terminal"}, lines, []string{"end"})
+				}
+				for _, line := range lines {
+					planned[line]++
+					repeated[line] = repeated[line] || s.Phase == capture.PhaseWait
+					sometimes[line] = sometimes[line] || s.Note != ""
+				}
+			}
+			for _, line := range d.Run.Routers[i].Commands {
+				sent[line]++
+			}
+			for line, n := range sent {
+				if n > planned[line] && !repeated[line] {
+					t.Errorf("%v, %s: sent %d times, planned %d: %s", args, side, n, planned[line], line)
+				}
+			}
+			for line, n := range planned {
+				if n > sent[line] && !sometimes[line] && !repeated[line] {
+					t.Errorf("%v, %s: planned %d times, sent %d: %s", args, side, n, sent[line], line)
+				}
+			}
+		}
 	}
 }

@@ -114,7 +114,8 @@ func (r *router) learn(cmd iosxe.Command, out string, began time.Time) {
 			r.note(PhaseObserve, "somebody turned the debug off while it captured: what its log lacks proves nothing")
 		}
 	case "show-log":
-		if err := r.u.b.SaveDebug(r.side, debugLines(out)); err != nil {
+		// The whole log is kept as a show. What was debugged before is of packets that no capture has.
+		if err := r.u.b.SaveDebug(r.side, debugLines(iosxe.LoggedWhile(out, r.plan.Name))); err != nil {
 			r.note(PhaseObserve, "%v", err)
 		}
 	}

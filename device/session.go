@@ -466,12 +466,12 @@ func (s *session) result(ctx context.Context, cmd iosxe.Command, a answer, err e
 	}
 	if r := iosxe.Refused(cmd, said); r != nil {
 		r.Text = s.router.rec.mask(r.Text)
-		return s.presentable(a.body), r
+		return s.presentable(cmd, a.body), r
 	}
 	if cmd.Bulk && cmd.Excerpt == nil {
 		return overtyped(a.body), nil // the reader of a dump is strict enough, and the copy is large
 	}
-	return s.presentable(a.body), nil
+	return s.presentable(cmd, a.body), nil
 }
 
 // answeredIn keeps that a command was answered, but for those of a login.
@@ -485,8 +485,13 @@ func (r *Router) answeredIn(s *session) {
 
 // presentable is an output as the rest of the program sees it, and keeps it: without control
 // characters, and without the secrets of this session, should the router say one of them.
-func (s *session) presentable(out string) string {
-	return s.router.rec.maskKnown(iosxe.Printable(iosxe.Clean(out)))
+func (s *session) presentable(cmd iosxe.Command, out string) string {
+	if cmd.Log {
+		out = strings.TrimRight(iosxe.Overtyped(out), "\n")
+	} else {
+		out = iosxe.Clean(out)
+	}
+	return s.router.rec.maskKnown(iosxe.Printable(out))
 }
 
 // stream types a command whose output is large, and hands it to the sink in whole lines, as they
@@ -511,7 +516,7 @@ func (s *session) stream(ctx context.Context, cmd iosxe.Command, sink func(text 
 	if rd.passed == 0 {
 		out, err := s.result(ctx, cmd, a, err)
 		if cut := strings.LastIndexByte(out, '\n'); cmd.Excerpt != nil && err != nil && !inStep(err) && cut > 0 {
-			return errors.Join(err, sink(s.presentable(out[:cut])+"\n"))
+			return errors.Join(err, sink(s.presentable(cmd, out[:cut])+"\n"))
 		}
 		if err != nil {
 			return err
@@ -556,7 +561,7 @@ func (s *session) excerpts(cmd iosxe.Command, sink func(text string) error) func
 			s.router.rec.note("(the rest is not recorded: it is too much)")
 		}
 		left -= len(said)
-		return sink(s.presentable(text) + "\n")
+		return sink(s.presentable(cmd, text) + "\n")
 	}
 }
 

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/moncap/moncap/analysis/report"
+	"github.com/moncap/moncap/capture/bundle"
 )
 
 // What is on already because a run from here left it there is called that, with what ends it, and
@@ -74,5 +79,40 @@ func TestAPacketTraceThatAnEarlierRunLeftIsKnown(t *testing.T) {
 	if r := l.inRuns(t, "check", "demo", "--packet-trace", "16"); r.code != exitFailed ||
 		!strings.Contains(r.stdout, "somebody has set platform conditions already") || strings.Contains(r.stdout, ours) {
 		t.Errorf("another's: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// What the routers debugged in another run, of which the log has the lines still, is no part of
+// this one's: the simulated routers send the same packets in each. The log itself is kept whole.
+func TestADebugCountsInItsOwnRun(t *testing.T) {
+	l := newTestLab(t, "healthy")
+	for n := range 3 {
+		r := l.inRuns(t, "run", "demo", "--debug", "--until", "packets=4", "-f", "json")
+		var d report.Report
+		if err := json.Unmarshal([]byte(r.stdout), &d); err != nil || r.code != exitOK {
+			t.Fatalf("exit %d, %v\n%s", r.code, err, r.stderr)
+		}
+		agree := 0
+		for _, f := range d.Findings {
+			if f.Code == "debug-agrees" && f.Fields["matched"] == 4.0 {
+				agree++
+			}
+		}
+		if agree != 2 {
+			t.Errorf("run %d: %d sides agree with the debug of 4 packets, want 2\n%s", n, agree, r.stdout)
+		}
+		b, err := bundle.Open(d.Run.Bundle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shows, err := b.Show(bundle.A)
+		if err := errors.Join(err, b.Close()); err != nil {
+			t.Fatal(err)
+		}
+		log := shows["show-log"]
+		if packets, points := strings.Count(log, "IKEv2:(SESSION"), strings.Count(log, "%BUFCAP-6-ENABLE: "); packets !=
+			4*(n+1) || points != n+1 {
+			t.Errorf("run %d: the log that is kept has %d packets and %d capture points", n, packets, points)
+		}
 	}
 }

@@ -39,6 +39,9 @@ type Command struct {
 	// Password says that the router asks for the password of the server that the line names.
 	Password bool
 	Bulk     bool // the output is large (buffer dump): it is streamed and its end is not guessed from prompt-like lines
+	// Log says that the output is the router's log: the lines that it writes on its own account, which
+	// are taken out of every other output, are what was asked for.
+	Log bool
 	// MaxOutput bounds the output, in bytes: who knows how full a buffer is knows how long its dump
 	// can be. 0: the session's own bound.
 	MaxOutput int

@@ -98,6 +98,31 @@ func ParseIKEDebug(text string) IKEDebug {
 	return log
 }
 
+// LoggedWhile is the part of a router's log that it wrote while a capture point of that name ran
+// the last time, by the two lines that it logs of that, as a CSR1000V was recorded:
+// "%BUFCAP-6-ENABLE: Capture Point TEST enabled.", and DISABLE. Without the first, which may have
+// been rotated out, or never been logged, it is all of the log.
+func LoggedWhile(log string, point Name) string {
+	from, to, at := 0, len(log), 0
+	for line := range strings.Lines(log) {
+		begins := at
+		at += len(line)
+		switch {
+		case logsPoint(line, "ENABLE", point):
+			from, to = at, len(log)
+		case from > 0 && to == len(log) && logsPoint(line, "DISABLE", point):
+			to = begins
+		}
+	}
+	return log[from:to]
+}
+
+// logsPoint says whether a line says that a capture point was enabled, or disabled.
+func logsPoint(line, what string, point Name) bool {
+	_, text, found := strings.Cut(line, "%BUFCAP-6-"+what)
+	return found && strings.Contains(strings.ToLower(text), "capture point "+strings.ToLower(point.String())+" ")
+}
+
 // splitDebugLine says whether a line starts a record, and whether IKEv2 wrote it.
 func splitDebugLine(line string) (at time.Time, body string, starts, ours bool) {
 	m := debugPrefix.Get().FindStringSubmatch(line)

@@ -134,3 +134,36 @@ func FuzzParseIKEDebug(f *testing.F) {
 		}
 	})
 }
+
+// A log has what others debugged before, and after; two runs may have had the same name. The two
+// lines are those of ios-samples/csr1000v-show-monitor-capture-buffer-and-start.txt and
+// csr1000v-stop-clear.txt.
+func TestLoggedWhile(t *testing.T) {
+	const (
+		on   = "*Feb  3 00:58:13.901: %BUFCAP-6-ENABLE: Capture Point TEST enabled.\r\n"
+		off  = "*Feb  3 00:58:37.654: %BUFCAP-6-DISABLE: Capture Point TEST disabled.\r\n"
+		sent = "*Feb  3 00:58:14.001: IKEv2:(SESSION ID = 7,SA ID = 1):Sending Packet\r\n"
+		got  = "*Feb  3 00:58:14.002: IKEv2:(SESSION ID = 7,SA ID = 1):Received Packet\r\n"
+	)
+	other := func(s string) string { return strings.ReplaceAll(s, "TEST", "TESTp") }
+	name, err := ParseName("TEST")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ what, log, want string }{
+		{"of before and of after", sent + on + got + off + sent, got},
+		{"the same name twice", on + sent + off + sent + on + got + off, got},
+		{"it runs still", sent + on + got, got},
+		{"its end before its beginning", sent + off + on + got, got},
+		{"rotated: its beginning is gone", sent + off + got, sent + off + got},
+		{"neither is logged", sent + got, sent + got},
+		{"of another name", sent + other(on) + got + other(off) + sent, sent + other(on) + got + other(off) + sent},
+		{"another ends meanwhile", sent + on + got + other(off) + sent, got + other(off) + sent},
+		{"ended by itself", on + got + strings.Replace(off, "DISABLE:", "DISABLE_ASYNC:", 1) + sent, got},
+		{"nothing", "", ""},
+	} {
+		if part := LoggedWhile(tt.log, name); part != tt.want {
+			t.Errorf("%s: %q, want %q", tt.what, part, tt.want)
+		}
+	}
+}

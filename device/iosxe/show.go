@@ -116,7 +116,7 @@ func ShowLines() Command { return exec("show-lines", "show line") }
 // ShowLog shows the router's log buffer, where debug output goes.
 func ShowLog() Command {
 	c := exec("show-log", "show logging")
-	c.Slow = true
+	c.Slow, c.Log = true, true
 	return c
 }
 

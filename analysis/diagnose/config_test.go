@@ -224,3 +224,39 @@ func TestRefusedProposalIsExplainedByConfiguration(t *testing.T) {
 		})
 	}
 }
+
+// A policy that is suggested takes no number that the router has, and one before the others' where
+// there is one.
+func TestASuggestedPolicyTakesAFreeNumber(t *testing.T) {
+	suite := func(heading string) string {
+		return scene.Lines(heading, "\tencryption algorithm:\tAES - Advanced Encryption Standard (128 bit keys).",
+			"\thash algorithm:\t\tSecure Hash Standard 2 (256 bit)", "\tauthentication method:\tPre-Shared Key",
+			"\tDiffie-Hellman group:\t#19 (256 bit)", "\tlifetime:\t\t86400 seconds, no volume limit")
+	}
+	for _, c := range []struct {
+		taken []string
+		want  string
+	}{
+		{nil, "5"}, {[]string{"10"}, "5"}, {[]string{"5"}, "4"}, {[]string{"20", "3", "7"}, "2"}, {[]string{"1"}, "2"},
+		{[]string{"1", "2", "3", "5", "10"}, "4"}, {[]string{"2", "1"}, "3"},
+	} {
+		s := scene.New(t)
+		own := scene.Lines("Global IKE policy")
+		for _, n := range c.taken {
+			own += suite("Protection suite of priority " + n)
+		}
+		own += suite("Default protection suite of priority 65507")
+		s.Side[0].Config = map[string]string{"show-isakmp-policy": own}
+		s.Side[1].Config = map[string]string{"show-isakmp-policy": suite("Protection suite of priority 10")}
+		a := s.V1(0)
+		s.IKE(0, 500, a.Message(2, 0, 0, true, scene.SAv1(scene.Modern(14, 1))))
+		s.IKE(1, 500, a.Info(1, 14))
+		found := scene.Flatten(t, s.Compare()).Of("ike-proposal-mismatch")
+		if len(found) != 1 {
+			t.Fatalf("%v: %v", c.taken, found)
+		}
+		if lines := configLines(found[0], "A"); len(lines) == 0 || lines[0] != "crypto isakmp policy "+c.want {
+			t.Errorf("%v are taken: %q, want number %s", c.taken, lines, c.want)
+		}
+	}
+}

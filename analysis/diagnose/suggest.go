@@ -39,7 +39,7 @@ func (j *judge) tellDifferences(fields map[string]any, refuser pair.Side, offere
 // suggest are the lines that add what the other side has to the configuration of s.
 func (j *judge) suggest(s pair.Side, version int, wanted set) []string {
 	if version == 1 {
-		return suggestV1(wanted)
+		return j.suggestV1(s, wanted)
 	}
 	if len(wanted["ENCR"]) == 0 {
 		return nil
@@ -136,8 +136,8 @@ func configWord(name string) string {
 	return configWords[name]
 }
 
-// suggestV1 is the isakmp policy of a transform.
-func suggestV1(wanted set) []string {
+// suggestV1 is the isakmp policy of a transform, on s.
+func (j *judge) suggestV1(s pair.Side, wanted set) []string {
 	first := func(kind string) string {
 		if len(wanted[kind]) == 0 {
 			return ""
@@ -151,7 +151,7 @@ func suggestV1(wanted set) []string {
 	if encryption == "" || hash == "" {
 		return nil
 	}
-	lines := []string{newPolicyV1, " encryption " + encryption, " hash " + hash}
+	lines := []string{j.newPolicyV1(s), " encryption " + encryption, " hash " + hash}
 	lines = append(lines, authenticationV1(wanted)...)
 	if group := first("Group-Description"); group != "" {
 		lines = append(lines, " "+group)

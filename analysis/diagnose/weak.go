@@ -184,11 +184,14 @@ func (j *judge) strongerThan(t *talk, weak []string, m *pair.Message) []report.A
 func (j *judge) stronger(version int, seen ...set) []report.Action {
 	const why = "stronger algorithms on both sides (a suggestion)"
 	if version == 1 {
-		lines := []string{newPolicyV1, " encryption aes 256", " hash sha256"}
+		lines := []string{" encryption aes 256", " hash sha256"}
 		lines = append(lines, authenticationV1(seen...)...)
 		lines = append(lines, " group 14")
-		return append(j.both(freeNumber, "show crypto isakmp policy"), j.config(pair.A, why+": "+inNewPolicy, lines...),
-			j.config(pair.B, why+": "+inNewPolicy, lines...))
+		all := j.both(freeNumber, "show crypto isakmp policy")
+		for _, s := range pair.Both {
+			all = append(all, j.config(s, why+": "+inNewPolicy, append([]string{j.newPolicyV1(s)}, lines...)...))
+		}
+		return all
 	}
 	var all []report.Action
 	for _, s := range pair.Both {
@@ -206,10 +209,24 @@ func (j *judge) inPolicy(s pair.Side, proposal string) []string {
 	return []string{"crypto ikev2 policy " + orWord(policy, proposal), " proposal " + proposal}
 }
 
+// newPolicyV1 opens an ISAKMP policy of s. One that has the number already would be changed, for
+// every tunnel that uses it: it is a free one where the configuration tells, before the others, as
+// lower numbers are preferred, if there is one; and freeNumber comes before it all the same.
+func (j *judge) newPolicyV1(s pair.Side) string {
+	taken := map[int]bool{}
+	number := 5
+	for _, p := range j.o.Config[s].ISAKMPPolicies() {
+		if taken[p.Priority] = true; !p.Default && p.Priority > 0 {
+			number = min(number, p.Priority-1)
+		}
+	}
+	for number = max(number, 1); taken[number]; {
+		number++
+	}
+	return fmt.Sprintf("crypto isakmp policy %d", number)
+}
+
 const (
-	// newPolicyV1 opens an ISAKMP policy. One that has the number already would be changed, for every
-	// tunnel that uses it, so that freeNumber comes before it. Lower numbers are preferred.
-	newPolicyV1 = "crypto isakmp policy 5"
 	freeNumber  = "which numbers of policies are taken: a line for one that is there changes it, for other tunnels, too"
 	inNewPolicy = "a new policy, its number a free one below that of the policy in use, its " +
 		"authentication that policy's"

@@ -99,13 +99,14 @@ func ParseIKEv2Policies(out string) []IKEv2Policy {
 
 // ISAKMPPolicy is one protection suite of `show crypto isakmp policy`, in the router's words.
 type ISAKMPPolicy struct {
+	Priority                         int    // the lower, the more preferred; 0: not said
 	Default                          bool   // it is one that every router has, not a configured one
 	Encryption, Hash, Authentication string // "AES - Advanced Encryption Standard (256 bit keys)."
 	EncryptionBits, HashBits, Group  int    // 0: not said
 }
 
 var (
-	suiteStart = lazyregexp.New(`(?i)protection suite`)
+	suiteStart = lazyregexp.New(`(?i)protection suite(?: of priority (\d{1,5}))?`)
 	suiteLine  = lazyregexp.New(
 		`(?i)^\s*(encryption algorithm|hash algorithm|authentication method|Diffie-Hellman group)\s*:\s*(.+?)\s*$`)
 	keyBits   = lazyregexp.New(`\((\d{1,5}) bit`)
@@ -117,7 +118,8 @@ func ParseISAKMPPolicies(out string) []ISAKMPPolicy {
 	var all []ISAKMPPolicy
 	for line := range strings.Lines(Clean(out)) {
 		if suiteStart.Get().MatchString(line) {
-			all = append(all, ISAKMPPolicy{Default: strings.Contains(strings.ToLower(line), "default")})
+			all = append(all, ISAKMPPolicy{Priority: firstNumber(suiteStart.Get(), line),
+				Default: strings.Contains(strings.ToLower(line), "default")})
 		} else if m := suiteLine.Get().FindStringSubmatch(line); m != nil && len(all) > 0 {
 			all[len(all)-1].read(strings.ToLower(m[1]), m[2])
 		}

@@ -1,6 +1,8 @@
 package iosxe
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,4 +41,17 @@ func FuzzCryptoShows(f *testing.F) {
 		ParseISAKMPPolicies(text)
 		ParseTransformSets(text)
 	})
+}
+
+// The headings are those of a router with policies of its own, and of the default ones.
+func TestPrioritiesOfISAKMPPolicies(t *testing.T) {
+	all := ParseISAKMPPolicies("Global IKE policy\nProtection suite of priority 10\n\tlifetime:\t\t86400 seconds\n" +
+		"Protection suite of priority 2\nDefault protection suite of priority 65507\nDefault protection suite\n")
+	var got []string
+	for _, p := range all {
+		got = append(got, fmt.Sprint(p.Priority, p.Default))
+	}
+	if want := []string{"10 false", "2 false", "65507 true", "0 true"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }

@@ -36,7 +36,7 @@ golden: ## write the golden judgements of all scenes and incidents anew, to be r
 	$(GO) test ./analysis ./analysis/diagnose -run TestGolden -count 1 -update
 
 accuracy: ## write docs/accuracy.md anew: every incident, what was wrong, what moncap says
-	$(GO) test ./analysis -run TestAccuracyGetsNoWorse -count 1 -accuracy
+	$(GO) test ./analysis -run TestAccuracyGetsNoWorse -count 1 -timeout 30m -accuracy
 
 fuzz: ## run every fuzz target FUZZTIME each (executions such as 200000x, or a time)
 	@set -e; packages=$$($(GO) list ./...); for pkg in $$packages; do \

@@ -298,7 +298,7 @@ func TestUntil(t *testing.T) {
 		t.Run(tt.incident+" until "+tt.until, func(t *testing.T) {
 			t.Parallel()
 			l := newTestLab(t, tt.incident)
-			duration := time.Minute
+			duration := tooLong
 			if !tt.early {
 				duration = 2 * time.Second
 			}

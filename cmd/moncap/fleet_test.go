@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -675,7 +676,8 @@ const nightlyOf = `schedules:
 // them once at most.
 func TestScheduleFiresOnce(t *testing.T) {
 	l := newFleetLab(t)
-	l.edit(t, "tunnels:\n", nightlyOf+"tunnels:\n")
+	// Nights are equally long, whenever this runs.
+	l.edit(t, "tunnels:\n", strings.ReplaceAll(nightlyOf, "Europe/Berlin", "UTC")+"tunnels:\n")
 	d, s := l.dispatcherOf(t)
 	if err := d.begin(t.Context()); err != nil {
 		t.Fatal(err)
@@ -752,11 +754,22 @@ func TestScheduleFiresOnce(t *testing.T) {
 	}
 }
 
+// halfADayOn is a minute and an hour of schedules that are not due while a test runs.
+func halfADayOn(t *testing.T) string {
+	t.Helper()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(12 * time.Hour).In(berlin)
+	return fmt.Sprint(at.Minute(), " ", at.Hour())
+}
+
 // A paused schedule stays paused, also for workers that start anew.
 func TestSchedulesAreListedPausedAndRun(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
-	l.edit(t, "tunnels:\n", nightlyOf+"tunnels:\n")
+	l.edit(t, "tunnels:\n", strings.ReplaceAll(nightlyOf, "30 2", halfADayOn(t))+"tunnels:\n")
 	if out := l.must(t, "schedule", "list"); !strings.Contains(out, "not served yet") ||
 		!strings.Contains(out, "Europe/Berlin") {
 		t.Errorf("list:\n%s", out)

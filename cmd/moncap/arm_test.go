@@ -4,11 +4,12 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/moncap/moncap/capture"
+	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/capture/fleet"
 )
 
@@ -30,35 +31,33 @@ func (l *fleetLab) armedJob(t *testing.T) *jsonJob {
 func TestArm(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
-	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"), []byte("lease: 5s\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	w := l.serve(t)
 	l.must(t, "arm", "demo", "--after", "1s", "--again", "2", "--reason", "drops at night")
-	eventually(t, "it is armed", func() bool { return l.armedJob(t) != nil })
-	first := l.armedJob(t).ID
+	var now *jsonJob
+	// armedAfter waits until a run is over as it should be, and another one captures.
+	armedAfter := func(what, run string, state fleet.State) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			now = l.armedJob(t)
+			return now != nil && now.ID != run && (run == "" || l.stateOfRun(t, run) == string(state))
+		})
+	}
+	armedAfter("it is armed", "", "")
+	first := now.ID
 	if r := l.run(t, "arm", "demo"); r.code != exitUsage || !strings.Contains(r.stderr, "armed already") {
 		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
 
 	urgent := l.submitted(t, "demo", "--priority", "urgent", "--duration", "1s")[0]
-	eventually(t, "the urgent run is done, and the tunnel armed again", func() bool {
-		j := l.armedJob(t)
-		return l.stateOfRun(t, urgent) == string(fleet.Done) && j != nil && j.ID != first
-	})
-	if s := l.stateOfRun(t, first); s != string(fleet.Done) {
-		t.Errorf("the run that made room is %s", s)
-	}
+	eventually(t, "the urgent run is done", func() bool { return l.stateOfRun(t, urgent) == string(fleet.Done) })
+	armedAfter("one made room, and the tunnel is armed again", first, fleet.Done)
 
-	second := l.armedJob(t).ID
+	second := now.ID
 	for _, r := range l.routers {
 		r.LoseSAs()
 	}
-	eventually(t, "the event is caught, and the tunnel armed again", func() bool {
-		j := l.armedJob(t)
-		return l.stateOfRun(t, second) == string(fleet.Done) && j != nil && j.ID != second
-	})
-	third := l.armedJob(t)
+	armedAfter("the event is caught, and the tunnel armed again", second, fleet.Done)
+	third := now
 	if third.RetryOf != second || !strings.HasSuffix(third.Cause, ", 1 more") {
 		t.Errorf("it is of %s, %s", third.RetryOf, third.Cause)
 	}
@@ -74,26 +73,34 @@ func TestArm(t *testing.T) {
 	if run, ok, err := store.TellArmed(t.Context(), told); err != nil || !ok || run != third.ID {
 		t.Fatalf("told %q, %t, %v", run, ok, err)
 	}
-	eventually(t, "the told event is caught, and the tunnel armed again", func() bool {
-		j := l.armedJob(t)
-		return l.stateOfRun(t, third.ID) == string(fleet.Done) && j != nil && j.ID != third.ID
-	})
+	armedAfter("the told event is caught, and the tunnel armed again", third.ID, fleet.Done)
 	for _, j := range l.history(t) {
 		if j.ID == third.ID && (j.ExitCode == nil || *j.ExitCode != exitWarnings ||
 			!strings.HasPrefix(j.Headline, "invalid-spi: site-b: a line. ")) {
 			t.Errorf("%+v", j)
 		}
 	}
-	third = l.armedJob(t)
+	last := now.ID
 
+	// Whoever goes on finds in the books that there are packets.
+	eventually(t, "it is written down that both capture", func() bool {
+		entries, err := store.Journal(t.Context(), last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := 0
+		for _, e := range entries {
+			if e.Kind == capture.KindActive && e.State == bundle.Made {
+				made++
+			}
+		}
+		return made == 2
+	})
 	if err := w.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	l.serve(t)
-	eventually(t, "another worker went on, and armed it again", func() bool {
-		j := l.armedJob(t)
-		return l.stateOfRun(t, third.ID) == string(fleet.Collected) && j != nil && j.ID != third.ID
-	})
+	armedAfter("another worker went on, and armed it again", last, fleet.Collected)
 
 	l.must(t, "disarm", "demo")
 	eventually(t, "the routers are as they were", func() bool { return len(l.jobs(t)) == 0 && len(l.dirty()) == 0 })

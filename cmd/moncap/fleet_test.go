@@ -311,9 +311,6 @@ func TestServeDrains(t *testing.T) {
 func TestServeRescues(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
-	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"), []byte("lease: 5s\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	first := l.serve(t)
 	id := l.submitted(t, "demo", "--duration", "5m")[0]
 	eventually(t, "the capture runs", func() bool {

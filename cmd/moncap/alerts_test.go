@@ -419,7 +419,7 @@ func TestRoutersThatLoseTheirSAHaveARunMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := l.serve(t)
-	first := l.submitted(t, "demo", "--until", "none", "--duration", "4s")[0]
+	first := l.submitted(t, "demo", "--until", "none", "--duration", "1h")[0]
 	for _, r := range l.routers {
 		eventually(t, "the SA is up", func() bool { return strings.Contains(r.Type("show crypto ikev2 sa"), "READY") })
 	}
@@ -430,6 +430,7 @@ func TestRoutersThatLoseTheirSAHaveARunMade(t *testing.T) {
 		jobs := l.jobs(t, "--state", "waiting")
 		return len(jobs) == 1 && jobs[0].ID != first
 	})
+	l.must(t, "cancel", first)
 	eventually(t, "a run was made of it", func() bool { return len(l.history(t)) == 2 && len(l.jobs(t)) == 0 })
 	if h := l.history(t); h[1].ID != first || h[0].Cause != "event sa-down from syslog of site-a" &&
 		h[0].Cause != "event sa-down from syslog of site-b" {

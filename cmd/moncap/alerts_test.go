@@ -11,10 +11,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,26 +114,14 @@ func newAlertLab(t *testing.T, incident string, to *toldServer) *fleetLab {
 	return l
 }
 
-// freePort is an address of this machine where nobody listens.
-func freePort(t *testing.T) string {
-	t.Helper()
-	c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().String()
-}
-
 // A router logs that its SA is gone, and goes on logging: one run is made of it, its verdict is
-// told within seconds, and all that over real sockets with a worker that is a process of its own.
+// told at the first try, and all that over real sockets with a worker that is a process of its own.
 func TestALogLineStartsARunWhoseVerdictIsTold(t *testing.T) {
 	t.Parallel()
 	told := newToldServer(t, 0)
 	l := newAlertLab(t, "psk-mismatch", told)
-	at := freePort(t)
-	w := l.serve(t, "--syslog", "udp:"+at, "--workers", "4")
-	c, err := net.Dial("udp", at)
+	w := l.serve(t, "--syslog", "udp:127.0.0.1:0", "--workers", "4")
+	c, err := net.Dial("udp", w.at(t, "listens for log lines at udp:"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,12 +330,12 @@ func TestWhatHoldsForEverybodyHoldsForEvents(t *testing.T) {
 func TestServeSaysWhereItCannotListen(t *testing.T) {
 	t.Parallel()
 	l := newFleetLab(t)
-	at := freePort(t)
-	c, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", at)
+	c, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	at := c.LocalAddr().String()
 	for _, tt := range []struct {
 		at   string
 		code int
@@ -403,22 +393,28 @@ func TestEventsAndNotifyCommands(t *testing.T) {
 // listens: one run is made.
 func TestRoutersThatLoseTheirSAHaveARunMade(t *testing.T) {
 	t.Parallel()
-	at := freePort(t)
-	c, err := net.Dial("udp", at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	var collector atomic.Pointer[net.UDPConn]
 	l := &fleetLab{testLab: newLabWith(t, "healthy", func(o *simulator.Config) {
-		o.Logged = func(line []byte) { _, _ = c.Write(line) } // a line that nobody listens for is lost, as a router's is
+		o.Logged = func(line []byte) {
+			if c := collector.Load(); c != nil { // a line that nobody listens for is lost, as a router's is
+				_, _ = c.Write(line)
+			}
+		}
 	})}
 	l.state = filepath.Join(l.dir, "state")
 	l.env = map[string]string{"XDG_STATE_HOME": l.state, "MONCAP_RUNS": filepath.Join(l.dir, "runs"),
 		"PATH": os.Getenv("PATH")}
-	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"), []byte("syslog: udp:"+at+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"), []byte("syslog: udp:127.0.0.1:0\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w := l.serve(t)
+	at := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(w.at(t, "listens for log lines at udp:")))
+	c, err := net.DialUDP("udp", nil, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	collector.Store(c)
 	first := l.submitted(t, "demo", "--until", "none", "--duration", "1h")[0]
 	for _, r := range l.routers {
 		eventually(t, "the SA is up", func() bool { return strings.Contains(r.Type("show crypto ikev2 sa"), "READY") })
@@ -450,15 +446,8 @@ func TestAlertmanagerStartsARunOverThePage(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(l.dir, "serve.yaml"), []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listen, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := listen.Addr().String()
-	if err := listen.Close(); err != nil {
-		t.Fatal(err)
-	}
-	w := l.serve(t, "--listen", at)
+	w := l.serve(t, "--listen", "127.0.0.1:0")
+	at := w.at(t, "the page is at http://")
 	post := func(token string) (int, string) {
 		t.Helper()
 		const body = `{"version":"4","status":"firing","receiver":"moncap","alerts":[{"status":"firing","labels":{"alertname":"TunnelDown","tunnel":"demo"},

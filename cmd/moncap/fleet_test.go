@@ -119,6 +119,18 @@ func (l *fleetLab) serve(t *testing.T, args ...string) *workerProcess {
 	return w
 }
 
+// at is the address that a worker says behind some words. It is asked to take any that is free.
+func (w *workerProcess) at(t *testing.T, words string) string {
+	t.Helper()
+	said := regexp.MustCompile(regexp.QuoteMeta(words) + `([\d.:]+)\b`)
+	var found []string
+	eventually(t, "it says where it listens", func() bool {
+		found = said.FindStringSubmatch(w.said.String())
+		return found != nil
+	})
+	return found[1]
+}
+
 func (l *fleetLab) start(t *testing.T, args ...string) *workerProcess {
 	t.Helper()
 	w := &workerProcess{Cmd: exec.Command(os.Args[0], append(args, "-i", l.inventory)...), over: make(chan struct{})}

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -281,16 +280,8 @@ func pagedFleet(t *testing.T) (l *fleetLab, w *workerProcess, at, operator strin
 	l = newFleetLab(t)
 	l.must(t, "db", "init")
 	operator = strings.TrimSpace(l.must(t, "token", "add", "ann", "--role", "admin"))
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
-	w = l.serve(t, "--listen", address)
-	return l, w, "http://" + address, operator
+	w = l.serve(t, "--listen", "127.0.0.1:0")
+	return l, w, "http://" + w.at(t, "the page is at http://"), operator
 }
 
 // One who has a keyboard alone logs in, starts a run at a router, watches it, ends it, and reads

@@ -443,13 +443,12 @@ func TestWatchEndsInTimeAfterALogLine(t *testing.T) {
 func stoppedAfterALogLine(t *testing.T, after, poll time.Duration) (stopped [2]time.Duration) {
 	t.Helper()
 	l := newTestLab(t, "healthy")
-	port := freeUDP(t)
 	var stdout, stderr lockedBuffer
 	done := make(chan int, 1)
 	go func() {
 		done <- run(t.Context(), environment{
 			args: []string{"watch", "demo", "-i", l.inventory, "--for", "5m", "--after", after.String(), "--syslog",
-				"udp:" + port, "--color", "never"},
+				"udp:127.0.0.1:0", "--color", "never"},
 			stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, width: func() int { return 0 },
 			getenv: func(k string) string {
 				return map[string]string{"XDG_STATE_HOME": l.dir, "MONCAP_RUNS": filepath.Join(l.dir, "runs")}[k]
@@ -462,7 +461,11 @@ func stoppedAfterALogLine(t *testing.T, after, poll time.Duration) (stopped [2]t
 		})
 	}()
 	eventually(t, "it is armed", func() bool { return strings.Contains(stderr.String(), "armed:") })
-	c, err := net.Dial("udp", port)
+	at := regexp.MustCompile(`listening for the routers' log lines at udp:(\S+)`).FindStringSubmatch(stderr.String())
+	if at == nil {
+		t.Fatalf("it does not say where it listens\n%s", stderr.String())
+	}
+	c, err := net.Dial("udp", at[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -489,16 +492,6 @@ func stoppedAfterALogLine(t *testing.T, after, poll time.Duration) (stopped [2]t
 		t.Errorf("%s\n%s", stdout.String(), stderr.String())
 	}
 	return stopped
-}
-
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().String()
 }
 
 // The process is killed as a command of each phase is sent, and while two captures run beside each

@@ -5,12 +5,14 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/moncap/moncap/capture"
 	"github.com/moncap/moncap/capture/bundle"
 	"github.com/moncap/moncap/capture/fleet"
+	"github.com/moncap/moncap/device/simulator"
 )
 
 // armedJob is the run of an armed tunnel that captures on both routers; nil: there is none.
@@ -23,6 +25,19 @@ func (l *fleetLab) armedJob(t *testing.T) *jsonJob {
 		}
 	}
 	return nil
+}
+
+var captureStarts = regexp.MustCompile(`^monitor capture \S+ start`)
+
+// lookedAt says whether whoever captures at a router has looked at its SAs, and gone on.
+func lookedAt(r *simulator.Router) bool {
+	typed := r.Commands()
+	for i := len(typed) - 1; i >= 0 && !captureStarts.MatchString(typed[i]); i-- {
+		if strings.HasPrefix(typed[i], "show crypto ikev2 sa") && i < len(typed)-1 {
+			return true
+		}
+	}
+	return false
 }
 
 // A tunnel is armed by a worker; an urgent run has it make room, and it is armed again behind it;
@@ -53,6 +68,9 @@ func TestArm(t *testing.T) {
 	armedAfter("one made room, and the tunnel is armed again", first, fleet.Done)
 
 	second := now.ID
+	for _, r := range l.routers { // an SA that is lost before it was seen is no event
+		eventually(t, "the tunnel was seen up", func() bool { return lookedAt(r) })
+	}
 	for _, r := range l.routers {
 		r.LoseSAs()
 	}

@@ -29,9 +29,11 @@ func (x *comparison) worst(ctx context.Context, whole *judgement, tunnels []pair
 	if err != nil {
 		return nil, "", err
 	}
-	if left := whole.without(over); len(over) > 0 && left.bad() == 0 {
-		whole.findings = diagnose.TellGivenUp(whole.c, left.findings, over)
-		whole.verdict = diagnose.Verdict(whole.c, whole.findings)
+	if len(over) > 0 {
+		if left := whole.without(over); left.bad() == 0 {
+			whole.findings = diagnose.TellGivenUp(whole.c, left.findings, over)
+			whole.verdict = diagnose.Verdict(whole.c, whole.findings)
+		}
 	}
 	if worst == nil || len(over) > 0 && whole.bad() >= worst.bad() || whole.saysMore(worst, all) {
 		return whole, "", nil

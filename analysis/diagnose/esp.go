@@ -46,7 +46,7 @@ func protected(f *exchange.Flow) string {
 }
 
 // ikePasses says whether IKE of s reaches the other side.
-func (j *judge) ikePasses(s pair.Side) bool { return j.c.Tally(s, 0).Delivered > 0 }
+func (j *judge) ikePasses(s pair.Side) bool { return j.c.Tally(s).Delivered > 0 }
 
 func espBlocked(j *judge) []report.Finding {
 	var all []report.Finding

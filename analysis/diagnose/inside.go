@@ -259,7 +259,7 @@ func egressDrop(j *judge) []report.Finding {
 		if j.c.Story(s) == nil || !j.c.TwoSided() {
 			continue
 		}
-		drops, lost := j.drops(s).Outbound, j.c.Tally(s, 0).Lost
+		drops, lost := j.drops(s).Outbound, j.c.Tally(s).Lost
 		if lost == 0 {
 			continue
 		}

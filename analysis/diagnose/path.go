@@ -249,7 +249,7 @@ func pathLoss(j *judge) []report.Finding {
 			}
 		}
 		title, how := "", was(st.Lost)+" lost between them"
-		if j.leavesNot(st.From, j.c.Tally(st.From, 0).Lost) {
+		if j.leavesNot(st.From, j.c.Tally(st.From).Lost) {
 			title, how = "Some of the packets do not arrive", "did not arrive"
 		}
 		f := report.Finding{

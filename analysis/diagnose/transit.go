@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -9,7 +8,6 @@ import (
 	"github.com/moncap/moncap/analysis/facts"
 	"github.com/moncap/moncap/analysis/pair"
 	"github.com/moncap/moncap/analysis/report"
-	"github.com/moncap/moncap/internal/nearly"
 )
 
 func payloadAltered(j *judge) []report.Finding {
@@ -103,9 +101,8 @@ func reorderedOnPath(j *judge) []report.Finding {
 // overtaken are the sendings of s that arrived behind ones that were sent later (RFC 4737, Section
 // 3.3): not those that overtook them.
 func (j *judge) overtaken(s pair.Side) (late []*pair.Transmission) {
-	type passed struct{ sent, arrived, place int32 } // frames, and which of those that arrived it is
-	arrivals := func(yield func(int32, *pair.Transmission) bool) {
-		place := int32(0)
+	arrivals := func(yield func(int, *pair.Transmission) bool) {
+		place := 0
 		for _, t := range j.c.Sent(s, 0) {
 			if t.At[pair.A] == nil || t.At[pair.B] == nil {
 				continue
@@ -116,30 +113,30 @@ func (j *judge) overtaken(s pair.Side) (late []*pair.Transmission) {
 			place++
 		}
 	}
-	order := make([]passed, 0, j.c.Story(s).Messages.Len()/2) // the other half are those of the other side
+	half := j.c.Story(s).Messages.Len() / 2 // the other half are those of the other side
+	sent, order := make([]int32, 0, half), make([]int64, 0, half)
 	for place, t := range arrivals {
-		order = append(order, passed{t.At[s].Frame, t.At[s.Other()].Frame, place})
+		sent = append(sent, t.At[s].Frame)
+		order = append(order, int64(t.At[s.Other()].Frame)<<32|int64(place))
 	}
-	nearly.Sort(order, func(x, y passed) int { // those of one frame, as TCP has them, overtake nothing
-		switch {
-		case x.arrived != y.arrived:
-			return cmp.Compare(x.arrived, y.arrived)
-		case x.sent != y.sent:
-			return cmp.Compare(x.sent, y.sent)
+	slices.Sort(order)
+	behind, count := make([]bool, len(sent)), 0
+	latest, before := int32(0), int32(0) // sent, of those that arrived so far, and in the frames before this one
+	for i, x := range order {
+		if i == 0 || order[i-1]>>32 != x>>32 { // those of one frame, as TCP has them, overtake nothing
+			before = latest
 		}
-		return cmp.Compare(x.place, y.place)
-	})
-	latest, behind := int32(0), map[int32]bool{} // by places among the arrivals
-	for _, p := range order {
-		if p.sent < latest {
-			behind[p.place] = true
+		place := int32(x)
+		if sent[place] < before {
+			behind[place] = true
+			count++
 		}
-		latest = max(latest, p.sent)
+		latest = max(latest, sent[place])
 	}
-	if len(behind) == 0 {
+	if count == 0 {
 		return nil
 	}
-	late = make([]*pair.Transmission, 0, len(behind))
+	late = make([]*pair.Transmission, 0, count)
 	for place, t := range arrivals {
 		if behind[place] {
 			late = append(late, t)

@@ -294,6 +294,10 @@ func (t *talk) weak() ([]string, *pair.Message) {
 
 // onlyWeak lists the kinds of transforms of which every alternative is weak.
 func onlyWeak(sa *ike.SA) []string {
+	holds := func(p ike.Proposal) bool { return slices.ContainsFunc(p.Transforms, weakTransform) }
+	if !slices.ContainsFunc(sa.Proposals, holds) {
+		return nil // most are so
+	}
 	strong, weak := map[ike.TransformType]bool{}, map[ike.TransformType][]string{}
 	for _, p := range sa.Proposals {
 		for _, t := range p.Transforms {

@@ -168,6 +168,9 @@ func v1Kind(m *Message, asker map[v1Exchange]netip.Addr, src netip.Addr) Kind {
 // it doubles everything, and no path does. Without an IP identification, a message that is there
 // twice may as well have been sent twice: it counts only where all of the side's are.
 func (s *Story) CopiesOwn(own []netip.Addr) bool {
+	if !s.holdsCopies() { // most do not
+		return false
+	}
 	mine := make(map[netip.Addr]bool, len(own))
 	for _, a := range own {
 		mine[a] = true
@@ -197,4 +200,17 @@ func (s *Story) CopiesOwn(own []netip.Addr) bool {
 		}
 	}
 	return copies > 0 && copies*4 >= sent && (sure || all)
+}
+
+// holdsCopies says whether the capture doubles anything.
+func (s *Story) holdsCopies() bool {
+	for m := range s.Messages.All() {
+		sent := m.Sent()
+		for i := range sent {
+			if sent[i].Copy {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(s.Flows, func(f *Flow) bool { return f.Duplicates > 0 })
 }

@@ -82,7 +82,7 @@ func (t *Traffic) findReceives(s pair.Side) bool {
 			return true
 		}
 	}
-	return t.c.Tally(s.Other(), 0).Delivered > 0
+	return t.c.Tally(s.Other()).Delivered > 0
 }
 
 // Lossy lists the flows of which some packets were lost, and that are not blocked. Those lost for
@@ -151,7 +151,7 @@ func (p *Peer) fragments(s pair.Side) *Fragments {
 		return nil
 	}
 	if whole == 0 {
-		whole = p.c.Tally(s, 0).Delivered
+		whole = p.c.Tally(s).Delivered
 	}
 	switch {
 	case whole == 0:

@@ -145,11 +145,14 @@ func (p *Path) gather(c *pair.Case) {
 		}
 	})
 	var sent [2][2][]Sending
+	most := 0
 	for _, s := range pair.Both {
 		for i := range ports {
 			sent[s][i] = make([]Sending, 0, count[s][i])
+			most = max(most, count[s][i])
 		}
 	}
+	room := make([]timed, 0, most)
 	each(func(from pair.Side, port int, t *pair.Transmission, m *pair.Message) {
 		if t.Fate == pair.Delivered || !Fragmented(t) || torn(from, port) {
 			sent[from][port] = append(sent[from][port], Sending{t, m})
@@ -158,24 +161,26 @@ func (p *Path) gather(c *pair.Case) {
 	for _, s := range pair.Both {
 		for i, port := range ports {
 			st := p.of[stretchKey{s, port}]
-			st.Sent, st.Torn = inOrder(sent[s][i]), torn(s, i) && len(sent[s][i]) > 0
+			st.Sent, st.Torn = inOrder(sent[s][i], room), torn(s, i) && len(sent[s][i]) > 0
 		}
 	}
 }
 
+// timed is when a sending was sent, and its place among others.
+type timed struct {
+	aligned int64
+	place   int
+}
+
 // inOrder sorts sendings by time, those of one moment as they come. The times are laid beside them
-// for that: to look behind two pointers at each comparison takes several times as long.
-func inOrder(all []Sending) []Sending {
+// for that, in room: to look behind two pointers at each comparison takes several times as long.
+func inOrder(all []Sending, room []timed) []Sending {
 	if slices.IsSortedFunc(all, func(a, b Sending) int { return cmp.Compare(a.Aligned, b.Aligned) }) {
 		return all
 	}
-	type timed struct {
-		aligned int64
-		place   int
-	}
-	order := make([]timed, len(all))
+	order := room[:0]
 	for i, x := range all {
-		order[i] = timed{x.Aligned, i}
+		order = append(order, timed{x.Aligned, i})
 	}
 	nearly.Sort(order, func(a, b timed) int {
 		if a.aligned != b.aligned {

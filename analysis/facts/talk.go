@@ -70,8 +70,8 @@ func Talks(ctx context.Context, c *pair.Case, shows [2]Config) []*Talk {
 	all, talks := make([]*Talk, len(c.Conversations)), make([]Talk, len(c.Conversations))
 	next, of := map[[2]netip.Addr]*Talk{}, map[*pair.Conversation]*Talk{} // of: by the one before
 	for i, v := range slices.Backward(c.Conversations) {
-		t := &talks[i]
-		*t = Talk{Conversation: v, c: c, all: all, index: i, esp: esp(v), shows: &shows, ready: &up, then: next[v.Between()]}
+		t, between := &talks[i], v.Between()
+		*t = Talk{Conversation: v, c: c, all: all, index: i, esp: esp(v), shows: &shows, ready: &up, then: next[between]}
 		if u := of[v]; u != nil {
 			t.after, u.prior = u, t
 		}
@@ -79,7 +79,7 @@ func Talks(ctx context.Context, c *pair.Case, shows [2]Config) []*Talk {
 			of[v.Previous] = t
 		}
 		if all[i] = t; v.Complete {
-			next[v.Between()] = t
+			next[between] = t
 		}
 	}
 	stood := map[[2]netip.Addr]bool{}
@@ -87,10 +87,11 @@ func Talks(ctx context.Context, c *pair.Case, shows [2]Config) []*Talk {
 		if ctx.Err() != nil {
 			return all[:i]
 		}
-		t.stood = stood[t.Between()]
+		between := t.Between()
+		t.stood = stood[between]
 		t.decide()
-		if t.CameUp() {
-			stood[t.Between()] = true
+		if t.CameUp() && !t.stood {
+			stood[between] = true
 		}
 		t.ended = true
 	}

@@ -50,6 +50,7 @@ type Case struct {
 	agreements    []Agreement   // see Agreements; nil: not asked for yet
 	arrives       [2]bool       // by sender: the other side's capture holds IKE of it
 	summed        summary       // see Case.summary
+	tallies       [2]*Tally     // by sender, see Case.Tally; nil: not asked for yet
 	remotes       *Remotes      // see Case.Remotes
 	Renamed       bool          // the one capture is the second side's, which is called A therefore
 	Swapped       bool          // the files were given the other way round than the addresses say, and were exchanged

@@ -224,9 +224,8 @@ func (j *joiner) hidden(s Side, v *Coverage, from, to int64) {
 // answersUnseen says whether s answered a request from before all that its capture holds, and that
 // this lacks: it was not lost, but is from before the capture.
 func (j *joiner) answersUnseen(s Side, from int64) bool {
-	for m := range j.c.Messages() {
-		if m.From != s && m.AnsweredBy() != nil && !m.seenAt(s) && !m.Conversation.Foreign &&
-			m.Transmissions()[0].Aligned < from {
+	for m := range j.c.MessagesWhere(func(v *Conversation) bool { return v.First < from && !v.Foreign }) {
+		if m.From != s && m.AnsweredBy() != nil && !m.seenAt(s) && m.Transmissions()[0].Aligned < from {
 			return true
 		}
 	}

@@ -164,7 +164,7 @@ func TestEmptyCapture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Tally(A, 0); got.Lost != 0 || got.Missing != 0 || got.Unknown != 2 {
+	if got := c.Tally(A); got.Lost != 0 || got.Missing != 0 || got.Unknown != 2 {
 		t.Errorf("tally %+v, want 2 unknown: they were answered, so they arrived", got)
 	}
 }

@@ -109,9 +109,10 @@ type Room struct {
 func (r *Room) of(n int) ([]Message, []*Message) {
 	if cap(r.messages) < n {
 		r.messages, r.links = make([]Message, n), make([]*Message, n)
+	} else {
+		r.messages, r.links = r.messages[:n], r.links[:n]
+		clear(r.messages)
 	}
-	r.messages, r.links = r.messages[:n], r.links[:n]
-	clear(r.messages)
 	for i := range r.messages {
 		r.links[i] = &r.messages[i]
 	}

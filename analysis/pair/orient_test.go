@@ -114,7 +114,7 @@ func TestOneCapture(t *testing.T) {
 		!slices.Equal(other, []netip.Addr{addressB}) {
 		t.Errorf("A owns %v, B %v", own, other)
 	}
-	if got := c.Tally(A, 0); got.Lost != 0 || got.Sent != 3 {
+	if got := c.Tally(A); got.Lost != 0 || got.Sent != 3 {
 		t.Errorf("tally %+v, want 3 sent and nothing called lost", got)
 	}
 }

@@ -108,13 +108,15 @@ func sent(all iter.Seq[*Message], s Side, port uint16) iter.Seq2[*Message, *Tran
 // Tally counts sendings by what became of them.
 type Tally struct{ Sent, Delivered, Lost, Unknown, Missing int }
 
-// Tally counts the sendings of IKE from s to the port (0: any).
-func (c *Case) Tally(s Side, port uint16) Tally {
-	var n Tally
-	for _, t := range c.Sent(s, port) {
-		n.add(t)
+// Tally counts the sendings of IKE from s.
+func (c *Case) Tally(s Side) Tally {
+	if c.tallies[s] == nil {
+		c.tallies[s] = &Tally{}
+		for _, t := range c.Sent(s, 0) {
+			c.tallies[s].add(t)
+		}
 	}
-	return n
+	return *c.tallies[s]
 }
 
 // Tally counts the sendings of m.

@@ -71,40 +71,42 @@ sniffer and ASA's show capture dump; - is stdin.
 	return c
 }
 
-// largeCaptures is what two captures have together from which the heap is collected by what a
-// comparison does.
-const largeCaptures = 32 << 20
+// roomFor is how large the heap of a comparison may become before it is collected at all: little of
+// it is garbage then, and what is looked through for that is most of what was read.
+func roomFor(captures int64) int64 {
+	const least = 96 << 20
+	return max(captures+captures*2/5, least)
+}
 
-// collectByPhase collects the heap seldom while captures are read the first time and their messages
-// are linked, since almost all that is allocated then is kept, and later, beside all of that, in
-// between the steps of the work: what a step needed for itself is garbage by then. Where captures
-// are read again, what the first reading left lies beside. It returns what is to be told the
-// progress instead, and what ends it when the report is made.
-func (a *app) collectByPhase(progress func(analysis.Progress)) (tell func(analysis.Progress), undo func()) {
+// collectByPhase leaves the heap alone where all that a comparison allocates has room. Elsewhere,
+// which shows when the captures are read, it is collected often, and in between the steps of the
+// work: what a step needed for itself is garbage by then, and lies beside what was read. It returns
+// what is to be told the progress instead, and what ends it when the report is made.
+func (a *app) collectByPhase(room int64, progress func(analysis.Progress)) (tell func(analysis.Progress), undo func()) {
 	if a.getenv("GOGC") != "" {
 		return progress, func() {}
 	}
+	const often = 50 // percent
 	var mu sync.Mutex
-	percent := 0 // 0: that of the first reading
-	before := a.rareCollections()
+	start := measureHeap()
+	before := a.collect(start.percentFor(room))
+	read, tight := false, false
 	undo = func() {
 		before()
 		runtime.GC() // what was read is garbage, and the report is not to be written beside it
 	}
 	return func(p analysis.Progress) {
 		mu.Lock()
-		wanted := percent
-		switch {
-		case p.Part == analysis.Reading && percent != 0:
-			wanted = 40
-		case p.Part == analysis.Judging, p.Part == analysis.Joining && p.Done > 0:
+		working := p.Part == analysis.Judging || p.Part == analysis.Joining && p.Done > 0
+		now := measureHeap()
+		if !tight && (now.collections > start.collections || working && !read && now.used > room/4*3) {
+			tight = true
+			a.collect(often)
+		}
+		if tight && working {
 			collectGrown()
-			wanted = 30
 		}
-		if wanted != percent {
-			a.collect(wanted)
-			percent = wanted
-		}
+		read = read || working
 		mu.Unlock()
 		progress(p)
 	}, undo
@@ -153,11 +155,9 @@ func (a *app) analyzeFiles(ctx context.Context, files []string, f analyzeFlags) 
 	case f.tunnel != "":
 		o.Peer = &sides[1]
 	}
-	if sizeOf(files...) > largeCaptures {
-		tell, undo := a.collectByPhase(o.Progress)
-		defer undo()
-		o.Progress = tell
-	}
+	tell, undo := a.collectByPhase(roomFor(sizeOf(files...)), o.Progress)
+	defer undo()
+	o.Progress = tell
 	r, err := analysis.Compare(ctx, sides[0], b, o)
 	if err != nil {
 		return document{}, usageError(err)

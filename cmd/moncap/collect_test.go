@@ -23,28 +23,50 @@ func collections() uint32 {
 	return m.NumGC
 }
 
-// The heap is collected seldom until the captures are read and linked, often from then on, less so
-// where they are read again, and afterwards as before; whoever sets GOGC is obeyed.
-func TestHeapIsCollectedByPhase(t *testing.T) {
+// The heap is left alone as long as a comparison has room, and collected often and in between the
+// steps from when it has not; afterwards as before. Whoever sets GOGC is obeyed.
+func TestHeapIsCollectedWhereThereIsNoRoom(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(77))
-	for gogc, want := range map[string][6]uint64{"": {400, 400, 400, 30, 40, 77}, "77": {77, 77, 77, 77, 77, 77}} {
-		a := &app{environment: environment{getenv: func(string) string { return gogc }}}
+	const room = 1 << 30
+	steps := []analysis.Part{analysis.Reading, analysis.Joining, analysis.Judging, analysis.Reading}
+	for _, tt := range []struct {
+		name, gogc  string
+		room        int64
+		collected   bool // before the second step
+		often, from int  // percent, and the step from which on; 0, 0: never
+	}{
+		{"room for all", "", room, false, 0, 0},
+		{"little room", "", 1 << 20, false, 50, 1},
+		{"it was collected", "", room, true, 50, 1},
+		{"GOGC is set", "77", 1 << 20, true, 77, 0},
+	} {
+		a := &app{environment: environment{getenv: func(string) string { return tt.gogc }}}
 		var told []string
-		var got [6]uint64
-		tell, undo := a.collectByPhase(func(p analysis.Progress) { told = append(told, p.Doing) })
-		got[0] = collectedAt()
-		for i, part := range []analysis.Part{analysis.Reading, analysis.Joining, analysis.Judging, analysis.Reading} {
-			tell(analysis.Progress{Part: part, Doing: string(part)})
-			got[i+1] = collectedAt()
+		tell, undo := a.collectByPhase(tt.room, func(p analysis.Progress) { told = append(told, p.Doing) })
+		seldom := collectedAt()
+		if tt.gogc == "" && tt.room == room && (seldom < 1000 || int64(seldom) > room/(4<<20)*100) {
+			t.Errorf("%s: %d%% at first", tt.name, seldom)
+		}
+		for i, part := range steps {
+			if tt.collected && i == 1 {
+				runtime.GC()
+			}
+			tell(analysis.Progress{Part: part, Done: i, Doing: string(part)})
+			want := seldom
+			if tt.often > 0 && i >= tt.from {
+				want = uint64(tt.often)
+			}
+			if got := collectedAt(); got != want {
+				t.Errorf("%s: %d%% after step %d, want %d%%", tt.name, got, i, want)
+			}
 		}
 		before := collections()
 		undo()
-		if all := collections() - before; gogc == "" && all == 0 {
-			t.Error("what was read is not collected in the end")
+		if all := collections() - before; tt.gogc == "" && all == 0 {
+			t.Errorf("%s: what was read is not collected in the end", tt.name)
 		}
-		got[5] = collectedAt()
-		if got != want || len(told) != 4 || told[1] != "joining" {
-			t.Errorf("GOGC=%s: %v, want %v; told %v", gogc, got, want, told)
+		if got := collectedAt(); got != 77 || len(told) != len(steps) || told[1] != "joining" {
+			t.Errorf("%s: %d%% in the end, told %v", tt.name, got, told)
 		}
 	}
 }

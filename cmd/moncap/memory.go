@@ -57,12 +57,27 @@ func (m *heap) during(bytes int64) (end func()) {
 	return sync.OnceFunc(func() { change(false) })
 }
 
+// measuredHeap is what the runtime says of the heap.
+type measuredHeap struct {
+	used, kept  int64 // bytes: all that is there, and what was alive when it was collected last
+	collections uint64
+}
+
+func measureHeap() measuredHeap {
+	now := []measured.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"},
+		{Name: "/gc/cycles/total:gc-cycles"}}
+	measured.Read(now)
+	return measuredHeap{int64(now[0].Value.Uint64()), int64(now[1].Value.Uint64()), now[2].Value.Uint64()}
+}
+
+// percentFor is the growth by which the heap is next collected when it is as large as room. The
+// runtime reckons from what was alive, or from 4 MiB where that is less.
+func (h measuredHeap) percentFor(room int64) int { return int(room * 100 / max(h.kept, 4<<20)) }
+
 // collectGrown collects the heap if it has grown by a tenth since that was last done, and gives
 // back what that frees: it lies in pieces, and what comes next finds little room in them.
 func collectGrown() {
-	now := []measured.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
-	measured.Read(now)
-	if used, kept := now[0].Value.Uint64(), now[1].Value.Uint64(); used > kept+kept/10 {
+	if h := measureHeap(); h.used > h.kept+h.kept/10 {
 		debug.FreeOSMemory()
 	}
 }

@@ -38,8 +38,9 @@ func (j *joiner) converse() {
 	c.number()
 	linkRekeys(c.Conversations)
 	linkAttempts(c.Conversations)
+	known := suites{}
 	for v := range until(j.ctx, c.Conversations) {
-		v.measure(j.keys)
+		v.measure(j.keys, known)
 	}
 }
 

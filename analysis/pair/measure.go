@@ -1,6 +1,8 @@
 package pair
 
 import (
+	"cmp"
+
 	"github.com/moncap/moncap/analysis/exchange"
 	"github.com/moncap/moncap/analysis/ike"
 )
@@ -8,8 +10,8 @@ import (
 // measure bounds the plaintext of the encrypted messages by the algorithms that were
 // negotiated in clear, and by the padding that each side shows in messages which hold nothing;
 // with keys it reads them.
-func (v *Conversation) measure(keys *ike.Keys) {
-	v.Suite = v.suite()
+func (v *Conversation) measure(keys *ike.Keys, known suites) {
+	v.Suite = v.suite(known)
 	defer v.open(keys)
 	if v.Version == 1 {
 		v.measureV1()
@@ -36,20 +38,31 @@ func (v *Conversation) measure(keys *ike.Keys) {
 	}
 }
 
+// suites are those of what responders chose, nil for none: equal choices are one in memory.
+type suites map[*ike.SA]*ike.Suite
+
+func (known suites) of(sa *ike.SA) *ike.Suite {
+	s, some := known[sa]
+	if some || len(sa.Proposals) != 1 {
+		return s
+	}
+	if read, ok := ike.SuiteFrom(sa.Proposals[0]); ok {
+		s = &read
+	}
+	known[sa] = s
+	return s
+}
+
 // suite reads the responder's selection; an IKE SA that replaced another has its own inside an
 // encrypted message, and most likely the same.
-func (v *Conversation) suite() *ike.Suite {
+func (v *Conversation) suite(known suites) *ike.Suite {
 	var found *ike.Suite
 	for _, m := range v.Messages {
 		if m.Exchange != ike.IKESAInit || m.Kind != exchange.Response {
 			continue
 		}
-		sa := m.SA()
-		if sa == nil || len(sa.Proposals) != 1 {
-			continue
-		}
-		if s, ok := ike.SuiteFrom(sa.Proposals[0]); ok {
-			found = &s
+		if sa := m.SA(); sa != nil {
+			found = cmp.Or(known.of(sa), found)
 		}
 	}
 	if found == nil && v.Rekeyed != nil {

@@ -85,11 +85,8 @@ func TrafficOf(c *pair.Case) *Traffic {
 		}
 		p.Flows[f.From] = append(p.Flows[f.From], f)
 	}
-	agreed := agreementsOf(c, remotes)
+	agree(c, remotes, byRemote)
 	for _, p := range t.Peers {
-		if with := agreed[p.Remote]; with != nil {
-			p.agreements = *with
-		}
 		p.prepare()
 	}
 	return t

@@ -28,36 +28,35 @@ type agreements struct {
 	deaths []int64
 }
 
-// agreementsOf are those of a case, by the peer that they were made with (Peer.Remote).
-func agreementsOf(c *pair.Case, remotes *pair.Remotes) map[netip.Addr]*agreements {
-	by := map[netip.Addr]*agreements{}
-	with := func(v *pair.Conversation) *agreements {
-		peer := remotes.With(v)
-		if by[peer] == nil {
-			by[peer] = &agreements{}
-		}
-		return by[peer]
+// agree gives the peers of a case, by Peer.Remote, what was agreed with each: most peers have no
+// traffic, and are not among them.
+func agree(c *pair.Case, remotes *pair.Remotes, peers map[netip.Addr]*Peer) {
+	if len(peers) == 0 {
+		return
 	}
 	for _, a := range c.Agreements() {
+		p := peers[remotes.With(a.By)]
+		if p == nil {
+			continue
+		}
 		b := birth{at: a.At, fresh: a.In == ike.IKEAuth && a.By.Complete, by: a.By.Initiator}
 		if b.fresh || a.In == ike.V1QuickMode && a.By.Complete {
 			b.began = a.By.First
 		}
-		all := with(a.By)
-		all.births = append(all.births, b)
+		p.births = append(p.births, b)
 	}
 	for m := range c.MessagesWhere(func(v *pair.Conversation) bool {
 		return !v.Foreign && v.MayHold(ike.Informational, exchange.Response)
 	}) {
 		if m.Exchange == ike.Informational && m.Kind == exchange.Response && m.FirstInner == ike.PayloadD {
-			all := with(m.Conversation)
-			all.deaths = append(all.deaths, m.Transmissions()[0].Aligned)
+			if p := peers[remotes.With(m.Conversation)]; p != nil {
+				p.deaths = append(p.deaths, m.Transmissions()[0].Aligned)
+			}
 		}
 	}
-	for _, all := range by {
-		slices.Sort(all.deaths)
+	for _, p := range peers {
+		slices.Sort(p.deaths)
 	}
-	return by
 }
 
 // Stale is an SPI that one side goes on using although the other one has moved on to a newer SA.

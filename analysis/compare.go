@@ -119,11 +119,15 @@ func compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 	if err != nil {
 		return nil, err
 	}
+	var one parts
 	if b == nil {
-		if both, ok, err := bothSides(ctx, &a, stories[0], &o); err != nil {
+		if one, err = parted(ctx, &a, stories[0], &o); err != nil {
 			return nil, err
-		} else if ok {
-			stories, sides[1] = both, &Side{File: a.File, Open: a.Open}
+		}
+		if one.sides {
+			stories, sides[1] = [2]*exchange.Story(one.of), &Side{File: a.File, Open: a.Open}
+		} else if len(one.of) > 0 {
+			stories[0] = one.of[0]
 		}
 	}
 	x := comparison{Options: &o, judged: diagnose.Options{Progress: o.tell(Judging, "")},
@@ -146,25 +150,75 @@ func compare(ctx context.Context, a Side, b *Side, o Options) (*report.Report, e
 	if p := o.Peer; p != nil && sides[1] == nil {
 		x.join.Parties[1] = pair.Party{Name: p.Name, Interface: p.Interface, Known: p.Address, KnownNAT: p.NATAddress}
 	}
-	whole, err := x.judge(ctx, stories)
+	told, notes, err := x.told(ctx, stories)
 	if err != nil {
 		return nil, err
 	}
-	told, note := whole, ""
-	// One capture tells of all its peers: each alone is of interest where all seem well together.
-	if tunnels, all := whole.c.Tunnels(); len(tunnels) > 0 && (whole.c.TwoSided() || whole.up()) {
-		for s := range pair.Both {
-			x.join.Parties[s].Untimed, x.join.Parties[s].Stamp = whole.c.Parties[s].Untimed, whole.c.Parties[s].Stamp
-		}
-		if told, note, err = x.worst(ctx, whole, tunnels, all, stories); err != nil {
+	if !one.sides && len(one.of) > 0 {
+		if told, notes, err = x.places(ctx, &a, told, notes, one); err != nil {
 			return nil, err
 		}
 	}
 	r := x.report(told)
-	if note != "" {
-		r.Notes = append(r.Notes, report.Note{Code: report.NoteOneOfSome, Text: note})
-	}
+	r.Notes = append(r.Notes, notes...)
 	return r, nil
+}
+
+// told joins and judges two stories, and says what is to be told of the tunnels that they hold.
+func (x *comparison) told(ctx context.Context, stories [2]*exchange.Story) (told *judgement, notes []report.Note,
+	err error) {
+	whole, err := x.judge(ctx, stories)
+	if err != nil {
+		return nil, nil, err
+	}
+	// One capture tells of all its peers: each alone is of interest where all seem well together.
+	tunnels, all := whole.c.Tunnels()
+	if len(tunnels) == 0 || !whole.c.TwoSided() && !whole.up() {
+		return whole, nil, nil
+	}
+	alone := *x
+	for s := range pair.Both {
+		alone.join.Parties[s].Untimed, alone.join.Parties[s].Stamp = whole.c.Parties[s].Untimed, whole.c.Parties[s].Stamp
+	}
+	told, note, err := alone.worst(ctx, whole, tunnels, all, stories)
+	if note != "" {
+		notes = append(notes, report.Note{Code: report.NoteOneOfSome, Text: note})
+	}
+	return told, notes, err
+}
+
+// places judges each place of a capture by itself, of which told is what the first one shows, and
+// returns the worst. Where all is well at two that are far from each other, something may be lost
+// or changed between them.
+func (x *comparison) places(ctx context.Context, a *Side, told *judgement, notes []report.Note,
+	p parts) (*judgement, []report.Note, error) {
+	worse := func(x *comparison, stories [2]*exchange.Story) error {
+		other, its, err := x.told(ctx, stories)
+		if err == nil && other.bad() > told.bad() {
+			told, notes = other, its
+		}
+		return err
+	}
+	for _, place := range p.of[1:] {
+		place.Info.Damage = p.of[0].Info.Damage
+		if err := worse(x, [2]*exchange.Story{place}); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(p.of) == 2 && p.far && told.bad() == 0 {
+		both := *x
+		both.join.Parties[1].File = both.join.Parties[0].File
+		stories, err := readParts(ctx, a, p.each, x.Options) // those that were judged alone have lost their twins
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := worse(&both, [2]*exchange.Story(stories)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return told, append(notes, report.Note{Code: report.NotePlaces, Text: fmt.Sprintf("the capture holds the same "+
+		"packets as of %d places, and nothing tells whose these are; captures of two routers are better given as two files",
+		len(p.of))}), nil
 }
 
 // comparison is what is known of two captures before they are joined and judged.

@@ -32,35 +32,71 @@ func (o only) Next(p *packet.Packet) error {
 	}
 }
 
-// bothSides reads the two sides of a single capture; ok is false when it is of one side.
-func bothSides(ctx context.Context, a *Side, story *exchange.Story,
-	o *Options) (stories [2]*exchange.Story, ok bool, err error) {
-	var of [2]some
-	sure := false
-	if interfaces := sidesOf(story); interfaces != nil {
-		sure = true
-		for _, s := range pair.Both {
-			of[s] = func(p *packet.Packet) bool { return interfaces[s][p.Interface] }
-		}
-	} else if hops := hopsOf(story); hops != nil {
-		for _, s := range pair.Both {
-			of[s] = func(p *packet.Packet) bool { return hops.has(p, s) }
-		}
-	} else {
-		return stories, false, nil
+// division tells the sides of a capture apart.
+type division interface {
+	// has says whether p is of the capture of s.
+	has(p *packet.Packet, s pair.Side) bool
+}
+
+// parts are what a single capture holds.
+type parts struct {
+	of    []*exchange.Story // each side, or each place that holds most of the messages; nil: it is of one
+	sides bool
+	each  []some // of the capture, that of are made of, if these are places
+	far   bool   // what is lost between the places was not copied from one to the other
+}
+
+// parted reads the parts of a single capture.
+func parted(ctx context.Context, a *Side, story *exchange.Story, o *Options) (p parts, err error) {
+	sides := func(d division) (parts, error) {
+		of, err := readParts(ctx, a, []some{
+			func(p *packet.Packet) bool { return d.has(p, pair.A) },
+			func(p *packet.Packet) bool { return d.has(p, pair.B) },
+		}, o)
+		return parts{of: of, sides: true}, err
 	}
+	if named := namedSides(story); named != nil {
+		return sides(named)
+	}
+	w, err := placesOf(ctx, a, story)
+	if err != nil {
+		return p, err
+	}
+	if w != nil && w.twoSides() {
+		return sides(w)
+	}
+	if of := sidesOf(story); of != nil {
+		return sides(of)
+	}
+	if hops := hopsOf(story); hops != nil {
+		if p, err = sides(hops); err != nil || !torn(p.of) {
+			return p, err
+		}
+	}
+	if w == nil {
+		return parts{}, nil
+	}
+	each, far := w.alone(story)
+	of, err := readParts(ctx, a, each, o)
+	return parts{of: of, each: each, far: far}, err
+}
+
+// readParts reads the packets of each of some parts of a capture.
+func readParts(ctx context.Context, a *Side, of []some, o *Options) (parts []*exchange.Story, err error) {
 	shared := exchange.Contents{Missed: o.missed}
-	for _, s := range pair.Both {
-		if stories[s], err = read(ctx, a, &shared, of[s], o); err != nil {
-			return stories, false, err
+	for _, keep := range of {
+		part, err := read(ctx, a, &shared, keep, o)
+		if err != nil {
+			return nil, err
 		}
+		parts = append(parts, part)
 	}
-	return stories, sure || !torn(stories), nil
+	return parts, nil
 }
 
 // torn says whether half of the packets of a flow are copies, and the other story has none of it:
 // those are what is of the other side, and nothing tells them apart.
-func torn(stories [2]*exchange.Story) bool {
+func torn(stories []*exchange.Story) bool {
 	const some = 4
 	for _, s := range pair.Both {
 		other := map[uint32]bool{}
@@ -76,11 +112,15 @@ func torn(stories [2]*exchange.Story) bool {
 	return false
 }
 
-// sidesOf returns the interfaces of each side, or nil. What moncap wrote says whose an interface
-// is. Elsewhere two interfaces are two sides when they hold the same messages, unless one is a copy
-// of the other: on one router a packet keeps its TTL, or is copied at once.
-func sidesOf(story *exchange.Story) *[2]map[int]bool {
-	var named [2]map[int]bool
+// interfaces are those of each side.
+type interfaces [2]map[int]bool
+
+func (n *interfaces) has(p *packet.Packet, s pair.Side) bool { return n[s][p.Interface] }
+
+// namedSides are the interfaces of each side in what moncap wrote, which says whose they are; else
+// nil.
+func namedSides(story *exchange.Story) *interfaces {
+	var named interfaces
 	for i, d := range story.Info.Interfaces {
 		for s, prefix := range [2]string{"side A,", "side B,"} {
 			if strings.HasPrefix(d, prefix) {
@@ -91,10 +131,16 @@ func sidesOf(story *exchange.Story) *[2]map[int]bool {
 			}
 		}
 	}
-	if len(named[0]) > 0 && len(named[1]) > 0 {
-		return &named
+	if len(named[0]) == 0 || len(named[1]) == 0 {
+		return nil
 	}
-	const atOnce = 50_000 // nanoseconds
+	return &named
+}
+
+// sidesOf returns the interfaces of each side, or nil. Two interfaces are two sides when they hold
+// the same messages, unless one is a copy of the other: on one router a packet keeps its TTL and is
+// copied at once, or it was forwarded, which lowers the TTL by one.
+func sidesOf(story *exchange.Story) *interfaces {
 	seen := map[int]int{}
 	shared, moved := 0, 0
 	for m := range story.Messages.All() {
@@ -105,7 +151,7 @@ func sidesOf(story *exchange.Story) *[2]map[int]bool {
 			seen[int(x.Interface)]++
 			if x.Interface != first.Interface && !other {
 				other = true
-				if d := x.Nanos - first.Nanos; x.TTL != first.TTL || d > atOnce || d < -atOnce {
+				if moves(first, x) {
 					moved++
 				}
 			}
@@ -117,7 +163,7 @@ func sidesOf(story *exchange.Story) *[2]map[int]bool {
 	if len(seen) != 2 || shared*2 < story.Messages.Len() || moved*2 < shared || shared == 0 {
 		return nil
 	}
-	var of [2]map[int]bool
+	var of interfaces
 	for i := range seen {
 		s := 0
 		for o := range seen {
@@ -128,6 +174,20 @@ func sidesOf(story *exchange.Story) *[2]map[int]bool {
 		of[s] = map[int]bool{i: true}
 	}
 	return &of
+}
+
+// moves says whether two sightings of a message at two interfaces are those at two routers.
+func moves(x, y *exchange.Sight) bool {
+	if x.TTL != y.TTL {
+		return max(x.TTL, y.TTL)-min(x.TTL, y.TTL) > 1
+	}
+	return x.IPID == y.IPID && away(x, y)
+}
+
+// away says whether a router that copies a packet at once would have taken less time.
+func away(x, y *exchange.Sight) bool {
+	const atOnce = 50_000 // nanoseconds
+	return max(x.Nanos, y.Nanos)-min(x.Nanos, y.Nanos) > atOnce
 }
 
 // hops tell apart the two sides of packets that are all as of one interface: where a router lies
@@ -142,7 +202,6 @@ func unlowered(ttl uint8) bool { return ttl == 255 || ttl == 128 || ttl == 64 }
 // hopsOf is nil where story is of one side. Two places of one router show a packet again with a
 // lower TTL, too, but not both what it sends and what it receives as no router has touched it.
 func hopsOf(story *exchange.Story) *hops {
-	type travel struct{ from, to netip.Addr }
 	went := map[travel]bool{}
 	var begun travel               // the first of them
 	sends := map[netip.Addr]bool{} // by whom something stands there as it was sent
@@ -156,16 +215,13 @@ func hopsOf(story *exchange.Story) *hops {
 	var one int16
 	for m := range story.Messages.All() {
 		sent := m.Sent()
-		var first *exchange.Sight
 		for i := range sent {
 			if one = max(one, sent[i].Interface); unlowered(sent[i].TTL) {
 				sends[sent[i].Src.Addr()] = true
-				if first == nil || sent[i].TTL > first.TTL {
-					first = &sent[i]
-				}
 			}
 		}
 		messages++
+		first := untouched(sent)
 		if first == nil {
 			continue
 		}
@@ -176,7 +232,7 @@ func hopsOf(story *exchange.Story) *hops {
 	}
 	if arrived == 0 && (len(story.Info.Interfaces) < 2 || messages == 0) { // there may be no IKE at all
 		for _, f := range story.Flows {
-			sent, there := max(f.TTL, f.CopyTTL), min(f.TTL, f.CopyTTL)
+			sent, there := f.HighTTL, f.LowTTL
 			if messages++; !unlowered(sent) {
 				continue
 			}
@@ -224,7 +280,7 @@ func hopsOf(story *exchange.Story) *hops {
 	return h
 }
 
-// has says whether p is of the capture of s: it sent it, or it arrived there.
+// has takes p for what s sent, or for what arrived there.
 func (h *hops) has(p *packet.Packet, s pair.Side) bool {
 	from, sends := h.of[p.Src]
 	to, gets := h.of[p.Dst]

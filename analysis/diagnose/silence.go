@@ -26,7 +26,7 @@ func peerNotAnswering(j *judge) []report.Finding {
 			continue // that it was tried in vain is told, and does not matter any more
 		}
 		m := j.unanswered(t)
-		if m == nil || facts.Rejected(j.rejections, m.From) || t.Strayed() != nil {
+		if m == nil || !j.c.Beside() || facts.Rejected(j.rejections, m.From) || t.Strayed() != nil {
 			continue
 		}
 		peer := m.From.Other()
@@ -264,7 +264,7 @@ func responseIgnored(j *judge) []report.Finding {
 			late := facts.RepeatedAfter(j.c, m)
 			// Once is enough where the other capture shows that it was no chance.
 			shown := late == 1 && facts.AsksOn(j.c, m) && facts.AskedUnheard(j.c, m) > 1
-			if late < 2 && !shown || t.wentOn(m) || t.Version == 1 && t.End == facts.ResponderRejected {
+			if late < 2 && !shown || !j.c.Beside() || t.wentOn(m) || t.Version == 1 && t.End == facts.ResponderRejected {
 				continue
 			}
 			why, handed := ": it ignores the answer.", j.handedToIKE(m.From, r, responses)

@@ -22,7 +22,6 @@ type Flow struct {
 	SampleStep uint64  // a power of two
 	Duplicates int     // copies: the same packet again, by its bytes, its IP identification and its time
 	Copy       Point   // the first of them
-	CopyTTL    uint8   // of that one
 	Again      int     // numbers used again by other packets
 	Restart    *Restart
 	Reordered  int     // packets behind a later one
@@ -32,8 +31,10 @@ type Flow struct {
 	DSCP       [64]int // packets by DSCP
 	MinSize    int     // on the wire, bytes
 	MaxSize    int
-	Fragmented int // packets that travelled in IP fragments
-	TTL        uint8
+	Fragmented int   // packets that travelled in IP fragments
+	TTL        uint8 // of the first packet
+	LowTTL     uint8 // the lowest of all
+	HighTTL    uint8
 	Short      bool // the capture kept less of a packet than its Mark is of
 	LongestGap Gap  // the longest time without a packet
 	SecondGap  Gap  // the longest but one
@@ -185,8 +186,9 @@ func (f *Flow) Merge(o *Flow) {
 	f.Bytes += o.Bytes
 	f.Duplicates += o.Duplicates
 	if f.Copy.Frame == 0 {
-		f.Copy, f.CopyTTL = o.Copy, o.CopyTTL
+		f.Copy = o.Copy
 	}
+	f.LowTTL, f.HighTTL = min(f.LowTTL, o.LowTTL), max(f.HighTTL, o.HighTTL)
 	f.Again += o.Again
 	f.Reordered += o.Reordered
 	f.Late += o.Late

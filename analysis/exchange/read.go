@@ -224,14 +224,13 @@ func (t *teller) esp(p *packet.Packet) {
 	}
 	f.Short = f.Short || p.Truncated && len(p.Payload) < markLen
 	f.DSCP[p.DSCP&63]++
+	f.LowTTL, f.HighTTL = min(f.LowTTL, p.TTL), max(f.HighTTL, p.TTL)
 	if p.IsFragment {
 		point.Pieces = clip16(max(1, len(p.Fragments)))
 		f.Fragmented++
 	}
 	if !f.add(p.Seq, point) {
-		if t.story.Counts.Duplicates++; f.Copy.Frame == point.Frame {
-			f.CopyTTL = p.TTL
-		}
+		t.story.Counts.Duplicates++
 		t.whole(p)
 		return
 	}
@@ -301,7 +300,8 @@ func (t *teller) find(p *packet.Packet) *Flow {
 		return nil
 	}
 	f := &Flow{
-		SPI: p.SPI, UDP: p.UDPEncap, TCP: p.TCPEncap, AH: p.Kind == packet.AH, TTL: p.TTL, next: first,
+		SPI: p.SPI, UDP: p.UDPEncap, TCP: p.TCPEncap, AH: p.Kind == packet.AH, next: first,
+		TTL: p.TTL, LowTTL: p.TTL, HighTTL: p.TTL,
 		Src: netip.AddrPortFrom(p.Src, p.SrcPort), Dst: netip.AddrPortFrom(p.Dst, p.DstPort),
 	}
 	t.flows[p.SPI] = f

@@ -25,6 +25,26 @@ func (c *Case) Lone() (s Side, lone bool) {
 	return A, !c.TwoSided()
 }
 
+// Beside says whether a capture can be that of a gateway itself: what stands in it as no router has
+// touched it was sent there. Of one capture alone that holds what both send, and nothing of the
+// kind, nobody knows at which end it is, if at any, unless the inventory says it.
+func (c *Case) Beside() bool {
+	s, _ := c.Lone()
+	if c.TwoSided() || c.Said() || c.Story(s) == nil {
+		return true
+	}
+	senders := 0
+	for _, a := range c.Story(s).Addresses {
+		if a.FullTTL > 0 {
+			return true
+		}
+		if a.Sent > 0 {
+			senders++
+		}
+	}
+	return senders < 2
+}
+
 // Observer returns a side whose capture holds packets that s sends: s itself, else the other one.
 func (c *Case) Observer(s Side) Side {
 	if c.Story(s) != nil {

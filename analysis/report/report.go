@@ -108,6 +108,7 @@ const (
 	NoteKeysUnused   = "keys-unused"
 	NoteCaught       = "caught"      // the event that ended an armed run
 	NoteOneOfSome    = "one-of-some" // tunnels that the captures hold: only this one is told of
+	NotePlaces       = "places"      // that one capture holds: only one of them is told of
 )
 
 // Unused says whether what the note is about was given in vain, as the wrong file is.

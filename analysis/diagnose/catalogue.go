@@ -289,7 +289,7 @@ var catalogue = []Entry{
 		Certain: "ESP sequence numbers of an SPI at the sender missing at the receiver",
 		Probable: "the receiver's capture holds nothing that came in; it alone lacks numbers between others, and none of " +
 			"what its own side sent; possible: nothing shows that it takes all packets, or more than half are " +
-			"missing, or once",
+			"missing, or once; it lacks some that its own side sent",
 		WrongIf: "The receiver's capture left packets out, or had not begun or had ended when they came.",
 		Meaning: "Sequence numbers that left the sender are missing at the receiver.",
 		Proof: "Sequence numbers of an SPI in the sender's capture and not in the receiver's, while it was capturing. " +

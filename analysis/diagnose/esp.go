@@ -239,6 +239,12 @@ func espLoss(j *judge) []report.Finding {
 			Fields: map[string]any{"spi": spiText(f.SPI), "lost": f.Lost, "sent": f.Sent,
 				"loss_ratio": ratio(int(f.Lost), int(f.Sent))},
 		}
+		if to := f.From.Other(); j.skipsESP(to) {
+			found.Confidence = report.Possible
+			found.Explanation = fmt.Sprintf("%d of %d %s packets of SPI %s from %s are not in the capture of %s: the path lost "+
+				"them, or that capture left them out, as it did with some that %s sent itself.", f.Lost, f.Sent, protected(mine),
+				spiText(f.SPI), j.name(f.From), j.name(to), j.name(to))
+		}
 		for i, p := range f.Gap[:min(len(f.Gap), gapsShown)] {
 			if p.Frame > 0 {
 				found.Evidence = append(found.Evidence, nearGap(f.From, p, f.Gaps[i]))
@@ -247,6 +253,14 @@ func espLoss(j *judge) []report.Finding {
 		all = append(all, found)
 	}
 	return append(all, j.numbersMissing()...)
+}
+
+// skipsESP says whether the capture of s leaves protected packets out now and then: it lacks some
+// that s sent, which the other side got, and holds others.
+func (j *judge) skipsESP(s pair.Side) bool {
+	return j.c.Parties[s].Coverage.Hidden > 0 && slices.ContainsFunc(j.c.Flows, func(f *pair.Flow) bool {
+		return f.From == s && f.At[s] != nil && f.Hidden > 0
+	})
 }
 
 // numbersMissing is what the receiver's capture alone says of loss: it lacks numbers between others

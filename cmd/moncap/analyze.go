@@ -91,6 +91,7 @@ func (a *app) collectByPhase(room int64, progress func(analysis.Progress)) (tell
 	start := measureHeap()
 	before := a.collect(start.percentFor(room))
 	read, tight := false, false
+	var kept int64 // after the last collection in between two steps
 	undo = func() {
 		before()
 		runtime.GC() // what was read is garbage, and the report is not to be written beside it
@@ -104,7 +105,7 @@ func (a *app) collectByPhase(room int64, progress func(analysis.Progress)) (tell
 			a.collect(often)
 		}
 		if tight && working {
-			collectGrown()
+			kept = collectGrown(kept)
 		}
 		read = read || working
 		mu.Unlock()

@@ -71,16 +71,22 @@ func TestHeapIsCollectedWhereThereIsNoRoom(t *testing.T) {
 	}
 }
 
-// Only a heap that has grown since is collected in between two steps.
+// Only a heap that has grown since is collected in between two steps, also where the runtime
+// collected it in the midst of a step, when what that needed was in use.
 func TestGrownHeapIsCollected(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // nobody else collects
-	runtime.GC()
+	kept := collectGrown(0)
 	before := collections()
-	collectGrown()
-	idle := collections() - before
-	grown := make([]byte, 256<<20)
-	collectGrown()
-	if all := collections() - before; idle != 0 || all != 1 {
-		t.Errorf("collected %d times without growth and %d in all, want 0 and 1 for %d bytes more", idle, all, len(grown))
+	same := collectGrown(kept)
+	if idle := collections() - before; idle != 0 || same != kept {
+		t.Errorf("collected %d times without growth, %d bytes alive after %d", idle, same, kept)
+	}
+	needed := make([]byte, 256<<20)
+	runtime.GC()
+	runtime.KeepAlive(needed)
+	before = collections()
+	after := collectGrown(kept)
+	if all := collections() - before; all != 1 || after > kept+64<<20 {
+		t.Errorf("collected %d times and %d bytes alive after a step, want once and the %d before it", all, after, kept)
 	}
 }

@@ -74,10 +74,14 @@ func measureHeap() measuredHeap {
 // runtime reckons from what was alive, or from 4 MiB where that is less.
 func (h measuredHeap) percentFor(room int64) int { return int(room * 100 / max(h.kept, 4<<20)) }
 
-// collectGrown collects the heap if it has grown by a tenth since that was last done, and gives
-// back what that frees: it lies in pieces, and what comes next finds little room in them.
-func collectGrown() {
-	if h := measureHeap(); h.used > h.kept+h.kept/10 {
-		debug.FreeOSMemory()
+// collectGrown collects the heap if it has grown by a tenth above kept, what was alive when that
+// was last done, and gives back what that frees: it lies in pieces, and what comes next finds
+// little room in them. It returns what is alive now. What the runtime collected meanwhile does not
+// count: what was in use in the midst of a step may be garbage at its end.
+func collectGrown(kept int64) int64 {
+	if measureHeap().used <= kept+kept/10 {
+		return kept
 	}
+	debug.FreeOSMemory()
+	return measureHeap().kept
 }

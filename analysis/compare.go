@@ -178,7 +178,8 @@ func (x *comparison) told(ctx context.Context, stories [2]*exchange.Story) (told
 	}
 	alone := *x
 	for s := range pair.Both {
-		alone.join.Parties[s].Untimed, alone.join.Parties[s].Stamp = whole.c.Parties[s].Untimed, whole.c.Parties[s].Stamp
+		p, known := &alone.join.Parties[s], &whole.c.Parties[s]
+		p.Untimed, p.Stamp, p.Set = known.Untimed, known.Stamp, known.Set
 	}
 	told, note, err := alone.worst(ctx, whole, tunnels, all, stories)
 	if note != "" {

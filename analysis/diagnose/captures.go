@@ -26,7 +26,8 @@ func captureOneSided(j *judge) []report.Finding {
 	return []report.Finding{{
 		Confidence: report.Certain,
 		Explanation: fmt.Sprintf("Only the capture of %s was given. "+
-			"What the other side received or sent can only be concluded from what came back.", j.name(have)),
+			"What the other side received or sent can only be concluded from what came back.", j.name(have)) +
+			j.settings(have),
 		Actions: []report.Action{j.exec(have.Other(), "the second capture, at the same time, "+
 			"on the interface that leads to the peer; moncap partner-kit prints every line of it",
 			j.toward(have.Other(), "show ip cef %s", "show monitor capture")...)},
@@ -299,8 +300,12 @@ func clockOffset(j *judge) []report.Finding {
 	}
 	if len(c.Steps) > 0 {
 		f.Title = "A clock was set during the capture"
-		f.Explanation = "A router's clock was set during the capture, so no single offset holds for all of it. " +
-			"Times before and after were aligned each by its own; how long something took across that moment is not certain."
+		f.Explanation = "A router's clock was set during the capture, so no single offset holds for all of it." +
+			j.settings(pair.A) + j.settings(pair.B)
+		if c.Uneven() {
+			f.Explanation += " Times before and after were aligned each by its own."
+		}
+		f.Explanation += " How long something took across that moment is not certain."
 	}
 	if math.Abs(ms)-millis(doubt+j.c.Coarse()) > 1000 ||
 		slices.ContainsFunc(c.Steps, func(s pair.Step) bool { return math.Abs(millis(s.By)) > 1000 }) {
@@ -310,6 +315,32 @@ func clockOffset(j *judge) []report.Finding {
 			j.exec(pair.B, "both routers' clocks against a common source", "show ntp status", "show clock detail")}
 	}
 	return []report.Finding{f}
+}
+
+// mostSettings bounds how often it is told that a clock was set.
+const mostSettings = 3
+
+// settings tell of the steps of the clock of s.
+func (j *judge) settings(s pair.Side) (text string) {
+	all := j.c.Parties[s].Set
+	for _, x := range all[:min(len(all), mostSettings)] {
+		way, by, least := "ahead", float64(x.By), ""
+		if x.By < 0 {
+			way, by = "back", -by
+		}
+		if !x.Known {
+			least = "at least "
+		}
+		switch {
+		case x.Shown:
+			text += fmt.Sprintf(" The clock of %s went %s by %s%s at frame %d.", j.name(s), way, least,
+				duration(by/1e6), x.Frame)
+		default: // the packets of both captures tell no more than that one of the two clocks did
+			text += fmt.Sprintf(" From frame %d of %s on its clock is %s further %s, or the other one the other way.",
+				x.Frame, j.name(s), duration(by/1e6), way)
+		}
+	}
+	return text
 }
 
 // sayOffset puts what is known of the offset into words: an estimate where packets of both

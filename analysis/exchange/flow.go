@@ -52,8 +52,11 @@ type Flow struct {
 	next  *Flow // with the same SPI
 }
 
-// Gap is a time without packets, in nanoseconds.
-type Gap struct{ From, Length int64 }
+// Gap is a time without packets, in nanoseconds, and the frames before and behind it.
+type Gap struct {
+	From, Length   int64
+	Before, Behind int32
+}
 
 // MaxSamples bounds the samples of a flow.
 const MaxSamples = 256
@@ -90,7 +93,7 @@ func (f *Flow) add(wire uint32, p Point) (fresh bool) {
 	if f.Packets == 1 {
 		f.First, f.MinSize = p, int(p.Size)
 	} else {
-		f.pause(Gap{f.Last.Nanos, p.Nanos - f.Last.Nanos})
+		f.pause(gapOf(&f.Last, &p))
 	}
 	f.prior, f.Last = moment{f.Last.Nanos, f.Last.Frame}, p
 	f.MinSize, f.MaxSize = min(f.MinSize, int(p.Size)), max(f.MaxSize, int(p.Size))
@@ -105,6 +108,10 @@ func (f *Flow) add(wire uint32, p Point) (fresh bool) {
 	f.order(p)
 	f.sample(p)
 	return true
+}
+
+func gapOf(before, behind *Point) Gap {
+	return Gap{before.Nanos, behind.Nanos - before.Nanos, before.Frame, behind.Frame}
 }
 
 // pause keeps the two longest gaps.
@@ -229,7 +236,7 @@ func (f *Flow) between(o *Flow) Gap {
 	if o.First.Nanos < f.First.Nanos {
 		f, o = o, f
 	}
-	return Gap{f.Last.Nanos, o.First.Nanos - f.Last.Nanos}
+	return gapOf(&f.Last, &o.First)
 }
 
 func mergedSamples(a, b []Point, step uint64) ([]Point, uint64) {

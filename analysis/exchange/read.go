@@ -57,6 +57,7 @@ type teller struct {
 	repeats   repeats
 	seconds   seconds
 	grains    grains
+	runs      runs
 }
 
 type streamKey struct {
@@ -129,6 +130,7 @@ func (t *teller) frame(p *packet.Packet) {
 	t.story.First, t.story.Last = min(t.story.First, p.Nanos), max(t.story.Last, p.Nanos)
 	t.seconds.count(p.Nanos)
 	t.grains.take(p.Nanos)
+	t.runs.take(p)
 	if p.Unread != "" {
 		t.unread(p)
 	}
@@ -375,7 +377,7 @@ func (t *teller) finish() *Story {
 	for _, f := range s.Flows {
 		f.finish()
 	}
-	s.Peak, s.Grain = t.seconds.peak(), t.grains.found()
+	s.Peak, s.Grain, s.Runs = t.seconds.peak(), t.grains.found(), t.runs.found()
 	s.Addresses = addresses(s)
 	assignV1Roles(&s.Messages)
 	t.resolveQuotes()

@@ -127,12 +127,15 @@ func (f *Flow) relation(p Point) relation {
 
 func (p Point) relation(again Point) relation {
 	after := again.Nanos - p.Nanos
+	if after < 0 { // the times of a capture may go back
+		after = -after
+	}
 	switch {
 	case p.Mark != again.Mark:
 		return another
 	case p.ID != 0 && p.ID == again.ID && after < latestCopy:
 		return copied
-	case p.ID == again.ID && after < soonCopy, after < CopyWindow:
+	case p.ID == again.ID && after < soonCopy, after < CopyWindow && unitOf(again.Nanos) == 0:
 		return copied
 	}
 	return another

@@ -30,6 +30,7 @@ type Story struct {
 	Addresses  []Address   // who sent and received IKE, ESP, AH and keepalives, by packets descending
 	Peak       Peak        // the busiest second
 	Grain      Grain       // of the times
+	Runs       []Run       // those between which the times go back; nil where they never do, or too often
 	Unread     []Unread    // frames of which the link layer, or what is around their packets, is not read
 	Unreadable int         // IKE packets that were cut before the end of the IKE header
 	contents   *Contents   // of Messages

@@ -73,6 +73,10 @@ type Party struct {
 	Untimed    bool  // the capture holds no times; those of its story are made up from the order of its packets
 	Stamp      int64 // Untimed: the one time that all its packets carry
 
+	// Set is how often the clock of its capture was set meanwhile, in order of frames; times of its
+	// story are those of a clock that was not.
+	Set []ClockSet
+
 	// What is known of the capture beside its packets; to be given to Join.
 	FullAtEnd   bool // it was full and took nothing after its last packet
 	FullAtStart bool // it was full and forgot what came before its first packet: a circular buffer

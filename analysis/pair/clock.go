@@ -15,6 +15,8 @@ type observation struct {
 	a, b  int64
 	from  Side
 	frame int32 // in A's capture: the order in which things happened, whatever the clocks say
+	there int32 // its frame in B's
+	sure  bool  // it is known for one packet, whatever the clocks say
 }
 
 func (o observation) diff() int64 { return o.b - o.a }
@@ -43,7 +45,8 @@ type segment struct {
 	pairs    [2]int
 	from     int64 // A's clock at which it begins
 	hasDrift bool
-	vague    float64 // of coarse times: how far offset may be wrong where no delay tells
+	cut      [2]observation // the last packet of it and the first one behind it, where the clocks' relation jumps
+	vague    float64        // of coarse times: how far offset may be wrong where no delay tells
 }
 
 // toA returns B's time t on A's clock.
@@ -133,7 +136,7 @@ func split(all []observation, budget int, coarse float64) []segment {
 	}
 	cut := jump(all)
 	left, right := split(all[:cut], budget/2, coarse), split(all[cut:], budget/2, coarse)
-	left[len(left)-1].to = all[cut-1].b/2 + all[cut].b/2
+	left[len(left)-1].to, left[len(left)-1].cut = all[cut-1].b/2+all[cut].b/2, [2]observation{all[cut-1], all[cut]}
 	return append(left, right...)
 }
 
@@ -151,6 +154,12 @@ func jump(all []observation) int {
 		}
 		if d > best {
 			best, at = d, i
+		}
+	}
+	leap := func(i int) int64 { return distance(all[i].diff(), all[i-1].diff()) }
+	for i := max(1, at-reach); i < min(len(all), at+reach); i++ { // the medians are the same a little before and behind
+		if leap(i) > 2*leap(at) {
+			at = i
 		}
 	}
 	return at
@@ -197,7 +206,14 @@ func fitSegment(all []observation, coarse float64) (segment, bool) {
 		s.slope = widest(over, under)
 		fits = s.place(over, under, float64(base))
 	}
-	return s, fits
+	return s, fits && !s.tooLate(all, coarse)
+}
+
+// tooLate says whether one of the packets would have been under way for longer than any is.
+func (s *segment) tooLate(all []observation, coarse float64) bool {
+	return slices.ContainsFunc(all, func(o observation) bool {
+		return math.Abs(float64(o.diff())-s.slope*float64(o.b-s.at)-s.offset) > longestDelay+coarse
+	})
 }
 
 // inTime are packets in the order of A's clock: one that was set runs through the same time twice.

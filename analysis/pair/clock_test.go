@@ -18,8 +18,8 @@ func observe(n int, gap int64, clock func(int64) int64) []observation {
 	var all []observation
 	for i := range n {
 		t := start + int64(i)*gap
-		all = append(all, observation{t, clock(t + 18e6 + rnd.Int64N(3e6)), A, 0})
-		all = append(all, observation{t + 23e6 + rnd.Int64N(3e6), clock(t), B, 0})
+		all = append(all, observation{t, clock(t + 18e6 + rnd.Int64N(3e6)), A, 0, 0, false})
+		all = append(all, observation{t + 23e6 + rnd.Int64N(3e6), clock(t), B, 0, 0, false})
 	}
 	return all
 }
@@ -93,7 +93,8 @@ func stepped(after, by int64) func(int64) int64 {
 }
 
 func TestClockOfOneDirection(t *testing.T) {
-	got := fitClock([]observation{{start, start + 5e9, A, 1}, {start + 1e9, start + 6e9 + 1e6, A, 2}}, 0)
+	got := fitClock([]observation{{start, start + 5e9, A, 1, 1, false},
+		{start + 1e9, start + 6e9 + 1e6, A, 2, 2, false}}, 0)
 	if got.Low != nil || got.High == nil || *got.High != 5e9 || got.Offset != 5e9 {
 		t.Errorf("clock %+v, want the upper bound 5 s alone", got)
 	}

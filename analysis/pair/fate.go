@@ -43,7 +43,7 @@ func (c *Case) judgeFate(m *Message, t *Transmission, proven bool) {
 	}
 	v := &c.Parties[to].Coverage
 	end := v.last - c.underway(to) // what is sent later may be under way when the capture ends
-	if t.Partial() != nil || c.Clock != nil && len(c.Clock.Steps) > 0 {
+	if t.Partial() != nil || c.Clock.Uneven() {
 		end = v.last // part of it is there; or how long the path is depends on which clock is believed
 	}
 	if w := &v.shared[m.From]; w.some && t.Aligned < w.last {

@@ -278,7 +278,7 @@ func (c *Case) coveredPart(f *Flow, s, r *exchange.Flow, gap exchange.Interval) 
 		return covered{}, 0
 	}
 	untimed := c.Untimed()
-	timeless := untimed || c.Clock != nil && len(c.Clock.Steps) > 0
+	timeless := untimed || c.Clock.Uneven()
 	if room := r.Displaced; r.Packets > 0 && gap.Low > r.Seqs.Min() && gap.High < r.Seqs.Max() &&
 		(timeless || gap.Low > r.Seqs.Min()+room && gap.High+room < r.Seqs.Max()) {
 		return covered{gap, gap.Len()}, 0

@@ -35,6 +35,11 @@ func (c *Case) Stamp(s Side, t int64) int64 {
 	if p := &c.Parties[s]; p.Untimed {
 		return p.Stamp
 	}
+	for _, x := range slices.Backward(c.Parties[s].Set) {
+		if x.at <= t {
+			t += x.By
+		}
+	}
 	return c.unit(s).Floor(t)
 }
 
@@ -164,19 +169,26 @@ func (j *joiner) times(s Side) iter.Seq2[int, *int64] {
 				return
 			}
 		}
-		for _, f := range j.c.Flows {
-			some := []*exchange.Flow{f.At[s]}
-			for i := range f.moved[s] {
-				some = append(some, &f.moved[s][i])
-			}
-			for _, x := range some {
-				if x == nil {
-					continue
+		for x := range j.made(s) {
+			for frame, nanos := range timesOfFlow(x) {
+				if !yield(frame, nanos) {
+					return
 				}
-				for frame, nanos := range timesOfFlow(x) {
-					if !yield(frame, nanos) {
-						return
-					}
+			}
+		}
+	}
+}
+
+// made are the flows that were made of those of s's story.
+func (j *joiner) made(s Side) iter.Seq[*exchange.Flow] {
+	return func(yield func(*exchange.Flow) bool) {
+		for _, f := range j.c.Flows {
+			if f.At[s] != nil && !yield(f.At[s]) {
+				return
+			}
+			for i := range f.moved[s] {
+				if !yield(&f.moved[s][i]) {
+					return
 				}
 			}
 		}

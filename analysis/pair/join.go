@@ -197,8 +197,37 @@ func (j *joiner) sender(l *Message) Side {
 }
 
 // match pairs the transmissions: first by what needs no clock, then by the clock
-// that follows from it.
+// that follows from it. Where that shows a clock to have been set, it is done again without.
 func (j *joiner) match() {
+	for n := range mostSettings {
+		if all := j.pairUp(); j.c.Untimed() || n == mostSettings-1 || !j.even(all) {
+			break
+		}
+	}
+	if !j.c.Untimed() {
+		for _, s := range Both {
+			j.refine(s)
+		}
+		j.turnAround()
+		j.c.tellSteps()
+	}
+	for l := range until(j.ctx, j.links) {
+		j.duplicates(l)
+		for _, t := range l.Transmissions() {
+			t.Aligned = j.aligned(t, l.From)
+		}
+		if sends := l.Transmissions(); len(sends) > 1 {
+			slices.SortStableFunc(sends, func(x, y *Transmission) int { return cmp.Compare(x.Aligned, y.Aligned) })
+		}
+	}
+}
+
+// mostSettings are how often it is looked for steps of the clocks.
+const mostSettings = 3
+
+// pairUp pairs the transmissions, and finds out how the clocks relate: by all of those that it
+// returns.
+func (j *joiner) pairUp() (all []observation) {
 	esp := espObservations(j.c.Flows)
 	room := make([]observation, 0, j.mostMatched()+len(esp))
 	coarse := j.c.Coarse()
@@ -211,31 +240,21 @@ func (j *joiner) match() {
 	for l := range until(j.ctx, j.links) {
 		matchLink(l, blind, coarse, near[l.From], rough.overtook)
 	}
-	if !blind {
-		all := j.matched(esp, room, false)
-		if len(all) == 0 {
-			all = j.pieceObservations()
-		}
-		j.c.Clock = j.c.fit(all)
-		if c := j.c.Clock; c != nil && len(c.Steps) > 0 {
-			if sure := j.c.fit(j.matched(esp, nil, true)); sure != nil && len(sure.Steps) < len(c.Steps) {
-				j.c.Clock = sure
-			}
-		}
-		for _, s := range Both {
-			j.refine(s)
-		}
-		j.turnAround()
+	if blind {
+		return nil
 	}
-	for l := range until(j.ctx, j.links) {
-		j.duplicates(l)
-		for _, t := range l.Transmissions() {
-			t.Aligned = j.aligned(t, l.From)
-		}
-		if sends := l.Transmissions(); len(sends) > 1 {
-			slices.SortStableFunc(sends, func(x, y *Transmission) int { return cmp.Compare(x.Aligned, y.Aligned) })
+	all = j.matched(esp, room, false)
+	if len(all) == 0 {
+		all = j.pieceObservations()
+	}
+	j.c.Clock = j.c.fit(all)
+	if c := j.c.Clock; c != nil && len(c.Steps) > 0 {
+		certain := j.matched(esp, nil, true)
+		if sure := j.c.fit(certain); sure != nil && len(sure.Steps) < len(c.Steps) {
+			j.c.Clock, all = sure, certain
 		}
 	}
+	return all
 }
 
 // mostMatched is how many transmissions there are at most that both captures hold.
@@ -265,7 +284,7 @@ func (j *joiner) matched(esp, room []observation, sure bool) []observation {
 			if unsure != nil {
 				at[l.From] = unsure.earliest(at[l.From], at[l.From.Other()])
 			}
-			all = append(all, observation{at[A].Nanos, at[B].Nanos, l.From, at[A].Frame})
+			all = append(all, observation{at[A].Nanos, at[B].Nanos, l.From, at[A].Frame, at[B].Frame, false})
 		}
 	}
 	return append(all, esp...)

@@ -11,6 +11,9 @@ import (
 // room makes room for n transmissions.
 func (m *Message) room(n int) {
 	if n == 1 {
+		if m.rest != nil {
+			m.rest.sends = nil
+		}
 		return
 	}
 	all, sends := make([]Transmission, n), make([]*Transmission, n)

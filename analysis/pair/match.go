@@ -62,7 +62,7 @@ func roughClock(links []*Message, esp, room []observation, coarse int64) rough {
 	all := room[:0]
 	for _, l := range links {
 		if x, y, ok := single(l); ok {
-			all = append(all, observation{x.Nanos, y.Nanos, l.From, x.Frame})
+			all = append(all, observation{x.Nanos, y.Nanos, l.From, x.Frame, y.Frame, onePacket(x, y)})
 		} else if l.at[A] != nil && l.at[B] != nil {
 			all = slices.AppendSeq(all, numbered(l))
 		}
@@ -91,6 +91,10 @@ func countFrom(all []observation, s Side) int {
 	}
 	return n
 }
+
+// onePacket says whether the two sightings of a message that each capture holds but once are one
+// packet, whatever the clocks say: who sends it again gives it another IP identification.
+func onePacket(x, y *exchange.Sight) bool { return x.IPID != 0 && x.IPID == y.IPID }
 
 func single(l *Message) (a, b *exchange.Sight, ok bool) {
 	if l.at[A] == nil || l.at[B] == nil {
@@ -121,7 +125,8 @@ func numbered(l *Message) iter.Seq[observation] {
 			}
 		}
 		for id, x := range of[A] {
-			if y := of[B][id]; id != 0 && x != nil && y != nil && !yield(observation{x.Nanos, y.Nanos, l.From, x.Frame}) {
+			if y := of[B][id]; id != 0 && x != nil && y != nil &&
+				!yield(observation{x.Nanos, y.Nanos, l.From, x.Frame, y.Frame, true}) {
 				return
 			}
 		}
@@ -155,7 +160,7 @@ func consistent(all []observation, coarse int64) iter.Seq[int] {
 		for i, o := range all {
 			around = append(around[:0], all[max(0, i-reach):i]...)
 			around = append(around, all[i+1:min(len(all), i+1+reach)]...)
-			agrees := len(all) < 3 || o.shared(around, coarse) > 0 ||
+			agrees := len(all) < 3 || o.sure || o.shared(around, coarse) > 0 ||
 				(observation{b: medianDiff(around)}).shared(around, coarse) < 2
 			if agrees && !yield(i) {
 				return
@@ -229,10 +234,20 @@ func espObservations(flows []*Flow) []observation {
 
 // flowObservations are at most about limit of f's sampled packets, evenly chosen.
 func flowObservations(f *Flow, limit int) (all []observation) {
+	once := f.numbersOnce()
 	for a, b := range f.pairs(limit) {
-		all = append(all, observation{a.Nanos, b.Nanos, f.From, a.Frame})
+		if !once && a.Mark != b.Mark {
+			continue // of a number that was used again, they are two packets
+		}
+		all = append(all, observation{a.Nanos, b.Nanos, f.From, a.Frame, b.Frame, once})
 	}
 	return all
+}
+
+// numbersOnce says whether no number of f is known to be that of several packets.
+func (f *Flow) numbersOnce() bool {
+	return !slices.ContainsFunc(f.At[:],
+		func(x *exchange.Flow) bool { return x == nil || x.Again > 0 || x.Restart != nil })
 }
 
 // pairs yields at most about limit of f's sampled packets that both captures hold, evenly chosen.
@@ -390,7 +405,7 @@ func matchLink(l *Message, blind bool, coarse int64, offset func(int64) [2]int64
 	overtook func(a, b *exchange.Sight, from Side) bool) {
 	m := matching{from: l.From, blind: blind, coarse: coarse}
 	if x, y, ok := single(l); ok {
-		if _, ok := m.costOf(x, y, expected(x, offset)); ok || !blind && overtook(x, y, l.From) {
+		if _, ok := m.costOf(x, y, expected(x, offset)); ok || onePacket(x, y) || !blind && overtook(x, y, l.From) {
 			l.room(1)
 			l.send(Transmission{At: [2]*exchange.Sight{x, y}})
 			return

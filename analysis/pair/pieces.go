@@ -31,9 +31,9 @@ func (j *joiner) pieceObservations() (all []observation) {
 			sure++
 		}
 		if from == A {
-			all = append(all, observation{x.Nanos, d.First, A, x.Frame})
+			all = append(all, observation{x.Nanos, d.First, A, x.Frame, int32(d.Frames[0]), false})
 		} else {
-			all = append(all, observation{d.First, x.Nanos, B, int32(d.Frames[0])})
+			all = append(all, observation{d.First, x.Nanos, B, int32(d.Frames[0]), x.Frame, false})
 		}
 	}
 	for _, l := range j.links {

@@ -41,6 +41,7 @@ func (j *joiner) retime() {
 		return // parts of stories whose times were made up before
 	}
 	for _, s := range Both {
+		j.setBack(s)
 		if untimed(p[s].Story) {
 			p[s].Untimed = true
 			p[s].Stamp = p[s].Story.First

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moncap/moncap/analysis"
 	"github.com/moncap/moncap/analysis/report"
 	"github.com/moncap/moncap/analysis/scene"
 )
@@ -69,6 +70,37 @@ func TestClockSetWhileCapturing(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// The parts of a file that were put together in the wrong order are no clock that was set back.
+func TestPartsInTheWrongOrder(t *testing.T) {
+	for _, x := range allIncidents(t) {
+		n := len(x.a) / 2
+		y := x
+		y.a = slices.Concat(x.a[n:], x.a[:n])
+		was, now := x.judged(t, form{}, form{}, false), y.judged(t, form{}, form{}, false)
+		if was.Verdict.ExitCode != now.Verdict.ExitCode {
+			t.Errorf("%s: exit %d, and %d before", x.name, now.Verdict.ExitCode, was.Verdict.ExitCode)
+		}
+	}
+}
+
+// One capture alone tells it by the numbers that count on.
+func TestPartsOfOneCaptureInTheWrongOrder(t *testing.T) {
+	s := scene.New(t)
+	scene.Healthy(s)
+	rows := s.Sorted(0)
+	for at := 1; at < len(rows); at++ {
+		parts := slices.Concat(rows[at:], rows[:at])
+		r, err := analysis.Compare(t.Context(), analysis.Side{File: "a.pcap", Open: scene.Opener(form{}.written(parts))},
+			nil, analysis.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict.Outcome != report.Established || scene.Flatten(t, r).Of("clock-offset") != nil {
+			t.Errorf("from record %d on first: %s", at, r.Verdict.Headline)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/moncap/moncap/analysis/exchange"
+	"github.com/moncap/moncap/analysis/ike"
 )
 
 // A router's clock may be set while a capture runs. The times behind such a step are then moved to
@@ -35,6 +36,7 @@ func (j *joiner) setBack(s Side) {
 	unit := max(story.Grain.Size, 1)
 	moved := int64(0) // by how much the times of the run before are
 	var shifts []shift
+	first, last := story.Runs[0].First, story.Runs[0].Last
 	for i := 1; i < len(story.Runs); i++ {
 		r, until := &story.Runs[i], math.MaxInt
 		if i+1 < len(story.Runs) {
@@ -42,8 +44,11 @@ func (j *joiner) setBack(s Side) {
 		}
 		at := inFrames(all, r.Frame)
 		by, known := jumped(all[:at], all[at:][:inFrames(all[at:], until)])
-		if known && by < r.Back/2 {
-			continue // both clocks go on alike: it is the file that is in no order
+		// Where both clocks go on alike, or numbers that only go up go back as well, it is the file that
+		// is in no order.
+		if known && by < r.Back/2 || !known && countsBack(story, story.Runs[i-1].Frame, r.Frame, until) {
+			first, last = min(first, r.First+moved), max(last, r.Last+moved)
+			continue
 		}
 		by = max(by, r.Back+1)             // what comes behind it is later
 		by = (by + unit - 1) / unit * unit // what is whole in units stays so
@@ -52,14 +57,68 @@ func (j *joiner) setBack(s Side) {
 		}
 		moved += by
 		shifts = append(shifts, shift{r.Frame, moved})
+		first, last = min(first, r.First+moved), max(last, r.Last+moved)
 		j.c.Parties[s].Set = append(j.c.Parties[s].Set, ClockSet{r.Frame, -by, known, true, r.First + moved})
 	}
 	if len(shifts) > 0 {
-		last := story.Runs[len(story.Runs)-1].Last
-		story.First, story.Last = story.Runs[0].First, last+moved
+		story.First, story.Last = first, last
 		j.move(s, shifts)
 	}
 	story.Runs = nil
+}
+
+// countsBack says whether what a file holds from the frame at on, until another one, is from before
+// what it holds from the frame from on: by the numbers that only go up, those of ESP and AH packets
+// (RFC 4303, Section 2.2) and message IDs (RFC 7296, Section 2.2; of IKEv1, zero comes first).
+func countsBack(story *exchange.Story, from, at, until int) bool {
+	back, on := 0, 0
+	vote := func(before, behind uint64) {
+		switch {
+		case behind < before:
+			back++
+		case behind > before:
+			on++
+		}
+	}
+	for _, f := range story.Flows {
+		var before, behind *exchange.Point // nearest to the frame
+		for i := range f.Samples {
+			switch p := &f.Samples[i]; {
+			case int(p.Frame) < at && (before == nil || p.Frame > before.Frame):
+				before = p
+			case int(p.Frame) >= at && (behind == nil || p.Frame < behind.Frame):
+				behind = p
+			}
+		}
+		if before != nil && behind != nil {
+			vote(before.Seq, behind.Seq)
+		}
+	}
+	type counter struct {
+		spi                 ike.SPI
+		initiator, response bool
+	}
+	highest := map[counter]uint64{}
+	each := func(from, until int, do func(c counter, id uint64)) {
+		for m := range story.Messages.All() {
+			frame := int(m.Sent()[0].Frame)
+			if frame < from || frame >= until {
+				continue
+			}
+			id := uint64(m.MessageID)
+			if m.Major() == 1 {
+				id = min(id, 1)
+			}
+			do(counter{m.SPIi, m.Initiator(), m.Response()}, id)
+		}
+	}
+	each(from, at, func(c counter, id uint64) { highest[c] = max(highest[c], id) })
+	each(at, until, func(c counter, id uint64) {
+		if before, ok := highest[c]; ok {
+			vote(before, id)
+		}
+	})
+	return back > on
 }
 
 // shared is a packet that both captures hold, as one of them has it, and by how much the other's

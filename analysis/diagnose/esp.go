@@ -258,8 +258,10 @@ func espLoss(j *judge) []report.Finding {
 // skipsESP says whether the capture of s leaves protected packets out now and then: it lacks some
 // that s sent, which the other side got, and holds others.
 func (j *judge) skipsESP(s pair.Side) bool {
-	return j.c.Parties[s].Coverage.Hidden > 0 && slices.ContainsFunc(j.c.Flows, func(f *pair.Flow) bool {
-		return f.From == s && f.At[s] != nil && f.Hidden > 0
+	return *j.skipping.of(s, func(s pair.Side) bool {
+		return j.c.Parties[s].Coverage.Hidden > 0 && slices.ContainsFunc(j.c.Flows, func(f *pair.Flow) bool {
+			return f.From == s && f.At[s] != nil && f.Hidden > 0
+		})
 	})
 }
 

@@ -46,6 +46,7 @@ type judge struct {
 
 	atControlPlane bySide[controlPlane]
 	takesWrong     bySide[bool] // see takesWrongChecksums
+	skipping       bySide[bool] // see skipsESP
 }
 
 // bySide is what is found out of a side once, when it is asked for: every conversation may ask.

@@ -14,6 +14,9 @@ import (
 )
 
 func peerNotAnswering(j *judge) []report.Finding {
+	if !j.c.Beside() {
+		return nil
+	}
 	var all []report.Finding
 	for _, t := range j.talks {
 		if t.Foreign || t.CameUp() || t.End == facts.ErrorReported || t.Version == 1 && t.End > facts.ErrorReported {
@@ -26,7 +29,7 @@ func peerNotAnswering(j *judge) []report.Finding {
 			continue // that it was tried in vain is told, and does not matter any more
 		}
 		m := j.unanswered(t)
-		if m == nil || !j.c.Beside() || facts.Rejected(j.rejections, m.From) || t.Strayed() != nil {
+		if m == nil || facts.Rejected(j.rejections, m.From) || t.Strayed() != nil {
 			continue
 		}
 		peer := m.From.Other()
@@ -247,6 +250,9 @@ func (t *talk) wentOn(m *pair.Message) bool {
 }
 
 func responseIgnored(j *judge) []report.Finding {
+	if !j.c.Beside() {
+		return nil
+	}
 	var all []report.Finding
 	for _, t := range j.talks {
 		for _, m := range t.Messages {
@@ -264,7 +270,7 @@ func responseIgnored(j *judge) []report.Finding {
 			late := facts.RepeatedAfter(j.c, m)
 			// Once is enough where the other capture shows that it was no chance.
 			shown := late == 1 && facts.AsksOn(j.c, m) && facts.AskedUnheard(j.c, m) > 1
-			if late < 2 && !shown || !j.c.Beside() || t.wentOn(m) || t.Version == 1 && t.End == facts.ResponderRejected {
+			if late < 2 && !shown || t.wentOn(m) || t.Version == 1 && t.End == facts.ResponderRejected {
 				continue
 			}
 			why, handed := ": it ignores the answer.", j.handedToIKE(m.From, r, responses)

@@ -195,7 +195,7 @@ func (x *comparison) places(ctx context.Context, a *Side, told *judgement, notes
 	p parts) (*judgement, []report.Note, error) {
 	worse := func(x *comparison, stories [2]*exchange.Story) error {
 		other, its, err := x.told(ctx, stories)
-		if err == nil && other.bad() > told.bad() {
+		if err == nil && other.bad() > told.bad() && !(other.up() && other.lacksOwn()) {
 			told, notes = other, its
 		}
 		return err
@@ -220,6 +220,12 @@ func (x *comparison) places(ctx context.Context, a *Side, told *judgement, notes
 	return told, append(notes, report.Note{Code: report.NotePlaces, Text: fmt.Sprintf("the capture holds the same "+
 		"packets as of %d places, and nothing tells whose these are; captures of two routers are better given as two files",
 		len(p.of))}), nil
+}
+
+// lacksOwn says whether a capture of the two lacks what its own side sent: it may be of the same
+// router as the other one, at a place where only some of the packets pass, as where IKE is handled.
+func (j *judgement) lacksOwn() bool {
+	return j.c.TwoSided() && j.c.Parties[pair.A].Coverage.Hidden+j.c.Parties[pair.B].Coverage.Hidden > 0
 }
 
 // comparison is what is known of two captures before they are joined and judged.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -143,6 +145,37 @@ func TestOneFileIsJudgedAsTwo(t *testing.T) {
 	}
 }
 
+// Memory grows with the number of places in a file, and not with its square.
+func TestManyPlacesInOneFile(t *testing.T) {
+	s := scene.New(t)
+	scene.Healthy(s)
+	allocated := func(places int) int {
+		var all [][]scene.Record
+		for i := range places {
+			all = append(all, scene.MapRecords(s.Sorted(i%2), func(r scene.Record) []scene.Record {
+				r.Data = bytes.Clone(r.Data)
+				binary.BigEndian.PutUint16(r.Data[3:], uint16(2*i)) // the stations of a link
+				binary.BigEndian.PutUint16(r.Data[9:], uint16(2*i+1))
+				return []scene.Record{r}
+			}))
+		}
+		file := scene.Pcap(merged(all...))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r := compareFile(t, file)
+		runtime.ReadMemStats(&after)
+		if r.Sides.B == nil || r.Verdict.ExitCode != 0 {
+			t.Errorf("%d places: two sides %v, exit code %d %v", places, r.Sides.B != nil, r.Verdict.ExitCode, codes(r))
+		}
+		return int(after.TotalAlloc - before.TotalAlloc)
+	}
+	allocated(2)
+	const few, times, most = 100, 8, 12
+	if one, more := allocated(few), allocated(few*times); more > most*one {
+		t.Errorf("%d times the places: %d instead of %d bytes", times, more, one)
+	}
+}
+
 func compareFile(t *testing.T, file []byte) *report.Report {
 	t.Helper()
 	r, err := analysis.Compare(t.Context(), analysis.Side{File: "one", Open: scene.Opener(file)}, nil, analysis.Options{})
@@ -190,7 +223,13 @@ func TestOneSideInOneFile(t *testing.T) {
 				arrived = append(arrived, r)
 			}
 		}
+		handled := onOtherLink(shifted(200*time.Microsecond, 0)(slices.DeleteFunc(slices.Clone(a), func(r scene.Record) bool {
+			const protocol, udp = 23, 17
+			return r.Data[protocol] != udp
+		})))
 		for name, file := range map[string][]byte{
+			"where its IKE is handled":    scene.Pcap(merged(a, handled)),
+			"and its TTL is lowered":      scene.Pcap(merged(a, lowered(handled, 1))),
 			"a capture":                   scene.Pcap(a),
 			"copies":                      scene.Pcap(merged(a, shifted(200_000, 0)(a))),
 			"two places of a gateway":     scene.Pcap(merged(a, lowered(a, 1))),

@@ -112,7 +112,7 @@ func untouched(sent []exchange.Sight) (first *exchange.Sight) {
 }
 
 // mayBePlaces says whether the TTLs are as those at two places: packets of one address to another
-// as they were sent and as they arrived; or both of them as they were sent, and some that arrived.
+// as they were sent and as they arrived.
 func (n aliases) mayBePlaces(story *exchange.Story) bool {
 	sent, arrived := map[travel]bool{}, map[travel]bool{}
 	see := func(src, dst netip.Addr, ttl uint8) {
@@ -136,7 +136,7 @@ func (n aliases) mayBePlaces(story *exchange.Story) bool {
 		see(f.Src.Addr(), f.Dst.Addr(), f.HighTTL)
 	}
 	for t := range sent {
-		if arrived[t] || sent[t.back()] && arrived[t.back()] {
+		if arrived[t] {
 			return true
 		}
 	}
@@ -178,7 +178,7 @@ func placesOf(ctx context.Context, a *Side, story *exchange.Story) (*places, err
 		if err := r.Next(&p); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", cmp.Or(a.File, a.Name), err)
 		}
 		if w.take(&p); len(w.links) > mostStations || len(w.seen) > mostTravels || len(w.ike) > mostMessages {
 			return nil, nil
@@ -242,6 +242,7 @@ const (
 	mostStations = 1 << 12
 	mostTravels  = 1 << 14
 	mostMessages = 1 << 16
+	mostPlaces   = 64 // each is looked at beside each
 	mostAlone    = 8
 )
 
@@ -315,6 +316,9 @@ func (w *places) settle(ike bool) bool {
 			t = ttls{min(t.low, before.low), max(t.high, before.high)}
 		}
 		at[place][x.travel] = t
+	}
+	if len(order) > mostPlaces {
+		return false
 	}
 	passes := at.passes(order)
 	if len(passes) == 0 || !w.colour(passes) {

@@ -34,7 +34,7 @@ var played = []string{"blocked-a-to-b", "blocked-b-to-a", "child-proposal-mismat
 	"healthy", "icmp-admin-prohibited",
 	"ike-fragmentation", "ike-proposal-mismatch", "ikev1-main-mode", "ikev1-psk-mismatch", "ip-fragments-lost", "ipv6",
 	"ke-group-retry", "nat", "nat-pat",
-	"nat-t-blocked", "psk-mismatch", "rekey-and-delete", "simultaneous-initiation"}
+	"nat-t-blocked", "psk-mismatch", "rekey-and-delete", "responder-rejected", "simultaneous-initiation"}
 
 // TestDemoTellsTheTruth plays incidents through simulated routers, SSH, SCP and both captures, to
 // the report.

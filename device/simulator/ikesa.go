@@ -18,6 +18,7 @@ type ikeSA struct {
 	initiator      bool // this router began
 	spiI, spiR     [8]byte
 	up             bool
+	rejected       bool // its initiator did not accept the responder: it is listed no more
 	since, touched time.Time
 	gap            time.Duration // the longest between two of its packets
 	asked          openRequest
@@ -152,6 +153,9 @@ func (r *Router) advanceSA(sa *ikeSA, m []byte, sent bool, now time.Time) {
 		inner = m[ikeHeader]
 	}
 	switch {
+	case sa.rejected:
+	case sa.up && !response && sent == sa.initiator && sa.asked == (openRequest{}) && rejects(m):
+		sa.up, sa.rejected = false, true
 	case exchange == ikeAuth && !response && binary.BigEndian.Uint32(m[20:]) > 1:
 		sa.up = false // EAP: what looked like the last answer was the first of several
 	case exchange == ikeAuth && response && inner == payloadEAP:
@@ -162,6 +166,15 @@ func (r *Router) advanceSA(sa *ikeSA, m []byte, sent bool, now time.Time) {
 	case exchange == ikeAuth && response && inner == payloadNotify, exchange == saInit && response && refuses(m):
 		r.drop(sa)
 	}
+}
+
+// rejects says whether a request is as an initiator's that does not accept the responder, when it
+// is the first one of an SA: an Informational that holds no more than one notification without data
+// (RFC 7296, Section 2.21.2). Those that MOBIKE begins with hold three (RFC 4555, Section 3.5).
+func rejects(m []byte) bool {
+	const informational, withIVAndICV = 37, 8 + 56
+	return m[18] == informational && m[16] == payloadSK && len(m) > ikeHeader+4 && m[ikeHeader] == payloadNotify &&
+		len(m)-ikeHeader-4 <= withIVAndICV
 }
 
 func (r *Router) drop(sa *ikeSA) {
@@ -262,7 +275,7 @@ func (r *Router) listedSAs(one bool) []*ikeSA {
 	r.advance()
 	now := r.config.Now()
 	r.ikeSAs = slices.DeleteFunc(r.ikeSAs, func(s *ikeSA) bool { return s.givenUp(now) })
-	return slices.DeleteFunc(slices.Clone(r.ikeSAs), func(s *ikeSA) bool { return s.one != one })
+	return slices.DeleteFunc(slices.Clone(r.ikeSAs), func(s *ikeSA) bool { return s.one != one || s.rejected })
 }
 
 func (s *session) showIKEv2SA(c *call) {

@@ -79,6 +79,41 @@ func TestMainModeIsRefusedInClear(t *testing.T) {
 	}
 }
 
+// An initiator that does not accept the responder says so in an Informational of its own, and the
+// SA is gone; a liveness check, a Delete, or the notifications of MOBIKE leave it.
+func TestRejectedSAIsListedNoMore(t *testing.T) {
+	const informational, deleted, fits = 37, 42, ikeHeader + 4 + 37
+	for _, c := range []struct {
+		name   string
+		sent   bool // by the initiator
+		inner  byte
+		length int
+		listed int
+	}{
+		{"a bare notification", true, payloadNotify, fits, 0},
+		{"of the responder", false, payloadNotify, fits, 1},
+		{"several", true, payloadNotify, ikeHeader + 4 + 89, 1},
+		{"a Delete", true, deleted, fits, 1},
+		{"nothing", true, 0, fits - 8, 1},
+	} {
+		now := time.Unix(1000, 0)
+		r := &Router{config: Config{Now: func() time.Time { return now }}}
+		sa := r.ikeSAOf([8]byte{1}, false, now)
+		sa.initiator, sa.touched = true, now
+		message := func(exchange, flags, id, inner byte, length int) []byte {
+			m := make([]byte, length)
+			m[16], m[18], m[19], m[23], m[ikeHeader] = payloadSK, exchange, flags, id, inner
+			return m
+		}
+		r.advanceSA(sa, message(ikeAuth, flagResponse, 1, 36, fits), false, now)
+		r.advanceSA(sa, message(informational, 0, 2, c.inner, c.length), c.sent, now)
+		r.advanceSA(sa, message(informational, flagResponse, 2, 0, fits), !c.sent, now)
+		if got := len(r.listedSAs(false)); got != c.listed || sa.up != (c.listed > 0) {
+			t.Errorf("%s: %d are listed, up is %v", c.name, got, sa.up)
+		}
+	}
+}
+
 // With EAP (RFC 7296, Section 2.16) an IKE SA is up after the last of several rounds of IKE_AUTH.
 func TestEAPIsUpAfterItsLastRound(t *testing.T) {
 	r, now := &Router{}, time.Unix(1000, 0)

@@ -246,6 +246,11 @@ func (j *judge) both(why string, commands ...string) []report.Action {
 
 // config is an action of configuration lines on a side: a suggestion, which moncap never types.
 func (j *judge) config(s pair.Side, why string, commands ...string) report.Action {
+	first := func(line string) bool { return strings.HasPrefix(line, "crypto ikev2 policy ") }
+	if slices.ContainsFunc(commands, first) && configured(j.o.Config[s], 2).policy == "" {
+		why += "; a router's first IKEv2 policy is in force for all of its peers, in place of the default one: " +
+			"name in it the proposals that the others need, too"
+	}
 	return report.Action{Side: sideOf(s), Device: j.c.Parties[s].Name, Mode: "config", Commands: commands, Why: why}
 }
 

@@ -36,7 +36,7 @@ func (e *OtherRouterError) Error() string {
 // Hint says what to look at.
 func (e *OtherRouterError) Hint() string {
 	return "the address of " + e.Peer + " leads to another router than before: a failover, a changed inventory, " +
-		"DNS or NAT; clean again when it leads to " + e.Expected
+		"DNS or NAT; give the command again when it leads to " + e.Expected
 }
 
 // identity is who a router is. What is empty is not known.
